@@ -1,0 +1,241 @@
+//! One call: what was asked, by whom, with typed access to its parameters. The parameters have been held to the
+//! action's row in the table before, so that the accessors need not doubt them.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::actions::Action;
+use super::form::Form;
+use super::marker::{Point, Seal};
+use super::random::session_account;
+use super::records::{self, Position, Tag};
+use super::refusal::{Outcome, Refusal};
+use super::view::{Account, position};
+use super::xml::Xml;
+
+/// What a request's `Authorization` header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credential<'a> {
+    pub(super) access_key: &'a str,
+    pub(super) region: Option<&'a str>,
+    pub(super) service: Option<&'a str>,
+}
+
+impl<'a> Credential<'a> {
+    /// Reads `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not looked at.
+    pub(super) fn parse(header: &'a str) -> Option<Self> {
+        let (_, rest) = header.split_once("Credential=")?;
+        let scope = rest.split([',', ' ']).next()?;
+        let mut parts = scope.split('/');
+        let access_key = parts.next().filter(|key| !key.is_empty())?;
+        let rest: Vec<_> = parts.collect();
+        // From the end, because the asymmetric form has no region.
+        let (region, service) = match rest.as_slice() {
+            [_, region, service, _] => (Some(*region), Some(*service)),
+            [_, service, _] => (None, Some(*service)),
+            _ => (None, None),
+        };
+        Some(Self { access_key, region, service })
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// The account's own user, which every access key but that of a session stands for.
+    Operator,
+    /// Somebody who assumed a role.
+    Session { role_id: String, role_name: String, name: String },
+}
+
+impl Caller {
+    /// Who that access key stands for. A session's key is refused once the session or its role is gone.
+    pub(super) fn of(
+        access_key: &str,
+        account_id: &str,
+        now: i64,
+        connection: &Connection,
+    ) -> Outcome<Self> {
+        if session_account(access_key).as_deref() != Some(account_id) {
+            return Ok(Self::Operator);
+        }
+        let session = connection
+            .prepare_cached(
+                "SELECT session.role_id, session.role_name, session.name, session.expires
+                 FROM session JOIN role ON role.id = session.role_id WHERE access_key = ?1",
+            )?
+            .query_row([access_key], |row| {
+                let expires: i64 = row.get(3)?;
+                let caller = Self::Session {
+                    role_id: row.get(0)?,
+                    role_name: row.get(1)?,
+                    name: row.get(2)?,
+                };
+                Ok((caller, expires))
+            })
+            .optional()?;
+        match session {
+            None => Err(Refusal::unknown_credentials().into()),
+            Some((_, expires)) if expires * 1000 <= now => {
+                Err(Refusal::expired_credentials().into())
+            }
+            Some((caller, _)) => Ok(caller),
+        }
+    }
+
+    pub(super) fn arn(&self, account_id: &str) -> String {
+        match self {
+            Self::Operator => format!("arn:aws:iam::{account_id}:user/local-operator"),
+            Self::Session { role_name, name, .. } => {
+                format!("arn:aws:sts::{account_id}:assumed-role/{role_name}/{name}")
+            }
+        }
+    }
+
+    pub(super) fn user_id(&self) -> String {
+        match self {
+            Self::Operator => "AIDALOCALOPERATOR2345".to_owned(),
+            Self::Session { role_id, name, .. } => format!("{role_id}:{name}"),
+        }
+    }
+}
+
+/// One call whose parameters are in order.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) action: &'static Action,
+    pub(super) form: &'a Form,
+    pub(super) caller: Caller,
+    pub(super) region: Option<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    /// A parameter that the action's row demands.
+    pub(super) fn text(&self, name: &str) -> &'a str {
+        self.form.get(name).unwrap_or_else(|| {
+            unreachable!("{} is carried out without its {name}", self.action.name)
+        })
+    }
+
+    /// A parameter that may be left out.
+    pub(super) fn optional_text(&self, name: &str) -> Option<&'a str> {
+        self.form.get(name)
+    }
+
+    /// A number that may be left out.
+    pub(super) fn optional_number(&self, name: &str) -> Option<i64> {
+        self.form.get(name)?.parse().ok()
+    }
+
+    /// The tags in the parameter `Tags`, none if it is left out.
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        let members = self.form.list("Tags").unwrap_or_default();
+        let tag = |member: &super::form::Member<'_>| Tag {
+            key: member.field("Key").unwrap_or_default().to_owned(),
+            value: member.field("Value").unwrap_or_default().to_owned(),
+        };
+        members.iter().map(tag).collect()
+    }
+
+    /// The keys in the parameter `TagKeys`.
+    pub(super) fn tag_keys(&self) -> Vec<&'a str> {
+        let members = self.form.list("TagKeys").unwrap_or_default();
+        members.iter().filter_map(|member| member.field("")).collect()
+    }
+
+    /// The page that the call asks for, of a list of that.
+    pub(super) fn page<'b>(&'b self, account: &Account, scope: &'b str) -> Page<'b> {
+        let limit = self.optional_number("MaxItems").unwrap_or(100);
+        Page {
+            seal: Seal { salt: account.salt, action: self.action.name, scope },
+            marker: self.optional_text("Marker"),
+            limit: usize::try_from(limit).unwrap_or(100),
+        }
+    }
+}
+
+/// The page that a call asks for.
+#[derive(Debug)]
+pub(super) struct Page<'a> {
+    seal: Seal<'a>,
+    marker: Option<&'a str>,
+    pub(super) limit: usize,
+}
+
+impl Page<'_> {
+    /// Where a list of records goes on.
+    pub(super) fn position(&self, connection: &Connection) -> Outcome<Position> {
+        let Some(point) = self.point()? else { return Ok(Position::default()) };
+        let path = records::numbered_path(connection, point.number)?;
+        let path = path.ok_or_else(Refusal::invalid_marker)?;
+        Ok(Position { path, key: point.key })
+    }
+
+    /// Where a sequence goes on.
+    pub(super) fn place(&self) -> Outcome<u64> {
+        Ok(self.point()?.map_or(0, |point| point.number))
+    }
+
+    fn point(&self) -> Outcome<Option<Point>> {
+        let Some(marker) = self.marker else { return Ok(None) };
+        Ok(Some(self.seal.open(marker).ok_or_else(Refusal::invalid_marker)?))
+    }
+
+    /// Cuts off what was read beyond the page, which is one record if there is more, and writes the page's end.
+    pub(super) fn finish_records<R: records::Record>(
+        &self,
+        connection: &Connection,
+        found: &mut Vec<R>,
+    ) -> Outcome<Xml> {
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| more).map(position);
+        let point = match last {
+            None => None,
+            Some(last) => {
+                let number = records::path_number(connection, &last.path)?;
+                let number = number.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                Some(Point { number, key: last.key })
+            }
+        };
+        Ok(self.end(point.as_ref()))
+    }
+
+    /// The same for items of a sequence with their places.
+    pub(super) fn finish_items<T>(&self, found: &mut Vec<(u64, T)>) -> Xml {
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| more);
+        self.end(last.map(|(number, _)| Point { number: *number, key: String::new() }).as_ref())
+    }
+
+    fn end(&self, point: Option<&Point>) -> Xml {
+        let mut xml = Xml::default();
+        xml.plain("IsTruncated", point.is_some());
+        if let Some(point) = point {
+            xml.text("Marker", &self.seal.close(point));
+        }
+        xml
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Credential;
+
+    #[test]
+    fn the_credential_is_found_in_both_kinds_of_header() {
+        let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sts/aws4_request, \
+                      SignedHeaders=host, Signature=00";
+        let credential = Credential::parse(header).expect("a credential");
+        assert_eq!(credential.access_key, "AKID");
+        assert_eq!((credential.region, credential.service), (Some("eu-west-1"), Some("sts")));
+
+        let header = "AWS4-ECDSA-P256-SHA256 Credential=AKID/20260101/iam/aws4_request,Signature=0";
+        let credential = Credential::parse(header).expect("a credential");
+        assert_eq!((credential.region, credential.service), (None, Some("iam")));
+
+        for header in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=, Signature=0"] {
+            assert!(Credential::parse(header).is_none(), "{header}");
+        }
+    }
+}

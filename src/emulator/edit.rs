@@ -1,0 +1,118 @@
+//! What a write may do. It sees the truth, changes it, and keeps the account's counts, the paths that markers need and
+//! what lagging reads still have to see. It lives inside one transaction: all of it happens or nothing.
+
+use rusqlite::{Connection, params};
+
+use super::random::Random;
+use super::records::{self, Profile, Record, Role};
+use super::view::Account;
+
+/// The account as one write sees and changes it.
+#[derive(Debug)]
+pub(super) struct Edit<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) account: Account,
+    /// Milliseconds since 1970.
+    pub(super) now: i64,
+    /// Until when lagging reads see what was before; `None` if there is no lag.
+    pub(super) seen_from: Option<i64>,
+    pub(super) random: &'a Random,
+}
+
+/// A kind of record with a count in the account's row and ids of its own.
+pub(super) trait Counted: Record {
+    const ID_PREFIX: &'static str;
+    const COUNT: &'static str;
+}
+
+impl Counted for Profile {
+    const ID_PREFIX: &'static str = "AIPA";
+    const COUNT: &'static str = "profiles";
+}
+
+impl Counted for Role {
+    const ID_PREFIX: &'static str = "AROA";
+    const COUNT: &'static str = "roles";
+}
+
+impl Edit<'_> {
+    /// The time in whole seconds since 1970.
+    pub(super) fn seconds(&self) -> i64 {
+        self.now.div_euclid(1000)
+    }
+
+    /// The record with that name, in whatever case.
+    pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
+        records::find(self.connection, &records::key(name))
+    }
+
+    /// An id that nothing else has: two processes with one seed would otherwise make the same.
+    pub(super) fn new_id<R: Counted>(&self) -> rusqlite::Result<String> {
+        loop {
+            let id = self.random.entity_id(R::ID_PREFIX);
+            if !records::has_id::<R>(self.connection, &id)? {
+                return Ok(id);
+            }
+        }
+    }
+
+    /// Adds a record whose name is free.
+    pub(super) fn insert<R: Counted>(&self, record: &R) -> rusqlite::Result<()> {
+        self.keep_for_lagging_reads::<R>(record.name())?;
+        records::remember_path(self.connection, record.path())?;
+        record.store(self.connection)?;
+        self.count::<R>(1)
+    }
+
+    /// Puts the record in the place of the one with the same path and name.
+    pub(super) fn update<R: Record>(&self, record: &R) -> rusqlite::Result<()> {
+        self.keep_for_lagging_reads::<R>(record.name())?;
+        record.store(self.connection)
+    }
+
+    /// Deletes a record that is there.
+    pub(super) fn delete<R: Counted>(&self, record: &R) -> rusqlite::Result<()> {
+        self.keep_for_lagging_reads::<R>(record.name())?;
+        records::delete::<R>(self.connection, &records::key(record.name()))?;
+        self.count::<R>(-1)
+    }
+
+    /// Whether any profile has that role.
+    pub(super) fn is_in_a_profile(&self, role: &Role) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM profile WHERE role = ?1")?
+            .exists([records::key(&role.name)])
+    }
+
+    /// Empties the account, also of what only lagging reads see. Sessions stay, so that the credentials of a role that
+    /// is gone are known for what they are; paths stay for the markers.
+    pub(super) fn clear(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(
+            "DELETE FROM profile; DELETE FROM role; DELETE FROM policy; DELETE FROM past;
+             UPDATE account SET alias = NULL, profiles = 0, roles = 0;",
+        )
+    }
+
+    fn count<R: Counted>(&self, change: i64) -> rusqlite::Result<()> {
+        let sql = format!("UPDATE account SET {0} = {0} + ?1", R::COUNT);
+        self.connection.prepare_cached(&sql)?.execute([change])?;
+        Ok(())
+    }
+
+    fn keep_for_lagging_reads<R: Record>(&self, name: &str) -> rusqlite::Result<()> {
+        let Some(until) = self.seen_from else { return Ok(()) };
+        let key = records::key(name);
+        let before: Option<R> = records::find(self.connection, &key)?;
+        let before = before
+            .map(|record| serde_json::to_string(&record))
+            .transpose()
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        self.connection
+            .prepare_cached("DELETE FROM past WHERE until <= ?1")?
+            .execute([self.now])?;
+        self.connection
+            .prepare_cached("INSERT INTO past (kind, key, until, record) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![R::TABLE, key, until, before])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! Writing the account as JSON: one role or profile a line, row by row from the file, so that its size does not matter.
+
+use std::io::Write;
+
+use rusqlite::Connection;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+use super::Trouble;
+use super::clock::iso8601;
+use super::records::{Profile, Record, Role, Tag};
+use super::sequence::Sequence;
+use super::view::Account;
+
+/// What the file calls itself.
+pub(super) const FORMAT: &str = "iamlua-account";
+/// The only version of the format.
+pub(super) const VERSION: u64 = 1;
+
+/// Writes the account as it is in that transaction.
+pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), Trouble> {
+    let account = Account::load(connection)?;
+    let mut lines = Lines { out };
+    lines.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"account\":"))?;
+    lines.json(&json!({
+        "id": account.id,
+        "alias": account.alias,
+        "quotas": {
+            "profiles": account.quotas.profiles,
+            "roles": account.quotas.roles,
+            "policies_per_role": account.quotas.policies_per_role,
+        },
+    }))?;
+
+    let mut statement = connection.prepare("SELECT arn FROM policy ORDER BY arn")?;
+    let mut rows = statement.query([])?;
+    lines.list("policies", || match rows.next()? {
+        Some(row) => Ok(Some(Value::String(row.get(0)?))),
+        None => Ok(None),
+    })?;
+
+    let sql = format!("SELECT {} FROM role ORDER BY path, key", Role::COLUMNS);
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    lines.list("roles", || match rows.next()? {
+        Some(row) => Ok(Some(role(&Role::from_row(row)?, &account.id))),
+        None => Ok(None),
+    })?;
+
+    // A profile knows its role by the key; the file says the name.
+    let mut statement = connection.prepare(
+        "SELECT p.name, p.path, p.id, p.created, p.role, p.tags, role.name
+         FROM profile AS p LEFT JOIN role ON role.key = p.role ORDER BY p.path, p.key",
+    )?;
+    let mut rows = statement.query([])?;
+    lines.list("profiles", || match rows.next()? {
+        Some(row) => {
+            let role_name: Option<String> = row.get(6)?;
+            Ok(Some(profile(&Profile::from_row(row)?, role_name.as_deref(), &account.id)))
+        }
+        None => Ok(None),
+    })?;
+    lines.text("}\n")?;
+    lines.out.flush().map_err(cannot_write)?;
+    Ok(())
+}
+
+fn role(role: &Role, account_id: &str) -> Value {
+    let last_used = role.last_used.as_ref();
+    let policies: Vec<_> = role.policies.iter().collect();
+    let mut entry = json!({
+        "name": role.name,
+        "path": role.path,
+        "id": role.id,
+        "arn": role.arn(account_id),
+        "create_date": role.create_date(),
+        "assume_role_policy": document(&role.trust),
+        "description": role.description,
+        "max_session_duration": role.max_session,
+        "permissions_boundary": role.boundary,
+        "last_used": last_used.map(|used| json!({"date": iso8601(used.at), "region": used.region})),
+        "attached_policies": policies,
+        "tags": tags(&role.tags),
+    });
+    drop_nulls(&mut entry);
+    entry
+}
+
+fn profile(profile: &Profile, role_name: Option<&str>, account_id: &str) -> Value {
+    let mut entry = json!({
+        "name": profile.name,
+        "path": profile.path,
+        "id": profile.id,
+        "arn": profile.arn(account_id),
+        "create_date": profile.create_date(),
+        "role": role_name,
+        "tags": tags(&profile.tags),
+    });
+    drop_nulls(&mut entry);
+    entry
+}
+
+/// A policy as a JSON object, which is good to read; as the text that it is where the object would not give exactly that
+/// text back.
+fn document(text: &str) -> Value {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    parsed
+        .filter(Value::is_object)
+        .filter(|value| serde_json::to_string(value).is_ok_and(|json| json == text))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn tags(tags: &Sequence<Tag>) -> Value {
+    let pairs = tags.iter().map(|tag| (tag.key.clone(), Value::String(tag.value.clone())));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
+fn drop_nulls(entry: &mut Value) {
+    if let Value::Object(fields) = entry {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+}
+
+impl Lines<'_> {
+    /// Writes a list of what `next` gives, until it gives nothing.
+    fn list(
+        &mut self,
+        name: &str,
+        mut next: impl FnMut() -> rusqlite::Result<Option<Value>>,
+    ) -> Result<(), Trouble> {
+        self.text(&format!(",\n\"{name}\":["))?;
+        let mut separator = "\n";
+        while let Some(entry) = next()? {
+            self.text(separator)?;
+            self.json(&entry)?;
+            separator = ",\n";
+        }
+        self.text("\n]")
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<(), Trouble> {
+        let written = serde_json::to_writer(&mut self.out, value);
+        Ok(written.map_err(|error| cannot_write(error.into()))?)
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), Trouble> {
+        Ok(self.out.write_all(text.as_bytes()).map_err(cannot_write)?)
+    }
+}
+
+fn cannot_write(error: std::io::Error) -> Error {
+    Error::io("cannot write the export", error)
+}

@@ -1,0 +1,222 @@
+//! Bad weather on purpose: the fault knobs, how they are written, and the dice and bucket that carry them out.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+use super::clock::Clock;
+use super::random::Random;
+
+/// Which faults the account shows. The default shows none.
+///
+/// Written as `latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7`, each knob at most once:
+///
+/// | knob | meaning |
+/// | --- | --- |
+/// | `latency` | every call takes that much longer (a throttled one does not) |
+/// | `throttle` | a bucket of so many calls a second / at most so many at once; above it 400 `Throttling` |
+/// | `error` | that share of the calls fails with 500 `ServiceFailure` before anything happens |
+/// | `lost` | that share of the calls is carried out but never answered |
+/// | `lag` | writes become visible to reads only that much later |
+/// | `seed` | makes the dice fall the same way every time |
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// How much longer every call takes.
+    pub latency: Duration,
+    /// How many calls are let through.
+    pub throttle: Option<Throttle>,
+    /// The share of calls that fail before anything happens, 0 to 1.
+    pub error: f64,
+    /// The share of calls that are carried out but never answered, 0 to 1.
+    pub lost: f64,
+    /// How much later reads see what was written.
+    pub lag: Duration,
+    /// Makes `error` and `lost` reproducible; without it [`Options::seed`](super::Options::seed) does.
+    pub seed: Option<u64>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Throttle {
+    /// Calls a second that are let through in the long run.
+    pub rate: f64,
+    /// Calls that are let through at once after a rest.
+    pub burst: f64,
+}
+
+const KNOBS: [(&str, &str); 6] = [
+    ("latency", "a duration such as latency=20ms"),
+    ("throttle", "calls a second and burst, such as throttle=50/100"),
+    ("error", "a percentage such as error=1%"),
+    ("lost", "a percentage such as lost=0.5%"),
+    ("lag", "a duration such as lag=2s"),
+    ("seed", "a whole number such as seed=7"),
+];
+
+impl FromStr for Faults {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut faults = Self::default();
+        let mut seen = Vec::new();
+        for setting in text.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+            let (knob, value) = setting.split_once('=').unwrap_or((setting, ""));
+            let (knob, value) = (knob.trim(), value.trim());
+            let Some((_, form)) = KNOBS.iter().find(|(known, _)| *known == knob) else {
+                return Err(unknown_knob(knob));
+            };
+            if seen.contains(&knob) {
+                return Err(Error::usage(format!("the fault `{knob}` is given twice")));
+            }
+            seen.push(knob);
+            faults.set(knob, value).ok_or_else(|| {
+                Error::usage(format!("the fault `{knob}` cannot be `{value}`: it must be {form}"))
+            })?;
+        }
+        Ok(faults)
+    }
+}
+
+impl Faults {
+    /// Sets one knob; `None` if the value does not have its form.
+    fn set(&mut self, knob: &str, value: &str) -> Option<()> {
+        match knob {
+            "latency" => self.latency = duration(value)?,
+            "throttle" => {
+                let (rate, burst) = value.split_once('/')?;
+                let (rate, burst) = (number(rate)?, number(burst)?);
+                // A bucket that never holds one whole token would let nothing through at all.
+                self.throttle = (burst >= 1.0).then_some(Throttle { rate, burst });
+                self.throttle?;
+            }
+            "error" => self.error = share(value)?,
+            "lost" => self.lost = share(value)?,
+            "lag" => self.lag = duration(value)?,
+            "seed" => self.seed = Some(value.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn unknown_knob(knob: &str) -> Error {
+    let error = Error::usage(format!("there is no fault `{knob}`"));
+    let names = KNOBS.map(|(name, _)| name);
+    match closest(knob, names) {
+        Some(name) => error.hint(format!("did you mean `{name}`?")),
+        None => error.hint(format!("the faults are {}", names.join(", "))),
+    }
+}
+
+/// The name that was probably meant, if any is near.
+pub(super) fn closest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&text.to_ascii_lowercase(), name), name))
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3))
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+fn share(text: &str) -> Option<f64> {
+    let percent = number(text.strip_suffix('%')?)?;
+    (percent <= 100.0).then_some(percent / 100.0)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let unit = text.find(|letter: char| letter.is_ascii_alphabetic())?;
+    let (amount, unit) = text.split_at(unit);
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number(amount)? * seconds).ok()
+}
+
+impl fmt::Display for Faults {
+    /// The written form: only the knobs that do something, and nothing at all for fair weather.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut settings = Vec::new();
+        if !self.latency.is_zero() {
+            settings.push(format!("latency={}ms", self.latency.as_secs_f64() * 1e3));
+        }
+        if let Some(throttle) = self.throttle {
+            settings.push(format!("throttle={}/{}", throttle.rate, throttle.burst));
+        }
+        if self.error > 0.0 {
+            settings.push(format!("error={}%", self.error * 100.0));
+        }
+        if self.lost > 0.0 {
+            settings.push(format!("lost={}%", self.lost * 100.0));
+        }
+        if !self.lag.is_zero() {
+            settings.push(format!("lag={}ms", self.lag.as_secs_f64() * 1e3));
+        }
+        if let Some(seed) = self.seed {
+            settings.push(format!("seed={seed}"));
+        }
+        f.write_str(&settings.join(","))
+    }
+}
+
+/// The faults at work: the dice and the bucket.
+#[derive(Debug)]
+pub(super) struct Weather {
+    pub(super) faults: Faults,
+    dice: Random,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Duration,
+}
+
+impl Weather {
+    pub(super) fn new(faults: Faults, seed: Option<u64>, clock: &Clock) -> Self {
+        let tokens = faults.throttle.map_or(0.0, |throttle| throttle.burst);
+        let dice = Random::new(faults.seed.or(seed));
+        let bucket = Mutex::new(Bucket { tokens, filled: clock.elapsed() });
+        Self { faults, dice, bucket }
+    }
+
+    /// Takes a token from the bucket; true if there was none.
+    pub(super) fn throttles(&self, clock: &Clock) -> bool {
+        let Some(throttle) = self.faults.throttle else { return false };
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.elapsed();
+        let refill = now.saturating_sub(bucket.filled).as_secs_f64() * throttle.rate;
+        bucket.tokens = (bucket.tokens + refill).min(throttle.burst);
+        bucket.filled = bucket.filled.max(now);
+        let short = bucket.tokens < 1.0;
+        if !short {
+            bucket.tokens -= 1.0;
+        }
+        short
+    }
+
+    /// Whether this call fails before anything happens.
+    pub(super) fn fails(&self) -> bool {
+        self.faults.error > 0.0 && self.dice.happens(self.faults.error)
+    }
+
+    /// Whether the answer to this call gets lost.
+    pub(super) fn loses(&self) -> bool {
+        self.faults.lost > 0.0 && self.dice.happens(self.faults.lost)
+    }
+}

@@ -1,0 +1,568 @@
+//! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is held to the same
+//! constraints as a request, and an error says where in the file it is.
+
+use std::fmt;
+use std::io::Read;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Kind};
+
+use super::Trouble;
+use super::constraints::{self, Rule};
+use super::edit::{Counted, Edit};
+use super::export::{FORMAT, VERSION};
+use super::faults::closest;
+use super::managed_policies::{self, Standing};
+use super::records::{self, LastUsed, Profile, Role, Tag};
+use super::sequence::Sequence;
+use super::tags::MOST_TAGS;
+use super::trust;
+use super::view::{Account, Quotas};
+
+/// What an import brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// The account's number.
+    pub account_id: String,
+    /// How many roles it has now.
+    pub roles: u64,
+    /// How many instance profiles it has now.
+    pub profiles: u64,
+}
+
+const SECTIONS: [&str; 6] = ["format", "version", "account", "policies", "roles", "profiles"];
+const DEFAULT_MAX_SESSION: i64 = 3600;
+
+/// Replaces the account's contents by what the JSON says.
+pub(super) fn replace(edit: &Edit<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+    edit.clear()?;
+    // Which role is named where first: checked at the end, because roles may come after profiles.
+    edit.connection.execute_batch(
+        "CREATE TEMP TABLE IF NOT EXISTS wanted (role TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+         DELETE FROM wanted;",
+    )?;
+    let mut import = Import::new(edit)?;
+    let mut stream = serde_json::Deserializer::from_reader(json);
+    let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
+    if let Some(trouble) = import.trouble.take() {
+        return Err(trouble);
+    }
+    read.map_err(|error| match error.io_error_kind() {
+        Some(_) => Error::io("cannot read the account file", error.into()),
+        None => refused(Error::argument(format!("the account file cannot be used: {error}"))),
+    })?;
+    import.finish()
+}
+
+/// An import under way.
+struct Import<'a> {
+    edit: &'a Edit<'a>,
+    account_id: String,
+    quotas: Quotas,
+    seen: Vec<&'static str>,
+    roles: u64,
+    profiles: u64,
+    /// The role with the most policies: how many, and its number in the file.
+    most_policies: (usize, u64),
+    /// What went wrong, which cannot travel through serde.
+    trouble: Option<Trouble>,
+}
+
+impl<'a> Import<'a> {
+    fn new(edit: &'a Edit<'a>) -> Result<Self, Trouble> {
+        let account = Account::load(edit.connection)?;
+        Ok(Self {
+            edit,
+            account_id: account.id,
+            quotas: account.quotas,
+            seen: Vec::new(),
+            roles: 0,
+            profiles: 0,
+            most_policies: (0, 0),
+            trouble: None,
+        })
+    }
+
+    fn account(&mut self, value: Value) -> Result<(), Trouble> {
+        if self.roles + self.profiles > 0 {
+            return Err(wrong("account", "must come before the roles and profiles"));
+        }
+        let mut account = Entry::new("account".to_owned(), value)?;
+        if let Some(id) = account.text("id")? {
+            if id.len() != 12 || !id.bytes().all(|digit| digit.is_ascii_digit()) {
+                return Err(wrong("account.id", "must be 12 digits"));
+            }
+            self.account_id = id;
+        }
+        let alias = account.text("alias")?;
+        if let Some(quotas) = account.take("quotas") {
+            let mut quotas = Entry::new("account.quotas".to_owned(), quotas)?;
+            for (name, quota) in [
+                ("profiles", &mut self.quotas.profiles),
+                ("roles", &mut self.quotas.roles),
+                ("policies_per_role", &mut self.quotas.policies_per_role),
+            ] {
+                if let Some(value) = quotas.number(name)? {
+                    *quota = u32::try_from(value)
+                        .map_err(|_| wrong(&quotas.at(name), "must be a whole number from 0"))?;
+                }
+            }
+            quotas.finish(&["profiles", "roles", "policies_per_role"])?;
+        }
+        account.finish(&["id", "alias", "quotas"])?;
+        let Quotas { profiles, roles, policies_per_role } = self.quotas;
+        self.edit.connection.execute(
+            "UPDATE account SET id = ?1, alias = ?2, profiles_quota = ?3, roles_quota = ?4,
+                 policies_per_role_quota = ?5",
+            params![self.account_id, alias, profiles, roles, policies_per_role],
+        )?;
+        Ok(())
+    }
+
+    fn policy(&mut self, number: u64, value: &Value) -> Result<(), Trouble> {
+        let place = format!("policies[{number}]");
+        let arn = value.as_str().ok_or_else(|| wrong(&place, "must be an ARN"))?;
+        self.keep_policy(&place, arn)
+    }
+
+    fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), Trouble> {
+        let connection = self.edit.connection;
+        let policy = managed_policies::split(arn);
+        let policy =
+            policy.ok_or_else(|| wrong(place, format!("`{arn}` is not a managed policy's ARN")))?;
+        if policy.owner != "aws" && policy.owner != self.account_id {
+            let message = format!("`{arn}` is not in the account {}", self.account_id);
+            return Err(wrong(place, message));
+        }
+        if managed_policies::standing(connection, &self.account_id, arn)? == Standing::Unknown {
+            managed_policies::keep(connection, arn)?;
+        }
+        Ok(())
+    }
+
+    fn role(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+        let mut entry = Entry::new(format!("roles[{number}]"), value)?;
+        let name = entry.required("name", &constraints::ROLE_NAME)?;
+        let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
+        let id = self.id::<Role>(&mut entry)?;
+        let max_session = entry.number("max_session_duration")?.unwrap_or(DEFAULT_MAX_SESSION);
+        if !(3600..=43200).contains(&max_session) {
+            let place = entry.at("max_session_duration");
+            return Err(wrong(&place, "must be 3600 to 43200 seconds"));
+        }
+        let role = Role {
+            created: self.create_date(&mut entry)?,
+            trust: trust_policy(&mut entry)?,
+            description: entry.held_to("description", &constraints::ROLE_DESCRIPTION)?,
+            max_session,
+            boundary: entry.text("permissions_boundary")?,
+            last_used: last_used(&mut entry)?,
+            policies: self.attached_policies(&mut entry, number)?,
+            tags: tags(&mut entry, str::to_lowercase)?,
+            name,
+            path,
+            id,
+        };
+        if let Some(arn) = &role.boundary {
+            self.keep_policy(&entry.at("permissions_boundary"), arn)?;
+        }
+        check_arn(&mut entry, &role.arn(&self.account_id))?;
+        check_free(&entry, self.edit.find::<Role>(&role.name)?.is_none())?;
+        entry.finish(&[
+            "name",
+            "path",
+            "id",
+            "arn",
+            "create_date",
+            "assume_role_policy",
+            "description",
+            "max_session_duration",
+            "permissions_boundary",
+            "last_used",
+            "attached_policies",
+            "tags",
+        ])?;
+        self.edit.insert(&role)?;
+        self.roles += 1;
+        Ok(())
+    }
+
+    fn profile(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+        let mut entry = Entry::new(format!("profiles[{number}]"), value)?;
+        let name = entry.required("name", &constraints::PROFILE_NAME)?;
+        let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
+        let id = self.id::<Profile>(&mut entry)?;
+        let role = entry.text("role")?.map(|role| records::key(&role));
+        let created = self.create_date(&mut entry)?;
+        let tags = tags(&mut entry, str::to_owned)?;
+        let profile = Profile { name, path, id, created, role, tags };
+        check_arn(&mut entry, &profile.arn(&self.account_id))?;
+        check_free(&entry, self.edit.find::<Profile>(&profile.name)?.is_none())?;
+        entry.finish(&["name", "path", "id", "arn", "create_date", "role", "tags"])?;
+        if let Some(role) = &profile.role {
+            let sql = "INSERT OR IGNORE INTO wanted (role, number) VALUES (?1, ?2)";
+            let number = number.cast_signed();
+            self.edit.connection.prepare_cached(sql)?.execute(params![role, number])?;
+        }
+        self.edit.insert(&profile)?;
+        self.profiles += 1;
+        Ok(())
+    }
+
+    /// What can only be known once everything was read.
+    fn finish(self) -> Result<ImportSummary, Trouble> {
+        for section in ["format", "version"] {
+            if !self.seen.contains(&section) {
+                let message = format!("is missing: an account file has \"format\": \"{FORMAT}\"");
+                return Err(wrong(section, message));
+            }
+        }
+        let connection = self.edit.connection;
+        let unknown: Option<(String, i64)> = connection
+            .query_row(
+                "SELECT role, number FROM wanted WHERE role NOT IN (SELECT key FROM role)
+                 ORDER BY number LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if let Some((role, number)) = unknown {
+            let message = format!("there is no role `{role}` among the roles");
+            return Err(wrong(&format!("profiles[{number}].role"), message));
+        }
+        for (what, count, quota) in [
+            ("profiles", self.profiles, self.quotas.profiles),
+            ("roles", self.roles, self.quotas.roles),
+        ] {
+            if count > u64::from(quota) {
+                let message = format!("{count} are more than account.quotas.{what}, {quota}");
+                return Err(wrong(&format!("{what}[{quota}]"), message));
+            }
+        }
+        let (most, number) = self.most_policies;
+        let quota = self.quotas.policies_per_role;
+        if u32::try_from(most).unwrap_or(u32::MAX) > quota {
+            let message = format!("{most} are more than account.quotas.policies_per_role, {quota}");
+            return Err(wrong(&format!("roles[{number}].attached_policies"), message));
+        }
+        let Self { account_id, roles, profiles, .. } = self;
+        Ok(ImportSummary { account_id, roles, profiles })
+    }
+
+    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, Trouble> {
+        let Some(id) = entry.held_to("id", &constraints::ID)? else {
+            return Ok(self.edit.new_id::<R>()?);
+        };
+        if records::has_id::<R>(self.edit.connection, &id)? {
+            return Err(wrong(&entry.at("id"), format!("`{id}` is there twice")));
+        }
+        Ok(id)
+    }
+
+    fn create_date(&self, entry: &mut Entry) -> Result<i64, Trouble> {
+        Ok(entry.date("create_date")?.unwrap_or_else(|| self.edit.seconds()))
+    }
+
+    fn attached_policies(
+        &mut self,
+        entry: &mut Entry,
+        number: u64,
+    ) -> Result<Sequence<String>, Trouble> {
+        let mut policies = Sequence::default();
+        let place = entry.at("attached_policies");
+        let arns = match entry.take("attached_policies") {
+            None => Vec::new(),
+            Some(Value::Array(arns)) => arns,
+            Some(_) => return Err(wrong(&place, "must be a list of ARNs")),
+        };
+        for (index, arn) in arns.into_iter().enumerate() {
+            let place = format!("{place}[{index}]");
+            let Value::String(arn) = arn else { return Err(wrong(&place, "must be an ARN")) };
+            self.keep_policy(&place, &arn)?;
+            if policies.iter().any(|earlier| *earlier == arn) {
+                return Err(wrong(&place, format!("`{arn}` is there twice")));
+            }
+            policies.push(arn);
+        }
+        if policies.len() > self.most_policies.0 {
+            self.most_policies = (policies.len(), number);
+        }
+        Ok(policies)
+    }
+}
+
+/// One object in the file, and where it is. What is read is taken out of it, so that what nobody knows remains.
+struct Entry {
+    place: String,
+    fields: Map<String, Value>,
+}
+
+impl Entry {
+    fn new(place: String, value: Value) -> Result<Self, Trouble> {
+        match value {
+            Value::Object(fields) => Ok(Self { place, fields }),
+            other => Err(wrong(&place, format!("must be an object, not {}", kind(&other)))),
+        }
+    }
+
+    fn at(&self, name: &str) -> String {
+        format!("{}.{name}", self.place)
+    }
+
+    /// The value of that key; null counts as not there.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields.swap_remove(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => {
+                Err(wrong(&self.at(name), format!("must be a text, not {}", kind(&other))))
+            }
+        }
+    }
+
+    fn held_to(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Trouble> {
+        let text = self.text(name)?;
+        if let Some(text) = &text {
+            check(&self.at(name), text, rule)?;
+        }
+        Ok(text)
+    }
+
+    fn required(&mut self, name: &str, rule: &Rule) -> Result<String, Trouble> {
+        self.held_to(name, rule)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
+    }
+
+    fn number(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_i64();
+        let what = || format!("must be a whole number, not {}", kind(&value));
+        Ok(Some(number.ok_or_else(|| wrong(&self.at(name), what()))?))
+    }
+
+    /// A date in seconds since 1970.
+    fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let date: Timestamp = text.parse().map_err(|_| {
+            let message = format!("`{text}` is not a date such as 2026-01-31T12:00:00Z");
+            wrong(&self.at(name), message)
+        })?;
+        Ok(Some(date.as_second()))
+    }
+
+    /// Refuses what is left over.
+    fn finish(self, known: &[&str]) -> Result<(), Trouble> {
+        match self.fields.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(unknown_key(&self.at(key), key, known)),
+        }
+    }
+}
+
+fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag>, Trouble> {
+    let place = entry.at("tags");
+    let fields = match entry.take("tags") {
+        None => return Ok(Sequence::default()),
+        Some(Value::Object(fields)) => fields,
+        Some(other) => {
+            let message = format!("must be an object of texts, not {}", kind(&other));
+            return Err(wrong(&place, message));
+        }
+    };
+    if fields.len() > MOST_TAGS {
+        let message = format!("{} are more than {MOST_TAGS}", fields.len());
+        return Err(wrong(&place, message));
+    }
+    let mut tags = Sequence::default();
+    for (key, value) in fields {
+        let place = format!("{place}.{key}");
+        let Value::String(value) = value else {
+            return Err(wrong(&place, format!("must be a text, not {}", kind(&value))));
+        };
+        check(&place, &key, &constraints::TAG_KEY)?;
+        check(&place, &value, &constraints::TAG_VALUE)?;
+        if tags.iter().any(|earlier: &Tag| same(&earlier.key) == same(&key)) {
+            return Err(wrong(&place, "is there twice (the keys of a role's tags ignore case)"));
+        }
+        tags.push(Tag { key, value });
+    }
+    Ok(tags)
+}
+
+fn trust_policy(entry: &mut Entry) -> Result<String, Trouble> {
+    let place = entry.at("assume_role_policy");
+    let document = match entry.take("assume_role_policy") {
+        None => return Err(wrong(&place, "is missing")),
+        Some(Value::String(text)) => text,
+        Some(object @ Value::Object(_)) => object.to_string(),
+        Some(other) => {
+            return Err(wrong(&place, format!("must be a policy, not {}", kind(&other))));
+        }
+    };
+    check(&place, &document, &constraints::POLICY_DOCUMENT)?;
+    trust::check(&document).map_err(|refusal| wrong(&place, refusal.message))?;
+    Ok(document)
+}
+
+fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, Trouble> {
+    let place = entry.at("last_used");
+    let Some(value) = entry.take("last_used") else { return Ok(None) };
+    let mut used = Entry::new(place, value)?;
+    let at = used.date("date")?.ok_or_else(|| wrong(&used.at("date"), "is missing"))?;
+    let region = used.text("region")?.ok_or_else(|| wrong(&used.at("region"), "is missing"))?;
+    used.finish(&["date", "region"])?;
+    Ok(Some(LastUsed { at, region }))
+}
+
+fn check_free(entry: &Entry, free: bool) -> Result<(), Trouble> {
+    if free {
+        return Ok(());
+    }
+    let message = "this name is there twice (names are unique ignoring case)";
+    Err(wrong(&entry.at("name"), message))
+}
+
+fn expect(place: &str, value: &Value, right: &Value) -> Result<(), Trouble> {
+    if value == right {
+        return Ok(());
+    }
+    Err(wrong(place, format!("must be {right}, not {value}")))
+}
+
+fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
+    match entry.text("arn")? {
+        Some(arn) if arn != right => {
+            Err(wrong(&entry.at("arn"), format!("`{arn}` should be `{right}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check(place: &str, text: &str, rule: &Rule) -> Result<(), Trouble> {
+    let violated = rule.violated(text);
+    if violated.is_empty() { Ok(()) } else { Err(wrong(place, violated.join("; "))) }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn wrong(place: &str, message: impl fmt::Display) -> Trouble {
+    refused(Error::new(Kind::Argument, format!("{place}: {message}"))).into()
+}
+
+fn refused(error: Error) -> Error {
+    error.hint("nothing was imported; the account is as it was")
+}
+
+fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
+    let meant = match closest(key, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("the keys are {}", known.join(", ")),
+    };
+    wrong(place, format!("is not a known key; {meant}"))
+}
+
+// The stream. Serde's errors cannot carry ours, so ours is left in `Import::trouble` and serde is told to stop.
+
+impl<'de> Visitor<'de> for &mut Import<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an account: an object with `format`, `version`, `account`, `roles`, `profiles`",
+        )
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let known = SECTIONS.into_iter().find(|section| *section == key);
+            let done = match known {
+                Some(section) if self.seen.contains(&section) => {
+                    Err(wrong(section, "is there twice"))
+                }
+                Some("policies") => {
+                    map.next_value_seed(Section {
+                        import: self,
+                        each: |import, number, value| import.policy(number, &value),
+                    })?;
+                    Ok(())
+                }
+                Some("roles") => {
+                    map.next_value_seed(Section { import: self, each: Import::role })?;
+                    Ok(())
+                }
+                Some("profiles") => {
+                    map.next_value_seed(Section { import: self, each: Import::profile })?;
+                    Ok(())
+                }
+                Some("format") => expect("format", &map.next_value()?, &Value::from(FORMAT)),
+                Some("version") => expect("version", &map.next_value()?, &Value::from(VERSION)),
+                Some("account") => self.account(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    Err(unknown_key(&key, &key, &SECTIONS))
+                }
+            };
+            self.seen.extend(known);
+            stop_at(&mut self.trouble, done)?;
+        }
+        Ok(())
+    }
+}
+
+/// A list whose entries are imported one by one.
+struct Section<'a, 'b> {
+    import: &'a mut Import<'b>,
+    each: fn(&mut Import<'b>, u64, Value) -> Result<(), Trouble>,
+}
+
+impl<'de> DeserializeSeed<'de> for Section<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Section<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(value) = list.next_element()? {
+            let done = (self.each)(self.import, number, value);
+            stop_at(&mut self.import.trouble, done)?;
+            number += 1;
+        }
+        Ok(())
+    }
+}
+
+fn stop_at<E: serde::de::Error>(
+    trouble: &mut Option<Trouble>,
+    done: Result<(), Trouble>,
+) -> Result<(), E> {
+    done.map_err(|found| {
+        *trouble = Some(found);
+        E::custom("the import stopped")
+    })
+}

@@ -1,0 +1,463 @@
+//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the program, kept in one
+//! `SQLite` file. It speaks the AWS Query protocol, form in and XML out, and has no idea who asks: the SDK's clients are
+//! plugged into it by [`Emulator::http_client`], any other client reaches it through [`serve()`].
+//!
+//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says how they are. It
+//! evaluates no permissions: the operator may do everything.
+//!
+//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a common
+//! misunderstanding.
+
+mod account;
+mod actions;
+mod call;
+mod clock;
+mod constraints;
+mod edit;
+mod example;
+mod export;
+mod faults;
+mod form;
+mod http_client;
+mod import;
+mod managed_policies;
+mod marker;
+mod profiles;
+mod random;
+mod records;
+mod refusal;
+mod roles;
+mod security_tokens;
+mod sequence;
+mod serve;
+mod store;
+mod tags;
+mod trust;
+mod view;
+mod xml;
+
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+
+use actions::{Action, Run, Service};
+use call::{Call, Caller, Credential};
+use edit::Edit;
+use faults::Weather;
+use form::Form;
+use random::Random;
+use refusal::{Failure, Outcome, Refusal};
+use store::{Age, Store};
+use view::{Account, View};
+use xml::Xml;
+
+pub use actions::actions;
+pub use clock::{Clock, ManualClock};
+pub use faults::{Faults, Throttle};
+pub use import::ImportSummary;
+pub use serve::{bind, serve};
+pub use view::Quotas;
+
+/// The number of every new account, which AWS uses in its own examples.
+const ACCOUNT_ID: &str = "123456789012";
+
+/// A local account that is open. Clones are handles to the same one; use it from as many threads as you like.
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    age: Age,
+    clock: Clock,
+    random: Random,
+    weather: Weather,
+}
+
+/// What can be chosen when an account is opened; it is not kept in the file. The default is the machine's clock, ids
+/// that differ every time, and no faults.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Makes every id, key and request id the same every time.
+    pub seed: Option<u64>,
+    /// Bad weather on purpose.
+    pub faults: Faults,
+}
+
+/// What an account holds after a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// The example: some two dozen profiles and the roles in them.
+    Example,
+    /// Nothing.
+    Empty,
+}
+
+/// A quota that can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// Instance profiles in the account.
+    Profiles,
+    /// Roles in the account.
+    Roles,
+    /// Managed policies attached to one role.
+    PoliciesPerRole,
+}
+
+/// One request, freed of its transport.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The `Authorization` header. The access key in it says who calls; its signature is not checked.
+    pub authorization: Option<String>,
+    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`.
+    pub form: Vec<u8>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An answer, be it of success or failure.
+    Reply(Reply),
+    /// The fault `lost`: the request was carried out, but no answer comes back.
+    Lost,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The request id, for the header `x-amzn-RequestId`; it stands in the body, too.
+    pub request_id: String,
+    /// The body: XML, of type `text/xml`.
+    pub body: String,
+}
+
+impl Emulator {
+    /// Opens the account in that file. The first use makes the file and the example account in it.
+    ///
+    /// # Errors
+    /// `Kind::State` or `Kind::Io` if the file cannot be used: it is damaged, of a newer version, of another program, or
+    /// cannot be made. A file that can only be read opens, and refuses every change.
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        let (clock, random) = (options.clock.clone(), Random::new(options.seed));
+        let furnish = |connection: &Connection| furnish(connection, &clock, &random);
+        let (store, age) = Store::open(path, furnish)?;
+        Ok(Self::new(store, age, random, options))
+    }
+
+    /// Makes an example account that is gone with the process.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn in_memory(options: Options) -> Result<Self> {
+        let (clock, random) = (options.clock.clone(), Random::new(options.seed));
+        let store = Store::in_memory(|connection| furnish(connection, &clock, &random))?;
+        Ok(Self::new(store, Age::New, random, options))
+    }
+
+    fn new(store: Store, age: Age, random: Random, options: Options) -> Self {
+        let weather = Weather::new(options.faults, options.seed, &options.clock);
+        let shared = Shared { store, age, clock: options.clock, random, weather };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether this use made the account.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.shared.age == Age::New
+    }
+
+    /// The account's number.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read.
+    pub fn account_id(&self) -> Result<String> {
+        Ok(self.account()?.id)
+    }
+
+    /// The account's quotas.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read.
+    pub fn quotas(&self) -> Result<Quotas> {
+        Ok(self.account()?.quotas)
+    }
+
+    /// Sets a quota, for every process that uses the account from now on. One below what the account already holds only
+    /// keeps more from being made.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be written.
+    pub fn set_quota(&self, quota: Quota, value: u32) -> Result<()> {
+        let column = match quota {
+            Quota::Profiles => "profiles_quota",
+            Quota::Roles => "roles_quota",
+            Quota::PoliciesPerRole => "policies_per_role_quota",
+        };
+        self.change(|edit| {
+            edit.connection.execute(&format!("UPDATE account SET {column} = ?1"), [value])?;
+            Ok(())
+        })
+    }
+
+    /// Throws away everything in the account and begins anew, with AWS's default quotas and the first account number.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be written.
+    pub fn reset(&self, contents: Contents) -> Result<()> {
+        self.change(|edit| {
+            edit.clear()?;
+            let Quotas { profiles, roles, policies_per_role } = Quotas::default();
+            edit.connection.execute(
+                "UPDATE account SET id = ?1, profiles_quota = ?2, roles_quota = ?3,
+                     policies_per_role_quota = ?4",
+                (ACCOUNT_ID, profiles, roles, policies_per_role),
+            )?;
+            match contents {
+                Contents::Empty => Ok(()),
+                Contents::Example => Ok(example::fill(edit)?),
+            }
+        })
+    }
+
+    /// Writes the whole account as JSON, one thing a line, in the form that [`import`](Self::import) reads. It is the
+    /// account at one moment, and takes no more memory for a million profiles than for one.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read, `Kind::Io` if `out` cannot be written.
+    pub fn export(&self, out: &mut dyn Write) -> Result<()> {
+        let done = self.shared.store.read(|connection| export::write(connection, out));
+        done.map_err(|trouble| self.explain(trouble))
+    }
+
+    /// Replaces everything in the account by what that JSON says: all of it or, if anything is wrong with it, nothing.
+    /// It is read as a stream, so it may be of any size.
+    ///
+    /// ```json
+    /// {"format": "iamlua-account", "version": 1,
+    ///  "account": {"id": "123456789012", "alias": "acme",
+    ///              "quotas": {"profiles": 1000, "roles": 1000, "policies_per_role": 10}},
+    ///  "policies": ["arn:aws:iam::123456789012:policy/own"],
+    ///  "roles": [{"name": "web", "path": "/", "id": "AROA…", "create_date": "2026-01-02T03:04:05Z",
+    ///             "assume_role_policy": {"Version": "2012-10-17", "Statement": []},
+    ///             "description": "…", "max_session_duration": 3600, "permissions_boundary": "arn:…",
+    ///             "last_used": {"date": "…", "region": "…"}, "attached_policies": ["arn:…"],
+    ///             "tags": {"Team": "web"}}],
+    ///  "profiles": [{"name": "web", "path": "/", "id": "AIPA…", "create_date": "…", "role": "web",
+    ///                "tags": {}}]}
+    /// ```
+    ///
+    /// Only `format`, `version`, the names, and a role's `assume_role_policy` are needed; `arn` may be there and must then
+    /// be right. A policy that a role has attached exists from then on.
+    ///
+    /// # Errors
+    /// `Kind::Argument` if the JSON is wrong, with the place (`profiles[17].name`); `Kind::State` if the file cannot be
+    /// written.
+    pub fn import(&self, json: impl Read) -> Result<ImportSummary> {
+        self.change(|edit| import::replace(edit, BufReader::new(json)))
+    }
+
+    /// The account as an HTTP client, to be set on the configuration of the SDK's IAM and STS clients.
+    #[must_use]
+    pub fn http_client(&self) -> SharedHttpClient {
+        http_client::plug(self.clone())
+    }
+
+    /// Answers one request. This waits only for the fault `latency`; everything else takes some microseconds.
+    pub async fn answer(&self, request: Request) -> Answer {
+        let shared = &*self.shared;
+        let request_id = shared.random.request_id();
+        let routed = match Routed::of(&request) {
+            Ok(routed) => routed,
+            Err((service, refusal)) => return reply_failure(service, &refusal, request_id),
+        };
+        let service = routed.action.service;
+        if shared.weather.throttles(&shared.clock) {
+            return reply_failure(service, &Refusal::throttled(), request_id);
+        }
+        let latency = shared.weather.faults.latency;
+        if latency > Duration::ZERO {
+            tokio::time::sleep(latency).await;
+        }
+        if shared.weather.fails() {
+            return reply_failure(service, &Refusal::unknown_failure(), request_id);
+        }
+        let lost = shared.weather.loses();
+        let outcome = self.carry_out(&routed);
+        if lost {
+            return Answer::Lost;
+        }
+        match outcome {
+            Ok(result) => {
+                let body = xml::success(service, routed.action.name, &result, &request_id);
+                Answer::Reply(Reply { status: 200, request_id, body })
+            }
+            Err(Failure::Refused(refusal)) => reply_failure(service, &refusal, request_id),
+            Err(Failure::Storage(error)) => {
+                let error = shared.store.unusable(error);
+                let hints = error.hints.join("; ");
+                let refusal = Refusal::service_failure(format!("{error} ({hints})"));
+                reply_failure(service, &refusal, request_id)
+            }
+        }
+    }
+
+    fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Xml> {
+        let Shared { store, clock, random, .. } = &*self.shared;
+        let mut xml = Xml::default();
+        let now = clock.milliseconds();
+        match routed.action.run {
+            Run::Read(run) => store.read(|connection| {
+                let account = Account::load(connection)?;
+                let call = routed.call(&account, now, connection)?;
+                let lags_at = self.lag().map(|_| now);
+                run(&View { connection, account, lags_at }, &call, &mut xml)
+            }),
+            Run::Write(_) if store.read_only().is_some() => {
+                Err(Refusal::read_only(&store.to_string()).into())
+            }
+            Run::Write(run) => store.write(|connection| {
+                let account = Account::load(connection)?;
+                let call = routed.call(&account, now, connection)?;
+                let seen_from = self.lag().map(|lag| now.saturating_add(lag));
+                run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)
+            }),
+        }?;
+        Ok(xml)
+    }
+
+    /// The lag in milliseconds, if there is one.
+    fn lag(&self) -> Option<i64> {
+        let lag = self.shared.weather.faults.lag;
+        (lag > Duration::ZERO).then(|| clock::milliseconds(lag))
+    }
+
+    fn account(&self) -> Result<Account> {
+        let store = &self.shared.store;
+        store.read(Account::load).map_err(|error| store.unusable(error))
+    }
+
+    /// Changes the account by hand, as no caller could. Such changes do not lag.
+    fn change<T>(&self, change: impl FnOnce(&Edit<'_>) -> Result<T, Trouble>) -> Result<T> {
+        let Shared { store, clock, random, .. } = &*self.shared;
+        if let Some(error) = store.read_only() {
+            return Err(error);
+        }
+        let done = store.write(|connection| {
+            let account = Account::load(connection)?;
+            let now = clock.milliseconds();
+            change(&Edit { connection, account, now, seen_from: None, random })
+        });
+        done.map_err(|trouble| self.explain(trouble))
+    }
+
+    fn explain(&self, trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::Told(error) => error,
+            Trouble::Storage(error) => self.shared.store.unusable(error),
+        }
+    }
+}
+
+/// What ends a change by hand: an error that has its words, or trouble with the file that gets them from the store.
+enum Trouble {
+    Told(Error),
+    Storage(rusqlite::Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// A request whose action is known.
+struct Routed<'a> {
+    action: &'static Action,
+    form: Form,
+    credential: Credential<'a>,
+}
+
+impl<'a> Routed<'a> {
+    fn of(request: &'a Request) -> Result<Self, (Service, Refusal)> {
+        let form = Form::parse(&request.form);
+        let version = form.get("Version");
+        let header = request.authorization.as_deref();
+        let credential = header.and_then(Credential::parse);
+        let scope = credential.and_then(|credential| credential.service);
+        // Errors need a namespace even if the request belongs to no service.
+        let service = Service::of(scope, version).unwrap_or(Service::Iam);
+        let refused = |refusal| (service, refusal);
+        let Some(name) = form.get("Action").filter(|name| !name.is_empty()) else {
+            return Err(refused(Refusal::missing_action()));
+        };
+        let action = actions::find(service, name).filter(|_| version == Some(service.version()));
+        let Some(action) = action else {
+            let version = version.unwrap_or("NO_VERSION_SPECIFIED");
+            return Err(refused(Refusal::unknown_action(name, version)));
+        };
+        match (header, credential) {
+            (None, _) => Err(refused(Refusal::missing_credentials())),
+            (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
+            (Some(_), Some(credential)) => Ok(Self { action, form, credential }),
+        }
+    }
+
+    /// The call, once it is known who calls and that the parameters are in order.
+    fn call(&self, account: &Account, now: i64, connection: &Connection) -> Outcome<Call<'_>> {
+        let Credential { access_key, region, .. } = self.credential;
+        let caller = Caller::of(access_key, &account.id, now, connection)?;
+        constraints::check(self.action.service, self.action.parameters, &self.form)?;
+        Ok(Call { action: self.action, form: &self.form, caller, region })
+    }
+}
+
+fn reply_failure(service: Service, refusal: &Refusal, request_id: String) -> Answer {
+    let body = xml::failure(service, refusal, &request_id);
+    Answer::Reply(Reply { status: refusal.status, request_id, body })
+}
+
+/// Makes the example account in an empty file.
+fn furnish(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
+    let quotas = Quotas::default();
+    let result = (|| {
+        connection.execute(
+            "INSERT INTO account (one, id, salt, profiles_quota, roles_quota,
+                 policies_per_role_quota) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+            (
+                ACCOUNT_ID,
+                random.bits().cast_signed(),
+                quotas.profiles,
+                quotas.roles,
+                quotas.policies_per_role,
+            ),
+        )?;
+        let account = Account::load(connection)?;
+        let now = clock.milliseconds();
+        example::fill(&Edit { connection, account, now, seen_from: None, random })
+    })();
+    result.map_err(|trouble| match trouble {
+        Trouble::Told(error) => error,
+        Trouble::Storage(error) => {
+            let message = format!("the example account could not be written: {error}");
+            Error::new(crate::error::Kind::State, message).caused_by(error)
+        }
+    })
+}

@@ -1,0 +1,179 @@
+//! The ten instance-profile actions. Names are looked up ignoring case: they are unique that way, so a spelling can
+//! only mean one profile; whether AWS does so too is not recorded anywhere.
+
+use std::collections::HashMap;
+
+use super::call::Call;
+use super::edit::Edit;
+use super::records::{Profile, Role, Scope, key};
+use super::refusal::{Outcome, Refusal};
+use super::roles::{self, require_role, write_embedded_role};
+use super::sequence::Sequence;
+use super::tags::{self, Keys};
+use super::view::{Account, View};
+use super::xml::Xml;
+
+const KEYS: Keys = Keys::ByCase;
+
+/// Which answers have `<Tags>`.
+#[derive(Clone, Copy)]
+enum ShowTags {
+    Always,
+    IfAny,
+    Never,
+}
+
+pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let name = call.text("InstanceProfileName");
+    let mut tags = Sequence::default();
+    tags::add(&mut tags, call.tags(), KEYS)?;
+    if edit.find::<Profile>(name)?.is_some() {
+        return Err(Refusal::profile_exists(name).into());
+    }
+    let quota = edit.account.quotas.profiles;
+    if edit.account.profiles >= i64::from(quota) {
+        return Err(Refusal::quota("InstanceProfilesPerAccount", quota).into());
+    }
+    let profile = Profile {
+        name: name.to_owned(),
+        path: call.optional_text("Path").unwrap_or("/").to_owned(),
+        id: edit.new_id::<Profile>()?,
+        created: edit.seconds(),
+        role: None,
+        tags,
+    };
+    edit.insert(&profile)?;
+    xml.within("InstanceProfile", |xml| write(xml, &edit.account, &profile, None, ShowTags::IfAny))
+}
+
+pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let profile = require(view.find(call.text("InstanceProfileName"))?, call)?;
+    let role = role_of(view, &profile)?;
+    xml.within("InstanceProfile", |xml| {
+        write(xml, &view.account, &profile, role.as_ref(), ShowTags::Always)
+    })
+}
+
+pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let prefix = call.optional_text("PathPrefix").unwrap_or("/");
+    write_page(view, call, xml, Scope::Prefix(prefix), prefix)
+}
+
+pub(super) fn list_for_role(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let name = call.text("RoleName");
+    require_role(view.find(name)?, name)?;
+    let role = key(name);
+    write_page(view, call, xml, Scope::Role(&role), &role)
+}
+
+pub(super) fn add_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    let role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    if profile.role.is_some() {
+        return Err(Refusal::quota("InstanceSessionsPerInstanceProfile", 1).into());
+    }
+    profile.role = Some(key(&role.name));
+    Ok(edit.update(&profile)?)
+}
+
+pub(super) fn remove_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    let name = call.text("RoleName");
+    require_role(edit.find(name)?, name)?;
+    if profile.role.as_deref() != Some(key(name).as_str()) {
+        return Err(Refusal::role_not_in_profile(name, call.text("InstanceProfileName")).into());
+    }
+    profile.role = None;
+    Ok(edit.update(&profile)?)
+}
+
+pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    if profile.role.is_some() {
+        return Err(Refusal::delete_conflict(roles::IN_A_PROFILE).into());
+    }
+    Ok(edit.delete(&profile)?)
+}
+
+pub(super) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    tags::add(&mut profile.tags, call.tags(), KEYS)?;
+    Ok(edit.update(&profile)?)
+}
+
+pub(super) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    tags::remove(&mut profile.tags, &call.tag_keys(), KEYS);
+    Ok(edit.update(&profile)?)
+}
+
+pub(super) fn list_tags(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let profile = require(view.find(call.text("InstanceProfileName"))?, call)?;
+    tags::write_page(xml, &profile.tags, &call.page(&view.account, &profile.id))
+}
+
+fn require(found: Option<Profile>, call: &Call<'_>) -> Result<Profile, Refusal> {
+    found.ok_or_else(|| Refusal::no_profile(call.text("InstanceProfileName")))
+}
+
+fn role_of(view: &View<'_>, profile: &Profile) -> Outcome<Option<Role>> {
+    match &profile.role {
+        Some(role) => Ok(view.find(role)?),
+        None => Ok(None),
+    }
+}
+
+fn write_page(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+    scope: Scope<'_>,
+    seal: &str,
+) -> Outcome<()> {
+    let page = call.page(&view.account, seal);
+    let from = page.position(view.connection)?;
+    let mut found: Vec<Profile> = view.page(scope, &from, page.limit + 1)?;
+    let end = page.finish_records(view.connection, &mut found)?;
+    // Many profiles of a page have the same role: it is read once.
+    let mut seen: HashMap<String, Option<Role>> = HashMap::new();
+    xml.within("InstanceProfiles", |xml| {
+        found.iter().try_for_each(|profile| {
+            if let Some(role) = &profile.role
+                && !seen.contains_key(role)
+            {
+                seen.insert(role.clone(), role_of(view, profile)?);
+            }
+            let role = profile.role.as_ref().and_then(|role| seen.get(role)?.as_ref());
+            xml.within("member", |xml| write(xml, &view.account, profile, role, ShowTags::Never))
+        })
+    })?;
+    xml.piece(&end);
+    Ok(())
+}
+
+fn write(
+    xml: &mut Xml,
+    account: &Account,
+    profile: &Profile,
+    role: Option<&Role>,
+    show_tags: ShowTags,
+) -> Outcome<()> {
+    xml.text("Path", &profile.path);
+    xml.text("InstanceProfileName", &profile.name);
+    xml.text("InstanceProfileId", &profile.id);
+    xml.text("Arn", &profile.arn(&account.id));
+    xml.text("CreateDate", &profile.create_date());
+    xml.within("Roles", |xml| {
+        role.map_or(Ok(()), |role| {
+            xml.within("member", |xml| {
+                write_embedded_role(xml, account, role);
+                Ok::<(), super::refusal::Failure>(())
+            })
+        })
+    })?;
+    match show_tags {
+        ShowTags::Never => Ok(()),
+        ShowTags::IfAny if profile.tags.is_empty() => Ok(()),
+        ShowTags::IfAny | ShowTags::Always => tags::write(xml, profile.tags.iter()),
+    }
+}

@@ -1,0 +1,250 @@
+//! The role actions that a working instance profile needs. Names are looked up ignoring case, as those of profiles.
+
+use super::call::Call;
+use super::clock::iso8601;
+use super::edit::Edit;
+use super::managed_policies::{self, Standing};
+use super::records::{Role, Scope};
+use super::refusal::{Outcome, Refusal};
+use super::sequence::Sequence;
+use super::tags::{self, Keys};
+use super::trust;
+use super::view::{Account, View};
+use super::xml::Xml;
+
+/// What must go before a profile with a role, or a role in a profile, can be deleted.
+pub(super) const IN_A_PROFILE: &str = "remove roles from instance profile";
+
+const KEYS: Keys = Keys::IgnoringCase;
+const DEFAULT_MAX_SESSION: i64 = 3600;
+
+pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let name = call.text("RoleName");
+    let trust = call.text("AssumeRolePolicyDocument");
+    let boundary = call.optional_text("PermissionsBoundary");
+    let mut tags = Sequence::default();
+    tags::add(&mut tags, call.tags(), KEYS)?;
+    check_trust(edit, trust)?;
+    if let Some(arn) = boundary {
+        match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+            Standing::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
+            Standing::Unknown => return Err(Refusal::boundary_not_attachable(arn).into()),
+            Standing::Attachable | Standing::ServiceRoleOnly => {}
+        }
+    }
+    if edit.find::<Role>(name)?.is_some() {
+        return Err(Refusal::role_exists(name).into());
+    }
+    let quota = edit.account.quotas.roles;
+    if edit.account.roles >= i64::from(quota) {
+        return Err(Refusal::quota("RolesPerAccount", quota).into());
+    }
+    let role = Role {
+        name: name.to_owned(),
+        path: call.optional_text("Path").unwrap_or("/").to_owned(),
+        id: edit.new_id::<Role>()?,
+        created: edit.seconds(),
+        trust: trust.to_owned(),
+        description: call.optional_text("Description").map(str::to_owned),
+        max_session: call.optional_number("MaxSessionDuration").unwrap_or(DEFAULT_MAX_SESSION),
+        boundary: boundary.map(str::to_owned),
+        last_used: None,
+        policies: Sequence::default(),
+        tags,
+    };
+    edit.insert(&role)?;
+    xml.within("Role", |xml| {
+        write_embedded_role(xml, &edit.account, &role);
+        write_boundary(xml, &role)?;
+        write_tags_if_any(xml, &role)
+    })
+}
+
+pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let role = require(view.find(call.text("RoleName"))?, call)?;
+    xml.within("Role", |xml| {
+        write_listed(xml, &view.account, &role);
+        write_boundary(xml, &role)?;
+        write_tags_if_any(xml, &role)?;
+        xml.within("RoleLastUsed", |xml| {
+            if let Some(used) = &role.last_used {
+                xml.text("LastUsedDate", &iso8601(used.at));
+                xml.text("Region", &used.region);
+            }
+            Ok(())
+        })
+    })
+}
+
+pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let prefix = call.optional_text("PathPrefix").unwrap_or("/");
+    let page = call.page(&view.account, prefix);
+    let from = page.position(view.connection)?;
+    let mut found: Vec<Role> = view.page(Scope::Prefix(prefix), &from, page.limit + 1)?;
+    let end = page.finish_records(view.connection, &mut found)?;
+    xml.within("Roles", |xml| {
+        found.iter().try_for_each(|role| {
+            xml.within("member", |xml| {
+                write_listed(xml, &view.account, role);
+                Ok::<(), super::refusal::Failure>(())
+            })
+        })
+    })?;
+    xml.piece(&end);
+    Ok(())
+}
+
+pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    if edit.is_in_a_profile(&role)? {
+        return Err(Refusal::delete_conflict(IN_A_PROFILE).into());
+    }
+    if !role.policies.is_empty() {
+        return Err(Refusal::delete_conflict("detach all policies").into());
+    }
+    Ok(edit.delete(&role)?)
+}
+
+pub(super) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    tags::add(&mut role.tags, call.tags(), KEYS)?;
+    Ok(edit.update(&role)?)
+}
+
+pub(super) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    tags::remove(&mut role.tags, &call.tag_keys(), KEYS);
+    Ok(edit.update(&role)?)
+}
+
+pub(super) fn list_tags(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let role = require(view.find(call.text("RoleName"))?, call)?;
+    tags::write_page(xml, &role.tags, &call.page(&view.account, &role.id))
+}
+
+pub(super) fn attach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    let arn = call.text("PolicyArn");
+    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+        Standing::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
+        Standing::Unknown => return Err(Refusal::policy_not_attachable(arn).into()),
+        Standing::ServiceRoleOnly => return Err(Refusal::service_role_policy().into()),
+        Standing::Attachable => {}
+    }
+    if role.policies.iter().any(|attached| attached == arn) {
+        return Ok(());
+    }
+    let quota = edit.account.quotas.policies_per_role;
+    if role.policies.len() >= usize::try_from(quota).unwrap_or(usize::MAX) {
+        return Err(Refusal::quota("PoliciesPerRole", quota).into());
+    }
+    role.policies.push(arn.to_owned());
+    Ok(edit.update(&role)?)
+}
+
+pub(super) fn detach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    let arn = call.text("PolicyArn");
+    if managed_policies::split(arn).is_none() {
+        return Err(Refusal::invalid_arn(arn).into());
+    }
+    let before = role.policies.len();
+    role.policies.retain(|attached| attached != arn);
+    if role.policies.len() == before {
+        return Err(Refusal::policy_not_attached(arn).into());
+    }
+    Ok(edit.update(&role)?)
+}
+
+pub(super) fn list_attached_policies(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let role = require(view.find(call.text("RoleName"))?, call)?;
+    let prefix = call.optional_text("PathPrefix").unwrap_or("/");
+    let seal = format!("{}{prefix}", role.id);
+    let page = call.page(&view.account, &seal);
+    let mut found: Vec<_> = role
+        .policies
+        .behind(page.place()?)
+        .filter_map(|(place, arn)| Some((place, (arn, managed_policies::split(arn)?))))
+        .filter(|(_, (_, policy))| policy.path.starts_with(prefix))
+        .take(page.limit + 1)
+        .collect();
+    let end = page.finish_items(&mut found);
+    xml.within("AttachedPolicies", |xml| {
+        found.iter().try_for_each(|(_, (arn, policy))| {
+            xml.within("member", |xml| {
+                xml.text("PolicyName", policy.name);
+                xml.text("PolicyArn", arn);
+                Ok::<(), super::refusal::Failure>(())
+            })
+        })
+    })?;
+    xml.piece(&end);
+    Ok(())
+}
+
+pub(super) fn update_trust(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    let trust = call.text("PolicyDocument");
+    check_trust(edit, trust)?;
+    trust.clone_into(&mut role.trust);
+    Ok(edit.update(&role)?)
+}
+
+fn check_trust(edit: &Edit<'_>, document: &str) -> Outcome<()> {
+    let principals = trust::check(document)?;
+    for arn in principals {
+        let prefix = format!("arn:aws:iam::{}:role/", edit.account.id);
+        let Some(path_and_name) = arn.strip_prefix(&prefix) else { continue };
+        let name = path_and_name.rsplit('/').next().unwrap_or_default();
+        let role = edit.find::<Role>(name)?;
+        if role.is_none_or(|role| role.arn(&edit.account.id) != arn) {
+            return Err(trust::unknown_principal("AWS", &arn).into());
+        }
+    }
+    Ok(())
+}
+
+fn require(found: Option<Role>, call: &Call<'_>) -> Result<Role, Refusal> {
+    require_role(found, call.text("RoleName"))
+}
+
+/// The role with that name, or the refusal that there is none.
+pub(super) fn require_role(found: Option<Role>, name: &str) -> Result<Role, Refusal> {
+    found.ok_or_else(|| Refusal::no_role(name))
+}
+
+/// What a role shows everywhere, also inside a profile.
+pub(super) fn write_embedded_role(xml: &mut Xml, account: &Account, role: &Role) {
+    xml.text("Path", &role.path);
+    xml.text("RoleName", &role.name);
+    xml.text("RoleId", &role.id);
+    xml.text("Arn", &role.arn(&account.id));
+    xml.text("CreateDate", &role.create_date());
+    xml.document("AssumeRolePolicyDocument", &role.trust);
+}
+
+/// What a role shows in lists.
+fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
+    write_embedded_role(xml, account, role);
+    if let Some(description) = &role.description {
+        xml.text("Description", description);
+    }
+    xml.plain("MaxSessionDuration", role.max_session);
+}
+
+fn write_boundary(xml: &mut Xml, role: &Role) -> Outcome<()> {
+    let Some(arn) = &role.boundary else { return Ok(()) };
+    xml.within("PermissionsBoundary", |xml| {
+        xml.text("PermissionsBoundaryType", "Policy");
+        xml.text("PermissionsBoundaryArn", arn);
+        Ok(())
+    })
+}
+
+fn write_tags_if_any(xml: &mut Xml, role: &Role) -> Outcome<()> {
+    if role.tags.is_empty() { Ok(()) } else { tags::write(xml, role.tags.iter()) }
+}

@@ -1,0 +1,72 @@
+//! A list whose items keep their place numbers for good, so that a marker still points between the same two items
+//! after others were added or removed. Tags and attached policies are kept this way, in the order they were added.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Items with place numbers that only ever grow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sequence<T> {
+    last: u64,
+    items: Vec<(u64, T)>,
+}
+
+impl<T> Default for Sequence<T> {
+    fn default() -> Self {
+        Self { last: 0, items: Vec::new() }
+    }
+}
+
+impl<T> Sequence<T> {
+    pub(super) fn push(&mut self, item: T) {
+        self.last += 1;
+        self.items.push((self.last, item));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter().map(|(_, item)| item)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.items.iter_mut().map(|(_, item)| item)
+    }
+
+    /// The items behind that place, each with its own.
+    pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = (u64, &T)> {
+        self.items.iter().filter(move |(own, _)| *own > place).map(|(own, item)| (*own, item))
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        self.items.retain(|(_, item)| keep(item));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// Kept in a column as JSON; one that never had an item as the empty text.
+impl<T: Serialize> rusqlite::ToSql for Sequence<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        if self.last == 0 {
+            return Ok("".into());
+        }
+        let json = serde_json::to_string(self)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(json.into())
+    }
+}
+
+impl<T: DeserializeOwned> FromSql for Sequence<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "" => Ok(Self::default()),
+            json => serde_json::from_str(json).map_err(|error| FromSqlError::Other(error.into())),
+        }
+    }
+}

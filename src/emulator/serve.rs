@@ -1,0 +1,144 @@
+//! The account on a loopback port, for any AWS client: the same handler as in process, behind HTTP/1.1. Nothing
+//! but loopback is ever listened on, because nothing that calls is checked.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use crate::error::{Error, Result};
+
+use super::{Answer, Emulator, Request};
+
+/// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.
+const LARGEST_BODY: usize = 1 << 20;
+/// How long a shutdown waits for calls that are under way.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Listens on that port of 127.0.0.1; 0 takes a free one.
+///
+/// # Errors
+/// `Kind::Io` if the port is taken.
+pub async fn bind(port: u16) -> Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).await.map_err(|error| {
+        let taken = error.kind() == io::ErrorKind::AddrInUse;
+        let error = Error::io(format!("cannot listen on {address}"), error);
+        if taken {
+            error.hint("choose another port with --port, or 0 for a free one")
+        } else {
+            error
+        }
+    })
+}
+
+/// Serves the account until `shutdown` is ready, then finishes the calls that are under way.
+///
+/// # Errors
+/// `Kind::Usage` if the listener is not on a loopback address; `Kind::Io` if it breaks.
+pub async fn serve(
+    emulator: Emulator,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let broken = |error| Error::io("cannot serve the local account", error);
+    let address = listener.local_addr().map_err(broken)?;
+    if !address.ip().is_loopback() {
+        let message = format!("the local account is not served on {address}");
+        return Err(Error::usage(message).hint(
+            "anybody who can reach it may change it, so only loopback is allowed: 127.0.0.1",
+        ));
+    }
+    let (stop, stopping) = watch::channel(());
+    // Every connection holds a sender; the receiver ends when the last one is gone.
+    let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let (emulator, stopping) = (emulator.clone(), stopping.clone());
+                    let alive = alive.clone();
+                    tokio::spawn(async move {
+                        converse(emulator, stream, stopping).await;
+                        drop(alive);
+                    });
+                }
+                // One connection that broke before it was taken is no reason to stop; nor is a shortage of files,
+                // but that one takes a moment to pass.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+        }
+    }
+    drop((listener, alive));
+    // Fails only if no connection is left to be told.
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(FAREWELL, all_gone.recv()).await;
+    Ok(())
+}
+
+async fn converse(emulator: Emulator, stream: TcpStream, mut stopping: watch::Receiver<()>) {
+    // A small answer must not wait for the next.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(&emulator, request));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // A connection that ends badly concerns only the client at its other end.
+    let stopped = tokio::select! {
+        _ = connection.as_mut() => false,
+        _ = stopping.changed() => true,
+    };
+    if stopped {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// Answers one HTTP request; an error makes hyper close the connection without an answer.
+async fn answer(
+    emulator: &Emulator,
+    request: hyper::Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
+    let authorization = request.headers().get(AUTHORIZATION);
+    let authorization = authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+    let form = match *request.method() {
+        Method::GET => request.uri().query().unwrap_or_default().as_bytes().to_vec(),
+        Method::POST => match Limited::new(request.into_body(), LARGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes().to_vec(),
+            Err(_) => return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE)),
+        },
+        _ => return Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+    };
+    let reply = match emulator.answer(Request { authorization, form }).await {
+        Answer::Reply(reply) => reply,
+        Answer::Lost => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    let mut response = Response::new(Full::from(reply.body));
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    if let Ok(request_id) = HeaderValue::from_str(&reply.request_id) {
+        headers.insert("x-amzn-requestid", request_id);
+    }
+    Ok(response)
+}
+
+fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,362 @@
+//! The `SQLite` file: opening it, or saying clearly why it cannot be used, and handing out transactions. There is one
+//! connection for writing and as many for reading as threads read at once; in memory there is one for all.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Error, Kind, Result};
+
+/// `iaLu`, by which the file is known for ours.
+const APPLICATION_ID: i64 = 0x6961_4c75;
+const SCHEMA_VERSION: i64 = 1;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where an account is kept.
+#[derive(Debug)]
+pub(super) struct Store {
+    place: Place,
+    // Closed in this order: whoever goes last merges the log into the file, and readers cannot.
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Memory,
+    File(PathBuf),
+    ReadOnlyFile { path: PathBuf, how: HowToRead },
+}
+
+/// How a file that cannot be written is opened.
+#[derive(Clone, Copy, Debug)]
+enum HowToRead {
+    /// Somebody else may be writing to it.
+    Shared,
+    /// Not even its folder can be written, so `SQLite` cannot keep its locks there; nobody may be writing.
+    Immutable,
+}
+
+/// Whether the file was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Old,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Memory => f.write_str("The local account in memory"),
+            Place::File(path) | Place::ReadOnlyFile { path, .. } => {
+                write!(f, "The local account {}", path.display())
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Opens a file. One that is not there yet, or is empty, is made, and `furnish` fills it within the same
+    /// transaction: half a first use leaves nothing behind.
+    pub(super) fn open(
+        path: &Path,
+        furnish: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<(Self, Age)> {
+        let writable = prepare_file(path)?;
+        if writable {
+            match Self::open_writable(path, furnish) {
+                Err(Opening::ReadOnly) => {}
+                Err(Opening::Failed(error)) => return Err(error),
+                Ok(opened) => return Ok(opened),
+            }
+        }
+        Ok((Self::open_read_only(path)?, Age::Old))
+    }
+
+    /// An account that is gone with the process.
+    pub(super) fn in_memory(furnish: impl FnOnce(&Connection) -> Result<()>) -> Result<Self> {
+        let broken = |error| Error::new(Kind::Bug, "SQLite cannot work in memory").caused_by(error);
+        let mut writer = Connection::open_in_memory().map_err(broken)?;
+        let transaction = writer.transaction().map_err(broken)?;
+        transaction.execute_batch(include_str!("schema.sql")).map_err(broken)?;
+        furnish(&transaction)?;
+        transaction.commit().map_err(broken)?;
+        Ok(Self::new(Place::Memory, writer))
+    }
+
+    fn new(place: Place, writer: Connection) -> Self {
+        Self { place, readers: Mutex::default(), writer: Mutex::new(writer) }
+    }
+
+    fn open_writable(
+        path: &Path,
+        furnish: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<(Self, Age), Opening> {
+        let failed = |error| Opening::of(path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut writer = Connection::open_with_flags(path, flags).map_err(failed)?;
+        configure(&writer).map_err(failed)?;
+        check_ours(path, &writer).map_err(Opening::Failed)?;
+        use_write_ahead_log(&writer).map_err(failed)?;
+        let transaction =
+            writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        // Asked again under the lock: another process may have made the account meanwhile.
+        let age = check_ours(path, &transaction).map_err(Opening::Failed)?;
+        if age == Age::New {
+            transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+            furnish(&transaction).map_err(Opening::Failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        Ok((Self::new(Place::File(path.to_owned()), writer), age))
+    }
+
+    fn open_read_only(path: &Path) -> Result<Self> {
+        let mut refused = None;
+        for how in [HowToRead::Shared, HowToRead::Immutable] {
+            let place = Place::ReadOnlyFile { path: path.to_owned(), how };
+            // What is still in a log beside the file would be missing from an immutable look at it.
+            if matches!(how, HowToRead::Immutable) && has_unmerged_log(path) {
+                break;
+            }
+            match reading_connection(&place).and_then(|reader| {
+                reader.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+                    row.get::<_, i64>(0)
+                })?;
+                Ok(reader)
+            }) {
+                Ok(reader) if check_ours(path, &reader)? == Age::Old => {
+                    return Ok(Self::new(place, reader));
+                }
+                Ok(_) => {
+                    let message = format!(
+                        "the local account {} is empty, and it cannot be filled because it is \
+                         read-only",
+                        path.display()
+                    );
+                    return Err(Error::new(Kind::State, message).hint(writable_hint(path)));
+                }
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(unusable(path, refused.unwrap_or(rusqlite::Error::InvalidQuery)))
+    }
+
+    /// The words for a file that cannot be written, if that is what this is.
+    pub(super) fn read_only(&self) -> Option<Error> {
+        let Place::ReadOnlyFile { path, .. } = &self.place else { return None };
+        let message =
+            format!("the local account {} is read-only and cannot be changed", path.display());
+        Some(Error::new(Kind::State, message).hint(writable_hint(path)))
+    }
+
+    /// Runs `look` on the account as it is at one moment.
+    pub(super) fn read<T, E: From<rusqlite::Error>>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if matches!(self.place, Place::Memory) {
+            let connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            return look(&connection);
+        }
+        let known = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = match known {
+            Some(reader) => reader,
+            None => reading_connection(&self.place)?,
+        };
+        let transaction = reader.transaction()?;
+        let result = look(&transaction);
+        // There is nothing to roll back; dropping it ends the read.
+        drop(transaction);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        result
+    }
+
+    /// Runs `change` alone, with no writer beside it in any process; an error undoes all of it.
+    pub(super) fn write<T, E: From<rusqlite::Error>>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction: Transaction<'_> =
+            writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = change(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// The words for trouble with the file that came up after it was opened.
+    pub(super) fn unusable(&self, error: rusqlite::Error) -> Error {
+        match &self.place {
+            Place::Memory => {
+                Error::new(Kind::State, format!("{self} failed: {error}")).caused_by(error)
+            }
+            Place::File(path) | Place::ReadOnlyFile { path, .. } => unusable(path, error),
+        }
+    }
+}
+
+/// Why a file could not be opened for writing.
+enum Opening {
+    /// It may still be readable.
+    ReadOnly,
+    Failed(Error),
+}
+
+impl Opening {
+    fn of(path: &Path, error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::ReadOnly
+            }
+            _ => Self::Failed(unusable(path, error)),
+        }
+    }
+}
+
+/// Makes the file and its folders if need be, for nobody but their owner; says whether the file may be written.
+fn prepare_file(path: &Path) -> Result<bool> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+            let what = format!("cannot make the folder {} for the local account", folder.display());
+            Error::io(what, error).hint("set IAMLUA_HOME to a folder that you can write")
+        })?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let what = format!("cannot make the local account {}", path.display());
+            return Err(Error::io(what, error)
+                .hint("make its folder writable, or set IAMLUA_HOME to one that is"));
+        }
+    }
+    let about = fs::metadata(path).map_err(|error| {
+        Error::io(format!("cannot use the local account {}", path.display()), error)
+    })?;
+    if !about.is_file() {
+        let message = format!("the local account {} is not a file", path.display());
+        return Err(Error::new(Kind::State, message)
+            .hint("move it away, or set IAMLUA_HOME to another folder"));
+    }
+    Ok(!about.permissions().readonly())
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // NORMAL with a write-ahead log: a killed process loses nothing; a power cut may lose the last moments.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // KiB, as it is negative.
+    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.pragma_update(None, "journal_size_limit", 16 << 20)
+}
+
+/// Turns the write-ahead log on. Unlike everything else this does not wait for others by itself.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match place {
+        Place::Memory => Connection::open_in_memory()?,
+        Place::File(path) | Place::ReadOnlyFile { path, how: HowToRead::Shared } => {
+            Connection::open_with_flags(path, flags)?
+        }
+        Place::ReadOnlyFile { path, how: HowToRead::Immutable } => {
+            let path = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+            let uri = format!("file:{path}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+        }
+    };
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn has_unmerged_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|about| about.len() > 0)
+}
+
+/// Whether the file is new or an account of ours; anything else is refused.
+fn check_ours(path: &Path, connection: &Connection) -> Result<Age> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let failed = |error| unusable(path, error);
+    let application = number("PRAGMA application_id").map_err(failed)?;
+    let version = number("PRAGMA user_version").map_err(failed)?;
+    let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
+    if application == 0 && version == 0 && tables == 0 {
+        return Ok(Age::New);
+    }
+    let path = path.display();
+    if application != APPLICATION_ID {
+        let message = format!("{path} is a database of another program, not a local account");
+        return Err(Error::new(Kind::State, message).hint("move it away, or name another file"));
+    }
+    if version > SCHEMA_VERSION {
+        let message = format!(
+            "the local account {path} was made by a newer iamlua (its version is {version}, this \
+             program knows {SCHEMA_VERSION})"
+        );
+        return Err(Error::new(Kind::State, message)
+            .hint("use the newer iamlua, or export the account there and import it here"));
+    }
+    number("SELECT profiles FROM account").map_err(failed)?;
+    Ok(Age::Old)
+}
+
+/// The words for a file that `SQLite` cannot use.
+fn unusable(path: &Path, error: rusqlite::Error) -> Error {
+    let shown = path.display();
+    let again = format!(
+        "move it away (`mv {shown} {shown}.broken`) to start with a new example account; \
+         `iamlua account import` brings an export back"
+    );
+    let (what, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => ("is not a local account", again),
+        Some(ErrorCode::DatabaseCorrupt) => ("is damaged", again),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            ("is in use by another process", "wait for it to finish and try again".to_owned())
+        }
+        Some(ErrorCode::DiskFull) => {
+            ("cannot be written", "make room on the disk and try again".to_owned())
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            ("cannot be opened", writable_hint(path))
+        }
+        _ => ("cannot be used", again),
+    };
+    Error::new(Kind::State, format!("the local account {shown} {what}: {error}"))
+        .hint(hint)
+        .caused_by(error)
+}
+
+fn writable_hint(path: &Path) -> String {
+    format!(
+        "make it and its folder writable (`chmod u+w {}`), or set IAMLUA_HOME to another folder",
+        path.display()
+    )
+}

@@ -1,0 +1,74 @@
+//! What tagging and untagging do, for both kinds of things that have tags. The keys of a profile's tags are
+//! case-sensitive, those of a role's are not.
+
+use super::call::Page;
+use super::records::Tag;
+use super::refusal::{Outcome, Refusal};
+use super::sequence::Sequence;
+use super::xml::Xml;
+
+/// How many tags a profile or role may have.
+pub(super) const MOST_TAGS: usize = 50;
+
+/// Whether two keys that differ in case are two tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    ByCase,
+    IgnoringCase,
+}
+
+impl Keys {
+    fn same(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::ByCase => one == other,
+            Self::IgnoringCase => one.to_lowercase() == other.to_lowercase(),
+        }
+    }
+}
+
+/// Adds tags; one whose key is there already is replaced, in its place.
+pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result<(), Refusal> {
+    for (number, tag) in new.iter().enumerate() {
+        if new[..number].iter().any(|earlier| keys.same(&earlier.key, &tag.key)) {
+            return Err(Refusal::duplicate_tag_keys(keys == Keys::IgnoringCase));
+        }
+        if tag.key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")) {
+            return Err(Refusal::reserved_tag_key());
+        }
+    }
+    for tag in new {
+        let known = tags.iter_mut().find(|known| keys.same(&known.key, &tag.key));
+        match known {
+            Some(known) => *known = tag,
+            None => tags.push(tag),
+        }
+    }
+    if tags.len() > MOST_TAGS { Err(Refusal::too_many_tags()) } else { Ok(()) }
+}
+
+/// Takes tags away; a key that is not there does not matter.
+pub(super) fn remove(tags: &mut Sequence<Tag>, gone: &[&str], keys: Keys) {
+    tags.retain(|tag| !gone.iter().any(|key| keys.same(key, &tag.key)));
+}
+
+/// Writes `<Tags>`.
+pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) -> Outcome<()> {
+    xml.within("Tags", |xml| {
+        tags.try_for_each(|tag| {
+            xml.within("member", |xml| {
+                xml.text("Key", &tag.key);
+                xml.text("Value", &tag.value);
+                Ok(())
+            })
+        })
+    })
+}
+
+/// Writes one page of tags.
+pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> Outcome<()> {
+    let mut found: Vec<_> = tags.behind(page.place()?).take(page.limit + 1).collect();
+    let end = page.finish_items(&mut found);
+    write(xml, found.into_iter().map(|(_, tag)| tag))?;
+    xml.piece(&end);
+    Ok(())
+}

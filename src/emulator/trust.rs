@@ -1,0 +1,140 @@
+//! What IAM demands of a trust policy when it is saved. Whether the policy then lets anybody in is not evaluated.
+
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+
+/// A trust policy's size quota, in characters that are not white space.
+pub(super) const MOST_CHARACTERS: usize = 2048;
+
+const TOP_KEYS: [&str; 3] = ["Version", "Id", "Statement"];
+const VERSIONS: [&str; 2] = ["2008-10-17", "2012-10-17"];
+const STATEMENT_KEYS: [&str; 7] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Condition"];
+const ACTIONS: [&str; 5] = [
+    "sts:assumerole",
+    "sts:assumerolewithsaml",
+    "sts:assumerolewithwebidentity",
+    "sts:setsourceidentity",
+    "sts:tagsession",
+];
+const SERVICE_DOMAINS: [&str; 4] =
+    [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com", ".aws.internal"];
+
+/// Checks a trust policy; gives the `AWS` principals in it, of which those in this account must exist.
+pub(super) fn check(document: &str) -> Result<Vec<String>, Refusal> {
+    let policy: Value = serde_json::from_str(document)
+        .map_err(|_| Refusal::malformed_policy("This policy contains invalid Json"))?;
+    let size = document.chars().filter(|letter| !letter.is_whitespace()).count();
+    if size > MOST_CHARACTERS {
+        return Err(Refusal::quota("ACLSizePerRole", MOST_CHARACTERS));
+    }
+    let policy = policy.as_object().ok_or_else(syntax)?;
+    if policy.keys().any(|key| !TOP_KEYS.contains(&key.as_str())) {
+        return Err(syntax());
+    }
+    if let Some(version) = policy.get("Version")
+        && !version.as_str().is_some_and(|version| VERSIONS.contains(&version))
+    {
+        return Err(syntax());
+    }
+    let statements = one_or_many(policy.get("Statement").ok_or_else(syntax)?);
+    if statements.is_empty() {
+        return Err(syntax());
+    }
+    let mut principals = Vec::new();
+    for statement in statements {
+        check_statement(statement.as_object().ok_or_else(syntax)?, &mut principals)?;
+    }
+    Ok(principals)
+}
+
+fn check_statement(
+    statement: &Map<String, Value>,
+    principals: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    for field in ["Resource", "NotResource"] {
+        if statement.contains_key(field) {
+            return Err(Refusal::malformed_policy(format!("Has prohibited field {field}")));
+        }
+    }
+    if statement.keys().any(|key| !STATEMENT_KEYS.contains(&key.as_str())) {
+        return Err(syntax());
+    }
+    match statement.get("Effect").and_then(Value::as_str) {
+        Some("Allow" | "Deny") => {}
+        _ => return Err(syntax()),
+    }
+    let actions = statement.get("Action").or_else(|| statement.get("NotAction"));
+    let actions = actions.ok_or_else(|| missing("Action"))?;
+    for action in one_or_many(actions) {
+        if !is_assume_role(action.as_str().ok_or_else(syntax)?) {
+            return Err(Refusal::malformed_policy(
+                "AssumeRole policy may only specify STS AssumeRole actions.",
+            ));
+        }
+    }
+    let principal = statement.get("Principal").or_else(|| statement.get("NotPrincipal"));
+    match principal.ok_or_else(|| missing("Principal"))? {
+        Value::String(everybody) if everybody == "*" => Ok(()),
+        Value::Object(kinds) => check_principals(kinds, principals),
+        _ => Err(syntax()),
+    }
+}
+
+/// An action of STS that assumes a role or goes with that, or a pattern over such.
+fn is_assume_role(action: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    ACTIONS.contains(&action.as_str())
+        || (action.starts_with("sts:") && action.contains(['*', '?']))
+}
+
+fn check_principals(
+    kinds: &Map<String, Value>,
+    principals: &mut Vec<String>,
+) -> Result<(), Refusal> {
+    let mut any = false;
+    for (kind, named) in kinds {
+        for name in one_or_many(named) {
+            let name = name.as_str().ok_or_else(syntax)?;
+            any = true;
+            match kind.as_str() {
+                "AWS" => principals.push(name.to_owned()),
+                "Service" => {
+                    if !SERVICE_DOMAINS.iter().any(|domain| name.ends_with(domain)) {
+                        return Err(unknown_principal("SERVICE", name));
+                    }
+                }
+                "Federated" | "CanonicalUser" => {}
+                _ => return Err(syntax()),
+            }
+        }
+    }
+    if any {
+        return Ok(());
+    }
+    Err(Refusal::malformed_policy(
+        "Invalid principal in policy: com.amazon.balsa.error.InvalidPolicyException: \
+         The passed in policy has a statement with no principals!",
+    ))
+}
+
+/// The refusal of a principal that does not exist.
+pub(super) fn unknown_principal(kind: &str, name: &str) -> Refusal {
+    Refusal::malformed_policy(format!("Invalid principal in policy: \"{kind}\":\"{name}\""))
+}
+
+fn syntax() -> Refusal {
+    Refusal::malformed_policy("Syntax errors in policy.")
+}
+
+fn missing(field: &str) -> Refusal {
+    Refusal::malformed_policy(format!("Missing required field {field}"))
+}
+
+fn one_or_many(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(values) => values.iter().collect(),
+        value => vec![value],
+    }
+}

@@ -1,0 +1,156 @@
+//! What reads see. Usually that is the truth; with a lag it is the account as it was that long ago, put together from
+//! the truth and the `past` table, so that lists and single records always agree with each other.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::records::{self, Position, Record, Scope};
+
+/// What the account's one row says.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    pub(super) id: String,
+    pub(super) alias: Option<String>,
+    pub(super) salt: u64,
+    pub(super) profiles: i64,
+    pub(super) roles: i64,
+    pub(super) quotas: Quotas,
+}
+
+/// How much the account may hold, as [`Emulator::set_quota`](super::Emulator::set_quota) sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Instance profiles in the account; 1,000 unless set.
+    pub profiles: u32,
+    /// Roles in the account; 1,000 unless set.
+    pub roles: u32,
+    /// Managed policies attached to one role; 10 unless set.
+    pub policies_per_role: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { profiles: 1000, roles: 1000, policies_per_role: 10 }
+    }
+}
+
+impl Account {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare_cached(
+            "SELECT id, alias, salt, profiles, roles, profiles_quota, roles_quota,
+                 policies_per_role_quota FROM account",
+        )?;
+        statement.query_row([], |row| {
+            Ok(Self {
+                id: row.get(0)?,
+                alias: row.get(1)?,
+                salt: row.get::<_, i64>(2)?.cast_unsigned(),
+                profiles: row.get(3)?,
+                roles: row.get(4)?,
+                quotas: Quotas {
+                    profiles: row.get(5)?,
+                    roles: row.get(6)?,
+                    policies_per_role: row.get(7)?,
+                },
+            })
+        })
+    }
+}
+
+/// The account as one read sees it.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) account: Account,
+    /// Milliseconds since 1970, if this read lags: writes whose `until` is later than this are not seen yet.
+    pub(super) lags_at: Option<i64>,
+}
+
+impl View<'_> {
+    /// The record with that name, in whatever case.
+    pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
+        let key = records::key(name);
+        if let Some(now) = self.lags_at {
+            let seen: Option<Option<String>> = self
+                .connection
+                .prepare_cached(
+                    "SELECT record FROM past WHERE kind = ?1 AND key = ?2 AND until > ?3
+                     ORDER BY number LIMIT 1",
+                )?
+                .query_row(params![R::TABLE, key, now], |row| row.get(0))
+                .optional()?;
+            if let Some(record) = seen {
+                return record.map(|json| from_json(&json)).transpose();
+            }
+        }
+        records::find(self.connection, &key)
+    }
+
+    /// Up to `limit` records of a list behind that position, sorted by path and key.
+    pub(super) fn page<R: Record>(
+        &self,
+        scope: Scope<'_>,
+        from: &Position,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<R>> {
+        let past = self.past::<R>()?;
+        let mut page = Vec::new();
+        if limit > 0 {
+            records::scan(self.connection, scope, from, |record: R| {
+                if past.is_empty() || !past.contains_key(&records::key(record.name())) {
+                    page.push(record);
+                }
+                page.len() < limit
+            })?;
+        }
+        if !past.is_empty() {
+            let seen = past.into_values().flatten();
+            page.extend(seen.filter(|record| scope.contains(record) && position(record) > *from));
+            page.sort_by_cached_key(position);
+            page.truncate(limit);
+        }
+        Ok(page)
+    }
+
+    /// How many records of that kind there are; `truth` is how many there really are.
+    pub(super) fn count<R: Record>(&self, truth: i64) -> rusqlite::Result<i64> {
+        let mut count = truth;
+        for (key, seen) in self.past::<R>()? {
+            count += i64::from(seen.is_some());
+            count -= i64::from(records::find::<R>(self.connection, &key)?.is_some());
+        }
+        Ok(count)
+    }
+
+    /// The records of which this read does not see the truth, by key: what it sees instead. Only the oldest state
+    /// that is still visible counts.
+    fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
+        let mut past = HashMap::new();
+        let Some(now) = self.lags_at else { return Ok(past) };
+        let mut statement = self.connection.prepare_cached(
+            "SELECT key, record FROM past WHERE kind = ?1 AND until > ?2 ORDER BY number",
+        )?;
+        let mut rows = statement.query(params![R::TABLE, now])?;
+        while let Some(row) = rows.next()? {
+            if let Entry::Vacant(unseen) = past.entry(row.get(0)?) {
+                let json: Option<String> = row.get(1)?;
+                unseen.insert(json.map(|json| from_json(&json)).transpose()?);
+            }
+        }
+        Ok(past)
+    }
+}
+
+/// Where a record stands in lists.
+pub(super) fn position<R: Record>(record: &R) -> Position {
+    Position { path: record.path().to_owned(), key: records::key(record.name()) }
+}
+
+fn from_json<R: Record>(json: &str) -> rusqlite::Result<R> {
+    serde_json::from_str(json).map_err(|error| {
+        let text = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(0, text, error.into())
+    })
+}

@@ -1,0 +1,136 @@
+//! The outgoing half of the AWS Query protocol: XML, written straight into a string.
+
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::actions::Service;
+use super::refusal::Refusal;
+
+/// What RFC 3986 leaves unreserved; AWS percent-encodes everything else in a policy document.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A piece of XML under construction.
+#[derive(Debug, Default)]
+pub(super) struct Xml(String);
+
+impl Xml {
+    /// `<name>value</name>`, with the value escaped.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        self.open(name);
+        self.escaped(value);
+        self.close(name);
+    }
+
+    /// `<name>value</name>` for a value that needs no escaping: a number or a boolean.
+    pub(super) fn plain(&mut self, name: &str, value: impl Display) {
+        self.open(name);
+        self.0.push_str(&value.to_string());
+        self.close(name);
+    }
+
+    /// `<name>document</name>`, percent-encoded.
+    pub(super) fn document(&mut self, name: &str, document: &str) {
+        self.open(name);
+        self.0.extend(utf8_percent_encode(document, RESERVED));
+        self.close(name);
+    }
+
+    /// `<name>` … `</name>` around what `inside` writes; `<name/>` if that is nothing.
+    pub(super) fn within<E>(
+        &mut self,
+        name: &str,
+        inside: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.open(name);
+        let start = self.0.len();
+        inside(self)?;
+        if self.0.len() == start {
+            self.0.truncate(start - 1);
+            self.0.push_str("/>");
+        } else {
+            self.close(name);
+        }
+        Ok(())
+    }
+
+    /// A piece that is already XML.
+    pub(super) fn piece(&mut self, piece: &Self) {
+        self.0.push_str(&piece.0);
+    }
+
+    fn open(&mut self, name: &str) {
+        self.0.push('<');
+        self.0.push_str(name);
+        self.0.push('>');
+    }
+
+    fn close(&mut self, name: &str) {
+        self.0.push_str("</");
+        self.0.push_str(name);
+        self.0.push('>');
+    }
+
+    fn escaped(&mut self, text: &str) {
+        for letter in text.chars() {
+            match letter {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\r' => self.0.push_str("&#xD;"),
+                '\t' | '\n' => self.0.push(letter),
+                // XML 1.0 has no way to write these at all.
+                letter
+                    if letter.is_ascii_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') =>
+                {
+                    self.0.push('\u{fffd}');
+                }
+                letter => self.0.push(letter),
+            }
+        }
+    }
+}
+
+/// The whole answer to a call that succeeded. A call without a result has no `…Result` element.
+pub(super) fn success(service: Service, action: &str, result: &Xml, request_id: &str) -> String {
+    let result = match result.0.as_str() {
+        "" => String::new(),
+        result => format!("<{action}Result>{result}</{action}Result>"),
+    };
+    let namespace = service.namespace();
+    format!(
+        "<{action}Response xmlns=\"{namespace}\">{result}<ResponseMetadata>\
+         <RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
+    )
+}
+
+/// The whole answer to a call that was refused.
+pub(super) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> String {
+    let mut error = Xml::default();
+    error.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
+    error.text("Code", refusal.code);
+    error.text("Message", &refusal.message);
+    format!(
+        "<ErrorResponse xmlns=\"{}\"><Error>{}</Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+        service.namespace(),
+        error.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Xml;
+
+    #[test]
+    fn text_is_escaped_and_documents_are_percent_encoded() {
+        let mut xml = Xml::default();
+        xml.text("A", "<&\"\u{1}é");
+        xml.document("B", "{\"a b\": ~*'é}");
+        xml.within("C", |_| Ok::<(), ()>(())).expect("nothing fails");
+        assert_eq!(
+            xml.0,
+            "<A>&lt;&amp;&quot;\u{fffd}é</A><B>%7B%22a%20b%22%3A%20~%2A%27%C3%A9%7D</B><C/>"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! The account on a port: what any HTTP client sees.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use iamlua::emulator::{Emulator, Options, bind, serve};
+use iamlua::error::Kind;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{options, request};
+
+struct Served {
+    runtime: Runtime,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<iamlua::error::Result<()>>,
+}
+
+fn served(faults: &str) -> Served {
+    let faults = faults.parse().expect("the faults are well written");
+    let emulator = Emulator::in_memory(Options { faults, ..options() }).expect("memory");
+    let runtime =
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let listener = runtime.block_on(bind(0)).expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = runtime.spawn(serve(emulator, listener, async {
+        let _ = stopped.await;
+    }));
+    Served { runtime, address, stop, server }
+}
+
+/// A POST with that body, or with the body of that many bytes.
+fn post(form: &[u8]) -> Vec<u8> {
+    let authorization =
+        request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).authorization.expect("it has one");
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {authorization}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        form.len()
+    );
+    [head.as_bytes(), form].concat()
+}
+
+fn list_roles() -> Vec<u8> {
+    post(&request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).form)
+}
+
+/// Reads until that text has come or the connection ends; gives what came.
+fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&all).contains(end) {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => all.extend(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    String::from_utf8(all).expect("UTF-8")
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    stream
+}
+
+#[test]
+fn one_connection_carries_many_answers() {
+    let served = served("");
+    let mut stream = connect(served.address);
+    for _ in 0..3 {
+        stream.write_all(&list_roles()).expect("it listens");
+        let reply = read_until(&mut stream, "</ListRolesResponse>");
+        assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+        let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains("content-type: text/xml"), "{head}");
+        let (_, id) = head.split_once("x-amzn-requestid: ").expect("a request id");
+        let id = id.lines().next().unwrap_or_default();
+        assert!(body.contains(&format!("<RequestId>{id}</RequestId>")), "{id}: {body}");
+    }
+    stream.write_all(&post(b"Action=Nope&Version=2010-05-08")).expect("it listens");
+    let reply = read_until(&mut stream, "</ErrorResponse>");
+    assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
+}
+
+#[test]
+fn a_lost_answer_closes_the_connection() {
+    let served = served("lost=100%");
+    let mut stream = connect(served.address);
+    stream.write_all(&list_roles()).expect("it listens");
+    assert_eq!(read_until(&mut stream, "nothing"), "");
+}
+
+#[test]
+fn what_is_no_call_is_refused() {
+    let served = served("");
+    for (request, status) in [
+        (b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "405"),
+        (b"GET /?Action=ListRoles&Version=2010-05-08 HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "403"),
+        (post(&vec![b'x'; (1 << 20) + 1]), "413"),
+        (b"nonsense\r\n\r\n".to_vec(), "400"),
+    ] {
+        let mut stream = connect(served.address);
+        // It may answer and hang up before a large body is through.
+        let _ = stream.write_all(&request);
+        let reply = read_until(&mut stream, "\r\n\r\n");
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {reply}");
+    }
+}
+
+#[test]
+fn a_shutdown_finishes_what_is_under_way() {
+    let served = served("latency=300ms");
+    let mut stream = connect(served.address);
+    let idle = connect(served.address);
+    stream.write_all(&list_roles()).expect("it listens");
+    std::thread::sleep(Duration::from_millis(100));
+    let start = Instant::now();
+    served.stop.send(()).expect("it serves");
+    let reply = read_until(&mut stream, "</ListRolesResponse>");
+    assert!(reply.contains("200 OK") && reply.contains("</ListRolesResponse>"), "{reply}");
+    served.runtime.block_on(served.server).expect("no panic").expect("no error");
+    assert!(start.elapsed() < Duration::from_secs(3), "an idle connection held it up");
+    drop(idle);
+    assert!(TcpStream::connect(served.address).is_err(), "it still listens");
+}
+
+#[test]
+fn nothing_but_loopback() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
+        let emulator = Emulator::in_memory(options()).expect("memory");
+        let error = serve(emulator, listener, async {}).await.expect_err("it is open to all");
+        assert_eq!(error.kind, Kind::Usage);
+        assert!(error.message.contains("0.0.0.0"), "{error}");
+
+        let mine = bind(0).await.expect("a free port");
+        let address = mine.local_addr().expect("it listens");
+        assert!(address.ip().is_loopback());
+        let error = bind(address.port()).await.expect_err("the port is taken");
+        assert_eq!(error.kind, Kind::Io);
+        assert!(error.hints.concat().contains("--port"), "{error}");
+    });
+}

@@ -1,0 +1,239 @@
+//! The file: several users at once, a process that is killed, and files that cannot be used.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::thread;
+
+use iamlua::emulator::{Contents, Emulator, Faults, Options, Quota};
+use iamlua::error::Kind;
+use tempfile::TempDir;
+
+use super::{Client, TRUST};
+
+const PROFILE: &str = "InstanceProfileName";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn open(path: &Path) -> Emulator {
+    Emulator::open(path, Options::default()).expect("the account can be opened")
+}
+
+#[test]
+fn it_is_new_once_and_for_its_owner_only() {
+    let folder = folder();
+    let path = folder.path().join("state/iamlua/local.db");
+    let first = Client::of(open(&path));
+    assert!(first.emulator.is_new());
+    first.create_profile("mine", "/");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().expect("a folder")), 0o700);
+    first.get("GetInstanceProfile", &[(PROFILE, "mine")]);
+    drop(first);
+    let left: Vec<_> = fs::read_dir(path.parent().expect("a folder"))
+        .expect("it can be read")
+        .map(|entry| entry.expect("it can be read").file_name())
+        .collect();
+    assert_eq!(left, ["local.db"], "a clean end leaves one file");
+    let second = Client::of(open(&path));
+    assert!(!second.emulator.is_new());
+    second.get("GetInstanceProfile", &[(PROFILE, "mine")]);
+}
+
+#[test]
+fn many_first_users_make_one_account() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    let start = Barrier::new(8);
+    let new = thread::scope(|scope| {
+        let users: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    open(&path).is_new()
+                })
+            })
+            .collect();
+        users.into_iter().map(|user| user.join().expect("no panic")).filter(|new| *new).count()
+    });
+    assert_eq!(new, 1);
+}
+
+/// Each user has a connection of its own, as a process would; they tag one profile, which would lose tags if two of them
+/// could read before either writes.
+#[test]
+fn users_at_once_lose_nothing() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    let first = Client::of(open(&path));
+    first.emulator.reset(Contents::Empty).expect("the file can be written");
+    first.create_profile("shared", "/");
+    let (path, start) = (&path, &Barrier::new(4));
+    thread::scope(|scope| {
+        for user in 0..4 {
+            scope.spawn(move || {
+                let client = Client::of(open(path));
+                start.wait();
+                for number in 0..100 {
+                    client.create_profile(&format!("p{user}-{number}"), "/");
+                    if number % 10 == 0 {
+                        let key = format!("k{user}-{number}");
+                        let tag = [("Tags.member.1.Key", &*key), ("Tags.member.1.Value", "v")];
+                        client.get("TagInstanceProfile", &[(PROFILE, "shared"), tag[0], tag[1]]);
+                    }
+                }
+            });
+        }
+    });
+    let all = first.get("ListInstanceProfiles", &[("MaxItems", "1000")]);
+    assert_eq!(all.members("InstanceProfiles").len(), 401);
+    assert_eq!(first.get("ListInstanceProfileTags", &[(PROFILE, "shared")]).tags().len(), 40);
+    first.emulator.set_quota(Quota::Profiles, 401).expect("the file can be written");
+    assert_eq!(first.refused("CreateInstanceProfile", &[(PROFILE, "one-more")]).1, "LimitExceeded");
+}
+
+#[test]
+fn a_lag_holds_for_what_another_user_wrote() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    let faults: Faults = "lag=1h".parse().expect("the faults are well written");
+    let lagging = |path| {
+        let options = Options { faults: faults.clone(), ..Options::default() };
+        Client::of(Emulator::open(path, options).expect("the account can be opened"))
+    };
+    let (writer, reader, exact) = (lagging(&path), lagging(&path), Client::of(open(&path)));
+    writer.create_profile("late", "/");
+    assert_eq!(reader.refused("GetInstanceProfile", &[(PROFILE, "late")]).0, 404);
+    exact.get("GetInstanceProfile", &[(PROFILE, "late")]);
+}
+
+const KILLED_PATH: &str = "IAMLUA_TEST_KILLED_PATH";
+
+/// What the other process does in `nothing_answered_is_lost_by_kill`; by itself it does nothing.
+#[test]
+fn write_until_killed() {
+    let Some(path) = std::env::var_os(KILLED_PATH) else { return };
+    let client = Client::of(open(Path::new(&path)));
+    client.emulator.set_quota(Quota::Profiles, 1_000_000).expect("the file can be written");
+    let mut out = std::io::stdout();
+    for number in 0..1_000_000 {
+        client.create_profile(&format!("p{number}"), "/");
+        writeln!(out, "\nmade p{number}").and_then(|()| out.flush()).expect("somebody listens");
+    }
+}
+
+#[test]
+fn nothing_answered_is_lost_by_kill() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    let (_, module) = module_path!().split_once("::").expect("this is not the crate's root");
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "--nocapture", &format!("{module}::write_until_killed")])
+        .env(KILLED_PATH, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program can be run again");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut made = Vec::new();
+    for line in out.lines().map_while(Result::ok) {
+        made.extend(line.strip_prefix("made ").map(str::to_owned));
+        if made.len() == 200 {
+            child.kill().expect("it runs");
+        }
+    }
+    child.wait().expect("it was killed");
+    assert!(made.len() >= 200, "only {} were made", made.len());
+    let client = Client::of(open(&path));
+    for name in &made {
+        client.get("GetInstanceProfile", &[(PROFILE, name)]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_says_why() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let refused = |path: &Path| {
+        let error = Emulator::open(path, Options::default()).expect_err("it cannot be used");
+        assert!(error.message.contains(&path.display().to_string()), "{error}");
+        assert!(!error.hints.is_empty(), "{error} says nothing about what to do");
+        (error.kind, error.message)
+    };
+
+    fs::write(at("text"), "this is no database, but long enough to be looked at as one".repeat(20))
+        .expect("room");
+    let (kind, message) = refused(&at("text"));
+    assert_eq!(kind, Kind::State);
+    assert!(message.contains("is not a local account"), "{message}");
+
+    drop(open(&at("torn")));
+    let whole = fs::read(at("torn")).expect("it is there");
+    fs::write(at("torn"), &whole[..6000]).expect("room");
+    let (kind, message) = refused(&at("torn"));
+    assert_eq!(kind, Kind::State);
+    assert!(message.contains("is damaged"), "{message}");
+
+    let database = rusqlite::Connection::open(at("other")).expect("room");
+    database.execute_batch("CREATE TABLE t (x); PRAGMA user_version = 1").expect("room");
+    let (_, message) = refused(&at("other"));
+    assert!(message.contains("another program"), "{message}");
+
+    drop(open(&at("newer")));
+    let database = rusqlite::Connection::open(at("newer")).expect("it is there");
+    database.execute_batch("PRAGMA user_version = 99").expect("it can be written");
+    let (_, message) = refused(&at("newer"));
+    assert!(message.contains("newer iamlua") && message.contains("99"), "{message}");
+
+    fs::create_dir(at("folder")).expect("room");
+    let (_, message) = refused(&at("folder"));
+    assert!(message.contains("is not a file"), "{message}");
+
+    let path = at("text").join("local.db");
+    let error = Emulator::open(&path, Options::default()).expect_err("a file is no folder");
+    assert_eq!(error.kind, Kind::Io);
+    assert!(error.message.contains(&at("text").display().to_string()), "{error}");
+
+    fs::write(at("empty"), "").expect("room");
+    fs::set_permissions(at("empty"), Permissions::from_mode(0o400)).expect("it is ours");
+    let (_, message) = refused(&at("empty"));
+    assert!(message.contains("read-only"), "{message}");
+}
+
+#[test]
+fn a_read_only_file_is_read_and_refuses_changes() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    Client::of(open(&path)).create_profile("kept", "/");
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("it is ours");
+    let client = Client::of(open(&path));
+    client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
+    assert!(client.get("ListInstanceProfiles", &[]).members("InstanceProfiles").len() > 20);
+    let role = [("RoleName", "r"), ("AssumeRolePolicyDocument", TRUST)];
+    let (status, code, message) = client.refused("CreateRole", &role);
+    assert_eq!((status, code.as_str()), (403, "AccessDenied"));
+    assert!(message.contains("read-only") && message.contains("local.db"), "{message}");
+    let error = client.emulator.reset(Contents::Empty).expect_err("it cannot be written");
+    assert_eq!(error.kind, Kind::State);
+    assert!(error.message.contains("read-only") && !error.hints.is_empty(), "{error}");
+}
+
+#[test]
+fn damage_that_shows_later_is_a_failure_of_the_service() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    drop(open(&path));
+    let mut bytes = fs::read(&path).expect("it is there");
+    // All but the pages of the schema and the account's row.
+    bytes[4096 * 3..].fill(0xa5);
+    fs::write(&path, bytes).expect("room");
+    let client = Client::of(open(&path));
+    let (status, code, message) = client.refused("ListInstanceProfiles", &[]);
+    assert_eq!((status, code.as_str()), (500, "ServiceFailure"));
+    assert!(message.contains("is damaged") && message.contains("local.db"), "{message}");
+}
