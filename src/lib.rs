@@ -1,4 +1,15 @@
-//! A Lua host for AWS IAM instance profiles, with an emulated account inside.
+//! A Lua host for AWS IAM instance profiles, with an emulated account inside. The program `iamlua` is a thin command line
+//! around this library.
 
+pub mod cli;
+pub mod docs;
 pub mod emulator;
 pub mod error;
+pub mod files;
+pub mod iam;
+pub mod lua;
+pub mod run;
+pub mod session;
+pub mod spec;
+pub mod state;
+pub mod stdlib;

@@ -1,6 +1,9 @@
 //! The one test binary: every further one would link the whole SDK again.
 
 mod emulator;
+mod end_to_end;
+mod lua;
+mod registry;
 
 /// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.
 #[test]

@@ -1,0 +1,71 @@
+--- Sets tags on many instance profiles.
+---
+---   iamlua run scripts/bulk_tag.lua --owner ops --path /ec2/
+---   iamlua run scripts/bulk_tag.lua --tag Owner=ops --tag CostCenter=4100 --only-missing
+---   iamlua run scripts/bulk_tag.lua --owner ops --aws --apply
+---
+--- Tags that are not named stay as they are. What a profile has already is not sent again, so a second run changes nothing. With
+--- `--only-missing` a tag that is there keeps its value, whatever it is. One profile that fails, such as one with 50 tags, does not stop the
+--- rest; the script ends with exit code 1 then.
+
+local p = runbook {
+  description = "Sets tags on all instance profiles under a path.",
+  params = {
+    tag = { type = "map", max = 50, help = "a tag to set" },
+    owner = { type = "string", help = "the value of the tag Owner: short for --tag Owner=…" },
+    path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
+    only_missing = { default = false, help = "set only tags that a profile does not have, and replace no value" },
+  },
+  allow = { "profiles.each", "profiles.tag" },
+}
+
+local sweep = require("lib.sweep")
+
+local wanted = p.tag
+if p.owner then
+  if wanted.Owner and wanted.Owner ~= p.owner then
+    runbook.usage("--owner and --tag Owner=… give different values")
+  end
+  wanted.Owner = p.owner
+end
+if next(wanted) == nil then
+  runbook.usage("there is nothing to set: give --tag KEY=VALUE or --owner TEXT")
+end
+
+-- The tags that a profile is to get; nil if it has them.
+local function difference(profile)
+  local set = {}
+  for key, value in pairs(wanted) do
+    local present = profile.tags[key]
+    if present == nil or (present ~= value and not p.only_missing) then
+      set[key] = value
+    end
+  end
+  return next(set) and set
+end
+
+local work = sweep.new()
+local tagged, right = 0, 0
+local profiles = work:profiles { path = p.path, with_tags = true }
+
+local function next_row()
+  for profile in profiles do
+    local set = difference(profile)
+    if not set then
+      right = right + 1
+    elseif work:attempt(profile.name, function()
+      iam.profiles.tag(profile.name, set)
+    end) then
+      tagged = tagged + 1
+      return { name = profile.name, path = profile.path, set = set }
+    end
+  end
+end
+
+report(next_row, { columns = { "name", "path", "set" } })
+report.note(("tagged %d, already right %d, failed %d"):format(tagged, right, #work.failed))
+
+local problem = work:problem()
+if problem then
+  error(problem, 0)
+end

@@ -1,0 +1,100 @@
+--- Puts another role into every instance profile that has a certain one.
+---
+---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-staging
+---   iamlua run scripts/swap_role.lua --from web-frontend --to web-frontend-v2 --path /ec2/web/ --aws --apply
+---
+--- The new role must exist and trust ec2.amazonaws.com; that is checked before anything changes. A profile holds one role, so the old one is
+--- taken out first; if the new one cannot be put in, the old one is put back. Running instances go on with the old role's credentials until
+--- these run out, which takes up to some hours. One profile that fails does not stop the rest; the script ends with exit code 1 then.
+
+local p = runbook {
+  description = "Replaces one role by another in every instance profile that has it.",
+  params = {
+    from = { type = "string", required = true, pattern = "[\\w+=,.@-]{1,64}", help = "the role to take out" },
+    to = { type = "string", required = true, pattern = "[\\w+=,.@-]{1,64}", help = "the role to put in" },
+    path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
+  },
+  allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },
+}
+
+local sweep = require("lib.sweep")
+
+-- Names of roles are the same in both cases.
+if p.from:lower() == p.to:lower() then
+  runbook.usage("--from and --to name the same role")
+end
+local new_role = iam.roles.get(p.to)
+if not (policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, "ec2.amazonaws.com.cn")) then
+  error(("the role %s does not trust ec2.amazonaws.com, so instances could not use it"):format(new_role.name), 0)
+end
+local old_role = iam.roles.get(p.from)
+
+-- All of them first: the listing would change under the swaps.
+local work = sweep.new()
+local profiles = {}
+for profile in iam.profiles.each_for_role(old_role.name) do
+  if profile.path:sub(1, #p.path) == p.path then
+    table.insert(profiles, profile)
+    work.total = work.total + 1
+  end
+end
+
+-- Puts the old role back if there is none; raises why the new one could not be put in, and whether that left the profile without one.
+local function put_back(name, err)
+  local _, trouble = try(function()
+    local now = iam.profiles.find(name)
+    if now and not now.role then
+      iam.profiles.add_role(name, old_role.name)
+      log.warn("put the old role back", { profile = name, role = old_role.name })
+    end
+  end)
+  if trouble then
+    log.error("HAS NO ROLE NOW: the old one could not be put back", {
+      profile = name,
+      role = old_role.name,
+      error = trouble.message,
+    })
+  end
+  error(err, 0)
+end
+
+local function swap(name)
+  local now = iam.profiles.find(name)
+  if not now then
+    return "gone already"
+  elseif now.role ~= old_role.name then
+    return "kept: its role is " .. (now.role or "none") .. " by now"
+  end
+  -- One call of the program, which finishes both halves even when the script is stopped between them.
+  local profile, err = try(iam.profiles.ensure, { name = name, role = new_role.name })
+  if not profile then
+    put_back(name, err)
+  end
+  return "swapped"
+end
+
+local swapped = 0
+local at = 0
+
+local function next_row()
+  at = at + 1
+  local profile = profiles[at]
+  if not profile then
+    return nil
+  end
+  local done, outcome = work:attempt(profile.name, function()
+    return swap(profile.name)
+  end)
+  if outcome == "swapped" then
+    swapped = swapped + 1
+  end
+  return { name = profile.name, path = profile.path, outcome = done and outcome or "failed" }
+end
+
+report(next_row, { columns = { "name", "path", "outcome" } })
+report.note(("%s replaced by %s in %d of %d profiles"):format(old_role.name, new_role.name, swapped, #profiles))
+
+local problem = work:problem()
+if problem then
+  error(problem, 0)
+end

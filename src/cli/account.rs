@@ -1,0 +1,167 @@
+//! `iamlua account`: the local account as a thing of its own.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::emulator::{self, Contents, Emulator, Faults, Quota};
+use crate::error::{Error, Kind, Result};
+use crate::{files, run, state};
+
+/// `iamlua account`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Answer any AWS client on loopback, until interrupted.
+    Serve {
+        /// The port; 0 takes a free one.
+        #[arg(long, default_value_t = 7100)]
+        port: u16,
+        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
+        #[arg(long, value_name = "LIST")]
+        faults: Option<Faults>,
+    },
+    /// Replace what is in it by the example account.
+    Reset {
+        /// By nothing at all.
+        #[arg(long)]
+        empty: bool,
+    },
+    /// Write what is in it as JSON.
+    Export {
+        /// The file; standard output if there is none.
+        file: Option<PathBuf>,
+    },
+    /// Replace what is in it by a JSON file, whole or not at all.
+    Import {
+        /// The file, or `-` for standard input.
+        file: PathBuf,
+    },
+    /// Show its quotas, or set some: profiles=5000 roles=5000 policies-per-role=20.
+    Quota {
+        /// What to set.
+        #[arg(value_name = "NAME=VALUE")]
+        set: Vec<String>,
+    },
+}
+
+impl AccountCommand {
+    /// Carries the command out.
+    pub fn execute(self) -> Result<u8> {
+        match self {
+            Self::Serve { port, faults } => serve(port, faults.unwrap_or_default()),
+            Self::Reset { empty } => {
+                let contents = if empty { Contents::Empty } else { Contents::Example };
+                open()?.reset(contents)?;
+                eprintln!(
+                    "the local account is {}",
+                    if empty { "empty" } else { "the example account" }
+                );
+                Ok(0)
+            }
+            Self::Export { file } => export(file),
+            Self::Import { file } => import(&file),
+            Self::Quota { set } => quota(&set),
+        }
+    }
+}
+
+fn open() -> Result<Emulator> {
+    run::open_local(Faults::default())
+}
+
+fn serve(port: u16, faults: Faults) -> Result<u8> {
+    let local = run::open_local(faults)?;
+    let runtime = run::runtime()?;
+    runtime.block_on(async {
+        let listener = emulator::bind(port).await?;
+        let address = listener.local_addr().map_err(|error| Error::io("no address", error))?;
+        println!("http://{address}");
+        eprintln!(
+            "the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+             AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"
+        );
+        let _ = io::stdout().flush();
+        emulator::serve(local, listener, interrupted()).await
+    })?;
+    Ok(0)
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn export(file: Option<PathBuf>) -> Result<u8> {
+    let local = open()?;
+    match file {
+        None => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            local.export(&mut out)?;
+            out.flush().map_err(|error| Error::io("cannot write to standard output", error))?;
+        }
+        Some(path) => {
+            let mut failure = None;
+            files::write_whole_with(&path, |out| {
+                local.export(out).map_err(|error| {
+                    let said = io::Error::other(error.to_string());
+                    failure = Some(error);
+                    said
+                })
+            })
+            .map_err(|error| {
+                failure
+                    .unwrap_or_else(|| Error::io(format!("cannot write {}", path.display()), error))
+            })?;
+        }
+    }
+    Ok(0)
+}
+
+fn import(file: &PathBuf) -> Result<u8> {
+    let source: Box<dyn Read> = if file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let opened = File::open(file);
+        Box::new(
+            opened.map_err(|error| Error::io(format!("cannot read {}", file.display()), error))?,
+        )
+    };
+    let summary = open()?.import(io::BufReader::new(source))?;
+    eprintln!(
+        "imported {} profiles and {} roles into account {}",
+        summary.profiles, summary.roles, summary.account_id
+    );
+    Ok(0)
+}
+
+fn quota(set: &[String]) -> Result<u8> {
+    let local = Emulator::open(&state::local_account()?, emulator::Options::default())?;
+    for pair in set {
+        let wrong = || Error::usage(format!("{pair:?} is not NAME=VALUE, such as profiles=5000"));
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let quota = match name {
+            "profiles" => Quota::Profiles,
+            "roles" => Quota::Roles,
+            "policies-per-role" => Quota::PoliciesPerRole,
+            _ => {
+                return Err(Error::usage(format!("there is no quota {name:?}"))
+                    .hint("profiles, roles, policies-per-role"));
+            }
+        };
+        local.set_quota(quota, value.parse().map_err(|_| wrong())?)?;
+    }
+    let quotas = local.quotas()?;
+    let text = format!(
+        "profiles           {}\nroles              {}\npolicies-per-role  {}\n",
+        quotas.profiles, quotas.roles, quotas.policies_per_role
+    );
+    let written = io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))?;
+    Ok(0)
+}

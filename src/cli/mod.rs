@@ -1,0 +1,117 @@
+//! The command line: what it accepts, which command it means, and the one place where an error is printed and becomes an exit
+//! code.
+
+mod account;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+
+/// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
+///
+/// With neither a command nor -e it runs the script on standard input.
+#[derive(Debug, Parser)]
+#[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, also in part; 2 wrong usage; 4 refused by a guard; 70 a bug in iamlua; \
+                        130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Run this piece of Lua.
+    #[arg(short = 'e', long = "execute", value_name = "CODE")]
+    code: Option<String>,
+    #[command(flatten)]
+    run: run::RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+enum Command {
+    /// Run a script.
+    Run(run::RunCommand),
+    /// Look after the local account.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let outcome = parse(args).and_then(|cli| match cli {
+        Some(cli) => execute(cli),
+        None => Ok(0),
+    });
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // With no standard error there is nobody to tell.
+            let _ = io::stderr().write_all(describe(&error).as_bytes());
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+/// The parsed command line; `None` if it asked for help and got it.
+fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
+    let parsed = Cli::try_parse_from(run::options_first(args));
+    match parsed {
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) if error.use_stderr() => {
+            let text = error.to_string();
+            let text = text.trim_end();
+            Err(Error::usage(text.strip_prefix("error: ").unwrap_or(text)))
+        }
+        Err(help) => {
+            // A reader that has gone away does not need help.
+            let _ = help.print();
+            Ok(None)
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Some(Command::Run(command)) => command.execute(),
+        Some(Command::Account(command)) => command.execute(),
+        None => run::default(cli.code, cli.run, || {
+            let mut help = Cli::command();
+            help.render_help().to_string()
+        }),
+    }
+}
+
+/// An error for people: what failed, where, why, and what to do next.
+#[must_use]
+pub fn describe(error: &Error) -> String {
+    let mut text = format!("error: {error}\n");
+    if let Some(traceback) = error.traceback.as_deref().filter(|trace| trace.lines().count() > 1)
+        && matches!(
+            error.kind,
+            Kind::Script | Kind::Aws | Kind::Argument | Kind::Connection | Kind::Bug
+        )
+    {
+        text.push_str(traceback);
+        text.push('\n');
+    }
+    for hint in &error.hints {
+        if let Some(block) = hint.strip_prefix('\n') {
+            text.push_str(block);
+        } else {
+            text.push_str("hint: ");
+            text.push_str(hint);
+        }
+        text.push('\n');
+    }
+    if error.kind == Kind::Bug {
+        text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
+    }
+    text
+}

@@ -1,0 +1,166 @@
+//! How the SDK's clients are made: credentials, region, endpoint and the HTTP client below them. Above the HTTP client nothing
+//! knows whether it is AWS or the local account that answers.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+/// The clients of one connection; cheap to clone.
+#[derive(Clone)]
+pub struct Clients {
+    /// IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+}
+
+/// Where calls go, and with whose credentials. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// Who answers.
+    pub target: Target,
+    /// The profile of `~/.aws/config`.
+    pub profile: Option<String>,
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The endpoint, instead of AWS's own.
+    pub endpoint_url: Option<String>,
+    /// The roles to assume, one with the credentials of the one before.
+    pub roles: Vec<Role>,
+}
+
+/// A role to assume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What its owner asks for, if anything.
+    pub external_id: Option<String>,
+    /// The name of the session in the audit log.
+    pub session_name: String,
+}
+
+impl Role {
+    /// A role assumed under the name of this program.
+    #[must_use]
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self { arn: arn.into(), external_id: None, session_name: "iamlua".into() }
+    }
+}
+
+/// Who answers.
+#[derive(Clone, Default)]
+pub enum Target {
+    /// AWS, or what an endpoint URL names.
+    #[default]
+    Aws,
+    /// A local account, reached through its HTTP client.
+    Local(SharedHttpClient),
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aws => "Aws",
+            Self::Local(_) => "Local",
+        })
+    }
+}
+
+/// IAM is one service for the whole partition, so the region decides only the partition.
+const DEFAULT_REGION: &str = "us-east-1";
+
+impl Connection {
+    /// The clients. Resolves the configuration, but makes no call: credentials are looked for at the first one.
+    pub async fn clients(&self) -> Clients {
+        let mut config = self.base().await;
+        for role in &self.roles {
+            let mut builder = AssumeRoleProvider::builder(&role.arn)
+                .session_name(&role.session_name)
+                .configure(&config);
+            if let Some(id) = &role.external_id {
+                builder = builder.external_id(id);
+            }
+            let provider = match config.credentials_provider() {
+                Some(base) => builder.build_from_provider(base).await,
+                None => builder.build().await,
+            };
+            let provider = SharedCredentialsProvider::new(provider);
+            config = config.into_builder().credentials_provider(provider).build();
+        }
+        Clients { iam: aws_sdk_iam::Client::new(&config), sts: aws_sdk_sts::Client::new(&config) }
+    }
+
+    async fn base(&self) -> SdkConfig {
+        let region = self.region.clone().map(Region::new);
+        match &self.target {
+            // Built by hand: the local account reads no file and no variable of AWS's but the two about retries.
+            Target::Local(http) => SdkConfig::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .http_client(http.clone())
+                .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
+                .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
+                .retry_config(retry_config())
+                .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+                .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+                .build(),
+            Target::Aws => {
+                let mut loader =
+                    aws_config::defaults(BehaviorVersion::latest()).http_client(https());
+                if let Some(profile) = &self.profile {
+                    loader = loader.profile_name(profile);
+                }
+                if let Some(region) = region {
+                    loader = loader.region(region);
+                }
+                if let Some(url) = &self.endpoint_url {
+                    loader = loader.endpoint_url(url);
+                }
+                let config = loader.load().await;
+                if config.region().is_some() {
+                    return config;
+                }
+                config.into_builder().region(Region::from_static(DEFAULT_REGION)).build()
+            }
+        }
+    }
+}
+
+/// The local account knows every caller; the SDK signs with something all the same.
+fn local_credentials() -> Credentials {
+    Credentials::new("AKIAIAMLUALOCAL00000", "local", None, None, "local account")
+}
+
+/// `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`, as the SDK's own loader reads them.
+fn retry_config() -> RetryConfig {
+    let variable = |name| std::env::var(name).ok();
+    let config = match variable("AWS_RETRY_MODE").as_deref() {
+        Some("adaptive") => RetryConfig::adaptive(),
+        _ => RetryConfig::standard(),
+    };
+    match variable("AWS_MAX_ATTEMPTS").and_then(|n| n.parse().ok()) {
+        Some(attempts) if attempts > 0 => config.with_max_attempts(attempts),
+        _ => config,
+    }
+}
+
+/// One HTTPS client for the process, so that connections and the trust store are shared.
+fn https() -> SharedHttpClient {
+    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
+    CLIENT
+        .get_or_init(|| {
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .build_https()
+        })
+        .clone()
+}

@@ -1,0 +1,170 @@
+//! From the SDK's errors to ours. The code and message are read from the error metadata, because some of AWS's codes
+//! (`ValidationError`) are not modelled and arrive as `Unhandled`.
+
+use std::error::Error as StdError;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_iam::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+
+use crate::error::{AwsDetail, Error, Kind};
+
+/// Codes after which the same call may succeed later.
+const RETRYABLE: [&str; 10] = [
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "ServiceFailure",
+    "InternalFailure",
+    "ServiceUnavailable",
+    "ConcurrentModification",
+    "EntityTemporarilyUnmodifiable",
+    "RequestTimeout",
+];
+
+/// What to do next, by code.
+fn hint(code: &str, action: &str) -> Option<String> {
+    let text = match code {
+        "AccessDenied" | "AccessDeniedException" => {
+            return Some(format!(
+                "the caller needs the permission for {action}; `iam.account()` says who the caller is"
+            ));
+        }
+        "ExpiredToken" | "ExpiredTokenException" => {
+            "the session has expired: sign in again (for SSO: `aws sso login`)"
+        }
+        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
+            "AWS does not know these credentials: check the profile, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        }
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
+            "the account's request rate is used up: try later, or raise AWS_MAX_ATTEMPTS"
+        }
+        "DeleteConflict" if action == "DeleteInstanceProfile" => {
+            "iam.profiles.delete(name, { detach = true }) removes the role first"
+        }
+        "DeleteConflict" if action == "DeleteRole" => {
+            "detach its policies and remove it from its profiles (iam.profiles.each_for_role) first"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Our error for a failed call of that action.
+pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let request_id = error.request_id().map(str::to_owned);
+    let meta: ErrorMetadata = error.meta().clone();
+    let detail = |code: &str, retryable| {
+        Box::new(AwsDetail {
+            code: code.to_owned(),
+            operation: action.to_owned(),
+            status,
+            request_id: request_id.clone(),
+            retryable,
+        })
+    };
+    match &error {
+        SdkError::ServiceError(_) => {
+            let code = meta.code().unwrap_or("Unknown");
+            let message = meta.message().unwrap_or("AWS gave no message");
+            let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
+            let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
+            out.aws = Some(detail(code, retryable));
+            out.hints.extend(hint(code, action));
+            out.caused_by(error)
+        }
+        SdkError::ResponseError(_) => {
+            let mut out = Error::new(
+                Kind::Connection,
+                format!("{action}: the answer is not one of AWS IAM{}", chain(&error)),
+            )
+            .hint("check the endpoint: --endpoint-url or AWS_ENDPOINT_URL");
+            out.aws = Some(detail("", false));
+            out.caused_by(error)
+        }
+        _ if assume_role_error(&error).is_some() => {
+            // The role of the connection could not be assumed: AWS said why, one level down.
+            let denied =
+                assume_role_error(&error).map(|denied| denied.meta().clone()).unwrap_or_default();
+            let code = denied.code().unwrap_or("Unknown");
+            let message = denied.message().unwrap_or("AWS gave no message");
+            let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
+            out.hints.extend(hint(code, "sts:AssumeRole"));
+            out.aws = Some(Box::new(AwsDetail {
+                code: code.to_owned(),
+                operation: "AssumeRole".to_owned(),
+                status: None,
+                request_id: denied.request_id().map(str::to_owned),
+                retryable: RETRYABLE.contains(&code),
+            }));
+            out.caused_by(error)
+        }
+        _ if has_credentials_error(&error) => {
+            let mut out = no_credentials(&error);
+            out.aws = Some(detail("", false));
+            out.caused_by(error)
+        }
+        _ => {
+            let why = chain(&error);
+            let mut out =
+                Error::new(Kind::Connection, format!("{action}: no answer from the endpoint{why}"));
+            out.hints.push(
+                "check the network, the region (--region) and the endpoint (--endpoint-url); a write may have happened all the same".into(),
+            );
+            out.aws = Some(detail("", true));
+            out.caused_by(error)
+        }
+    }
+}
+
+fn no_credentials(error: &(dyn StdError + 'static)) -> Error {
+    Error::new(Kind::Credentials, format!("no AWS credentials could be used{}", chain(error)))
+        .hint(
+            "tried in order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the profile in ~/.aws/config and ~/.aws/credentials \
+             (--profile or AWS_PROFILE; keys, SSO, credential_process, role); AWS_WEB_IDENTITY_TOKEN_FILE; the container's \
+             credentials; the instance's metadata",
+        )
+        .hint("sign in with `aws sso login`, or set AWS_PROFILE; without --aws the script runs on the local account")
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn assume_role_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a AssumeRoleError> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
+}
+
+/// The causes underneath, outermost first, each said once: `: dispatch failure: connection refused`.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = String::new();
+    let mut last = String::new();
+    for cause in causes(error).skip(1) {
+        let said = cause.to_string();
+        if !said.is_empty() && !last.contains(&said) && text.len() < 400 {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        last = said;
+    }
+    text
+}

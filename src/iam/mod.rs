@@ -1,0 +1,134 @@
+//! The registry: every function of the Lua surface, one file per resource, specification and SDK call side by side. It owns
+//! how an AWS answer becomes a table of the Lua surface and how an SDK error becomes ours. It does not decide whether a call
+//! may be made: that is the gate's (`session`).
+
+mod account;
+pub mod client;
+mod fault;
+mod profiles;
+mod roles;
+mod tags;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::error::Result;
+use crate::spec::{Args, Effect, Function, Page, Value};
+use client::Clients;
+
+pub use account::ACCOUNT;
+pub use profiles::PROFILE;
+pub use roles::{POLICY, ROLE};
+
+/// The answer to a call that is under way.
+pub type Pending = BoxFuture<'static, Result<Value>>;
+
+/// What completes an entry of a listing.
+pub type Enrich = fn(Arc<dyn Invoke>, Value) -> Pending;
+
+/// The way by which a function that is made of several calls makes each of them.
+pub trait Invoke: Send + Sync {
+    /// Makes one call. `entry` must be a [`Run::Call`].
+    fn invoke(&self, entry: &'static Entry, args: Args) -> Pending;
+}
+
+/// How a function is carried out.
+pub enum Run {
+    /// One AWS action.
+    Call(fn(Clients, Args) -> Pending),
+    /// Several actions, each of which goes through the gate.
+    Compose(fn(Arc<dyn Invoke>, Args) -> Pending),
+    /// All pages of a listing, one by one.
+    Iterate(Iterate),
+    /// Carried out by the Lua floor itself, because it makes Lua values of its own: another `iam`.
+    Host,
+}
+
+/// How an iterator over all pages of a listing works.
+pub struct Iterate {
+    /// The path of the function that fetches one page.
+    pub page: &'static str,
+    /// Whether it hands out entries, or whole pages.
+    pub by: Step,
+    /// Loads what a listing leaves out, for one entry (`with_tags`).
+    pub enrich: Option<Enrich>,
+}
+
+/// What an iterator hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// One entry at a time.
+    Item,
+    /// One page at a time.
+    Page,
+}
+
+/// A function of the Lua surface and how it is carried out.
+pub struct Entry {
+    /// What it is.
+    pub spec: Function,
+    /// How it is carried out.
+    pub run: Run,
+}
+
+impl Entry {
+    /// Whether it can change the account.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.spec.effect == Effect::Write
+    }
+}
+
+/// Every function, in the order of the documentation.
+pub fn registry() -> impl Iterator<Item = &'static Entry> {
+    profiles::ENTRIES.iter().chain(roles::ENTRIES).chain(account::ENTRIES)
+}
+
+/// The function of that path, such as `profiles.tag`.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Entry> {
+    let (module, name) = path.split_once('.').unwrap_or(("", path));
+    registry().find(|entry| entry.spec.module == module && entry.spec.name == name)
+}
+
+/// A function that is known to be there.
+///
+/// # Panics
+/// If it is not: a test calls every path that the program names.
+#[must_use]
+pub fn entry(path: &'static str) -> &'static Entry {
+    find(path).unwrap_or_else(|| panic!("there is no function {path} in the registry"))
+}
+
+/// Makes one call by its path.
+async fn call(via: &Arc<dyn Invoke>, path: &'static str, args: Args) -> Result<Value> {
+    via.invoke(entry(path), args).await
+}
+
+/// The same, but `Nil` where AWS says that the entity does not exist.
+async fn call_if_there(via: &Arc<dyn Invoke>, path: &'static str, args: Args) -> Result<Value> {
+    match call(via, path, args).await {
+        Err(error) if error.code() == "NoSuchEntity" => Ok(Value::Nil),
+        other => other,
+    }
+}
+
+/// The entries of all pages of a listing.
+async fn call_all(via: &Arc<dyn Invoke>, path: &'static str, mut args: Args) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    loop {
+        let Value::Page(page) = call(via, path, args.clone()).await? else { return Ok(all) };
+        let Page { items, marker, is_truncated } = *page;
+        all.extend(items);
+        match marker {
+            Some(marker) if is_truncated => args.set("marker", Value::Str(marker)),
+            _ => return Ok(all),
+        }
+    }
+}
+
+/// A date as the Lua surface shows it: ISO 8601, UTC, whole seconds.
+fn date(at: aws_smithy_types::DateTime) -> Value {
+    Value::text(jiff::Timestamp::from_second(at.secs()).ok().map(|at| at.to_string()))
+}

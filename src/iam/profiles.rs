@@ -1,0 +1,768 @@
+//! `iam.profiles`: the ten instance-profile operations and what is made of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_iam::types::InstanceProfile;
+
+use super::fault::from_sdk;
+use super::roles::{self, ROLE_NAME};
+use super::{Entry, Invoke, Iterate, Run, Step, call, call_all, call_if_there, date, tags};
+use crate::error::{Error, Kind, Result};
+use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
+
+/// An instance profile as scripts see it.
+pub static PROFILE: Record = Record {
+    name: "iam.Profile",
+    doc: "An instance profile: the container that hands a role's credentials to EC2 instances.",
+    fields: &[
+        Field { name: "name", ty: "string", doc: "Its name, unique in the account ignoring case." },
+        Field {
+            name: "path",
+            ty: "string",
+            doc: "Its path, `/` unless it was created with another.",
+        },
+        Field {
+            name: "id",
+            ty: "string",
+            doc: "Its unique id, `AIPA…`; a profile made again has a new one.",
+        },
+        Field { name: "arn", ty: "string", doc: "Its ARN, with the path in it." },
+        Field {
+            name: "create_date",
+            ty: "string",
+            doc: "When it was created: ISO 8601, UTC, seconds.",
+        },
+        Field { name: "roles", ty: "iam.Role[]", doc: "The roles in it: none or one." },
+        Field { name: "role", ty: "string?", doc: "The name of the role in it, or nil." },
+        Field {
+            name: "tags",
+            ty: "table<string, string>?",
+            doc: "Its tags; nil when AWS did not send them (a listing never does), `{}` when there are none.",
+        },
+    ],
+};
+
+const PROFILE_NAME: Type = Type::Name { max: 128 };
+const NAME: Param = Param::required("name", PROFILE_NAME, "The name of the instance profile.");
+const PATH_PREFIX: Param = Param::optional(
+    "path_prefix",
+    Type::PathPrefix,
+    "Only those whose path begins so. Default `/`: all.",
+);
+pub(super) const MARKER: Param =
+    Param::optional("marker", Type::Marker, "Where to go on: the `marker` of the page before.");
+pub(super) const MAX_ITEMS: Param = Param::optional(
+    "max_items",
+    Type::Int { min: 1, max: 1000 },
+    "The most entries in the page. Default 100.",
+);
+pub(super) const PAGE_SIZE: Param = Param::optional(
+    "page_size",
+    Type::Int { min: 1, max: 1000 },
+    "Entries in each call. Default 1000, with `with_tags` 100.",
+);
+pub(super) const EXACT_TAGS: Param =
+    Param::optional("exact_tags", Type::Bool, "Also remove tags that `tags` does not name.");
+const ROLE_PARAM: Param = Param::required("role", ROLE_NAME, "The name of the role.");
+
+fn record(profile: InstanceProfile) -> Value {
+    let role = profile.roles.first().map(|role| role.role_name.clone());
+    Value::record([
+        ("name", Value::Str(profile.instance_profile_name)),
+        ("path", Value::Str(profile.path)),
+        ("id", Value::Str(profile.instance_profile_id)),
+        ("arn", Value::Str(profile.arn)),
+        ("create_date", date(profile.create_date)),
+        ("roles", Value::List(profile.roles.into_iter().map(roles::record).collect())),
+        ("role", Value::text(role)),
+        ("tags", profile.tags.map_or(Value::Nil, tags::to_value)),
+    ])
+}
+
+fn with_tags(profile: Value, tags: Value) -> Value {
+    let Value::Record(mut fields) = profile else { return profile };
+    fields.retain(|(key, _)| *key != "tags");
+    fields.push(("tags", tags));
+    Value::Record(fields)
+}
+
+fn page(profiles: Vec<InstanceProfile>, marker: Option<String>, is_truncated: bool) -> Value {
+    Value::page(profiles.into_iter().map(record).collect(), marker, is_truncated)
+}
+
+fn missing(action: &str) -> Error {
+    Error::new(Kind::Connection, format!("{action}: the answer has no instance profile in it"))
+}
+
+/// The functions of `iam.profiles`.
+pub static ENTRIES: &[Entry] = &[
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "create",
+            actions: &[Action::iam("CreateInstanceProfile")],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                Param::optional(
+                    "path",
+                    Type::Path,
+                    "Its path. Default `/`. It cannot be changed later.",
+                ),
+                tags::NEW_TAGS,
+            ],
+            positional: &["name"],
+            returns: Returns::One(&PROFILE),
+            doc: "Creates an instance profile without a role.",
+            long: "Raises `EntityAlreadyExists` if the name is taken (ignoring case) and `LimitExceeded` at the account's quota (1,000 by \
+                   default). EC2 may not see a new profile for some seconds.",
+            example: r#"
+local profile = iam.profiles.create { name = "doc-web", path = "/ec2/", tags = { Owner = "ops" } }
+assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .create_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .set_path(args.text("path"))
+                    .set_tags(tags::from_args(&args)?)
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("CreateInstanceProfile", error))?;
+                let mut profile =
+                    out.instance_profile.ok_or_else(|| missing("CreateInstanceProfile"))?;
+                // AWS leaves the list out when none were given; that a new profile has none is certain.
+                profile.tags.get_or_insert_default();
+                Ok(record(profile))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "get",
+            actions: &[Action::iam("GetInstanceProfile")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::One(&PROFILE),
+            doc: "Reads one instance profile, with its role and tags.",
+            long: "Raises `NoSuchEntity` if there is none of that name; `iam.profiles.find` returns nil instead.",
+            example: r#"
+local profile = iam.profiles.get("web-frontend")
+assert(profile.path == "/ec2/web/" and profile.tags)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .get_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("GetInstanceProfile", error))?;
+                out.instance_profile.map(record).ok_or_else(|| missing("GetInstanceProfile"))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "find",
+            actions: &[Action::iam("GetInstanceProfile")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::Maybe(&PROFILE),
+            doc: "Reads one instance profile, or returns nil if there is none of that name.",
+            long: "",
+            example: r#"
+assert(iam.profiles.find("web-frontend").name == "web-frontend")
+assert(iam.profiles.find("no-such-profile") == nil)"#,
+        },
+        run: Run::Compose(|via, args| {
+            Box::pin(async move { call_if_there(&via, "profiles.get", args).await })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "list",
+            actions: &[Action::iam("ListInstanceProfiles")],
+            effect: Effect::Read,
+            params: &[PATH_PREFIX, MARKER, MAX_ITEMS],
+            positional: &[],
+            returns: Returns::Page(&PROFILE),
+            doc: "Reads one page of instance profiles.",
+            long: "The array part of the page holds the profiles, without tags; `marker` is nil on the last page. `iam.profiles.each` goes \
+                   through all pages by itself.",
+            example: r#"
+local page = iam.profiles.list { path_prefix = "/ec2/", max_items = 2 }
+assert(#page == 2 and page.is_truncated)
+local rest = iam.profiles.list { path_prefix = "/ec2/", marker = page.marker }
+assert(rest[1].name ~= page[1].name)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_instance_profiles()
+                    .set_path_prefix(args.text("path_prefix"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListInstanceProfiles", error))?;
+                Ok(page(out.instance_profiles, out.marker, out.is_truncated))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "each",
+            actions: &[Action::iam("ListInstanceProfiles"), Action::iam("ListInstanceProfileTags")],
+            effect: Effect::Read,
+            params: &[
+                PATH_PREFIX,
+                PAGE_SIZE,
+                Param::optional(
+                    "with_tags",
+                    Type::Bool,
+                    "Also load each profile's tags, many at once, in order.",
+                ),
+            ],
+            positional: &[],
+            returns: Returns::Each(&PROFILE),
+            doc: "Iterates over all instance profiles.",
+            long: "The next page is fetched while the script works on this one; memory does not grow with the account. Without `with_tags` \
+                   `profile.tags` is nil, because listings do not carry tags; with it each profile costs one more call.",
+            example: r#"
+local names = {}
+for profile in iam.profiles.each { path_prefix = "/ec2/", with_tags = true } do
+  names[#names + 1] = profile.name .. " " .. (profile.tags.Owner or "-")
+end
+assert(#names > 2)"#,
+        },
+        run: Run::Iterate(Iterate {
+            page: "profiles.list",
+            by: Step::Item,
+            enrich: Some(load_tags),
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "pages",
+            actions: &[Action::iam("ListInstanceProfiles")],
+            effect: Effect::Read,
+            params: &[PATH_PREFIX, PAGE_SIZE],
+            positional: &[],
+            returns: Returns::Pages(&PROFILE),
+            doc: "Iterates over all pages of instance profiles.",
+            long: "",
+            example: r"
+local count = 0
+for page in iam.profiles.pages { page_size = 10 } do count = count + #page end
+assert(count > 20)",
+        },
+        run: Run::Iterate(Iterate { page: "profiles.list", by: Step::Page, enrich: None }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "list_for_role",
+            actions: &[Action::iam("ListInstanceProfilesForRole")],
+            effect: Effect::Read,
+            params: &[ROLE_PARAM, MARKER, MAX_ITEMS],
+            positional: &["role"],
+            returns: Returns::Page(&PROFILE),
+            doc: "Reads one page of the instance profiles that a role is in.",
+            long: "",
+            example: r#"
+local page = iam.profiles.list_for_role { role = "web-frontend" }
+assert(page[1].role == "web-frontend")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_instance_profiles_for_role()
+                    .set_role_name(args.text("role"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListInstanceProfilesForRole", error))?;
+                Ok(page(out.instance_profiles, out.marker, out.is_truncated))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "each_for_role",
+            actions: &[Action::iam("ListInstanceProfilesForRole")],
+            effect: Effect::Read,
+            params: &[ROLE_PARAM, PAGE_SIZE],
+            positional: &["role"],
+            returns: Returns::Each(&PROFILE),
+            doc: "Iterates over all instance profiles that a role is in.",
+            long: "",
+            example: r#"
+for profile in iam.profiles.each_for_role("web-frontend") do
+  assert(profile.role == "web-frontend")
+end"#,
+        },
+        run: Run::Iterate(Iterate { page: "profiles.list_for_role", by: Step::Item, enrich: None }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "add_role",
+            actions: &[Action::iam("AddRoleToInstanceProfile")],
+            effect: Effect::Write,
+            params: &[NAME, ROLE_PARAM],
+            positional: &["name", "role"],
+            returns: Returns::Nothing,
+            doc: "Puts a role into an instance profile.",
+            long: "A profile holds one role: with one in it already, even the same, AWS answers `LimitExceeded`. The caller also needs \
+                   `iam:PassRole` for the role. Right after the role was created AWS may say `NoSuchEntity` for some seconds.",
+            example: r#"
+iam.profiles.create("doc-add-role")
+iam.profiles.add_role("doc-add-role", "web-frontend")
+assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .add_role_to_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .set_role_name(args.text("role"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("AddRoleToInstanceProfile", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "remove_role",
+            actions: &[Action::iam("RemoveRoleFromInstanceProfile")],
+            effect: Effect::Write,
+            params: &[NAME, ROLE_PARAM],
+            positional: &["name", "role"],
+            returns: Returns::Nothing,
+            doc: "Takes a role out of an instance profile.",
+            long: "Instances that use the profile lose the role's permissions, up to an hour later. Raises `NoSuchEntity` if the role is not \
+                   in it.",
+            example: r#"
+iam.profiles.remove_role("web-frontend", iam.profiles.get("web-frontend").role)
+assert(iam.profiles.get("web-frontend").role == nil)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .remove_role_from_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .set_role_name(args.text("role"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("RemoveRoleFromInstanceProfile", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "delete",
+            actions: &[
+                Action::iam("DeleteInstanceProfile"),
+                Action::iam("GetInstanceProfile"),
+                Action::iam("RemoveRoleFromInstanceProfile"),
+            ],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                Param::optional(
+                    "detach",
+                    Type::Bool,
+                    "Take the role out first. Default false: a profile with a role is refused.",
+                ),
+            ],
+            positional: &["name"],
+            returns: Returns::Nothing,
+            doc: "Deletes an instance profile.",
+            long: "AWS does not check whether instances use it: they break when their credentials run out, hours later. With a role in it AWS \
+                   answers `DeleteConflict`, unless `detach` is given. If the second half of a detach-and-delete fails, calling it again does \
+                   what is left.",
+            example: r#"
+iam.profiles.delete("web-frontend", { detach = true })
+assert(iam.profiles.find("web-frontend") == nil)"#,
+        },
+        run: Run::Compose(|via, args| Box::pin(delete(via, args))),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "tag",
+            actions: &[Action::iam("TagInstanceProfile")],
+            effect: Effect::Write,
+            params: &[NAME, tags::TAGS],
+            positional: &["name", "tags"],
+            returns: Returns::Nothing,
+            doc: "Sets tags of an instance profile; tags not named stay as they are.",
+            long: "Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all \
+                   raise `LimitExceeded`. No tags, no call.",
+            example: r#"
+iam.profiles.tag("web-frontend", { Owner = "ops", Stage = "prod" })
+assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
+                clients
+                    .iam
+                    .tag_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .set_tags(Some(tags))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("TagInstanceProfile", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "untag",
+            actions: &[Action::iam("UntagInstanceProfile")],
+            effect: Effect::Write,
+            params: &[NAME, tags::KEYS],
+            positional: &["name", "keys"],
+            returns: Returns::Nothing,
+            doc: "Removes tags of an instance profile by key.",
+            long: "A key that is not there is not an error. More than 50 keys are sent in several calls.",
+            example: r#"
+iam.profiles.untag("web-frontend", { "Owner" })
+assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
+                    clients
+                        .iam
+                        .untag_instance_profile()
+                        .set_instance_profile_name(args.text("name"))
+                        .set_tag_keys(Some(keys.to_vec()))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("UntagInstanceProfile", error))?;
+                }
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "list_tags",
+            actions: &[Action::iam("ListInstanceProfileTags")],
+            effect: Effect::Read,
+            params: &[NAME, MARKER, MAX_ITEMS],
+            positional: &["name"],
+            returns: Returns::TagPage,
+            doc: "Reads one page of the tags of an instance profile.",
+            long: "The array part holds `{ key=, value= }`. `iam.profiles.tags` returns all of them as one table.",
+            example: r#"
+local page = iam.profiles.list_tags { name = "web-frontend", max_items = 1 }
+assert(page[1].key and page[1].value)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_instance_profile_tags()
+                    .set_instance_profile_name(args.text("name"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListInstanceProfileTags", error))?;
+                Ok(tags::to_page(out.tags, out.marker, out.is_truncated))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "tags",
+            actions: &[Action::iam("ListInstanceProfileTags")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::Tags,
+            doc: "Reads all tags of an instance profile as a table.",
+            long: "",
+            example: r#"
+for key, value in pairs(iam.profiles.tags("web-frontend")) do print(key, value) end"#,
+        },
+        run: Run::Compose(|via, args| {
+            Box::pin(
+                async move { Ok(tags::map_of(call_all(&via, "profiles.list_tags", args).await?)) },
+            )
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "ensure",
+            actions: &[
+                Action::iam("GetInstanceProfile"),
+                Action::iam("CreateInstanceProfile"),
+                Action::iam("AddRoleToInstanceProfile"),
+                Action::iam("RemoveRoleFromInstanceProfile"),
+                Action::iam("TagInstanceProfile"),
+                Action::iam("UntagInstanceProfile"),
+            ],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                Param::optional(
+                    "path",
+                    Type::Path,
+                    "The path it must have. AWS cannot change it: another one is an error.",
+                ),
+                Param::optional(
+                    "role",
+                    ROLE_NAME,
+                    "The role that must be in it; another one is taken out.",
+                ),
+                Param::optional("tags", Type::Tags, "The tags that it must have."),
+                EXACT_TAGS,
+            ],
+            positional: &["name"],
+            returns: Returns::Ensured(&PROFILE),
+            doc: "Brings an instance profile into a state, creating it if need be, and calls only what differs.",
+            long: "What is not named stays as it is. Returns the profile and what was changed, in words; nothing changed, nothing written.",
+            example: r#"
+local _, changes = iam.profiles.ensure { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
+assert(#changes > 0)
+local _, again = iam.profiles.ensure { name = "doc-ensure", role = "web-frontend", tags = { Owner = "ops" } }
+assert(#again == 0)"#,
+        },
+        run: Run::Compose(|via, args| Box::pin(ensure(via, args))),
+    },
+    Entry {
+        spec: Function {
+            module: "profiles",
+            name: "wait",
+            actions: &[Action::iam("GetInstanceProfile")],
+            effect: Effect::Read,
+            params: &[
+                NAME,
+                Param::optional(
+                    "timeout",
+                    Type::Duration,
+                    "How long to wait at most. Default `\"60s\"`.",
+                ),
+            ],
+            positional: &["name"],
+            returns: Returns::One(&PROFILE),
+            doc: "Waits until an instance profile can be read.",
+            long: "IAM is eventually consistent: what was just created may not be there yet. EC2 may take some seconds more. Raises \
+                   `NoSuchEntity` when the time is over.",
+            example: r#"
+iam.profiles.create("doc-wait")
+assert(iam.profiles.wait("doc-wait", { timeout = "5s" }).name == "doc-wait")"#,
+        },
+        run: Run::Compose(|via, args| Box::pin(wait(via, args))),
+    },
+];
+
+/// The page size of an argument, in the SDK's type.
+pub(super) fn max_items(args: &Args) -> Option<i32> {
+    args.int("max_items").and_then(|n| i32::try_from(n).ok())
+}
+
+fn load_tags(via: Arc<dyn Invoke>, profile: Value) -> super::Pending {
+    Box::pin(async move {
+        let args = Args::of([("name", profile.field("name").clone())]);
+        match call_all(&via, "profiles.list_tags", args).await {
+            Ok(entries) => Ok(with_tags(profile, tags::map_of(entries))),
+            // Deleted between the listing and now: it is not there to be iterated over any more.
+            Err(error) if error.code() == "NoSuchEntity" => Ok(Value::Nil),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+async fn delete(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+    if args.take("detach") == Some(Value::Bool(true)) {
+        let profile = call(&via, "profiles.get", args.clone()).await?;
+        if let Value::List(roles) = profile.field("roles") {
+            for role in roles {
+                let mut pair = args.clone();
+                pair.set("role", role.field("name").clone());
+                call_if_there(&via, "profiles.remove_role", pair).await?;
+            }
+        }
+    }
+    via.invoke(&DELETE, args).await
+}
+
+/// The bare operation under `profiles.delete`.
+static DELETE: Entry = Entry {
+    spec: Function {
+        module: "profiles",
+        name: "delete",
+        actions: &[Action::iam("DeleteInstanceProfile")],
+        effect: Effect::Write,
+        params: &[NAME],
+        positional: &["name"],
+        returns: Returns::Nothing,
+        doc: "",
+        long: "",
+        example: "",
+    },
+    run: Run::Call(|clients, args| {
+        Box::pin(async move {
+            clients
+                .iam
+                .delete_instance_profile()
+                .set_instance_profile_name(args.text("name"))
+                .send()
+                .await
+                .map_err(|error| from_sdk("DeleteInstanceProfile", error))?;
+            Ok(Value::Nil)
+        })
+    }),
+};
+
+async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+    let exact = args.flag("exact_tags");
+    let role = args.text("role");
+    let want = args.tags("tags");
+    let name = Args::of([("name", args.get("name").cloned().unwrap_or(Value::Nil))]);
+    args.take("exact_tags");
+    args.take("role");
+
+    let mut changes = Vec::new();
+    let found = call_if_there(&via, "profiles.get", name.clone()).await?;
+    let profile = if found == Value::Nil {
+        changes.push("created".to_owned());
+        call(&via, "profiles.create", args).await?
+    } else {
+        refuse_other_path(&found, &args)?;
+        let have = found.field("tags").clone();
+        let tags_now = set_tags(&via, "profiles", &name, &have, want, exact, &mut changes).await?;
+        with_tags(found, tags_now)
+    };
+    let Some(role) = role else { return Ok(ensured(profile, changes)) };
+    if profile.field("role").as_str() == Some(role.as_str()) {
+        return Ok(ensured(profile, changes));
+    }
+    if let Some(old) = profile.field("role").as_str() {
+        let mut pair = name.clone();
+        pair.set("role", Value::Str(old.to_owned()));
+        call(&via, "profiles.remove_role", pair).await?;
+        changes.push(format!("role {old} removed"));
+    }
+    let mut pair = name.clone();
+    pair.set("role", Value::Str(role.clone()));
+    call(&via, "profiles.add_role", pair).await?;
+    changes.push(format!("role {role} added"));
+    Ok(ensured(call(&via, "profiles.get", name).await?, changes))
+}
+
+/// The results of an `ensure`.
+pub(super) fn ensured(record: Value, changes: Vec<String>) -> Value {
+    Value::Multi(vec![record, Value::List(changes.into_iter().map(Value::Str).collect())])
+}
+
+/// An error if something exists at another path than the one wanted.
+pub(super) fn refuse_other_path(found: &Value, args: &Args) -> Result<()> {
+    let (have, want) = (found.field("path"), args.get("path"));
+    if want.is_none_or(|want| want == have) {
+        return Ok(());
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (name, have, want) =
+        (text(found.field("name")), text(have), text(want.unwrap_or(&Value::Nil)));
+    Err(Error::argument(format!(
+        "{name} exists at path {have}, not {want}, and AWS cannot move it"
+    ))
+    .hint("leave `path` out, or delete it and create it again (it then has a new id)"))
+}
+
+/// Brings the tags of a profile or role into a state. Returns the tags as they are then, and adds to `changes` what was done.
+pub(super) async fn set_tags(
+    via: &Arc<dyn Invoke>,
+    module: &'static str,
+    name: &Args,
+    have: &Value,
+    want: Option<BTreeMap<String, String>>,
+    exact: bool,
+    changes: &mut Vec<String>,
+) -> Result<Value> {
+    let Some(want) = want else { return Ok(have.clone()) };
+    let (tag, untag) = match module {
+        "profiles" => ("profiles.tag", "profiles.untag"),
+        _ => ("roles.tag", "roles.untag"),
+    };
+    let (set, extra) = tags::difference(have, &want, exact);
+    let mut now = if let Value::Map(map) = have { map.clone() } else { BTreeMap::new() };
+    // Removing first keeps a full resource within its 50 tags.
+    if !extra.is_empty() {
+        for key in extra.iter().filter_map(Value::as_str) {
+            now.remove(key);
+            changes.push(format!("tag {key} removed"));
+        }
+        let mut args = name.clone();
+        args.set("keys", Value::List(extra));
+        call(via, untag, args).await?;
+    }
+    if !set.is_empty() {
+        changes.extend(set.iter().map(|(key, value)| {
+            let old = have.field(key).as_str().map_or(String::new(), |old| format!("{old} -> "));
+            format!("tag {key} set: {old}{}", value.as_str().unwrap_or_default())
+        }));
+        now.extend(set.clone());
+        let mut args = name.clone();
+        args.set("tags", Value::Map(set));
+        call(via, tag, args).await?;
+    }
+    Ok(Value::Map(now))
+}
+
+async fn wait(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+    let timeout = match args.take("timeout") {
+        Some(Value::Int(millis)) => Duration::from_millis(millis.unsigned_abs()),
+        _ => Duration::from_mins(1),
+    };
+    let end = tokio::time::Instant::now() + timeout;
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match call(&via, "profiles.get", args.clone()).await {
+            Err(error) if error.code() == "NoSuchEntity" => {
+                let left = end.saturating_duration_since(tokio::time::Instant::now());
+                if left.is_zero() {
+                    return Err(error.hint(format!("waited {} s for it", timeout.as_secs_f64())));
+                }
+                tokio::time::sleep(pause.min(left)).await;
+                pause = (pause * 3 / 2).min(Duration::from_secs(2));
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,692 @@
+//! `iam.roles`: the role calls that a working instance profile needs.
+
+use std::sync::Arc;
+
+use aws_sdk_iam::types::Role;
+use percent_encoding::percent_decode_str;
+
+use super::fault::from_sdk;
+use super::profiles::{
+    EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
+};
+use super::{Entry, Invoke, Iterate, Run, Step, call, call_all, call_if_there, date, tags};
+use crate::error::{Error, Kind, Result};
+use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
+
+/// A role as scripts see it.
+pub static ROLE: Record = Record {
+    name: "iam.Role",
+    doc: "An IAM role. A listing, and the role inside a profile, have fewer fields than `iam.roles.get`.",
+    fields: &[
+        Field { name: "name", ty: "string", doc: "Its name, unique in the account ignoring case." },
+        Field { name: "path", ty: "string", doc: "Its path." },
+        Field { name: "id", ty: "string", doc: "Its unique id, `AROA…`." },
+        Field { name: "arn", ty: "string", doc: "Its ARN." },
+        Field {
+            name: "create_date",
+            ty: "string",
+            doc: "When it was created: ISO 8601, UTC, seconds.",
+        },
+        Field {
+            name: "assume_role_policy",
+            ty: "string?",
+            doc: "Who may assume it: JSON text, percent-decoded, ready for `json.decode`.",
+        },
+        Field { name: "description", ty: "string?", doc: "What it is for." },
+        Field {
+            name: "max_session_duration",
+            ty: "integer?",
+            doc: "The longest session, in seconds.",
+        },
+        Field {
+            name: "permissions_boundary",
+            ty: "string?",
+            doc: "The ARN of its permissions boundary; only from `get`.",
+        },
+        Field {
+            name: "last_used",
+            ty: "string?",
+            doc: "When it last made a request, in the last 400 days; nil if it did not. Only from `get`.",
+        },
+        Field { name: "last_used_region", ty: "string?", doc: "In which region that was." },
+        Field {
+            name: "tags",
+            ty: "table<string, string>?",
+            doc: "Its tags from `get`, `{}` when there are none; nil in a listing, which never has them.",
+        },
+    ],
+};
+
+/// A policy that is attached to a role.
+pub static POLICY: Record = Record {
+    name: "iam.AttachedPolicy",
+    doc: "A managed policy that is attached to a role.",
+    fields: &[
+        Field { name: "name", ty: "string", doc: "Its name." },
+        Field { name: "arn", ty: "string", doc: "Its ARN." },
+    ],
+};
+
+pub(super) const ROLE_NAME: Type = Type::Name { max: 64 };
+const NAME: Param = Param::required("name", ROLE_NAME, "The name of the role.");
+const PATH_PREFIX: Param = Param::optional(
+    "path_prefix",
+    Type::PathPrefix,
+    "Only those whose path begins so. Default `/`: all.",
+);
+const POLICY_ARN: Param =
+    Param::required("policy_arn", Type::Arn, "The ARN of the managed policy.");
+const DESCRIPTION: Param =
+    Param::optional("description", Type::Text { min: 0, max: 1000 }, "What it is for.");
+const MAX_SESSION: Param = Param::optional(
+    "max_session_duration",
+    Type::Int { min: 3600, max: 43_200 },
+    "The longest session, in seconds. Default 3600.",
+);
+const BOUNDARY: Param = Param::optional(
+    "permissions_boundary",
+    Type::Arn,
+    "The ARN of a policy that bounds its permissions.",
+);
+const TRUST: Param = Param::required(
+    "assume_role_policy",
+    Type::Policy,
+    "Who may assume it: a table or JSON text; `policy.trust(\"ec2.amazonaws.com\")` makes one.",
+);
+
+pub(super) fn record(role: Role) -> Value {
+    let document = role.assume_role_policy_document.map(|encoded| {
+        // The wire form is percent-encoded (RFC 3986) and the SDK leaves it so.
+        percent_decode_str(&encoded).decode_utf8_lossy().into_owned()
+    });
+    let (used, region) =
+        role.role_last_used.map_or((None, None), |used| (used.last_used_date, used.region));
+    Value::record([
+        ("name", Value::Str(role.role_name)),
+        ("path", Value::Str(role.path)),
+        ("id", Value::Str(role.role_id)),
+        ("arn", Value::Str(role.arn)),
+        ("create_date", date(role.create_date)),
+        ("assume_role_policy", Value::text(document)),
+        ("description", Value::text(role.description)),
+        (
+            "max_session_duration",
+            role.max_session_duration.map_or(Value::Nil, |n| Value::Int(n.into())),
+        ),
+        (
+            "permissions_boundary",
+            Value::text(
+                role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn),
+            ),
+        ),
+        ("last_used", used.map_or(Value::Nil, date)),
+        ("last_used_region", Value::text(region)),
+        ("tags", role.tags.map_or(Value::Nil, tags::to_value)),
+    ])
+}
+
+fn missing(action: &str) -> Error {
+    Error::new(Kind::Connection, format!("{action}: the answer has no role in it"))
+}
+
+/// The functions of `iam.roles`.
+pub static ENTRIES: &[Entry] = &[
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "create",
+            actions: &[Action::iam("CreateRole")],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                TRUST,
+                Param::optional(
+                    "path",
+                    Type::Path,
+                    "Its path. Default `/`. It cannot be changed later.",
+                ),
+                DESCRIPTION,
+                MAX_SESSION,
+                BOUNDARY,
+                tags::NEW_TAGS,
+            ],
+            positional: &["name"],
+            returns: Returns::One(&ROLE),
+            doc: "Creates a role.",
+            long: "Raises `EntityAlreadyExists`, `MalformedPolicyDocument` or `LimitExceeded`. Right after, other calls may not see it for \
+                   some seconds.",
+            example: r#"
+local role = iam.roles.create { name = "doc-role", assume_role_policy = policy.trust("ec2.amazonaws.com") }
+assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .create_role()
+                    .set_role_name(args.text("name"))
+                    .set_assume_role_policy_document(args.text("assume_role_policy"))
+                    .set_path(args.text("path"))
+                    .set_description(args.text("description"))
+                    .set_max_session_duration(
+                        args.int("max_session_duration").and_then(|n| i32::try_from(n).ok()),
+                    )
+                    .set_permissions_boundary(args.text("permissions_boundary"))
+                    .set_tags(tags::from_args(&args)?)
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("CreateRole", error))?;
+                let mut role = out.role.ok_or_else(|| missing("CreateRole"))?;
+                // AWS leaves the list out when none were given; that a new role has none is certain.
+                role.tags.get_or_insert_default();
+                Ok(record(role))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "get",
+            actions: &[Action::iam("GetRole")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::One(&ROLE),
+            doc: "Reads one role, with its tags and when it was last used.",
+            long: "Raises `NoSuchEntity` if there is none of that name; `iam.roles.find` returns nil instead.",
+            example: r#"
+local role = iam.roles.get("web-frontend")
+assert(role.max_session_duration >= 3600 and role.tags)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .get_role()
+                    .set_role_name(args.text("name"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("GetRole", error))?;
+                let mut role = out.role.ok_or_else(|| missing("GetRole"))?;
+                // AWS sends the list only if there are any.
+                role.tags.get_or_insert_default();
+                Ok(record(role))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "find",
+            actions: &[Action::iam("GetRole")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::Maybe(&ROLE),
+            doc: "Reads one role, or returns nil if there is none of that name.",
+            long: "",
+            example: r#"
+assert(iam.roles.find("no-such-role") == nil)"#,
+        },
+        run: Run::Compose(|via, args| {
+            Box::pin(async move { call_if_there(&via, "roles.get", args).await })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "list",
+            actions: &[Action::iam("ListRoles")],
+            effect: Effect::Read,
+            params: &[PATH_PREFIX, MARKER, MAX_ITEMS],
+            positional: &[],
+            returns: Returns::Page(&ROLE),
+            doc: "Reads one page of roles.",
+            long: "The roles of a listing have no tags, no boundary and no `last_used`.",
+            example: r"
+local page = iam.roles.list { max_items = 1 }
+assert(#page == 1 and page.marker)",
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_roles()
+                    .set_path_prefix(args.text("path_prefix"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListRoles", error))?;
+                Ok(Value::page(
+                    out.roles.into_iter().map(record).collect(),
+                    out.marker,
+                    out.is_truncated,
+                ))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "each",
+            actions: &[Action::iam("ListRoles")],
+            effect: Effect::Read,
+            params: &[PATH_PREFIX, PAGE_SIZE],
+            positional: &[],
+            returns: Returns::Each(&ROLE),
+            doc: "Iterates over all roles.",
+            long: "",
+            example: r#"
+local count = 0
+for role in iam.roles.each { path_prefix = "/" } do count = count + #role.name end
+assert(count > 0)"#,
+        },
+        run: Run::Iterate(Iterate { page: "roles.list", by: Step::Item, enrich: None }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "delete",
+            actions: &[Action::iam("DeleteRole")],
+            effect: Effect::Write,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::Nothing,
+            doc: "Deletes a role.",
+            long: "Raises `DeleteConflict` while it is in a profile or has policies.",
+            example: r#"
+iam.roles.create { name = "doc-delete", assume_role_policy = policy.trust("ec2.amazonaws.com") }
+iam.roles.delete("doc-delete")
+assert(not iam.roles.find("doc-delete"))"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .delete_role()
+                    .set_role_name(args.text("name"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("DeleteRole", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "set_assume_role_policy",
+            actions: &[Action::iam("UpdateAssumeRolePolicy")],
+            effect: Effect::Write,
+            params: &[NAME, TRUST],
+            positional: &["name", "assume_role_policy"],
+            returns: Returns::Nothing,
+            doc: "Replaces the policy that says who may assume a role.",
+            long: "",
+            example: r#"
+iam.roles.set_assume_role_policy("web-frontend", policy.trust("ec2.amazonaws.com", "ssm.amazonaws.com"))
+assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .update_assume_role_policy()
+                    .set_role_name(args.text("name"))
+                    .set_policy_document(args.text("assume_role_policy"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("UpdateAssumeRolePolicy", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "tag",
+            actions: &[Action::iam("TagRole")],
+            effect: Effect::Write,
+            params: &[NAME, tags::TAGS],
+            positional: &["name", "tags"],
+            returns: Returns::Nothing,
+            doc: "Sets tags of a role; tags not named stay as they are.",
+            long: "Other than those of instance profiles, the keys of a role's tags ignore case: `dept` replaces `Dept`.",
+            example: r#"
+iam.roles.tag("web-frontend", { Owner = "ops" })
+assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
+                clients
+                    .iam
+                    .tag_role()
+                    .set_role_name(args.text("name"))
+                    .set_tags(Some(tags))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("TagRole", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "untag",
+            actions: &[Action::iam("UntagRole")],
+            effect: Effect::Write,
+            params: &[NAME, tags::KEYS],
+            positional: &["name", "keys"],
+            returns: Returns::Nothing,
+            doc: "Removes tags of a role by key.",
+            long: "A key that is not there is not an error. More than 50 keys are sent in several calls.",
+            example: r#"
+iam.roles.untag("web-frontend", { "Owner" })
+assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
+                    clients
+                        .iam
+                        .untag_role()
+                        .set_role_name(args.text("name"))
+                        .set_tag_keys(Some(keys.to_vec()))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("UntagRole", error))?;
+                }
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "list_tags",
+            actions: &[Action::iam("ListRoleTags")],
+            effect: Effect::Read,
+            params: &[NAME, MARKER, MAX_ITEMS],
+            positional: &["name"],
+            returns: Returns::TagPage,
+            doc: "Reads one page of the tags of a role.",
+            long: "The array part holds `{ key=, value= }`. `iam.roles.get` has all of them as one table.",
+            example: r#"
+iam.roles.tag("web-frontend", { Owner = "ops" })
+assert(iam.roles.list_tags("web-frontend")[1].key)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_role_tags()
+                    .set_role_name(args.text("name"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListRoleTags", error))?;
+                Ok(tags::to_page(out.tags, out.marker, out.is_truncated))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "attach_policy",
+            actions: &[Action::iam("AttachRolePolicy")],
+            effect: Effect::Write,
+            params: &[NAME, POLICY_ARN],
+            positional: &["name", "policy_arn"],
+            returns: Returns::Nothing,
+            doc: "Attaches a managed policy to a role.",
+            long: "Attaching one that is attached is not an error. At most 10 by default.",
+            example: r#"
+iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .attach_role_policy()
+                    .set_role_name(args.text("name"))
+                    .set_policy_arn(args.text("policy_arn"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("AttachRolePolicy", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "detach_policy",
+            actions: &[Action::iam("DetachRolePolicy")],
+            effect: Effect::Write,
+            params: &[NAME, POLICY_ARN],
+            positional: &["name", "policy_arn"],
+            returns: Returns::Nothing,
+            doc: "Detaches a managed policy from a role.",
+            long: "Raises `NoSuchEntity` if it is not attached.",
+            example: r#"
+iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .detach_role_policy()
+                    .set_role_name(args.text("name"))
+                    .set_policy_arn(args.text("policy_arn"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("DetachRolePolicy", error))?;
+                Ok(Value::Nil)
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "list_attached_policies",
+            actions: &[Action::iam("ListAttachedRolePolicies")],
+            effect: Effect::Read,
+            params: &[NAME, PATH_PREFIX, MARKER, MAX_ITEMS],
+            positional: &["name"],
+            returns: Returns::Page(&POLICY),
+            doc: "Reads one page of the managed policies that are attached to a role.",
+            long: "",
+            example: r#"
+assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
+        },
+        run: Run::Call(|clients, args| {
+            Box::pin(async move {
+                let out = clients
+                    .iam
+                    .list_attached_role_policies()
+                    .set_role_name(args.text("name"))
+                    .set_path_prefix(args.text("path_prefix"))
+                    .set_marker(args.text("marker"))
+                    .set_max_items(max_items(&args))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("ListAttachedRolePolicies", error))?;
+                let items = out.attached_policies.unwrap_or_default().into_iter().map(|policy| {
+                    Value::record([
+                        ("name", Value::text(policy.policy_name)),
+                        ("arn", Value::text(policy.policy_arn)),
+                    ])
+                });
+                Ok(Value::page(items.collect(), out.marker, out.is_truncated))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "attached_policies",
+            actions: &[Action::iam("ListAttachedRolePolicies")],
+            effect: Effect::Read,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::All(&POLICY),
+            doc: "Reads all managed policies that are attached to a role.",
+            long: "",
+            example: r#"
+iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+local names = {}
+for _, attached in ipairs(iam.roles.attached_policies("web-frontend")) do names[attached.name] = true end
+assert(names.AmazonS3ReadOnlyAccess)"#,
+        },
+        run: Run::Compose(|via, args| {
+            Box::pin(async move {
+                Ok(Value::List(call_all(&via, "roles.list_attached_policies", args).await?))
+            })
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "ensure",
+            actions: &[
+                Action::iam("GetRole"),
+                Action::iam("CreateRole"),
+                Action::iam("UpdateAssumeRolePolicy"),
+                Action::iam("TagRole"),
+                Action::iam("UntagRole"),
+                Action::iam("ListAttachedRolePolicies"),
+                Action::iam("AttachRolePolicy"),
+            ],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                TRUST,
+                Param::optional(
+                    "path",
+                    Type::Path,
+                    "The path it must have. AWS cannot change it: another one is an error.",
+                ),
+                Param::optional(
+                    "description",
+                    Type::Text { min: 0, max: 1000 },
+                    "What it is for; used only when it is created.",
+                ),
+                Param::optional(
+                    "max_session_duration",
+                    Type::Int { min: 3600, max: 43_200 },
+                    "The longest session, in seconds; used only when it is created.",
+                ),
+                Param::optional(
+                    "policy_arns",
+                    Type::TagKeys,
+                    "The managed policies that must be attached; others stay.",
+                ),
+                Param::optional("tags", Type::Tags, "The tags that it must have."),
+                EXACT_TAGS,
+            ],
+            positional: &["name"],
+            returns: Returns::Ensured(&ROLE),
+            doc: "Brings a role into a state, creating it if need be, and calls only what differs.",
+            long: "What is not named stays as it is. Policies that mean the same are not sent again. Returns the role and what was changed, in \
+                   words.",
+            example: r#"
+local want = {
+  name = "doc-ensure-role",
+  assume_role_policy = policy.trust("ec2.amazonaws.com"),
+  policy_arns = { "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess" },
+}
+local _, changes = iam.roles.ensure(want)
+local _, again = iam.roles.ensure(want)
+assert(#changes == 2 and #again == 0)"#,
+        },
+        run: Run::Compose(|via, args| Box::pin(ensure(via, args))),
+    },
+];
+
+async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+    let exact = args.flag("exact_tags");
+    args.take("exact_tags");
+    let policies = args.texts("policy_arns");
+    args.take("policy_arns");
+    let name = Args::of([("name", args.get("name").cloned().unwrap_or(Value::Nil))]);
+
+    let mut changes = Vec::new();
+    let found = call_if_there(&via, "roles.get", name.clone()).await?;
+    let is_new = found == Value::Nil;
+    let role = if is_new {
+        changes.push("created".to_owned());
+        call(&via, "roles.create", args).await?
+    } else {
+        refuse_other_path(&found, &args)?;
+        let want = args.text("assume_role_policy").unwrap_or_default();
+        if !same_policy(found.field("assume_role_policy").as_str().unwrap_or_default(), &want) {
+            let mut trust = name.clone();
+            trust.set("assume_role_policy", Value::Str(want));
+            call(&via, "roles.set_assume_role_policy", trust).await?;
+            changes.push("assume_role_policy replaced".to_owned());
+        }
+        let have = found.field("tags").clone();
+        set_tags(&via, "roles", &name, &have, args.tags("tags"), exact, &mut changes).await?;
+        if changes.is_empty() { found } else { call(&via, "roles.get", name.clone()).await? }
+    };
+    let attached = if policies.is_empty() || is_new {
+        Vec::new()
+    } else {
+        call_all(&via, "roles.list_attached_policies", name.clone()).await?
+    };
+    for arn in policies {
+        if !attached.iter().any(|policy| policy.field("arn").as_str() == Some(&arn)) {
+            changes.push(format!("policy {arn} attached"));
+            let mut attach = name.clone();
+            attach.set("policy_arn", Value::Str(arn));
+            call(&via, "roles.attach_policy", attach).await?;
+        }
+    }
+    Ok(ensured(role, changes))
+}
+
+/// Whether two policy documents mean the same: AWS lets a list of one stand without brackets, and order does not matter in lists
+/// of text.
+fn same_policy(a: &str, b: &str) -> bool {
+    fn normal(value: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match value {
+            Json::Array(items) => {
+                let mut items: Vec<_> = items.into_iter().map(normal).collect();
+                items.sort_by_key(Json::to_string);
+                if items.len() == 1 { items.remove(0) } else { Json::Array(items) }
+            }
+            Json::Object(map) => {
+                let mut pairs: Vec<_> =
+                    map.into_iter().map(|(key, value)| (key, normal(value))).collect();
+                pairs.sort_by(|a, b| a.0.cmp(&b.0));
+                Json::Object(pairs.into_iter().collect())
+            }
+            other => other,
+        }
+    }
+    match (serde_json::from_str(a), serde_json::from_str(b)) {
+        (Ok(a), Ok(b)) => normal(a) == normal(b),
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_policy;
+
+    #[test]
+    fn policies_that_mean_the_same_are_the_same() {
+        let long =
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["b","a"]}]}"#;
+        let short = r#"{"Statement":{"Action":["a","b"],"Effect":"Allow"},"Version":"2012-10-17"}"#;
+        assert!(same_policy(long, short));
+        assert!(!same_policy(long, &short.replace("Allow", "Deny")));
+        assert!(!same_policy(long, "not json"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Tags between the Lua surface (a table) and the SDK (a list), for every resource that has them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::types::Tag;
+
+use crate::error::{Error, Kind, Result};
+use crate::spec::{Args, Param, Type, Value};
+
+/// The most keys in one call, by the service model.
+pub const KEYS_IN_A_CALL: usize = 50;
+
+pub const TAGS: Param =
+    Param::required("tags", Type::Tags, "The tags to set; other tags stay as they are.");
+pub const NEW_TAGS: Param = Param::optional("tags", Type::Tags, "The tags to create it with.");
+pub const KEYS: Param = Param::required("keys", Type::TagKeys, "The keys of the tags to remove.");
+
+/// The SDK's list from an argument; `None` if it was not given or is empty.
+pub fn from_args(args: &Args) -> Result<Option<Vec<Tag>>> {
+    let tags = args.tags("tags").unwrap_or_default();
+    let list: Result<Vec<_>> = tags
+        .into_iter()
+        .map(|(key, value)| {
+            let built = Tag::builder().key(key).value(value).build();
+            built.map_err(|cause| Error::new(Kind::Bug, "a tag without key").caused_by(cause))
+        })
+        .collect();
+    list.map(|list| (!list.is_empty()).then_some(list))
+}
+
+/// The table of a list.
+pub fn to_value(tags: Vec<Tag>) -> Value {
+    Value::Map(tags.into_iter().map(|tag| (tag.key, Value::Str(tag.value))).collect())
+}
+
+/// One page of tags as a page of `{ key=, value= }`.
+pub fn to_page(tags: Vec<Tag>, marker: Option<String>, is_truncated: bool) -> Value {
+    let record =
+        |tag: Tag| Value::record([("key", Value::Str(tag.key)), ("value", Value::Str(tag.value))]);
+    Value::page(tags.into_iter().map(record).collect(), marker, is_truncated)
+}
+
+/// The table of all entries of such pages.
+pub fn map_of(entries: Vec<Value>) -> Value {
+    let pair = |entry: Value| {
+        let key = entry.field("key").as_str()?.to_owned();
+        Some((key, entry.field("value").clone()))
+    };
+    Value::Map(entries.into_iter().filter_map(pair).collect())
+}
+
+/// What must be set and what removed to get from one set of tags to another. Without `exact`, nothing is removed.
+pub fn difference(
+    have: &Value,
+    want: &BTreeMap<String, String>,
+    exact: bool,
+) -> (BTreeMap<String, Value>, Vec<Value>) {
+    let set = want
+        .iter()
+        .filter(|(key, value)| have.field(key).as_str() != Some(value))
+        .map(|(key, value)| (key.clone(), Value::Str(value.clone())))
+        .collect();
+    let extra = match have {
+        Value::Map(have) if exact => have
+            .keys()
+            .filter(|key| !want.contains_key(*key) && !key.starts_with("aws:"))
+            .map(|key| Value::Str(key.clone()))
+            .collect(),
+        _ => Vec::new(),
+    };
+    (set, extra)
+}

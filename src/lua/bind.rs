@@ -1,0 +1,211 @@
+//! From the registry to Lua: how the arguments of a call are read, how a call is started, how a listing is paged through. The
+//! prelude puts these together into the `iam` table.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use mlua::{MultiValue, UserData, Value as LuaValue};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::convert::from_lua;
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::{Role, Target};
+use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Run};
+use crate::session::Gate;
+use crate::spec::{Args, Page, Value};
+
+/// How many calls load what a listing leaves out (`with_tags`) at once.
+const ENRICH_AT_ONCE: usize = 16;
+
+/// A gate in the hands of Lua.
+pub struct Connected(pub Gate);
+
+impl UserData for Connected {}
+
+/// The arguments of a call: a lone table of named ones, or some by position and the rest in a table after them.
+///
+/// # Errors
+/// An argument error; see [`crate::spec::Function::check`].
+pub fn arguments(entry: &Entry, given: MultiValue) -> Result<Args> {
+    let spec = &entry.spec;
+    let wrong = |why: &str| {
+        Error::argument(format!("{}: {why}", spec.lua_name()))
+            .hint(format!("it is called as {}", spec.signature()))
+    };
+    let mut given = given.into_iter().peekable();
+    let mut named = Vec::new();
+    if let Some(LuaValue::Table(first)) = given.peek() {
+        if first.raw_get::<LuaValue>(spec.name).is_ok_and(|own| own.is_function()) {
+            return Err(wrong("called with \":\"; write \".\" instead"));
+        }
+    } else {
+        for name in spec.positional {
+            match given.peek() {
+                None => break,
+                // Options after fewer positional arguments than there are: the check says which one is missing.
+                Some(LuaValue::Table(_)) if !takes_table(entry, name) => break,
+                Some(_) => {}
+            }
+            if let Some(value) = given.next() {
+                named.push(((*name).to_owned(), from_lua(&value)));
+            }
+        }
+    }
+    match given.next() {
+        None | Some(LuaValue::Nil) => {}
+        Some(LuaValue::Table(options)) => match from_lua(&LuaValue::Table(options)) {
+            Value::Map(map) => named.extend(map),
+            Value::List(_) => return Err(wrong("got an array where named arguments belong")),
+            other => return Err(wrong(&format!("got a {}", other.type_name()))),
+        },
+        Some(other) => {
+            let what = from_lua(&other);
+            return Err(wrong(&format!("got a {} where a table belongs", what.type_name())));
+        }
+    }
+    if given.next().is_some_and(|extra| !extra.is_nil()) {
+        return Err(wrong("got too many arguments"));
+    }
+    for at in 1..named.len() {
+        if named[..at].iter().any(|(name, _)| *name == named[at].0) {
+            return Err(wrong(&format!("{} is given twice", named[at].0)));
+        }
+    }
+    spec.check(named)
+}
+
+fn takes_table(entry: &Entry, name: &str) -> bool {
+    entry
+        .spec
+        .param(name)
+        .is_some_and(|param| param.ty.lua().contains("table") || param.ty.lua().ends_with("[]"))
+}
+
+/// Another gate, for `iam.connect`: what is not named is as in this one.
+///
+/// # Errors
+/// If it would lead a run on the local account out of it.
+pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
+    let mut connection = gate.connection().clone();
+    let is_local = matches!(connection.target, Target::Local(_));
+    if is_local && args.has("endpoint_url") {
+        return Err(Error::new(
+            Kind::Refused,
+            "iam.connect: this run is on the local account, and endpoint_url leads out of it",
+        )
+        .hint("run it with --aws"));
+    }
+    if let Some(profile) = args.text("profile") {
+        connection.profile = Some(profile);
+        connection.roles.clear();
+    }
+    if let Some(region) = args.text("region") {
+        connection.region = Some(region);
+    }
+    if let Some(url) = args.text("endpoint_url") {
+        connection.endpoint_url = Some(url);
+    }
+    match (args.text("role_arn"), args.text("external_id"), args.text("session_name")) {
+        (Some(arn), external_id, session_name) => {
+            let role = Role::new(arn);
+            let session_name = session_name.unwrap_or(role.session_name);
+            connection.roles.push(Role { arn: role.arn, external_id, session_name });
+        }
+        (None, None, None) => {}
+        _ => {
+            return Err(Error::argument(
+                "iam.connect: external_id and session_name belong to a role_arn, which is missing",
+            ));
+        }
+    }
+    Ok(Gate::new(Arc::clone(gate.session()), connection))
+}
+
+/// Goes through the pages of a listing. The next page is being fetched as soon as one is there, before the script has seen it.
+#[derive(Clone)]
+pub struct Pager(Arc<Paging>);
+
+struct Paging {
+    gate: Gate,
+    iterate: &'static Iterate,
+    with_extra: bool,
+    place: Mutex<Place>,
+}
+
+/// Where a pager is.
+struct Place {
+    /// The arguments of the next page.
+    next: Args,
+    /// The next page, if it is being fetched already.
+    coming: Option<JoinHandle<Result<Page>>>,
+}
+
+impl UserData for Pager {}
+
+impl Pager {
+    /// A pager for the iterator `entry`, at the first page.
+    ///
+    /// # Errors
+    /// If `entry` is no iterator.
+    pub fn open(gate: Gate, entry: &'static Entry, mut args: Args) -> Result<Self> {
+        let Run::Iterate(iterate) = &entry.run else {
+            let message = format!("{} is not an iterator", entry.spec.lua_name());
+            return Err(Error::new(Kind::Bug, message));
+        };
+        let with_extra = args.take("with_tags") == Some(Value::Bool(true));
+        // A page with extras is handed out only when all of them are there, so it is a smaller one.
+        let default = Value::Int(if with_extra { 100 } else { 1000 });
+        let size = args.take("page_size").unwrap_or(default);
+        args.set("max_items", size);
+        let place = Mutex::new(Place { next: args, coming: None });
+        Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place })))
+    }
+
+    /// Fetches the next page. One that failed can be fetched again.
+    pub async fn fetch(self) -> Result<Value> {
+        let mut place = self.0.place.lock().await;
+        let coming = place.coming.take().unwrap_or_else(|| self.load(place.next.clone()));
+        let page = coming.await.map_err(|panic| {
+            Error::new(Kind::Bug, format!("a listing ended in an unexpected way: {panic}"))
+        })??;
+        if let Some(marker) = &page.marker {
+            place.next.set("marker", Value::Str(marker.clone()));
+            place.coming = Some(self.load(place.next.clone()));
+        }
+        Ok(Value::Page(Box::new(page)))
+    }
+
+    fn load(&self, args: Args) -> JoinHandle<Result<Page>> {
+        let paging = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let page = paging.gate.invoke(iam::entry(paging.iterate.page), args).await?;
+            let Value::Page(mut page) = page else {
+                return Err(Error::new(Kind::Bug, format!("{} made no page", paging.iterate.page)));
+            };
+            if page.is_truncated && page.marker.is_none() {
+                // There is no way on, and to say that this was all would be untrue.
+                return Err(Error::new(
+                    Kind::Connection,
+                    "the endpoint says that there are more pages, but not where",
+                ));
+            }
+            if let (true, Some(enrich)) = (paging.with_extra, paging.iterate.enrich) {
+                page.items = enriched(&paging.gate, page.items, enrich).await?;
+            }
+            Ok(*page)
+        })
+    }
+}
+
+/// Loads what a listing leaves out, many at once and in order. What was deleted meanwhile is left out.
+async fn enriched(gate: &Gate, items: Vec<Value>, enrich: Enrich) -> Result<Vec<Value>> {
+    let via: Arc<dyn Invoke> = Arc::new(gate.clone());
+    let calls = items.into_iter().map(|item| enrich(Arc::clone(&via), item));
+    let mut calls = futures_util::stream::iter(calls).buffered(ENRICH_AT_ONCE);
+    let mut items = Vec::new();
+    while let Some(item) = calls.next().await {
+        items.extend(Some(item?).filter(|item| *item != Value::Nil));
+    }
+    Ok(items)
+}

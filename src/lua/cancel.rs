@@ -1,0 +1,238 @@
+//! Stopping a script from outside: Ctrl-C, a timeout, `os.exit`. Ordinary Lua pays nothing for it, because no hook is installed
+//! until a script must stop.
+//!
+//! A hook belongs to one coroutine, so the chain of coroutines that are running right now (each resumed by the one before) is
+//! kept in an array that a signal handler can read. To stop, the thread of the VM is sent a signal; its handler sets a hook on
+//! every coroutine of the chain, as the `lua` program does for Ctrl-C. The hook raises at every instruction from then on, so
+//! `pcall` cannot hold a script alive.
+
+// The Lua API is C, and so is signal handling. Every block states why it is sound.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+use mlua::LightUserData;
+use mlua::ffi::{self, lua_Debug, lua_State};
+
+/// Why a script is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The user pressed Ctrl-C, or the process was told to end.
+    Interrupted,
+    /// Its time is over.
+    Timeout,
+    /// It called `os.exit`, with that code.
+    Exit(u8),
+    /// Nobody reads its output any more.
+    OutputClosed,
+}
+
+/// Lua allows 200 C calls on top of each other (`LUAI_MAXCCALLS`), and each resume is one.
+const MAX_DEPTH: usize = 256;
+
+/// The coroutines that are running right now on one thread.
+struct Chain {
+    depth: AtomicUsize,
+    states: [AtomicPtr<lua_State>; MAX_DEPTH],
+    stopping: AtomicBool,
+}
+
+thread_local! {
+    static CHAIN: Cell<*const Chain> = const { Cell::new(null()) };
+}
+
+/// The signal that interrupts the VM's thread. Its default is to be ignored, so a late one does no harm.
+const SIGNAL: c_int = libc::SIGURG;
+
+/// Stops one VM, from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Canceller(Arc<Shared>);
+
+struct Shared {
+    chain: Chain,
+    reason: Mutex<Option<Stop>>,
+    /// The VM's thread, while a VM is running there.
+    thread: Mutex<Option<libc::pthread_t>>,
+}
+
+impl Default for Canceller {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            chain: Chain {
+                depth: AtomicUsize::new(0),
+                states: [const { AtomicPtr::new(null_mut()) }; MAX_DEPTH],
+                stopping: AtomicBool::new(false),
+            },
+            reason: Mutex::new(None),
+            thread: Mutex::new(None),
+        }))
+    }
+}
+
+impl Canceller {
+    /// Stops the script. The first reason counts.
+    pub fn stop(&self, reason: Stop) {
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.0.chain.stopping.store(true, Ordering::SeqCst);
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = *thread {
+            // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the thread is alive.
+            unsafe { libc::pthread_kill(thread, SIGNAL) };
+        }
+    }
+
+    /// Why the script must stop, if it must.
+    #[must_use]
+    pub fn reason(&self) -> Option<Stop> {
+        if !self.0.chain.stopping.load(Ordering::SeqCst) {
+            return None;
+        }
+        *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the calling thread the one that runs the VM, until the guard is dropped.
+    pub(super) fn attach(&self) -> Attached<'_> {
+        install_handler();
+        let before = CHAIN.replace(&raw const self.0.chain);
+        // SAFETY: `pthread_self` cannot fail.
+        let thread = unsafe { libc::pthread_self() };
+        *self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Attached { canceller: self, before }
+    }
+}
+
+/// While it lives, the VM runs on this thread.
+pub(super) struct Attached<'a> {
+    canceller: &'a Canceller,
+    before: *const Chain,
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        *self.canceller.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        CHAIN.set(self.before);
+    }
+}
+
+/// A coroutine that is being resumed from Rust, until the guard is dropped.
+pub(super) struct Entered(usize);
+
+impl Entered {
+    /// Notes that `state` is about to be resumed on this thread.
+    pub(super) fn new(state: *mut lua_State) -> Self {
+        // SAFETY: the pointer in `CHAIN` is valid while the thread is attached, and `state` is that of a live coroutine.
+        Self(unsafe { enter(state) })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        leave(self.0);
+    }
+}
+
+/// Puts a coroutine on the chain and returns the depth before.
+///
+/// # Safety
+/// `state` must be a live coroutine of the VM that this thread runs.
+unsafe fn enter(state: *mut lua_State) -> usize {
+    // SAFETY: `attach` keeps the chain alive as long as the pointer is set.
+    let Some(chain) = (unsafe { CHAIN.get().as_ref() }) else { return 0 };
+    let depth = chain.depth.load(Ordering::Relaxed);
+    if let Some(slot) = chain.states.get(depth) {
+        // The state first, then the depth: the handler may come between the two.
+        slot.store(state, Ordering::SeqCst);
+        chain.depth.store(depth + 1, Ordering::SeqCst);
+    }
+    if chain.stopping.load(Ordering::SeqCst) {
+        // SAFETY: the state is live and this thread runs it.
+        unsafe { ffi::lua_sethook(state, Some(raise), ffi::LUA_MASKCOUNT, 1) };
+    }
+    depth
+}
+
+/// Takes coroutines off the chain, down to a depth.
+fn leave(depth: usize) {
+    // SAFETY: as in `enter`.
+    if let Some(chain) = unsafe { CHAIN.get().as_ref() } {
+        chain.depth.store(depth, Ordering::SeqCst);
+    }
+}
+
+/// `coroutine.resume` that keeps the chain. Its upvalue is Lua's own `coroutine.resume`.
+///
+/// # Safety
+/// Lua calls it with a valid state.
+pub(super) unsafe extern "C-unwind" fn resume(state: *mut lua_State) -> c_int {
+    // SAFETY: plain use of the Lua API within its stack discipline; `lua_tothread` is checked. An error of the inner call is caught,
+    // so that the chain is always taken down again.
+    unsafe {
+        let co = ffi::lua_tothread(state, 1);
+        let depth = if co.is_null() { None } else { Some(enter(co)) };
+        let nargs = ffi::lua_gettop(state);
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+        ffi::lua_insert(state, 1);
+        let status = ffi::lua_pcall(state, nargs, ffi::LUA_MULTRET, 0);
+        if let Some(depth) = depth {
+            leave(depth);
+        }
+        if status != ffi::LUA_OK {
+            ffi::lua_error(state);
+        }
+        ffi::lua_gettop(state)
+    }
+}
+
+/// The hook of a script that must stop.
+unsafe extern "C-unwind" fn raise(state: *mut lua_State, _: *mut lua_Debug) {
+    // SAFETY: Lua calls hooks where raising is allowed, with `LUA_MINSTACK` slots free.
+    unsafe {
+        ffi::lua_pushlightuserdata(state, stopped().0);
+        ffi::lua_error(state);
+    }
+}
+
+/// Its address is the value that the hook raises: it needs no memory.
+static STOPPED: u8 = 0;
+
+/// The value that the hook raises. Lua runs message handlers with hooks switched off, so that `xpcall` must not run one for it.
+pub(super) fn stopped() -> LightUserData {
+    LightUserData((&raw const STOPPED).cast_mut().cast())
+}
+
+/// Sets the hook on every coroutine that is running on this thread.
+extern "C" fn on_signal(_: c_int) {
+    // SAFETY: `CHAIN` is a constant-initialised thread-local without a destructor, so reading it here allocates nothing. The handler runs on the
+    // thread that runs the states, which is where Lua documents `lua_sethook` as safe to call asynchronously.
+    unsafe {
+        let Some(chain) = CHAIN.get().as_ref() else { return };
+        if !chain.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let depth = chain.depth.load(Ordering::SeqCst).min(MAX_DEPTH);
+        for slot in &chain.states[..depth] {
+            let state = slot.load(Ordering::SeqCst);
+            if !state.is_null() {
+                ffi::lua_sethook(state, Some(raise), ffi::LUA_MASKCOUNT, 1);
+            }
+        }
+    }
+}
+
+fn install_handler() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: a zeroed `sigaction` is valid; the handler is async-signal-safe as argued there.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_signal as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            libc::sigemptyset(&raw mut action.sa_mask);
+            libc::sigaction(SIGNAL, &raw const action, null_mut());
+        }
+    });
+}

@@ -1,0 +1,335 @@
+//! Values between Lua and the rest of the program: arguments out, results and errors in, JSON both ways.
+
+use std::collections::BTreeMap;
+
+use mlua::{Lua, MultiValue, Table, Value as LuaValue, ffi};
+use serde_json::Value as Json;
+
+use crate::error::{AwsDetail, Error, Kind, Result};
+use crate::spec::Value;
+
+/// Tables in tables, deeper than any document of AWS's; a table that holds itself ends here.
+const MAX_NESTING: usize = 100;
+
+/// The key of the metatable that marks errors, set by the prelude.
+pub const ERROR_META: &str = "iamlua.error";
+/// The key of the metatable that marks a table as a JSON array, also when it is empty.
+pub const ARRAY_META: &str = "iamlua.array";
+/// The name under which `json.null` is found.
+pub const NULL: &str = "iamlua.null";
+
+/// A result as Lua values; only [`Value::Multi`] makes more than one.
+pub fn to_lua_multi(lua: &Lua, value: &Value) -> mlua::Result<MultiValue> {
+    match value {
+        Value::Multi(values) => values.iter().map(|value| to_lua(lua, value)).collect(),
+        one => Ok(MultiValue::from_iter([to_lua(lua, one)?])),
+    }
+}
+
+/// A value as a Lua value.
+///
+/// Pages of a thousand profiles pass here, so it builds them on the Lua stack in one protected call, instead of one for each field.
+pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
+    // SAFETY: `push` leaves exactly one value on the stack. Lua may leave it by a long jump when memory runs out, which is sound because neither
+    // `push` nor this closure owns anything: they only borrow `value`, which lives in a frame outside of the protected call.
+    #[allow(unsafe_code)]
+    unsafe {
+        lua.exec_raw((), |state| push(state, value))
+    }
+}
+
+/// Pushes a value. It owns nothing that would have to be dropped.
+///
+/// # Safety
+/// Must run in a protected call of the VM whose state it gets.
+#[allow(unsafe_code)]
+unsafe fn push(state: *mut ffi::lua_State, value: &Value) {
+    // SAFETY: four slots are asked for at each level, which is what a level uses; lengths fit because the values fit in memory.
+    unsafe {
+        ffi::luaL_checkstack(state, 4, std::ptr::null());
+        match value {
+            Value::Nil | Value::Foreign(_) => ffi::lua_pushnil(state),
+            Value::Bool(value) => ffi::lua_pushboolean(state, (*value).into()),
+            Value::Int(value) => ffi::lua_pushinteger(state, *value),
+            Value::Num(value) => ffi::lua_pushnumber(state, *value),
+            Value::Str(text) => push_text(state, text),
+            Value::List(items) | Value::Multi(items) => push_array(state, items, 0),
+            Value::Record(fields) => {
+                ffi::lua_createtable(state, 0, size_hint(fields.len()));
+                for (key, value) in fields {
+                    push_text(state, key);
+                    push(state, value);
+                    ffi::lua_rawset(state, -3);
+                }
+            }
+            Value::Map(map) => {
+                ffi::lua_createtable(state, 0, size_hint(map.len()));
+                for (key, value) in map {
+                    push_text(state, key);
+                    push(state, value);
+                    ffi::lua_rawset(state, -3);
+                }
+            }
+            Value::Page(page) => {
+                push_array(state, &page.items, 2);
+                push_text(state, "is_truncated");
+                ffi::lua_pushboolean(state, page.is_truncated.into());
+                ffi::lua_rawset(state, -3);
+                if let Some(marker) = &page.marker {
+                    push_text(state, "marker");
+                    push_text(state, marker);
+                    ffi::lua_rawset(state, -3);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`push`].
+#[allow(unsafe_code)]
+unsafe fn push_text(state: *mut ffi::lua_State, text: &str) {
+    // SAFETY: pointer and length are those of a string slice; Lua copies it.
+    unsafe { ffi::lua_pushlstring(state, text.as_ptr().cast(), text.len()) };
+}
+
+/// # Safety
+/// As [`push`].
+#[allow(unsafe_code)]
+unsafe fn push_array(state: *mut ffi::lua_State, items: &[Value], fields: i32) {
+    // SAFETY: as in `push`.
+    unsafe {
+        ffi::lua_createtable(state, size_hint(items.len()), fields);
+        for (at, item) in (1..).zip(items) {
+            push(state, item);
+            ffi::lua_rawseti(state, -2, at);
+        }
+    }
+}
+
+/// A length for Lua to plan with; a wrong one only costs time.
+fn size_hint(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(0)
+}
+
+/// A Lua value as an argument. What AWS has no use for becomes [`Value::Foreign`] and is refused by the check that follows.
+pub fn from_lua(value: &LuaValue) -> Value {
+    from_lua_nested(value, 0)
+}
+
+fn from_lua_nested(value: &LuaValue, depth: usize) -> Value {
+    if depth > MAX_NESTING {
+        return Value::Foreign("table nested too deeply");
+    }
+    match value {
+        LuaValue::Nil => Value::Nil,
+        LuaValue::Boolean(value) => Value::Bool(*value),
+        LuaValue::Integer(value) => Value::Int(*value),
+        LuaValue::Number(value) => Value::Num(*value),
+        LuaValue::String(text) => match text.to_str() {
+            Ok(text) => Value::Str(text.to_owned()),
+            Err(_) => Value::Foreign("string that is not UTF-8"),
+        },
+        LuaValue::Table(table) => from_table(table, depth),
+        LuaValue::Function(_) => Value::Foreign("function"),
+        LuaValue::Thread(_) => Value::Foreign("coroutine"),
+        _ => Value::Foreign("userdata"),
+    }
+}
+
+fn from_table(table: &Table, depth: usize) -> Value {
+    let length = table.raw_len();
+    let mut map = BTreeMap::new();
+    let mut items = Vec::with_capacity(length);
+    for pair in table.pairs::<LuaValue, LuaValue>() {
+        match pair {
+            Ok((LuaValue::Integer(at), _)) if at >= 1 && at.unsigned_abs() <= length as u64 => {}
+            Ok((LuaValue::String(key), value)) => {
+                let Ok(key) = key.to_str() else {
+                    return Value::Foreign("table with a key that is not UTF-8");
+                };
+                map.insert(key.to_owned(), from_lua_nested(&value, depth + 1));
+            }
+            _ => return Value::Foreign("table with keys that are not strings"),
+        }
+    }
+    if length == 0 {
+        return Value::Map(map);
+    }
+    if !map.is_empty() {
+        return Value::Foreign("table that is an array and a map at once");
+    }
+    for at in 1..=length {
+        match table.raw_get::<LuaValue>(at) {
+            Ok(value) => items.push(from_lua_nested(&value, depth + 1)),
+            Err(_) => return Value::Foreign("table"),
+        }
+    }
+    Value::List(items)
+}
+
+/// An error as the table that a script catches.
+pub fn error_to_lua(lua: &Lua, error: &Error) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("kind", error.kind.name())?;
+    table.raw_set("message", error.message.as_str())?;
+    if !error.hints.is_empty() {
+        table.raw_set("hint", error.hints.join("; "))?;
+    }
+    table.raw_set("retryable", false)?;
+    if let Some(aws) = &error.aws {
+        if !aws.code.is_empty() {
+            table.raw_set("code", aws.code.as_str())?;
+        }
+        table.raw_set("operation", aws.operation.as_str())?;
+        table.raw_set("status", aws.status)?;
+        table.raw_set("request_id", aws.request_id.as_deref())?;
+        table.raw_set("retryable", aws.retryable)?;
+    }
+    table.set_metatable(Some(lua.named_registry_value(ERROR_META)?))?;
+    Ok(table)
+}
+
+/// An uncaught error that the prelude has brought into the form of [`error_to_lua`].
+pub fn error_from_lua(value: &LuaValue) -> Error {
+    let LuaValue::Table(table) = value else {
+        return Error::new(Kind::Script, format!("the script raised a {}", value.type_name()));
+    };
+    let text = |key: &str| {
+        let value: mlua::Result<Option<mlua::LuaString>> = table.raw_get(key);
+        value.ok().flatten().map(|text| text.to_string_lossy())
+    };
+    let kind = text("kind").and_then(|kind| Kind::from_name(&kind)).unwrap_or(Kind::Script);
+    let message = text("message").unwrap_or_else(|| "the script raised a table".into());
+    // A string error carries its position in front already, and a wrong command line has none in the script.
+    let place = text("where").filter(|place| !message.starts_with(place) && kind != Kind::Usage);
+    let mut error = Error::new(kind, message);
+    error.place = place.map(String::into_boxed_str);
+    error.hints.extend(text("hint"));
+    error.traceback = text("traceback").map(String::into_boxed_str);
+    if let Some(operation) = text("operation") {
+        error.aws = Some(Box::new(AwsDetail {
+            code: text("code").unwrap_or_default(),
+            operation,
+            status: table.raw_get("status").ok(),
+            request_id: text("request_id"),
+            retryable: table.raw_get("retryable").unwrap_or(false),
+        }));
+    }
+    error
+}
+
+/// Lua from JSON. Objects become tables, arrays tables that stay arrays when they are written again, `null` becomes `json.null`.
+pub fn json_to_lua(lua: &Lua, json: &Json) -> mlua::Result<LuaValue> {
+    Ok(match json {
+        Json::Null => lua.named_registry_value(NULL)?,
+        Json::Bool(value) => LuaValue::Boolean(*value),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => LuaValue::Integer(whole),
+            None => LuaValue::Number(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => LuaValue::String(lua.create_string(text)?),
+        Json::Array(items) => {
+            let table = lua.create_table_with_capacity(items.len(), 0)?;
+            for (at, item) in items.iter().enumerate() {
+                table.raw_seti(at + 1, json_to_lua(lua, item)?)?;
+            }
+            table.set_metatable(Some(lua.named_registry_value(ARRAY_META)?))?;
+            LuaValue::Table(table)
+        }
+        Json::Object(map) => {
+            let table = lua.create_table_with_capacity(0, map.len())?;
+            for (key, value) in map {
+                table.raw_set(key.as_str(), json_to_lua(lua, value)?)?;
+            }
+            LuaValue::Table(table)
+        }
+    })
+}
+
+/// JSON from Lua. A table with values at 1…n, or marked by `json.array`, is an array; any other is an object with its keys sorted.
+///
+/// # Errors
+/// An argument error for what JSON has not: functions, mixed tables, NaN, text that is not UTF-8, tables in themselves.
+pub fn json_from_lua(lua: &Lua, value: &LuaValue) -> Result<Json> {
+    json_nested(lua, value, 0)
+}
+
+fn json_nested(lua: &Lua, value: &LuaValue, depth: usize) -> Result<Json> {
+    let refuse = |what: &str| Err(Error::argument(format!("JSON has no {what}")));
+    if depth > MAX_NESTING {
+        return refuse("tables nested this deep, or inside of themselves");
+    }
+    match value {
+        LuaValue::Nil => Ok(Json::Null),
+        LuaValue::Boolean(value) => Ok(Json::Bool(*value)),
+        LuaValue::Integer(value) => Ok(Json::from(*value)),
+        LuaValue::Number(value) if value.is_finite() => Ok(Json::from(*value)),
+        LuaValue::Number(_) => refuse("NaN and no infinity"),
+        LuaValue::String(text) => match text.to_str() {
+            Ok(text) => Ok(Json::from(&*text)),
+            Err(_) => refuse("text that is not UTF-8"),
+        },
+        LuaValue::LightUserData(_)
+            if lua.named_registry_value::<LuaValue>(NULL).is_ok_and(|null| null == *value) =>
+        {
+            Ok(Json::Null)
+        }
+        LuaValue::Table(table) => json_table(lua, table, depth),
+        other => refuse(&format!("{}s", other.type_name())),
+    }
+}
+
+fn json_table(lua: &Lua, table: &Table, depth: usize) -> Result<Json> {
+    let lua_error = |error: mlua::Error| Error::argument(error.to_string());
+    let length = table.raw_len();
+    let marked = table.metatable().is_some_and(|meta| {
+        lua.named_registry_value::<Table>(ARRAY_META).is_ok_and(|array| array == meta)
+    });
+    if length > 0 || marked {
+        let mut count = 0;
+        for pair in table.pairs::<LuaValue, LuaValue>() {
+            let (key, _) = pair.map_err(lua_error)?;
+            match key {
+                LuaValue::Integer(at) if at >= 1 && at.unsigned_abs() <= length as u64 => {
+                    count += 1;
+                }
+                // A page of a listing is an array that carries where to go on.
+                LuaValue::String(key) if key == "marker" || key == "is_truncated" => {}
+                _ => {
+                    return Err(Error::argument(
+                        "JSON has no table that is an array and a map at once",
+                    ));
+                }
+            }
+        }
+        if count != length {
+            return Err(Error::argument("JSON has no array with holes; put json.null there"));
+        }
+        return (1..=length)
+            .map(|at| {
+                let item: LuaValue = table.raw_get(at).map_err(lua_error)?;
+                json_nested(lua, &item, depth + 1)
+            })
+            .collect();
+    }
+    let mut map = BTreeMap::new();
+    for pair in table.pairs::<LuaValue, LuaValue>() {
+        let (key, value) = pair.map_err(lua_error)?;
+        let key = match &key {
+            LuaValue::String(key) => key
+                .to_str()
+                .map_err(|_| Error::argument("JSON has no keys that are not UTF-8"))?
+                .to_owned(),
+            LuaValue::Integer(key) => key.to_string(),
+            other => {
+                return Err(Error::argument(format!(
+                    "JSON has no keys of type {}",
+                    other.type_name()
+                )));
+            }
+        };
+        map.insert(key, json_nested(lua, &value, depth + 1)?);
+    }
+    Ok(Json::Object(map.into_iter().collect()))
+}

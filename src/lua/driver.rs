@@ -1,0 +1,305 @@
+//! The event loop of a VM: coroutines wait for calls that run on the background runtime, and are resumed when the answer is
+//! there. Where Lua cannot yield, the wait blocks in place.
+//!
+//! A coroutine waits by yielding [`marker`] and a handle (the prelude does that); the coroutine that runs directly under the
+//! driver is a task.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use mlua::{AnyUserData, LightUserData, Lua, MultiValue, Thread, UserData, Value as LuaValue};
+
+use super::cancel::{Canceller, Entered};
+use crate::error::{Error, Kind, Result};
+use crate::spec::Value;
+
+/// What arrives at the loop.
+enum Event {
+    /// The answer for that handle.
+    Done(u64, Result<Value>),
+    /// Look whether the script must stop.
+    Wake,
+}
+
+/// Wakes a driver that waits, from any thread.
+#[derive(Clone)]
+pub struct Waker(Sender<Event>);
+
+impl Waker {
+    /// Makes the driver look whether it must stop.
+    pub fn wake(&self) {
+        // The driver being gone is as good as awake.
+        let _ = self.0.send(Event::Wake);
+    }
+}
+
+/// Something that a coroutine can wait for.
+struct Slot {
+    id: u64,
+    /// Whether it may change the account: then it is waited for even when the script stops.
+    writes: bool,
+    /// A task: waiting for it in place means running the others meanwhile.
+    is_task: bool,
+    state: RefCell<State>,
+    waiters: RefCell<Vec<Thread>>,
+}
+
+enum State {
+    Pending,
+    Done(Result<Value>),
+    Taken,
+}
+
+/// A slot in the hands of Lua.
+struct Handle(Rc<Slot>);
+
+impl UserData for Handle {}
+
+/// The event loop.
+pub struct Driver {
+    runtime: tokio::runtime::Handle,
+    canceller: Canceller,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    pending: RefCell<HashMap<u64, Rc<Slot>>>,
+    ready: RefCell<VecDeque<(Thread, MultiValue)>>,
+    next_id: Cell<u64>,
+    tasks: Cell<usize>,
+    /// Called before the loop goes to sleep: output that is waiting in a buffer should be seen.
+    before_sleep: Box<dyn Fn()>,
+}
+
+/// The value that a coroutine yields to the driver to wait for the handle after it.
+#[must_use]
+pub fn marker() -> LightUserData {
+    static MARKER: u8 = 0;
+    LightUserData((&raw const MARKER).cast_mut().cast())
+}
+
+impl Driver {
+    /// A loop whose calls run on `runtime`.
+    #[must_use]
+    pub fn new(
+        runtime: tokio::runtime::Handle,
+        canceller: Canceller,
+        before_sleep: Box<dyn Fn()>,
+    ) -> Self {
+        let (sender, events) = channel();
+        Self {
+            runtime,
+            canceller,
+            sender,
+            events,
+            pending: RefCell::default(),
+            ready: RefCell::default(),
+            next_id: Cell::new(1),
+            tasks: Cell::new(0),
+            before_sleep,
+        }
+    }
+
+    /// What wakes it.
+    pub fn waker(&self) -> Waker {
+        Waker(self.sender.clone())
+    }
+
+    fn slot(&self, writes: bool, is_task: bool) -> Rc<Slot> {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        let slot = Rc::new(Slot {
+            id,
+            writes,
+            is_task,
+            state: RefCell::new(State::Pending),
+            waiters: RefCell::default(),
+        });
+        self.pending.borrow_mut().insert(id, Rc::clone(&slot));
+        slot
+    }
+
+    /// Starts a call in the background and returns the handle to wait for.
+    pub fn start<F>(&self, lua: &Lua, writes: bool, call: F) -> mlua::Result<AnyUserData>
+    where
+        F: Future<Output = Result<Value>> + Send + 'static,
+    {
+        let slot = self.slot(writes, false);
+        let (id, sender) = (slot.id, self.sender.clone());
+        let call = self.runtime.spawn(call);
+        self.runtime.spawn(async move {
+            let answer = call.await.unwrap_or_else(|panic| {
+                Err(Error::new(Kind::Bug, format!("a call ended in an unexpected way: {panic}")))
+            });
+            // No one listens once the script has ended.
+            let _ = sender.send(Event::Done(id, answer));
+        });
+        lua.create_userdata(Handle(slot))
+    }
+
+    /// Starts a coroutine as a task and returns the handle that [`finish`](Self::finish) completes.
+    pub fn spawn(&self, lua: &Lua, thread: Thread, args: MultiValue) -> mlua::Result<AnyUserData> {
+        let handle = lua.create_userdata(Handle(self.slot(false, true)))?;
+        self.tasks.set(self.tasks.get() + 1);
+        self.ready.borrow_mut().push_back((thread, args));
+        Ok(handle)
+    }
+
+    /// Completes the handle of a task that has ended.
+    pub fn finish(&self, handle: &AnyUserData) -> mlua::Result<()> {
+        let id = handle.borrow::<Handle>()?.0.id;
+        self.tasks.set(self.tasks.get().saturating_sub(1));
+        self.complete(id, Ok(Value::Nil));
+        Ok(())
+    }
+
+    fn complete(&self, id: u64, answer: Result<Value>) {
+        let Some(slot) = self.pending.borrow_mut().remove(&id) else { return };
+        *slot.state.borrow_mut() = State::Done(answer);
+        let mut ready = self.ready.borrow_mut();
+        ready.extend(slot.waiters.take().into_iter().map(|thread| (thread, MultiValue::new())));
+    }
+
+    /// Takes the answer of a handle that was waited for.
+    pub fn take(handle: &AnyUserData) -> mlua::Result<Result<Value>> {
+        let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
+        let mut state = slot.state.borrow_mut();
+        if matches!(*state, State::Pending) {
+            return Ok(Err(Error::new(Kind::Bug, "an answer was taken before it was there")));
+        }
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Done(answer) => Ok(answer),
+            State::Pending | State::Taken => {
+                Ok(Err(Error::new(Kind::Bug, "an answer was taken twice")))
+            }
+        }
+    }
+
+    /// Whether a handle need not be waited for any more.
+    pub fn is_ready(handle: &AnyUserData) -> mlua::Result<bool> {
+        Ok(!matches!(*handle.borrow::<Handle>()?.0.state.borrow(), State::Pending))
+    }
+
+    /// Waits in place, where Lua cannot yield. Other tasks run meanwhile only if a task is waited for.
+    pub fn block(&self, handle: &AnyUserData) -> mlua::Result<()> {
+        let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
+        while matches!(*slot.state.borrow(), State::Pending) {
+            if self.canceller.reason().is_some() {
+                return Err(mlua::Error::runtime("stopped"));
+            }
+            if slot.is_task && self.step()? {
+                continue;
+            }
+            if !self.has_calls() {
+                return Err(mlua::Error::runtime("every task waits for another one"));
+            }
+            self.receive();
+        }
+        Ok(())
+    }
+
+    /// Runs until the main coroutine and every task have ended, or the script must stop. Returns what the main one returned.
+    ///
+    /// # Errors
+    /// If a task is resumed in a way that Lua refuses, or all of them wait for each other.
+    pub fn run(&self, main: &Thread, args: MultiValue) -> mlua::Result<Option<MultiValue>> {
+        let _attached = self.canceller.attach();
+        let mut returned = None;
+        if let Outcome::Ended(values) = self.resume(main, args)? {
+            returned = Some(values);
+        }
+        loop {
+            if self.canceller.reason().is_some() {
+                self.finish_writes();
+                return Ok(None);
+            }
+            let next = self.ready.borrow_mut().pop_front();
+            if let Some((thread, args)) = next {
+                let is_main = thread == *main;
+                if let Outcome::Ended(values) = self.resume(&thread, args)?
+                    && is_main
+                {
+                    returned = Some(values);
+                }
+                continue;
+            }
+            if returned.is_some() && self.tasks.get() == 0 {
+                self.finish_writes();
+                return Ok(returned);
+            }
+            if !self.has_calls() {
+                return Err(mlua::Error::runtime("every task waits for another one"));
+            }
+            self.receive();
+        }
+    }
+
+    /// Resumes one task that is ready; false if there is none.
+    fn step(&self) -> mlua::Result<bool> {
+        let next = self.ready.borrow_mut().pop_front();
+        let Some((thread, args)) = next else { return Ok(false) };
+        self.resume(&thread, args)?;
+        Ok(true)
+    }
+
+    fn resume(&self, thread: &Thread, args: MultiValue) -> mlua::Result<Outcome> {
+        let values = {
+            let _entered = Entered::new(thread.state());
+            match thread.resume::<MultiValue>(args) {
+                Ok(values) => values,
+                // Raised by the hook, or on the way out of it: `run` sees the reason.
+                Err(_) if self.canceller.reason().is_some() => return Ok(Outcome::Waits),
+                Err(error) => return Err(error),
+            }
+        };
+        if !thread.is_resumable() {
+            return Ok(Outcome::Ended(values));
+        }
+        let mut values = values.into_iter();
+        match (values.next(), values.next()) {
+            (Some(LuaValue::LightUserData(mark)), Some(LuaValue::UserData(handle)))
+                if mark.0 == marker().0 =>
+            {
+                let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
+                if matches!(*slot.state.borrow(), State::Pending) {
+                    slot.waiters.borrow_mut().push(thread.clone());
+                    return Ok(Outcome::Waits);
+                }
+            }
+            // A plain yield of a task lets the others go first.
+            _ => {}
+        }
+        self.ready.borrow_mut().push_back((thread.clone(), MultiValue::new()));
+        Ok(Outcome::Waits)
+    }
+
+    fn has_calls(&self) -> bool {
+        self.pending.borrow().values().any(|slot| !slot.is_task)
+    }
+
+    /// Waits for one event.
+    fn receive(&self) {
+        let event = self.events.try_recv().or_else(|_| {
+            (self.before_sleep)();
+            self.events.recv()
+        });
+        if let Ok(Event::Done(id, answer)) = event {
+            self.complete(id, answer);
+        }
+    }
+
+    /// Waits for calls in flight that may change the account: what was sent should be known.
+    fn finish_writes(&self) {
+        while self.pending.borrow().values().any(|slot| slot.writes) {
+            self.receive();
+        }
+        self.pending.borrow_mut().clear();
+        self.ready.borrow_mut().clear();
+    }
+}
+
+enum Outcome {
+    Ended(MultiValue),
+    Waits,
+}

@@ -1,0 +1,516 @@
+//! What the program does for Lua: the table of functions that the prelude and the modules of `stdlib/` build on. Scripts never
+//! see it.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
+
+use super::bind::{self, Connected, Pager};
+use super::cancel::{self, Stop};
+use super::convert;
+use super::driver::{self, Driver};
+use super::sandbox::Access;
+use super::{Output, Setup};
+use crate::error::{Error, Kind, Result};
+use crate::iam::{self, Entry, Run, Step};
+use crate::session::Limits;
+use crate::spec::{self, Value};
+use crate::stdlib;
+
+/// What the functions share.
+pub(super) struct Host {
+    pub setup: RefCell<Setup>,
+    pub driver: Driver,
+    pub output: Rc<RefCell<Output>>,
+}
+
+/// The table of functions.
+///
+/// Those below `fallible` return `true, results…` or `false, error`; the prelude turns that into raising.
+pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    let fallible = lua.create_table()?;
+    table.set("marker", driver::marker())?;
+    table.set("stopped", cancel::stopped())?;
+    table.set("entries", entries(lua)?)?;
+    calls(lua, host, &table, &fallible)?;
+    waiting(lua, host, &table)?;
+    text(lua, host, &table, &fallible)?;
+    outside(lua, host, &table, &fallible)?;
+    modules(lua, host, &table, &fallible)?;
+    table.set("fallible", fallible)?;
+    Ok(table)
+}
+
+/// Registers a function that can fail.
+fn add<F>(lua: &Lua, host: &Rc<Host>, table: &Table, name: &str, function: F) -> mlua::Result<()>
+where
+    F: Fn(&Lua, &Rc<Host>, MultiValue) -> Result<LuaValue> + 'static,
+{
+    let host = Rc::clone(host);
+    let function =
+        lua.create_function(move |lua, args: MultiValue| match function(lua, &host, args) {
+            Ok(value) => Ok((true, value)),
+            Err(error) => Ok((false, LuaValue::Table(convert::error_to_lua(lua, &error)?))),
+        })?;
+    table.set(name, function)
+}
+
+/// A failure of mlua itself: out of memory, or a bug.
+fn internal(error: &mlua::Error) -> Error {
+    match error {
+        mlua::Error::MemoryError(message) => Error::new(Kind::Script, message.clone()),
+        other => Error::new(Kind::Bug, other.to_string()),
+    }
+}
+
+fn text_arg(args: &MultiValue, at: usize, what: &str) -> Result<String> {
+    match args.get(at) {
+        Some(LuaValue::String(text)) => match text.to_str() {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(Error::argument(format!("{what} is not UTF-8"))),
+        },
+        other => {
+            let got = other.map_or("nothing", LuaValue::type_name);
+            Err(Error::argument(format!("{what} must be a string, got {got}")))
+        }
+    }
+}
+
+fn handle_arg(args: &MultiValue, at: usize) -> Result<&AnyUserData> {
+    let handle = args.get(at).and_then(LuaValue::as_userdata);
+    handle.ok_or_else(|| Error::new(Kind::Bug, "no handle"))
+}
+
+/// The functions of the registry, for the prelude to make `iam` from.
+fn entries(lua: &Lua) -> mlua::Result<Table> {
+    let list = lua.create_table()?;
+    for entry in iam::registry() {
+        let item = lua.create_table()?;
+        item.set("module", entry.spec.module)?;
+        item.set("name", entry.spec.name)?;
+        item.set("path", entry.spec.path())?;
+        let kind = match &entry.run {
+            Run::Call(_) | Run::Compose(_) => "call",
+            Run::Iterate(iterate) if iterate.by == Step::Page => "pages",
+            Run::Iterate(_) => "items",
+            Run::Host => "connect",
+        };
+        item.set("kind", kind)?;
+        list.push(item)?;
+    }
+    Ok(list)
+}
+
+fn entry_arg(args: &mut MultiValue) -> Result<(crate::session::Gate, &'static Entry)> {
+    let bug = || Error::new(Kind::Bug, "the prelude called a function wrongly");
+    let gate = args.pop_front().ok_or_else(bug)?;
+    let gate =
+        gate.as_userdata().ok_or_else(bug)?.borrow::<Connected>().map_err(|_| bug())?.0.clone();
+    let path = args.pop_front().ok_or_else(bug)?;
+    let path = path.as_string().ok_or_else(bug)?.to_str().map_err(|_| bug())?.to_owned();
+    Ok((gate, iam::find(&path).ok_or_else(bug)?))
+}
+
+fn userdata<T: mlua::UserData + 'static>(lua: &Lua, value: T) -> Result<LuaValue> {
+    lua.create_userdata(value).map(LuaValue::UserData).map_err(|error| internal(&error))
+}
+
+/// AWS calls: start one, open a listing and fetch its pages, connect elsewhere.
+fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
+    table.set("gate", lua.create_userdata(Connected(host.setup.borrow().gate.clone()))?)?;
+    add(lua, host, fallible, "start", |lua, host, mut args| {
+        let (gate, entry) = entry_arg(&mut args)?;
+        let args = bind::arguments(entry, args)?;
+        let call = gate.perform(entry, args);
+        let handle = host.driver.start(lua, entry.writes(), call);
+        handle.map(LuaValue::UserData).map_err(|error| internal(&error))
+    })?;
+    add(lua, host, fallible, "open", |lua, _, mut args| {
+        let (gate, entry) = entry_arg(&mut args)?;
+        let args = bind::arguments(entry, args)?;
+        userdata(lua, Pager::open(gate, entry, args)?)
+    })?;
+    add(lua, host, fallible, "fetch", |lua, host, args| {
+        let pager =
+            handle_arg(&args, 0)?.borrow::<Pager>().map_err(|error| internal(&error))?.clone();
+        let handle = host.driver.start(lua, false, pager.fetch());
+        handle.map(LuaValue::UserData).map_err(|error| internal(&error))
+    })?;
+    add(lua, host, fallible, "connect", |lua, _, mut args| {
+        let (gate, entry) = entry_arg(&mut args)?;
+        let args = bind::arguments(entry, args)?;
+        userdata(lua, Connected(bind::connect(&gate, &args)?))
+    })
+}
+
+/// Handles, tasks, time.
+fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
+    let take = lua.create_function(|lua, handle: AnyUserData| match Driver::take(&handle)? {
+        Ok(value) => {
+            let mut values = convert::to_lua_multi(lua, &value)?;
+            values.push_front(LuaValue::Boolean(true));
+            Ok(values)
+        }
+        Err(error) => Ok(MultiValue::from_iter([
+            LuaValue::Boolean(false),
+            LuaValue::Table(convert::error_to_lua(lua, &error)?),
+        ])),
+    })?;
+    table.set("take", take)?;
+    let ready = lua.create_function(|_, handle: AnyUserData| Driver::is_ready(&handle))?;
+    table.set("ready", ready)?;
+    let shared = Rc::clone(host);
+    let block = lua.create_function(move |_, handle: AnyUserData| shared.driver.block(&handle))?;
+    table.set("block", block)?;
+    let shared = Rc::clone(host);
+    let spawn = lua.create_function(move |lua, (thread, args): (Thread, MultiValue)| {
+        shared.driver.spawn(lua, thread, args)
+    })?;
+    table.set("spawn", spawn)?;
+    let shared = Rc::clone(host);
+    let finish =
+        lua.create_function(move |_, handle: AnyUserData| shared.driver.finish(&handle))?;
+    table.set("finish", finish)?;
+    let shared = Rc::clone(host);
+    let sleep = lua.create_function(move |lua, seconds: f64| {
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        shared.driver.start(lua, false, async move {
+            tokio::time::sleep(time).await;
+            Ok(Value::Nil)
+        })
+    })?;
+    table.set("sleep", sleep)?;
+    let shared = Rc::clone(host);
+    let now = lua.create_function(move |_, ()| Ok((shared.setup.borrow().clock)()))?;
+    table.set("now", now)?;
+    let shared = Rc::clone(host);
+    let exit = lua.create_function(move |_, code: u8| {
+        shared.setup.borrow().canceller.stop(Stop::Exit(code));
+        Ok(())
+    })?;
+    table.set("exit", exit)
+}
+
+/// Output, JSON, tables, CSV.
+fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
+    table.set("format", host.setup.borrow().format.name())?;
+    add(lua, host, fallible, "write", |_, host, args| {
+        let mut output = host.output.borrow_mut();
+        for value in &args {
+            let LuaValue::String(text) = value else {
+                return Err(Error::argument(format!("cannot write a {}", value.type_name())));
+            };
+            if let Err(error) = output.write(&text.as_bytes()) {
+                if error.kind() == std::io::ErrorKind::BrokenPipe {
+                    host.setup.borrow().canceller.stop(Stop::OutputClosed);
+                }
+                return Err(Error::io("cannot write to standard output", error));
+            }
+        }
+        Ok(LuaValue::Nil)
+    })?;
+    let shared = Rc::clone(host);
+    let write_err = lua.create_function(move |_, text: LuaString| {
+        let mut output = shared.output.borrow_mut();
+        // What was printed before belongs before it on the screen; a message that cannot be shown must not end the script.
+        let _ = output.flush();
+        let _ = output.err.write_all(&text.as_bytes());
+        Ok(())
+    })?;
+    table.set("write_err", write_err)?;
+    add(lua, host, fallible, "json_decode", |lua, _, args| {
+        let text = text_arg(&args, 0, "json.decode: the text")?;
+        let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+            Error::argument(format!("json.decode: {error}")).hint("the text must be one JSON value")
+        })?;
+        convert::json_to_lua(lua, &json).map_err(|error| internal(&error))
+    })?;
+    add(lua, host, fallible, "json_encode", |lua, _, args| {
+        let json = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
+        let pretty = args.get(1) == Some(&LuaValue::Boolean(true));
+        let text =
+            if pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
+        let text = text.map_err(|error| Error::argument(format!("json.encode: {error}")))?;
+        lua.create_string(text).map(LuaValue::String).map_err(|error| internal(&error))
+    })?;
+    let width = host.setup.borrow().width;
+    let render = lua.create_function(
+        move |_, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
+            Ok(render_table(&heads, &rows, &right, width))
+        },
+    )?;
+    table.set("render_table", render)?;
+    let csv = lua.create_function(|lua, cells: Vec<LuaString>| {
+        let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+        writer
+            .write_record(cells.iter().map(|cell| cell.as_bytes().to_vec()))
+            .map_err(mlua::Error::external)?;
+        lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
+    })?;
+    table.set("csv_line", csv)
+}
+
+/// A table for people: aligned columns under a line of headings, cut to the terminal's width if there is one.
+fn render_table(
+    heads: &[String],
+    rows: &[Vec<LuaString>],
+    right: &[bool],
+    width: Option<u16>,
+) -> String {
+    use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(heads.iter().map(String::as_str));
+    for row in rows {
+        table.add_row(row.iter().map(LuaString::to_string_lossy));
+    }
+    match width {
+        Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    let last = heads.len().saturating_sub(1);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { 2 }));
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(3)));
+        if right.get(at) == Some(&true) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Files, environment, programs, and the grants of a manifest.
+fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
+    fn access_arg(args: &MultiValue, at: usize) -> Result<Access> {
+        let name = text_arg(args, at, "access")?;
+        Access::ALL
+            .into_iter()
+            .find(|access| access.name() == name)
+            .ok_or_else(|| Error::argument(format!("there is no permission {name:?}")))
+    }
+    fn string(lua: &Lua, bytes: impl AsRef<[u8]>) -> Result<LuaValue> {
+        lua.create_string(bytes).map(LuaValue::String).map_err(|error| internal(&error))
+    }
+    add(lua, host, fallible, "resolve", |lua, host, args| {
+        let access = access_arg(&args, 0)?;
+        let path =
+            host.setup.borrow().permissions.path(access, &text_arg(&args, 1, "the path")?)?;
+        string(lua, path.as_os_str().as_encoded_bytes())
+    })?;
+    add(lua, host, fallible, "fs_read", |lua, host, args| {
+        let given = text_arg(&args, 0, "fs.read: the path")?;
+        let path = host.setup.borrow().permissions.path(Access::Read, &given)?;
+        string(
+            lua,
+            std::fs::read(path)
+                .map_err(|error| Error::io(format!("cannot read {given}"), error))?,
+        )
+    })?;
+    add(lua, host, fallible, "fs_write", |_, host, args| {
+        let given = text_arg(&args, 0, "fs.write: the path")?;
+        let path = host.setup.borrow().permissions.path(Access::Write, &given)?;
+        let Some(LuaValue::String(content)) = args.get(1) else {
+            return Err(Error::argument("fs.write: the content must be a string"));
+        };
+        crate::files::write_whole(&path, &content.as_bytes())
+            .map_err(|error| Error::io(format!("cannot write {given}"), error))?;
+        Ok(LuaValue::Nil)
+    })?;
+    add(lua, host, fallible, "fs_list", |lua, host, args| {
+        let given = text_arg(&args, 0, "fs.list: the path")?;
+        let path = host.setup.borrow().permissions.path(Access::Read, &given)?;
+        let failed = |error| Error::io(format!("cannot list {given}"), error);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        lua.create_sequence_from(names).map(LuaValue::Table).map_err(|error| internal(&error))
+    })?;
+    add(lua, host, fallible, "getenv", |lua, host, args| {
+        let name = text_arg(&args, 0, "os.getenv: the name")?;
+        host.setup.borrow().permissions.name(Access::Env, &name)?;
+        std::env::var_os(&name)
+            .map_or(Ok(LuaValue::Nil), |value| string(lua, value.as_encoded_bytes()))
+    })?;
+    add(lua, host, fallible, "run_program", |lua, host, args| {
+        let program = text_arg(&args, 0, "process.run: the program")?;
+        host.setup.borrow().permissions.name(Access::Run, &program)?;
+        let mut rest = Vec::new();
+        if let Some(LuaValue::Table(list)) = args.get(1) {
+            for item in list.sequence_values::<String>() {
+                rest.push(item.map_err(|_| {
+                    Error::argument("process.run: every argument must be a string")
+                })?);
+            }
+        }
+        let input = args.get(2).and_then(LuaValue::as_string).map(|text| text.as_bytes().to_vec());
+        let handle = host.driver.start(lua, true, run_program(program, rest, input));
+        handle.map(LuaValue::UserData).map_err(|error| internal(&error))
+    })?;
+    add(lua, host, fallible, "is_granted", |_, host, args| {
+        let access = access_arg(&args, 0)?;
+        let what = text_arg(&args, 1, "the permission")?;
+        Ok(LuaValue::Boolean(host.setup.borrow().permissions.covers(access, &what)))
+    })?;
+    add(lua, host, fallible, "grant", |_, host, args| {
+        let access = access_arg(&args, 0)?;
+        let what = text_arg(&args, 1, "the permission")?;
+        host.setup.borrow_mut().permissions.allow(access, &what)?;
+        Ok(LuaValue::Nil)
+    })?;
+    let shared = Rc::clone(host);
+    let confirm = lua.create_function(move |_, question: String| {
+        let _ = shared.output.borrow_mut().flush();
+        Ok((shared.setup.borrow().confirm)(&question))
+    })?;
+    table.set("confirm", confirm)
+}
+
+async fn run_program(program: String, args: Vec<String>, input: Option<Vec<u8>>) -> Result<Value> {
+    use std::process::Stdio;
+    use tokio::io::AsyncWriteExt;
+    let failed = |error| Error::io(format!("cannot run {program}"), error);
+    let mut command = tokio::process::Command::new(&program);
+    command.args(&args).kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn().map_err(failed)?;
+    let stdin = child.stdin.take();
+    let feed = async {
+        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+            // A program that does not read all of its input is not an error.
+            let _ = stdin.write_all(&input).await;
+        }
+    };
+    let (out, ()) = tokio::join!(child.wait_with_output(), feed);
+    let out = out.map_err(failed)?;
+    let text = |bytes: Vec<u8>| Value::Str(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Value::Record(vec![
+        ("code", out.status.code().map_or(Value::Nil, |code| Value::Int(code.into()))),
+        ("ok", Value::Bool(out.status.success())),
+        ("stdout", text(out.stdout)),
+        ("stderr", text(out.stderr)),
+    ]))
+}
+
+/// `require`, the script's own arguments, and the limits of its manifest.
+fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
+    {
+        let setup = host.setup.borrow();
+        table.set("args", setup.args.clone())?;
+        table.set("script", setup.script.as_str())?;
+        table.set("reserved", setup.reserved.clone())?;
+        table.set("log_level", setup.log_level)?;
+        table.set("modules", stdlib::modules())?;
+    }
+    let stdlib_source = lua.create_function(|_, name: String| {
+        Ok(stdlib::source(&format!("{name}.lua")).map(std::borrow::Cow::into_owned))
+    })?;
+    table.set("stdlib_source", stdlib_source)?;
+    add(lua, host, fallible, "module_source", |lua, host, args| {
+        let name = text_arg(&args, 0, "require: the name")?;
+        let folder = host.setup.borrow().folder.clone();
+        let Some((path, source)) = find_module(&name, folder)? else { return Ok(LuaValue::Nil) };
+        let found = lua.create_table().map_err(|error| internal(&error))?;
+        let set = found.set("path", path.display().to_string());
+        set.and_then(|()| found.set("source", lua.create_string(source)?))
+            .map_err(|error| internal(&error))?;
+        Ok(LuaValue::Table(found))
+    })?;
+    add(lua, host, fallible, "seconds", |_, _, args| {
+        let seconds = match args.front() {
+            Some(LuaValue::String(text)) => spec::parse_duration(&text.to_string_lossy())
+                .map_err(|why| Error::argument(format!("the duration {why}")))?,
+            Some(LuaValue::Number(n)) => *n,
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "a duration of 2^53 seconds is long enough"
+            )]
+            Some(LuaValue::Integer(n)) => *n as f64,
+            _ => {
+                return Err(Error::argument(
+                    "the duration must be text such as \"90d\" or a number of seconds",
+                ));
+            }
+        };
+        Ok(LuaValue::Number(seconds))
+    })?;
+    add(lua, host, fallible, "limit", |_, host, args| {
+        let mut limits = Limits::default();
+        if let Some(LuaValue::Table(allow)) = args.front() {
+            let names: mlua::Result<Vec<String>> = allow.sequence_values().collect();
+            let names = names
+                .map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))?;
+            limits.allow = Some(names);
+        }
+        limits.max_changes = match args.get(1) {
+            Some(LuaValue::Integer(n)) => Some(
+                u64::try_from(*n)
+                    .map_err(|_| Error::argument("runbook: `max_changes` must not be negative"))?,
+            ),
+            Some(LuaValue::Nil) | None => None,
+            Some(_) => {
+                return Err(Error::argument("runbook: `max_changes` must be a whole number"));
+            }
+        };
+        host.setup.borrow().gate.session().limit(&limits)?;
+        if let Some(LuaValue::Number(seconds)) = args.get(2) {
+            let time = Duration::try_from_secs_f64(*seconds)
+                .map_err(|_| Error::argument("runbook: `timeout` is out of range"))?;
+            host.setup.borrow().stop_after(time, host.driver.waker());
+        }
+        Ok(LuaValue::Nil)
+    })?;
+    let near = lua.create_function(|_, (word, known): (String, Vec<String>)| {
+        Ok(spec::nearest(&word, known.iter().map(String::as_str)).map(str::to_owned))
+    })?;
+    table.set("nearest", near)?;
+    let matches = lua.create_function(|_, (pattern, text): (String, String)| {
+        // Anchored: a pattern of a parameter describes the whole value.
+        let regex = regex::Regex::new(&format!("^(?:{pattern})$"));
+        Ok(regex.map(|regex| regex.is_match(&text)).ok())
+    })?;
+    table.set("matches", matches)
+}
+
+/// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.
+fn find_module(name: &str, folder: Option<PathBuf>) -> Result<Option<(PathBuf, Vec<u8>)>> {
+    let part_is_plain = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+    };
+    if !name.split('.').all(part_is_plain) {
+        return Err(Error::argument(format!("require: {name:?} is not a module name")).hint(
+            "it takes names such as \"tags\" or \"lib.tags\", without slashes and \".lua\"",
+        ));
+    }
+    let Some(folder) = folder else { return Ok(None) };
+    let relative: PathBuf = name.split('.').collect();
+    for candidate in [relative.with_added_extension("lua"), relative.join("init.lua")] {
+        let path = folder.join(candidate);
+        if !path.is_file() {
+            continue;
+        }
+        let failed =
+            |error| Error::io(format!("require {name:?}: cannot read {}", path.display()), error);
+        let (real, base) =
+            (path.canonicalize().map_err(failed)?, folder.canonicalize().map_err(failed)?);
+        if !real.starts_with(&base) {
+            let refusal =
+                format!("require {name:?}: {} leads out of the script's folder", path.display());
+            return Err(Error::new(Kind::Permission, refusal));
+        }
+        let source = std::fs::read(&real).map_err(failed)?;
+        return Ok(Some((path, source)));
+    }
+    Ok(None)
+}

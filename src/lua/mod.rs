@@ -1,0 +1,297 @@
+//! The Lua VM: what a script finds in it, how it runs, how it is stopped, and how its failures come back as our errors. AWS is
+//! reached only through the gate that it is given.
+
+mod bind;
+pub mod cancel;
+mod convert;
+mod driver;
+mod host;
+pub mod sandbox;
+mod syntax;
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{Function, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
+
+use crate::error::{Error, Kind, Result};
+use crate::session::Gate;
+use crate::stdlib;
+use cancel::{Canceller, Stop};
+use driver::Driver;
+pub use driver::Waker;
+use host::Host;
+use sandbox::Permissions;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns for people.
+    #[default]
+    Table,
+    /// One JSON array.
+    Json,
+    /// One JSON value a line.
+    Jsonl,
+    /// Comma-separated values with a line of headings.
+    Csv,
+}
+
+impl Format {
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// Where a script's output goes.
+pub struct Output {
+    /// Results.
+    pub out: Box<dyn Write>,
+    /// Everything else.
+    pub err: Box<dyn Write>,
+    /// Whether each line of results should be seen at once: there is a person at a terminal.
+    pub by_line: bool,
+}
+
+impl Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        if self.by_line && bytes.ends_with(b"\n") { self.out.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Asks a person a yes-or-no question; `None` when there is nobody to ask.
+pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
+
+/// What a VM is made with.
+pub struct Setup {
+    /// The way to AWS.
+    pub gate: Gate,
+    /// Where calls run.
+    pub runtime: tokio::runtime::Handle,
+    /// What stops the script.
+    pub canceller: Canceller,
+    /// The script's name in messages.
+    pub script: String,
+    /// The folder whose modules `require` finds.
+    pub folder: Option<PathBuf>,
+    /// The script's own arguments.
+    pub args: Vec<String>,
+    /// What the script may touch.
+    pub permissions: Permissions,
+    /// The most bytes of Lua values.
+    pub max_memory: usize,
+    /// How results are written.
+    pub format: Format,
+    /// The width of the terminal that results are shown on, in columns.
+    pub width: Option<u16>,
+    /// The names that a runbook's parameters cannot have, because the command line has them.
+    pub reserved: Vec<String>,
+    /// The least severe messages that `log` shows.
+    pub log_level: &'static str,
+    /// Asks a person.
+    pub confirm: Confirm,
+    /// The time: milliseconds since 1970.
+    pub clock: fn() -> i64,
+}
+
+impl Setup {
+    /// Stops the script after that time.
+    pub fn stop_after(&self, time: Duration, waker: Waker) {
+        let canceller = self.canceller.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            canceller.stop(Stop::Timeout);
+            waker.wake();
+        });
+    }
+}
+
+/// How a script ended without an error of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It ran to its end.
+    Finished,
+    /// It called `os.exit` with that code.
+    Exit(u8),
+    /// Nobody reads its output any more.
+    OutputClosed,
+}
+
+/// A Lua VM.
+pub struct Vm {
+    lua: Lua,
+    host: Rc<Host>,
+    main: Function,
+}
+
+impl Vm {
+    /// A VM with everything that scripts find in it.
+    ///
+    /// # Errors
+    /// A bug in the embedded Lua files, or a memory limit that is too small for them.
+    pub fn new(setup: Setup, output: Output) -> Result<Self> {
+        let libraries = StdLib::COROUTINE
+            | StdLib::TABLE
+            | StdLib::STRING
+            | StdLib::UTF8
+            | StdLib::MATH
+            | StdLib::OS
+            | StdLib::IO
+            | StdLib::DEBUG;
+        // SAFETY: `io`, `os`, `debug` and loading bytecode are unsafe in the hands of scripts; the prelude replaces them before any script runs.
+        #[allow(unsafe_code)]
+        let lua = unsafe { Lua::unsafe_new_with(libraries, LuaOptions::default()) };
+        let max_memory = setup.max_memory;
+        let output = Rc::new(RefCell::new(output));
+        let flushed = Rc::clone(&output);
+        let before_sleep = Box::new(move || {
+            // A failure shows at the next write.
+            let _ = flushed.borrow_mut().flush();
+        });
+        let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
+        let host = Rc::new(Host { setup: RefCell::new(setup), driver, output });
+        let main = prepare(&lua, &host)
+            .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
+        lua.set_memory_limit(max_memory)
+            .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+        Ok(Self { lua, host, main })
+    }
+
+    /// Gives scripts one more global, for a host that has more to offer than this one.
+    ///
+    /// # Errors
+    /// If memory is short.
+    pub fn define(&self, name: &str, value: impl IntoLua) -> Result<()> {
+        self.lua.globals().raw_set(name, value).map_err(|error| lua_failure(&error))
+    }
+
+    /// What wakes the VM after it was told to stop while it waits.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.host.driver.waker()
+    }
+
+    /// Stops the script after that time.
+    pub fn stop_after(&self, time: Duration) {
+        self.host.setup.borrow().stop_after(time, self.waker());
+    }
+
+    /// Runs a script to its end, with all of its tasks.
+    ///
+    /// # Errors
+    /// A syntax error with its line, what the script raised and did not catch, an interrupt, or a timeout.
+    pub fn run(&self, source: &[u8], name: &str) -> Result<Ending> {
+        let ending = self.run_chunk(source, name);
+        let flushed = self.host.output.borrow_mut().flush();
+        match (ending, flushed) {
+            (Ok(ending), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = ending;
+                Err(Error::io("cannot write to standard output", error))
+            }
+            (ending, _) => ending,
+        }
+    }
+
+    fn run_chunk(&self, source: &[u8], name: &str) -> Result<Ending> {
+        let chunk = syntax::load(&self.lua, source, name)?;
+        let args = self.host.setup.borrow().args.clone();
+        let mut values = MultiValue::new();
+        values.push_back(LuaValue::Function(chunk));
+        for arg in args {
+            let arg = self.lua.create_string(arg).map_err(|error| lua_failure(&error))?;
+            values.push_back(LuaValue::String(arg));
+        }
+        let main =
+            self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
+        let returned = self.host.driver.run(&main, values);
+        if let Some(stop) = self.host.setup.borrow().canceller.reason() {
+            return stopped(stop);
+        }
+        let returned = returned.map_err(|error| lua_failure(&error))?;
+        let values = returned.unwrap_or_default();
+        match values.front() {
+            Some(LuaValue::Boolean(true)) => self.failed_task(),
+            _ => Err(convert::error_from_lua(values.get(1).unwrap_or(&LuaValue::Nil))),
+        }
+    }
+
+    /// The error of a task that nobody waited for, if there is one.
+    fn failed_task(&self) -> Result<Ending> {
+        let failed: mlua::Result<Option<LuaValue>> = self
+            .lua
+            .named_registry_value::<Table>("iamlua.host")
+            .and_then(|host| host.raw_get::<Option<Table>>("failed"))
+            .and_then(|task| {
+                task.map(|task| task.raw_get::<Table>("result")?.raw_get(2)).transpose()
+            });
+        match failed {
+            Ok(Some(error)) => Err(convert::error_from_lua(&error)),
+            _ => Ok(Ending::Finished),
+        }
+    }
+}
+
+fn stopped(stop: Stop) -> Result<Ending> {
+    match stop {
+        Stop::Exit(code) => Ok(Ending::Exit(code)),
+        Stop::OutputClosed => Ok(Ending::OutputClosed),
+        Stop::Interrupted => Err(Error::new(Kind::Interrupted, "interrupted")),
+        Stop::Timeout => {
+            Err(Error::new(Kind::Timeout, "the run took longer than its timeout allows")
+                .hint("give it more with --timeout, or `timeout` in the manifest"))
+        }
+    }
+}
+
+/// A failure that Lua code could not catch: out of memory, or all tasks waiting for each other.
+fn lua_failure(error: &mlua::Error) -> Error {
+    match error {
+        mlua::Error::MemoryError(_) => Error::new(Kind::Script, "not enough memory").hint(
+            "the script holds more than --max-memory allows; iterate with each instead of collecting",
+        ),
+        mlua::Error::RuntimeError(message) => Error::new(Kind::Script, message.clone()),
+        other => Error::new(Kind::Bug, other.to_string()),
+    }
+}
+
+/// Runs the prelude; returns the function that runs chunks.
+fn prepare(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {
+    let error_meta = lua.create_table()?;
+    lua.set_named_registry_value(convert::ERROR_META, &error_meta)?;
+    let array_meta = lua.create_table()?;
+    array_meta.set("__name", "array")?;
+    lua.set_named_registry_value(convert::ARRAY_META, &array_meta)?;
+    let null = LuaValue::LightUserData(mlua::LightUserData(std::ptr::null_mut()));
+    lua.set_named_registry_value(convert::NULL, &null)?;
+
+    let table = host::table(lua, host)?;
+    table.set("error_meta", error_meta)?;
+    table.set("array_meta", array_meta)?;
+    table.set("null", null)?;
+    lua.set_named_registry_value("iamlua.host", &table)?;
+
+    let native: Function = lua.globals().get::<Table>("coroutine")?.get("resume")?;
+    // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set right here.
+    #[allow(unsafe_code)]
+    let resume: Function = unsafe {
+        lua.exec_raw(native, |state| mlua::ffi::lua_pushcclosure(state, cancel::resume, 1))?
+    };
+    let source = stdlib::source("prelude.lua")
+        .ok_or_else(|| mlua::Error::runtime("stdlib/prelude.lua is missing"))?;
+    lua.load(&*source).set_name("=[iamlua:prelude]").call((table, resume))
+}

@@ -1,0 +1,210 @@
+//! What a script may touch outside of Lua: files, environment variables, programs. Nothing, unless it was granted. Paths are
+//! resolved before they are compared, so neither `..` nor a symbolic link leads out of what was granted.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+
+/// One kind of access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading files and folders.
+    Read,
+    /// Writing files.
+    Write,
+    /// Reading environment variables.
+    Env,
+    /// Running programs.
+    Run,
+}
+
+impl Access {
+    /// Every kind, in the order of the manual.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Env, Self::Run];
+
+    /// The name in a manifest: `read`, `write`, `env`, `run`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Env => "env",
+            Self::Run => "run",
+        }
+    }
+
+    /// The flag that grants it.
+    #[must_use]
+    pub fn flag(self, what: &str) -> String {
+        format!("--allow-{}={what}", self.name())
+    }
+
+    const fn is_path(self) -> bool {
+        matches!(self, Self::Read | Self::Write)
+    }
+}
+
+/// What is granted of one kind.
+#[derive(Clone, Debug, Default)]
+struct Grant {
+    everything: bool,
+    paths: Vec<PathBuf>,
+    names: BTreeSet<String>,
+}
+
+/// What a script may touch.
+#[derive(Clone, Debug, Default)]
+pub struct Permissions {
+    read: Grant,
+    write: Grant,
+    env: Grant,
+    run: Grant,
+}
+
+impl Permissions {
+    const fn grant(&self, access: Access) -> &Grant {
+        match access {
+            Access::Read => &self.read,
+            Access::Write => &self.write,
+            Access::Env => &self.env,
+            Access::Run => &self.run,
+        }
+    }
+
+    const fn grant_mut(&mut self, access: Access) -> &mut Grant {
+        match access {
+            Access::Read => &mut self.read,
+            Access::Write => &mut self.write,
+            Access::Env => &mut self.env,
+            Access::Run => &mut self.run,
+        }
+    }
+
+    /// Grants one thing, or everything of a kind if `what` is empty.
+    ///
+    /// # Errors
+    /// If a path cannot be resolved.
+    pub fn allow(&mut self, access: Access, what: &str) -> Result<()> {
+        let grant = self.grant_mut(access);
+        if what.is_empty() {
+            grant.everything = true;
+        } else if access.is_path() {
+            let path = resolve(Path::new(what))
+                .map_err(|source| Error::io(format!("{}: {what}", access.flag(what)), source))?;
+            grant.paths.push(path);
+        } else {
+            grant.names.insert(what.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether something is granted already.
+    #[must_use]
+    pub fn covers(&self, access: Access, what: &str) -> bool {
+        let grant = self.grant(access);
+        if grant.everything {
+            return true;
+        }
+        if !access.is_path() {
+            return grant.names.contains(what);
+        }
+        resolve(Path::new(what))
+            .is_ok_and(|path| grant.paths.iter().any(|dir| path.starts_with(dir)))
+    }
+
+    /// The resolved path of a file that a script wants to read or write.
+    ///
+    /// # Errors
+    /// A permission error that names the flag, or an I/O error if the path cannot be resolved.
+    pub fn path(&self, access: Access, path: &str) -> Result<PathBuf> {
+        let resolved = resolve(Path::new(path))
+            .map_err(|source| Error::io(format!("cannot {} {path}", access.name()), source))?;
+        let grant = self.grant(access);
+        if grant.everything || grant.paths.iter().any(|dir| resolved.starts_with(dir)) {
+            return Ok(resolved);
+        }
+        let folder = if resolved.is_dir() { Some(resolved.as_path()) } else { resolved.parent() };
+        let folder = folder.unwrap_or(Path::new("/")).display().to_string();
+        Err(refuse(access, &format!("{} {path}", access.name()), &folder))
+    }
+
+    /// Whether a script may read that variable or run that program.
+    ///
+    /// # Errors
+    /// A permission error that names the flag.
+    pub fn name(&self, access: Access, name: &str) -> Result<()> {
+        if self.covers(access, name) {
+            return Ok(());
+        }
+        let what = match access {
+            Access::Env => format!("read the environment variable {name}"),
+            _ => format!("run {name}"),
+        };
+        Err(refuse(access, &what, name))
+    }
+}
+
+fn refuse(access: Access, what: &str, grant: &str) -> Error {
+    Error::new(Kind::Permission, format!("the script may not {what}"))
+        .hint(format!("allow it with {}", access.flag(grant)))
+}
+
+/// An absolute path without symbolic links and `..`; the last parts need not exist yet.
+fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+    let mut base = std::path::absolute(path)?;
+    let mut rest = Vec::new();
+    loop {
+        match base.canonicalize() {
+            Ok(real) => {
+                return Ok(rest.into_iter().rev().fold(real, |path, part| path.join(part)));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // A dangling link would be followed by whoever creates the file, so it is no plain missing name.
+                if base.is_symlink() {
+                    return Err(std::io::Error::other("it is a symbolic link to nowhere"));
+                }
+                match base.components().next_back() {
+                    Some(Component::Normal(part)) => rest.push(part.to_owned()),
+                    // `missing/..` means nothing on a file system.
+                    _ => return Err(error),
+                }
+                base.pop();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_dots_nor_links_lead_out() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let inside = home.path().join("in");
+        std::fs::create_dir_all(inside.join("deep")).expect("a folder");
+        std::fs::write(home.path().join("secret"), "x").expect("a file");
+        std::os::unix::fs::symlink(home.path(), inside.join("link")).expect("a link");
+        std::os::unix::fs::symlink(home.path().join("nowhere"), inside.join("dangling"))
+            .expect("a link");
+        let mut permissions = Permissions::default();
+        permissions.allow(Access::Read, inside.to_str().expect("UTF-8")).expect("granted");
+        let can = |name: &str| {
+            permissions
+                .path(Access::Read, inside.join(name).to_str().expect("UTF-8"))
+                .map_err(|e| e.kind)
+        };
+        assert!(can("file").is_ok());
+        assert!(can("deep/new/file").is_ok());
+        assert!(can("deep/../file").is_ok());
+        assert_eq!(can("../secret").unwrap_err(), Kind::Permission);
+        assert_eq!(can("link/secret").unwrap_err(), Kind::Permission);
+        assert_eq!(can("deep/../../secret").unwrap_err(), Kind::Permission);
+        assert_eq!(can("dangling").unwrap_err(), Kind::Io);
+        assert!(can("missing/../../secret").is_err());
+        let sibling = format!("{}-sibling", inside.display());
+        assert_eq!(permissions.path(Access::Read, &sibling).unwrap_err().kind, Kind::Permission);
+    }
+}

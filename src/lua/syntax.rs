@@ -1,0 +1,85 @@
+//! Loading a script's text, and a syntax error that shows the line and the place in it.
+
+use std::borrow::Cow;
+
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua};
+
+use crate::error::{Error, Kind, Result};
+
+/// Compiles a script. A first line that starts with `#!` and a byte-order mark are skipped, as the `lua` program does.
+///
+/// # Errors
+/// A script error with the line, the text of the line, and a caret under the token that does not fit.
+pub fn load(lua: &Lua, source: &[u8], name: &str) -> Result<Function> {
+    let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
+    let source: Cow<[u8]> = if source.starts_with(b"#") {
+        // The line stays, as a comment, so that line numbers do.
+        let mut text = b"--".to_vec();
+        text.extend_from_slice(&source[1..]);
+        Cow::Owned(text)
+    } else {
+        Cow::Borrowed(source)
+    };
+    compile(lua, &source, name).map_err(|message| explain(lua, &source, name, &message))
+}
+
+fn compile(lua: &Lua, source: &[u8], name: &str) -> std::result::Result<Function, String> {
+    let chunk = lua.load(source).set_name(format!("@{name}")).set_mode(ChunkMode::Text);
+    chunk.into_function().map_err(|error| match error {
+        mlua::Error::SyntaxError { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
+fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
+    let error = Error::new(Kind::Script, message.to_owned());
+    let Some((number, token)) = parse(message, name) else { return error };
+    let Some(line) = source.split(|byte| *byte == b'\n').nth(number.saturating_sub(1)) else {
+        return error;
+    };
+    let line = String::from_utf8_lossy(line);
+    let shown = line.trim_end().replace('\t', " ");
+    let column = token.and_then(|token| column(lua, source, name, number, token, message));
+    let column = column.unwrap_or_else(|| shown.chars().count());
+    let gutter = number.to_string();
+    let blank = " ".repeat(gutter.len());
+    let caret = " ".repeat(column);
+    error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"))
+}
+
+/// The line of a syntax error and the token it complains about: `name:LINE: … near 'TOKEN'`.
+fn parse<'a>(message: &'a str, name: &str) -> Option<(usize, Option<&'a str>)> {
+    let at = message
+        .find(':')
+        .filter(|_| message.starts_with(name))
+        .map_or_else(|| message.find(':'), |_| Some(name.len()))?;
+    let rest = message[at..].strip_prefix(':')?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+    let number = rest[..digits].parse().ok()?;
+    let token = rest.rfind(" near '").and_then(|at| rest[at + 7..].strip_suffix('\''));
+    Some((number, token.filter(|token| *token != "<eof>")))
+}
+
+/// The column (in characters) of the token: its first occurrence in the line that, with everything after it cut off, makes
+/// Lua complain in the same words.
+fn column(
+    lua: &Lua,
+    source: &[u8],
+    name: &str,
+    number: usize,
+    token: &str,
+    message: &str,
+) -> Option<usize> {
+    let start: usize =
+        source.split_inclusive(|byte| *byte == b'\n').take(number - 1).map(<[u8]>::len).sum();
+    let line_end =
+        source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
+    let line = std::str::from_utf8(&source[start..line_end]).ok()?;
+    line.match_indices(token)
+        .find(|(at, _)| {
+            let cut = &source[..start + at + token.len()];
+            compile(lua, cut, name).is_err_and(|again| again == message)
+        })
+        .map(|(at, _)| line[..at].chars().count())
+}

@@ -1,0 +1,331 @@
+//! One execution of one script: where it comes from, what it runs against, how Ctrl-C reaches it, and what its end means for the
+//! exit code.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::emulator::{self, Emulator, Faults};
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::{Connection, Role, Target};
+use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::sandbox::Permissions;
+use crate::lua::{Ending, Format, Output, Setup, Vm, Waker};
+use crate::session::{Gate, Mode, Session};
+use crate::{spec, state};
+
+/// Larger than any script that a person wrote.
+const MAX_SCRIPT: u64 = 32 << 20;
+
+/// Where a script comes from.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// The command line.
+    Code(String),
+}
+
+/// What a script runs against.
+#[derive(Clone, Debug)]
+pub enum Against {
+    /// The local account, under that weather.
+    Local(Faults),
+    /// AWS, or what an endpoint URL names.
+    Aws(AwsTarget),
+}
+
+/// How AWS is reached.
+#[derive(Clone, Debug, Default)]
+pub struct AwsTarget {
+    /// The profile of `~/.aws/config`.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// A role to assume.
+    pub role_arn: Option<String>,
+    /// The endpoint, instead of AWS's own.
+    pub endpoint_url: Option<String>,
+}
+
+/// How a script runs.
+#[derive(Debug)]
+pub struct Options {
+    /// What it runs against.
+    pub against: Against,
+    /// What it may do there.
+    pub mode: Mode,
+    /// What it may touch on this machine.
+    pub permissions: Permissions,
+    /// The most bytes of Lua values.
+    pub max_memory: usize,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// How results are written.
+    pub format: Format,
+    /// Whether every question is answered with yes.
+    pub yes: bool,
+    /// The least severe messages that `log` shows.
+    pub log_level: &'static str,
+    /// The names that a runbook's parameters cannot have.
+    pub reserved: Vec<String>,
+}
+
+/// The background runtime: all network and SDK work.
+///
+/// # Errors
+/// If the system gives no threads.
+pub fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("iamlua-io")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::io("cannot start the background threads", error))
+}
+
+/// Opens the local account, and says so when that made the example account.
+///
+/// # Errors
+/// If there is no place for it, or its file cannot be used.
+pub fn open_local(faults: Faults) -> Result<Emulator> {
+    let path = state::local_account()?;
+    let options = emulator::Options { faults, ..emulator::Options::default() };
+    let local = Emulator::open(&path, options)?;
+    if local.is_new() {
+        eprintln!(
+            "note: made a local example account in {} (`iamlua account reset --empty` makes it an empty one)",
+            path.display()
+        );
+    }
+    Ok(local)
+}
+
+impl Against {
+    fn connection(&self) -> Result<Connection> {
+        Ok(match self {
+            Self::Local(faults) => Connection {
+                target: Target::Local(open_local(faults.clone())?.http_client()),
+                ..Connection::default()
+            },
+            Self::Aws(aws) => Connection {
+                target: Target::Aws,
+                profile: aws.profile.clone(),
+                region: aws.region.clone(),
+                endpoint_url: aws.endpoint_url.clone(),
+                roles: aws.role_arn.iter().map(Role::new).collect(),
+            },
+        })
+    }
+}
+
+/// Runs a script and returns the exit code.
+///
+/// # Errors
+/// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
+pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
+    let loaded = Loaded::read(script)?;
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let connection = options.against.connection()?;
+    let session = Session::new(options.mode);
+    let canceller = Canceller::default();
+    let setup = Setup {
+        gate: Gate::new(Arc::clone(&session), connection),
+        runtime: runtime.handle().clone(),
+        canceller: canceller.clone(),
+        script: loaded.name.clone(),
+        folder: loaded.folder,
+        args,
+        permissions: options.permissions,
+        max_memory: options.max_memory,
+        format: options.format,
+        width: terminal_width(),
+        reserved: options.reserved,
+        log_level: options.log_level,
+        confirm: Box::new(move |question| confirm(question, options.yes)),
+        clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
+    };
+    let stdout = io::stdout();
+    let by_line = stdout.is_terminal();
+    let output = Output {
+        out: Box::new(io::BufWriter::with_capacity(64 << 10, stdout)),
+        err: Box::new(io::stderr()),
+        by_line,
+    };
+    let vm = Vm::new(setup, output)?;
+    if let Some(timeout) = options.timeout {
+        vm.stop_after(timeout);
+    }
+    listen_for_signals(&runtime, canceller, vm.waker())?;
+    let ending = vm.run(&loaded.source, &loaded.name);
+    // The VM first: it holds handles of calls that the runtime still knows.
+    drop(vm);
+    runtime.shutdown_background();
+    let changes = session.changes();
+    match ending {
+        Ok(Ending::Finished) => Ok(0),
+        Ok(Ending::Exit(code)) => Ok(code),
+        // Like other programs in a pipe: whoever reads has seen enough.
+        Ok(Ending::OutputClosed) if changes == 0 => Ok(0),
+        Ok(Ending::OutputClosed) => Err(Error::new(
+            Kind::Io,
+            format!("nobody reads the output any more; the run stopped after {changes} change{}", spec::plural(usize::try_from(changes).unwrap_or(2))),
+        )),
+        Err(error) if matches!(error.kind, Kind::Interrupted | Kind::Timeout) && changes > 0 => Err(error
+            .hint(format!("{changes} call{} that change the account had been made; those in flight were finished", spec::plural(usize::try_from(changes).unwrap_or(2))))),
+        Err(error) => Err(error),
+    }
+}
+
+fn since_1970() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The width of the terminal that standard output is, if it is one.
+#[must_use]
+pub fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
+}
+
+/// The first signal stops the script, which finishes its calls in flight; the second ends the process.
+fn listen_for_signals(runtime: &Runtime, canceller: Canceller, waker: Waker) -> Result<()> {
+    let listen = |kind| {
+        let _entered = runtime.enter();
+        signal(kind).map_err(|error| Error::io("cannot listen for signals", error))
+    };
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    runtime.spawn(async move {
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stopping {
+                std::process::exit(130);
+            }
+            stopping = true;
+            canceller.stop(Stop::Interrupted);
+            waker.wake();
+            tokio::spawn(async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                eprintln!("stopping: calls in flight are being finished; again to end at once");
+            });
+        }
+    });
+    Ok(())
+}
+
+/// Asks a yes-or-no question at the terminal; no is the default.
+fn confirm(question: &str, yes: bool) -> Option<bool> {
+    if yes {
+        return Some(true);
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    eprint!("{question} [y/N] ");
+    let _ = io::stderr().flush();
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// A script's text and where it came from.
+struct Loaded {
+    name: String,
+    folder: Option<PathBuf>,
+    source: Vec<u8>,
+}
+
+impl Loaded {
+    fn read(script: &Script) -> Result<Self> {
+        let (name, folder, source) = match script {
+            Script::Code(code) => ("(command line)".to_owned(), None, code.clone().into_bytes()),
+            Script::Stdin => {
+                let mut source = Vec::new();
+                let read = io::stdin().lock().take(MAX_SCRIPT + 1).read_to_end(&mut source);
+                read.map_err(|error| {
+                    Error::io("cannot read the script from standard input", error)
+                })?;
+                ("(standard input)".to_owned(), None, source)
+            }
+            Script::File(path) => {
+                let folder = match path.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+                    _ => PathBuf::from("."),
+                };
+                (path.display().to_string(), Some(folder), read_file(path)?)
+            }
+        };
+        if source.len() as u64 > MAX_SCRIPT {
+            return Err(too_large(&name));
+        }
+        if source.starts_with(b"\x1bLua") {
+            return Err(Error::new(
+                Kind::Script,
+                format!("{name} is compiled Lua, which is not run: bytecode can break the VM"),
+            )
+            .hint("run the source"));
+        }
+        if source.iter().take(8192).any(|byte| *byte == 0) {
+            return Err(Error::new(
+                Kind::Script,
+                format!("{name} is a binary file, not a Lua script"),
+            ));
+        }
+        Ok(Self { name, folder, source })
+    }
+}
+
+fn too_large(name: &str) -> Error {
+    Error::new(
+        Kind::Script,
+        format!("{name} is larger than {} MiB, the most for a script", MAX_SCRIPT >> 20),
+    )
+    .hint("keep data in files of its own, and read them with --allow-read")
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let meta = path.metadata().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let missing = Error::new(Kind::Usage, format!("there is no script {shown}"));
+            match similar(path) {
+                Some(near) => missing.hint(format!("did you mean {}?", near.display())),
+                None => missing,
+            }
+        }
+        _ => Error::io(format!("cannot read the script {shown}"), error),
+    })?;
+    if meta.is_dir() {
+        return Err(Error::usage(format!("{shown} is a folder, not a script"))
+            .hint(format!("name a script in it, such as {}", path.join("NAME.lua").display())));
+    }
+    if meta.len() > MAX_SCRIPT {
+        return Err(too_large(&shown.to_string()));
+    }
+    std::fs::read(path).map_err(|error| Error::io(format!("cannot read the script {shown}"), error))
+}
+
+/// A file beside it whose name is nearly the same.
+fn similar(path: &Path) -> Option<PathBuf> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<_> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "lua"))
+        .collect();
+    let wanted = path.file_name()?.to_str()?;
+    let near = spec::nearest(wanted, names.iter().map(String::as_str))?;
+    Some(path.with_file_name(near))
+}

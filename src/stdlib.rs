@@ -1,0 +1,31 @@
+//! The Lua files that are part of the program. Debug builds read them from the source folder, so that work on them needs no
+//! rebuild.
+
+use std::borrow::Cow;
+
+use include_dir::{Dir, include_dir};
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
+
+/// The source of a file of `stdlib/`, by its path there.
+#[must_use]
+pub fn source(path: &str) -> Option<Cow<'static, str>> {
+    #[cfg(debug_assertions)]
+    {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
+        if let Ok(text) = std::fs::read_to_string(folder.join(path)) {
+            return Some(Cow::Owned(text));
+        }
+    }
+    FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
+}
+
+/// The modules that `require` finds, sorted.
+#[must_use]
+pub fn modules() -> Vec<&'static str> {
+    let stem = |file: &'static include_dir::File<'static>| file.path().file_stem()?.to_str();
+    let mut names: Vec<_> =
+        FILES.files().filter_map(stem).filter(|name| *name != "prelude").collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,29 @@
+--- Files, within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook. Every function raises an error of kind
+--- "permission" that names the missing flag, and one of kind "io" if the system refuses.
+---@class fs
+local fs = {}
+
+local _, host = ...
+
+--- Reads a whole file.
+---@param path string
+---@return string
+function fs.read(path)
+  return host.fs_read(path)
+end
+
+--- Writes a whole file: it has either the old or the new contents, never a part.
+---@param path string
+---@param text string
+function fs.write(path, text)
+  host.fs_write(path, text)
+end
+
+--- The names in a folder, sorted.
+---@param dir string
+---@return string[]
+function fs.list(dir)
+  return host.fs_list(dir)
+end
+
+return fs

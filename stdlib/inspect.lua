@@ -1,0 +1,219 @@
+--- Readable printing of any value, for people: `print(inspect(value))`. Looks like Lua, with keys in order, short tables on one line,
+--- and without anything that a terminal would obey.
+---@class inspect
+---@overload fun(value: any, options?: inspect.Options): string
+local inspect = {}
+
+local _, host = ...
+
+---@class inspect.Options
+---@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
+---@field width? integer the width to fill before a table is put on several lines. Default 100.
+
+-- What `runbook` asks the operator passes through here, so none of it may be something that a script can put something else in place of.
+local find, gsub, sub, byte, format = string.find, string.gsub, string.sub, string.byte, string.format
+local concat, utf8_len, codepoint, type = table.concat, utf8.len, utf8.codepoint, type
+
+local DEPTH, WIDTH = 20, 100
+
+local KEYWORDS = {}
+for word in
+  ("and break do else elseif end false for function goto if in local nil not or repeat return then true until while"):gmatch(
+    "%a+"
+  )
+do
+  KEYWORDS[word] = true
+end
+
+local NAMED =
+  { ["\a"] = "\\a", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\v"] = "\\v" }
+
+local function escape_byte(character)
+  return NAMED[character] or format("\\x%02x", byte(character))
+end
+
+local function escape_character(character)
+  return format("\\u{%x}", codepoint(character))
+end
+
+-- Text that is UTF-8 without what acts on a terminal or hides text from its reader: control characters of both sets, line and
+-- paragraph separators, and marks that turn the direction of writing.
+local function escape_text(text)
+  text = gsub(text, "%c", escape_byte)
+  if find(text, "[\xc2\xe2]") then
+    text = gsub(text, "\xc2[\x80-\x9f]", escape_character)
+    text = gsub(text, "\xe2\x80[\xa8-\xae]", escape_character)
+    text = gsub(text, "\xe2\x81[\xa6-\xa9]", escape_character)
+  end
+  return text
+end
+
+local function visible(text)
+  if not find(text, "[%c\x80-\xff]") then
+    return text
+  end
+  local pieces, from = {}, 1
+  while true do
+    local length, bad = utf8_len(text, from)
+    if length then
+      pieces[#pieces + 1] = escape_text(sub(text, from))
+      return concat(pieces)
+    end
+    pieces[#pieces + 1] = escape_text(sub(text, from, bad - 1)) .. escape_byte(sub(text, bad, bad))
+    from = bad + 1
+  end
+end
+
+local function quote(text)
+  return '"' .. visible((gsub(text, '[\\"]', "\\%0"))) .. '"'
+end
+
+--- Makes control characters and bytes that are not UTF-8 visible, as Lua would write them in a string (`\n`, `\x1b`); all other text
+--- stays as it is. Raises an argument error for what is no text.
+---@param text string
+---@return string
+function inspect.visible(text)
+  if type(text) ~= "string" then
+    host.fail("argument", "inspect.visible: the text must be a string, got " .. type(text))
+  end
+  return visible(text)
+end
+
+--- Puts text into double quotes, with everything in it visible: a Lua string literal on one line. Raises an argument error for what is no
+--- text.
+---@param text string
+---@return string
+function inspect.quote(text)
+  if type(text) ~= "string" then
+    host.fail("argument", "inspect.quote: the text must be a string, got " .. type(text))
+  end
+  return quote(text)
+end
+
+local function number_text(value)
+  if value ~= value then
+    return "0/0"
+  elseif value == math.huge then
+    return "math.huge"
+  elseif value == -math.huge then
+    return "-math.huge"
+  elseif value == math.mininteger and math.type(value) == "integer" then
+    return "math.mininteger"
+  end
+  return tostring(value)
+end
+
+local RANK = { number = 1, string = 2, boolean = 3 }
+
+local function comes_before(a, b)
+  local rank_a, rank_b = RANK[type(a)] or 4, RANK[type(b)] or 4
+  if rank_a ~= rank_b then
+    return rank_a < rank_b
+  elseif rank_a <= 2 then
+    return a < b
+  end
+  return tostring(a) < tostring(b)
+end
+
+-- What a value says of itself, such as an error's text; nil for a plain table.
+local function own_text(value)
+  local meta = getmetatable(value)
+  if type(meta) ~= "table" or not rawget(meta, "__tostring") then
+    return nil
+  end
+  local ok, text = pcall(tostring, value)
+  return visible(ok and text or "<" .. type(value) .. " whose __tostring fails>")
+end
+
+local render
+
+local function key_text(key, state)
+  if type(key) == "string" and key:find("^[%a_][%w_]*$") and not KEYWORDS[key] then
+    return key
+  end
+  return "[" .. render(key, 0, 0, state) .. "]"
+end
+
+-- `taken` is how much of the first line something else needs: the key before, the comma after.
+local function render_table(value, indent, taken, state)
+  if state.open[value] then
+    return "<cycle>"
+  elseif next(value) == nil then
+    return "{}"
+  elseif state.level >= state.depth then
+    return "{…}"
+  end
+  state.open[value] = true
+  state.level = state.level + 1
+  local items, used, is_long = {}, 2, false
+  local function add(text)
+    items[#items + 1] = text
+    used = used + utf8_len(text) + 2
+    is_long = is_long or text:find("\n", 1, true) ~= nil
+  end
+  local length = rawlen(value)
+  for i = 1, length do
+    add(render(rawget(value, i), indent + 2, 1, state))
+  end
+  local keys = {}
+  for key in next, value do
+    if not (math.type(key) == "integer" and key >= 1 and key <= length) then
+      keys[#keys + 1] = key
+    end
+  end
+  table.sort(keys, comes_before)
+  for _, key in ipairs(keys) do
+    local before = key_text(key, state) .. " = "
+    add(before .. render(rawget(value, key), indent + 2, utf8_len(before) + 1, state))
+  end
+  state.open[value] = nil
+  state.level = state.level - 1
+  if not is_long and indent + taken + used <= state.width then
+    return "{ " .. concat(items, ", ") .. " }"
+  end
+  local margin = (" "):rep(indent)
+  return "{\n" .. margin .. "  " .. concat(items, ",\n" .. margin .. "  ") .. ",\n" .. margin .. "}"
+end
+
+function render(value, indent, taken, state)
+  local kind = type(value)
+  if kind == "string" then
+    return quote(value)
+  elseif kind == "number" then
+    return number_text(value)
+  elseif kind == "nil" or kind == "boolean" then
+    return tostring(value)
+  elseif value == host.null then
+    return "json.null"
+  end
+  local text = own_text(value)
+  if text then
+    return text
+  elseif kind == "table" then
+    return render_table(value, indent, taken, state)
+  end
+  -- An address would differ from run to run and tells a reader nothing.
+  return "<" .. (kind == "thread" and "coroutine" or kind) .. ">"
+end
+
+local function whole(options, key, default)
+  local value = options[key]
+  if value == nil then
+    return default
+  elseif math.type(value) ~= "integer" or value < 0 then
+    host.fail(
+      "argument",
+      "inspect: " .. key .. " must be a whole number that is not negative, got " .. visible(tostring(value))
+    )
+  end
+  return value
+end
+
+return setmetatable(inspect, {
+  __call = function(_, value, options)
+    options = host.check_options("inspect", options, { "depth", "width" })
+    local state =
+      { depth = whole(options, "depth", DEPTH), width = whole(options, "width", WIDTH), level = 0, open = {} }
+    return render(value, 0, 0, state)
+  end,
+})

@@ -1,0 +1,65 @@
+--- JSON text to Lua values and back.
+---@class json
+local json = {}
+
+local _, host = ...
+
+--- What `null` becomes, because a nil in a table would vanish. `json.encode` writes it as `null` again. It is true in a condition:
+--- compare with `== json.null`.
+---@type lightuserdata
+json.null = host.null
+
+---@class json.Options
+---@field pretty? boolean over several lines, indented by two spaces
+
+--- Writes a value as JSON text. A table with values at 1…n is an array, any other an object with its keys sorted; `json.array` makes an
+--- empty one an array. Raises an argument error for what JSON has not: functions, NaN, text that is not UTF-8, a table that is array and
+--- object at once or holds itself.
+---@param value any
+---@param options? json.Options
+---@return string
+function json.encode(value, options)
+  options = host.check_options("json.encode", options, { "pretty" })
+  if options.pretty ~= nil and type(options.pretty) ~= "boolean" then
+    host.fail("argument", "json.encode: pretty must be true or false, got " .. type(options.pretty))
+  end
+  local ok, result = host.fallible.json_encode(value, options.pretty == true)
+  if not ok then
+    host.fail(result.kind, "json.encode: " .. result.message, result.hint)
+  end
+  return result
+end
+
+--- Reads JSON text. Objects become tables, arrays become tables that `json.encode` writes as arrays again, `null` becomes `json.null`.
+--- Raises an argument error that says where the text is wrong.
+---@param text string
+---@return any
+function json.decode(text)
+  return host.json_decode(text)
+end
+
+--- Marks a table as an array, so that it is written as one even when it is empty.
+---@generic T: table
+---@param items? T
+---@return T
+function json.array(items)
+  if items == nil then
+    items = {}
+  elseif type(items) ~= "table" then
+    host.fail("argument", "json.array: a table belongs here, got " .. type(items))
+  end
+  local meta = getmetatable(items)
+  if meta ~= nil and meta ~= host.array_meta then
+    host.fail("argument", "json.array: the table has a metatable already")
+  end
+  return setmetatable(items, host.array_meta)
+end
+
+--- Whether `json.encode` would write a value as an array.
+---@param value any
+---@return boolean
+function json.is_array(value)
+  return type(value) == "table" and (rawlen(value) > 0 or getmetatable(value) == host.array_meta)
+end
+
+return json

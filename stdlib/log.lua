@@ -1,0 +1,92 @@
+--- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO  tagged profile=web count=3`.
+---@class log
+---@field level "debug"|"info"|"warn"|"error" the least severe messages that are shown; `--log-level` sets it, "info" by default
+local log = {}
+
+local _, host = ...
+local inspect = require("inspect")
+local time = require("time")
+
+local LEVELS = { "debug", "info", "warn", "error" }
+local SEVERITY = {}
+for severity, level in ipairs(LEVELS) do
+  SEVERITY[level] = severity
+end
+
+log.level = host.log_level or "info"
+
+-- A value after `key=`: quoted where a reader of the line could mistake where it ends.
+local function value_text(value)
+  if type(value) == "string" then
+    local visible = inspect.visible(value)
+    if visible == value and value ~= "" and not value:find('[%s"\\=]') then
+      return value
+    end
+    return inspect.quote(value)
+  end
+  local text = inspect(value, { width = math.maxinteger })
+  return text:find('[%s"=]') and inspect.quote(text) or text
+end
+
+local function message_text(message)
+  if type(message) == "string" then
+    return inspect.visible(message)
+  end
+  return inspect(message, { width = math.maxinteger })
+end
+
+local function write(level, message, fields)
+  local name = "log." .. level
+  if fields ~= nil and type(fields) ~= "table" then
+    host.fail(
+      "argument",
+      name .. ": the fields must be a table, got " .. type(fields),
+      "write " .. name .. '("…", { key = value })'
+    )
+  elseif not SEVERITY[log.level] then
+    local wrong = inspect(log.level)
+    host.fail("argument", "log.level is " .. wrong, "it must be one of " .. table.concat(LEVELS, ", "))
+  elseif SEVERITY[level] < SEVERITY[log.level] then
+    return
+  end
+  local words = { time.now(), ("%-5s"):format(level:upper()), message_text(message) }
+  local pairs_of_text = {}
+  for key, value in pairs(fields or {}) do
+    pairs_of_text[#pairs_of_text + 1] = value_text(type(key) == "string" and key or tostring(key))
+      .. "="
+      .. value_text(value)
+  end
+  table.sort(pairs_of_text)
+  table.move(pairs_of_text, 1, #pairs_of_text, #words + 1, words)
+  host.write_err(table.concat(words, " ") .. "\n")
+end
+
+--- Details for whoever looks for a fault. Raises an argument error if the fields are no table.
+---@param message any
+---@param fields? table<string, any> printed after the message, sorted by key
+function log.debug(message, fields)
+  write("debug", message, fields)
+end
+
+--- What the script does. Raises an argument error if the fields are no table.
+---@param message any
+---@param fields? table<string, any> printed after the message, sorted by key
+function log.info(message, fields)
+  write("info", message, fields)
+end
+
+--- What should be looked at, but does not stop the script. Raises an argument error if the fields are no table.
+---@param message any
+---@param fields? table<string, any> printed after the message, sorted by key
+function log.warn(message, fields)
+  write("warn", message, fields)
+end
+
+--- What failed. Raises an argument error if the fields are no table.
+---@param message any
+---@param fields? table<string, any> printed after the message, sorted by key
+function log.error(message, fields)
+  write("error", message, fields)
+end
+
+return log

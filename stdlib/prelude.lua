@@ -1,0 +1,523 @@
+-- What stands between a script and the program: waiting, errors, coroutines, `require`, the sandbox, and `iam`. The program calls this
+-- file once for each VM with its table of functions; nothing of that table is reachable from a script.
+-- It returns the function that runs a script's chunk.
+
+local host, native_resume = ...
+
+local getinfo, native_traceback = debug.getinfo, debug.traceback
+local native_load, native_open = load, io.open
+local create, yield, isyieldable, close, status =
+  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.close, coroutine.status
+local pack, unpack, concat = table.pack, table.unpack, table.concat
+local getmetatable, setmetatable, type, tostring, error = getmetatable, setmetatable, type, tostring, error
+local select, xpcall, pairs, ipairs, next, rawget = select, xpcall, pairs, ipairs, next, rawget
+-- Not as methods: those are fields of the global `string`, which a script can put others in place of.
+local find, sub, utf8_len = string.find, string.sub, utf8.len
+local WAIT = host.marker
+
+--------------------------------------------------------------------------------------------------------------------- Errors
+
+local Error = host.error_meta
+Error.__index = Error
+Error.__name = "error"
+
+function Error:__tostring()
+  local text = self.message or "?"
+  if self.code then
+    text = self.code .. ": " .. text
+  end
+  if self.where then
+    text = self.where .. ": " .. text
+  end
+  if self.operation and self.code then
+    local id = self.request_id
+    text = text .. " (" .. self.operation .. (id and ", request " .. id or "") .. ")"
+  end
+  return text
+end
+
+function Error.__concat(a, b)
+  return tostring(a) .. tostring(b)
+end
+
+-- Frames of the program's own Lua are of no use to the author of a script.
+local function is_own(info)
+  return sub(info.source, 1, 9) == "=[iamlua:"
+end
+
+-- The script's position that is nearest to `level`, such as "tag.lua:12"; nil outside of a script.
+local function where(level)
+  while true do
+    local info = getinfo(level, "Sl")
+    if not info then
+      return nil
+    end
+    if info.currentline > 0 and not is_own(info) then
+      return info.short_src .. ":" .. info.currentline
+    end
+    level = level + 1
+  end
+end
+
+local function describe(info)
+  if info.what == "main" then
+    return "in main chunk"
+  end
+  if info.namewhat ~= "" and info.name then
+    return "in " .. info.namewhat .. " '" .. info.name .. "'"
+  end
+  return "in function <" .. info.short_src .. ":" .. info.linedefined .. ">"
+end
+
+local function traceback(level)
+  local lines = {}
+  while #lines < 40 do
+    local info = getinfo(level, "Sln")
+    if not info then
+      break
+    end
+    if info.what ~= "C" and not is_own(info) then
+      lines[#lines + 1] = "  " .. info.short_src .. ":" .. info.currentline .. ": " .. describe(info)
+    end
+    level = level + 1
+  end
+  return concat(lines, "\n")
+end
+
+-- Brings whatever was raised into the form of our errors, and keeps the value.
+local function as_error(value, level)
+  if getmetatable(value) == Error then
+    value.traceback = value.traceback or traceback(level + 1)
+    return value
+  end
+  local e = { kind = "script", retryable = false, traceback = traceback(level + 1) }
+  if type(value) == "string" then
+    e.message = value
+    if value == "not enough memory" then
+      e.hint = "the script holds more than --max-memory allows; iterate with each instead of collecting"
+    end
+  elseif type(value) == "nil" then
+    e.message = "the script raised nil"
+  else
+    local meta = getmetatable(value)
+    if type(value) == "table" and not (meta and meta.__tostring) then
+      e.message = type(rawget(value, "message")) == "string" and value.message or require("inspect")(value)
+    else
+      e.message = tostring(value)
+    end
+    e.where = where(level + 1)
+    e.value = value
+  end
+  return setmetatable(e, Error)
+end
+
+local function handler(value)
+  return as_error(value, 3)
+end
+
+local function raise(e)
+  e.where = e.where or where(3)
+  e.traceback = e.traceback or traceback(3)
+  error(e, 0)
+end
+
+-- Raises an error of that kind, at the script's position.
+function host.fail(kind, message, hint)
+  raise(setmetatable({ kind = kind, message = message, hint = hint, retryable = false }, Error))
+end
+
+-- The table of options of the function `name`, or an empty one; raises for what is no table and for a key that is not in `known`.
+function host.check_options(name, options, known)
+  if options == nil then
+    return {}
+  elseif type(options) ~= "table" then
+    host.fail("argument", name .. ": the options must be a table, got " .. type(options))
+  end
+  for key in next, options do
+    local is_known = false
+    for _, word in ipairs(known) do
+      is_known = is_known or word == key
+    end
+    if not is_known then
+      local near = type(key) == "string" and utf8_len(key) and host.nearest(key, known)
+      host.fail(
+        "argument",
+        name .. ": there is no option " .. require("inspect")(key),
+        near and "did you mean '" .. near .. "'?" or "there is " .. concat(known, ", ")
+      )
+    end
+  end
+  return options
+end
+
+local function settle(ok, ...)
+  if ok then
+    return ...
+  end
+  raise((...))
+end
+
+for name, f in pairs(host.fallible) do
+  host[name] = function(...)
+    return settle(f(...))
+  end
+end
+
+host.Error, host.as_error, host.handler = Error, as_error, handler
+
+-------------------------------------------------------------------------------------------------------------------- Waiting
+
+-- Above zero while a coroutine was resumed from where Lua cannot yield: then nothing below it may yield to the driver either.
+local blocked = 0
+
+local function wait_for(handle)
+  if host.ready(handle) then
+    return
+  end
+  if blocked == 0 and isyieldable() then
+    yield(WAIT, handle)
+  else
+    host.block(handle)
+  end
+end
+
+local function await(handle)
+  wait_for(handle)
+  return settle(host.take(handle))
+end
+
+host.wait_for, host.await = wait_for, await
+
+-- A coroutine of the script's that waits passes its wait up to the driver, and goes on when the answer is there.
+local function pass_up(co, ...)
+  local _, mark, handle = ...
+  if mark ~= WAIT then
+    return ...
+  end
+  yield(WAIT, handle)
+  return pass_up(co, native_resume(co))
+end
+
+local function unblock(...)
+  blocked = blocked - 1
+  return ...
+end
+
+local function resume(co, ...)
+  if blocked == 0 and isyieldable() then
+    return pass_up(co, native_resume(co, ...))
+  end
+  blocked = blocked + 1
+  return unblock(native_resume(co, ...))
+end
+
+local function unwrap(co, ok, ...)
+  if ok then
+    return ...
+  end
+  local e = ...
+  if status(co) == "dead" then
+    local closed, why = close(co)
+    if not closed then
+      e = why
+    end
+  end
+  error(e, 0)
+end
+
+coroutine.resume = resume
+
+function coroutine.wrap(f)
+  local co = create(f)
+  return function(...)
+    return unwrap(co, resume(co, ...))
+  end
+end
+
+---------------------------------------------------------------------------------------------------------------- The sandbox
+
+local function no_access(name, instead)
+  return function()
+    host.fail("permission", name .. " is not available in scripts", instead)
+  end
+end
+
+function print(...)
+  local words = pack(...)
+  for i = 1, words.n do
+    words[i] = tostring(words[i])
+  end
+  host.write(concat(words, "\t"), "\n")
+end
+
+local function stream(write)
+  local self = {}
+  function self:write(...)
+    for i = 1, select("#", ...) do
+      local value = (select(i, ...))
+      if type(value) ~= "string" and type(value) ~= "number" then
+        error("bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")", 2)
+      end
+      write(tostring(value))
+    end
+    return self
+  end
+  function self:flush()
+    return self
+  end
+  function self:setvbuf()
+    return true
+  end
+  return self
+end
+
+-- `io.open` on what was granted; the file is Lua's own.
+local function open(path, mode)
+  mode = mode or "r"
+  local writes = find(mode, "[wa+]") ~= nil
+  local reads = find(mode, "r", 1, true) ~= nil or find(mode, "+", 1, true) ~= nil
+  local real = path
+  if reads then
+    real = host.resolve("read", path)
+  end
+  if writes then
+    real = host.resolve("write", path)
+  end
+  local file, why, code = native_open(real, mode)
+  if not file then
+    why = path .. sub(why, #real + 1)
+  end
+  return file, why, code
+end
+
+local stdin = io.stdin
+local stdout, stderr = stream(host.write), stream(host.write_err)
+io = {
+  open = open,
+  write = function(...)
+    return stdout:write(...)
+  end,
+  read = function(...)
+    return stdin:read(...)
+  end,
+  lines = function(path, ...)
+    if path == nil then
+      return stdin:lines(...)
+    end
+    local file, why = open(path, "r")
+    if not file then
+      error(why, 2)
+    end
+    return file:lines(...)
+  end,
+  type = io.type,
+  stdin = stdin,
+  stdout = stdout,
+  stderr = stderr,
+  popen = no_access("io.popen", "process.run, with --allow-run"),
+}
+
+os = {
+  clock = os.clock,
+  date = os.date,
+  difftime = os.difftime,
+  time = os.time,
+  getenv = host.getenv,
+  exit = function(code)
+    if code == nil or code == true then
+      code = 0
+    elseif code == false then
+      code = 1
+    end
+    if math.type(code) ~= "integer" or code < 0 or code > 255 then
+      error("bad argument #1 to 'exit' (a code from 0 to 255 expected)", 2)
+    end
+    host.exit(code)
+    -- The stop arrives before the next instruction; this loop is never left in another way.
+    while true do
+    end
+  end,
+  execute = no_access("os.execute", "process.run, with --allow-run"),
+  remove = no_access("os.remove"),
+  rename = no_access("os.rename"),
+  tmpname = no_access("os.tmpname"),
+}
+
+debug = { traceback = native_traceback }
+string.dump = nil
+
+-- Lua runs message handlers with hooks switched off, so a script that must stop would not stop in one.
+local STOPPED = host.stopped
+
+function _G.xpcall(f, message_handler, ...)
+  return xpcall(f, function(e)
+    if e == STOPPED then
+      return e
+    end
+    return message_handler(e)
+  end, ...)
+end
+
+-- Finalizers run with hooks switched off too.
+function _G.setmetatable(value, meta)
+  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
+    error("finalizers (__gc) are not available in scripts; use __close", 2)
+  end
+  return setmetatable(value, meta)
+end
+
+dofile, loadfile = nil, nil
+
+-- Text only: bytecode can break the VM.
+function load(chunk, name, mode, ...)
+  if mode ~= nil and not tostring(mode):find("t", 1, true) then
+    return nil, "bytecode cannot be loaded"
+  end
+  return native_load(chunk, name, "t", ...)
+end
+
+-------------------------------------------------------------------------------------------------------------------- require
+
+local loaded = {}
+local loading = {}
+
+local function run_module(name, chunk, ...)
+  if loading[name] then
+    host.fail("script", "require: module '" .. name .. "' requires itself, directly or through another")
+  end
+  loading[name] = true
+  -- To be closed also when the module fails or is stopped.
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      loading[name] = nil
+    end,
+  })
+  local value = chunk(name, ...)
+  if value == nil then
+    value = loaded[name] == nil and true or loaded[name]
+  end
+  loaded[name] = value
+  return value
+end
+
+local function stdlib_module(name)
+  local source = host.stdlib_source(name)
+  local chunk = source and assert(native_load(source, "=[iamlua:" .. name .. "]", "t"))
+  return chunk and run_module(name, chunk, host)
+end
+
+local is_stdlib = {}
+for _, name in ipairs(host.modules) do
+  is_stdlib[name] = true
+end
+
+function require(name)
+  if type(name) ~= "string" then
+    error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2)
+  end
+  if loaded[name] ~= nil then
+    return loaded[name]
+  end
+  if is_stdlib[name] then
+    return stdlib_module(name)
+  end
+  local found = host.module_source(name)
+  if not found then
+    local near = host.nearest(name, host.modules)
+    local file = name:gsub("%.", "/")
+    host.fail(
+      "script",
+      "module '" .. name .. "' not found: there is no " .. file .. ".lua beside the script",
+      near and "did you mean '" .. near .. "'?" or nil
+    )
+  end
+  local chunk, why = native_load(found.source, "@" .. found.path, "t")
+  if not chunk then
+    host.fail("script", why)
+  end
+  return run_module(name, chunk, found.path)
+end
+
+package = { loaded = loaded }
+
+------------------------------------------------------------------------------------------------------------------------ iam
+
+-- An iterator over the pages, or the entries, of a listing. After a failure the same page is asked for again: to end quietly would
+-- pass for "that was all".
+local function iterator(pager, by_page)
+  local page, at, count, ended = nil, 0, 0, false
+  local function next_page()
+    page = await(host.fetch(pager))
+    ended = not page.is_truncated
+  end
+  if by_page then
+    return function()
+      if ended then
+        return nil
+      end
+      next_page()
+      return page
+    end
+  end
+  return function()
+    while at >= count do
+      if ended then
+        page = nil
+        return nil
+      end
+      next_page()
+      at, count = 0, #page
+    end
+    at = at + 1
+    return page[at]
+  end
+end
+
+local function module_of(gate)
+  local iam = {}
+  for _, entry in ipairs(host.entries) do
+    local path, kind = entry.path, entry.kind
+    local into = iam
+    if entry.module ~= "" then
+      into = iam[entry.module] or {}
+      iam[entry.module] = into
+    end
+    if kind == "call" then
+      into[entry.name] = function(...)
+        return await(host.start(gate, path, ...))
+      end
+    elseif kind == "connect" then
+      into[entry.name] = function(...)
+        return module_of(host.connect(gate, path, ...))
+      end
+    else
+      into[entry.name] = function(...)
+        return iterator(host.open(gate, path, ...), kind == "pages")
+      end
+    end
+  end
+  return iam
+end
+
+iam = module_of(host.gate)
+loaded.iam = iam
+for _, name in ipairs(host.modules) do
+  _G[name] = require(name)
+end
+
+arg = { [0] = host.script, unpack(host.args) }
+
+--------------------------------------------------------------------------------------------------------------------- Running
+
+-- Lua calls no handler when memory runs out.
+local function outcome(ok, ...)
+  if ok or getmetatable((...)) == Error then
+    return ok, ...
+  end
+  return false, as_error((...), 1)
+end
+
+-- Runs a chunk: true and what it returned, or false and an error.
+return function(chunk, ...)
+  return outcome(xpcall(chunk, handler, ...))
+end

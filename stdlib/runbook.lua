@@ -1,0 +1,838 @@
+--- A script that declares itself: `runbook { … }` at its beginning says what the script is for, which parameters it takes, and what it may do.
+--- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the command line is said before anything runs; no
+--- function of `iam` outside of `allow` can be called afterwards.
+---
+--- ```lua
+--- local p = runbook {
+---   description = "Tags every profile under a path with its owner.",
+---   params = {
+---     path = { default = "/", help = "path prefix" },
+---     owner = { required = true, help = "value of the Owner tag" },
+---   },
+---   allow = { "profiles.each", "profiles.tag" },
+---   max_changes = 500,
+---   timeout = "30m",
+--- }
+--- ```
+---@class runbook
+---@overload fun(manifest: runbook.Manifest): table<string, any>
+local runbook = {}
+
+local _, host = ...
+local inspect = require("inspect")
+
+-- This file decides what a script may touch, so it must not call anything that the script can put something else in place of: neither globals nor
+-- methods of strings, which are fields of the global `string`.
+local find, match, sub, gsub, rep, gmatch =
+  string.find, string.match, string.sub, string.gsub, string.rep, string.gmatch
+local concat, sort, move = table.concat, table.sort, table.move
+local next, ipairs, type, tostring, tonumber = next, ipairs, type, tostring, tonumber
+local math_type, huge, max, utf8_len = math.type, math.huge, math.max, utf8.len
+local setmetatable = setmetatable
+local quote, visible = inspect.quote, inspect.visible
+local open, exit = io.open, os.exit
+
+---@class runbook.Manifest
+---@field description? string what the script does, for `--help`
+---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
+---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
+---@field max_changes? integer the most calls that change the account
+---@field timeout? string|number how long it may take
+---@field schedule? string when it runs as a job: five cron fields
+---@field timezone? string the time zone of `schedule`
+---@field every? string|number how often it runs as a job, instead of `schedule`
+---@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+
+---@class runbook.Permissions
+---@field read? string[] files and folders
+---@field write? string[] files and folders
+---@field env? string[] environment variables
+---@field run? string[] programs
+
+---@class runbook.Param
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it.
+---@field default? any
+---@field required? boolean
+---@field help? string
+---@field pattern? string a regular expression for the whole value, or each item of a list
+---@field min? number|string the least number, duration, or count of items
+---@field max? number|string the greatest one
+---@field choices? any[] the only values
+
+local MANIFEST_KEYS =
+  { "description", "params", "allow", "max_changes", "timeout", "schedule", "timezone", "every", "permissions" }
+local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices" }
+local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file" }
+local VALUE_NAMES = {
+  string = "TEXT",
+  integer = "N",
+  number = "NUMBER",
+  duration = "TIME",
+  list = "ITEM",
+  map = "KEY=VALUE",
+  file = "FILE",
+}
+local PERMISSIONS = { "read", "write", "env", "run" }
+local PERMISSION_TEXTS = {
+  read = "read files: ",
+  write = "write files: ",
+  env = "read the environment variable ",
+  run = "run the program ",
+}
+-- The types that `min` and `max` mean something for.
+local HAS_SIZE = { integer = true, number = true, duration = true, list = true, map = true }
+local HELP_WIDTH = 80
+
+---------------------------------------------------------------------------------------------------------------- Manifest
+
+local function wrong(problem, hint)
+  host.fail("argument", "runbook: " .. problem, hint)
+end
+
+local function contains(list, word)
+  for _, item in ipairs(list) do
+    if item == word then
+      return true
+    end
+  end
+  return false
+end
+
+local function nearest_hint(word, known)
+  local near = type(word) == "string" and utf8_len(word) and host.nearest(word, known)
+  return near and "did you mean " .. near .. "?" or nil
+end
+
+local function check_keys(t, known, where)
+  for key in next, t do
+    if not contains(known, key) then
+      wrong(where .. " has no " .. inspect(key), nearest_hint(key, known) or "there is " .. concat(known, ", "))
+    end
+  end
+end
+
+local function check_type(value, wanted, where)
+  if value ~= nil and type(value) ~= wanted then
+    local article = find(wanted, "^[aeiou]") and "an " or "a "
+    wrong(where .. " must be " .. article .. wanted .. ", got " .. type(value))
+  end
+end
+
+local function check_text(value, where)
+  check_type(value, "string", where)
+  if value ~= nil and not utf8_len(value) then
+    wrong(where .. " is not UTF-8")
+  end
+end
+
+-- A copy, so that the script cannot change it between the check and the use.
+local function strings_of(list, where)
+  check_type(list, "table", where)
+  local copy, count = {}, 0
+  for key, item in next, list or {} do
+    if math_type(key) ~= "integer" then
+      wrong(where .. " must be an array of strings, but has the key " .. inspect(key))
+    end
+    check_text(item, where .. "[" .. key .. "]")
+    if item == "" then
+      wrong(where .. "[" .. key .. "] is empty")
+    end
+    copy[key] = item
+    count = count + 1
+  end
+  if #copy ~= count then
+    wrong(where .. " has a hole: one of its items is nil")
+  end
+  return copy
+end
+
+-- The seconds of a duration, or nil and what is wrong.
+local function seconds_of(value)
+  local ok, result = host.fallible.seconds(value)
+  if not ok then
+    return nil, (gsub(result.message, "^the duration ", ""))
+  elseif not (result >= 0 and result < huge) then
+    return nil, "must not be negative or endless"
+  end
+  return result
+end
+
+local function duration_of(value, where)
+  if value == nil then
+    return nil
+  end
+  local seconds, why = seconds_of(value)
+  if not seconds then
+    wrong(where .. " " .. why)
+  end
+  return seconds
+end
+
+local function flag_of(name)
+  return "--" .. gsub(name, "_", "-")
+end
+
+local function is_array(t)
+  return #t > 0 or next(t) == nil
+end
+
+-- The type that a value shows.
+local function type_of(value)
+  if math_type(value) == "integer" then
+    return "integer"
+  elseif type(value) == "table" then
+    return is_array(value) and "list" or "map"
+  end
+  return type(value)
+end
+
+-- A whole number of that text, or nil: neither hexadecimal, nor with spaces around it, nor too large.
+local function integer_of(text)
+  return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text) or nil
+end
+
+local function number_of(text)
+  return not find(text, "[xXnN%s]") and tonumber(text) or nil
+end
+
+-- The value of a type that some text stands for, or nil and what it must be.
+local PARSE = {
+  string = function(text)
+    return text
+  end,
+  file = function(text)
+    if text == "" then
+      return nil, "must name a file"
+    end
+    return text
+  end,
+  integer = function(text)
+    return integer_of(text), "must be a whole number, got " .. quote(text)
+  end,
+  number = function(text)
+    return number_of(text), "must be a number, got " .. quote(text)
+  end,
+  boolean = function(text)
+    if text == "true" or text == "false" then
+      return text == "true"
+    end
+    return nil, "must be true or false, got " .. quote(text)
+  end,
+  duration = seconds_of,
+}
+
+-- What is wrong with a value of the right type; nil if nothing is.
+local function violation(param, value)
+  local size = value
+  if param.type == "list" or param.type == "map" then
+    size = 0
+    for _ in next, value do
+      size = size + 1
+    end
+  end
+  local unit = (param.type == "list" or param.type == "map") and " times" or ""
+  if param.min and size < param.min then
+    return (unit == "" and "must be at least " or "must be given at least ") .. tostring(param.shown.min) .. unit
+  elseif param.max and size > param.max then
+    return (unit == "" and "must be at most " or "must be given at most ") .. tostring(param.shown.max) .. unit
+  end
+  for _, item in ipairs(param.type == "list" and value or { value }) do
+    if param.choices and not contains(param.choices, item) then
+      local shown = {}
+      for i, choice in ipairs(param.choices) do
+        shown[i] = visible(tostring(choice))
+      end
+      return "must be one of " .. concat(shown, ", ") .. ", got " .. visible(tostring(item)), nearest_hint(item, shown)
+    elseif param.pattern and not host.matches(param.pattern, item) then
+      return "must match " .. param.pattern .. ", got " .. quote(item)
+    end
+  end
+end
+
+local function copy_of(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for key, item in next, value do
+    copy[key] = item
+  end
+  return copy
+end
+
+-- A value that the manifest gives, held to the parameter's type.
+local function manifest_value(param, value, where)
+  local kind = param.type
+  if kind == "duration" then
+    return duration_of(value, where)
+  elseif kind == "list" then
+    return strings_of(value, where)
+  elseif kind == "map" then
+    check_type(value, "table", where)
+    for key, item in next, value do
+      check_text(key, where .. ": the key")
+      check_text(item, where .. "." .. tostring(key))
+    end
+    return copy_of(value)
+  elseif kind == "string" or kind == "file" then
+    check_text(value, where)
+  elseif kind == "integer" and math_type(value) ~= "integer" then
+    wrong(where .. " must be a whole number, got " .. inspect(value))
+  elseif kind == "number" and type(value) ~= "number" then
+    wrong(where .. " must be a number, got " .. inspect(value))
+  elseif kind == "boolean" then
+    check_type(value, "boolean", where)
+  end
+  return value
+end
+
+local function bound_of(param, value, where)
+  if value == nil then
+    return nil
+  elseif not HAS_SIZE[param.type] then
+    wrong(where .. " is for numbers, durations, lists and maps, and this is a " .. param.type)
+  elseif param.type == "duration" then
+    return duration_of(value, where)
+  elseif type(value) ~= "number" then
+    wrong(where .. " must be a number, got " .. type(value))
+  end
+  return value
+end
+
+local function choices_of(param, choices, where)
+  if choices == nil then
+    return nil
+  end
+  check_type(choices, "table", where)
+  if #choices == 0 then
+    wrong(where .. " must be an array with at least one value")
+  elseif param.type ~= "string" and param.type ~= "integer" and param.type ~= "number" and param.type ~= "list" then
+    wrong(where .. " are for strings, numbers and lists, and this is a " .. param.type)
+  end
+  local copy = {}
+  for at, choice in ipairs(choices) do
+    local one = param.type == "list" and { type = "string" } or param
+    copy[at] = manifest_value(one, choice, where .. "[" .. at .. "]")
+  end
+  return copy
+end
+
+local function pattern_of(param, pattern, where)
+  if pattern == nil then
+    return nil
+  end
+  check_text(pattern, where)
+  if param.type ~= "string" and param.type ~= "list" and param.type ~= "file" then
+    wrong(where .. " is for strings, lists and files, and this is a " .. param.type)
+  elseif host.matches(pattern, "") == nil then
+    wrong(where .. " is no regular expression: " .. quote(pattern))
+  end
+  return pattern
+end
+
+local EMPTY = {
+  boolean = function()
+    return false
+  end,
+  list = function()
+    return {}
+  end,
+  map = function()
+    return {}
+  end,
+}
+
+local function default_of(param, default, where)
+  if default == nil then
+    local empty = EMPTY[param.type]
+    if empty and not param.required then
+      return empty()
+    end
+    return nil
+  elseif param.required then
+    wrong(where .. " is never used, because the parameter is required")
+  end
+  local value = manifest_value(param, default, where)
+  local why, hint = violation(param, value)
+  if why then
+    wrong(where .. " " .. why, hint)
+  end
+  return value
+end
+
+local function param_of(name, spec)
+  if type(name) ~= "string" or not find(name, "^%l[%l%d_]*$") then
+    wrong("a parameter cannot be called " .. inspect(name), "names have small letters, digits and _, such as dry_path")
+  end
+  local where = "params." .. name
+  local flag = flag_of(name)
+  if name == "help" or name == "version" or contains(host.reserved, sub(flag, 3)) then
+    wrong(where .. " cannot be used: " .. flag .. " is an option of iamlua itself")
+  elseif type(spec) ~= "table" then
+    wrong(where .. " must be a table, got " .. type(spec), "write " .. name .. " = { default = … }")
+  end
+  check_keys(spec, PARAM_KEYS, where)
+  check_text(spec.type, where .. ".type")
+  check_text(spec.help, where .. ".help")
+  check_type(spec.required, "boolean", where .. ".required")
+  if spec.type and not contains(TYPES, spec.type) then
+    local hint = nearest_hint(spec.type, TYPES) or "there is " .. concat(TYPES, ", ")
+    wrong(where .. ".type: there is no type " .. quote(spec.type), hint)
+  end
+  local shown = spec.default
+  if shown == nil and type(spec.choices) == "table" then
+    shown = spec.choices[1]
+  end
+  local param = {
+    name = name,
+    flag = flag,
+    type = spec.type or (shown ~= nil and type_of(shown)) or "string",
+    help = spec.help,
+    required = spec.required == true,
+    shown = { min = spec.min, max = spec.max, default = copy_of(spec.default) },
+  }
+  if not contains(TYPES, param.type) then
+    wrong(where .. ": no parameter can hold a " .. param.type)
+  end
+  param.min = bound_of(param, spec.min, where .. ".min")
+  param.max = bound_of(param, spec.max, where .. ".max")
+  param.choices = choices_of(param, spec.choices, where .. ".choices")
+  param.pattern = pattern_of(param, spec.pattern, where .. ".pattern")
+  param.default = default_of(param, spec.default, where .. ".default")
+  return param
+end
+
+-- The parameters by name, and their names: required ones first, then by the alphabet.
+local function params_of(specs)
+  check_type(specs, "table", "params")
+  local params, names = {}, {}
+  for name, spec in next, specs or {} do
+    params[name] = param_of(name, spec)
+    names[#names + 1] = name
+  end
+  sort(names, function(a, b)
+    if params[a].required ~= params[b].required then
+      return params[a].required
+    end
+    return a < b
+  end)
+  for _, name in ipairs(names) do
+    local denied = match(name, "^no_(.+)$")
+    if denied and params[denied] and params[denied].type == "boolean" then
+      wrong("params." .. name .. ' would be mistaken for "not ' .. denied .. '"')
+    end
+  end
+  return params, names
+end
+
+local function permissions_of(wanted)
+  check_type(wanted, "table", "permissions")
+  check_keys(wanted or {}, PERMISSIONS, "permissions")
+  local list = {}
+  for _, kind in ipairs(PERMISSIONS) do
+    for _, what in ipairs(strings_of((wanted or {})[kind], "permissions." .. kind)) do
+      list[#list + 1] = { kind = kind, what = what }
+    end
+  end
+  return list
+end
+
+local function manifest_of(given)
+  if type(given) ~= "table" then
+    wrong("a table belongs here, got " .. type(given), "write runbook { description = …, params = { … } }")
+  end
+  check_keys(given, MANIFEST_KEYS, "the manifest")
+  check_text(given.description, "description")
+  check_text(given.schedule, "schedule")
+  check_text(given.timezone, "timezone")
+  if given.schedule and given.every ~= nil then
+    wrong("schedule and every exclude each other")
+  elseif given.timezone and not given.schedule then
+    wrong("timezone is the time zone of schedule, which is missing")
+  end
+  local changes = given.max_changes
+  if changes ~= nil and (math_type(changes) ~= "integer" or changes < 0) then
+    wrong("max_changes must be a whole number that is not negative, got " .. inspect(changes))
+  end
+  duration_of(given.every, "every")
+  local manifest = {
+    description = given.description,
+    allow = given.allow ~= nil and strings_of(given.allow, "allow") or nil,
+    max_changes = changes,
+    timeout = duration_of(given.timeout, "timeout"),
+    permissions = permissions_of(given.permissions),
+    shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
+  }
+  manifest.params, manifest.names = params_of(given.params)
+  return manifest
+end
+
+-------------------------------------------------------------------------------------------------------------------- Help
+
+-- Text in lines of at most `width` characters, broken at spaces.
+local function wrap(text, width)
+  local lines, line = {}, ""
+  for word in gmatch(visible((gsub(text, "%s+", " "))), "%S+") do
+    if line == "" then
+      line = word
+    elseif utf8_len(line) + 1 + utf8_len(word) <= width then
+      line = line .. " " .. word
+    else
+      lines[#lines + 1] = line
+      line = word
+    end
+  end
+  if line ~= "" then
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+local function shown_value(value)
+  if type(value) == "boolean" then
+    return value and "yes" or "no"
+  elseif type(value) ~= "table" then
+    local text = tostring(value)
+    return (text == "" or find(text, "[%s,;()]")) and quote(text) or visible(text)
+  end
+  local items = {}
+  for key, item in next, value do
+    items[#items + 1] = type(key) == "string" and key .. "=" .. item or item
+  end
+  sort(items)
+  return visible(concat(items, ", "))
+end
+
+local function notes_on(param)
+  local notes = {}
+  if param.required then
+    notes[#notes + 1] = "required"
+  end
+  if param.choices then
+    local shown = {}
+    for i, choice in ipairs(param.choices) do
+      shown[i] = shown_value(choice)
+    end
+    notes[#notes + 1] = "one of " .. concat(shown, ", ")
+  end
+  local low, high = param.shown.min, param.shown.max
+  if low and high then
+    notes[#notes + 1] = "from " .. tostring(low) .. " to " .. tostring(high)
+  elseif low or high then
+    notes[#notes + 1] = (low and "at least " or "at most ") .. tostring(low or high)
+  end
+  if param.pattern then
+    notes[#notes + 1] = "must match " .. param.pattern
+  end
+  if param.type == "list" or param.type == "map" then
+    notes[#notes + 1] = "can be repeated"
+  end
+  local default = param.shown.default
+  if default ~= nil and default ~= false and not (type(default) == "table" and next(default) == nil) then
+    notes[#notes + 1] = "default " .. shown_value(default)
+  end
+  return #notes > 0 and "(" .. concat(notes, "; ") .. ")" or nil
+end
+
+local function usage_of(param)
+  if param.type == "boolean" then
+    return param.default and "--no-" .. sub(param.flag, 3) or param.flag
+  end
+  return param.flag .. " " .. VALUE_NAMES[param.type]
+end
+
+local function add_wrapped(lines, first, text, indent)
+  local margin = rep(" ", indent)
+  local wrapped = wrap(text, HELP_WIDTH - indent)
+  -- What stands in front may be too long to share its line.
+  if utf8_len(first) + 2 > indent then
+    lines[#lines + 1] = first
+    first = margin
+  else
+    first = first .. rep(" ", indent - utf8_len(first))
+  end
+  for i, line in ipairs(wrapped) do
+    lines[#lines + 1] = (i == 1 and first or margin) .. line
+  end
+  if #wrapped == 0 and find(first, "%S") then
+    lines[#lines + 1] = match(first, "^(.-)%s*$")
+  end
+end
+
+local function add_options(lines, manifest)
+  local indent = utf8_len("  -h, --help") + 2
+  for _, name in ipairs(manifest.names) do
+    indent = max(indent, utf8_len(usage_of(manifest.params[name])) + 4)
+  end
+  indent = indent > 30 and 30 or indent
+  lines[#lines + 1] = "Options:"
+  for _, name in ipairs(manifest.names) do
+    local param = manifest.params[name]
+    local texts = { param.help }
+    texts[#texts + 1] = notes_on(param)
+    add_wrapped(lines, "  " .. usage_of(param), concat(texts, " "), indent)
+  end
+  add_wrapped(lines, "  -h, --help", "show this", indent)
+  add_wrapped(lines, "", "The options of iamlua itself, such as --aws, --apply and --output, can follow too.", 2)
+end
+
+local function add_bounds(lines, manifest)
+  local indent = 14
+  local function add(title, text)
+    if text then
+      add_wrapped(lines, title, text, indent)
+    end
+  end
+  if manifest.allow then
+    add("May call:", #manifest.allow > 0 and concat(manifest.allow, ", ") or "nothing of iam")
+  end
+  local limits = {}
+  if manifest.max_changes then
+    limits[#limits + 1] = "at most " .. manifest.max_changes .. (manifest.max_changes == 1 and " change" or " changes")
+  end
+  if manifest.timeout then
+    local given = manifest.shown.timeout
+    limits[#limits + 1] = "at most " .. (type(given) == "string" and given or tostring(given) .. "s")
+  end
+  add("Limits:", #limits > 0 and concat(limits, ", ") or nil)
+  local every = manifest.shown.every
+  if manifest.shown.schedule then
+    local zone = manifest.shown.timezone
+    add("Schedule:", manifest.shown.schedule .. (zone and " (" .. zone .. ")" or ""))
+  elseif every then
+    add("Schedule:", "every " .. (type(every) == "string" and every or tostring(every) .. "s"))
+  end
+  for i, wanted in ipairs(manifest.permissions) do
+    add(i == 1 and "Wants to:" or "", PERMISSION_TEXTS[wanted.kind] .. wanted.what)
+  end
+end
+
+local function help_text(manifest)
+  local lines = manifest.description and wrap(manifest.description, HELP_WIDTH) or {}
+  if #lines > 0 then
+    lines[#lines + 1] = ""
+  end
+  local usage = "Usage: iamlua run " .. visible(host.script)
+  for _, name in ipairs(manifest.names) do
+    local param = manifest.params[name]
+    usage = usage .. (param.required and " " .. usage_of(param) or "")
+  end
+  lines[#lines + 1] = usage .. " [options]"
+  lines[#lines + 1] = ""
+  add_options(lines, manifest)
+  local bounds = {}
+  add_bounds(bounds, manifest)
+  if #bounds > 0 then
+    lines[#lines + 1] = ""
+    move(bounds, 1, #bounds, #lines + 1, lines)
+  end
+  return concat(lines, "\n") .. "\n"
+end
+
+------------------------------------------------------------------------------------------------------------ Command line
+
+local function wrong_usage(problem, hint)
+  host.fail("usage", problem, hint or "iamlua run " .. visible(host.script) .. " --help shows its options")
+end
+
+-- The parameter that a flag names and whether it is negated, such as `--no-delete`.
+local function find_param(manifest, flag)
+  local name = gsub(sub(flag, 3), "-", "_")
+  local param = manifest.params[name]
+  if param then
+    return param, false
+  end
+  param = manifest.params[match(name, "^no_(.+)$") or ""]
+  if param and param.type == "boolean" then
+    return param, true
+  end
+  local known = {}
+  for _, other in ipairs(manifest.names) do
+    known[#known + 1] = manifest.params[other].flag
+  end
+  wrong_usage("there is no option " .. visible(flag), nearest_hint(flag, known))
+end
+
+-- Splits "--owner=ops"; the second is nil without "=".
+local function split_flag(word)
+  local at = find(word, "=", 1, true)
+  if at then
+    return sub(word, 1, at - 1), sub(word, at + 1)
+  end
+  return word, nil
+end
+
+local function add_to_map(param, map, text)
+  local at = find(text, "=", 1, true)
+  if not at or at == 1 then
+    wrong_usage(param.flag .. " must look like KEY=VALUE, got " .. quote(text))
+  end
+  local key = sub(text, 1, at - 1)
+  if map[key] ~= nil then
+    wrong_usage(param.flag .. " gives " .. quote(key) .. " twice")
+  end
+  map[key] = sub(text, at + 1)
+end
+
+-- Takes one flag with its text into the values.
+local function take(param, values, text)
+  if param.type == "list" then
+    local list = values[param.name] or {}
+    list[#list + 1] = text
+    values[param.name] = list
+    return
+  elseif param.type == "map" then
+    local map = values[param.name] or {}
+    values[param.name] = map
+    add_to_map(param, map, text)
+    return
+  elseif values[param.name] ~= nil then
+    wrong_usage(param.flag .. " is given twice")
+  end
+  local value, why = PARSE[param.type](text)
+  if value == nil then
+    wrong_usage(param.flag .. " " .. why)
+  end
+  values[param.name] = value
+end
+
+-- What the command line gives, by name.
+local function parse(manifest, args)
+  local values = {}
+  local at = args[1] == "--" and 2 or 1
+  while at <= #args do
+    local word = args[at]
+    if sub(word, 1, 2) ~= "--" or word == "--" then
+      local hint = #manifest.names == 0 and "the script takes no arguments" or nil
+      wrong_usage("there is no use for the argument " .. quote(word), hint)
+    end
+    local flag, text = split_flag(word)
+    local param, is_negated = find_param(manifest, flag)
+    if is_negated and text then
+      wrong_usage(visible(flag) .. " takes no value")
+    elseif param.type == "boolean" then
+      text = is_negated and "false" or text or "true"
+    elseif not text then
+      at = at + 1
+      text = args[at]
+      if not text or sub(text, 1, 2) == "--" then
+        local hint = text and "if the value begins with --, write " .. param.flag .. "=VALUE"
+        wrong_usage(param.flag .. " needs a value: " .. usage_of(param), hint)
+      end
+    end
+    take(param, values, text)
+    at = at + 1
+  end
+  return values
+end
+
+local function asks_for_help(args)
+  return contains(args, "--help") or contains(args, "-h")
+end
+
+-- Adds the defaults, holds everything to its bounds, and says which required ones are missing.
+local function complete(manifest, values)
+  local missing = {}
+  for _, name in ipairs(manifest.names) do
+    local param = manifest.params[name]
+    if values[name] == nil then
+      values[name] = copy_of(param.default)
+      if param.required then
+        missing[#missing + 1] = usage_of(param)
+      end
+    else
+      local why, hint = violation(param, values[name])
+      if why then
+        wrong_usage(param.flag .. " " .. why, hint)
+      end
+    end
+  end
+  if #missing > 0 then
+    wrong_usage("missing: " .. concat(missing, ", "))
+  end
+end
+
+-- Files that the command line names: the operator has chosen them, so the script may read them.
+local function grant_files(manifest, given)
+  for _, name in ipairs(manifest.names) do
+    local param, path = manifest.params[name], given[name]
+    if param.type == "file" and path then
+      host.grant("read", path)
+      local file, why = open(path, "r")
+      if file then
+        local _, problem = file:read(0)
+        file:close()
+        why = problem and path .. ": " .. problem
+      end
+      if why then
+        wrong_usage(param.flag .. ": cannot read " .. visible(why))
+      end
+    end
+  end
+end
+
+local function ask_for_permissions(manifest)
+  local refused, flags = {}, {}
+  for _, wanted in ipairs(manifest.permissions) do
+    if not host.is_granted(wanted.kind, wanted.what) then
+      local text = PERMISSION_TEXTS[wanted.kind] .. visible(wanted.what)
+      if host.confirm(visible(host.script) .. " wants to " .. text .. ". Allow it?") then
+        host.grant(wanted.kind, wanted.what)
+      else
+        refused[#refused + 1] = text
+        local flag = "--allow-" .. wanted.kind .. "=" .. visible(wanted.what)
+        flags[#flags + 1] = find(flag, "^[%w/._=+:@-]+$") and flag or "'" .. gsub(flag, "'", "'\\''") .. "'"
+      end
+    end
+  end
+  if #refused > 0 then
+    local problem = "the runbook was not allowed to " .. concat(refused, ", or to ")
+    host.fail("refused", problem, "allow it with " .. concat(flags, " "))
+  end
+end
+
+-- The values as a table that knows its names: to read one that was not declared is a mistake of the script.
+local function guarded(manifest, values)
+  return setmetatable(values, {
+    __index = function(_, name)
+      if not manifest.params[name] then
+        local hint = nearest_hint(name, manifest.names)
+        wrong("there is no parameter " .. inspect(name), hint or "declare it in params")
+      end
+    end,
+  })
+end
+
+local is_declared = false
+
+local function declare(_, given)
+  local manifest = manifest_of(given)
+  if is_declared then
+    wrong("the script has declared itself already", "one script is one runbook")
+  end
+  is_declared = true
+  if asks_for_help(host.args) then
+    host.write(help_text(manifest))
+    exit(0)
+  end
+  local values = parse(manifest, host.args)
+  local named = copy_of(values)
+  complete(manifest, values)
+  host.limit(manifest.allow, manifest.max_changes, manifest.timeout)
+  grant_files(manifest, named)
+  ask_for_permissions(manifest)
+  return guarded(manifest, values)
+end
+
+--- Ends the script because its command line is wrong in a way that the declarations cannot say, such as two flags that exclude each other.
+--- Always raises, an error of kind "usage": exit code 2.
+---@param problem string
+---@param hint? string
+function runbook.usage(problem, hint)
+  if type(problem) ~= "string" or (hint ~= nil and type(hint) ~= "string") then
+    wrong("usage: the problem and the hint must be strings")
+  end
+  wrong_usage(problem, hint)
+end
+
+return setmetatable(runbook, { __call = declare })

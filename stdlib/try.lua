@@ -1,0 +1,39 @@
+local _, host = ...
+
+local function settle(ok, ...)
+  if ok then
+    return ...
+  end
+  local err = ...
+  -- Out of memory does not pass through the handler.
+  return nil, getmetatable(err) == host.Error and err or host.as_error(err, 2)
+end
+
+local function is_callable(f)
+  local meta = getmetatable(f)
+  return type(f) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+end
+
+--- Calls a function and returns what it returns; if it raises, returns nil and the error: a table with `kind`, `message`, `code`, `hint`,
+--- `traceback` and so on, whatever was raised. What was raised is in its `value` if that was not an error of ours.
+--- Test the first result: the second one of a function that returns two is no error.
+---
+--- ```lua
+--- local profile, err = try(iam.profiles.get, "web")
+--- if not profile and err.code == "NoSuchEntity" then … end
+--- ```
+---@param f function
+---@param ... any arguments of the function
+---@return any ...
+local function try(f, ...)
+  if not is_callable(f) then
+    host.fail(
+      "argument",
+      "try: the first argument must be a function, got " .. type(f),
+      "write try(f, x), not try(f(x))"
+    )
+  end
+  return settle(xpcall(f, host.handler, ...))
+end
+
+return try

@@ -1,0 +1,356 @@
+//! The program from the outside: arguments and files in; output and exit code out. Each test has a home of its own and a cleared
+//! environment.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, content).expect("a file");
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iamlua"));
+        command
+            .args(args)
+            .env_clear()
+            .env("IAMLUA_HOME", self.path("state"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Runs with text on standard input.
+    fn feed(&self, args: &[&str], input: &str) -> Ran {
+        let mut child =
+            self.command(args).stdin(Stdio::piped()).spawn().expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        Ran::from(child.wait_with_output().expect("it ends"))
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn ends(self, code: i32, err: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.err.contains(err), "{err:?} is not in {self:?}");
+        self
+    }
+}
+
+#[test]
+fn the_first_command_of_the_readme_lists_the_example_account() {
+    let home = Home::new();
+    let first = home.run(&["run", "scripts/inventory.lua"]).ends(0, "made a local example account");
+    assert!(first.out.contains("web-frontend"), "{first:?}");
+    let again = home.run(&["run", "scripts/inventory.lua", "--output", "json"]).ends(0, "");
+    let rows: serde_json::Value = serde_json::from_str(&again.out).expect("JSON");
+    assert_eq!(rows.as_array().map(Vec::len), Some(24));
+    assert!(!again.err.contains("made a local"), "{again:?}");
+}
+
+#[test]
+fn what_one_process_writes_the_next_one_reads() {
+    let home = Home::new();
+    home.run(&["account", "reset", "--empty"]).ends(0, "");
+    home.run(&["-e", r#"iam.profiles.create { name = "a", tags = { Owner = "ops" } }"#])
+        .ends(0, "");
+    let read = home.run(&["-e", r#"print(iam.profiles.get("a").tags.Owner)"#]).ends(0, "");
+    assert_eq!(read.out, "ops\n");
+}
+
+#[test]
+fn many_processes_write_to_one_account_and_lose_nothing() {
+    let home = Home::new();
+    home.run(&["account", "reset", "--empty"]).ends(0, "");
+    let code = |n: usize| format!("for i = 1, 25 do iam.profiles.create('p{n}-' .. i) end");
+    let children: Vec<_> = (0..4)
+        .map(|n| home.command(&["-e", &code(n)]).spawn().expect("the program starts"))
+        .collect();
+    for child in children {
+        Ran::from(child.wait_with_output().expect("it ends")).ends(0, "");
+    }
+    let count = "local n = 0 for _ in iam.profiles.each {} do n = n + 1 end print(n)";
+    assert_eq!(home.run(&["-e", count]).out, "100\n");
+}
+
+#[test]
+fn scripts_that_cannot_be_run_say_why() {
+    let home = Home::new();
+    home.run(&["run", "scripts/inventry.lua"]).ends(2, "did you mean scripts/inventory.lua?");
+    home.run(&["run", "scripts"]).ends(2, "is a folder");
+    let binary = home.write("binary.lua", [0x7f, b'E', b'L', b'F', 0, 1, 2]);
+    home.run(&["run", binary.to_str().expect("UTF-8")]).ends(1, "is a binary file");
+    let bytecode = home.write("code.luac", b"\x1bLua\x54rest");
+    home.run(&["run", bytecode.to_str().expect("UTF-8")]).ends(1, "is compiled Lua");
+    let huge = home.write("huge.lua", vec![b' '; 33 << 20]);
+    home.run(&["run", huge.to_str().expect("UTF-8")]).ends(1, "is larger than 32 MiB");
+    home.run(&["rnu", "x.lua"]).ends(2, "unrecognized subcommand");
+    home.run(&["run", "--no-such-option", "x.lua"]).ends(2, "--no-such-option");
+}
+
+#[test]
+fn a_syntax_error_shows_the_place() {
+    let home = Home::new();
+    let script = home.write("bad.lua", "local a = 1\nlocal b = (a + = 2)\n");
+    let ran = home.run(&["run", script.to_str().expect("UTF-8")]).ends(1, "bad.lua:2:");
+    assert!(ran.err.contains("  2 | local b = (a + = 2)\n    |                ^\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_script_comes_from_standard_input_or_the_command_line() {
+    let home = Home::new();
+    assert_eq!(home.feed(&[], "print(1 + 1)").ends(0, "").out, "2\n");
+    assert_eq!(
+        home.feed(&["run", "-"], "#!/usr/bin/env iamlua\nprint(arg[0], ...)").out,
+        "(standard input)\n"
+    );
+    assert_eq!(home.feed(&["run", "-", "a", "b"], "print(...)").out, "a\tb\n");
+    assert_eq!(home.run(&["-e", "print(2)"]).out, "2\n");
+}
+
+#[test]
+fn options_of_the_program_may_stand_after_the_script() {
+    let home = Home::new();
+    let script = home.write("args.lua", "print(table.concat({...}, ' '))");
+    let script = script.to_str().expect("UTF-8");
+    assert_eq!(
+        home.run(&["run", script, "--mine", "--timeout", "5s", "x"]).ends(0, "").out,
+        "--mine x\n"
+    );
+    assert_eq!(
+        home.run(&["run", script, "--", "--timeout", "5s"]).ends(0, "").out,
+        "--timeout 5s\n"
+    );
+    let write = home.write("write.lua", "iam.profiles.create('x')");
+    home.run(&["run", write.to_str().expect("UTF-8"), "--read-only"]).ends(4, "may only read");
+}
+
+#[test]
+fn exit_codes_say_how_it_ended() {
+    let home = Home::new();
+    home.run(&["-e", "os.exit(9)"]).ends(9, "");
+    home.run(&["-e", "pcall(os.exit, 3) print('never')"]).ends(3, "");
+    home.run(&["-e", "error('no')"]).ends(1, "no");
+    home.run(&["-e", "iam.profiles.get('nope')"]).ends(1, "NoSuchEntity");
+    home.run(&["--timeout", "100ms", "-e", "while true do pcall(function() end) end"])
+        .ends(1, "longer than");
+    home.run(&["--timeout", "100ms", "-e", "time.sleep('1h')"]).ends(1, "longer than");
+    home.run(&["-e", "runbook { allow = { 'profiles.list' } } iam.profiles.create('x')"])
+        .ends(4, "allow");
+}
+
+/// Sends an interrupt once the script has said that it runs, and returns how long it then took to end.
+fn interrupt(home: &Home, code: &str) -> (Ran, Duration) {
+    use std::io::{BufRead, BufReader};
+    let mut child = home.command(&["-e", code]).spawn().expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("its first line");
+    std::thread::sleep(Duration::from_millis(50));
+    let sent = Instant::now();
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(status.expect("kill").success());
+    // A script that cannot be stopped must fail the test, not hang it.
+    while child.try_wait().expect("a child").is_none() {
+        if sent.elapsed() > Duration::from_secs(10) {
+            child.kill().expect("it can be killed");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let took = sent.elapsed();
+    (Ran::from(child.wait_with_output().expect("it ended")), took)
+}
+
+#[test]
+fn an_interrupt_ends_any_script() {
+    let home = Home::new();
+    home.run(&["-e", ""]).ends(0, "");
+    for code in [
+        "while true do end",
+        "while true do pcall(function() end) end",
+        "local co = coroutine.wrap(function() while true do pcall(error) end end) while true do pcall(co) end",
+        "task.spawn(function() while true do end end) time.sleep('1h')",
+        "time.sleep('1h')",
+        "table.sort({ 1, 2, 3 }, function() while true do end end)",
+        "setmetatable({}, { __close = function() end }) while true do local ok = xpcall(error, function() while true do end end) end",
+    ] {
+        let script = format!("io.stdout:write('up\\n') io.stdout:flush() time.sleep(0.01) {code}");
+        let (ran, took) = interrupt(&home, &script);
+        assert_eq!(ran.code, Some(130), "{code}: {ran:?}");
+        // The issue asks for 100 ms; a loaded machine gets more, but a script that goes on forever is found all the same.
+        assert!(took < Duration::from_secs(5), "{code}: {took:?}");
+    }
+}
+
+#[test]
+fn the_sandbox_opens_only_what_is_allowed() {
+    let home = Home::new();
+    let data = home.write("data/list.txt", "one\ntwo\n");
+    let secret = home.write("secret.txt", "x");
+    let folder = data.parent().expect("a folder").display().to_string();
+    let read = format!("print(fs.read({:?}))", data.display().to_string());
+    let refused = home.run(&["-e", &read]).ends(4, "may not read");
+    assert!(refused.err.contains(&format!("--allow-read={folder}")), "{}", refused.err);
+    assert_eq!(
+        home.run(&[&format!("--allow-read={folder}"), "-e", &read]).ends(0, "").out,
+        "one\ntwo\n\n"
+    );
+    let out = format!("fs.read({:?})", format!("{folder}/../secret.txt"));
+    assert!(secret.is_file());
+    home.run(&[&format!("--allow-read={folder}"), "-e", &out]).ends(4, "may not read");
+    home.run(&["-e", "os.getenv('HOME')"]).ends(4, "--allow-env=HOME");
+    home.run(&["-e", "process.run('true')"]).ends(4, "--allow-run=true");
+    home.run(&["--allow-run=echo", "-e", "print(process.run('echo', { 'hi' }).stdout)"])
+        .ends(0, "");
+    home.run(&["-e", "io.open('/etc/passwd')"]).ends(4, "--allow-read=/etc");
+    home.run(&["-e", "os.execute('true')"]).ends(4, "not available");
+    for gone in [
+        "debug.getinfo",
+        "debug.sethook",
+        "string.dump",
+        "dofile",
+        "loadfile",
+        "package.loadlib",
+        "host",
+    ] {
+        let code = format!("assert({gone} == nil, 'still there')");
+        home.run(&["-e", &code]).ends(0, "");
+    }
+    home.run(&["-e", "assert(load('\\27Lua') == nil) assert(load(('x'):rep(3), 'x', 'b') == nil)"])
+        .ends(0, "");
+}
+
+#[test]
+fn a_closed_pipe_ends_a_listing_quietly() {
+    let home = Home::new();
+    home.run(&["-e", ""]).ends(0, "");
+    let script = format!(
+        "{} -e 'for i = 1, 1e6 do print(i) end'; echo $? > {}",
+        env!("CARGO_BIN_EXE_iamlua"),
+        home.path("code").display()
+    );
+    let pipe = format!("{{ {script}; }} 2> {} | head -n 1", home.path("err").display());
+    let out = Command::new("sh")
+        .args(["-c", &pipe])
+        .env("IAMLUA_HOME", home.path("state"))
+        .output()
+        .expect("sh");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "1\n");
+    assert_eq!(std::fs::read_to_string(home.path("code")).expect("the exit code"), "0\n");
+    assert_eq!(std::fs::read_to_string(home.path("err")).expect("the messages"), "");
+}
+
+#[test]
+fn memory_is_limited() {
+    let home = Home::new();
+    let code = "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end";
+    home.run(&["--max-memory", "32M", "-e", code]).ends(1, "not enough memory");
+    home.run(&["--max-memory", "32M", "-e", &format!("print(pcall(function() {code} end))")])
+        .ends(0, "");
+    home.run(&["--max-memory", "1", "-e", ""]).ends(2, "at least 4M");
+}
+
+#[test]
+fn without_a_home_or_with_a_broken_account_it_says_what_to_do() {
+    let home = Home::new();
+    let bare = home
+        .command(&["-e", "iam.account()"])
+        .env_remove("IAMLUA_HOME")
+        .output()
+        .expect("it starts");
+    Ran::from(bare).ends(1, "set IAMLUA_HOME");
+    home.write(
+        "state/local.db",
+        "this is not a database, it is a text that is long enough to be read as a header of one",
+    );
+    let broken = home.run(&["-e", "iam.account()"]).ends(1, "local.db");
+    assert!(broken.err.contains("hint:"), "{}", broken.err);
+}
+
+#[test]
+fn against_aws_it_reads_unless_told_to_write() {
+    let home = Home::new();
+    let mut serve =
+        home.command(&["account", "serve", "--port", "0"]).spawn().expect("the endpoint starts");
+    let mut url = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(serve.stdout.take().expect("a pipe")),
+        &mut url,
+    )
+    .expect("its address");
+    let url = url.trim();
+    let with_keys = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
+        Ran::from(command.output().expect("it starts"))
+    };
+    let listed = with_keys(&["run", "scripts/inventory.lua", "--endpoint-url", url]).ends(0, "");
+    let local = home.run(&["run", "scripts/inventory.lua"]).ends(0, "");
+    assert_eq!(listed.out, local.out, "the same script, the same output");
+    let create = "iam.profiles.create('from-afar')";
+    with_keys(&["--endpoint-url", url, "-e", create]).ends(4, "--apply");
+    assert_eq!(home.run(&["-e", "print(iam.profiles.find('from-afar'))"]).out, "nil\n");
+    with_keys(&["--endpoint-url", url, "--apply", "-e", create]).ends(0, "");
+    assert_eq!(home.run(&["-e", "print(iam.profiles.find('from-afar').name)"]).out, "from-afar\n");
+    let nobody =
+        home.run(&["--endpoint-url", url, "-e", "iam.account()"]).ends(1, "no AWS credentials");
+    assert!(nobody.err.contains("AWS_ACCESS_KEY_ID"), "{}", nobody.err);
+    serve.kill().expect("it ends");
+    let _ = serve.wait();
+    with_keys(&["--endpoint-url", "http://127.0.0.1:9", "-e", "iam.account()"])
+        .ends(1, "no answer");
+}
+
+#[test]
+fn an_export_can_be_imported_again() {
+    let home = Home::new();
+    let file = home.path("account.json");
+    let file = file.to_str().expect("UTF-8");
+    home.run(&["account", "export", file]).ends(0, "");
+    let before = std::fs::read_to_string(file).expect("the export");
+    home.run(&["account", "reset", "--empty"]).ends(0, "");
+    home.run(&["account", "import", file]).ends(0, "24 profiles");
+    assert_eq!(home.run(&["account", "export"]).out, before);
+    let broken = home.write("broken.json", before.replace("\"web-frontend\"", "\"a/b\""));
+    home.run(&["account", "import", broken.to_str().expect("UTF-8")]).ends(1, "");
+    assert_eq!(home.run(&["account", "export"]).out, before, "an import is whole or not at all");
+}

@@ -1,0 +1,202 @@
+-- report: the same rows as a table, JSON, JSON lines and CSV.
+
+local ROWS = [[
+local rows = {
+  { name = "web", path = "/ec2/", count = 12, tags = { Team = "web", Owner = "ops" } },
+  { name = "batch", path = "/", role = "r", count = 7 },
+}
+]]
+
+local function run(code, format)
+  local args = format and { "--output=" .. format } or {}
+  return run_script("{dir}/main.lua", args, { ["main.lua"] = code })
+end
+
+local function prints(code, format, wanted, wanted_err)
+  local ran = run(code, format)
+  assert(ran.code == 0, ran.stderr)
+  assert(ran.stdout == wanted, ("printed\n%s\nand not\n%s"):format(ran.stdout, wanted))
+  assert(wanted_err == nil or ran.stderr == wanted_err, ran.stderr)
+end
+
+local COLUMNS =
+  [[report(rows, { columns = { "name", "role", { key = "tags.Owner", title = "Owner of it" }, "count" } })]]
+
+test("a table for people: headings, dashes, numbers to the right", function()
+  prints(
+    ROWS .. COLUMNS,
+    nil,
+    "NAME   ROLE  Owner of it  COUNT\n" .. "web    -     ops             12\n" .. "batch  r     -                7\n",
+    ""
+  )
+end)
+
+test("JSON has the raw values, in the order of the columns", function()
+  prints(
+    ROWS .. COLUMNS,
+    "json",
+    '[\n  {"name":"web","role":null,"tags.Owner":"ops","count":12},\n'
+      .. '  {"name":"batch","role":"r","tags.Owner":null,"count":7}\n]\n'
+  )
+  prints(
+    ROWS .. COLUMNS,
+    "jsonl",
+    '{"name":"web","role":null,"tags.Owner":"ops","count":12}\n{"name":"batch","role":"r","tags.Owner":null,"count":7}\n'
+  )
+end)
+
+test("CSV has the keys as headings and nothing for nil", function()
+  prints(ROWS .. COLUMNS, "csv", "name,role,tags.Owner,count\nweb,,ops,12\nbatch,r,,7\n")
+end)
+
+test("CSV quotes what needs it and keeps the text as it is", function()
+  prints([[report({ { name = 'a "b", c', note = "two\nlines" } })]], "csv", 'name,note\n"a ""b"", c","two\nlines"\n')
+end)
+
+test("without columns: every key of all rows, name first", function()
+  prints(
+    ROWS .. "report(rows)",
+    nil,
+    "NAME   COUNT  PATH   ROLE  TAGS\n"
+      .. "web       12  /ec2/  -     Owner=ops, Team=web\n"
+      .. "batch      7  /      r     -\n"
+  )
+  prints(
+    ROWS .. "report(rows)",
+    "csv",
+    'name,count,path,role,tags\nweb,12,/ec2/,,"Owner=ops, Team=web"\nbatch,7,/,r,\n'
+  )
+  prints(
+    ROWS .. "report(rows)",
+    "jsonl",
+    '{"name":"web","count":12,"path":"/ec2/","tags":{"Owner":"ops","Team":"web"}}\n'
+      .. '{"name":"batch","count":7,"path":"/","role":"r"}\n'
+  )
+end)
+
+test("records and arrays in a cell are short", function()
+  prints(
+    [[report({ { a = { "x", 2, true }, b = { { name = "r1", id = 1 }, { name = "r2" } }, c = { name = "n", x = 1 }, d = json.null,
+      e = require("arn").parse("arn:aws:s3:::b"), f = {}, g = { { { { { 1 } } } } } } })]],
+    nil,
+    "A           B       C  D  E               F  G\nx, 2, true  r1, r2  n  -  arn:aws:s3:::b  -  { 1 }\n"
+  )
+end)
+
+test("the profiles of the account, straight from the iterator", function()
+  local ran = run("report(iam.profiles.each { path_prefix = '/ec2/web/' })")
+  assert(ran.code == 0, ran.stderr)
+  assert(ran.stdout:match("^NAME +ARN +CREATE DATE +ID +PATH +ROLE +ROLES\n"), ran.stdout)
+  assert(ran.stdout:find("\nweb%-frontend +arn:.- web%-frontend +web%-frontend\n"), ran.stdout)
+  local rows = json.decode(run("report(iam.profiles.each())", "json").stdout)
+  assert(#rows == 24 and rows[1].arn and rows[1].roles)
+end)
+
+test("no rows are valid in every format", function()
+  local code = "report({}, { columns = { 'name', 'path' } })"
+  prints(code, nil, "", "nothing to report\n")
+  prints(code, "json", "[]\n", "")
+  prints(code, "jsonl", "", "")
+  prints(code, "csv", "name,path\n", "")
+  prints("report(function() end)", nil, "", "nothing to report\n")
+  prints("report(function() end)", "json", "[]\n", "")
+  prints("report({})", "csv", "", "")
+end)
+
+test("values are made by functions, titles and sides are free", function()
+  local code = [[report({ { n = 5 }, { n = 50 } }, { columns = {
+    { title = "SQUARE", value = function(row) return row.n * row.n end, align = "left" },
+    { key = "n", title = "N", value = function(row) return "<" .. row.n .. ">" end, align = "right" },
+  } })]]
+  prints(code, nil, "SQUARE     N\n25       <5>\n2500    <50>\n")
+  prints(code, "jsonl", '{"SQUARE":25,"n":"<5>"}\n{"SQUARE":2500,"n":"<50>"}\n')
+  prints(code, "csv", "SQUARE,n\n25,<5>\n2500,<50>\n")
+end)
+
+test("keys reach into tables, also those with dots in them", function()
+  local row = "{ tags = { ['my.key'] = 'a', my = { other = 'b' } }, ['x.y'] = 'c', x = { y = 'd' } }"
+  local columns = "{ columns = { 'tags.my.key', 'tags.my.other', 'x.y', 'tags.none', 'none.at.all' }, format = 'csv' }"
+  prints(
+    "report({ " .. row .. " }, " .. columns .. ")",
+    nil,
+    "tags.my.key,tags.my.other,x.y,tags.none,none.at.all\na,b,c,,\n"
+  )
+end)
+
+test("one call can have its own format", function()
+  prints(ROWS .. "report(rows, { format = 'csv', columns = { 'name' } })", "json", "name\nweb\nbatch\n")
+end)
+
+test("nothing in a cell reaches the terminal, and JSON and CSV keep it", function()
+  local code = [[report({ { name = "a\27[31m\nb" } })]]
+  prints(code, nil, "NAME\na\\x1b[31m\\nb\n")
+  prints(code, "jsonl", '{"name":"a\\u001b[31m\\nb"}\n')
+  prints(code, "csv", 'name\n"a\27[31m\nb"\n')
+end)
+
+test("rows are written while the iterator still runs", function()
+  local code = [[
+    local n = 0
+    report(function()
+      n = n + 1
+      if n == 3 then iam.profiles.get("no-such-profile") end
+      return { name = "row" .. n }
+    end, { columns = { "name" } })]]
+  local wanted = {
+    json = '[\n  {"name":"row1"},\n  {"name":"row2"}',
+    jsonl = '{"name":"row1"}\n{"name":"row2"}\n',
+    csv = "name\nrow1\nrow2\n",
+    table = "NAME\nrow1\nrow2\n",
+  }
+  for format, text in pairs(wanted) do
+    local ran = run(code, format ~= "table" and format or nil)
+    assert(ran.code == 1 and ran.stderr:find("NoSuchEntity", 1, true), ran.stderr)
+    assert(ran.stdout == text, format .. ": " .. ran.stdout)
+  end
+end)
+
+test("one record: a line for each field, or one object", function()
+  local code = "report.record({ name = 'web', tags = { Owner = 'ops' }, create_date = '2026' })"
+  prints(code, nil, "NAME         web\nCREATE DATE  2026\nTAGS         Owner=ops\n")
+  prints(code, "json", '{"name":"web","create_date":"2026","tags":{"Owner":"ops"}}\n')
+  prints(code, "csv", "name,create_date,tags\nweb,2026,Owner=ops\n")
+  prints("report.record({ name = 'web' }, { columns = { 'role', 'name' } })", nil, "ROLE  -\nNAME  web\n")
+end)
+
+test("a note goes to standard error in any format", function()
+  prints("report.note('one\\ntwo\\27 C:\\\\new')", "json", "", "one\ntwo\\x1b C:\\new\n")
+end)
+
+test("wrong arguments are refused", function()
+  local function refuses(part, f, ...)
+    local _, err = try(f, ...)
+    assert(err and err.kind == "argument", tostring(err))
+    assert(err.message:find(part, 1, true), err.message)
+    return err
+  end
+  refuses("report: the rows must be an array or an iterator, got nil", report)
+  refuses("report: the rows must be an array or an iterator, got string", report, "x")
+  local hint = refuses("got one record", report, { name = "x" }).hint
+  assert(hint == "report.record writes one record", hint)
+  refuses("row 1 must be a table, got string", report, { "x" }, { format = "csv" })
+  refuses("row 1 must be a table, got number", report, function()
+    return 1
+  end, { format = "jsonl" })
+  assert(refuses("no option", report, {}, { colums = {} }).hint == "did you mean 'columns'?")
+  assert(refuses('no format "cvs"', report, {}, { format = "cvs" }).hint == "did you mean 'csv'?")
+  refuses("columns must be an array, got string", report, {}, { columns = "name" })
+  refuses("at least one column", report, {}, { columns = {} })
+  refuses("column 2 must be a name or a table, got number", report, {}, { columns = { "a", 1 } })
+  refuses("column 1 needs a key, or a title and a value", report, {}, { columns = { { title = "X" } } })
+  refuses("column 1: there is no option", report, {}, { columns = { { kye = "x" } } })
+  refuses(
+    'align must be "left" or "right", got "center"',
+    report,
+    {},
+    { columns = { { key = "x", align = "center" } } }
+  )
+  refuses("value must be a function, got string", report, {}, { columns = { { key = "x", value = "x" } } })
+  refuses('column "f": JSON has no functions', report, { { f = print } }, { format = "json" })
+  refuses("report.record: the record must be a table, got nil", report.record, nil)
+  refuses("report.note: the text must be a string, got nil", report.note, nil)
+end)

@@ -1,0 +1,182 @@
+//! The registry agrees with everything that is derived from it or stands beside it. Everything is found by walking, so that what
+//! is new cannot be forgotten.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use iamlua::iam::{self, Run};
+use iamlua::spec::{Args, Service, Value};
+use iamlua::{docs, emulator, stdlib};
+
+use crate::lua::Bench;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every `.lua` file below a folder.
+fn lua_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(lua_files(&path));
+        } else if path.extension().is_some_and(|end| end == "lua") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Compares a committed file, or writes it anew with `IAMLUA_BLESS=1`.
+fn matches_committed(path: &Path, made: &str) {
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    if committed == made {
+        return;
+    }
+    if std::env::var_os("IAMLUA_BLESS").is_some() {
+        std::fs::write(path, made).expect("the blessed file");
+        return;
+    }
+    panic!(
+        "{} differs from the registry; IAMLUA_BLESS=1 cargo test writes it anew",
+        path.display()
+    );
+}
+
+#[test]
+fn names_are_unique_and_documented() {
+    let mut seen = BTreeSet::new();
+    for entry in iam::registry() {
+        let spec = &entry.spec;
+        assert!(seen.insert(spec.path()), "{} is there twice", spec.path());
+        assert!(spec.doc.ends_with('.') && spec.doc.len() > 10, "{}: {:?}", spec.path(), spec.doc);
+        assert!(!spec.example.trim().is_empty(), "{} has no example", spec.path());
+        assert!(!spec.actions.is_empty(), "{} calls no action", spec.path());
+        for name in spec.positional {
+            assert!(spec.param(name).is_some(), "{}: no parameter {name}", spec.path());
+        }
+        for param in spec.params {
+            assert!(param.doc.ends_with('.'), "{}: {}: {:?}", spec.path(), param.name, param.doc);
+        }
+        if let Run::Iterate(iterate) = &entry.run {
+            let page = iam::find(iterate.page).expect("the page function of an iterator");
+            assert!(matches!(page.run, Run::Call(_)));
+        }
+    }
+}
+
+#[test]
+fn the_emulator_and_the_registry_know_the_same_actions() {
+    let named: BTreeSet<_> = iam::registry()
+        .flat_map(|entry| entry.spec.actions)
+        .map(|action| (action.service.prefix(), action.name))
+        .collect();
+    let handled: BTreeSet<_> = emulator::actions().collect();
+    let missing: Vec<_> = named.difference(&handled).collect();
+    assert!(missing.is_empty(), "the emulator does not know {missing:?}");
+    let idle: Vec<_> = handled.difference(&named).collect();
+    assert!(idle.is_empty(), "no function calls {idle:?}");
+    assert_eq!(Service::Iam.prefix(), "iam");
+}
+
+#[test]
+fn every_example_runs_on_the_example_account() {
+    for entry in iam::registry() {
+        let bench = Bench::new();
+        let ran = bench.run(entry.spec.example, &format!("example of {}", entry.spec.path()));
+        assert!(ran.result.is_ok(), "{}: {}", entry.spec.path(), ran.result.unwrap_err());
+        let action = entry.spec.actions[0].name;
+        // The main action was really called, or assumed by the credentials of `connect`.
+        let called = bench.session.calls();
+        let by_page = matches!(&entry.run, Run::Host);
+        assert!(by_page || !called.is_empty(), "{} called nothing for {action}", entry.spec.path());
+    }
+}
+
+#[test]
+fn every_function_has_a_lua_test() {
+    let text: String = lua_files(&root().join("tests/lua"))
+        .iter()
+        .map(|path| std::fs::read_to_string(path).expect("a test file"))
+        .collect();
+    let untested: Vec<_> = iam::registry()
+        .map(|entry| entry.spec.lua_name())
+        .filter(|name| {
+            !text.match_indices(name.as_str()).any(|(at, _)| {
+                let after = text[at + name.len()..].chars().next();
+                after.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+            })
+        })
+        .collect();
+    assert!(untested.is_empty(), "no test in tests/lua calls {untested:?}");
+}
+
+#[test]
+fn the_stub_for_editors_is_up_to_date() {
+    matches_committed(&root().join("stdlib/meta/iam.lua"), &docs::lua_stub());
+}
+
+#[test]
+fn the_table_in_the_readme_is_up_to_date() {
+    const BEGIN: &str = "<!-- functions: made from the registry -->\n";
+    const END: &str = "<!-- end of functions -->";
+    let path = root().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md");
+    let (before, rest) = readme.split_once(BEGIN).expect("the beginning of the table");
+    let (_, after) = rest.split_once(END).expect("the end of the table");
+    matches_committed(&path, &format!("{before}{BEGIN}{}{END}{after}", docs::function_table()));
+}
+
+#[test]
+fn every_lua_file_compiles() {
+    let mut checked = 0;
+    for folder in ["stdlib", "scripts"] {
+        for path in lua_files(&root().join(folder)) {
+            let source = std::fs::read_to_string(&path).expect("a Lua file");
+            let lua = mlua::Lua::new();
+            let compiled = lua.load(&source).set_name(path.display().to_string()).into_function();
+            assert!(compiled.is_ok(), "{}", compiled.unwrap_err());
+            checked += 1;
+        }
+    }
+    assert!(checked > 10);
+    assert!(stdlib::modules().contains(&"task"));
+}
+
+#[test]
+fn arguments_are_held_to_the_limits_of_aws() {
+    let refused = |path: &'static str, args: Vec<(&str, Value)>| {
+        let args = args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        iam::entry(path).spec.check(args).expect_err("refused").message
+    };
+    let text = |text: &str| Value::Str(text.to_owned());
+    assert!(refused("profiles.get", vec![("nmae", text("x"))]).contains("did you mean \"name\"?"));
+    assert!(refused("profiles.get", vec![]).contains("name is missing"));
+    assert!(
+        refused("profiles.get", vec![("name", text(&"x".repeat(129)))]).contains("at most 128")
+    );
+    assert!(refused("profiles.get", vec![("name", text("a/b"))]).contains("'/'"));
+    assert!(
+        refused("profiles.get", vec![("name", Value::Int(3))])
+            .contains("must be a string, got number")
+    );
+    assert!(
+        refused("profiles.list", vec![("max_items", Value::Int(1001))]).contains("from 1 to 1000")
+    );
+    assert!(refused("profiles.list", vec![("path_prefix", text("ec2"))]).contains("\"/ec2\""));
+    assert!(
+        refused("profiles.create", vec![("name", text("x")), ("path", text("/ec2"))])
+            .contains("\"/ec2/\"")
+    );
+    let tags = |n: usize| Value::Map((0..n).map(|n| (format!("k{n}"), text("v"))).collect());
+    assert!(
+        refused("profiles.tag", vec![("name", text("x")), ("tags", tags(51))])
+            .contains("at most 50")
+    );
+    let fine = iam::entry("profiles.tag")
+        .spec
+        .check(vec![("name".into(), text("x")), ("tags".into(), tags(50))]);
+    assert_eq!(fine.expect("50 tags").tags("tags").map(|tags| tags.len()), Some(50));
+    assert_eq!(Args::of([("name", Value::Nil)]), Args::default());
+}
