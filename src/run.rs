@@ -83,6 +83,7 @@ pub struct Options {
 /// If the system gives no threads.
 pub fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        // One is enough for what AWS lets through, and it leaves a core of two to the script.
         .worker_threads(1)
         .thread_name("iamlua-io")
         .enable_all()
@@ -163,7 +164,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
-    listen_for_signals(&runtime, canceller, vm.waker())?;
+    listen_for_signals(canceller, vm.waker())?;
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
@@ -194,33 +195,40 @@ pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
-/// The first signal stops the script, which finishes its calls in flight; the second ends the process.
-fn listen_for_signals(runtime: &Runtime, canceller: Canceller, waker: Waker) -> Result<()> {
-    let listen = |kind| {
+/// The first signal stops the script, which finishes its calls in flight; the second ends the process. On a thread of its own, so that it
+/// is heard whatever the others wait for.
+fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
+    let failed = |error| Error::io("cannot listen for signals", error);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (mut interrupt, mut terminate) = {
         let _entered = runtime.enter();
-        signal(kind).map_err(|error| Error::io("cannot listen for signals", error))
+        (
+            signal(SignalKind::interrupt()).map_err(failed)?,
+            signal(SignalKind::terminate()).map_err(failed)?,
+        )
     };
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    runtime.spawn(async move {
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if stopping {
-                std::process::exit(130);
-            }
-            stopping = true;
-            canceller.stop(Stop::Interrupted);
-            waker.wake();
-            tokio::spawn(async {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                eprintln!("stopping: calls in flight are being finished; again to end at once");
-            });
+    let listen = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    });
+        canceller.stop(Stop::Interrupted);
+        waker.wake();
+        tokio::select! {
+            _ = interrupt.recv() => std::process::exit(130),
+            _ = terminate.recv() => std::process::exit(130),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+        eprintln!("stopping: calls in flight are being finished; again to end at once");
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130)
+    };
+    let thread = std::thread::Builder::new().name("iamlua-signals".into());
+    thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
     Ok(())
 }
 

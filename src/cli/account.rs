@@ -53,7 +53,7 @@ impl AccountCommand {
             Self::Serve { port, faults } => serve(port, faults.unwrap_or_default()),
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
-                open()?.reset(contents)?;
+                open_quietly()?.reset(contents)?;
                 eprintln!(
                     "the local account is {}",
                     if empty { "empty" } else { "the example account" }
@@ -69,6 +69,11 @@ impl AccountCommand {
 
 fn open() -> Result<Emulator> {
     run::open_local(Faults::default())
+}
+
+/// For commands after which the example account is gone, so that to speak of it would mislead.
+fn open_quietly() -> Result<Emulator> {
+    Emulator::open(&state::local_account()?, emulator::Options::default())
 }
 
 fn serve(port: u16, faults: Faults) -> Result<u8> {
@@ -132,7 +137,7 @@ fn import(file: &PathBuf) -> Result<u8> {
             opened.map_err(|error| Error::io(format!("cannot read {}", file.display()), error))?,
         )
     };
-    let summary = open()?.import(io::BufReader::new(source))?;
+    let summary = open_quietly()?.import(io::BufReader::new(source))?;
     eprintln!(
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
@@ -141,7 +146,7 @@ fn import(file: &PathBuf) -> Result<u8> {
 }
 
 fn quota(set: &[String]) -> Result<u8> {
-    let local = Emulator::open(&state::local_account()?, emulator::Options::default())?;
+    let local = open()?;
     for pair in set {
         let wrong = || Error::usage(format!("{pair:?} is not NAME=VALUE, such as profiles=5000"));
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;

@@ -176,6 +176,14 @@ impl Driver {
         }
     }
 
+    /// Drops a value that a script has got its copy of. A page was made on the background thread and is dropped there, because threads that free
+    /// each other's memory wait for each other.
+    pub fn discard(&self, value: Value) {
+        if matches!(value, Value::Page(_)) {
+            self.runtime.spawn(async move { drop(value) });
+        }
+    }
+
     /// Whether a handle need not be waited for any more.
     pub fn is_ready(handle: &AnyUserData) -> mlua::Result<bool> {
         Ok(!matches!(*handle.borrow::<Handle>()?.0.state.borrow(), State::Pending))

@@ -150,17 +150,20 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
 
 /// Handles, tasks, time.
 fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
-    let take = lua.create_function(|lua, handle: AnyUserData| match Driver::take(&handle)? {
-        Ok(value) => {
-            let mut values = convert::to_lua_multi(lua, &value)?;
-            values.push_front(LuaValue::Boolean(true));
-            Ok(values)
-        }
-        Err(error) => Ok(MultiValue::from_iter([
-            LuaValue::Boolean(false),
-            LuaValue::Table(convert::error_to_lua(lua, &error)?),
-        ])),
-    })?;
+    let shared = Rc::clone(host);
+    let take =
+        lua.create_function(move |lua, handle: AnyUserData| match Driver::take(&handle)? {
+            Ok(value) => {
+                let mut values = convert::to_lua_multi(lua, &value)?;
+                shared.driver.discard(value);
+                values.push_front(LuaValue::Boolean(true));
+                Ok(values)
+            }
+            Err(error) => Ok(MultiValue::from_iter([
+                LuaValue::Boolean(false),
+                LuaValue::Table(convert::error_to_lua(lua, &error)?),
+            ])),
+        })?;
     table.set("take", take)?;
     let ready = lua.create_function(|_, handle: AnyUserData| Driver::is_ready(&handle))?;
     table.set("ready", ready)?;

@@ -113,8 +113,9 @@ impl Setup {
     /// Stops the script after that time.
     pub fn stop_after(&self, time: Duration, waker: Waker) {
         let canceller = self.canceller.clone();
-        self.runtime.spawn(async move {
-            tokio::time::sleep(time).await;
+        // A thread of its own keeps the time, whatever the others wait for. It ends with the process.
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
             canceller.stop(Stop::Timeout);
             waker.wake();
         });
