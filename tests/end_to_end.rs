@@ -260,6 +260,70 @@ fn the_sandbox_opens_only_what_is_allowed() {
 }
 
 #[test]
+fn what_is_allowed_works() {
+    let home = Home::new();
+    let folder = home.path("data");
+    std::fs::create_dir(&folder).expect("a folder");
+    let folder = folder.display().to_string();
+    let write = format!("--allow-write={folder}");
+    let read = format!("--allow-read={folder}");
+    let code = format!("fs.write({:?}, 'content')", format!("{folder}/new.txt"));
+    home.run(&[&write, "-e", &code]).ends(0, "");
+    home.run(&[&read, "-e", &code]).ends(4, "may not write");
+    let list = format!("print(table.concat(fs.list({folder:?}), ' '))");
+    assert_eq!(home.run(&[&read, "-e", &list]).ends(0, "").out, "new.txt\n");
+    let lines =
+        format!("for line in io.lines({:?}) do print(line) end", format!("{folder}/new.txt"));
+    assert_eq!(home.run(&[&read, "-e", &lines]).ends(0, "").out, "content\n");
+    let piped = "local r = process.run('cat', {}, { stdin = 'in' }) print(r.stdout, r.code)";
+    assert_eq!(home.run(&["--allow-run=cat", "-e", piped]).ends(0, "").out, "in\t0\n");
+    home.run(&["--allow-run", "-e", "process.run('no-such-program')"])
+        .ends(1, "cannot run no-such-program");
+    let wants = format!("runbook {{ permissions = {{ read = {{ {folder:?} }} }} }} {list}");
+    let script = home.write("wants.lua", wants);
+    let script = script.to_str().expect("UTF-8");
+    // Nobody is there to be asked, so it refuses instead of waiting.
+    home.run(&["run", script]).ends(4, &format!("--allow-read={folder}"));
+    assert_eq!(home.run(&["run", script, "--yes"]).ends(0, "").out, "new.txt\n");
+    assert_eq!(home.run(&["run", script, &read]).ends(0, "").out, "new.txt\n");
+}
+
+#[test]
+fn a_runbook_explains_itself_and_its_flags_are_checked() {
+    let home = Home::new();
+    let help = home.run(&["run", "scripts/bulk_tag.lua", "--help"]).ends(0, "");
+    assert!(help.out.contains("--owner") && help.out.contains("May call:"), "{help:?}");
+    let general = home.run(&["run", "--help"]).ends(0, "");
+    assert!(general.out.contains("--allow-read"), "{general:?}");
+    home.run(&["run", "scripts/bulk_tag.lua", "--ownr", "x"]).ends(2, "did you mean --owner?");
+    home.run(&["run", "scripts/cleanup_orphans.lua", "--days", "soon"]).ends(2, "--days");
+}
+
+#[test]
+fn a_failure_of_a_task_that_nobody_waits_for_fails_the_run() {
+    let home = Home::new();
+    home.run(&["-e", "task.spawn(function() error('lost') end)"]).ends(1, "lost");
+    let waits = "local a, b a = task.spawn(function() task.wait(b) end) b = task.spawn(function() task.wait(a) end)";
+    home.run(&["-e", waits]).ends(1, "every task waits for another one");
+}
+
+#[test]
+fn bad_weather_is_what_was_asked_for() {
+    let home = Home::new();
+    home.run(&["--faults", "throtle=1/1", "-e", ""]).ends(2, "did you mean");
+    home.run(&["--faults", "throttle=1/1", "-e", "for i = 1, 9 do iam.account() end"])
+        .ends(1, "Throttling");
+    home.run(&["--faults", "error=100%", "-e", "iam.profiles.get('worker')"])
+        .ends(1, "ServiceFailure");
+    let late = "iam.profiles.create('late') print(iam.profiles.find('late')) print(iam.profiles.wait('late').name)";
+    assert_eq!(home.run(&["--faults", "lag=300ms", "-e", late]).ends(0, "").out, "nil\nlate\n");
+    let create = "iam.profiles.create('lost')";
+    let lost = home.run(&["--faults", "lost=100%", "-e", create]).ends(1, "");
+    assert!(lost.err.contains("EntityAlreadyExists") || lost.err.contains("no answer"), "{lost:?}");
+    assert_eq!(home.run(&["-e", "print(iam.profiles.find('lost').name)"]).out, "lost\n");
+}
+
+#[test]
 fn a_closed_pipe_ends_a_listing_quietly() {
     let home = Home::new();
     home.run(&["-e", ""]).ends(0, "");

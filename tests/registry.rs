@@ -129,6 +129,20 @@ fn the_table_in_the_readme_is_up_to_date() {
 }
 
 #[test]
+fn the_policy_in_the_readme_names_every_action() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
+    for action in iam::registry().flat_map(|entry| entry.spec.actions) {
+        if action.service == Service::Iam {
+            assert!(
+                readme.contains(&format!("\"iam:{}\"", action.name)),
+                "{} is missing",
+                action.name
+            );
+        }
+    }
+}
+
+#[test]
 fn every_lua_file_compiles() {
     let mut checked = 0;
     for folder in ["stdlib", "scripts"] {

@@ -19,7 +19,7 @@ pub enum AccountCommand {
         #[arg(long, default_value_t = 7100)]
         port: u16,
         /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
-        #[arg(long, value_name = "LIST")]
+        #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
     },
     /// Replace what is in it by the example account.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
@@ -39,6 +40,14 @@ enum Command {
     /// Look after the local account.
     #[command(subcommand)]
     Account(account::AccountCommand),
+}
+
+/// Bad weather on the command line: an error with its hints in one text, which is all that clap prints.
+fn faults(text: &str) -> std::result::Result<Faults, String> {
+    text.parse().map_err(|error: Error| {
+        let hints = error.hints.iter().map(|hint| format!("; {hint}"));
+        format!("{error}{}", hints.collect::<String>())
+    })
 }
 
 /// Runs the program with the arguments of the process.

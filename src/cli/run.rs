@@ -46,10 +46,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "ARN", help_heading = "Target")]
     role_arn: Option<String>,
     /// Where to send the calls instead of AWS (implies --aws).
-    #[arg(long, value_name = "URL", help_heading = "Target")]
+    #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
     /// Bad weather on the local account: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
-    #[arg(long, value_name = "LIST", help_heading = "Target")]
+    #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
     /// Let the script change the account. On the local account that is the default.
     #[arg(long, conflicts_with = "read_only", help_heading = "Mode")]
@@ -133,6 +133,14 @@ impl LogLevel {
 fn duration(text: &str) -> std::result::Result<Duration, String> {
     let seconds = spec::parse_duration(text)?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn url(text: &str) -> std::result::Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        Ok(text.to_owned())
+    } else {
+        Err("must begin with http:// or https://".into())
+    }
 }
 
 fn bytes(text: &str) -> std::result::Result<usize, String> {

@@ -114,25 +114,35 @@ where
         }
         _ => {
             let why = chain(&error);
-            let mut out =
-                Error::new(Kind::Connection, format!("{action}: no answer from the endpoint{why}"));
-            out.hints.push(
-                "check the network, the region (--region) and the endpoint (--endpoint-url); a write may have happened all the same".into(),
-            );
-            out.aws = Some(detail("", true));
+            let mut out = Error::new(
+                Kind::Connection,
+                format!("{action}: no answer from the endpoint{why}"),
+            )
+            .hint("check the network, the region (--region) and the endpoint (--endpoint-url)");
+            let was_sent = match &error {
+                SdkError::DispatchFailure(failure) => {
+                    (failure.is_io() || failure.is_timeout()) && !why.contains("(Connect)")
+                }
+                SdkError::TimeoutError(_) => true,
+                _ => false,
+            };
+            if was_sent {
+                out = out.hint(
+                    "the call may have been carried out all the same: look before you repeat it",
+                );
+            }
+            out.aws = Some(detail("", was_sent));
             out.caused_by(error)
         }
     }
 }
 
+/// The SDK's own text lists the sources that it tried.
 fn no_credentials(error: &(dyn StdError + 'static)) -> Error {
     Error::new(Kind::Credentials, format!("no AWS credentials could be used{}", chain(error)))
-        .hint(
-            "tried in order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the profile in ~/.aws/config and ~/.aws/credentials \
-             (--profile or AWS_PROFILE; keys, SSO, credential_process, role); AWS_WEB_IDENTITY_TOKEN_FILE; the container's \
-             credentials; the instance's metadata",
-        )
-        .hint("sign in with `aws sso login`, or set AWS_PROFILE; without --aws the script runs on the local account")
+        .hint("name a profile of ~/.aws/config with --profile or AWS_PROFILE (one that is not there is passed over: check its name)")
+        .hint("or sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        .hint("without --aws the script runs on the local account, which needs none")
 }
 
 fn causes<'a>(
@@ -156,11 +166,16 @@ fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
 
 /// The causes underneath, outermost first, each said once: `: dispatch failure: connection refused`.
 fn chain(error: &(dyn StdError + 'static)) -> String {
+    const MOST: usize = 800;
     let mut text = String::new();
     let mut last = String::new();
     for cause in causes(error).skip(1) {
-        let said = cause.to_string();
-        if !said.is_empty() && !last.contains(&said) && text.len() < 400 {
+        let mut said = cause.to_string();
+        // Some of the SDK's texts hold the whole request, which says nothing to anyone.
+        if let Some(dump) = said.find(" to request `Request {") {
+            said.truncate(dump);
+        }
+        if !said.is_empty() && !last.contains(&said) && text.len() + said.len() < MOST {
             text.push_str(": ");
             text.push_str(&said);
         }

@@ -174,7 +174,7 @@ pub fn error_to_lua(lua: &Lua, error: &Error) -> mlua::Result<Table> {
     table.raw_set("kind", error.kind.name())?;
     table.raw_set("message", error.message.as_str())?;
     if !error.hints.is_empty() {
-        table.raw_set("hint", error.hints.join("; "))?;
+        table.raw_set("hint", error.hints.join("\n"))?;
     }
     table.raw_set("retryable", false)?;
     if let Some(aws) = &error.aws {
@@ -205,7 +205,7 @@ pub fn error_from_lua(value: &LuaValue) -> Error {
     let place = text("where").filter(|place| !message.starts_with(place) && kind != Kind::Usage);
     let mut error = Error::new(kind, message);
     error.place = place.map(String::into_boxed_str);
-    error.hints.extend(text("hint"));
+    error.hints.extend(text("hint").iter().flat_map(|hint| hint.lines()).map(str::to_owned));
     error.traceback = text("traceback").map(String::into_boxed_str);
     if let Some(operation) = text("operation") {
         error.aws = Some(Box::new(AwsDetail {
