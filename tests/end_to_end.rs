@@ -174,6 +174,8 @@ fn exit_codes_say_how_it_ended() {
     home.run(&["--timeout", "100ms", "-e", "while true do pcall(function() end) end"])
         .ends(1, "longer than");
     home.run(&["--timeout", "100ms", "-e", "time.sleep('1h')"]).ends(1, "longer than");
+    let other = "runbook { allow = { 'profiles.list' } } iam.connect { region = 'eu-west-1' }";
+    home.run(&["-e", other]).ends(4, "iam.connect is not in");
     home.run(&["-e", "runbook { allow = { 'profiles.list' } } iam.profiles.create('x')"])
         .ends(4, "allow");
 }
@@ -303,6 +305,8 @@ fn a_runbook_explains_itself_and_its_flags_are_checked() {
 fn a_failure_of_a_task_that_nobody_waits_for_fails_the_run() {
     let home = Home::new();
     home.run(&["-e", "task.spawn(function() error('lost') end)"]).ends(1, "lost");
+    let fails = "task.spawn(function() time.sleep('1h') end) time.sleep(0.01) error('gave up')";
+    home.run(&["-e", fails]).ends(1, "gave up");
     let waits = "local a, b a = task.spawn(function() task.wait(b) end) b = task.spawn(function() task.wait(a) end)";
     home.run(&["-e", waits]).ends(1, "every task waits for another one");
 }

@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -110,12 +112,14 @@ impl Connection {
                 .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
                 .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
                 .retry_config(retry_config())
+                .timeout_config(timeouts())
                 .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
                 .time_source(SharedTimeSource::new(SystemTimeSource::new()))
                 .build(),
             Target::Aws => {
-                let mut loader =
-                    aws_config::defaults(BehaviorVersion::latest()).http_client(https());
+                let mut loader = aws_config::defaults(BehaviorVersion::latest())
+                    .http_client(https())
+                    .timeout_config(timeouts());
                 if let Some(profile) = &self.profile {
                     loader = loader.profile_name(profile);
                 }
@@ -138,6 +142,14 @@ impl Connection {
 /// The local account knows every caller; the SDK signs with something all the same.
 fn local_credentials() -> Credentials {
     Credentials::new("AKIAIAMLUALOCAL00000", "local", None, None, "local account")
+}
+
+/// An endpoint that says nothing must not hold a run up for ever; these are the times of AWS's own tools.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(Duration::from_mins(1))
+        .build()
 }
 
 /// `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`, as the SDK's own loader reads them.

@@ -9,12 +9,16 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use mlua::{AnyUserData, LightUserData, Lua, MultiValue, Thread, UserData, Value as LuaValue};
 
 use super::cancel::{Canceller, Entered};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
+
+/// How long calls in flight that may change the account are waited for when a run ends.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What arrives at the loop.
 enum Event {
@@ -222,7 +226,11 @@ impl Driver {
                 self.finish_writes();
                 return Ok(None);
             }
-            let next = self.ready.borrow_mut().pop_front();
+            // When the script has failed, its tasks are not carried on.
+            let has_failed = returned.as_ref().is_some_and(|values: &MultiValue| {
+                values.front() == Some(&LuaValue::Boolean(false))
+            });
+            let next = self.ready.borrow_mut().pop_front().filter(|_| !has_failed);
             if let Some((thread, args)) = next {
                 let is_main = thread == *main;
                 if let Outcome::Ended(values) = self.resume(&thread, args)?
@@ -232,7 +240,7 @@ impl Driver {
                 }
                 continue;
             }
-            if returned.is_some() && self.tasks.get() == 0 {
+            if has_failed || (returned.is_some() && self.tasks.get() == 0) {
                 self.finish_writes();
                 return Ok(returned);
             }
@@ -298,9 +306,17 @@ impl Driver {
     }
 
     /// Waits for calls in flight that may change the account: what was sent should be known.
+    ///
+    /// A script that is told to stop does not wait for ever: what an endpoint has not answered by then stays in doubt.
     fn finish_writes(&self) {
+        let end = Instant::now() + PATIENCE;
         while self.pending.borrow().values().any(|slot| slot.writes) {
-            self.receive();
+            (self.before_sleep)();
+            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Event::Done(id, answer)) => self.complete(id, answer),
+                Ok(Event::Wake) => {}
+                Err(_) => break,
+            }
         }
         self.pending.borrow_mut().clear();
         self.ready.borrow_mut().clear();

@@ -144,6 +144,7 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
     add(lua, host, fallible, "connect", |lua, _, mut args| {
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
+        gate.session().allows(entry)?;
         userdata(lua, Connected(bind::connect(&gate, &args)?))
     })
 }

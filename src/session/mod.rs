@@ -88,16 +88,25 @@ impl Session {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the runbook's manifest allows a function.
+    ///
+    /// # Errors
+    /// A refusal that names the function.
+    pub fn allows(&self, entry: &Entry) -> Result<()> {
+        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if limits.actions.as_ref().is_none_or(|allowed| allowed.contains(&entry.spec.actions[0])) {
+            return Ok(());
+        }
+        let refusal = format!("{} is not in the runbook's `allow` list", entry.spec.lua_name());
+        Err(Error::new(Kind::Refused, refusal)
+            .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())))
+    }
+
     /// Lets a call through, or says why not.
     fn admit(&self, entry: &Entry) -> Result<()> {
+        self.allows(entry)?;
         let name = entry.spec.lua_name();
-        let action = entry.spec.actions[0];
         let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if limits.actions.as_ref().is_some_and(|actions| !actions.contains(&action)) {
-            let refusal = format!("{name} is not in the runbook's `allow` list");
-            return Err(Error::new(Kind::Refused, refusal)
-                .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())));
-        }
         if entry.writes() {
             if self.mode == Mode::ReadOnly {
                 let refusal =
@@ -120,7 +129,7 @@ impl Session {
         }
         drop(limits);
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls.entry(action.name).or_default() += 1;
+        *calls.entry(entry.spec.actions[0].name).or_default() += 1;
         Ok(())
     }
 }
