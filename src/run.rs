@@ -175,14 +175,25 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         Ok(Ending::Exit(code)) => Ok(code),
         // Like other programs in a pipe: whoever reads has seen enough.
         Ok(Ending::OutputClosed) if changes == 0 => Ok(0),
-        Ok(Ending::OutputClosed) => Err(Error::new(
-            Kind::Io,
-            format!("nobody reads the output any more; the run stopped after {changes} change{}", spec::plural(usize::try_from(changes).unwrap_or(2))),
-        )),
-        Err(error) if matches!(error.kind, Kind::Interrupted | Kind::Timeout) && changes > 0 => Err(error
-            .hint(format!("{changes} call{} that change the account had been made; those in flight were finished", spec::plural(usize::try_from(changes).unwrap_or(2))))),
+        Ok(Ending::OutputClosed) => {
+            let stopped = format!(
+                "nobody reads the output any more; the run stopped after {}",
+                calls(changes)
+            );
+            Err(Error::new(Kind::Io, stopped))
+        }
+        Err(error) if matches!(error.kind, Kind::Interrupted | Kind::Timeout) && changes > 0 => {
+            Err(error
+                .hint(format!("{} had been made; those in flight were finished", calls(changes))))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// How many calls that change the account.
+fn calls(n: u64) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} call{plural} that change the account")
 }
 
 fn since_1970() -> Duration {
@@ -218,7 +229,12 @@ fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
         tokio::select! {
             _ = interrupt.recv() => std::process::exit(130),
             _ = terminate.recv() => std::process::exit(130),
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = tokio::time::sleep(Duration::from_millis(80)) => {}
+        }
+        if canceller.writes_in_flight() == 0 {
+            // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it.
+            eprintln!("error: interrupted");
+            std::process::exit(130);
         }
         eprintln!("stopping: calls in flight are being finished; again to end at once");
         tokio::select! {

@@ -55,6 +55,8 @@ pub struct Canceller(Arc<Shared>);
 struct Shared {
     chain: Chain,
     reason: Mutex<Option<Stop>>,
+    /// Calls in flight that may change the account.
+    writes: AtomicUsize,
     /// The VM's thread, while a VM is running there.
     thread: Mutex<Option<libc::pthread_t>>,
 }
@@ -68,6 +70,7 @@ impl Default for Canceller {
                 stopping: AtomicBool::new(false),
             },
             reason: Mutex::new(None),
+            writes: AtomicUsize::new(0),
             thread: Mutex::new(None),
         }))
     }
@@ -92,6 +95,20 @@ impl Canceller {
             return None;
         }
         *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls are in flight that may change the account: while there are none, nothing is lost by ending the process.
+    #[must_use]
+    pub fn writes_in_flight(&self) -> usize {
+        self.0.writes.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn write_started(&self) {
+        self.0.writes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn write_ended(&self) {
+        self.0.writes.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Makes the calling thread the one that runs the VM, until the guard is dropped.

@@ -129,6 +129,9 @@ impl Driver {
     where
         F: Future<Output = Result<Value>> + Send + 'static,
     {
+        if writes {
+            self.canceller.write_started();
+        }
         let slot = self.slot(writes, false);
         let (id, sender) = (slot.id, self.sender.clone());
         let call = self.runtime.spawn(call);
@@ -160,6 +163,9 @@ impl Driver {
 
     fn complete(&self, id: u64, answer: Result<Value>) {
         let Some(slot) = self.pending.borrow_mut().remove(&id) else { return };
+        if slot.writes {
+            self.canceller.write_ended();
+        }
         *slot.state.borrow_mut() = State::Done(answer);
         let mut ready = self.ready.borrow_mut();
         ready.extend(slot.waiters.take().into_iter().map(|thread| (thread, MultiValue::new())));
