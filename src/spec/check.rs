@@ -1,0 +1,235 @@
+//! Whether an argument is what its parameter takes: AWS's own limits, checked before anything is sent.
+
+use std::collections::BTreeMap;
+
+use super::{Type, Value};
+
+impl Type {
+    /// Checks a value and brings it into the form that the operation takes. The error says what is wrong, without the name.
+    pub(super) fn check(self, value: Value) -> std::result::Result<Value, String> {
+        match (self, value) {
+            (Self::Name { max }, Value::Str(text)) => {
+                check_name(&text, max).map(|()| Value::Str(text))
+            }
+            (Self::Path, Value::Str(text)) => {
+                check_path(&text)?;
+                if text.ends_with('/') {
+                    Ok(Value::Str(text))
+                } else {
+                    Err(format!("must begin and end with \"/\"; did you mean \"{text}/\"?"))
+                }
+            }
+            (Self::PathPrefix, Value::Str(text)) => check_path(&text).map(|()| Value::Str(text)),
+            (Self::Marker, Value::Str(text)) => {
+                check_length(&text, 1, 320).map(|()| Value::Str(text))
+            }
+            (Self::Arn, Value::Str(text)) => {
+                check_length(&text, 20, 2048)?;
+                if text.starts_with("arn:") {
+                    Ok(Value::Str(text))
+                } else {
+                    Err(format!(
+                        "must be an ARN such as \"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess\", got {text:?}"
+                    ))
+                }
+            }
+            (Self::Text { min, max }, Value::Str(text)) => {
+                check_length(&text, min, max).map(|()| Value::Str(text))
+            }
+            (Self::Int { min, max }, value) => check_int(&value, min, max),
+            (Self::Bool, value @ Value::Bool(_)) => Ok(value),
+            (Self::Tags, value) => check_tags(value),
+            (Self::TagKeys, value) => check_tag_keys(value),
+            (Self::Policy, Value::Str(text)) => Ok(Value::Str(text)),
+            (Self::Policy, value @ (Value::List(_) | Value::Map(_))) => {
+                Ok(Value::Str(value.to_json().to_string()))
+            }
+            (Self::Duration, value) => check_duration(&value),
+            (_, value) => Err(format!("must be {}, got {}", self.article(), value.type_name())),
+        }
+    }
+
+    const fn article(self) -> &'static str {
+        match self {
+            Self::Bool => "true or false",
+            Self::Policy => "a table or JSON text",
+            _ => "a string",
+        }
+    }
+}
+
+/// A character that AWS allows in names: `[\w+=,.@-]`.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)
+}
+
+fn check_length(text: &str, min: usize, max: usize) -> std::result::Result<(), String> {
+    match text.chars().count() {
+        0 if min > 0 => Err("must not be empty".into()),
+        n if n < min => Err(format!("has only {n}; the least is {min} characters")),
+        n if n > max => Err(format!("has {n} characters; AWS allows at most {max}")),
+        _ => Ok(()),
+    }
+}
+
+fn check_name(text: &str, max: usize) -> std::result::Result<(), String> {
+    check_length(text, 1, max)?;
+    let Some(bad) = text.chars().find(|c| !is_name_char(*c)) else { return Ok(()) };
+    let mut message =
+        format!("may have only letters, digits and _+=,.@- (AWS's rule), but {text:?} has {bad:?}");
+    if bad == '/' {
+        message.push_str("; a path is not part of the name");
+    }
+    Err(message)
+}
+
+fn check_path(text: &str) -> std::result::Result<(), String> {
+    check_length(text, 1, 512)?;
+    if !text.starts_with('/') {
+        return Err(format!("must begin with \"/\"; did you mean \"/{text}\"?"));
+    }
+    match text.chars().find(|c| !('\u{21}'..='\u{7e}').contains(c)) {
+        Some(bad) => Err(format!("may have only printable ASCII characters, but it has {bad:?}")),
+        None => Ok(()),
+    }
+}
+
+fn check_int(value: &Value, min: i64, max: i64) -> std::result::Result<Value, String> {
+    match value {
+        Value::Int(n) if (min..=max).contains(n) => Ok(Value::Int(*n)),
+        Value::Int(n) => Err(format!("must be from {min} to {max}, got {n}")),
+        Value::Num(n) => Err(format!("must be a whole number, got {n}")),
+        other => Err(format!("must be a whole number, got {}", other.type_name())),
+    }
+}
+
+fn is_tag_char(c: char) -> bool {
+    // The model's class is `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; these two methods are those categories, marks aside.
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
+}
+
+fn check_tag_key(key: &str) -> std::result::Result<(), String> {
+    check_length(key, 1, 128).map_err(|why| format!("key {key:?} {why}"))?;
+    match key.chars().find(|c| !is_tag_char(*c)) {
+        Some(bad) => {
+            Err(format!("key {key:?} has {bad:?}; AWS allows letters, digits, spaces and _.:/=+-@"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_tags(value: Value) -> std::result::Result<Value, String> {
+    let map = match value {
+        Value::Map(map) => map,
+        Value::List(items) if items.is_empty() => BTreeMap::new(),
+        Value::List(_) => {
+            return Err(
+                "must be a table of Key = \"value\", got an array; write { Owner = \"ops\" }"
+                    .into(),
+            );
+        }
+        other => {
+            return Err(format!("must be a table of Key = \"value\", got {}", other.type_name()));
+        }
+    };
+    if map.len() > 50 {
+        return Err(format!("has {} tags; AWS allows at most 50 on one resource", map.len()));
+    }
+    for (key, value) in &map {
+        check_tag_key(key)?;
+        let text = match value {
+            Value::Str(text) => text,
+            Value::Int(n) => {
+                return Err(format!("value of {key:?} must be a string; write \"{n}\""));
+            }
+            other => {
+                return Err(format!(
+                    "value of {key:?} must be a string, got {}",
+                    other.type_name()
+                ));
+            }
+        };
+        check_length(text, 0, 256).map_err(|why| format!("value of {key:?} {why}"))?;
+        if let Some(bad) = text.chars().find(|c| !is_tag_char(*c)) {
+            return Err(format!(
+                "value of {key:?} has {bad:?}; AWS allows letters, digits, spaces and _.:/=+-@"
+            ));
+        }
+    }
+    Ok(Value::Map(map))
+}
+
+fn check_tag_keys(value: Value) -> std::result::Result<Value, String> {
+    let items = match value {
+        Value::List(items) => items,
+        Value::Map(_) => {
+            return Err("must be an array of keys; write { \"Owner\", \"Team\" }".into());
+        }
+        Value::Str(key) => return Err(format!("must be an array of keys; write {{ {key:?} }}")),
+        other => return Err(format!("must be an array of keys, got {}", other.type_name())),
+    };
+    if items.is_empty() {
+        return Err("must name at least one key".into());
+    }
+    for item in &items {
+        match item {
+            Value::Str(key) => check_tag_key(key)?,
+            other => {
+                return Err(format!(
+                    "must be an array of strings, got a {} in it",
+                    other.type_name()
+                ));
+            }
+        }
+    }
+    Ok(Value::List(items))
+}
+
+fn check_duration(value: &Value) -> std::result::Result<Value, String> {
+    #[allow(clippy::cast_possible_truncation, reason = "range-checked first")]
+    let millis = |seconds: f64| match seconds {
+        s if s.is_finite() && (0.0..=1e12).contains(&s) => {
+            Ok(Value::Int((s * 1000.0).round() as i64))
+        }
+        _ => Err("must not be negative or endless".to_owned()),
+    };
+    match value {
+        #[allow(clippy::cast_precision_loss, reason = "range-checked by `millis`")]
+        Value::Int(n) => millis(*n as f64),
+        Value::Num(n) => millis(*n),
+        Value::Str(text) => millis(parse_duration(text)?),
+        other => Err(format!("must be a duration such as \"90s\", got {}", other.type_name())),
+    }
+}
+
+/// A length of time in seconds from text such as `250ms`, `90s`, `15m`, `2h`, `7d`, `2w` or `1h30m`.
+///
+/// # Errors
+/// A sentence that says what the text should look like.
+pub fn parse_duration(text: &str) -> std::result::Result<f64, String> {
+    let wrong =
+        || format!("must be a duration such as \"90s\", \"15m\", \"2h\" or \"7d\", got {text:?}");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            "w" => 604_800.0,
+            _ => return Err(wrong()),
+        };
+        total += number * unit;
+        rest = &rest[letters..];
+    }
+    Ok(total)
+}

@@ -1,0 +1,346 @@
+//! The data that describes a function of the Lua surface: name, AWS actions, parameters with AWS's own constraints, result,
+//! effect, documentation and example. Arguments are checked against that description. Nothing here calls AWS or knows Lua;
+//! bindings, documentation and stubs are derived from it on the floors above.
+
+mod check;
+mod value;
+
+use crate::error::{Error, Result};
+
+pub use check::parse_duration;
+pub use value::{Args, Page, Value};
+
+/// What a parameter takes, with AWS's limits from the service model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// The name of a profile (at most 128 characters) or role (64): `[\w+=,.@-]+`.
+    Name {
+        /// The most characters.
+        max: usize,
+    },
+    /// A path: `/` or `/…/`, at most 512 printable characters.
+    Path,
+    /// The beginning of a path: starts with `/`, at most 512 printable characters.
+    PathPrefix,
+    /// Where a page starts: text from an earlier page, 1 to 320 characters.
+    Marker,
+    /// An ARN, 20 to 2048 characters.
+    Arn,
+    /// Free text of a length.
+    Text {
+        /// The fewest characters.
+        min: usize,
+        /// The most characters.
+        max: usize,
+    },
+    /// A whole number in a range, both ends included.
+    Int {
+        /// The least.
+        min: i64,
+        /// The greatest.
+        max: i64,
+    },
+    /// `true` or `false`.
+    Bool,
+    /// Tags: a table of key = "value", at most 50, keys of 1 to 128 and values of 0 to 256 characters.
+    Tags,
+    /// An array of tag keys.
+    TagKeys,
+    /// A policy document: a table or JSON text.
+    Policy,
+    /// A length of time: `"90s"`, `"15m"`, `"2h"`, `"7d"`, or a number of seconds. Becomes whole milliseconds.
+    Duration,
+}
+
+impl Type {
+    /// The type in the notation of the Lua language server.
+    #[must_use]
+    pub const fn lua(self) -> &'static str {
+        match self {
+            Self::Name { .. }
+            | Self::Path
+            | Self::PathPrefix
+            | Self::Marker
+            | Self::Arn
+            | Self::Text { .. } => "string",
+            Self::Int { .. } => "integer",
+            Self::Bool => "boolean",
+            Self::Tags => "table<string, string>",
+            Self::TagKeys => "string[]",
+            Self::Policy => "string|table",
+            Self::Duration => "string|number",
+        }
+    }
+
+    /// The limits in words, for documentation; empty when there are none.
+    #[must_use]
+    pub fn limits(self) -> String {
+        match self {
+            Self::Name { max } => format!("1-{max} characters of `[A-Za-z0-9_+=,.@-]`"),
+            Self::Path => "`/` or `/…/`, at most 512 characters".into(),
+            Self::PathPrefix => "begins with `/`, at most 512 characters".into(),
+            Self::Marker => "1-320 characters".into(),
+            Self::Arn => "20-2048 characters".into(),
+            Self::Text { min, max } => format!("{min}-{max} characters"),
+            Self::Int { min, max } => format!("{min}-{max}"),
+            Self::Tags => "at most 50; keys 1-128, values 0-256 characters".into(),
+            Self::TagKeys => "keys of 1-128 characters".into(),
+            Self::Duration => "`\"90s\"`, `\"15m\"`, `\"2h\"`, `\"7d\"` or seconds".into(),
+            Self::Bool | Self::Policy => String::new(),
+        }
+    }
+}
+
+/// A parameter of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name in Lua, `snake_case`.
+    pub name: &'static str,
+    /// What it takes.
+    pub ty: Type,
+    /// Whether a call must give it.
+    pub required: bool,
+    /// One sentence about it.
+    pub doc: &'static str,
+}
+
+impl Param {
+    /// A parameter that a call must give.
+    #[must_use]
+    pub const fn required(name: &'static str, ty: Type, doc: &'static str) -> Self {
+        Self { name, ty, required: true, doc }
+    }
+
+    /// A parameter that may be left out.
+    #[must_use]
+    pub const fn optional(name: &'static str, ty: Type, doc: &'static str) -> Self {
+        Self { name, ty, required: false, doc }
+    }
+}
+
+/// A field of a record that functions return.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name in Lua.
+    pub name: &'static str,
+    /// Its type in the notation of the Lua language server.
+    pub ty: &'static str,
+    /// One sentence about it.
+    pub doc: &'static str,
+}
+
+/// A kind of table that functions return.
+#[derive(Debug)]
+pub struct Record {
+    /// Its name in documentation and stubs.
+    pub name: &'static str,
+    /// One sentence about it.
+    pub doc: &'static str,
+    /// Its fields in order.
+    pub fields: &'static [Field],
+}
+
+/// What a function returns.
+#[derive(Clone, Copy, Debug)]
+pub enum Returns {
+    /// Nothing.
+    Nothing,
+    /// One record.
+    One(&'static Record),
+    /// One record, or nil.
+    Maybe(&'static Record),
+    /// An array of records, all pages of it.
+    All(&'static Record),
+    /// One page of records.
+    Page(&'static Record),
+    /// An iterator over records.
+    Each(&'static Record),
+    /// An iterator over pages of records.
+    Pages(&'static Record),
+    /// A table of text by text: tags.
+    Tags,
+    /// One page of tags.
+    TagPage,
+    /// A record and an array that names what changed.
+    Ensured(&'static Record),
+    /// Another `iam`.
+    Module,
+}
+
+/// An AWS service that an action belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// AWS Identity and Access Management.
+    Iam,
+    /// AWS Security Token Service.
+    Sts,
+}
+
+impl Service {
+    /// The prefix of the service's actions in IAM policies.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+        }
+    }
+}
+
+/// An AWS API action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Action {
+    /// The service.
+    pub service: Service,
+    /// The action's name, such as `TagInstanceProfile`.
+    pub name: &'static str,
+}
+
+impl Action {
+    /// An IAM action.
+    #[must_use]
+    pub const fn iam(name: &'static str) -> Self {
+        Self { service: Service::Iam, name }
+    }
+
+    /// An STS action.
+    #[must_use]
+    pub const fn sts(name: &'static str) -> Self {
+        Self { service: Service::Sts, name }
+    }
+
+    /// The page of AWS's API reference.
+    #[must_use]
+    pub fn reference(self) -> String {
+        let book = match self.service {
+            Service::Iam => "IAM/latest/APIReference",
+            Service::Sts => "STS/latest/APIReference",
+        };
+        format!("https://docs.aws.amazon.com/{book}/API_{}.html", self.name)
+    }
+}
+
+/// Whether a function can change the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads.
+    Read,
+    /// It can change the account.
+    Write,
+}
+
+/// A function of the Lua surface.
+#[derive(Debug)]
+pub struct Function {
+    /// The table below `iam` that it lives in: `profiles`, `roles`, or `""` for `iam` itself.
+    pub module: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// The AWS actions that it may call, the main one first.
+    pub actions: &'static [Action],
+    /// Whether it can change the account.
+    pub effect: Effect,
+    /// Its parameters.
+    pub params: &'static [Param],
+    /// The parameters that can be given by position, in order; the rest go in a table after them.
+    pub positional: &'static [&'static str],
+    /// What it returns.
+    pub returns: Returns,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// What else is worth knowing: limits, errors, consequences. May be empty.
+    pub long: &'static str,
+    /// A piece of Lua that runs on the example account.
+    pub example: &'static str,
+}
+
+impl Function {
+    /// The name in a manifest's allow-list and in messages, such as `profiles.tag`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.module.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}.{}", self.module, self.name)
+        }
+    }
+
+    /// The name that a script calls, such as `iam.profiles.tag`.
+    #[must_use]
+    pub fn lua_name(&self) -> String {
+        format!("iam.{}", self.path())
+    }
+
+    /// How a call looks, such as `iam.profiles.tag(name, tags)`.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let rest: Vec<_> = self
+            .params
+            .iter()
+            .filter(|param| !self.positional.contains(&param.name))
+            .map(|param| format!("{}=", param.name))
+            .collect();
+        let name = self.lua_name();
+        match (self.positional.is_empty(), rest.is_empty()) {
+            (true, true) => format!("{name}()"),
+            (true, false) => format!("{name} {{ {} }}", rest.join(", ")),
+            (false, true) => format!("{name}({})", self.positional.join(", ")),
+            (false, false) => {
+                format!("{name}({}, {{ {} }})", self.positional.join(", "), rest.join(", "))
+            }
+        }
+    }
+
+    /// The parameter of that name.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&'static Param> {
+        self.params.iter().find(|param| param.name == name)
+    }
+
+    /// Checks the arguments of a call.
+    ///
+    /// # Errors
+    /// An argument error that names the function and the parameter: an unknown one (with the nearest known), a missing one, one of the wrong type
+    /// or outside of AWS's limits.
+    pub fn check(&self, given: Vec<(String, Value)>) -> Result<Args> {
+        let fail = |why: String| {
+            Error::argument(format!("{}: {why}", self.lua_name()))
+                .hint(format!("it is called as {}", self.signature()))
+        };
+        let mut args = Args::default();
+        for (name, value) in given {
+            if value == Value::Nil {
+                continue;
+            }
+            let Some(param) = self.param(&name) else {
+                let known = self.params.iter().map(|param| param.name);
+                let mut why = format!("there is no parameter {name:?}");
+                if let Some(near) = nearest(&name, known) {
+                    why = format!("{why}; did you mean {near:?}?");
+                }
+                return Err(fail(why));
+            };
+            let value = param.ty.check(value).map_err(|why| fail(format!("{name} {why}")))?;
+            args.set(param.name, value);
+        }
+        for param in self.params.iter().filter(|param| param.required) {
+            if !args.has(param.name) {
+                return Err(fail(format!("{} is missing", param.name)));
+            }
+        }
+        Ok(args)
+    }
+}
+
+/// The known word nearest to a mistyped one, if one is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= 1 + candidate.len().min(word.len()) / 4 || candidate.starts_with(&word)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
