@@ -2,12 +2,12 @@
 -- file once for each VM with its table of functions; nothing of that table is reachable from a script.
 -- It returns the function that runs a script's chunk.
 
-local host, native_resume = ...
+local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
 local native_load, native_open = load, io.open
-local create, yield, isyieldable, close, status =
-  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.close, coroutine.status
+local create, yield, isyieldable, status =
+  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status
 local pack, unpack, concat = table.pack, table.unpack, table.concat
 local getmetatable, setmetatable, type, tostring, error = getmetatable, setmetatable, type, tostring, error
 local select, xpcall, pairs, ipairs, next, rawget = select, xpcall, pairs, ipairs, next, rawget
@@ -204,11 +204,27 @@ local function unblock(...)
 end
 
 local function resume(co, ...)
+  if type(co) ~= "thread" then
+    error("bad argument #1 to 'resume' (coroutine expected)", 2)
+  end
   if blocked == 0 and isyieldable() then
     return pass_up(co, native_resume(co, ...))
   end
   blocked = blocked + 1
   return unblock(native_resume(co, ...))
+end
+
+-- What is closed runs its `__close` handlers, and Lua cannot yield there, although it says that it can.
+local function close(co)
+  if type(co) ~= "thread" then
+    error("bad argument #1 to 'close' (coroutine expected)", 2)
+  end
+  local state = status(co)
+  if state ~= "suspended" and state ~= "dead" then
+    error("cannot close a " .. state .. " coroutine", 2)
+  end
+  blocked = blocked + 1
+  return unblock(native_close(co))
 end
 
 local function unwrap(co, ok, ...)
@@ -225,7 +241,7 @@ local function unwrap(co, ok, ...)
   error(e, 0)
 end
 
-coroutine.resume = resume
+coroutine.resume, coroutine.close = resume, close
 
 function coroutine.wrap(f)
   local co = create(f)

@@ -173,6 +173,9 @@ fn exit_codes_say_how_it_ended() {
     home.run(&["-e", "iam.profiles.get('nope')"]).ends(1, "NoSuchEntity");
     home.run(&["--timeout", "100ms", "-e", "while true do pcall(function() end) end"])
         .ends(1, "longer than");
+    let close = "local co = coroutine.create(function() local _ <close> = setmetatable({}, { __close = function() while true do end end }) \
+                 coroutine.yield() end) coroutine.resume(co) coroutine.close(co)";
+    home.run(&["--timeout", "100ms", "-e", close]).ends(1, "longer than");
     home.run(&["--timeout", "100ms", "-e", "time.sleep('1h')"]).ends(1, "longer than");
     let other = "runbook { allow = { 'profiles.list' } } iam.connect { region = 'eu-west-1' }";
     home.run(&["-e", other]).ends(4, "iam.connect is not in");
@@ -212,6 +215,7 @@ fn an_interrupt_ends_any_script() {
         "local co = coroutine.wrap(function() while true do pcall(error) end end) while true do pcall(co) end",
         "task.spawn(function() while true do end end) time.sleep('1h')",
         "time.sleep('1h')",
+        "local co = coroutine.create(function() local _ <close> = setmetatable({}, { __close = function() while true do end end }) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
         "table.sort({ 1, 2, 3 }, function() while true do end end)",
         "local s = ('a'):rep(40) s:find(('a?'):rep(40) .. ('a*'):rep(40) .. 'b')",
         "setmetatable({}, { __close = function() end }) while true do local ok = xpcall(error, function() while true do end end) end",

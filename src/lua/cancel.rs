@@ -180,11 +180,12 @@ fn leave(depth: usize) {
     }
 }
 
-/// `coroutine.resume` that keeps the chain. Its upvalue is Lua's own `coroutine.resume`.
+/// A function on a coroutine that keeps the chain. Its upvalue is Lua's own `coroutine.resume` or `coroutine.close`, both of
+/// which run code of their first argument.
 ///
 /// # Safety
 /// Lua calls it with a valid state.
-pub(super) unsafe extern "C-unwind" fn resume(state: *mut lua_State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn tracked(state: *mut lua_State) -> c_int {
     // SAFETY: plain use of the Lua API within its stack discipline; `lua_tothread` is checked. An error of the inner call is caught,
     // so that the chain is always taken down again.
     unsafe {

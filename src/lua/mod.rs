@@ -286,13 +286,16 @@ fn prepare(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {
     table.set("null", null)?;
     lua.set_named_registry_value("iamlua.host", &table)?;
 
-    let native: Function = lua.globals().get::<Table>("coroutine")?.get("resume")?;
-    // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set right here.
-    #[allow(unsafe_code)]
-    let resume: Function = unsafe {
-        lua.exec_raw(native, |state| mlua::ffi::lua_pushcclosure(state, cancel::resume, 1))?
+    let coroutine: Table = lua.globals().get("coroutine")?;
+    let tracked = |native: Function| -> mlua::Result<Function> {
+        // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set right here.
+        #[allow(unsafe_code)]
+        unsafe {
+            lua.exec_raw(native, |state| mlua::ffi::lua_pushcclosure(state, cancel::tracked, 1))
+        }
     };
+    let (resume, close) = (tracked(coroutine.get("resume")?)?, tracked(coroutine.get("close")?)?);
     let source = stdlib::source("prelude.lua")
         .ok_or_else(|| mlua::Error::runtime("stdlib/prelude.lua is missing"))?;
-    lua.load(&*source).set_name("=[iamlua:prelude]").call((table, resume))
+    lua.load(&*source).set_name("=[iamlua:prelude]").call((table, resume, close))
 }

@@ -187,3 +187,23 @@ test("a stopped coroutine does not hold the script", function()
   local ok, err = pcall(wrapped)
   assert(not ok and tostring(err):find("dead coroutine", 1, true))
 end)
+
+test("a coroutine that is closed may call AWS on the way out", function()
+  local closed
+  local co = coroutine.create(function()
+    local _ <close> = setmetatable({}, {
+      __close = function()
+        closed = name_of("bastion")
+      end,
+    })
+    coroutine.yield(1)
+  end)
+  coroutine.resume(co)
+  assert(coroutine.close(co) and closed == "bastion")
+  assert(not pcall(coroutine.close, coroutine.running()) and not pcall(coroutine.resume, 5))
+  local in_gsub = ("x"):gsub("x", function()
+    assert(not pcall(coroutine.resume, nil))
+    return name_of("worker")
+  end)
+  assert(in_gsub == "worker")
+end)
