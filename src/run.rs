@@ -3,15 +3,16 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Connection, Role, Target};
+use crate::iam::client::{Connection, OpenLocal, Role, Target};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Ending, Format, Output, Setup, Vm, Waker};
@@ -109,10 +110,10 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
 }
 
 impl Against {
-    fn connection(&self) -> Result<Connection> {
-        Ok(match self {
+    fn connection(&self) -> Connection {
+        match self {
             Self::Local(faults) => Connection {
-                target: Target::Local(open_local(faults.clone())?.http_client()),
+                target: Target::Local(open_once(faults.clone())),
                 ..Connection::default()
             },
             Self::Aws(aws) => Connection {
@@ -122,8 +123,22 @@ impl Against {
                 endpoint_url: aws.endpoint_url.clone(),
                 roles: aws.role_arn.iter().map(Role::new).collect(),
             },
-        })
+        }
     }
+}
+
+/// Opens the local account when the first call goes there, so that a script that makes none leaves nothing behind; the connections of a
+/// run share it.
+fn open_once(faults: Faults) -> OpenLocal {
+    let opened: Mutex<Option<SharedHttpClient>> = Mutex::new(None);
+    Arc::new(move || {
+        let mut opened = opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*opened {
+            return Ok(client.clone());
+        }
+        let client = open_local(faults.clone())?.http_client();
+        Ok(opened.insert(client).clone())
+    })
 }
 
 /// Runs a script and returns the exit code.
@@ -134,7 +149,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
-    let connection = options.against.connection()?;
+    let connection = options.against.connection();
     let session = Session::new(options.mode);
     let canceller = Canceller::default();
     let setup = Setup {

@@ -382,6 +382,9 @@ fn without_a_home_or_with_a_broken_account_it_says_what_to_do() {
         .output()
         .expect("it starts");
     Ran::from(bare).ends(1, "set IAMLUA_HOME");
+    let idle =
+        home.command(&["-e", "print(1)"]).env_remove("IAMLUA_HOME").output().expect("it starts");
+    assert_eq!(Ran::from(idle).ends(0, "").out, "1\n", "a script without calls needs no account");
     home.write(
         "state/local.db",
         "this is not a database, it is a text that is long enough to be read as a header of one",

@@ -99,7 +99,7 @@ impl Bench {
     ) -> Ran {
         let (out, err) = (Captured::default(), Captured::default());
         let connection = Connection {
-            target: Target::Local(self.account.http_client()),
+            target: Target::local(self.account.http_client()),
             ..Connection::default()
         };
         let setup = Setup {

@@ -2,7 +2,7 @@
 //! knows whether it is AWS or the local account that answers.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -15,6 +15,8 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::error::Result;
 
 /// The clients of one connection; cheap to clone.
 #[derive(Clone)]
@@ -66,7 +68,18 @@ pub enum Target {
     #[default]
     Aws,
     /// A local account, reached through its HTTP client.
-    Local(SharedHttpClient),
+    Local(OpenLocal),
+}
+
+/// Opens the local account; called at the first call that goes there.
+pub type OpenLocal = Arc<dyn Fn() -> Result<SharedHttpClient> + Send + Sync>;
+
+impl Target {
+    /// A local account that is open already.
+    #[must_use]
+    pub fn local(client: SharedHttpClient) -> Self {
+        Self::Local(Arc::new(move || Ok(client.clone())))
+    }
 }
 
 impl fmt::Debug for Target {
@@ -83,8 +96,11 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 impl Connection {
     /// The clients. Resolves the configuration, but makes no call: credentials are looked for at the first one.
-    pub async fn clients(&self) -> Clients {
-        let mut config = self.base().await;
+    ///
+    /// # Errors
+    /// If the local account cannot be opened.
+    pub async fn clients(&self) -> Result<Clients> {
+        let mut config = self.base().await?;
         for role in &self.roles {
             let mut builder = AssumeRoleProvider::builder(&role.arn)
                 .session_name(&role.session_name)
@@ -99,23 +115,26 @@ impl Connection {
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
         }
-        Clients { iam: aws_sdk_iam::Client::new(&config), sts: aws_sdk_sts::Client::new(&config) }
+        Ok(Clients {
+            iam: aws_sdk_iam::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
+        })
     }
 
-    async fn base(&self) -> SdkConfig {
+    async fn base(&self) -> Result<SdkConfig> {
         let region = self.region.clone().map(Region::new);
         match &self.target {
             // Built by hand: the local account reads no file and no variable of AWS's but the two about retries.
-            Target::Local(http) => SdkConfig::builder()
+            Target::Local(open) => Ok(SdkConfig::builder()
                 .behavior_version(BehaviorVersion::latest())
-                .http_client(http.clone())
+                .http_client(open()?)
                 .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
                 .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
                 .retry_config(retry_config())
                 .timeout_config(timeouts())
                 .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
                 .time_source(SharedTimeSource::new(SystemTimeSource::new()))
-                .build(),
+                .build()),
             Target::Aws => {
                 let mut loader = aws_config::defaults(BehaviorVersion::latest())
                     .http_client(https())
@@ -131,9 +150,9 @@ impl Connection {
                 }
                 let config = loader.load().await;
                 if config.region().is_some() {
-                    return config;
+                    return Ok(config);
                 }
-                config.into_builder().region(Region::from_static(DEFAULT_REGION)).build()
+                Ok(config.into_builder().region(Region::from_static(DEFAULT_REGION)).build())
             }
         }
     }

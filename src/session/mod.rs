@@ -199,7 +199,7 @@ impl Invoke for Gate {
         let gate = Arc::clone(&self.0);
         Box::pin(async move {
             gate.session.admit(entry)?;
-            let clients = gate.clients.get_or_init(|| gate.connection.clients()).await;
+            let clients = gate.clients.get_or_try_init(|| gate.connection.clients()).await?;
             call(clients.clone(), args).await
         })
     }
