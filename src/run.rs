@@ -92,6 +92,11 @@ pub fn runtime() -> Result<Runtime> {
         .map_err(|error| Error::io("cannot start the background threads", error))
 }
 
+/// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Opens the local account, and says so when that made the example account.
 ///
 /// # Errors
@@ -101,10 +106,10 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
     let options = emulator::Options { faults, ..emulator::Options::default() };
     let local = Emulator::open(&path, options)?;
     if local.is_new() {
-        eprintln!(
+        say(&format!(
             "note: made a local example account in {} (`iamlua account reset --empty` makes it an empty one)",
             path.display()
-        );
+        ));
     }
     Ok(local)
 }
@@ -248,10 +253,10 @@ fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
         }
         if canceller.writes_in_flight() == 0 {
             // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it.
-            eprintln!("error: interrupted");
+            say("error: interrupted");
             std::process::exit(130);
         }
-        eprintln!("stopping: calls in flight are being finished; again to end at once");
+        say("stopping: calls in flight are being finished; again to end at once");
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -271,8 +276,8 @@ fn confirm(question: &str, yes: bool) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }
-    eprint!("{question} [y/N] ");
-    let _ = io::stderr().flush();
+    // A question that cannot be shown is answered by no.
+    write!(io::stderr(), "{question} [y/N] ").ok()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -364,6 +364,17 @@ fn a_closed_pipe_ends_a_listing_quietly() {
 }
 
 #[test]
+fn a_standard_error_that_is_full_changes_nothing() {
+    let home = Home::new();
+    for args in [&["-e", "print(iam.account().profiles)"][..], &["account", "reset"][..]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let Ok(full) = full else { return };
+        let ran = home.command(args).stderr(full).output().expect("it starts");
+        Ran::from(ran).ends(0, "");
+    }
+}
+
+#[test]
 fn memory_is_limited() {
     let home = Home::new();
     let code = "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end";

@@ -54,10 +54,10 @@ impl AccountCommand {
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
                 open_quietly()?.reset(contents)?;
-                eprintln!(
+                run::say(&format!(
                     "the local account is {}",
                     if empty { "empty" } else { "the example account" }
-                );
+                ));
                 Ok(0)
             }
             Self::Export { file } => export(file),
@@ -82,11 +82,10 @@ fn serve(port: u16, faults: Faults) -> Result<u8> {
     runtime.block_on(async {
         let listener = emulator::bind(port).await?;
         let address = listener.local_addr().map_err(|error| Error::io("no address", error))?;
-        println!("http://{address}");
-        eprintln!(
-            "the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
-             AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"
-        );
+        writeln!(io::stdout(), "http://{address}")
+            .map_err(|error| Error::io("cannot write to standard output", error))?;
+        run::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+             AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"));
         let _ = io::stdout().flush();
         emulator::serve(local, listener, interrupted()).await
     })?;
@@ -138,10 +137,10 @@ fn import(file: &PathBuf) -> Result<u8> {
         )
     };
     let summary = open_quietly()?.import(io::BufReader::new(source))?;
-    eprintln!(
+    run::say(&format!(
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
-    );
+    ));
     Ok(0)
 }
 
