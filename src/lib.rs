@@ -11,5 +11,6 @@ pub mod lua;
 pub mod run;
 pub mod session;
 pub mod spec;
+mod sqlite;
 pub mod state;
 pub mod stdlib;

@@ -53,7 +53,7 @@ impl HttpConnector for Plug {
                     .map_err(|late| ConnectorError::timeout(late.into()))?,
             };
             match answer {
-                Answer::Reply(reply) => response(reply),
+                Answer::Reply(reply) => response(reply, emulator.date()),
                 Answer::Lost => Err(ConnectorError::io(
                     "the connection was closed before an answer came (fault: lost)".into(),
                 )),
@@ -62,10 +62,11 @@ impl HttpConnector for Plug {
     }
 }
 
-fn response(reply: Reply) -> Result<HttpResponse, ConnectorError> {
+fn response(reply: Reply, date: String) -> Result<HttpResponse, ConnectorError> {
     let status = reply.status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
     let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
     response.headers_mut().insert("content-type", "text/xml");
+    response.headers_mut().insert("date", date);
     response.headers_mut().insert("x-amzn-requestid", reply.request_id);
     Ok(response)
 }

@@ -40,12 +40,35 @@ const DEFAULT_MAX_SESSION: i64 = 3600;
 /// Replaces the account's contents by what the JSON says.
 pub(super) fn replace(edit: &Edit<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
     edit.clear()?;
+    run(Import::new(edit)?, json)
+}
+
+/// Adds what the JSON says to the account; what has the same name is replaced.
+pub(super) fn absorb(edit: &Edit<'_>, json: &Value) -> Result<(), Trouble> {
+    remove::<Role>(edit, &json["roles"])?;
+    remove::<Profile>(edit, &json["profiles"])?;
+    let mut import = Import::new(edit)?;
+    import.holds_trust_policies = false;
+    run(import, json.to_string().as_bytes()).map(|_| ())
+}
+
+fn remove<R: Counted>(edit: &Edit<'_>, entries: &Value) -> Result<(), Trouble> {
+    for entry in entries.as_array().into_iter().flatten() {
+        let known = entry["name"].as_str().map(|name| edit.find::<R>(name)).transpose()?;
+        if let Some(known) = known.flatten() {
+            edit.delete(&known)?;
+        }
+    }
+    Ok(())
+}
+
+fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+    let edit = import.edit;
     // Which role is named where first: checked at the end, because roles may come after profiles.
     edit.connection.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS wanted (role TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
          DELETE FROM wanted;",
     )?;
-    let mut import = Import::new(edit)?;
     let mut stream = serde_json::Deserializer::from_reader(json);
     let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
     if let Some(trouble) = import.trouble.take() {
@@ -68,6 +91,8 @@ struct Import<'a> {
     profiles: u64,
     /// The role with the most policies: how many, and its number in the file.
     most_policies: (usize, u64),
+    /// Whether trust policies are held to the rules; those that AWS has accepted need not be.
+    holds_trust_policies: bool,
     /// What went wrong, which cannot travel through serde.
     trouble: Option<Trouble>,
 }
@@ -83,6 +108,7 @@ impl<'a> Import<'a> {
             roles: 0,
             profiles: 0,
             most_policies: (0, 0),
+            holds_trust_policies: true,
             trouble: None,
         })
     }
@@ -156,7 +182,7 @@ impl<'a> Import<'a> {
         }
         let role = Role {
             created: self.create_date(&mut entry)?,
-            trust: trust_policy(&mut entry)?,
+            trust: trust_policy(&mut entry, self.holds_trust_policies)?,
             description: entry.held_to("description", &constraints::ROLE_DESCRIPTION)?,
             max_session,
             boundary: entry.text("permissions_boundary")?,
@@ -396,7 +422,7 @@ fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag
     Ok(tags)
 }
 
-fn trust_policy(entry: &mut Entry) -> Result<String, Trouble> {
+fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
     let place = entry.at("assume_role_policy");
     let document = match entry.take("assume_role_policy") {
         None => return Err(wrong(&place, "is missing")),
@@ -407,7 +433,9 @@ fn trust_policy(entry: &mut Entry) -> Result<String, Trouble> {
         }
     };
     check(&place, &document, &constraints::POLICY_DOCUMENT)?;
-    trust::check(&document).map_err(|refusal| wrong(&place, refusal.message))?;
+    if is_held {
+        trust::check(&document).map_err(|refusal| wrong(&place, refusal.message))?;
+    }
     Ok(document)
 }
 

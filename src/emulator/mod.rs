@@ -268,6 +268,21 @@ impl Emulator {
         self.change(|edit| import::replace(edit, BufReader::new(json)))
     }
 
+    /// Adds roles, profiles and policies to the account, in the form that [`import`](Self::import) reads; what has the same name is
+    /// replaced, all else stays.
+    ///
+    /// # Errors
+    /// As those of [`import`](Self::import).
+    pub fn absorb(&self, json: &serde_json::Value) -> Result<()> {
+        self.change(|edit| import::absorb(edit, json))
+    }
+
+    /// The time of the account as HTTP writes it, for the header `Date`.
+    #[must_use]
+    pub fn date(&self) -> String {
+        clock::http_date(self.shared.clock.milliseconds())
+    }
+
     /// The account as an HTTP client, to be set on the configuration of the SDK's IAM and STS clients.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {

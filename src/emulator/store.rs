@@ -8,12 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
+use crate::sqlite::use_write_ahead_log;
 
 /// `iaLu`, by which the file is known for ours.
 const APPLICATION_ID: i64 = 0x6961_4c75;
@@ -105,7 +106,7 @@ impl Store {
         let mut writer = Connection::open_with_flags(path, flags).map_err(failed)?;
         configure(&writer).map_err(failed)?;
         check_ours(path, &writer).map_err(Opening::Failed)?;
-        use_write_ahead_log(&writer).map_err(failed)?;
+        use_write_ahead_log(&writer, PATIENCE).map_err(failed)?;
         let transaction =
             writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // Asked again under the lock: another process may have made the account meanwhile.
@@ -260,22 +261,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // KiB, as it is negative.
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)
-}
-
-/// Turns the write-ahead log on. Unlike everything else this does not wait for others by itself.
-fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
-    let start = Instant::now();
-    loop {
-        match connection.pragma_update(None, "journal_mode", "WAL") {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && start.elapsed() < PATIENCE =>
-            {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            result => return result,
-        }
-    }
 }
 
 fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
