@@ -2,6 +2,7 @@
 //! around this library.
 
 pub mod cli;
+pub mod config;
 pub mod docs;
 pub mod emulator;
 pub mod error;

@@ -1,0 +1,493 @@
+//! `iamlua.toml`, an operator's defaults: where it lies, what it may say, and how the user's file and the project's become
+//! one. It owns the keys and the checks of their values. It does not know the command line, whose flags win over what is
+//! here, and decides nothing about a run. No file can allow writing to AWS.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Result};
+use crate::spec::{nearest, parse_duration};
+
+const FILE_NAME: &str = "iamlua.toml";
+
+/// `target`: the account that a run works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetName {
+    /// The local account.
+    Local,
+    /// AWS.
+    Aws,
+}
+
+/// `mode`: what a run does with changes unless a flag says otherwise. There is no value that writes to AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultMode {
+    /// Changes are shown and not made.
+    Plan,
+    /// Changes are refused.
+    ReadOnly,
+}
+
+/// `max_changes`: how many changes a run may make, as text `500` or `5%`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MaxChanges {
+    /// So many.
+    Count(u64),
+    /// That share of what there is, 0 to 100.
+    Percent(f64),
+}
+
+const MAX_CHANGES: &str = "a whole number such as 500, or a share from \"0%\" to \"100%\"";
+
+impl FromStr for MaxChanges {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let limit = match text.strip_suffix('%') {
+            Some(share) => share.parse().ok().map(Self::Percent),
+            None => text.parse().ok().map(Self::Count),
+        };
+        // Rust's own numbers may have a sign or an exponent, or be infinite.
+        let plain = text.chars().all(|c| c.is_ascii_digit() || ".%".contains(c));
+        match limit {
+            Some(Self::Percent(share)) if share > 100.0 => None,
+            limit => limit.filter(|_| plain),
+        }
+        .ok_or_else(|| format!("must be {MAX_CHANGES}, got {text:?}"))
+    }
+}
+
+impl fmt::Display for MaxChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(share) => write!(f, "{share}%"),
+        }
+    }
+}
+
+/// An operator's defaults. `None` or an empty list is a key that no file has.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The account to work on.
+    pub target: Option<TargetName>,
+    /// The profile of `~/.aws/config`.
+    pub profile: Option<String>,
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The ARN of the role to assume.
+    pub role_arn: Option<String>,
+    /// The `http://` or `https://` address to send the calls to instead of AWS.
+    pub endpoint_url: Option<String>,
+    /// The AWS accounts that runs may touch (key `account`), 12 digits each.
+    pub accounts: Vec<String>,
+    /// What a run does with changes.
+    pub mode: Option<DefaultMode>,
+    /// How many changes a run may make.
+    pub max_changes: Option<MaxChanges>,
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// The names that no run may change, as patterns with `*` and `?`: those of all files together.
+    pub protect: Vec<String>,
+    /// The files that were read, the user's before the project's.
+    pub files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else `$HOME/.config/iamlua/iamlua.toml`) and the
+    /// project's (`iamlua.toml` in the current folder, else in the nearest folder above it), if they are there. The
+    /// project's values win, key by key. With `explicit` only that file is read; with an empty path, none.
+    ///
+    /// # Errors
+    /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an unknown key (with the
+    /// nearest known), a wrong type or value. The explicit file must be there.
+    pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        let mut config = Self::default();
+        match explicit {
+            Some(path) if path.as_os_str().is_empty() => Ok(config),
+            Some(path) => config.read(path).map(|()| config),
+            None => {
+                let current = std::env::current_dir().map_err(|error| {
+                    Error::io(format!("cannot look for {FILE_NAME} from the current folder"), error)
+                        .hint("go to another folder, or read no file with --config ''")
+                })?;
+                Self::find(&current, user_folder(|name| std::env::var_os(name)).as_deref())
+            }
+        }
+    }
+
+    /// [`load`](Self::load) without an explicit file, from these two folders.
+    fn find(current: &Path, user: Option<&Path>) -> Result<Self> {
+        let there = |folder: &Path| Some(folder.join(FILE_NAME)).filter(|path| is_there(path));
+        let mut config = Self::default();
+        let project = current.ancestors().find_map(there);
+        if let Some(path) = &project {
+            check_owner(path)?;
+        }
+        for path in [user.and_then(there), project].iter().flatten() {
+            // Below the user's own folder both searches end at the same file.
+            if !config.files.contains(path) {
+                config.read(path)?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// Reads a file, whose values win over those that are here.
+    fn read(&mut self, path: &Path) -> Result<()> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::usage(format!("cannot read the configuration {}: {error}", path.display()))
+                .hint("it must be a TOML file that you can read; --config '' reads none")
+                .caused_by(error)
+        })?;
+        self.parse(&bytes).map_err(|wrong| {
+            let line = bytes[..wrong.at.min(bytes.len())].split(|byte| *byte == b'\n').count();
+            let mut error = Error::usage(format!("{}:{line}: {}", path.display(), wrong.why));
+            error.hints.extend(wrong.hint);
+            error
+        })?;
+        self.files.push(path.to_owned());
+        Ok(())
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Checked<()> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| Wrong::new(error.valid_up_to(), "this is not UTF-8 text"))?;
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            Wrong::new(at, format!("this is not TOML: {}", error.message()))
+                .hint("a line is KEY = VALUE, with text in quotes: region = \"eu-west-1\"")
+        })?;
+        let table = table.as_ref();
+        let local = table.get("target").is_some_and(|item| item.as_ref().as_str() == Some("local"));
+        if local {
+            // They say how to reach AWS, and this file does not want to.
+            (self.profile, self.region, self.role_arn, self.endpoint_url) = Default::default();
+        }
+        let mut items: Vec<_> = table.iter().collect();
+        items.sort_by_key(|(key, _)| key.span().start);
+        for (key, item) in items {
+            let (at, key) = (key.span().start, &**key.as_ref());
+            if !KEYS.contains(&key) {
+                let near = nearest(key, KEYS).map(|near| format!("; did you mean {near:?}?"));
+                let why = format!("there is no key {key:?}{}", near.unwrap_or_default());
+                let hint = format!("the keys, none of them in a table, are {}", KEYS.join(", "));
+                return Err(Wrong::new(at, why).hint(hint));
+            }
+            if local && ["profile", "role_arn", "endpoint_url"].contains(&key) {
+                let why = format!("{key} is for AWS, but target is \"local\" in this file");
+                let hint = "take one of the two out, or write target = \"aws\"";
+                return Err(Wrong::new(at, why).hint(hint));
+            }
+            self.set(key, item)
+                .map_err(|wrong| Wrong { why: format!("{key} {}", wrong.why), ..wrong })?;
+        }
+        Ok(())
+    }
+
+    /// Checks and keeps the value of one of [`KEYS`]. The error says what is wrong, without the key.
+    fn set(&mut self, key: &str, item: &Item<'_>) -> Checked<()> {
+        let string = item.as_ref().as_str();
+        let text = |what: &str, beginnings: &[&str]| match string {
+            Some(text) if beginnings.iter().any(|begin| text.starts_with(begin)) => {
+                Ok(Some(text.to_owned()))
+            }
+            _ => Err(must_be(item, what)),
+        };
+        match (key, string) {
+            ("target", Some("local")) => self.target = Some(TargetName::Local),
+            ("target", Some("aws")) => self.target = Some(TargetName::Aws),
+            ("target", _) => return Err(must_be(item, "\"local\" or \"aws\"")),
+            ("profile" | "region", Some("")) => return Err(must_be(item, "a name")),
+            ("profile", _) => self.profile = text("a name in quotes", &[""])?,
+            ("region", _) => self.region = text("a name in quotes", &[""])?,
+            ("role_arn", _) => self.role_arn = text("an ARN that begins with \"arn:\"", &["arn:"])?,
+            ("endpoint_url", _) => {
+                let what = "an address that begins with \"http://\" or \"https://\"";
+                self.endpoint_url = text(what, &["http://", "https://"])?;
+            }
+            // An empty list would read as "no account" and, being no limit, mean all.
+            ("account", _) if item.as_ref().as_array().is_some_and(|items| items.is_empty()) => {
+                return Err(must_be(item, "at least one account"));
+            }
+            ("account", _) => {
+                let items = item.as_ref().as_array().map_or(std::slice::from_ref(item), |all| all);
+                let right = |id: &str| id.len() == 12 && id.bytes().all(|c| c.is_ascii_digit());
+                self.accounts = all(items, "12 digits in quotes, such as \"123456789012\"", right)?;
+            }
+            ("mode", Some("plan")) => self.mode = Some(DefaultMode::Plan),
+            ("mode", Some("read-only")) => self.mode = Some(DefaultMode::ReadOnly),
+            ("mode", Some("apply")) => {
+                return Err(must_be(item, "\"plan\" or \"read-only\"")
+                    .hint("writing to AWS takes the flag --apply, at every run"));
+            }
+            ("mode", _) => return Err(must_be(item, "\"plan\" or \"read-only\"")),
+            ("max_changes", _) => {
+                let limit = match item.as_ref() {
+                    DeValue::Integer(n) => {
+                        u64::from_str_radix(n.as_str(), n.radix()).ok().map(MaxChanges::Count)
+                    }
+                    _ => string.and_then(|text| text.parse().ok()),
+                };
+                self.max_changes = Some(limit.ok_or_else(|| must_be(item, MAX_CHANGES))?);
+            }
+            ("timeout", Some(text)) => {
+                let seconds =
+                    parse_duration(text).map_err(|why| Wrong::new(item.span().start, why))?;
+                let timeout = Duration::try_from_secs_f64(seconds);
+                self.timeout = Some(timeout.map_err(|_| must_be(item, "a shorter time"))?);
+            }
+            ("timeout", None) => return Err(must_be(item, "a duration such as \"30m\" in quotes")),
+            ("protect", _) => {
+                let items = item.as_ref().as_array();
+                let items = items.ok_or_else(|| must_be(item, "an array, such as [\"prod-*\"]"))?;
+                let what =
+                    "names of letters, digits and _+=,.@- in quotes, or patterns with * and ?";
+                let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-*?".contains(c);
+                let mut new = all(items, what, |name| name.chars().all(allowed))?;
+                new.retain(|name| !self.protect.contains(name));
+                self.protect.append(&mut new);
+            }
+            _ => unreachable!("`parse` lets only KEYS in, and a test tries each"),
+        }
+        Ok(())
+    }
+}
+
+const KEYS: [&str; 10] = [
+    "target",
+    "profile",
+    "region",
+    "role_arn",
+    "endpoint_url",
+    "account",
+    "mode",
+    "max_changes",
+    "timeout",
+    "protect",
+];
+
+/// What is wrong at a byte of a file.
+struct Wrong {
+    at: usize,
+    why: String,
+    hint: Option<String>,
+}
+
+impl Wrong {
+    fn new(at: usize, why: impl Into<String>) -> Self {
+        Self { at, why: why.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+type Checked<T> = std::result::Result<T, Wrong>;
+type Item<'text> = Spanned<DeValue<'text>>;
+
+fn must_be(item: &Item<'_>, what: &str) -> Wrong {
+    let got = match item.as_ref() {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Array(items) if items.is_empty() => "none".into(),
+        other => format!("a value of type {}", other.type_str()),
+    };
+    Wrong::new(item.span().start, format!("must be {what}, got {got}"))
+}
+
+/// The strings of an array, none of them empty and all of them right.
+fn all(items: &[Item<'_>], what: &str, right: impl Fn(&str) -> bool) -> Checked<Vec<String>> {
+    let checked = |item: &Item<'_>| match item.as_ref().as_str() {
+        Some(text) if !text.is_empty() && right(text) => Ok(text.to_owned()),
+        _ => Err(must_be(item, what)),
+    };
+    items.iter().map(checked).collect()
+}
+
+fn user_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
+    Some(config.join("iamlua"))
+}
+
+/// What lies in a folder that others can write to could send calls elsewhere, so a file of somebody else's is not followed.
+fn check_owner(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let ours = rustix::process::geteuid().as_raw();
+    match path.metadata() {
+        Ok(about) if about.uid() != ours && about.uid() != 0 => Err(Error::usage(format!(
+            "the configuration {} belongs to somebody else (user {})",
+            path.display(),
+            about.uid()
+        ))
+        .hint("name it with --config if you trust it; --config '' reads none")),
+        // What cannot be looked at fails when it is read.
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is something to read. What cannot be looked at is taken to be there, for it may protect something.
+fn is_there(path: &Path) -> bool {
+    let absent = |kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory);
+    path.symlink_metadata().map_or_else(|error| !absent(error.kind()), |_| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Config, DefaultMode, Duration, FILE_NAME, KEYS, MaxChanges, Path, PathBuf, TargetName,
+        user_folder,
+    };
+    use crate::error::Kind;
+
+    /// A user's folder and a folder deep in a project, with these files if they say something.
+    fn files(user: &str, project: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let (config, work) = (home.path().join("config"), home.path().join("project/deep/down"));
+        std::fs::create_dir_all(&work).unwrap();
+        std::fs::create_dir(&config).unwrap();
+        for (folder, text) in [(&*config, user), (work.ancestors().nth(2).unwrap(), project)] {
+            if !text.is_empty() {
+                std::fs::write(folder.join(FILE_NAME), text).unwrap();
+            }
+        }
+        (home, config, work)
+    }
+
+    fn merged(user: &str, project: &str) -> Config {
+        let (_home, config, work) = files(user, project);
+        Config::find(&work, Some(&config)).unwrap()
+    }
+
+    /// The line, the message and the hints of what is wrong with a file.
+    fn refused(text: impl AsRef<[u8]>) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let error = Config::load(Some(file.path())).unwrap_err();
+        assert_eq!(error.kind, Kind::Usage);
+        let message = error.message.strip_prefix(&format!("{}:", file.path().display())).unwrap();
+        format!("{message} | {}", error.hints.join("; "))
+    }
+
+    #[test]
+    fn the_project_wins_key_by_key_and_protection_adds_up() {
+        let user = "profile = 'mine'\nregion = 'us-east-1'\naccount = '111111111111'\nmode = 'plan'
+            protect = ['a', 'b']";
+        let project = "target = 'aws'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::1:role/r'
+            endpoint_url = 'https://x'\naccount = ['222222222222', '000000000001']
+            mode = 'read-only'\nmax_changes = 1_000\ntimeout = '1h30m'\nprotect = ['b', 'prod-*']";
+        let config = merged(user, project);
+        assert_eq!(config.target, Some(TargetName::Aws));
+        assert_eq!(config.profile.as_deref(), Some("mine"));
+        assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(config.role_arn.as_deref(), Some("arn:aws:iam::1:role/r"));
+        assert_eq!(config.endpoint_url.as_deref(), Some("https://x"));
+        assert_eq!(config.accounts, ["222222222222", "000000000001"]);
+        assert_eq!(config.mode, Some(DefaultMode::ReadOnly));
+        assert_eq!(config.max_changes, Some(MaxChanges::Count(1000)));
+        assert_eq!(config.timeout, Some(Duration::from_mins(90)));
+        assert_eq!(config.protect, ["a", "b", "prod-*"]);
+        assert!(config.files[0].ends_with("config/iamlua.toml"), "{:?}", config.files);
+        assert!(config.files[1].ends_with("project/iamlua.toml"), "{:?}", config.files);
+    }
+
+    #[test]
+    fn a_local_project_drops_how_the_user_reaches_aws() {
+        let user = "profile = 'p'\nregion = 'r'\nrole_arn = 'arn:x'\nendpoint_url = 'http://x'
+            max_changes = '5%'";
+        let config = merged(user, "target = 'local'");
+        assert_eq!((config.profile, config.region), (None, None));
+        assert_eq!((config.role_arn, config.endpoint_url), (None, None));
+        assert_eq!(config.target, Some(TargetName::Local));
+        assert_eq!(config.max_changes, Some(MaxChanges::Percent(5.0)));
+        let config = merged(user, "region = 'mine'\ntarget = 'local'");
+        assert_eq!(config.region.as_deref(), Some("mine"), "the project's own stays");
+    }
+
+    #[test]
+    fn files_need_not_be_there_but_what_is_there_must_be_readable() {
+        let (home, config, work) = files("region = 'r'", "");
+        assert!(Config::find(&work, None).unwrap().files.is_empty());
+        assert!(Config::find(&work, Some(&work)).unwrap().files.is_empty());
+        assert_eq!(Config::find(&config, Some(&config)).unwrap().files.len(), 1, "not twice");
+        for folder in [work.parent().unwrap(), work.ancestors().nth(2).unwrap()] {
+            std::fs::write(folder.join(FILE_NAME), "").unwrap();
+        }
+        let nearest = work.parent().unwrap().join(FILE_NAME);
+        assert_eq!(Config::find(&work, None).unwrap().files, [nearest]);
+        assert!(Config::load(Some(Path::new(""))).unwrap().files.is_empty());
+        let error = Config::load(Some(&home.path().join("none.toml"))).unwrap_err();
+        assert!(error.message.contains("none.toml: No such file"), "{error}");
+        std::fs::create_dir(work.join(FILE_NAME)).unwrap();
+        let error = Config::find(&work, Some(&config)).unwrap_err();
+        assert!(error.kind == Kind::Usage && error.message.contains("Is a directory"), "{error}");
+    }
+
+    #[test]
+    fn the_user_s_folder_is_that_of_the_environment() {
+        let folder = |xdg: &'static str, home: &'static str| {
+            user_folder(|name| Some(if name == "HOME" { home } else { xdg }.into()))
+        };
+        assert_eq!(folder("/x", "/h"), Some("/x/iamlua".into()));
+        assert_eq!(folder("", "/h"), Some("/h/.config/iamlua".into()));
+        assert_eq!(folder("", ""), None);
+        assert_eq!(user_folder(|_| None), None);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_what_it_must_be() {
+        // What the file says, with `;` for a new line, and how the error begins.
+        let mistakes = r#"
+            ;regoin = 'x' => 2: there is no key "regoin"; did you mean "region"? | the keys, none
+            [aws];region = 'x' => 1: there is no key "aws" | the keys, none of them in a table, are
+            region = eu => 1: this is not TOML:
+            region = 'x';region = 'y' => 2: this is not TOML: duplicate key | a line is KEY = VALUE
+            target = 'gcp' => 1: target must be "local" or "aws", got "gcp"
+            profile = 5 => 1: profile must be a name in quotes, got 5
+            region = '' => 1: region must be a name, got ""
+            role_arn = 'ops' => 1: role_arn must be an ARN that begins with "arn:", got "ops"
+            endpoint_url = 'x.com' => 1: endpoint_url must be an address that begins with "http://"
+            profile = 'p';target = 'local' => 1: profile is for AWS, but target is "local" in
+            account = 123456789012 => 1: account must be 12 digits in quotes, such as "123456789012",
+            account = [;'123456789012',;'1'] => 3: account must be 12 digits
+            account = [] => 1: account must be at least one account, got none
+            mode = 'write' => 1: mode must be "plan" or "read-only", got "write" |
+            mode = 'apply' => 1: mode must be "plan" or "read-only", got "apply" | writing to AWS
+            max_changes = -1 => 1: max_changes must be a whole number such as 500, or a share from
+            max_changes = '101%' => 1: max_changes must be a whole number
+            timeout = 30 => 1: timeout must be a duration such as "30m" in quotes, got 30
+            timeout = 'soon' => 1: timeout must be a duration such as
+            timeout = '99999999999999999999s' => 1: timeout must be a shorter time
+            protect = 'prod-*' => 1: protect must be an array, such as ["prod-*"], got "prod-*"
+            protect = ['a',;'/b'] => 2: protect must be names of letters, digits and _+=,.@- in
+            protect = [''] => 1: protect must be names"#;
+        for line in mistakes.trim().lines() {
+            let (text, expected) = line.trim_start().split_once(" => ").unwrap();
+            let message = refused(text.replace(';', "\n"));
+            assert!(message.starts_with(expected), "{text}\n got {message}\nwant {expected}");
+        }
+        assert!(refused(b"\n\n\xff").starts_with("3: this is not UTF-8 text"));
+        for key in KEYS {
+            assert!(refused(format!("{key} = true")).starts_with(&format!("1: {key} must be ")));
+        }
+    }
+
+    #[test]
+    fn a_limit_reads_back_as_it_was_written() {
+        for text in ["0", "500", "5%", "0.5%", "100%"] {
+            assert_eq!(text.parse::<MaxChanges>().unwrap().to_string(), text);
+        }
+        for text in ["", "%", "-1", "+1", "1.5", "100.1%", "1e1%", "inf%", "NaN%", " 5", "5%%"] {
+            assert!(text.parse::<MaxChanges>().unwrap_err().ends_with(&format!("got {text:?}")));
+        }
+    }
+}
