@@ -20,7 +20,7 @@ fn main() {
     let connection =
         Connection { target: Target::local(account.http_client()), ..Connection::default() };
     runtime.block_on(async {
-        let clients = connection.clients().await.expect("clients");
+        let clients = connection.clients(|client| client).await.expect("clients");
         operations(&clients).await;
     });
     let start = Instant::now();
@@ -28,7 +28,7 @@ fn main() {
     account.import(json.as_bytes()).expect("an import");
     println!("import of {profiles} profiles: {:.1} s", start.elapsed().as_secs_f64());
     runtime.block_on(async {
-        let clients = connection.clients().await.expect("clients");
+        let clients = connection.clients(|client| client).await.expect("clients");
         pages(&clients, None).await;
         pages(&clients, Some("/b/")).await;
     });

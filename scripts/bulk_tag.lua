@@ -16,7 +16,7 @@ local p = runbook {
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
     only_missing = { default = false, help = "set only tags that a profile does not have, and replace no value" },
   },
-  allow = { "profiles.each", "profiles.tag" },
+  allow = { "profiles.each", "profiles.get", "profiles.tag" },
 }
 
 local sweep = require("lib.sweep")
@@ -63,7 +63,7 @@ local function next_row()
 end
 
 report(next_row, { columns = { "name", "path", "set" } })
-report.note(("tagged %d, already right %d, failed %d"):format(tagged, right, #work.failed))
+report.note(("tagged %d, already right %d, %sfailed %d"):format(tagged, right, work:left_alone(), #work.failed))
 
 local problem = work:problem()
 if problem then

@@ -21,7 +21,7 @@ local p = runbook {
     protect_path = { type = "list", pattern = "/.*", help = "leave profiles alone whose path begins with this" },
     delete = { default = false, help = "delete what is found; without it, it is only listed" },
   },
-  allow = { "profiles.each", "profiles.find", "profiles.delete" },
+  allow = { "profiles.each", "profiles.get", "profiles.find", "profiles.delete" },
 }
 
 local sweep = require("lib.sweep")

@@ -212,7 +212,7 @@ local function next_row()
 end
 
 report(next_row, { columns = { "name", "changes" } })
-report.note(("changed %d, already right %d, failed %d"):format(changed, right, #work.failed))
+report.note(("changed %d, already right %d, %sfailed %d"):format(changed, right, work:left_alone(), #work.failed))
 
 local problem = work:problem()
 if problem then

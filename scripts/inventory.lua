@@ -13,7 +13,7 @@ local p = runbook {
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
     with_tags = { default = true, help = "leave the tags out, which saves a call for each profile" },
   },
-  allow = { "profiles.each" },
+  allow = { "profiles.each", "profiles.get" },
 }
 
 local sweep = require("lib.sweep")

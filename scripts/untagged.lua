@@ -18,7 +18,7 @@ local p = runbook {
     },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
-  allow = { "profiles.each" },
+  allow = { "profiles.each", "profiles.get" },
 }
 
 local sweep = require("lib.sweep")

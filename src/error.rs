@@ -26,6 +26,8 @@ pub enum Kind {
     Permission,
     /// A guard refused it: a limit, an allow-list, a mode that does not write.
     Refused,
+    /// What it would change is protected.
+    Protected,
     /// A file or stream could not be read or written.
     Io,
     /// The state on disk cannot be used: corrupt, read-only, of a newer version.
@@ -51,6 +53,7 @@ impl Kind {
             Self::Script => "script",
             Self::Permission => "permission",
             Self::Refused => "refused",
+            Self::Protected => "protected",
             Self::Io => "io",
             Self::State => "state",
             Self::Interrupted => "interrupted",
@@ -62,7 +65,7 @@ impl Kind {
     /// The kind of that [`name`](Self::name); `None` for an unknown one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [Kind; 13] = [
+        const ALL: [Kind; 14] = [
             Kind::Aws,
             Kind::Connection,
             Kind::Credentials,
@@ -71,6 +74,7 @@ impl Kind {
             Kind::Script,
             Kind::Permission,
             Kind::Refused,
+            Kind::Protected,
             Kind::Io,
             Kind::State,
             Kind::Interrupted,
@@ -85,7 +89,7 @@ impl Kind {
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
-            Self::Refused | Self::Permission => 4,
+            Self::Refused | Self::Protected | Self::Permission => 4,
             Self::Bug => 70,
             Self::Interrupted => 130,
             _ => 1,

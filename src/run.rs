@@ -1,8 +1,10 @@
 //! One execution of one script: where it comes from, what it runs against, how Ctrl-C reaches it, and what its end means for the
 //! exit code.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +18,9 @@ use crate::iam::client::{Connection, OpenLocal, Role, Target};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Ending, Format, Output, Setup, Vm, Waker};
-use crate::session::{Gate, Mode, Session};
-use crate::{spec, state};
+use crate::session::plan::{Plan, sha256};
+use crate::session::{Gate, Mode, Rules, Session};
+use crate::{files, plan_text, spec, state};
 
 /// Larger than any script that a person wrote.
 const MAX_SCRIPT: u64 = 32 << 20;
@@ -61,7 +64,9 @@ pub struct Options {
     /// What it runs against.
     pub against: Against,
     /// What it may do there.
-    pub mode: Mode,
+    pub rules: Rules,
+    /// What becomes of the plan, if it only plans.
+    pub planning: Planning,
     /// What it may touch on this machine.
     pub permissions: Permissions,
     /// The most bytes of Lua values.
@@ -77,6 +82,22 @@ pub struct Options {
     /// The names that a runbook's parameters cannot have.
     pub reserved: Vec<String>,
 }
+
+/// What becomes of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Planning {
+    /// Whether the plan is the result of the command: then it goes to standard output, and what the script prints to standard error.
+    pub is_result: bool,
+    /// The file to keep it in.
+    pub file: Option<PathBuf>,
+    /// Whether every change has a line of its own.
+    pub full: bool,
+    /// Whether a plan with changes ends with exit code 3.
+    pub detailed_exit_code: bool,
+}
+
+/// The exit code for a plan with changes, where it is asked for.
+pub const HAS_CHANGES: u8 = 3;
 
 /// The background runtime: all network and SDK work.
 ///
@@ -115,7 +136,9 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
 }
 
 impl Against {
-    fn connection(&self) -> Connection {
+    /// The connection that leads there.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
         match self {
             Self::Local(faults) => Connection {
                 target: Target::Local(open_once(faults.clone())),
@@ -155,7 +178,13 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let connection = options.against.connection();
-    let session = Session::new(options.mode);
+    let origin = (loaded.name.clone(), sha256(&loaded.source));
+    let mut rules = options.rules;
+    rules.about.script = Some(origin.clone());
+    if !args.is_empty() {
+        rules.about.parameters = Some(serde_json::json!({ "arguments": without_secrets(&args) }));
+    }
+    let session = Session::with(rules);
     let canceller = Canceller::default();
     let setup = Setup {
         gate: Gate::new(Arc::clone(&session), connection),
@@ -166,35 +195,66 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         args,
         permissions: options.permissions,
         max_memory: options.max_memory,
-        format: options.format,
+        // The plan is written in that format then, and what the script says is for people.
+        format: if options.planning.is_result { Format::Table } else { options.format },
         width: terminal_width(),
         reserved: options.reserved,
         log_level: options.log_level,
         confirm: Box::new(move |question| confirm(question, options.yes)),
         clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
     };
-    let stdout = io::stdout();
-    let by_line = stdout.is_terminal();
-    let output = Output {
-        out: Box::new(io::BufWriter::with_capacity(64 << 10, stdout)),
-        err: Box::new(io::stderr()),
-        by_line,
-    };
+    let output = output(options.planning.is_result);
     let vm = Vm::new(setup, output)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
-    listen_for_signals(canceller, vm.waker())?;
+    listen_for_signals(canceller, vm.waker(), Arc::clone(&session))?;
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
+    let result = outcome(ending, &session);
+    let result = match runtime.block_on(end(&session, &result)) {
+        Ok(()) => result,
+        Err(error) => Err(error.hint("the account was changed, but not all of its outcome is in the journal: `iamlua runs recover` looks")),
+    };
     runtime.shutdown_background();
+    if session.mode() == Mode::Plan {
+        return show_plan(result, &session, origin, &options.planning, options.format);
+    }
+    tell_changes(&session);
+    result
+}
+
+/// Where a script's output goes.
+fn output(to_stderr: bool) -> Output {
+    let by_line = !to_stderr && io::stdout().is_terminal();
+    let out: Box<dyn Write> = if to_stderr {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
+    };
+    Output { out, err: Box::new(io::stderr()), by_line }
+}
+
+/// What the end of a script means: its exit code, or the error.
+fn outcome(ending: Result<Ending>, session: &Session) -> Result<u8> {
     let changes = session.changes();
+    let is_plan = session.mode() == Mode::Plan;
+    // A script that has caught the refusal has still not done all of its work.
+    if let (Ok(Ending::Finished | Ending::Exit(0)), Some(refusal)) =
+        (&ending, session.limit_reached())
+    {
+        let done = if is_plan { "planned" } else { "done" };
+        return Err(Error::new(Kind::Refused, refusal).hint(format!(
+            "{} {done} before that stay; raise the limit to go on",
+            calls(changes)
+        )));
+    }
     match ending {
         Ok(Ending::Finished) => Ok(0),
         Ok(Ending::Exit(code)) => Ok(code),
         // Like other programs in a pipe: whoever reads has seen enough.
-        Ok(Ending::OutputClosed) if changes == 0 => Ok(0),
+        Ok(Ending::OutputClosed) if changes == 0 || is_plan => Ok(0),
         Ok(Ending::OutputClosed) => {
             let stopped = format!(
                 "nobody reads the output any more; the run stopped after {}",
@@ -202,12 +262,192 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
             );
             Err(Error::new(Kind::Io, stopped))
         }
-        Err(error) if matches!(error.kind, Kind::Interrupted | Kind::Timeout) && changes > 0 => {
+        Err(error)
+            if matches!(error.kind, Kind::Interrupted | Kind::Timeout)
+                && changes > 0
+                && !is_plan =>
+        {
             Err(error
                 .hint(format!("{} had been made; those in flight were finished", calls(changes))))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Writes the end of a run down.
+///
+/// # Errors
+/// If the journal cannot be written.
+pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
+    let (status, error) = match result {
+        Ok(0) => ("done", None),
+        Ok(code) => ("failed", Some(format!("exit code {code}"))),
+        Err(error) => {
+            let status = match error.kind {
+                Kind::Interrupted => "interrupted",
+                Kind::Timeout => "timeout",
+                Kind::Refused | Kind::Protected | Kind::Permission => "refused",
+                _ => "failed",
+            };
+            (status, Some(error.to_string()))
+        }
+    };
+    session.end(status, error).await
+}
+
+/// Says what a run has changed and how it is taken back.
+pub fn tell_changes(session: &Session) {
+    let Some(run) = session.journal().run() else { return };
+    let (all, failed) = (session.changes(), session.failed());
+    let failed = if failed > 0 {
+        format!(", {} of them failed or in doubt", plan_text::number(failed))
+    } else {
+        String::new()
+    };
+    say(&format!(
+        "run {run}: {}{failed}; `iamlua undo {run}` shows the way back",
+        plan_text::count(all, "change")
+    ));
+}
+
+/// Shows what a script would change, and keeps it if that was asked for.
+fn show_plan(
+    result: Result<u8>,
+    session: &Session,
+    script: (String, String),
+    planning: &Planning,
+    format: Format,
+) -> Result<u8> {
+    let incomplete = match &result {
+        Ok(0) => None,
+        Ok(code) => Some(format!("the script ended with exit code {code}")),
+        Err(error) => Some(error.to_string()),
+    };
+    let parameters = session.journal().parameters();
+    let plan = session.recorder().plan(Some(script), parameters, None, incomplete);
+    if planning.is_result || !plan.changes.is_empty() {
+        print_plan(&plan, planning, format)?;
+    }
+    let code = result?;
+    if let Some(file) = &planning.file {
+        keep_plan(&plan, file)?;
+    }
+    if !planning.is_result && !plan.changes.is_empty() {
+        say("nothing was changed: with --apply it is");
+    }
+    Ok(if code == 0 && planning.detailed_exit_code && !plan.changes.is_empty() {
+        HAS_CHANGES
+    } else {
+        code
+    })
+}
+
+/// Prints a plan: to standard output if it is the result, else to standard error.
+///
+/// # Errors
+/// If it cannot be written there.
+pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()> {
+    if !planning.is_result {
+        // With no standard error there is nobody to tell.
+        let _ = anstream::stderr().write_all(plan_text::plan(plan, planning.full).as_bytes());
+        return Ok(());
+    }
+    let text = match format {
+        Format::Table | Format::Csv => plan_text::plan(plan, planning.full),
+        Format::Json => plan.to_file()?,
+        Format::Jsonl => plan.changes.iter().try_fold(String::new(), |text, change| {
+            let line = serde_json::to_string(change)
+                .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+            Ok(text + &line + "\n")
+        })?,
+    };
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a plan file.
+///
+/// # Errors
+/// If it cannot be written; a file that was there is then untouched.
+pub fn keep_plan(plan: &Plan, file: &Path) -> Result<()> {
+    files::write_whole(file, plan.to_file()?.as_bytes())
+        .map_err(|error| Error::io(format!("cannot write the plan {}", file.display()), error))?;
+    say(&format!("kept in {0}; `iamlua apply {0}` carries it out", file.display()));
+    Ok(())
+}
+
+/// Arguments without the values of flags that sound like secrets.
+fn without_secrets(args: &[String]) -> Vec<String> {
+    const HIDDEN: &str = "(hidden)";
+    let sounds_secret = |flag: &str| {
+        let flag = flag.to_lowercase();
+        flag.starts_with('-')
+            && ["secret", "token", "password", "passwd", "credential", "key"]
+                .iter()
+                .any(|word| flag.contains(word))
+    };
+    let mut is_next_hidden = false;
+    args.iter()
+        .map(|arg| {
+            if std::mem::take(&mut is_next_hidden) && !arg.starts_with('-') {
+                return HIDDEN.to_owned();
+            }
+            match arg.split_once('=') {
+                Some((flag, _)) if sounds_secret(flag) => format!("{flag}={HIDDEN}"),
+                None if sounds_secret(arg) => {
+                    is_next_hidden = true;
+                    arg.clone()
+                }
+                _ => arg.clone(),
+            }
+        })
+        .collect()
+}
+
+/// What the manifest of a runbook allows, without running more of the script than leads to it; `None` if it does not say.
+///
+/// # Errors
+/// If the script cannot be read, fails before its manifest, or has none.
+pub fn allow_list(script: &Script) -> Result<Option<Vec<String>>> {
+    let loaded = Loaded::read(script)?;
+    let runtime = runtime()?;
+    let _entered = runtime.enter();
+    let nowhere: OpenLocal = Arc::new(|| {
+        Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
+            .hint("`runbook { … }` must be the first thing that it does"))
+    });
+    let connection = Connection { target: Target::Local(nowhere), ..Connection::default() };
+    let declared = Rc::new(RefCell::new(None));
+    let setup = Setup {
+        gate: Gate::new(Session::new(Mode::ReadOnly), connection),
+        runtime: runtime.handle().clone(),
+        canceller: Canceller::default(),
+        script: loaded.name.clone(),
+        folder: loaded.folder,
+        args: Vec::new(),
+        permissions: Permissions::default(),
+        max_memory: 256 << 20,
+        format: Format::Table,
+        width: None,
+        reserved: Vec::new(),
+        log_level: "error",
+        confirm: Box::new(|_| None),
+        clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
+    };
+    let vm = Vm::new(setup, output(true))?;
+    vm.ask_for_manifest(Rc::clone(&declared));
+    vm.stop_after(Duration::from_secs(30));
+    vm.run(&loaded.source, &loaded.name)?;
+    drop(vm);
+    runtime.shutdown_background();
+    declared.take().ok_or_else(|| {
+        Error::new(Kind::Script, format!("{} has no manifest", loaded.name))
+            .hint("a script declares itself with `runbook { allow = { … } }`")
+    })
 }
 
 /// How many calls that change the account.
@@ -226,9 +466,33 @@ pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
+/// For commands without a script: the first signal lets no further change begin, the second ends the process.
+///
+/// # Errors
+/// If the system gives no signals.
+pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
+    let failed = |error| Error::io("cannot listen for signals", error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        session.close();
+        say("stopping: changes under way are being finished; again to end at once");
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130)
+    });
+    Ok(())
+}
+
 /// The first signal stops the script, which finishes its calls in flight; the second ends the process. On a thread of its own, so that it
 /// is heard whatever the others wait for.
-fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
+fn listen_for_signals(canceller: Canceller, waker: Waker, session: Arc<Session>) -> Result<()> {
     let failed = |error| Error::io("cannot listen for signals", error);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -244,6 +508,7 @@ fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        session.close();
         canceller.stop(Stop::Interrupted);
         waker.wake();
         tokio::select! {
@@ -252,7 +517,10 @@ fn listen_for_signals(canceller: Canceller, waker: Waker) -> Result<()> {
             () = tokio::time::sleep(Duration::from_millis(80)) => {}
         }
         if canceller.writes_in_flight() == 0 {
-            // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it.
+            // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
+            // the outcomes are written down.
+            let end = session.end("interrupted", Some("interrupted".into()));
+            let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
             say("error: interrupted");
             std::process::exit(130);
         }

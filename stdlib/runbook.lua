@@ -36,7 +36,7 @@ local open, exit = io.open, os.exit
 ---@field description? string what the script does, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
 ---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
----@field max_changes? integer the most calls that change the account
+---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
 ---@field timeout? string|number how long it may take
 ---@field schedule? string when it runs as a job: five cron fields
 ---@field timezone? string the time zone of `schedule`
@@ -58,10 +58,11 @@ local open, exit = io.open, os.exit
 ---@field min? number|string the least number, duration, or count of items
 ---@field max? number|string the greatest one
 ---@field choices? any[] the only values
+---@field secret? boolean whether the journal must not have the value
 
 local MANIFEST_KEYS =
   { "description", "params", "allow", "max_changes", "timeout", "schedule", "timezone", "every", "permissions" }
-local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices" }
+local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices", "secret" }
 local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file" }
 local VALUE_NAMES = {
   string = "TEXT",
@@ -375,6 +376,7 @@ local function param_of(name, spec)
   check_text(spec.type, where .. ".type")
   check_text(spec.help, where .. ".help")
   check_type(spec.required, "boolean", where .. ".required")
+  check_type(spec.secret, "boolean", where .. ".secret")
   if spec.type and not contains(TYPES, spec.type) then
     local hint = nearest_hint(spec.type, TYPES) or "there is " .. concat(TYPES, ", ")
     wrong(where .. ".type: there is no type " .. quote(spec.type), hint)
@@ -389,6 +391,7 @@ local function param_of(name, spec)
     type = spec.type or (shown ~= nil and type_of(shown)) or "string",
     help = spec.help,
     required = spec.required == true,
+    secret = spec.secret == true,
     shown = { min = spec.min, max = spec.max, default = copy_of(spec.default) },
   }
   if not contains(TYPES, param.type) then
@@ -451,8 +454,9 @@ local function manifest_of(given)
     wrong("timezone is the time zone of schedule, which is missing")
   end
   local changes = given.max_changes
-  if changes ~= nil and (math_type(changes) ~= "integer" or changes < 0) then
-    wrong("max_changes must be a whole number that is not negative, got " .. inspect(changes))
+  local is_share = type(changes) == "string" and find(changes, "^[%d.]+%%$") ~= nil
+  if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
+    wrong('max_changes must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
   end
   duration_of(given.every, "every")
   local manifest = {
@@ -803,6 +807,16 @@ local function guarded(manifest, values)
   })
 end
 
+-- The values for the journal.
+local function shown_parameters(manifest, values)
+  local shown = {}
+  for _, name in ipairs(manifest.names) do
+    local is_hidden = manifest.params[name].secret and values[name] ~= nil
+    shown[name] = is_hidden and "(secret)" or values[name]
+  end
+  return shown
+end
+
 local is_declared = false
 
 local function declare(_, given)
@@ -811,6 +825,9 @@ local function declare(_, given)
     wrong("the script has declared itself already", "one script is one runbook")
   end
   is_declared = true
+  if host.declare(manifest.allow) then
+    exit(0)
+  end
   if asks_for_help(host.args) then
     host.write(help_text(manifest))
     exit(0)
@@ -818,6 +835,7 @@ local function declare(_, given)
   local values = parse(manifest, host.args)
   local named = copy_of(values)
   complete(manifest, values)
+  host.parameters(shown_parameters(manifest, values))
   host.limit(manifest.allow, manifest.max_changes, manifest.timeout)
   grant_files(manifest, named)
   ask_for_permissions(manifest)

@@ -1,6 +1,7 @@
 --- What the scripts of this folder share: going through many profiles so that one that fails does not stop the rest.
 ---@class sweep
 ---@field failed string[] the names of what failed
+---@field protected integer how many were left alone because they are protected
 ---@field total integer how many there were
 local sweep = {}
 sweep.__index = sweep
@@ -24,13 +25,19 @@ local HOPELESS_CODES = {
 --- A sweep over nothing yet.
 ---@return sweep
 function sweep.new()
-  return setmetatable({ failed = {}, total = 0 }, sweep)
+  return setmetatable({ failed = {}, protected = 0, total = 0 }, sweep)
 end
 
---- Notes that something failed, and says so on standard error. Raises the error again if the rest would fail like it.
+--- Notes that something failed, and says so on standard error; what is protected is left alone, which is no failure. Raises the error again if
+--- the rest would fail like it.
 ---@param name string
 ---@param err table
 function sweep:fail(name, err)
+  if err.kind == "protected" then
+    self.protected = self.protected + 1
+    log.warn("left alone", { profile = name, because = err.message })
+    return
+  end
   if HOPELESS_KINDS[err.kind] or HOPELESS_CODES[err.code] then
     error(err, 0)
   end
@@ -62,10 +69,10 @@ end
 
 -- The profile with its tags; without them, or nil, if they could not be read; nil if it is gone.
 local function with_tags(self, profile, keep_unread)
-  local tags, err = try(iam.profiles.tags, profile.name)
-  if tags then
-    profile.tags = tags
-    return profile
+  -- One call, as the tags alone would take; and what is read whole need not be read again before it is changed.
+  local whole, err = try(iam.profiles.get, profile.name)
+  if whole then
+    return whole
   elseif err.code == "NoSuchEntity" then
     -- Deleted since it was listed.
     self.total = self.total - 1
@@ -122,6 +129,12 @@ function sweep:profiles(options)
       end
     end
   end
+end
+
+--- How many are protected, in words for a summary, such as `"protected 2, "`; empty if none are.
+---@return string
+function sweep:left_alone()
+  return self.protected > 0 and ("protected %d, "):format(self.protected) or ""
 end
 
 --- What failed, in words; nil if nothing did. A script ends with it: `local problem = work:problem()`, `if problem then error(problem, 0) end`.

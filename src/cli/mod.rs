@@ -2,7 +2,12 @@
 //! code.
 
 mod account;
+mod apply;
+mod options;
+mod policy;
 mod run;
+mod runs;
+mod undo;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -19,7 +24,8 @@ use crate::error::{Error, Kind, Result};
 #[derive(Debug, Parser)]
 #[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed, also in part; 2 wrong usage; 4 refused by a guard; 70 a bug in iamlua; \
+    after_help = "Exit codes: 0 done; 1 failed, also in part; 2 wrong usage; 3 the plan has changes \
+                        (with --detailed-exitcode); 4 refused by a guard; 70 a bug in iamlua; \
                         130 interrupted."
 )]
 struct Cli {
@@ -37,6 +43,16 @@ struct Cli {
 enum Command {
     /// Run a script.
     Run(run::RunCommand),
+    /// Run a script without changing anything, and list what it would change.
+    Plan(run::RunCommand),
+    /// Carry out a plan: its changes and no other, if what they rest on is still so.
+    Apply(apply::ApplyCommand),
+    /// Take a run back.
+    Undo(undo::UndoCommand),
+    /// Show what was changed, by whom, and how it went.
+    Runs(runs::RunsCommand),
+    /// Print the least IAM policy that a runbook needs.
+    Policy(policy::PolicyCommand),
     /// Look after the local account.
     #[command(subcommand)]
     Account(account::AccountCommand),
@@ -89,6 +105,11 @@ fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
 fn execute(cli: Cli) -> Result<u8> {
     match cli.command {
         Some(Command::Run(command)) => command.execute(),
+        Some(Command::Plan(command)) => command.plan(),
+        Some(Command::Apply(command)) => command.execute(),
+        Some(Command::Undo(command)) => command.execute(),
+        Some(Command::Runs(command)) => command.execute(),
+        Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
         None => run::default(cli.code, cli.run, || {
             let mut help = Cli::command();

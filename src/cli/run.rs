@@ -1,4 +1,4 @@
-//! `iamlua run`, `iamlua -e` and a script on standard input.
+//! `iamlua run`, `iamlua plan`, `iamlua -e` and a script on standard input.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
-use crate::emulator::Faults;
+use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::error::{Error, Result};
-use crate::lua::Format;
 use crate::lua::sandbox::{Access, Permissions};
-use crate::run::{self, Against, AwsTarget, Options, Script};
+use crate::run::{self, Options, Planning, Script};
 use crate::session::Mode;
-use crate::spec;
+use crate::session::journal::About;
 
 /// `iamlua run`.
 #[derive(Debug, Parser)]
@@ -31,32 +30,70 @@ pub struct RunCommand {
 
 /// The options of everything that runs a script.
 #[derive(Args, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RunOptions {
-    /// Run against AWS instead of the local account. Reads only, unless --apply is given.
-    #[arg(long, help_heading = "Target")]
-    aws: bool,
-    /// The profile of ~/.aws/config to use (implies --aws).
-    #[arg(long, value_name = "NAME", help_heading = "Target")]
-    profile: Option<String>,
-    /// The AWS region.
-    #[arg(long, value_name = "REGION", help_heading = "Target")]
-    region: Option<String>,
-    /// The role to assume (implies --aws).
-    #[arg(long, value_name = "ARN", help_heading = "Target")]
-    role_arn: Option<String>,
-    /// Where to send the calls instead of AWS (implies --aws).
-    #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
-    endpoint_url: Option<String>,
-    /// Bad weather on the local account: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
-    #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
-    faults: Option<Faults>,
-    /// Let the script change the account. On the local account that is the default.
-    #[arg(long, conflicts_with = "read_only", help_heading = "Mode")]
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
+    mode: ModeOptions,
+    #[command(flatten)]
+    host: HostOptions,
+}
+
+/// What a script may do to the account.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct ModeOptions {
+    /// Make the changes. On the local account that is the default.
+    #[arg(long, help_heading = "Mode")]
     apply: bool,
+    /// Run the script and list what it would change. On AWS that is the default.
+    #[arg(long, help_heading = "Mode")]
+    plan: bool,
     /// Refuse every call that would change the account.
     #[arg(long, help_heading = "Mode")]
     read_only: bool,
+}
+
+impl ModeOptions {
+    fn given(&self) -> Option<Mode> {
+        let modes =
+            [(self.apply, Mode::Apply), (self.plan, Mode::Plan), (self.read_only, Mode::ReadOnly)];
+        modes.into_iter().find(|(given, _)| *given).map(|(_, mode)| mode)
+    }
+}
+
+/// What becomes of a plan.
+#[derive(Args, Debug)]
+pub struct PlanOptions {
+    /// Keep the plan in this file, for `iamlua apply`.
+    #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
+    out: Option<PathBuf>,
+    /// Show every change in a line of its own, also where thousands are alike.
+    #[arg(long, help_heading = "Plan")]
+    full: bool,
+    /// Exit with 3 if the plan has changes.
+    #[arg(long, help_heading = "Plan")]
+    detailed_exitcode: bool,
+}
+
+impl PlanOptions {
+    pub fn planning(self, is_result: bool) -> Planning {
+        Planning {
+            is_result,
+            file: self.out,
+            full: self.full,
+            detailed_exit_code: self.detailed_exitcode,
+        }
+    }
+}
+
+/// What a script finds on this machine.
+#[derive(Args, Debug)]
+struct HostOptions {
+    #[command(flatten)]
+    plan: PlanOptions,
     /// Answer every question with yes.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
@@ -86,30 +123,6 @@ pub struct RunOptions {
     allow_run: Vec<String>,
 }
 
-/// `--output`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OutputFormat {
-    /// Aligned columns for people.
-    Table,
-    /// One JSON array.
-    Json,
-    /// One JSON value a line.
-    Jsonl,
-    /// Comma-separated values.
-    Csv,
-}
-
-impl From<OutputFormat> for Format {
-    fn from(format: OutputFormat) -> Self {
-        match format {
-            OutputFormat::Table => Self::Table,
-            OutputFormat::Json => Self::Json,
-            OutputFormat::Jsonl => Self::Jsonl,
-            OutputFormat::Csv => Self::Csv,
-        }
-    }
-}
-
 /// `--log-level`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogLevel {
@@ -130,19 +143,6 @@ impl LogLevel {
     }
 }
 
-fn duration(text: &str) -> std::result::Result<Duration, String> {
-    let seconds = spec::parse_duration(text)?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
-fn url(text: &str) -> std::result::Result<String, String> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        Ok(text.to_owned())
-    } else {
-        Err("must begin with http:// or https://".into())
-    }
-}
-
 fn bytes(text: &str) -> std::result::Result<usize, String> {
     let wrong = || format!("must be a size such as 512M or 2G, got {text:?}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -160,34 +160,7 @@ fn bytes(text: &str) -> std::result::Result<usize, String> {
     if size < 4 << 20 { Err(format!("must be at least 4M, got {text}")) } else { Ok(size) }
 }
 
-impl RunOptions {
-    fn against(&self) -> Result<Against> {
-        let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
-            Ok("aws") => true,
-            Ok("local" | "") | Err(_) => false,
-            Ok(other) => {
-                return Err(Error::usage(format!("IAMLUA_TARGET is {other:?}"))
-                    .hint("it must be \"aws\" or \"local\""));
-            }
-        };
-        let named =
-            self.profile.is_some() || self.role_arn.is_some() || self.endpoint_url.is_some();
-        if !(self.aws || by_variable || named) {
-            return Ok(Against::Local(self.faults.clone().unwrap_or_default()));
-        }
-        if self.faults.is_some() {
-            return Err(Error::usage(
-                "--faults are for the local account, and this run is against AWS",
-            ));
-        }
-        Ok(Against::Aws(AwsTarget {
-            profile: self.profile.clone(),
-            region: self.region.clone(),
-            role_arn: self.role_arn.clone(),
-            endpoint_url: self.endpoint_url.clone(),
-        }))
-    }
-
+impl HostOptions {
     fn permissions(&self) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         for access in Access::ALL {
@@ -203,26 +176,36 @@ impl RunOptions {
         }
         Ok(permissions)
     }
+}
 
-    fn resolve(self) -> Result<Options> {
-        let against = self.against()?;
-        // Nothing is written to AWS unless the user said so.
-        let may_write = self.apply || matches!(against, Against::Local(_));
+impl RunOptions {
+    /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
+    fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
+        let target = self.target.resolve()?;
+        let mode = target.mode(mode.or_else(|| self.mode.given()));
+        let about = About { command: command.into(), ..About::default() };
+        let permissions = self.host.permissions()?;
+        let reserved = reserved();
+        let HostOptions { plan, yes, output, log_level, timeout, max_memory, .. } = self.host;
         Ok(Options {
-            mode: if may_write && !self.read_only { Mode::Apply } else { Mode::ReadOnly },
-            permissions: self.permissions()?,
-            against,
-            max_memory: self.max_memory,
-            timeout: self.timeout,
-            format: self.output.into(),
-            yes: self.yes,
-            log_level: self.log_level.name(),
-            reserved: RunCommand::command()
-                .get_arguments()
-                .filter_map(|arg| arg.get_long().map(str::to_owned))
-                .collect(),
+            rules: target.rules(mode, &self.limits, about),
+            planning: plan.planning(is_result),
+            permissions,
+            max_memory,
+            timeout: timeout.or(target.config.timeout),
+            against: target.against,
+            format: output.into(),
+            yes,
+            log_level: log_level.name(),
+            reserved,
         })
     }
+}
+
+/// The names that belong to iamlua, so that no parameter of a runbook can have them.
+fn reserved() -> Vec<String> {
+    let run = RunCommand::command();
+    run.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }
 
 impl RunCommand {
@@ -230,7 +213,20 @@ impl RunCommand {
     pub fn execute(self) -> Result<u8> {
         let script =
             if self.script.as_os_str() == "-" { Script::Stdin } else { Script::File(self.script) };
-        run::run(&script, self.args, self.options.resolve()?)
+        run::run(&script, self.args, self.options.resolve("run", None, false)?)
+    }
+
+    /// Runs the script as a plan, whose text is the result.
+    pub fn plan(self) -> Result<u8> {
+        let given = self.options.mode.given();
+        if let Some(mode) = given.filter(|mode| *mode != Mode::Plan) {
+            let flag = if mode == Mode::Apply { "--apply" } else { "--read-only" };
+            return Err(Error::usage(format!("{flag} makes no sense for `iamlua plan`"))
+                .hint("`iamlua run SCRIPT --apply` makes the changes, `iamlua apply FILE` those of a plan"));
+        }
+        let script =
+            if self.script.as_os_str() == "-" { Script::Stdin } else { Script::File(self.script) };
+        run::run(&script, self.args, self.options.resolve("plan", Some(Mode::Plan), true)?)
     }
 }
 
@@ -247,13 +243,13 @@ pub fn default(
         }
         None => Script::Stdin,
     };
-    run::run(&script, Vec::new(), options.resolve()?)
+    run::run(&script, Vec::new(), options.resolve("run", None, false)?)
 }
 
 /// `iamlua run SCRIPT … --apply` means the same as `iamlua run --apply SCRIPT …`: moves options of iamlua that stand among the
 /// script's arguments before the script. All else is the script's, `--help` too, and so is everything after `--`.
 pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
-    if args.get(1).is_none_or(|word| word != "run") {
+    if args.get(1).is_none_or(|word| word != "run" && word != "plan") {
         return args;
     }
     let run = RunCommand::command();

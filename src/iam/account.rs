@@ -2,6 +2,7 @@
 
 use aws_sdk_iam::types::SummaryKeyType;
 
+use super::client::Clients;
 use super::fault::from_sdk;
 use super::{Entry, Run};
 use crate::error::{Error, Result};
@@ -60,35 +61,30 @@ pub static ENTRIES: &[Entry] = &[
 local account = iam.account()
 assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)"#,
         },
-        run: Run::Call(|clients, _| {
+        run: Run::Read(|clients, _| {
             Box::pin(async move {
-                let (caller, summary, aliases) = tokio::join!(
-                    clients.sts.get_caller_identity().send(),
-                    clients.iam.get_account_summary().send(),
+                let (caller, counts, aliases) = tokio::join!(
+                    identity(&clients),
+                    counts(&clients),
                     clients.iam.list_account_aliases().send(),
                 );
-                let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
-                let summary =
-                    if_allowed(summary.map_err(|error| from_sdk("GetAccountSummary", error)))?
-                        .and_then(|out| out.summary_map)
-                        .unwrap_or_default();
+                let (caller, counts) = (caller?, counts?);
                 let aliases =
                     if_allowed(aliases.map_err(|error| from_sdk("ListAccountAliases", error)))?
                         .map(|out| out.account_aliases)
                         .unwrap_or_default();
-                let count = |key: &str| {
-                    let count = summary.get(&SummaryKeyType::from(key));
-                    count.map_or(Value::Nil, |count| Value::Int((*count).into()))
+                let count = |pick: fn(&Counts) -> Option<i64>| {
+                    counts.as_ref().and_then(pick).map_or(Value::Nil, Value::Int)
                 };
                 Ok(Value::record([
                     ("id", Value::text(caller.account)),
                     ("arn", Value::text(caller.arn)),
                     ("user_id", Value::text(caller.user_id)),
                     ("alias", Value::text(aliases.into_iter().next())),
-                    ("profiles", count("InstanceProfiles")),
-                    ("profiles_quota", count("InstanceProfilesQuota")),
-                    ("roles", count("Roles")),
-                    ("roles_quota", count("RolesQuota")),
+                    ("profiles", count(|counts| counts.profiles)),
+                    ("profiles_quota", count(|counts| counts.profiles_quota)),
+                    ("roles", count(|counts| counts.roles)),
+                    ("roles_quota", count(|counts| counts.roles_quota)),
                 ]))
             })
         }),
@@ -138,6 +134,63 @@ assert(other.account().arn:match(":assumed%-role/web%-frontend/iamlua$"))"#,
         run: Run::Host,
     },
 ];
+
+/// Who calls, and in which account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The account's 12 digits; none where an endpoint does not say.
+    pub account: Option<String>,
+    /// The caller's ARN.
+    pub arn: Option<String>,
+    /// The caller's unique id.
+    pub user_id: Option<String>,
+}
+
+/// Asks who calls; that needs no permission.
+///
+/// # Errors
+/// If no answer comes, or the credentials are refused.
+pub async fn identity(clients: &Clients) -> Result<Identity> {
+    // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in each other.
+    let caller = Box::pin(clients.sts.get_caller_identity().send()).await;
+    let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
+    Ok(Identity { account: caller.account, arn: caller.arn, user_id: caller.user_id })
+}
+
+/// How much there is in the account, and how much there may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Instance profiles.
+    pub profiles: Option<i64>,
+    /// How many there may be.
+    pub profiles_quota: Option<i64>,
+    /// Roles.
+    pub roles: Option<i64>,
+    /// How many there may be.
+    pub roles_quota: Option<i64>,
+    /// How many managed policies a role may have.
+    pub policies_per_role: Option<i64>,
+}
+
+/// Asks how much there is; `None` if the caller may not see it.
+///
+/// # Errors
+/// Every other failure.
+pub async fn counts(clients: &Clients) -> Result<Option<Counts>> {
+    let summary = Box::pin(clients.iam.get_account_summary().send()).await;
+    let summary = if_allowed(summary.map_err(|error| from_sdk("GetAccountSummary", error)))?;
+    Ok(summary.map(|out| {
+        let map = out.summary_map.unwrap_or_default();
+        let count = |key: &str| map.get(&SummaryKeyType::from(key)).map(|n| i64::from(*n));
+        Counts {
+            profiles: count("InstanceProfiles"),
+            profiles_quota: count("InstanceProfilesQuota"),
+            roles: count("Roles"),
+            roles_quota: count("RolesQuota"),
+            policies_per_role: count("AttachedPoliciesPerRoleQuota"),
+        }
+    }))
+}
 
 /// Nothing instead of an error where the caller lacks the permission.
 fn if_allowed<T>(answer: Result<T, Error>) -> Result<Option<T>> {

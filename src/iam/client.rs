@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use crate::error::Result;
 
 /// The clients of one connection; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Clients {
     /// IAM.
     pub iam: aws_sdk_iam::Client,
@@ -95,11 +95,15 @@ impl fmt::Debug for Target {
 const DEFAULT_REGION: &str = "us-east-1";
 
 impl Connection {
-    /// The clients. Resolves the configuration, but makes no call: credentials are looked for at the first one.
+    /// The clients, with `above` putting its layer above the HTTP client of the two services; where credentials come from has none.
+    /// Resolves the configuration, but makes no call: credentials are looked for at the first one.
     ///
     /// # Errors
     /// If the local account cannot be opened.
-    pub async fn clients(&self) -> Result<Clients> {
+    pub async fn clients(
+        &self,
+        above: impl Fn(SharedHttpClient) -> SharedHttpClient,
+    ) -> Result<Clients> {
         let mut config = self.base().await?;
         for role in &self.roles {
             let mut builder = AssumeRoleProvider::builder(&role.arn)
@@ -114,6 +118,9 @@ impl Connection {
             };
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
+        }
+        if let Some(client) = config.http_client() {
+            config = config.clone().into_builder().http_client(above(client)).build();
         }
         Ok(Clients {
             iam: aws_sdk_iam::Client::new(&config),

@@ -5,6 +5,7 @@
 mod account;
 pub mod client;
 mod fault;
+pub mod image;
 mod profiles;
 mod roles;
 mod tags;
@@ -16,8 +17,9 @@ use futures_util::future::BoxFuture;
 use crate::error::Result;
 use crate::spec::{Args, Effect, Function, Page, Value};
 use client::Clients;
+use image::{State, Subject};
 
-pub use account::ACCOUNT;
+pub use account::{ACCOUNT, Counts, Identity, counts, identity};
 pub use profiles::PROFILE;
 pub use roles::{POLICY, ROLE};
 
@@ -29,14 +31,45 @@ pub type Enrich = fn(Arc<dyn Invoke>, Value) -> Pending;
 
 /// The way by which a function that is made of several calls makes each of them.
 pub trait Invoke: Send + Sync {
-    /// Makes one call. `entry` must be a [`Run::Call`].
+    /// Makes one call. `entry` must be a [`Run::Read`] or a [`Run::Write`].
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending;
+}
+
+/// Makes the SDK's call.
+pub type Call = fn(Clients, Args) -> Pending;
+
+/// An action that changes the account: the call, and what it does to what it is about. Plans, the journal, undo and repeats
+/// after a lost answer are made from that.
+#[derive(Debug)]
+pub struct Write {
+    /// What it is about: the profile or role in the argument `name`.
+    pub subject: Subject,
+    /// What it does, in words that go before "profile web".
+    pub words: &'static str,
+    /// The call.
+    pub call: Call,
+    /// The state after it, if it succeeds, from its arguments and the state before.
+    pub after: fn(&Args, State) -> State,
+    /// The code with which AWS answers the same call once it has been carried out; `None` if it then succeeds again.
+    pub repeated: Option<&'static str>,
+    /// Whether the attached policies of a role belong to the state that it changes.
+    pub needs_policies: bool,
+}
+
+impl Write {
+    /// Whether there is nothing to send: no tags were given to set.
+    #[must_use]
+    pub fn is_idle(&self, args: &Args) -> bool {
+        self.words == "tag" && args.tags("tags").is_none_or(|tags| tags.is_empty())
+    }
 }
 
 /// How a function is carried out.
 pub enum Run {
-    /// One AWS action.
-    Call(fn(Clients, Args) -> Pending),
+    /// An action that only reads.
+    Read(Call),
+    /// An action that changes the account.
+    Write(Write),
     /// Several actions, each of which goes through the gate.
     Compose(fn(Arc<dyn Invoke>, Args) -> Pending),
     /// All pages of a listing, one by one.
@@ -90,6 +123,24 @@ pub fn registry() -> impl Iterator<Item = &'static Entry> {
 pub fn find(path: &str) -> Option<&'static Entry> {
     let (module, name) = path.split_once('.').unwrap_or(("", path));
     registry().find(|entry| entry.spec.module == module && entry.spec.name == name)
+}
+
+/// The function that makes the single call of an action that changes the account, such as `TagInstanceProfile`.
+#[must_use]
+pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
+    registry().chain([&profiles::DELETE]).find_map(|entry| match &entry.run {
+        Run::Write(write) if entry.spec.actions[0].name == action => Some((entry, write)),
+        _ => None,
+    })
+}
+
+/// Whether an action is known as one that only reads. `iam` and `sts` are the services.
+#[must_use]
+pub fn is_read(service: &str, action: &str) -> bool {
+    registry()
+        .filter(|entry| !entry.writes())
+        .flat_map(|entry| entry.spec.actions)
+        .any(|known| known.name == action && known.service.prefix() == service)
 }
 
 /// A function that is known to be there.

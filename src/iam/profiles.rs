@@ -7,8 +7,9 @@ use std::time::Duration;
 use aws_sdk_iam::types::InstanceProfile;
 
 use super::fault::from_sdk;
+use super::image::{Image, Subject};
 use super::roles::{self, ROLE_NAME};
-use super::{Entry, Invoke, Iterate, Run, Step, call, call_all, call_if_there, date, tags};
+use super::{Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, tags};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
@@ -102,7 +103,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "profiles",
             name: "create",
-            actions: &[Action::iam("CreateInstanceProfile")],
+            actions: &[Action::profile("CreateInstanceProfile")],
             effect: Effect::Write,
             params: &[
                 NAME,
@@ -122,30 +123,37 @@ pub static ENTRIES: &[Entry] = &[
 local profile = iam.profiles.create { name = "doc-web", path = "/ec2/", tags = { Owner = "ops" } }
 assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                let out = clients
-                    .iam
-                    .create_instance_profile()
-                    .set_instance_profile_name(args.text("name"))
-                    .set_path(args.text("path"))
-                    .set_tags(tags::from_args(&args)?)
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("CreateInstanceProfile", error))?;
-                let mut profile =
-                    out.instance_profile.ok_or_else(|| missing("CreateInstanceProfile"))?;
-                // AWS leaves the list out when none were given; that a new profile has none is certain.
-                profile.tags.get_or_insert_default();
-                Ok(record(profile))
-            })
+        run: Run::Write(Write {
+            subject: Subject::Profile,
+            words: "create",
+            call: |clients, args| {
+                Box::pin(async move {
+                    let out = clients
+                        .iam
+                        .create_instance_profile()
+                        .set_instance_profile_name(args.text("name"))
+                        .set_path(args.text("path"))
+                        .set_tags(tags::from_args(&args)?)
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("CreateInstanceProfile", error))?;
+                    let mut profile =
+                        out.instance_profile.ok_or_else(|| missing("CreateInstanceProfile"))?;
+                    // AWS leaves the list out when none were given; that a new profile has none is certain.
+                    profile.tags.get_or_insert_default();
+                    Ok(record(profile))
+                })
+            },
+            after: |args, _| Some(Image::new(args)),
+            repeated: Some("EntityAlreadyExists"),
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "get",
-            actions: &[Action::iam("GetInstanceProfile")],
+            actions: &[Action::profile("GetInstanceProfile")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -156,7 +164,7 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
 local profile = iam.profiles.get("web-frontend")
 assert(profile.path == "/ec2/web/" and profile.tags)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -173,7 +181,7 @@ assert(profile.path == "/ec2/web/" and profile.tags)"#,
         spec: Function {
             module: "profiles",
             name: "find",
-            actions: &[Action::iam("GetInstanceProfile")],
+            actions: &[Action::profile("GetInstanceProfile")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -206,7 +214,7 @@ assert(#page == 2 and page.is_truncated)
 local rest = iam.profiles.list { path_prefix = "/ec2/", marker = page.marker }
 assert(rest[1].name ~= page[1].name)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -225,7 +233,10 @@ assert(rest[1].name ~= page[1].name)"#,
         spec: Function {
             module: "profiles",
             name: "each",
-            actions: &[Action::iam("ListInstanceProfiles"), Action::iam("ListInstanceProfileTags")],
+            actions: &[
+                Action::iam("ListInstanceProfiles"),
+                Action::profile("ListInstanceProfileTags"),
+            ],
             effect: Effect::Read,
             params: &[
                 PATH_PREFIX,
@@ -276,7 +287,7 @@ assert(count > 20)",
         spec: Function {
             module: "profiles",
             name: "list_for_role",
-            actions: &[Action::iam("ListInstanceProfilesForRole")],
+            actions: &[Action::role("ListInstanceProfilesForRole")],
             effect: Effect::Read,
             params: &[ROLE_PARAM, MARKER, MAX_ITEMS],
             positional: &["role"],
@@ -287,7 +298,7 @@ assert(count > 20)",
 local page = iam.profiles.list_for_role { role = "web-frontend" }
 assert(page[1].role == "web-frontend")"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -306,7 +317,7 @@ assert(page[1].role == "web-frontend")"#,
         spec: Function {
             module: "profiles",
             name: "each_for_role",
-            actions: &[Action::iam("ListInstanceProfilesForRole")],
+            actions: &[Action::role("ListInstanceProfilesForRole")],
             effect: Effect::Read,
             params: &[ROLE_PARAM, PAGE_SIZE],
             positional: &["role"],
@@ -324,7 +335,7 @@ end"#,
         spec: Function {
             module: "profiles",
             name: "add_role",
-            actions: &[Action::iam("AddRoleToInstanceProfile")],
+            actions: &[Action::profile("AddRoleToInstanceProfile")],
             effect: Effect::Write,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
@@ -337,25 +348,32 @@ iam.profiles.create("doc-add-role")
 iam.profiles.add_role("doc-add-role", "web-frontend")
 assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .add_role_to_instance_profile()
-                    .set_instance_profile_name(args.text("name"))
-                    .set_role_name(args.text("role"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("AddRoleToInstanceProfile", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Profile,
+            words: "add role to",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .add_role_to_instance_profile()
+                        .set_instance_profile_name(args.text("name"))
+                        .set_role_name(args.text("role"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("AddRoleToInstanceProfile", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| Image { role: args.text("role"), ..image }),
+            repeated: Some("LimitExceeded"),
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "remove_role",
-            actions: &[Action::iam("RemoveRoleFromInstanceProfile")],
+            actions: &[Action::profile("RemoveRoleFromInstanceProfile")],
             effect: Effect::Write,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
@@ -367,18 +385,25 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
 iam.profiles.remove_role("web-frontend", iam.profiles.get("web-frontend").role)
 assert(iam.profiles.get("web-frontend").role == nil)"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .remove_role_from_instance_profile()
-                    .set_instance_profile_name(args.text("name"))
-                    .set_role_name(args.text("role"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("RemoveRoleFromInstanceProfile", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Profile,
+            words: "remove role from",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .remove_role_from_instance_profile()
+                        .set_instance_profile_name(args.text("name"))
+                        .set_role_name(args.text("role"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("RemoveRoleFromInstanceProfile", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |_, before| before.map(|image| Image { role: None, ..image }),
+            repeated: Some("NoSuchEntity"),
+            needs_policies: false,
         }),
     },
     Entry {
@@ -386,9 +411,9 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
             module: "profiles",
             name: "delete",
             actions: &[
-                Action::iam("DeleteInstanceProfile"),
-                Action::iam("GetInstanceProfile"),
-                Action::iam("RemoveRoleFromInstanceProfile"),
+                Action::profile("DeleteInstanceProfile"),
+                Action::profile("GetInstanceProfile"),
+                Action::profile("RemoveRoleFromInstanceProfile"),
             ],
             effect: Effect::Write,
             params: &[
@@ -415,7 +440,7 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
         spec: Function {
             module: "profiles",
             name: "tag",
-            actions: &[Action::iam("TagInstanceProfile")],
+            actions: &[Action::profile("TagInstanceProfile")],
             effect: Effect::Write,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
@@ -427,26 +452,33 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
 iam.profiles.tag("web-frontend", { Owner = "ops", Stage = "prod" })
 assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                clients
-                    .iam
-                    .tag_instance_profile()
-                    .set_instance_profile_name(args.text("name"))
-                    .set_tags(Some(tags))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("TagInstanceProfile", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Profile,
+            words: "tag",
+            call: |clients, args| {
+                Box::pin(async move {
+                    let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
+                    clients
+                        .iam
+                        .tag_instance_profile()
+                        .set_instance_profile_name(args.text("name"))
+                        .set_tags(Some(tags))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("TagInstanceProfile", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.tagged(args, Subject::Profile)),
+            repeated: None,
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "untag",
-            actions: &[Action::iam("UntagInstanceProfile")],
+            actions: &[Action::profile("UntagInstanceProfile")],
             effect: Effect::Write,
             params: &[NAME, tags::KEYS],
             positional: &["name", "keys"],
@@ -457,27 +489,34 @@ assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
 iam.profiles.untag("web-frontend", { "Owner" })
 assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                    clients
-                        .iam
-                        .untag_instance_profile()
-                        .set_instance_profile_name(args.text("name"))
-                        .set_tag_keys(Some(keys.to_vec()))
-                        .send()
-                        .await
-                        .map_err(|error| from_sdk("UntagInstanceProfile", error))?;
-                }
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Profile,
+            words: "untag",
+            call: |clients, args| {
+                Box::pin(async move {
+                    for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
+                        clients
+                            .iam
+                            .untag_instance_profile()
+                            .set_instance_profile_name(args.text("name"))
+                            .set_tag_keys(Some(keys.to_vec()))
+                            .send()
+                            .await
+                            .map_err(|error| from_sdk("UntagInstanceProfile", error))?;
+                    }
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.untagged(args, Subject::Profile)),
+            repeated: None,
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "list_tags",
-            actions: &[Action::iam("ListInstanceProfileTags")],
+            actions: &[Action::profile("ListInstanceProfileTags")],
             effect: Effect::Read,
             params: &[NAME, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -488,7 +527,7 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
 local page = iam.profiles.list_tags { name = "web-frontend", max_items = 1 }
 assert(page[1].key and page[1].value)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -507,7 +546,7 @@ assert(page[1].key and page[1].value)"#,
         spec: Function {
             module: "profiles",
             name: "tags",
-            actions: &[Action::iam("ListInstanceProfileTags")],
+            actions: &[Action::profile("ListInstanceProfileTags")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -528,12 +567,12 @@ for key, value in pairs(iam.profiles.tags("web-frontend")) do print(key, value) 
             module: "profiles",
             name: "ensure",
             actions: &[
-                Action::iam("GetInstanceProfile"),
-                Action::iam("CreateInstanceProfile"),
-                Action::iam("AddRoleToInstanceProfile"),
-                Action::iam("RemoveRoleFromInstanceProfile"),
-                Action::iam("TagInstanceProfile"),
-                Action::iam("UntagInstanceProfile"),
+                Action::profile("GetInstanceProfile"),
+                Action::profile("CreateInstanceProfile"),
+                Action::profile("AddRoleToInstanceProfile"),
+                Action::profile("RemoveRoleFromInstanceProfile"),
+                Action::profile("TagInstanceProfile"),
+                Action::profile("UntagInstanceProfile"),
             ],
             effect: Effect::Write,
             params: &[
@@ -567,7 +606,7 @@ assert(#again == 0)"#,
         spec: Function {
             module: "profiles",
             name: "wait",
-            actions: &[Action::iam("GetInstanceProfile")],
+            actions: &[Action::profile("GetInstanceProfile")],
             effect: Effect::Read,
             params: &[
                 NAME,
@@ -622,11 +661,11 @@ async fn delete(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 }
 
 /// The bare operation under `profiles.delete`.
-static DELETE: Entry = Entry {
+pub(super) static DELETE: Entry = Entry {
     spec: Function {
         module: "profiles",
         name: "delete",
-        actions: &[Action::iam("DeleteInstanceProfile")],
+        actions: &[Action::profile("DeleteInstanceProfile")],
         effect: Effect::Write,
         params: &[NAME],
         positional: &["name"],
@@ -635,17 +674,24 @@ static DELETE: Entry = Entry {
         long: "",
         example: "",
     },
-    run: Run::Call(|clients, args| {
-        Box::pin(async move {
-            clients
-                .iam
-                .delete_instance_profile()
-                .set_instance_profile_name(args.text("name"))
-                .send()
-                .await
-                .map_err(|error| from_sdk("DeleteInstanceProfile", error))?;
-            Ok(Value::Nil)
-        })
+    run: Run::Write(Write {
+        subject: Subject::Profile,
+        words: "delete",
+        call: |clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .delete_instance_profile()
+                    .set_instance_profile_name(args.text("name"))
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("DeleteInstanceProfile", error))?;
+                Ok(Value::Nil)
+            })
+        },
+        after: |_, _| None,
+        repeated: Some("NoSuchEntity"),
+        needs_policies: false,
     }),
 };
 

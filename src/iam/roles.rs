@@ -6,10 +6,11 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::fault::from_sdk;
+use super::image::{Image, Subject};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
 };
-use super::{Entry, Invoke, Iterate, Run, Step, call, call_all, call_if_there, date, tags};
+use super::{Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, tags};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
@@ -135,7 +136,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "roles",
             name: "create",
-            actions: &[Action::iam("CreateRole")],
+            actions: &[Action::role("CreateRole")],
             effect: Effect::Write,
             params: &[
                 NAME,
@@ -159,35 +160,42 @@ pub static ENTRIES: &[Entry] = &[
 local role = iam.roles.create { name = "doc-role", assume_role_policy = policy.trust("ec2.amazonaws.com") }
 assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                let out = clients
-                    .iam
-                    .create_role()
-                    .set_role_name(args.text("name"))
-                    .set_assume_role_policy_document(args.text("assume_role_policy"))
-                    .set_path(args.text("path"))
-                    .set_description(args.text("description"))
-                    .set_max_session_duration(
-                        args.int("max_session_duration").and_then(|n| i32::try_from(n).ok()),
-                    )
-                    .set_permissions_boundary(args.text("permissions_boundary"))
-                    .set_tags(tags::from_args(&args)?)
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("CreateRole", error))?;
-                let mut role = out.role.ok_or_else(|| missing("CreateRole"))?;
-                // AWS leaves the list out when none were given; that a new role has none is certain.
-                role.tags.get_or_insert_default();
-                Ok(record(role))
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "create",
+            call: |clients, args| {
+                Box::pin(async move {
+                    let out = clients
+                        .iam
+                        .create_role()
+                        .set_role_name(args.text("name"))
+                        .set_assume_role_policy_document(args.text("assume_role_policy"))
+                        .set_path(args.text("path"))
+                        .set_description(args.text("description"))
+                        .set_max_session_duration(
+                            args.int("max_session_duration").and_then(|n| i32::try_from(n).ok()),
+                        )
+                        .set_permissions_boundary(args.text("permissions_boundary"))
+                        .set_tags(tags::from_args(&args)?)
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("CreateRole", error))?;
+                    let mut role = out.role.ok_or_else(|| missing("CreateRole"))?;
+                    // AWS leaves the list out when none were given; that a new role has none is certain.
+                    role.tags.get_or_insert_default();
+                    Ok(record(role))
+                })
+            },
+            after: |args, _| Some(Image::new(args)),
+            repeated: Some("EntityAlreadyExists"),
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "get",
-            actions: &[Action::iam("GetRole")],
+            actions: &[Action::role("GetRole")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -198,7 +206,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
 local role = iam.roles.get("web-frontend")
 assert(role.max_session_duration >= 3600 and role.tags)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -218,7 +226,7 @@ assert(role.max_session_duration >= 3600 and role.tags)"#,
         spec: Function {
             module: "roles",
             name: "find",
-            actions: &[Action::iam("GetRole")],
+            actions: &[Action::role("GetRole")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -247,7 +255,7 @@ assert(iam.roles.find("no-such-role") == nil)"#,
 local page = iam.roles.list { max_items = 1 }
 assert(#page == 1 and page.marker)",
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -288,7 +296,7 @@ assert(count > 0)"#,
         spec: Function {
             module: "roles",
             name: "delete",
-            actions: &[Action::iam("DeleteRole")],
+            actions: &[Action::role("DeleteRole")],
             effect: Effect::Write,
             params: &[NAME],
             positional: &["name"],
@@ -300,24 +308,31 @@ iam.roles.create { name = "doc-delete", assume_role_policy = policy.trust("ec2.a
 iam.roles.delete("doc-delete")
 assert(not iam.roles.find("doc-delete"))"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .delete_role()
-                    .set_role_name(args.text("name"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("DeleteRole", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "delete",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .delete_role()
+                        .set_role_name(args.text("name"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("DeleteRole", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |_, _| None,
+            repeated: Some("NoSuchEntity"),
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "set_assume_role_policy",
-            actions: &[Action::iam("UpdateAssumeRolePolicy")],
+            actions: &[Action::role("UpdateAssumeRolePolicy")],
             effect: Effect::Write,
             params: &[NAME, TRUST],
             positional: &["name", "assume_role_policy"],
@@ -328,25 +343,37 @@ assert(not iam.roles.find("doc-delete"))"#,
 iam.roles.set_assume_role_policy("web-frontend", policy.trust("ec2.amazonaws.com", "ssm.amazonaws.com"))
 assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .update_assume_role_policy()
-                    .set_role_name(args.text("name"))
-                    .set_policy_document(args.text("assume_role_policy"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("UpdateAssumeRolePolicy", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "set trust policy of",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .update_assume_role_policy()
+                        .set_role_name(args.text("name"))
+                        .set_policy_document(args.text("assume_role_policy"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("UpdateAssumeRolePolicy", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| {
+                before.map(|image| Image {
+                    assume_role_policy: args.text("assume_role_policy"),
+                    ..image
+                })
+            },
+            repeated: None,
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "tag",
-            actions: &[Action::iam("TagRole")],
+            actions: &[Action::role("TagRole")],
             effect: Effect::Write,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
@@ -357,26 +384,33 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                clients
-                    .iam
-                    .tag_role()
-                    .set_role_name(args.text("name"))
-                    .set_tags(Some(tags))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("TagRole", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "tag",
+            call: |clients, args| {
+                Box::pin(async move {
+                    let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
+                    clients
+                        .iam
+                        .tag_role()
+                        .set_role_name(args.text("name"))
+                        .set_tags(Some(tags))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("TagRole", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.tagged(args, Subject::Role)),
+            repeated: None,
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "untag",
-            actions: &[Action::iam("UntagRole")],
+            actions: &[Action::role("UntagRole")],
             effect: Effect::Write,
             params: &[NAME, tags::KEYS],
             positional: &["name", "keys"],
@@ -387,27 +421,34 @@ assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
 iam.roles.untag("web-frontend", { "Owner" })
 assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                    clients
-                        .iam
-                        .untag_role()
-                        .set_role_name(args.text("name"))
-                        .set_tag_keys(Some(keys.to_vec()))
-                        .send()
-                        .await
-                        .map_err(|error| from_sdk("UntagRole", error))?;
-                }
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "untag",
+            call: |clients, args| {
+                Box::pin(async move {
+                    for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
+                        clients
+                            .iam
+                            .untag_role()
+                            .set_role_name(args.text("name"))
+                            .set_tag_keys(Some(keys.to_vec()))
+                            .send()
+                            .await
+                            .map_err(|error| from_sdk("UntagRole", error))?;
+                    }
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.untagged(args, Subject::Role)),
+            repeated: None,
+            needs_policies: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "list_tags",
-            actions: &[Action::iam("ListRoleTags")],
+            actions: &[Action::role("ListRoleTags")],
             effect: Effect::Read,
             params: &[NAME, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -418,7 +459,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -437,7 +478,7 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         spec: Function {
             module: "roles",
             name: "attach_policy",
-            actions: &[Action::iam("AttachRolePolicy")],
+            actions: &[Action::role("AttachRolePolicy")],
             effect: Effect::Write,
             params: &[NAME, POLICY_ARN],
             positional: &["name", "policy_arn"],
@@ -447,25 +488,32 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
             example: r#"
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .attach_role_policy()
-                    .set_role_name(args.text("name"))
-                    .set_policy_arn(args.text("policy_arn"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("AttachRolePolicy", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "attach policy to",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .attach_role_policy()
+                        .set_role_name(args.text("name"))
+                        .set_policy_arn(args.text("policy_arn"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("AttachRolePolicy", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.attached(args)),
+            repeated: None,
+            needs_policies: true,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "detach_policy",
-            actions: &[Action::iam("DetachRolePolicy")],
+            actions: &[Action::role("DetachRolePolicy")],
             effect: Effect::Write,
             params: &[NAME, POLICY_ARN],
             positional: &["name", "policy_arn"],
@@ -476,25 +524,32 @@ iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
 iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
 iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")"#,
         },
-        run: Run::Call(|clients, args| {
-            Box::pin(async move {
-                clients
-                    .iam
-                    .detach_role_policy()
-                    .set_role_name(args.text("name"))
-                    .set_policy_arn(args.text("policy_arn"))
-                    .send()
-                    .await
-                    .map_err(|error| from_sdk("DetachRolePolicy", error))?;
-                Ok(Value::Nil)
-            })
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "detach policy from",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .detach_role_policy()
+                        .set_role_name(args.text("name"))
+                        .set_policy_arn(args.text("policy_arn"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("DetachRolePolicy", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| before.map(|image| image.detached(args)),
+            repeated: Some("NoSuchEntity"),
+            needs_policies: true,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "list_attached_policies",
-            actions: &[Action::iam("ListAttachedRolePolicies")],
+            actions: &[Action::role("ListAttachedRolePolicies")],
             effect: Effect::Read,
             params: &[NAME, PATH_PREFIX, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -504,7 +559,7 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             example: r#"
 assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         },
-        run: Run::Call(|clients, args| {
+        run: Run::Read(|clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -530,7 +585,7 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         spec: Function {
             module: "roles",
             name: "attached_policies",
-            actions: &[Action::iam("ListAttachedRolePolicies")],
+            actions: &[Action::role("ListAttachedRolePolicies")],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -554,13 +609,13 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
             module: "roles",
             name: "ensure",
             actions: &[
-                Action::iam("GetRole"),
-                Action::iam("CreateRole"),
-                Action::iam("UpdateAssumeRolePolicy"),
-                Action::iam("TagRole"),
-                Action::iam("UntagRole"),
-                Action::iam("ListAttachedRolePolicies"),
-                Action::iam("AttachRolePolicy"),
+                Action::role("GetRole"),
+                Action::role("CreateRole"),
+                Action::role("UpdateAssumeRolePolicy"),
+                Action::role("TagRole"),
+                Action::role("UntagRole"),
+                Action::role("ListAttachedRolePolicies"),
+                Action::role("AttachRolePolicy"),
             ],
             effect: Effect::Write,
             params: &[
@@ -652,7 +707,7 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 
 /// Whether two policy documents mean the same: AWS lets a list of one stand without brackets, and order does not matter in lists
 /// of text.
-fn same_policy(a: &str, b: &str) -> bool {
+pub(super) fn same_policy(a: &str, b: &str) -> bool {
     fn normal(value: serde_json::Value) -> serde_json::Value {
         use serde_json::Value as Json;
         match value {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::convert::from_lua;
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Role, Target};
+use crate::iam::image::Subject;
 use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Run};
 use crate::session::Gate;
 use crate::spec::{Args, Page, Value};
@@ -192,6 +193,9 @@ impl Pager {
             }
             if let (true, Some(enrich)) = (paging.with_extra, paging.iterate.enrich) {
                 page.items = enriched(&paging.gate, page.items, enrich).await?;
+                for item in &page.items {
+                    paging.gate.remember(Subject::Profile, item);
+                }
             }
             Ok(*page)
         })

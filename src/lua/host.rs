@@ -14,7 +14,8 @@ use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::sandbox::Access;
-use super::{Output, Setup};
+use super::{Declared, Output, Setup};
+use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::session::Limits;
@@ -26,6 +27,8 @@ pub(super) struct Host {
     pub setup: RefCell<Setup>,
     pub driver: Driver,
     pub output: Rc<RefCell<Output>>,
+    /// Who wants to know what the manifest allows, and nothing else of the script.
+    pub asked: RefCell<Option<Declared>>,
 }
 
 /// The table of functions.
@@ -95,7 +98,7 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
         item.set("name", entry.spec.name)?;
         item.set("path", entry.spec.path())?;
         let kind = match &entry.run {
-            Run::Call(_) | Run::Compose(_) => "call",
+            Run::Read(_) | Run::Write(_) | Run::Compose(_) => "call",
             Run::Iterate(iterate) if iterate.by == Step::Page => "pages",
             Run::Iterate(_) => "items",
             Run::Host => "connect",
@@ -245,7 +248,11 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     let width = host.setup.borrow().width;
     let render = lua.create_function(
         move |_, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
-            Ok(render_table(&heads, &rows, &right, width))
+            let rows: Vec<Vec<String>> = rows
+                .iter()
+                .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
+                .collect();
+            Ok(crate::table::render(&heads, &rows, &right, width))
         },
     )?;
     table.set("render_table", render)?;
@@ -257,52 +264,6 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
     })?;
     table.set("csv_line", csv)
-}
-
-/// A table for people: aligned columns under a line of headings, cut to the terminal's width if there is one.
-fn render_table(
-    heads: &[String],
-    rows: &[Vec<LuaString>],
-    right: &[bool],
-    width: Option<u16>,
-) -> String {
-    use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
-    const LEAST: u16 = 20;
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(heads.iter().map(String::as_str));
-    for row in rows {
-        table.add_row(row.iter().map(LuaString::to_string_lossy));
-    }
-    // Only the widest column gives way to the terminal, and only to a point: a name or a date that is broken in two cannot be
-    // copied. Where that is not enough, the terminal wraps the lines.
-    let last = heads.len().saturating_sub(1);
-    let widths = table.column_max_content_widths();
-    let widest = (0..heads.len()).max_by_key(|at| widths.get(*at));
-    let others: u16 =
-        (0..heads.len()).filter(|at| Some(*at) != widest).map(|at| widths[at] + 2).sum();
-    let narrow = width.filter(|width| *width >= others.saturating_add(LEAST));
-    match narrow {
-        Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if at == last { 0 } else { 2 }));
-        if narrow.is_some() && Some(at) == widest {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(LEAST)));
-        } else {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        if right.get(at) == Some(&true) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// Files, environment, programs, and the grants of a manifest.
@@ -461,22 +422,42 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         };
         Ok(LuaValue::Number(seconds))
     })?;
+    add(lua, host, fallible, "declare", |_, host, args| {
+        let allow = match args.front() {
+            Some(LuaValue::Table(allow)) => Some(names_of(allow)?),
+            _ => None,
+        };
+        let asked = host.asked.borrow();
+        if let Some(answer) = &*asked {
+            *answer.borrow_mut() = Some(allow);
+        }
+        Ok(LuaValue::Boolean(asked.is_some()))
+    })?;
+    add(lua, host, fallible, "parameters", |lua, host, args| {
+        let values = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
+        host.setup.borrow().gate.session().journal().set_parameters(values);
+        Ok(LuaValue::Nil)
+    })?;
     add(lua, host, fallible, "limit", |_, host, args| {
         let mut limits = Limits::default();
         if let Some(LuaValue::Table(allow)) = args.front() {
-            let names: mlua::Result<Vec<String>> = allow.sequence_values().collect();
-            let names = names
-                .map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))?;
-            limits.allow = Some(names);
+            limits.allow = Some(names_of(allow)?);
         }
         limits.max_changes = match args.get(1) {
-            Some(LuaValue::Integer(n)) => Some(
+            Some(LuaValue::Integer(n)) => Some(MaxChanges::Count(
                 u64::try_from(*n)
                     .map_err(|_| Error::argument("runbook: `max_changes` must not be negative"))?,
+            )),
+            Some(LuaValue::String(text)) => Some(
+                text.to_string_lossy()
+                    .parse()
+                    .map_err(|why| Error::argument(format!("runbook: `max_changes` {why}")))?,
             ),
             Some(LuaValue::Nil) | None => None,
             Some(_) => {
-                return Err(Error::argument("runbook: `max_changes` must be a whole number"));
+                return Err(Error::argument(
+                    "runbook: `max_changes` must be a whole number or a share such as \"5%\"",
+                ));
             }
         };
         host.setup.borrow().gate.session().limit(&limits)?;
@@ -497,6 +478,11 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(regex.map(|regex| regex.is_match(&text)).ok())
     })?;
     table.set("matches", matches)
+}
+
+fn names_of(allow: &Table) -> Result<Vec<String>> {
+    let names: mlua::Result<Vec<String>> = allow.sequence_values().collect();
+    names.map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))
 }
 
 /// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.

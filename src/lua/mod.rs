@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{Function, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
@@ -77,6 +78,9 @@ impl Output {
 /// Asks a person a yes-or-no question; `None` when there is nobody to ask.
 pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
 
+/// Where a manifest's allow-list goes: `None` until the script has declared itself, then what it allows, if it says.
+pub type Declared = Rc<RefCell<Option<Option<Vec<String>>>>>;
+
 /// What a VM is made with.
 pub struct Setup {
     /// The way to AWS.
@@ -112,10 +116,11 @@ pub struct Setup {
 impl Setup {
     /// Stops the script after that time.
     pub fn stop_after(&self, time: Duration, waker: Waker) {
-        let canceller = self.canceller.clone();
+        let (canceller, session) = (self.canceller.clone(), Arc::clone(self.gate.session()));
         // A thread of its own keeps the time, whatever the others wait for. It ends with the process.
         std::thread::spawn(move || {
             std::thread::sleep(time);
+            session.close();
             canceller.stop(Stop::Timeout);
             waker.wake();
         });
@@ -165,7 +170,8 @@ impl Vm {
             let _ = flushed.borrow_mut().flush();
         });
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
-        let host = Rc::new(Host { setup: RefCell::new(setup), driver, output });
+        let host =
+            Rc::new(Host { setup: RefCell::new(setup), driver, output, asked: RefCell::default() });
         let main = prepare(&lua, &host)
             .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
         lua.set_memory_limit(max_memory)
@@ -179,6 +185,11 @@ impl Vm {
     /// If memory is short.
     pub fn define(&self, name: &str, value: impl IntoLua) -> Result<()> {
         self.lua.globals().raw_set(name, value).map_err(|error| lua_failure(&error))
+    }
+
+    /// Makes `runbook { … }` say what it allows, there, and end the script.
+    pub fn ask_for_manifest(&self, answer: Declared) {
+        *self.host.asked.borrow_mut() = Some(answer);
     }
 
     /// What wakes the VM after it was told to stop while it waits.

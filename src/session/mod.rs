@@ -1,91 +1,151 @@
-//! The gate: the one function through which every AWS operation passes, whoever calls it. The mode, the limits of a run and
-//! the count of its calls live here and nowhere else.
+//! The gate: the one function through which every AWS operation passes, whoever calls it. Modes, limits, protection, the plan
+//! overlay, the journal and undo live here and nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod apply;
+mod delivery;
+pub mod journal;
+mod limits;
+mod memory;
+mod overlay;
+pub mod plan;
+mod reading;
+pub mod recover;
+pub mod site;
+pub mod undo;
+mod wire;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Clients, Connection};
-use crate::iam::{self, Entry, Invoke, Pending, Run};
-use crate::spec::{Action, Args};
+use crate::iam::client::{Clients, Connection, Target};
+use crate::iam::image::{Image, State, Subject};
+use crate::iam::{self, Entry, Identity, Invoke, Pending, Run, Write};
+use crate::spec::{Args, Value};
 
-/// What a run may do to the account.
+use journal::{About, Journal, Place};
+use limits::{Bounds, Protection};
+use memory::{Key, Memory, Turns};
+use overlay::Overlay;
+use plan::Recorder;
+use site::Site;
+use wire::Wire;
+
+pub use limits::{Limits, PROTECTED, allowed};
+
+/// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Calls that change the account are refused.
+    /// It refuses them.
     ReadOnly,
-    /// Calls that change the account are made.
+    /// It notes them, and shows the script an account in which they have happened.
+    Plan,
+    /// It makes them.
     Apply,
 }
 
-/// What a runbook's manifest allows.
-#[derive(Clone, Debug, Default)]
-pub struct Limits {
-    /// The functions that it may call; all of them if it does not say.
-    pub allow: Option<Vec<String>>,
+/// What a session is made with. The default reads only, and keeps its journal in memory.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What it does with calls that would change the account.
+    pub mode: Mode,
     /// The most changes.
-    pub max_changes: Option<u64>,
+    pub max_changes: Option<MaxChanges>,
+    /// The names of profiles that are never changed, with `*` and `?`.
+    pub protect: Vec<String>,
+    /// Whether what is protected may be changed all the same.
+    pub override_protection: bool,
+    /// The accounts on AWS that it may touch; any if there is none.
+    pub accounts: Vec<String>,
+    /// Where the journal is kept.
+    pub journal: Place,
+    /// What the run is, for the journal.
+    pub about: About,
 }
 
-/// What the connections of one run share: mode, limits, counters.
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            mode: Mode::ReadOnly,
+            max_changes: None,
+            protect: Vec::new(),
+            override_protection: false,
+            accounts: Vec::new(),
+            journal: Place::Memory,
+            about: About::default(),
+        }
+    }
+}
+
+/// What the connections of one run share.
 #[derive(Debug)]
 pub struct Session {
     mode: Mode,
-    limits: Mutex<Checked>,
-    changes: AtomicU64,
-    calls: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-/// Limits in the form that a call is held against.
-#[derive(Debug, Default)]
-struct Checked {
-    actions: Option<BTreeSet<Action>>,
-    max_changes: Option<u64>,
+    bounds: Bounds,
+    protection: Protection,
+    accounts: Vec<String>,
+    wire: Arc<Wire>,
+    memory: Memory,
+    turns: Turns,
+    journal: Journal,
+    recorder: Recorder,
+    /// By account; connections to one account share what is planned there.
+    overlays: tokio::sync::Mutex<HashMap<Option<String>, Arc<Overlay>>>,
+    has_overlays: AtomicBool,
+    is_closed: AtomicBool,
+    failed: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Session {
-    /// A session without limits.
+    /// A session without limits, whose journal is in memory.
     #[must_use]
     pub fn new(mode: Mode) -> Arc<Self> {
+        Self::with(Rules { mode, ..Rules::default() })
+    }
+
+    /// A session under these rules.
+    #[must_use]
+    pub fn with(rules: Rules) -> Arc<Self> {
+        let bounds = Bounds::default();
+        if let Some(max) = rules.max_changes {
+            bounds.limit(max, "--max-changes, or `max_changes` in iamlua.toml");
+        }
         Arc::new(Self {
-            mode,
-            limits: Mutex::default(),
-            changes: AtomicU64::new(0),
-            calls: Mutex::default(),
+            mode: rules.mode,
+            bounds,
+            protection: Protection::new(&rules.protect, rules.override_protection),
+            accounts: rules.accounts,
+            wire: Wire::new(rules.mode == Mode::Apply),
+            memory: Memory::default(),
+            turns: Turns::default(),
+            journal: Journal::new(rules.journal, rules.about),
+            recorder: Recorder::default(),
+            overlays: tokio::sync::Mutex::default(),
+            has_overlays: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            failed: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
         })
     }
 
-    /// Sets the limits of the run.
+    /// What it does with calls that would change the account.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Sets what the runbook's manifest allows.
     ///
     /// # Errors
     /// An argument error if `allow` names a function that there is not.
     pub fn limit(&self, limits: &Limits) -> Result<()> {
-        let mut checked = Checked { actions: None, max_changes: limits.max_changes };
-        if let Some(allow) = &limits.allow {
-            let mut actions = BTreeSet::new();
-            for path in allow {
-                let path = path.strip_prefix("iam.").unwrap_or(path);
-                let entry = iam::find(path).ok_or_else(|| unknown_function(path))?;
-                actions.extend(entry.spec.actions);
-            }
-            checked.actions = Some(actions);
-        }
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = checked;
-        Ok(())
-    }
-
-    /// How many calls that change the account were let through.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
-    /// How many calls were let through, by AWS action.
-    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.bounds.manifest(limits)
     }
 
     /// Whether the runbook's manifest allows a function.
@@ -93,55 +153,66 @@ impl Session {
     /// # Errors
     /// A refusal that names the function.
     pub fn allows(&self, entry: &Entry) -> Result<()> {
-        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if limits.actions.as_ref().is_none_or(|allowed| allowed.contains(&entry.spec.actions[0])) {
-            return Ok(());
-        }
-        let refusal = format!("{} is not in the runbook's `allow` list", entry.spec.lua_name());
-        Err(Error::new(Kind::Refused, refusal)
-            .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())))
+        self.bounds.allows(entry)
     }
 
-    /// Lets a call through, or says why not.
-    fn admit(&self, entry: &Entry) -> Result<()> {
-        self.allows(entry)?;
-        let name = entry.spec.lua_name();
-        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        if entry.writes() {
-            if self.mode == Mode::ReadOnly {
-                let refusal =
-                    format!("{name} would change the account, and this run may only read");
-                return Err(Error::new(Kind::Refused, refusal).hint(
-                    "run it with --apply to let it write; without --aws it runs on the local account",
-                ));
-            }
-            let max = limits.max_changes.unwrap_or(u64::MAX);
-            let admitted = self
-                .changes
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1));
-            if admitted.is_err() {
-                let refusal =
-                    format!("{name} refused: the run has made its {max} changes (`max_changes`)");
-                return Err(Error::new(Kind::Refused, refusal).hint(
-                    "what was done stays done; raise `max_changes` in the manifest to go on",
-                ));
-            }
-        }
-        drop(limits);
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        *calls.entry(entry.spec.actions[0].name).or_default() += 1;
-        Ok(())
+    /// How many calls that change the account were let through, or planned.
+    pub fn changes(&self) -> u64 {
+        self.bounds.made()
     }
-}
 
-fn unknown_function(path: &str) -> Error {
-    let known: Vec<_> = iam::registry().map(|entry| entry.spec.path()).collect();
-    let near = crate::spec::nearest(path, known.iter().map(String::as_str));
-    let error =
-        Error::argument(format!("runbook: `allow` names {path:?}, which is no function of iam"));
-    match near {
-        Some(near) => error.hint(format!("did you mean {near:?}?")),
-        None => error.hint("it takes names such as \"profiles.list\" and \"profiles.tag\""),
+    /// How many of them have failed or are in doubt.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The refusal with which the limit of changes ended the run's changes, whether or not the script has caught it.
+    pub fn limit_reached(&self) -> Option<String> {
+        self.bounds.reached()
+    }
+
+    /// How many requests were sent, repeats included, by AWS action.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.wire.sent()
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What was planned.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Lets no further change begin; those under way are finished.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Writes the end of the run down, after its last change.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub async fn end(&self, status: &'static str, error: Option<String>) -> Result<()> {
+        let end = journal::End {
+            status,
+            error,
+            calls: self
+                .calls()
+                .into_iter()
+                .map(|(action, n)| (action, serde_json::Value::from(n)))
+                .collect(),
+            throttled: self.wire.throttled(),
+        };
+        self.journal.end(end).await
     }
 }
 
@@ -150,9 +221,12 @@ fn unknown_function(path: &str) -> Error {
 pub struct Gate(Arc<Inner>);
 
 struct Inner {
+    /// A number for each connection of a run.
+    number: u64,
     session: Arc<Session>,
     connection: Connection,
     clients: OnceCell<Clients>,
+    identity: OnceCell<Identity>,
 }
 
 impl fmt::Debug for Gate {
@@ -161,11 +235,27 @@ impl fmt::Debug for Gate {
     }
 }
 
+/// Why a change is made, beyond that a script called it.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The change of a plan that it carries out.
+    pub plan_change: Option<u64>,
+    /// The change of an earlier run that it takes back, when it is the last step of that.
+    pub undoes: Option<(String, u64)>,
+}
+
 impl Gate {
     /// A gate to that connection.
     #[must_use]
     pub fn new(session: Arc<Session>, connection: Connection) -> Self {
-        Self(Arc::new(Inner { session, connection, clients: OnceCell::new() }))
+        let number = session.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Inner {
+            number,
+            session,
+            connection,
+            clients: OnceCell::new(),
+            identity: OnceCell::new(),
+        }))
     }
 
     /// Where its calls go.
@@ -188,19 +278,238 @@ impl Gate {
             _ => self.invoke(entry, args),
         }
     }
+
+    /// Keeps what a listing has read with tags, as the image before a change that may come.
+    pub fn remember(&self, subject: Subject, record: &Value) {
+        let Some(image) = Image::of(record) else { return };
+        // A listing knows less of a role than an image needs.
+        if self.0.session.mode != Mode::ReadOnly && subject == Subject::Profile {
+            let key = Key::new(subject, &image.name);
+            self.0.session.memory.keep(self.0.number, key, Some(image));
+        }
+    }
+
+    /// Where its calls go and as whom, as the journal names it. Asks AWS once.
+    ///
+    /// # Errors
+    /// If AWS cannot be asked.
+    pub async fn site(&self) -> Result<Site> {
+        let identity = self.identity().await?;
+        Ok(Site::of(&self.0.connection, identity.account.clone(), identity.arn.clone()))
+    }
+
+    async fn bare_clients(&self) -> Result<&Clients> {
+        let wire = Arc::clone(&self.0.session.wire);
+        self.0
+            .clients
+            .get_or_try_init(|| {
+                Box::pin(self.0.connection.clients(move |client| wire.above(client)))
+            })
+            .await
+    }
+
+    async fn identity(&self) -> Result<&Identity> {
+        let ask = async {
+            let clients = self.bare_clients().await?;
+            let identity = iam::identity(clients).await?;
+            self.check_account(&identity)?;
+            Ok(identity)
+        };
+        self.0.identity.get_or_try_init(|| ask).await
+    }
+
+    /// Whether the configuration is for the account that was reached. The local account has no such guard.
+    fn check_account(&self, identity: &Identity) -> Result<()> {
+        let guard = &self.0.session.accounts;
+        if guard.is_empty() || matches!(self.0.connection.target, Target::Local(_)) {
+            return Ok(());
+        }
+        if identity.account.as_ref().is_some_and(|account| guard.contains(account)) {
+            return Ok(());
+        }
+        let reached = identity.account.as_deref().unwrap_or("an unknown account");
+        let refusal = format!(
+            "the credentials are for account {reached}, and this configuration is for {}",
+            guard.join(", ")
+        );
+        Err(Error::new(Kind::Refused, refusal)
+            .hint("choose the right --profile or --role-arn, or change `account` in iamlua.toml"))
+    }
+
+    /// The clients, once it is known that this account may be touched.
+    async fn clients(&self) -> Result<&Clients> {
+        if !self.0.session.accounts.is_empty() {
+            self.identity().await?;
+        }
+        self.bare_clients().await
+    }
+
+    /// What is planned in the account that this connection leads to, if anything is.
+    async fn planned(&self) -> Result<Option<Arc<Overlay>>> {
+        let session = &self.0.session;
+        if !session.has_overlays.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let account = self.identity().await?.account.clone();
+        Ok(session.overlays.lock().await.get(&account).cloned())
+    }
+
+    async fn overlay(&self) -> Result<Arc<Overlay>> {
+        let session = &self.0.session;
+        let account = self.identity().await?.account.clone();
+        let mut overlays = session.overlays.lock().await;
+        if let Some(overlay) = overlays.get(&account) {
+            return Ok(Arc::clone(overlay));
+        }
+        let overlay = Arc::new(Box::pin(Overlay::new(account.as_deref())).await?);
+        overlays.insert(account, Arc::clone(&overlay));
+        session.has_overlays.store(true, Ordering::SeqCst);
+        Ok(overlay)
+    }
+
+    async fn read(&self, entry: &'static Entry, call: iam::Call, args: Args) -> Result<Value> {
+        let session = &self.0.session;
+        session.allows(entry)?;
+        if let Some(overlay) = self.planned().await? {
+            return Box::pin(overlay.read(self, entry, call, args)).await;
+        }
+        self.read_really(entry, call, args).await
+    }
+
+    /// Reads from AWS, whatever is planned.
+    async fn read_really(
+        &self,
+        entry: &'static Entry,
+        call: iam::Call,
+        args: Args,
+    ) -> Result<Value> {
+        let session = &self.0.session;
+        let clients = self.clients().await?.clone();
+        let is_get = session.mode != Mode::ReadOnly && entry.spec.name == "get";
+        let key = is_get.then(|| {
+            let subject = subject_of(entry);
+            Key::new(subject, &args.text("name").unwrap_or_default())
+        });
+        let answer = call(clients, args).await;
+        if let Some(key) = key {
+            match &answer {
+                Ok(record) => session.memory.keep(self.0.number, key, Image::of(record)),
+                Err(error) if error.code() == "NoSuchEntity" => {
+                    session.memory.keep(self.0.number, key, None);
+                }
+                Err(_) => {}
+            }
+        }
+        answer
+    }
+
+    /// What a change finds before it: what the run has just read, else what is read now.
+    async fn before(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+        let known = self.0.session.memory.fresh(self.0.number, key);
+        if let Some(state) = known
+            && (!with_policies || state.as_ref().is_none_or(|image| image.policies.is_some()))
+        {
+            return Ok(state);
+        }
+        let clients = self.clients().await?;
+        let read = reading::read(clients, key.subject, name, with_policies).await;
+        let (_, state) = read.map_err(|error| {
+            if error.code().starts_with("AccessDenied") {
+                error.hint("what is there must be read before it is changed, so that the change can be undone")
+            } else {
+                error
+            }
+        })?;
+        Ok(state)
+    }
+
+    /// What is there of a profile or role, with what is planned.
+    async fn planned_state(
+        &self,
+        subject: Subject,
+        name: &str,
+        with_policies: bool,
+    ) -> Result<State> {
+        let key = Key::new(subject, name);
+        self.overlay().await?.state(self, &key, name, with_policies).await
+    }
+
+    /// Makes a change, or plans it, or refuses it.
+    ///
+    /// # Errors
+    /// What AWS says, or the gate.
+    pub async fn write(
+        &self,
+        entry: &'static Entry,
+        write: &'static Write,
+        args: Args,
+        origin: Origin,
+    ) -> Result<Value> {
+        let session = &self.0.session;
+        session.allows(entry)?;
+        let name = args.text("name").unwrap_or_default();
+        if session.mode == Mode::ReadOnly {
+            let refusal = format!(
+                "{} would change the account, and this run may only read",
+                entry.spec.lua_name()
+            );
+            return Err(Error::new(Kind::Refused, refusal).hint(
+                "run it without --read-only, or without `mode = \"read-only\"` in iamlua.toml",
+            ));
+        }
+        if write.is_idle(&args) {
+            return Ok(Value::Nil);
+        }
+        if session.is_closed() {
+            return Err(stopped(entry));
+        }
+        session.protection.check(write.subject, &name, &None)?;
+        let count = async {
+            let counts = iam::counts(self.clients().await?).await?;
+            Ok(counts.and_then(|counts| counts.profiles).and_then(|n| u64::try_from(n).ok()))
+        };
+        Box::pin(session.bounds.admit(entry, count)).await?;
+        if session.mode == Mode::Plan {
+            let overlay = self.overlay().await?;
+            Box::pin(overlay.write(self, entry, write, args, origin)).await
+        } else {
+            Box::pin(delivery::deliver(self, entry, write, args, origin)).await
+        }
+    }
+}
+
+/// The error of a change that did not begin, because the run was told to stop.
+fn stopped(entry: &Entry) -> Error {
+    Error::new(
+        Kind::Interrupted,
+        format!("{} was not begun: the run is being stopped", entry.spec.lua_name()),
+    )
+}
+
+fn subject_of(entry: &Entry) -> Subject {
+    if entry.spec.module == "roles" { Subject::Role } else { Subject::Profile }
 }
 
 impl Invoke for Gate {
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending {
-        let Run::Call(call) = entry.run else {
-            let message = format!("{} is not a single call", entry.spec.lua_name());
-            return Box::pin(async { Err(Error::new(Kind::Bug, message)) });
-        };
-        let gate = Arc::clone(&self.0);
-        Box::pin(async move {
-            gate.session.admit(entry)?;
-            let clients = gate.clients.get_or_try_init(|| gate.connection.clients()).await?;
-            call(clients.clone(), args).await
-        })
+        let gate = self.clone();
+        match &entry.run {
+            Run::Read(call) => {
+                let call = *call;
+                Box::pin(async move { gate.read(entry, call, args).await })
+            }
+            Run::Write(write) => {
+                Box::pin(async move { gate.write(entry, write, args, Origin::default()).await })
+            }
+            Run::Compose(_) | Run::Iterate(_) | Run::Host => {
+                let message = format!("{} is not a single call", entry.spec.lua_name());
+                Box::pin(async { Err(Error::new(Kind::Bug, message)) })
+            }
+        }
     }
+}
+
+/// The value of a lock, whatever happened to those who held it before: nothing here is left half done.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -187,6 +187,17 @@ impl Service {
     }
 }
 
+/// What a policy can narrow an action down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// Nothing: the action is about the whole account.
+    All,
+    /// Instance profiles.
+    Profiles,
+    /// Roles.
+    Roles,
+}
+
 /// An AWS API action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Action {
@@ -194,19 +205,33 @@ pub struct Action {
     pub service: Service,
     /// The action's name, such as `TagInstanceProfile`.
     pub name: &'static str,
+    /// What a policy can narrow it down to (AWS's Service Authorization Reference).
+    pub resource: Resource,
 }
 
 impl Action {
-    /// An IAM action.
+    /// An IAM action on the whole account.
     #[must_use]
     pub const fn iam(name: &'static str) -> Self {
-        Self { service: Service::Iam, name }
+        Self { service: Service::Iam, name, resource: Resource::All }
+    }
+
+    /// An IAM action on an instance profile.
+    #[must_use]
+    pub const fn profile(name: &'static str) -> Self {
+        Self { service: Service::Iam, name, resource: Resource::Profiles }
+    }
+
+    /// An IAM action on a role.
+    #[must_use]
+    pub const fn role(name: &'static str) -> Self {
+        Self { service: Service::Iam, name, resource: Resource::Roles }
     }
 
     /// An STS action.
     #[must_use]
     pub const fn sts(name: &'static str) -> Self {
-        Self { service: Service::Sts, name }
+        Self { service: Service::Sts, name, resource: Resource::All }
     }
 
     /// The page of AWS's API reference.

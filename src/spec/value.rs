@@ -95,7 +95,9 @@ impl Value {
         }
     }
 
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    /// The value as JSON; what Lua has and AWS has not becomes null.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
             Self::Nil | Self::Foreign(_) => Json::Null,
@@ -115,6 +117,25 @@ impl Value {
     }
 }
 
+impl From<&serde_json::Value> for Value {
+    fn from(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::Nil,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Self::Int(number),
+                None => Self::Num(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Self::Str(text.clone()),
+            Json::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Json::Object(map) => {
+                Self::Map(map.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect())
+            }
+        }
+    }
+}
+
 /// The arguments of a call, checked by [`super::Function::check`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Args(Vec<(&'static str, Value)>);
@@ -124,6 +145,12 @@ impl Args {
     #[must_use]
     pub fn of(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
         Self(pairs.into_iter().filter(|(_, value)| *value != Value::Nil).collect())
+    }
+
+    /// The arguments as a JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect()
     }
 
     /// Whether the call gave that one.

@@ -100,8 +100,8 @@ test("one that cannot be deleted does not stop the rest", function()
 end)
 
 test("a profile whose tags cannot be read could be protected, so it is kept", function()
-  local before = "local tags = iam.profiles.tags function iam.profiles.tags(name) "
-    .. "if name == 'test' then error('unreadable', 0) end return tags(name) end"
+  local before = "local get = iam.profiles.get function iam.profiles.get(name) "
+    .. "if name == 'test' then error('unreadable', 0) end return get(name) end"
   local _, rows, ran = run({ "--delete" }, before)
   assert(ran.code == 1 and not rows.test, ran.stdout)
   assert(names().test and not names()["ci-sandbox"])

@@ -12,8 +12,8 @@ end
 local function tags_fail(name, code)
   return ([[
     local _, err = try(iam.profiles.get, "no-such-profile") err.code, err.message = "%s", "not today"
-    local tags = iam.profiles.tags
-    function iam.profiles.tags(name) if name == "%s" then error(err) end return tags(name) end
+    local get = iam.profiles.get
+    function iam.profiles.get(name) if name == "%s" then error(err) end return get(name) end
   ]]):format(code, name):gsub("\n", " ")
 end
 

@@ -51,8 +51,8 @@ test("nothing missing is nothing wrong", function()
 end)
 
 test("a profile whose tags cannot be read is not said to lack any", function()
-  local before = "local tags = iam.profiles.tags function iam.profiles.tags(name) "
-    .. "if name == 'legacy-app' then error('unreadable', 0) end return tags(name) end"
+  local before = "local get = iam.profiles.get function iam.profiles.get(name) "
+    .. "if name == 'legacy-app' then error('unreadable', 0) end return get(name) end"
   local ran = run_script(SCRIPT, { "--require=Owner", "--output=csv" }, {}, before)
   assert(ran.code == 1 and not ran.stdout:find("legacy-app,", 1, true), ran.stdout)
   assert(ran.stdout:find("legacy-app-old,", 1, true), ran.stdout)

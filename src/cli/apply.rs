@@ -1,0 +1,179 @@
+//! `iamlua apply`: carries out a plan file.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_input};
+use crate::error::{Error, Kind, Result};
+use crate::plan_text::{count, number};
+use crate::run;
+use crate::session::apply::{self, Options, Summary};
+use crate::session::journal::About;
+use crate::session::journal::records::Records;
+use crate::session::plan::Plan;
+use crate::session::recover::PATIENCE;
+use crate::session::site::Site;
+use crate::session::{Mode, Session};
+use crate::state;
+
+/// `iamlua apply`.
+#[derive(Debug, Parser)]
+pub struct ApplyCommand {
+    /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
+    plan: PathBuf,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
+    how: HowOptions,
+    /// Carry out a plan whose script did not run to its end.
+    #[arg(long)]
+    allow_incomplete: bool,
+}
+
+/// How a plan is carried out.
+#[derive(Debug, clap::Args)]
+pub struct HowOptions {
+    /// Leave out changes whose profile or role is not as it was when the plan was made, instead of stopping there.
+    #[arg(long)]
+    skip_drifted: bool,
+    /// How old a change of an interrupted try must be before it counts that the account does not show it.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    settle_after: Duration,
+}
+
+impl Default for HowOptions {
+    fn default() -> Self {
+        Self { skip_drifted: false, settle_after: PATIENCE }
+    }
+}
+
+impl HowOptions {
+    /// Whether what has changed is left out.
+    pub const fn skip_drifted(&self) -> bool {
+        self.skip_drifted
+    }
+}
+
+impl ApplyCommand {
+    /// Carries the plan out.
+    pub fn execute(self) -> Result<u8> {
+        let text = read_input(&self.plan, "the plan")?;
+        let plan = Plan::from_file(&self.plan.display().to_string(), &text)?;
+        if let Some(why) = plan.incomplete.as_ref().filter(|_| !self.allow_incomplete) {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("the plan is not whole, because its script failed: {why}"),
+            )
+            .hint("mend the script and plan again, or carry out what there is with --allow-incomplete"));
+        }
+        let target = self.target.resolve()?;
+        let about = About {
+            command: "apply".into(),
+            script: plan.script.clone(),
+            parameters: plan.parameters.clone(),
+            plan: Some(plan.id.clone()),
+            undoes: plan.undoes.clone(),
+        };
+        carry_out(&plan, &target, &self.limits, &self.how, about)
+    }
+}
+
+/// Carries out a plan, and says what came of it.
+pub fn carry_out(
+    plan: &Plan,
+    target: &Resolved,
+    limits: &LimitOptions,
+    how: &HowOptions,
+    about: About,
+) -> Result<u8> {
+    let runtime = run::runtime()?;
+    let _entered = runtime.enter();
+    let session = Session::with(target.rules(Mode::Apply, limits, about));
+    run::close_on_signals(Arc::clone(&session))?;
+    let gates = target.gates(&session, &plan.sites);
+    let result = runtime.block_on(async {
+        apply::check_accounts(plan, &gates).await?;
+        let records = Records::open(&state::folder()?)?;
+        let done = apply::done_before(records.as_ref(), plan, &gates, how.settle_after).await?;
+        announce(plan, &done);
+        let options = Options { skip_drifted: how.skip_drifted, patience: how.settle_after };
+        let total = plan.changes.len() as u64;
+        let mut told = std::time::Instant::now();
+        let summary = apply::apply(plan, &session, &gates, &done, options, |behind| {
+            if told.elapsed() > Duration::from_secs(5) {
+                told = std::time::Instant::now();
+                run::say(&format!("{} of {} changes", number(behind), number(total)));
+            }
+        })
+        .await;
+        let result = conclude(plan, summary);
+        match run::end(&session, &result).await {
+            Ok(()) => result,
+            Err(error) => Err(error),
+        }
+    });
+    runtime.shutdown_background();
+    run::tell_changes(&session);
+    result
+}
+
+fn announce(plan: &Plan, done: &BTreeSet<u64>) {
+    let places: Vec<_> = plan.sites.iter().map(Site::describe).collect();
+    let left = plan.changes.len() - done.len();
+    let earlier = match done.len() as u64 {
+        0 => String::new(),
+        n => format!("; {} done before", number(n)),
+    };
+    run::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places.join(" and ")));
+}
+
+fn conclude(plan: &Plan, summary: Summary) -> Result<u8> {
+    let mut words = vec![format!("{} done", number(summary.done))];
+    for (count, what) in [
+        (summary.earlier, "done before"),
+        (summary.skipped.len() as u64, "left out"),
+        (summary.failed.len() as u64, "failed"),
+        (summary.left, "not begun"),
+    ] {
+        if count > 0 {
+            words.push(format!("{} {what}", number(count)));
+        }
+    }
+    for (change, why) in &summary.skipped {
+        run::say(&format!(
+            "left out: {} {} {}: {why}",
+            change.action,
+            change.subject.name(),
+            change.name
+        ));
+    }
+    for (change, error) in &summary.failed {
+        run::say(&format!(
+            "failed: {} {} {}: {error}",
+            change.action,
+            change.subject.name(),
+            change.name
+        ));
+    }
+    run::say(&words.join(", "));
+    match summary.stopped {
+        Some(error) if error.kind == Kind::Refused => Err(error),
+        Some(error) => {
+            Err(error.hint(format!("`iamlua apply` of plan {} again does what is left", plan.id)))
+        }
+        None if !summary.skipped.is_empty() => Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{} left out because the account has moved on",
+                count(summary.skipped.len() as u64, "change")
+            ),
+        )),
+        None => Ok(0),
+    }
+}

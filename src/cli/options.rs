@@ -1,0 +1,245 @@
+//! Options that several commands share: where calls go, what they may do there, how results are written. What the command line does
+//! not say comes from `iamlua.toml`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
+use crate::emulator::Faults;
+use crate::error::{Error, Result};
+use crate::lua::Format;
+use crate::run::{self, Against, AwsTarget};
+use crate::session::journal::{About, Place};
+use crate::session::site::{Site, SiteTarget};
+use crate::session::{Gate, Mode, Rules, Session};
+use crate::spec;
+
+/// Where calls go.
+#[derive(Args, Debug)]
+pub struct TargetOptions {
+    /// Run against AWS instead of the local account. Nothing is changed there without --apply.
+    #[arg(long, help_heading = "Target")]
+    aws: bool,
+    /// Run against the local account, whatever the configuration says.
+    #[arg(long, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
+    local: bool,
+    /// The profile of ~/.aws/config to use (implies --aws).
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    profile: Option<String>,
+    /// The AWS region.
+    #[arg(long, value_name = "REGION", help_heading = "Target")]
+    region: Option<String>,
+    /// The role to assume (implies --aws).
+    #[arg(long, value_name = "ARN", help_heading = "Target")]
+    role_arn: Option<String>,
+    /// Where to send the calls instead of AWS (implies --aws).
+    #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
+    endpoint_url: Option<String>,
+    /// Bad weather on the local account: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
+    #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
+    faults: Option<Faults>,
+    /// Take defaults from this file instead of iamlua.toml; '' takes none.
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    config: Option<PathBuf>,
+}
+
+/// How many changes may be made, and to what.
+#[derive(Args, Debug)]
+pub struct LimitOptions {
+    /// The most changes: a number, or a share of the account's profiles such as 5%.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_changes: Option<MaxChanges>,
+    /// Change profiles that are protected, by the tag iamlua:protected or by name, all the same.
+    #[arg(long, help_heading = "Limits")]
+    override_protection: bool,
+}
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+}
+
+impl From<OutputFormat> for Format {
+    fn from(format: OutputFormat) -> Self {
+        match format {
+            OutputFormat::Table => Self::Table,
+            OutputFormat::Json => Self::Json,
+            OutputFormat::Jsonl => Self::Jsonl,
+            OutputFormat::Csv => Self::Csv,
+        }
+    }
+}
+
+/// A length of time on the command line.
+pub fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = spec::parse_duration(text)?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn url(text: &str) -> std::result::Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        Ok(text.to_owned())
+    } else {
+        Err("must begin with http:// or https://".into())
+    }
+}
+
+/// A target with the configuration that goes with it.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Where calls go.
+    pub against: Against,
+    /// The operator's defaults.
+    pub config: Config,
+    /// Whether the command line says where calls go.
+    is_named: bool,
+    options: AwsTarget,
+    faults: Faults,
+}
+
+impl TargetOptions {
+    /// What the command line says, then `IAMLUA_TARGET`, then the configuration.
+    pub fn resolve(self) -> Result<Resolved> {
+        let config = Config::load(self.config.as_deref())?;
+        let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
+            Ok("aws") => Some(TargetName::Aws),
+            Ok("local") => Some(TargetName::Local),
+            Ok("") | Err(_) => None,
+            Ok(other) => {
+                return Err(Error::usage(format!("IAMLUA_TARGET is {other:?}"))
+                    .hint("it must be \"aws\" or \"local\""));
+            }
+        };
+        let named =
+            self.profile.is_some() || self.role_arn.is_some() || self.endpoint_url.is_some();
+        let by_options = if self.local {
+            Some(TargetName::Local)
+        } else {
+            (self.aws || named).then_some(TargetName::Aws)
+        };
+        let implied =
+            config.profile.is_some() || config.role_arn.is_some() || config.endpoint_url.is_some();
+        let by_config = config.target.or(implied.then_some(TargetName::Aws));
+        let target = by_options.or(by_variable).or(by_config).unwrap_or(TargetName::Local);
+        let options = AwsTarget {
+            profile: self.profile,
+            region: self.region,
+            role_arn: self.role_arn,
+            endpoint_url: self.endpoint_url,
+        };
+        let faults = self.faults.clone().unwrap_or_default();
+        let against = match target {
+            TargetName::Local => Against::Local(faults.clone()),
+            TargetName::Aws if self.faults.is_some() => {
+                return Err(Error::usage(
+                    "--faults are for the local account, and this run is against AWS",
+                ));
+            }
+            TargetName::Aws => {
+                if by_options.is_none() && by_variable.is_none() {
+                    let files = config.files.iter().map(|file| file.display().to_string());
+                    run::say(&format!(
+                        "note: on AWS, by {}",
+                        files.collect::<Vec<_>>().join(" and ")
+                    ));
+                }
+                // Who it is comes from one place, never half from the command line and half from a file.
+                let is_someone = options.profile.is_some() || options.role_arn.is_some();
+                let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
+                Against::Aws(AwsTarget {
+                    profile: options.profile.clone().or_else(|| from_file(&config.profile)),
+                    region: options.region.clone().or_else(|| config.region.clone()),
+                    role_arn: options.role_arn.clone().or_else(|| from_file(&config.role_arn)),
+                    endpoint_url: options
+                        .endpoint_url
+                        .clone()
+                        .or_else(|| config.endpoint_url.clone()),
+                })
+            }
+        };
+        Ok(Resolved { against, config, is_named: by_options.is_some(), options, faults })
+    }
+}
+
+impl Resolved {
+    /// The mode: what the command line says, else the configuration, else `apply` on the local account and `plan` on AWS.
+    pub fn mode(&self, given: Option<Mode>) -> Mode {
+        let by_config = self.config.mode.map(|mode| match mode {
+            DefaultMode::Plan => Mode::Plan,
+            DefaultMode::ReadOnly => Mode::ReadOnly,
+        });
+        let by_target = match self.against {
+            Against::Local(_) => Mode::Apply,
+            Against::Aws(_) => Mode::Plan,
+        };
+        given.or(by_config).unwrap_or(by_target)
+    }
+
+    /// The rules of a session: the command line's limits, else the configuration's.
+    pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> Rules {
+        Rules {
+            mode,
+            max_changes: limits.max_changes.or(self.config.max_changes),
+            protect: self.config.protect.clone(),
+            override_protection: limits.override_protection,
+            accounts: self.config.accounts.clone(),
+            journal: Place::StateFolder,
+            about,
+        }
+    }
+
+    /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they
+    /// lead to is checked by whoever uses them.
+    pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Site]) -> Vec<Gate> {
+        let local = Against::Local(self.faults.clone()).connection();
+        sites
+            .iter()
+            .map(|site| {
+                let connection = match (&self.against, site.target) {
+                    (Against::Local(_), _) if self.is_named => local.clone(),
+                    (Against::Aws(_), SiteTarget::Local) if self.is_named => {
+                        self.against.connection()
+                    }
+                    (_, SiteTarget::Local) => local.clone(),
+                    (_, SiteTarget::Aws) => {
+                        let mut connection = site.connection(crate::iam::client::Target::Aws);
+                        let named = &self.options;
+                        if let Some(profile) = &named.profile {
+                            connection.profile = Some(profile.clone());
+                            connection.roles.clear();
+                        }
+                        if let Some(role) = &named.role_arn {
+                            connection.roles = vec![crate::iam::client::Role::new(role)];
+                        }
+                        connection.region = named.region.clone().or(connection.region);
+                        connection.endpoint_url =
+                            named.endpoint_url.clone().or(connection.endpoint_url);
+                        connection
+                    }
+                };
+                Gate::new(std::sync::Arc::clone(session), connection)
+            })
+            .collect()
+    }
+}
+
+/// Reads a file that a command was given, or standard input for `-`.
+pub fn read_input(path: &Path, what: &str) -> Result<String> {
+    let failed = |error| Error::io(format!("cannot read {what} {}", path.display()), error);
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut text).map_err(failed)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}

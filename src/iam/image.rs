@@ -1,0 +1,537 @@
+//! What an instance profile or a role looks like at one moment, and what two such moments differ in. From that alone follow
+//! the words of a plan, whether a change has happened, whether the account has moved on, and how a change is taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::roles::same_policy;
+use crate::spec::{Args, Value};
+
+/// What a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// An instance profile.
+    Profile,
+    /// A role.
+    Role,
+}
+
+impl Subject {
+    /// The word for one of it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Role => "role",
+        }
+    }
+
+    /// The function that reads one of it.
+    #[must_use]
+    pub const fn get(self) -> &'static str {
+        match self {
+            Self::Profile => "profiles.get",
+            Self::Role => "roles.get",
+        }
+    }
+}
+
+/// An instance profile or a role at one moment; `None` where there is none of that name.
+pub type State = Option<Image>;
+
+/// An instance profile or a role as it is at one moment, without what only AWS can change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// Its unique id; none while it is only planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When it was created: ISO 8601, UTC, seconds; none while it is only planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_date: Option<String>,
+    /// A profile's role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The record of that role, as it was read with the profile; not part of the image.
+    #[serde(skip)]
+    pub role_record: Option<Box<Value>>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// A role's trust policy: JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assume_role_policy: Option<String>,
+    /// A role's description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A role's longest session, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<i64>,
+    /// The ARN of a role's permissions boundary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
+    /// The ARNs of a role's attached policies; none where they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<BTreeSet<String>>,
+}
+
+impl Image {
+    /// What a call that creates something makes.
+    #[must_use]
+    pub fn new(args: &Args) -> Self {
+        let is_role = args.has("assume_role_policy");
+        Self {
+            name: args.text("name").unwrap_or_default(),
+            path: args.text("path").unwrap_or_else(|| "/".into()),
+            tags: args.tags("tags").unwrap_or_default(),
+            assume_role_policy: args.text("assume_role_policy"),
+            description: args.text("description"),
+            max_session_duration: is_role.then(|| args.int("max_session_duration").unwrap_or(3600)),
+            permissions_boundary: args.text("permissions_boundary"),
+            policies: is_role.then(BTreeSet::new),
+            ..Self::default()
+        }
+    }
+
+    /// The image of a record that `get` returned; `None` if it is no record, or one without tags, as listings have them.
+    #[must_use]
+    pub fn of(record: &Value) -> State {
+        let text = |name: &str| record.field(name).as_str().map(str::to_owned);
+        let Value::Map(tags) = record.field("tags") else { return None };
+        let tags =
+            tags.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let number = |name: &str| match record.field(name) {
+            Value::Int(n) => Some(*n),
+            _ => None,
+        };
+        Some(Self {
+            name: text("name")?,
+            path: text("path")?,
+            id: text("id"),
+            create_date: text("create_date"),
+            role: text("role"),
+            role_record: match record.field("roles") {
+                Value::List(roles) => roles.first().map(|role| Box::new(role.clone())),
+                _ => None,
+            },
+            tags: tags.collect(),
+            assume_role_policy: text("assume_role_policy"),
+            description: text("description").filter(|text| !text.is_empty()),
+            max_session_duration: number("max_session_duration"),
+            permissions_boundary: text("permissions_boundary"),
+            policies: None,
+        })
+    }
+
+    /// The same with the tags of a call. The keys of a role's tags ignore case.
+    #[must_use]
+    pub fn tagged(mut self, args: &Args, subject: Subject) -> Self {
+        for (key, value) in args.tags("tags").unwrap_or_default() {
+            match self.tags.keys().find(|known| same_key(known, &key, subject)).cloned() {
+                Some(known) if known != key => {
+                    self.tags.remove(&known);
+                }
+                _ => {}
+            }
+            self.tags.insert(key, value);
+        }
+        self
+    }
+
+    /// The same without the tags that a call removes.
+    #[must_use]
+    pub fn untagged(mut self, args: &Args, subject: Subject) -> Self {
+        let gone = args.texts("keys");
+        self.tags.retain(|known, _| !gone.iter().any(|key| same_key(known, key, subject)));
+        self
+    }
+
+    /// The same with the policy of a call attached.
+    #[must_use]
+    pub fn attached(mut self, args: &Args) -> Self {
+        self.policies.get_or_insert_default().extend(args.text("policy_arn"));
+        self
+    }
+
+    /// The same with the policy of a call detached.
+    #[must_use]
+    pub fn detached(mut self, args: &Args) -> Self {
+        let arn = args.text("policy_arn").unwrap_or_default();
+        if let Some(policies) = &mut self.policies {
+            policies.remove(&arn);
+        }
+        self
+    }
+}
+
+fn same_key(one: &str, other: &str, subject: Subject) -> bool {
+    match subject {
+        Subject::Profile => one == other,
+        Subject::Role => one.to_lowercase() == other.to_lowercase(),
+    }
+}
+
+/// Something that two moments differ in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// Whether it is there at all.
+    Existence,
+    /// Its unique id: it was deleted and made again.
+    Id,
+    /// Its path.
+    Path,
+    /// The role in it.
+    Role,
+    /// The tag of that key.
+    Tag(String),
+    /// The trust policy.
+    TrustPolicy,
+    /// The description.
+    Description,
+    /// The longest session.
+    MaxSessionDuration,
+    /// The permissions boundary.
+    PermissionsBoundary,
+    /// Whether the policy of that ARN is attached.
+    Policy(String),
+}
+
+impl Field {
+    /// Its name in plans and refusals.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Existence => "existence".into(),
+            Self::Id => "id".into(),
+            Self::Path => "path".into(),
+            Self::Role => "role".into(),
+            Self::Tag(key) => format!("tag {key}"),
+            Self::TrustPolicy => "trust policy".into(),
+            Self::Description => "description".into(),
+            Self::MaxSessionDuration => "max session duration".into(),
+            Self::PermissionsBoundary => "permissions boundary".into(),
+            Self::Policy(arn) => format!("policy {arn}"),
+        }
+    }
+}
+
+/// One thing that two moments differ in; `None` is its absence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs.
+    pub field: Field,
+    /// What it was.
+    pub from: Option<String>,
+    /// What it is.
+    pub to: Option<String>,
+}
+
+/// What differs between two moments. Ids and policies are compared where both know them. Where one of the two does not exist, that is the
+/// only difference.
+#[must_use]
+pub fn differences(from: &State, to: &State) -> Vec<Difference> {
+    let (a, b) = match (from, to) {
+        (None, None) => return Vec::new(),
+        (Some(a), Some(b)) => (a, b),
+        _ => {
+            let there = |state: &State| state.as_ref().map(|image| image.name.clone());
+            return vec![Difference { field: Field::Existence, from: there(from), to: there(to) }];
+        }
+    };
+    let mut found = Vec::new();
+    let mut compare = |field: Field, from: Option<String>, to: Option<String>, same: bool| {
+        if !same {
+            found.push(Difference { field, from, to });
+        }
+    };
+    if a.id.is_some() && b.id.is_some() {
+        compare(Field::Id, a.id.clone(), b.id.clone(), a.id == b.id);
+    }
+    compare(Field::Path, Some(a.path.clone()), Some(b.path.clone()), a.path == b.path);
+    let same_role = match (&a.role, &b.role) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
+    };
+    compare(Field::Role, a.role.clone(), b.role.clone(), same_role);
+    for key in a.tags.keys().chain(b.tags.keys().filter(|key| !a.tags.contains_key(*key))) {
+        let (one, other) = (a.tags.get(key), b.tags.get(key));
+        compare(Field::Tag(key.clone()), one.cloned(), other.cloned(), one == other);
+    }
+    if let (Some(one), Some(other)) = (&a.assume_role_policy, &b.assume_role_policy) {
+        compare(
+            Field::TrustPolicy,
+            Some(one.clone()),
+            Some(other.clone()),
+            one == other || same_policy(one, other),
+        );
+    }
+    compare(
+        Field::Description,
+        a.description.clone(),
+        b.description.clone(),
+        a.description == b.description,
+    );
+    let seconds = |image: &Image| image.max_session_duration.map(|n| n.to_string());
+    compare(Field::MaxSessionDuration, seconds(a), seconds(b), seconds(a) == seconds(b));
+    compare(
+        Field::PermissionsBoundary,
+        a.permissions_boundary.clone(),
+        b.permissions_boundary.clone(),
+        a.permissions_boundary == b.permissions_boundary,
+    );
+    if let (Some(one), Some(other)) = (&a.policies, &b.policies) {
+        for arn in one.symmetric_difference(other) {
+            let there = |policies: &BTreeSet<String>| policies.get(arn).cloned();
+            compare(Field::Policy(arn.clone()), there(one), there(other), false);
+        }
+    }
+    found
+}
+
+/// What an account shows of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has happened.
+    Happened,
+    /// It has not happened: everything is as before.
+    NotHappened,
+    /// Something else has happened: what is there differs like this from what the change would have left.
+    MovedOn(Vec<Difference>),
+}
+
+/// Whether a change from `before` to `after` has happened, going by what is there `now`. Only what the change touches is looked at.
+#[must_use]
+pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
+    let from_after = differences(after, now);
+    if from_after.is_empty() {
+        return Verdict::Happened;
+    }
+    let touched = differences(before, after);
+    let is_touched = |field: &Field| touched.iter().any(|difference| difference.field == *field);
+    match (before, after, now) {
+        // Deleted, and somebody has made another of that name since.
+        (Some(old), None, Some(new))
+            if old.id.is_some() && new.id.is_some() && old.id != new.id =>
+        {
+            Verdict::Happened
+        }
+        (Some(_), None, Some(_)) | (None, Some(_), None) => Verdict::NotHappened,
+        (Some(_), Some(_), Some(_)) => {
+            let same_one = !from_after.iter().any(|difference| difference.field == Field::Id);
+            let wrong: Vec<_> = from_after
+                .into_iter()
+                .filter(|difference| is_touched(&difference.field) || !same_one)
+                .collect();
+            if wrong.is_empty() {
+                return Verdict::Happened;
+            }
+            let still_old = differences(before, now);
+            let is_as_before =
+                |field: &Field| !still_old.iter().any(|difference| difference.field == *field);
+            if same_one && touched.iter().all(|difference| is_as_before(&difference.field)) {
+                Verdict::NotHappened
+            } else {
+                Verdict::MovedOn(wrong)
+            }
+        }
+        _ => Verdict::MovedOn(from_after),
+    }
+}
+
+/// One call on the way from one state to another: the AWS action and its arguments.
+pub type Step = (&'static str, Args);
+
+/// The calls that bring something from one state to another, and what they cannot bring about.
+#[must_use]
+pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<String>) {
+    let mut steps = Vec::new();
+    let mut lost = Vec::new();
+    let blank;
+    let from = match (from, to) {
+        (None, None) => return (steps, lost),
+        (Some(from), Some(_)) => from,
+        (Some(from), None) => {
+            let name = Args::of([("name", Value::Str(from.name.clone()))]);
+            blank = Image { role: None, policies: Some(BTreeSet::new()), ..from.clone() };
+            // What it holds goes first, as AWS demands.
+            change(&mut steps, &mut lost, subject, from, &blank);
+            let delete =
+                if subject == Subject::Role { "DeleteRole" } else { "DeleteInstanceProfile" };
+            steps.push((delete, name));
+            return (steps, lost);
+        }
+        (None, Some(to)) => {
+            steps.push(create(subject, to));
+            blank = Image { role: None, policies: Some(BTreeSet::new()), ..to.clone() };
+            lost.push(match subject {
+                Subject::Profile => format!(
+                    "profile {} is made anew: it gets a new id, and instances that had the old one are not associated with it",
+                    to.name
+                ),
+                Subject::Role => format!(
+                    "role {} is made anew: it gets a new id, and policies elsewhere that name it as a principal no longer mean it",
+                    to.name
+                ),
+            });
+            &blank
+        }
+    };
+    if let Some(to) = to {
+        change(&mut steps, &mut lost, subject, from, to);
+    }
+    (steps, lost)
+}
+
+fn create(subject: Subject, image: &Image) -> Step {
+    let text = |value: &Option<String>| Value::text(value.clone());
+    let tags = image.tags.iter().map(|(key, value)| (key.clone(), Value::Str(value.clone())));
+    let tags: BTreeMap<_, _> = tags.collect();
+    let mut args = Args::of([
+        ("name", Value::Str(image.name.clone())),
+        ("path", Value::Str(image.path.clone())),
+        ("tags", if tags.is_empty() { Value::Nil } else { Value::Map(tags) }),
+    ]);
+    if subject == Subject::Profile {
+        return ("CreateInstanceProfile", args);
+    }
+    let role = [
+        ("assume_role_policy", text(&image.assume_role_policy)),
+        ("description", text(&image.description)),
+        ("max_session_duration", image.max_session_duration.map_or(Value::Nil, Value::Int)),
+        ("permissions_boundary", text(&image.permissions_boundary)),
+    ];
+    for (name, value) in role.into_iter().filter(|(_, value)| *value != Value::Nil) {
+        args.set(name, value);
+    }
+    ("CreateRole", args)
+}
+
+/// The calls that change something that is there before and after.
+fn change(
+    steps: &mut Vec<Step>,
+    lost: &mut Vec<String>,
+    subject: Subject,
+    from: &Image,
+    to: &Image,
+) {
+    let call =
+        |more: (&'static str, Value)| Args::of([("name", Value::Str(to.name.clone())), more]);
+    let module = |profile: &'static str, role: &'static str| match subject {
+        Subject::Profile => profile,
+        Subject::Role => role,
+    };
+    let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
+    let mut later = Vec::new();
+    for difference in differences(&Some(from.clone()), &Some(to.clone())) {
+        match (difference.field, difference.from, difference.to) {
+            (Field::Tag(key), _, Some(value)) => {
+                set.insert(key, Value::Str(value));
+            }
+            (Field::Tag(key), _, None) => gone.push(Value::Str(key)),
+            (Field::Role, old, new) => {
+                let pair = |role| call(("role", Value::Str(role)));
+                later.extend(old.map(|role| ("RemoveRoleFromInstanceProfile", pair(role))));
+                later.extend(new.map(|role| ("AddRoleToInstanceProfile", pair(role))));
+            }
+            (Field::TrustPolicy, _, Some(policy)) => later
+                .push(("UpdateAssumeRolePolicy", call(("assume_role_policy", Value::Str(policy))))),
+            (Field::Policy(arn), old, _) => {
+                let name = if old.is_some() { "DetachRolePolicy" } else { "AttachRolePolicy" };
+                later.push((name, call(("policy_arn", Value::Str(arn)))));
+            }
+            (Field::Id | Field::Existence, ..) => {}
+            (field, old, _) => lost.push(format!(
+                "the {} of {} {} cannot be set back to {}",
+                field.name(),
+                subject.name(),
+                to.name,
+                old.unwrap_or_else(|| "nothing".into())
+            )),
+        }
+    }
+    // Removing first keeps a full resource within its 50 tags.
+    if !gone.is_empty() {
+        steps
+            .push((module("UntagInstanceProfile", "UntagRole"), call(("keys", Value::List(gone)))));
+    }
+    if !set.is_empty() {
+        steps.push((module("TagInstanceProfile", "TagRole"), call(("tags", Value::Map(set)))));
+    }
+    steps.extend(later);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(role: Option<&str>, tags: &[(&str, &str)]) -> Image {
+        Image {
+            name: "web".into(),
+            path: "/ec2/".into(),
+            id: Some("AIPA1".into()),
+            role: role.map(str::to_owned),
+            tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Image::default()
+        }
+    }
+
+    fn actions(from: &State, to: &State) -> Vec<&'static str> {
+        steps(Subject::Profile, from, to).0.into_iter().map(|(action, _)| action).collect()
+    }
+
+    #[test]
+    fn the_way_back_is_made_of_what_differs() {
+        let full = Some(profile(Some("r"), &[("A", "1"), ("B", "2")]));
+        let bare = Some(profile(None, &[("A", "3")]));
+        assert_eq!(actions(&bare, &full), ["TagInstanceProfile", "AddRoleToInstanceProfile"]);
+        assert_eq!(
+            actions(&full, &bare),
+            ["UntagInstanceProfile", "TagInstanceProfile", "RemoveRoleFromInstanceProfile"]
+        );
+        assert_eq!(
+            actions(&full, &None),
+            ["RemoveRoleFromInstanceProfile", "DeleteInstanceProfile"]
+        );
+        assert_eq!(actions(&None, &full), ["CreateInstanceProfile", "AddRoleToInstanceProfile"]);
+        assert_eq!(actions(&full, &full), [""; 0]);
+        assert!(steps(Subject::Profile, &None, &full).1[0].contains("new id"));
+    }
+
+    #[test]
+    fn what_a_change_does_not_touch_does_not_speak_against_it() {
+        let before = Some(profile(None, &[("A", "1")]));
+        let after = Some(profile(None, &[("A", "2")]));
+        let with_more = |a: &str| Some(profile(Some("r"), &[("A", a), ("Z", "9")]));
+        assert_eq!(verdict(&before, &after, &after), Verdict::Happened);
+        assert_eq!(verdict(&before, &after, &before), Verdict::NotHappened);
+        assert_eq!(verdict(&before, &after, &with_more("2")), Verdict::Happened);
+        assert_eq!(verdict(&before, &after, &with_more("1")), Verdict::NotHappened);
+        assert!(matches!(verdict(&before, &after, &with_more("7")), Verdict::MovedOn(_)));
+        assert!(matches!(verdict(&before, &after, &None), Verdict::MovedOn(_)));
+    }
+
+    #[test]
+    fn a_profile_made_again_is_another_one() {
+        let old = Some(profile(None, &[]));
+        let new = Some(Image { id: Some("AIPA2".into()), ..profile(None, &[]) });
+        assert_eq!(verdict(&old, &None, &new), Verdict::Happened);
+        assert_eq!(verdict(&old, &None, &old), Verdict::NotHappened);
+        let tagged = Some(profile(None, &[("A", "1")]));
+        assert!(matches!(verdict(&old, &tagged, &new), Verdict::MovedOn(_)));
+    }
+
+    #[test]
+    fn the_keys_of_a_roles_tags_ignore_case() {
+        let tags = |key: &str| Value::Map([(key.to_owned(), Value::Str("x".into()))].into());
+        let args = Args::of([("tags", tags("dept"))]);
+        let image = profile(None, &[("Dept", "y")]);
+        assert_eq!(image.clone().tagged(&args, Subject::Role).tags.len(), 1);
+        assert_eq!(image.tagged(&args, Subject::Profile).tags.len(), 2);
+    }
+}

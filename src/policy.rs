@@ -1,0 +1,74 @@
+//! The least IAM policy that a runbook needs, from the functions that its manifest allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::iam::{self, Entry, Run};
+use crate::spec::{Action, Resource, Service};
+
+/// Whose resources a policy is for.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The account's 12 digits, or `*`.
+    pub account: String,
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+}
+
+/// The policy for the functions of an allow-list: what they call, and what the gate reads before it changes something.
+#[must_use]
+pub fn of(entries: &[&Entry], scope: &Scope) -> Value {
+    let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
+    let mut add = |action: &Action| {
+        // Who calls may always be asked; and STS is not IAM's to allow.
+        if action.service == Service::Iam {
+            actions.entry(action.resource).or_default().insert(action.name);
+        }
+    };
+    for entry in entries {
+        entry.spec.actions.iter().for_each(&mut add);
+        for action in entry.spec.actions {
+            let Some((_, write)) = iam::write(action.name) else { continue };
+            read_before(write.subject.get(), &mut add);
+            if write.needs_policies {
+                read_before("roles.list_attached_policies", &mut add);
+            }
+        }
+    }
+    let passes_roles = entries
+        .iter()
+        .flat_map(|entry| entry.spec.actions)
+        .any(|action| action.name == "AddRoleToInstanceProfile");
+    let Scope { account, partition } = scope;
+    let mut statements = Vec::new();
+    for (resource, names) in actions {
+        let (sid, arn) = match resource {
+            Resource::All => ("Account", "*".to_owned()),
+            Resource::Profiles => {
+                ("Profiles", format!("arn:{partition}:iam::{account}:instance-profile/*"))
+            }
+            Resource::Roles => ("Roles", format!("arn:{partition}:iam::{account}:role/*")),
+        };
+        let names: Vec<_> = names.into_iter().map(|name| format!("iam:{name}")).collect();
+        statements.push(json!({ "Sid": sid, "Effect": "Allow", "Action": names, "Resource": arn }));
+    }
+    if passes_roles {
+        let ec2 = if partition == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" };
+        statements.push(json!({
+            "Sid": "PassRoles",
+            "Effect": "Allow",
+            "Action": ["iam:PassRole"],
+            "Resource": format!("arn:{partition}:iam::{account}:role/*"),
+            "Condition": { "StringEquals": { "iam:PassedToService": ec2 } },
+        }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+fn read_before(path: &'static str, add: &mut impl FnMut(&Action)) {
+    let entry = iam::entry(path);
+    if matches!(entry.run, Run::Read(_)) {
+        entry.spec.actions.iter().for_each(add);
+    }
+}

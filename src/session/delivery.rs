@@ -1,0 +1,241 @@
+//! Making one change: what was there is read, the intent is on the disk, the call is sent, and its outcome is found out and
+//! written down, also when answers get lost. Every change is made once: when an attempt is repeated and AWS says that there
+//! is nothing left to do, the account is asked whether our own first attempt did it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::journal::{Intent, Outcome, Settled};
+use super::memory::Key;
+use super::wire::Attempts;
+use super::{Gate, Origin, reading, stopped};
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::Clients;
+use crate::iam::image::{Image, State, Verdict, verdict};
+use crate::iam::{Entry, Write};
+use crate::spec::{Args, Value};
+
+/// How often a call whose answers all got lost is made anew, each time with the SDK's own repeats.
+const ROUNDS: u32 = 4;
+/// The pauses between looks at an account that does not show yet what AWS says it holds: IAM is eventually consistent.
+const LOOKS: [u64; 5] = [0, 300, 1000, 2000, 4000];
+/// A date in IAM has no fractions of a second, nor has a date in HTTP, and clocks drift.
+const CLOCK_MARGIN: i64 = 3000;
+
+/// What became of a call.
+enum Delivered {
+    Done { value: Value, state: Box<State>, note: Option<&'static str> },
+    Failed(Error),
+    InDoubt(Error),
+}
+
+/// Makes a change.
+pub(super) async fn deliver(
+    gate: &Gate,
+    entry: &'static Entry,
+    write: &'static Write,
+    args: Args,
+    origin: Origin,
+) -> Result<Value> {
+    let session = gate.session();
+    let name = args.text("name").unwrap_or_default();
+    let key = Key::new(write.subject, &name);
+    let _turn = session.turns.take(&key).await;
+    let prepared = async {
+        let site = gate.site().await?;
+        let before = gate.before(&key, &name, write.needs_policies).await?;
+        session.protection.check(write.subject, &name, &before)?;
+        if session.is_closed() {
+            return Err(stopped(entry));
+        }
+        let after = (write.after)(&args, before.clone());
+        let intent = Intent {
+            site,
+            action: entry.spec.actions[0].name,
+            subject: write.subject,
+            name: name.clone(),
+            arguments: args.to_json(),
+            before: before.clone(),
+            after: after.clone(),
+            plan_change: origin.plan_change,
+            undoes: origin.undoes,
+        };
+        let number = session.journal.intend(intent).await?;
+        Ok((before, after, number))
+    };
+    let (before, after, number) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            session.bounds.uncount();
+            return Err(error);
+        }
+    };
+    let call = Call { gate, write, args: &args, name: &name, before: &before, after: &after };
+    let delivered = if session.is_closed() {
+        Delivered::Failed(stopped(entry))
+    } else {
+        call.make(gate.clients().await?).await
+    };
+    let mut settled =
+        Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };
+    let (result, state) = match delivered {
+        Delivered::Done { value, state, note } => {
+            settled.note = note.map(str::to_owned);
+            let state = *state;
+            if state.is_some() {
+                settled.after = Some(state.clone());
+            }
+            (Ok(value), Some(state.or_else(|| after.clone())))
+        }
+        Delivered::Failed(error) => {
+            settled.outcome = Outcome::Failed;
+            settled.error = Some(error.to_string());
+            (Err(error), None)
+        }
+        Delivered::InDoubt(error) => {
+            settled.outcome = Outcome::InDoubt;
+            settled.error = Some(error.to_string());
+            let run = session.journal.run().unwrap_or_default();
+            let hint =
+                format!("whether it happened is in doubt: `iamlua runs recover {run}` looks");
+            (Err(error.hint(hint)), None)
+        }
+    };
+    if settled.outcome != Outcome::Done {
+        session.failed.fetch_add(1, Ordering::Relaxed);
+    }
+    session.journal.settle(settled);
+    match state {
+        Some(state) => session.memory.replace(gate.0.number, &key, state),
+        None => session.memory.forget(&key),
+    }
+    result
+}
+
+/// A change that is being made.
+struct Call<'a> {
+    gate: &'a Gate,
+    write: &'static Write,
+    args: &'a Args,
+    name: &'a str,
+    before: &'a State,
+    after: &'a State,
+}
+
+/// What a look at the account has shown.
+enum Looked {
+    /// Our own call did it.
+    Ours(Value, Box<State>),
+    /// It did not happen, or somebody else did it.
+    NotOurs,
+    /// The account cannot be asked, or does not show yet what AWS said.
+    Unknown,
+}
+
+const FOUND: &str = "an answer was lost; the account shows that it was done";
+
+impl Call<'_> {
+    async fn make(&self, clients: &Clients) -> Delivered {
+        let attempts = Arc::new(Attempts::default());
+        let mut pause = Duration::from_millis(500);
+        let mut last = None;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            let call = (self.write.call)(clients.clone(), self.args.clone());
+            let error = match attempts.of(call).await {
+                Ok(value) => {
+                    let state = self.created(&value);
+                    return Delivered::Done { value, state: Box::new(state), note: None };
+                }
+                Err(error) => error,
+            };
+            if !attempts.any_in_doubt() {
+                return Delivered::Failed(error);
+            }
+            let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
+            let is_repeat = answered && self.write.repeated == Some(error.code());
+            match self.look(clients, &attempts, is_repeat).await {
+                Looked::Ours(value, state) => {
+                    return Delivered::Done { value, state, note: Some(FOUND) };
+                }
+                Looked::NotOurs if answered => return Delivered::Failed(error),
+                Looked::NotOurs | Looked::Unknown => {}
+            }
+            // A repeat that AWS answers tells the truth, even where what is read lags behind.
+            if self.gate.session().is_closed() || is_repeat {
+                return Delivered::InDoubt(error);
+            }
+            last = Some(error);
+        }
+        Delivered::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
+    }
+
+    /// What was created, with what only AWS knew before.
+    fn created(&self, record: &Value) -> State {
+        let (None, Some(after)) = (self.before, self.after) else { return None };
+        let text = |name: &str| record.field(name).as_str().map(str::to_owned);
+        Some(Image { id: text("id"), create_date: text("create_date"), ..after.clone() })
+    }
+
+    /// Asks the account whether our own call did it. `is_repeat`: AWS has said that there is nothing left to do.
+    async fn look(&self, clients: &Clients, attempts: &Attempts, is_repeat: bool) -> Looked {
+        if is_repeat && !self.could_have_been_ours() {
+            return Looked::NotOurs;
+        }
+        // Only where AWS contradicts what is read is it worth waiting for it to show.
+        let looks = if is_repeat { &LOOKS[..] } else { &LOOKS[..1] };
+        let mut seen = Looked::Unknown;
+        for pause in looks {
+            tokio::time::sleep(Duration::from_millis(*pause)).await;
+            let Ok((value, now)) =
+                reading::read(clients, self.write.subject, self.name, self.write.needs_policies)
+                    .await
+            else {
+                continue;
+            };
+            match verdict(self.before, self.after, &now) {
+                Verdict::Happened if self.is_of_our_time(&now, attempts) => {
+                    let created = self.created(&value);
+                    let value = if created.is_some() { value } else { Value::Nil };
+                    return Looked::Ours(value, Box::new(created));
+                }
+                Verdict::Happened | Verdict::MovedOn(_) => return Looked::NotOurs,
+                Verdict::NotHappened if is_repeat => seen = Looked::Unknown,
+                Verdict::NotHappened => seen = Looked::NotOurs,
+            }
+        }
+        seen
+    }
+
+    /// Whether the call could have succeeded on what was there before; else AWS only says what was so before us.
+    fn could_have_been_ours(&self) -> bool {
+        match (self.before, self.after) {
+            (None, after) => after.is_some(),
+            // A second role is refused because of the first.
+            (Some(before), Some(after)) => {
+                before != after
+                    && (after.role == before.role || before.role.is_none() || after.role.is_none())
+            }
+            (Some(before), None) => before.role.is_none(),
+        }
+    }
+
+    /// What was created before our first attempt in doubt was sent is somebody else's, however alike.
+    fn is_of_our_time(&self, now: &State, attempts: &Attempts) -> bool {
+        if self.before.is_some() {
+            return true;
+        }
+        let created = now.as_ref().and_then(|image| image.create_date.as_deref());
+        let created = created.and_then(|date| date.parse::<Timestamp>().ok());
+        match (created, attempts.first_in_doubt()) {
+            (Some(created), Some(sent)) => created.as_millisecond() >= sent - CLOCK_MARGIN,
+            _ => true,
+        }
+    }
+}

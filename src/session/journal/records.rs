@@ -1,0 +1,321 @@
+//! Reading the journal: the runs, their changes, and what is still open; and settling what was open.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::{Outcome, Settled, file, settle};
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::{Image, State, Subject};
+use crate::session::site::Site;
+
+/// The journal of a state folder.
+#[derive(Debug)]
+pub struct Records {
+    folder: PathBuf,
+    connection: Connection,
+}
+
+/// A run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `failed`, `interrupted`, `refused`, `timeout`, or `killed` when its process is gone and did not say how.
+    pub status: String,
+    /// The command, such as `run`.
+    pub command: String,
+    /// When it began, in milliseconds since 1970.
+    pub started: i64,
+    /// When it ended, likewise.
+    pub ended: Option<i64>,
+    /// The script's path.
+    pub script: Option<String>,
+    /// The SHA-256 of its text.
+    pub script_sha256: Option<String>,
+    /// Its parameters.
+    pub parameters: Option<Json>,
+    /// Who ran it, and on which machine.
+    pub operator: String,
+    /// The program and its version.
+    pub program: String,
+    /// The plan that it carried out.
+    pub plan: Option<String>,
+    /// The run that it took back.
+    pub undoes: Option<String>,
+    /// The error that ended it.
+    pub error: Option<String>,
+    /// The requests that it sent, by action.
+    pub calls: Option<Json>,
+    /// How many of them were throttled.
+    pub throttled: Option<u32>,
+    /// Where its changes went, by number.
+    pub sites: Vec<Site>,
+    /// How many changes it began, by what became of them.
+    pub counts: Counts,
+}
+
+/// How many changes, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Done.
+    pub done: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Sent, and nobody knows.
+    pub in_doubt: u64,
+    /// Done, and taken back since.
+    pub undone: u64,
+}
+
+/// A change of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recorded {
+    /// Its number in the run.
+    pub number: u64,
+    /// Where it went: a place in [`Run::sites`].
+    pub site: usize,
+    /// The AWS action.
+    pub action: String,
+    /// What it was about.
+    pub subject: Subject,
+    /// The name of that.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Json,
+    /// What was there before.
+    pub before: State,
+    /// What it leaves there.
+    pub after: State,
+    /// When it began, in milliseconds since 1970.
+    pub started: i64,
+    /// When its outcome was known, likewise.
+    pub ended: Option<i64>,
+    /// What became of it; none while nobody knows.
+    pub outcome: Option<Outcome>,
+    /// What AWS said, if it failed.
+    pub error: Option<String>,
+    /// What is worth knowing besides.
+    pub note: Option<String>,
+    /// Which change of a plan it carried out.
+    pub plan_change: Option<u64>,
+    /// The run that took it back.
+    pub undone: Option<String>,
+}
+
+impl Recorded {
+    /// Whether nobody knows yet what became of it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.outcome, None | Some(Outcome::InDoubt))
+    }
+}
+
+const RUN: &str = "SELECT id, status, command, started, ended, script, script_sha256, parameters, operator, program, plan, undoes,
+    error, calls, throttled FROM run";
+const CHANGE: &str = "SELECT number, site, action, subject, name, arguments, before, after, started, ended, outcome, error, note,
+    plan_change, undone FROM change";
+
+impl Records {
+    /// Opens the journal of a state folder; `None` if nothing was ever changed.
+    ///
+    /// # Errors
+    /// If there is one that cannot be used.
+    pub fn open(folder: &Path) -> Result<Option<Self>> {
+        let connection = file::open_existing(folder)?;
+        Ok(connection.map(|connection| Self { folder: folder.to_owned(), connection }))
+    }
+
+    /// The latest runs, the latest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
+        self.query(&format!("{RUN} ORDER BY id DESC LIMIT ?1"), [most.cast_signed()])
+    }
+
+    /// The runs that have carried out a plan, the earliest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn runs_of_plan(&self, plan: &str) -> Result<Vec<Run>> {
+        self.query(&format!("{RUN} WHERE plan = ?1 ORDER BY id"), [plan])
+    }
+
+    /// The run of that id, or of which that is the beginning or the end; `last` is the latest.
+    ///
+    /// # Errors
+    /// If there is none, or several.
+    pub fn run(&self, id: &str) -> Result<Run> {
+        let mut found = if id == "last" {
+            self.runs(1)?
+        } else {
+            let exact = self.query(&format!("{RUN} WHERE id = ?1"), [id])?;
+            if exact.is_empty() && id.len() >= 3 {
+                let sql = format!(
+                    "{RUN} WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 ORDER BY id DESC LIMIT 3"
+                );
+                self.query(&sql, [id])?
+            } else {
+                exact
+            }
+        };
+        if found.len() > 1 {
+            let ids: Vec<_> = found.iter().map(|run| run.id.as_str()).collect();
+            return Err(Error::usage(format!("{id:?} is more than one run"))
+                .hint(format!("name one of them whole: {}", ids.join(", "))));
+        }
+        found.pop().ok_or_else(|| no_run(id))
+    }
+
+    /// The changes of a run, in order.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn changes(&self, run: &str) -> Result<Vec<Recorded>> {
+        let sql = format!("{CHANGE} WHERE run = ?1 ORDER BY number");
+        self.read(|connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let rows = statement.query_map([run], change_of)?;
+            rows.collect()
+        })
+    }
+
+    /// Writes down what became of an open change.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn settle(&self, run: &str, settled: &Settled) -> Result<()> {
+        self.read(|connection| settle(connection, run, settled, Timestamp::now().as_millisecond()))
+    }
+
+    /// Writes down that a run was killed, once nothing of it is open.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub fn close(&self, run: &str) -> Result<()> {
+        self.read(|connection| {
+            let sql = "UPDATE run SET status = 'killed' WHERE id = ?1 AND status IS NULL";
+            connection.execute(sql, [run]).map(|_| ())
+        })
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        look(&self.connection).map_err(|error| {
+            file::unusable(&file::path(&self.folder).display().to_string(), &error)
+        })
+    }
+
+    fn query(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = self.read(|connection| {
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map(parameters, run_of)?;
+            rows.collect()
+        })?;
+        for run in &mut runs {
+            run.sites = self.sites(&run.id)?;
+            run.counts = self.counts(&run.id)?;
+            if run.status.is_empty() {
+                let lives = file::is_running(&self.folder, &run.id);
+                if lives { "running" } else { "killed" }.clone_into(&mut run.status);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn sites(&self, run: &str) -> Result<Vec<Site>> {
+        let texts: Vec<String> = self.read(|connection| {
+            let mut statement =
+                connection.prepare("SELECT site FROM site WHERE run = ?1 ORDER BY number")?;
+            let rows = statement.query_map([run], |row| row.get(0))?;
+            rows.collect()
+        })?;
+        texts
+            .iter()
+            .map(|text| {
+                serde_json::from_str(text).map_err(|error| {
+                    Error::new(Kind::State, format!("run {run}: the journal is damaged: {error}"))
+                })
+            })
+            .collect()
+    }
+
+    fn counts(&self, run: &str) -> Result<Counts> {
+        let sql = "SELECT coalesce(sum(outcome = 'done'), 0), coalesce(sum(outcome = 'failed'), 0),
+             coalesce(sum(outcome IS NULL OR outcome = 'in doubt'), 0), count(undone) FROM change WHERE run = ?1";
+        let counts = self.read(|connection| {
+            connection
+                .query_row(sql, params![run], |row| {
+                    let count = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                    Ok(Counts {
+                        done: count(0)?,
+                        failed: count(1)?,
+                        in_doubt: count(2)?,
+                        undone: count(3)?,
+                    })
+                })
+                .optional()
+        })?;
+        Ok(counts.unwrap_or_default())
+    }
+}
+
+/// The error for an id that no run has.
+#[must_use]
+pub fn no_run(id: &str) -> Error {
+    Error::usage(format!("there is no run {id:?}")).hint("`iamlua runs` lists them")
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(at)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, error.into())
+    })
+}
+
+fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        id: row.get(0)?,
+        status: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+        command: row.get(2)?,
+        started: row.get(3)?,
+        ended: row.get(4)?,
+        script: row.get(5)?,
+        script_sha256: row.get(6)?,
+        parameters: json(row, 7)?,
+        operator: row.get(8)?,
+        program: row.get(9)?,
+        plan: row.get(10)?,
+        undoes: row.get(11)?,
+        error: row.get(12)?,
+        calls: json(row, 13)?,
+        throttled: row.get(14)?,
+        sites: Vec::new(),
+        counts: Counts::default(),
+    })
+}
+
+fn change_of(row: &Row<'_>) -> rusqlite::Result<Recorded> {
+    let subject: String = row.get(3)?;
+    let outcome: Option<String> = row.get(10)?;
+    Ok(Recorded {
+        number: row.get::<_, i64>(0)?.cast_unsigned(),
+        site: row.get::<_, u32>(1)? as usize,
+        action: row.get(2)?,
+        subject: if subject == Subject::Role.name() { Subject::Role } else { Subject::Profile },
+        name: row.get(4)?,
+        arguments: json(row, 5)?.unwrap_or_default(),
+        before: json::<Image>(row, 6)?,
+        after: json::<Image>(row, 7)?,
+        started: row.get(8)?,
+        ended: row.get(9)?,
+        outcome: outcome.as_deref().and_then(Outcome::from_name),
+        error: row.get(11)?,
+        note: row.get(12)?,
+        plan_change: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+        undone: row.get(14)?,
+    })
+}

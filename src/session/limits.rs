@@ -1,0 +1,223 @@
+//! What a run may not do: the functions outside of its allow-list, more changes than its limit, anything to what is protected,
+//! anything in an account that it is not meant for.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+use wildmatch::WildMatch;
+
+use crate::config::MaxChanges;
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::{State, Subject};
+use crate::iam::{self, Entry};
+use crate::spec::Action;
+
+/// The tag that protects a profile, whatever its value.
+pub const PROTECTED: &str = "iamlua:protected";
+
+/// What a runbook's manifest allows.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// The functions that it may call; all of them if it does not say.
+    pub allow: Option<Vec<String>>,
+    /// The most changes.
+    pub max_changes: Option<MaxChanges>,
+}
+
+/// The limits of a run, in the form that a call is held against.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    inner: Mutex<Inner>,
+    /// How many profiles the account has, for a limit in percent of them.
+    profiles: OnceCell<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    actions: Option<BTreeSet<Action>>,
+    /// Each with where it comes from.
+    max_changes: Vec<(MaxChanges, &'static str)>,
+    made: u64,
+    /// The refusal, once the limit was reached.
+    reached: Option<String>,
+}
+
+impl Bounds {
+    /// Adds a limit; the strictest counts. `source` says where it comes from.
+    pub fn limit(&self, max: MaxChanges, source: &'static str) {
+        self.lock().max_changes.push((max, source));
+    }
+
+    /// Sets what a manifest allows.
+    ///
+    /// # Errors
+    /// An argument error if `allow` names a function that there is not.
+    pub fn manifest(&self, limits: &Limits) -> Result<()> {
+        if let Some(allow) = &limits.allow {
+            let mut actions = BTreeSet::new();
+            for entry in allowed(allow)? {
+                actions.extend(entry.spec.actions);
+            }
+            self.lock().actions = Some(actions);
+        }
+        if let Some(max) = limits.max_changes {
+            self.limit(max, "`max_changes` in the manifest");
+        }
+        Ok(())
+    }
+
+    /// Whether the manifest allows a function.
+    ///
+    /// # Errors
+    /// A refusal that names it.
+    pub fn allows(&self, entry: &Entry) -> Result<()> {
+        let is_allowed = |allowed: &BTreeSet<Action>| allowed.contains(&entry.spec.actions[0]);
+        if self.lock().actions.as_ref().is_none_or(is_allowed) {
+            return Ok(());
+        }
+        let refusal = format!("{} is not in the runbook's `allow` list", entry.spec.lua_name());
+        Err(Error::new(Kind::Refused, refusal)
+            .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())))
+    }
+
+    /// How many changes were let through.
+    pub fn made(&self) -> u64 {
+        self.lock().made
+    }
+
+    /// The refusal that ended the run's changes, if its limit was reached.
+    pub fn reached(&self) -> Option<String> {
+        self.lock().reached.clone()
+    }
+
+    /// Counts one change, or refuses it because there were too many. `count` says how many profiles there are.
+    ///
+    /// # Errors
+    /// A refusal, or that of `count`.
+    pub async fn admit(
+        &self,
+        entry: &Entry,
+        count: impl Future<Output = Result<Option<u64>>>,
+    ) -> Result<()> {
+        let needs_count =
+            self.lock().max_changes.iter().any(|(max, _)| matches!(max, MaxChanges::Percent(_)));
+        let profiles = if needs_count {
+            let counted = async {
+                count.await?.ok_or_else(|| {
+                    Error::new(Kind::Refused, "a limit in percent needs the number of profiles, which the caller may not see")
+                        .hint("allow iam:GetAccountSummary, or give the limit as a number")
+                })
+            };
+            *self.profiles.get_or_try_init(|| counted).await?
+        } else {
+            0
+        };
+        let mut inner = self.lock();
+        let strictest = inner
+            .max_changes
+            .iter()
+            .map(|(max, source)| (in_numbers(*max, profiles), *max, *source))
+            .min_by_key(|(number, ..)| *number);
+        if let Some((most, max, source)) = strictest
+            && inner.made >= most
+        {
+            let shown = match max {
+                MaxChanges::Count(_) => most.to_string(),
+                MaxChanges::Percent(_) => format!("{max} of {profiles} profiles: {most}"),
+            };
+            let refusal = format!(
+                "{} refused: the run may make {shown} changes ({source}), and has made them",
+                entry.spec.lua_name()
+            );
+            inner.reached.get_or_insert_with(|| refusal.clone());
+            return Err(Error::new(Kind::Refused, refusal)
+                .hint("what was done stays done; raise the limit to go on"));
+        }
+        inner.made += 1;
+        Ok(())
+    }
+
+    /// Takes a change back that was counted and then not sent.
+    pub fn uncount(&self) {
+        let mut inner = self.lock();
+        inner.made = inner.made.saturating_sub(1);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_numbers(max: MaxChanges, profiles: u64) -> u64 {
+    match max {
+        MaxChanges::Count(count) => count,
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share from 0 to 100 of far fewer than 2^53 profiles"
+        )]
+        MaxChanges::Percent(percent) => (profiles as f64 * percent / 100.0).floor() as u64,
+    }
+}
+
+/// The functions that an allow-list names.
+///
+/// # Errors
+/// An argument error if there is no function of such a name.
+pub fn allowed(allow: &[String]) -> Result<Vec<&'static Entry>> {
+    allow
+        .iter()
+        .map(|path| {
+            let path = path.strip_prefix("iam.").unwrap_or(path);
+            iam::find(path).ok_or_else(|| unknown_function(path))
+        })
+        .collect()
+}
+
+fn unknown_function(path: &str) -> Error {
+    let known: Vec<_> = iam::registry().map(|entry| entry.spec.path()).collect();
+    let near = crate::spec::nearest(path, known.iter().map(String::as_str));
+    let error =
+        Error::argument(format!("runbook: `allow` names {path:?}, which is no function of iam"));
+    match near {
+        Some(near) => error.hint(format!("did you mean {near:?}?")),
+        None => error.hint("it takes names such as \"profiles.list\" and \"profiles.tag\""),
+    }
+}
+
+/// What no run may change.
+#[derive(Debug, Default)]
+pub struct Protection {
+    patterns: Vec<WildMatch>,
+    is_lifted: bool,
+}
+
+impl Protection {
+    /// Protects the profiles whose name matches one of the patterns (`*` and `?`, ignoring case), besides those with the tag; or nothing, if it
+    /// is lifted.
+    pub fn new(patterns: &[String], is_lifted: bool) -> Self {
+        let patterns = patterns.iter().map(|pattern| WildMatch::new_case_insensitive(pattern));
+        Self { patterns: patterns.collect(), is_lifted }
+    }
+
+    /// Whether something of that name, which looks like that, may be changed.
+    ///
+    /// # Errors
+    /// A refusal that says what protects it.
+    pub fn check(&self, subject: Subject, name: &str, state: &State) -> Result<()> {
+        if self.is_lifted || subject != Subject::Profile {
+            return Ok(());
+        }
+        let by = if self.patterns.iter().any(|pattern| pattern.matches(name)) {
+            "the `protect` patterns of the configuration".to_owned()
+        } else if state.as_ref().is_some_and(|image| image.tags.contains_key(PROTECTED)) {
+            format!("its tag {PROTECTED}")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Protected, format!("profile {name} is protected by {by}"))
+            .hint("--override-protection lets this run change it all the same"))
+    }
+}

@@ -1,0 +1,611 @@
+//! The account as a plan sees it: reads are real, and what was planned shows in them. What a plan changes is copied into an
+//! emulator first, and the change is made there, by the same calls, so that it succeeds or fails as on AWS.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use super::memory::Key;
+use super::plan::Change;
+use super::{Gate, Origin, locked, reading};
+use crate::emulator::{Contents, Emulator, Options, Quota};
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::{Clients, Connection, Target};
+use crate::iam::image::{Image, State, Subject};
+use crate::iam::{self, Call, Counts, Entry, POLICY, Write};
+use crate::spec::{Args, Page, Returns, Value};
+
+/// What stands for a value that only AWS can make.
+pub const UNKNOWN: &str = "(known after apply)";
+/// How the marker of a page of planned things begins; after it come two numbers.
+const MARKER: &str = "iamlua-plan.";
+
+/// What is planned in one account.
+#[derive(Debug)]
+pub struct Overlay {
+    emulator: Emulator,
+    clients: Clients,
+    counts: OnceCell<Option<Counts>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What was copied.
+    copies: HashMap<Key, Copy>,
+    /// The roles that are in the emulator, also those that are there only because a profile has them.
+    roles: HashSet<String>,
+    /// The ids that AWS has made; all others are of the emulator's making.
+    ids: HashSet<String>,
+}
+
+/// A profile or role that was copied, or its absence.
+#[derive(Debug)]
+struct Copy {
+    /// As it really is.
+    base: State,
+    /// As it is planned.
+    now: State,
+    /// The how-manieth copy it is.
+    order: u64,
+}
+
+impl Overlay {
+    /// Nothing planned yet, in an account of that number.
+    pub async fn new(account: Option<&str>) -> Result<Self> {
+        let emulator = Emulator::in_memory(Options::default())?;
+        emulator.reset(Contents::Empty)?;
+        let mut about = json!({ "quotas": { "profiles": u32::MAX, "roles": u32::MAX, "policies_per_role": 10 } });
+        if let Some(account) = account {
+            about["id"] = account.into();
+        }
+        emulator.absorb(&json!({ "format": "iamlua-account", "version": 1, "account": about }))?;
+        let connection =
+            Connection { target: Target::local(emulator.http_client()), ..Connection::default() };
+        let clients = connection.clients(|client| client).await?;
+        Ok(Self { emulator, clients, counts: OnceCell::new(), inner: Mutex::default() })
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ Changes
+
+    /// Plans a change: makes it in the emulator, and notes it.
+    pub async fn write(
+        &self,
+        gate: &Gate,
+        entry: &'static Entry,
+        write: &'static Write,
+        args: Args,
+        origin: Origin,
+    ) -> Result<Value> {
+        let planned = self.plan(gate, entry, write, args, origin).await;
+        if planned.is_err() {
+            gate.session().bounds.uncount();
+        }
+        planned
+    }
+
+    async fn plan(
+        &self,
+        gate: &Gate,
+        entry: &'static Entry,
+        write: &'static Write,
+        args: Args,
+        origin: Origin,
+    ) -> Result<Value> {
+        let session = gate.session();
+        let name = args.text("name").unwrap_or_default();
+        let key = Key::new(write.subject, &name);
+        self.copy_what_it_rests_on(gate, &key, &name, &args).await?;
+        let _turn = session.turns.take(&key).await;
+        let before = self.copy(gate, &key, &name, write.needs_policies).await?;
+        session.protection.check(write.subject, &name, &before)?;
+        let after = (write.after)(&args, before.clone());
+        if before.is_none() && after.is_some() {
+            self.set_quota(gate, write.subject).await?;
+        }
+        if after.is_none() && write.subject == Subject::Role {
+            self.copy_a_profile_with(gate, &name).await?;
+        }
+        let answer = (write.call)(self.clients.clone(), args.clone()).await?;
+        let change = Change {
+            number: 0,
+            site: 0,
+            action: entry.spec.actions[0].name.to_owned(),
+            subject: write.subject,
+            name,
+            arguments: args.to_json(),
+            before,
+            after: after.clone(),
+            undoes: origin.undoes,
+        };
+        if let Some(copy) = locked(&self.inner).copies.get_mut(&key) {
+            copy.now = after;
+        }
+        session.recorder.record(gate.site().await?, change);
+        Ok(self.shown(answer))
+    }
+
+    /// The state of a profile or role as it is planned, after it was copied if it was not yet.
+    async fn copy(&self, gate: &Gate, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+        if let Some(now) = self.now(key) {
+            let needs_more =
+                with_policies && now.as_ref().is_some_and(|image| image.policies.is_none());
+            if !needs_more {
+                return Ok(now);
+            }
+            let arns = reading::policies(gate.clients().await?, name).await?;
+            let policies = Some(arns.into_iter().collect());
+            let state = now.map(|image| Image { policies, ..image });
+            self.absorb(key.subject, &state)?;
+            let mut inner = locked(&self.inner);
+            if let Some(copy) = inner.copies.get_mut(key) {
+                copy.now.clone_from(&state);
+                if let (Some(base), Some(image)) = (&mut copy.base, &state) {
+                    base.policies.clone_from(&image.policies);
+                }
+            }
+            return Ok(state);
+        }
+        let state = gate.before(key, name, with_policies).await?;
+        self.absorb(key.subject, &state)?;
+        let mut inner = locked(&self.inner);
+        let order = inner.copies.len() as u64;
+        inner.copies.insert(key.clone(), Copy { base: state.clone(), now: state.clone(), order });
+        Ok(state)
+    }
+
+    /// What is planned to be there of a profile or role.
+    pub async fn state(
+        &self,
+        gate: &Gate,
+        key: &Key,
+        name: &str,
+        with_policies: bool,
+    ) -> Result<State> {
+        let _turn = gate.session().turns.take(key).await;
+        self.copy(gate, key, name, with_policies).await
+    }
+
+    fn now(&self, key: &Key) -> Option<State> {
+        locked(&self.inner).copies.get(key).map(|copy| copy.now.clone())
+    }
+
+    /// Puts something into the emulator as it is.
+    fn absorb(&self, subject: Subject, state: &State) -> Result<()> {
+        let Some(image) = state else { return Ok(()) };
+        let mut inner = locked(&self.inner);
+        let mut contents = json!({ "format": "iamlua-account", "version": 1 });
+        match subject {
+            Subject::Role => {
+                inner.roles.insert(image.name.to_ascii_lowercase());
+                contents["roles"] = json!([role_json(image)]);
+            }
+            Subject::Profile => {
+                if let Some(role) = &image.role
+                    && inner.roles.insert(role.to_ascii_lowercase())
+                {
+                    let stand_in = stand_in(role, image.role_record.as_deref());
+                    inner.ids.extend(stand_in.id.clone());
+                    contents["roles"] = json!([role_json(&stand_in)]);
+                }
+                contents["profiles"] = json!([{
+                    "name": image.name, "path": image.path, "id": image.id, "create_date": image.create_date,
+                    "role": image.role, "tags": image.tags,
+                }]);
+            }
+        }
+        inner.ids.extend(image.id.clone());
+        self.emulator.absorb(&contents)
+    }
+
+    /// Copies what else the emulator must know for a call to succeed or fail as on AWS: the role it puts in, the roles that a
+    /// trust policy names, a policy of the account's own.
+    async fn copy_what_it_rests_on(
+        &self,
+        gate: &Gate,
+        subject: &Key,
+        name: &str,
+        args: &Args,
+    ) -> Result<()> {
+        if let Some(role) = args.text("role") {
+            // A role that is in the profile came with it.
+            let profile = {
+                let _turn = gate.session().turns.take(subject).await;
+                self.copy(gate, subject, name, false).await?
+            };
+            let has_it = profile
+                .is_some_and(|image| image.role.is_some_and(|own| own.eq_ignore_ascii_case(&role)));
+            if !has_it {
+                self.copy_role(gate, &role).await?;
+            }
+        }
+        if let Some(document) = args.text("assume_role_policy") {
+            for role in roles_in(&document) {
+                self.copy_role(gate, &role).await?;
+            }
+        }
+        let is_aws = matches!(gate.connection().target, Target::Aws);
+        for name in ["policy_arn", "permissions_boundary"] {
+            let Some(arn) = args.text(name) else { continue };
+            // The local account knows its policies, and so does its emulator; what AWS has beyond those cannot be looked up.
+            if is_aws || !arn.contains("::aws:") {
+                let contents =
+                    json!({ "format": "iamlua-account", "version": 1, "policies": [arn] });
+                // One that is malformed is refused by the call itself.
+                let _ = self.emulator.absorb(&contents);
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy_role(&self, gate: &Gate, name: &str) -> Result<()> {
+        let key = Key::new(Subject::Role, name);
+        let _turn = gate.session().turns.take(&key).await;
+        match self.copy(gate, &key, name, false).await {
+            // Who may not read roles may still be allowed to pass them.
+            Err(error) if error.code().starts_with("AccessDenied") => {
+                let image = stand_in(name, None);
+                locked(&self.inner).roles.insert(key.name);
+                self.emulator.absorb(&json!({
+                    "format": "iamlua-account", "version": 1, "roles": [role_json(&image)],
+                }))
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// A role that is in a profile cannot be deleted, also not where the plan has not met the profile.
+    async fn copy_a_profile_with(&self, gate: &Gate, role: &str) -> Result<()> {
+        let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
+        loop {
+            let page = reading::call(gate.clients().await?, "profiles.list_for_role", args.clone());
+            let page = match page.await {
+                Err(error) if error.code() == "NoSuchEntity" => return Ok(()),
+                other => other?,
+            };
+            let Value::Page(page) = page else { return Ok(()) };
+            for profile in &page.items {
+                let name = profile.field("name").as_str().unwrap_or_default();
+                let key = Key::new(Subject::Profile, name);
+                if self.now(&key).is_none() {
+                    let _turn = gate.session().turns.take(&key).await;
+                    self.copy(gate, &key, name, false).await?;
+                    return Ok(());
+                }
+            }
+            match page.marker {
+                Some(marker) => args.set("marker", Value::Str(marker)),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Gives the emulator the room that the account has left.
+    async fn set_quota(&self, gate: &Gate, subject: Subject) -> Result<()> {
+        let ask = async { iam::counts(gate.clients().await?).await };
+        let Some(counts) = self.counts.get_or_try_init(|| ask).await? else { return Ok(()) };
+        let (count, most, quota) = match subject {
+            Subject::Profile => (counts.profiles, counts.profiles_quota, Quota::Profiles),
+            Subject::Role => (counts.roles, counts.roles_quota, Quota::Roles),
+        };
+        let (Some(count), Some(most)) = (count, most) else { return Ok(()) };
+        // What is copied is counted on AWS already.
+        let copied = {
+            let inner = locked(&self.inner);
+            match subject {
+                Subject::Profile => inner
+                    .copies
+                    .iter()
+                    .filter(|(key, copy)| key.subject == subject && copy.base.is_some())
+                    .count(),
+                Subject::Role => {
+                    let made = inner
+                        .copies
+                        .iter()
+                        .filter(|(key, copy)| key.subject == subject && copy.base.is_none());
+                    let made = made.filter(|(key, _)| inner.roles.contains(&key.name)).count();
+                    inner.roles.len() - made
+                }
+            }
+        };
+        let copied = i64::try_from(copied).unwrap_or(i64::MAX);
+        let room = most.saturating_sub(count).saturating_add(copied);
+        self.emulator.set_quota(quota, u32::try_from(room.max(0)).unwrap_or(u32::MAX))?;
+        if let Some(policies) = counts.policies_per_role {
+            let policies = u32::try_from(policies.max(0)).unwrap_or(u32::MAX);
+            self.emulator.set_quota(Quota::PoliciesPerRole, policies)?;
+        }
+        Ok(())
+    }
+
+    // -------------------------------------------------------------------------------------------------------------- Reads
+
+    /// Reads from AWS, with what is planned in it.
+    pub async fn read(
+        &self,
+        gate: &Gate,
+        entry: &'static Entry,
+        call: Call,
+        args: Args,
+    ) -> Result<Value> {
+        let subject = super::subject_of(entry);
+        if let Some(name) = args.text("name") {
+            let of_policies = matches!(entry.spec.returns, Returns::Page(record) if std::ptr::eq(record, &raw const POLICY));
+            let is_here = self.now(&Key::new(subject, &name)).is_some_and(|now| {
+                !of_policies || now.is_none_or(|image| image.policies.is_some())
+            });
+            if is_here {
+                return call(self.clients.clone(), args).await.map(|answer| self.shown(answer));
+            }
+            return Ok(self.adjusted(gate.read_really(entry, call, args).await?));
+        }
+        match entry.spec.returns {
+            Returns::Page(_) => self.listing(gate, entry, call, args, subject).await,
+            Returns::One(_) => Ok(self.counted(gate.read_really(entry, call, args).await?)),
+            _ => gate.read_really(entry, call, args).await,
+        }
+    }
+
+    /// One page of a listing. What is planned stands where it really is; what is really elsewhere, or nowhere, comes in pages of its own at the
+    /// end.
+    async fn listing(
+        &self,
+        gate: &Gate,
+        entry: &'static Entry,
+        call: Call,
+        args: Args,
+        subject: Subject,
+    ) -> Result<Value> {
+        let filter = Filter { prefix: args.text("path_prefix"), role: args.text("role") };
+        let size = args.int("max_items").and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
+        if let Some(place) = args.text("marker").and_then(|marker| Place::read(&marker)) {
+            return self.planned_page(subject, &filter, place, size).await;
+        }
+        if let Some(role) = &filter.role {
+            let copy = {
+                let inner = locked(&self.inner);
+                let copy = inner.copies.get(&Key::new(Subject::Role, role));
+                copy.map(|copy| (copy.base.is_some(), copy.now.is_some()))
+            };
+            match copy {
+                // It says that there is no such role.
+                Some((_, false)) => return call(self.clients.clone(), args).await,
+                Some((false, true)) => {
+                    let place = Place { upto: u64::MAX, after: None };
+                    return self.planned_page(subject, &filter, place, size).await;
+                }
+                _ => {}
+            }
+        }
+        let answer = gate.read_really(entry, call, args).await?;
+        let Value::Page(page) = answer else { return Ok(answer) };
+        let Page { items, mut marker, mut is_truncated } = *page;
+        let mut merged = Vec::with_capacity(items.len());
+        for item in items {
+            let name = item.field("name").as_str().unwrap_or_default();
+            match self.now(&Key::new(subject, name)) {
+                None => merged.push(self.adjusted(item)),
+                Some(Some(image)) if filter.matches(&image) => {
+                    merged.push(self.listed(subject, name).await?);
+                }
+                Some(_) => {}
+            }
+        }
+        if !is_truncated {
+            let upto = locked(&self.inner).copies.len() as u64;
+            if !self.additions(subject, &filter, &Place { upto, after: None }).is_empty() {
+                is_truncated = true;
+                marker = Some(Place { upto, after: None }.write());
+            }
+        }
+        Ok(Value::page(merged, marker, is_truncated))
+    }
+
+    /// The names of what is planned to be in a listing and is really not, in the order in which the plan has met them.
+    fn additions(&self, subject: Subject, filter: &Filter, place: &Place) -> Vec<(u64, String)> {
+        let inner = locked(&self.inner);
+        let mut found: Vec<_> = inner
+            .copies
+            .iter()
+            .filter(|(key, copy)| {
+                let is_there =
+                    |state: &State| state.as_ref().is_some_and(|image| filter.matches(image));
+                key.subject == subject
+                    && copy.order < place.upto
+                    && place.after.is_none_or(|after| copy.order > after)
+                    && is_there(&copy.now)
+                    && !is_there(&copy.base)
+            })
+            .map(|(key, copy)| (copy.order, key.name.clone()))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    async fn planned_page(
+        &self,
+        subject: Subject,
+        filter: &Filter,
+        place: Place,
+        size: usize,
+    ) -> Result<Value> {
+        let mut names = self.additions(subject, filter, &place);
+        let more = names.len() > size;
+        names.truncate(size);
+        let last = names.last().map(|(order, _)| *order);
+        let mut items = Vec::with_capacity(names.len());
+        for (_, name) in names {
+            items.push(self.listed(subject, &name).await?);
+        }
+        let marker = more.then(|| Place { upto: place.upto, after: last }.write());
+        Ok(Value::page(items, marker, more))
+    }
+
+    /// A record as listings have it.
+    async fn listed(&self, subject: Subject, name: &str) -> Result<Value> {
+        let args = Args::of([("name", Value::Str(name.to_owned()))]);
+        let record = self.shown(reading::call(&self.clients, subject.get(), args).await?);
+        let Value::Record(mut fields) = record else {
+            return Err(Error::new(Kind::Bug, "a record is none"));
+        };
+        fields.retain(|(name, _)| {
+            !["tags", "permissions_boundary", "last_used", "last_used_region"].contains(name)
+        });
+        Ok(Value::Record(fields))
+    }
+
+    /// An answer of the emulator's without what only AWS can make.
+    fn shown(&self, answer: Value) -> Value {
+        fn walk(value: &mut Value, ids: &HashSet<String>) {
+            match value {
+                Value::Record(fields) => {
+                    for (name, value) in fields {
+                        match value {
+                            Value::Str(id) if *name == "id" && !ids.contains(id) => {
+                                UNKNOWN.clone_into(id);
+                            }
+                            value => walk(value, ids),
+                        }
+                    }
+                }
+                Value::List(items) => items.iter_mut().for_each(|item| walk(item, ids)),
+                Value::Page(page) => page.items.iter_mut().for_each(|item| walk(item, ids)),
+                _ => {}
+            }
+        }
+        let mut answer = answer;
+        walk(&mut answer, &locked(&self.inner).ids);
+        answer
+    }
+
+    /// A record from AWS with the planned trust policies of the roles in it.
+    fn adjusted(&self, mut record: Value) -> Value {
+        let inner = locked(&self.inner);
+        let Value::Record(fields) = &mut record else { return record };
+        let roles = fields.iter_mut().find(|(name, _)| *name == "roles");
+        let Some((_, Value::List(roles))) = roles else { return record };
+        for role in roles {
+            let key = Key::new(Subject::Role, role.field("name").as_str().unwrap_or_default());
+            let Some(Copy { base: Some(base), now: Some(now), .. }) = inner.copies.get(&key) else {
+                continue;
+            };
+            if base.assume_role_policy == now.assume_role_policy {
+                continue;
+            }
+            if let Value::Record(fields) = role
+                && let Some((_, policy)) =
+                    fields.iter_mut().find(|(name, _)| *name == "assume_role_policy")
+            {
+                *policy = Value::text(now.assume_role_policy.clone());
+            }
+        }
+        record
+    }
+
+    /// The account's record with what is planned counted in.
+    fn counted(&self, mut record: Value) -> Value {
+        let more = |subject| {
+            let inner = locked(&self.inner);
+            let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);
+            copies
+                .map(|(_, copy)| i64::from(copy.now.is_some()) - i64::from(copy.base.is_some()))
+                .sum::<i64>()
+        };
+        let (profiles, roles) = (more(Subject::Profile), more(Subject::Role));
+        if let Value::Record(fields) = &mut record {
+            for (name, value) in fields {
+                match (*name, value) {
+                    ("profiles", Value::Int(n)) => *n += profiles,
+                    ("roles", Value::Int(n)) => *n += roles,
+                    _ => {}
+                }
+            }
+        }
+        record
+    }
+}
+
+/// What a listing is of.
+struct Filter {
+    prefix: Option<String>,
+    role: Option<String>,
+}
+
+impl Filter {
+    fn matches(&self, image: &Image) -> bool {
+        let has_role =
+            |role: &String| image.role.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(role));
+        self.prefix.as_ref().is_none_or(|prefix| image.path.starts_with(prefix.as_str()))
+            && self.role.as_ref().is_none_or(has_role)
+    }
+}
+
+/// Where the pages of what is planned go on. What is copied after the last real page was read does not show any more, so that a script that
+/// creates one thing for each that it meets comes to an end.
+#[derive(Clone, Copy)]
+struct Place {
+    upto: u64,
+    after: Option<u64>,
+}
+
+impl Place {
+    fn read(marker: &str) -> Option<Self> {
+        let (upto, after) = marker.strip_prefix(MARKER)?.split_once('.')?;
+        Some(Self { upto: upto.parse().ok()?, after: after.parse().ok() })
+    }
+
+    fn write(self) -> String {
+        let after = self.after.map_or_else(|| "-".into(), |after| after.to_string());
+        format!("{MARKER}{}.{after}", self.upto)
+    }
+}
+
+/// A role of which only the name is known, or what a profile's record shows of it.
+fn stand_in(name: &str, record: Option<&Value>) -> Image {
+    const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let text =
+        |field: &str| record.and_then(|record| record.field(field).as_str()).map(str::to_owned);
+    Image {
+        name: text("name").unwrap_or_else(|| name.to_owned()),
+        path: text("path").unwrap_or_else(|| "/".into()),
+        id: text("id"),
+        create_date: text("create_date"),
+        assume_role_policy: text("assume_role_policy").or_else(|| Some(NOBODY.into())),
+        ..Image::default()
+    }
+}
+
+/// A role in the form that the emulator absorbs.
+fn role_json(image: &Image) -> serde_json::Value {
+    json!({
+        "name": image.name, "path": image.path, "id": image.id, "create_date": image.create_date,
+        "assume_role_policy": image.assume_role_policy, "description": image.description,
+        "max_session_duration": image.max_session_duration, "permissions_boundary": image.permissions_boundary,
+        "attached_policies": image.policies, "tags": image.tags,
+    })
+}
+
+/// The names of the roles that a trust policy names as principals.
+pub(super) fn roles_in(document: &str) -> Vec<String> {
+    fn walk(value: &serde_json::Value, names: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => {
+                if let Some((_, path)) = text.split_once(":role/")
+                    && text.starts_with("arn:")
+                {
+                    names.extend(path.rsplit('/').next().map(str::to_owned));
+                }
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, names)),
+            serde_json::Value::Object(map) => map.values().for_each(|item| walk(item, names)),
+            _ => {}
+        }
+    }
+    let mut names = Vec::new();
+    if let Ok(document) = serde_json::from_str(document) {
+        walk(&document, &mut names);
+    }
+    names
+}

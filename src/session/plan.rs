@@ -1,0 +1,219 @@
+//! A plan: the changes that a script would make, with what they rest on, and the file that it is kept in.
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use super::journal::new_id;
+use super::locked;
+use super::site::Site;
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::{State, Subject};
+use crate::iam::{self, Entry, Write};
+use crate::spec::{Args, Value};
+
+const FORMAT: &str = "iamlua-plan";
+const VERSION: u64 = 1;
+
+/// A change that was planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Its number in the plan, from 1.
+    pub number: u64,
+    /// Where it goes: a place in [`Plan::sites`].
+    pub site: usize,
+    /// The AWS action.
+    pub action: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// The name of that.
+    pub name: String,
+    /// The arguments, by the names that Lua has for them.
+    pub arguments: Json,
+    /// What is there before it: it is made only if that is so.
+    pub before: State,
+    /// What will be there after it.
+    pub after: State,
+    /// The change of an earlier run that it takes back: the run and the number there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<(String, u64)>,
+}
+
+impl Change {
+    /// The call that makes it, with its arguments checked.
+    ///
+    /// # Errors
+    /// If this program knows no such action, or the arguments are wrong.
+    pub fn call(&self) -> Result<(&'static Entry, &'static Write, Args)> {
+        let (entry, write) = iam::write(&self.action).ok_or_else(|| {
+            Error::argument(format!("change {}: there is no action {:?}", self.number, self.action))
+        })?;
+        let Value::Map(given) = Value::from(&self.arguments) else {
+            return Err(Error::argument(format!("change {}: no arguments", self.number)));
+        };
+        let args = entry.spec.check(given.into_iter().collect())?;
+        if args.text("name").as_deref() != Some(&self.name) || write.subject != self.subject {
+            let wrong = format!("change {}: it does not belong to {}", self.number, self.name);
+            return Err(Error::argument(wrong));
+        }
+        Ok((entry, write, args))
+    }
+}
+
+/// A plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// What the file calls itself.
+    pub format: String,
+    /// The version of the format.
+    pub version: u64,
+    /// Its id, by which the journal knows what of it is done.
+    pub id: String,
+    /// When it was made: ISO 8601, UTC.
+    pub created: String,
+    /// The script's path, and the SHA-256 of its text in hexadecimal.
+    pub script: Option<(String, String)>,
+    /// The script's parameters.
+    pub parameters: Option<Json>,
+    /// The run that it undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// Why it is not all of what the script would do, if it is not: the error that ended the script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// The places that its changes go to.
+    pub sites: Vec<Site>,
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+}
+
+impl Plan {
+    /// What the file has in it: JSON, whose last key is the checksum of the rest.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn to_file(&self) -> Result<String> {
+        let bug = |error| Error::new(Kind::Bug, format!("the plan is not JSON: {error}"));
+        let mut json = serde_json::to_value(self).map_err(bug)?;
+        json["checksum"] = checksum(&json).into();
+        let mut text = serde_json::to_string_pretty(&json).map_err(bug)?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Reads a plan file; `name` is what it is called.
+    ///
+    /// # Errors
+    /// If it is no plan, was cut short or changed, or was made by a newer program.
+    pub fn from_file(name: &str, text: &str) -> Result<Self> {
+        let again = "make the plan again: `iamlua plan SCRIPT -o FILE`";
+        let refuse = |why: String| Error::new(Kind::Refused, format!("{name} {why}")).hint(again);
+        let mut json: Json = serde_json::from_str(text).map_err(|error| {
+            if error.is_eof() {
+                refuse("is cut short".into())
+            } else {
+                refuse(format!("is not a plan: {error}"))
+            }
+        })?;
+        if json["format"] != FORMAT {
+            return Err(refuse("is not a plan of iamlua".into()));
+        }
+        match json["version"].as_u64() {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => {
+                return Err(refuse(format!(
+                    "was made by a newer iamlua (its version is {newer}, this program knows {VERSION})"
+                ))
+                .hint("or use the newer iamlua"));
+            }
+            _ => return Err(refuse("has no version that this program knows".into())),
+        }
+        let given = json.as_object_mut().and_then(|map| map.shift_remove("checksum"));
+        if given.as_ref().and_then(Json::as_str) != Some(checksum(&json).as_str()) {
+            return Err(refuse("was changed after it was made".into()));
+        }
+        let plan: Self =
+            serde_json::from_value(json).map_err(|error| refuse(format!("is damaged: {error}")))?;
+        for change in &plan.changes {
+            let call = change.call();
+            call.map_err(|error| refuse(format!("cannot be carried out: {error}")))?;
+            if change.site >= plan.sites.len() {
+                return Err(refuse(format!("does not say where change {} goes", change.number)));
+            }
+        }
+        Ok(plan)
+    }
+}
+
+fn checksum(json: &Json) -> String {
+    // Written without white space, so that a formatter does not count as a change.
+    format!("sha256:{}", hexadecimal(&Sha256::digest(json.to_string())))
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Where a run that plans notes its changes.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Recorded>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    sites: Vec<Site>,
+    changes: Vec<Change>,
+}
+
+impl Recorder {
+    /// Notes a change that goes there, and gives it its number.
+    pub(super) fn record(&self, site: Site, change: Change) {
+        let mut recorded = locked(&self.0);
+        let number = recorded.changes.len() as u64 + 1;
+        let at = recorded.sites.iter().position(|known| *known == site).unwrap_or_else(|| {
+            recorded.sites.push(site);
+            recorded.sites.len() - 1
+        });
+        recorded.changes.push(Change { number, site: at, ..change });
+    }
+
+    /// The plan of what was noted.
+    #[must_use]
+    pub fn plan(
+        &self,
+        script: Option<(String, String)>,
+        parameters: Option<Json>,
+        undoes: Option<String>,
+        incomplete: Option<String>,
+    ) -> Plan {
+        let recorded = locked(&self.0);
+        Plan {
+            format: FORMAT.into(),
+            version: VERSION,
+            id: new_id(),
+            created: Timestamp::from_second(Timestamp::now().as_second())
+                .unwrap_or_default()
+                .to_string(),
+            script,
+            parameters,
+            undoes,
+            incomplete,
+            sites: recorded.sites.clone(),
+            changes: recorded.changes.clone(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Settling what is in doubt: changes that were sent by a run that was killed, or whose answers all got lost. The account is
+//! read, and shows whether each has happened.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::journal::records::{Recorded, Records, Run};
+use super::journal::{Outcome, Settled};
+use super::{Gate, reading};
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::{Difference, State, Verdict, verdict};
+
+/// So old a change must be before it counts that the account does not show it: IAM is eventually consistent.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An open change, and what was found.
+#[derive(Debug)]
+pub struct Finding {
+    /// The change.
+    pub change: Recorded,
+    /// What the account shows.
+    pub verdict: Verdict,
+}
+
+/// Settles every open change of a run; `gates` lead to its sites. Returns what was found.
+///
+/// # Errors
+/// If the run is still going, or the account or the journal cannot be read.
+pub async fn recover(
+    records: &Records,
+    run: &Run,
+    gates: &[Gate],
+    patience: Duration,
+) -> Result<Vec<Finding>> {
+    if run.status == "running" {
+        return Err(Error::new(Kind::Refused, format!("run {} is still going", run.id))
+            .hint("wait for its end, or stop it"));
+    }
+    let changes = records.changes(&run.id)?;
+    let mut findings = Vec::new();
+    for (at, change) in changes.iter().enumerate() {
+        if !change.is_open() {
+            continue;
+        }
+        // What the run itself has read before its next change to the same one tells more than what is there now.
+        let later = changes[at + 1..].iter().find(|later| {
+            later.site == change.site
+                && later.subject == change.subject
+                && later.name.eq_ignore_ascii_case(&change.name)
+        });
+        let gate = gates
+            .get(change.site)
+            .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
+        let (verdict, seen) = match later {
+            Some(later) => {
+                let seen = later.before.clone();
+                (verdict(&change.before, &change.after, &seen), seen)
+            }
+            None => look(gate, change, patience).await?,
+        };
+        records.settle(&run.id, &settled(change, &verdict, seen))?;
+        findings.push(Finding { change: change.clone(), verdict });
+    }
+    if findings.iter().all(|finding| !matches!(finding.verdict, Verdict::MovedOn(_))) {
+        records.close(&run.id)?;
+    }
+    Ok(findings)
+}
+
+async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Verdict, State)> {
+    let clients = gate.clients().await?;
+    let with_policies = [&change.before, &change.after]
+        .into_iter()
+        .any(|state| state.as_ref().is_some_and(|image| image.policies.is_some()));
+    let with_policies = with_policies && change.before.is_some();
+    let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        let (_, now) = reading::read(clients, change.subject, &change.name, with_policies).await?;
+        let verdict = verdict(&change.before, &change.after, &now);
+        let age = Timestamp::now().as_millisecond().saturating_sub(change.started);
+        let left = patience.saturating_sub(age);
+        if verdict != Verdict::NotHappened || left <= 0 {
+            return Ok((verdict, now));
+        }
+        let pause = u64::try_from(left.clamp(1, 1000)).unwrap_or(1000);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+fn settled(change: &Recorded, verdict: &Verdict, seen: State) -> Settled {
+    let mut settled = Settled {
+        number: change.number,
+        outcome: Outcome::Done,
+        after: None,
+        error: change.error.clone(),
+        note: None,
+    };
+    match verdict {
+        Verdict::Happened => {
+            settled.note = Some("settled later: the account shows that it was done".into());
+            settled.error = None;
+            if change.before.is_none() && seen.is_some() {
+                settled.after = Some(seen);
+            }
+        }
+        Verdict::NotHappened => {
+            settled.outcome = Outcome::Failed;
+            settled.note = Some("settled later: the account shows that it was not done".into());
+        }
+        Verdict::MovedOn(differences) => {
+            settled.outcome = Outcome::InDoubt;
+            settled.note = Some(format!(
+                "the account has moved on, so nobody can tell: {}",
+                describe(differences)
+            ));
+        }
+    }
+    settled
+}
+
+/// Differences in words: `role is web and should be none; tag Owner is dev and should be ops`.
+#[must_use]
+pub fn describe(differences: &[Difference]) -> String {
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+    let words: Vec<_> = differences
+        .iter()
+        .map(|difference| match difference.field {
+            crate::iam::image::Field::Existence if difference.to.is_none() => {
+                "it is not there".to_owned()
+            }
+            crate::iam::image::Field::Existence => "it is there and should not be".to_owned(),
+            _ => format!(
+                "{} is {} and should be {}",
+                difference.field.name(),
+                shown(&difference.to),
+                shown(&difference.from)
+            ),
+        })
+        .collect();
+    words.join("; ")
+}

@@ -1,0 +1,122 @@
+//! A place that calls go to, as the journal and plan files name it: enough to find the way back there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::iam::client::{Connection, Role, Target};
+
+/// A place that calls go to, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Who answers.
+    pub target: SiteTarget,
+    /// The account's 12 digits; none where an endpoint does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The ARN of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+    /// The profile of `~/.aws/config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The AWS region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The endpoint, instead of AWS's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_url: Option<String>,
+    /// The roles that were assumed, one with the credentials of the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<SiteRole>,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteTarget {
+    /// The local account.
+    Local,
+    /// AWS, or what an endpoint URL names.
+    Aws,
+}
+
+/// A role that was assumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteRole {
+    /// Its ARN.
+    pub arn: String,
+    /// What its owner asks for; AWS does not treat it as a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The name of the session.
+    pub session_name: String,
+}
+
+impl Site {
+    /// The place that a connection leads to.
+    #[must_use]
+    pub fn of(connection: &Connection, account: Option<String>, caller: Option<String>) -> Self {
+        Self {
+            target: match connection.target {
+                Target::Local(_) => SiteTarget::Local,
+                Target::Aws => SiteTarget::Aws,
+            },
+            account,
+            caller,
+            profile: connection.profile.clone(),
+            region: connection.region.clone(),
+            endpoint_url: connection.endpoint_url.as_deref().map(without_password),
+            roles: connection
+                .roles
+                .iter()
+                .map(|role| SiteRole {
+                    arn: role.arn.clone(),
+                    external_id: role.external_id.clone(),
+                    session_name: role.session_name.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The connection that leads there.
+    #[must_use]
+    pub fn connection(&self, target: Target) -> Connection {
+        Connection {
+            target,
+            profile: self.profile.clone(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            roles: self
+                .roles
+                .iter()
+                .map(|role| Role {
+                    arn: role.arn.clone(),
+                    external_id: role.external_id.clone(),
+                    session_name: role.session_name.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let account = self.account.as_deref().unwrap_or("(unknown)");
+        match self.target {
+            SiteTarget::Local => format!("the local account {account}"),
+            SiteTarget::Aws => match &self.endpoint_url {
+                Some(url) => format!("AWS account {account} at {url}"),
+                None => format!("AWS account {account}"),
+            },
+        }
+    }
+}
+
+/// A URL without the name and password that may stand before its host.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}

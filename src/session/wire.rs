@@ -1,0 +1,287 @@
+//! The wire: the layer right above the HTTP client of a connection, below everything of the SDK's. It counts what is sent,
+//! refuses what must not be sent in a run that does not write, whoever asks, and remembers of each attempt of a call whether
+//! it may have reached AWS without an answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+use crate::iam;
+
+/// An answer that stops in its middle is waited for that long.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+tokio::task_local! {
+    /// What becomes of the attempts of the call that this task is making.
+    static ATTEMPTS: Arc<Attempts>;
+}
+
+/// What became of the attempts of one call.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    doubts: AtomicU32,
+    is_last_in_doubt: AtomicBool,
+    /// When the first of those that are in doubt was sent, by the server's clock; 0 for none.
+    first_doubt: AtomicI64,
+}
+
+impl Attempts {
+    /// Runs a call whose attempts are noted here.
+    pub async fn of<T>(self: &Arc<Self>, call: impl Future<Output = T>) -> T {
+        ATTEMPTS.scope(Arc::clone(self), call).await
+    }
+
+    /// Whether any attempt may have been carried out although no answer, or none that settles it, arrived.
+    pub fn any_in_doubt(&self) -> bool {
+        self.doubts.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether that is so of the last one.
+    pub fn last_in_doubt(&self) -> bool {
+        self.is_last_in_doubt.load(Ordering::SeqCst)
+    }
+
+    /// When the first of those was sent: milliseconds since 1970 by the server's clock.
+    pub fn first_in_doubt(&self) -> Option<i64> {
+        Some(self.first_doubt.load(Ordering::SeqCst)).filter(|at| *at != 0)
+    }
+
+    fn note(&self, fate: Fate, sent: i64) {
+        self.is_last_in_doubt.store(fate == Fate::InDoubt, Ordering::SeqCst);
+        if fate == Fate::InDoubt {
+            self.doubts.fetch_add(1, Ordering::SeqCst);
+            let _ = self.first_doubt.compare_exchange(0, sent, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// AWS has answered: done, or not done.
+    Settled,
+    /// It may have been carried out.
+    InDoubt,
+}
+
+/// What the wires of one run share.
+#[derive(Debug)]
+pub struct Wire {
+    may_write: bool,
+    sent: Mutex<BTreeMap<String, u64>>,
+    throttled: AtomicU32,
+    /// How far the server's clock is ahead of ours, in milliseconds.
+    ahead: AtomicI64,
+}
+
+impl Wire {
+    /// A wire; one that may not write lets only actions through that the registry knows as reads.
+    pub fn new(may_write: bool) -> Arc<Self> {
+        Arc::new(Self {
+            may_write,
+            sent: Mutex::default(),
+            throttled: AtomicU32::new(0),
+            ahead: AtomicI64::new(0),
+        })
+    }
+
+    /// How many requests were sent by action, repeats included.
+    pub fn sent(&self) -> BTreeMap<String, u64> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many of them AWS has throttled.
+    pub fn throttled(&self) -> u32 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// The time by the server's clock, as far as it is known, in milliseconds since 1970.
+    pub fn server_time(&self) -> i64 {
+        Timestamp::now().as_millisecond().saturating_add(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// Puts the wire above an HTTP client.
+    pub fn above(self: &Arc<Self>, client: SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Layer { wire: Arc::clone(self), below: client })
+    }
+
+    fn admit(&self, service: &str, action: &str) -> Result<(), ConnectorError> {
+        if !self.may_write && !iam::is_read(service, action) {
+            return Err(ConnectorError::user(
+                format!("{action} was stopped: this run may only read").into(),
+            ));
+        }
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        match sent.get_mut(action) {
+            Some(count) => *count += 1,
+            None => {
+                sent.insert(action.to_owned(), 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(&self, response: &HttpResponse) {
+        let date = response.headers().get("date");
+        let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+        if let Some(date) = date {
+            let ahead = date.as_millisecond() - Timestamp::now().as_millisecond();
+            self.ahead.store(ahead, Ordering::Relaxed);
+        }
+        if response.status().as_u16() == 400
+            && response
+                .body()
+                .bytes()
+                .is_some_and(|body| body.windows(CODE.len()).any(|window| window == CODE))
+        {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+const CODE: &[u8] = b"<Code>Throttling";
+
+struct Layer {
+    wire: Arc<Wire>,
+    below: SharedHttpClient,
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").field("below", &self.below).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Layer {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let below = self.below.http_connector(settings, components);
+        SharedHttpConnector::new(Connector { wire: Arc::clone(&self.wire), below })
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.below.connector_metadata()
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    wire: Arc<Wire>,
+    below: SharedHttpConnector,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (service, action) = named(&request);
+        if let Err(refusal) = self.wire.admit(service, &action) {
+            return HttpConnectorFuture::ready(Err(refusal));
+        }
+        let sent = self.wire.server_time();
+        let attempts = ATTEMPTS.try_with(Arc::clone).ok();
+        // Whoever drops this in its middle, such as a timeout of the SDK's, leaves the attempt in doubt.
+        let mut noted = attempts.map(|attempts| Noted { attempts, sent, fate: Fate::InDoubt });
+        let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
+        HttpConnectorFuture::new(async move {
+            let outcome = match answer.await {
+                Ok(response) => whole(response).await,
+                Err(error) => Err(error),
+            };
+            let fate = match &outcome {
+                Ok(response) => {
+                    wire.look_at(response);
+                    // A server that failed may have done it before.
+                    let settled = response.status().as_u16() < 500;
+                    if settled { Fate::Settled } else { Fate::InDoubt }
+                }
+                Err(error) if was_not_sent(error) => Fate::Settled,
+                Err(_) => Fate::InDoubt,
+            };
+            if let Some(noted) = &mut noted {
+                noted.fate = fate;
+            }
+            outcome
+        })
+    }
+}
+
+/// Notes what became of an attempt when it is over, however it ends.
+struct Noted {
+    attempts: Arc<Attempts>,
+    sent: i64,
+    fate: Fate,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.attempts.note(self.fate, self.sent);
+    }
+}
+
+/// The service and action of a request of the AWS Query protocol.
+fn named(request: &HttpRequest) -> (&'static str, String) {
+    let form = request.body().bytes().unwrap_or_default();
+    let (mut action, mut service) = (String::new(), "iam");
+    for (key, value) in form_urlencoded::parse(form) {
+        match &*key {
+            "Action" => action = value.into_owned(),
+            "Version" if value == "2011-06-15" => service = "sts",
+            _ => {}
+        }
+        // The SDK writes these two first.
+        if !action.is_empty() && key == "Version" {
+            break;
+        }
+    }
+    (service, action)
+}
+
+/// The response with all of its body, so that an answer that breaks off is known for none.
+async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    if response.body().bytes().is_some() {
+        return Ok(response);
+    }
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = tokio::time::timeout(PATIENCE, response.into_body().collect())
+        .await
+        .map_err(|late| ConnectorError::timeout(late.into()))?
+        .map_err(ConnectorError::io)?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body.to_bytes()));
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Whether a request that failed has certainly not reached anyone: no connection was made.
+fn was_not_sent(error: &ConnectorError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let causes = std::iter::from_fn(move || {
+        let now = cause?;
+        cause = now.source();
+        Some(now)
+    });
+    let mut causes = causes.take(16);
+    error.is_user()
+        || causes.any(|cause| {
+            cause
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect)
+                || cause.to_string().starts_with("HTTP connect timeout")
+        })
+}
