@@ -27,7 +27,7 @@ pub struct Bench {
     pub account: Emulator,
     pub session: Arc<Session>,
     pub permissions: Permissions,
-    runtime: Arc<tokio::runtime::Runtime>,
+    pub runtime: Arc<tokio::runtime::Runtime>,
 }
 
 /// What a script did.
@@ -97,11 +97,24 @@ impl Bench {
         format: Format,
         prepare: impl FnOnce(&Vm) -> Result<()>,
     ) -> Ran {
-        let (out, err) = (Captured::default(), Captured::default());
         let connection = Connection {
             target: Target::local(self.account.http_client()),
             ..Connection::default()
         };
+        self.run_through(connection, source, name, args, format, prepare)
+    }
+
+    /// The same, through a connection to the account.
+    pub fn run_through(
+        &self,
+        connection: Connection,
+        source: &str,
+        name: &str,
+        args: Vec<String>,
+        format: Format,
+        prepare: impl FnOnce(&Vm) -> Result<()>,
+    ) -> Ran {
+        let (out, err) = (Captured::default(), Captured::default());
         let setup = Setup {
             gate: Gate::new(Arc::clone(&self.session), connection),
             runtime: self.runtime.handle().clone(),

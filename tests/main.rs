@@ -4,6 +4,7 @@ mod emulator;
 mod end_to_end;
 mod lua;
 mod registry;
+mod session;
 
 /// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.
 #[test]

@@ -152,11 +152,7 @@ fn row(run: &Run) -> Vec<String> {
         let _ = write!(status, ", {} in doubt", run.counts.in_doubt);
     }
     if run.counts.undone > 0 {
-        status.push_str(if run.counts.undone >= run.counts.done {
-            ", undone"
-        } else {
-            ", undone in part"
-        });
+        status.push_str(if run.counts.standing == 0 { ", undone" } else { ", undone in part" });
     }
     vec![
         run.id.clone(),

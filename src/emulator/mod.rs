@@ -211,6 +211,22 @@ impl Emulator {
         })
     }
 
+    /// Makes the account count so many profiles or roles, whatever it holds, for an emulator that stands for a larger account.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be written.
+    pub fn set_count(&self, quota: Quota, count: u32) -> Result<()> {
+        let column = match quota {
+            Quota::Profiles => "profiles",
+            Quota::Roles => "roles",
+            Quota::PoliciesPerRole => return Ok(()),
+        };
+        self.change(|edit| {
+            edit.connection.execute(&format!("UPDATE account SET {column} = ?1"), [count])?;
+            Ok(())
+        })
+    }
+
     /// Throws away everything in the account and begins anew, with AWS's default quotas and the first account number.
     ///
     /// # Errors

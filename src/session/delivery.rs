@@ -14,7 +14,7 @@ use super::wire::Attempts;
 use super::{Gate, Origin, reading, stopped};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::Clients;
-use crate::iam::image::{Image, State, Verdict, verdict};
+use crate::iam::image::{Image, State, Verdict, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
@@ -216,13 +216,15 @@ impl Call<'_> {
     /// Whether the call could have succeeded on what was there before; else AWS only says what was so before us.
     fn could_have_been_ours(&self) -> bool {
         match (self.before, self.after) {
-            (None, after) => after.is_some(),
-            // A second role is refused because of the first.
-            (Some(before), Some(after)) => {
-                before != after
-                    && (after.role == before.role || before.role.is_none() || after.role.is_none())
+            // What is there already cannot be made.
+            (before, Some(_)) if self.write.repeated == Some("EntityAlreadyExists") => {
+                before.is_none()
             }
-            (Some(before), None) => before.role.is_none(),
+            // A profile with a role takes no other.
+            (Some(before), Some(after)) if after.role.is_some() => {
+                before.role.is_none() || before.role == after.role && before != after
+            }
+            (before, after) => before.is_some() && !differences(before, after).is_empty(),
         }
     }
 

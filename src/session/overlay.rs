@@ -282,7 +282,7 @@ impl Overlay {
         }
     }
 
-    /// Gives the emulator the room that the account has left.
+    /// Makes the emulator as full as the account.
     async fn set_quota(&self, gate: &Gate, subject: Subject) -> Result<()> {
         let ask = async { iam::counts(gate.clients().await?).await };
         let Some(counts) = self.counts.get_or_try_init(|| ask).await? else { return Ok(()) };
@@ -291,31 +291,11 @@ impl Overlay {
             Subject::Role => (counts.roles, counts.roles_quota, Quota::Roles),
         };
         let (Some(count), Some(most)) = (count, most) else { return Ok(()) };
-        // What is copied is counted on AWS already.
-        let copied = {
-            let inner = locked(&self.inner);
-            match subject {
-                Subject::Profile => inner
-                    .copies
-                    .iter()
-                    .filter(|(key, copy)| key.subject == subject && copy.base.is_some())
-                    .count(),
-                Subject::Role => {
-                    let made = inner
-                        .copies
-                        .iter()
-                        .filter(|(key, copy)| key.subject == subject && copy.base.is_none());
-                    let made = made.filter(|(key, _)| inner.roles.contains(&key.name)).count();
-                    inner.roles.len() - made
-                }
-            }
-        };
-        let copied = i64::try_from(copied).unwrap_or(i64::MAX);
-        let room = most.saturating_sub(count).saturating_add(copied);
-        self.emulator.set_quota(quota, u32::try_from(room.max(0)).unwrap_or(u32::MAX))?;
+        let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+        self.emulator.set_quota(quota, number(most))?;
+        self.emulator.set_count(quota, number(count.saturating_add(self.surplus(subject))))?;
         if let Some(policies) = counts.policies_per_role {
-            let policies = u32::try_from(policies.max(0)).unwrap_or(u32::MAX);
-            self.emulator.set_quota(Quota::PoliciesPerRole, policies)?;
+            self.emulator.set_quota(Quota::PoliciesPerRole, number(policies))?;
         }
         Ok(())
     }
@@ -504,16 +484,16 @@ impl Overlay {
         record
     }
 
+    /// How many more there will be than there are.
+    fn surplus(&self, subject: Subject) -> i64 {
+        let inner = locked(&self.inner);
+        let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);
+        copies.map(|(_, copy)| i64::from(copy.now.is_some()) - i64::from(copy.base.is_some())).sum()
+    }
+
     /// The account's record with what is planned counted in.
     fn counted(&self, mut record: Value) -> Value {
-        let more = |subject| {
-            let inner = locked(&self.inner);
-            let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);
-            copies
-                .map(|(_, copy)| i64::from(copy.now.is_some()) - i64::from(copy.base.is_some()))
-                .sum::<i64>()
-        };
-        let (profiles, roles) = (more(Subject::Profile), more(Subject::Role));
+        let (profiles, roles) = (self.surplus(Subject::Profile), self.surplus(Subject::Role));
         if let Value::Record(fields) = &mut record {
             for (name, value) in fields {
                 match (*name, value) {

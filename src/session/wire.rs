@@ -285,3 +285,34 @@ fn was_not_sent(error: &ConnectorError) -> bool {
                 || cause.to_string().starts_with("HTTP connect timeout")
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::{Emulator, Options};
+    use crate::iam::client::{Connection, Target};
+
+    /// Below the gate, whoever gets hold of a client.
+    #[tokio::test]
+    async fn a_wire_that_may_not_write_stops_what_the_registry_does_not_know_as_a_read() {
+        let account = Emulator::in_memory(Options::default()).expect("memory");
+        let connection =
+            Connection { target: Target::local(account.http_client()), ..Connection::default() };
+        for (may_write, sent) in [(false, 0), (true, 1)] {
+            let wire = Wire::new(may_write);
+            let above = Arc::clone(&wire);
+            let clients = connection.clients(move |client| above.above(client)).await;
+            let iam = clients.expect("clients").iam;
+            iam.get_role().role_name("worker").send().await.expect("a read");
+            let tried = iam.delete_instance_profile().instance_profile_name("ci-sandbox").send();
+            assert_eq!(tried.await.is_ok(), may_write);
+            // Another service's name for an action, or one that nobody knows, is no read either.
+            let unknown = iam.list_users().send().await;
+            assert!(unknown.is_err());
+            let counts = wire.sent();
+            assert_eq!(counts["GetRole"], 1);
+            assert_eq!(counts.get("DeleteInstanceProfile").copied().unwrap_or_default(), sent);
+            assert_eq!(counts.contains_key("ListUsers"), may_write);
+        }
+    }
+}

@@ -69,6 +69,8 @@ pub struct Counts {
     pub in_doubt: u64,
     /// Done, and taken back since.
     pub undone: u64,
+    /// Done, not taken back, and of an effect.
+    pub standing: u64,
 }
 
 /// A change of a run.
@@ -245,7 +247,8 @@ impl Records {
 
     fn counts(&self, run: &str) -> Result<Counts> {
         let sql = "SELECT coalesce(sum(outcome = 'done'), 0), coalesce(sum(outcome = 'failed'), 0),
-             coalesce(sum(outcome IS NULL OR outcome = 'in doubt'), 0), count(undone) FROM change WHERE run = ?1";
+             coalesce(sum(outcome IS NULL OR outcome = 'in doubt'), 0), count(undone),
+             coalesce(sum(outcome = 'done' AND undone IS NULL AND before IS NOT after), 0) FROM change WHERE run = ?1";
         let counts = self.read(|connection| {
             connection
                 .query_row(sql, params![run], |row| {
@@ -255,6 +258,7 @@ impl Records {
                         failed: count(1)?,
                         in_doubt: count(2)?,
                         undone: count(3)?,
+                        standing: count(4)?,
                     })
                 })
                 .optional()

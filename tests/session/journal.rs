@@ -1,0 +1,190 @@
+//! The journal: what is in it, when, and what happens when it cannot be written.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use iamlua::iam::client::{Connection, Target};
+use iamlua::lua::Format;
+use iamlua::session::{Mode, Session};
+
+use super::World;
+use crate::lua::Bench;
+
+const JOB: &str = "
+local jobs = {}
+for profile in iam.profiles.each {} do
+  jobs[#jobs + 1] = function() try(iam.profiles.tag, profile.name, { A = profile.name }) end
+end
+task.all(jobs)";
+
+#[test]
+fn a_change_is_on_the_disk_before_it_is_sent() {
+    let world = World::new();
+    let journal = world.folder.path().join("journal.db");
+    let unannounced = Arc::new(Mutex::new(Vec::new()));
+    let watch =
+        Watch { below: world.account().http_client(), journal, unannounced: unannounced.clone() };
+    let connection =
+        Connection { target: Target::local(SharedHttpClient::new(watch)), ..Connection::default() };
+    let session = Session::with(world.rules(Mode::Apply));
+    let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
+    let ran = bench.run_through(connection, JOB, "test.lua", Vec::new(), Format::Table, |_| Ok(()));
+    assert_eq!(ran.code(), 0, "{:?}", ran.result);
+    assert!(unannounced.lock().expect("a list").is_empty(), "{unannounced:?}");
+    world.bench.runtime.block_on(session.end("done", None)).expect("it is written");
+    assert_eq!(world.last_run().counts.done, 23, "all but the protected one");
+}
+
+#[test]
+fn a_run_can_be_explained_by_somebody_who_was_not_there() {
+    let world = World::new();
+    world.run(
+        Mode::Apply,
+        "iam.profiles.tag('worker', { A = '1' }) try(iam.profiles.delete, 'worker')",
+    );
+    let run = world.last_run();
+    assert_eq!((run.counts.done, run.counts.failed), (1, 1));
+    assert_eq!(run.status, "done");
+    assert_eq!(run.sites[0].account.as_deref(), Some("123456789012"));
+    assert!(run.sites[0].caller.as_deref().is_some_and(|arn| arn.ends_with("user/local-operator")));
+    assert!(run.operator.contains('@') && run.program.starts_with("iamlua "), "{run:?}");
+    assert_eq!(run.calls.as_ref().expect("calls")["TagInstanceProfile"], 1);
+    let changes = world.records().changes(&run.id).expect("changes");
+    assert_eq!(changes[0].arguments.to_string(), r#"{"name":"worker","tags":{"A":"1"}}"#);
+    let (before, after) = (
+        changes[0].before.as_ref().expect("an image"),
+        changes[0].after.as_ref().expect("an image"),
+    );
+    assert!(!before.tags.contains_key("A") && after.tags["A"] == "1" && before.id.is_some());
+    assert!(changes[1].error.as_deref().is_some_and(|error| error.contains("DeleteConflict")));
+}
+
+#[test]
+fn without_a_journal_nothing_is_sent() {
+    let world = World::new();
+    std::fs::write(
+        world.folder.path().join("journal.db"),
+        "this is a text, and long enough to be read as the header of a database; it is none",
+    )
+    .expect("a file");
+    let before = world.bench.export();
+    let session = Session::with(world.rules(Mode::Apply));
+    let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
+    let ran = bench.run_through(
+        world.connection(),
+        "iam.profiles.tag('worker', { A = '1' })",
+        "test.lua",
+        Vec::new(),
+        Format::Table,
+        |_| Ok(()),
+    );
+    let error = ran.result.expect_err("there is no journal");
+    assert!(error.message.contains("journal") && !error.hints.is_empty(), "{error:?}");
+    assert_eq!(world.bench.export(), before);
+    assert_eq!(world.count("TagInstanceProfile"), 0);
+}
+
+#[test]
+fn runs_write_at_the_same_time() {
+    let world = World::new();
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let own = World {
+                bench: world.bench.clone(),
+                folder: tempfile::tempdir().expect("a folder"),
+                counts: world.counts.clone(),
+            };
+            let mut rules = world.rules(Mode::Apply);
+            rules.about.command = format!("worker {worker}");
+            scope.spawn(move || {
+                let source = format!("for n = 1, 20 do iam.profiles.create('w{worker}-' .. n) end");
+                let (_, ran) = own.run_with(rules, &source, "test.lua", &[]);
+                assert_eq!(ran.code(), 0, "{:?}", ran.result);
+            });
+        }
+    });
+    let runs = world.records().runs(10).expect("runs");
+    assert_eq!(runs.len(), 4);
+    assert!(runs.iter().all(|run| run.counts.done == 20 && run.status == "done"), "{runs:?}");
+}
+
+#[test]
+fn an_undo_is_refused_where_the_account_has_moved_on() {
+    let world = World::new();
+    world.run(
+        Mode::Apply,
+        "iam.profiles.tag('worker', { Owner = 'a' }) iam.profiles.tag('bastion', { Owner = 'a' })
+         iam.profiles.create('new') iam.profiles.delete('ci-sandbox')",
+    );
+    let run = world.last_run();
+    // What the run has not touched does not matter.
+    world.run(Mode::Apply, "iam.profiles.tag('worker', { Other = 'x' })");
+    let (plan, undoing) = world.undo(&run, &[]).expect("it can be planned");
+    assert!(undoing.conflicts.is_empty(), "{:?}", undoing.conflicts);
+    assert_eq!(plan.changes.len(), 4);
+    assert!(undoing.lost.iter().any(|note| note.contains("new id")), "{:?}", undoing.lost);
+    let (plan, _) = world.undo(&run, &["BASTION"]).expect("a part of it");
+    assert_eq!(plan.changes.len(), 1);
+
+    world.run(
+        Mode::Apply,
+        "iam.profiles.tag('worker', { Owner = 'b' }) iam.profiles.tag('new', { A = '1' }) iam.profiles.create('ci-sandbox')",
+    );
+    let (plan, undoing) = world.undo(&run, &[]).expect("it can be planned");
+    assert_eq!(undoing.conflicts.len(), 3, "{:?}", undoing.conflicts);
+    assert_eq!(plan.changes.len(), 1, "what can still be taken back");
+}
+
+#[derive(Debug)]
+struct Watch {
+    below: SharedHttpClient,
+    journal: std::path::PathBuf,
+    unannounced: Arc<Mutex<Vec<String>>>,
+}
+
+impl HttpClient for Watch {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Watching {
+            below: self.below.http_connector(settings, components),
+            journal: self.journal.clone(),
+            unannounced: self.unannounced.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Watching {
+    below: SharedHttpConnector,
+    journal: std::path::PathBuf,
+    unannounced: Arc<Mutex<Vec<String>>>,
+}
+
+impl HttpConnector for Watching {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        if form.starts_with("Action=TagInstanceProfile") {
+            let name = form.split('&').find_map(|pair| pair.strip_prefix("InstanceProfileName="));
+            // Another connection sees only what is committed.
+            let known = rusqlite::Connection::open(&self.journal).and_then(|journal| {
+                journal.query_row(
+                    "SELECT count(*) FROM change WHERE name = ?1 AND outcome IS NULL",
+                    [name.expect("a name")],
+                    |row| row.get::<_, i64>(0),
+                )
+            });
+            if known != Ok(1) {
+                self.unannounced.lock().expect("a list").push(format!("{form}: {known:?}"));
+            }
+        }
+        self.below.call(request)
+    }
+}

@@ -1,0 +1,233 @@
+//! The gate, in process and on the emulator: plans, what carries them out, the journal, and the way back.
+
+mod exactly_once;
+mod journal;
+mod modes;
+mod plans;
+mod random_scripts;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use iamlua::emulator::{Emulator, Options};
+use iamlua::error::Result;
+use iamlua::iam::client::{Connection, Target};
+use iamlua::lua::Format;
+use iamlua::session::apply::{self, Summary};
+use iamlua::session::journal::records::{Records, Run};
+use iamlua::session::journal::{About, Place};
+use iamlua::session::plan::Plan;
+use iamlua::session::undo::{self, Undoing};
+use iamlua::session::{Gate, Mode, Rules, Session};
+
+use crate::lua::{Bench, Ran};
+
+/// How often each action was sent.
+pub type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
+
+/// An account with a journal beside it; every request to it is counted where it arrives.
+pub struct World {
+    pub bench: Bench,
+    pub folder: tempfile::TempDir,
+    pub counts: Counts,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub fn with(options: Options) -> Self {
+        Self {
+            bench: Bench::with(options),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn account(&self) -> &Emulator {
+        &self.bench.account
+    }
+
+    pub fn connection(&self) -> Connection {
+        let client = Counting { below: self.account().http_client(), counts: self.counts.clone() };
+        Connection { target: Target::local(SharedHttpClient::new(client)), ..Connection::default() }
+    }
+
+    pub fn rules(&self, mode: Mode) -> Rules {
+        Rules {
+            mode,
+            journal: Place::Folder(self.folder.path().to_owned()),
+            about: About { command: "test".into(), ..About::default() },
+            ..Rules::default()
+        }
+    }
+
+    /// Runs Lua text in a session of its own; the end of the run is in the journal.
+    pub fn run(&self, mode: Mode, source: &str) -> (Arc<Session>, Ran) {
+        self.run_with(self.rules(mode), source, "test.lua", &[])
+    }
+
+    pub fn run_with(
+        &self,
+        rules: Rules,
+        source: &str,
+        name: &str,
+        args: &[&str],
+    ) -> (Arc<Session>, Ran) {
+        let session = Session::with(rules);
+        let bench = Bench { session: Arc::clone(&session), ..self.bench.clone() };
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let ran =
+            bench.run_through(self.connection(), source, name, args, Format::Table, |_| Ok(()));
+        self.bench.runtime.block_on(session.end("done", None)).expect("the journal is written");
+        (session, ran)
+    }
+
+    /// Plans what a script does.
+    pub fn plan(&self, source: &str) -> (Plan, Ran) {
+        let (session, ran) = self.run(Mode::Plan, source);
+        (session.recorder().plan(None, None, None, None), ran)
+    }
+
+    /// Carries a plan out, as the command does.
+    pub fn apply(&self, plan: &Plan, skip_drifted: bool) -> Result<(Arc<Session>, Summary)> {
+        let mut rules = self.rules(Mode::Apply);
+        rules.about.plan = Some(plan.id.clone());
+        rules.about.undoes.clone_from(&plan.undoes);
+        let session = Session::with(rules);
+        let gates = self.gates(&session, plan.sites.len());
+        let patience = std::time::Duration::ZERO;
+        let summary = self.bench.runtime.block_on(async {
+            apply::check_accounts(plan, &gates).await?;
+            let records = Records::open(self.folder.path())?;
+            let done = apply::done_before(records.as_ref(), plan, &gates, patience).await?;
+            let options = apply::Options { skip_drifted, patience };
+            let summary = apply::apply(plan, &session, &gates, &done, options, |_| {}).await;
+            session.end("done", None).await?;
+            Ok(summary)
+        })?;
+        Ok((session, summary))
+    }
+
+    /// Plans the way back of a run.
+    pub fn undo(&self, run: &Run, only: &[&str]) -> Result<(Plan, Undoing)> {
+        let changes = self.records().changes(&run.id)?;
+        let session = Session::with(self.rules(Mode::Plan));
+        let gates = self.gates(&session, run.sites.len());
+        let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
+        let undoing = self.bench.runtime.block_on(undo::plan(&run.id, &changes, &gates, &only))?;
+        Ok((session.recorder().plan(None, None, Some(run.id.clone()), None), undoing))
+    }
+
+    pub fn gates(&self, session: &Arc<Session>, count: usize) -> Vec<Gate> {
+        (0..count.max(1)).map(|_| Gate::new(Arc::clone(session), self.connection())).collect()
+    }
+
+    pub fn records(&self) -> Records {
+        Records::open(self.folder.path()).expect("a journal").expect("something was changed")
+    }
+
+    pub fn last_run(&self) -> Run {
+        self.records().run("last").expect("a run")
+    }
+
+    /// What the account holds, without what a thing that was made again has anew.
+    pub fn contents(&self) -> serde_json::Value {
+        contents(&self.bench.export())
+    }
+
+    /// How many requests arrived that change something.
+    pub fn writes(&self) -> u64 {
+        let counts = self.counts.lock().expect("counts");
+        let is_write = |action: &&String| {
+            !action.starts_with("Get") && !action.starts_with("List") && *action != "AssumeRole"
+        };
+        counts.iter().filter(|(action, _)| is_write(action)).map(|(_, n)| n).sum()
+    }
+
+    pub fn count(&self, action: &str) -> u64 {
+        self.counts.lock().expect("counts").get(action).copied().unwrap_or_default()
+    }
+
+    pub fn total(&self) -> u64 {
+        self.counts.lock().expect("counts").values().sum()
+    }
+}
+
+/// An export without ids, dates and uses, with everything in an order of its own.
+pub fn contents(export: &str) -> serde_json::Value {
+    let mut json: serde_json::Value = serde_json::from_str(export).expect("JSON");
+    for section in ["profiles", "roles"] {
+        for entry in json[section].as_array_mut().expect("a list") {
+            let entry = entry.as_object_mut().expect("an object");
+            for key in ["id", "create_date", "arn", "last_used"] {
+                entry.remove(key);
+            }
+            if let Some(tags) = entry.get_mut("tags").and_then(|tags| tags.as_object_mut()) {
+                tags.sort_keys();
+            }
+            if let Some(list) = entry.get_mut("attached_policies").and_then(|p| p.as_array_mut()) {
+                list.sort_by_key(ToString::to_string);
+            }
+        }
+    }
+    json
+}
+
+/// The scripts of the project with arguments that make them change something.
+pub fn scripts() -> Vec<(&'static str, Vec<&'static str>)> {
+    vec![
+        ("scripts/inventory.lua", vec![]),
+        ("scripts/untagged.lua", vec!["--require", "Owner"]),
+        ("scripts/bulk_tag.lua", vec!["--owner", "ops", "--tag", "Stage=prod"]),
+        ("scripts/cleanup_orphans.lua", vec!["--days", "0", "--delete"]),
+        ("scripts/swap_role.lua", vec!["--from", "web-frontend", "--to", "web-frontend-staging"]),
+        ("scripts/ensure.lua", vec!["--file", "{dir}/profiles.json"]),
+    ]
+}
+
+/// The text of a script of the project.
+pub fn script(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a script")
+}
+
+#[derive(Debug)]
+struct Counting {
+    below: SharedHttpClient,
+    counts: Counts,
+}
+
+impl HttpClient for Counting {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let below = self.below.http_connector(settings, components);
+        SharedHttpConnector::new(CountingConnector { below, counts: self.counts.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct CountingConnector {
+    below: SharedHttpConnector,
+    counts: Counts,
+}
+
+impl HttpConnector for CountingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let action = form.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
+        let action = action.expect("the action comes first").to_owned();
+        *self.counts.lock().expect("counts").entry(action).or_default() += 1;
+        self.below.call(request)
+    }
+}

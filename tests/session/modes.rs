@@ -1,0 +1,157 @@
+//! What a mode, a limit or a protection keeps from being sent, and what each costs in calls.
+
+use iamlua::config::MaxChanges;
+use iamlua::error::Kind;
+use iamlua::session::{Mode, Rules};
+
+use super::{World, script, scripts};
+
+const WRITES: &str = r#"
+for _, f in ipairs {
+  function() iam.profiles.create("new") end,
+  function() iam.profiles.delete("ci-sandbox") end,
+  function() iam.profiles.delete("web-frontend", { detach = true }) end,
+  function() iam.profiles.tag("worker", { A = "1" }) end,
+  function() iam.profiles.untag("worker", { "Owner" }) end,
+  function() iam.profiles.remove_role("bastion", iam.profiles.get("bastion").role) end,
+  function() iam.roles.create { name = "r", assume_role_policy = policy.trust("ec2.amazonaws.com") } end,
+  function() iam.roles.tag("worker", { A = "1" }) end,
+  function() iam.profiles.ensure { name = "worker", tags = { B = "2" } } end,
+} do
+  local _, err = try(f)
+  print(err and err.kind or "ok")
+end
+"#;
+
+#[test]
+fn nothing_that_writes_leaves_a_run_that_plans_or_only_reads() {
+    for (mode, said) in [(Mode::Plan, "ok\n"), (Mode::ReadOnly, "refused\n")] {
+        let world = World::new();
+        let before = world.bench.export();
+        let (session, ran) = world.run(mode, WRITES);
+        assert_eq!(ran.stdout, said.repeat(9), "{}", ran.stderr);
+        assert_eq!(world.writes(), 0, "{:?}", world.counts);
+        assert_eq!(world.bench.export(), before);
+        assert!(session.journal().run().is_none(), "there is nothing to write down");
+    }
+    let world = World::new();
+    let (_, ran) = world.run(Mode::Apply, WRITES);
+    assert_eq!(ran.stdout, "ok\n".repeat(9), "{}", ran.stderr);
+    // Detach and delete are two.
+    assert_eq!(world.writes(), 10);
+}
+
+#[test]
+fn a_plan_costs_no_more_calls_than_the_run() {
+    for (path, args) in scripts().into_iter().filter(|(path, _)| !path.ends_with("ensure.lua")) {
+        let (planned, run) = (World::new(), World::new());
+        planned.run_with(planned.rules(Mode::Plan), &script(path), path, &args);
+        run.run_with(run.rules(Mode::Apply), &script(path), path, &args);
+        assert!(
+            planned.total() <= run.total(),
+            "{path}: {:?} and {:?}",
+            planned.counts,
+            run.counts
+        );
+    }
+}
+
+#[test]
+fn what_was_just_read_need_not_be_read_again() {
+    let world = World::new();
+    let (_, ran) = world.run(
+        Mode::Apply,
+        "for profile in iam.profiles.each { path_prefix = '/ec2/web/', with_tags = true } do
+           iam.profiles.tag(profile.name, { A = '1' })
+           iam.profiles.tag(profile.name, { B = '2' })
+         end
+         iam.profiles.ensure { name = 'new', role = 'worker', tags = { A = '1' } }
+         iam.profiles.delete('web-frontend', { detach = true })",
+    );
+    assert_eq!(ran.code(), 0, "{:?}", ran.result);
+    assert!(world.count("TagInstanceProfile") >= 8);
+    // `ensure` asks whether it is there and reads it at the end, `delete` asks what to detach; the journal asks for nothing.
+    assert_eq!(world.count("GetInstanceProfile"), 3, "{:?}", world.counts);
+    // What was only listed without tags costs one look.
+    let world = World::new();
+    world.run(
+        Mode::Apply,
+        "iam.profiles.tag('worker', { A = '1' }) iam.profiles.tag('worker', { B = '1' })",
+    );
+    assert_eq!(world.count("GetInstanceProfile"), 1, "{:?}", world.counts);
+}
+
+const TAG_ALL: &str = "for profile in iam.profiles.each {} do try(iam.profiles.tag, profile.name, { A = '1' }) end print('end')";
+
+#[test]
+fn a_limit_of_changes_ends_the_changes_also_of_a_script_that_catches_the_refusal() {
+    for mode in [Mode::Apply, Mode::Plan] {
+        for (limit, most) in
+            [(MaxChanges::Count(3), 3), (MaxChanges::Percent(10.0), 2), (MaxChanges::Count(0), 0)]
+        {
+            let world = World::new();
+            let rules = Rules { max_changes: Some(limit), ..world.rules(mode) };
+            let (session, ran) = world.run_with(rules, TAG_ALL, "test.lua", &[]);
+            assert_eq!(ran.stdout, "end\n");
+            assert!(session.limit_reached().is_some());
+            assert_eq!(session.changes(), most, "{limit} of 24");
+            let made = if mode == Mode::Apply { most } else { 0 };
+            assert_eq!(world.count("TagInstanceProfile"), made);
+        }
+    }
+    let world = World::new();
+    let (session, _) = world.run(Mode::Apply, TAG_ALL);
+    assert!(session.limit_reached().is_none());
+}
+
+#[test]
+fn what_is_protected_is_not_changed_by_any_way() {
+    let attempts = r#"
+local before = json.encode(iam.profiles.get("disaster-recovery"))
+for _, name in ipairs { "disaster-recovery", "DISASTER-recovery", "web-canary" } do
+  for _, f in ipairs {
+    function() iam.profiles.delete(name, { detach = true }) end,
+    function() iam.profiles.delete(name) end,
+    function() iam.profiles.tag(name, { A = "1" }) end,
+    function() iam.profiles.untag(name, { "iamlua:protected" }) end,
+    function() iam.profiles.add_role(name, "worker") end,
+    function() iam.profiles.remove_role(name, "web-frontend") end,
+    function() iam.profiles.ensure { name = name, role = "worker", tags = { A = "1" }, exact_tags = true } end,
+  } do
+    local _, err = try(f)
+    print(err and err.kind)
+  end
+end
+assert(json.encode(iam.profiles.get("disaster-recovery")) == before)
+iam.profiles.tag("worker", { ["iamlua:protected"] = "" })
+local _, err = try(iam.profiles.tag, "worker", { A = "1" })
+print(err.kind)
+"#;
+    for mode in [Mode::Apply, Mode::Plan] {
+        let world = World::new();
+        let rules = Rules { protect: vec!["web-c*".into()], ..world.rules(mode) };
+        let (session, ran) = world.run_with(rules, attempts, "test.lua", &[]);
+        assert_eq!(ran.stdout, "protected\n".repeat(22), "{:?}", ran.result);
+        assert_eq!(session.changes(), 1, "what is refused does not count");
+    }
+    let world = World::new();
+    let rules = Rules { override_protection: true, ..world.rules(Mode::Apply) };
+    let (_, ran) = world.run_with(
+        rules,
+        "iam.profiles.tag('disaster-recovery', { A = '1' })",
+        "test.lua",
+        &[],
+    );
+    assert_eq!(ran.code(), 0);
+}
+
+#[test]
+fn a_plan_that_was_made_before_something_was_protected_leaves_it_alone() {
+    let world = World::new();
+    let (plan, _) = world.plan("iam.profiles.tag('worker', { A = '1' })");
+    world.run(Mode::Apply, "iam.profiles.tag('worker', { ['iamlua:protected'] = 'yes' })");
+    let (_, summary) = world.apply(&plan, false).expect("it starts");
+    let stopped = summary.stopped.expect("it stops");
+    assert!(matches!(stopped.kind, Kind::Refused | Kind::Protected), "{stopped}");
+    assert_eq!(summary.done, 0);
+}
