@@ -190,10 +190,12 @@ pub fn count(n: u64, what: &str) -> String {
     format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
-/// The changes, one line each; those that are alike are folded unless `full`.
+/// The changes, one line each: all of them in their order if `full`, else those of a kind together and folded where many are alike.
 #[must_use]
 pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
-    // By the first of each kind, which is the order in which they happen as long as kinds do not mix.
+    if full {
+        return changes.iter().map(line).collect();
+    }
     let mut groups: Vec<(Vec<usize>, String)> = Vec::new();
     let mut by_key: HashMap<(&str, String), usize> = HashMap::new();
     for (at, change) in changes.iter().enumerate() {
@@ -212,7 +214,7 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     let mut folded: HashMap<&str, Vec<usize>> = HashMap::new();
     for (members, outcome) in &groups {
         let first = &changes[members[0]];
-        if full || (members.len() < FOLD && singles[first.action] <= FOLD_ALL) {
+        if members.len() < FOLD && singles[first.action] <= FOLD_ALL {
             lines.extend(members.iter().map(|at| line(&changes[*at])));
         } else if members.len() < FOLD {
             folded.entry(first.action).or_default().extend(members);
@@ -282,8 +284,15 @@ pub fn plan(plan: &Plan, full: bool) -> String {
     let bold = Style::new().bold();
     let places: BTreeSet<_> = plan.sites.iter().map(crate::session::site::Site::describe).collect();
     let places = places.into_iter().collect::<Vec<_>>().join(" and ");
+    let incomplete = plan.incomplete.as_ref().map_or(String::new(), |why| {
+        let red = AnsiColor::Red.on_default();
+        format!(
+            "{red}The plan is not whole, because the script did not run to its end:{red:#} {}\n",
+            visible(why)
+        )
+    });
     if plan.changes.is_empty() {
-        return format!("{bold}Plan: nothing to change{bold:#}\n");
+        return format!("{bold}Plan: nothing to change{bold:#}\n{incomplete}");
     }
     let shown: Vec<_> = plan.changes.iter().map(Shown::from).collect();
     let mut text = format!("{bold}Plan for {places}{bold:#}\n\n");
@@ -296,6 +305,7 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         summary(&shown),
         count(plan.changes.len() as u64, "call")
     );
+    text.push_str(&incomplete);
     text
 }
 

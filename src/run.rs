@@ -328,10 +328,11 @@ fn show_plan(
     if planning.is_result || !plan.changes.is_empty() {
         print_plan(&plan, planning, format)?;
     }
-    let code = result?;
-    if let Some(file) = &planning.file {
+    let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
+    if let Some(file) = planning.file.as_ref().filter(|_| !was_stopped) {
         keep_plan(&plan, file)?;
     }
+    let code = result?;
     if !planning.is_result && !plan.changes.is_empty() {
         say("nothing was changed: with --apply it is");
     }

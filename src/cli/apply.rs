@@ -126,6 +126,10 @@ pub fn carry_out(
 fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let places: Vec<_> = plan.sites.iter().map(Site::describe).collect();
     let left = plan.changes.len() - done.len();
+    if left == 0 {
+        run::say("nothing is left to do: every change of the plan was made before");
+        return;
+    }
     let earlier = match done.len() as u64 {
         0 => String::new(),
         n => format!("; {} done before", number(n)),
@@ -161,7 +165,9 @@ fn conclude(plan: &Plan, summary: Summary) -> Result<u8> {
             change.name
         ));
     }
-    run::say(&words.join(", "));
+    if summary.earlier < plan.changes.len() as u64 || plan.changes.is_empty() {
+        run::say(&words.join(", "));
+    }
     match summary.stopped {
         Some(error) if error.kind == Kind::Refused => Err(error),
         Some(error) => {

@@ -103,6 +103,8 @@ pub struct Resolved {
     pub config: Config,
     /// Whether the command line says where calls go.
     is_named: bool,
+    /// Whether the configuration does, on AWS.
+    is_by_config: bool,
     options: AwsTarget,
     faults: Faults,
 }
@@ -146,13 +148,6 @@ impl TargetOptions {
                 ));
             }
             TargetName::Aws => {
-                if by_options.is_none() && by_variable.is_none() {
-                    let files = config.files.iter().map(|file| file.display().to_string());
-                    run::say(&format!(
-                        "note: on AWS, by {}",
-                        files.collect::<Vec<_>>().join(" and ")
-                    ));
-                }
                 // Who it is comes from one place, never half from the command line and half from a file.
                 let is_someone = options.profile.is_some() || options.role_arn.is_some();
                 let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
@@ -167,11 +162,21 @@ impl TargetOptions {
                 })
             }
         };
-        Ok(Resolved { against, config, is_named: by_options.is_some(), options, faults })
+        let is_named = by_options.is_some();
+        let is_by_config = target == TargetName::Aws && !is_named && by_variable.is_none();
+        Ok(Resolved { against, config, is_named, is_by_config, options, faults })
     }
 }
 
 impl Resolved {
+    /// Says so when the configuration leads to AWS, which nobody should learn from the bill.
+    pub fn announce(&self) {
+        if self.is_by_config {
+            let files = self.config.files.iter().map(|file| file.display().to_string());
+            run::say(&format!("note: on AWS, by {}", files.collect::<Vec<_>>().join(" and ")));
+        }
+    }
+
     /// The mode: what the command line says, else the configuration, else `apply` on the local account and `plan` on AWS.
     pub fn mode(&self, given: Option<Mode>) -> Mode {
         let by_config = self.config.mode.map(|mode| match mode {

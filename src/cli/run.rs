@@ -182,6 +182,7 @@ impl RunOptions {
     /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
     fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
         let target = self.target.resolve()?;
+        target.announce();
         let mode = target.mode(mode.or_else(|| self.mode.given()));
         let about = About { command: command.into(), ..About::default() };
         let permissions = self.host.permissions()?;

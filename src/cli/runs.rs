@@ -16,6 +16,7 @@ use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{About, Outcome};
 use crate::session::plan::Plan;
 use crate::session::recover::{self, describe};
+use crate::session::site::Site;
 use crate::session::{Mode, Session};
 use crate::{run, state, table};
 
@@ -126,8 +127,8 @@ fn list(options: &ListOptions) -> Result<u8> {
                 run::say("nothing was changed yet");
                 return Ok(0);
             }
-            let heads = ["RUN", "STARTED", "WHAT", "WHERE", "BY", "DONE", "FAILED", "STATUS"]
-                .map(String::from);
+            let heads =
+                ["RUN", "STARTED", "WHAT", "WHERE", "BY", "CHANGES", "STATUS"].map(String::from);
             let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
             if matches!(options.output, OutputFormat::Csv) {
                 let mut csv = csv::Writer::from_writer(Vec::new());
@@ -140,7 +141,7 @@ fn list(options: &ListOptions) -> Result<u8> {
                     csv.into_inner().map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
                 return print(&String::from_utf8_lossy(&text));
             }
-            let right = [false, false, false, false, false, true, true, false];
+            let right = [false, false, false, false, false, true, false];
             print(&table::render(&heads, &rows, &right, run::terminal_width()))
         }
     }
@@ -154,14 +155,17 @@ fn row(run: &Run) -> Vec<String> {
     if run.counts.undone > 0 {
         status.push_str(if run.counts.standing == 0 { ", undone" } else { ", undone in part" });
     }
+    let mut changes = plan_text::number(run.counts.done);
+    if run.counts.failed > 0 {
+        let _ = write!(changes, ", {} failed", plan_text::number(run.counts.failed));
+    }
     vec![
         run.id.clone(),
         date(run.started),
         what(run),
         places(run),
         run.operator.clone(),
-        run.counts.done.to_string(),
-        run.counts.failed.to_string(),
+        changes,
         status,
     ]
 }
@@ -175,8 +179,7 @@ fn what(run: &Run) -> String {
 }
 
 fn places(run: &Run) -> String {
-    let places: std::collections::BTreeSet<_> =
-        run.sites.iter().map(crate::session::site::Site::describe).collect();
+    let places: std::collections::BTreeSet<_> = run.sites.iter().map(Site::short).collect();
     places.into_iter().collect::<Vec<_>>().join(", ")
 }
 

@@ -151,26 +151,43 @@ pub async fn apply(
     let pending: Vec<&Change> =
         plan.changes.iter().filter(|change| !done.contains(&change.number)).collect();
     work.summary.earlier = plan.changes.len() as u64 - pending.len() as u64;
-    let mut at = 0;
-    while at < pending.len() {
-        let window = window(&pending[at..]);
+    let mut windows = Vec::new();
+    let mut rest = &pending[..];
+    while !rest.is_empty() {
+        let (first, later) = rest.split_at(window(rest));
+        windows.push(first);
+        rest = later;
+    }
+    let none = HashSet::new();
+    let mut checked = match windows.first() {
+        Some(first) => work.check(first, &none).await,
+        None => Vec::new(),
+    };
+    let mut behind = work.summary.earlier;
+    for (at, window) in windows.iter().enumerate() {
         if session.is_closed() {
-            let stopped = Error::new(Kind::Interrupted, "interrupted");
-            work.summary.stopped.get_or_insert(stopped);
-        }
-        if work.summary.stopped.is_none() {
-            work.carry_out(&pending[at..at + window]).await;
-        }
-        if work.summary.stopped.is_some() {
-            let behind = work.summary.done
-                + work.summary.failed.len() as u64
-                + work.summary.skipped.len() as u64;
-            work.summary.left = pending.len() as u64 - behind;
+            work.summary.stopped = Some(Error::new(Kind::Interrupted, "interrupted"));
             break;
         }
-        at += window;
-        progress(work.summary.earlier + at as u64);
+        let to_make = work.sift(window, checked);
+        // What the next ones rest on is read while these are made; what these change needs no reading.
+        let next = windows.get(at + 1).filter(|_| work.summary.stopped.is_none());
+        let under_way = to_make.iter().map(|change| key_of(change)).collect();
+        let (made, next_checked) = tokio::join!(
+            join_all(to_make.iter().map(|change| work.make(change))),
+            work.check(next.map_or(&[][..], |next| next), &under_way)
+        );
+        checked = next_checked;
+        work.note(to_make, made);
+        if work.summary.stopped.is_some() {
+            break;
+        }
+        behind += window.len() as u64;
+        progress(behind);
     }
+    let summary = &mut work.summary;
+    let begun = summary.done + summary.failed.len() as u64 + summary.skipped.len() as u64;
+    summary.left = pending.len() as u64 - begun;
     work.summary
 }
 
@@ -220,15 +237,24 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn carry_out(&mut self, window: &[&Change]) {
-        let checks = window.iter().map(|change| self.check(change));
-        let checked = join_all(checks).await;
+    /// What of a window is to be made, going by what was found about it. Where that stops the plan, what stands before it is still made.
+    fn sift<'c>(
+        &mut self,
+        window: &[&'c Change],
+        checked: Vec<Result<Option<String>>>,
+    ) -> Vec<&'c Change> {
         let mut to_make = Vec::new();
         for (change, checked) in window.iter().zip(checked) {
-            match checked {
+            let key = key_of(change);
+            let moved = if self.given_up.contains(&key) {
+                Ok(Some("an earlier change of it was left out".to_owned()))
+            } else {
+                checked
+            };
+            match moved {
                 Ok(None) => to_make.push(*change),
                 Ok(Some(why)) if self.options.skip_drifted => {
-                    self.given_up.insert(key_of(change));
+                    self.given_up.insert(key);
                     self.summary.skipped.push(((*change).clone(), why));
                 }
                 Ok(Some(why)) => {
@@ -241,44 +267,56 @@ impl Work<'_> {
                 }
             }
         }
-        let made = join_all(to_make.iter().map(|change| self.make(change))).await;
-        for (change, made) in to_make.into_iter().zip(made) {
+        to_make
+    }
+
+    /// Notes what came of changes. One that failed stops the plan.
+    fn note(&mut self, changes: Vec<&Change>, made: Vec<Result<()>>) {
+        let Summary { done, failed, stopped, .. } = &mut self.summary;
+        for (change, made) in changes.into_iter().zip(made) {
             match made {
                 Ok(()) => {
-                    self.summary.done += 1;
+                    *done += 1;
                     self.ours.insert(key_of(change), Instant::now());
                 }
-                // Not begun: it is still to do.
-                Err(error) if matches!(error.kind, Kind::Interrupted | Kind::State) => {
-                    self.summary.stopped.get_or_insert(error);
+                // Not begun, so it is still to do.
+                Err(error) if error.kind == Kind::Interrupted => {
+                    stopped.get_or_insert(Error::new(Kind::Interrupted, "interrupted"));
                 }
-                Err(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => {
-                    self.summary.stopped.get_or_insert(error);
+                Err(error)
+                    if matches!(error.kind, Kind::State | Kind::Refused | Kind::Protected) =>
+                {
+                    stopped.get_or_insert(error);
                 }
-                Err(error) => self.summary.failed.push((change.clone(), error)),
+                Err(error) => failed.push((change.clone(), error)),
             }
         }
-        if self.summary.stopped.is_none()
-            && let Some((change, error)) = self.summary.failed.last()
-        {
-            let why = format!(
-                "change {} ({} {}) failed: {error}",
-                change.number, change.action, change.name
-            );
-            let mut stopped = Error::new(Kind::Aws, why);
-            stopped.hints.clone_from(&error.hints);
-            self.summary.stopped = Some(stopped);
+        if let (None, Some((change, error))) = (&stopped, failed.last()) {
+            let Change { number, action, name, .. } = change;
+            let why = format!("change {number} ({action} {name}) failed: {error}");
+            let mut error_of_plan = Error::new(Kind::Aws, why);
+            error_of_plan.hints.clone_from(&error.hints);
+            *stopped = Some(error_of_plan);
         }
     }
 
-    /// What of that which a change rests on is not so any more, in words.
-    async fn check(&self, change: &Change) -> Result<Option<String>> {
+    /// What of that which each change of a window rests on is not so any more, in words. `under_way` is being changed by this run.
+    async fn check(
+        &self,
+        window: &[&Change],
+        under_way: &HashSet<(usize, Key)>,
+    ) -> Vec<Result<Option<String>>> {
+        join_all(window.iter().map(|change| self.check_one(change, under_way))).await
+    }
+
+    async fn check_one(
+        &self,
+        change: &Change,
+        under_way: &HashSet<(usize, Key)>,
+    ) -> Result<Option<String>> {
         let key = key_of(change);
-        if self.given_up.contains(&key) {
-            return Ok(Some("an earlier change of it was left out".into()));
-        }
         // What this run has just made of it is known, also where the account does not show it yet.
-        if self.ours.get(&key).is_some_and(|at| at.elapsed() < FRESH) {
+        if under_way.contains(&key) || self.ours.get(&key).is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(None);
         }
         let gate = &self.gates[change.site];

@@ -113,6 +113,18 @@ impl Site {
     }
 }
 
+impl Site {
+    /// The same in two words: "local 123456789012", "aws 123456789012".
+    #[must_use]
+    pub fn short(&self) -> String {
+        let account = self.account.as_deref().unwrap_or("(unknown)");
+        match self.target {
+            SiteTarget::Local => format!("local {account}"),
+            SiteTarget::Aws => format!("aws {account}"),
+        }
+    }
+}
+
 /// A URL without the name and password that may stand before its host.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
