@@ -89,12 +89,15 @@ impl UndoCommand {
                 check_accounts(&as_it_was, &gates).await?;
                 undo::plan(&earlier.id, &changes, &gates, &self.only).await
             })?;
-            let plan = session.recorder().plan(
-                earlier.script.clone().zip(earlier.script_sha256.clone()),
-                earlier.parameters.clone(),
-                Some(earlier.id.clone()),
-                None,
-            );
+            let plan = Plan {
+                moot: undoing.moot.clone(),
+                ..session.recorder().plan(
+                    earlier.script.clone().zip(earlier.script_sha256.clone()),
+                    earlier.parameters.clone(),
+                    Some(earlier.id.clone()),
+                    None,
+                )
+            };
             runtime.shutdown_background();
             (plan, undoing)
         };

@@ -185,6 +185,9 @@ pub async fn apply(
         behind += window.len() as u64;
         progress(behind);
     }
+    if let (None, Some(run)) = (&work.summary.stopped, &plan.undoes) {
+        session.journal.mark_undone(run, &plan.moot);
+    }
     let summary = &mut work.summary;
     let begun = summary.done + summary.failed.len() as u64 + summary.skipped.len() as u64;
     summary.left = pending.len() as u64 - begun;
@@ -322,7 +325,8 @@ impl Work<'_> {
         let gate = &self.gates[change.site];
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
         let clients = gate.clients().await?;
-        let (_, now) = reading::read(clients, change.subject, &change.name, with_policies).await?;
+        let (_, now) =
+            reading::read_patiently(clients, change.subject, &change.name, with_policies).await?;
         let moved = moved(&change.before, &now);
         self.session.memory.keep(gate.0.number, key.1, now);
         Ok((!moved.is_empty()).then(|| describe(&moved)))

@@ -412,7 +412,7 @@ impl Gate {
             return Ok(state);
         }
         let clients = self.clients().await?;
-        let read = reading::read(clients, key.subject, name, with_policies).await;
+        let read = reading::read_patiently(clients, key.subject, name, with_policies).await;
         let (_, state) = read.map_err(|error| {
             if error.code().starts_with("AccessDenied") {
                 error.hint("what is there must be read before it is changed, so that the change can be undone")

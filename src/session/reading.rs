@@ -1,5 +1,7 @@
 //! Reading what is there of a profile or role, straight from AWS, for the gate's own purposes.
 
+use std::time::Duration;
+
 use crate::error::Result;
 use crate::iam::client::Clients;
 use crate::iam::image::{Image, State, Subject};
@@ -27,6 +29,29 @@ pub async fn read(
         image.policies = Some(policies(clients, name).await?.into_iter().collect());
     }
     Ok((record, state))
+}
+
+/// The same, made anew some times when it fails in a way that passes: what a change rests on should not fail it.
+///
+/// # Errors
+/// If AWS cannot be asked.
+pub async fn read_patiently(
+    clients: &Clients,
+    subject: Subject,
+    name: &str,
+    with_policies: bool,
+) -> Result<(Value, State)> {
+    let mut pause = Duration::from_millis(500);
+    for _ in 0..3 {
+        match read(clients, subject, name, with_policies).await {
+            Err(error) if error.aws.as_ref().is_some_and(|aws| aws.retryable) => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            other => return other,
+        }
+    }
+    read(clients, subject, name, with_policies).await
 }
 
 /// The ARNs of the policies that are attached to a role.

@@ -76,7 +76,8 @@ async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Ver
     let with_policies = with_policies && change.before.is_some();
     let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let (_, now) = reading::read(clients, change.subject, &change.name, with_policies).await?;
+        let (_, now) =
+            reading::read_patiently(clients, change.subject, &change.name, with_policies).await?;
         let verdict = verdict(&change.before, &change.after, &now);
         let age = Timestamp::now().as_millisecond().saturating_sub(change.started);
         let left = patience.saturating_sub(age);

@@ -1,7 +1,7 @@
 //! Taking a run back: the inverse of each of its changes, in reverse order, as a plan. It is made in a session that plans, so
 //! that each inverse is tried on what the ones before it leave, and refused where the account has moved on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::journal::Outcome;
 use super::journal::records::Recorded;
@@ -22,6 +22,8 @@ pub struct Undoing {
     pub lost: Vec<String>,
     /// How many changes were taken back earlier.
     pub undone_before: u64,
+    /// The changes that have cancelled each other out: what was made and deleted by the run itself.
+    pub moot: Vec<u64>,
 }
 
 /// Plans the way back of a run's changes through gates of a session in plan mode; they lead to the run's sites. `only` names the profiles and roles to
@@ -35,13 +37,16 @@ pub async fn plan(
     gates: &[Gate],
     only: &[String],
 ) -> Result<Undoing> {
-    let mut undoing = Undoing::default();
+    let is_meant = |change: &Recorded| {
+        let is_named =
+            only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name));
+        is_named && change.outcome == Some(Outcome::Done)
+    };
+    let mut undoing = Undoing { moot: moot(changes, is_meant), ..Undoing::default() };
     let mut given_up: HashSet<(usize, Key)> = HashSet::new();
     for change in changes.iter().rev() {
         let key = (change.site, Key::new(change.subject, &change.name));
-        let is_meant =
-            only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name));
-        if !is_meant || change.outcome != Some(Outcome::Done) {
+        if !is_meant(change) || undoing.moot.contains(&change.number) {
             continue;
         }
         if change.undone.is_some() {
@@ -72,6 +77,21 @@ pub async fn plan(
         }
     }
     Ok(undoing)
+}
+
+/// The changes of what a run has made and deleted again.
+fn moot(changes: &[Recorded], is_meant: impl Fn(&Recorded) -> bool) -> Vec<u64> {
+    let mut of: HashMap<(usize, Key), Vec<&Recorded>> = HashMap::new();
+    for change in changes.iter().filter(|change| is_meant(change) && change.undone.is_none()) {
+        let key = (change.site, Key::new(change.subject, &change.name));
+        of.entry(key).or_default().push(change);
+    }
+    let cancel = |all: &Vec<&Recorded>| {
+        all.first().is_some_and(|first| first.before.is_none())
+            && all.last().is_some_and(|last| last.after.is_none())
+    };
+    let moot = of.into_values().filter(cancel).flatten().map(|change| change.number);
+    moot.collect()
 }
 
 /// Plans the way back of one change; says why not, if the account has moved on.

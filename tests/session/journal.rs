@@ -140,6 +140,21 @@ fn an_undo_is_refused_where_the_account_has_moved_on() {
     assert_eq!(plan.changes.len(), 1, "what can still be taken back");
 }
 
+#[test]
+fn what_a_run_has_made_and_deleted_itself_is_not_made_again_to_be_deleted() {
+    let world = World::new();
+    world.run(
+        Mode::Apply,
+        "iam.profiles.create('short-lived') iam.profiles.tag('short-lived', { A = '1' })
+         iam.profiles.tag('worker', { A = '1' }) iam.profiles.delete('short-lived')",
+    );
+    let run = world.last_run();
+    let (plan, _) = world.undo(&run, &[]).expect("it can be planned");
+    assert_eq!(plan.changes.len(), 1, "{:?}", plan.changes);
+    world.apply(&plan, false).expect("it is done");
+    assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
+}
+
 #[derive(Debug)]
 struct Watch {
     below: SharedHttpClient,

@@ -124,7 +124,8 @@ impl World {
         let gates = self.gates(&session, run.sites.len());
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
         let undoing = self.bench.runtime.block_on(undo::plan(&run.id, &changes, &gates, &only))?;
-        Ok((session.recorder().plan(None, None, Some(run.id.clone()), None), undoing))
+        let plan = session.recorder().plan(None, None, Some(run.id.clone()), None);
+        Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
     }
 
     pub fn gates(&self, session: &Arc<Session>, count: usize) -> Vec<Gate> {

@@ -159,8 +159,13 @@ fn check(source: &str, name: &str, args: &[&str]) {
         let (_, summary) = world.apply(&back, false).expect("the way back can be gone");
         assert!(summary.stopped.is_none(), "{:?}: {source}", summary.stopped);
         assert_eq!(world.contents(), before, "undo of {source}");
-        assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
+        if !back.changes.is_empty() {
+            assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
+        }
         // And the way back is a run that can itself be taken back.
+        if back.changes.is_empty() {
+            continue;
+        }
         let (forth, undoing) = world.undo(&world.last_run(), &[]).expect("undo of the undo");
         assert!(undoing.conflicts.is_empty(), "{:?}: {source}", undoing.conflicts);
         let (_, summary) = world.apply(&forth, false).expect("it can be gone");

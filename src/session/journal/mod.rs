@@ -150,6 +150,7 @@ enum Job {
     Intend(Box<(u64, usize, Intent)>, Reply),
     Site(usize, Box<Site>),
     Settle(Box<Settled>),
+    Undone(String, Vec<u64>),
     End(Box<End>, Reply),
 }
 
@@ -221,6 +222,15 @@ impl Journal {
         if let Some(opened) = &*opened {
             // Fails only when the thread is gone; the change then stays open, which is the truth.
             let _ = opened.jobs.send(Job::Settle(Box::new(settled)));
+        }
+    }
+
+    /// Writes down that changes of an earlier run are taken back by this one, because nothing of them is left. Does nothing for a run without
+    /// changes.
+    pub fn mark_undone(&self, run: &str, changes: &[u64]) {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*opened {
+            let _ = opened.jobs.send(Job::Undone(run.to_owned(), changes.to_vec()));
         }
     }
 
@@ -313,7 +323,7 @@ impl Writer {
             let written = self.write(&batch);
             for job in batch {
                 let reply = match job {
-                    Job::Settle(_) | Job::Site(..) => {
+                    Job::Settle(_) | Job::Undone(..) | Job::Site(..) => {
                         if written.is_err() {
                             self.kept.push(job);
                         }
@@ -396,6 +406,13 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
             ])?;
         }
         Job::Settle(settled) => settle(connection, run, settled, now)?,
+        Job::Undone(undone, changes) => {
+            let sql = "UPDATE change SET undone = ?1 WHERE run = ?2 AND number = ?3";
+            for change in changes {
+                let number = change.cast_signed();
+                connection.prepare_cached(sql)?.execute(params![run, undone, number])?;
+            }
+        }
         Job::End(end, _) => {
             connection.execute(
                 "UPDATE run SET ended = ?2, status = ?3, error = ?4, calls = ?5, throttled = ?6 WHERE id = ?1",
