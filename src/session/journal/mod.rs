@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -152,6 +153,16 @@ enum Job {
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
     End(Box<End>, Reply),
+}
+
+impl Job {
+    /// Who waits for it to be on the disk.
+    fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Start(_, reply) | Self::Intend(_, reply) | Self::End(_, reply) => Some(reply),
+            Self::Site(..) | Self::Settle(_) | Self::Undone(..) => None,
+        }
+    }
 }
 
 impl Journal {
@@ -316,9 +327,18 @@ impl Writer {
     fn work(mut self, jobs: &Receiver<Job>) {
         /// More at once would only make the first wait.
         const MOST: usize = 512;
+        /// Outcomes, for which nobody waits, wait for so long for something to go to the disk with.
+        const IDLE: Duration = Duration::from_millis(25);
         while let Ok(first) = jobs.recv() {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
+            let idle_from = Instant::now();
+            while batch.iter().all(|job| job.reply().is_none()) && batch.len() < MOST {
+                match jobs.recv_timeout(IDLE.saturating_sub(idle_from.elapsed())) {
+                    Ok(job) => batch.push(job),
+                    Err(_) => break,
+                }
+            }
             batch.extend(jobs.try_iter().take(MOST));
             let written = self.write(&batch);
             for job in batch {
