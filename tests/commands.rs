@@ -305,6 +305,49 @@ fn on_aws_a_run_is_a_plan_unless_told_to_apply() {
     assert_eq!(desk.profile("beta"), Value::Null);
 }
 
+#[test]
+#[ignore = "bug: a plan deletes a role that has policies, which AWS refuses"]
+fn a_plan_knows_that_a_role_with_policies_cannot_be_deleted() {
+    let desk = Desk::new();
+    desk.does("iam.roles.attach_policy('db', 'arn:aws:iam::aws:policy/ReadOnlyAccess')");
+    let code = "print((select(2, try(iam.roles.delete, 'db')) or {}).code)";
+    for mode in ["--plan", "--apply"] {
+        assert_eq!(desk.run(&[mode, "-e", code]).ends(0, "").out, "DeleteConflict\n", "{mode}");
+    }
+}
+
+#[test]
+#[ignore = "bug: the number in the message is the room that was left, not the quota"]
+fn a_plan_is_refused_in_the_words_of_aws() {
+    let desk = Desk::new();
+    desk.run(&["account", "quota", "profiles=5"]).ends(0, "");
+    let code =
+        "iam.profiles.create('one') print(select(2, try(iam.profiles.create, 'two')).message)";
+    let planned = desk.run(&["--plan", "-e", code]).ends(0, "").out;
+    assert_eq!(planned, desk.run(&["--apply", "-e", code]).ends(0, "").out);
+}
+
+#[test]
+#[ignore = "bug: lines are grouped by kind also where there are few, so the order is not that of the calls"]
+fn the_lines_of_a_plan_stand_in_the_order_of_its_calls() {
+    let desk = Desk::new();
+    let code = "iam.profiles.create('one') iam.profiles.delete('one') iam.profiles.create('one')";
+    desk.write("again.lua", code);
+    let planned = desk.run(&["plan", "again.lua"]).ends(0, "");
+    let signs: String =
+        planned.out.lines().filter_map(|line| line.strip_prefix("  ")?.chars().next()).collect();
+    assert_eq!(signs, "+-+", "{planned:?}");
+}
+
+#[test]
+#[ignore = "bug: a plan whose script failed is printed like a whole one, or as \"nothing to change\""]
+fn half_a_plan_is_not_printed_like_a_whole_one() {
+    let desk = Desk::new();
+    desk.write("fails.lua", "error('before anything')");
+    let planned = desk.run(&["plan", "fails.lua"]).ends(1, "before anything");
+    assert!(!planned.out.contains("nothing to change"), "{planned:?}");
+}
+
 // ------------------------------------------------------------------------------------------------------------------------ apply
 
 #[test]
@@ -734,6 +777,27 @@ fn two_processes_at_once_are_both_in_the_journal() {
     let first = runs[2]["id"].as_str().expect("an id");
     desk.run(&["undo", first, "--apply"]).ends(0, "50 done");
     assert_eq!(desk.account()["profiles"].as_array().map(Vec::len), Some(4 + 50));
+}
+
+#[test]
+#[ignore = "bug: the script's path is as it was typed, and nothing says in which folder that was"]
+fn the_script_of_a_run_can_be_found_later() {
+    let desk = Desk::new();
+    desk.write("sub/tag.lua", "iam.profiles.tag('alpha', { Owner = 'ops' })");
+    desk.run(&["run", "sub/tag.lua"]).ends(0, "");
+    let script = desk.last()["script"].as_str().expect("a path").to_owned();
+    assert!(std::path::Path::new(&script).is_absolute(), "{script}");
+}
+
+#[test]
+#[ignore = "bug: speaks of the local account where the journal has no place"]
+fn without_a_place_for_a_journal_it_speaks_of_the_journal() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    let write = ["--endpoint-url", &endpoint.url, "--apply", "-e", WORK];
+    let mut command = desk.command(&write);
+    command.env_remove("HOME").env_remove("IAMLUA_HOME").env_remove("XDG_CONFIG_HOME");
+    Ran::from(command.output().expect("it starts")).ends(1, "journal");
 }
 
 // ------------------------------------------------------------------------------------------------------------------------- undo
@@ -1189,6 +1253,27 @@ fn nothing_is_asked_of_an_account_that_the_configuration_is_not_for() {
     );
 }
 
+#[test]
+#[ignore = "bug: a variable that says local does not keep `apply` from AWS, as --local does"]
+fn the_variable_for_the_target_holds_for_plans_too() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    desk.write("work.lua", WORK);
+    desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "plan.json"]).ends(0, "");
+    let local = desk.command(&["apply", "plan.json"]).env("IAMLUA_TARGET", "local").output();
+    Ran::from(local.expect("it starts")).ends(4, "this is the local account");
+}
+
+#[test]
+#[ignore = "bug: says that it is on AWS where it is on the local account"]
+fn what_goes_to_the_local_account_does_not_say_that_it_is_on_aws() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.create('here')");
+    desk.write("iamlua.toml", "target = \"aws\"");
+    let undone = desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    assert!(!undone.err.contains("on AWS"), "{undone:?}");
+}
+
 // ----------------------------------------------------------------------------------------------------------------------- policy
 
 /// The actions that a policy allows.
@@ -1351,7 +1436,7 @@ fn after_a_kill_at_any_moment_the_journal_tells_the_truth() {
         local tasks = {}
         for worker = 1, 4 do
             tasks[worker] = task.spawn(function()
-                for i = 1, 60 do
+                for i = 1, 1500 do
                     local name = ('bulk-%d-%d'):format(worker, i)
                     print(name) io.stdout:flush()
                     iam.profiles.create(name)
@@ -1366,7 +1451,7 @@ fn after_a_kill_at_any_moment_the_journal_tells_the_truth() {
         let desk = Desk::new();
         desk.write("bulk.lua", code);
         let weather = format!("latency={}ms", 1 + kill % 4);
-        kill_after(&desk, &["run", "bulk.lua", "--faults", &weather], 8 + kill * 11);
+        kill_after(&desk, &["run", "bulk.lua", "--faults", &weather], 6 + kill * 4);
         let run = desk.last();
         assert_eq!(run["status"], "killed", "{run}");
         let in_doubt = run["counts"]["in_doubt"].as_u64().expect("a number");
@@ -1425,4 +1510,45 @@ fn a_run_that_is_still_going_is_left_alone() {
     assert_eq!(desk.runs()[0]["status"], "killed");
     desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
     assert_eq!(desk.profile("early"), Value::Null);
+}
+
+/// Kills a run while a change is in flight, so that nobody knows whether it has happened, and as many others are done.
+fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
+    let mut child =
+        desk.command(&["-e", code, "--faults", "latency=1s"]).spawn().expect("it starts");
+    let begun = Instant::now();
+    let counts = json!({ "done": done, "failed": 0, "in_doubt": 1, "undone": 0 });
+    while desk.runs().first().is_none_or(|run| run["counts"] != counts) {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it makes changes");
+    }
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ended");
+}
+
+#[test]
+fn what_nobody_can_tell_is_not_guessed() {
+    let desk = Desk::new();
+    leaves_in_doubt(&desk, "iam.profiles.tag('alpha', { Owner = 'ops' })", 0);
+    let run = desk.last_id();
+    desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");
+    let recover = ["runs", "recover", &run, "--settle-after", "0s"];
+    let told = desk.run(&recover).ends(1, "1 change still in doubt");
+    assert!(told.out.contains("tag Owner is third and should be ops"), "{told:?}");
+    assert_eq!(desk.runs()[1]["counts"]["in_doubt"], 1);
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
+}
+
+#[test]
+#[ignore = "bug: a change that cannot be settled bars the undo of all others of its run for ever"]
+fn what_nobody_can_tell_does_not_bar_the_rest() {
+    let desk = Desk::new();
+    let code = "for _, name in ipairs { 'beta', 'alpha' } do iam.profiles.tag(name, { Owner = 'ops' }) end";
+    leaves_in_doubt(&desk, code, 1);
+    let run = desk.last_id();
+    desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");
+    desk.run(&["runs", "recover", &run, "--settle-after", "0s"]).ends(1, "still in doubt");
+    desk.run(&["undo", &run]).ends(4, "alpha");
+    desk.run(&["undo", &run, "--only", "beta", "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
 }
