@@ -108,6 +108,11 @@ impl Desk {
         self.runs()[0]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Makes the journal, so that no test but the one about that meets it half made.
+    fn has_a_journal(&self) {
+        self.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
+    }
+
     /// Keeps the plan of that code in `plan.json`.
     #[track_caller]
     fn plans(&self, code: &str) {
@@ -561,6 +566,7 @@ fn a_change_that_fails_ends_the_apply_and_can_be_tried_again() {
 #[ignore = "bug: nothing keeps two processes from carrying out one plan at the same time"]
 fn one_plan_is_carried_out_by_one_process_at_a_time() {
     let desk = Desk::new();
+    desk.has_a_journal();
     desk.plans("for _, name in ipairs { 'alpha', 'beta', 'gamma' } do iam.profiles.tag(name, { Owner = 'ops' }) end");
     let both: Vec<_> = (0..2)
         .map(|_| desk.command(&["apply", "plan.json", "--faults", "latency=100ms"]).spawn())
@@ -756,6 +762,7 @@ fn without_a_place_for_a_journal_reading_works_and_writing_does_not() {
 #[test]
 fn two_processes_at_once_are_both_in_the_journal() {
     let desk = Desk::new();
+    desk.has_a_journal();
     let code = |n: u32| {
         format!(
             "print('up') for i = 1, 25 do iam.profiles.create('p{n}-' .. i) iam.profiles.tag('p{n}-' .. i, {{ N = '{n}' }}) end"
@@ -766,7 +773,8 @@ fn two_processes_at_once_are_both_in_the_journal() {
     for child in children {
         Ran::from(child.wait_with_output().expect("it ends")).ends(0, "50 changes");
     }
-    let runs = desk.runs();
+    let mut runs = desk.runs();
+    assert_eq!(runs.pop().expect("the first")["counts"]["failed"], 1);
     assert_eq!(runs.len(), 3);
     let ids: BTreeSet<_> = runs.iter().filter_map(|run| run["id"].as_str()).collect();
     assert_eq!(ids.len(), 3);
@@ -798,6 +806,20 @@ fn without_a_place_for_a_journal_it_speaks_of_the_journal() {
     let mut command = desk.command(&write);
     command.env_remove("HOME").env_remove("IAMLUA_HOME").env_remove("XDG_CONFIG_HOME");
     Ran::from(command.output().expect("it starts")).ends(1, "journal");
+}
+
+#[test]
+#[ignore = "bug: three reads without a transaction: a journal that is just being made is taken for a foreign database"]
+fn a_journal_that_is_just_being_made_is_no_foreign_database() {
+    for _ in 0..40 {
+        let desk = Desk::new();
+        let mut writer =
+            desk.command(&["-e", "iam.profiles.create('a')"]).spawn().expect("it starts");
+        while writer.try_wait().expect("a child").is_none() {
+            desk.run(&["runs"]).ends(0, "");
+        }
+        Ran::from(writer.wait_with_output().expect("it ended")).ends(0, "1 change");
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------------------------- undo
@@ -1474,6 +1496,7 @@ fn after_a_kill_at_any_moment_the_journal_tells_the_truth() {
 fn an_apply_that_was_killed_does_the_rest_when_started_again() {
     for kill in 1..4_u64 {
         let desk = Desk::new();
+        desk.has_a_journal();
         desk.plans("for i = 1, 120 do iam.profiles.create { name = 'bulk-' .. i, tags = { Bulk = '1' } } end");
         let mut child = desk
             .command(&["apply", "plan.json", "--faults", "latency=20ms"])
@@ -1514,6 +1537,7 @@ fn a_run_that_is_still_going_is_left_alone() {
 
 /// Kills a run while a change is in flight, so that nobody knows whether it has happened, and as many others are done.
 fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
+    desk.has_a_journal();
     let mut child =
         desk.command(&["-e", code, "--faults", "latency=1s"]).spawn().expect("it starts");
     let begun = Instant::now();
