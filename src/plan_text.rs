@@ -190,7 +190,7 @@ pub fn count(n: u64, what: &str) -> String {
     format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
-/// The changes, one line each: all of them in their order if `full`, else those of a kind together and folded where many are alike.
+/// The changes, one line each: in their order; those that are alike are folded into one unless `full`.
 #[must_use]
 pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     if full {
@@ -210,22 +210,25 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     for (members, _) in groups.iter().filter(|(members, _)| members.len() < FOLD) {
         *singles.entry(changes[members[0]].action).or_default() += members.len();
     }
-    let mut lines = Vec::new();
+    // Each line stands where the first of its changes does.
+    let mut lines: Vec<(usize, String)> = Vec::new();
     let mut folded: HashMap<&str, Vec<usize>> = HashMap::new();
     for (members, outcome) in &groups {
         let first = &changes[members[0]];
-        if members.len() < FOLD && singles[first.action] <= FOLD_ALL {
-            lines.extend(members.iter().map(|at| line(&changes[*at])));
-        } else if members.len() < FOLD {
+        if members.len() >= FOLD {
+            lines.push((members[0], fold(changes, members, outcome)));
+        } else if singles[first.action] > FOLD_ALL {
             folded.entry(first.action).or_default().extend(members);
         } else {
-            lines.push(fold(changes, members, outcome));
+            lines.extend(members.iter().map(|at| (*at, line(&changes[*at]))));
         }
     }
-    let mut folded: Vec<_> = folded.into_values().collect();
-    folded.sort_unstable();
-    lines.extend(folded.iter().map(|members| fold(changes, members, "each its own")));
-    lines
+    lines.extend(folded.into_values().map(|mut members| {
+        members.sort_unstable();
+        (members[0], fold(changes, &members, "each its own"))
+    }));
+    lines.sort_unstable_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 fn line(change: &Shown<'_>) -> String {
@@ -292,7 +295,9 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         )
     });
     if plan.changes.is_empty() {
-        return format!("{bold}Plan: nothing to change{bold:#}\n{incomplete}");
+        let nothing =
+            if plan.incomplete.is_some() { "no change so far" } else { "nothing to change" };
+        return format!("{bold}Plan: {nothing}{bold:#}\n{incomplete}");
     }
     let shown: Vec<_> = plan.changes.iter().map(Shown::from).collect();
     let mut text = format!("{bold}Plan for {places}{bold:#}\n\n");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::iam::image::Subject;
 use crate::iam::{self, Entry, Run};
 use crate::spec::{Action, Resource, Service};
 
@@ -16,9 +17,10 @@ pub struct Scope {
     pub partition: String,
 }
 
-/// The policy for the functions of an allow-list: what they call, and what the gate reads before it changes something.
+/// The policy for the functions of an allow-list: what they call, and what the gate reads before it changes something. `counts`: whether it must know how
+/// many profiles there are.
 #[must_use]
-pub fn of(entries: &[&Entry], scope: &Scope) -> Value {
+pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
     let mut add = |action: &Action| {
         // Who calls may always be asked; and STS is not IAM's to allow.
@@ -29,12 +31,23 @@ pub fn of(entries: &[&Entry], scope: &Scope) -> Value {
     for entry in entries {
         entry.spec.actions.iter().for_each(&mut add);
         for action in entry.spec.actions {
-            let Some((_, write)) = iam::write(action.name) else { continue };
+            let Some((one, write)) = iam::write(action.name) else { continue };
+            if one.spec.name == "create" && one.spec.param("tags").is_some() {
+                // AWS asks for it when something is created with tags.
+                let tag = match write.subject {
+                    Subject::Profile => Action::profile("TagInstanceProfile"),
+                    Subject::Role => Action::role("TagRole"),
+                };
+                add(&tag);
+            }
             read_before(write.subject.get(), &mut add);
             if write.needs_policies {
                 read_before("roles.list_attached_policies", &mut add);
             }
         }
+    }
+    if counts {
+        add(&Action::iam("GetAccountSummary"));
     }
     let passes_roles = entries
         .iter()

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, OpenLocal, Role, Target};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::sandbox::Permissions;
-use crate::lua::{Ending, Format, Output, Setup, Vm, Waker};
+use crate::lua::{Ending, Format, Manifest, Output, Setup, Vm, Waker};
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::{files, plan_text, spec, state};
@@ -178,7 +178,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     let runtime = runtime()?;
     let _entered = runtime.enter();
     let connection = options.against.connection();
-    let origin = (loaded.name.clone(), sha256(&loaded.source));
+    let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules;
     rules.about.script = Some(origin.clone());
     if !args.is_empty() {
@@ -215,7 +215,14 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     let result = outcome(ending, &session);
     let result = match runtime.block_on(end(&session, &result)) {
         Ok(()) => result,
-        Err(error) => Err(error.hint("the account was changed, but not all of its outcome is in the journal: `iamlua runs recover` looks")),
+        // What ended the run is what its operator must know first.
+        Err(error) if result.is_err() && session.journal().run().is_none() => {
+            let _ = error;
+            result
+        }
+        Err(error) => Err(error.hint(
+            "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
+        )),
     };
     runtime.shutdown_background();
     if session.mode() == Mode::Plan {
@@ -241,14 +248,13 @@ fn outcome(ending: Result<Ending>, session: &Session) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
     // A script that has caught the refusal has still not done all of its work.
-    if let (Ok(Ending::Finished | Ending::Exit(0)), Some(refusal)) =
-        (&ending, session.limit_reached())
-    {
+    if let (Ok(Ending::Finished | Ending::Exit(_)), Some(refusal)) = (&ending, session.refusal()) {
         let done = if is_plan { "planned" } else { "done" };
-        return Err(Error::new(Kind::Refused, refusal).hint(format!(
-            "{} {done} before that stay; raise the limit to go on",
-            calls(changes)
-        )));
+        let error = Error::new(Kind::Refused, refusal);
+        return Err(match changes {
+            0 => error,
+            n => error.hint(format!("{} {done} before that", plan_text::count(n, "change"))),
+        });
     }
     match ending {
         Ok(Ending::Finished) => Ok(0),
@@ -299,15 +305,17 @@ pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
 pub fn tell_changes(session: &Session) {
     let Some(run) = session.journal().run() else { return };
     let (all, failed) = (session.changes(), session.failed());
-    let failed = if failed > 0 {
+    let failed_words = if failed > 0 {
         format!(", {} of them failed or in doubt", plan_text::number(failed))
     } else {
         String::new()
     };
-    say(&format!(
-        "run {run}: {}{failed}; `iamlua undo {run}` shows the way back",
-        plan_text::count(all, "change")
-    ));
+    let back = if all > failed {
+        format!("; `iamlua undo {run}` shows the way back")
+    } else {
+        format!("; `iamlua runs show {run}` has the details")
+    };
+    say(&format!("run {run}: {}{failed_words}{back}", plan_text::count(all, "change")));
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
@@ -321,7 +329,7 @@ fn show_plan(
     let incomplete = match &result {
         Ok(0) => None,
         Ok(code) => Some(format!("the script ended with exit code {code}")),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(session.journal().without_secrets(&error.to_string())),
     };
     let parameters = session.journal().parameters();
     let plan = session.recorder().plan(Some(script), parameters, None, incomplete);
@@ -377,8 +385,25 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
 pub fn keep_plan(plan: &Plan, file: &Path) -> Result<()> {
     files::write_whole(file, plan.to_file()?.as_bytes())
         .map_err(|error| Error::io(format!("cannot write the plan {}", file.display()), error))?;
-    say(&format!("kept in {0}; `iamlua apply {0}` carries it out", file.display()));
+    let word = quoted(&file.display().to_string());
+    say(&match plan.incomplete {
+        None => format!("kept in {word}; `iamlua apply {word}` carries it out"),
+        Some(_) => format!(
+            "kept in {word}, but not whole; `iamlua apply {word} --allow-incomplete` carries out what there is"
+        ),
+    });
     Ok(())
+}
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._=+:@%,-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Arguments without the values of flags that sound like secrets.
@@ -409,11 +434,11 @@ fn without_secrets(args: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// What the manifest of a runbook allows, without running more of the script than leads to it; `None` if it does not say.
+/// The manifest of a runbook, without running more of the script than leads to it.
 ///
 /// # Errors
 /// If the script cannot be read, fails before its manifest, or has none.
-pub fn allow_list(script: &Script) -> Result<Option<Vec<String>>> {
+pub fn manifest(script: &Script) -> Result<Manifest> {
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
@@ -453,8 +478,8 @@ pub fn allow_list(script: &Script) -> Result<Option<Vec<String>>> {
 
 /// How many calls that change the account.
 fn calls(n: u64) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} call{plural} that change the account")
+    let change = if n == 1 { "call that changes" } else { "calls that change" };
+    format!("{} {change} the account", plan_text::number(n))
 }
 
 fn since_1970() -> Duration {
@@ -560,6 +585,15 @@ struct Loaded {
 }
 
 impl Loaded {
+    /// Where it can be found later.
+    fn path(&self) -> String {
+        match &self.folder {
+            Some(_) => std::path::absolute(&self.name)
+                .map_or_else(|_| self.name.clone(), |path| path.display().to_string()),
+            None => self.name.clone(),
+        }
+    }
+
     fn read(script: &Script) -> Result<Self> {
         let (name, folder, source) = match script {
             Script::Code(code) => ("(command line)".to_owned(), None, code.clone().into_bytes()),

@@ -16,8 +16,11 @@ pub fn folder() -> Result<PathBuf> {
         .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("iamlua")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/iamlua")))
         .ok_or_else(|| {
-            Error::new(Kind::State, "there is no home directory to keep the local account in")
-                .hint("set IAMLUA_HOME to a folder that you can write to")
+            Error::new(
+                Kind::State,
+                "there is no home directory to keep the local account and the journal in",
+            )
+            .hint("set IAMLUA_HOME to a folder that you can write to")
         })?;
     make(&folder)?;
     Ok(folder)

@@ -807,14 +807,21 @@ local function guarded(manifest, values)
   })
 end
 
--- The values for the journal.
+-- The values for the journal, and those that must not be in it.
 local function shown_parameters(manifest, values)
-  local shown = {}
+  local shown, secrets = {}, {}
   for _, name in ipairs(manifest.names) do
-    local is_hidden = manifest.params[name].secret and values[name] ~= nil
-    shown[name] = is_hidden and "(secret)" or values[name]
+    local value = values[name]
+    if manifest.params[name].secret and value ~= nil then
+      shown[name] = "(secret)"
+      for _, item in next, type(value) == "table" and value or { value } do
+        secrets[#secrets + 1] = tostring(item)
+      end
+    else
+      shown[name] = value
+    end
   end
-  return shown
+  return shown, secrets
 end
 
 local is_declared = false
@@ -825,7 +832,7 @@ local function declare(_, given)
     wrong("the script has declared itself already", "one script is one runbook")
   end
   is_declared = true
-  if host.declare(manifest.allow) then
+  if host.declare(manifest.allow, manifest.max_changes) then
     exit(0)
   end
   if asks_for_help(host.args) then

@@ -311,7 +311,6 @@ fn on_aws_a_run_is_a_plan_unless_told_to_apply() {
 }
 
 #[test]
-#[ignore = "bug: a plan deletes a role that has policies, which AWS refuses"]
 fn a_plan_knows_that_a_role_with_policies_cannot_be_deleted() {
     let desk = Desk::new();
     desk.does("iam.roles.attach_policy('db', 'arn:aws:iam::aws:policy/ReadOnlyAccess')");
@@ -322,7 +321,6 @@ fn a_plan_knows_that_a_role_with_policies_cannot_be_deleted() {
 }
 
 #[test]
-#[ignore = "bug: the number in the message is the room that was left, not the quota"]
 fn a_plan_is_refused_in_the_words_of_aws() {
     let desk = Desk::new();
     desk.run(&["account", "quota", "profiles=5"]).ends(0, "");
@@ -333,7 +331,6 @@ fn a_plan_is_refused_in_the_words_of_aws() {
 }
 
 #[test]
-#[ignore = "bug: lines are grouped by kind also where there are few, so the order is not that of the calls"]
 fn the_lines_of_a_plan_stand_in_the_order_of_its_calls() {
     let desk = Desk::new();
     let code = "iam.profiles.create('one') iam.profiles.delete('one') iam.profiles.create('one')";
@@ -345,7 +342,6 @@ fn the_lines_of_a_plan_stand_in_the_order_of_its_calls() {
 }
 
 #[test]
-#[ignore = "bug: a plan whose script failed is printed like a whole one, or as \"nothing to change\""]
 fn half_a_plan_is_not_printed_like_a_whole_one() {
     let desk = Desk::new();
     desk.write("fails.lua", "error('before anything')");
@@ -459,7 +455,7 @@ fn a_file_that_is_not_a_whole_plan_is_refused() {
         );
     }
     desk.run(&["apply", "work.lua"]).ends(4, "is not a plan");
-    desk.run(&["apply", "no-such-plan.json"]).ends(1, "no-such-plan.json");
+    desk.run(&["apply", "no-such-plan.json"]).ends(2, "no-such-plan.json");
     assert_eq!(desk.account(), before);
     assert!(desk.runs().is_empty());
 }
@@ -481,7 +477,7 @@ fn a_plan_is_for_the_account_that_it_was_made_for() {
     desk.run(&["account", "import", "other.json"]).ends(0, "account 999999999999");
     let before = desk.account();
     let refused = desk.run(&["apply", "plan.json"]).ends(4, "the local account 999999999999");
-    assert!(refused.err.contains("the plan was made for the local account 123456789012"));
+    assert!(refused.err.contains("made for the local account 123456789012"));
     assert_eq!(desk.account(), before);
     assert!(desk.runs().is_empty());
 }
@@ -516,7 +512,6 @@ fn half_a_plan_is_not_carried_out_unless_that_is_meant() {
 }
 
 #[test]
-#[ignore = "bug: with -o nothing is written when the script fails, and nothing says so"]
 fn half_a_plan_is_kept_too_or_it_is_said_that_it_is_not() {
     let desk = Desk::new();
     desk.write("plan.json", "an older plan");
@@ -526,7 +521,6 @@ fn half_a_plan_is_kept_too_or_it_is_said_that_it_is_not() {
 }
 
 #[test]
-#[ignore = "bug: says that `iamlua apply` carries out what it will refuse"]
 fn half_a_plan_is_not_praised() {
     let desk = Desk::new();
     desk.write("half.lua", "iam.profiles.tag('alpha', { Owner = 'ops' }) os.exit(3)");
@@ -535,7 +529,6 @@ fn half_a_plan_is_not_praised() {
 }
 
 #[test]
-#[ignore = "bug: -o and --detailed-exitcode are ignored by a run that applies, which is then made for real"]
 fn a_run_that_applies_keeps_no_plan_and_says_so() {
     let desk = Desk::new();
     desk.write("work.lua", WORK);
@@ -563,7 +556,6 @@ fn a_change_that_fails_ends_the_apply_and_can_be_tried_again() {
 }
 
 #[test]
-#[ignore = "bug: nothing keeps two processes from carrying out one plan at the same time"]
 fn one_plan_is_carried_out_by_one_process_at_a_time() {
     let desk = Desk::new();
     desk.has_a_journal();
@@ -667,7 +659,6 @@ fn no_secret_is_in_the_journal() {
 }
 
 #[test]
-#[ignore = "bug: the error that ended a run is written down with the secret that is in it"]
 fn no_secret_is_in_a_recorded_error() {
     let desk = Desk::new();
     let script = r#"
@@ -788,7 +779,6 @@ fn two_processes_at_once_are_both_in_the_journal() {
 }
 
 #[test]
-#[ignore = "bug: the script's path is as it was typed, and nothing says in which folder that was"]
 fn the_script_of_a_run_can_be_found_later() {
     let desk = Desk::new();
     desk.write("sub/tag.lua", "iam.profiles.tag('alpha', { Owner = 'ops' })");
@@ -798,7 +788,6 @@ fn the_script_of_a_run_can_be_found_later() {
 }
 
 #[test]
-#[ignore = "bug: speaks of the local account where the journal has no place"]
 fn without_a_place_for_a_journal_it_speaks_of_the_journal() {
     let desk = Desk::new();
     let endpoint = desk.serve();
@@ -809,7 +798,6 @@ fn without_a_place_for_a_journal_it_speaks_of_the_journal() {
 }
 
 #[test]
-#[ignore = "bug: three reads without a transaction: a journal that is just being made is taken for a foreign database"]
 fn a_journal_that_is_just_being_made_is_no_foreign_database() {
     for _ in 0..40 {
         let desk = Desk::new();
@@ -855,7 +843,6 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
 }
 
 #[test]
-#[ignore = "bug: a run whose undo was undone still counts as undone"]
 fn what_was_redone_can_be_undone_again() {
     let desk = Desk::new();
     desk.plans("iam.profiles.tag('alpha', { Owner = 'ops' })");
@@ -938,7 +925,7 @@ fn undo_leaves_what_has_moved_on_if_told() {
     desk.does(WORK);
     let run = desk.last_id();
     desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");
-    let left = desk.run(&["undo", &run, "--skip-drifted", "--apply"]).ends(0, "profile alpha: ");
+    let left = desk.run(&["undo", &run, "--skip-drifted", "--apply"]).ends(4, "profile alpha: ");
     assert!(left.err.contains("5 done"), "{left:?}");
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
     assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
@@ -965,7 +952,6 @@ fn undo_of_a_part() {
 }
 
 #[test]
-#[ignore = "bug: the hint undoes more than what was shown"]
 fn the_hint_after_showing_a_part_is_for_that_part() {
     let desk = Desk::new();
     desk.does(WORK);
@@ -973,7 +959,6 @@ fn the_hint_after_showing_a_part_is_for_that_part() {
 }
 
 #[test]
-#[ignore = "bug: after a failed undo it speaks of `iamlua apply` of a plan that is in no file"]
 fn the_hint_after_a_failed_undo_is_about_undo() {
     let desk = Desk::new();
     desk.does("iam.profiles.delete('gamma', { detach = true })");
@@ -1086,8 +1071,8 @@ fn limits_hold_for_plans_and_what_is_done_with_them() {
     assert_eq!(desk.account(), before);
     desk.plans(TAG_ALL);
     desk.run(&["apply", "plan.json", "--max-changes", "3"]).ends(4, "may make 3 changes");
-    assert_eq!(tagged(&desk), 3);
-    desk.run(&["apply", "plan.json"]).ends(0, "1 done, 3 done before");
+    assert_eq!(tagged(&desk), 0, "half of a plan is not begun");
+    desk.run(&["apply", "plan.json"]).ends(0, "4 done");
     desk.does(TAG_ALL);
     desk.does("for _, name in ipairs { 'alpha', 'beta', 'gamma', 'delta' } do iam.profiles.untag(name, { 'All' }) end");
     desk.run(&["undo", "last", "--apply", "--max-changes", "1"]).ends(4, "may make 1 change");
@@ -1198,7 +1183,6 @@ fn a_file_that_cannot_be_understood_stops_everything_that_could_change_something
 }
 
 #[test]
-#[ignore = "bug: clap refuses the empty value that --help and two hints recommend"]
 fn an_empty_config_option_reads_no_file() {
     let desk = Desk::new();
     desk.write("iamlua.toml", "max_changes = 0");
@@ -1276,7 +1260,6 @@ fn nothing_is_asked_of_an_account_that_the_configuration_is_not_for() {
 }
 
 #[test]
-#[ignore = "bug: a variable that says local does not keep `apply` from AWS, as --local does"]
 fn the_variable_for_the_target_holds_for_plans_too() {
     let desk = Desk::new();
     let endpoint = desk.serve();
@@ -1287,7 +1270,6 @@ fn the_variable_for_the_target_holds_for_plans_too() {
 }
 
 #[test]
-#[ignore = "bug: says that it is on AWS where it is on the local account"]
 fn what_goes_to_the_local_account_does_not_say_that_it_is_on_aws() {
     let desk = Desk::new();
     desk.does("iam.profiles.create('here')");
@@ -1394,7 +1376,6 @@ fn a_script_that_does_not_say_what_it_may_call_has_no_policy() {
 }
 
 #[test]
-#[ignore = "bug: a limit in percent asks for GetAccountSummary, which the policy lacks"]
 fn the_policy_allows_what_the_limit_needs() {
     let desk = Desk::new();
     desk.write(
@@ -1531,6 +1512,8 @@ fn a_run_that_is_still_going_is_left_alone() {
     child.kill().expect("it can be killed");
     child.wait().expect("it ended");
     assert_eq!(desk.runs()[0]["status"], "killed");
+    // Its outcome may have been on the way to the disk.
+    desk.run(&["runs", "recover", "last", "--settle-after", "0s"]).ends(0, "");
     desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
     assert_eq!(desk.profile("early"), Value::Null);
 }
@@ -1541,8 +1524,8 @@ fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
     let mut child =
         desk.command(&["-e", code, "--faults", "latency=1s"]).spawn().expect("it starts");
     let begun = Instant::now();
-    let counts = json!({ "done": done, "failed": 0, "in_doubt": 1, "undone": 0 });
-    while desk.runs().first().is_none_or(|run| run["counts"] != counts) {
+    let is_there = |run: &Value| run["counts"]["done"] == done && run["counts"]["in_doubt"] == 1;
+    while !desk.runs().first().is_some_and(is_there) {
         assert!(begun.elapsed() < Duration::from_mins(1), "it makes changes");
     }
     child.kill().expect("it can be killed");
@@ -1563,7 +1546,6 @@ fn what_nobody_can_tell_is_not_guessed() {
 }
 
 #[test]
-#[ignore = "bug: a change that cannot be settled bars the undo of all others of its run for ever"]
 fn what_nobody_can_tell_does_not_bar_the_rest() {
     let desk = Desk::new();
     let code = "for _, name in ipairs { 'beta', 'alpha' } do iam.profiles.tag(name, { Owner = 'ops' }) end";

@@ -238,7 +238,7 @@ fn an_interrupt_lets_a_change_in_flight_finish() {
         iam.profiles.create('in-flight')
         iam.profiles.create('after')";
     let (ran, _) = interrupt(&home, &["--faults", "latency=700ms"], code);
-    ran.ends(130, "1 call that change the account");
+    ran.ends(130, "1 call that changes the account");
     let names = "for profile in iam.profiles.each {} do print(profile.name) end";
     assert_eq!(home.run(&["-e", names]).out, "in-flight\n");
 }

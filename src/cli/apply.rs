@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_input};
+use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_plan};
 use crate::error::{Error, Kind, Result};
 use crate::plan_text::{count, number};
 use crate::run;
 use crate::session::apply::{self, Options, Summary};
 use crate::session::journal::About;
-use crate::session::journal::records::Records;
+use crate::session::journal::records::{Records, claim_plan};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::site::Site;
@@ -63,8 +63,7 @@ impl HowOptions {
 impl ApplyCommand {
     /// Carries the plan out.
     pub fn execute(self) -> Result<u8> {
-        let text = read_input(&self.plan, "the plan")?;
-        let plan = Plan::from_file(&self.plan.display().to_string(), &text)?;
+        let plan = read_plan(&self.plan)?;
         if let Some(why) = plan.incomplete.as_ref().filter(|_| !self.allow_incomplete) {
             return Err(Error::new(
                 Kind::Refused,
@@ -80,29 +79,37 @@ impl ApplyCommand {
             plan: Some(plan.id.clone()),
             undoes: plan.undoes.clone(),
         };
-        carry_out(&plan, &target, &self.limits, &self.how, about)
+        let again = format!("iamlua apply {}", run::quoted(&self.plan.display().to_string()));
+        carry_out(&plan, &target, &self.limits, &self.how, about, &again)
     }
 }
 
-/// Carries out a plan, and says what came of it.
+/// Carries out a plan, and says what came of it; `again` is the command that goes on where this one has stopped.
 pub fn carry_out(
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
     how: &HowOptions,
     about: About,
+    again: &str,
 ) -> Result<u8> {
+    target.refuse_if_read_only()?;
+    let folder = state::folder()?;
+    let _ours_alone = claim_plan(&folder, &plan.id)?;
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     run::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
     let result = runtime.block_on(async {
-        apply::check_accounts(plan, &gates).await?;
-        let records = Records::open(&state::folder()?)?;
-        let done = apply::done_before(records.as_ref(), plan, &gates, how.settle_after).await?;
-        announce(plan, &done);
+        apply::check_accounts(&plan.sites, &gates).await?;
+        let records = Records::open(&folder)?;
         let options = Options { skip_drifted: how.skip_drifted, patience: how.settle_after };
+        let done = apply::done_before(records.as_ref(), plan, &gates, options).await?;
+        if let Some(gate) = gates.first() {
+            gate.admits((plan.changes.len() - done.len()) as u64).await?;
+        }
+        announce(plan, &done);
         let total = plan.changes.len() as u64;
         let mut told = std::time::Instant::now();
         let summary = apply::apply(plan, &session, &gates, &done, options, |behind| {
@@ -112,7 +119,7 @@ pub fn carry_out(
             }
         })
         .await;
-        let result = conclude(plan, summary);
+        let result = conclude(plan, summary, again);
         match run::end(&session, &result).await {
             Ok(()) => result,
             Err(error) => Err(error),
@@ -127,7 +134,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let places: Vec<_> = plan.sites.iter().map(Site::describe).collect();
     let left = plan.changes.len() - done.len();
     if left == 0 {
-        run::say("nothing is left to do: every change of the plan was made before");
+        run::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
         return;
     }
     let earlier = match done.len() as u64 {
@@ -137,7 +144,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     run::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places.join(" and ")));
 }
 
-fn conclude(plan: &Plan, summary: Summary) -> Result<u8> {
+fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
     let mut words = vec![format!("{} done", number(summary.done))];
     for (count, what) in [
         (summary.earlier, "done before"),
@@ -170,9 +177,7 @@ fn conclude(plan: &Plan, summary: Summary) -> Result<u8> {
     }
     match summary.stopped {
         Some(error) if error.kind == Kind::Refused => Err(error),
-        Some(error) => {
-            Err(error.hint(format!("`iamlua apply` of plan {} again does what is left", plan.id)))
-        }
+        Some(error) => Err(error.hint(format!("`{again}` again does what is left"))),
         None if !summary.skipped.is_empty() => Err(Error::new(
             Kind::Refused,
             format!(

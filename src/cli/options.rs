@@ -1,17 +1,20 @@
 //! Options that several commands share: where calls go, what they may do there, how results are written. What the command line does
 //! not say comes from `iamlua.toml`.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
+use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lua::Format;
 use crate::run::{self, Against, AwsTarget};
 use crate::session::journal::{About, Place};
+use crate::session::plan::Plan;
 use crate::session::site::{Site, SiteTarget};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::spec;
@@ -41,8 +44,8 @@ pub struct TargetOptions {
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
     /// Take defaults from this file instead of iamlua.toml; '' takes none.
-    #[arg(long, value_name = "FILE", help_heading = "Target")]
-    config: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), help_heading = "Target")]
+    config: Option<OsString>,
 }
 
 /// How many changes may be made, and to what.
@@ -101,7 +104,7 @@ pub struct Resolved {
     pub against: Against,
     /// The operator's defaults.
     pub config: Config,
-    /// Whether the command line says where calls go.
+    /// Whether the command line or the environment says where calls go.
     is_named: bool,
     /// Whether the configuration does, on AWS.
     is_by_config: bool,
@@ -112,7 +115,7 @@ pub struct Resolved {
 impl TargetOptions {
     /// What the command line says, then `IAMLUA_TARGET`, then the configuration.
     pub fn resolve(self) -> Result<Resolved> {
-        let config = Config::load(self.config.as_deref())?;
+        let config = Config::load(self.config.as_deref().map(Path::new))?;
         let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
             Ok("aws") => Some(TargetName::Aws),
             Ok("local") => Some(TargetName::Local),
@@ -162,8 +165,8 @@ impl TargetOptions {
                 })
             }
         };
-        let is_named = by_options.is_some();
-        let is_by_config = target == TargetName::Aws && !is_named && by_variable.is_none();
+        let is_named = by_options.or(by_variable).is_some();
+        let is_by_config = target == TargetName::Aws && !is_named;
         Ok(Resolved { against, config, is_named, is_by_config, options, faults })
     }
 }
@@ -190,11 +193,27 @@ impl Resolved {
         given.or(by_config).unwrap_or(by_target)
     }
 
+    /// Refuses a command that changes something where the configuration only reads.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub fn refuse_if_read_only(&self) -> Result<()> {
+        if self.config.mode == Some(DefaultMode::ReadOnly) {
+            let refusal = "the configuration says `mode = \"read-only\"`, so nothing is changed";
+            return Err(Error::new(Kind::Refused, refusal)
+                .hint("change it, or name another file with --config"));
+        }
+        Ok(())
+    }
+
     /// The rules of a session: the command line's limits, else the configuration's.
     pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> Rules {
         Rules {
             mode,
-            max_changes: limits.max_changes.or(self.config.max_changes),
+            max_changes: limits
+                .max_changes
+                .map(|max| (max, "--max-changes"))
+                .or(self.config.max_changes.map(|max| (max, "`max_changes` in iamlua.toml"))),
             protect: self.config.protect.clone(),
             override_protection: limits.override_protection,
             accounts: self.config.accounts.clone(),
@@ -238,13 +257,20 @@ impl Resolved {
     }
 }
 
-/// Reads a file that a command was given, or standard input for `-`.
-pub fn read_input(path: &Path, what: &str) -> Result<String> {
-    let failed = |error| Error::io(format!("cannot read {what} {}", path.display()), error);
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut text).map_err(failed)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).map_err(failed)
+/// Reads a plan file, or standard input for `-`.
+pub fn read_plan(path: &Path) -> Result<Plan> {
+    let shown = path.display().to_string();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::usage(format!("there is no plan {shown}"))
+            .hint("`iamlua plan SCRIPT -o FILE` makes one"),
+        _ => Error::io(format!("cannot read the plan {shown}"), error),
+    };
+    let bytes = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map_err(failed)?;
+        bytes
+    } else {
+        std::fs::read(path).map_err(failed)?
+    };
+    Plan::from_file(&shown, &String::from_utf8_lossy(&bytes))
 }

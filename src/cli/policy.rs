@@ -40,9 +40,11 @@ impl PolicyCommand {
             Script::File(self.script.clone())
         };
         let shown = self.script.display();
-        let allow = run::allow_list(&script)?.ok_or_else(|| {
-            Error::new(Kind::Script, format!("{shown} does not say what it may call"))
-                .hint("add `allow = { \"profiles.list\", … }` to its manifest: nothing less than everything would do without")
+        let manifest = run::manifest(&script)?;
+        let allow = manifest.allow.ok_or_else(|| {
+            Error::new(Kind::Script, format!("{shown} does not say what it may call")).hint(
+                "add `allow = { \"profiles.list\", … }` to its manifest: nothing less than everything would do without",
+            )
         })?;
         let entries = allowed(&allow)?;
         if entries.is_empty() {
@@ -51,8 +53,11 @@ impl PolicyCommand {
                 format!("{shown} may call nothing of iam, so it needs no policy"),
             ));
         }
-        let policy =
-            policy::of(&entries, &Scope { account: self.account, partition: self.partition });
+        let policy = policy::of(
+            &entries,
+            manifest.has_share,
+            &Scope { account: self.account, partition: self.partition },
+        );
         writeln!(std::io::stdout(), "{policy:#}")
             .map_err(|error| Error::io("cannot write to standard output", error))?;
         Ok(0)

@@ -184,6 +184,14 @@ impl RunOptions {
         let target = self.target.resolve()?;
         target.announce();
         let mode = target.mode(mode.or_else(|| self.mode.given()));
+        let plan = &self.host.plan;
+        if mode != Mode::Plan && (plan.out.is_some() || plan.detailed_exitcode) {
+            let flag = if plan.out.is_some() { "--out" } else { "--detailed-exitcode" };
+            return Err(Error::usage(format!(
+                "{flag} is for a plan, and this run makes its changes"
+            ))
+            .hint("`iamlua plan SCRIPT`, or --plan, makes a plan"));
+        }
         let about = About { command: command.into(), ..About::default() };
         let permissions = self.host.permissions()?;
         let reserved = reserved();

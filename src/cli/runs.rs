@@ -14,7 +14,6 @@ use crate::plan_text::{self, Shown, count};
 use crate::session::apply::check_accounts;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{About, Outcome};
-use crate::session::plan::Plan;
 use crate::session::recover::{self, describe};
 use crate::session::site::Site;
 use crate::session::{Mode, Session};
@@ -52,7 +51,7 @@ enum RunsSubcommand {
 #[derive(Args, Debug)]
 struct ListOptions {
     /// So many, the latest first.
-    #[arg(long, short = 'n', default_value_t = 20)]
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// How they are written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
@@ -172,9 +171,18 @@ fn row(run: &Run) -> Vec<String> {
 
 fn what(run: &Run) -> String {
     match (&run.undoes, &run.script) {
-        (Some(undone), _) => format!("{} {undone}", run.command),
-        (None, Some(script)) => format!("{} {script}", run.command),
+        (Some(undone), _) => format!("undo {undone}"),
+        (None, Some(script)) => format!("{} {}", run.command, shortened(script)),
         (None, None) => run.command.clone(),
+    }
+}
+
+/// A script's path as one would type it here.
+fn shortened(script: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    match std::path::Path::new(script).strip_prefix(here) {
+        Ok(below) => below.display().to_string(),
+        Err(_) => script.to_owned(),
     }
 }
 
@@ -187,10 +195,18 @@ fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
     let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(id))?;
     let run = records.run(id)?;
     let changes = records.changes(&run.id)?;
-    if !matches!(output, OutputFormat::Table | OutputFormat::Csv) {
+    if matches!(output, OutputFormat::Csv) {
+        return Err(Error::usage("a run is shown as a table or as JSON"));
+    }
+    if !matches!(output, OutputFormat::Table) {
         let mut json = json_of(&run)?;
         json["changes"] = serde_json::to_value(&changes)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+        for change in json["changes"].as_array_mut().into_iter().flatten() {
+            for moment in ["started", "ended"] {
+                change[moment] = change[moment].as_i64().map(date).into();
+            }
+        }
         return print(&format!("{json:#}\n"));
     }
     print(&describe_run(&run, &changes, full))
@@ -288,11 +304,7 @@ impl RecoverCommand {
         let session = Session::with(target.rules(Mode::ReadOnly, &self.limits, About::default()));
         let gates = target.gates(&session, &earlier.sites);
         let findings = runtime.block_on(async {
-            let as_it_was = Plan {
-                sites: earlier.sites.clone(),
-                ..session.recorder().plan(None, None, None, None)
-            };
-            check_accounts(&as_it_was, &gates).await?;
+            check_accounts(&earlier.sites, &gates).await?;
             recover::recover(&records, &earlier, &gates, self.settle_after).await
         });
         runtime.shutdown_background();

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use clap::Parser;
 
 use super::apply::{self, HowOptions};
-use super::options::{LimitOptions, OutputFormat, TargetOptions};
+use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
 use crate::error::{Error, Kind, Result};
+use crate::plan_text::count;
 use crate::run;
 use crate::session::apply::check_accounts;
 use crate::session::journal::About;
-use crate::session::journal::records::{Records, no_run};
+use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::plan::Plan;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
@@ -51,56 +52,11 @@ impl UndoCommand {
             return Err(Error::new(Kind::Refused, format!("run {} is still going", earlier.id))
                 .hint("wait for its end, or stop it"));
         }
-        if earlier.counts.in_doubt > 0 {
-            return Err(Error::new(
-                Kind::Refused,
-                format!(
-                    "nobody knows of {} of run {} whether they happened",
-                    crate::plan_text::count(earlier.counts.in_doubt, "change"),
-                    earlier.id
-                ),
-            )
-            .hint(format!("`iamlua runs recover {}` finds out", earlier.id)));
-        }
         let changes = records.changes(&earlier.id)?;
-        if let Some(unknown) = self
-            .only
-            .iter()
-            .find(|name| !changes.iter().any(|change| change.name.eq_ignore_ascii_case(name)))
-        {
-            return Err(Error::usage(format!(
-                "run {} changed nothing named {unknown}",
-                earlier.id
-            ))
-            .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)));
-        }
+        self.check(&earlier, &changes)?;
+        let again = self.command(&earlier.id);
         let target = self.target.resolve()?;
-        let (plan, undoing) = {
-            let runtime = run::runtime()?;
-            let _entered = runtime.enter();
-            let session = Session::with(target.rules(Mode::Plan, &self.limits, About::default()));
-            run::close_on_signals(Arc::clone(&session))?;
-            let gates = target.gates(&session, &earlier.sites);
-            let undoing = runtime.block_on(async {
-                let as_it_was = Plan {
-                    sites: earlier.sites.clone(),
-                    ..session.recorder().plan(None, None, None, None)
-                };
-                check_accounts(&as_it_was, &gates).await?;
-                undo::plan(&earlier.id, &changes, &gates, &self.only).await
-            })?;
-            let plan = Plan {
-                moot: undoing.moot.clone(),
-                ..session.recorder().plan(
-                    earlier.script.clone().zip(earlier.script_sha256.clone()),
-                    earlier.parameters.clone(),
-                    Some(earlier.id.clone()),
-                    None,
-                )
-            };
-            runtime.shutdown_background();
-            (plan, undoing)
-        };
+        let (plan, undoing) = way_back(&earlier, &changes, &target, &self.limits, &self.only)?;
         explain(&undoing);
         if !undoing.conflicts.is_empty() && !self.how.skip_drifted() {
             return Err(Error::new(
@@ -124,7 +80,7 @@ impl UndoCommand {
             run::keep_plan(&plan, file)?;
         }
         if !self.apply {
-            run::say(&format!("nothing was changed: `iamlua undo {} --apply` does it", earlier.id));
+            run::say(&format!("nothing was changed: `{again}` does it"));
             return Ok(if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 });
         }
         let about = About {
@@ -134,7 +90,97 @@ impl UndoCommand {
             plan: Some(plan.id.clone()),
             undoes: Some(earlier.id),
         };
-        apply::carry_out(&plan, &target, &self.limits, &self.how, about)
+        let code = apply::carry_out(&plan, &target, &self.limits, &self.how, about, &again)?;
+        if undoing.conflicts.is_empty() {
+            return Ok(code);
+        }
+        let left = count(undoing.conflicts.len() as u64, "conflict");
+        Err(Error::new(Kind::Refused, format!("not all was taken back: {left}, listed above")))
+    }
+
+    /// Whether the run has changed what is named, and it is known what became of that.
+    fn check(&self, earlier: &Run, changes: &[Recorded]) -> Result<()> {
+        let has =
+            |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
+        if let Some(unknown) = self.only.iter().find(|name| !has(name)) {
+            return Err(Error::usage(format!(
+                "run {} changed nothing named {unknown}",
+                earlier.id
+            ))
+            .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)));
+        }
+        let is_meant = |name: &str| {
+            self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(name))
+        };
+        let mut open: Vec<_> = changes
+            .iter()
+            .filter(|change| change.is_open() && is_meant(&change.name))
+            .map(|change| format!("{} {}", change.subject.name(), change.name))
+            .collect();
+        open.dedup();
+        if open.is_empty() || self.how.skip_drifted() {
+            return Ok(());
+        }
+        let unknown = format!(
+            "nobody knows whether all changes of run {} have happened: {}",
+            earlier.id,
+            some(&open)
+        );
+        Err(Error::new(Kind::Refused, unknown).hint(format!(
+            "`iamlua runs recover {}` finds out; --skip-drifted leaves these as they are, --only NAME takes back a part",
+            earlier.id
+        )))
+    }
+
+    /// The command that takes back what this one shows.
+    fn command(&self, run: &str) -> String {
+        let mut command = format!("iamlua undo {run}");
+        for name in &self.only {
+            command.push_str(" --only ");
+            command.push_str(&run::quoted(name));
+        }
+        if self.how.skip_drifted() {
+            command.push_str(" --skip-drifted");
+        }
+        command + " --apply"
+    }
+}
+
+/// Plans the way back of a run.
+fn way_back(
+    earlier: &Run,
+    changes: &[Recorded],
+    target: &Resolved,
+    limits: &LimitOptions,
+    only: &[String],
+) -> Result<(Plan, Undoing)> {
+    let runtime = run::runtime()?;
+    let _entered = runtime.enter();
+    let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
+    run::close_on_signals(Arc::clone(&session))?;
+    let gates = target.gates(&session, &earlier.sites);
+    let undoing = runtime.block_on(async {
+        check_accounts(&earlier.sites, &gates).await?;
+        undo::plan(&earlier.id, changes, &gates, only).await
+    });
+    runtime.shutdown_background();
+    let undoing = undoing?;
+    let plan = session.recorder().plan(
+        earlier.script.clone().zip(earlier.script_sha256.clone()),
+        earlier.parameters.clone(),
+        Some(earlier.id.clone()),
+        None,
+    );
+    Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
+}
+
+/// The first names of a list, and how many more there are.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

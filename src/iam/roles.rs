@@ -325,7 +325,7 @@ assert(not iam.roles.find("doc-delete"))"#,
             },
             after: |_, _| None,
             repeated: Some("NoSuchEntity"),
-            needs_policies: false,
+            needs_policies: true,
         }),
     },
     Entry {

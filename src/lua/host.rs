@@ -14,7 +14,7 @@ use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::sandbox::Access;
-use super::{Declared, Output, Setup};
+use super::{Declared, Manifest, Output, Setup};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
@@ -380,7 +380,7 @@ async fn run_program(program: String, args: Vec<String>, input: Option<Vec<u8>>)
     ]))
 }
 
-/// `require`, the script's own arguments, and the limits of its manifest.
+/// `require`, the script's own arguments, and what its manifest says.
 fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     {
         let setup = host.setup.borrow();
@@ -422,20 +422,42 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         };
         Ok(LuaValue::Number(seconds))
     })?;
+    manifest(lua, host, fallible)?;
+    let near = lua.create_function(|_, (word, known): (String, Vec<String>)| {
+        Ok(spec::nearest(&word, known.iter().map(String::as_str)).map(str::to_owned))
+    })?;
+    table.set("nearest", near)?;
+    let matches = lua.create_function(|_, (pattern, text): (String, String)| {
+        // Anchored: a pattern of a parameter describes the whole value.
+        let regex = regex::Regex::new(&format!("^(?:{pattern})$"));
+        Ok(regex.map(|regex| regex.is_match(&text)).ok())
+    })?;
+    table.set("matches", matches)
+}
+
+/// What a manifest says.
+fn manifest(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "declare", |_, host, args| {
         let allow = match args.front() {
             Some(LuaValue::Table(allow)) => Some(names_of(allow)?),
             _ => None,
         };
+        let has_share = matches!(args.get(1), Some(LuaValue::String(_)));
         let asked = host.asked.borrow();
         if let Some(answer) = &*asked {
-            *answer.borrow_mut() = Some(allow);
+            *answer.borrow_mut() = Some(Manifest { allow, has_share });
         }
         Ok(LuaValue::Boolean(asked.is_some()))
     })?;
     add(lua, host, fallible, "parameters", |lua, host, args| {
         let values = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
-        host.setup.borrow().gate.session().journal().set_parameters(values);
+        let secrets = match args.get(1) {
+            Some(LuaValue::Table(secrets)) => {
+                secrets.sequence_values::<String>().flatten().collect()
+            }
+            _ => Vec::new(),
+        };
+        host.setup.borrow().gate.session().journal().set_parameters(values, secrets);
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "limit", |_, host, args| {
@@ -468,16 +490,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         }
         Ok(LuaValue::Nil)
     })?;
-    let near = lua.create_function(|_, (word, known): (String, Vec<String>)| {
-        Ok(spec::nearest(&word, known.iter().map(String::as_str)).map(str::to_owned))
-    })?;
-    table.set("nearest", near)?;
-    let matches = lua.create_function(|_, (pattern, text): (String, String)| {
-        // Anchored: a pattern of a parameter describes the whole value.
-        let regex = regex::Regex::new(&format!("^(?:{pattern})$"));
-        Ok(regex.map(|regex| regex.is_match(&text)).ok())
-    })?;
-    table.set("matches", matches)
+    Ok(())
 }
 
 fn names_of(allow: &Table) -> Result<Vec<String>> {

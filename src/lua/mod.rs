@@ -78,8 +78,17 @@ impl Output {
 /// Asks a person a yes-or-no question; `None` when there is nobody to ask.
 pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
 
-/// Where a manifest's allow-list goes: `None` until the script has declared itself, then what it allows, if it says.
-pub type Declared = Rc<RefCell<Option<Option<Vec<String>>>>>;
+/// What of a manifest a runbook's policy follows from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The functions that it may call; none if it does not say.
+    pub allow: Option<Vec<String>>,
+    /// Whether its limit of changes is a share of the account's profiles.
+    pub has_share: bool,
+}
+
+/// Where a manifest goes; `None` until the script has declared itself.
+pub type Declared = Rc<RefCell<Option<Manifest>>>;
 
 /// What a VM is made with.
 pub struct Setup {

@@ -12,6 +12,7 @@ use super::journal::records::Records;
 use super::memory::{FRESH, Key};
 use super::plan::{Change, Plan};
 use super::recover::{self, describe};
+use super::site::Site;
 use super::{Gate, Origin, Session, reading};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Difference, State, Subject, Verdict, differences};
@@ -45,23 +46,19 @@ pub struct Options {
     pub patience: Duration,
 }
 
-/// Checks that the gates lead to the accounts of the plan.
+/// Checks that the gates lead to the accounts that a plan or a run names.
 ///
 /// # Errors
 /// If one leads elsewhere, or AWS cannot be asked.
-pub async fn check_accounts(plan: &Plan, gates: &[Gate]) -> Result<()> {
-    for (site, gate) in plan.sites.iter().zip(gates) {
+pub async fn check_accounts(sites: &[Site], gates: &[Gate]) -> Result<()> {
+    for (site, gate) in sites.iter().zip(gates) {
         let reached = gate.site().await?;
         if reached.target != site.target || reached.account != site.account {
             return Err(Error::new(
                 Kind::Refused,
-                format!(
-                    "the plan was made for {}, and this is {}",
-                    site.describe(),
-                    reached.describe()
-                ),
+                format!("it was made for {}, and this is {}", site.describe(), reached.describe()),
             )
-            .hint("choose the right --profile or --role-arn, or make a plan for this account"));
+            .hint("choose the right --profile or --role-arn, or do it again for this account"));
         }
     }
     Ok(())
@@ -75,7 +72,7 @@ pub async fn done_before(
     records: Option<&Records>,
     plan: &Plan,
     gates: &[Gate],
-    patience: Duration,
+    options: Options,
 ) -> Result<BTreeSet<u64>> {
     let mut done = BTreeSet::new();
     let Some(records) = records else { return Ok(done) };
@@ -104,10 +101,11 @@ pub async fn done_before(
                     format!("run {} went to another account than its plan", run.id),
                 )
             })?;
-            let found = recover::recover(records, &run, &gates, patience).await?;
-            if let Some(finding) =
-                found.iter().find(|finding| matches!(finding.verdict, Verdict::MovedOn(_)))
-            {
+            let found = recover::recover(records, &run, &gates, options.patience).await?;
+            // With --skip-drifted what cannot be told is left out, because what it rests on has changed.
+            let unclear =
+                found.iter().find(|finding| matches!(finding.verdict, Verdict::MovedOn(_)));
+            if let Some(finding) = unclear.filter(|_| !options.skip_drifted) {
                 return Err(Error::new(
                     Kind::Refused,
                     format!(
@@ -117,7 +115,7 @@ pub async fn done_before(
                         finding.change.name
                     ),
                 )
-                .hint(format!("`iamlua runs show {}` has the details; make a new plan", run.id)));
+                .hint(format!("`iamlua runs show {}` has the details; make a new plan, or leave such changes out with --skip-drifted", run.id)));
             }
         }
         for change in records.changes(&run.id)? {
@@ -294,7 +292,7 @@ impl Work<'_> {
                 Err(error) => failed.push((change.clone(), error)),
             }
         }
-        if let (None, Some((change, error))) = (&stopped, failed.last()) {
+        if let (None, Some((change, error))) = (&stopped, failed.first()) {
             let Change { number, action, name, .. } = change;
             let why = format!("change {number} ({action} {name}) failed: {error}");
             let mut error_of_plan = Error::new(Kind::Aws, why);

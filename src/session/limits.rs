@@ -100,42 +100,67 @@ impl Bounds {
         entry: &Entry,
         count: impl Future<Output = Result<Option<u64>>>,
     ) -> Result<()> {
-        let needs_count =
-            self.lock().max_changes.iter().any(|(max, _)| matches!(max, MaxChanges::Percent(_)));
-        let profiles = if needs_count {
-            let counted = async {
-                count.await?.ok_or_else(|| {
-                    Error::new(Kind::Refused, "a limit in percent needs the number of profiles, which the caller may not see")
-                        .hint("allow iam:GetAccountSummary, or give the limit as a number")
-                })
-            };
-            *self.profiles.get_or_try_init(|| counted).await?
-        } else {
-            0
-        };
+        let profiles = self.profiles(count).await?;
         let mut inner = self.lock();
-        let strictest = inner
-            .max_changes
-            .iter()
-            .map(|(max, source)| (in_numbers(*max, profiles), *max, *source))
-            .min_by_key(|(number, ..)| *number);
+        let strictest = inner.strictest(profiles);
         if let Some((most, max, source)) = strictest
             && inner.made >= most
         {
-            let shown = match max {
-                MaxChanges::Count(_) => most.to_string(),
-                MaxChanges::Percent(_) => format!("{max} of {profiles} profiles: {most}"),
-            };
             let refusal = format!(
-                "{} refused: the run may make {shown} changes ({source}), and has made them",
-                entry.spec.lua_name()
+                "{} refused: the run may make {}",
+                entry.spec.lua_name(),
+                describe(max, most, profiles, source)
             );
             inner.reached.get_or_insert_with(|| refusal.clone());
-            return Err(Error::new(Kind::Refused, refusal)
-                .hint("what was done stays done; raise the limit to go on"));
+            let done = if most == 0 { "" } else { "what was done stays done; " };
+            return Err(
+                Error::new(Kind::Refused, refusal).hint(format!("{done}raise the limit to go on"))
+            );
         }
         inner.made += 1;
         Ok(())
+    }
+
+    /// Refuses so many changes before the first of them, if the limit does not allow them all.
+    ///
+    /// # Errors
+    /// A refusal, or that of `count`.
+    pub async fn admits(
+        &self,
+        changes: u64,
+        count: impl Future<Output = Result<Option<u64>>>,
+    ) -> Result<()> {
+        let profiles = self.profiles(count).await?;
+        let strictest = self.lock().strictest(profiles);
+        match strictest {
+            Some((most, max, source)) if most < changes => Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "there are {changes} changes to make, and the run may make {}",
+                    describe(max, most, profiles, source)
+                ),
+            )
+            .hint("nothing was done; raise the limit to go on")),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many profiles there are, if a limit depends on it.
+    async fn profiles(&self, count: impl Future<Output = Result<Option<u64>>>) -> Result<u64> {
+        let is_share = |(max, _): &(MaxChanges, _)| matches!(max, MaxChanges::Percent(_));
+        if !self.lock().max_changes.iter().any(is_share) {
+            return Ok(0);
+        }
+        let counted = async {
+            count.await?.ok_or_else(|| {
+                Error::new(
+                    Kind::Refused,
+                    "a limit in percent needs the number of profiles, which the caller may not see",
+                )
+                .hint("allow iam:GetAccountSummary, or give the limit as a number")
+            })
+        };
+        self.profiles.get_or_try_init(|| counted).await.copied()
     }
 
     /// Takes a change back that was counted and then not sent.
@@ -146,6 +171,29 @@ impl Bounds {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The strictest limit in numbers, as it was given, and where it comes from.
+    fn strictest(&self, profiles: u64) -> Option<(u64, MaxChanges, &'static str)> {
+        self.max_changes
+            .iter()
+            .map(|(max, source)| (in_numbers(*max, profiles), *max, *source))
+            .min_by_key(|(number, ..)| *number)
+    }
+}
+
+/// A limit in words: "3 changes (`max_changes` in the manifest)".
+fn describe(max: MaxChanges, most: u64, profiles: u64, source: &str) -> String {
+    let changes = match most {
+        0 => "no change".to_owned(),
+        1 => "1 change".to_owned(),
+        n => format!("{n} changes"),
+    };
+    match max {
+        MaxChanges::Count(_) => format!("{changes} ({source})"),
+        MaxChanges::Percent(_) => format!("{changes} ({source}: {max} of {profiles} profiles)"),
     }
 }
 

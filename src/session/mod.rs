@@ -54,8 +54,8 @@ pub enum Mode {
 pub struct Rules {
     /// What it does with calls that would change the account.
     pub mode: Mode,
-    /// The most changes.
-    pub max_changes: Option<MaxChanges>,
+    /// The most changes, and where that comes from.
+    pub max_changes: Option<(MaxChanges, &'static str)>,
     /// The names of profiles that are never changed, with `*` and `?`.
     pub protect: Vec<String>,
     /// Whether what is protected may be changed all the same.
@@ -99,6 +99,7 @@ pub struct Session {
     has_overlays: AtomicBool,
     is_closed: AtomicBool,
     failed: AtomicU64,
+    refusal: Mutex<Option<String>>,
     connections: AtomicU64,
 }
 
@@ -113,8 +114,8 @@ impl Session {
     #[must_use]
     pub fn with(rules: Rules) -> Arc<Self> {
         let bounds = Bounds::default();
-        if let Some(max) = rules.max_changes {
-            bounds.limit(max, "--max-changes, or `max_changes` in iamlua.toml");
+        if let Some((max, source)) = rules.max_changes {
+            bounds.limit(max, source);
         }
         Arc::new(Self {
             mode: rules.mode,
@@ -130,6 +131,7 @@ impl Session {
             has_overlays: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             failed: AtomicU64::new(0),
+            refusal: Mutex::default(),
             connections: AtomicU64::new(0),
         })
     }
@@ -166,9 +168,10 @@ impl Session {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The refusal with which the limit of changes ended the run's changes, whether or not the script has caught it.
-    pub fn limit_reached(&self) -> Option<String> {
-        self.bounds.reached()
+    /// The refusal by which a run could not do what it was to do, whether or not the script has caught it: the limit of changes was reached, or the
+    /// account is not the one that the configuration is for.
+    pub fn refusal(&self) -> Option<String> {
+        self.bounds.reached().or_else(|| locked(&self.refusal).clone())
     }
 
     /// How many requests were sent, repeats included, by AWS action.
@@ -332,6 +335,7 @@ impl Gate {
             "the credentials are for account {reached}, and this configuration is for {}",
             guard.join(", ")
         );
+        locked(&self.0.session.refusal).get_or_insert_with(|| refusal.clone());
         Err(Error::new(Kind::Refused, refusal)
             .hint("choose the right --profile or --role-arn, or change `account` in iamlua.toml"))
     }
@@ -423,6 +427,20 @@ impl Gate {
         Ok(state)
     }
 
+    /// How many profiles there are, if the caller may know.
+    async fn count(&self) -> Result<Option<u64>> {
+        let counts = iam::counts(self.clients().await?).await?;
+        Ok(counts.and_then(|counts| counts.profiles).and_then(|n| u64::try_from(n).ok()))
+    }
+
+    /// Whether the limit of the run allows so many changes.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn admits(&self, changes: u64) -> Result<()> {
+        self.0.session.bounds.admits(changes, self.count()).await
+    }
+
     /// What is there of a profile or role, with what is planned.
     async fn planned_state(
         &self,
@@ -464,11 +482,7 @@ impl Gate {
             return Err(stopped(entry));
         }
         session.protection.check(write.subject, &name, &None)?;
-        let count = async {
-            let counts = iam::counts(self.clients().await?).await?;
-            Ok(counts.and_then(|counts| counts.profiles).and_then(|n| u64::try_from(n).ok()))
-        };
-        Box::pin(session.bounds.admit(entry, count)).await?;
+        Box::pin(session.bounds.admit(entry, self.count())).await?;
         if session.mode == Mode::Plan {
             let overlay = self.overlay().await?;
             Box::pin(overlay.write(self, entry, write, args, origin)).await

@@ -43,7 +43,10 @@ pub async fn plan(
         is_named && change.outcome == Some(Outcome::Done)
     };
     let mut undoing = Undoing { moot: moot(changes, is_meant), ..Undoing::default() };
-    let mut given_up: HashSet<(usize, Key)> = HashSet::new();
+    // What nobody knows of is left as it is.
+    let open = changes.iter().filter(|change| change.is_open());
+    let mut given_up: HashSet<(usize, Key)> =
+        open.map(|change| (change.site, Key::new(change.subject, &change.name))).collect();
     for change in changes.iter().rev() {
         let key = (change.site, Key::new(change.subject, &change.name));
         if !is_meant(change) || undoing.moot.contains(&change.number) {
@@ -65,7 +68,7 @@ pub async fn plan(
                 undoing.conflicts.push(format!("{} {}: {why}", change.subject.name(), change.name));
                 given_up.insert(key);
             }
-            Err(error) if error.kind == Kind::Aws => {
+            Err(error) if matches!(error.kind, Kind::Aws | Kind::Protected) => {
                 undoing.conflicts.push(format!(
                     "{} {}: {error}",
                     change.subject.name(),

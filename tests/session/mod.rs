@@ -106,10 +106,10 @@ impl World {
         let gates = self.gates(&session, plan.sites.len());
         let patience = std::time::Duration::ZERO;
         let summary = self.bench.runtime.block_on(async {
-            apply::check_accounts(plan, &gates).await?;
+            apply::check_accounts(&plan.sites, &gates).await?;
             let records = Records::open(self.folder.path())?;
-            let done = apply::done_before(records.as_ref(), plan, &gates, patience).await?;
             let options = apply::Options { skip_drifted, patience };
+            let done = apply::done_before(records.as_ref(), plan, &gates, options).await?;
             let summary = apply::apply(plan, &session, &gates, &done, options, |_| {}).await;
             session.end("done", None).await?;
             Ok(summary)

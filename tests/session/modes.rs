@@ -90,10 +90,10 @@ fn a_limit_of_changes_ends_the_changes_also_of_a_script_that_catches_the_refusal
             [(MaxChanges::Count(3), 3), (MaxChanges::Percent(10.0), 2), (MaxChanges::Count(0), 0)]
         {
             let world = World::new();
-            let rules = Rules { max_changes: Some(limit), ..world.rules(mode) };
+            let rules = Rules { max_changes: Some((limit, "a test")), ..world.rules(mode) };
             let (session, ran) = world.run_with(rules, TAG_ALL, "test.lua", &[]);
             assert_eq!(ran.stdout, "end\n");
-            assert!(session.limit_reached().is_some());
+            assert!(session.refusal().is_some());
             assert_eq!(session.changes(), most, "{limit} of 24");
             let made = if mode == Mode::Apply { most } else { 0 };
             assert_eq!(world.count("TagInstanceProfile"), made);
@@ -101,7 +101,7 @@ fn a_limit_of_changes_ends_the_changes_also_of_a_script_that_catches_the_refusal
     }
     let world = World::new();
     let (session, _) = world.run(Mode::Apply, TAG_ALL);
-    assert!(session.limit_reached().is_none());
+    assert!(session.refusal().is_none());
 }
 
 #[test]

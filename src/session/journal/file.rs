@@ -99,6 +99,12 @@ pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>> {
 
 /// Whether the file is still empty; an error if it is not ours, or of a newer version.
 fn check_ours(shown: &str, connection: &Connection) -> Result<bool> {
+    // One look at one moment: another process may be making it.
+    let _moment = if connection.is_autocommit() {
+        Some(connection.unchecked_transaction().map_err(|error| unusable(shown, &error))?)
+    } else {
+        None
+    };
     let number = |sql: &str| {
         connection
             .query_row(sql, [], |row| row.get::<_, i64>(0))
@@ -169,6 +175,24 @@ pub(super) fn claim(folder: &Path, id: impl Fn() -> String) -> Result<(String, F
     }
 }
 
+/// Takes a plan for this process, so that no other carries it out at the same time.
+pub(super) fn claim_plan(folder: &Path, plan: &str) -> Result<File> {
+    let locks = locks(folder);
+    let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
+    std::fs::create_dir_all(&locks).map_err(failed)?;
+    let path = locks.join(format!("plan-{plan}"));
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(Error::new(
+            Kind::Refused,
+            format!("another process is carrying out plan {plan} right now"),
+        )
+        .hint("wait for its end; `iamlua runs` shows how far it is")),
+    }
+}
+
 /// Removes the locks of runs that are over.
 fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(locks(folder)) else { return };
@@ -184,7 +208,7 @@ fn sweep(folder: &Path) {
 
 /// Whether the process of a run is still alive.
 pub(super) fn is_running(folder: &Path, run: &str) -> bool {
-    File::open(locks(folder).join(run)).is_ok_and(|file| file.try_lock().is_err())
+    File::open(locks(folder).join(run)).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
 /// Who runs this program, and where.

@@ -131,6 +131,8 @@ pub struct End {
 pub struct Journal {
     place: Place,
     about: Mutex<About>,
+    /// Values that must not be written down.
+    secrets: Mutex<Vec<String>>,
     opened: Mutex<Option<Opened>>,
     changes: AtomicU64,
 }
@@ -172,14 +174,23 @@ impl Journal {
         Self {
             place,
             about: Mutex::new(about),
+            secrets: Mutex::default(),
             opened: Mutex::default(),
             changes: AtomicU64::new(0),
         }
     }
 
-    /// Says what is only known once the script runs: its parameters.
-    pub fn set_parameters(&self, parameters: serde_json::Value) {
+    /// Says what is only known once the script runs: its parameters, and which values are secrets.
+    pub fn set_parameters(&self, parameters: serde_json::Value, secrets: Vec<String>) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
         self.about.lock().unwrap_or_else(PoisonError::into_inner).parameters = Some(parameters);
+    }
+
+    /// A text, such as an error's, without the secrets.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(secret)"))
     }
 
     /// The script's parameters, as far as they are known.
@@ -221,14 +232,20 @@ impl Journal {
             (answer, started)
         };
         if let Some(started) = started {
-            started.await.unwrap_or_else(|_| Err(gone()))?;
+            let started = started.await.unwrap_or_else(|_| Err(gone()));
+            if started.is_err() {
+                // There is no such run; the next change tries again.
+                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            started?;
         }
         answer.await.unwrap_or_else(|_| Err(gone()))?;
         Ok(number)
     }
 
     /// Writes down what became of a change. It reaches the disk with what comes next, and at the end of the run at the latest.
-    pub fn settle(&self, settled: Settled) {
+    pub fn settle(&self, mut settled: Settled) {
+        settled.error = settled.error.map(|error| self.without_secrets(&error));
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
             // Fails only when the thread is gone; the change then stays open, which is the truth.
@@ -249,7 +266,8 @@ impl Journal {
     ///
     /// # Errors
     /// If what became of its changes cannot be written.
-    pub async fn end(&self, end: End) -> Result<()> {
+    pub async fn end(&self, mut end: End) -> Result<()> {
+        end.error = end.error.map(|error| self.without_secrets(&error));
         let answer = {
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(opened) = &*opened else { return Ok(()) };
@@ -328,7 +346,7 @@ impl Writer {
         /// More at once would only make the first wait.
         const MOST: usize = 512;
         /// Outcomes, for which nobody waits, wait for so long for something to go to the disk with.
-        const IDLE: Duration = Duration::from_millis(25);
+        const IDLE: Duration = Duration::from_millis(10);
         while let Ok(first) = jobs.recv() {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
@@ -461,6 +479,12 @@ fn settle(connection: &Connection, run: &str, settled: &Settled, now: i64) -> ru
             .execute(params![run, number, image_json(after)?])?;
     }
     if settled.outcome == Outcome::Done {
+        // What this one takes back is undone; and what that one had taken back stands again.
+        let stands = "UPDATE change SET undone = NULL WHERE (run, number) =
+             (SELECT undone.undoes_run, undone.undoes_change FROM change AS undone
+              JOIN change AS this ON this.undoes_run = undone.run AND this.undoes_change = undone.number
+              WHERE this.run = ?1 AND this.number = ?2)";
+        connection.prepare_cached(stands)?.execute(params![run, number])?;
         let sql = "UPDATE change SET undone = ?1 WHERE (run, number) =
              (SELECT undoes_run, undoes_change FROM change WHERE run = ?1 AND number = ?2)";
         connection.prepare_cached(sql)?.execute(params![run, number])?;

@@ -267,6 +267,14 @@ impl Records {
     }
 }
 
+/// Takes a plan for this process, for as long as the file is held.
+///
+/// # Errors
+/// If another process has it, or there is no place for the lock.
+pub fn claim_plan(folder: &Path, plan: &str) -> Result<std::fs::File> {
+    file::claim_plan(folder, plan)
+}
+
 /// The error for an id that no run has.
 #[must_use]
 pub fn no_run(id: &str) -> Error {
