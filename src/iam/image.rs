@@ -308,6 +308,10 @@ pub enum Verdict {
 /// Whether a change from `before` to `after` has happened, going by what is there `now`. Only what the change touches is looked at.
 #[must_use]
 pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
+    if before.is_none() && after.is_none() {
+        // What is not there cannot be changed: AWS has refused it.
+        return Verdict::NotHappened;
+    }
     let from_after = differences(after, now);
     if from_after.is_empty() {
         return Verdict::Happened;
@@ -514,6 +518,13 @@ mod tests {
         assert_eq!(verdict(&before, &after, &with_more("1")), Verdict::NotHappened);
         assert!(matches!(verdict(&before, &after, &with_more("7")), Verdict::MovedOn(_)));
         assert!(matches!(verdict(&before, &after, &None), Verdict::MovedOn(_)));
+    }
+
+    #[test]
+    fn nothing_has_happened_to_what_was_not_there() {
+        let there = Some(profile(None, &[]));
+        assert_eq!(verdict(&None, &None, &None), Verdict::NotHappened);
+        assert_eq!(verdict(&None, &None, &there), Verdict::NotHappened);
     }
 
     #[test]

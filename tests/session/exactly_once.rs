@@ -233,6 +233,9 @@ fn what_was_so_before_fails_as_aws_says_also_when_an_answer_was_lost() {
             "iam.profiles.remove_role('ci-sandbox', 'worker')",
             "NoSuchEntity",
         ),
+        ("TagInstanceProfile", "iam.profiles.tag('nobody', { A = '1' })", "NoSuchEntity"),
+        ("UntagInstanceProfile", "iam.profiles.untag('nobody', { 'A' })", "NoSuchEntity"),
+        ("TagRole", "iam.roles.tag('nobody', { A = '1' })", "NoSuchEntity"),
         (
             "DetachRolePolicy",
             "iam.roles.detach_policy('worker', 'arn:aws:iam::aws:policy/job-function/Billing')",
