@@ -35,7 +35,7 @@ pub fn lua_stub() -> String {
          ---@field is_truncated boolean Whether there is a next page.\n\
          ---@field marker string? Where the next page starts.\n\n\
          --- What every function raises, also readable as text by `tostring`.\n---@class iam.Error\n\
-         ---@field kind string `aws`, `connection`, `credentials`, `argument`, `permission`, `refused`, `script`, …\n\
+         ---@field kind string `aws`, `connection`, `credentials`, `argument`, `permission`, `refused`, `protected`, `script`, …\n\
          ---@field code string? AWS's error code, such as `NoSuchEntity`.\n\
          ---@field message string What failed.\n\
          ---@field operation string? The AWS action.\n\

@@ -329,6 +329,9 @@ fn unusable(path: &Path, error: rusqlite::Error) -> Error {
         Some(ErrorCode::DiskFull) => {
             ("cannot be written", "make room on the disk and try again".to_owned())
         }
+        Some(ErrorCode::SystemIoFailure) => {
+            ("cannot be used", "see whether the disk is full or broken, and try again".to_owned())
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             ("cannot be opened", writable_hint(path))
         }

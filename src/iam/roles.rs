@@ -6,7 +6,7 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::fault::from_sdk;
-use super::image::{Image, Subject};
+use super::image::{Image, Subject, same_policy};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
 };
@@ -703,45 +703,4 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
         }
     }
     Ok(ensured(role, changes))
-}
-
-/// Whether two policy documents mean the same: AWS lets a list of one stand without brackets, and order does not matter in lists
-/// of text.
-pub(super) fn same_policy(a: &str, b: &str) -> bool {
-    fn normal(value: serde_json::Value) -> serde_json::Value {
-        use serde_json::Value as Json;
-        match value {
-            Json::Array(items) => {
-                let mut items: Vec<_> = items.into_iter().map(normal).collect();
-                items.sort_by_key(Json::to_string);
-                if items.len() == 1 { items.remove(0) } else { Json::Array(items) }
-            }
-            Json::Object(map) => {
-                let mut pairs: Vec<_> =
-                    map.into_iter().map(|(key, value)| (key, normal(value))).collect();
-                pairs.sort_by(|a, b| a.0.cmp(&b.0));
-                Json::Object(pairs.into_iter().collect())
-            }
-            other => other,
-        }
-    }
-    match (serde_json::from_str(a), serde_json::from_str(b)) {
-        (Ok(a), Ok(b)) => normal(a) == normal(b),
-        _ => a == b,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same_policy;
-
-    #[test]
-    fn policies_that_mean_the_same_are_the_same() {
-        let long =
-            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["b","a"]}]}"#;
-        let short = r#"{"Statement":{"Action":["a","b"],"Effect":"Allow"},"Version":"2012-10-17"}"#;
-        assert!(same_policy(long, short));
-        assert!(!same_policy(long, &short.replace("Allow", "Deny")));
-        assert!(!same_policy(long, "not json"));
-    }
 }

@@ -74,7 +74,7 @@
 
 --- What every function raises, also readable as text by `tostring`.
 ---@class iam.Error
----@field kind string `aws`, `connection`, `credentials`, `argument`, `permission`, `refused`, `script`, …
+---@field kind string `aws`, `connection`, `credentials`, `argument`, `permission`, `refused`, `protected`, `script`, …
 ---@field code string? AWS's error code, such as `NoSuchEntity`.
 ---@field message string What failed.
 ---@field operation string? The AWS action.
