@@ -1,8 +1,7 @@
-//! One execution of one script: where it comes from, what it runs against, how Ctrl-C reaches it, and what its end means for the
-//! exit code.
+//! One execution of one script: what it runs against, what becomes of its plan, and what its end means for the exit code.
 
 use std::cell::RefCell;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,31 +9,17 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, OpenLocal, Role, Target};
-use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::Permissions;
-use crate::lua::{Ending, Format, Manifest, Output, Setup, Vm, Waker};
+use crate::lua::{Ending, Format, Manifest, Output, Setup, Vm};
+use crate::script::{Loaded, Script};
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
-use crate::{files, plan_text, spec, state};
-
-/// Larger than any script that a person wrote.
-const MAX_SCRIPT: u64 = 32 << 20;
-
-/// Where a script comes from.
-#[derive(Clone, Debug)]
-pub enum Script {
-    /// A file.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-    /// The command line.
-    Code(String),
-}
+use crate::{files, plan_text, signals, state};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
@@ -208,7 +193,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
-    listen_for_signals(canceller, vm.waker(), Arc::clone(&session))?;
+    signals::stop_on_signals(canceller, vm.waker(), Arc::clone(&session))?;
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
@@ -492,76 +477,6 @@ pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
-/// For commands without a script: the first signal lets no further change begin, the second ends the process.
-///
-/// # Errors
-/// If the system gives no signals.
-pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
-    let failed = |error| Error::io("cannot listen for signals", error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        session.close();
-        say("stopping: changes under way are being finished; again to end at once");
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(130)
-    });
-    Ok(())
-}
-
-/// The first signal stops the script, which finishes its calls in flight; the second ends the process. On a thread of its own, so that it
-/// is heard whatever the others wait for.
-fn listen_for_signals(canceller: Canceller, waker: Waker, session: Arc<Session>) -> Result<()> {
-    let failed = |error| Error::io("cannot listen for signals", error);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        (
-            signal(SignalKind::interrupt()).map_err(failed)?,
-            signal(SignalKind::terminate()).map_err(failed)?,
-        )
-    };
-    let listen = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        session.close();
-        canceller.stop(Stop::Interrupted);
-        waker.wake();
-        tokio::select! {
-            _ = interrupt.recv() => std::process::exit(130),
-            _ = terminate.recv() => std::process::exit(130),
-            () = tokio::time::sleep(Duration::from_millis(80)) => {}
-        }
-        if canceller.writes_in_flight() == 0 {
-            // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
-            // the outcomes are written down.
-            let end = session.end("interrupted", Some("interrupted".into()));
-            let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
-            say("error: interrupted");
-            std::process::exit(130);
-        }
-        say("stopping: calls in flight are being finished; again to end at once");
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(130)
-    };
-    let thread = std::thread::Builder::new().name("iamlua-signals".into());
-    thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
-    Ok(())
-}
-
 /// Asks a yes-or-no question at the terminal; no is the default.
 fn confirm(question: &str, yes: bool) -> Option<bool> {
     if yes {
@@ -575,104 +490,4 @@ fn confirm(question: &str, yes: bool) -> Option<bool> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// A script's text and where it came from.
-struct Loaded {
-    name: String,
-    folder: Option<PathBuf>,
-    source: Vec<u8>,
-}
-
-impl Loaded {
-    /// Where it can be found later.
-    fn path(&self) -> String {
-        match &self.folder {
-            Some(_) => std::path::absolute(&self.name)
-                .map_or_else(|_| self.name.clone(), |path| path.display().to_string()),
-            None => self.name.clone(),
-        }
-    }
-
-    fn read(script: &Script) -> Result<Self> {
-        let (name, folder, source) = match script {
-            Script::Code(code) => ("(command line)".to_owned(), None, code.clone().into_bytes()),
-            Script::Stdin => {
-                let mut source = Vec::new();
-                let read = io::stdin().lock().take(MAX_SCRIPT + 1).read_to_end(&mut source);
-                read.map_err(|error| {
-                    Error::io("cannot read the script from standard input", error)
-                })?;
-                ("(standard input)".to_owned(), None, source)
-            }
-            Script::File(path) => {
-                let folder = match path.parent() {
-                    Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-                    _ => PathBuf::from("."),
-                };
-                (path.display().to_string(), Some(folder), read_file(path)?)
-            }
-        };
-        if source.len() as u64 > MAX_SCRIPT {
-            return Err(too_large(&name));
-        }
-        if source.starts_with(b"\x1bLua") {
-            return Err(Error::new(
-                Kind::Script,
-                format!("{name} is compiled Lua, which is not run: bytecode can break the VM"),
-            )
-            .hint("run the source"));
-        }
-        if source.iter().take(8192).any(|byte| *byte == 0) {
-            return Err(Error::new(
-                Kind::Script,
-                format!("{name} is a binary file, not a Lua script"),
-            ));
-        }
-        Ok(Self { name, folder, source })
-    }
-}
-
-fn too_large(name: &str) -> Error {
-    Error::new(
-        Kind::Script,
-        format!("{name} is larger than {} MiB, the most for a script", MAX_SCRIPT >> 20),
-    )
-    .hint("keep data in files of its own, and read them with --allow-read")
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let shown = path.display();
-    let meta = path.metadata().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            let missing = Error::new(Kind::Usage, format!("there is no script {shown}"));
-            match similar(path) {
-                Some(near) => missing.hint(format!("did you mean {}?", near.display())),
-                None => missing,
-            }
-        }
-        _ => Error::io(format!("cannot read the script {shown}"), error),
-    })?;
-    if meta.is_dir() {
-        return Err(Error::usage(format!("{shown} is a folder, not a script"))
-            .hint(format!("name a script in it, such as {}", path.join("NAME.lua").display())));
-    }
-    if meta.len() > MAX_SCRIPT {
-        return Err(too_large(&shown.to_string()));
-    }
-    std::fs::read(path).map_err(|error| Error::io(format!("cannot read the script {shown}"), error))
-}
-
-/// A file beside it whose name is nearly the same.
-fn similar(path: &Path) -> Option<PathBuf> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<_> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "lua"))
-        .collect();
-    let wanted = path.file_name()?.to_str()?;
-    let near = spec::nearest(wanted, names.iter().map(String::as_str))?;
-    Some(path.with_file_name(near))
 }

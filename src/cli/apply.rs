@@ -18,7 +18,7 @@ use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::site::Site;
 use crate::session::{Mode, Session};
-use crate::state;
+use crate::{signals, state};
 
 /// `iamlua apply`.
 #[derive(Debug, Parser)]
@@ -99,7 +99,7 @@ pub fn carry_out(
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Apply, limits, about));
-    run::close_on_signals(Arc::clone(&session))?;
+    signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
     let result = runtime.block_on(async {
         apply::check_accounts(&plan.sites, &gates).await?;

@@ -7,7 +7,8 @@ use clap::Parser;
 
 use crate::error::{Error, Kind, Result};
 use crate::policy::{self, Scope};
-use crate::run::{self, Script};
+use crate::run;
+use crate::script::Script;
 use crate::session::allowed;
 
 /// `iamlua policy`.

@@ -10,7 +10,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::error::{Error, Result};
 use crate::lua::sandbox::{Access, Permissions};
-use crate::run::{self, Options, Planning, Script};
+use crate::run::{self, Options, Planning};
+use crate::script::Script;
 use crate::session::Mode;
 use crate::session::journal::About;
 

@@ -17,7 +17,7 @@ use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::plan::Plan;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
-use crate::state;
+use crate::{signals, state};
 
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
@@ -157,7 +157,7 @@ fn way_back(
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
-    run::close_on_signals(Arc::clone(&session))?;
+    signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &earlier.sites);
     let undoing = runtime.block_on(async {
         check_accounts(&earlier.sites, &gates).await?;

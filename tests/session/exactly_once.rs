@@ -1,24 +1,16 @@
 //! Every change is made once, and what is said of it is true, whatever becomes of the answers.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use iamlua::emulator::{Emulator, Options};
-use iamlua::iam::client::{Connection, Target};
+use iamlua::emulator::Options;
 use iamlua::lua::Format;
 use iamlua::session::journal::Outcome;
 use iamlua::session::recover::recover;
 use iamlua::session::{Mode, Session};
 
 use super::World;
+use super::line::{self, Asked, Fate};
 use crate::lua::{Bench, Ran};
 
 /// A change is lost, or fails, in one of twenty calls each; the script says what it was told, and the account says what is true.
@@ -78,31 +70,13 @@ task.all(workers)
     assert!(settled > 10, "only {settled} answers of changes got lost");
 }
 
-/// What becomes of a request.
-enum Fate {
-    /// It arrives and is answered.
-    Pass,
-    /// It arrives, and the answer gets lost.
-    Lose,
-    /// It fails before anything happens.
-    Fail,
-}
-
-type Decide = Arc<Mutex<dyn FnMut(&str, &Emulator) -> Fate + Send>>;
-
 /// Runs a script on the account through a line on which `decide` says what becomes of each request.
 fn run_on(
     world: &World,
-    decide: impl FnMut(&str, &Emulator) -> Fate + Send + 'static,
+    decide: impl FnMut(&Asked<'_>) -> Fate + Send + 'static,
     source: &str,
 ) -> Ran {
-    let line = Line {
-        below: world.account().http_client(),
-        emulator: world.account().clone(),
-        decide: Arc::new(Mutex::new(decide)),
-    };
-    let connection =
-        Connection { target: Target::local(SharedHttpClient::new(line)), ..Connection::default() };
+    let connection = line::connection(world.account(), decide);
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
     let ran =
@@ -112,10 +86,10 @@ fn run_on(
 }
 
 /// Loses the answer to the first request of that action.
-fn losing(action: &'static str) -> impl FnMut(&str, &Emulator) -> Fate + Send + 'static {
+fn losing(action: &'static str) -> impl FnMut(&Asked<'_>) -> Fate + Send + 'static {
     let mut lost = false;
-    move |arrived, _| {
-        if arrived == action && !std::mem::replace(&mut lost, true) {
+    move |asked| {
+        if asked.action == action && !std::mem::replace(&mut lost, true) {
             Fate::Lose
         } else {
             Fate::Pass
@@ -161,10 +135,11 @@ fn a_repeat_that_meets_our_own_first_try_succeeds() {
 #[test]
 fn what_somebody_else_has_done_fails_as_aws_says() {
     // Our first try fails before anything happens; then somebody else acts; then ours is repeated.
-    let meddled = |action: &'static str, contents: serde_json::Value| {
+    let meddled = |world: &World, action: &'static str, contents: serde_json::Value| {
         let mut tries = 0;
-        move |arrived: &str, emulator: &Emulator| {
-            if arrived != action {
+        let emulator = world.account().clone();
+        move |asked: &Asked<'_>| {
+            if asked.action != action {
                 return Fate::Pass;
             }
             tries += 1;
@@ -180,7 +155,7 @@ fn what_somebody_else_has_done_fails_as_aws_says() {
     let theirs = account(serde_json::json!({ "name": "new", "tags": { "Owner": "somebody" } }));
     let ran = run_on(
         &world,
-        meddled("CreateInstanceProfile", theirs),
+        meddled(&world, "CreateInstanceProfile", theirs),
         "iam.profiles.create { name = 'new', tags = { Owner = 'us' } }",
     );
     assert!(
@@ -194,8 +169,11 @@ fn what_somebody_else_has_done_fails_as_aws_says() {
     let world = World::new();
     let theirs =
         account(serde_json::json!({ "name": "new", "create_date": "2020-01-01T00:00:00Z" }));
-    let ran =
-        run_on(&world, meddled("CreateInstanceProfile", theirs), "iam.profiles.create('new')");
+    let ran = run_on(
+        &world,
+        meddled(&world, "CreateInstanceProfile", theirs),
+        "iam.profiles.create('new')",
+    );
     assert!(
         ran.result.as_ref().is_err_and(|error| error.code() == "EntityAlreadyExists"),
         "{:?}",
@@ -206,7 +184,7 @@ fn what_somebody_else_has_done_fails_as_aws_says() {
     let theirs = account(serde_json::json!({ "name": "ci-sandbox", "role": "web-frontend" }));
     let ran = run_on(
         &world,
-        meddled("AddRoleToInstanceProfile", theirs),
+        meddled(&world, "AddRoleToInstanceProfile", theirs),
         "iam.profiles.add_role('ci-sandbox', 'worker')",
     );
     assert!(
@@ -264,8 +242,8 @@ fn a_change_of_which_nobody_knows_is_in_doubt_until_it_is_settled() {
         let mut broken = false;
         let ran = run_on(
             &world,
-            move |action, _| {
-                let is_change = action == "TagInstanceProfile";
+            move |asked| {
+                let is_change = asked.action == "TagInstanceProfile";
                 let first = is_change && !broken;
                 broken |= is_change;
                 match (broken, first && arrives) {
@@ -290,66 +268,5 @@ fn a_change_of_which_nobody_knows_is_in_doubt_until_it_is_settled() {
         let counts = world.last_run().counts;
         let expected = if arrives { (1, 0, 0) } else { (0, 1, 0) };
         assert_eq!((counts.done, counts.failed, counts.in_doubt), expected);
-    }
-}
-
-struct Line {
-    below: SharedHttpClient,
-    emulator: Emulator,
-    decide: Decide,
-}
-
-impl std::fmt::Debug for Line {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Line")
-    }
-}
-
-impl HttpClient for Line {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        let below = self.below.http_connector(settings, components);
-        let (emulator, decide) = (self.emulator.clone(), Arc::clone(&self.decide));
-        SharedHttpConnector::new(End { below, emulator, decide })
-    }
-}
-
-struct End {
-    below: SharedHttpConnector,
-    emulator: Emulator,
-    decide: Decide,
-}
-
-impl std::fmt::Debug for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("End")
-    }
-}
-
-impl HttpConnector for End {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        let action = form.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
-        let fate = (self.decide.lock().expect("one at a time"))(
-            action.expect("an action"),
-            &self.emulator,
-        );
-        let answer = match fate {
-            Fate::Fail => {
-                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
-                    503.try_into().expect("a status"),
-                    SdkBody::from("<ErrorResponse/>"),
-                )));
-            }
-            Fate::Pass => return self.below.call(request),
-            Fate::Lose => self.below.call(request),
-        };
-        HttpConnectorFuture::new(async move {
-            answer.await?;
-            Err(ConnectorError::io("the line broke".into()))
-        })
     }
 }

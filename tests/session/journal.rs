@@ -2,17 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use iamlua::iam::client::{Connection, Target};
 use iamlua::lua::Format;
 use iamlua::session::{Mode, Session};
 
 use super::World;
+use super::line::{self, Fate};
 use crate::lua::Bench;
 
 const JOB: &str = "
@@ -27,10 +21,24 @@ fn a_change_is_on_the_disk_before_it_is_sent() {
     let world = World::new();
     let journal = world.folder.path().join("journal.db");
     let unannounced = Arc::new(Mutex::new(Vec::new()));
-    let watch =
-        Watch { below: world.account().http_client(), journal, unannounced: unannounced.clone() };
-    let connection =
-        Connection { target: Target::local(SharedHttpClient::new(watch)), ..Connection::default() };
+    let found = Arc::clone(&unannounced);
+    let connection = line::connection(world.account(), move |asked| {
+        if asked.action == "TagInstanceProfile" {
+            // Another connection sees only what is committed.
+            let name = asked.parameter("InstanceProfileName").expect("a name");
+            let known = rusqlite::Connection::open(&journal).and_then(|journal| {
+                journal.query_row(
+                    "SELECT count(*) FROM change WHERE name = ?1 AND outcome IS NULL",
+                    [name],
+                    |row| row.get::<_, i64>(0),
+                )
+            });
+            if known != Ok(1) {
+                found.lock().expect("a list").push(format!("{name}: {known:?}"));
+            }
+        }
+        Fate::Pass
+    });
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
     let ran = bench.run_through(connection, JOB, "test.lua", Vec::new(), Format::Table, |_| Ok(()));
@@ -153,53 +161,4 @@ fn what_a_run_has_made_and_deleted_itself_is_not_made_again_to_be_deleted() {
     assert_eq!(plan.changes.len(), 1, "{:?}", plan.changes);
     world.apply(&plan, false).expect("it is done");
     assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
-}
-
-#[derive(Debug)]
-struct Watch {
-    below: SharedHttpClient,
-    journal: std::path::PathBuf,
-    unannounced: Arc<Mutex<Vec<String>>>,
-}
-
-impl HttpClient for Watch {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Watching {
-            below: self.below.http_connector(settings, components),
-            journal: self.journal.clone(),
-            unannounced: self.unannounced.clone(),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Watching {
-    below: SharedHttpConnector,
-    journal: std::path::PathBuf,
-    unannounced: Arc<Mutex<Vec<String>>>,
-}
-
-impl HttpConnector for Watching {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        if form.starts_with("Action=TagInstanceProfile") {
-            let name = form.split('&').find_map(|pair| pair.strip_prefix("InstanceProfileName="));
-            // Another connection sees only what is committed.
-            let known = rusqlite::Connection::open(&self.journal).and_then(|journal| {
-                journal.query_row(
-                    "SELECT count(*) FROM change WHERE name = ?1 AND outcome IS NULL",
-                    [name.expect("a name")],
-                    |row| row.get::<_, i64>(0),
-                )
-            });
-            if known != Ok(1) {
-                self.unannounced.lock().expect("a list").push(format!("{form}: {known:?}"));
-            }
-        }
-        self.below.call(request)
-    }
 }

@@ -2,6 +2,7 @@
 
 mod exactly_once;
 mod journal;
+mod line;
 mod modes;
 mod plans;
 mod random_scripts;
@@ -10,15 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use iamlua::emulator::{Emulator, Options};
 use iamlua::error::Result;
-use iamlua::iam::client::{Connection, Target};
+use iamlua::iam::client::Connection;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
 use iamlua::session::journal::records::{Records, Run};
@@ -28,6 +23,7 @@ use iamlua::session::undo::{self, Undoing};
 use iamlua::session::{Gate, Mode, Rules, Session};
 
 use crate::lua::{Bench, Ran};
+use line::Fate;
 
 /// How often each action was sent.
 pub type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
@@ -57,8 +53,11 @@ impl World {
     }
 
     pub fn connection(&self) -> Connection {
-        let client = Counting { below: self.account().http_client(), counts: self.counts.clone() };
-        Connection { target: Target::local(SharedHttpClient::new(client)), ..Connection::default() }
+        let counts = self.counts.clone();
+        line::connection(self.account(), move |asked| {
+            *counts.lock().expect("counts").entry(asked.action.to_owned()).or_default() += 1;
+            Fate::Pass
+        })
     }
 
     pub fn rules(&self, mode: Mode) -> Rules {
@@ -198,37 +197,4 @@ pub fn scripts() -> Vec<(&'static str, Vec<&'static str>)> {
 /// The text of a script of the project.
 pub fn script(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a script")
-}
-
-#[derive(Debug)]
-struct Counting {
-    below: SharedHttpClient,
-    counts: Counts,
-}
-
-impl HttpClient for Counting {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        let below = self.below.http_connector(settings, components);
-        SharedHttpConnector::new(CountingConnector { below, counts: self.counts.clone() })
-    }
-}
-
-#[derive(Debug)]
-struct CountingConnector {
-    below: SharedHttpConnector,
-    counts: Counts,
-}
-
-impl HttpConnector for CountingConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        let action = form.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
-        let action = action.expect("the action comes first").to_owned();
-        *self.counts.lock().expect("counts").entry(action).or_default() += 1;
-        self.below.call(request)
-    }
 }

@@ -1,17 +1,16 @@
 //! The journal: every call that changes an account is written here, with what was there before, and is on the disk before it
-//! is sent. One thread writes; what arrives while it writes goes to the disk together. Reading it back is `records`.
+//! is sent. `writer` is the thread that writes; `records` reads it back.
 
 mod file;
 pub mod records;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -19,6 +18,7 @@ use super::site::Site;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::state;
+use writer::{Job, Writer};
 
 /// Where a journal is kept.
 #[derive(Clone, Debug, Default)]
@@ -144,27 +144,6 @@ struct Opened {
     sites: Vec<Site>,
     /// Held for as long as the run lives: that is how others see that it does. The next run removes its file.
     _lock: Option<std::fs::File>,
-}
-
-type Reply = oneshot::Sender<Result<()>>;
-
-enum Job {
-    Start(Box<About>, Reply),
-    Intend(Box<(u64, usize, Intent)>, Reply),
-    Site(usize, Box<Site>),
-    Settle(Box<Settled>),
-    Undone(String, Vec<u64>),
-    End(Box<End>, Reply),
-}
-
-impl Job {
-    /// Who waits for it to be on the disk.
-    fn reply(&self) -> Option<&Reply> {
-        match self {
-            Self::Start(_, reply) | Self::Intend(_, reply) | Self::End(_, reply) => Some(reply),
-            Self::Site(..) | Self::Settle(_) | Self::Undone(..) => None,
-        }
-    }
 }
 
 impl Journal {
@@ -329,176 +308,6 @@ pub(super) fn new_id() -> String {
     let date = now.strftime("%Y%m%d-%H%M%S");
     let millis = now.as_millisecond().rem_euclid(1000);
     format!("{date}-{millis:03}{}{}", letter(), letter())
-}
-
-/// The thread that writes.
-struct Writer {
-    connection: Connection,
-    run: String,
-    /// What the file is called in messages.
-    shown: String,
-    /// Outcomes that could not be written yet.
-    kept: Vec<Job>,
-}
-
-impl Writer {
-    fn work(mut self, jobs: &Receiver<Job>) {
-        /// More at once would only make the first wait.
-        const MOST: usize = 512;
-        /// Outcomes, for which nobody waits, wait for so long for something to go to the disk with.
-        const IDLE: Duration = Duration::from_millis(10);
-        while let Ok(first) = jobs.recv() {
-            let mut batch = std::mem::take(&mut self.kept);
-            batch.push(first);
-            let idle_from = Instant::now();
-            while batch.iter().all(|job| job.reply().is_none()) && batch.len() < MOST {
-                match jobs.recv_timeout(IDLE.saturating_sub(idle_from.elapsed())) {
-                    Ok(job) => batch.push(job),
-                    Err(_) => break,
-                }
-            }
-            batch.extend(jobs.try_iter().take(MOST));
-            let written = self.write(&batch);
-            for job in batch {
-                let reply = match job {
-                    Job::Settle(_) | Job::Undone(..) | Job::Site(..) => {
-                        if written.is_err() {
-                            self.kept.push(job);
-                        }
-                        continue;
-                    }
-                    Job::Start(_, reply) | Job::Intend(_, reply) | Job::End(_, reply) => reply,
-                };
-                let answer = match &written {
-                    Ok(()) => Ok(()),
-                    Err(error) => Err(self.unusable(error)),
-                };
-                // Whoever asked may have been stopped meanwhile.
-                let _ = reply.send(answer);
-            }
-        }
-    }
-
-    fn unusable(&self, error: &rusqlite::Error) -> Error {
-        file::unusable(&self.shown, error).hint("nothing was sent that is not in it")
-    }
-
-    fn write(&mut self, batch: &[Job]) -> rusqlite::Result<()> {
-        let transaction =
-            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        for job in batch {
-            write_job(&transaction, &self.run, job)?;
-        }
-        transaction.commit()
-    }
-}
-
-fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<()> {
-    let now = Timestamp::now().as_millisecond();
-    let json = |value: &serde_json::Value| value.to_string();
-    match job {
-        Job::Start(about, _) => {
-            let (script, hash) = about.script.clone().unzip();
-            connection.execute(
-                "INSERT INTO run (id, started, command, script, script_sha256, parameters, operator, program, plan, undoes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
-                    run,
-                    now,
-                    about.command,
-                    script,
-                    hash,
-                    about.parameters.as_ref().map(json),
-                    file::operator(),
-                    concat!("iamlua ", env!("CARGO_PKG_VERSION")),
-                    about.plan,
-                    about.undoes,
-                ],
-            )?;
-        }
-        Job::Site(number, site) => {
-            connection.execute(
-                "INSERT OR IGNORE INTO site (run, number, site) VALUES (?1, ?2, ?3)",
-                params![run, i64::try_from(*number).unwrap_or(i64::MAX), to_json(site)?],
-            )?;
-        }
-        Job::Intend(intent, _) => {
-            let (number, site, intent) = &**intent;
-            let (undoes_run, undoes_change) = intent.undoes.clone().unzip();
-            let sql = "INSERT INTO change (run, number, site, action, subject, name, arguments, before, after, started, plan_change,
-                 undoes_run, undoes_change) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-            connection.prepare_cached(sql)?.execute(params![
-                run,
-                number.cast_signed(),
-                i64::try_from(*site).unwrap_or(i64::MAX),
-                intent.action,
-                intent.subject.name(),
-                intent.name,
-                json(&intent.arguments),
-                image_json(&intent.before)?,
-                image_json(&intent.after)?,
-                now,
-                intent.plan_change.map(u64::cast_signed),
-                undoes_run,
-                undoes_change.map(u64::cast_signed),
-            ])?;
-        }
-        Job::Settle(settled) => settle(connection, run, settled, now)?,
-        Job::Undone(undone, changes) => {
-            let sql = "UPDATE change SET undone = ?1 WHERE run = ?2 AND number = ?3";
-            for change in changes {
-                let number = change.cast_signed();
-                connection.prepare_cached(sql)?.execute(params![run, undone, number])?;
-            }
-        }
-        Job::End(end, _) => {
-            connection.execute(
-                "UPDATE run SET ended = ?2, status = ?3, error = ?4, calls = ?5, throttled = ?6 WHERE id = ?1",
-                params![run, now, end.status, end.error, json(&end.calls), end.throttled],
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes what became of a change of a run.
-fn settle(connection: &Connection, run: &str, settled: &Settled, now: i64) -> rusqlite::Result<()> {
-    let sql = "UPDATE change SET ended = ?3, outcome = ?4, error = ?5, note = coalesce(?6, note) WHERE run = ?1 AND number = ?2";
-    let number = settled.number.cast_signed();
-    connection.prepare_cached(sql)?.execute(params![
-        run,
-        number,
-        now,
-        settled.outcome.name(),
-        settled.error,
-        settled.note
-    ])?;
-    if let Some(after) = &settled.after {
-        connection
-            .prepare_cached("UPDATE change SET after = ?3 WHERE run = ?1 AND number = ?2")?
-            .execute(params![run, number, image_json(after)?])?;
-    }
-    if settled.outcome == Outcome::Done {
-        // What this one takes back is undone; and what that one had taken back stands again.
-        let stands = "UPDATE change SET undone = NULL WHERE (run, number) =
-             (SELECT undone.undoes_run, undone.undoes_change FROM change AS undone
-              JOIN change AS this ON this.undoes_run = undone.run AND this.undoes_change = undone.number
-              WHERE this.run = ?1 AND this.number = ?2)";
-        connection.prepare_cached(stands)?.execute(params![run, number])?;
-        let sql = "UPDATE change SET undone = ?1 WHERE (run, number) =
-             (SELECT undoes_run, undoes_change FROM change WHERE run = ?1 AND number = ?2)";
-        connection.prepare_cached(sql)?.execute(params![run, number])?;
-    }
-    Ok(())
-}
-
-fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-fn image_json(state: &State) -> rusqlite::Result<Option<String>> {
-    state.as_ref().map(to_json).transpose()
 }
 
 #[cfg(test)]

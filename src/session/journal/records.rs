@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Outcome, Settled, file, settle};
+use super::writer::settle;
+use super::{Outcome, Settled, file};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
 use crate::session::site::Site;

@@ -1,0 +1,105 @@
+//! A line to an account on which a test decides what becomes of each request.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use iamlua::emulator::Emulator;
+use iamlua::iam::client::{Connection, Target};
+
+/// What becomes of a request.
+pub enum Fate {
+    /// It arrives and is answered.
+    Pass,
+    /// It arrives, and the answer gets lost.
+    Lose,
+    /// It fails before anything happens.
+    Fail,
+}
+
+/// A request: the action and the whole form.
+pub struct Asked<'a> {
+    pub action: &'a str,
+    pub form: &'a str,
+}
+
+impl Asked<'_> {
+    /// A parameter of the form, as it is written there.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+type Decide = Arc<Mutex<dyn FnMut(&Asked<'_>) -> Fate + Send>>;
+
+/// A connection to an account on which `decide` says what becomes of each request, one at a time.
+pub fn connection(
+    account: &Emulator,
+    decide: impl FnMut(&Asked<'_>) -> Fate + Send + 'static,
+) -> Connection {
+    let line = Line { below: account.http_client(), decide: Arc::new(Mutex::new(decide)) };
+    Connection { target: Target::local(SharedHttpClient::new(line)), ..Connection::default() }
+}
+
+struct Line {
+    below: SharedHttpClient,
+    decide: Decide,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+impl HttpClient for Line {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let below = self.below.http_connector(settings, components);
+        SharedHttpConnector::new(End { below, decide: Arc::clone(&self.decide) })
+    }
+}
+
+struct End {
+    below: SharedHttpConnector,
+    decide: Decide,
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("End")
+    }
+}
+
+impl HttpConnector for End {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let action = form.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
+        let asked = Asked { action: action.expect("the action comes first"), form: &form };
+        let fate = (self.decide.lock().expect("one at a time"))(&asked);
+        let answer = match fate {
+            Fate::Fail => {
+                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                    503.try_into().expect("a status"),
+                    SdkBody::from("<ErrorResponse/>"),
+                )));
+            }
+            Fate::Pass => return self.below.call(request),
+            Fate::Lose => self.below.call(request),
+        };
+        HttpConnectorFuture::new(async move {
+            answer.await?;
+            Err(ConnectorError::io("the line broke".into()))
+        })
+    }
+}
