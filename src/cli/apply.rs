@@ -131,7 +131,8 @@ pub fn carry_out(
 }
 
 fn announce(plan: &Plan, done: &BTreeSet<u64>) {
-    let places: Vec<_> = plan.sites.iter().map(Site::describe).collect();
+    let places: BTreeSet<_> = plan.sites.iter().map(Site::describe).collect();
+    let places = places.into_iter().collect::<Vec<_>>().join(" and ");
     let left = plan.changes.len() - done.len();
     if left == 0 {
         run::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
@@ -141,7 +142,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
         0 => String::new(),
         n => format!("; {} done before", number(n)),
     };
-    run::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places.join(" and ")));
+    run::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places));
 }
 
 fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {

@@ -161,7 +161,7 @@ fn way_back(
     let gates = target.gates(&session, &earlier.sites);
     let undoing = runtime.block_on(async {
         check_accounts(&earlier.sites, &gates).await?;
-        undo::plan(&earlier.id, changes, &gates, only).await
+        undo::plan(earlier, changes, &gates, only).await
     });
     runtime.shutdown_background();
     let undoing = undoing?;

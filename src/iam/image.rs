@@ -128,6 +128,12 @@ impl Image {
         })
     }
 
+    /// The same without what is not part of it.
+    #[must_use]
+    pub fn bare(self) -> Self {
+        Self { role_record: None, ..self }
+    }
+
     /// The same with the tags of a call. The keys of a role's tags ignore case.
     #[must_use]
     pub fn tagged(mut self, args: &Args, subject: Subject) -> Self {

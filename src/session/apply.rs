@@ -12,7 +12,7 @@ use super::journal::records::Records;
 use super::memory::{FRESH, Key};
 use super::plan::{Change, Plan};
 use super::recover::{self, describe};
-use super::site::Site;
+use super::site::{Places, Site};
 use super::{Gate, Origin, Session, reading};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Difference, State, Subject, Verdict, differences};
@@ -138,9 +138,11 @@ pub async fn apply(
     options: Options,
     mut progress: impl FnMut(u64),
 ) -> Summary {
+    let places = Places::of(&plan.sites);
     let mut work = Work {
         session: Arc::clone(session),
         gates,
+        places: &places,
         options,
         ours: HashMap::new(),
         given_up: HashSet::new(),
@@ -152,7 +154,7 @@ pub async fn apply(
     let mut windows = Vec::new();
     let mut rest = &pending[..];
     while !rest.is_empty() {
-        let (first, later) = rest.split_at(window(rest));
+        let (first, later) = rest.split_at(window(&places, rest));
         windows.push(first);
         rest = later;
     }
@@ -170,7 +172,7 @@ pub async fn apply(
         let to_make = work.sift(window, checked);
         // What the next ones rest on is read while these are made; what these change needs no reading.
         let next = windows.get(at + 1).filter(|_| work.summary.stopped.is_none());
-        let under_way = to_make.iter().map(|change| key_of(change)).collect();
+        let under_way = to_make.iter().map(|change| key_of(&places, change)).collect();
         let (made, next_checked) = tokio::join!(
             join_all(to_make.iter().map(|change| work.make(change))),
             work.check(next.map_or(&[][..], |next| next), &under_way)
@@ -193,14 +195,14 @@ pub async fn apply(
 }
 
 /// How many of the next changes do not rest on each other.
-fn window(pending: &[&Change]) -> usize {
+fn window(places: &Places, pending: &[&Change]) -> usize {
     let (mut written, mut read) = (HashSet::new(), HashSet::new());
     let mut deletes = false;
     for (count, change) in pending.iter().take(AT_ONCE).enumerate() {
-        let key = (change.site, Key::new(change.subject, &change.name));
+        let key = key_of(places, change);
         let rests_on: Vec<_> = named_roles(change)
             .into_iter()
-            .map(|role| (change.site, Key::new(Subject::Role, &role)))
+            .map(|role| places.key(change.site, Subject::Role, &role))
             .filter(|other| *other != key)
             .collect();
         // What is made after a deletion may need the room that it leaves.
@@ -229,6 +231,7 @@ fn named_roles(change: &Change) -> Vec<String> {
 struct Work<'a> {
     session: Arc<Session>,
     gates: &'a [Gate],
+    places: &'a Places,
     options: Options,
     /// What this run has changed, and when: the account may not show it yet.
     ours: HashMap<(usize, Key), Instant>,
@@ -246,7 +249,7 @@ impl Work<'_> {
     ) -> Vec<&'c Change> {
         let mut to_make = Vec::new();
         for (change, checked) in window.iter().zip(checked) {
-            let key = key_of(change);
+            let key = key_of(self.places, change);
             let moved = if self.given_up.contains(&key) {
                 Ok(Some("an earlier change of it was left out".to_owned()))
             } else {
@@ -278,7 +281,7 @@ impl Work<'_> {
             match made {
                 Ok(()) => {
                     *done += 1;
-                    self.ours.insert(key_of(change), Instant::now());
+                    self.ours.insert(key_of(self.places, change), Instant::now());
                 }
                 // Not begun, so it is still to do.
                 Err(error) if error.kind == Kind::Interrupted => {
@@ -315,7 +318,7 @@ impl Work<'_> {
         change: &Change,
         under_way: &HashSet<(usize, Key)>,
     ) -> Result<Option<String>> {
-        let key = key_of(change);
+        let key = key_of(self.places, change);
         // What this run has just made of it is known, also where the account does not show it yet.
         if under_way.contains(&key) || self.ours.get(&key).is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(None);
@@ -341,8 +344,8 @@ fn moved(planned: &State, now: &State) -> Vec<Difference> {
     differences(planned, now)
 }
 
-fn key_of(change: &Change) -> (usize, Key) {
-    (change.site, Key::new(change.subject, &change.name))
+fn key_of(places: &Places, change: &Change) -> (usize, Key) {
+    places.key(change.site, change.subject, &change.name)
 }
 
 fn drifted(change: &Change, why: &str) -> Error {
@@ -394,7 +397,7 @@ mod tests {
             let mut at = 0;
             let mut lengths = Vec::new();
             while at < changes.len() {
-                let length = window(&changes[at..]);
+                let length = window(&Places::of(&[]), &changes[at..]);
                 lengths.push(length);
                 at += length;
             }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::journal::records::{Recorded, Records, Run};
 use super::journal::{Outcome, Settled};
+use super::site::Places;
 use super::{Gate, reading};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Difference, State, Verdict, verdict};
@@ -38,17 +39,15 @@ pub async fn recover(
             .hint("wait for its end, or stop it"));
     }
     let changes = records.changes(&run.id)?;
+    let places = Places::of(&run.sites);
     let mut findings = Vec::new();
     for (at, change) in changes.iter().enumerate() {
         if !change.is_open() {
             continue;
         }
         // What the run itself has read before its next change to the same one tells more than what is there now.
-        let later = changes[at + 1..].iter().find(|later| {
-            later.site == change.site
-                && later.subject == change.subject
-                && later.name.eq_ignore_ascii_case(&change.name)
-        });
+        let key = |change: &Recorded| places.key(change.site, change.subject, &change.name);
+        let later = changes[at + 1..].iter().find(|later| key(later) == key(change));
         let gate = gates
             .get(change.site)
             .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;

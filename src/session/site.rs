@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::Key;
 use crate::iam::client::{Connection, Role, Target};
+use crate::iam::image::Subject;
 
 /// A place that calls go to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +124,25 @@ impl Site {
             SiteTarget::Local => format!("local {account}"),
             SiteTarget::Aws => format!("aws {account}"),
         }
+    }
+}
+
+/// Which sites lead to the same account: what is done through one of them is done to what the others show.
+#[derive(Debug)]
+pub(super) struct Places(Vec<usize>);
+
+impl Places {
+    pub(super) fn of(sites: &[Site]) -> Self {
+        let first = |site: &Site| {
+            let same = |other: &Site| other.target == site.target && other.account == site.account;
+            sites.iter().position(same).unwrap_or_default()
+        };
+        Self(sites.iter().map(first).collect())
+    }
+
+    /// A profile or role, wherever it is, by the site through which it was reached.
+    pub(super) fn key(&self, site: usize, subject: Subject, name: &str) -> (usize, Key) {
+        (self.0.get(site).copied().unwrap_or(site), Key::new(subject, name))
     }
 }
 

@@ -4,9 +4,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::journal::Outcome;
-use super::journal::records::Recorded;
+use super::journal::records::{Recorded, Run};
 use super::memory::Key;
 use super::recover::describe;
+use super::site::Places;
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::iam;
@@ -32,23 +33,24 @@ pub struct Undoing {
 /// # Errors
 /// If AWS cannot be asked, or a guard refuses.
 pub async fn plan(
-    run: &str,
+    run: &Run,
     changes: &[Recorded],
     gates: &[Gate],
     only: &[String],
 ) -> Result<Undoing> {
+    let places = Places::of(&run.sites);
     let is_meant = |change: &Recorded| {
         let is_named =
             only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name));
         is_named && change.outcome == Some(Outcome::Done)
     };
-    let mut undoing = Undoing { moot: moot(changes, is_meant), ..Undoing::default() };
+    let mut undoing = Undoing { moot: moot(changes, &places, is_meant), ..Undoing::default() };
     // What nobody knows of is left as it is.
     let open = changes.iter().filter(|change| change.is_open());
     let mut given_up: HashSet<(usize, Key)> =
-        open.map(|change| (change.site, Key::new(change.subject, &change.name))).collect();
+        open.map(|change| places.key(change.site, change.subject, &change.name)).collect();
     for change in changes.iter().rev() {
-        let key = (change.site, Key::new(change.subject, &change.name));
+        let key = places.key(change.site, change.subject, &change.name);
         if !is_meant(change) || undoing.moot.contains(&change.number) {
             continue;
         }
@@ -62,7 +64,7 @@ pub async fn plan(
         let gate = gates
             .get(change.site)
             .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
-        match take_back(run, change, gate, &mut undoing.lost).await {
+        match take_back(&run.id, change, gate, &mut undoing.lost).await {
             Ok(None) => {}
             Ok(Some(why)) => {
                 undoing.conflicts.push(format!("{} {}: {why}", change.subject.name(), change.name));
@@ -83,10 +85,10 @@ pub async fn plan(
 }
 
 /// The changes of what a run has made and deleted again.
-fn moot(changes: &[Recorded], is_meant: impl Fn(&Recorded) -> bool) -> Vec<u64> {
+fn moot(changes: &[Recorded], places: &Places, is_meant: impl Fn(&Recorded) -> bool) -> Vec<u64> {
     let mut of: HashMap<(usize, Key), Vec<&Recorded>> = HashMap::new();
     for change in changes.iter().filter(|change| is_meant(change) && change.undone.is_none()) {
-        let key = (change.site, Key::new(change.subject, &change.name));
+        let key = places.key(change.site, change.subject, &change.name);
         of.entry(key).or_default().push(change);
     }
     let cancel = |all: &Vec<&Recorded>| {

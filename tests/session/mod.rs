@@ -122,7 +122,7 @@ impl World {
         let session = Session::with(self.rules(Mode::Plan));
         let gates = self.gates(&session, run.sites.len());
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
-        let undoing = self.bench.runtime.block_on(undo::plan(&run.id, &changes, &gates, &only))?;
+        let undoing = self.bench.runtime.block_on(undo::plan(run, &changes, &gates, &only))?;
         let plan = session.recorder().plan(None, None, Some(run.id.clone()), None);
         Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
     }

@@ -157,3 +157,23 @@ fn a_plan_for_another_account_is_refused_before_anything_is_sent() {
     assert!(error.message.contains("210987654321"), "{error}");
     assert_eq!((error.kind, other.count("TagInstanceProfile")), (Kind::Refused, 0));
 }
+
+/// One account, reached in two ways: what is planned by one shows to the other, and the plan is carried out by both.
+#[test]
+fn two_connections_to_one_account_share_a_plan() {
+    let world = World::new();
+    let (plan, ran) = world.plan(
+        "local other = iam.connect { role_arn = iam.roles.get('web-frontend').arn }
+         other.profiles.create('by-role')
+         iam.profiles.tag('by-role', { A = '1' })
+         assert(other.profiles.tags('by-role').A == '1')
+         iam.profiles.add_role('by-role', 'worker')",
+    );
+    assert_eq!(ran.code(), 0, "{:?}", ran.result);
+    assert_eq!((plan.sites.len(), plan.changes.len()), (2, 3));
+    let (_, summary) = world.apply(&plan, false).expect("it starts");
+    assert!(summary.stopped.is_none(), "{:?}", summary.stopped);
+    let (back, undoing) = world.undo(&world.last_run(), &[]).expect("it can be planned");
+    assert!(undoing.conflicts.is_empty(), "{:?}", undoing.conflicts);
+    assert_eq!(back.changes.len(), 3);
+}

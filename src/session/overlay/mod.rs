@@ -114,8 +114,8 @@ impl Overlay {
             subject: write.subject,
             name,
             arguments: args.to_json(),
-            before,
-            after: after.clone(),
+            before: before.map(Image::bare),
+            after: after.clone().map(Image::bare),
             undoes: origin.undoes,
         };
         if let Some(copy) = locked(&self.inner).copies.get_mut(&key) {
