@@ -46,8 +46,13 @@ enum Command {
     /// Run a script without changing anything, and list what it would change.
     Plan(run::RunCommand),
     /// Carry out a plan: its changes and no other, if what they rest on is still so.
+    ///
+    /// It goes where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise.
     Apply(apply::ApplyCommand),
     /// Take a run back.
+    ///
+    /// Shows the inverse of its changes, in reverse order; --apply makes them. It goes where the run went, unless an option or
+    /// `IAMLUA_TARGET` says otherwise.
     Undo(undo::UndoCommand),
     /// Show what was changed, by whom, and how it went.
     Runs(runs::RunsCommand),

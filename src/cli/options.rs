@@ -22,10 +22,10 @@ use crate::spec;
 /// Where calls go.
 #[derive(Args, Debug)]
 pub struct TargetOptions {
-    /// Run against AWS instead of the local account. Nothing is changed there without --apply.
+    /// AWS instead of the local account; a script only plans there, unless --apply is given.
     #[arg(long, help_heading = "Target")]
     aws: bool,
-    /// Run against the local account, whatever the configuration says.
+    /// The local account, whatever the configuration says.
     #[arg(long, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
     local: bool,
     /// The profile of ~/.aws/config to use (implies --aws).

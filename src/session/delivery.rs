@@ -25,6 +25,10 @@ const LOOKS: [u64; 5] = [0, 300, 1000, 2000, 4000];
 /// A date in IAM has no fractions of a second, nor has a date in HTTP, and clocks drift.
 const CLOCK_MARGIN: i64 = 3000;
 
+/// The codes by which AWS says that something is not as it was thought to be.
+const CONTRADICTIONS: [&str; 4] =
+    ["NoSuchEntity", "EntityAlreadyExists", "LimitExceeded", "DeleteConflict"];
+
 /// What became of a call.
 enum Delivered {
     Done { value: Value, state: Box<State>, note: Option<&'static str> },
@@ -93,7 +97,9 @@ pub(super) async fn deliver(
         Delivered::Failed(error) => {
             settled.outcome = Outcome::Failed;
             settled.error = Some(error.to_string());
-            (Err(error), None)
+            // What this run knows stays known, unless AWS knows better.
+            let still = (!CONTRADICTIONS.contains(&error.code())).then(|| before.clone());
+            (Err(error), still)
         }
         Delivered::InDoubt(error) => {
             settled.outcome = Outcome::InDoubt;
@@ -205,9 +211,12 @@ impl Call<'_> {
                     let value = if created.is_some() { value } else { Value::Nil };
                     return Looked::Ours(value, Box::new(created));
                 }
-                Verdict::Happened | Verdict::MovedOn(_) => return Looked::NotOurs,
+                Verdict::Happened => return Looked::NotOurs,
+                // What stands there instead of what we wanted to make is somebody else's.
+                Verdict::MovedOn(_) if self.before.is_none() => return Looked::NotOurs,
+                // AWS says that it is done, so that this is old, or not ours.
                 Verdict::NotHappened if is_repeat => seen = Looked::Unknown,
-                Verdict::NotHappened => seen = Looked::NotOurs,
+                Verdict::NotHappened | Verdict::MovedOn(_) => seen = Looked::NotOurs,
             }
         }
         seen

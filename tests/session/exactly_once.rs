@@ -132,6 +132,28 @@ fn a_repeat_that_meets_our_own_first_try_succeeds() {
     }
 }
 
+/// IAM is eventually consistent: what is read just after a change may be from before it.
+#[test]
+fn it_succeeds_also_where_what_is_read_lags_behind() {
+    for (action, source) in [
+        ("CreateInstanceProfile", "iam.profiles.create('new')"),
+        (
+            "AddRoleToInstanceProfile",
+            "iam.profiles.create('new') iam.profiles.add_role('new', 'worker')",
+        ),
+        (
+            "RemoveRoleFromInstanceProfile",
+            "iam.profiles.create('new') iam.profiles.add_role('new', 'worker') iam.profiles.remove_role('new', 'worker')",
+        ),
+        ("DeleteInstanceProfile", "iam.profiles.create('new') iam.profiles.delete('new')"),
+    ] {
+        let faults = "lag=700ms".parse().expect("a fault");
+        let world = World::with(Options { faults, ..Options::default() });
+        let ran = run_on(&world, losing(action), source);
+        assert_eq!(ran.code(), 0, "{action}: {:?}", ran.result);
+    }
+}
+
 #[test]
 fn what_somebody_else_has_done_fails_as_aws_says() {
     // Our first try fails before anything happens; then somebody else acts; then ours is repeated.
