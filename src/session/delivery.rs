@@ -29,6 +29,16 @@ const CLOCK_MARGIN: i64 = 3000;
 const CONTRADICTIONS: [&str; 4] =
     ["NoSuchEntity", "EntityAlreadyExists", "LimitExceeded", "DeleteConflict"];
 
+/// What is known of something after a call.
+enum Known {
+    /// What is there now.
+    Now(Box<State>),
+    /// What was known before.
+    AsBefore,
+    /// Nothing.
+    Nothing,
+}
+
 /// What became of a call.
 enum Delivered {
     Done { value: Value, state: Box<State>, note: Option<&'static str> },
@@ -85,21 +95,21 @@ pub(super) async fn deliver(
     };
     let mut settled =
         Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };
-    let (result, state) = match delivered {
+    let (result, known) = match delivered {
         Delivered::Done { value, state, note } => {
             settled.note = note.map(str::to_owned);
             let state = *state;
             if state.is_some() {
                 settled.after = Some(state.clone());
             }
-            (Ok(value), Some(state.or_else(|| after.clone())))
+            (Ok(value), Known::Now(Box::new(state.or_else(|| after.clone()))))
         }
         Delivered::Failed(error) => {
             settled.outcome = Outcome::Failed;
             settled.error = Some(error.to_string());
             // What this run knows stays known, unless AWS knows better.
-            let still = (!CONTRADICTIONS.contains(&error.code())).then(|| before.clone());
-            (Err(error), still)
+            let doubted = CONTRADICTIONS.contains(&error.code());
+            (Err(error), if doubted { Known::Nothing } else { Known::AsBefore })
         }
         Delivered::InDoubt(error) => {
             settled.outcome = Outcome::InDoubt;
@@ -107,16 +117,17 @@ pub(super) async fn deliver(
             let run = session.journal.run().unwrap_or_default();
             let hint =
                 format!("whether it happened is in doubt: `iamlua runs recover {run}` looks");
-            (Err(error.hint(hint)), None)
+            (Err(error.hint(hint)), Known::Nothing)
         }
     };
     if settled.outcome != Outcome::Done {
         session.failed.fetch_add(1, Ordering::Relaxed);
     }
     session.journal.settle(settled);
-    match state {
-        Some(state) => session.memory.replace(gate.0.number, &key, state),
-        None => session.memory.forget(&key),
+    match known {
+        Known::Now(state) => session.memory.replace(gate.0.number, &key, *state),
+        Known::AsBefore => {}
+        Known::Nothing => session.memory.forget(&key),
     }
     result
 }
