@@ -77,10 +77,11 @@ pub(super) async fn deliver(
             plan_change: origin.plan_change,
             undoes: origin.undoes,
         };
+        let clients = gate.clients().await?;
         let number = session.journal.intend(intent).await?;
-        Ok((before, after, number))
+        Ok((clients, before, after, number))
     };
-    let (before, after, number) = match prepared.await {
+    let (clients, before, after, number) = match prepared.await {
         Ok(prepared) => prepared,
         Err(error) => {
             session.bounds.uncount();
@@ -91,7 +92,7 @@ pub(super) async fn deliver(
     let delivered = if session.is_closed() {
         Delivered::Failed(stopped(entry))
     } else {
-        call.make(gate.clients().await?).await
+        call.make(clients).await
     };
     let mut settled =
         Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };

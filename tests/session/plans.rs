@@ -177,3 +177,21 @@ fn two_connections_to_one_account_share_a_plan() {
     assert!(undoing.conflicts.is_empty(), "{:?}", undoing.conflicts);
     assert_eq!(back.changes.len(), 3);
 }
+
+#[test]
+fn the_quota_of_policies_holds_in_a_plan() {
+    let world = World::new();
+    world.account().set_quota(iamlua::emulator::Quota::PoliciesPerRole, 12).expect("a quota");
+    let (plan, ran) = world.plan(
+        "local names = { 'AdministratorAccess', 'ReadOnlyAccess', 'AmazonS3FullAccess', 'AmazonS3ReadOnlyAccess', 'AmazonEC2FullAccess',
+           'AmazonEC2ReadOnlyAccess', 'IAMFullAccess', 'IAMReadOnlyAccess', 'PowerUserAccess', 'SecurityAudit', 'AmazonSQSFullAccess',
+           'AmazonSNSFullAccess', 'AmazonVPCFullAccess' }
+         iam.roles.create { name = 'many', assume_role_policy = policy.trust('ec2.amazonaws.com') }
+         for _, name in ipairs(names) do
+           local _, err = try(iam.roles.attach_policy, 'many', 'arn:aws:iam::aws:policy/' .. name)
+           if err then print(err.code, err.message) end
+         end",
+    );
+    assert_eq!(ran.stdout, "LimitExceeded\tCannot exceed quota for PoliciesPerRole: 12\n");
+    assert_eq!(plan.changes.len(), 13);
+}

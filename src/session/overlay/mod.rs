@@ -22,6 +22,9 @@ use crate::spec::{Args, Value};
 /// What stands for a value that only AWS can make.
 pub const UNKNOWN: &str = "(known after apply)";
 
+/// How many managed policies a role may have, unless the account's quota says otherwise.
+const DEFAULT_POLICIES: usize = 10;
+
 /// What is planned in one account.
 #[derive(Debug)]
 pub struct Overlay {
@@ -48,7 +51,7 @@ struct Copy {
     base: State,
     /// As it is planned.
     now: State,
-    /// The how-manieth copy it is.
+    /// How many were copied before it.
     order: u64,
 }
 
@@ -57,7 +60,10 @@ impl Overlay {
     pub async fn new(account: Option<&str>) -> Result<Self> {
         let emulator = Emulator::in_memory(Options::default())?;
         emulator.reset(Contents::Empty)?;
-        let mut about = json!({ "quotas": { "profiles": u32::MAX, "roles": u32::MAX, "policies_per_role": 10 } });
+        let quotas = json!({
+            "profiles": u32::MAX, "roles": u32::MAX, "policies_per_role": DEFAULT_POLICIES,
+        });
+        let mut about = json!({ "quotas": quotas });
         if let Some(account) = account {
             about["id"] = account.into();
         }
@@ -100,7 +106,9 @@ impl Overlay {
         let before = self.copy(gate, &key, &name, write.needs_policies).await?;
         session.protection.check(write.subject, &name, &before)?;
         let after = (write.after)(&args, before.clone());
-        if before.is_none() && after.is_some() {
+        let policies = after.as_ref().and_then(|image| image.policies.as_ref());
+        let attaches_many = policies.is_some_and(|policies| policies.len() > DEFAULT_POLICIES);
+        if (before.is_none() && after.is_some()) || attaches_many {
             self.set_quota(gate, write.subject).await?;
         }
         if after.is_none() && write.subject == Subject::Role {
@@ -347,11 +355,16 @@ fn stand_in(name: &str, record: Option<&Value>) -> Image {
 
 /// A role in the form that the emulator absorbs.
 fn role_json(image: &Image) -> serde_json::Value {
+    // The emulator knows one partition, and would not take the policies of another.
+    let is_known = |arn: &&String| arn.starts_with("arn:aws:");
+    let boundary = image.permissions_boundary.as_ref().filter(is_known);
+    let policies = image.policies.as_ref();
+    let policies = policies.map(|arns| arns.iter().filter(is_known).collect::<Vec<_>>());
     json!({
         "name": image.name, "path": image.path, "id": image.id, "create_date": image.create_date,
         "assume_role_policy": image.assume_role_policy, "description": image.description,
-        "max_session_duration": image.max_session_duration, "permissions_boundary": image.permissions_boundary,
-        "attached_policies": image.policies, "tags": image.tags,
+        "max_session_duration": image.max_session_duration, "permissions_boundary": boundary,
+        "attached_policies": policies, "tags": image.tags,
     })
 }
 
