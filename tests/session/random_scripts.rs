@@ -1,9 +1,13 @@
 //! Whatever a script does: its plan, carried out, leaves the account as the script itself does, shows it the same account on
 //! the way, and can be taken back.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use iamlua::iam::image::Subject;
 use iamlua::session::Mode;
+use iamlua::session::journal::Outcome;
+use serde_json::{Value, json};
 
 use super::{World, script, scripts};
 
@@ -148,6 +152,9 @@ fn check(source: &str, name: &str, args: &[&str]) {
     let (_, again) = planned.apply(&plan, false).expect("a second time does nothing");
     assert_eq!((again.done, again.earlier), (0, plan.changes.len() as u64), "{source}");
 
+    if !plan.changes.is_empty() {
+        the_journal_knows_what_is_there(&direct);
+    }
     for world in [&planned, &direct] {
         if plan.changes.is_empty() {
             continue;
@@ -171,6 +178,37 @@ fn check(source: &str, name: &str, args: &[&str]) {
         let (_, summary) = world.apply(&forth, false).expect("it can be gone");
         assert!(summary.stopped.is_none(), "{:?}: {source}", summary.stopped);
         assert_eq!(world.contents(), after, "undo of the undo of {source}");
+    }
+}
+
+/// What the journal says that the last change of each thing has left is what the account holds.
+fn the_journal_knows_what_is_there(world: &World) {
+    let run = world.last_run();
+    let held = world.contents();
+    let mut left = BTreeMap::new();
+    for change in world.records().changes(&run.id).expect("changes") {
+        if change.outcome == Some(Outcome::Done) {
+            left.insert((change.subject, change.name.to_lowercase()), change.after);
+        }
+    }
+    for ((subject, name), after) in left {
+        let section = if subject == Subject::Role { "roles" } else { "profiles" };
+        let is_it = |entry: &&Value| {
+            entry["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(&name))
+        };
+        let entry = held[section].as_array().expect("a list").iter().find(is_it);
+        let (Some(after), Some(entry)) = (&after, entry) else {
+            assert!(after.is_none() && entry.is_none(), "{name}: {after:?} and {entry:?}");
+            continue;
+        };
+        assert_eq!(entry["path"], *after.path);
+        assert_eq!(entry["tags"], json!(after.tags), "{name}");
+        if subject == Subject::Profile {
+            let role = after.role.as_ref().map(|role| role.to_lowercase());
+            assert_eq!(entry["role"].as_str().map(str::to_lowercase), role, "{name}");
+        } else if let Some(policies) = &after.policies {
+            assert_eq!(entry["attached_policies"], json!(policies), "{name}");
+        }
     }
 }
 
