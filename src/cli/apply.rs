@@ -54,6 +54,11 @@ impl Default for HowOptions {
 }
 
 impl HowOptions {
+    /// How old a change must be before it counts that the account does not show it.
+    pub const fn patience(&self) -> Duration {
+        self.settle_after
+    }
+
     /// Whether what has changed is left out.
     pub const fn skip_drifted(&self) -> bool {
         self.skip_drifted

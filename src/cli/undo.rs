@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -15,6 +16,7 @@ use crate::session::apply::check_accounts;
 use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::plan::Plan;
+use crate::session::recover;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
 use crate::{signals, state};
@@ -52,10 +54,11 @@ impl UndoCommand {
             return Err(Error::new(Kind::Refused, format!("run {} is still going", earlier.id))
                 .hint("wait for its end, or stop it"));
         }
-        let changes = records.changes(&earlier.id)?;
-        self.check(&earlier, &changes)?;
         let again = self.command(&earlier.id);
         let target = self.target.resolve()?;
+        settle_earlier_tries(&records, &earlier, &target, &self.limits, self.how.patience())?;
+        let changes = records.changes(&earlier.id)?;
+        check(&earlier, &changes, &self.only, self.how.skip_drifted())?;
         let (plan, undoing) = way_back(&earlier, &changes, &target, &self.limits, &self.only)?;
         explain(&undoing);
         if !undoing.conflicts.is_empty() && !self.how.skip_drifted() {
@@ -98,40 +101,6 @@ impl UndoCommand {
         Err(Error::new(Kind::Refused, format!("not all was taken back: {left}, listed above")))
     }
 
-    /// Whether the run has changed what is named, and it is known what became of that.
-    fn check(&self, earlier: &Run, changes: &[Recorded]) -> Result<()> {
-        let has =
-            |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
-        if let Some(unknown) = self.only.iter().find(|name| !has(name)) {
-            return Err(Error::usage(format!(
-                "run {} changed nothing named {unknown}",
-                earlier.id
-            ))
-            .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)));
-        }
-        let is_meant = |name: &str| {
-            self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(name))
-        };
-        let mut open: Vec<_> = changes
-            .iter()
-            .filter(|change| change.is_open() && is_meant(&change.name))
-            .map(|change| format!("{} {}", change.subject.name(), change.name))
-            .collect();
-        open.dedup();
-        if open.is_empty() || self.how.skip_drifted() {
-            return Ok(());
-        }
-        let unknown = format!(
-            "nobody knows whether all changes of run {} have happened: {}",
-            earlier.id,
-            some(&open)
-        );
-        Err(Error::new(Kind::Refused, unknown).hint(format!(
-            "`iamlua runs recover {}` finds out; --skip-drifted leaves these as they are, --only NAME takes back a part",
-            earlier.id
-        )))
-    }
-
     /// The command that takes back what this one shows.
     fn command(&self, run: &str) -> String {
         let mut command = format!("iamlua undo {run}");
@@ -144,6 +113,60 @@ impl UndoCommand {
         }
         command + " --apply"
     }
+}
+
+/// Whether the run has changed what is named, and it is known what became of that.
+fn check(earlier: &Run, changes: &[Recorded], only: &[String], skip_drifted: bool) -> Result<()> {
+    let has = |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
+    if let Some(unknown) = only.iter().find(|name| !has(name)) {
+        return Err(Error::usage(format!("run {} changed nothing named {unknown}", earlier.id))
+            .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)));
+    }
+    let is_meant =
+        |name: &str| only.is_empty() || only.iter().any(|only| only.eq_ignore_ascii_case(name));
+    let mut open: Vec<_> = changes
+        .iter()
+        .filter(|change| change.is_open() && is_meant(&change.name))
+        .map(|change| format!("{} {}", change.subject.name(), change.name))
+        .collect();
+    open.dedup();
+    if open.is_empty() || skip_drifted {
+        return Ok(());
+    }
+    let unknown = format!(
+        "nobody knows whether all changes of run {} have happened: {}",
+        earlier.id,
+        some(&open)
+    );
+    Err(Error::new(Kind::Refused, unknown).hint(format!(
+        "`iamlua runs recover {}` finds out; --skip-drifted leaves these as they are, --only NAME takes back a part",
+        earlier.id
+    )))
+}
+
+/// Settles what an undo of the same run has left in doubt that was interrupted.
+fn settle_earlier_tries(
+    records: &Records,
+    earlier: &Run,
+    target: &Resolved,
+    limits: &LimitOptions,
+    patience: Duration,
+) -> Result<()> {
+    for again in records.runs_that_undo(&earlier.id)? {
+        if again.counts.in_doubt == 0 {
+            continue;
+        }
+        let runtime = run::runtime()?;
+        let session = Session::with(target.rules(Mode::ReadOnly, limits, About::default()));
+        let gates = target.gates(&session, &again.sites);
+        let settled = runtime.block_on(async {
+            check_accounts(&again.sites, &gates).await?;
+            recover::recover(records, &again, &gates, patience).await
+        });
+        runtime.shutdown_background();
+        settled?;
+    }
+    Ok(())
 }
 
 /// Plans the way back of a run.
@@ -187,6 +210,9 @@ fn some(names: &[String]) -> String {
 fn explain(undoing: &Undoing) {
     for conflict in &undoing.conflicts {
         run::say(&format!("moved on: {conflict}"));
+    }
+    for back in &undoing.back {
+        run::say(&format!("back already: {back}"));
     }
     for lost in &undoing.lost {
         run::say(&format!("note: {lost}"));

@@ -134,6 +134,37 @@ impl Image {
         Self { role_record: None, ..self }
     }
 
+    /// Takes one field over from another image of it.
+    pub fn take(&mut self, field: &Field, other: &Self) {
+        match field {
+            Field::Existence | Field::Id => {}
+            Field::Path => self.path.clone_from(&other.path),
+            Field::Role => self.role.clone_from(&other.role),
+            Field::Tag(key) => match other.tags.get(key) {
+                Some(value) => {
+                    self.tags.insert(key.clone(), value.clone());
+                }
+                None => {
+                    self.tags.remove(key);
+                }
+            },
+            Field::TrustPolicy => self.assume_role_policy.clone_from(&other.assume_role_policy),
+            Field::Description => self.description.clone_from(&other.description),
+            Field::MaxSessionDuration => self.max_session_duration = other.max_session_duration,
+            Field::PermissionsBoundary => {
+                self.permissions_boundary.clone_from(&other.permissions_boundary);
+            }
+            Field::Policy(arn) => {
+                let policies = self.policies.get_or_insert_default();
+                if other.policies.as_ref().is_some_and(|policies| policies.contains(arn)) {
+                    policies.insert(arn.clone());
+                } else {
+                    policies.remove(arn);
+                }
+            }
+        }
+    }
+
     /// The same with the tags of a call. The keys of a role's tags ignore case.
     #[must_use]
     pub fn tagged(mut self, args: &Args, subject: Subject) -> Self {

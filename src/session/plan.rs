@@ -83,7 +83,7 @@ pub struct Plan {
     /// The run that it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
-    /// The changes of that run that have cancelled each other out, so that there is nothing to take back of them.
+    /// The changes of that run of which nothing is left to take back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moot: Vec<u64>,
     /// Why it is not all of what the script would do, if it is not: the error that ended the script.

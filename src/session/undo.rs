@@ -11,7 +11,7 @@ use super::site::Places;
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::iam;
-use crate::iam::image::{Verdict, differences, steps, verdict};
+use crate::iam::image::{Difference, Field, State, differences, steps};
 use crate::spec::Value;
 
 /// What planning an undo has found.
@@ -19,11 +19,13 @@ use crate::spec::Value;
 pub struct Undoing {
     /// What cannot be taken back, because the account has moved on: what, and why.
     pub conflicts: Vec<String>,
+    /// What somebody has set back already.
+    pub back: Vec<String>,
     /// What does not come back as it was.
     pub lost: Vec<String>,
     /// How many changes were taken back earlier.
     pub undone_before: u64,
-    /// The changes that have cancelled each other out: what was made and deleted by the run itself.
+    /// The changes of which nothing is left to take back: what the run has made and deleted itself, and what is back already.
     pub moot: Vec<u64>,
 }
 
@@ -65,8 +67,14 @@ pub async fn plan(
             .get(change.site)
             .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
         match take_back(&run.id, change, gate, &mut undoing.lost).await {
-            Ok(None) => {}
-            Ok(Some(why)) => {
+            Ok(Taken::Planned) => {}
+            Ok(Taken::Nothing) => {
+                undoing.moot.push(change.number);
+                if !differences(&change.before, &change.after).is_empty() {
+                    undoing.back.push(format!("{} {}", change.subject.name(), change.name));
+                }
+            }
+            Ok(Taken::MovedOn(why)) => {
                 undoing.conflicts.push(format!("{} {}: {why}", change.subject.name(), change.name));
                 given_up.insert(key);
             }
@@ -99,28 +107,33 @@ fn moot(changes: &[Recorded], places: &Places, is_meant: impl Fn(&Recorded) -> b
     moot.collect()
 }
 
-/// Plans the way back of one change; says why not, if the account has moved on.
+/// What came of planning the way back of one change.
+enum Taken {
+    /// It is planned.
+    Planned,
+    /// There is nothing to take back: it had no effect, or is back already.
+    Nothing,
+    /// The account has moved on, in words.
+    MovedOn(String),
+}
+
+/// Plans the way back of one change.
 async fn take_back(
     run: &str,
     change: &Recorded,
     gate: &Gate,
     lost: &mut Vec<String>,
-) -> Result<Option<String>> {
+) -> Result<Taken> {
     let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
     let now = gate.planned_state(change.subject, &change.name, with_policies).await?;
-    let conflict = match (&change.after, &now) {
-        // The name must be free, whoever has taken it since.
-        (None, Some(_)) => differences(&change.after, &now),
-        _ => match verdict(&change.before, &change.after, &now) {
-            Verdict::Happened => Vec::new(),
-            Verdict::NotHappened => differences(&change.after, &now),
-            Verdict::MovedOn(moved) => moved,
-        },
+    let from = match what_is_left(change, &now) {
+        Ok(from) => from,
+        Err(conflict) => return Ok(Taken::MovedOn(describe(&conflict))),
     };
-    if !conflict.is_empty() {
-        return Ok(Some(describe(&conflict)));
+    let (steps, not_back) = steps(change.subject, &from, &change.before);
+    if steps.is_empty() {
+        return Ok(Taken::Nothing);
     }
-    let (steps, not_back) = steps(change.subject, &change.after, &change.before);
     lost.extend(not_back);
     let end = steps.len().saturating_sub(1);
     for (at, (action, args)) in steps.into_iter().enumerate() {
@@ -131,5 +144,33 @@ async fn take_back(
         let undoes = (at == end).then(|| (run.to_owned(), change.number));
         gate.write(entry, write, args, Origin { plan_change: None, undoes }).await?;
     }
-    Ok(None)
+    Ok(Taken::Planned)
+}
+
+/// What of a change is still there to be taken back: its image after, but with those fields as before that are back already, as an undo leaves
+/// them that was interrupted.
+fn what_is_left(change: &Recorded, now: &State) -> std::result::Result<State, Vec<Difference>> {
+    let (Some(before), Some(after), Some(_)) = (&change.before, &change.after, now) else {
+        // The name must be free, whoever has taken it since; and what was made must be as it was made.
+        let moved = differences(&change.after, now);
+        return if moved.is_empty() { Ok(change.after.clone()) } else { Err(moved) };
+    };
+    let touched = differences(&change.before, &change.after);
+    let from_before = differences(&change.before, now);
+    let names = |list: &[Difference], field: &Field| list.iter().any(|one| one.field == *field);
+    let (mut left, mut conflict) = (after.clone(), Vec::new());
+    for moved in differences(&change.after, now) {
+        if moved.field == Field::Id {
+            return Err(vec![moved]);
+        }
+        if !names(&touched, &moved.field) {
+            continue;
+        }
+        if names(&from_before, &moved.field) {
+            conflict.push(moved);
+        } else {
+            left.take(&moved.field, before);
+        }
+    }
+    if conflict.is_empty() { Ok(Some(left)) } else { Err(conflict) }
 }

@@ -148,6 +148,14 @@ impl Records {
         self.query(&format!("{RUN} WHERE plan = ?1 ORDER BY id"), [plan])
     }
 
+    /// The runs that have taken back changes of a run, the earliest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn runs_that_undo(&self, run: &str) -> Result<Vec<Run>> {
+        self.query(&format!("{RUN} WHERE undoes = ?1 ORDER BY id"), [run])
+    }
+
     /// The run of that id, or of which that is the beginning or the end; `last` is the latest.
     ///
     /// # Errors
