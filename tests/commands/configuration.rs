@@ -1,0 +1,143 @@
+//! `iamlua.toml`.
+
+use super::{Desk, TAG_ALL, WORK};
+use crate::end_to_end::Ran;
+
+#[test]
+fn the_projects_file_wins_over_the_users() {
+    let desk = Desk::new();
+    desk.write("config/iamlua/iamlua.toml", "max_changes = 1\nprotect = [\"alpha\"]\n");
+    desk.run(&["-e", TAG_ALL]).ends(4, "may make 1 change");
+    desk.write("iamlua.toml", "max_changes = 2\nprotect = [\"beta\"]\n");
+    desk.run(&["-e", "iam.profiles.tag('alpha', { A = '1' })"]).ends(4, "alpha is protected");
+    desk.run(&["-e", "iam.profiles.tag('beta', { A = '1' })"]).ends(4, "beta is protected");
+    let three = "for i = 1, 3 do iam.profiles.create('n' .. i) end";
+    desk.run(&["-e", three]).ends(4, "may make 2 changes");
+    let only = desk.0.path("only.toml");
+    desk.write("only.toml", "max_changes = 9");
+    desk.run(&["--config", only.to_str().expect("UTF-8"), "-e", TAG_ALL]).ends(0, "4 changes");
+}
+
+#[test]
+fn a_file_that_cannot_be_understood_stops_everything_that_could_change_something() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.tag('alpha', { Owner = 'ops' })");
+    desk.plans("iam.profiles.tag('beta', { Owner = 'ops' })");
+    let before = desk.account();
+    for (content, why) in [
+        ("protct = [\"x\"]", "did you mean \"protect\"?"),
+        ("max_changes = -1", "max_changes must be"),
+        ("mode = \"apply\"", "--apply"),
+        ("account = \"12\"", "account must be 12 digits"),
+        ("= 1", "this is not TOML"),
+    ] {
+        desk.write("iamlua.toml", content);
+        for args in [
+            &["-e", "iam.profiles.create('x')"][..],
+            &["run", "work.lua"],
+            &["plan", "work.lua"],
+            &["apply", "plan.json"],
+            &["undo", "last", "--apply"],
+        ] {
+            let refused = desk.run(args).ends(2, why);
+            assert!(refused.err.contains("iamlua.toml:1:"), "{refused:?}");
+        }
+        assert_eq!(desk.account(), before, "{content}");
+    }
+}
+
+#[test]
+fn an_empty_config_option_reads_no_file() {
+    let desk = Desk::new();
+    desk.write("iamlua.toml", "max_changes = 0");
+    desk.run(&["--config", "", "-e", TAG_ALL]).ends(0, "4 changes");
+    desk.run(&["--config=", "-e", TAG_ALL]).ends(0, "4 changes");
+}
+
+#[test]
+fn the_configured_mode_holds_unless_a_flag_says_otherwise() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.write("iamlua.toml", "mode = \"plan\"");
+    desk.run(&["-e", WORK]).ends(0, "nothing was changed: with --apply it is");
+    desk.write("iamlua.toml", "mode = \"read-only\"");
+    desk.run(&["-e", WORK]).ends(4, "may only read");
+    assert_eq!(desk.account(), before);
+    desk.run(&["--apply", "-e", WORK]).ends(0, "6 changes");
+}
+
+#[test]
+fn the_configured_target_holds_unless_a_flag_says_otherwise() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    let before = desk.account();
+    desk.write("iamlua.toml", format!("target = \"aws\"\nendpoint_url = \"{}\"\n", endpoint.url));
+    let planned = desk.run(&["-e", WORK]).ends(0, "nothing was changed: with --apply it is");
+    assert!(planned.err.contains("note: on AWS, by"), "{planned:?}");
+    assert!(planned.err.contains("Plan for AWS account 123456789012"), "{planned:?}");
+    assert_eq!(desk.account(), before, "no file makes writing to AWS the default");
+    desk.run(&["--local", "-e", "iam.profiles.tag('alpha', { By = 'local' })"]).ends(0, "1 change");
+    assert_eq!(desk.last()["sites"][0]["target"], "local");
+    desk.run(&["--apply", "-e", "iam.profiles.tag('alpha', { By = 'aws' })"]).ends(0, "1 change");
+    assert_eq!(desk.last()["sites"][0]["target"], "aws");
+    desk.run(&["--local", "--aws", "-e", ""]).ends(2, "cannot be used with");
+    let local =
+        desk.command(&["-e", WORK]).env("IAMLUA_TARGET", "local").output().expect("it starts");
+    Ran::from(local).ends(0, "6 changes");
+}
+
+#[test]
+fn nothing_is_asked_of_an_account_that_the_configuration_is_not_for() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    let config = |account: &str| {
+        desk.write(
+            "iamlua.toml",
+            format!("target = \"aws\"\nendpoint_url = \"{}\"\naccount = {account}\n", endpoint.url),
+        );
+    };
+    config("[\"999999999999\", \"123456789012\"]");
+    desk.run(&["--apply", "-e", "iam.profiles.tag('alpha', { Mark = '1' })"]).ends(0, "1 change");
+    desk.write("work.lua", WORK);
+    desk.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "");
+    let before = desk.account();
+    config("\"999999999999\"");
+    for args in [
+        &["-e", "iam.profiles.get('alpha')"][..],
+        &["-e", "for profile in iam.profiles.each {} do print(profile.name) end"],
+        &["-e", WORK],
+        &["--apply", "-e", WORK],
+        &["plan", "work.lua"],
+        &["apply", "plan.json"],
+        &["undo", "last", "--apply"],
+    ] {
+        let refused = desk
+            .run(args)
+            .ends(4, "for account 123456789012, and this configuration is for 999999999999");
+        assert!(!refused.out.contains("alpha") && refused.err.contains("hint:"), "{refused:?}");
+    }
+    assert_eq!(desk.account(), before);
+    assert_eq!(
+        desk.run(&["--local", "-e", "print(iam.profiles.get('alpha').name)"]).out,
+        "alpha\n"
+    );
+}
+
+#[test]
+fn the_variable_for_the_target_holds_for_plans_too() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    desk.write("work.lua", WORK);
+    desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "plan.json"]).ends(0, "");
+    let local = desk.command(&["apply", "plan.json"]).env("IAMLUA_TARGET", "local").output();
+    Ran::from(local.expect("it starts")).ends(4, "this is the local account");
+}
+
+#[test]
+fn what_goes_to_the_local_account_does_not_say_that_it_is_on_aws() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.create('here')");
+    desk.write("iamlua.toml", "target = \"aws\"");
+    let undone = desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    assert!(!undone.err.contains("on AWS"), "{undone:?}");
+}

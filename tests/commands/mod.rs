@@ -1,0 +1,168 @@
+//! The commands of an operator who must answer for what was changed: plan, apply, runs, undo, limits, `iamlua.toml`, policy. Each
+//! test has a desk of its own, with a small account on it.
+
+mod apply;
+mod configuration;
+mod journal;
+mod kills;
+mod limits;
+mod plan;
+mod policy;
+mod undo;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::end_to_end::{Home, Ran};
+
+/// Two roles, `web` and `db`, and four profiles: `alpha` and `beta` under `/ec2/`, `gamma` with the role `web`, `delta` without tags.
+const ACCOUNT: &str = r#"{"format": "iamlua-account", "version": 1, "account": {"id": "123456789012"},
+    "roles": [
+        {"name": "web", "assume_role_policy": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}},
+        {"name": "db", "assume_role_policy": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}}],
+    "profiles": [
+        {"name": "alpha", "path": "/ec2/", "tags": {"Owner": "dev"}},
+        {"name": "beta", "path": "/ec2/", "tags": {"Owner": "dev"}},
+        {"name": "gamma", "path": "/", "role": "web", "tags": {"Owner": "dev"}},
+        {"name": "delta", "path": "/", "tags": {}}]}"#;
+
+/// One change of each kind that a profile can have, in order.
+const WORK: &str = r#"
+    iam.profiles.tag("alpha", { Owner = "ops" })
+    iam.profiles.untag("beta", { "Owner" })
+    iam.profiles.remove_role("gamma", "web")
+    iam.profiles.add_role("delta", "db")
+    iam.profiles.create { name = "epsilon", path = "/new/", tags = { Team = "core" } }
+    iam.profiles.delete("beta")
+"#;
+
+const TAG_ALL: &str = "for _, name in ipairs { 'alpha', 'beta', 'gamma', 'delta' } do try(iam.profiles.tag, name, { All = '1' }) end";
+
+/// A folder of one's own, which is home, configuration folder and current folder at once, with [`ACCOUNT`] in it.
+struct Desk(Home);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(Home::new());
+        desk.write("account.json", ACCOUNT);
+        desk.run(&["account", "import", "account.json"]).ends(0, "4 profiles");
+        desk
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.0.write(name, content);
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path(name)).expect("a file")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.0.command(args);
+        command
+            .current_dir(self.0.path("."))
+            .env("HOME", self.0.path("home"))
+            .env("XDG_CONFIG_HOME", self.0.path("config"))
+            .env("AWS_ACCESS_KEY_ID", "AKIAOPERATOR")
+            .env("AWS_SECRET_ACCESS_KEY", "the-secret-access-key");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::from(self.command(args).output().expect("the program starts"))
+    }
+
+    /// What somebody does to the local account, whatever `iamlua.toml` says.
+    #[track_caller]
+    fn does(&self, code: &str) -> Ran {
+        self.run(&["--config", "/dev/null", "--override-protection", "-e", code]).ends(0, "")
+    }
+
+    /// What is in the local account, without what is another each time it is made.
+    fn account(&self) -> Value {
+        let exported = self.run(&["account", "export"]).ends(0, "");
+        let mut account: Value = serde_json::from_str(&exported.out).expect("JSON");
+        for list in ["roles", "profiles"] {
+            for entry in account[list].as_array_mut().expect("a list") {
+                let entry = entry.as_object_mut().expect("an entry");
+                entry.remove("id");
+                entry.remove("create_date");
+            }
+        }
+        account
+    }
+
+    fn profile(&self, name: &str) -> Value {
+        let account = self.account();
+        let profiles = account["profiles"].as_array().expect("a list");
+        profiles.iter().find(|profile| profile["name"] == name).cloned().unwrap_or_default()
+    }
+
+    /// The runs, the latest first.
+    fn runs(&self) -> Vec<Value> {
+        let listed = self.run(&["runs", "--output", "json", "-n", "1000"]).ends(0, "");
+        serde_json::from_str(&listed.out).expect("JSON")
+    }
+
+    /// The latest run with its changes.
+    fn last(&self) -> Value {
+        let shown = self.run(&["runs", "show", "last", "--output", "json"]).ends(0, "");
+        serde_json::from_str(&shown.out).expect("JSON")
+    }
+
+    fn last_id(&self) -> String {
+        self.runs()[0]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Makes the journal, so that no test but the one about that meets it half made.
+    fn has_a_journal(&self) {
+        self.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
+    }
+
+    /// Keeps the plan of that code in `plan.json`.
+    #[track_caller]
+    fn plans(&self, code: &str) {
+        self.write("work.lua", code);
+        self.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "kept in plan.json");
+    }
+
+    fn serve(&self) -> Endpoint {
+        let mut serve = self.command(&["account", "serve", "--port", "0"]);
+        let mut serve = serve.stderr(Stdio::null()).spawn().expect("the endpoint starts");
+        let mut url = String::new();
+        BufReader::new(serve.stdout.take().expect("a pipe")).read_line(&mut url).expect("a URL");
+        Endpoint { serve, url: url.trim().to_owned() }
+    }
+
+    /// The bytes of the journal, with what is not yet in its main file.
+    fn journal(&self) -> String {
+        ["journal.db", "journal.db-wal"]
+            .map(|name| std::fs::read(self.0.path("state").join(name)).unwrap_or_default())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat()
+    }
+}
+
+/// The local account behind a URL, which makes it AWS for a client.
+struct Endpoint {
+    serve: Child,
+    url: String,
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let _ = self.serve.kill();
+        let _ = self.serve.wait();
+    }
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn outcomes(run: &Value) -> Vec<&str> {
+    let changes = run["changes"].as_array().expect("a list");
+    changes.iter().map(|change| change["outcome"].as_str().unwrap_or("open")).collect()
+}

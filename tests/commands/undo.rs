@@ -1,0 +1,216 @@
+//! `iamlua undo`: the way back.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use super::{Desk, WORK, json_of};
+
+#[test]
+fn undo_shows_the_way_back_and_goes_it_when_told() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.does(WORK);
+    let after = desk.account();
+    let shown = desk.run(&["undo", "last"]).ends(0, "nothing was changed");
+    assert!(shown.out.contains("~ tag profile alpha: Owner ops → dev"), "{shown:?}");
+    assert!(shown.out.contains("- delete profile epsilon"), "{shown:?}");
+    assert!(shown.err.contains("profile beta is made anew: it gets a new id"), "{shown:?}");
+    assert_eq!(desk.account(), after);
+    desk.run(&["undo", "last", "--detailed-exitcode"]).ends(3, "");
+    let run = desk.last_id();
+    desk.run(&["undo", "last", "--apply"]).ends(0, "6 done");
+    assert_eq!(desk.account(), before);
+    let runs = desk.runs();
+    assert_eq!((&runs[0]["command"], &runs[0]["undoes"]), (&json!("undo"), &json!(run)));
+    assert_eq!(runs[1]["counts"]["undone"], 6);
+    assert!(desk.run(&["runs"]).out.contains("done, undone"));
+    desk.run(&["undo", &run]).ends(0, "undone before");
+    desk.run(&["undo", &run, "--apply"]).ends(0, "undone before");
+    assert_eq!(desk.runs().len(), 2);
+
+    // Taking back what was taken back.
+    desk.run(&["undo", "last", "--apply"]).ends(0, "6 done");
+    assert_eq!(desk.account(), after);
+    desk.run(&["undo", "last", "--apply"]).ends(0, "6 done");
+    assert_eq!(desk.account(), before);
+}
+
+#[test]
+fn what_was_redone_can_be_undone_again() {
+    let desk = Desk::new();
+    desk.plans("iam.profiles.tag('alpha', { Owner = 'ops' })");
+    desk.run(&["apply", "plan.json"]).ends(0, "1 done");
+    let run = desk.last_id();
+    desk.run(&["undo", &run, "--apply"]).ends(0, "1 done");
+    desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "ops");
+    desk.run(&["apply", "plan.json"]).ends(0, "1 done before");
+    assert_eq!(desk.runs()[2]["counts"]["undone"], 0);
+    desk.run(&["undo", &run, "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "dev");
+}
+
+#[test]
+fn undo_brings_every_kind_of_change_back() {
+    let cases = [
+        "iam.profiles.create { name = 'new', path = '/a/b/', tags = { A = '1' } } iam.profiles.add_role('new', 'db')",
+        "iam.profiles.delete('gamma', { detach = true })",
+        "iam.profiles.tag('alpha', { Owner = 'ops', Other = '' }) iam.profiles.tag('ALPHA', { Owner = 'x' })",
+        "iam.profiles.untag('gamma', { 'Owner', 'Nothing' })",
+        "iam.profiles.add_role('delta', 'web')",
+        "iam.profiles.remove_role('gamma', 'web') iam.profiles.add_role('gamma', 'db')",
+        "iam.profiles.ensure { name = 'gamma', role = 'db', tags = { B = '2' }, exact_tags = true }",
+        "iam.profiles.delete('beta') iam.profiles.create('beta') iam.profiles.delete('beta')",
+        "iam.profiles.create('short') iam.profiles.delete('short')",
+        "iam.roles.delete('db')",
+        "iam.roles.tag('web', { A = '1' }) iam.roles.attach_policy('web', 'arn:aws:iam::aws:policy/ReadOnlyAccess')",
+        "local read = iam.roles.get('web')
+         iam.roles.create { name = 'made', path = '/svc/', description = 'd', tags = { K = 'v' }, assume_role_policy = read.assume_role_policy }
+         iam.roles.attach_policy('made', 'arn:aws:iam::aws:policy/ReadOnlyAccess')
+         iam.roles.untag('made', { 'K' })
+         iam.profiles.add_role('delta', 'made')",
+        "iam.roles.attach_policy('db', 'arn:aws:iam::aws:policy/ReadOnlyAccess')
+         iam.roles.detach_policy('db', 'arn:aws:iam::aws:policy/ReadOnlyAccess')
+         iam.roles.tag('db', { Gone = 'soon' }) iam.roles.delete('db')",
+    ];
+    for code in cases {
+        let desk = Desk::new();
+        let before = desk.account();
+        desk.does(code);
+        let after = desk.account();
+        desk.run(&["undo", "last", "--apply"]).ends(0, "");
+        assert_eq!(desk.account(), before, "undo of {code}");
+        desk.run(&["undo", "last", "--apply"]).ends(0, "");
+        assert_eq!(desk.account(), after, "undo of the undo of {code}");
+    }
+}
+
+#[test]
+fn undo_refuses_where_the_account_has_moved_on() {
+    let cases = [
+        (
+            "iam.profiles.tag('alpha', { Owner = 'third' })",
+            "profile alpha: tag Owner is third and should be ops",
+        ),
+        ("iam.profiles.delete('alpha')", "profile alpha: it is not there"),
+        ("iam.profiles.add_role('epsilon', 'web')", "profile epsilon"),
+        ("iam.profiles.create('beta')", "profile beta: it is there and should not be"),
+    ];
+    for (meanwhile, conflict) in cases {
+        let desk = Desk::new();
+        desk.does(WORK);
+        let run = desk.last_id();
+        desk.does(meanwhile);
+        let moved = desk.account();
+        for apply in [&[][..], &["--apply"]] {
+            let refused = desk.run(&[&["undo", &run][..], apply].concat()).ends(4, conflict);
+            assert!(refused.err.contains("moved on"), "{refused:?}");
+            assert!(refused.err.contains("--skip-drifted"), "{refused:?}");
+        }
+        assert_eq!(desk.account(), moved, "{meanwhile}");
+    }
+}
+
+#[test]
+fn what_somebody_has_set_back_already_is_no_conflict() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.does(WORK);
+    let run = desk.last_id();
+    desk.does("iam.profiles.remove_role('delta', 'db')");
+    desk.run(&["undo", &run, "--apply"]).ends(0, "back already: profile delta");
+    assert_eq!(desk.account(), before);
+    desk.run(&["undo", &run]).ends(0, "it was undone before");
+}
+
+#[test]
+fn undo_leaves_what_has_moved_on_if_told() {
+    let desk = Desk::new();
+    desk.does(WORK);
+    let run = desk.last_id();
+    desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");
+    let left = desk.run(&["undo", &run, "--skip-drifted", "--apply"]).ends(4, "profile alpha: ");
+    assert!(left.err.contains("5 done"), "{left:?}");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
+    assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
+    assert_eq!(desk.profile("gamma")["role"], "web");
+    assert_eq!(desk.profile("epsilon"), Value::Null);
+    assert!(desk.run(&["runs"]).out.contains("undone in part"));
+}
+
+#[test]
+fn undo_of_a_part() {
+    let desk = Desk::new();
+    desk.does(WORK);
+    let run = desk.last_id();
+    desk.run(&["undo", &run, "--only", "nobody"]).ends(2, "changed nothing named nobody");
+    let part =
+        desk.run(&["undo", &run, "--only", "ALPHA", "--only", "beta", "--apply"]).ends(0, "3 done");
+    assert!(!part.out.contains("epsilon"), "{part:?}");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "dev");
+    assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
+    assert_eq!(desk.profile("epsilon")["name"], "epsilon");
+    desk.run(&["undo", &run, "--only", "alpha"]).ends(0, "undone before");
+    desk.run(&["undo", &run, "--apply"]).ends(0, "3 done");
+    assert_eq!(desk.account(), Desk::new().account());
+}
+
+#[test]
+fn the_hint_after_showing_a_part_is_for_that_part() {
+    let desk = Desk::new();
+    desk.does(WORK);
+    desk.run(&["undo", "last", "--only", "alpha"]).ends(0, "--only alpha --apply");
+}
+
+#[test]
+fn the_hint_after_a_failed_undo_is_about_undo() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.delete('gamma', { detach = true })");
+    let journal = desk.0.path("state/journal.db");
+    std::fs::set_permissions(&journal, PermissionsExt::from_mode(0o444)).expect("it is ours");
+    let failed = desk.run(&["undo", "last", "--apply"]).ends(1, "is read-only");
+    assert!(!failed.err.contains("`iamlua apply`"), "{failed:?}");
+}
+
+#[test]
+fn a_run_is_named_by_either_end_of_its_id() {
+    let desk = Desk::new();
+    for n in 0..2 {
+        desk.does(&format!("iam.profiles.create('named-{n}')"));
+    }
+    let (last, first) = (desk.last_id(), desk.runs()[1]["id"].as_str().expect("an id").to_owned());
+    for name in [&first[..], &first[first.len() - 5..], &first[..first.len() - 1]] {
+        let shown = desk.run(&["runs", "show", name]).ends(0, "");
+        assert!(shown.out.starts_with(&format!("run {first}")), "{name}: {shown:?}");
+    }
+    assert!(desk.run(&["runs", "show", "last"]).out.starts_with(&format!("run {last}")));
+    let both = desk.run(&["undo", &first[..8]]).ends(2, "more than one run");
+    assert!(both.err.contains(&first) && both.err.contains(&last), "{both:?}");
+    for unknown in ["zzzzzzz", "z", ""] {
+        desk.run(&["undo", unknown]).ends(2, "`iamlua runs` lists them");
+        desk.run(&["runs", "show", unknown]).ends(2, "there is no run");
+        desk.run(&["runs", "recover", unknown]).ends(2, "there is no run");
+    }
+}
+
+#[test]
+fn an_undo_can_be_kept_as_a_plan() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.does(WORK);
+    desk.run(&["undo", "last", "-o", "undo.json"]).ends(0, "kept in undo.json");
+    desk.run(&["apply", "undo.json"]).ends(0, "6 done");
+    assert_eq!(desk.account(), before);
+    assert_eq!(desk.runs()[1]["counts"]["undone"], 6);
+    desk.run(&["apply", "undo.json"]).ends(0, "6 done before");
+    let json = desk.run(&["undo", "last", "--output", "json"]).ends(0, "");
+    assert_eq!(json_of(&json.out)["format"], "iamlua-plan");
+}
+
+#[test]
+fn a_run_that_changed_nothing_needs_no_undo() {
+    let desk = Desk::new();
+    desk.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
+    desk.run(&["undo", "last", "--apply"]).ends(0, "nothing to take back");
+}
