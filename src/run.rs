@@ -197,7 +197,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
-    let result = outcome(ending, &session);
+    let result = outcome(ending, &session, options.planning.file.is_some());
     let result = match runtime.block_on(end(&session, &result)) {
         Ok(()) => result,
         // What ended the run is what its operator must know first.
@@ -228,8 +228,8 @@ fn output(to_stderr: bool) -> Output {
     Output { out, err: Box::new(io::stderr()), by_line }
 }
 
-/// What the end of a script means: its exit code, or the error.
-fn outcome(ending: Result<Ending>, session: &Session) -> Result<u8> {
+/// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.
+fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
     // A script that has caught the refusal has still not done all of its work.
@@ -245,7 +245,12 @@ fn outcome(ending: Result<Ending>, session: &Session) -> Result<u8> {
         Ok(Ending::Finished) => Ok(0),
         Ok(Ending::Exit(code)) => Ok(code),
         // Like other programs in a pipe: whoever reads has seen enough.
-        Ok(Ending::OutputClosed) if changes == 0 || is_plan => Ok(0),
+        Ok(Ending::OutputClosed) if changes == 0 && !keeps_plan => Ok(0),
+        Ok(Ending::OutputClosed) if is_plan => Err(Error::new(
+            Kind::Io,
+            "nobody reads the output any more, so the script was stopped before its end",
+        )
+        .hint("`iamlua plan` does not mix what the script prints with the plan")),
         Ok(Ending::OutputClosed) => {
             let stopped = format!(
                 "nobody reads the output any more; the run stopped after {}",

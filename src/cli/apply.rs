@@ -139,6 +139,10 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let places: BTreeSet<_> = plan.sites.iter().map(Site::describe).collect();
     let places = places.into_iter().collect::<Vec<_>>().join(" and ");
     let left = plan.changes.len() - done.len();
+    if plan.changes.is_empty() {
+        run::say("the plan has no changes");
+        return;
+    }
     if left == 0 {
         run::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
         return;
@@ -178,11 +182,11 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
             change.name
         ));
     }
-    if summary.earlier < plan.changes.len() as u64 || plan.changes.is_empty() {
+    if summary.earlier < plan.changes.len() as u64 {
         run::say(&words.join(", "));
     }
     match summary.stopped {
-        Some(error) if error.kind == Kind::Refused => Err(error),
+        Some(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => Err(error),
         Some(error) => Err(error.hint(format!("`{again}` again does what is left"))),
         None if !summary.skipped.is_empty() => Err(Error::new(
             Kind::Refused,

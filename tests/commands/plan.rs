@@ -1,8 +1,11 @@
 //! `iamlua plan`, and `run` where it plans.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::{Value, json};
 
 use super::{Desk, WORK, json_of};
+use crate::end_to_end::Ran;
 
 #[test]
 fn a_plan_is_the_result_and_what_the_script_says_is_not() {
@@ -190,4 +193,25 @@ fn half_a_plan_is_not_printed_like_a_whole_one() {
     desk.write("fails.lua", "error('before anything')");
     let planned = desk.run(&["plan", "fails.lua"]).ends(1, "before anything");
     assert!(!planned.out.contains("nothing to change"), "{planned:?}");
+}
+
+#[test]
+fn a_plan_that_ends_because_nobody_reads_is_not_a_whole_one() {
+    let desk = Desk::new();
+    desk.write(
+        "talks.lua",
+        "iam.profiles.create('early') for i = 1, 100000 do print(('line %d'):format(i)) end iam.profiles.create('late')",
+    );
+    let mut child = desk
+        .command(&["run", "talks.lua", "--plan", "-o", "plan.json"])
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    out.read_line(&mut line).expect("it speaks");
+    drop(out);
+    let ran = Ran::from(child.wait_with_output().expect("it ends"));
+    let ran = ran.ends(1, "stopped before its end");
+    assert!(ran.err.contains("not whole"), "{ran:?}");
+    desk.run(&["apply", "plan.json"]).ends(4, "not whole");
 }
