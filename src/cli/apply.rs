@@ -43,14 +43,8 @@ pub struct HowOptions {
     #[arg(long)]
     skip_drifted: bool,
     /// How old a change of an interrupted try must be before it counts that the account does not show it.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
-}
-
-impl Default for HowOptions {
-    fn default() -> Self {
-        Self { skip_drifted: false, settle_after: PATIENCE }
-    }
 }
 
 impl HowOptions {

@@ -63,7 +63,7 @@ struct RecoverCommand {
     /// The run, by its id, the beginning or end of that, or `last`.
     run: String,
     /// How old a change must be before it counts that the account does not show it: IAM is eventually consistent.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = recover::PATIENCE)]
     settle_after: Duration,
     #[command(flatten)]
     target: TargetOptions,

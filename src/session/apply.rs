@@ -53,7 +53,7 @@ pub struct Options {
 pub async fn check_accounts(sites: &[Site], gates: &[Gate]) -> Result<()> {
     for (site, gate) in sites.iter().zip(gates) {
         let reached = gate.site().await?;
-        if reached.target != site.target || reached.account != site.account {
+        if !reached.is_same_account(site) {
             return Err(Error::new(
                 Kind::Refused,
                 format!("it was made for {}, and this is {}", site.describe(), reached.describe()),
@@ -89,9 +89,7 @@ pub async fn done_before(
                 .sites
                 .iter()
                 .map(|site| {
-                    let at = plan.sites.iter().position(|planned| {
-                        planned.target == site.target && planned.account == site.account
-                    })?;
+                    let at = plan.sites.iter().position(|planned| planned.is_same_account(site))?;
                     gates.get(at).cloned()
                 })
                 .collect();

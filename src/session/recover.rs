@@ -12,8 +12,9 @@ use super::{Gate, reading};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Difference, State, Verdict, verdict};
 
-/// So old a change must be before it counts that the account does not show it: IAM is eventually consistent.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// So old a change must be, unless the operator says otherwise, before it counts that the account does not show it: IAM is eventually
+/// consistent.
+pub const PATIENCE: &str = "10s";
 
 /// An open change, and what was found.
 #[derive(Debug)]

@@ -101,6 +101,12 @@ impl Site {
         }
     }
 
+    /// Whether both lead to the same account, by whichever way and as whomever.
+    #[must_use]
+    pub fn is_same_account(&self, other: &Self) -> bool {
+        self.target == other.target && self.account == other.account
+    }
+
     /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
     #[must_use]
     pub fn describe(&self) -> String {
@@ -134,8 +140,7 @@ pub(super) struct Places(Vec<usize>);
 impl Places {
     pub(super) fn of(sites: &[Site]) -> Self {
         let first = |site: &Site| {
-            let same = |other: &Site| other.target == site.target && other.account == site.account;
-            sites.iter().position(same).unwrap_or_default()
+            sites.iter().position(|other| other.is_same_account(site)).unwrap_or_default()
         };
         Self(sites.iter().map(first).collect())
     }
