@@ -81,6 +81,15 @@ impl Kind {
             Kind::Timeout,
             Kind::Bug,
         ];
+        // None is forgotten: they are all there, in the order of the enum, whose last one is `Bug`.
+        const {
+            assert!(ALL.len() == Kind::Bug as usize + 1);
+            let mut at = 0;
+            while at < ALL.len() {
+                assert!(ALL[at] as usize == at);
+                at += 1;
+            }
+        }
         ALL.into_iter().find(|kind| kind.name() == name)
     }
 
