@@ -183,6 +183,30 @@ impl Error {
         self
     }
 
+    /// Whether AWS refused the call because there were too many, so that it has certainly done nothing.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        const CODES: [&str; 9] = [
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "RequestLimitExceeded",
+            "TooManyRequestsException",
+            "PriorRequestNotComplete",
+            "SlowDown",
+        ];
+        let status = self.aws.as_ref().and_then(|aws| aws.status);
+        CODES.contains(&self.code()) || status == Some(429)
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.aws.as_ref().is_some_and(|aws| aws.retryable)
+    }
+
     /// The AWS error code, or `""` if AWS said nothing.
     #[must_use]
     pub fn code(&self) -> &str {

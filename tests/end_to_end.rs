@@ -335,8 +335,15 @@ fn a_failure_of_a_task_that_nobody_waits_for_fails_the_run() {
 fn bad_weather_is_what_was_asked_for() {
     let home = Home::new();
     home.run(&["--faults", "throtle=1/1", "-e", ""]).ends(2, "did you mean");
-    home.run(&["--faults", "throttle=1/1", "-e", "for i = 1, 9 do iam.account() end"])
-        .ends(1, "Throttling");
+    let many = "for i = 1, 30 do iam.profiles.find('worker') end";
+    let throttled = ["--faults", "throttle=100/5", "-e", many];
+    home.run(&throttled).ends(0, "");
+    // Who says how often a call may be made is obeyed.
+    for (variable, value) in [("AWS_MAX_ATTEMPTS", "1"), ("AWS_RETRY_MODE", "standard")] {
+        let limited = ["--faults", "throttle=0/5", "-e", many];
+        let ran = home.command(&limited).env(variable, value).output().expect("it starts");
+        Ran::from(ran).ends(1, "Throttling: Rate exceeded");
+    }
     home.run(&["--faults", "error=100%", "-e", "iam.profiles.get('worker')"])
         .ends(1, "ServiceFailure");
     let late = "iam.profiles.create('late') print(iam.profiles.find('late')) print(iam.profiles.wait('late').name)";

@@ -219,6 +219,7 @@ impl Resolved {
             accounts: self.config.accounts.clone(),
             journal: Place::StateFolder,
             about,
+            ..Rules::default()
         }
     }
 

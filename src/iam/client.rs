@@ -25,6 +25,8 @@ pub struct Clients {
     pub iam: aws_sdk_iam::Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
+    /// How often a call may be made, if the user has said so; throttled ones count too then.
+    pub max_attempts: Option<u32>,
 }
 
 /// Where calls go, and with whose credentials. Cheap to clone.
@@ -119,12 +121,17 @@ impl Connection {
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
         }
+        let max_attempts = max_attempts(config.retry_config());
+        // Whoever makes a call knows better than the SDK when it is worth making again.
+        let mut builder = config.to_builder().retry_config(RetryConfig::disabled());
         if let Some(client) = config.http_client() {
-            config = config.clone().into_builder().http_client(above(client)).build();
+            builder = builder.http_client(above(client));
         }
+        let config = builder.build();
         Ok(Clients {
             iam: aws_sdk_iam::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            max_attempts,
         })
     }
 
@@ -178,16 +185,26 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`, as the SDK's own loader reads them.
+/// How often a call may be made, if `AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE` or their like in `~/.aws/config` say so: both modes mean three
+/// attempts, whatever the failure. A file's `retry_mode = standard` with three attempts is what the SDK takes for its default, and
+/// cannot be told from nothing.
+fn max_attempts(config: Option<&RetryConfig>) -> Option<u32> {
+    let default = RetryConfig::standard();
+    let config = config.unwrap_or(&default);
+    let by_variable = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_said = by_variable("AWS_RETRY_MODE")
+        || by_variable("AWS_MAX_ATTEMPTS")
+        || config.mode() != default.mode()
+        || config.max_attempts() != default.max_attempts();
+    is_said.then(|| config.max_attempts())
+}
+
+/// `AWS_MAX_ATTEMPTS`, as the SDK's own loader reads it.
 fn retry_config() -> RetryConfig {
-    let variable = |name| std::env::var(name).ok();
-    let config = match variable("AWS_RETRY_MODE").as_deref() {
-        Some("adaptive") => RetryConfig::adaptive(),
+    let attempts = std::env::var("AWS_MAX_ATTEMPTS").ok().and_then(|n| n.parse().ok());
+    match attempts {
+        Some(attempts) if attempts > 0 => RetryConfig::standard().with_max_attempts(attempts),
         _ => RetryConfig::standard(),
-    };
-    match variable("AWS_MAX_ATTEMPTS").and_then(|n| n.parse().ok()) {
-        Some(attempts) if attempts > 0 => config.with_max_attempts(attempts),
-        _ => config,
     }
 }
 

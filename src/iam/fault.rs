@@ -12,12 +12,8 @@ use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
 use crate::error::{AwsDetail, Error, Kind};
 
-/// Codes after which the same call may succeed later.
-const RETRYABLE: [&str; 10] = [
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
+/// Codes after which the same call may succeed later, beside those of throttling.
+const RETRYABLE: [&str; 6] = [
     "ServiceFailure",
     "InternalFailure",
     "ServiceUnavailable",
@@ -41,7 +37,7 @@ fn hint(code: &str, action: &str) -> Option<String> {
             "AWS does not know these credentials: check the profile, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         }
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
-            "the account's request rate is used up: try later, or raise AWS_MAX_ATTEMPTS"
+            "AWS_MAX_ATTEMPTS or AWS_RETRY_MODE says when to give up: without them the call waits for its turn"
         }
         "DeleteConflict" if action == "DeleteInstanceProfile" => {
             "iam.profiles.delete(name, { detach = true }) removes the role first"
@@ -78,6 +74,9 @@ where
             let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
             let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
             out.aws = Some(detail(code, retryable));
+            if out.is_throttling() {
+                out.aws = Some(detail(code, true));
+            }
             out.hints.extend(hint(code, action));
             out.caused_by(error)
         }
@@ -119,19 +118,17 @@ where
                 format!("{action}: no answer from the endpoint{why}"),
             )
             .hint("check the network, the region (--region) and the endpoint (--endpoint-url)");
-            let was_sent = match &error {
-                SdkError::DispatchFailure(failure) => {
-                    (failure.is_io() || failure.is_timeout()) && !why.contains("(Connect)")
-                }
+            let may_pass = match &error {
+                SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
-            if was_sent {
+            if may_pass && !why.contains("(Connect)") {
                 out = out.hint(
                     "the call may have been carried out all the same: look before you repeat it",
                 );
             }
-            out.aws = Some(detail("", was_sent));
+            out.aws = Some(detail("", may_pass));
             out.caused_by(error)
         }
     }

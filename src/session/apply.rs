@@ -323,9 +323,8 @@ impl Work<'_> {
         }
         let gate = &self.gates[change.site];
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
-        let clients = gate.clients().await?;
-        let (_, now) =
-            reading::read_patiently(clients, change.subject, &change.name, with_policies).await?;
+        let line = gate.line().await?;
+        let (_, now) = reading::read(line, change.subject, &change.name, with_policies).await?;
         let moved = moved(&change.before, &now);
         self.session.memory.keep(gate.0.number, key.1, now);
         Ok((!moved.is_empty()).then(|| describe(&moved)))

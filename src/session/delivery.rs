@@ -9,16 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::journal::{Intent, Outcome, Settled};
+use super::line::Line;
 use super::memory::Key;
 use super::wire::Attempts;
 use super::{Gate, Origin, reading, stopped};
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::Clients;
 use crate::iam::image::{Image, State, Verdict, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
-/// How often a call whose answers all got lost is made anew, each time with the SDK's own repeats.
+/// How often a call whose answers all got lost is made anew, each time with the line's own repeats.
 const ROUNDS: u32 = 4;
 /// The pauses between looks at an account that does not show yet what AWS says it holds: IAM is eventually consistent.
 const LOOKS: [u64; 5] = [0, 300, 1000, 2000, 4000];
@@ -77,23 +77,21 @@ pub(super) async fn deliver(
             plan_change: origin.plan_change,
             undoes: origin.undoes,
         };
-        let clients = gate.clients().await?;
+        let line = gate.line().await?;
         let number = session.journal.intend(intent).await?;
-        Ok((clients, before, after, number))
+        Ok((line, before, after, number))
     };
-    let (clients, before, after, number) = match prepared.await {
+    let (line, before, after, number) = match prepared.await {
         Ok(prepared) => prepared,
         Err(error) => {
             session.bounds.uncount();
             return Err(error);
         }
     };
-    let call = Call { gate, write, args: &args, name: &name, before: &before, after: &after };
-    let delivered = if session.is_closed() {
-        Delivered::Failed(stopped(entry))
-    } else {
-        call.make(clients).await
-    };
+    let call =
+        Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
+    let delivered =
+        if session.is_closed() { Delivered::Failed(stopped(entry)) } else { call.make(line).await };
     let mut settled =
         Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };
     let (result, known) = match delivered {
@@ -136,6 +134,7 @@ pub(super) async fn deliver(
 /// A change that is being made.
 struct Call<'a> {
     gate: &'a Gate,
+    entry: &'static Entry,
     write: &'static Write,
     args: &'a Args,
     name: &'a str,
@@ -156,7 +155,7 @@ enum Looked {
 const FOUND: &str = "an answer was lost; the account shows that it was done";
 
 impl Call<'_> {
-    async fn make(&self, clients: &Clients) -> Delivered {
+    async fn make(&self, line: &Line) -> Delivered {
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
         let mut last = None;
@@ -165,7 +164,7 @@ impl Call<'_> {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            let call = (self.write.call)(clients.clone(), self.args.clone());
+            let call = line.write(self.entry, self.write.call, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);
@@ -178,7 +177,7 @@ impl Call<'_> {
             }
             let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
             let is_repeat = answered && self.write.repeated == Some(error.code());
-            match self.look(clients, &attempts, is_repeat).await {
+            match self.look(line, &attempts, is_repeat).await {
                 Looked::Ours(value, state) => {
                     return Delivered::Done { value, state, note: Some(FOUND) };
                 }
@@ -202,7 +201,7 @@ impl Call<'_> {
     }
 
     /// Asks the account whether our own call did it. `is_repeat`: AWS has said that there is nothing left to do.
-    async fn look(&self, clients: &Clients, attempts: &Attempts, is_repeat: bool) -> Looked {
+    async fn look(&self, line: &Line, attempts: &Attempts, is_repeat: bool) -> Looked {
         if is_repeat && !self.could_have_been_ours() {
             return Looked::NotOurs;
         }
@@ -212,8 +211,7 @@ impl Call<'_> {
         for pause in looks {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let Ok((value, now)) =
-                reading::read(clients, self.write.subject, self.name, self.write.needs_policies)
-                    .await
+                reading::read(line, self.write.subject, self.name, self.write.needs_policies).await
             else {
                 continue;
             };

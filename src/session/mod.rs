@@ -5,9 +5,12 @@ pub mod apply;
 mod delivery;
 pub mod journal;
 mod limits;
+mod line;
 mod memory;
 mod overlay;
 pub mod plan;
+mod rate;
+mod rates;
 mod reading;
 pub mod recover;
 pub mod site;
@@ -23,13 +26,14 @@ use tokio::sync::OnceCell;
 
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Clients, Connection, Target};
+use crate::iam::client::{Connection, Target};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Entry, Identity, Invoke, Pending, Run, Write};
+use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Run, Write};
 use crate::spec::{Args, Value};
 
 use journal::{About, Journal, Place};
 use limits::{Bounds, Protection};
+use line::{Effort, Line};
 use memory::{Key, Memory, Turns};
 use overlay::Overlay;
 use plan::Recorder;
@@ -37,6 +41,7 @@ use site::Site;
 use wire::Wire;
 
 pub use limits::{Limits, PROTECTED, allowed};
+pub use rates::Rates;
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub struct Rules {
     pub journal: Place,
     /// What the run is, for the journal.
     pub about: About,
+    /// What is known of how fast accounts let calls through; runs at the same time share it.
+    pub rates: Rates,
 }
 
 impl Default for Rules {
@@ -78,6 +85,7 @@ impl Default for Rules {
             accounts: Vec::new(),
             journal: Place::Memory,
             about: About::default(),
+            rates: Rates::default(),
         }
     }
 }
@@ -90,6 +98,8 @@ pub struct Session {
     protection: Protection,
     accounts: Vec<String>,
     wire: Arc<Wire>,
+    effort: Arc<Effort>,
+    rates: Rates,
     memory: Memory,
     turns: Turns,
     journal: Journal,
@@ -97,7 +107,6 @@ pub struct Session {
     /// By account; connections to one account share what is planned there.
     overlays: tokio::sync::Mutex<HashMap<Option<String>, Arc<Overlay>>>,
     has_overlays: AtomicBool,
-    is_closed: AtomicBool,
     failed: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
@@ -123,13 +132,14 @@ impl Session {
             protection: Protection::new(&rules.protect, rules.override_protection),
             accounts: rules.accounts,
             wire: Wire::new(rules.mode == Mode::Apply),
+            effort: Arc::default(),
+            rates: rules.rates,
             memory: Memory::default(),
             turns: Turns::default(),
             journal: Journal::new(rules.journal, rules.about),
             recorder: Recorder::default(),
             overlays: tokio::sync::Mutex::default(),
             has_overlays: AtomicBool::new(false),
-            is_closed: AtomicBool::new(false),
             failed: AtomicU64::new(0),
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
@@ -179,6 +189,17 @@ impl Session {
         self.wire.sent()
     }
 
+    /// How many of them were throttled.
+    pub fn throttled(&self) -> u64 {
+        self.effort.throttled()
+    }
+
+    /// What is known of how fast accounts let calls through.
+    #[must_use]
+    pub fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -193,11 +214,11 @@ impl Session {
 
     /// Lets no further change begin; those under way are finished.
     pub fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
+        self.effort.close();
     }
 
     fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
+        self.effort.is_closed()
     }
 
     /// Writes the end of the run down, after its last change.
@@ -213,7 +234,7 @@ impl Session {
                 .into_iter()
                 .map(|(action, n)| (action, serde_json::Value::from(n)))
                 .collect(),
-            throttled: self.wire.throttled(),
+            throttled: u32::try_from(self.throttled()).unwrap_or(u32::MAX),
         };
         self.journal.end(end).await
     }
@@ -228,7 +249,7 @@ struct Inner {
     number: u64,
     session: Arc<Session>,
     connection: Connection,
-    clients: OnceCell<Clients>,
+    line: OnceCell<Line>,
     identity: OnceCell<Identity>,
 }
 
@@ -256,7 +277,7 @@ impl Gate {
             number,
             session,
             connection,
-            clients: OnceCell::new(),
+            line: OnceCell::new(),
             identity: OnceCell::new(),
         }))
     }
@@ -301,21 +322,27 @@ impl Gate {
         Ok(Site::of(&self.0.connection, identity.account.clone(), identity.arn.clone()))
     }
 
-    async fn bare_clients(&self) -> Result<&Clients> {
-        let wire = Arc::clone(&self.0.session.wire);
-        self.0
-            .clients
-            .get_or_try_init(|| {
-                Box::pin(self.0.connection.clients(move |client| wire.above(client)))
-            })
-            .await
+    async fn bare_line(&self) -> Result<&Line> {
+        let session = &self.0.session;
+        let open = async {
+            let wire = &session.wire;
+            let clients = self.0.connection.clients(move |client| wire.above(client));
+            let lanes =
+                session.rates.of(&format!("{:?}", Site::of(&self.0.connection, None, None)));
+            Ok(Line::new(Box::pin(clients).await?, lanes, Arc::clone(&session.effort)))
+        };
+        self.0.line.get_or_try_init(|| open).await
     }
 
     async fn identity(&self) -> Result<&Identity> {
         let ask = async {
-            let clients = self.bare_clients().await?;
-            let identity = iam::identity(clients).await?;
+            let line = self.bare_line().await?;
+            let identity = line.make("GetCallerIdentity", || iam::identity(line.clients())).await?;
             self.check_account(&identity)?;
+            let site = Site::of(&self.0.connection, identity.account.clone(), None);
+            if identity.account.is_some() {
+                line.leads_to(&site.describe(), &self.0.session.rates);
+            }
             Ok(identity)
         };
         self.0.identity.get_or_try_init(|| ask).await
@@ -340,12 +367,18 @@ impl Gate {
             .hint("choose the right --profile or --role-arn, or change `account` in iamlua.toml"))
     }
 
-    /// The clients, once it is known that this account may be touched.
-    async fn clients(&self) -> Result<&Clients> {
+    /// The line, once it is known that this account may be touched.
+    async fn line(&self) -> Result<&Line> {
         if !self.0.session.accounts.is_empty() {
             self.identity().await?;
         }
-        self.bare_clients().await
+        self.bare_line().await
+    }
+
+    /// How much there is in the account; `None` if the caller may not see it.
+    async fn counts(&self) -> Result<Option<Counts>> {
+        let line = self.line().await?;
+        line.make("GetAccountSummary", || iam::counts(line.clients())).await
     }
 
     /// What is planned in the account that this connection leads to, if anything is.
@@ -388,13 +421,13 @@ impl Gate {
         args: Args,
     ) -> Result<Value> {
         let session = &self.0.session;
-        let clients = self.clients().await?.clone();
+        let line = self.line().await?;
         let is_get = session.mode != Mode::ReadOnly && entry.spec.name == "get";
         let key = is_get.then(|| {
             let subject = subject_of(entry);
             Key::new(subject, &args.text("name").unwrap_or_default())
         });
-        let answer = call(clients, args).await;
+        let answer = line.read(entry, call, &args).await;
         if let Some(key) = key {
             match &answer {
                 Ok(record) => session.memory.keep(self.0.number, key, Image::of(record)),
@@ -415,8 +448,8 @@ impl Gate {
         {
             return Ok(state);
         }
-        let clients = self.clients().await?;
-        let read = reading::read_patiently(clients, key.subject, name, with_policies).await;
+        let line = self.line().await?;
+        let read = reading::read(line, key.subject, name, with_policies).await;
         let (_, state) = read.map_err(|error| {
             if error.code().starts_with("AccessDenied") {
                 error.hint("what is there must be read before it is changed, so that the change can be undone")
@@ -429,8 +462,11 @@ impl Gate {
 
     /// How many profiles there are, if the caller may know.
     async fn count(&self) -> Result<Option<u64>> {
-        let counts = iam::counts(self.clients().await?).await?;
-        Ok(counts.and_then(|counts| counts.profiles).and_then(|n| u64::try_from(n).ok()))
+        Ok(self
+            .counts()
+            .await?
+            .and_then(|counts| counts.profiles)
+            .and_then(|n| u64::try_from(n).ok()))
     }
 
     /// Whether the limit of the run allows so many changes.

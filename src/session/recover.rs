@@ -69,15 +69,14 @@ pub async fn recover(
 }
 
 async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Verdict, State)> {
-    let clients = gate.clients().await?;
+    let line = gate.line().await?;
     let with_policies = [&change.before, &change.after]
         .into_iter()
         .any(|state| state.as_ref().is_some_and(|image| image.policies.is_some()));
     let with_policies = with_policies && change.before.is_some();
     let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let (_, now) =
-            reading::read_patiently(clients, change.subject, &change.name, with_policies).await?;
+        let (_, now) = reading::read(line, change.subject, &change.name, with_policies).await?;
         let verdict = verdict(&change.before, &change.after, &now);
         let age = Timestamp::now().as_millisecond().saturating_sub(change.started);
         let left = patience.saturating_sub(age);

@@ -84,7 +84,6 @@ enum Fate {
 pub struct Wire {
     may_write: bool,
     sent: Mutex<BTreeMap<String, u64>>,
-    throttled: AtomicU32,
     /// How far the server's clock is ahead of ours, in milliseconds.
     ahead: AtomicI64,
 }
@@ -92,22 +91,12 @@ pub struct Wire {
 impl Wire {
     /// A wire; one that may not write lets only actions through that the registry knows as reads.
     pub fn new(may_write: bool) -> Arc<Self> {
-        Arc::new(Self {
-            may_write,
-            sent: Mutex::default(),
-            throttled: AtomicU32::new(0),
-            ahead: AtomicI64::new(0),
-        })
+        Arc::new(Self { may_write, sent: Mutex::default(), ahead: AtomicI64::new(0) })
     }
 
     /// How many requests were sent by action, repeats included.
     pub fn sent(&self) -> BTreeMap<String, u64> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// How many of them AWS has throttled.
-    pub fn throttled(&self) -> u32 {
-        self.throttled.load(Ordering::Relaxed)
     }
 
     /// The time by the server's clock, as far as it is known, in milliseconds since 1970.
@@ -143,18 +132,8 @@ impl Wire {
             let ahead = date.as_millisecond() - Timestamp::now().as_millisecond();
             self.ahead.store(ahead, Ordering::Relaxed);
         }
-        if response.status().as_u16() == 400
-            && response
-                .body()
-                .bytes()
-                .is_some_and(|body| body.windows(CODE.len()).any(|window| window == CODE))
-        {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
-
-const CODE: &[u8] = b"<Code>Throttling";
 
 struct Layer {
     wire: Arc<Wire>,

@@ -22,6 +22,8 @@ pub enum Fate {
     Lose,
     /// It fails before anything happens.
     Fail,
+    /// It is answered with an error of that status and code, and nothing happens.
+    Refuse(u16, &'static str),
 }
 
 /// A request: the action and the whole form.
@@ -92,6 +94,16 @@ impl HttpConnector for End {
                 return HttpConnectorFuture::ready(Ok(HttpResponse::new(
                     503.try_into().expect("a status"),
                     SdkBody::from("<ErrorResponse/>"),
+                )));
+            }
+            Fate::Refuse(status, code) => {
+                let body = format!(
+                    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>No.</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+                );
+                let status = status.try_into().expect("a status");
+                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                    status,
+                    SdkBody::from(body),
                 )));
             }
             Fate::Pass => return self.below.call(request),

@@ -6,6 +6,7 @@ mod line;
 mod modes;
 mod plans;
 mod random_scripts;
+mod retries;
 
 use std::collections::BTreeMap;
 use std::path::Path;

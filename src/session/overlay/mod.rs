@@ -16,7 +16,7 @@ use crate::emulator::{Contents, Emulator, Options, Quota};
 use crate::error::Result;
 use crate::iam::client::{Clients, Connection, Target};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Counts, Entry, Write};
+use crate::iam::{Counts, Entry, Write};
 use crate::spec::{Args, Value};
 
 /// What stands for a value that only AWS can make.
@@ -141,7 +141,7 @@ impl Overlay {
             if !needs_more {
                 return Ok(now);
             }
-            let arns = reading::policies(gate.clients().await?, name).await?;
+            let arns = reading::policies(gate.line().await?, name).await?;
             let policies = Some(arns.into_iter().collect());
             let state = now.map(|image| Image { policies, ..image });
             self.absorb(key.subject, &state)?;
@@ -266,7 +266,7 @@ impl Overlay {
     async fn copy_a_profile_with(&self, gate: &Gate, role: &str) -> Result<()> {
         let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
         loop {
-            let page = reading::call(gate.clients().await?, "profiles.list_for_role", args.clone());
+            let page = reading::call(gate.line().await?, "profiles.list_for_role", args.clone());
             let page = match page.await {
                 Err(error) if error.code() == "NoSuchEntity" => return Ok(()),
                 other => other?,
@@ -290,8 +290,9 @@ impl Overlay {
 
     /// Makes the emulator as full as the account.
     async fn set_quota(&self, gate: &Gate, subject: Subject) -> Result<()> {
-        let ask = async { iam::counts(gate.clients().await?).await };
-        let Some(counts) = self.counts.get_or_try_init(|| ask).await? else { return Ok(()) };
+        let Some(counts) = self.counts.get_or_try_init(|| gate.counts()).await? else {
+            return Ok(());
+        };
         let (count, most, quota) = match subject {
             Subject::Profile => (counts.profiles, counts.profiles_quota, Quota::Profiles),
             Subject::Role => (counts.roles, counts.roles_quota, Quota::Roles),

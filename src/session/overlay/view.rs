@@ -136,7 +136,8 @@ impl Overlay {
     /// A record as listings have it.
     async fn listed(&self, subject: Subject, name: &str) -> Result<Value> {
         let args = Args::of([("name", Value::Str(name.to_owned()))]);
-        let record = self.shown(reading::call(&self.clients, subject.get(), args).await?);
+        let (_, call) = reading::read_of(subject.get());
+        let record = self.shown(call(self.clients.clone(), args).await?);
         let Value::Record(mut fields) = record else {
             return Err(Error::new(Kind::Bug, "a record is none"));
         };

@@ -1,0 +1,186 @@
+//! The line to one account: each call waits for its turn, is sent, and is sent again for as long as that may help. Whether it may be
+//! made at all, and what it does, is decided above.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::rate::Fate;
+use super::rates::{Lanes, Rates};
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::Clients;
+use crate::iam::{Call, Entry};
+use crate::spec::{Args, Value};
+
+/// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says otherwise.
+const ATTEMPTS: u32 = 4;
+/// The same for one that AWS could not make because of another one at the same time.
+const ATTEMPTS_AMONG_OTHERS: u32 = 8;
+/// The pause before the second attempt is at most so long, and twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the lines of one run share.
+#[derive(Debug)]
+pub struct Effort {
+    throttled: AtomicU64,
+    closed: watch::Sender<bool>,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { throttled: AtomicU64::new(0), closed: watch::Sender::new(false) }
+    }
+}
+
+impl Effort {
+    /// How many calls were throttled, repeats included.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// Lets no further change begin, or be made again.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    async fn closing(&self) {
+        // The sender lives as long as this does.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+}
+
+/// The way to one account.
+#[derive(Debug)]
+pub struct Line {
+    clients: Clients,
+    lanes: Mutex<Arc<Lanes>>,
+    effort: Arc<Effort>,
+}
+
+impl Line {
+    /// A line on which calls go as fast as these lanes allow.
+    pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<Effort>) -> Self {
+        Self { clients, lanes: Mutex::new(lanes), effort }
+    }
+
+    /// The clients at its end.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Shares what is known of the account that it turned out to lead to.
+    pub fn leads_to(&self, account: &str, rates: &Rates) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        *lanes = rates.known_as(account, &lanes);
+    }
+
+    /// Makes the call of an entry that reads.
+    ///
+    /// # Errors
+    /// What AWS says, or that it says nothing.
+    pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
+        let action = entry.spec.actions[0].name;
+        self.make(action, || call(self.clients.clone(), args.clone())).await
+    }
+
+    /// Makes the call of an entry that changes something; once the run is being stopped it is not begun, nor made again.
+    ///
+    /// # Errors
+    /// What AWS says, or that it says nothing, or that the run is being stopped.
+    pub async fn write(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
+        let action = entry.spec.actions[0].name;
+        let making = self.make_unless(self.effort.closing(), action, || {
+            call(self.clients.clone(), args.clone())
+        });
+        making.await.unwrap_or_else(|| Err(super::stopped(entry)))
+    }
+
+    /// Makes a call that only reads.
+    ///
+    /// # Errors
+    /// What the last attempt says.
+    pub async fn make<T, F>(&self, action: &'static str, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let never = std::future::pending::<()>();
+        let made = self.make_unless(never, action, attempt).await;
+        made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
+    }
+
+    /// Makes a call, again and again; `None` if it was `stopped` before it was sent, or sent again.
+    async fn make_unless<T, F>(
+        &self,
+        stopped: impl Future<Output = ()>,
+        action: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Option<Result<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action);
+        let mut stopped = std::pin::pin!(stopped);
+        let (mut attempts, mut failures) = (0, 0);
+        loop {
+            let under_way = tokio::select! {
+                biased;
+                () = &mut stopped => return None,
+                under_way = Arc::clone(&lane).enter() => under_way,
+            };
+            let answer = attempt().await;
+            under_way.ended(fate(&answer));
+            let error = match answer {
+                Ok(value) => return Some(Ok(value)),
+                Err(error) => error,
+            };
+            attempts += 1;
+            let most = self.clients.max_attempts;
+            if most.is_some_and(|most| attempts >= most) {
+                return Some(Err(error));
+            }
+            if error.is_throttling() {
+                // The lane knows when to try again. AWS is not known to throttle one call for ever.
+                self.effort.throttled.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            failures += 1;
+            if !error.is_passing() || failures >= most.unwrap_or_else(|| attempts_for(&error)) {
+                return Some(Err(error));
+            }
+            tokio::select! {
+                () = &mut stopped => return None,
+                () = tokio::time::sleep(pause(failures)) => {}
+            }
+        }
+    }
+}
+
+fn attempts_for(error: &Error) -> u32 {
+    let is_among_others =
+        ["ConcurrentModification", "EntityTemporarilyUnmodifiable"].contains(&error.code());
+    if is_among_others { ATTEMPTS_AMONG_OTHERS } else { ATTEMPTS }
+}
+
+fn fate<T>(answer: &Result<T>) -> Fate {
+    match answer {
+        Ok(_) => Fate::Passed,
+        Err(error) if error.is_throttling() => Fate::Throttled,
+        Err(error) if error.kind == Kind::Aws => Fate::Passed,
+        Err(_) => Fate::Unknown,
+    }
+}
+
+/// Any length up to the longest one, so that those who failed together do not come back together.
+fn pause(failures: u32) -> Duration {
+    let most =
+        FIRST_PAUSE.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(LONGEST_PAUSE);
+    most.mul_f64(fastrand::f64())
+}

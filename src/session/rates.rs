@@ -1,0 +1,120 @@
+//! The rates of all accounts that a process reaches, and the lines in which calls wait for their turn. What one run has learned of
+//! an account holds for every run that shares these rates.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::rate::{Fate, Rate, Wait};
+
+/// All accounts; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Rates(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
+
+impl Rates {
+    /// What is known of an account. `whose` is any text that names it, or the way to it while nobody knows to which account it leads.
+    pub(super) fn of(&self, whose: &str) -> Arc<Lanes> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(accounts.entry(whose.to_owned()).or_default())
+    }
+
+    /// The same for an account whose name is only now known: what another way to it has learned, else what `so_far` has.
+    pub(super) fn known_as(&self, whose: &str, so_far: &Arc<Lanes>) -> Arc<Lanes> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(accounts.entry(whose.to_owned()).or_insert_with(|| Arc::clone(so_far)))
+    }
+
+    /// The rates that were measured, in calls a second, by AWS action; the lowest, where several accounts have been throttled.
+    #[must_use]
+    pub fn measured(&self) -> BTreeMap<&'static str, f64> {
+        let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = BTreeMap::new();
+        for lanes in accounts.values() {
+            for (action, lane) in lanes.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                if let Some(rate) = lane.rate().measured() {
+                    all.entry(*action)
+                        .and_modify(|lowest: &mut f64| *lowest = lowest.min(rate))
+                        .or_insert(rate);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// One account: each action has a lane of its own, because AWS limits some actions apart from others and does not say which. Those that
+/// share a bucket find their shares of it.
+#[derive(Debug, Default)]
+pub struct Lanes(Mutex<HashMap<&'static str, Arc<Lane>>>);
+
+impl Lanes {
+    pub(super) fn lane(&self, action: &'static str) -> Arc<Lane> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lanes.entry(action).or_default())
+    }
+}
+
+/// Calls of one action, one behind the other.
+#[derive(Debug, Default)]
+pub struct Lane {
+    rate: Mutex<Rate>,
+    /// Who holds it is the next to go.
+    front: tokio::sync::Mutex<()>,
+    changed: Notify,
+}
+
+impl Lane {
+    /// Waits for the turn of a call; it is under way until the result is dropped.
+    pub(super) async fn enter(self: Arc<Self>) -> UnderWay {
+        let front = self.front.lock().await;
+        let sent = loop {
+            let now = seconds();
+            let wait = match self.rate().admit(now) {
+                Ok(()) => break now,
+                Err(wait) => wait,
+            };
+            match wait {
+                Wait::Until(at) => {
+                    tokio::time::sleep(Duration::from_secs_f64((at - now).max(0.0))).await;
+                }
+                Wait::Change => self.changed.notified().await,
+            }
+        };
+        drop(front);
+        UnderWay { lane: self, sent, fate: Fate::Unknown }
+    }
+
+    fn rate(&self) -> std::sync::MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub struct UnderWay {
+    lane: Arc<Lane>,
+    sent: f64,
+    fate: Fate,
+}
+
+impl UnderWay {
+    /// Notes how it ended.
+    pub(super) fn ended(mut self, fate: Fate) {
+        self.fate = fate;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.lane.rate().settle(seconds(), self.sent, self.fate);
+        self.lane.changed.notify_one();
+    }
+}
+
+/// Seconds since this was first asked.
+fn seconds() -> f64 {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    FIRST.elapsed().as_secs_f64()
+}
