@@ -16,10 +16,8 @@ local p = runbook {
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
     only_missing = { default = false, help = "set only tags that a profile does not have, and replace no value" },
   },
-  allow = { "profiles.each", "profiles.get", "profiles.tag" },
+  allow = { "profiles.each", "profiles.find", "profiles.tag" },
 }
-
-local sweep = require("lib.sweep")
 
 local wanted = p.tag
 if p.owner then
@@ -44,28 +42,16 @@ local function difference(profile)
   return next(set) and set
 end
 
-local work = sweep.new()
-local tagged, right = 0, 0
-local profiles = work:profiles { path = p.path, with_tags = true }
-
-local function next_row()
-  for profile in profiles do
-    local set = difference(profile)
+report(
+  bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "tag" }, function(listed)
+    -- A listing has no tags.
+    local profile = iam.profiles.find(listed.name)
+    local set = profile and difference(profile)
     if not set then
-      right = right + 1
-    elseif work:attempt(profile.name, function()
-      iam.profiles.tag(profile.name, set)
-    end) then
-      tagged = tagged + 1
-      return { name = profile.name, path = profile.path, set = set }
+      return bulk.skip(profile and "already right" or "gone already")
     end
-  end
-end
-
-report(next_row, { columns = { "name", "path", "set" } })
-report.note(("tagged %d, already right %d, %sfailed %d"):format(tagged, right, work:left_alone(), #work.failed))
-
-local problem = work:problem()
-if problem then
-  error(problem, 0)
-end
+    iam.profiles.tag(profile.name, set)
+    return { name = profile.name, path = profile.path, set = set }
+  end),
+  { columns = { "name", "path", "set" } }
+)

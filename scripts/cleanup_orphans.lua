@@ -10,7 +10,7 @@
 ---
 --- A profile with the tag `iamlua:protected` (another with `--protect-tag`), whatever its value, or under a `--protect-path`, is left alone.
 --- Just before it is deleted each profile is read again, and left alone if it got a role, was made anew, or is protected by now. One that
---- fails does not stop the rest; the script ends with exit code 1 then.
+--- fails does not stop the rest and is not in the list; the script ends with exit code 1 then.
 
 local p = runbook {
   description = "Lists, or with --delete deletes, instance profiles that have no role and are older than some days.",
@@ -21,11 +21,9 @@ local p = runbook {
     protect_path = { type = "list", pattern = "/.*", help = "leave profiles alone whose path begins with this" },
     delete = { default = false, help = "delete what is found; without it, it is only listed" },
   },
-  allow = { "profiles.each", "profiles.get", "profiles.find", "profiles.delete" },
+  allow = { "profiles.each", "profiles.find", "profiles.delete" },
 }
 
-local sweep = require("lib.sweep")
-local work = sweep.new()
 local oldest_kept = time.ago(p.days .. "d")
 
 local function is_protected_path(path)
@@ -45,63 +43,54 @@ local function may_be_orphan(profile)
   return #profile.roles == 0 and profile.create_date <= oldest_kept and not is_protected_path(profile.path)
 end
 
--- Deletes a profile if it still is what was listed. Returns what became of it.
-local function delete(listed)
-  local now = iam.profiles.find(listed.name)
-  if not now then
-    return "kept: gone already"
-  elseif now.id ~= listed.id then
-    return "kept: made anew since it was listed"
-  elseif now.role then
-    return "kept: has the role " .. now.role .. " by now"
-  elseif is_protected(now) then
-    return "kept: protected by now"
-  end
-  iam.profiles.delete(now.name)
-  return "deleted"
-end
+local listing = iam.profiles.each { path_prefix = p.path }
 
-local found, deleted = 0, 0
-local profiles = work:profiles { path = p.path, only = may_be_orphan, with_tags = true }
-
-local function next_row()
-  for profile in profiles do
-    if not is_protected(profile) then
-      found = found + 1
-      local done, outcome = true, "would be deleted"
-      if p.delete then
-        done, outcome = work:attempt(profile.name, function()
-          return delete(profile)
-        end)
-      end
-      if outcome == "deleted" then
-        deleted = deleted + 1
-      end
-      return {
-        name = profile.name,
-        path = profile.path,
-        created = profile.create_date,
-        age = time.age(profile.create_date),
-        outcome = done and outcome or "failed",
-      }
+local function next_candidate()
+  for profile in listing do
+    if may_be_orphan(profile) then
+      return profile
     end
   end
 end
 
-report(next_row, { columns = { "name", "path", "created", "age", "outcome" } })
-if p.delete then
-  report.note(("deleted %d of %d profiles without a role"):format(deleted, found))
-elseif found > 0 then
+-- What keeps a profile, as it is now, from being deleted; nil if nothing does.
+local function reason_to_keep(listed, now)
+  if not now then
+    return "gone already"
+  elseif now.id ~= listed.id then
+    return "made anew since it was listed"
+  elseif now.role then
+    return "has a role by now"
+  elseif is_protected(now) then
+    return "protected"
+  end
+end
+
+local rows, result = bulk.stream(next_candidate, { label = p.delete and "delete" or "find" }, function(listed)
+  -- A listing has no tags, and is older than this.
+  local now = iam.profiles.find(listed.name)
+  local reason = reason_to_keep(listed, now)
+  if reason then
+    return bulk.skip(reason)
+  elseif p.delete then
+    iam.profiles.delete(now.name)
+  end
+  return {
+    name = now.name,
+    path = now.path,
+    created = now.create_date,
+    age = time.age(now.create_date),
+    outcome = p.delete and "deleted" or "would be deleted",
+  }
+end)
+
+report(rows, { columns = { "name", "path", "created", "age", "outcome" } })
+if result.ok > 0 and not p.delete then
   report.note(
-    ("%d profiles have no role and are %d days old or older; nothing was deleted.\n"):format(found, p.days)
+    ("%d profiles have no role and are %d days old or older; nothing was deleted.\n"):format(result.ok, p.days)
       .. "Having no role is no proof of having no use: launch templates, launch configurations and instances may name\n"
       .. "them, and AWS does not ask. --delete deletes them; the tag "
       .. p.protect_tag
       .. " protects one."
   )
-end
-
-local problem = work:problem()
-if problem then
-  error(problem, 0)
 end

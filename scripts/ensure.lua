@@ -28,7 +28,6 @@ local p = runbook {
 }
 
 local fs = require("fs")
-local sweep = require("lib.sweep")
 
 local PROBLEMS_SHOWN = 20
 
@@ -188,33 +187,10 @@ if not entries then
   error(refusal(problems), 0)
 end
 
-local work = sweep.new()
-local changed, right, at = 0, 0, 0
-
-local function next_row()
-  while true do
-    at = at + 1
-    local entry = entries[at]
-    if not entry then
-      return nil
-    end
-    work.total = work.total + 1
-    local done, changes = work:attempt(entry.name, function()
-      return select(2, iam.profiles.ensure(entry))
-    end)
-    if done and #changes > 0 then
-      changed = changed + 1
-      return { name = entry.name, changes = json.array(changes) }
-    elseif done then
-      right = right + 1
-    end
-  end
-end
-
-report(next_row, { columns = { "name", "changes" } })
-report.note(("changed %d, already right %d, %sfailed %d"):format(changed, right, work:left_alone(), #work.failed))
-
-local problem = work:problem()
-if problem then
-  error(problem, 0)
-end
+report(
+  bulk.stream(entries, { label = "ensure" }, function(entry)
+    local _, changes = iam.profiles.ensure(entry)
+    return #changes > 0 and { name = entry.name, changes = json.array(changes) } or bulk.skip("already right")
+  end),
+  { columns = { "name", "changes" } }
+)

@@ -4,7 +4,7 @@
 ---   iamlua run scripts/inventory.lua --path /ec2/ --output csv > profiles.csv
 ---   iamlua run scripts/inventory.lua --no-with-tags --aws
 ---
---- Listing costs one call for 1,000 profiles; tags cost one more for each profile, 16 at once. A profile whose tags cannot be read is
+--- Listing costs one call for 1,000 profiles; tags cost one more for each profile. A profile whose tags cannot be read is
 --- listed without them, and the script ends with exit code 1.
 
 local p = runbook {
@@ -13,10 +13,8 @@ local p = runbook {
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
     with_tags = { default = true, help = "leave the tags out, which saves a call for each profile" },
   },
-  allow = { "profiles.each", "profiles.get" },
+  allow = { "profiles.each", "profiles.find" },
 }
-
-local sweep = require("lib.sweep")
 
 local columns = {
   "name",
@@ -41,10 +39,29 @@ if p.with_tags then
   table.insert(columns, "tags")
 end
 
-local work = sweep.new()
-report(work:profiles { path = p.path, with_tags = p.with_tags, keep_unread = true }, { columns = columns })
+local profiles = iam.profiles.each { path_prefix = p.path }
+local unread = {}
 
-local problem = work:problem()
-if problem then
-  error(problem, 0)
+-- The profile with its tags; without them if only these cannot be had.
+local function whole(listed)
+  local profile, err = try(iam.profiles.find, listed.name)
+  if err and bulk.is_hopeless(err) then
+    error(err, 0)
+  elseif err then
+    table.insert(unread, listed.name)
+    log.error("the tags cannot be read", { profile = listed.name, error = err.message })
+    return listed
+  end
+  return profile or bulk.skip("gone already")
+end
+
+local result
+if p.with_tags then
+  profiles, result = bulk.stream(profiles, { label = "read tags" }, whole)
+end
+report(profiles, { columns = columns })
+
+if #unread > 0 then
+  local names = table.concat(unread, ", ", 1, math.min(#unread, 10))
+  error(("the tags of %d of %d profiles could not be read: %s"):format(#unread, result.ok, names), 0)
 end

@@ -17,8 +17,6 @@ local p = runbook {
   allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },
 }
 
-local sweep = require("lib.sweep")
-
 -- Names of roles are the same in both cases.
 if p.from:lower() == p.to:lower() then
   runbook.usage("--from and --to name the same role")
@@ -30,12 +28,10 @@ end
 local old_role = iam.roles.get(p.from)
 
 -- All of them first: the listing would change under the swaps.
-local work = sweep.new()
 local profiles = {}
 for profile in iam.profiles.each_for_role(old_role.name) do
   if profile.path:sub(1, #p.path) == p.path then
     table.insert(profiles, profile)
-    work.total = work.total + 1
   end
 end
 
@@ -74,27 +70,14 @@ local function swap(name)
 end
 
 local swapped = 0
-local at = 0
 
-local function next_row()
-  at = at + 1
-  local profile = profiles[at]
-  if not profile then
-    return nil
-  end
-  local done, outcome = work:attempt(profile.name, function()
-    return swap(profile.name)
-  end)
+local rows = bulk.stream(profiles, { label = "swap" }, function(profile)
+  local outcome = swap(profile.name)
   if outcome == "swapped" then
     swapped = swapped + 1
   end
-  return { name = profile.name, path = profile.path, outcome = done and outcome or "failed" }
-end
+  return { name = profile.name, path = profile.path, outcome = outcome }
+end)
 
-report(next_row, { columns = { "name", "path", "outcome" } })
+report(rows, { columns = { "name", "path", "outcome" } })
 report.note(("%s replaced by %s in %d of %d profiles"):format(old_role.name, new_role.name, swapped, #profiles))
-
-local problem = work:problem()
-if problem then
-  error(problem, 0)
-end

@@ -18,33 +18,23 @@ local p = runbook {
     },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
-  allow = { "profiles.each", "profiles.get" },
+  allow = { "profiles.each", "profiles.find" },
 }
 
-local sweep = require("lib.sweep")
-local work = sweep.new()
-local profiles = work:profiles { path = p.path, with_tags = true }
-local found = 0
-
-local function next_row()
-  for profile in profiles do
-    local missing = json.array()
-    for _, key in ipairs(p.require) do
-      if profile.tags[key] == nil then
-        table.insert(missing, key)
-      end
-    end
-    if #missing > 0 then
-      found = found + 1
-      return { name = profile.name, path = profile.path, missing = missing }
+local rows, result = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
+  -- A listing has no tags.
+  local profile = iam.profiles.find(listed.name)
+  if not profile then
+    return bulk.skip("gone already")
+  end
+  local missing = json.array()
+  for _, key in ipairs(p.require) do
+    if profile.tags[key] == nil then
+      table.insert(missing, key)
     end
   end
-end
+  return #missing > 0 and { name = profile.name, path = profile.path, missing = missing } or bulk.skip("has them")
+end)
 
-report(next_row, { columns = { "name", "path", "missing" } })
-report.note(("%d of %d profiles lack a required tag"):format(found, work.total))
-
-local problem = work:problem()
-if problem then
-  error(problem, 0)
-end
+report(rows, { columns = { "name", "path", "missing" } })
+report.note(("%d of %d profiles lack a required tag"):format(result.ok, result.ok + (result.skips["has them"] or 0)))

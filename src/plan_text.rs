@@ -10,6 +10,7 @@ use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
 use crate::session::journal::records::Recorded;
 use crate::session::plan::{Change, Plan};
+use crate::words::{count, number};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;
@@ -168,26 +169,6 @@ fn visible(text: &str) -> String {
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
-}
-
-/// A number with commas between thousands.
-#[must_use]
-pub fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// "1 change", "4,812 changes".
-#[must_use]
-pub fn count(n: u64, what: &str) -> String {
-    format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
 /// The changes, one line each: in their order; those that are alike are folded into one unless `full`.

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::Runtime;
@@ -15,11 +15,12 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, OpenLocal, Role, Target};
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::Permissions;
-use crate::lua::{Ending, Format, Manifest, Output, Setup, Vm};
+use crate::lua::{Ending, Format, Manifest, Output, Setup, Show, Vm, calls_text, throttled_text};
+use crate::screen::say;
 use crate::script::{Loaded, Script};
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
-use crate::{files, plan_text, signals, state};
+use crate::{files, plan_text, signals, state, words};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
@@ -60,6 +61,10 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// How results are written.
     pub format: Format,
+    /// How bulk work is shown while it goes on.
+    pub show: Show,
+    /// Whether calls, throttling and time are summed up at the end.
+    pub stats: bool,
     /// Whether every question is answered with yes.
     pub yes: bool,
     /// The least severe messages that `log` shows.
@@ -96,11 +101,6 @@ pub fn runtime() -> Result<Runtime> {
         .enable_all()
         .build()
         .map_err(|error| Error::io("cannot start the background threads", error))
-}
-
-/// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
-pub fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Opens the local account, and says so when that made the example account.
@@ -159,6 +159,7 @@ fn open_once(faults: Faults) -> OpenLocal {
 /// # Errors
 /// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
 pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
+    let began = Instant::now();
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let _entered = runtime.enter();
@@ -171,8 +172,10 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
     }
     let session = Session::with(rules);
     let canceller = Canceller::default();
+    let gate = Gate::new(Arc::clone(&session), connection);
+    gate.warm_up();
     let setup = Setup {
-        gate: Gate::new(Arc::clone(&session), connection),
+        gate,
         runtime: runtime.handle().clone(),
         canceller: canceller.clone(),
         script: loaded.name.clone(),
@@ -182,6 +185,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         max_memory: options.max_memory,
         // The plan is written in that format then, and what the script says is for people.
         format: if options.planning.is_result { Format::Table } else { options.format },
+        show: options.show,
         width: terminal_width(),
         reserved: options.reserved,
         log_level: options.log_level,
@@ -210,6 +214,9 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         )),
     };
     runtime.shutdown_background();
+    if options.stats {
+        tell_stats(&session, began);
+    }
     if session.mode() == Mode::Plan {
         return show_plan(result, &session, origin, &options.planning, options.format);
     }
@@ -238,7 +245,7 @@ fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Resul
         let error = Error::new(Kind::Refused, refusal);
         return Err(match changes {
             0 => error,
-            n => error.hint(format!("{} {done} before that", plan_text::count(n, "change"))),
+            n => error.hint(format!("{} {done} before that", words::count(n, "change"))),
         });
     }
     match ending {
@@ -291,12 +298,26 @@ pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
     session.end(status, error).await
 }
 
+/// Says what a run has cost.
+fn tell_stats(session: &Session, began: Instant) {
+    let calls = session.calls();
+    let all: u64 = calls.values().sum();
+    let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
+    let throttled = throttled_text(session, session.throttled());
+    let spared = match session.spared() {
+        0 => String::new(),
+        n => format!("; {} not sent, because all was so already", words::count(n, "change")),
+    };
+    let took = words::time(began.elapsed().as_secs_f64());
+    say(&format!("{} in {took}{by_action}{throttled}{spared}", words::count(all, "call")));
+}
+
 /// Says what a run has changed and how it is taken back.
 pub fn tell_changes(session: &Session) {
     let Some(run) = session.journal().run() else { return };
     let (all, failed) = (session.changes(), session.failed());
     let failed_words = if failed > 0 {
-        format!(", {} of them failed or in doubt", plan_text::number(failed))
+        format!(", {} of them failed or in doubt", words::number(failed))
     } else {
         String::new()
     };
@@ -305,7 +326,7 @@ pub fn tell_changes(session: &Session) {
     } else {
         format!("; `iamlua runs show {run}` has the details")
     };
-    say(&format!("run {run}: {}{failed_words}{back}", plan_text::count(all, "change")));
+    say(&format!("run {run}: {}{failed_words}{back}", words::count(all, "change")));
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
@@ -448,6 +469,7 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
         permissions: Permissions::default(),
         max_memory: 256 << 20,
         format: Format::Table,
+        show: Show::Nothing,
         width: None,
         reserved: Vec::new(),
         log_level: "error",
@@ -469,7 +491,7 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
 /// How many calls that change the account.
 fn calls(n: u64) -> String {
     let change = if n == 1 { "call that changes" } else { "calls that change" };
-    format!("{} {change} the account", plan_text::number(n))
+    format!("{} {change} the account", words::number(n))
 }
 
 fn since_1970() -> Duration {

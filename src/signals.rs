@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::error::{Error, Result};
 use crate::lua::Waker;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::run::say;
+use crate::screen::say;
 use crate::session::Session;
 
 /// For commands without a script: the first signal lets no further change begin, the second ends the process.

@@ -18,7 +18,7 @@ local DEPTH, WIDTH = 20, 100
 
 local KEYWORDS = {}
 for word in
-  ("and break do else elseif end false for function goto if in local nil not or repeat return then true until while"):gmatch(
+  string.gmatch("and break do else elseif end false for function goto if in local nil not or repeat return then true until while", 
     "%a+"
   )
 do

@@ -10,7 +10,7 @@ local create, yield, isyieldable, status =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status
 local pack, unpack, concat = table.pack, table.unpack, table.concat
 local getmetatable, setmetatable, type, tostring, error = getmetatable, setmetatable, type, tostring, error
-local select, xpcall, pairs, ipairs, next, rawget = select, xpcall, pairs, ipairs, next, rawget
+local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset = select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can put others in place of.
 local find, sub, utf8_len = string.find, string.sub, utf8.len
 local WAIT = host.marker
@@ -378,6 +378,9 @@ end
 function _G.setmetatable(value, meta)
   if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
     error("finalizers (__gc) are not available in scripts; use __close", 2)
+  elseif value == _G then
+    -- What a script puts in place of the metatable knows nothing of modules that are not there yet.
+    host.load_all()
   end
   return setmetatable(value, meta)
 end
@@ -416,9 +419,12 @@ local function run_module(name, chunk, ...)
   return value
 end
 
+-- What the program's own modules see: the globals as they were before any script ran.
+local pristine
+
 local function stdlib_module(name)
   local source = host.stdlib_source(name)
-  local chunk = source and assert(native_load(source, "=[iamlua:" .. name .. "]", "t"))
+  local chunk = source and assert(native_load(source, "=[iamlua:" .. name .. "]", "t", pristine))
   return chunk and run_module(name, chunk, host)
 end
 
@@ -459,20 +465,36 @@ package = { loaded = loaded }
 ------------------------------------------------------------------------------------------------------------------------ iam
 
 -- An iterator over the pages, or the entries, of a listing. After a failure the same page is asked for again: to end quietly would
--- pass for "that was all".
+-- pass for "that was all". Several tasks may share one.
 local function iterator(pager, by_page)
   local page, at, count, ended = nil, 0, 0, false
+  local fetching
   local function next_page()
-    page = await(host.fetch(pager))
-    ended = not page.is_truncated
+    if fetching then
+      wait_for(fetching)
+      return
+    end
+    fetching = host.latch()
+    local ok, result = pcall(await, host.fetch(pager))
+    local latch = fetching
+    fetching = nil
+    host.release(latch)
+    if not ok then
+      error(result, 0)
+    end
+    page = result
+    ended = page == nil or not page.is_truncated
+    at, count = 0, page and #page or 0
+    return page
   end
   if by_page then
     return function()
-      if ended then
-        return nil
+      while not ended do
+        local own = next_page()
+        if own then
+          return own
+        end
       end
-      next_page()
-      return page
     end
   end
   return function()
@@ -482,7 +504,6 @@ local function iterator(pager, by_page)
         return nil
       end
       next_page()
-      at, count = 0, #page
     end
     at = at + 1
     return page[at]
@@ -517,9 +538,48 @@ end
 
 iam = module_of(host.gate)
 loaded.iam = iam
-for _, name in ipairs(host.modules) do
-  _G[name] = require(name)
+
+pristine = {}
+for name, value in pairs(_G) do
+  if type(value) == "table" and value ~= _G and value ~= iam and value ~= package then
+    local copy = {}
+    for key, inner in pairs(value) do
+      copy[key] = inner
+    end
+    value = copy
+  end
+  pristine[name] = value
 end
+setmetatable(pristine, {
+  __index = function(_, name)
+    return is_stdlib[name] and require(name) or nil
+  end,
+})
+
+-- The modules are globals that are loaded when a script first names them: most scripts need few.
+local function load_all()
+  for _, name in ipairs(host.modules) do
+    if rawget(_G, name) == nil then
+      rawset(_G, name, require(name))
+    end
+  end
+end
+
+host.load_all = load_all
+
+setmetatable(_G, {
+  __index = function(_, name)
+    if is_stdlib[name] then
+      local module = require(name)
+      rawset(_G, name, module)
+      return module
+    end
+  end,
+  __pairs = function()
+    load_all()
+    return next, _G, nil
+  end,
+})
 
 arg = { [0] = host.script, unpack(host.args) }
 

@@ -17,7 +17,7 @@ use iamlua::error::{Error, Result};
 use iamlua::iam::client::{Connection, Target};
 use iamlua::lua::cancel::Canceller;
 use iamlua::lua::sandbox::Permissions;
-use iamlua::lua::{Ending, Format, Output, Setup, Vm};
+use iamlua::lua::{Ending, Format, Output, Setup, Show, Vm};
 use iamlua::session::{Gate, Mode, Session};
 use mlua::Function;
 
@@ -125,6 +125,7 @@ impl Bench {
             permissions: self.permissions.clone(),
             max_memory: 256 << 20,
             format,
+            show: Show::Lines,
             width: None,
             reserved: vec!["output".into(), "apply".into()],
             log_level: "info",

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use crate::emulator::{self, Contents, Emulator, Faults, Quota};
 use crate::error::{Error, Kind, Result};
-use crate::{files, run, state};
+use crate::{files, run, screen, state};
 
 /// `iamlua account`.
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ impl AccountCommand {
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
                 open_quietly()?.reset(contents)?;
-                run::say(&format!(
+                screen::say(&format!(
                     "the local account is {}",
                     if empty { "empty" } else { "the example account" }
                 ));
@@ -84,7 +84,7 @@ fn serve(port: u16, faults: Faults) -> Result<u8> {
         let address = listener.local_addr().map_err(|error| Error::io("no address", error))?;
         writeln!(io::stdout(), "http://{address}")
             .map_err(|error| Error::io("cannot write to standard output", error))?;
-        run::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+        screen::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
              AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"));
         let _ = io::stdout().flush();
         emulator::serve(local, listener, interrupted()).await
@@ -137,7 +137,7 @@ fn import(file: &PathBuf) -> Result<u8> {
         )
     };
     let summary = open_quietly()?.import(io::BufReader::new(source))?;
-    run::say(&format!(
+    screen::say(&format!(
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
     ));

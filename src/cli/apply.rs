@@ -9,8 +9,6 @@ use clap::Parser;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_plan};
 use crate::error::{Error, Kind, Result};
-use crate::plan_text::{count, number};
-use crate::run;
 use crate::session::apply::{self, Options, Summary};
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, claim_plan};
@@ -18,6 +16,8 @@ use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::site::Site;
 use crate::session::{Mode, Session};
+use crate::words::{count, number};
+use crate::{run, screen};
 use crate::{signals, state};
 
 /// `iamlua apply`.
@@ -114,7 +114,7 @@ pub fn carry_out(
         let summary = apply::apply(plan, &session, &gates, &done, options, |behind| {
             if told.elapsed() > Duration::from_secs(5) {
                 told = std::time::Instant::now();
-                run::say(&format!("{} of {} changes", number(behind), number(total)));
+                screen::say(&format!("{} of {} changes", number(behind), number(total)));
             }
         })
         .await;
@@ -134,18 +134,18 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let places = places.into_iter().collect::<Vec<_>>().join(" and ");
     let left = plan.changes.len() - done.len();
     if plan.changes.is_empty() {
-        run::say("the plan has no changes");
+        screen::say("the plan has no changes");
         return;
     }
     if left == 0 {
-        run::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
+        screen::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
         return;
     }
     let earlier = match done.len() as u64 {
         0 => String::new(),
         n => format!("; {} done before", number(n)),
     };
-    run::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places));
+    screen::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places));
 }
 
 fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
@@ -161,7 +161,7 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         }
     }
     for (change, why) in &summary.skipped {
-        run::say(&format!(
+        screen::say(&format!(
             "left out: {} {} {}: {why}",
             change.action,
             change.subject.name(),
@@ -169,7 +169,7 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         ));
     }
     for (change, error) in &summary.failed {
-        run::say(&format!(
+        screen::say(&format!(
             "failed: {} {} {}: {error}",
             change.action,
             change.subject.name(),
@@ -177,7 +177,7 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         ));
     }
     if summary.earlier < plan.changes.len() as u64 {
-        run::say(&words.join(", "));
+        screen::say(&words.join(", "));
     }
     match summary.stopped {
         Some(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => Err(error),

@@ -12,7 +12,8 @@ use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 use crate::lua::Format;
-use crate::run::{self, Against, AwsTarget};
+use crate::run::{Against, AwsTarget};
+use crate::screen;
 use crate::session::journal::{About, Place};
 use crate::session::plan::Plan;
 use crate::session::site::{Site, SiteTarget};
@@ -176,7 +177,7 @@ impl Resolved {
     pub fn announce(&self) {
         if self.is_by_config {
             let files = self.config.files.iter().map(|file| file.display().to_string());
-            run::say(&format!("note: on AWS, by {}", files.collect::<Vec<_>>().join(" and ")));
+            screen::say(&format!("note: on AWS, by {}", files.collect::<Vec<_>>().join(" and ")));
         }
     }
 

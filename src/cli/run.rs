@@ -9,8 +9,10 @@ use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::error::{Error, Result};
+use crate::lua::Show;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::run::{self, Options, Planning};
+use crate::screen;
 use crate::script::Script;
 use crate::session::Mode;
 use crate::session::journal::About;
@@ -101,6 +103,12 @@ struct HostOptions {
     /// How results are written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
+    /// How bulk work is shown while it goes on: a bar on a terminal, lines elsewhere, JSON with --output jsonl.
+    #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
+    progress: Progress,
+    /// Say at the end how many calls were made, by operation, how many were throttled, and how long it took.
+    #[arg(long, help_heading = "Output")]
+    stats: bool,
     /// The least severe messages of `log` that are shown.
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
@@ -122,6 +130,28 @@ struct HostOptions {
     /// Let the script run PROGRAM, or all.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Progress {
+    Auto,
+    Bar,
+    Lines,
+    Events,
+    None,
+}
+
+impl Progress {
+    fn show(self, output: OutputFormat) -> Show {
+        match self {
+            Self::Auto if matches!(output, OutputFormat::Jsonl) => Show::Events,
+            Self::Auto | Self::Bar if screen::can_draw() => Show::Bar,
+            Self::Auto | Self::Bar | Self::Lines => Show::Lines,
+            Self::Events => Show::Events,
+            Self::None => Show::Nothing,
+        }
+    }
 }
 
 /// `--log-level`.
@@ -196,7 +226,9 @@ impl RunOptions {
         let about = About { command: command.into(), ..About::default() };
         let permissions = self.host.permissions()?;
         let reserved = reserved();
-        let HostOptions { plan, yes, output, log_level, timeout, max_memory, .. } = self.host;
+        let HostOptions {
+            plan, yes, output, progress, stats, log_level, timeout, max_memory, ..
+        } = self.host;
         Ok(Options {
             rules: target.rules(mode, &self.limits, about),
             planning: plan.planning(is_result),
@@ -205,6 +237,8 @@ impl RunOptions {
             timeout: timeout.or(target.config.timeout),
             against: target.against,
             format: output.into(),
+            show: progress.show(output),
+            stats,
             yes,
             log_level: log_level.name(),
             reserved,

@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::Verdict;
-use crate::plan_text::{self, Shown, count};
+use crate::plan_text::{self, Shown};
 use crate::session::apply::check_accounts;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{About, Outcome};
 use crate::session::recover::{self, describe};
 use crate::session::site::Site;
 use crate::session::{Mode, Session};
-use crate::{run, state, table};
+use crate::words::{count, number};
+use crate::{run, screen, state, table};
 
 /// `iamlua runs`.
 #[derive(Debug, Parser)]
@@ -123,7 +124,7 @@ fn list(options: &ListOptions) -> Result<u8> {
         }
         OutputFormat::Table | OutputFormat::Csv => {
             if runs.is_empty() {
-                run::say("nothing was changed yet");
+                screen::say("nothing was changed yet");
                 return Ok(0);
             }
             let heads =
@@ -154,9 +155,9 @@ fn row(run: &Run) -> Vec<String> {
     if run.counts.undone > 0 {
         status.push_str(if run.counts.standing == 0 { ", undone" } else { ", undone in part" });
     }
-    let mut changes = plan_text::number(run.counts.done);
+    let mut changes = number(run.counts.done);
     if run.counts.failed > 0 {
-        let _ = write!(changes, ", {} failed", plan_text::number(run.counts.failed));
+        let _ = write!(changes, ", {} failed", number(run.counts.failed));
     }
     vec![
         run.id.clone(),
@@ -295,7 +296,7 @@ impl RecoverCommand {
         let earlier = records.run(&self.run)?;
         if earlier.counts.in_doubt == 0 && earlier.status != "running" {
             records.close(&earlier.id)?;
-            run::say(&format!("nothing of run {} is in doubt", earlier.id));
+            screen::say(&format!("nothing of run {} is in doubt", earlier.id));
             return Ok(0);
         }
         let target = self.target.resolve()?;

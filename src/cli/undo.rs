@@ -10,8 +10,6 @@ use super::apply::{self, HowOptions};
 use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
 use crate::error::{Error, Kind, Result};
-use crate::plan_text::count;
-use crate::run;
 use crate::session::apply::check_accounts;
 use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
@@ -19,6 +17,8 @@ use crate::session::plan::Plan;
 use crate::session::recover;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
+use crate::words::count;
+use crate::{run, screen};
 use crate::{signals, state};
 
 /// `iamlua undo`.
@@ -69,7 +69,7 @@ impl UndoCommand {
             .hint("nothing was changed; --skip-drifted leaves such changes as they are, --only NAME takes back a part"));
         }
         if plan.changes.is_empty() {
-            run::say(if undoing.undone_before > 0 {
+            screen::say(if undoing.undone_before > 0 {
                 "there is nothing left to take back: it was undone before"
             } else {
                 "there is nothing to take back"
@@ -83,7 +83,7 @@ impl UndoCommand {
             run::keep_plan(&plan, file)?;
         }
         if !self.apply {
-            run::say(&format!("nothing was changed: `{again}` does it"));
+            screen::say(&format!("nothing was changed: `{again}` does it"));
             return Ok(if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 });
         }
         let about = About {
@@ -209,12 +209,12 @@ fn some(names: &[String]) -> String {
 
 fn explain(undoing: &Undoing) {
     for conflict in &undoing.conflicts {
-        run::say(&format!("moved on: {conflict}"));
+        screen::say(&format!("moved on: {conflict}"));
     }
     for back in &undoing.back {
-        run::say(&format!("back already: {back}"));
+        screen::say(&format!("back already: {back}"));
     }
     for lost in &undoing.lost {
-        run::say(&format!("note: {lost}"));
+        screen::say(&format!("note: {lost}"));
     }
 }

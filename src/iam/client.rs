@@ -14,7 +14,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
 use crate::error::Result;
 
@@ -151,7 +156,7 @@ impl Connection {
                 .build()),
             Target::Aws => {
                 let mut loader = aws_config::defaults(BehaviorVersion::latest())
-                    .http_client(https())
+                    .http_client(http())
                     .timeout_config(timeouts());
                 if let Some(profile) = &self.profile {
                     loader = loader.profile_name(profile);
@@ -163,6 +168,10 @@ impl Connection {
                     loader = loader.endpoint_url(url);
                 }
                 let config = loader.load().await;
+                if !config.endpoint_url().is_some_and(|url| url.starts_with("http:")) {
+                    // It will be needed, and takes a while.
+                    tokio::task::spawn_blocking(https);
+                }
                 if config.region().is_some() {
                     return Ok(config);
                 }
@@ -208,14 +217,62 @@ fn retry_config() -> RetryConfig {
     }
 }
 
-/// One HTTPS client for the process, so that connections and the trust store are shared.
-fn https() -> SharedHttpClient {
+/// One client for the process, so that connections and the trust store are shared. The trust store takes some milliseconds to read, so it is
+/// read when the first connection needs it.
+fn http() -> SharedHttpClient {
     static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
     CLIENT
         .get_or_init(|| {
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .build_https()
+            let plain = aws_smithy_http_client::Builder::new().build_http();
+            SharedHttpClient::new(ByScheme { plain })
         })
         .clone()
+}
+
+fn https() -> &'static SharedHttpClient {
+    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https()
+    })
+}
+
+/// Goes by HTTPS where an address says so, else by plain HTTP.
+#[derive(Debug)]
+struct ByScheme {
+    plain: SharedHttpClient,
+}
+
+impl HttpClient for ByScheme {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            plain: self.plain.http_connector(settings, components),
+            tls: OnceLock::new(),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    plain: SharedHttpConnector,
+    tls: OnceLock<SharedHttpConnector>,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if request.uri().starts_with("http:") {
+            return self.plain.call(request);
+        }
+        let tls = self.tls.get_or_init(|| https().http_connector(&self.settings, &self.components));
+        tls.call(request)
+    }
 }

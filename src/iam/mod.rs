@@ -62,6 +62,12 @@ impl Write {
     pub fn is_idle(&self, args: &Args) -> bool {
         self.words == "tag" && args.tags("tags").is_none_or(|tags| tags.is_empty())
     }
+
+    /// Whether AWS would say yes to it and change nothing, because all is so already.
+    #[must_use]
+    pub fn is_so_already(&self, before: &State, after: &State) -> bool {
+        self.repeated.is_none() && before.is_some() && image::differences(before, after).is_empty()
+    }
 }
 
 /// How a function is carried out.
@@ -179,7 +185,41 @@ async fn call_all(via: &Arc<dyn Invoke>, path: &'static str, mut args: Args) -> 
     }
 }
 
-/// A date as the Lua surface shows it: ISO 8601, UTC, whole seconds.
+/// A date as the Lua surface shows it: ISO 8601, UTC, whole seconds. There are two in each entry of a listing, so it is written by hand.
 fn date(at: aws_smithy_types::DateTime) -> Value {
-    Value::text(jiff::Timestamp::from_second(at.secs()).ok().map(|at| at.to_string()))
+    let Ok(at) = jiff::Timestamp::from_second(at.secs()) else { return Value::Nil };
+    let at = jiff::tz::Offset::UTC.to_datetime(at);
+    let Ok(year) = u16::try_from(at.year()) else { return Value::Str(format!("{at}Z")) };
+    let mut text = *b"0000-00-00T00:00:00Z";
+    let mut write = |from: usize, digits: usize, mut n: u16| {
+        for digit in text[from..from + digits].iter_mut().rev() {
+            *digit = b'0' + u8::try_from(n % 10).unwrap_or_default();
+            n /= 10;
+        }
+    };
+    write(0, 4, year);
+    for (from, n) in
+        [(5, at.month()), (8, at.day()), (11, at.hour()), (14, at.minute()), (17, at.second())]
+    {
+        write(from, 2, n.unsigned_abs().into());
+    }
+    Value::Str(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_written_as_it_is_everywhere() {
+        for seconds in
+            [0, 1, 951_782_399, 1_767_322_800, 4_102_444_799, 253_402_207_200, -1, -62_167_219_200]
+        {
+            let at = jiff::Timestamp::from_second(seconds).expect("a date");
+            assert_eq!(
+                date(aws_smithy_types::DateTime::from_secs(seconds)),
+                Value::Str(at.to_string())
+            );
+        }
+    }
 }

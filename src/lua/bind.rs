@@ -1,11 +1,12 @@
 //! From the registry to Lua: how the arguments of a call are read, how a call is started, how a listing is paged through. The
 //! prelude puts these together into the `iam` table.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use mlua::{MultiValue, UserData, Value as LuaValue};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::convert::from_lua;
@@ -13,11 +14,13 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Role, Target};
 use crate::iam::image::Subject;
 use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Run};
-use crate::session::Gate;
+use crate::session::{Gate, looking_ahead};
 use crate::spec::{Args, Page, Value};
 
 /// How many calls load what a listing leaves out (`with_tags`) at once.
 const ENRICH_AT_ONCE: usize = 16;
+/// How many pages are fetched, or are there, that the script has not asked for yet.
+const PAGES_AHEAD: usize = 2;
 
 /// A gate in the hands of Lua.
 pub struct Connected(pub Gate);
@@ -123,7 +126,7 @@ pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
     Ok(Gate::new(Arc::clone(gate.session()), connection))
 }
 
-/// Goes through the pages of a listing. The next page is being fetched as soon as one is there, before the script has seen it.
+/// Goes through the pages of a listing. The next page is being fetched as soon as the bytes of one are there, before anything is made of them.
 #[derive(Clone)]
 pub struct Pager(Arc<Paging>);
 
@@ -132,14 +135,32 @@ struct Paging {
     iterate: &'static Iterate,
     with_extra: bool,
     place: Mutex<Place>,
+    /// A page that was fetched ahead waits for one of these, so that there are not too many.
+    room: Arc<Semaphore>,
 }
 
 /// Where a pager is.
 struct Place {
-    /// The arguments of the next page.
-    next: Args,
+    /// The arguments of the next page; none after the last one.
+    next: Option<Args>,
     /// The next page, if it is being fetched already.
-    coming: Option<JoinHandle<Result<Page>>>,
+    coming: Option<Loading>,
+}
+
+/// A page that is being fetched; nobody wants it any more when this is dropped.
+struct Loading(JoinHandle<Result<Loaded>>);
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A page, and the one after it, if that is being fetched already.
+struct Loaded {
+    page: Page,
+    next: Option<Loading>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl UserData for Pager {}
@@ -159,46 +180,79 @@ impl Pager {
         let default = Value::Int(if with_extra { 100 } else { 1000 });
         let size = args.take("page_size").unwrap_or(default);
         args.set("max_items", size);
-        let place = Mutex::new(Place { next: args, coming: None });
-        Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place })))
+        let place = Mutex::new(Place { next: Some(args), coming: None });
+        let room = Arc::new(Semaphore::new(PAGES_AHEAD));
+        Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place, room })))
     }
 
-    /// Fetches the next page. One that failed can be fetched again.
+    /// Fetches the next page; `Nil` after the last one. One that failed can be fetched again.
     pub async fn fetch(self) -> Result<Value> {
         let mut place = self.0.place.lock().await;
-        let coming = place.coming.take().unwrap_or_else(|| self.load(place.next.clone()));
-        let page = coming.await.map_err(|panic| {
+        let Some(next) = &place.next else { return Ok(Value::Nil) };
+        let next = next.clone();
+        let mut coming = match place.coming.take() {
+            Some(coming) => coming,
+            None => self.0.load(next.clone()),
+        };
+        let loaded = (&mut coming.0).await.map_err(|panic| {
             Error::new(Kind::Bug, format!("a listing ended in an unexpected way: {panic}"))
         })??;
-        if let Some(marker) = &page.marker {
-            place.next.set("marker", Value::Str(marker.clone()));
-            place.coming = Some(self.load(place.next.clone()));
+        place.next = loaded.page.marker.as_ref().map(|marker| after(&next, marker));
+        place.coming = loaded.next;
+        if let (Some(next), None) = (&place.next, &place.coming) {
+            place.coming = Some(self.0.load(next.clone()));
         }
-        Ok(Value::Page(Box::new(page)))
+        Ok(Value::Page(Box::new(loaded.page)))
+    }
+}
+
+/// The arguments of the page that begins at a marker.
+fn after(args: &Args, marker: &str) -> Args {
+    let mut args = args.clone();
+    args.set("marker", Value::Str(marker.to_owned()));
+    args
+}
+
+impl Paging {
+    fn load(self: &Arc<Self>, args: Args) -> Loading {
+        let paging = Arc::clone(self);
+        // On the heap: each holds the next one.
+        Loading(tokio::spawn(Box::pin(paging.loaded(args)) as BoxFuture<'static, _>))
     }
 
-    fn load(&self, args: Args) -> JoinHandle<Result<Page>> {
-        let paging = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            let page = paging.gate.invoke(iam::entry(paging.iterate.page), args).await?;
-            let Value::Page(mut page) = page else {
-                return Err(Error::new(Kind::Bug, format!("{} made no page", paging.iterate.page)));
-            };
-            if page.is_truncated && page.marker.is_none() {
-                // There is no way on, and to say that this was all would be untrue.
-                return Err(Error::new(
-                    Kind::Connection,
-                    "the endpoint says that there are more pages, but not where",
-                ));
+    async fn loaded(self: Arc<Self>, args: Args) -> Result<Loaded> {
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        let room = room.map_err(|closed| Error::new(Kind::Bug, closed.to_string()))?;
+        let next = Arc::new(std::sync::Mutex::new(None));
+        let ahead = {
+            let (paging, args, next) = (Arc::clone(&self), args.clone(), Arc::clone(&next));
+            Arc::new(move |marker: &str| {
+                let loading = paging.load(after(&args, marker));
+                *next.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((marker.to_owned(), loading));
+            })
+        };
+        let page = self.gate.invoke(iam::entry(self.iterate.page), args);
+        let Value::Page(mut page) = looking_ahead(ahead, page).await? else {
+            return Err(Error::new(Kind::Bug, format!("{} made no page", self.iterate.page)));
+        };
+        if page.is_truncated && page.marker.is_none() {
+            // There is no way on, and to say that this was all would be untrue.
+            return Err(Error::new(
+                Kind::Connection,
+                "the endpoint says that there are more pages, but not where",
+            ));
+        }
+        if let (true, Some(enrich)) = (self.with_extra, self.iterate.enrich) {
+            page.items = enriched(&self.gate, page.items, enrich).await?;
+            for item in &page.items {
+                self.gate.remember(Subject::Profile, item);
             }
-            if let (true, Some(enrich)) = (paging.with_extra, paging.iterate.enrich) {
-                page.items = enriched(&paging.gate, page.items, enrich).await?;
-                for item in &page.items {
-                    paging.gate.remember(Subject::Profile, item);
-                }
-            }
-            Ok(*page)
-        })
+        }
+        let next = next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What is planned can end a listing elsewhere than the account does.
+        let next = next.filter(|(marker, _)| page.marker.as_ref() == Some(marker));
+        Ok(Loaded { page: *page, next: next.map(|(_, loading)| loading), _room: room })
     }
 }
 

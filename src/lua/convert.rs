@@ -34,7 +34,107 @@ pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
     // `push` nor this closure owns anything: they only borrow `value`, which lives in a frame outside of the protected call.
     #[allow(unsafe_code)]
     unsafe {
-        lua.exec_raw((), |state| push(state, value))
+        lua.exec_raw((), |state| push_all(state, value))
+    }
+}
+
+/// The fields of a profile and of the role in it are fewer.
+const MOST_FIELDS: usize = 24;
+
+/// What the records of a listing have in common: the names of their fields, and values that several have one after the other, such as paths
+/// and trust policies. Each is made once for Lua; making it again would cost more than all the rest. They wait on the Lua stack.
+struct Common<'a> {
+    /// Where on the stack they are.
+    base: i32,
+    fields: [Field<'a>; MOST_FIELDS],
+    count: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    /// Whether it is one of a record in another.
+    depth: u8,
+    name: &'static str,
+    last: Option<&'a str>,
+}
+
+impl<'a> Common<'a> {
+    fn new(base: i32) -> Self {
+        Self { base, fields: [Field { depth: 0, name: "", last: None }; MOST_FIELDS], count: 0 }
+    }
+
+    /// Pushes the name of a field; returns its place, if it has one.
+    ///
+    /// # Safety
+    /// As [`push`].
+    #[allow(unsafe_code)]
+    unsafe fn push_name(
+        &mut self,
+        state: *mut ffi::lua_State,
+        depth: u8,
+        name: &'static str,
+    ) -> Option<usize> {
+        let is_same = |field: &Field<'_>| field.depth == depth && std::ptr::eq(field.name, name);
+        let place = self.fields[..self.count].iter().position(is_same);
+        // SAFETY: the slots from `base` on were filled by `push_all`, two for each field.
+        unsafe {
+            if let Some(place) = place {
+                ffi::lua_pushvalue(state, self.slot(place));
+                return Some(place);
+            }
+            push_text(state, name);
+            if self.count == MOST_FIELDS {
+                return None;
+            }
+            self.fields[self.count] = Field { depth, name, last: None };
+            ffi::lua_copy(state, -1, self.slot(self.count));
+            self.count += 1;
+            Some(self.count - 1)
+        }
+    }
+
+    /// Pushes the value of the field at a place.
+    ///
+    /// # Safety
+    /// As [`push`].
+    #[allow(unsafe_code)]
+    unsafe fn push_text(&mut self, state: *mut ffi::lua_State, place: usize, text: &'a str) {
+        // SAFETY: as in `push_name`.
+        unsafe {
+            if self.fields[place].last == Some(text) {
+                ffi::lua_pushvalue(state, self.slot(place) + 1);
+            } else {
+                push_text(state, text);
+                ffi::lua_copy(state, -1, self.slot(place) + 1);
+                self.fields[place].last = Some(text);
+            }
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "there are few")]
+    fn slot(&self, place: usize) -> i32 {
+        self.base + 1 + 2 * place as i32
+    }
+}
+
+/// Pushes a value, with what its records have in common below it while that is needed.
+///
+/// # Safety
+/// Must run in a protected call of the VM whose state it gets.
+#[allow(unsafe_code)]
+unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
+    // SAFETY: the slots are asked for; what is left at the end is the one value.
+    unsafe {
+        let base = ffi::lua_gettop(state);
+        let slots = if matches!(value, Value::Page(_)) { 2 * MOST_FIELDS } else { 0 };
+        ffi::luaL_checkstack(state, size_hint(slots) + 4, std::ptr::null());
+        ffi::lua_settop(state, base + size_hint(slots));
+        let mut common = Common::new(base);
+        push(state, value, if slots > 0 { Some(&mut common) } else { None }, 0);
+        if slots > 0 {
+            ffi::lua_replace(state, base + 1);
+            ffi::lua_settop(state, base + 1);
+        }
     }
 }
 
@@ -43,7 +143,12 @@ pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
 /// # Safety
 /// Must run in a protected call of the VM whose state it gets.
 #[allow(unsafe_code)]
-unsafe fn push(state: *mut ffi::lua_State, value: &Value) {
+unsafe fn push<'a>(
+    state: *mut ffi::lua_State,
+    value: &'a Value,
+    mut common: Option<&mut Common<'a>>,
+    depth: u8,
+) {
     // SAFETY: four slots are asked for at each level, which is what a level uses; lengths fit because the values fit in memory.
     unsafe {
         ffi::luaL_checkstack(state, 4, std::ptr::null());
@@ -53,12 +158,23 @@ unsafe fn push(state: *mut ffi::lua_State, value: &Value) {
             Value::Int(value) => ffi::lua_pushinteger(state, *value),
             Value::Num(value) => ffi::lua_pushnumber(state, *value),
             Value::Str(text) => push_text(state, text),
-            Value::List(items) | Value::Multi(items) => push_array(state, items, 0),
+            Value::List(items) | Value::Multi(items) => push_array(state, items, 0, common, depth),
             Value::Record(fields) => {
                 ffi::lua_createtable(state, 0, size_hint(fields.len()));
-                for (key, value) in fields {
-                    push_text(state, key);
-                    push(state, value);
+                for (name, value) in fields {
+                    let place = match common.as_deref_mut() {
+                        Some(common) => common.push_name(state, depth, name),
+                        None => {
+                            push_text(state, name);
+                            None
+                        }
+                    };
+                    match (value, common.as_deref_mut(), place) {
+                        (Value::Str(text), Some(common), Some(place)) => {
+                            common.push_text(state, place, text)
+                        }
+                        (value, common, _) => push(state, value, common, depth + 1),
+                    }
                     ffi::lua_rawset(state, -3);
                 }
             }
@@ -66,12 +182,12 @@ unsafe fn push(state: *mut ffi::lua_State, value: &Value) {
                 ffi::lua_createtable(state, 0, size_hint(map.len()));
                 for (key, value) in map {
                     push_text(state, key);
-                    push(state, value);
+                    push(state, value, None, depth + 1);
                     ffi::lua_rawset(state, -3);
                 }
             }
             Value::Page(page) => {
-                push_array(state, &page.items, 2);
+                push_array(state, &page.items, 2, common, depth);
                 push_text(state, "is_truncated");
                 ffi::lua_pushboolean(state, page.is_truncated.into());
                 ffi::lua_rawset(state, -3);
@@ -96,12 +212,18 @@ unsafe fn push_text(state: *mut ffi::lua_State, text: &str) {
 /// # Safety
 /// As [`push`].
 #[allow(unsafe_code)]
-unsafe fn push_array(state: *mut ffi::lua_State, items: &[Value], fields: i32) {
+unsafe fn push_array<'a>(
+    state: *mut ffi::lua_State,
+    items: &'a [Value],
+    fields: i32,
+    mut common: Option<&mut Common<'a>>,
+    depth: u8,
+) {
     // SAFETY: as in `push`.
     unsafe {
         ffi::lua_createtable(state, size_hint(items.len()), fields);
         for (at, item) in (1..).zip(items) {
-            push(state, item);
+            push(state, item, common.as_deref_mut(), depth);
             ffi::lua_rawseti(state, -2, at);
         }
     }

@@ -72,6 +72,8 @@ pub struct Driver {
     ready: RefCell<VecDeque<(Thread, MultiValue)>>,
     next_id: Cell<u64>,
     tasks: Cell<usize>,
+    /// How many of them wait for something that nobody may ever want.
+    resting: Cell<usize>,
     /// Called before the loop goes to sleep: output that is waiting in a buffer should be seen.
     before_sleep: Box<dyn Fn()>,
 }
@@ -101,6 +103,7 @@ impl Driver {
             ready: RefCell::default(),
             next_id: Cell::new(1),
             tasks: Cell::new(0),
+            resting: Cell::new(0),
             before_sleep,
         }
     }
@@ -151,6 +154,24 @@ impl Driver {
         self.tasks.set(self.tasks.get() + 1);
         self.ready.borrow_mut().push_back((thread, args));
         Ok(handle)
+    }
+
+    /// A handle that [`release`](Self::release) completes.
+    pub fn latch(&self, lua: &Lua) -> mlua::Result<AnyUserData> {
+        lua.create_userdata(Handle(self.slot(false, true)))
+    }
+
+    /// Lets those go on that wait for a latch.
+    pub fn release(&self, latch: &AnyUserData) -> mlua::Result<()> {
+        let id = latch.borrow::<Handle>()?.0.id;
+        self.complete(id, Ok(Value::Nil));
+        Ok(())
+    }
+
+    /// Notes that the running task is about to wait for something that nobody may ever want, or that it goes on.
+    pub fn rest(&self, begins: bool) {
+        let resting = self.resting.get();
+        self.resting.set(if begins { resting + 1 } else { resting.saturating_sub(1) });
     }
 
     /// Completes the handle of a task that has ended.
@@ -246,7 +267,7 @@ impl Driver {
                 }
                 continue;
             }
-            if has_failed || (returned.is_some() && self.tasks.get() == 0) {
+            if has_failed || (returned.is_some() && self.tasks.get() <= self.resting.get()) {
                 self.finish_writes();
                 return Ok(returned);
             }

@@ -5,11 +5,13 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
 use super::bind::{self, Connected, Pager};
+use super::bulk::{Board, Outcome, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
@@ -18,6 +20,7 @@ use super::{Declared, Manifest, Output, Setup};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
+use crate::screen;
 use crate::session::Limits;
 use crate::spec::{self, Value};
 use crate::stdlib;
@@ -27,6 +30,7 @@ pub(super) struct Host {
     pub setup: RefCell<Setup>,
     pub driver: Driver,
     pub output: Rc<RefCell<Output>>,
+    pub board: Arc<Board>,
     /// Who wants to know what the manifest allows, and nothing else of the script.
     pub asked: RefCell<Option<Declared>>,
 }
@@ -42,6 +46,7 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     table.set("entries", entries(lua)?)?;
     calls(lua, host, &table, &fallible)?;
     waiting(lua, host, &table)?;
+    bulk(lua, host, &table)?;
     text(lua, host, &table, &fallible)?;
     outside(lua, host, &table, &fallible)?;
     modules(lua, host, &table, &fallible)?;
@@ -203,6 +208,52 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("exit", exit)
 }
 
+/// Bulk work: latches, and what becomes of the items.
+fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
+    // What works is kept here by its tally, so that a run that is stopped can say what was under way.
+    table.set("works", lua.create_table()?)?;
+    let shared = Rc::clone(host);
+    table.set("latch", lua.create_function(move |lua, ()| shared.driver.latch(lua))?)?;
+    let shared = Rc::clone(host);
+    let release =
+        lua.create_function(move |_, latch: AnyUserData| shared.driver.release(&latch))?;
+    table.set("release", release)?;
+    let shared = Rc::clone(host);
+    let rest = lua.create_function(move |_, begins: bool| {
+        shared.driver.rest(begins);
+        Ok(())
+    })?;
+    table.set("rest", rest)?;
+    let shared = Rc::clone(host);
+    let throttled =
+        lua.create_function(move |_, ()| Ok(shared.setup.borrow().gate.session().throttled()))?;
+    table.set("throttled", throttled)?;
+    let shared = Rc::clone(host);
+    let tally =
+        lua.create_function(move |lua, (label, total, is_inner): (String, Option<u64>, bool)| {
+            lua.create_userdata(Tallied(shared.board.begin(label, total, is_inner)))
+        })?;
+    table.set("tally", tally)?;
+    let count = |outcome| {
+        lua.create_function(move |_, tally: AnyUserData| {
+            tally.borrow::<Tallied>()?.0.count(outcome);
+            Ok(())
+        })
+    };
+    table.set("count_begun", count(Outcome::Begun)?)?;
+    table.set("count_done", count(Outcome::Done)?)?;
+    table.set("count_failed", count(Outcome::Failed)?)?;
+    table.set("count_skipped", count(Outcome::Skipped)?)?;
+    let shared = Rc::clone(host);
+    let end = lua.create_function(
+        move |_, (tally, failures, skips): (AnyUserData, Option<String>, String)| {
+            let tally = Arc::clone(&tally.borrow::<Tallied>()?.0);
+            Ok(shared.board.end(&tally, failures.as_deref(), &skips))
+        },
+    )?;
+    table.set("tally_end", end)
+}
+
 /// Output, JSON, tables, CSV.
 fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("format", host.setup.borrow().format.name())?;
@@ -224,9 +275,11 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     let shared = Rc::clone(host);
     let write_err = lua.create_function(move |_, text: LuaString| {
         let mut output = shared.output.borrow_mut();
-        // What was printed before belongs before it on the screen; a message that cannot be shown must not end the script.
-        let _ = output.flush();
-        let _ = output.err.write_all(&text.as_bytes());
+        screen::aside(|| {
+            // What was printed before belongs before it on the screen; a message that cannot be shown must not end the script.
+            let _ = output.flush();
+            let _ = output.err.write_all(&text.as_bytes());
+        });
         Ok(())
     })?;
     table.set("write_err", write_err)?;
@@ -349,7 +402,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {
         let _ = shared.output.borrow_mut().flush();
-        Ok((shared.setup.borrow().confirm)(&question))
+        Ok(screen::aside(|| (shared.setup.borrow().confirm)(&question)))
     })?;
     table.set("confirm", confirm)
 }

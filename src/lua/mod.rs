@@ -2,6 +2,7 @@
 //! reached only through the gate that it is given.
 
 mod bind;
+mod bulk;
 pub mod cancel;
 mod convert;
 mod driver;
@@ -19,8 +20,11 @@ use std::time::Duration;
 use mlua::{Function, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
 
 use crate::error::{Error, Kind, Result};
+use crate::screen;
 use crate::session::Gate;
 use crate::stdlib;
+use bulk::Board;
+pub use bulk::{Show, calls_text, throttled_text};
 use cancel::{Canceller, Stop};
 use driver::Driver;
 pub use driver::Waker;
@@ -67,11 +71,12 @@ pub struct Output {
 impl Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
-        if self.by_line && bytes.ends_with(b"\n") { self.out.flush() } else { Ok(()) }
+        if self.by_line && bytes.ends_with(b"\n") { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        // Bars are in the way only where what is written is on the screen too.
+        if self.by_line { screen::aside(|| self.out.flush()) } else { self.out.flush() }
     }
 }
 
@@ -110,6 +115,8 @@ pub struct Setup {
     pub max_memory: usize,
     /// How results are written.
     pub format: Format,
+    /// How bulk work is shown while it goes on.
+    pub show: Show,
     /// The width of the terminal that results are shown on, in columns.
     pub width: Option<u16>,
     /// The names that a runbook's parameters cannot have, because the command line has them.
@@ -171,6 +178,8 @@ impl Vm {
         // SAFETY: `io`, `os`, `debug` and loading bytecode are unsafe in the hands of scripts; the prelude replaces them before any script runs.
         #[allow(unsafe_code)]
         let lua = unsafe { Lua::unsafe_new_with(libraries, LuaOptions::default()) };
+        // What is made now stays.
+        lua.gc_stop();
         let max_memory = setup.max_memory;
         let output = Rc::new(RefCell::new(output));
         let flushed = Rc::clone(&output);
@@ -179,10 +188,12 @@ impl Vm {
             let _ = flushed.borrow_mut().flush();
         });
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
-        let host =
-            Rc::new(Host { setup: RefCell::new(setup), driver, output, asked: RefCell::default() });
+        let board = Board::new(setup.show, Arc::clone(setup.gate.session()));
+        let setup = RefCell::new(setup);
+        let host = Rc::new(Host { setup, driver, output, board, asked: RefCell::default() });
         let main = prepare(&lua, &host)
             .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
+        lua.gc_restart();
         lua.set_memory_limit(max_memory)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
         Ok(Self { lua, host, main })
@@ -240,15 +251,54 @@ impl Vm {
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
         let returned = self.host.driver.run(&main, values);
-        if let Some(stop) = self.host.setup.borrow().canceller.reason() {
+        let stop = self.host.setup.borrow().canceller.reason();
+        if let Some(stop) = stop {
+            self.tell_what_was_stopped();
             return stopped(stop);
         }
         let returned = returned.map_err(|error| lua_failure(&error))?;
         let values = returned.unwrap_or_default();
         match values.front() {
-            Some(LuaValue::Boolean(true)) => self.failed_task(),
+            Some(LuaValue::Boolean(true)) => match (self.failed_task()?, self.host.board.failure())
+            {
+                (_, Some(failure)) => Err(failure),
+                (ending, None) => Ok(ending),
+            },
             _ => Err(convert::error_from_lua(values.get(1).unwrap_or(&LuaValue::Nil))),
         }
+    }
+
+    /// Says what is done and what is not of bulk work that was stopped.
+    fn tell_what_was_stopped(&self) {
+        // Lua runs nothing any more; its tables can be read.
+        let names = self.under_way().unwrap_or_default();
+        let mut output = self.host.output.borrow_mut();
+        for text in self.host.board.stopped() {
+            let _ = writeln!(output.err, "{text}");
+        }
+        if !names.is_empty() {
+            let _ = writeln!(output.err, "under way when it was stopped: {}", names.join(", "));
+        }
+    }
+
+    /// The names of the first items that were under way.
+    fn under_way(&self) -> mlua::Result<Vec<String>> {
+        const MOST: usize = 16;
+        let host: Table = self.lua.named_registry_value("iamlua.host")?;
+        let mut names = Vec::new();
+        for work in host.raw_get::<Table>("works")?.pairs::<LuaValue, Table>() {
+            let (_, work) = work?;
+            for item in work.raw_get::<Table>("under_way")?.pairs::<LuaValue, LuaValue>() {
+                let name = match item?.1 {
+                    LuaValue::String(name) => Some(name.to_string_lossy()),
+                    LuaValue::Table(item) => item.raw_get("name").ok(),
+                    _ => None,
+                };
+                names.extend(name.filter(|_| names.len() < MOST));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// The error of a task that nobody waited for, if there is one.

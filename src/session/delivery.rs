@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::journal::{Intent, Outcome, Settled};
 use super::line::Line;
 use super::memory::Key;
+use super::rates::UnderWay;
 use super::wire::Attempts;
 use super::{Gate, Origin, reading, stopped};
 use crate::error::{Error, Kind, Result};
@@ -66,6 +67,9 @@ pub(super) async fn deliver(
             return Err(stopped(entry));
         }
         let after = (write.after)(&args, before.clone());
+        if write.is_so_already(&before, &after) {
+            return Ok(None);
+        }
         let intent = Intent {
             site,
             action: entry.spec.actions[0].name,
@@ -78,11 +82,17 @@ pub(super) async fn deliver(
             undoes: origin.undoes,
         };
         let line = gate.line().await?;
+        // Whoever waits here has not begun.
+        let turn = line.turn(entry).await?;
         let number = session.journal.intend(intent).await?;
-        Ok((line, before, after, number))
+        Ok(Some((line, turn, before, after, number)))
     };
-    let (line, before, after, number) = match prepared.await {
-        Ok(prepared) => prepared,
+    let (line, turn, before, after, number) = match prepared.await {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => {
+            session.spare();
+            return Ok(Value::Nil);
+        }
         Err(error) => {
             session.bounds.uncount();
             return Err(error);
@@ -90,8 +100,11 @@ pub(super) async fn deliver(
     };
     let call =
         Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
-    let delivered =
-        if session.is_closed() { Delivered::Failed(stopped(entry)) } else { call.make(line).await };
+    let delivered = if session.is_closed() {
+        Delivered::Failed(stopped(entry))
+    } else {
+        call.make(line, turn).await
+    };
     let mut settled =
         Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };
     let (result, known) = match delivered {
@@ -155,7 +168,8 @@ enum Looked {
 const FOUND: &str = "an answer was lost; the account shows that it was done";
 
 impl Call<'_> {
-    async fn make(&self, line: &Line) -> Delivered {
+    async fn make(&self, line: &Line, turn: UnderWay) -> Delivered {
+        let mut turn = Some(turn);
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
         let mut last = None;
@@ -164,7 +178,7 @@ impl Call<'_> {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            let call = line.write(self.entry, self.write.call, self.args);
+            let call = line.write(turn.take(), self.entry, self.write.call, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::rate::Fate;
-use super::rates::{Lanes, Rates};
+use super::rates::{Lane, Lanes, Rates, UnderWay};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::Clients;
 use crate::iam::{Call, Entry};
@@ -91,13 +91,31 @@ impl Line {
         self.make(action, || call(self.clients.clone(), args.clone())).await
     }
 
-    /// Makes the call of an entry that changes something; once the run is being stopped it is not begun, nor made again.
+    /// Waits for the turn of a call that changes something.
+    ///
+    /// # Errors
+    /// If the run is being stopped.
+    pub async fn turn(&self, entry: &'static Entry) -> Result<UnderWay> {
+        tokio::select! {
+            biased;
+            () = self.effort.closing() => Err(super::stopped(entry)),
+            turn = self.lane(entry.spec.actions[0].name).enter() => Ok(turn),
+        }
+    }
+
+    /// Makes the call of an entry that changes something, whose `turn` it may be already; once the run is being stopped it is not made again.
     ///
     /// # Errors
     /// What AWS says, or that it says nothing, or that the run is being stopped.
-    pub async fn write(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
+    pub async fn write(
+        &self,
+        turn: Option<UnderWay>,
+        entry: &'static Entry,
+        call: Call,
+        args: &Args,
+    ) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        let making = self.make_unless(self.effort.closing(), action, || {
+        let making = self.make_unless(turn, self.effort.closing(), action, || {
             call(self.clients.clone(), args.clone())
         });
         making.await.unwrap_or_else(|| Err(super::stopped(entry)))
@@ -112,13 +130,18 @@ impl Line {
         F: Future<Output = Result<T>>,
     {
         let never = std::future::pending::<()>();
-        let made = self.make_unless(never, action, attempt).await;
+        let made = self.make_unless(None, never, action, attempt).await;
         made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
+    }
+
+    fn lane(&self, action: &'static str) -> Arc<Lane> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action)
     }
 
     /// Makes a call, again and again; `None` if it was `stopped` before it was sent, or sent again.
     async fn make_unless<T, F>(
         &self,
+        mut turn: Option<UnderWay>,
         stopped: impl Future<Output = ()>,
         action: &'static str,
         attempt: impl Fn() -> F,
@@ -126,14 +149,17 @@ impl Line {
     where
         F: Future<Output = Result<T>>,
     {
-        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action);
+        let lane = self.lane(action);
         let mut stopped = std::pin::pin!(stopped);
         let (mut attempts, mut failures) = (0, 0);
         loop {
-            let under_way = tokio::select! {
-                biased;
-                () = &mut stopped => return None,
-                under_way = Arc::clone(&lane).enter() => under_way,
+            let under_way = match turn.take() {
+                Some(turn) => turn,
+                None => tokio::select! {
+                    biased;
+                    () = &mut stopped => return None,
+                    turn = Arc::clone(&lane).enter() => turn,
+                },
             };
             let answer = attempt().await;
             under_way.ended(fate(&answer));

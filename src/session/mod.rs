@@ -42,6 +42,7 @@ use wire::Wire;
 
 pub use limits::{Limits, PROTECTED, allowed};
 pub use rates::Rates;
+pub use wire::looking_ahead;
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,7 @@ pub struct Session {
     overlays: tokio::sync::Mutex<HashMap<Option<String>, Arc<Overlay>>>,
     has_overlays: AtomicBool,
     failed: AtomicU64,
+    spared: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
 }
@@ -141,6 +143,7 @@ impl Session {
             overlays: tokio::sync::Mutex::default(),
             has_overlays: AtomicBool::new(false),
             failed: AtomicU64::new(0),
+            spared: AtomicU64::new(0),
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
         })
@@ -176,6 +179,17 @@ impl Session {
     /// How many of them have failed or are in doubt.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How many changes were not made because all was so already.
+    pub fn spared(&self) -> u64 {
+        self.spared.load(Ordering::Relaxed)
+    }
+
+    /// Counts a change that need not be made as none.
+    fn spare(&self) {
+        self.bounds.uncount();
+        self.spared.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The refusal by which a run could not do what it was to do, whether or not the script has caught it: the limit of changes was reached, or the
@@ -292,6 +306,15 @@ impl Gate {
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.0.session
+    }
+
+    /// Gets ready for the first call, where that takes a while: reads AWS's configuration files.
+    pub fn warm_up(&self) {
+        if matches!(self.0.connection.target, Target::Aws) {
+            let gate = self.clone();
+            // Who makes the first call is told what went wrong.
+            tokio::spawn(async move { gate.bare_line().await.map(|_| ()) });
+        }
     }
 
     /// Carries out a function that a script called, in one call or several.

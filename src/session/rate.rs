@@ -10,7 +10,7 @@
 //! Pure arithmetic on a clock that the caller gives: seconds since any moment. Nothing here waits.
 
 /// So many calls are under way at once at first; every call that passes makes it half a call more, until one is throttled.
-const FIRST_WINDOW: f64 = 8.0;
+const FIRST_WINDOW: f64 = 16.0;
 /// What a call that passes adds to the window.
 const GROWTH: f64 = 0.5;
 /// The first pause after the first call that was throttled, in seconds; each that finds too little is doubled.

@@ -26,9 +26,37 @@ use crate::iam;
 /// An answer that stops in its middle is waited for that long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Is told where the next page begins.
+pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
+
 tokio::task_local! {
+    /// Who wants to know where the page after the one begins that this task is fetching, before it has been read.
+    static AHEAD: Ahead;
     /// What becomes of the attempts of the call that this task is making.
     static ATTEMPTS: Arc<Attempts>;
+}
+
+/// Fetches a page of a listing. As soon as its bytes are there, and before anything is made of them, `ahead` is told where the next page
+/// begins, if there is one.
+pub async fn looking_ahead<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
+    AHEAD.scope(ahead, call).await
+}
+
+/// The marker in the bytes of a page; `None` where there is none, or it is written in a way that only the parser understands.
+fn marker(page: &[u8]) -> Option<&str> {
+    // It stands at the end, or at the beginning.
+    const NEAR: usize = 2048;
+    let (first, last) = (&page[..page.len().min(NEAR)], &page[page.len().saturating_sub(NEAR)..]);
+    [last, first].into_iter().find_map(|part| {
+        let text = between(part, b"<Marker>", b"</Marker>")?;
+        std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && !text.contains(['&', '<']))
+    })
+}
+
+fn between<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|part| part == what);
+    let rest = &text[find(text, begin)? + begin.len()..];
+    Some(&rest[..find(rest, end)?])
 }
 
 /// What became of the attempts of one call.
@@ -186,6 +214,13 @@ impl HttpConnector for Connector {
             let fate = match &outcome {
                 Ok(response) => {
                     wire.look_at(response);
+                    let _ = AHEAD.try_with(|ahead| {
+                        let body =
+                            response.body().bytes().filter(|_| response.status().is_success());
+                        if let Some(marker) = body.and_then(marker) {
+                            ahead(marker);
+                        }
+                    });
                     // A server that failed may have done it before.
                     let settled = response.status().as_u16() < 500;
                     if settled { Fate::Settled } else { Fate::InDoubt }

@@ -17,7 +17,7 @@ end
 test("it sets the tags under a path and touches nothing else", function()
   local before = tags_of_all()
   local ran = run_script(SCRIPT, { "--owner", "ops", "--tag", "Stage=a=b", "--path", "/ec2/", "--output=json" })
-  assert(ran.code == 0 and ran.stderr:find("tagged 10, already right 0, protected 1, failed 0\n", 1, true), ran.stderr)
+  assert(ran.code == 0 and ran.stderr:find("tag: 10 done, 1 skipped (protected 1) in ", 1, true), ran.stderr)
   assert(#json.decode(ran.stdout) == 10)
   for _, profile in ipairs(account.export().profiles) do
     local wanted = before[profile.name]
@@ -32,7 +32,7 @@ test("a second run changes nothing", function()
   run_script(SCRIPT, { "--owner=ops" })
   local ran = run_script(SCRIPT, { "--owner=ops", "--output=json" })
   assert(ran.code == 0 and ran.stdout == "[]\n", ran.stdout)
-  assert(ran.stderr:find("tagged 0, already right 23, protected 1, failed 0\n", 1, true), ran.stderr)
+  assert(ran.stderr:find("tag: 0 done, 24 skipped (already right 23, protected 1) in ", 1, true), ran.stderr)
 end)
 
 test("only what differs is sent", function()
@@ -65,9 +65,9 @@ test("one profile that cannot take a tag does not stop the rest", function()
   assert(ran.code == 1, ran.stderr)
   assert(ran.stdout == "name,path,set\nbuild-agent,/ci/,Extra=1\nbuild-agent-arm,/ci/,Extra=1\n", ran.stdout)
   assert(ran.stderr:find("LimitExceeded: The number of tags has reached the maximum limit", 1, true), ran.stderr)
-  assert(ran.stderr:find("profile=ci-sandbox", 1, true), ran.stderr)
-  assert(ran.stderr:find("tagged 2, already right 0, failed 1\n", 1, true), ran.stderr)
-  assert(ran.stderr:find("1 of 3 profiles failed: ci-sandbox", 1, true), ran.stderr)
+  assert(ran.stderr:find("item=ci-sandbox", 1, true), ran.stderr)
+  assert(ran.stderr:find("tag: 2 done, 1 failed in ", 1, true), ran.stderr)
+  assert(ran.stderr:find("tag: 1 of 3 items failed: ci-sandbox", 1, true), ran.stderr)
   assert(iam.profiles.tags("build-agent-arm").Extra == "1" and iam.profiles.tags("ci-sandbox").Extra == nil)
 end)
 
@@ -76,7 +76,7 @@ test("what AWS does not allow in a tag fails for each, and changes nothing", fun
   local ran = run_script(SCRIPT, { "--tag=Key=a*b" })
   assert(ran.code == 1 and ran.stderr:find("AWS allows letters, digits", 1, true), ran.stderr)
   assert(
-    ran.stderr:find("24 of 24 profiles failed: ", 1, true) and ran.stderr:find(" and 14 more", 1, true),
+    ran.stderr:find("tag: 24 of 24 items failed: ", 1, true) and ran.stderr:find(" and 14 more", 1, true),
     ran.stderr
   )
   assert(same(tags_of_all(), before))

@@ -12,14 +12,17 @@ end
 local function tags_fail(name, code)
   return ([[
     local _, err = try(iam.profiles.get, "no-such-profile") err.code, err.message = "%s", "not today"
-    local get = iam.profiles.get
-    function iam.profiles.get(name) if name == "%s" then error(err) end return get(name) end
+    local name, find = "%s", iam.profiles.find
+    function iam.profiles.find(given)
+      if given == name and err.code == "NoSuchEntity" then return nil elseif given == name then error(err) end
+      return find(given)
+    end
   ]]):format(code, name):gsub("\n", " ")
 end
 
 test("it lists what the account holds, in its order", function()
   local listed, ran = rows {}
-  assert(ran.code == 0 and ran.stderr == "", ran.stderr)
+  assert(ran.code == 0 and ran.stderr:find("^read tags: 24 done in "), ran.stderr)
   local held = account.export().profiles
   assert(#listed == 24 and #held == 24, #listed)
   for i, profile in ipairs(held) do
@@ -33,7 +36,7 @@ end)
 
 test("as a table and as CSV", function()
   local ran = run_script(SCRIPT)
-  assert(ran.code == 0 and ran.stderr == "", ran.stderr)
+  assert(ran.code == 0, ran.stderr)
   assert(ran.stdout:match("^NAME +PATH +ROLE +CREATED +AGE +TAGS\n"), ran.stdout)
   assert(ran.stdout:find("\nlegacy%-app%-old +/legacy/ +%- +2%S+Z +1824d +%-\n"), ran.stdout)
   assert(ran.stdout:find("\nbatch%-spot%-trial .* Team=data\n"), ran.stdout)
@@ -54,9 +57,9 @@ end)
 test("an empty account is an empty list", function()
   account.reset("empty")
   local listed, ran = rows {}
-  assert(#listed == 0 and ran.code == 0 and ran.stderr == "", ran.stderr)
+  assert(#listed == 0 and ran.code == 0, ran.stderr)
   ran = run_script(SCRIPT)
-  assert(ran.code == 0 and ran.stdout == "" and ran.stderr == "nothing to report\n", ran.stdout)
+  assert(ran.code == 0 and ran.stdout == "" and ran.stderr:find("nothing to report\n", 1, true), ran.stdout)
 end)
 
 test("hundreds are all there, in order, once each", function()
@@ -78,8 +81,8 @@ test("a profile whose tags cannot be read is listed without them, and the script
   for _, row in ipairs(listed) do
     assert((row.tags == json.null) == (row.name == "worker"), row.name)
   end
-  assert(ran.stderr:find('ERROR failed error="AccessDenied: not today"', 1, true), ran.stderr)
-  assert(ran.stderr:find("1 of 24 profiles failed: worker", 1, true), ran.stderr)
+  assert(ran.stderr:find('ERROR the tags cannot be read error="not today"', 1, true), ran.stderr)
+  assert(ran.stderr:find("the tags of 1 of 24 profiles could not be read: worker", 1, true), ran.stderr)
 end)
 
 test("a profile that is deleted meanwhile is no failure", function()
@@ -94,7 +97,7 @@ test("what would fail for every profile ends it at once", function()
   local ran = run_script(SCRIPT, { "--output=jsonl" }, {}, tags_fail("bastion", "ExpiredToken"))
   assert(ran.code == 1 and ran.stderr:find("ExpiredToken: not today", 1, true), ran.stderr)
   local _, lines = ran.stdout:gsub("\n", "\n")
-  assert(lines == 11, "the rows before it were written, and no more: " .. lines)
+  assert(lines >= 11 and lines < 24, "the rows before it were written, and what was under way: " .. lines)
 end)
 
 test("a wrong command line", function()

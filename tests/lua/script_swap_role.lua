@@ -25,7 +25,7 @@ end
 test("every profile with the role gets the other, and no other profile does", function()
   local before = roles()
   local ran = run_script(SCRIPT, { "--from", "build-agent", "--to", "worker", "--output=json" })
-  assert(ran.code == 0 and ran.stderr == "build-agent replaced by worker in 2 of 2 profiles\n", ran.stderr)
+  assert(ran.code == 0 and ran.stderr:find("build-agent replaced by worker in 2 of 2 profiles\n", 1, true), ran.stderr)
   for name, role in pairs(roles()) do
     assert(role == (before[name] == "build-agent" and "worker" or before[name]), name .. ": " .. role)
   end
@@ -68,10 +68,10 @@ test("if the new role cannot be put in, the old one is put back, and the rest go
   assert(ran.code == 1, ran.stderr)
   before["build-agent-arm"] = "worker"
   assert(same(roles(), before), json.encode(roles()))
-  assert(ran.stdout == "name,path,outcome\nbuild-agent,/ci/,failed\nbuild-agent-arm,/ci/,swapped\n", ran.stdout)
+  assert(ran.stdout == "name,path,outcome\nbuild-agent-arm,/ci/,swapped\n", ran.stdout)
   assert(ran.stderr:find("WARN  put the old role back profile=build-agent role=build-agent", 1, true), ran.stderr)
   assert(ran.stderr:find("the wire broke", 1, true) and ran.stderr:find("in 1 of 2 profiles", 1, true), ran.stderr)
-  assert(ran.stderr:find("1 of 2 profiles failed: build-agent", 1, true), ran.stderr)
+  assert(ran.stderr:find("swap: 1 of 2 items failed: build-agent", 1, true), ran.stderr)
 end)
 
 test("if not even that works, it is said as plainly as can be", function()

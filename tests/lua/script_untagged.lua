@@ -28,7 +28,7 @@ test("it finds exactly what lacks a tag", function()
     count = count + (wanted and 1 or 0)
   end
   assert(count > 5 and found["api-backend-canary"] == "Owner" and found["legacy-app"] == "Owner+Team")
-  assert(ran.stderr == count .. " of 24 profiles lack a required tag\n", ran.stderr)
+  assert(ran.stderr:find(count .. " of 24 profiles lack a required tag\n", 1, true), ran.stderr)
 end)
 
 test("keys are case-sensitive, and an empty value is there", function()
@@ -47,16 +47,16 @@ end)
 
 test("nothing missing is nothing wrong", function()
   local found, ran = missing("--require=Owner", "--path=/ec2/web/web-f")
-  assert(next(found) == nil and ran.stderr == "0 of 0 profiles lack a required tag\n", ran.stderr)
+  assert(next(found) == nil and ran.stderr:find("0 of 0 profiles lack a required tag\n", 1, true), ran.stderr)
 end)
 
 test("a profile whose tags cannot be read is not said to lack any", function()
-  local before = "local get = iam.profiles.get function iam.profiles.get(name) "
-    .. "if name == 'legacy-app' then error('unreadable', 0) end return get(name) end"
+  local before = "local find = iam.profiles.find function iam.profiles.find(name) "
+    .. "if name == 'legacy-app' then error('unreadable', 0) end return find(name) end"
   local ran = run_script(SCRIPT, { "--require=Owner", "--output=csv" }, {}, before)
   assert(ran.code == 1 and not ran.stdout:find("legacy-app,", 1, true), ran.stdout)
   assert(ran.stdout:find("legacy-app-old,", 1, true), ran.stdout)
-  assert(ran.stderr:find("1 of 24 profiles failed: legacy-app", 1, true), ran.stderr)
+  assert(ran.stderr:find("1 of 24 items failed: legacy-app", 1, true), ran.stderr)
 end)
 
 test("it needs to know what is required", function()

@@ -155,3 +155,26 @@ fn a_plan_that_was_made_before_something_was_protected_leaves_it_alone() {
     assert!(matches!(stopped.kind, Kind::Refused | Kind::Protected), "{stopped}");
     assert_eq!(summary.done, 0);
 }
+
+#[test]
+fn a_change_that_is_so_already_is_not_sent() {
+    let world = World::new();
+    let (session, ran) = world.run(
+        Mode::Apply,
+        r#"
+iam.profiles.tag("worker", { A = "1" })
+iam.profiles.tag("worker", { A = "1" })
+iam.profiles.untag("worker", { "NotThere" })
+for profile in iam.profiles.each { path_prefix = "/ci/", with_tags = true } do
+  iam.profiles.tag(profile.name, profile.tags)
+end
+iam.profiles.tag("worker", { A = "2" })
+local _, err = try(iam.profiles.tag, "nobody", { A = "1" })
+print(err.code)
+"#,
+    );
+    assert_eq!((ran.code(), ran.stdout.as_str()), (0, "NoSuchEntity\n"), "{:?}", ran.result);
+    assert_eq!((world.count("TagInstanceProfile"), world.count("UntagInstanceProfile")), (3, 0));
+    // One of the three profiles of /ci/ has no tags, so that nothing is asked for.
+    assert_eq!((session.changes(), session.spared()), (3, 4));
+}

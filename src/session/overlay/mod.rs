@@ -106,6 +106,10 @@ impl Overlay {
         let before = self.copy(gate, &key, &name, write.needs_policies).await?;
         session.protection.check(write.subject, &name, &before)?;
         let after = (write.after)(&args, before.clone());
+        if write.is_so_already(&before, &after) {
+            session.spare();
+            return Ok(Value::Nil);
+        }
         let policies = after.as_ref().and_then(|image| image.policies.as_ref());
         let attaches_many = policies.is_some_and(|policies| policies.len() > DEFAULT_POLICIES);
         if (before.is_none() && after.is_some()) || attaches_many {

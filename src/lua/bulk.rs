@@ -1,0 +1,388 @@
+//! What becomes of the items of `bulk.each` and its like: counted here, shown while it goes on, and summed up at the end. Which item
+//! runs when is decided in `stdlib/bulk.lua`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use mlua::UserData;
+use serde_json::json;
+
+use crate::error::{Error, Kind};
+use crate::screen::{self, Bar};
+use crate::session::Session;
+use crate::words::{count, number, time};
+
+/// So many items that failed are named at the end.
+const NAMED: u64 = 10;
+/// Short work needs no bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A bar is brought up to date so often.
+const TICK: Duration = Duration::from_millis(200);
+/// Without a bar there is a line so often.
+const LINE: Duration = Duration::from_secs(5);
+/// The rate is that of so long.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How bulk work is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Show {
+    /// Not while it goes on.
+    #[default]
+    Nothing,
+    /// A bar.
+    Bar,
+    /// A line every few seconds.
+    Lines,
+    /// The same as JSON.
+    Events,
+}
+
+/// What has become of the items of one bulk so far.
+#[derive(Debug)]
+pub struct Tally {
+    label: String,
+    total: Option<u64>,
+    began: Instant,
+    begun: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+    skipped: AtomicU64,
+    /// Inside of an item of another one, which is shown instead.
+    is_inner: bool,
+    calls: BTreeMap<String, u64>,
+    throttled: u64,
+}
+
+/// A tally in the hands of Lua.
+pub struct Tallied(pub Arc<Tally>);
+
+impl UserData for Tallied {}
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Begun,
+    Done,
+    Failed,
+    Skipped,
+}
+
+impl Tally {
+    /// Counts an item.
+    pub fn count(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Begun => &self.begun,
+            Outcome::Done => &self.done,
+            Outcome::Failed => &self.failed,
+            Outcome::Skipped => &self.skipped,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ended(&self) -> u64 {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        of(&self.done) + of(&self.failed) + of(&self.skipped)
+    }
+}
+
+/// All bulk work of a run.
+#[derive(Debug)]
+pub struct Board {
+    show: Show,
+    session: Arc<Session>,
+    open: Mutex<Vec<Arc<Tally>>>,
+    /// What has failed, in words.
+    failures: Mutex<Vec<String>>,
+    is_watched: AtomicBool,
+    shown: Mutex<Vec<Shown>>,
+}
+
+impl Board {
+    /// A board for one run.
+    pub fn new(show: Show, session: Arc<Session>) -> Arc<Self> {
+        Arc::new(Self {
+            show,
+            session,
+            open: Mutex::default(),
+            failures: Mutex::default(),
+            is_watched: AtomicBool::new(false),
+            shown: Mutex::default(),
+        })
+    }
+
+    /// Begins to count.
+    pub fn begin(
+        self: &Arc<Self>,
+        label: String,
+        total: Option<u64>,
+        is_inner: bool,
+    ) -> Arc<Tally> {
+        let tally = Arc::new(Tally {
+            label,
+            total,
+            began: Instant::now(),
+            begun: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            is_inner,
+            calls: self.session.calls(),
+            throttled: self.session.throttled(),
+        });
+        self.open().push(Arc::clone(&tally));
+        if !is_inner {
+            self.shown().push(Shown::new(&tally));
+        }
+        if self.show != Show::Nothing && !self.is_watched.swap(true, Ordering::SeqCst) {
+            let board = Arc::downgrade(self);
+            // Without it nothing is shown, and nothing else is missing.
+            let _ = std::thread::Builder::new()
+                .name("iamlua-progress".into())
+                .spawn(move || watch(&board));
+        }
+        tally
+    }
+
+    /// Ends the counting. `names` are the first items that failed, if nobody was told that they did, `skips` the reasons why others were skipped. Returns the summary, if there is
+    /// one to be shown.
+    pub fn end(&self, tally: &Arc<Tally>, names: Option<&str>, skips: &str) -> Option<String> {
+        self.open().retain(|open| !Arc::ptr_eq(open, tally));
+        self.shown().retain(|shown| !Arc::ptr_eq(&shown.tally, tally));
+        let failed = tally.failed.load(Ordering::Relaxed);
+        if let Some(names) = names.filter(|_| failed > 0) {
+            let begun = tally.begun.load(Ordering::Relaxed);
+            let more = if failed > NAMED {
+                format!(" and {} more", number(failed - NAMED))
+            } else {
+                String::new()
+            };
+            let failure = format!(
+                "{}: {} of {} failed: {names}{more}",
+                tally.label,
+                number(failed),
+                count(begun, "item")
+            );
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        }
+        if tally.is_inner {
+            return None;
+        }
+        match self.show {
+            Show::Nothing => None,
+            Show::Events => Some(self.event("summary", tally, None)),
+            Show::Bar | Show::Lines => Some(self.summary(tally, skips)),
+        }
+    }
+
+    /// The error of a run in which items have failed.
+    pub fn failure(&self) -> Option<Error> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        (!failures.is_empty()).then(|| Error::new(Kind::Script, failures.join("; ")))
+    }
+
+    /// What is done and what is not, of the bulks that were stopped.
+    pub fn stopped(&self) -> Vec<String> {
+        let open = std::mem::take(&mut *self.open());
+        self.shown().clear();
+        open.iter()
+            .filter(|tally| !tally.is_inner)
+            .map(|tally| {
+                let (begun, ended) = (tally.begun.load(Ordering::Relaxed), tally.ended());
+                let mut text = format!("{}: stopped after {}", tally.label, counts(tally));
+                if begun > ended {
+                    let _ = write!(text, "; {} were under way", number(begun - ended));
+                }
+                if let Some(total) = tally.total {
+                    let _ = write!(text, "; {} not begun", number(total.saturating_sub(begun)));
+                } else {
+                    text.push_str("; the rest was not begun");
+                }
+                text
+            })
+            .collect()
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Tally>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, Vec<Shown>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn summary(&self, tally: &Tally, skips: &str) -> String {
+        let seconds = tally.began.elapsed().as_secs_f64();
+        let skips = if skips.is_empty() { String::new() } else { format!(" ({skips})") };
+        let mut text = format!("{}: {}{skips} in {}", tally.label, counts(tally), time(seconds));
+        let calls = self.calls_of(tally);
+        if !calls.is_empty() {
+            let _ = write!(text, "; calls: {}", calls_text(&calls));
+        }
+        text.push_str(&throttled_text(&self.session, self.session.throttled() - tally.throttled));
+        text
+    }
+
+    fn calls_of(&self, tally: &Tally) -> BTreeMap<String, u64> {
+        let mut calls = self.session.calls();
+        for (action, before) in &tally.calls {
+            if let Some(n) = calls.get_mut(action) {
+                *n -= before;
+            }
+        }
+        calls.retain(|_, n| *n > 0);
+        calls
+    }
+
+    fn event(&self, kind: &str, tally: &Tally, rate: Option<f64>) -> String {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut event = json!({
+            "event": kind,
+            "time": now(),
+            "label": tally.label,
+            "done": of(&tally.done),
+            "failed": of(&tally.failed),
+            "skipped": of(&tally.skipped),
+            "total": tally.total,
+            "throttled": self.session.throttled() - tally.throttled,
+        });
+        match rate {
+            Some(rate) => event["rate"] = rounded(rate).into(),
+            None => {
+                event["calls"] = json!(self.calls_of(tally));
+                event["seconds"] = rounded(tally.began.elapsed().as_secs_f64()).into();
+            }
+        }
+        event.to_string()
+    }
+}
+
+/// How many calls were made by action, in words.
+#[must_use]
+pub fn calls_text(calls: &BTreeMap<String, u64>) -> String {
+    let words: Vec<_> =
+        calls.iter().map(|(action, n)| format!("{action} {}", number(*n))).collect();
+    words.join(", ")
+}
+
+/// How many calls were throttled, and at which rate the account lets them through, in words that follow others; empty if none were.
+#[must_use]
+pub fn throttled_text(session: &Session, throttled: u64) -> String {
+    if throttled == 0 {
+        return String::new();
+    }
+    let rates: Vec<_> = session
+        .rates()
+        .measured()
+        .iter()
+        .map(|(action, rate)| format!("{action} about {rate:.1}/s"))
+        .collect();
+    let rates = if rates.is_empty() { String::new() } else { format!(" ({})", rates.join(", ")) };
+    format!("; throttled {}{rates}", number(throttled))
+}
+
+fn counts(tally: &Tally) -> String {
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let mut text = format!("{} done", number(of(&tally.done)));
+    for (word, n) in [("failed", of(&tally.failed)), ("skipped", of(&tally.skipped))] {
+        if n > 0 {
+            let _ = write!(text, ", {} {word}", number(n));
+        }
+    }
+    text
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+/// One bulk as it is shown.
+#[derive(Debug)]
+struct Shown {
+    tally: Arc<Tally>,
+    bar: Option<Bar>,
+    samples: VecDeque<(Instant, u64)>,
+    told: Instant,
+}
+
+impl Shown {
+    fn new(tally: &Arc<Tally>) -> Self {
+        Self {
+            tally: Arc::clone(tally),
+            bar: None,
+            samples: VecDeque::from([(tally.began, 0)]),
+            told: tally.began,
+        }
+    }
+
+    /// Items a second, lately.
+    #[allow(clippy::cast_precision_loss, reason = "what is shown has three digits")]
+    fn rate(&mut self, ended: u64) -> f64 {
+        let now = Instant::now();
+        self.samples.push_back((now, ended));
+        while self.samples.len() > 2 && now - self.samples[0].0 > WINDOW {
+            self.samples.pop_front();
+        }
+        let (since, before) = self.samples[0];
+        (ended - before) as f64 / (now - since).as_secs_f64().max(1e-3)
+    }
+}
+
+/// Shows what goes on, until the run is over.
+fn watch(board: &Weak<Board>) {
+    loop {
+        std::thread::sleep(TICK);
+        let Some(board) = board.upgrade() else { return };
+        for shown in board.shown().iter_mut() {
+            update(&board, shown);
+        }
+    }
+}
+
+fn update(board: &Board, shown: &mut Shown) {
+    let tally = Arc::clone(&shown.tally);
+    let ended = tally.ended();
+    let rate = shown.rate(ended);
+    if board.show == Show::Bar {
+        if tally.began.elapsed() >= PATIENCE {
+            let bar = shown.bar.get_or_insert_with(|| Bar::new(&tally.label, tally.total));
+            bar.show(ended, words(board, &tally, ended, rate));
+        }
+    } else if shown.told.elapsed() >= LINE {
+        shown.told = Instant::now();
+        if board.show == Show::Events {
+            screen::say(&board.event("progress", &tally, Some(rate)));
+        } else {
+            let of = tally.total.map_or_else(String::new, |total| format!(" of {}", number(total)));
+            let words = words(board, &tally, ended, rate);
+            let done = number(ended);
+            screen::say(&format!("{} INFO  {}: {done}{of}, {words}", now(), tally.label));
+        }
+    }
+}
+
+/// Rate, throttled, failed, skipped, and when it will be done.
+fn words(board: &Board, tally: &Tally, ended: u64, rate: f64) -> String {
+    let mut words = format!("{rate:.1}/s");
+    let throttled = board.session.throttled() - tally.throttled;
+    let failed = tally.failed.load(Ordering::Relaxed);
+    let skipped = tally.skipped.load(Ordering::Relaxed);
+    for (word, n) in [("throttled", throttled), ("failed", failed), ("skipped", skipped)] {
+        if n > 0 {
+            let _ = write!(words, ", {word} {}", number(n));
+        }
+    }
+    if let Some(total) = tally.total.filter(|_| rate > 0.0) {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let left = total.saturating_sub(ended) as f64 / rate;
+        let _ = write!(words, ", {} left", time(left));
+    }
+    words
+}

@@ -1,0 +1,70 @@
+//! Standard error as people see it: messages, and bars below them that messages do not tear. Nothing else of the program draws.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+static BARS: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+static SHOWN: AtomicUsize = AtomicUsize::new(0);
+
+/// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
+pub fn say(text: &str) {
+    aside(|| {
+        let _ = writeln!(io::stderr(), "{text}");
+    });
+}
+
+/// Writes to the terminal while no bar is in the way.
+pub fn aside<T>(write: impl FnOnce() -> T) -> T {
+    if SHOWN.load(Ordering::Acquire) == 0 { write() } else { BARS.suspend(write) }
+}
+
+/// Whether bars can be drawn.
+#[must_use]
+pub fn can_draw() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    io::stderr().is_terminal() && !is_dumb
+}
+
+/// A bar on standard error, until it is dropped.
+#[derive(Debug)]
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar for so many items, or for nobody knows how many.
+    #[must_use]
+    pub fn new(label: &str, total: Option<u64>) -> Self {
+        SHOWN.fetch_add(1, Ordering::AcqRel);
+        let bar = BARS.add(ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()));
+        let shape = match total {
+            Some(_) => "{prefix}: {human_pos} of {human_len} [{bar:24}] {msg}",
+            None => "{spinner} {prefix}: {human_pos} {msg}",
+        };
+        // A template that is not one would show in every test that draws.
+        let style = ProgressStyle::with_template(shape)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        bar.set_style(style);
+        bar.set_prefix(label.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Shows how many are done, and some words.
+    pub fn show(&self, done: u64, words: String) {
+        self.0.set_message(words);
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+        BARS.remove(&self.0);
+        SHOWN.fetch_sub(1, Ordering::AcqRel);
+    }
+}

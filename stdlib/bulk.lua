@@ -1,0 +1,441 @@
+--- The same for many items, several of them at once: while one waits for AWS, others go on.
+---
+--- ```lua
+--- bulk.each(iam.profiles.each { path_prefix = "/ec2/" }, { label = "tag" }, function(profile)
+---   iam.profiles.tag(profile.name, { Owner = "ops" })
+--- end)
+--- ```
+---
+--- Items are taken from the source only when they are needed, so that a million of them need no memory. An item whose function raises is
+--- counted and said on standard error, and the others go on; at its end the run exits with 1 then. What would fail the same way for all of them,
+--- such as expired credentials or the limit of changes, ends the whole. What is protected is left alone and counts as skipped.
+---@class bulk
+local bulk = {}
+
+local _, host = ...
+local inspect = require("inspect")
+local log = require("log")
+
+--- So many items are under way at first, where nothing else is said.
+local FIRST = 8
+--- One more after so many, as long as AWS throttles nothing.
+local STEP = 32
+--- The most.
+local MOST = 64
+--- The most that can be asked for.
+local MOST_ASKED = 1024
+--- So many failures are kept, and so many of them said as they happen; all of them are counted.
+local KEPT, SAID = 1000, 20
+
+---@class bulk.Options
+---@field concurrency? integer how many items at once, 1 to 1,024; without it as many as the account can take
+---@field label? string the word for it in messages; default "bulk"
+---@field on_error? "continue"|"stop" whether other items are begun after one has failed; default "continue"
+
+---@class bulk.Failure
+---@field item any the item
+---@field error iam.Error what its function raised
+
+---@class bulk.Result
+---@field ok integer how many items are done
+---@field failed integer how many have failed
+---@field skipped integer how many were left alone
+---@field errors bulk.Failure[] the first 1,000 failures
+---@field skips table<string, integer> how many were skipped, by reason
+
+-- What would fail the same way for every other item.
+local HOPELESS_KINDS =
+  { refused = true, credentials = true, permission = true, interrupted = true, timeout = true, bug = true }
+local HOPELESS_CODES = {
+  ExpiredToken = true,
+  ExpiredTokenException = true,
+  InvalidClientTokenId = true,
+  SignatureDoesNotMatch = true,
+  UnrecognizedClientException = true,
+}
+
+-- The coroutines in which items run: what they begin is part of an item.
+local inside = setmetatable({}, { __mode = "k" })
+
+local Skip = { __name = "skip" }
+
+--- To be returned by the function of an item that needed nothing done: it counts as skipped.
+---@param reason? string why, in a few words: the summary counts them
+---@return any
+function bulk.skip(reason)
+  if reason ~= nil and type(reason) ~= "string" then
+    host.fail("argument", "bulk.skip: the reason must be a string, got " .. type(reason))
+  end
+  return setmetatable({ reason = reason or "nothing to do" }, Skip)
+end
+
+--- Whether every other item would fail the same way: the credentials have expired, a limit is reached, the run is being stopped. Such an error
+--- ends the whole.
+---@param err iam.Error
+---@return boolean
+function bulk.is_hopeless(err)
+  return HOPELESS_KINDS[err.kind] or HOPELESS_CODES[err.code] or false
+end
+
+-- What an item is called in messages.
+local function name_of(item)
+  if type(item) == "table" and type(rawget(item, "name")) == "string" then
+    return inspect.visible(item.name)
+  elseif type(item) == "string" then
+    return inspect.visible(item)
+  end
+  local text = inspect(item, { width = math.maxinteger })
+  return #text > 60 and text:sub(1, 57) .. "…" or text
+end
+
+---------------------------------------------------------------------------------------------------------------- Sources
+
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+end
+
+-- A function that returns the next item, and how many there are if that is known.
+local function open(source, name)
+  if is_callable(source) then
+    return source, nil
+  elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
+    host.fail(
+      "argument",
+      name .. ": the source must be an array or an iterator, got " .. (type(source) == "table" and "one record" or type(source)),
+      name .. "(iam.profiles.each(), { label = … }, function(profile) … end)"
+    )
+  end
+  local at, count = 0, rawlen(source)
+  return function()
+    at = at + 1
+    return source[at]
+  end, count
+end
+
+-- Waiting in a row for what one at a time may have: `list` holds what they wait for.
+local function wait_in(list)
+  local latch = host.latch()
+  list[#list + 1] = latch
+  host.wait_for(latch)
+end
+
+local function wake_one(list)
+  local latch = table.remove(list, 1)
+  if latch then
+    host.release(latch)
+  end
+end
+
+local function wake_all(list)
+  while #list > 0 do
+    wake_one(list)
+  end
+end
+
+------------------------------------------------------------------------------------------------------------------- Work
+
+local Work = {}
+Work.__index = Work
+
+local function options_of(name, options)
+  options = host.check_options(name, options, { "concurrency", "label", "on_error" })
+  local limit, label, on_error = options.concurrency, options.label, options.on_error
+  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1 or limit > MOST_ASKED) then
+    host.fail("argument", name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit))
+  elseif label ~= nil and type(label) ~= "string" then
+    host.fail("argument", name .. ": label must be a string, got " .. type(label))
+  elseif on_error ~= nil and on_error ~= "continue" and on_error ~= "stop" then
+    host.fail("argument", name .. ': on_error must be "continue" or "stop", got ' .. inspect(on_error))
+  end
+  return limit, label and inspect.visible(label) or "bulk", on_error == "stop"
+end
+
+-- Work on the items of `source`; `settle(at, value)` is told what the function returned for the item at that place, nil for one
+-- that failed or was skipped.
+local function new_work(name, source, options, f, settle)
+  local limit, label, stops = options_of(name, options)
+  if not is_callable(f) then
+    host.fail("argument", name .. ": the last argument must be a function, got " .. type(f))
+  end
+  local pull, total = open(source, name)
+  return setmetatable({
+    label = label,
+    pull = pull,
+    f = f,
+    settle = settle,
+    stops = stops,
+    limit = limit or FIRST,
+    is_automatic = limit == nil,
+    begun = 0,
+    workers = 0,
+    waiting = {},
+    throttled = host.throttled(),
+    total = total,
+    is_inner = inside[coroutine.running()] == true,
+    under_way = {},
+    result = { ok = 0, failed = 0, skipped = 0, errors = {}, skips = {} },
+  }, Work)
+end
+
+function Work:fail(item, err)
+  local result = self.result
+  if err.kind == "protected" then
+    self:skip("protected")
+    log.warn("left alone", { item = name_of(item), because = err.message })
+    return
+  end
+  result.failed = result.failed + 1
+  host.count_failed(self.tally)
+  if #result.errors < KEPT then
+    table.insert(result.errors, { item = item, error = err })
+  end
+  if self.stops or bulk.is_hopeless(err) then
+    self.failure = self.failure or err
+    err.item = err.item or item
+    self.is_ended = true
+  elseif result.failed <= SAID then
+    log.error(self.label .. " failed", {
+      item = name_of(item),
+      error = (err.code and err.code .. ": " or "") .. err.message,
+      request = err.request_id,
+      hint = err.hint,
+    })
+    if result.failed == SAID then
+      log.error(self.label .. ": further failures are only counted")
+    end
+  end
+end
+
+function Work:skip(reason)
+  local result = self.result
+  result.skipped = result.skipped + 1
+  result.skips[reason] = (result.skips[reason] or 0) + 1
+  host.count_skipped(self.tally)
+end
+
+-- The next item and its place; nil if there is none, or none is to be begun. One at a time, because a source may wait itself.
+function Work:take()
+  while self.is_pulling do
+    wait_in(self.waiting)
+  end
+  if self.is_ended then
+    wake_all(self.waiting)
+    return nil
+  end
+  self.is_pulling = true
+  local ok, item = xpcall(self.pull, host.handler)
+  self.is_pulling = false
+  wake_one(self.waiting)
+  if not ok then
+    self.failure = self.failure or item
+    item = nil
+  end
+  if item == nil then
+    self.is_ended = true
+    return nil
+  end
+  self.begun = self.begun + 1
+  host.count_begun(self.tally)
+  return item, self.begun
+end
+
+-- More items at once, as long as the account takes them.
+function Work:grow()
+  if self.begun % STEP == 0 and self.limit < MOST then
+    if host.throttled() == self.throttled then
+      self.limit = self.limit + 1
+    else
+      self.is_automatic = false
+    end
+  end
+end
+
+-- Starts one more worker if there is room: it runs as soon as those before it wait.
+function Work:hire()
+  if self.workers >= self.limit or self.is_ended then
+    return
+  end
+  self.workers = self.workers + 1
+  local handle
+  local co = coroutine.create(function()
+    self:labour()
+    self.workers = self.workers - 1
+    host.finish(handle)
+    if self.workers == 0 then
+      wake_all(self.idle)
+    end
+  end)
+  inside[co] = true
+  handle = host.spawn(co)
+end
+
+function Work:labour()
+  local f, settle, tally, result = self.f, self.settle, self.tally, self.result
+  local handler, count_done = host.handler, host.count_done
+  while true do
+    local item, at = self:take()
+    if item == nil then
+      return
+    end
+    if self.is_automatic then
+      self:grow()
+    end
+    self.under_way[at] = item
+    self:hire()
+    local ok, value = xpcall(f, handler, item)
+    self.under_way[at] = nil
+    if not ok then
+      self:fail(item, value)
+      value = nil
+    elseif getmetatable(value) == Skip then
+      self:skip(value.reason)
+      value = nil
+    else
+      result.ok = result.ok + 1
+      count_done(tally)
+    end
+    if settle then
+      settle(at, value)
+    end
+  end
+end
+
+-- Begins, unless there is nothing to do or it goes on already.
+function Work:start()
+  self.idle = {}
+  self.tally = host.tally(self.label, self.total, self.is_inner)
+  host.works[self.tally] = self
+  self:hire()
+end
+
+function Work:wait()
+  while self.workers > 0 do
+    wait_in(self.idle)
+  end
+end
+
+local function reasons(skips)
+  local words = {}
+  for reason, count in pairs(skips) do
+    words[#words + 1] = ("%s %d"):format(inspect.visible(reason), count)
+  end
+  table.sort(words)
+  return table.concat(words, ", ")
+end
+
+-- Ends it: the summary is said, and what ended it early is raised.
+function Work:finish()
+  if self.is_finished then
+    return self.result
+  end
+  self.is_finished = true
+  host.works[self.tally] = nil
+  local result = self.result
+  local names = {}
+  for i = 1, math.min(#result.errors, 10) do
+    names[i] = name_of(result.errors[i].item)
+  end
+  -- Who is told by an error need not be told again at the end of the run.
+  local failures = not self.failure and table.concat(names, ", ") or nil
+  local summary = host.tally_end(self.tally, failures, reasons(result.skips))
+  if summary then
+    host.write_err(summary .. "\n")
+  end
+  if self.failure then
+    error(self.failure, 0)
+  end
+  return result
+end
+
+-------------------------------------------------------------------------------------------------------------- Functions
+
+--- Calls a function for every item, several at once, and returns how many are done, have failed and were skipped. Raises only what ends the
+--- whole: an error of the source, of an item with `on_error = "stop"`, and what would fail for all of them.
+---@generic T
+---@param source T[]|fun(): T? an array, or an iterator
+---@param options? bulk.Options
+---@param f fun(item: T): any
+---@return bulk.Result
+function bulk.each(source, options, f)
+  local work = new_work("bulk.each", source, options, f)
+  work:start()
+  work:wait()
+  return work:finish()
+end
+
+--- The same, and returns what the function returned for each item, in the order of the items: an array with nil for those that failed or were
+--- skipped, and their number in `n`. It holds them all at once; `bulk.stream` does not.
+---@generic T, R
+---@param source T[]|fun(): T? an array, or an iterator
+---@param options? bulk.Options
+---@param f fun(item: T): R
+---@return R[] results
+---@return bulk.Result
+function bulk.map(source, options, f)
+  local results = { n = 0 }
+  local work = new_work("bulk.map", source, options, f, function(at, value)
+    results[at] = value
+  end)
+  work:start()
+  work:wait()
+  results.n = work.begun
+  return results, work:finish()
+end
+
+--- The same as an iterator over what the function returns, in the order of the items, without those that failed or were skipped. Items are
+--- worked on ahead, as many as `concurrency` allows, and no further. The second result is brought up to date as it goes on.
+---
+--- ```lua
+--- report(bulk.stream(iam.profiles.each(), {}, function(profile)
+---   return iam.profiles.get(profile.name)
+--- end))
+--- ```
+---@generic T, R
+---@param source T[]|fun(): T? an array, or an iterator
+---@param options? bulk.Options
+---@param f fun(item: T): R
+---@return fun(): R?
+---@return bulk.Result
+function bulk.stream(source, options, f)
+  local ready, is_settled, next_at = {}, {}, 1
+  local consumer, producers = {}, {}
+  local work
+  work = new_work("bulk.stream", source, options, f, function(at, value)
+    ready[at], is_settled[at] = value, true
+    if at == next_at then
+      wake_all(consumer)
+    end
+    -- Not further ahead than twice of what is under way. Who waits here for ever, because nobody wants to have more, holds nothing up.
+    while at - next_at >= 2 * work.limit and not work.is_ended do
+      host.rest(true)
+      wait_in(producers)
+      host.rest(false)
+    end
+  end)
+  return function()
+    if not work.idle then
+      work:start()
+      work.idle = consumer
+    end
+    while true do
+      while is_settled[next_at] do
+        local value = ready[next_at]
+        ready[next_at], is_settled[next_at] = nil, nil
+        next_at = next_at + 1
+        wake_all(producers)
+        if value ~= nil then
+          return value
+        end
+      end
+      if work.workers == 0 then
+        work:finish()
+        return nil
+      end
+      wait_in(consumer)
+    end
+  end,
+    work.result
+end
+
+return bulk

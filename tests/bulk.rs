@@ -1,0 +1,150 @@
+//! Bulk work from the outside: what is shown while it goes on, at its end, and when it is interrupted.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::end_to_end::{Home, Ran};
+
+/// Makes profiles, as slowly as the endpoint answers.
+const MAKE: &str = r#"
+local names = {}
+for i = 1, 4000 do names[i] = "p" .. i end
+bulk.each(names, { label = "make", concurrency = 4 }, function(name)
+  iam.profiles.create(name)
+  if name == "p5" then log.info("in between") end
+end)
+print("not reached")
+"#;
+
+fn interrupt(child: &Child) {
+    let pid = Pid::from_child(child);
+    kill_process(pid, Signal::INT).expect("it runs");
+}
+
+/// Waits until a change is in the journal, which is after the first call was made.
+fn until_it_works(home: &Home) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !home.path("state/journal.db").exists() {
+        assert!(Instant::now() < end, "it never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+#[test]
+fn an_interrupt_says_what_is_done_and_what_is_not() {
+    let home = Home::new();
+    let args = ["--faults", "latency=20ms", "-e", MAKE];
+    let child = home.command(&args).spawn().expect("it starts");
+    until_it_works(&home);
+    interrupt(&child);
+    let ran =
+        Ran::from(child.wait_with_output().expect("it ends")).ends(130, "make: stopped after ");
+    assert_eq!(ran.out, "");
+    let line = ran.err.lines().find(|line| line.starts_with("make: stopped")).expect("a line");
+    let numbers: Vec<u64> = line
+        .split(|c: char| !c.is_ascii_digit() && c != ',')
+        .filter_map(|word| word.replace(',', "").parse().ok())
+        .collect();
+    // Done, under way, not begun.
+    let [done, under_way, left] = numbers[..] else { panic!("{line}") };
+    assert!(done > 0 && under_way <= 4 && done + under_way + left == 4000, "{line}");
+    assert!(ran.err.contains("under way when it was stopped: p"), "{}", ran.err);
+    // What was under way was finished, or not begun: the account has what is said to be done, and at most that besides.
+    let count = home
+        .run(&["-e", "local n = 0 for p in iam.profiles.each() do n = n + 1 end print(n - 24)"]);
+    let made: u64 = count.ends(0, "").out.trim().parse().expect("a number");
+    assert!((done..=done + under_way).contains(&made), "{made}: {line}");
+    home.run(&["runs", "show", "last"]).ends(0, "");
+}
+
+#[test]
+fn without_a_terminal_there_are_lines_and_a_summary() {
+    let home = Home::new();
+    let script = "bulk.each({ 1, 2, 3 }, { label = 'nap', concurrency = 1 }, function(n) time.sleep(n == 3 and 6 or 0.1) end)";
+    let ran = home.run(&["-e", script]).ends(0, "nap: 3 done in ");
+    assert!(ran.err.contains("INFO  nap: 2 of 3, "), "{}", ran.err);
+    let ran = home.run(&["--output", "jsonl", "-e", script]).ends(0, "");
+    let events: Vec<serde_json::Value> =
+        ran.err.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events[0]["event"], "progress");
+    assert_eq!((&events[0]["done"], &events[0]["total"]), (&2.into(), &3.into()));
+    let last = events.last().expect("an event");
+    assert_eq!(
+        (&last["event"], &last["label"], &last["done"]),
+        (&"summary".into(), &"nap".into(), &3.into())
+    );
+    let quiet = home.run(&["--progress", "none", "-e", "bulk.each({ 1 }, {}, function() end)"]);
+    assert_eq!(quiet.ends(0, "").err, "");
+}
+
+#[test]
+fn the_cost_of_a_run_is_said_where_it_is_asked_for() {
+    let home = Home::new();
+    let script = "for i = 1, 3 do iam.profiles.get('worker') end iam.profiles.tag('worker', { Owner = 'x' }) iam.profiles.tag('worker', { Owner = 'x' })";
+    let ran = home.run(&["--stats", "-e", script]).ends(0, "5 calls in ");
+    for part in [
+        "GetInstanceProfile 3",
+        "TagInstanceProfile 1",
+        "; 1 change not sent, because all was so already",
+    ] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    let shown = home.run(&["runs", "show", "last"]).ends(0, "").out;
+    assert!(shown.contains("GetInstanceProfile 3"), "{shown}");
+    let throttled = [
+        "--stats",
+        "--faults",
+        "throttle=50/10",
+        "-e",
+        "bulk.each(iam.profiles.each(), {}, function(p) iam.profiles.get(p.name) end)",
+    ];
+    home.run(&throttled).ends(0, "; throttled ");
+}
+
+#[test]
+fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
+    let home = Home::new();
+    let (terminal, theirs) = terminal();
+    let mut command =
+        home.command(&["--faults", "latency=20ms", "-e", &MAKE.replace("4000", "400")]);
+    command.env("TERM", "xterm-256color").stderr(Stdio::from(theirs));
+    let mut child = command.spawn().expect("it starts");
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let (mut terminal, mut seen) = (terminal, Vec::new());
+        // A terminal whose other end is closed says so by an error.
+        let _ = terminal.read_to_end(&mut seen);
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    assert!(child.wait().expect("it ends").success());
+    let seen = reader.join().expect("it reads");
+    assert!(
+        seen.contains("make: ") && seen.contains(" of 400 [") && seen.contains(" left"),
+        "{seen}"
+    );
+    // The bar is wiped before a message, which has its line for itself.
+    let message = seen.find("INFO  in between\r\n").expect("the message");
+    let begin = seen[..message].rfind(['\r', '\n', 'K']).expect("the beginning of the line");
+    assert!(!seen[begin..message].contains("make:"), "{seen}");
+    // At the end the summary stands where the bar was.
+    let last = seen.rsplit("\x1b[2K").next().expect("the end");
+    assert!(last.starts_with("make: 400 done in "), "{last}");
+}
+
+/// Both ends of a new terminal.
+fn terminal() -> (File, File) {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(ours.as_fd()).expect("a terminal");
+    unlockpt(ours.as_fd()).expect("a terminal");
+    let name = ptsname(ours.as_fd(), Vec::new()).expect("its name");
+    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other end");
+    (File::from(ours), File::from(theirs))
+}
