@@ -9,6 +9,7 @@ use clap::Parser;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_plan};
 use crate::error::{Error, Kind, Result};
+use crate::lua::throttled_text;
 use crate::session::apply::{self, Options, Summary};
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, claim_plan};
@@ -111,13 +112,18 @@ pub fn carry_out(
         announce(plan, &done);
         let total = plan.changes.len() as u64;
         let mut told = std::time::Instant::now();
+        let bar = screen::can_draw().then(|| screen::Bar::new("apply", Some(total)));
         let summary = apply::apply(plan, &session, &gates, &done, options, |behind| {
-            if told.elapsed() > Duration::from_secs(5) {
+            if let Some(bar) = &bar {
+                let throttled = throttled_text(&session, session.throttled());
+                bar.show(behind, throttled.trim_start_matches("; ").to_owned());
+            } else if told.elapsed() > Duration::from_secs(5) {
                 told = std::time::Instant::now();
                 screen::say(&format!("{} of {} changes", number(behind), number(total)));
             }
         })
         .await;
+        drop(bar);
         let result = conclude(plan, summary, again);
         match run::end(&session, &result).await {
             Ok(()) => result,

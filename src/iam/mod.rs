@@ -6,6 +6,7 @@ mod account;
 pub mod client;
 mod fault;
 pub mod image;
+mod pages;
 mod profiles;
 mod roles;
 mod tags;

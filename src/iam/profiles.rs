@@ -8,6 +8,7 @@ use aws_sdk_iam::types::InstanceProfile;
 
 use super::fault::from_sdk;
 use super::image::{Image, Subject};
+use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
 use super::{Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, tags};
 use crate::error::{Error, Kind, Result};
@@ -222,6 +223,8 @@ assert(rest[1].name ~= page[1].name)"#,
                     .set_path_prefix(args.text("path_prefix"))
                     .set_marker(args.text("marker"))
                     .set_max_items(max_items(&args))
+                    .customize()
+                    .interceptor(FastPages)
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListInstanceProfiles", error))?;

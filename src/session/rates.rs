@@ -118,3 +118,35 @@ fn seconds() -> f64 {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     FIRST.elapsed().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ways_to_one_account_share_what_is_known_of_it() {
+        let rates = Rates::default();
+        let (one, other) = (rates.of("profile a"), rates.of("profile b"));
+        assert!(!Arc::ptr_eq(&one, &other));
+        let account = rates.known_as("AWS account 123456789012", &one);
+        assert!(Arc::ptr_eq(&account, &one));
+        assert!(Arc::ptr_eq(&rates.known_as("AWS account 123456789012", &other), &one));
+        assert!(!Arc::ptr_eq(&rates.known_as("AWS account 210987654321", &other), &one));
+    }
+
+    #[tokio::test]
+    async fn a_lane_lets_no_more_calls_go_than_the_rate_allows() {
+        let lane = Lanes::default().lane("GetRole");
+        let mut under_way = Vec::new();
+        for _ in 0..16 {
+            under_way.push(Arc::clone(&lane).enter().await);
+        }
+        let next = tokio::spawn(Arc::clone(&lane).enter());
+        tokio::task::yield_now().await;
+        assert!(!next.is_finished());
+        for call in under_way {
+            call.ended(Fate::Passed);
+        }
+        drop(next.await.expect("it goes on"));
+    }
+}

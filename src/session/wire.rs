@@ -329,4 +329,19 @@ mod tests {
             assert_eq!(counts.contains_key("ListUsers"), may_write);
         }
     }
+
+    #[test]
+    fn the_marker_of_a_page_is_found_at_either_end_and_only_as_it_stands() {
+        let page =
+            |before: &str, after: &str| format!("{before}{}{after}", "<member/>".repeat(5000));
+        let of = |text: String| marker(text.as_bytes()).map(str::to_owned);
+        let end = "<IsTruncated>true</IsTruncated><Marker>abc==</Marker></ListRolesResult>";
+        assert_eq!(of(page("<R>", end)).as_deref(), Some("abc=="));
+        assert_eq!(of(page("<R><Marker>abc</Marker>", "</R>")).as_deref(), Some("abc"));
+        assert_eq!(of(page("<R>", "<IsTruncated>false</IsTruncated>")), None);
+        // What is escaped is for the parser.
+        assert_eq!(of(page("<R>", "<Marker>a&amp;b</Marker>")), None);
+        assert_eq!(of(page("<R>", "<Marker></Marker>")), None);
+        assert_eq!(of(page("<R>", "<Marker>cut of")), None);
+    }
 }

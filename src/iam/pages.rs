@@ -1,0 +1,327 @@
+//! Reading a page of profiles faster than the SDK does. Its parser is what takes longest in listing a large account, so the answers of
+//! that one call are read here, straight into the SDK's own types. Only plain pages are: whatever is not exactly as expected (a failure, an
+//! element that is not known, an escaped character) is left to the SDK, so that nothing depends on this but the time it takes.
+
+use aws_sdk_iam::operation::list_instance_profiles::{
+    ListInstanceProfiles, ListInstanceProfilesOutput,
+};
+use aws_sdk_iam::types::{InstanceProfile, Role};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextMut, Error, Output,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
+use aws_smithy_types::date_time::Format;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// Puts the fast reader before the SDK's own, for one call.
+#[derive(Debug)]
+pub struct FastPages;
+
+impl Intercept for FastPages {
+    fn name(&self) -> &'static str {
+        "FastPages"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        _: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(sdk) = ListInstanceProfiles::new().config() {
+            cfg.interceptor_state().store_put(SharedResponseDeserializer::new(Fast { sdk }));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Fast {
+    /// What the SDK knows of the call, its own reader among it.
+    sdk: FrozenLayer,
+}
+
+impl DeserializeResponse for Fast {
+    fn deserialize_nonstreaming_with_config(
+        &self,
+        response: &HttpResponse,
+        cfg: &ConfigBag,
+    ) -> Result<Output, OrchestratorError<Error>> {
+        let body = response.body().bytes().filter(|_| response.status().as_u16() == 200);
+        match body.and_then(page) {
+            Some(page) => Ok(Output::erase(page)),
+            None => match self.sdk.load::<SharedResponseDeserializer>() {
+                Some(sdk) => sdk.deserialize_nonstreaming_with_config(response, cfg),
+                None => Err(OrchestratorError::other("the SDK has no reader for this answer")),
+            },
+        }
+    }
+}
+
+/// A page in the SDK's type; `None` if it is anything but a plain one.
+fn page(body: &[u8]) -> Option<ListInstanceProfilesOutput> {
+    let mut reader = Reader::from_str(std::str::from_utf8(body).ok()?);
+    reader.config_mut().expand_empty_elements = true;
+    let mut xml = Xml { reader, date: None };
+    let mut page = ListInstanceProfilesOutput::builder().set_instance_profiles(Some(Vec::new()));
+    let mut is_whole = false;
+    xml.open(Tag::Response)?;
+    while let Some(tag) = xml.next()? {
+        match tag {
+            Tag::Result => {
+                while let Some(tag) = xml.next()? {
+                    page = match tag {
+                        Tag::InstanceProfiles => page.set_instance_profiles(Some(xml.profiles()?)),
+                        Tag::IsTruncated => {
+                            is_whole = true;
+                            page.is_truncated(match xml.text()?.as_str() {
+                                "true" => true,
+                                "false" => false,
+                                _ => return None,
+                            })
+                        }
+                        Tag::Marker => page.marker(xml.text()?),
+                        _ => return None,
+                    };
+                }
+            }
+            Tag::ResponseMetadata => {
+                xml.open(Tag::RequestId)?;
+                xml.text()?;
+                xml.close()?;
+            }
+            _ => return None,
+        }
+    }
+    if is_whole { page.build().ok() } else { None }
+}
+
+/// The elements of such a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Response,
+    Result,
+    ResponseMetadata,
+    RequestId,
+    InstanceProfiles,
+    IsTruncated,
+    Marker,
+    Member,
+    Path,
+    InstanceProfileName,
+    InstanceProfileId,
+    Arn,
+    CreateDate,
+    Roles,
+    RoleName,
+    RoleId,
+    AssumeRolePolicyDocument,
+}
+
+impl Tag {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "member" => Self::Member,
+            "Path" => Self::Path,
+            "InstanceProfileName" => Self::InstanceProfileName,
+            "InstanceProfileId" => Self::InstanceProfileId,
+            "Arn" => Self::Arn,
+            "CreateDate" => Self::CreateDate,
+            "Roles" => Self::Roles,
+            "RoleName" => Self::RoleName,
+            "RoleId" => Self::RoleId,
+            "AssumeRolePolicyDocument" => Self::AssumeRolePolicyDocument,
+            "InstanceProfiles" => Self::InstanceProfiles,
+            "IsTruncated" => Self::IsTruncated,
+            "Marker" => Self::Marker,
+            "ResponseMetadata" => Self::ResponseMetadata,
+            "RequestId" => Self::RequestId,
+            "ListInstanceProfilesResponse" => Self::Response,
+            "ListInstanceProfilesResult" => Self::Result,
+            _ => return None,
+        })
+    }
+}
+
+struct Xml<'a> {
+    reader: Reader<&'a [u8]>,
+    /// The last date: those made together have the same.
+    date: Option<(String, DateTime)>,
+}
+
+/// `None` of each is something unexpected.
+impl Xml<'_> {
+    /// The next element in this one; `Some(None)` at its end.
+    fn next(&mut self) -> Option<Option<Tag>> {
+        loop {
+            match self.reader.read_event().ok()? {
+                Event::Start(start) => return Tag::of(start.name().as_ref()).map(Some),
+                Event::End(_) => return Some(None),
+                Event::Text(text) if text.trim_ascii().is_empty() => {}
+                Event::Decl(_) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    fn open(&mut self, tag: Tag) -> Option<()> {
+        (self.next()?? == tag).then_some(())
+    }
+
+    fn close(&mut self) -> Option<()> {
+        self.next()?.is_none().then_some(())
+    }
+
+    /// The text of an element, to its end.
+    fn text(&mut self) -> Option<String> {
+        match self.reader.read_event().ok()? {
+            Event::Text(text) => {
+                let text = text.to_string();
+                matches!(self.reader.read_event().ok()?, Event::End(_)).then_some(text)
+            }
+            Event::End(_) => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    fn date(&mut self) -> Option<DateTime> {
+        let text = self.text()?;
+        if let Some((_, date)) = self.date.as_ref().filter(|(last, _)| *last == text) {
+            return Some(*date);
+        }
+        let date = DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?;
+        self.date = Some((text, date));
+        Some(date)
+    }
+
+    fn profiles(&mut self) -> Option<Vec<InstanceProfile>> {
+        let mut profiles = Vec::new();
+        while let Some(tag) = self.next()? {
+            if tag != Tag::Member {
+                return None;
+            }
+            let mut profile = InstanceProfile::builder();
+            while let Some(tag) = self.next()? {
+                profile = match tag {
+                    Tag::Path => profile.path(self.text()?),
+                    Tag::InstanceProfileName => profile.instance_profile_name(self.text()?),
+                    Tag::InstanceProfileId => profile.instance_profile_id(self.text()?),
+                    Tag::Arn => profile.arn(self.text()?),
+                    Tag::CreateDate => profile.create_date(self.date()?),
+                    Tag::Roles => profile.set_roles(Some(self.roles()?)),
+                    _ => return None,
+                };
+            }
+            profiles.push(profile.build().ok()?);
+        }
+        Some(profiles)
+    }
+
+    fn roles(&mut self) -> Option<Vec<Role>> {
+        let mut roles = Vec::new();
+        while let Some(tag) = self.next()? {
+            if tag != Tag::Member {
+                return None;
+            }
+            let mut role = Role::builder();
+            while let Some(tag) = self.next()? {
+                role = match tag {
+                    Tag::Path => role.path(self.text()?),
+                    Tag::RoleName => role.role_name(self.text()?),
+                    Tag::RoleId => role.role_id(self.text()?),
+                    Tag::Arn => role.arn(self.text()?),
+                    Tag::CreateDate => role.create_date(self.date()?),
+                    Tag::AssumeRolePolicyDocument => role.assume_role_policy_document(self.text()?),
+                    _ => return None,
+                };
+            }
+            roles.push(role.build().ok()?);
+        }
+        Some(roles)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::{Emulator, Options};
+    use crate::iam::client::{Connection, Target};
+
+    /// The sample of AWS's documentation, with a page after it.
+    const SAMPLE: &str = r#"<ListInstanceProfilesResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
+  <ListInstanceProfilesResult>
+    <IsTruncated>true</IsTruncated>
+    <Marker>AbC=</Marker>
+    <InstanceProfiles>
+      <member>
+        <Arn>arn:aws:iam::123456789012:instance-profile/application_abc/component_xyz/Database</Arn>
+        <CreateDate>2012-05-09T16:27:03Z</CreateDate>
+        <InstanceProfileId>AIPACKCEVSQ6C2EXAMPLE</InstanceProfileId>
+        <InstanceProfileName>Database</InstanceProfileName>
+        <Path>/application_abc/component_xyz/</Path>
+        <Roles/>
+      </member>
+    </InstanceProfiles>
+  </ListInstanceProfilesResult>
+  <ResponseMetadata>
+    <RequestId>fd74fa8d-99f3-11e1-a4c3-27EXAMPLE804</RequestId>
+  </ResponseMetadata>
+</ListInstanceProfilesResponse>"#;
+
+    #[test]
+    fn a_plain_page_is_read_and_nothing_else() {
+        let read = page(SAMPLE.as_bytes()).expect("a page");
+        assert_eq!((read.is_truncated, read.marker.as_deref()), (true, Some("AbC=")));
+        let profile = &read.instance_profiles[0];
+        assert_eq!(profile.instance_profile_name, "Database");
+        assert_eq!(profile.create_date, DateTime::from_secs(1_336_580_823));
+        for (what, with) in [
+            ("<Marker>AbC=", "<Marker>A&amp;b"),
+            ("<Roles/>", "<Roles/><Tags/>"),
+            ("<Path>/app", "<Path><b/>/app"),
+            ("<IsTruncated>true</IsTruncated>", ""),
+            (
+                "<Arn>arn:aws:iam::123456789012:instance-profile/application_abc/component_xyz/Database</Arn>",
+                "",
+            ),
+            ("2012-05-09T16:27:03Z", "yesterday"),
+            ("</ListInstanceProfilesResponse>", ""),
+            ("ListInstanceProfilesResponse", "ErrorResponse"),
+        ] {
+            assert!(SAMPLE.contains(what), "{what}");
+            assert!(page(SAMPLE.replace(what, with).as_bytes()).is_none(), "{what} -> {with}");
+        }
+        for end in 0..SAMPLE.len() {
+            assert!(page(&SAMPLE.as_bytes()[..end]).is_none(), "{end}");
+        }
+    }
+
+    /// Also where it leaves a page to the SDK: a path may have characters that are escaped.
+    #[tokio::test]
+    async fn it_reads_what_the_sdk_reads() {
+        let account = Emulator::in_memory(Options::default()).expect("memory");
+        let connection =
+            Connection { target: Target::local(account.http_client()), ..Connection::default() };
+        let iam = connection.clients(|client| client).await.expect("clients").iam;
+        let list = || iam.list_instance_profiles().max_items(20);
+        for round in 0..2 {
+            let fast = list().customize().interceptor(FastPages).send().await.expect("a page");
+            let slow = list().send().await.expect("a page");
+            assert_eq!(fast.instance_profiles, slow.instance_profiles);
+            assert_eq!((fast.marker, fast.is_truncated), (slow.marker, slow.is_truncated));
+            assert!(slow.is_truncated && fast.instance_profiles.len() == 20, "{round}");
+            let odd = iam.create_instance_profile().instance_profile_name("odd").path("/!a&b<c>/");
+            odd.send().await.ok();
+        }
+        let wrong = list().marker("no such marker").customize().interceptor(FastPages).send().await;
+        assert!(wrong.expect_err("a failure").to_string().contains("service error"));
+    }
+}
