@@ -66,7 +66,7 @@ local function reason_to_keep(listed, now)
   end
 end
 
-local rows, result = bulk.stream(next_candidate, { label = p.delete and "delete" or "find" }, function(listed)
+local rows = bulk.stream(next_candidate, { label = p.delete and "delete" or "find" }, function(listed)
   -- A listing has no tags, and is older than this.
   local now = iam.profiles.find(listed.name)
   local reason = reason_to_keep(listed, now)
@@ -85,9 +85,9 @@ local rows, result = bulk.stream(next_candidate, { label = p.delete and "delete"
 end)
 
 report(rows, { columns = { "name", "path", "created", "age", "outcome" } })
-if result.ok > 0 and not p.delete then
+if rows.result.ok > 0 and not p.delete then
   report.note(
-    ("%d profiles have no role and are %d days old or older; nothing was deleted.\n"):format(result.ok, p.days)
+    ("%d profiles have no role and are %d days old or older; nothing was deleted.\n"):format(rows.result.ok, p.days)
       .. "Having no role is no proof of having no use: launch templates, launch configurations and instances may name\n"
       .. "them, and AWS does not ask. --delete deletes them; the tag "
       .. p.protect_tag

@@ -55,13 +55,12 @@ local function whole(listed)
   return profile or bulk.skip("gone already")
 end
 
-local result
 if p.with_tags then
-  profiles, result = bulk.stream(profiles, { label = "read tags" }, whole)
+  profiles = bulk.stream(profiles, { label = "read tags" }, whole)
 end
 report(profiles, { columns = columns })
 
 if #unread > 0 then
   local names = table.concat(unread, ", ", 1, math.min(#unread, 10))
-  error(("the tags of %d of %d profiles could not be read: %s"):format(#unread, result.ok, names), 0)
+  error(("the tags of %d of %d profiles could not be read: %s"):format(#unread, profiles.result.ok, names), 0)
 end

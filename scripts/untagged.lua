@@ -21,7 +21,7 @@ local p = runbook {
   allow = { "profiles.each", "profiles.find" },
 }
 
-local rows, result = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
+local rows = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
   -- A listing has no tags.
   local profile = iam.profiles.find(listed.name)
   if not profile then
@@ -37,4 +37,5 @@ local rows, result = bulk.stream(iam.profiles.each { path_prefix = p.path }, { l
 end)
 
 report(rows, { columns = { "name", "path", "missing" } })
-report.note(("%d of %d profiles lack a required tag"):format(result.ok, result.ok + (result.skips["has them"] or 0)))
+local lacking, right = rows.result.ok, rows.result.skips["has them"] or 0
+report.note(("%d of %d profiles lack a required tag"):format(lacking, lacking + right))

@@ -23,6 +23,19 @@ pub fn aside<T>(write: impl FnOnce() -> T) -> T {
     if SHOWN.load(Ordering::Acquire) == 0 { write() } else { BARS.suspend(write) }
 }
 
+/// Asks a person, with no bar on the screen for as long as that takes. Others can say something meanwhile.
+pub fn without_bars<T>(ask: impl FnOnce() -> T) -> T {
+    if SHOWN.load(Ordering::Acquire) == 0 {
+        return ask();
+    }
+    // A bar that stays costs nothing but its looks.
+    let _ = BARS.clear();
+    BARS.set_draw_target(ProgressDrawTarget::hidden());
+    let answer = ask();
+    BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    answer
+}
+
 /// Whether bars can be drawn.
 #[must_use]
 pub fn can_draw() -> bool {

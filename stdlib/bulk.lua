@@ -17,9 +17,9 @@ local inspect = require("inspect")
 local log = require("log")
 
 --- So many items are under way at first, where nothing else is said.
-local FIRST = 8
+local FIRST = 6
 --- One more after so many, as long as AWS throttles nothing.
-local STEP = 32
+local STEP = 64
 --- The most.
 local MOST = 64
 --- The most that can be asked for.
@@ -42,6 +42,10 @@ local KEPT, SAID = 1000, 20
 ---@field skipped integer how many were left alone
 ---@field errors bulk.Failure[] the first 1,000 failures
 ---@field skips table<string, integer> how many were skipped, by reason
+
+---@class bulk.Stream an iterator
+---@field result bulk.Result
+---@overload fun(): any
 
 -- What would fail the same way for every other item.
 local HOPELESS_KINDS =
@@ -384,7 +388,7 @@ function bulk.map(source, options, f)
 end
 
 --- The same as an iterator over what the function returns, in the order of the items, without those that failed or were skipped. Items are
---- worked on ahead, as many as `concurrency` allows, and no further. The second result is brought up to date as it goes on.
+--- worked on ahead, as many as `concurrency` allows, and no further. Its field `result` is brought up to date as it goes on.
 ---
 --- ```lua
 --- report(bulk.stream(iam.profiles.each(), {}, function(profile)
@@ -395,8 +399,7 @@ end
 ---@param source T[]|fun(): T? an array, or an iterator
 ---@param options? bulk.Options
 ---@param f fun(item: T): R
----@return fun(): R?
----@return bulk.Result
+---@return bulk.Stream
 function bulk.stream(source, options, f)
   local ready, is_settled, next_at = {}, {}, 1
   local consumer, producers = {}, {}
@@ -413,7 +416,7 @@ function bulk.stream(source, options, f)
       host.rest(false)
     end
   end)
-  return function()
+  local function next_value()
     if not work.idle then
       work:start()
       work.idle = consumer
@@ -434,8 +437,8 @@ function bulk.stream(source, options, f)
       end
       wait_in(consumer)
     end
-  end,
-    work.result
+  end
+  return setmetatable({ result = work.result }, { __name = "stream", __call = next_value })
 end
 
 return bulk

@@ -56,9 +56,9 @@ impl DeserializeResponse for Fast {
         cfg: &ConfigBag,
     ) -> Result<Output, OrchestratorError<Error>> {
         let body = response.body().bytes().filter(|_| response.status().as_u16() == 200);
-        match body.and_then(page) {
-            Some(page) => Ok(Output::erase(page)),
-            None => match self.sdk.load::<SharedResponseDeserializer>() {
+        match body.map(page) {
+            Some(Ok(page)) => Ok(Output::erase(page)),
+            Some(Err(Odd)) | None => match self.sdk.load::<SharedResponseDeserializer>() {
                 Some(sdk) => sdk.deserialize_nonstreaming_with_config(response, cfg),
                 None => Err(OrchestratorError::other("the SDK has no reader for this answer")),
             },
@@ -66,9 +66,13 @@ impl DeserializeResponse for Fast {
     }
 }
 
-/// A page in the SDK's type; `None` if it is anything but a plain one.
-fn page(body: &[u8]) -> Option<ListInstanceProfilesOutput> {
-    let mut reader = Reader::from_str(std::str::from_utf8(body).ok()?);
+/// It is not a plain page.
+#[derive(Debug)]
+struct Odd;
+
+/// A page in the SDK's type.
+fn page(body: &[u8]) -> Result<ListInstanceProfilesOutput, Odd> {
+    let mut reader = Reader::from_str(std::str::from_utf8(body).or(Err(Odd))?);
     reader.config_mut().expand_empty_elements = true;
     let mut xml = Xml { reader, date: None };
     let mut page = ListInstanceProfilesOutput::builder().set_instance_profiles(Some(Vec::new()));
@@ -85,11 +89,11 @@ fn page(body: &[u8]) -> Option<ListInstanceProfilesOutput> {
                             page.is_truncated(match xml.text()?.as_str() {
                                 "true" => true,
                                 "false" => false,
-                                _ => return None,
+                                _ => return Err(Odd),
                             })
                         }
                         Tag::Marker => page.marker(xml.text()?),
-                        _ => return None,
+                        _ => return Err(Odd),
                     };
                 }
             }
@@ -98,10 +102,10 @@ fn page(body: &[u8]) -> Option<ListInstanceProfilesOutput> {
                 xml.text()?;
                 xml.close()?;
             }
-            _ => return None,
+            _ => return Err(Odd),
         }
     }
-    if is_whole { page.build().ok() } else { None }
+    if is_whole { page.build().or(Err(Odd)) } else { Err(Odd) }
 }
 
 /// The elements of such a page.
@@ -157,56 +161,57 @@ struct Xml<'a> {
     date: Option<(String, DateTime)>,
 }
 
-/// `None` of each is something unexpected.
 impl Xml<'_> {
-    /// The next element in this one; `Some(None)` at its end.
-    fn next(&mut self) -> Option<Option<Tag>> {
+    /// The next element in this one; none at its end.
+    fn next(&mut self) -> Result<Option<Tag>, Odd> {
         loop {
-            match self.reader.read_event().ok()? {
-                Event::Start(start) => return Tag::of(start.name().as_ref()).map(Some),
-                Event::End(_) => return Some(None),
+            match self.reader.read_event().or(Err(Odd))? {
+                Event::Start(start) => return Tag::of(start.name().as_ref()).map(Some).ok_or(Odd),
+                Event::End(_) => return Ok(None),
                 Event::Text(text) if text.trim_ascii().is_empty() => {}
                 Event::Decl(_) => {}
-                _ => return None,
+                _ => return Err(Odd),
             }
         }
     }
 
-    fn open(&mut self, tag: Tag) -> Option<()> {
-        (self.next()?? == tag).then_some(())
+    fn open(&mut self, tag: Tag) -> Result<(), Odd> {
+        (self.next()? == Some(tag)).then_some(()).ok_or(Odd)
     }
 
-    fn close(&mut self) -> Option<()> {
-        self.next()?.is_none().then_some(())
+    fn close(&mut self) -> Result<(), Odd> {
+        self.next()?.is_none().then_some(()).ok_or(Odd)
     }
 
     /// The text of an element, to its end.
-    fn text(&mut self) -> Option<String> {
-        match self.reader.read_event().ok()? {
+    fn text(&mut self) -> Result<String, Odd> {
+        match self.reader.read_event().or(Err(Odd))? {
             Event::Text(text) => {
                 let text = text.to_string();
-                matches!(self.reader.read_event().ok()?, Event::End(_)).then_some(text)
+                matches!(self.reader.read_event().or(Err(Odd))?, Event::End(_))
+                    .then_some(text)
+                    .ok_or(Odd)
             }
-            Event::End(_) => Some(String::new()),
-            _ => None,
+            Event::End(_) => Ok(String::new()),
+            _ => Err(Odd),
         }
     }
 
-    fn date(&mut self) -> Option<DateTime> {
+    fn date(&mut self) -> Result<DateTime, Odd> {
         let text = self.text()?;
         if let Some((_, date)) = self.date.as_ref().filter(|(last, _)| *last == text) {
-            return Some(*date);
+            return Ok(*date);
         }
-        let date = DateTime::from_str(&text, Format::DateTimeWithOffset).ok()?;
+        let date = DateTime::from_str(&text, Format::DateTimeWithOffset).or(Err(Odd))?;
         self.date = Some((text, date));
-        Some(date)
+        Ok(date)
     }
 
-    fn profiles(&mut self) -> Option<Vec<InstanceProfile>> {
+    fn profiles(&mut self) -> Result<Vec<InstanceProfile>, Odd> {
         let mut profiles = Vec::new();
         while let Some(tag) = self.next()? {
             if tag != Tag::Member {
-                return None;
+                return Err(Odd);
             }
             let mut profile = InstanceProfile::builder();
             while let Some(tag) = self.next()? {
@@ -217,19 +222,19 @@ impl Xml<'_> {
                     Tag::Arn => profile.arn(self.text()?),
                     Tag::CreateDate => profile.create_date(self.date()?),
                     Tag::Roles => profile.set_roles(Some(self.roles()?)),
-                    _ => return None,
+                    _ => return Err(Odd),
                 };
             }
-            profiles.push(profile.build().ok()?);
+            profiles.push(profile.build().or(Err(Odd))?);
         }
-        Some(profiles)
+        Ok(profiles)
     }
 
-    fn roles(&mut self) -> Option<Vec<Role>> {
+    fn roles(&mut self) -> Result<Vec<Role>, Odd> {
         let mut roles = Vec::new();
         while let Some(tag) = self.next()? {
             if tag != Tag::Member {
-                return None;
+                return Err(Odd);
             }
             let mut role = Role::builder();
             while let Some(tag) = self.next()? {
@@ -240,12 +245,12 @@ impl Xml<'_> {
                     Tag::Arn => role.arn(self.text()?),
                     Tag::CreateDate => role.create_date(self.date()?),
                     Tag::AssumeRolePolicyDocument => role.assume_role_policy_document(self.text()?),
-                    _ => return None,
+                    _ => return Err(Odd),
                 };
             }
-            roles.push(role.build().ok()?);
+            roles.push(role.build().or(Err(Odd))?);
         }
-        Some(roles)
+        Ok(roles)
     }
 }
 
@@ -297,10 +302,10 @@ mod tests {
             ("ListInstanceProfilesResponse", "ErrorResponse"),
         ] {
             assert!(SAMPLE.contains(what), "{what}");
-            assert!(page(SAMPLE.replace(what, with).as_bytes()).is_none(), "{what} -> {with}");
+            assert!(page(SAMPLE.replace(what, with).as_bytes()).is_err(), "{what} -> {with}");
         }
         for end in 0..SAMPLE.len() {
-            assert!(page(&SAMPLE.as_bytes()[..end]).is_none(), "{end}");
+            assert!(page(&SAMPLE.as_bytes()[..end]).is_err(), "{end}");
         }
     }
 

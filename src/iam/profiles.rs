@@ -450,7 +450,7 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
             returns: Returns::Nothing,
             doc: "Sets tags of an instance profile; tags not named stay as they are.",
             long: "Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all \
-                   raise `LimitExceeded`. No tags, no call.",
+                   raise `LimitExceeded`. Tags that are so already, by what was read in the last two minutes, are not sent.",
             example: r#"
 iam.profiles.tag("web-frontend", { Owner = "ops", Stage = "prod" })
 assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,

@@ -418,6 +418,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
             doc: "Removes tags of a role by key.",
             long: "A key that is not there is not an error. More than 50 keys are sent in several calls.",
             example: r#"
+iam.roles.tag("web-frontend", { Owner = "ops" })
 iam.roles.untag("web-frontend", { "Owner" })
 assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
         },

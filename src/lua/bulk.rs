@@ -248,12 +248,11 @@ impl Board {
             "total": tally.total,
             "throttled": self.session.throttled() - tally.throttled,
         });
-        match rate {
-            Some(rate) => event["rate"] = rounded(rate).into(),
-            None => {
-                event["calls"] = json!(self.calls_of(tally));
-                event["seconds"] = rounded(tally.began.elapsed().as_secs_f64()).into();
-            }
+        if let Some(rate) = rate {
+            event["rate"] = rounded(rate).into();
+        } else {
+            event["calls"] = json!(self.calls_of(tally));
+            event["seconds"] = rounded(tally.began.elapsed().as_secs_f64()).into();
         }
         event.to_string()
     }

@@ -162,16 +162,15 @@ unsafe fn push<'a>(
             Value::Record(fields) => {
                 ffi::lua_createtable(state, 0, size_hint(fields.len()));
                 for (name, value) in fields {
-                    let place = match common.as_deref_mut() {
-                        Some(common) => common.push_name(state, depth, name),
-                        None => {
-                            push_text(state, name);
-                            None
-                        }
+                    let place = if let Some(common) = common.as_deref_mut() {
+                        common.push_name(state, depth, name)
+                    } else {
+                        push_text(state, name);
+                        None
                     };
                     match (value, common.as_deref_mut(), place) {
                         (Value::Str(text), Some(common), Some(place)) => {
-                            common.push_text(state, place, text)
+                            common.push_text(state, place, text);
                         }
                         (value, common, _) => push(state, value, common, depth + 1),
                     }

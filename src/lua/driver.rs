@@ -7,10 +7,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use mlua::{AnyUserData, LightUserData, Lua, MultiValue, Thread, UserData, Value as LuaValue};
 
 use super::cancel::{Canceller, Entered};
@@ -137,10 +139,11 @@ impl Driver {
         }
         let slot = self.slot(writes, false);
         let (id, sender) = (slot.id, self.sender.clone());
-        let call = self.runtime.spawn(call);
+        let call = AssertUnwindSafe(call).catch_unwind();
         self.runtime.spawn(async move {
             let answer = call.await.unwrap_or_else(|panic| {
-                Err(Error::new(Kind::Bug, format!("a call ended in an unexpected way: {panic}")))
+                let why = panic.downcast_ref::<String>().map_or("no message", String::as_str);
+                Err(Error::new(Kind::Bug, format!("a call ended in an unexpected way: {why}")))
             });
             // No one listens once the script has ended.
             let _ = sender.send(Event::Done(id, answer));

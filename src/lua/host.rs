@@ -402,7 +402,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {
         let _ = shared.output.borrow_mut().flush();
-        Ok(screen::aside(|| (shared.setup.borrow().confirm)(&question)))
+        Ok(screen::without_bars(|| (shared.setup.borrow().confirm)(&question)))
     })?;
     table.set("confirm", confirm)
 }

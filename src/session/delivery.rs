@@ -82,21 +82,20 @@ pub(super) async fn deliver(
             undoes: origin.undoes,
         };
         let line = gate.line().await?;
-        // Whoever waits here has not begun.
-        let turn = line.turn(entry).await?;
-        let number = session.journal.intend(intent).await?;
-        Ok(Some((line, turn, before, after, number)))
+        // Only now is it known that there is something to change.
+        gate.admit(entry).await?;
+        let intended = async {
+            // Whoever waits here has not begun.
+            let turn = line.turn(entry).await?;
+            let number = session.journal.intend(intent).await?;
+            Ok((line, turn, before, after, number))
+        };
+        let intended = intended.await.inspect_err(|_| session.bounds.uncount());
+        intended.map(Some)
     };
-    let (line, turn, before, after, number) = match prepared.await {
-        Ok(Some(prepared)) => prepared,
-        Ok(None) => {
-            session.spare();
-            return Ok(Value::Nil);
-        }
-        Err(error) => {
-            session.bounds.uncount();
-            return Err(error);
-        }
+    let Some((line, turn, before, after, number)) = prepared.await? else {
+        session.spare();
+        return Ok(Value::Nil);
     };
     let call =
         Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };

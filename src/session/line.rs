@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -12,7 +12,9 @@ use super::rates::{Lane, Lanes, Rates, UnderWay};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::Clients;
 use crate::iam::{Call, Entry};
+use crate::screen;
 use crate::spec::{Args, Value};
+use crate::words::time;
 
 /// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says otherwise.
 const ATTEMPTS: u32 = 4;
@@ -20,6 +22,8 @@ const ATTEMPTS: u32 = 4;
 const ATTEMPTS_AMONG_OTHERS: u32 = 8;
 /// The pause before the second attempt is at most so long, and twice as long before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// A call that is throttled again and again says so that often.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -27,12 +31,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Effort {
     throttled: AtomicU64,
+    /// When it was last said that calls still wait.
+    told: Mutex<Option<Instant>>,
     closed: watch::Sender<bool>,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { throttled: AtomicU64::new(0), closed: watch::Sender::new(false) }
+        Self {
+            throttled: AtomicU64::new(0),
+            told: Mutex::default(),
+            closed: watch::Sender::new(false),
+        }
     }
 }
 
@@ -49,6 +59,20 @@ impl Effort {
 
     pub fn is_closed(&self) -> bool {
         *self.closed.borrow()
+    }
+
+    /// Counts a call that was throttled; says so, if it has tried in vain for long.
+    fn throttle(&self, action: &str, began: Instant) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = told.map_or(began, |told| told.max(began)).elapsed();
+        if quiet >= SILENCE {
+            *told = Some(Instant::now());
+            let tried = time(began.elapsed().as_secs_f64());
+            screen::say(&format!(
+                "note: AWS has throttled {action} for {tried}; it is being tried again"
+            ));
+        }
     }
 
     async fn closing(&self) {
@@ -151,15 +175,16 @@ impl Line {
     {
         let lane = self.lane(action);
         let mut stopped = std::pin::pin!(stopped);
-        let (mut attempts, mut failures) = (0, 0);
+        let (mut attempts, mut failures, began) = (0, 0, Instant::now());
         loop {
-            let under_way = match turn.take() {
-                Some(turn) => turn,
-                None => tokio::select! {
+            let under_way = if let Some(turn) = turn.take() {
+                turn
+            } else {
+                tokio::select! {
                     biased;
                     () = &mut stopped => return None,
                     turn = Arc::clone(&lane).enter() => turn,
-                },
+                }
             };
             let answer = attempt().await;
             under_way.ended(fate(&answer));
@@ -174,7 +199,7 @@ impl Line {
             }
             if error.is_throttling() {
                 // The lane knows when to try again. AWS is not known to throttle one call for ever.
-                self.effort.throttled.fetch_add(1, Ordering::Relaxed);
+                self.effort.throttle(action, began);
                 continue;
             }
             failures += 1;

@@ -186,9 +186,8 @@ impl Session {
         self.spared.load(Ordering::Relaxed)
     }
 
-    /// Counts a change that need not be made as none.
+    /// Counts a change that need not be made.
     fn spare(&self) {
-        self.bounds.uncount();
         self.spared.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -492,6 +491,11 @@ impl Gate {
             .and_then(|n| u64::try_from(n).ok()))
     }
 
+    /// Counts one change, or refuses it because there were too many.
+    async fn admit(&self, entry: &Entry) -> Result<()> {
+        Box::pin(self.0.session.bounds.admit(entry, self.count())).await
+    }
+
     /// Whether the limit of the run allows so many changes.
     ///
     /// # Errors
@@ -541,7 +545,6 @@ impl Gate {
             return Err(stopped(entry));
         }
         session.protection.check(write.subject, &name, &None)?;
-        Box::pin(session.bounds.admit(entry, self.count())).await?;
         if session.mode == Mode::Plan {
             let overlay = self.overlay().await?;
             Box::pin(overlay.write(self, entry, write, args, origin)).await

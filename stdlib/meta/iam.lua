@@ -292,7 +292,7 @@ function iam.profiles.delete(name, options) end
 
 --- Sets tags of an instance profile; tags not named stay as they are.
 ---
---- Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all raise `LimitExceeded`. No tags, no call.
+--- Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all raise `LimitExceeded`. Tags that are so already, by what was read in the last two minutes, are not sent.
 ---
 --- AWS: [TagInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagInstanceProfile.html)
 ---
@@ -533,6 +533,7 @@ function iam.roles.tag(name, tags) end
 --- AWS: [UntagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagRole.html)
 ---
 --- ```lua
+--- iam.roles.tag("web-frontend", { Owner = "ops" })
 --- iam.roles.untag("web-frontend", { "Owner" })
 --- assert(iam.roles.get("web-frontend").tags.Owner == nil)
 --- ```

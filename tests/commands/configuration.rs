@@ -15,7 +15,8 @@ fn the_projects_file_wins_over_the_users() {
     desk.run(&["-e", three]).ends(4, "may make 2 changes");
     let only = desk.0.path("only.toml");
     desk.write("only.toml", "max_changes = 9");
-    desk.run(&["--config", only.to_str().expect("UTF-8"), "-e", TAG_ALL]).ends(0, "4 changes");
+    // One of the four was made before the limit was reached, and need not be made again.
+    desk.run(&["--config", only.to_str().expect("UTF-8"), "-e", TAG_ALL]).ends(0, "3 changes");
 }
 
 #[test]
@@ -51,7 +52,8 @@ fn an_empty_config_option_reads_no_file() {
     let desk = Desk::new();
     desk.write("iamlua.toml", "max_changes = 0");
     desk.run(&["--config", "", "-e", TAG_ALL]).ends(0, "4 changes");
-    desk.run(&["--config=", "-e", TAG_ALL]).ends(0, "4 changes");
+    let again = TAG_ALL.replace("'1'", "'2'");
+    desk.run(&["--config=", "-e", &again]).ends(0, "4 changes");
 }
 
 #[test]

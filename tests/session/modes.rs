@@ -178,3 +178,25 @@ print(err.code)
     // One of the three profiles of /ci/ has no tags, so that nothing is asked for.
     assert_eq!((session.changes(), session.spared()), (3, 4));
 }
+
+#[test]
+fn what_is_so_already_uses_nothing_of_the_limit_of_changes() {
+    let world = World::new();
+    let tag = r#"
+local names = {}
+for profile in iam.profiles.each { path_prefix = "/ec2/" } do
+  if profile.name ~= "disaster-recovery" then names[#names + 1] = profile.name end
+end
+bulk.each(names, { concurrency = 16 }, function(name) iam.profiles.tag(name, { Limit = "x" }) end)
+"#;
+    let (_, ran) = world.run(Mode::Apply, tag);
+    assert_eq!(ran.code(), 0, "{:?}", ran.result);
+    world.run(Mode::Apply, "iam.profiles.untag('worker', { 'Limit' })");
+    for mode in [Mode::Plan, Mode::Apply] {
+        let max_changes = Some((MaxChanges::Count(1), "a test"));
+        let rules = Rules { max_changes, ..world.rules(mode) };
+        let (session, ran) = world.run_with(rules, tag, "test.lua", &[]);
+        assert_eq!((ran.code(), session.changes()), (0, 1), "{mode:?}: {:?}", ran.result);
+        assert!(session.refusal().is_none());
+    }
+}

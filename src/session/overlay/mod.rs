@@ -30,6 +30,7 @@ const DEFAULT_POLICIES: usize = 10;
 pub struct Overlay {
     emulator: Emulator,
     clients: Clients,
+    planning: tokio::sync::Mutex<()>,
     counts: OnceCell<Option<Counts>>,
     inner: Mutex<Inner>,
 }
@@ -71,26 +72,17 @@ impl Overlay {
         let connection =
             Connection { target: Target::local(emulator.http_client()), ..Connection::default() };
         let clients = connection.clients(|client| client).await?;
-        Ok(Self { emulator, clients, counts: OnceCell::new(), inner: Mutex::default() })
+        Ok(Self {
+            emulator,
+            clients,
+            counts: OnceCell::new(),
+            planning: tokio::sync::Mutex::default(),
+            inner: Mutex::default(),
+        })
     }
 
     /// Plans a change: makes it in the emulator, and notes it.
     pub async fn write(
-        &self,
-        gate: &Gate,
-        entry: &'static Entry,
-        write: &'static Write,
-        args: Args,
-        origin: Origin,
-    ) -> Result<Value> {
-        let planned = self.plan(gate, entry, write, args, origin).await;
-        if planned.is_err() {
-            gate.session().bounds.uncount();
-        }
-        planned
-    }
-
-    async fn plan(
         &self,
         gate: &Gate,
         entry: &'static Entry,
@@ -118,7 +110,13 @@ impl Overlay {
         if after.is_none() && write.subject == Subject::Role {
             self.copy_a_profile_with(gate, &name).await?;
         }
-        let answer = (write.call)(self.clients.clone(), args.clone()).await?;
+        let answer = {
+            // One at a time, so that what AWS would refuse does not use up the limit of another one.
+            let _alone = self.planning.lock().await;
+            gate.admit(entry).await?;
+            let answer = (write.call)(self.clients.clone(), args.clone()).await;
+            answer.inspect_err(|_| session.bounds.uncount())?
+        };
         let change = Change {
             number: 0,
             site: 0,
