@@ -1,5 +1,6 @@
 //! Standard error as people see it: messages, and bars below them that messages do not tear. Nothing else of the program draws.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +19,22 @@ pub fn say(text: &str) {
     });
 }
 
-/// Writes to the terminal while no bar is in the way.
+thread_local! {
+    static IS_ASIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Writes to the terminal while no bar is in the way. Inside of itself it does nothing more.
 pub fn aside<T>(write: impl FnOnce() -> T) -> T {
-    if SHOWN.load(Ordering::Acquire) == 0 { write() } else { BARS.suspend(write) }
+    if SHOWN.load(Ordering::Acquire) == 0 || IS_ASIDE.get() {
+        return write();
+    }
+    let write = || {
+        IS_ASIDE.set(true);
+        let written = write();
+        IS_ASIDE.set(false);
+        written
+    };
+    BARS.suspend(write)
 }
 
 /// Asks a person, with no bar on the screen for as long as that takes. Others can say something meanwhile.

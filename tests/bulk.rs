@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -109,32 +109,58 @@ fn the_cost_of_a_run_is_said_where_it_is_asked_for() {
 
 #[test]
 fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
-    let home = Home::new();
-    let (terminal, theirs) = terminal();
-    let mut command =
-        home.command(&["--faults", "latency=20ms", "-e", &MAKE.replace("4000", "400")]);
-    command.env("TERM", "xterm-256color").stderr(Stdio::from(theirs));
-    let mut child = command.spawn().expect("it starts");
-    drop(command);
-    let reader = std::thread::spawn(move || {
-        let (mut terminal, mut seen) = (terminal, Vec::new());
-        // A terminal whose other end is closed says so by an error.
-        let _ = terminal.read_to_end(&mut seen);
-        String::from_utf8_lossy(&seen).into_owned()
-    });
-    assert!(child.wait().expect("it ends").success());
-    let seen = reader.join().expect("it reads");
-    assert!(
-        seen.contains("make: ") && seen.contains(" of 400 [") && seen.contains(" left"),
-        "{seen}"
-    );
-    // The bar is wiped before a message, which has its line for itself.
-    let message = seen.find("INFO  in between\r\n").expect("the message");
-    let begin = seen[..message].rfind(['\r', '\n', 'K']).expect("the beginning of the line");
-    assert!(!seen[begin..message].contains("make:"), "{seen}");
-    // At the end the summary stands where the bar was.
-    let last = seen.rsplit("\x1b[2K").next().expect("the end");
-    assert!(last.starts_with("make: 400 done in "), "{last}");
+    // Results elsewhere, and on the same terminal.
+    for is_all in [false, true] {
+        let home = Home::new();
+        let (terminal, theirs) = terminal();
+        let script =
+            MAKE.replace("4000", "400").replace("\"p5\" then", "\"p200\" then print('a result')");
+        let mut command = home.command(&["--faults", "latency=20ms", "-e", &script]);
+        if is_all {
+            command.stdout(Stdio::from(theirs.try_clone().expect("another handle")));
+        }
+        command.env("TERM", "xterm-256color").stderr(Stdio::from(theirs));
+        let child = command.spawn().expect("it starts");
+        drop(command);
+        let reader = std::thread::spawn(move || {
+            let (mut terminal, mut seen) = (terminal, Vec::new());
+            // A terminal whose other end is closed says so by an error.
+            let _ = terminal.read_to_end(&mut seen);
+            String::from_utf8_lossy(&seen).into_owned()
+        });
+        let ran = Ran::from(ends(child)).ends(0, "");
+        let seen = reader.join().expect("it reads");
+        assert!(
+            seen.contains("make: ") && seen.contains(" of 400 [") && seen.contains(" left"),
+            "{seen}"
+        );
+        // The bar is wiped before a message, which has its line for itself.
+        for message in ["INFO  in between\r\n", "a result\r\n"] {
+            if !is_all && message.starts_with('a') {
+                assert!(ran.out.starts_with("a result\n"), "{ran:?}");
+                continue;
+            }
+            let at = seen.find(message).expect("the message");
+            let begin = seen[..at].rfind(['\r', '\n', 'K']).expect("the beginning of the line");
+            assert!(!seen[begin..at].contains("make:"), "{seen}");
+        }
+        // At the end the summary stands where the bar was.
+        let last = seen.rsplit("\x1b[2K").next().expect("the end");
+        assert!(last.starts_with("make: 400 done in "), "{last}");
+    }
+}
+
+/// The end of a program that could hang.
+fn ends(mut child: Child) -> Output {
+    let end = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > end {
+            child.kill().expect("it can be killed");
+            panic!("it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("it has ended")
 }
 
 /// Both ends of a new terminal.
