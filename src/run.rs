@@ -232,7 +232,7 @@ fn output(to_stderr: bool) -> Output {
     } else {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
-    Output { out, err: Box::new(io::stderr()), by_line }
+    Output { out, err: Box::new(io::stderr()), by_line, is_pending: false }
 }
 
 /// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.

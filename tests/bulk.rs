@@ -152,7 +152,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
 
 /// The end of a program that could hang.
 fn ends(mut child: Child) -> Output {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while child.try_wait().expect("a child").is_none() {
         if Instant::now() > end {
             child.kill().expect("it can be killed");

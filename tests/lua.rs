@@ -135,8 +135,12 @@ impl Bench {
                 i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
             },
         };
-        let output =
-            Output { out: Box::new(out.clone()), err: Box::new(err.clone()), by_line: false };
+        let output = Output {
+            out: Box::new(out.clone()),
+            err: Box::new(err.clone()),
+            by_line: false,
+            is_pending: false,
+        };
         let result = Vm::new(setup, output).and_then(|vm| {
             prepare(&vm)?;
             vm.run(source.as_bytes(), name)

@@ -66,15 +66,21 @@ pub struct Output {
     pub err: Box<dyn Write>,
     /// Whether each line of results should be seen at once: there is a person at a terminal.
     pub by_line: bool,
+    /// Whether something was written that may not be seen yet.
+    pub is_pending: bool,
 }
 
 impl Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.is_pending = true;
         self.out.write_all(bytes)?;
         if self.by_line && bytes.ends_with(b"\n") { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.is_pending) {
+            return Ok(());
+        }
         // Bars are in the way only where what is written is on the screen too.
         if self.by_line { screen::aside(|| self.out.flush()) } else { self.out.flush() }
     }
