@@ -412,18 +412,37 @@ fn without_a_home_or_with_a_broken_account_it_says_what_to_do() {
     assert!(broken.err.contains("hint:"), "{}", broken.err);
 }
 
+/// Starts the endpoint of the local account; it must be killed.
+fn serve(home: &Home, args: &[&str]) -> (std::process::Child, String) {
+    let args = [&["account", "serve", "--port", "0"], args].concat();
+    let mut serve = home.command(&args).spawn().expect("the endpoint starts");
+    let mut url = String::new();
+    let mut out = std::io::BufReader::new(serve.stdout.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut out, &mut url).expect("its address");
+    (serve, url.trim().to_owned())
+}
+
+#[test]
+fn an_endpoint_that_breaks_connections_off_fails_no_call() {
+    let home = Home::new();
+    let (mut serve, url) = serve(&home, &["--faults", "lost=8%,error=4%,seed=5"]);
+    let script = "for i = 1, 40 do iam.profiles.get('worker') iam.profiles.tag('worker', { N = tostring(i) }) end print('all')";
+    let ran = home
+        .command(&["--stats", "--apply", "--endpoint-url", &url, "-e", script])
+        .env("AWS_ACCESS_KEY_ID", "any")
+        .env("AWS_SECRET_ACCESS_KEY", "any")
+        .output()
+        .expect("it starts");
+    serve.kill().expect("it runs");
+    let _ = serve.wait();
+    assert_eq!(Ran::from(ran).ends(0, "TagInstanceProfile").out, "all\n");
+}
+
 #[test]
 fn against_aws_it_reads_unless_told_to_write() {
     let home = Home::new();
-    let mut serve =
-        home.command(&["account", "serve", "--port", "0"]).spawn().expect("the endpoint starts");
-    let mut url = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(serve.stdout.take().expect("a pipe")),
-        &mut url,
-    )
-    .expect("its address");
-    let url = url.trim();
+    let (mut serve, url) = serve(&home, &[]);
+    let url = url.as_str();
     let with_keys = |args: &[&str]| {
         let mut command = home.command(args);
         command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");

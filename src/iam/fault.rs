@@ -119,7 +119,8 @@ where
             )
             .hint("check the network, the region (--region) and the endpoint (--endpoint-url)");
             let may_pass = match &error {
-                SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+                // Only what was wrong with the request itself stays wrong.
+                SdkError::DispatchFailure(failure) => !failure.is_user(),
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
