@@ -94,14 +94,9 @@ end
 
 ---------------------------------------------------------------------------------------------------------------- Sources
 
-local function is_callable(value)
-  local meta = getmetatable(value)
-  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
-end
-
 -- A function that returns the next item, and how many there are if that is known.
 local function open(source, name)
-  if is_callable(source) then
+  if host.is_callable(source) then
     return source, nil
   elseif type(source) ~= "table" or (rawlen(source) == 0 and next(source) ~= nil) then
     host.fail(
@@ -159,7 +154,7 @@ end
 -- that failed or was skipped.
 local function new_work(name, source, options, f, settle)
   local limit, label, stops = options_of(name, options)
-  if not is_callable(f) then
+  if not host.is_callable(f) then
     host.fail("argument", name .. ": the last argument must be a function, got " .. type(f))
   end
   local pull, total = open(source, name)
@@ -305,7 +300,7 @@ function Work:labour()
   end
 end
 
--- Begins, unless there is nothing to do or it goes on already.
+-- Begins: the first worker takes the first item, and hires the next one.
 function Work:start()
   self.idle = {}
   self.tally = host.tally(self.label, self.total, self.is_inner)

@@ -150,6 +150,12 @@ function host.check_options(name, options, known)
   return options
 end
 
+-- Whether a value can be called: a function, or an iterator that is a table.
+function host.is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+end
+
 local function settle(ok, ...)
   if ok then
     return ...

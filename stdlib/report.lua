@@ -221,16 +221,11 @@ end
 
 -------------------------------------------------------------------------------------------------------------------- Rows
 
-local function is_callable(value)
-  local meta = getmetatable(value)
-  return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
-end
-
 -- An iterator over rows that holds each of them to be a table.
 local function iterate(rows, name)
   local at = 0
   local next_row = rows
-  if not is_callable(rows) then
+  if not host.is_callable(rows) then
     next_row = function()
       return rows[at]
     end
@@ -249,7 +244,7 @@ local function iterate(rows, name)
 end
 
 local function is_rows(rows)
-  return is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
+  return host.is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
 end
 
 local function render(columns, rows)

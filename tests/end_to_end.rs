@@ -423,6 +423,28 @@ fn serve(home: &Home, args: &[&str]) -> (std::process::Child, String) {
 }
 
 #[test]
+fn a_wrong_variable_about_retries_is_said_and_not_ignored() {
+    let home = Home::new();
+    for (variable, value, must) in [
+        ("AWS_RETRY_MODE", "fast", "\"standard\", \"adaptive\" or \"legacy\""),
+        ("AWS_MAX_ATTEMPTS", "0", "a whole number from 1 on"),
+        ("AWS_MAX_ATTEMPTS", "many", "a whole number from 1 on"),
+    ] {
+        for target in [&["-e"][..], &["--aws", "-e"]] {
+            let args = [target, &["iam.profiles.get('worker')"]].concat();
+            let ran = home.command(&args).env(variable, value).output().expect("it starts");
+            let ran = Ran::from(ran).ends(2, &format!("{variable} is {value:?}"));
+            assert!(ran.err.contains(must) && !ran.err.contains("panicked"), "{ran:?}");
+        }
+    }
+    let legacy = home
+        .command(&["-e", "iam.profiles.get('worker')"])
+        .env("AWS_RETRY_MODE", "legacy")
+        .output();
+    Ran::from(legacy.expect("it starts")).ends(0, "");
+}
+
+#[test]
 fn an_endpoint_that_breaks_connections_off_fails_no_call() {
     let home = Home::new();
     let (mut serve, url) = serve(&home, &["--faults", "lost=8%,error=4%,seed=5"]);

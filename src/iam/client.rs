@@ -2,6 +2,7 @@
 //! knows whether it is AWS or the local account that answers.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-use crate::error::Result;
+use futures_util::FutureExt;
+
+use crate::error::{Error, Result};
 
 /// The clients of one connection; cheap to clone.
 #[derive(Clone, Debug)]
@@ -111,7 +114,8 @@ impl Connection {
         &self,
         above: impl Fn(SharedHttpClient) -> SharedHttpClient,
     ) -> Result<Clients> {
-        let mut config = self.base().await?;
+        let by_variable = attempts_by_variable()?;
+        let mut config = self.base(by_variable).await?;
         for role in &self.roles {
             let mut builder = AssumeRoleProvider::builder(&role.arn)
                 .session_name(&role.session_name)
@@ -126,7 +130,7 @@ impl Connection {
             let provider = SharedCredentialsProvider::new(provider);
             config = config.into_builder().credentials_provider(provider).build();
         }
-        let max_attempts = max_attempts(config.retry_config());
+        let max_attempts = by_variable.or_else(|| attempts_by_file(config.retry_config()));
         // Whoever makes a call knows better than the SDK when it is worth making again.
         let mut builder = config.to_builder().retry_config(RetryConfig::disabled());
         if let Some(client) = config.http_client() {
@@ -140,16 +144,15 @@ impl Connection {
         })
     }
 
-    async fn base(&self) -> Result<SdkConfig> {
+    async fn base(&self, max_attempts: Option<u32>) -> Result<SdkConfig> {
         let region = self.region.clone().map(Region::new);
         match &self.target {
-            // Built by hand: the local account reads no file and no variable of AWS's but the two about retries.
+            // Built by hand: the local account reads no file of AWS's.
             Target::Local(open) => Ok(SdkConfig::builder()
                 .behavior_version(BehaviorVersion::latest())
                 .http_client(open()?)
                 .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
                 .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
-                .retry_config(retry_config())
                 .timeout_config(timeouts())
                 .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
                 .time_source(SharedTimeSource::new(SystemTimeSource::new()))
@@ -167,7 +170,16 @@ impl Connection {
                 if let Some(url) = &self.endpoint_url {
                     loader = loader.endpoint_url(url);
                 }
-                let config = loader.load().await;
+                if let Some(attempts) = max_attempts {
+                    let retries = RetryConfig::standard().with_max_attempts(attempts);
+                    loader = loader.retry_config(retries);
+                }
+                // What is wrong in the files makes the SDK panic, which says what and where.
+                let load = AssertUnwindSafe(loader.load()).catch_unwind().await;
+                let config = load.map_err(|_| {
+                    Error::usage("the AWS SDK cannot use its configuration files: see above")
+                        .hint("correct ~/.aws/config, or name another file with AWS_CONFIG_FILE")
+                })?;
                 if !config.endpoint_url().is_some_and(|url| url.starts_with("http:")) {
                     // It will be needed, and takes a while.
                     tokio::task::spawn_blocking(https);
@@ -194,27 +206,39 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// How often a call may be made, if `AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE` or their like in `~/.aws/config` say so: both modes mean three
-/// attempts, whatever the failure. A file's `retry_mode = standard` with three attempts is what the SDK takes for its default, and
-/// cannot be told from nothing.
-fn max_attempts(config: Option<&RetryConfig>) -> Option<u32> {
-    let default = RetryConfig::standard();
-    let config = config.unwrap_or(&default);
-    let by_variable = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_said = by_variable("AWS_RETRY_MODE")
-        || by_variable("AWS_MAX_ATTEMPTS")
-        || config.mode() != default.mode()
-        || config.max_attempts() != default.max_attempts();
-    is_said.then(|| config.max_attempts())
+/// How often a call may be made, if `AWS_MAX_ATTEMPTS` or `AWS_RETRY_MODE` say so. The SDK would panic where they are wrong, and does not know
+/// `legacy`, which other tools of AWS's do.
+fn attempts_by_variable() -> Result<Option<u32>> {
+    let said = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let wrong = |name: &str, value: &str, must: &str| {
+        Error::usage(format!("{name} is {value:?}")).hint(format!("it must be {must}"))
+    };
+    let by_mode = match said("AWS_RETRY_MODE").as_deref() {
+        None => None,
+        Some("standard" | "adaptive") => Some(3),
+        Some("legacy") => Some(5),
+        Some(other) => {
+            let must = "\"standard\", \"adaptive\" or \"legacy\"";
+            return Err(wrong("AWS_RETRY_MODE", other, must));
+        }
+    };
+    match said("AWS_MAX_ATTEMPTS") {
+        None => Ok(by_mode),
+        Some(text) => match text.trim().parse() {
+            Ok(attempts) if attempts > 0 => Ok(Some(attempts)),
+            _ => Err(wrong("AWS_MAX_ATTEMPTS", &text, "a whole number from 1 on")),
+        },
+    }
 }
 
-/// `AWS_MAX_ATTEMPTS`, as the SDK's own loader reads it.
-fn retry_config() -> RetryConfig {
-    let attempts = std::env::var("AWS_MAX_ATTEMPTS").ok().and_then(|n| n.parse().ok());
-    match attempts {
-        Some(attempts) if attempts > 0 => RetryConfig::standard().with_max_attempts(attempts),
-        _ => RetryConfig::standard(),
-    }
+/// The same by `~/.aws/config`: both modes mean three attempts, whatever the failure. `retry_mode = standard` with three attempts is what the SDK
+/// takes for its default, and cannot be told from nothing.
+fn attempts_by_file(config: Option<&RetryConfig>) -> Option<u32> {
+    let default = RetryConfig::standard();
+    let config = config?;
+    let is_said =
+        config.mode() != default.mode() || config.max_attempts() != default.max_attempts();
+    is_said.then(|| config.max_attempts())
 }
 
 /// One client for the process, so that connections and the trust store are shared. The trust store takes some milliseconds to read, so it is

@@ -151,20 +151,12 @@ impl Board {
     pub fn end(&self, tally: &Arc<Tally>, names: Option<&str>, skips: &str) -> Option<String> {
         self.open().retain(|open| !Arc::ptr_eq(open, tally));
         self.shown().retain(|shown| !Arc::ptr_eq(&shown.tally, tally));
-        let failed = tally.failed.load(Ordering::Relaxed);
-        if let Some(names) = names.filter(|_| failed > 0) {
-            let begun = tally.begun.load(Ordering::Relaxed);
-            let more = if failed > NAMED {
-                format!(" and {} more", number(failed - NAMED))
-            } else {
-                String::new()
-            };
-            let failure = format!(
-                "{}: {} of {} failed: {names}{more}",
-                tally.label,
-                number(failed),
-                count(begun, "item")
-            );
+        if let Some((names, mut failure)) = names.zip(failure(tally)) {
+            let failed = tally.failed.load(Ordering::Relaxed);
+            let _ = write!(failure, ": {names}");
+            if failed > NAMED {
+                let _ = write!(failure, " and {} more", number(failed - NAMED));
+            }
             self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
         }
         if tally.is_inner {
@@ -177,9 +169,10 @@ impl Board {
         }
     }
 
-    /// The error of a run in which items have failed.
+    /// The error of a run in which items have failed, also of a stream that was not read to its end.
     pub fn failure(&self) -> Option<Error> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failures.extend(self.open().iter().filter_map(|tally| failure(tally)));
         (!failures.is_empty()).then(|| Error::new(Kind::Script, failures.join("; ")))
     }
 
@@ -190,6 +183,9 @@ impl Board {
         open.iter()
             .filter(|tally| !tally.is_inner)
             .map(|tally| {
+                if self.show == Show::Events {
+                    return self.event("stopped", tally, None);
+                }
                 let (begun, ended) = (tally.begun.load(Ordering::Relaxed), tally.ended());
                 let mut text = format!("{}: stopped after {}", tally.label, counts(tally));
                 if begun > ended {
@@ -280,6 +276,13 @@ pub fn throttled_text(session: &Session, throttled: u64) -> String {
         .collect();
     let rates = if rates.is_empty() { String::new() } else { format!(" ({})", rates.join(", ")) };
     format!("; throttled {}{rates}", number(throttled))
+}
+
+/// How many items have failed, in words; none if none have.
+fn failure(tally: &Tally) -> Option<String> {
+    let failed = tally.failed.load(Ordering::Relaxed);
+    let begun = count(tally.begun.load(Ordering::Relaxed), "item");
+    (failed > 0).then(|| format!("{}: {} of {begun} failed", tally.label, number(failed)))
 }
 
 fn counts(tally: &Tally) -> String {

@@ -218,6 +218,17 @@ test("a stream that nobody reads to its end holds nothing up", function()
   assert(ran.code == 0 and ran.stdout == "true\n", ran.stdout .. ran.stderr)
 end)
 
+test("what failed in a stream that nobody reads to its end fails the run all the same", function()
+  local ran = run_script("{dir}/s.lua", {}, {
+    ["s.lua"] = [[
+      for _ in bulk.stream({ 1, 2, 3 }, { label = "half" }, function(n) if n == 1 then error("x", 0) end return n end) do
+        break
+      end
+    ]],
+  })
+  assert(ran.code == 1 and ran.stderr:find("half: 1 of 3 items failed", 1, true), ran.stderr)
+end)
+
 test("a stream raises what ended it after what was done before", function()
   local got = {}
   local rows = bulk.stream({ 1, 2, 3, 4, 5, 6, 7, 8 }, { concurrency = 2, on_error = "stop" }, function(n)
