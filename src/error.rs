@@ -1,5 +1,5 @@
 //! The one error type. It is built where the cause is known, carried unchanged through every floor, and printed in one
-//! place (`cli::describe`); a Lua script sees the same fields as a table. Nothing here prints or exits.
+//! place ([`Error::describe`]); a Lua script sees the same fields as a table. Nothing here prints or exits.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -211,6 +211,34 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &str {
         self.aws.as_ref().map_or("", |aws| aws.code.as_str())
+    }
+
+    /// An error for people: what failed, where, why, and what to do next.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = format!("error: {self}\n");
+        if let Some(traceback) = self.traceback.as_deref().filter(|trace| trace.lines().count() > 1)
+            && matches!(
+                self.kind,
+                Kind::Script | Kind::Aws | Kind::Argument | Kind::Connection | Kind::Bug
+            )
+        {
+            text.push_str(traceback);
+            text.push('\n');
+        }
+        for hint in &self.hints {
+            if let Some(block) = hint.strip_prefix('\n') {
+                text.push_str(block);
+            } else {
+                text.push_str("hint: ");
+                text.push_str(hint);
+            }
+            text.push('\n');
+        }
+        if self.kind == Kind::Bug {
+            text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
+        }
+        text
     }
 }
 

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iamlua::cli::describe;
 use iamlua::emulator::{Contents, Emulator, Options};
 use iamlua::error::{Error, Result};
 use iamlua::iam::client::{Connection, Target};
@@ -194,7 +193,7 @@ fn run_script(
     let own = Bench { session: Session::new(Mode::Apply), ..bench.clone() };
     let mut ran = own.run_with(&source, &path, rest, format, |_| Ok(()));
     if let Err(error) = &ran.result {
-        ran.stderr.push_str(&describe(error));
+        ran.stderr.push_str(&error.describe());
     }
     Ok((ran.code(), ran.stdout, ran.stderr))
 }
@@ -222,7 +221,7 @@ end
 "#;
 
 fn equip(vm: &Vm, bench: &Bench, results: &Results) -> Result<()> {
-    let external = |error: Error| mlua::Error::runtime(describe(&error));
+    let external = |error: Error| mlua::Error::runtime(error.describe());
     let account = bench.account.clone();
     vm.define(
         "harness_reset",
@@ -287,7 +286,7 @@ fn every_lua_test_passes() {
         let outcome = bench
             .run_with(&source, &shown, Vec::new(), Format::Table, |vm| equip(vm, &bench, &results));
         if let Err(error) = &outcome.result {
-            failed.push(format!("{name}: {}", describe(error)));
+            failed.push(format!("{name}: {}", error.describe()));
         }
         let results = results.borrow();
         if results.is_empty() {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // With no standard error there is nobody to tell.
-            let _ = io::stderr().write_all(describe(&error).as_bytes());
+            let _ = io::stderr().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }
@@ -121,32 +121,4 @@ fn execute(cli: Cli) -> Result<u8> {
             help.render_help().to_string()
         }),
     }
-}
-
-/// An error for people: what failed, where, why, and what to do next.
-#[must_use]
-pub fn describe(error: &Error) -> String {
-    let mut text = format!("error: {error}\n");
-    if let Some(traceback) = error.traceback.as_deref().filter(|trace| trace.lines().count() > 1)
-        && matches!(
-            error.kind,
-            Kind::Script | Kind::Aws | Kind::Argument | Kind::Connection | Kind::Bug
-        )
-    {
-        text.push_str(traceback);
-        text.push('\n');
-    }
-    for hint in &error.hints {
-        if let Some(block) = hint.strip_prefix('\n') {
-            text.push_str(block);
-        } else {
-            text.push_str("hint: ");
-            text.push_str(hint);
-        }
-        text.push('\n');
-    }
-    if error.kind == Kind::Bug {
-        text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
-    }
-    text
 }
