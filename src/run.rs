@@ -225,7 +225,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
 }
 
 /// Where a script's output goes.
-fn output(to_stderr: bool) -> Output {
+pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
     let out: Box<dyn Write> = if to_stderr {
         Box::new(io::stderr())
@@ -494,7 +494,7 @@ fn calls(n: u64) -> String {
     format!("{} {change} the account", words::number(n))
 }
 
-fn since_1970() -> Duration {
+pub(crate) fn since_1970() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 

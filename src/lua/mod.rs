@@ -6,9 +6,12 @@ mod bulk;
 pub mod cancel;
 mod convert;
 mod driver;
+mod entry;
 mod host;
+mod prompt;
 pub mod sandbox;
 mod syntax;
+pub mod tokens;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -29,6 +32,7 @@ use cancel::{Canceller, Stop};
 use driver::Driver;
 pub use driver::Waker;
 use host::Host;
+pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
 
 /// How results are written.
@@ -139,12 +143,15 @@ impl Setup {
     /// Stops the script after that time.
     pub fn stop_after(&self, time: Duration, waker: Waker) {
         let (canceller, session) = (self.canceller.clone(), Arc::clone(self.gate.session()));
+        let round = canceller.round();
         // A thread of its own keeps the time, whatever the others wait for. It ends with the process.
         std::thread::spawn(move || {
             std::thread::sleep(time);
-            session.close();
-            canceller.stop(Stop::Timeout);
-            waker.wake();
+            if canceller.round() == round {
+                session.close();
+                canceller.stop(Stop::Timeout);
+                waker.wake();
+            }
         });
     }
 }
@@ -248,12 +255,16 @@ impl Vm {
     fn run_chunk(&self, source: &[u8], name: &str) -> Result<Ending> {
         let chunk = syntax::load(&self.lua, source, name)?;
         let args = self.host.setup.borrow().args.clone();
-        let mut values = MultiValue::new();
-        values.push_back(LuaValue::Function(chunk));
+        let mut values = vec![LuaValue::Function(chunk)];
         for arg in args {
             let arg = self.lua.create_string(arg).map_err(|error| lua_failure(&error))?;
-            values.push_back(LuaValue::String(arg));
+            values.push(LuaValue::String(arg));
         }
+        self.call(values.into(), &mut LuaValue::Nil)
+    }
+
+    /// Calls a function with arguments, and runs it and its tasks to their end. What it raises is also in `raised`, as it is.
+    fn call(&self, values: MultiValue, raised: &mut LuaValue) -> Result<Ending> {
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
         let returned = self.host.driver.run(&main, values);
@@ -264,13 +275,13 @@ impl Vm {
         }
         let returned = returned.map_err(|error| lua_failure(&error))?;
         let values = returned.unwrap_or_default();
-        match values.front() {
-            Some(LuaValue::Boolean(true)) => match (self.failed_task()?, self.host.board.failure())
-            {
-                (_, Some(failure)) => Err(failure),
-                (ending, None) => Ok(ending),
-            },
-            _ => Err(convert::error_from_lua(values.get(1).unwrap_or(&LuaValue::Nil))),
+        if values.front() != Some(&LuaValue::Boolean(true)) {
+            *raised = values.get(1).cloned().unwrap_or(LuaValue::Nil);
+            return Err(convert::error_from_lua(raised));
+        }
+        match (self.failed_task()?, self.host.board.failure()) {
+            (_, Some(failure)) => Err(failure),
+            (ending, None) => Ok(ending),
         }
     }
 

@@ -241,6 +241,26 @@ impl Journal {
         }
     }
 
+    /// Waits until all that is known is on the disk, for others to read.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn sync(&self) -> Result<()> {
+        let answer = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(opened) = &*opened else { return Ok(()) };
+            let (reply, answer) = oneshot::channel();
+            opened.jobs.send(Job::Sync(reply)).map_err(|_| gone())?;
+            answer
+        };
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// How many changes were begun: the number of the last one.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
     /// Writes down how the run ended. Does nothing for a run without changes.
     ///
     /// # Errors

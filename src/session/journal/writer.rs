@@ -24,13 +24,18 @@ pub(super) enum Job {
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
     End(Box<End>, Reply),
+    /// Nothing more; who asks wants to read what came before.
+    Sync(Reply),
 }
 
 impl Job {
     /// Who waits for it to be on the disk.
     fn reply(&self) -> Option<&Reply> {
         match self {
-            Self::Start(_, reply) | Self::Intend(_, reply) | Self::End(_, reply) => Some(reply),
+            Self::Start(_, reply)
+            | Self::Intend(_, reply)
+            | Self::End(_, reply)
+            | Self::Sync(reply) => Some(reply),
             Self::Site(..) | Self::Settle(_) | Self::Undone(..) => None,
         }
     }
@@ -73,7 +78,10 @@ impl Writer {
                         }
                         continue;
                     }
-                    Job::Start(_, reply) | Job::Intend(_, reply) | Job::End(_, reply) => reply,
+                    Job::Start(_, reply)
+                    | Job::Intend(_, reply)
+                    | Job::End(_, reply)
+                    | Job::Sync(reply) => reply,
                 };
                 let answer = match &written {
                     Ok(()) => Ok(()),
@@ -103,6 +111,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
     let now = Timestamp::now().as_millisecond();
     let json = |value: &serde_json::Value| value.to_string();
     match job {
+        Job::Sync(_) => {}
         Job::Start(about, _) => {
             let (script, hash) = about.script.clone().unzip();
             connection.execute(
