@@ -61,6 +61,26 @@ fn what_stops_a_commit_leaves_the_rest_planned() {
 }
 
 #[test]
+fn an_interrupted_commit_goes_on_where_it_has_stopped() {
+    let mut seat = Seat::with(&["--plan", "--faults", "latency=150ms"], 60, 100, |_| {});
+    // Each rests on the one before, so they are made one after the other.
+    seat.enter(
+        "for i = 1, 12 do iam.profiles.tag('bastion', { A = tostring(i) }) end",
+        "plan+12> ",
+    );
+    seat.clear();
+    seat.keys(".commit\r");
+    seat.until("12 changes to the local account");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    seat.keys("\x03");
+    let screen = seat.until("still planned");
+    assert!(screen.contains("error: interrupted"), "{screen}");
+    seat.enter(".commit", " done");
+    seat.until_line("local acme-example plan> ");
+    seat.enter("iam.profiles.tags('bastion').A", "\n\"12\"\n");
+}
+
+#[test]
 fn changes_are_taken_back_one_entry_after_the_other() {
     let mut seat = Seat::new();
     seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);

@@ -186,10 +186,11 @@ fn ctrl_c_stops_what_runs_and_the_prompt_goes_on() {
 fn calls_in_flight_are_finished_and_journalled() {
     let mut seat = Seat::with(&["--faults", "latency=700ms"], 40, 100, |_| {});
     seat.enter("iam.profiles.tag('bastion', { A = '0' })", HERE);
-    // What is there before is known now, so the change is sent at once.
+    // What is there before is known when the second one is sent.
     seat.clear();
-    seat.keys("iam.profiles.tag('bastion', { A = '1' }) while true do end\r");
-    seat.until("while true do end");
+    let change = "iam.profiles.tag('bastion', { A = '1' })";
+    seat.keys(&format!("iam.profiles.get('bastion') print('read') {change} while true do end\r"));
+    seat.until_line("read");
     std::thread::sleep(std::time::Duration::from_millis(300));
     seat.keys("\x03");
     seat.until("error: interrupted");
