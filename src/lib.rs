@@ -2,6 +2,7 @@
 //! around this library.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod docs;
 pub mod emulator;

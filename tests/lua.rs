@@ -129,10 +129,7 @@ impl Bench {
             reserved: vec!["output".into(), "apply".into()],
             log_level: "info",
             confirm: Box::new(|_| None),
-            clock: || {
-                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
-            },
+            clock: iamlua::clock::Clock::Real,
         };
         let output = Output {
             out: Box::new(out.clone()),
