@@ -22,4 +22,5 @@ mod sqlite;
 pub mod state;
 pub mod stdlib;
 pub mod table;
+pub mod testing;
 pub mod words;
