@@ -397,7 +397,7 @@ fn a_runbook_runs_as_it_would_on_the_command_line() {
           expect(run.code):to_equal(4)
           expect(#run.changes):to_equal(2)
           expect(run.changes[2]):to_have { outcome = "planned", name = "gamma" }
-          expect(run.stderr):to_contain("~ tag 2 profiles")
+          expect(run.stderr):to_contain("~ tag profile gamma: Owner dev → ops")
           expect(iam.profiles.tags("alpha").Owner):to_equal("dev")
         end)
         it("reads only", function()
