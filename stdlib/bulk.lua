@@ -16,15 +16,15 @@ local _, host = ...
 local inspect = require("inspect")
 local log = require("log")
 
---- So many items are under way at first, where nothing else is said.
+-- So many items are under way at first, where nothing else is said.
 local FIRST = 6
---- One more after so many, as long as AWS throttles nothing.
+-- One more after so many, as long as AWS throttles nothing.
 local STEP = 64
---- The most.
+-- The most.
 local MOST = 64
---- The most that can be asked for.
+-- The most that can be asked for.
 local MOST_ASKED = 1024
---- So many failures are kept, and so many of them said as they happen; all of them are counted.
+-- So many failures are kept, and so many of them said as they happen; all of them are counted.
 local KEPT, SAID = 1000, 20
 
 ---@class bulk.Options

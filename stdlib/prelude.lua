@@ -2,6 +2,17 @@
 -- file once for each VM with its table of functions; nothing of that table is reachable from a script.
 -- It returns the function that runs a script's chunk.
 
+--- Lua 5.4 as scripts have it: without access to files, programs and the environment unless that was granted, and with waiting that works in
+--- every place where Lua code can run.
+---
+--- All of `string`, `table`, `math`, `utf8` and `coroutine` is there. A call to AWS, `time.sleep` and everything else that waits can be used in
+--- coroutines, iterators, metamethods, `table.sort` and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals
+--- already; `require` finds them too.
+---
+--- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of `debug` but `debug.traceback`, `io.close`,
+--- `io.input`, `io.output`, `io.tmpfile` and `os.setlocale`.
+---@class lua
+
 local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
@@ -249,6 +260,9 @@ end
 
 coroutine.resume, coroutine.close = resume, close
 
+--- As in plain Lua. What the coroutine waits for does not end up in its caller.
+---@param f function
+---@return fun(...: any): any ...
 function coroutine.wrap(f)
   local co = create(f)
   return function(...)
@@ -264,6 +278,8 @@ local function no_access(name, instead)
   end
 end
 
+--- Writes values on standard output, with tabs between them. For results that other programs read, see `report`.
+---@param ... any
 function print(...)
   local words = pack(...)
   for i = 1, words.n do
@@ -314,14 +330,31 @@ end
 
 local stdin = io.stdin
 local stdout, stderr = stream(host.write), stream(host.write_err)
+--- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
 io = {
+  --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission" that names the missing flag.
+  ---@param path string
+  ---@param mode? string as in plain Lua; default `"r"`
+  ---@return file*? file nil if the system refuses
+  ---@return string? problem
+  ---@return integer? code
   open = open,
+  --- Writes text and numbers on standard output.
+  ---@param ... string|number
+  ---@return file*
   write = function(...)
     return stdout:write(...)
   end,
+  --- Reads from standard input, as in plain Lua.
+  ---@param ... string|integer what to read, such as `"l"` for a line and `"a"` for all; default `"l"`
+  ---@return any ...
   read = function(...)
     return stdin:read(...)
   end,
+  --- Iterates over the lines of a file, or of standard input.
+  ---@param path? string without it standard input
+  ---@param ... string|integer what to read, as in `io.read`
+  ---@return fun(): any ...
   lines = function(path, ...)
     if path == nil then
       return stdin:lines(...)
@@ -332,19 +365,49 @@ io = {
     end
     return file:lines(...)
   end,
+  --- Whether a value is an open or a closed file.
+  ---@param value any
+  ---@return "file"|"closed file"|nil kind
   type = io.type,
+  --- Standard input, with the methods of a file.
+  ---@type file*
   stdin = stdin,
+  --- Standard output; it has only `write`, `flush` and `setvbuf`.
+  ---@type file*
   stdout = stdout,
+  --- Standard error; it has only `write`, `flush` and `setvbuf`.
+  ---@type file*
   stderr = stderr,
+  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs programs.
+  ---@param ... any
   popen = no_access("io.popen", "process.run, with --allow-run"),
 }
 
+--- Times, and the environment within what was granted by `--allow-env` or the manifest of the runbook.
 os = {
+  --- Seconds of processor time, as in plain Lua.
+  ---@return number
   clock = os.clock,
+  --- A date as text or as a table, as in plain Lua. `time` has dates as AWS writes them.
+  ---@param format? string
+  ---@param time? integer seconds since 1970; default now
+  ---@return string|osdate
   date = os.date,
+  --- Seconds between two times, as in plain Lua.
+  ---@param later integer
+  ---@param earlier integer
+  ---@return number
   difftime = os.difftime,
+  --- Seconds since 1970, of now or of a table with `year`, `month`, `day` and so on.
+  ---@param date? table
+  ---@return integer
   time = os.time,
+  --- An environment variable, nil if it is not set. Raises an error of kind "permission" that names the missing flag.
+  ---@param name string
+  ---@return string?
   getenv = host.getenv,
+  --- Ends the script at once, with that exit code. What is under way is finished first, and the journal is complete.
+  ---@param code? integer|boolean from 0 to 255; true is 0, false is 1; default 0
   exit = function(code)
     if code == nil or code == true then
       code = 0
@@ -359,18 +422,35 @@ os = {
     while true do
     end
   end,
+  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs programs.
+  ---@param ... any
   execute = no_access("os.execute", "process.run, with --allow-run"),
+  --- Not available in scripts: it raises an error of kind "permission".
+  ---@param ... any
   remove = no_access("os.remove"),
+  --- Not available in scripts: it raises an error of kind "permission".
+  ---@param ... any
   rename = no_access("os.rename"),
+  --- Not available in scripts: it raises an error of kind "permission".
+  ---@param ... any
   tmpname = no_access("os.tmpname"),
 }
 
+--- Only `debug.traceback` is there.
+---@type table
 debug = { traceback = native_traceback }
 string.dump = nil
 
 -- Lua runs message handlers with hooks switched off, so a script that must stop would not stop in one.
 local STOPPED = host.stopped
 
+--- As in plain Lua, but a script that is being stopped does not call the handler. `try` is simpler, and gives whatever is raised the form of our
+--- errors.
+---@param f function
+---@param message_handler function
+---@param ... any arguments of the function
+---@return boolean ok
+---@return any ...
 function _G.xpcall(f, message_handler, ...)
   return xpcall(f, function(e)
     if e == STOPPED then
@@ -381,6 +461,11 @@ function _G.xpcall(f, message_handler, ...)
 end
 
 -- Finalizers run with hooks switched off too.
+--- As in plain Lua, but a metatable cannot have a finalizer (`__gc`): use `__close`.
+---@generic T: table
+---@param value T
+---@param meta? table
+---@return T
 function _G.setmetatable(value, meta)
   if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
     error("finalizers (__gc) are not available in scripts; use __close", 2)
@@ -394,6 +479,13 @@ end
 dofile, loadfile = nil, nil
 
 -- Text only: bytecode can break the VM.
+--- As in plain Lua, but only text can be loaded, no bytecode.
+---@param chunk string|function
+---@param name? string
+---@param mode? string
+---@param ... any the environment
+---@return function?
+---@return string? problem
 function load(chunk, name, mode, ...)
   if mode ~= nil and not tostring(mode):find("t", 1, true) then
     return nil, "bytecode cannot be loaded"
@@ -434,11 +526,21 @@ local function stdlib_module(name)
   return chunk and run_module(name, chunk, host)
 end
 
+-- What a prompt shares with this file; not for scripts.
+function host.load_prompt()
+  local source = host.stdlib_source("prompt/prompt")
+  return assert(native_load(source, "=[iamlua:prompt]", "t", pristine))("prompt", host)
+end
+
 local is_stdlib = {}
 for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
 end
 
+--- A module: one of iamlua's, or a file beside the script: `require("lib.tags")` runs `lib/tags.lua` in the folder of the script, once. Raises an
+--- error of kind "script" if there is none.
+---@param name string
+---@return any
 function require(name)
   if type(name) ~= "string" then
     error("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")", 2)
@@ -466,7 +568,19 @@ function require(name)
   return run_module(name, chunk, found.path)
 end
 
+--- Only `package.loaded` is there: the modules by name.
+---@type table
 package = { loaded = loaded }
+
+-- Forgets what a run has left behind that was stopped in the middle.
+function host.reset()
+  blocked = 0
+  loading = {}
+  host.failed = nil
+  for key in pairs(host.works) do
+    host.works[key] = nil
+  end
+end
 
 ------------------------------------------------------------------------------------------------------------------------ iam
 
@@ -516,6 +630,15 @@ local function iterator(pager, by_page)
   end
 end
 
+-- The listings that scripts hold, so that a prompt can tell them from other functions.
+host.is_listing = setmetatable({}, { __mode = "k" })
+
+local function listing(...)
+  local self = iterator(...)
+  host.is_listing[self] = true
+  return self
+end
+
 local function module_of(gate)
   local iam = {}
   for _, entry in ipairs(host.entries) do
@@ -535,7 +658,7 @@ local function module_of(gate)
       end
     else
       into[entry.name] = function(...)
-        return iterator(host.open(gate, path, ...), kind == "pages")
+        return listing(host.open(gate, path, ...), kind == "pages")
       end
     end
   end
@@ -587,6 +710,8 @@ setmetatable(_G, {
   end,
 })
 
+--- The arguments of the command line behind the script, and the script itself at 0. `runbook` makes flags of them.
+---@type string[]
 arg = { [0] = host.script, unpack(host.args) }
 
 --------------------------------------------------------------------------------------------------------------------- Running

@@ -1,5 +1,8 @@
 --- Results on standard output, in the format that the operator chose with `--output`: `table`, `json`, `jsonl` or `csv`.
 ---
+--- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON lines and CSV are written row by row, so that a
+--- listing of any length needs no memory; a table has to be collected. No rows are `[]`, a lone heading, or a note on standard error.
+---
 --- ```lua
 --- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })
 --- ```
@@ -369,8 +372,6 @@ function report.note(text)
   host.write_err(table.concat(lines))
 end
 
--- Writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON lines and CSV are written row by row, so that a listing of
--- any length needs no memory; a table has to be collected. No rows are `[]`, a lone heading, or a note on standard error.
 local function call(_, rows, options)
   local name = "report"
   options = host.check_options(name, options, { "columns", "format" })

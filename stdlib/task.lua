@@ -4,6 +4,8 @@ local task = {}
 
 local _, host = ...
 
+--- A function that runs while others wait.
+---@class task.Task
 local Task = { __name = "task" }
 Task.__index = Task
 
@@ -96,6 +98,10 @@ function Task:done()
   return self.is_done
 end
 
-Task.wait = task.wait
+--- Waits until it has ended: the same as `task.wait`.
+---@return any ...
+function Task:wait()
+  return task.wait(self)
+end
 
 return task

@@ -14,14 +14,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::emulator::Faults;
 use crate::error::{Error, Result};
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
-/// With neither a command nor -e it runs the script on standard input.
+/// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on standard input.
 #[derive(Debug, Parser)]
 #[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
@@ -35,6 +35,9 @@ struct Cli {
     /// Run this piece of Lua.
     #[arg(short = 'e', long = "execute", value_name = "CODE")]
     code: Option<String>,
+    /// At the prompt, use the keys of vi instead of those of Emacs.
+    #[arg(long, conflicts_with = "code")]
+    vi: bool,
     #[command(flatten)]
     run: run::RunOptions,
 }
@@ -122,9 +125,6 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
-        None => run::default(cli.code, cli.run, || {
-            let mut help = Cli::command();
-            help.render_help().to_string()
-        }),
+        None => run::default(cli.code, cli.run, cli.vi),
     }
 }

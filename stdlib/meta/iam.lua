@@ -1,5 +1,5 @@
 ---@meta iam
--- Made from the registry; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
+-- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
 --- An instance profile: the container that hands a role's credentials to EC2 instances.
 ---@class iam.Profile
@@ -63,18 +63,19 @@
 ---@field is_truncated boolean Whether there is a next page.
 ---@field marker string? Where the next page starts.
 
+--- One tag, in a page of tags.
 ---@class iam.Tag
----@field key string
----@field value string
+---@field key string Its key.
+---@field value string Its value; may be empty.
 
---- One page of tags: the entries are its array part.
+--- One page of a listing: the entries are its array part.
 ---@class iam.TagPage: { [integer]: iam.Tag }
 ---@field is_truncated boolean Whether there is a next page.
 ---@field marker string? Where the next page starts.
 
 --- What every function raises, also readable as text by `tostring`.
 ---@class iam.Error
----@field kind string `aws`, `connection`, `credentials`, `argument`, `permission`, `refused`, `protected`, `script`, …
+---@field kind string What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.
 ---@field code string? AWS's error code, such as `NoSuchEntity`.
 ---@field message string What failed.
 ---@field operation string? The AWS action.
@@ -84,12 +85,16 @@
 ---@field hint string? What to do next.
 ---@field where string? The position in the script.
 ---@field traceback string? Where it was raised, and from where that was called.
+---@field value any What the script raised, if it was not text.
+---@field item any The item of `bulk` at which the whole ended.
 
 --- AWS IAM instance profiles, and the roles in them.
+---
+--- Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`. Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it instead.
 ---@class iam
 iam = {}
 
---- Instance profiles.
+--- Instance profiles: the containers that hand a role's credentials to EC2 instances.
 ---@class iam.profiles
 iam.profiles = {}
 
@@ -349,7 +354,7 @@ function iam.profiles.list_tags(name, options) end
 --- ```
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return table<string, string>
----@overload fun(named: { name: string }): table<string,
+---@overload fun(named: { name: string }): table<string, string>
 function iam.profiles.tags(name) end
 
 ---@class iam.profiles.ensure.Options

@@ -1,0 +1,105 @@
+//! Documentation, made from the registry of `iam` and the comments of `stdlib/`: one list of everything that a script can name, and
+//! from it the stubs for editors, the reference, and what the prompt and `iamlua doc` show. The files made here are committed; a test fails
+//! when they differ.
+
+mod comments;
+mod item;
+mod library;
+mod markdown;
+mod records;
+mod registry;
+mod search;
+mod stub;
+mod tables;
+mod text;
+mod types;
+
+use std::sync::LazyLock;
+
+pub use item::{Item, ItemKind, ParamDoc, ReturnDoc};
+pub use search::{Found, find};
+pub use stub::lua_stub;
+pub use tables::function_table;
+pub use text::to_text;
+
+static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {
+    let (library, problems) = library::items();
+    let mut items = registry::items();
+    items.extend(library);
+    (items, problems)
+});
+
+/// Everything that a script can name, in the order of the documentation: `iam`, the modules by name, the globals of plain Lua.
+#[must_use]
+pub fn items() -> &'static [Item] {
+    &ITEMS.0
+}
+
+/// What is wrong with the comments of `stdlib/`, as `file.lua:line: why`. A test holds it to nothing; only work on `stdlib/` with a
+/// debug build can see something here.
+#[must_use]
+pub fn problems() -> &'static [String] {
+    &ITEMS.1
+}
+
+/// The item of exactly that name.
+#[must_use]
+pub fn item(name: &str) -> Option<&'static Item> {
+    items().iter().find(|item| item.name == name)
+}
+
+/// What a module has, in the order of its file; not the module itself.
+pub fn members(module: &str) -> impl Iterator<Item = &'static Item> {
+    items().iter().filter(move |item| item.module == module && item.name != module)
+}
+
+/// The modules, in the order of the documentation.
+pub fn modules() -> impl Iterator<Item = &'static Item> {
+    items().iter().filter(|item| item.kind == ItemKind::Module)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{iam, stdlib};
+
+    #[test]
+    fn the_comments_of_the_standard_library_are_understood() {
+        assert!(problems().is_empty(), "\n{}", problems().join("\n"));
+    }
+
+    /// Prints how long the list takes to make: `cargo test --lib docs -- --nocapture`.
+    #[test]
+    fn the_list_is_made_soon() {
+        let start = std::time::Instant::now();
+        let (library, _) = library::items();
+        let count = library.len() + registry::items().len();
+        println!("{count} items in {:?}", start.elapsed());
+        assert!(start.elapsed() < std::time::Duration::from_millis(250));
+    }
+
+    #[test]
+    fn everything_is_there_once_with_a_description() {
+        let mut seen = BTreeSet::new();
+        for item in items() {
+            assert!(seen.insert(&item.name), "{} is there twice", item.name);
+            assert!(
+                item.kind == ItemKind::Class && !item.fields.is_empty()
+                    || item.kind == ItemKind::Alias
+                    || item.summary.ends_with('.')
+                    || (item.kind == ItemKind::Value && !item.summary.is_empty()),
+                "{}: {:?}",
+                item.name,
+                item.summary
+            );
+        }
+        for name in stdlib::modules().into_iter().chain(["iam", "iam.profiles", "lua", "io"]) {
+            assert!(seen.contains(&name.to_owned()), "{name} is missing");
+        }
+        for entry in iam::registry() {
+            assert!(seen.contains(&entry.spec.lua_name()), "{} is missing", entry.spec.lua_name());
+        }
+    }
+}

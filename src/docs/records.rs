@@ -1,0 +1,99 @@
+//! The records that no single function of the registry owns: tags as AWS pages them, and errors.
+
+use crate::iam;
+use crate::spec::{Field, Record};
+
+/// The records of the registry, in the order of the documentation.
+pub(super) const RECORDS: [&Record; 4] = [&iam::PROFILE, &iam::ROLE, &iam::POLICY, &iam::ACCOUNT];
+
+/// A tag, in a page of tags.
+pub(super) static TAG: Record = Record {
+    name: "iam.Tag",
+    doc: "One tag, in a page of tags.",
+    fields: &[
+        Field { name: "key", ty: "string", doc: "Its key." },
+        Field { name: "value", ty: "string", doc: "Its value; may be empty." },
+    ],
+};
+
+/// What functions raise.
+pub(super) static ERROR: Record = Record {
+    name: "iam.Error",
+    doc: "What every function raises, also readable as text by `tostring`.",
+    fields: &[
+        Field {
+            name: "kind",
+            ty: "string",
+            doc: "What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.",
+        },
+        Field { name: "code", ty: "string?", doc: "AWS's error code, such as `NoSuchEntity`." },
+        Field { name: "message", ty: "string", doc: "What failed." },
+        Field { name: "operation", ty: "string?", doc: "The AWS action." },
+        Field { name: "status", ty: "integer?", doc: "The HTTP status." },
+        Field { name: "request_id", ty: "string?", doc: "The id to give to AWS support." },
+        Field { name: "retryable", ty: "boolean", doc: "Whether the same call may succeed later." },
+        Field { name: "hint", ty: "string?", doc: "What to do next." },
+        Field { name: "where", ty: "string?", doc: "The position in the script." },
+        Field {
+            name: "traceback",
+            ty: "string?",
+            doc: "Where it was raised, and from where that was called.",
+        },
+        Field { name: "value", ty: "any", doc: "What the script raised, if it was not text." },
+        Field { name: "item", ty: "any", doc: "The item of `bulk` at which the whole ended." },
+    ],
+};
+
+/// What a page has besides its entries.
+pub(super) const PAGE_FIELDS: &[Field] = &[
+    Field { name: "is_truncated", ty: "boolean", doc: "Whether there is a next page." },
+    Field { name: "marker", ty: "string?", doc: "Where the next page starts." },
+];
+
+/// The tables of the registry: their names, and what is in them. A sentence each, and the rest.
+pub(super) const MODULES: [(&str, &str, &str); 3] = [
+    (
+        "iam",
+        "AWS IAM instance profiles, and the roles in them.",
+        "Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: \
+         `iam.profiles.tag { name = \"web\", tags = { Owner = \"ops\" } }`. Arguments are checked before anything is sent. \
+         A failure raises an `iam.Error`; `try` returns it instead.",
+    ),
+    (
+        "iam.profiles",
+        "Instance profiles: the containers that hand a role's credentials to EC2 instances.",
+        "",
+    ),
+    ("iam.roles", "The roles that profiles need.", ""),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_kind_of_error_is_named() {
+        let doc = ERROR.fields[0].doc;
+        let named: BTreeSet<_> = doc
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(|name| Kind::from_name(name).map(Kind::name))
+            .collect();
+        assert!(!named.contains(&None), "{named:?}");
+        assert_eq!(named.len(), Kind::Bug as usize + 1);
+    }
+
+    #[test]
+    fn every_table_of_the_registry_is_described() {
+        for entry in iam::registry() {
+            let name = format!("iam.{}", entry.spec.module);
+            assert!(
+                MODULES.iter().any(|(known, ..)| *known == name.trim_end_matches('.')),
+                "{name} is not described"
+            );
+        }
+    }
+}

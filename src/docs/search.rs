@@ -1,0 +1,204 @@
+//! Finding an item by what somebody types: a name, the end of one, an AWS action, or words.
+
+use std::cmp::Reverse;
+
+use super::{Item, items};
+use crate::spec;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// It can mean only this.
+    One(&'static Item),
+    /// It can mean each of these, the likeliest first.
+    Several(Vec<&'static Item>),
+    /// Nothing; these names are near, the nearest first. There may be none.
+    Nothing(Vec<&'static str>),
+}
+
+/// Finds what somebody asks for, by the first of these that finds something:
+///
+/// 1. the name: `iam.profiles.tag`, or its end: `profiles.tag`, `tag`; also with `()` behind it
+/// 2. the name of an AWS action, in any case, also with its service: `TagInstanceProfile`, `iam:TagInstanceProfile`
+/// 3. the name, in any case
+/// 4. words that are all in the name or the documentation
+#[must_use]
+pub fn find(query: &str) -> Found {
+    let query = query.trim();
+    let name = query.find(['(', '{']).map_or(query, |at| query[..at].trim_end());
+    let ways: [&dyn Fn() -> Vec<&'static Item>; 4] = [
+        &|| by_name(|item| item == name, |item| ends_with(item, name)),
+        &|| by_action(name),
+        &|| {
+            let lower = name.to_lowercase();
+            by_name(
+                |item| item.eq_ignore_ascii_case(name),
+                |item| ends_with(&item.to_lowercase(), &lower),
+            )
+        },
+        &|| by_words(query),
+    ];
+    for way in ways {
+        match way()[..] {
+            [] => {}
+            [one] => return Found::One(one),
+            ref several => return Found::Several(several.to_vec()),
+        }
+    }
+    Found::Nothing(near(name))
+}
+
+/// The item whose whole name fits, else those whose end does.
+fn by_name(is_whole: impl Fn(&str) -> bool, is_end: impl Fn(&str) -> bool) -> Vec<&'static Item> {
+    if let Some(item) = items().iter().find(|item| is_whole(&item.name)) {
+        return vec![item];
+    }
+    items().iter().filter(|item| is_end(&item.name)).collect()
+}
+
+/// Whether a name ends with these whole parts of it.
+fn ends_with(name: &str, end: &str) -> bool {
+    !end.is_empty() && name.strip_suffix(end).is_some_and(|rest| rest.ends_with(['.', ':']))
+}
+
+/// The functions that are there for an action, else those that call it among others.
+fn by_action(query: &str) -> Vec<&'static Item> {
+    let (service, query) = query.split_once(':').map_or((None, query), |(s, q)| (Some(s), q));
+    let calls = |item: &&Item, main: bool| {
+        let count = if main { 1 } else { item.actions.len() };
+        item.actions.iter().take(count).any(|action| {
+            action.name.eq_ignore_ascii_case(query)
+                && service
+                    .is_none_or(|service| service.eq_ignore_ascii_case(action.service.prefix()))
+        })
+    };
+    let mut main: Vec<_> = items().iter().filter(|item| calls(item, true)).collect();
+    // Those that do nothing else are likelier.
+    main.sort_by_key(|item| item.actions.len() > 1);
+    if main.is_empty() { items().iter().filter(|item| calls(item, false)).collect() } else { main }
+}
+
+/// The items that have all the words, those with more of them in their names first.
+fn by_words(query: &str) -> Vec<&'static Item> {
+    let words: Vec<_> = query.split_whitespace().map(str::to_lowercase).collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let mut found: Vec<_> = items()
+        .iter()
+        .filter_map(|item| {
+            let (name, summary) = (item.name.to_lowercase(), item.summary.to_lowercase());
+            let rest = rest_of(item).to_lowercase();
+            let mut weight = 0_u32;
+            for word in &words {
+                weight += match word {
+                    _ if name.contains(word) => 100,
+                    _ if summary.contains(word) => 10,
+                    _ if rest.contains(word) => 1,
+                    _ => return None,
+                };
+            }
+            Some((weight, item))
+        })
+        .collect();
+    found.sort_by_key(|(weight, _)| Reverse(*weight));
+    found.into_iter().map(|(_, item)| item).collect()
+}
+
+/// What is said about an item besides its summary.
+fn rest_of(item: &Item) -> String {
+    let mut text = item.text.clone();
+    for one in item.params.iter().chain(&item.fields) {
+        for part in [&one.name, &one.doc] {
+            text.push(' ');
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+/// Up to three names that are near: whole ones, their last parts, and AWS actions.
+fn near(query: &str) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    let mut known: Vec<(&'static str, &'static str)> = Vec::new();
+    for item in items() {
+        known.push((&item.name, &item.name));
+        known.push((item.short_name(), &item.name));
+        known.extend(item.actions.iter().take(1).map(|action| (action.name, item.name.as_str())));
+        if let Some(rest) = item.name.strip_prefix("iam.") {
+            known.push((rest, &item.name));
+        }
+    }
+    while names.len() < 3 {
+        let left = known.iter().filter(|(_, name)| !names.contains(name)).map(|(word, _)| *word);
+        let Some(word) = spec::nearest(query, left) else { break };
+        let name = known.iter().find(|(known, name)| *known == word && !names.contains(name));
+        let Some((_, name)) = name else { break };
+        names.push(name);
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(query: &str) -> &'static str {
+        match find(query) {
+            Found::One(item) => &item.name,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    fn several(query: &str) -> Vec<&'static str> {
+        match find(query) {
+            Found::Several(items) => items.into_iter().map(|item| item.name.as_str()).collect(),
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_whole_or_by_its_end() {
+        assert_eq!(one("iam.profiles.tag"), "iam.profiles.tag");
+        assert_eq!(one("profiles.tag"), "iam.profiles.tag");
+        assert_eq!(one("profiles.tag()"), "iam.profiles.tag");
+        assert_eq!(one("iam.profiles.create { name = \"x\" }"), "iam.profiles.create");
+        assert_eq!(several("tag"), ["iam.profiles.tag", "iam.roles.tag"]);
+        assert_eq!(one("add_role"), "iam.profiles.add_role");
+        assert_eq!(one("report"), "report");
+        assert_eq!(one("try"), "try");
+        assert_eq!(one("bulk.Options"), "bulk.Options");
+        assert_eq!(one("iam.profile"), "iam.Profile");
+        assert_eq!(one("task.Task:done"), "task.Task:done");
+        assert_eq!(one("done"), "task.Task:done");
+        assert_eq!(one("io.open"), "io.open");
+    }
+
+    #[test]
+    fn an_action_of_aws_is_found_in_any_case() {
+        assert_eq!(one("TagInstanceProfile"), "iam.profiles.tag");
+        assert_eq!(one("iam:taginstanceprofile"), "iam.profiles.tag");
+        assert_eq!(one("UpdateAssumeRolePolicy"), "iam.roles.set_assume_role_policy");
+        assert_eq!(one("sts:GetCallerIdentity"), "iam.account");
+        assert_eq!(
+            several("ListInstanceProfiles"),
+            ["iam.profiles.list", "iam.profiles.pages", "iam.profiles.each"]
+        );
+    }
+
+    #[test]
+    fn words_are_searched_where_no_name_fits() {
+        assert_eq!(several("concurrency")[0], "bulk.Options");
+        assert!(several("trust policy").contains(&"policy.trust"));
+    }
+
+    #[test]
+    fn what_is_not_there_brings_names_that_are_near() {
+        let Found::Nothing(near) = find("iam.profiles.tagg") else { panic!("found") };
+        assert_eq!(near[0], "iam.profiles.tag");
+        let Found::Nothing(near) = find("TagInstanceProfil") else { panic!("found") };
+        assert_eq!(near[0], "iam.profiles.tag");
+        assert_eq!(find("xyzzyplugh"), Found::Nothing(vec![]));
+        assert!(matches!(find(" "), Found::Nothing(_)));
+    }
+}
