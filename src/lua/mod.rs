@@ -22,9 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use mlua::{
-    Function, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue,
-};
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -228,14 +226,6 @@ impl Vm {
         lua.set_memory_limit(max_memory)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
         Ok(Self { lua, host, main })
-    }
-
-    /// Gives scripts one more global, for a host that has more to offer than this one.
-    ///
-    /// # Errors
-    /// If memory is short.
-    pub fn define(&self, name: &str, value: impl IntoLua) -> Result<()> {
-        self.lua.globals().raw_set(name, value).map_err(|error| lua_failure(&error))
     }
 
     /// Runs a file of `stdlib/` that scripts do not find, with functions of the host's own; what it defines are globals. Returns what it

@@ -473,3 +473,15 @@ fn nothing_of_it_is_there_in_scripts() {
     desk.write("main.lua", "print(require('testing'))");
     assert_eq!(desk.run(&["run", "main.lua"]).ends(0, "").out, "mine\n");
 }
+
+#[test]
+fn the_example_of_the_readme_passes() {
+    let readme = include_str!("../../README.md");
+    let begin = readme.find("-- tag_test.lua\n").expect("the example");
+    let (code, _) = readme[begin..].split_once("```").expect("its end");
+    let desk = Desk::new();
+    desk.write("tag_test.lua", code);
+    desk.write("bulk_tag.lua", include_str!("../../scripts/bulk_tag.lua"));
+    let ran = desk.run(&["test"]).ends(0, "");
+    assert!(ran.out.contains("2 passed"), "{ran:?}");
+}
