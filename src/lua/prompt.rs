@@ -158,9 +158,10 @@ impl Prompt {
             setup.width = Some(columns);
             setup.canceller.rearm();
             setup.gate.session().reopen();
-            if let Some(timeout) = self.timeout {
-                setup.stop_after(timeout, host.driver.waker());
-            }
+        }
+        host.timers.borrow_mut().clear();
+        if let Some(timeout) = self.timeout {
+            host.stop_after(timeout);
         }
         self.reset.call::<()>(()).map_err(|error| lua_failure(&error))?;
         let mut values = MultiValue::new();
@@ -169,7 +170,8 @@ impl Prompt {
         values.push_back(LuaValue::Integer(columns.into()));
         values.extend(args);
         let mut raised = LuaValue::Nil;
-        let ending = self.vm.call(values, &mut raised);
+        let ending = self.vm.drive(values, &mut raised);
+        let ending = ending.and_then(|ending| self.vm.with_failed_items(ending));
         let flushed = self.vm.host.output.borrow_mut().flush();
         if ending.is_err() {
             self.set_error.call::<()>(raised).map_err(|error| lua_failure(&error))?;

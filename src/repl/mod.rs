@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::cancel::Canceller;
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
-use crate::run::{self, since_1970};
+use crate::run;
 use crate::screen::{self, say};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
@@ -140,7 +141,7 @@ impl Repl {
                     if options.yes { Some(true) } else { editor::ask(question) }
                 },
             ),
-            clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
+            clock: Clock::Real,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
         let interrupts = Interrupts::listen(
