@@ -133,6 +133,17 @@ pub static COMMANDS: &[Command] = &[
     command(".exit", "", Argument::None, "Leave, as Ctrl-D does.", |_, _| Ok(Next::Leave(0))),
 ];
 
+/// The commands as a table in Markdown, for the documentation.
+#[must_use]
+pub fn table() -> String {
+    let mut text = String::from("| command | does |\n| --- | --- |\n");
+    for Command { name, takes, doc, .. } in COMMANDS {
+        let call = format!("{name} {takes}");
+        let _ = writeln!(text, "| `{}` | {doc} |", call.trim_end());
+    }
+    text
+}
+
 /// Whether an entry is a command rather than Lua, in which nothing begins with a dot and a letter.
 #[must_use]
 pub fn is_command(text: &str) -> bool {

@@ -2,7 +2,7 @@
 //! may be done to the account in `session`.
 
 mod changes;
-mod commands;
+pub mod commands;
 mod complete;
 mod editor;
 mod history;
@@ -118,6 +118,8 @@ impl Repl {
         let place = Place::new(&options.against);
         let gathered = names.clone();
         place.ask(gate.clone(), move |gate| async move {
+            // The first prompt comes first.
+            tokio::time::sleep(LOCAL_PATIENCE * 2).await;
             // Who may not list must do without.
             let _ = gate.gather_names(&gathered).await;
         });
