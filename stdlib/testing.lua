@@ -724,7 +724,8 @@ local function sorted_names(map, what)
   local names = {}
   for name in next, map do
     if type(name) ~= "string" then
-      wrong(what .. " must have names, but there is the key " .. inspect(name), "arguments without a name go into options.args")
+      local problem = what .. " must have names, but there is the key " .. inspect(name)
+      wrong(problem, "arguments without a name go into options.args")
     end
     names[#names + 1] = name
   end
@@ -751,7 +752,8 @@ local function words_of(params, more)
   for _, name in ipairs(sorted_names(params, "run_runbook: the parameters")) do
     local value, flag, what = params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
     if not find(name, "^%l[%l%d_]*$") then
-      wrong(what .. " has a name that no parameter can have", "names have small letters, digits and _, such as dry_path")
+      local hint = "names have small letters, digits and _, such as dry_path"
+      wrong(what .. " has a name that no parameter can have", hint)
     elseif type(value) == "boolean" then
       add(value and flag or "--no-" .. sub(flag, 3))
     elseif type(value) ~= "table" then
