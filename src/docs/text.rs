@@ -42,13 +42,11 @@ pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
         } else {
             page.out.push('\n');
         }
-        for line in example.lines() {
+        for line in example.code.lines() {
             page.line(2, &page.style(CODE, line));
         }
     }
-    if item.kind == ItemKind::Module {
-        page.members(item);
-    }
+    page.members(item);
     page.out
 }
 
@@ -167,8 +165,8 @@ impl Page {
         }
     }
 
-    fn members(&mut self, module: &Item) {
-        let list: Vec<_> = members(&module.name).collect();
+    fn members(&mut self, item: &Item) {
+        let list: Vec<_> = members(&item.name).collect();
         if list.is_empty() {
             return;
         }
@@ -209,7 +207,8 @@ mod tests {
     #[test]
     fn no_line_of_text_is_wider_than_the_terminal() {
         for item in items() {
-            let code: Vec<_> = item.examples.iter().flat_map(|example| example.lines()).collect();
+            let code: Vec<_> =
+                item.examples.iter().flat_map(|example| example.code.lines()).collect();
             for line in to_text(item, 60, false).lines() {
                 let is_text = line.trim().contains(' ')
                     && !line.contains("https://")
