@@ -2,6 +2,7 @@
 //! around this library.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod docs;
 pub mod emulator;
@@ -21,4 +22,5 @@ mod sqlite;
 pub mod state;
 pub mod stdlib;
 pub mod table;
+pub mod testing;
 pub mod words;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::Runtime;
 
+use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, OpenLocal, Role, Target};
@@ -85,6 +86,9 @@ pub struct Planning {
     /// Whether a plan with changes ends with exit code 3.
     pub detailed_exit_code: bool,
 }
+
+/// What is said after a plan that is not the result of the command.
+pub const NOTHING_CHANGED: &str = "nothing was changed: with --apply it is";
 
 /// The exit code for a plan with changes, where it is asked for.
 pub const HAS_CHANGES: u8 = 3;
@@ -190,7 +194,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         reserved: options.reserved,
         log_level: options.log_level,
         confirm: Box::new(move |question| confirm(question, options.yes)),
-        clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
+        clock: Clock::Real,
     };
     let output = output(options.planning.is_result);
     let vm = Vm::new(setup, output)?;
@@ -236,7 +240,10 @@ fn output(to_stderr: bool) -> Output {
 }
 
 /// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.
-fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
+///
+/// # Errors
+/// The error that ended the script, or what a guard has refused.
+pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
     // A script that has caught the refusal has still not done all of its work.
@@ -353,7 +360,7 @@ fn show_plan(
     }
     let code = result?;
     if !planning.is_result && !plan.changes.is_empty() {
-        say("nothing was changed: with --apply it is");
+        say(NOTHING_CHANGED);
     }
     Ok(if code == 0 && planning.detailed_exit_code && !plan.changes.is_empty() {
         HAS_CHANGES
@@ -474,7 +481,7 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
         reserved: Vec::new(),
         log_level: "error",
         confirm: Box::new(|_| None),
-        clock: || i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX),
+        clock: Clock::Real,
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));
@@ -492,10 +499,6 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
 fn calls(n: u64) -> String {
     let change = if n == 1 { "call that changes" } else { "calls that change" };
     format!("{} {change} the account", words::number(n))
-}
-
-fn since_1970() -> Duration {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The width of the terminal that standard output is, if it is one.

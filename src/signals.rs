@@ -11,6 +11,38 @@ use crate::lua::cancel::{Canceller, Stop};
 use crate::screen::say;
 use crate::session::Session;
 
+/// For commands that end by themselves soon after they are told to: the first signal tells them, the second ends the process.
+///
+/// # Errors
+/// If the system gives no signals or threads.
+pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
+    let failed = |error| Error::io("cannot listen for signals", error);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (
+            signal(SignalKind::interrupt()).map_err(failed)?,
+            signal(SignalKind::terminate()).map_err(failed)?,
+        )
+    };
+    let listen = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tell();
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130)
+    };
+    let thread = std::thread::Builder::new().name("iamlua-signals".into());
+    thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
+    Ok(())
+}
+
 /// For commands without a script: the first signal lets no further change begin, the second ends the process.
 ///
 /// # Errors

@@ -20,12 +20,15 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
+/// What is part of the program and no module: the prelude, and what only test files find.
+const NO_MODULES: [&str; 2] = ["prelude", "testing"];
+
 /// The modules that `require` finds, sorted.
 #[must_use]
 pub fn modules() -> Vec<&'static str> {
     let stem = |file: &'static include_dir::File<'static>| file.path().file_stem()?.to_str();
     let mut names: Vec<_> =
-        FILES.files().filter_map(stem).filter(|name| *name != "prelude").collect();
+        FILES.files().filter_map(stem).filter(|name| !NO_MODULES.contains(name)).collect();
     names.sort_unstable();
     names
 }

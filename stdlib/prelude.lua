@@ -179,7 +179,7 @@ for name, f in pairs(host.fallible) do
   end
 end
 
-host.Error, host.as_error, host.handler = Error, as_error, handler
+host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_error, handler, settle, where
 
 -------------------------------------------------------------------------------------------------------------------- Waiting
 

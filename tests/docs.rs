@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use iamlua::docs::{self, ItemKind};
 use iamlua::lua::Format;
 use iamlua::lua::sandbox::Access;
+use iamlua::testing;
+use iamlua::testing::report::human;
 
 use crate::lua::Bench;
 use crate::registry::{lua_files, root};
@@ -133,7 +135,8 @@ fn what_a_script_finds_is_documented() {
 #[test]
 fn what_is_documented_is_what_a_script_finds() {
     let found = names_in_scripts();
-    for item in docs::items() {
+    // What only tests have is seen by those.
+    for item in docs::items().iter().filter(|item| item.module != "testing") {
         let expected = match item.kind {
             ItemKind::Function if item.is_method() => continue,
             ItemKind::Function => "function",
@@ -148,6 +151,43 @@ fn what_is_documented_is_what_a_script_finds() {
         let ty = found.get(&item.name).unwrap_or_else(|| panic!("no script finds {}", item.name));
         assert!(expected.is_empty() || ty == expected, "{} is a {ty}", item.name);
     }
+}
+
+#[test]
+fn what_only_tests_find_is_documented() {
+    let known: Vec<_> = docs::items().iter().map(|item| format!("{:?}", item.name)).collect();
+    let plain: Vec<_> = names_in_scripts().into_keys().map(|name| format!("{name:?}")).collect();
+    let own = docs::items().iter().filter(|item| {
+        let is_named = matches!(item.kind, ItemKind::Function | ItemKind::Module);
+        item.module == "testing" && item.name != "testing" && is_named && !item.is_method()
+    });
+    let own: Vec<_> = own.map(|item| item.name.as_str()).collect();
+    assert!(own.contains(&"run_runbook") && own.contains(&"account.import"), "{own:?}");
+    let code = format!(
+        r#"
+local known, found = {{}}, {{ {} }}
+for _, name in ipairs {{ {} }} do
+  known[name] = true
+end
+local function check(prefix, t)
+  for name, value in pairs(t) do
+    assert(known[prefix .. name], "nobody documents " .. prefix .. name)
+    if prefix == "" and type(value) == "table" and value ~= _G and value ~= arg and not package.loaded[name] then
+      check(name .. ".", value)
+    end
+  end
+end
+it("finds what is documented, and nothing else", function()
+  check("", _G)
+  for i = 1, #found do
+    assert(found[i], i)
+  end
+end)
+"#,
+        own.join(", "),
+        known.into_iter().chain(plain).collect::<Vec<_>>().join(", ")
+    );
+    run_tests(&[Block { place: "names".into(), args: vec![], code }]);
 }
 
 #[test]
@@ -206,36 +246,85 @@ fn blocks(path: &Path) -> Vec<Block> {
     blocks
 }
 
+/// Runs a piece as a script, with what its fence says.
+fn run_script(block: &Block) {
+    let mut bench = Bench::new();
+    let mut args = Vec::new();
+    for arg in &block.args {
+        let access = Access::ALL
+            .into_iter()
+            .find_map(|access| arg.strip_prefix(&access.flag("")).map(|what| (access, what)));
+        match access {
+            Some((access, what)) => bench.permissions.allow(access, what).expect("a permission"),
+            None => args.push(arg.clone()),
+        }
+    }
+    let ran = bench.run_with(&block.code, &block.place, args, Format::Table, |_| Ok(()));
+    assert_eq!(ran.code(), 0, "{}: {:?}\n{}", block.place, ran.result, ran.stderr);
+}
+
+/// Runs pieces as tests of scripts, beside the runbooks of the project.
+fn run_tests(blocks: &[Block]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for path in lua_files(&root().join("scripts")) {
+        let name = path.file_name().expect("a name").to_owned();
+        std::fs::copy(&path, folder.path().join(name)).expect("a copy");
+    }
+    let mut files = Vec::new();
+    for Block { place, code, .. } in blocks {
+        let file = folder.path().join(format!("{}_test.lua", place.replace(['/', ':', '.'], "_")));
+        let has_test = code.contains("it(");
+        let test =
+            if has_test { code.clone() } else { format!("it('runs', function()\n{code}end)\n") };
+        std::fs::write(&file, test).expect("a file");
+        files.push(file);
+    }
+    let mut failures = String::new();
+    let options = testing::Options::default();
+    let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
+        let counts = file.counts();
+        if counts.failed > 0 || counts.passed == 0 {
+            failures.push_str(&human::file(file, false));
+        }
+        Ok(())
+    });
+    assert!(report.expect("the tests run").counts().passed >= blocks.len(), "{failures}");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// Whether it calls something that only tests have.
+fn is_test(code: &str) -> bool {
+    docs::items()
+        .iter()
+        .filter(|item| item.module == "testing" && item.is_callable() && !item.is_method())
+        .any(|item| {
+            code.match_indices(&item.name).any(|(at, name)| {
+                let before = code[..at].chars().next_back();
+                let after = code[at + name.len()..].trim_start().chars().next();
+                before.is_none_or(|c| !c.is_alphanumeric() && !"_.:".contains(c))
+                    && after.is_some_and(|c| "({".contains(c))
+            })
+        })
+}
+
 #[test]
 fn every_piece_of_lua_in_the_documentation_runs() {
     let sources = lua_files(&root().join("stdlib")).into_iter();
     let sources = sources.filter(|path| !path.starts_with(root().join("stdlib/meta")));
-    let (mut ran, mut idle) = (0, Vec::new());
+    let (mut ran, mut idle, mut tests) = (0, Vec::new(), Vec::new());
     for block in pages().into_iter().chain(sources).flat_map(|path| blocks(&path)) {
         if block.args == ["no-run"] {
             idle.push(block.place);
-            continue;
+        } else if is_test(&block.code) {
+            tests.push(block);
+        } else {
+            run_script(&block);
+            ran += 1;
         }
-        let mut bench = Bench::new();
-        let (mut args, mut allow) = (Vec::new(), Vec::new());
-        for arg in block.args {
-            let access = Access::ALL.into_iter().find_map(|access| {
-                arg.strip_prefix(&access.flag("")).map(|what| (access, what.to_owned()))
-            });
-            match access {
-                Some(access) => allow.push(access),
-                None => args.push(arg),
-            }
-        }
-        for (access, what) in allow {
-            bench.permissions.allow(access, &what).expect("a permission");
-        }
-        let outcome = bench.run_with(&block.code, &block.place, args, Format::Table, |_| Ok(()));
-        assert_eq!(outcome.code(), 0, "{}: {:?}\n{}", block.place, outcome.result, outcome.stderr);
-        ran += 1;
     }
-    println!("{ran} pieces of Lua");
-    assert!(ran > 50, "only {ran}");
+    run_tests(&tests);
+    println!("{ran} scripts and {} tests", tests.len());
+    assert!(ran > 50 && tests.len() > 20, "only {ran} and {}", tests.len());
     assert!(idle.len() <= 2, "too many do not run: {idle:?}");
 }
 

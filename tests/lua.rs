@@ -1,24 +1,20 @@
-//! Runs every file of `tests/lua/` in process, on the emulator, and every test in it on a fresh example account.
-//!
-//! A file finds three more globals: `test(name, function)`; `run_script(path, args, files, before)`, which runs a script of the project
-//! in a VM of its own on the same account and returns `code`, `stdout` and `stderr` (`files` are written to a folder that takes the
-//! place of `{dir}` in `path` and `args`; `before` is Lua that runs first); and `account` with `reset`, `export` and `import`.
+//! Runs every `*_test.lua` of `tests/lua/`, as `iamlua test tests/lua` does; and has a VM on an account in memory for tests in Rust.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iamlua::emulator::{Contents, Emulator, Options};
-use iamlua::error::{Error, Result};
+use iamlua::emulator::{Emulator, Options};
+use iamlua::error::Result;
 use iamlua::iam::client::{Connection, Target};
 use iamlua::lua::cancel::Canceller;
 use iamlua::lua::sandbox::Permissions;
 use iamlua::lua::{Ending, Format, Output, Setup, Show, Vm};
 use iamlua::session::{Gate, Mode, Session};
-use mlua::Function;
+use iamlua::testing;
+use iamlua::testing::report::human;
 
 /// An account, a session on it, and a runtime: what a VM of a test is made with.
 #[derive(Clone)]
@@ -129,10 +125,7 @@ impl Bench {
             reserved: vec!["output".into(), "apply".into()],
             log_level: "info",
             confirm: Box::new(|_| None),
-            clock: || {
-                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
-            },
+            clock: iamlua::clock::Clock::Real,
         };
         let output = Output {
             out: Box::new(out.clone()),
@@ -155,153 +148,22 @@ impl Bench {
     }
 }
 
-/// The tests that ran, each with what failed.
-type Results = Rc<RefCell<Vec<(String, Option<String>)>>>;
-
-/// What `run_script` gives back.
-type Outcome = (u8, String, String);
-
-/// Runs a script of the project on the same account.
-fn run_script(
-    bench: &Bench,
-    path: &str,
-    args: &[String],
-    files: HashMap<String, String>,
-    before: Option<String>,
-) -> mlua::Result<Outcome> {
-    let folder = tempfile::tempdir()?;
-    for (name, content) in files {
-        std::fs::write(folder.path().join(name), content)?;
-    }
-    let place = folder.path().display().to_string();
-    let mut format = Format::Table;
-    let mut rest = Vec::new();
-    for arg in args {
-        match arg.strip_prefix("--output=") {
-            Some("json") => format = Format::Json,
-            Some("jsonl") => format = Format::Jsonl,
-            Some("csv") => format = Format::Csv,
-            _ => rest.push(arg.replace("{dir}", &place)),
-        }
-    }
-    let path = path.replace("{dir}", &place);
-    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
-    let source = std::fs::read_to_string(&full)
-        .map_err(|error| mlua::Error::runtime(format!("{}: {error}", full.display())))?;
-    let source = before.map_or(source.clone(), |before| format!("{before} {source}"));
-    // A runbook's limits are its own, so it gets a session of its own.
-    let own = Bench { session: Session::new(Mode::Apply), ..bench.clone() };
-    let mut ran = own.run_with(&source, &path, rest, format, |_| Ok(()));
-    if let Err(error) = &ran.result {
-        ran.stderr.push_str(&error.describe());
-    }
-    Ok((ran.code(), ran.stdout, ran.stderr))
-}
-
-/// The globals of a test file, in terms of what [`equip`] defines.
-const HARNESS: &str = r#"
-account = {
-  reset = function(contents) harness_reset(contents == "empty") end,
-  export = function() return json.decode(harness_export()) end,
-  import = function(table) harness_import(json.encode(table)) end,
-}
-
-function run_script(path, args, files, before)
-  local code, stdout, stderr = harness_run(path, args or {}, files or {}, before)
-  return { code = code, stdout = stdout, stderr = stderr }
-end
-
-function test(name, f)
-  account.reset("example")
-  local ok, err = xpcall(f, function(e)
-    return tostring(e) .. "\n" .. (type(e) == "table" and e.traceback or debug.traceback())
-  end)
-  harness_done(name, not ok and err or nil)
-end
-"#;
-
-fn equip(vm: &Vm, bench: &Bench, results: &Results) -> Result<()> {
-    let external = |error: Error| mlua::Error::runtime(error.describe());
-    let account = bench.account.clone();
-    vm.define(
-        "harness_reset",
-        Function::wrap(move |empty: bool| -> mlua::Result<()> {
-            let contents = if empty { Contents::Empty } else { Contents::Example };
-            account.reset(contents).map_err(external)
-        }),
-    )?;
-    let own = bench.clone();
-    vm.define(
-        "harness_export",
-        Function::wrap(move || -> mlua::Result<String> { Ok(own.export()) }),
-    )?;
-    let account = bench.account.clone();
-    vm.define(
-        "harness_import",
-        Function::wrap(move |json: String| -> mlua::Result<()> {
-            account.import(json.as_bytes()).map(|_| ()).map_err(external)
-        }),
-    )?;
-    let own = bench.clone();
-    vm.define(
-        "harness_run",
-        Function::wrap(
-            move |path: String,
-                  args: Vec<String>,
-                  files: HashMap<String, String>,
-                  before: Option<String>| {
-                run_script(&own, &path, &args, files, before)
-            },
-        ),
-    )?;
-    let results = Results::clone(results);
-    vm.define(
-        "harness_done",
-        Function::wrap(move |name: String, failure: Option<String>| -> mlua::Result<()> {
-            results.borrow_mut().push((name, failure));
-            Ok(())
-        }),
-    )?;
-    vm.run(HARNESS.as_bytes(), "harness").map(|_| ())
-}
-
 #[test]
 fn every_lua_test_passes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lua");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("tests/lua")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "lua"))
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    let (mut ran, mut failed) = (0, Vec::new());
-    for path in files {
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let bench = Bench::new();
-        let results = Results::default();
-        let source = std::fs::read_to_string(&path).expect("a test file");
-        let shown = format!("tests/lua/{name}");
-        let outcome = bench
-            .run_with(&source, &shown, Vec::new(), Format::Table, |vm| equip(vm, &bench, &results));
-        if let Err(error) = &outcome.result {
-            failed.push(format!("{name}: {}", error.describe()));
+    let folder = PathBuf::from("tests/lua");
+    let files = testing::find(std::slice::from_ref(&folder)).expect("tests/lua");
+    // What the command line has, as far as a test asks for it.
+    let reserved = vec!["output".into(), "apply".into()];
+    let options = testing::Options { reserved, ..testing::Options::default() };
+    let mut told = String::new();
+    let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
+        if file.counts().failed > 0 {
+            told.push_str(&human::file(file, false));
         }
-        let results = results.borrow();
-        if results.is_empty() {
-            failed.push(format!("{name}: it has no test"));
-        }
-        for (test, failure) in results.iter() {
-            ran += 1;
-            failed.extend(failure.as_ref().map(|why| format!("{name}: {test}: {why}")));
-        }
-    }
-    println!("{ran} Lua tests");
-    assert!(
-        failed.is_empty(),
-        "{} of {ran} Lua tests failed:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
+        Ok(())
+    });
+    let report = report.expect("the tests run");
+    let counts = report.counts();
+    println!("{} Lua tests", counts.all());
+    assert!(counts.passed > 100 && counts.failed == 0 && counts.skipped == 0, "{counts:?}\n{told}");
 }

@@ -7,6 +7,7 @@ mod options;
 mod policy;
 mod run;
 mod runs;
+mod test;
 mod undo;
 
 use std::ffi::OsString;
@@ -56,6 +57,10 @@ enum Command {
     Undo(undo::UndoCommand),
     /// Show what was changed, by whom, and how it went.
     Runs(runs::RunsCommand),
+    /// Run the tests of scripts.
+    ///
+    /// Each test runs on an account of its own, in memory; nothing else is touched.
+    Test(test::TestCommand),
     /// Print the least IAM policy that a runbook needs.
     Policy(policy::PolicyCommand),
     /// Look after the local account.
@@ -114,6 +119,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Apply(command)) => command.execute(),
         Some(Command::Undo(command)) => command.execute(),
         Some(Command::Runs(command)) => command.execute(),
+        Some(Command::Test(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
         None => run::default(cli.code, cli.run, || {

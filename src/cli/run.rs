@@ -247,7 +247,7 @@ impl RunOptions {
 }
 
 /// The names that belong to iamlua, so that no parameter of a runbook can have them.
-fn reserved() -> Vec<String> {
+pub fn reserved() -> Vec<String> {
     let run = RunCommand::command();
     run.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }

@@ -55,10 +55,10 @@ fn iam() -> String {
 }
 
 fn library(module: &Item) -> String {
-    let mut out = format!("---@meta {}\n{HEAD}", module.name);
     let name = &module.name;
-    // The file of globals is no module that `require` finds, and has no table of its own.
+    // A file of globals is no module that `require` finds, and has no table of its own.
     let is_module = module.kind == ItemKind::Function || !items_of(module).any(is_global);
+    let mut out = format!("---@meta {}\n{HEAD}", if is_module { name } else { "_" });
     for item in items_of(module) {
         out.push('\n');
         declare(&mut out, item);

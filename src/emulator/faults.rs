@@ -5,9 +5,9 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 
-use super::clock::Clock;
 use super::random::Random;
 
 /// Which faults the account shows. The default shows none.

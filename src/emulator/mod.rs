@@ -38,12 +38,13 @@ mod xml;
 
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rusqlite::Connection;
 
+use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
 use actions::{Action, Run, Service};
@@ -57,8 +58,8 @@ use store::{Age, Store};
 use view::{Account, View};
 use xml::Xml;
 
+pub use crate::clock::{Clock, HeldClock, ManualClock};
 pub use actions::actions;
-pub use clock::{Clock, ManualClock};
 pub use faults::{Faults, Throttle};
 pub use import::ImportSummary;
 pub use serve::{bind, serve};
@@ -78,8 +79,9 @@ struct Shared {
     store: Store,
     age: Age,
     clock: Clock,
+    seed: Option<u64>,
     random: Random,
-    weather: Weather,
+    weather: RwLock<Arc<Weather>>,
 }
 
 /// What can be chosen when an account is opened; it is not kept in the file. The default is the machine's clock, ids
@@ -168,7 +170,9 @@ impl Emulator {
 
     fn new(store: Store, age: Age, random: Random, options: Options) -> Self {
         let weather = Weather::new(options.faults, options.seed, &options.clock);
-        let shared = Shared { store, age, clock: options.clock, random, weather };
+        let weather = RwLock::new(Arc::new(weather));
+        let shared =
+            Shared { store, age, clock: options.clock, seed: options.seed, random, weather };
         Self { shared: Arc::new(shared) }
     }
 
@@ -247,6 +251,16 @@ impl Emulator {
         })
     }
 
+    /// Changes the weather, with a full token bucket; calls under way end in the old one.
+    pub fn set_faults(&self, faults: Faults) {
+        let weather = Arc::new(Weather::new(faults, self.shared.seed, &self.shared.clock));
+        *self.shared.weather.write().unwrap_or_else(PoisonError::into_inner) = weather;
+    }
+
+    fn weather(&self) -> Arc<Weather> {
+        Arc::clone(&self.shared.weather.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Writes the whole account as JSON, one thing a line, in the form that [`import`](Self::import) reads. It is the
     /// account at one moment, and takes no more memory for a million profiles than for one.
     ///
@@ -314,17 +328,18 @@ impl Emulator {
             Err((service, refusal)) => return reply_failure(service, &refusal, request_id),
         };
         let service = routed.action.service;
-        if shared.weather.throttles(&shared.clock) {
+        let weather = self.weather();
+        if weather.throttles(&shared.clock) {
             return reply_failure(service, &Refusal::throttled(), request_id);
         }
-        let latency = shared.weather.faults.latency;
+        let latency = weather.faults.latency;
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;
         }
-        if shared.weather.fails() {
+        if weather.fails() {
             return reply_failure(service, &Refusal::unknown_failure(), request_id);
         }
-        let lost = shared.weather.loses();
+        let lost = weather.loses();
         let outcome = self.carry_out(&routed);
         if lost {
             return Answer::Lost;
@@ -352,7 +367,7 @@ impl Emulator {
             Run::Read(run) => store.read(|connection| {
                 let account = Account::load(connection)?;
                 let call = routed.call(&account, now, connection)?;
-                let lags_at = self.lag().map(|_| now);
+                let lags_at = self.lag().map(|_| clock.passing());
                 run(&View { connection, account, lags_at }, &call, &mut xml)
             }),
             Run::Write(_) if store.read_only().is_some() => {
@@ -361,7 +376,7 @@ impl Emulator {
             Run::Write(run) => store.write(|connection| {
                 let account = Account::load(connection)?;
                 let call = routed.call(&account, now, connection)?;
-                let seen_from = self.lag().map(|lag| now.saturating_add(lag));
+                let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
                 run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)
             }),
         }?;
@@ -370,8 +385,8 @@ impl Emulator {
 
     /// The lag in milliseconds, if there is one.
     fn lag(&self) -> Option<i64> {
-        let lag = self.shared.weather.faults.lag;
-        (lag > Duration::ZERO).then(|| clock::milliseconds(lag))
+        let lag = self.weather().faults.lag;
+        (lag > Duration::ZERO).then(|| milliseconds(lag))
     }
 
     fn account(&self) -> Result<Account> {

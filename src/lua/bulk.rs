@@ -29,9 +29,11 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// How bulk work is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
-    /// Not while it goes on.
+    /// Not at all.
     #[default]
     Nothing,
+    /// A summary when it is done, and nothing before.
+    AtEnd,
     /// A bar.
     Bar,
     /// A line every few seconds.
@@ -136,7 +138,8 @@ impl Board {
         if !is_inner {
             self.shown().push(Shown::new(&tally));
         }
-        if self.show != Show::Nothing && !self.is_watched.swap(true, Ordering::SeqCst) {
+        let goes_on = !matches!(self.show, Show::Nothing | Show::AtEnd);
+        if goes_on && !self.is_watched.swap(true, Ordering::SeqCst) {
             let board = Arc::downgrade(self);
             // Without it nothing is shown, and nothing else is missing.
             let _ = std::thread::Builder::new()
@@ -165,7 +168,7 @@ impl Board {
         match self.show {
             Show::Nothing => None,
             Show::Events => Some(self.event("summary", tally, None)),
-            Show::Bar | Show::Lines => Some(self.summary(tally, skips)),
+            Show::AtEnd | Show::Bar | Show::Lines => Some(self.summary(tally, skips)),
         }
     }
 

@@ -16,7 +16,7 @@ use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::sandbox::Access;
-use super::{Declared, Manifest, Output, Setup};
+use super::{Declared, Manifest, Output, Setup, Timer};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
@@ -33,6 +33,16 @@ pub(super) struct Host {
     pub board: Arc<Board>,
     /// Who wants to know what the manifest allows, and nothing else of the script.
     pub asked: RefCell<Option<Declared>>,
+    /// What ends the script in time; they end with it.
+    pub timers: RefCell<Vec<Timer>>,
+}
+
+impl Host {
+    /// Stops the script after that time.
+    pub fn stop_after(&self, time: Duration) {
+        let timer = self.setup.borrow().stop_after(time, self.driver.waker());
+        self.timers.borrow_mut().push(timer);
+    }
 }
 
 /// The table of functions.
@@ -191,14 +201,15 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     let shared = Rc::clone(host);
     let sleep = lua.create_function(move |lua, seconds: f64| {
         let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        let sleep = shared.setup.borrow().clock.clone().sleep(time);
         shared.driver.start(lua, false, async move {
-            tokio::time::sleep(time).await;
+            sleep.await;
             Ok(Value::Nil)
         })
     })?;
     table.set("sleep", sleep)?;
     let shared = Rc::clone(host);
-    let now = lua.create_function(move |_, ()| Ok((shared.setup.borrow().clock)()))?;
+    let now = lua.create_function(move |_, ()| Ok(shared.setup.borrow().clock.milliseconds()))?;
     table.set("now", now)?;
     let shared = Rc::clone(host);
     let exit = lua.create_function(move |_, code: u8| {
@@ -539,7 +550,7 @@ fn manifest(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         if let Some(LuaValue::Number(seconds)) = args.get(2) {
             let time = Duration::try_from_secs_f64(*seconds)
                 .map_err(|_| Error::argument("runbook: `timeout` is out of range"))?;
-            host.setup.borrow().stop_after(time, host.driver.waker());
+            host.stop_after(time);
         }
         Ok(LuaValue::Nil)
     })?;

@@ -7,6 +7,7 @@ pub mod cancel;
 mod convert;
 mod driver;
 mod host;
+mod offers;
 pub mod sandbox;
 mod syntax;
 
@@ -15,10 +16,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use mlua::{Function, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
+use mlua::{
+    Function, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue,
+};
 
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::screen;
 use crate::session::Gate;
@@ -29,6 +34,7 @@ use cancel::{Canceller, Stop};
 use driver::Driver;
 pub use driver::Waker;
 use host::Host;
+pub use offers::{Background, Offer};
 use sandbox::Permissions;
 
 /// How results are written.
@@ -131,23 +137,30 @@ pub struct Setup {
     pub log_level: &'static str,
     /// Asks a person.
     pub confirm: Confirm,
-    /// The time: milliseconds since 1970.
-    pub clock: fn() -> i64,
+    /// What time it is for the script.
+    pub clock: Clock,
 }
 
 impl Setup {
-    /// Stops the script after that time.
-    pub fn stop_after(&self, time: Duration, waker: Waker) {
+    /// Stops the script after that time, unless what is returned is dropped before.
+    #[must_use]
+    pub fn stop_after(&self, time: Duration, waker: Waker) -> Timer {
         let (canceller, session) = (self.canceller.clone(), Arc::clone(self.gate.session()));
-        // A thread of its own keeps the time, whatever the others wait for. It ends with the process.
+        let (timer, dropped) = channel();
+        // A thread of its own keeps the time, whatever the others wait for.
         std::thread::spawn(move || {
-            std::thread::sleep(time);
-            session.close();
-            canceller.stop(Stop::Timeout);
-            waker.wake();
+            if dropped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                session.close();
+                canceller.stop(Stop::Timeout);
+                waker.wake();
+            }
         });
+        timer
     }
 }
+
+/// Keeps the time of a script that may not take longer, as long as it lives.
+pub type Timer = Sender<()>;
 
 /// How a script ended without an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +209,14 @@ impl Vm {
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
         let board = Board::new(setup.show, Arc::clone(setup.gate.session()));
         let setup = RefCell::new(setup);
-        let host = Rc::new(Host { setup, driver, output, board, asked: RefCell::default() });
+        let host = Rc::new(Host {
+            setup,
+            driver,
+            output,
+            board,
+            asked: RefCell::default(),
+            timers: RefCell::default(),
+        });
         let main = prepare(&lua, &host)
             .map_err(|error| Error::new(Kind::Bug, format!("the prelude failed: {error}")))?;
         lua.gc_restart();
@@ -213,6 +233,23 @@ impl Vm {
         self.lua.globals().raw_set(name, value).map_err(|error| lua_failure(&error))
     }
 
+    /// Runs a file of `stdlib/` that scripts do not find, with functions of the host's own; what it defines are globals. Returns what it
+    /// returns, which is a function.
+    ///
+    /// # Errors
+    /// A bug in the file.
+    pub fn extend(&self, file: &str, offers: Vec<(&'static str, Offer)>) -> Result<Function> {
+        let bug = |why: String| Error::new(Kind::Bug, format!("stdlib/{file}: {why}"));
+        let source = stdlib::source(file).ok_or_else(|| bug("it is missing".into()))?;
+        let name = format!("=[iamlua:{}]", file.trim_end_matches(".lua"));
+        let run = || {
+            let host: Table = self.lua.named_registry_value("iamlua.host")?;
+            let offers = offers::table(&self.lua, &self.host, offers)?;
+            self.lua.load(&*source).set_name(name).call((host, offers))
+        };
+        run().map_err(|error: mlua::Error| bug(error.to_string()))
+    }
+
     /// Makes `runbook { … }` say what it allows, there, and end the script.
     pub fn ask_for_manifest(&self, answer: Declared) {
         *self.host.asked.borrow_mut() = Some(answer);
@@ -226,7 +263,7 @@ impl Vm {
 
     /// Stops the script after that time.
     pub fn stop_after(&self, time: Duration) {
-        self.host.setup.borrow().stop_after(time, self.waker());
+        self.host.stop_after(time);
     }
 
     /// Runs a script to its end, with all of its tasks.
@@ -234,7 +271,25 @@ impl Vm {
     /// # Errors
     /// A syntax error with its line, what the script raised and did not catch, an interrupt, or a timeout.
     pub fn run(&self, source: &[u8], name: &str) -> Result<Ending> {
-        let ending = self.run_chunk(source, name);
+        let chunk = syntax::load(&self.lua, source, name)?;
+        let args: MultiValue = {
+            let setup = self.host.setup.borrow();
+            let args = setup.args.iter().map(|arg| self.lua.create_string(arg));
+            let args: mlua::Result<_> = args.map(|arg| arg.map(LuaValue::String)).collect();
+            args.map_err(|error| lua_failure(&error))?
+        };
+        match (self.call(chunk, args)?, self.host.board.failure()) {
+            (Ending::Finished, Some(failure)) => Err(failure),
+            (ending, _) => Ok(ending),
+        }
+    }
+
+    /// Runs a function to its end, with all of its tasks. Items of bulk work that have failed are its own affair.
+    ///
+    /// # Errors
+    /// What it raised and did not catch, an interrupt, or a timeout.
+    pub fn call(&self, function: Function, args: impl IntoLuaMulti) -> Result<Ending> {
+        let ending = self.drive(function, args);
         let flushed = self.host.output.borrow_mut().flush();
         match (ending, flushed) {
             (Ok(ending), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -245,15 +300,9 @@ impl Vm {
         }
     }
 
-    fn run_chunk(&self, source: &[u8], name: &str) -> Result<Ending> {
-        let chunk = syntax::load(&self.lua, source, name)?;
-        let args = self.host.setup.borrow().args.clone();
-        let mut values = MultiValue::new();
-        values.push_back(LuaValue::Function(chunk));
-        for arg in args {
-            let arg = self.lua.create_string(arg).map_err(|error| lua_failure(&error))?;
-            values.push_back(LuaValue::String(arg));
-        }
+    fn drive(&self, function: Function, args: impl IntoLuaMulti) -> Result<Ending> {
+        let mut values = args.into_lua_multi(&self.lua).map_err(|error| lua_failure(&error))?;
+        values.push_front(LuaValue::Function(function));
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
         let returned = self.host.driver.run(&main, values);
@@ -265,11 +314,7 @@ impl Vm {
         let returned = returned.map_err(|error| lua_failure(&error))?;
         let values = returned.unwrap_or_default();
         match values.front() {
-            Some(LuaValue::Boolean(true)) => match (self.failed_task()?, self.host.board.failure())
-            {
-                (_, Some(failure)) => Err(failure),
-                (ending, None) => Ok(ending),
-            },
+            Some(LuaValue::Boolean(true)) => self.failed_task(),
             _ => Err(convert::error_from_lua(values.get(1).unwrap_or(&LuaValue::Nil))),
         }
     }

@@ -18,6 +18,7 @@ use super::site::Site;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::state;
+use records::Recorded;
 use writer::{Job, Writer};
 
 /// Where a journal is kept.
@@ -239,6 +240,24 @@ impl Journal {
         if let Some(opened) = &*opened {
             let _ = opened.jobs.send(Job::Undone(run.to_owned(), changes.to_vec()));
         }
+    }
+
+    /// The changes so far, in order, with what became of them.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn changes(&self) -> Result<Vec<Recorded>> {
+        let answer = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(opened) = &*opened else { return Ok(Vec::new()) };
+            let (reply, answer) = oneshot::channel();
+            opened.jobs.send(Job::Read(reply)).map_err(|_| gone())?;
+            answer
+        };
+        let read = answer.await.map_err(|_| gone())?;
+        read.map_err(|error| {
+            Error::new(Kind::State, format!("the journal cannot be read: {error}")).caused_by(error)
+        })
     }
 
     /// Writes down how the run ended. Does nothing for a run without changes.

@@ -187,12 +187,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn changes(&self, run: &str) -> Result<Vec<Recorded>> {
-        let sql = format!("{CHANGE} WHERE run = ?1 ORDER BY number");
-        self.read(|connection| {
-            let mut statement = connection.prepare(&sql)?;
-            let rows = statement.query_map([run], change_of)?;
-            rows.collect()
-        })
+        self.read(|connection| changes(connection, run))
     }
 
     /// Writes down what became of an open change.
@@ -274,6 +269,13 @@ impl Records {
         })?;
         Ok(counts.unwrap_or_default())
     }
+}
+
+/// The changes of a run, in order.
+pub(super) fn changes(connection: &Connection, run: &str) -> rusqlite::Result<Vec<Recorded>> {
+    let mut statement = connection.prepare(&format!("{CHANGE} WHERE run = ?1 ORDER BY number"))?;
+    let rows = statement.query_map([run], change_of)?;
+    rows.collect()
 }
 
 /// Takes a plan for this process, for as long as the file is held.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::records::{Recorded, changes};
 use super::{About, End, Intent, Outcome, Settled, file};
 use crate::error::{Error, Result};
 use crate::iam::image::State;
@@ -24,14 +25,21 @@ pub(super) enum Job {
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
     End(Box<End>, Reply),
+    /// Asks for the changes, and is no news.
+    Read(oneshot::Sender<rusqlite::Result<Vec<Recorded>>>),
 }
 
 impl Job {
+    /// Whether nobody waits for it.
+    fn can_wait(&self) -> bool {
+        self.reply().is_none() && !matches!(self, Self::Read(_))
+    }
+
     /// Who waits for it to be on the disk.
     fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Start(_, reply) | Self::Intend(_, reply) | Self::End(_, reply) => Some(reply),
-            Self::Site(..) | Self::Settle(_) | Self::Undone(..) => None,
+            Self::Site(..) | Self::Settle(_) | Self::Undone(..) | Self::Read(_) => None,
         }
     }
 }
@@ -57,17 +65,19 @@ impl Writer {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
             let idle_from = Instant::now();
-            while batch.iter().all(|job| job.reply().is_none()) && batch.len() < MOST {
+            while batch.iter().all(Job::can_wait) && batch.len() < MOST {
                 match jobs.recv_timeout(IDLE.saturating_sub(idle_from.elapsed())) {
                     Ok(job) => batch.push(job),
                     Err(_) => break,
                 }
             }
             batch.extend(jobs.try_iter().take(MOST));
+            let (questions, batch): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|job| matches!(job, Job::Read(_)));
             let written = self.write(&batch);
             for job in batch {
                 let reply = match job {
-                    Job::Settle(_) | Job::Undone(..) | Job::Site(..) => {
+                    Job::Settle(_) | Job::Undone(..) | Job::Site(..) | Job::Read(_) => {
                         if written.is_err() {
                             self.kept.push(job);
                         }
@@ -81,6 +91,11 @@ impl Writer {
                 };
                 // Whoever asked may have been stopped meanwhile.
                 let _ = reply.send(answer);
+            }
+            for question in questions {
+                if let Job::Read(reply) = question {
+                    let _ = reply.send(changes(&self.connection, &self.run));
+                }
             }
         }
     }
@@ -149,6 +164,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
                 undoes_change.map(u64::cast_signed),
             ])?;
         }
+        Job::Read(_) => {}
         Job::Settle(settled) => settle(connection, run, settled, now)?,
         Job::Undone(undone, changes) => {
             let sql = "UPDATE change SET undone = ?1 WHERE run = ?2 AND number = ?3";

@@ -9,7 +9,7 @@ local function fails(code, f, ...)
   return err
 end
 
-test("a role is read as it was created", function()
+it("a role is read as it was created", function()
   local made = iam.roles.create {
     name = "r",
     path = "/app/",
@@ -30,7 +30,7 @@ test("a role is read as it was created", function()
   fails("MalformedPolicyDocument", iam.roles.create, { name = "bad", assume_role_policy = "{" })
 end)
 
-test("listing", function()
+it("listing", function()
   local count = 0
   for role in iam.roles.each { page_size = 3 } do
     count = count + 1
@@ -41,7 +41,7 @@ test("listing", function()
   assert(iam.roles.find("nope") == nil)
 end)
 
-test("keys of tags ignore case", function()
+it("keys of tags ignore case", function()
   iam.roles.tag("worker", { Dept = "a" })
   iam.roles.tag("worker", { dept = "b" })
   local tags = iam.roles.get("worker").tags
@@ -51,7 +51,7 @@ test("keys of tags ignore case", function()
   assert(iam.roles.get("worker").tags.dept == nil)
 end)
 
-test("policies", function()
+it("policies", function()
   local arn = "arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess"
   iam.roles.attach_policy("bastion", arn)
   iam.roles.attach_policy("bastion", arn)
@@ -66,12 +66,12 @@ test("policies", function()
   fails("NoSuchEntity", iam.roles.attach_policy, "bastion", "arn:aws:iam::aws:policy/NoSuchPolicyAtAll")
 end)
 
-test("the trust policy can be replaced", function()
+it("the trust policy can be replaced", function()
   iam.roles.set_assume_role_policy("worker", policy.trust("ecs.amazonaws.com"))
   assert(policy.trusts(iam.roles.get("worker"), "ecs.amazonaws.com"))
 end)
 
-test("ensure", function()
+it("ensure", function()
   local want = {
     name = "er",
     assume_role_policy = policy.trust("ec2.amazonaws.com"),
@@ -89,14 +89,14 @@ test("ensure", function()
   assert(iam.roles.get("er").tags.A == "2")
 end)
 
-test("deleting", function()
+it("deleting", function()
   iam.roles.create { name = "gone", assume_role_policy = policy.trust("ec2.amazonaws.com") }
   iam.roles.delete("gone")
   fails("NoSuchEntity", iam.roles.delete, "gone")
   fails("DeleteConflict", iam.roles.delete, "web-frontend")
 end)
 
-test("the account says who and how full", function()
+it("the account says who and how full", function()
   local account_now = iam.account()
   assert(account_now.id == "123456789012" and account_now.arn:find(":user/", 1, true))
   assert(account_now.profiles == 24 and account_now.profiles_quota == 1000)
@@ -104,7 +104,7 @@ test("the account says who and how full", function()
   assert(iam.account().profiles == 25)
 end)
 
-test("connect gives another caller", function()
+it("connect gives another caller", function()
   local other = iam.connect { role_arn = iam.roles.get("worker").arn, session_name = "tests" }
   assert(other.account().arn == "arn:aws:sts::123456789012:assumed-role/worker/tests", other.account().arn)
   assert(#other.profiles.list {} > 0)

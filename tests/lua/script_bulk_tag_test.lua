@@ -1,5 +1,6 @@
 -- scripts/bulk_tag.lua: sets tags on many profiles, and nothing else.
 
+local run_script = require("script")
 local SCRIPT = "scripts/bulk_tag.lua"
 
 local function tags_of_all()
@@ -14,7 +15,7 @@ local function same(a, b)
   return json.encode(a) == json.encode(b)
 end
 
-test("it sets the tags under a path and touches nothing else", function()
+it("it sets the tags under a path and touches nothing else", function()
   local before = tags_of_all()
   local ran = run_script(SCRIPT, { "--owner", "ops", "--tag", "Stage=a=b", "--path", "/ec2/", "--output=json" })
   assert(ran.code == 0 and ran.stderr:find("tag: 10 done, 1 skipped (protected 1) in ", 1, true), ran.stderr)
@@ -28,14 +29,14 @@ test("it sets the tags under a path and touches nothing else", function()
   end
 end)
 
-test("a second run changes nothing", function()
+it("a second run changes nothing", function()
   run_script(SCRIPT, { "--owner=ops" })
   local ran = run_script(SCRIPT, { "--owner=ops", "--output=json" })
   assert(ran.code == 0 and ran.stdout == "[]\n", ran.stdout)
   assert(ran.stderr:find("tag: 0 done, 24 skipped (already right 23, protected 1) in ", 1, true), ran.stderr)
 end)
 
-test("only what differs is sent", function()
+it("only what differs is sent", function()
   iam.profiles.tag("bastion", { A = "1", B = "old" })
   local ran = run_script(SCRIPT, { "--tag=A=1", "--tag=B=2", "--path=/ec2/", "--output=json" })
   for _, row in ipairs(json.decode(ran.stdout)) do
@@ -43,7 +44,7 @@ test("only what differs is sent", function()
   end
 end)
 
-test("--only-missing replaces no value", function()
+it("--only-missing replaces no value", function()
   local before = tags_of_all()
   local ran = run_script(SCRIPT, { "--owner=ops", "--tag=Team=new", "--only-missing" })
   assert(ran.code == 0, ran.stderr)
@@ -55,7 +56,7 @@ test("--only-missing replaces no value", function()
   assert(iam.profiles.tags("legacy-reports").Owner == "nobody@example.com")
 end)
 
-test("one profile that cannot take a tag does not stop the rest", function()
+it("one profile that cannot take a tag does not stop the rest", function()
   local full = {}
   for i = 1, 50 do
     full["Key" .. i] = "x"
@@ -71,7 +72,7 @@ test("one profile that cannot take a tag does not stop the rest", function()
   assert(iam.profiles.tags("build-agent-arm").Extra == "1" and iam.profiles.tags("ci-sandbox").Extra == nil)
 end)
 
-test("what AWS does not allow in a tag fails for each, and changes nothing", function()
+it("what AWS does not allow in a tag fails for each, and changes nothing", function()
   local before = tags_of_all()
   local ran = run_script(SCRIPT, { "--tag=Key=a*b" })
   assert(ran.code == 1 and ran.stderr:find("AWS allows letters, digits", 1, true), ran.stderr)
@@ -82,7 +83,7 @@ test("what AWS does not allow in a tag fails for each, and changes nothing", fun
   assert(same(tags_of_all(), before))
 end)
 
-test("a wrong command line changes nothing", function()
+it("a wrong command line changes nothing", function()
   local before = tags_of_all()
   local function misused(problem, ...)
     local ran = run_script(SCRIPT, { ... })

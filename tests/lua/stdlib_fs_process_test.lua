@@ -1,5 +1,6 @@
 -- fs and process: nothing without permission, and the refusal names the flag that would allow it.
 
+local run_script = require("script")
 local fs = require("fs")
 local process = require("process")
 
@@ -11,7 +12,7 @@ local function failure(call)
   return ran.stdout
 end
 
-test("a script without permission reads, writes, lists and runs nothing", function()
+it("a script without permission reads, writes, lists and runs nothing", function()
   local text = failure('require("fs").read, "/etc/hostname"')
   assert(text:match("^permission\nthe script may not read /etc/hostname\n.*%-%-allow%-read=/etc\n$"), text)
   text = failure('require("fs").write, "/etc/made-by-iamlua", "x"')
@@ -22,7 +23,7 @@ test("a script without permission reads, writes, lists and runs nothing", functi
   assert(text:match("^permission\nthe script may not run ls\n.*%-%-allow%-run=ls\n$"), text)
 end)
 
-test("wrong arguments are refused before anything is touched", function()
+it("wrong arguments are refused before anything is touched", function()
   local function refuses(part, hint, f, ...)
     local value, err = try(f, ...)
     assert(value == nil and err, "it was accepted")

@@ -14,7 +14,7 @@ local function trusts(statements, service)
   return policy.trusts(json.encode { Version = "2012-10-17", Statement = statements }, service or EC2)
 end
 
-test("a trust policy is what AWS's guide has", function()
+it("a trust policy is what AWS's guide has", function()
   local text = policy.encode(policy.trust(EC2))
   assert(
     text
@@ -27,14 +27,14 @@ test("a trust policy is what AWS's guide has", function()
   assert(policy.trusts(two, EC2) and policy.trusts(two, "ssm.amazonaws.com"))
 end)
 
-test("AWS takes it, and gives it back", function()
+it("AWS takes it, and gives it back", function()
   local role = iam.roles.create { name = "made", assume_role_policy = policy.trust(EC2, "ssm.amazonaws.com") }
   assert(policy.encode(policy.decode(role.assume_role_policy)) == policy.encode(policy.trust(EC2, "ssm.amazonaws.com")))
   assert(policy.trusts(role, EC2) and policy.trusts(iam.roles.get("made"), "ssm.amazonaws.com"))
   assert(not policy.trusts(role, "lambda.amazonaws.com"))
 end)
 
-test("services that are none are refused", function()
+it("services that are none are refused", function()
   assert(refuses('"ec2" is no service principal', policy.trust, "ec2").hint == 'did you mean "ec2.amazonaws.com"?')
   refuses("no service principal", policy.trust, EC2, "arn:aws:iam::123456789012:root")
   refuses("no service principal", policy.trust, "")
@@ -43,7 +43,7 @@ test("services that are none are refused", function()
   refuses("must be strings, got table", policy.trust, { EC2 })
 end)
 
-test("statements and documents", function()
+it("statements and documents", function()
   local allow = policy.allow({ "s3:GetObject", "s3:List*" }, "arn:aws:s3:::logs/*")
   local deny = policy.deny("*", { "*" })
   local text = policy.encode(policy.document { allow, deny })
@@ -56,7 +56,7 @@ test("statements and documents", function()
   assert(policy.encode(policy.document(deny)):find('"Statement":[{', 1, true), "one statement is in an array too")
 end)
 
-test("statements that are none are refused", function()
+it("statements that are none are refused", function()
   refuses('"GetObject" is not right for the actions', policy.allow, "GetObject", "*")
   refuses("is not right for the resources", policy.allow, "s3:*", "my-bucket")
   refuses("policy.deny: the resources must be a string or an array", policy.deny, "s3:*")
@@ -67,7 +67,7 @@ test("statements that are none are refused", function()
   refuses("statement 2 must be a table with Effect", policy.document, { policy.allow("*", "*"), { Action = "*" } })
 end)
 
-test("documents are read", function()
+it("documents are read", function()
   assert(policy.decode('{"Statement":[]}').Statement)
   refuses("policy.decode: the text is not JSON: ", policy.decode, "{")
   refuses("no Statement", policy.decode, "{}")
@@ -76,7 +76,7 @@ test("documents are read", function()
   refuses("no Statement", policy.encode, {})
 end)
 
-test("one or many statements, services and actions", function()
+it("one or many statements, services and actions", function()
   assert(trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" })
   assert(trusts {
     { Effect = "Allow", Principal = { Service = "lambda.amazonaws.com" }, Action = "sts:AssumeRole" },
@@ -93,7 +93,7 @@ test("one or many statements, services and actions", function()
   assert(not trusts(json.array()))
 end)
 
-test("wildcards and case", function()
+it("wildcards and case", function()
   for _, action in ipairs { "*", "sts:*", "sts:Assume*", "STS:assumerole", "sts:AssumeRol?" } do
     assert(trusts { Effect = "Allow", Principal = { Service = EC2 }, Action = action }, action)
   end
@@ -104,7 +104,7 @@ test("wildcards and case", function()
   assert(trusts { Effect = "Allow", Principal = { AWS = "*" }, Action = "sts:AssumeRole" })
 end)
 
-test("a denial wins wherever it stands, but not with a condition", function()
+it("a denial wins wherever it stands, but not with a condition", function()
   local allow = { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" }
   local deny = { Effect = "Deny", Principal = "*", Action = "sts:*" }
   assert(not trusts { allow, deny } and not trusts { deny, allow })
@@ -115,7 +115,7 @@ test("a denial wins wherever it stands, but not with a condition", function()
   assert(trusts { allow })
 end)
 
-test("what is left out of a statement", function()
+it("what is left out of a statement", function()
   local allow = { Effect = "Allow", Principal = { Service = EC2 }, Action = "sts:AssumeRole" }
   assert(not trusts { allow, { Effect = "Deny", NotPrincipal = { Service = "ssm.amazonaws.com" }, Action = "*" } })
   assert(trusts { allow, { Effect = "Deny", NotPrincipal = { Service = EC2 }, Action = "*" } })
@@ -123,7 +123,7 @@ test("what is left out of a statement", function()
   assert(not trusts { Effect = "Allow", Principal = { Service = EC2 }, NotAction = "sts:Assume*" })
 end)
 
-test("every role of the example account that is in a profile trusts EC2, from a listing too", function()
+it("every role of the example account that is in a profile trusts EC2, from a listing too", function()
   local count = 0
   for profile in iam.profiles.each() do
     for _, role in ipairs(profile.roles) do
@@ -134,7 +134,7 @@ test("every role of the example account that is in a profile trusts EC2, from a 
   assert(count > 5, count)
 end)
 
-test("what is neither role nor document is refused", function()
+it("what is neither role nor document is refused", function()
   refuses("neither a policy document nor a role", policy.trusts, {}, EC2)
   refuses("neither a policy document nor a role", policy.trusts, { name = "x" }, EC2)
   refuses("must be a table or JSON text, got nil", policy.trusts, nil, EC2)

@@ -1,5 +1,6 @@
 -- scripts/cleanup_orphans.lua: finds profiles without a role, and deletes them only when told to and when they still are what was listed.
 
+local run_script = require("script")
 local SCRIPT = "scripts/cleanup_orphans.lua"
 local ORPHANS = "batch-spot-trial ci-sandbox legacy-app-old legacy-reports test tmp-migration-2023 web-loadtest"
 
@@ -24,7 +25,7 @@ local function run(args, before)
   return table.concat(list, " "), rows, ran
 end
 
-test("it lists what is old and has no role, and deletes nothing", function()
+it("it lists what is old and has no role, and deletes nothing", function()
   local found, rows, ran = run {}
   assert(ran.code == 0 and found == ORPHANS, found)
   assert(rows.test.outcome == "would be deleted" and rows.test.age == "745d" and rows.test.path == "/")
@@ -39,7 +40,7 @@ test("it lists what is old and has no role, and deletes nothing", function()
   end
 end)
 
-test("--delete deletes these, and nothing else", function()
+it("--delete deletes these, and nothing else", function()
   local before = names()
   local found, rows, ran = run { "--delete" }
   assert(ran.code == 0 and found == ORPHANS, ran.stderr)
@@ -52,7 +53,7 @@ test("--delete deletes these, and nothing else", function()
   assert(run {} == "", "nothing is left to delete")
 end)
 
-test("age, path and protection choose", function()
+it("age, path and protection choose", function()
   assert(run { "--days", "1000" } == "legacy-app-old legacy-reports tmp-migration-2023")
   assert(
     run { "--days=0" }
@@ -68,7 +69,7 @@ test("age, path and protection choose", function()
   assert(found:find("disaster-recovery", 1, true) and not found:find("tmp-migration", 1, true), found)
 end)
 
-test("what changed since it was listed is kept", function()
+it("what changed since it was listed is kept", function()
   local before = [[
     local find = iam.profiles.find
     function iam.profiles.find(name)
@@ -88,7 +89,7 @@ test("what changed since it was listed is kept", function()
   assert(not left["legacy-app-old"])
 end)
 
-test("one that cannot be deleted does not stop the rest", function()
+it("one that cannot be deleted does not stop the rest", function()
   local before = "local delete = iam.profiles.delete function iam.profiles.delete(name) "
     .. "if name == 'ci-sandbox' then error('not this one', 0) end return delete(name) end"
   local _, rows, ran = run({ "--delete" }, before)
@@ -97,7 +98,7 @@ test("one that cannot be deleted does not stop the rest", function()
   assert(names()["ci-sandbox"] and not names()["tmp-migration-2023"])
 end)
 
-test("a profile whose tags cannot be read could be protected, so it is kept", function()
+it("a profile whose tags cannot be read could be protected, so it is kept", function()
   local before = "local find = iam.profiles.find function iam.profiles.find(name) "
     .. "if name == 'test' then error('unreadable', 0) end return find(name) end"
   local _, rows, ran = run({ "--delete" }, before)
@@ -105,7 +106,7 @@ test("a profile whose tags cannot be read could be protected, so it is kept", fu
   assert(names().test and not names()["ci-sandbox"])
 end)
 
-test("a wrong command line deletes nothing", function()
+it("a wrong command line deletes nothing", function()
   for _, args in ipairs {
     { "--days=-1", "--delete" },
     { "--days=x", "--delete" },

@@ -1,5 +1,6 @@
 -- scripts/inventory.lua: every profile, in every format, also when some tags cannot be read.
 
+local run_script = require("script")
 local SCRIPT = "scripts/inventory.lua"
 
 local function rows(args, before)
@@ -20,7 +21,7 @@ local function tags_fail(name, code)
   ]]):format(code, name):gsub("\n", " ")
 end
 
-test("it lists what the account holds, in its order", function()
+it("it lists what the account holds, in its order", function()
   local listed, ran = rows {}
   assert(ran.code == 0 and ran.stderr:find("^read tags: 24 done in "), ran.stderr)
   local held = account.export().profiles
@@ -34,7 +35,7 @@ test("it lists what the account holds, in its order", function()
   end
 end)
 
-test("as a table and as CSV", function()
+it("as a table and as CSV", function()
   local ran = run_script(SCRIPT)
   assert(ran.code == 0, ran.stderr)
   assert(ran.stdout:match("^NAME +PATH +ROLE +CREATED +AGE +TAGS\n"), ran.stdout)
@@ -46,7 +47,7 @@ test("as a table and as CSV", function()
   assert(ran.stdout:match("^name,path,role,created,age,tags\n"), ran.stdout)
 end)
 
-test("only a path, and without tags", function()
+it("only a path, and without tags", function()
   local listed = rows { "--path", "/ec2/web/", "--no-with-tags" }
   assert(#listed == 5, #listed)
   for _, row in ipairs(listed) do
@@ -54,7 +55,7 @@ test("only a path, and without tags", function()
   end
 end)
 
-test("an empty account is an empty list", function()
+it("an empty account is an empty list", function()
   account.reset("empty")
   local listed, ran = rows {}
   assert(#listed == 0 and ran.code == 0, ran.stderr)
@@ -62,7 +63,7 @@ test("an empty account is an empty list", function()
   assert(ran.code == 0 and ran.stdout == "" and ran.stderr:find("nothing to report\n", 1, true), ran.stdout)
 end)
 
-test("hundreds are all there, in order, once each", function()
+it("hundreds are all there, in order, once each", function()
   local held = account.export()
   for i = 1, 400 do
     table.insert(held.profiles, { name = ("bulk-%04d"):format(i), path = "/bulk/", tags = { Number = tostring(i) } })
@@ -75,7 +76,7 @@ test("hundreds are all there, in order, once each", function()
   end
 end)
 
-test("a profile whose tags cannot be read is listed without them, and the script fails at the end", function()
+it("a profile whose tags cannot be read is listed without them, and the script fails at the end", function()
   local listed, ran = rows({}, tags_fail("worker", "AccessDenied"))
   assert(ran.code == 1 and #listed == 24, #listed)
   for _, row in ipairs(listed) do
@@ -85,7 +86,7 @@ test("a profile whose tags cannot be read is listed without them, and the script
   assert(ran.stderr:find("the tags of 1 of 24 profiles could not be read: worker", 1, true), ran.stderr)
 end)
 
-test("a profile that is deleted meanwhile is no failure", function()
+it("a profile that is deleted meanwhile is no failure", function()
   local listed, ran = rows({}, tags_fail("worker", "NoSuchEntity"))
   assert(ran.code == 0 and #listed == 23, ran.stderr)
   for _, row in ipairs(listed) do
@@ -93,14 +94,14 @@ test("a profile that is deleted meanwhile is no failure", function()
   end
 end)
 
-test("what would fail for every profile ends it at once", function()
+it("what would fail for every profile ends it at once", function()
   local ran = run_script(SCRIPT, { "--output=jsonl" }, {}, tags_fail("bastion", "ExpiredToken"))
   assert(ran.code == 1 and ran.stderr:find("ExpiredToken: not today", 1, true), ran.stderr)
   local _, lines = ran.stdout:gsub("\n", "\n")
   assert(lines >= 11 and lines < 24, "the rows before it were written, and what was under way: " .. lines)
 end)
 
-test("a wrong command line", function()
+it("a wrong command line", function()
   local ran = run_script(SCRIPT, { "--path", "ec2" })
   assert(ran.code == 2 and ran.stdout == "" and ran.stderr:find("--path must match /.*", 1, true), ran.stderr)
 end)

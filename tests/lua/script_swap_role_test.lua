@@ -1,5 +1,6 @@
 -- scripts/swap_role.lua: one role for another, everywhere or nowhere half.
 
+local run_script = require("script")
 local policy = require("policy")
 local SCRIPT = "scripts/swap_role.lua"
 
@@ -22,7 +23,7 @@ local function half(name, more)
   ) .. "iam.profiles.remove_role(want.name, iam.profiles.find(want.name).role) error('the wire broke', 0) end " .. "return ensure(want) end " .. (more or "")
 end
 
-test("every profile with the role gets the other, and no other profile does", function()
+it("every profile with the role gets the other, and no other profile does", function()
   local before = roles()
   local ran = run_script(SCRIPT, { "--from", "build-agent", "--to", "worker", "--output=json" })
   assert(ran.code == 0 and ran.stderr:find("build-agent replaced by worker in 2 of 2 profiles\n", 1, true), ran.stderr)
@@ -33,24 +34,24 @@ test("every profile with the role gets the other, and no other profile does", fu
   assert(#rows == 2 and rows[1].outcome == "swapped", ran.stdout)
 end)
 
-test("only under a path", function()
+it("only under a path", function()
   iam.profiles.ensure { name = "elsewhere", path = "/other/", role = "build-agent" }
   local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker", "--path=/other/" })
   assert(ran.code == 0, ran.stderr)
   assert(roles().elsewhere == "worker" and roles()["build-agent"] == "build-agent")
 end)
 
-test("a role that no profile has is nothing to do", function()
+it("a role that no profile has is nothing to do", function()
   local ran = run_script(SCRIPT, { "--from=reporting", "--to=worker", "--output=json" })
   assert(ran.code == 0 and ran.stdout == "[]\n" and ran.stderr:find("in 0 of 0 profiles", 1, true), ran.stderr)
 end)
 
-test("names are found whatever their case", function()
+it("names are found whatever their case", function()
   local ran = run_script(SCRIPT, { "--from=Build-Agent", "--to=WORKER" })
   assert(ran.code == 0 and roles()["build-agent-arm"] == "worker", ran.stderr)
 end)
 
-test("a new role that would not work is refused before anything changes", function()
+it("a new role that would not work is refused before anything changes", function()
   local before = roles()
   iam.roles.create { name = "lambda-only", assume_role_policy = policy.trust("lambda.amazonaws.com") }
   local ran = run_script(SCRIPT, { "--from=build-agent", "--to=lambda-only" })
@@ -62,7 +63,7 @@ test("a new role that would not work is refused before anything changes", functi
   assert(same(roles(), before))
 end)
 
-test("if the new role cannot be put in, the old one is put back, and the rest goes on", function()
+it("if the new role cannot be put in, the old one is put back, and the rest goes on", function()
   local before = roles()
   local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker", "--output=csv" }, {}, half("build-agent"))
   assert(ran.code == 1, ran.stderr)
@@ -74,7 +75,7 @@ test("if the new role cannot be put in, the old one is put back, and the rest go
   assert(ran.stderr:find("swap: 1 of 2 items failed: build-agent", 1, true), ran.stderr)
 end)
 
-test("if not even that works, it is said as plainly as can be", function()
+it("if not even that works, it is said as plainly as can be", function()
   local more = "function iam.profiles.add_role() error('nor that', 0) end"
   local ran = run_script(SCRIPT, { "--from=build-agent", "--to=worker" }, {}, half("build-agent", more))
   assert(ran.code == 1 and roles()["build-agent"] == "none")
@@ -82,7 +83,7 @@ test("if not even that works, it is said as plainly as can be", function()
   assert(ran.stderr:find("the wire broke", 1, true), ran.stderr)
 end)
 
-test("a profile that changed since it was listed is kept", function()
+it("a profile that changed since it was listed is kept", function()
   local before = "local find = iam.profiles.find function iam.profiles.find(name) local profile = find(name) "
     .. "if name == 'build-agent' then profile.role = 'eks-node' elseif name == 'build-agent-arm' then return nil end "
     .. "return profile end"
@@ -93,7 +94,7 @@ test("a profile that changed since it was listed is kept", function()
   assert(roles()["build-agent"] == "build-agent")
 end)
 
-test("a wrong command line", function()
+it("a wrong command line", function()
   local function misused(problem, ...)
     local ran = run_script(SCRIPT, { ... })
     assert(ran.code == 2 and ran.stdout == "" and ran.stderr:find(problem, 1, true), ran.stderr)

@@ -17,7 +17,7 @@ local function parts(text, wanted)
   end
 end
 
-test("resources of IAM have type, path and name", function()
+it("resources of IAM have type, path and name", function()
   parts("arn:aws:iam::123456789012:instance-profile/ec2/web/web-frontend", {
     partition = "aws",
     service = "iam",
@@ -38,7 +38,7 @@ test("resources of IAM have type, path and name", function()
   parts("arn:aws:iam::*:role/*", { account = "*", type = "role", name = "*" })
 end)
 
-test("resources of other services", function()
+it("resources of other services", function()
   parts("arn:aws:sts::123456789012:assumed-role/R/session", { type = "assumed-role", name = "R", session = "session" })
   parts(
     "arn:aws:ec2:eu-central-1:123456789012:instance/i-0abc",
@@ -49,7 +49,7 @@ test("resources of other services", function()
   parts("arn:aws:sns:us-east-1:123456789012:topic", { type = false, name = "topic" })
 end)
 
-test("every profile and role of the account has an ARN that fits it", function()
+it("every profile and role of the account has an ARN that fits it", function()
   local count = 0
   for profile in iam.profiles.each() do
     parts(profile.arn, { type = "instance-profile", path = profile.path, name = profile.name })
@@ -61,7 +61,7 @@ test("every profile and role of the account has an ARN that fits it", function()
   assert(count == 24, count)
 end)
 
-test("garbage is refused with the reason", function()
+it("garbage is refused with the reason", function()
   refuses("must look like arn:partition", arn.parse, "")
   refuses("must look like arn:partition", arn.parse, "arn:aws:iam::123456789012")
   refuses("must look like arn:partition", arn.parse, "ARN:aws:iam::123456789012:role/x")
@@ -83,7 +83,7 @@ test("garbage is refused with the reason", function()
   assert(not arn.is("arn:aws:iam::1:role/x") and not arn.is(nil) and not arn.is(12) and not arn.is {})
 end)
 
-test("parts make an ARN", function()
+it("parts make an ARN", function()
   local text =
     arn.build { service = "iam", account = "123456789012", type = "instance-profile", path = "/ec2/", name = "web" }
   assert(text == "arn:aws:iam::123456789012:instance-profile/ec2/web", text)
@@ -98,7 +98,7 @@ test("parts make an ARN", function()
   })
 end)
 
-test("parts that make none are refused", function()
+it("parts that make none are refused", function()
   assert(refuses("no option", arn.build, { servise = "iam" }).hint == "did you mean 'service'?")
   refuses("the service is missing", arn.build, { resource = "x" })
   refuses("the resource is missing", arn.build, { service = "iam" })
@@ -114,7 +114,7 @@ test("parts that make none are refused", function()
   refuses("a table of parts", arn.build, "arn")
 end)
 
-test("two that say the same are equal, and join with text", function()
+it("two that say the same are equal, and join with text", function()
   local a, b = arn.parse("arn:aws:s3:::logs"), arn.parse("arn:aws:s3:::logs")
   assert(a == b and a ~= arn.parse("arn:aws:s3:::other"))
   assert(a .. "/*" == "arn:aws:s3:::logs/*")

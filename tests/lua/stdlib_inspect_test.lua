@@ -5,7 +5,7 @@ local function shows(value, text, options)
   assert(got == text, ("%s\nis not\n%s"):format(got, text))
 end
 
-test("plain values look like Lua", function()
+it("plain values look like Lua", function()
   shows(nil, "nil")
   shows(true, "true")
   shows(1, "1")
@@ -22,7 +22,7 @@ test("plain values look like Lua", function()
   shows(io.stdin, inspect.visible(tostring(io.stdin)))
 end)
 
-test("tables are sorted: items, then numbers, names, the rest", function()
+it("tables are sorted: items, then numbers, names, the rest", function()
   shows({}, "{}")
   shows({ 3, 1, 2 }, "{ 3, 1, 2 }")
   shows({ b = 1, a = { c = 2 }, "x" }, '{ "x", a = { c = 2 }, b = 1 }')
@@ -30,7 +30,7 @@ test("tables are sorted: items, then numbers, names, the rest", function()
   shows({ ["end"] = 1, ["a-b"] = 2, _x1 = 3 }, '{ _x1 = 3, ["a-b"] = 2, ["end"] = 1 }')
 end)
 
-test("what does not fit goes on several lines", function()
+it("what does not fit goes on several lines", function()
   shows(
     { name = "web", tags = { Owner = "ops" } },
     '{\n  name = "web",\n  tags = { Owner = "ops" },\n}',
@@ -44,7 +44,7 @@ test("what does not fit goes on several lines", function()
   end
 end)
 
-test("what is printed can be read back by Lua", function()
+it("what is printed can be read back by Lua", function()
   local value =
     { 'a\n\t"\\\0\u{e9}', x = { 1, 2.5, math.huge }, ["not a name"] = { ["while"] = false }, [7] = "\xff\27\u{202e}" }
   local copy = assert(load("return " .. inspect(value)))()
@@ -52,7 +52,7 @@ test("what is printed can be read back by Lua", function()
   assert(copy[1] == value[1] and copy[7] == value[7] and copy["not a name"]["while"] == false)
 end)
 
-test("tables in themselves end", function()
+it("tables in themselves end", function()
   local loop = { name = "loop" }
   loop.self = loop
   shows(loop, '{ name = "loop", self = <cycle> }')
@@ -67,7 +67,7 @@ test("tables in themselves end", function()
   shows({ a = { b = {} } }, "{ a = {…} }", { depth = 1 })
 end)
 
-test("a value that has a text shows it", function()
+it("a value that has a text shows it", function()
   local _, err = try(iam.profiles.get, "no-such-profile")
   assert(inspect(err):find("NoSuchEntity: Instance Profile no-such-profile cannot be found", 1, true), inspect(err))
   shows({ require("arn").parse("arn:aws:iam::123456789012:role/web") }, "{ arn:aws:iam::123456789012:role/web }")
@@ -88,7 +88,7 @@ test("a value that has a text shows it", function()
   )
 end)
 
-test("nothing reaches a terminal", function()
+it("nothing reaches a terminal", function()
   shows("\27[2J\r\127\0", [["\x1b[2J\r\x7f\x00"]])
   shows("\u{9b}31m \u{2028} \u{202e} \u{2066}", [["\u{9b}31m \u{2028} \u{202e} \u{2066}"]])
   shows("ok \xc3\xa9 \xff\xc3 \xed\xa0\x80", '"ok \u{e9} \\xff\\xc3 \\xed\\xa0\\x80"')
@@ -97,7 +97,7 @@ test("nothing reaches a terminal", function()
   assert(inspect.visible("") == "" and inspect.quote('"') == [["\""]])
 end)
 
-test("wrong arguments are refused", function()
+it("wrong arguments are refused", function()
   local function refuses(part, ...)
     local _, err = try(...)
     assert(err and err.kind == "argument" and err.message:find(part, 1, true), tostring(err))

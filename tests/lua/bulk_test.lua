@@ -1,5 +1,7 @@
 -- bulk.each, bulk.map and bulk.stream: many items at once.
 
+local run_script = require("script")
+
 local function names(count)
   local list = {}
   for i = 1, count do
@@ -8,7 +10,7 @@ local function names(count)
   return list
 end
 
-test("every item is done once, several at once", function()
+it("every item is done once, several at once", function()
   local at_once, most, seen = 0, 0, {}
   local result = bulk.each(names(40), { concurrency = 5, label = "make" }, function(name)
     at_once = at_once + 1
@@ -24,7 +26,7 @@ test("every item is done once, several at once", function()
   end
 end)
 
-test("without a concurrency there are several at once, and no more than AWS can take", function()
+it("without a concurrency there are several at once, and no more than AWS can take", function()
   local at_once, most = 0, 0
   bulk.each(names(200), nil, function()
     at_once = at_once + 1
@@ -35,7 +37,7 @@ test("without a concurrency there are several at once, and no more than AWS can 
   assert(most >= 6 and most <= 64, most)
 end)
 
-test("an iterator is taken from as far as it is needed", function()
+it("an iterator is taken from as far as it is needed", function()
   local taken, done, far = 0, 0, 0
   local function source()
     taken = taken + 1
@@ -49,7 +51,7 @@ test("an iterator is taken from as far as it is needed", function()
   assert(done == 300 and far <= 5, far)
 end)
 
-test("a source that waits is asked by one at a time", function()
+it("a source that waits is asked by one at a time", function()
   local inside, most, n = 0, 0, 0
   local function source()
     inside = inside + 1
@@ -67,7 +69,7 @@ test("a source that waits is asked by one at a time", function()
   assert(most == 1 and sum == 465, most)
 end)
 
-test("a listing that several tasks share is read once", function()
+it("a listing that several tasks share is read once", function()
   local each = iam.profiles.each { page_size = 5 }
   local seen, count = {}, 0
   local workers = {}
@@ -85,7 +87,7 @@ test("a listing that several tasks share is read once", function()
   assert(count == 24, count)
 end)
 
-test("what fails is counted with its item, and does not stop the rest", function()
+it("what fails is counted with its item, and does not stop the rest", function()
   local result, ran
   ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
@@ -103,7 +105,7 @@ test("what fails is counted with its item, and does not stop the rest", function
   assert(result == nil)
 end)
 
-test("only so many failures are said and kept", function()
+it("only so many failures are said and kept", function()
   local ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
       local n = 0
@@ -116,7 +118,7 @@ test("only so many failures are said and kept", function()
   assert(ran.stderr:find("3,000 of 3,000 items failed: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2,990 more", 1, true), ran.stderr)
 end)
 
-test("on_error stop begins no more, and raises with the item", function()
+it("on_error stop begins no more, and raises with the item", function()
   local begun = 0
   local _, err = try(bulk.each, names(50), { concurrency = 3, on_error = "stop" }, function(name)
     begun = begun + 1
@@ -129,7 +131,7 @@ test("on_error stop begins no more, and raises with the item", function()
   assert(begun < 10, begun)
 end)
 
-test("what would fail for all ends the whole", function()
+it("what would fail for all ends the whole", function()
   local begun = 0
   local _, err = try(bulk.each, names(50), { concurrency = 2 }, function()
     begun = begun + 1
@@ -140,7 +142,7 @@ test("what would fail for all ends the whole", function()
   assert(err.code == "ExpiredToken" and begun <= 2, begun)
 end)
 
-test("an error of the source is raised when what was begun is done", function()
+it("an error of the source is raised when what was begun is done", function()
   local n, done = 0, 0
   local function source()
     n = n + 1
@@ -156,7 +158,7 @@ test("an error of the source is raised when what was begun is done", function()
   assert(err.message == "no more of this" and done == 5, done)
 end)
 
-test("skipped items are counted by reason, and what is protected is one of them", function()
+it("skipped items are counted by reason, and what is protected is one of them", function()
   local ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
       local r = bulk.each(iam.profiles.each { path_prefix = "/" }, { label = "tag" }, function(p)
@@ -170,7 +172,7 @@ test("skipped items are counted by reason, and what is protected is one of them"
   assert(ran.stderr:find("tag: 20 done, 4 skipped (not ours 3, protected 1) in ", 1, true), ran.stderr)
 end)
 
-test("map keeps the order, with holes for what failed or was skipped", function()
+it("map keeps the order, with holes for what failed or was skipped", function()
   local ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
       local list, r = bulk.map({ 5, 4, 3, 2, 1 }, { concurrency = 5 }, function(n)
@@ -184,7 +186,7 @@ test("map keeps the order, with holes for what failed or was skipped", function(
   assert(ran.code == 1 and ran.stdout == "50\t40\tnil\tnil\t10\t5\t3\t1\t1\n", ran.stdout)
 end)
 
-test("stream hands out in order, ahead of its reader but not far", function()
+it("stream hands out in order, ahead of its reader but not far", function()
   local begun, far, got = 0, 0, {}
   local rows = bulk.stream(names(60), { concurrency = 4 }, function(name)
     begun = begun + 1
@@ -205,7 +207,7 @@ test("stream hands out in order, ahead of its reader but not far", function()
   assert(rows() == nil, "the end stays the end")
 end)
 
-test("a stream that nobody reads to its end holds nothing up", function()
+it("a stream that nobody reads to its end holds nothing up", function()
   local ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
       local n = 0
@@ -218,7 +220,7 @@ test("a stream that nobody reads to its end holds nothing up", function()
   assert(ran.code == 0 and ran.stdout == "true\n", ran.stdout .. ran.stderr)
 end)
 
-test("what failed in a stream that nobody reads to its end fails the run all the same", function()
+it("what failed in a stream that nobody reads to its end fails the run all the same", function()
   local ran = run_script("{dir}/s.lua", {}, {
     ["s.lua"] = [[
       for _ in bulk.stream({ 1, 2, 3 }, { label = "half" }, function(n) if n == 1 then error("x", 0) end return n end) do
@@ -229,7 +231,7 @@ test("what failed in a stream that nobody reads to its end fails the run all the
   assert(ran.code == 1 and ran.stderr:find("half: 1 of 3 items failed", 1, true), ran.stderr)
 end)
 
-test("a stream raises what ended it after what was done before", function()
+it("a stream raises what ended it after what was done before", function()
   local got = {}
   local rows = bulk.stream({ 1, 2, 3, 4, 5, 6, 7, 8 }, { concurrency = 2, on_error = "stop" }, function(n)
     time.sleep("1ms")
@@ -246,7 +248,7 @@ test("a stream raises what ended it after what was done before", function()
   assert(err.message == "four" and got[1] == 1 and got[3] == 3 and #got < 8, #got)
 end)
 
-test("one inside of another, and several at once", function()
+it("one inside of another, and several at once", function()
   local sums = {}
   local function work(key)
     bulk.each({ 1, 2, 3, 4 }, { concurrency = 2 }, function(a)
@@ -267,7 +269,7 @@ test("one inside of another, and several at once", function()
   assert(sums.x == 300 and sums.y == 300)
 end)
 
-test("where Lua cannot yield it works too", function()
+it("where Lua cannot yield it works too", function()
   local count = 0
   table.sort({ 3, 1, 2 }, function(a, b)
     bulk.each({ 1, 2 }, {}, function()
@@ -279,14 +281,14 @@ test("where Lua cannot yield it works too", function()
   assert(count >= 4, count)
 end)
 
-test("an empty source is nothing to do", function()
+it("an empty source is nothing to do", function()
   local result = bulk.each({}, {}, error)
   assert(result.ok == 0 and result.failed == 0)
   assert(bulk.map({}, {}, error).n == 0)
   assert(bulk.stream({}, {}, error)() == nil)
 end)
 
-test("wrong arguments are refused before anything is begun", function()
+it("wrong arguments are refused before anything is begun", function()
   local function refused(text, ...)
     local _, err = try(bulk.each, ...)
     assert(err and err.kind == "argument" and tostring(err):find(text, 1, true), tostring(err))
@@ -306,7 +308,7 @@ test("wrong arguments are refused before anything is begun", function()
   assert(err.kind == "argument")
 end)
 
-test("a change that is so already is not sent again", function()
+it("a change that is so already is not sent again", function()
   local profile = iam.profiles.ensure { name = "twice", tags = { A = "1" } }
   iam.profiles.tag("twice", { A = "1" })
   iam.profiles.untag("twice", { "B" })

@@ -7,7 +7,7 @@ local function refuses(part, f, ...)
   assert(err.message:find(part, 1, true), err.message)
 end
 
-test("known dates", function()
+it("known dates", function()
   local known = {
     [0] = "1970-01-01T00:00:00Z",
     [951782399] = "2000-02-28T23:59:59Z",
@@ -22,7 +22,7 @@ test("known dates", function()
   end
 end)
 
-test("every day to the year 2400 is as the C library has it", function()
+it("every day to the year 2400 is as the C library has it", function()
   for day = 0, 430 * 365 do
     local epoch = day * 86400 + (day * 7919) % 86400
     local text = os.date("!%Y-%m-%dT%H:%M:%SZ", epoch)
@@ -31,13 +31,13 @@ test("every day to the year 2400 is as the C library has it", function()
   end
 end)
 
-test("fractions are cut off", function()
+it("fractions are cut off", function()
   assert(time.format(1.999) == "1970-01-01T00:00:01Z")
   assert(time.parse("1970-01-01T00:00:01.999Z") == 1)
   assert(time.parse("1970-01-01T00:00:01,5Z") == 1)
 end)
 
-test("all common spellings are read", function()
+it("all common spellings are read", function()
   local epoch = time.parse("2026-01-02T03:04:05Z")
   assert(epoch == 1767323045, epoch)
   for _, text in ipairs {
@@ -57,7 +57,7 @@ test("all common spellings are read", function()
   assert(time.parse("2026-01-02T03:04Z") == epoch - 5)
 end)
 
-test("what is no date is refused", function()
+it("what is no date is refused", function()
   refuses("there is no month 13", time.parse, "2026-13-01")
   refuses("that month has no day 29", time.parse, "2026-02-29")
   refuses("that month has no day 29", time.parse, "2100-02-29")
@@ -82,7 +82,7 @@ test("what is no date is refused", function()
   refuses("must be a number, got string", time.format, "0")
 end)
 
-test("now is the clock's now, in every form", function()
+it("now is the clock's now, in every form", function()
   local before = os.time()
   local now, epoch = time.now(), time.epoch()
   local after = os.time()
@@ -91,7 +91,7 @@ test("now is the clock's now, in every form", function()
   assert(epoch >= before and epoch < after + 1 and math.type(epoch) == "float")
 end)
 
-test("ago and after are that far away, and order with dates of profiles", function()
+it("ago and after are that far away, and order with dates of profiles", function()
   local function distance(text)
     return time.parse(text) - os.time()
   end
@@ -104,7 +104,7 @@ test("ago and after are that far away, and order with dates of profiles", functi
   refuses("time.after", time.after, 1e300)
 end)
 
-test("age is short, whatever the length", function()
+it("age is short, whatever the length", function()
   assert(time.age(time.ago("30m")) == "30m" or time.age(time.ago("30m")) == "29m")
   assert(time.age(time.ago("3h30m")) == "3h")
   assert(time.age(time.ago("47h30m")) == "47h")
@@ -115,13 +115,13 @@ test("age is short, whatever the length", function()
   refuses("time.age", time.age, nil)
 end)
 
-test("since is in seconds, negative for the future", function()
+it("since is in seconds, negative for the future", function()
   assert(math.abs(time.since(time.ago("2h")) - 7200) <= 1)
   assert(math.abs(time.since(time.after("2h")) + 7200) <= 1)
   refuses("time.since", time.since, "soon")
 end)
 
-test("durations in seconds", function()
+it("durations in seconds", function()
   local known = { ["90s"] = 90, ["15m"] = 900, ["2h"] = 7200, ["7d"] = 604800, ["2w"] = 1209600, ["1h30m"] = 5400 }
   for text, seconds in pairs(known) do
     assert(time.seconds(text) == seconds and math.type(time.seconds(text)) == "integer", text)
@@ -137,7 +137,7 @@ test("durations in seconds", function()
   refuses("time.seconds", time.seconds, {})
 end)
 
-test("sleep waits, and tasks sleep at the same time", function()
+it("sleep waits, and tasks sleep at the same time", function()
   local start = time.epoch()
   task.all {
     function()

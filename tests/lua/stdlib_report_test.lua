@@ -1,5 +1,6 @@
 -- report: the same rows as a table, JSON, JSON lines and CSV.
 
+local run_script = require("script")
 local ROWS = [[
 local rows = {
   { name = "web", path = "/ec2/", count = 12, tags = { Team = "web", Owner = "ops" } },
@@ -22,7 +23,7 @@ end
 local COLUMNS =
   [[report(rows, { columns = { "name", "role", { key = "tags.Owner", title = "Owner of it" }, "count" } })]]
 
-test("a table for people: headings, dashes, numbers to the right", function()
+it("a table for people: headings, dashes, numbers to the right", function()
   prints(
     ROWS .. COLUMNS,
     nil,
@@ -31,7 +32,7 @@ test("a table for people: headings, dashes, numbers to the right", function()
   )
 end)
 
-test("JSON has the raw values, in the order of the columns", function()
+it("JSON has the raw values, in the order of the columns", function()
   prints(
     ROWS .. COLUMNS,
     "json",
@@ -45,15 +46,15 @@ test("JSON has the raw values, in the order of the columns", function()
   )
 end)
 
-test("CSV has the keys as headings and nothing for nil", function()
+it("CSV has the keys as headings and nothing for nil", function()
   prints(ROWS .. COLUMNS, "csv", "name,role,tags.Owner,count\nweb,,ops,12\nbatch,r,,7\n")
 end)
 
-test("CSV quotes what needs it and keeps the text as it is", function()
+it("CSV quotes what needs it and keeps the text as it is", function()
   prints([[report({ { name = 'a "b", c', note = "two\nlines" } })]], "csv", 'name,note\n"a ""b"", c","two\nlines"\n')
 end)
 
-test("without columns: every key of all rows, name first", function()
+it("without columns: every key of all rows, name first", function()
   prints(
     ROWS .. "report(rows)",
     nil,
@@ -74,7 +75,7 @@ test("without columns: every key of all rows, name first", function()
   )
 end)
 
-test("records and arrays in a cell are short", function()
+it("records and arrays in a cell are short", function()
   prints(
     [[report({ { a = { "x", 2, true }, b = { { name = "r1", id = 1 }, { name = "r2" } }, c = { name = "n", x = 1 }, d = json.null,
       e = require("arn").parse("arn:aws:s3:::b"), f = {}, g = { { { { { 1 } } } } } } })]],
@@ -83,7 +84,7 @@ test("records and arrays in a cell are short", function()
   )
 end)
 
-test("the profiles of the account, straight from the iterator", function()
+it("the profiles of the account, straight from the iterator", function()
   local ran = run("report(iam.profiles.each { path_prefix = '/ec2/web/' })")
   assert(ran.code == 0, ran.stderr)
   assert(ran.stdout:match("^NAME +ARN +CREATE DATE +ID +PATH +ROLE +ROLES\n"), ran.stdout)
@@ -92,7 +93,7 @@ test("the profiles of the account, straight from the iterator", function()
   assert(#rows == 24 and rows[1].arn and rows[1].roles)
 end)
 
-test("no rows are valid in every format", function()
+it("no rows are valid in every format", function()
   local code = "report({}, { columns = { 'name', 'path' } })"
   prints(code, nil, "", "nothing to report\n")
   prints(code, "json", "[]\n", "")
@@ -103,7 +104,7 @@ test("no rows are valid in every format", function()
   prints("report({})", "csv", "", "")
 end)
 
-test("values are made by functions, titles and sides are free", function()
+it("values are made by functions, titles and sides are free", function()
   local code = [[report({ { n = 5 }, { n = 50 } }, { columns = {
     { title = "SQUARE", value = function(row) return row.n * row.n end, align = "left" },
     { key = "n", title = "N", value = function(row) return "<" .. row.n .. ">" end, align = "right" },
@@ -113,7 +114,7 @@ test("values are made by functions, titles and sides are free", function()
   prints(code, "csv", "SQUARE,n\n25,<5>\n2500,<50>\n")
 end)
 
-test("keys reach into tables, also those with dots in them", function()
+it("keys reach into tables, also those with dots in them", function()
   local row = "{ tags = { ['my.key'] = 'a', my = { other = 'b' } }, ['x.y'] = 'c', x = { y = 'd' } }"
   local columns = "{ columns = { 'tags.my.key', 'tags.my.other', 'x.y', 'tags.none', 'none.at.all' }, format = 'csv' }"
   prints(
@@ -123,18 +124,18 @@ test("keys reach into tables, also those with dots in them", function()
   )
 end)
 
-test("one call can have its own format", function()
+it("one call can have its own format", function()
   prints(ROWS .. "report(rows, { format = 'csv', columns = { 'name' } })", "json", "name\nweb\nbatch\n")
 end)
 
-test("nothing in a cell reaches the terminal, and JSON and CSV keep it", function()
+it("nothing in a cell reaches the terminal, and JSON and CSV keep it", function()
   local code = [[report({ { name = "a\27[31m\nb" } })]]
   prints(code, nil, "NAME\na\\x1b[31m\\nb\n")
   prints(code, "jsonl", '{"name":"a\\u001b[31m\\nb"}\n')
   prints(code, "csv", 'name\n"a\27[31m\nb"\n')
 end)
 
-test("rows are written while the iterator still runs", function()
+it("rows are written while the iterator still runs", function()
   local code = [[
     local n = 0
     report(function()
@@ -155,7 +156,7 @@ test("rows are written while the iterator still runs", function()
   end
 end)
 
-test("one record: a line for each field, or one object", function()
+it("one record: a line for each field, or one object", function()
   local code = "report.record({ name = 'web', tags = { Owner = 'ops' }, create_date = '2026' })"
   prints(code, nil, "NAME         web\nCREATE DATE  2026\nTAGS         Owner=ops\n")
   prints(code, "json", '{"name":"web","create_date":"2026","tags":{"Owner":"ops"}}\n')
@@ -163,11 +164,11 @@ test("one record: a line for each field, or one object", function()
   prints("report.record({ name = 'web' }, { columns = { 'role', 'name' } })", nil, "ROLE  -\nNAME  web\n")
 end)
 
-test("a note goes to standard error in any format", function()
+it("a note goes to standard error in any format", function()
   prints("report.note('one\\ntwo\\27 C:\\\\new')", "json", "", "one\ntwo\\x1b C:\\new\n")
 end)
 
-test("wrong arguments are refused", function()
+it("wrong arguments are refused", function()
   local function refuses(part, f, ...)
     local _, err = try(f, ...)
     assert(err and err.kind == "argument", tostring(err))

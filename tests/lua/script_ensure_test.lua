@@ -1,5 +1,6 @@
 -- scripts/ensure.lua: brings profiles into the state of a file, or says what is wrong with the file and changes nothing.
 
+local run_script = require("script")
 local SCRIPT = "scripts/ensure.lua"
 
 local function run(content, ...)
@@ -27,7 +28,7 @@ local DESIRED = {
   { name = "batch-gpu", path = "/batch/", role = "batch-gpu" },
 }
 
-test("it creates, swaps, tags and untags, and says what it did", function()
+it("it creates, swaps, tags and untags, and says what it did", function()
   local ran = run(DESIRED, "--output=json")
   assert(ran.code == 0 and ran.stderr:find("ensure: 4 done, 1 skipped (already right 1) in ", 1, true), ran.stderr)
   local made = iam.profiles.get("made")
@@ -44,7 +45,7 @@ test("it creates, swaps, tags and untags, and says what it did", function()
   assert(changes:find("tag Environment removed", 1, true), changes)
 end)
 
-test("a second run changes nothing", function()
+it("a second run changes nothing", function()
   run(DESIRED)
   local before = json.encode(account.export())
   local ran = run(DESIRED, "--output=json")
@@ -52,12 +53,12 @@ test("a second run changes nothing", function()
   assert(json.encode(account.export()) == before)
 end)
 
-test("an empty file is nothing to do", function()
+it("an empty file is nothing to do", function()
   local ran = run("[]")
   assert(ran.code == 0 and ran.stderr:find("ensure: 0 done in ", 1, true), ran.stderr)
 end)
 
-test("one that fails does not stop the rest", function()
+it("one that fails does not stop the rest", function()
   local ran = run { { name = "worker", path = "/" }, { name = "after", tags = { A = "1" } } }
   assert(ran.code == 1 and ran.stdout:find("after", 1, true), ran.stderr)
   assert(ran.stderr:find("worker exists at path /ec2/, not /", 1, true), ran.stderr)
@@ -66,7 +67,7 @@ test("one that fails does not stop the rest", function()
   assert(iam.profiles.tags("after").A == "1")
 end)
 
-test("all that is wrong with the file is said at once", function()
+it("all that is wrong with the file is said at once", function()
   refuses(
     {
       { name = "good" },
@@ -90,7 +91,7 @@ test("all that is wrong with the file is said at once", function()
   )
 end)
 
-test("every field is held to what AWS allows", function()
+it("every field is held to what AWS allows", function()
   local function wrong(fields, problem)
     fields.name = fields.name or "x"
     refuses({ { name = "good" }, fields }, problem)
@@ -120,14 +121,14 @@ test("every field is held to what AWS allows", function()
   wrong({ tags = many }, "has 51 tags; AWS allows 50")
 end)
 
-test("a role that does not exist is found before anything changes", function()
+it("a role that does not exist is found before anything changes", function()
   refuses(
     { { name = "made", role = "worker" }, { name = "other", role = "no-such-role" } },
     "entry 2 (other): there is no role no-such-role"
   )
 end)
 
-test("a long list of problems is cut", function()
+it("a long list of problems is cut", function()
   local entries = {}
   for i = 1, 25 do
     entries[i] = { name = "bad/" .. i }
@@ -135,7 +136,7 @@ test("a long list of problems is cut", function()
   refuses(entries, "entry 20 (bad/20)", "and 5 more")
 end)
 
-test("what is no JSON array is refused", function()
+it("what is no JSON array is refused", function()
   refuses("{", "it is not JSON: ")
   refuses("", "it is not JSON: ")
   refuses('{ "name": "x" }', "it must be an array of profiles")
@@ -143,13 +144,13 @@ test("what is no JSON array is refused", function()
   refuses('"x"', "it must be an array of profiles")
 end)
 
-test("letters of any script may be in a tag", function()
+it("letters of any script may be in a tag", function()
   local ran = run { { name = "made", tags = { ["Größe"] = "日本 1" } } }
   assert(ran.code == 0, ran.stderr)
   assert(iam.profiles.tags("made")["Größe"] == "日本 1")
 end)
 
-test("a wrong command line", function()
+it("a wrong command line", function()
   local ran = run_script(SCRIPT, {})
   assert(ran.code == 2 and ran.stderr:find("missing: --file FILE", 1, true), ran.stderr)
   ran = run_script(SCRIPT, { "--file", "{dir}/none.json" })

@@ -1,5 +1,6 @@
 -- runbook: what a manifest may say, what the command line makes of it, and what the script may do afterwards.
 
+local run_script = require("script")
 local PRINT = " print(inspect(p, { width = 1000 }))"
 
 local function run(manifest, args, rest)
@@ -44,7 +45,7 @@ local ALL = [[{ params = {
   tag = { type = "map", default = { Team = "web" } },
 } }]]
 
-test("defaults fill what the command line leaves out", function()
+it("defaults fill what the command line leaves out", function()
   gives(
     ALL,
     { "--owner", "ops" },
@@ -53,7 +54,7 @@ test("defaults fill what the command line leaves out", function()
   )
 end)
 
-test("flags of every type, in both spellings", function()
+it("flags of every type, in both spellings", function()
   gives(
     ALL,
     {
@@ -85,7 +86,7 @@ test("flags of every type, in both spellings", function()
   gives("{}", {}, "{}")
 end)
 
-test("types are taken from the default or the choices", function()
+it("types are taken from the default or the choices", function()
   gives(
     '{ params = { a = { default = { "x" } }, b = { default = { X = "y" } }, c = { choices = { 1, 2 } }, d = { default = {} } } }',
     { "--c", "2", "--d", "z" },
@@ -93,7 +94,7 @@ test("types are taken from the default or the choices", function()
   )
 end)
 
-test("a wrong command line is refused before anything runs", function()
+it("a wrong command line is refused before anything runs", function()
   misused(ALL, {}, "missing: --owner TEXT", "iamlua run ")
   misused(ALL, { "--ownr", "x" }, "there is no option --ownr", "did you mean --owner?")
   misused(ALL, { "ops" }, 'there is no use for the argument "ops"')
@@ -125,7 +126,7 @@ test("a wrong command line is refused before anything runs", function()
   misused(ALL, { "--owner\27[31m", "a" }, "there is no option --owner\\x1b[31m")
 end)
 
-test("values are held to bounds, choices and patterns", function()
+it("values are held to bounds, choices and patterns", function()
   local bounded = [[{ params = {
     n = { default = 5, min = 1, max = 9 },
     wait = { type = "duration", default = "5m", min = "1m", max = "1h" },
@@ -150,7 +151,7 @@ test("values are held to bounds, choices and patterns", function()
   misused(bounded, { "--id=xab\n" }, "--id must match")
 end)
 
-test("help says everything and runs nothing", function()
+it("help says everything and runs nothing", function()
   local ran = run(
     [[{
     description = "Tags profiles. A longer description than one line of a terminal of eighty columns can ever hold.",
@@ -197,7 +198,7 @@ Wants to:     read files: data
   assert(text == wanted, text)
 end)
 
-test("calls outside of the allow list are refused", function()
+it("calls outside of the allow list are refused", function()
   local body = [[ iam.profiles.list() print("listed") iam.profiles.create("x") print("created")]]
   local ran = run('{ allow = { "profiles.list" } }', {}, body)
   assert(ran.code == 4 and ran.stdout == "listed\n", ran.stdout)
@@ -209,7 +210,7 @@ test("calls outside of the allow list are refused", function()
   assert(ran.code == 1 and ran.stderr:find("profiles.list", 1, true), ran.stderr)
 end)
 
-test("no more changes than the limit", function()
+it("no more changes than the limit", function()
   local ran = run("{ max_changes = 2 }", {}, " for i = 1, 5 do iam.profiles.create('made-' .. i) print(i) end")
   assert(ran.code == 4 and ran.stdout == "1\n2\n", ran.stdout)
   assert(iam.profiles.find("made-2") and not iam.profiles.find("made-3"))
@@ -218,12 +219,12 @@ test("no more changes than the limit", function()
   assert(not iam.profiles.find("none"))
 end)
 
-test("no longer than the timeout", function()
+it("no longer than the timeout", function()
   local ran = run('{ timeout = "100ms" }', {}, " print('on') while true do pcall(time.sleep, 1) end")
   assert(ran.code == 1 and ran.stdout == "on\n" and ran.stderr:find("timeout", 1, true), ran.stderr)
 end)
 
-test("a file that the command line names can be read, and no other", function()
+it("a file that the command line names can be read, and no other", function()
   local code = [[local p = runbook { params = { file = { type = "file" } } }
     print(p.file and require("fs").read(p.file))
     print(select(2, try(require("fs").read, (arg[0]:gsub("book", "other")))).kind)]]
@@ -238,7 +239,7 @@ test("a file that the command line names can be read, and no other", function()
   misused(manifest, { "--file=" }, "--file must name a file")
 end)
 
-test("a file that only the manifest names is not granted", function()
+it("a file that only the manifest names is not granted", function()
   local ran = run(
     '{ params = { file = { type = "file", default = "/etc/hostname" } } }',
     {},
@@ -247,14 +248,14 @@ test("a file that only the manifest names is not granted", function()
   assert(ran.stdout == "/etc/hostname\tpermission\n", ran.stdout .. ran.stderr)
 end)
 
-test("what the manifest wants to touch is refused with its flags when nobody can be asked", function()
+it("what the manifest wants to touch is refused with its flags when nobody can be asked", function()
   local ran = run([[{ permissions = { read = { "/etc" }, env = { "HOME" }, run = { "my tool" } } }]], {})
   assert(ran.code == 4 and ran.stdout == "", ran.stdout)
   assert(ran.stderr:find("not allowed to read files: /etc", 1, true), ran.stderr)
   assert(ran.stderr:find("--allow-read=/etc --allow-env=HOME '--allow-run=my tool'", 1, true), ran.stderr)
 end)
 
-test("a script cannot put something else in place of what decides", function()
+it("a script cannot put something else in place of what decides", function()
   local ran = run_script("{dir}/book.lua", { "--file", "{dir}/data.txt", "--name", "x" }, {
     ["data.txt"] = "mine",
     ["book.lua"] = [[
@@ -274,19 +275,19 @@ test("a script cannot put something else in place of what decides", function()
   assert(ran.code == 0 and ran.stdout == "x\tmine\npermission\npermission\n", ran.stdout .. ran.stderr)
 end)
 
-test("a parameter that was not declared is a mistake of the script", function()
+it("a parameter that was not declared is a mistake of the script", function()
   local ran = run("{ params = { owner = {} } }", {}, " print(p.owner) print(p.onwer)")
   assert(ran.code == 1 and ran.stdout == "nil\n", ran.stdout)
   assert(ran.stderr:find('there is no parameter "onwer"', 1, true), ran.stderr)
   assert(ran.stderr:find("did you mean owner?", 1, true), ran.stderr)
 end)
 
-test("one script is one runbook", function()
+it("one script is one runbook", function()
   local ran = run("{}", {}, " runbook {}")
   assert(ran.code == 1 and ran.stderr:find("declared itself already", 1, true), ran.stderr)
 end)
 
-test("a script can say that its flags do not fit together", function()
+it("a script can say that its flags do not fit together", function()
   local ran = run("{}", {}, " print('on') runbook.usage('--a and --b exclude each other', 'give one')")
   assert(ran.code == 2 and ran.stdout == "on\n", ran.stdout)
   assert(ran.stderr:find("--a and --b exclude each other", 1, true) and ran.stderr:find("hint: give one", 1, true))
@@ -294,7 +295,7 @@ test("a script can say that its flags do not fit together", function()
   assert(err.kind == "argument")
 end)
 
-test("a wrong manifest is refused", function()
+it("a wrong manifest is refused", function()
   refuses(nil, "a table belongs here, got nil")
   refuses("x", "a table belongs here, got string")
   refuses({ desciption = "x" }, 'the manifest has no "desciption"', "did you mean description?")
@@ -318,7 +319,7 @@ test("a wrong manifest is refused", function()
   refuses({ params = "x" }, "params must be a table, got string")
 end)
 
-test("a wrong parameter is refused", function()
+it("a wrong parameter is refused", function()
   local function refuses_param(spec, problem, hint, name)
     refuses({ params = { [name or "x"] = spec } }, problem, hint)
   end

@@ -4,7 +4,7 @@ local function name_of(name)
   return iam.profiles.get(name).name
 end
 
-test("in coroutines and generators", function()
+it("in coroutines and generators", function()
   local function names(list)
     return coroutine.wrap(function()
       for _, name in ipairs(list) do
@@ -29,7 +29,7 @@ test("in coroutines and generators", function()
   assert(select("#", coroutine.resume(coroutine.create(function() end))) == 1)
 end)
 
-test("in coroutines inside of coroutines", function()
+it("in coroutines inside of coroutines", function()
   local outer = coroutine.wrap(function()
     local inner = coroutine.wrap(function()
       coroutine.yield(name_of("worker"))
@@ -41,7 +41,7 @@ test("in coroutines inside of coroutines", function()
   assert(outer() == "worker" and outer() == "bastion")
 end)
 
-test("in a sort, a gsub, a metamethod, __close and a generator called from them", function()
+it("in a sort, a gsub, a metamethod, __close and a generator called from them", function()
   local list = { "c", "a", "b" }
   table.sort(list, function(a, b)
     assert(name_of("worker") == "worker")
@@ -87,7 +87,7 @@ test("in a sort, a gsub, a metamethod, __close and a generator called from them"
   assert(each_in_sort >= 24)
 end)
 
-test("errors pass through pcall, coroutines and tasks with their fields", function()
+it("errors pass through pcall, coroutines and tasks with their fields", function()
   local ok, err = pcall(function()
     return name_of("nope")
   end)
@@ -106,7 +106,7 @@ test("errors pass through pcall, coroutines and tasks with their fields", functi
   assert(value == nil and e.code == "NoSuchEntity")
 end)
 
-test("tasks run at once and keep their order", function()
+it("tasks run at once and keep their order", function()
   local start = time.epoch()
   local results = task.all {
     function()
@@ -126,7 +126,7 @@ test("tasks run at once and keep their order", function()
   assert(time.epoch() - start < 0.8, "they ran one after the other")
 end)
 
-test("a task can be waited for by several, also where Lua cannot yield", function()
+it("a task can be waited for by several, also where Lua cannot yield", function()
   local shared = task.spawn(function()
     time.sleep(0.02)
     return name_of("worker")
@@ -149,7 +149,7 @@ test("a task can be waited for by several, also where Lua cannot yield", functio
   assert(in_gsub == "bastion")
 end)
 
-test("all tasks end before task.all raises", function()
+it("all tasks end before task.all raises", function()
   local finished = false
   local ok, err = pcall(task.all, {
     function()
@@ -163,7 +163,7 @@ test("all tasks end before task.all raises", function()
   assert(not ok and finished and tostring(err):find("first", 1, true))
 end)
 
-test("a thousand tasks on one VM", function()
+it("a thousand tasks on one VM", function()
   local list = {}
   for i = 1, 1000 do
     list[i] = function()
@@ -174,7 +174,7 @@ test("a thousand tasks on one VM", function()
   assert(#results == 1000 and results[1000] == "worker1000")
 end)
 
-test("a stopped coroutine does not hold the script", function()
+it("a stopped coroutine does not hold the script", function()
   local co = coroutine.create(function()
     coroutine.yield(1)
   end)
@@ -188,7 +188,7 @@ test("a stopped coroutine does not hold the script", function()
   assert(not ok and tostring(err):find("dead coroutine", 1, true))
 end)
 
-test("a coroutine that is closed may call AWS on the way out", function()
+it("a coroutine that is closed may call AWS on the way out", function()
   local closed
   local co = coroutine.create(function()
     local _ <close> = setmetatable({}, {

@@ -1,5 +1,6 @@
 -- scripts/untagged.lua: what lacks required tags.
 
+local run_script = require("script")
 local SCRIPT = "scripts/untagged.lua"
 
 local function missing(...)
@@ -13,7 +14,7 @@ local function missing(...)
   return found, ran
 end
 
-test("it finds exactly what lacks a tag", function()
+it("it finds exactly what lacks a tag", function()
   local found, ran = missing("--require", "Owner", "--require", "Team")
   local count = 0
   for _, profile in ipairs(account.export().profiles) do
@@ -31,13 +32,13 @@ test("it finds exactly what lacks a tag", function()
   assert(ran.stderr:find(count .. " of 24 profiles lack a required tag\n", 1, true), ran.stderr)
 end)
 
-test("keys are case-sensitive, and an empty value is there", function()
+it("keys are case-sensitive, and an empty value is there", function()
   iam.profiles.tag("test", { owner = "x", Team = "" })
   local found = missing("--require", "Owner", "--require", "Team", "--path", "/")
   assert(found.test == "Owner", found.test)
 end)
 
-test("only a path, as a table", function()
+it("only a path, as a table", function()
   local ran = run_script(SCRIPT, { "--require=Owner", "--path=/ec2/web/" })
   assert(
     ran.code == 0 and ran.stdout == "NAME          PATH       MISSING\nweb-loadtest  /ec2/web/  Owner\n",
@@ -45,12 +46,12 @@ test("only a path, as a table", function()
   )
 end)
 
-test("nothing missing is nothing wrong", function()
+it("nothing missing is nothing wrong", function()
   local found, ran = missing("--require=Owner", "--path=/ec2/web/web-f")
   assert(next(found) == nil and ran.stderr:find("0 of 0 profiles lack a required tag\n", 1, true), ran.stderr)
 end)
 
-test("a profile whose tags cannot be read is not said to lack any", function()
+it("a profile whose tags cannot be read is not said to lack any", function()
   local before = "local find = iam.profiles.find function iam.profiles.find(name) "
     .. "if name == 'legacy-app' then error('unreadable', 0) end return find(name) end"
   local ran = run_script(SCRIPT, { "--require=Owner", "--output=csv" }, {}, before)
@@ -59,7 +60,7 @@ test("a profile whose tags cannot be read is not said to lack any", function()
   assert(ran.stderr:find("1 of 24 items failed: legacy-app", 1, true), ran.stderr)
 end)
 
-test("it needs to know what is required", function()
+it("it needs to know what is required", function()
   local ran = run_script(SCRIPT)
   assert(ran.code == 2 and ran.stderr:find("missing: --require ITEM", 1, true), ran.stderr)
   ran = run_script(SCRIPT, { "--require=" })

@@ -1,6 +1,6 @@
 -- try: results, or nil and an error with fields.
 
-test("results pass through", function()
+it("results pass through", function()
   local a, b, c, d = try(function(...)
     return ..., nil, 3
   end, 1)
@@ -22,16 +22,16 @@ test("results pass through", function()
   ) == 2)
 end)
 
-test("an error of AWS has its fields", function()
+it("an error of AWS has its fields", function()
   local value, err = try(iam.profiles.get, "no-such-profile")
   assert(value == nil)
   assert(err.kind == "aws" and err.code == "NoSuchEntity" and err.status == 404, tostring(err))
   assert(err.operation == "GetInstanceProfile" and err.retryable == false and #err.request_id > 0)
   assert(err.message == "Instance Profile no-such-profile cannot be found", err.message)
-  assert(err.traceback:find("stdlib_try.lua", 1, true), err.traceback)
+  assert(err.traceback:find("stdlib_try_test.lua", 1, true), err.traceback)
 end)
 
-test("whatever is raised becomes an error of ours, and is kept", function()
+it("whatever is raised becomes an error of ours, and is kept", function()
   local _, err = try(error, "plain", 0)
   assert(err.kind == "script" and err.message == "plain" and tostring(err) == "plain")
   local thrown = { code = "mine", message = "a table" }
@@ -44,7 +44,7 @@ test("whatever is raised becomes an error of ours, and is kept", function()
   _, err = try(function()
     return nil .. "x"
   end)
-  assert(err.message:find("stdlib_try.lua:%d+: attempt to concatenate a nil value"), err.message)
+  assert(err.message:find("stdlib_try_test.lua:%d+: attempt to concatenate a nil value"), err.message)
   _, err = try(function()
     local function deeper()
       return 1 + deeper()
@@ -54,13 +54,13 @@ test("whatever is raised becomes an error of ours, and is kept", function()
   assert(err.kind == "script" and err.message:find("stack overflow", 1, true), err.message)
 end)
 
-test("an error that is raised again is the same error", function()
+it("an error that is raised again is the same error", function()
   local _, first = try(iam.profiles.get, "no-such-profile")
   local _, second = try(error, first)
   assert(rawequal(first, second))
 end)
 
-test("it works in coroutines and around waiting", function()
+it("it works in coroutines and around waiting", function()
   local values = {}
   for value in
     coroutine.wrap(function()
@@ -77,7 +77,7 @@ test("it works in coroutines and around waiting", function()
   assert(values[1] == 1 and values[2] == "NoSuchEntity" and #values == 2)
 end)
 
-test("a call in place of a function is refused with the remedy", function()
+it("a call in place of a function is refused with the remedy", function()
   local ok, err = pcall(try, iam.profiles.find("no-such-profile"))
   assert(not ok and err.kind == "argument" and err.message == "try: the first argument must be a function, got nil")
   assert(err.hint == "write try(f, x), not try(f(x))", err.hint)

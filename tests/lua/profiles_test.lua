@@ -9,7 +9,7 @@ local function fails(code, f, ...)
   return err
 end
 
-test("the flow of the AWS guide works from one script", function()
+it("the flow of the AWS guide works from one script", function()
   local role = iam.roles.create {
     name = "S3Access",
     path = "/application/",
@@ -39,24 +39,24 @@ test("the flow of the AWS guide works from one script", function()
   assert(iam.profiles.find("Webserver") == nil and iam.roles.find("S3Access") == nil)
 end)
 
-test("errors carry what AWS said", function()
+it("errors carry what AWS said", function()
   local err = fails("NoSuchEntity", iam.profiles.get, "nope")
   assert(err.kind == "aws" and err.status == 404 and err.operation == "GetInstanceProfile")
   assert(err.message == "Instance Profile nope cannot be found", err.message)
   assert(#err.request_id > 10 and err.retryable == false)
-  assert(err.traceback:find("profiles.lua", 1, true), err.traceback)
+  assert(err.traceback:find("profiles_test.lua", 1, true), err.traceback)
   assert(tostring(err):find("NoSuchEntity: Instance Profile nope", 1, true), tostring(err))
   iam.profiles.create("twin")
   fails("EntityAlreadyExists", iam.profiles.create, "TWIN")
 end)
 
-test("create takes a name or a table", function()
+it("create takes a name or a table", function()
   assert(iam.profiles.create("a").path == "/")
   assert(next(iam.profiles.create({ name = "b" }).tags) == nil)
   assert(iam.profiles.create("c", { path = "/x/" }).path == "/x/")
 end)
 
-test("a page has a marker and the next one goes on there", function()
+it("a page has a marker and the next one goes on there", function()
   account.reset("empty")
   for i = 1, 7 do
     iam.profiles.create("p" .. i)
@@ -76,7 +76,7 @@ test("a page has a marker and the next one goes on there", function()
   fails("ValidationError", iam.profiles.list, { marker = "from-elsewhere" })
 end)
 
-test("each and pages see all of it, with and without tags", function()
+it("each and pages see all of it, with and without tags", function()
   account.reset("empty")
   for i = 1, 25 do
     iam.profiles.create {
@@ -107,7 +107,7 @@ test("each and pages see all of it, with and without tags", function()
   end
 end)
 
-test("profiles can be deleted while they are iterated over", function()
+it("profiles can be deleted while they are iterated over", function()
   local before, deleted = 0, 0
   for profile in iam.profiles.each { page_size = 5 } do
     before = before + 1
@@ -124,7 +124,7 @@ test("profiles can be deleted while they are iterated over", function()
   assert(after == before - deleted and deleted > 0)
 end)
 
-test("for a role", function()
+it("for a role", function()
   local page = iam.profiles.list_for_role("web-frontend")
   assert(#page >= 2 and page[1].role == "web-frontend")
   local count = 0
@@ -136,20 +136,20 @@ test("for a role", function()
   fails("NoSuchEntity", iam.profiles.list_for_role, "nope")
 end)
 
-test("a profile holds one role", function()
+it("a profile holds one role", function()
   local err = fails("LimitExceeded", iam.profiles.add_role, "web-frontend", "worker")
   assert(err.message == "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1", err.message)
   fails("NoSuchEntity", iam.profiles.remove_role, "web-frontend", "worker")
 end)
 
-test("delete with detach takes the role out first, and can be called again", function()
+it("delete with detach takes the role out first, and can be called again", function()
   iam.profiles.delete("web-frontend", { detach = true })
   assert(not iam.profiles.find("web-frontend"))
   assert(iam.roles.find("web-frontend"), "the role stays")
   fails("NoSuchEntity", iam.profiles.delete, "web-frontend", { detach = true })
 end)
 
-test("tags", function()
+it("tags", function()
   iam.profiles.create("t")
   iam.profiles.tag("t", { Owner = "ops", owner = "case matters", Empty = "" })
   local tags = iam.profiles.tags("t")
@@ -173,7 +173,7 @@ test("tags", function()
   assert(err.message == "The number of tags has reached the maximum limit", err.message)
 end)
 
-test("ensure calls only what differs", function()
+it("ensure calls only what differs", function()
   local want = { name = "e", path = "/x/", role = "worker", tags = { A = "1" } }
   local profile, changes = iam.profiles.ensure(want)
   assert(profile.role == "worker" and profile.path == "/x/" and #changes == 2, #changes)
@@ -186,13 +186,13 @@ test("ensure calls only what differs", function()
   fails("argument", iam.profiles.ensure, { name = "e", path = "/y/" })
 end)
 
-test("wait returns what is there and gives up when it is not", function()
+it("wait returns what is there and gives up when it is not", function()
   assert(iam.profiles.wait("worker", { timeout = "1s" }).name == "worker")
   local err = fails("NoSuchEntity", iam.profiles.wait, "nope", { timeout = 0.05 })
   assert(err.hint:find("waited", 1, true))
 end)
 
-test("wrong arguments are named before anything is called", function()
+it("wrong arguments are named before anything is called", function()
   local function refused(text, f, ...)
     local err = fails("argument", f, ...)
     assert(err.message:find(text, 1, true), err.message)

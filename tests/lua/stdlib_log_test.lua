@@ -1,5 +1,7 @@
 -- log: one line a message on standard error, and nothing in it that a terminal would obey.
 
+local run_script = require("script")
+
 local function lines_of(code)
   local ran = run_script("{dir}/main.lua", {}, { ["main.lua"] = code })
   assert(ran.code == 0, ran.stderr)
@@ -19,7 +21,7 @@ local function expect(code, ...)
   end
 end
 
-test("a message has time, level, text and sorted fields", function()
+it("a message has time, level, text and sorted fields", function()
   expect(
     'log.info("tagged", { profile = "web", count = 3, ok = true }) log.warn("slow") log.error("failed")',
     "NOW INFO  tagged count=3 ok=true profile=web",
@@ -28,21 +30,21 @@ test("a message has time, level, text and sorted fields", function()
   )
 end)
 
-test("values that could be mistaken are quoted", function()
+it("values that could be mistaken are quoted", function()
   expect(
     [[log.info("x", { a = "two words", b = "", c = 'say "hi"', d = "k=v", e = "back\\slash" })]],
     [[NOW INFO  x a="two words" b="" c="say \"hi\"" d="k=v" e="back\\slash"]]
   )
 end)
 
-test("nothing breaks the line or reaches the terminal", function()
+it("nothing breaks the line or reaches the terminal", function()
   expect(
     [[log.info("one\ntwo\27[31m", { text = "a\r\nb", bytes = "\xff", flip = "\u{202e}" })]],
     [[NOW INFO  one\ntwo\x1b[31m bytes="\xff" flip="\u{202e}" text="a\r\nb"]]
   )
 end)
 
-test("any value can be logged", function()
+it("any value can be logged", function()
   expect(
     [[log.info({ a = 1 }) log.info(nil) log.info("x", { list = { 1, 2 }, f = print, err = select(2, try(error, "no")) })]],
     "NOW INFO  { a = 1 }",
@@ -51,13 +53,13 @@ test("any value can be logged", function()
   )
 end)
 
-test("the level decides what is shown", function()
+it("the level decides what is shown", function()
   expect('log.debug("hidden") log.info("shown")', "NOW INFO  shown")
   expect('log.level = "debug" log.debug("shown")', "NOW DEBUG shown")
   expect('log.level = "error" log.warn("hidden") log.error("shown")', "NOW ERROR shown")
 end)
 
-test("wrong arguments are refused", function()
+it("wrong arguments are refused", function()
   local function refuses(part, f, ...)
     local _, err = try(f, ...)
     assert(err and err.kind == "argument" and err.message:find(part, 1, true), tostring(err))

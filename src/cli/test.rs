@@ -1,0 +1,134 @@
+//! `iamlua test`: runs the tests of scripts.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use super::options::duration;
+use super::run;
+use crate::error::{Error, Kind, Result};
+use crate::testing::report::{human, junit, tap};
+use crate::testing::{self, FileReport, Interrupt, Options, Report};
+use crate::{files, signals};
+
+/// `iamlua test`.
+#[derive(Debug, Parser)]
+pub struct TestCommand {
+    /// Test files, or folders whose `*_test.lua` files are run, however deep.
+    #[arg(default_value = ".", value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Run only tests whose full name, such as "tags › are set", contains this.
+    #[arg(long, short, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Run so many files at once; as many as there are processors, if it is not said.
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Fail a test that takes longer than this: 90s, 15m.
+    #[arg(long, value_parser = duration, default_value = "60s", value_name = "TIME")]
+    timeout: Duration,
+    /// How results are written: for people, as TAP, or as XML of `JUnit`.
+    #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
+    output: Output,
+    /// Write the results into this file, and those for people to standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Show what tests print, also where they pass.
+    #[arg(long)]
+    show_output: bool,
+    /// List the tests, and run none.
+    #[arg(long, conflicts_with_all = ["output", "out", "show_output"])]
+    list: bool,
+}
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Human,
+    Tap,
+    Junit,
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl TestCommand {
+    /// Runs the tests.
+    pub fn execute(self) -> Result<u8> {
+        let defaults = Options::default();
+        let options = Options {
+            filter: self.filter.clone(),
+            jobs: self.jobs.map_or(defaults.jobs, usize::from),
+            timeout: self.timeout,
+            list: self.list,
+            reserved: run::reserved(),
+            ..defaults
+        };
+        let found = testing::find(&self.paths)?;
+        let interrupt = Interrupt::default();
+        let own = interrupt.clone();
+        signals::tell_on_signals(move || own.stop())?;
+        let shown = if self.out.is_some() { Output::Human } else { self.output };
+        if shown == Output::Tap {
+            print(tap::HEADER)?;
+        }
+        let mut points = 0;
+        let report = testing::run(&found, &options, &interrupt, |file| {
+            let text = self.file(shown, file, points);
+            points += file.counts().all();
+            print(&text)
+        })?;
+        print(&self.end(shown, &report)?)?;
+        if let Some(out) = &self.out {
+            files::write_whole(out, self.whole(&report)?.as_bytes()).map_err(|error| {
+                Error::io(format!("cannot write the results {}", out.display()), error)
+            })?;
+        }
+        let counts = report.counts();
+        if report.is_interrupted {
+            return Err(Error::new(Kind::Interrupted, "interrupted"));
+        } else if counts.all() == 0 {
+            return Err(testing::nothing_found(&self.paths, self.filter.as_deref()));
+        }
+        Ok(u8::from(counts.failed > 0))
+    }
+
+    fn file(&self, output: Output, file: &FileReport, points: usize) -> String {
+        match output {
+            Output::Human if self.list && file.failure.is_none() => human::list(file),
+            Output::Human => human::file(file, self.show_output),
+            Output::Tap => tap::file(file, points),
+            Output::Junit => String::new(),
+        }
+    }
+
+    fn end(&self, output: Output, report: &Report) -> Result<String> {
+        match output {
+            Output::Human if self.list || report.counts().all() == 0 => Ok(String::new()),
+            Output::Human => Ok(human::summary(report)),
+            Output::Tap => Ok(tap::end(report)),
+            Output::Junit => junit::report(report),
+        }
+    }
+
+    /// All of it at once, for a file.
+    fn whole(&self, report: &Report) -> Result<String> {
+        let mut text =
+            if self.output == Output::Tap { tap::HEADER.to_owned() } else { String::new() };
+        let mut points = 0;
+        for file in &report.files {
+            text.push_str(&self.file(self.output, file, points));
+            points += file.counts().all();
+        }
+        text.push_str(&self.end(self.output, report)?);
+        Ok(anstream::adapter::strip_str(&text).to_string())
+    }
+}

@@ -1,0 +1,164 @@
+//! What time it is. Everything that depends on it asks here: what a script is told, and the dates, lag and token bucket of the local
+//! account; so a test can stop the clock and move it.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// Where the time comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    Real,
+    /// A clock that stands still until it is moved.
+    Manual(ManualClock),
+    /// A clock whose date stands still until it is moved, while waiting takes the time that it takes.
+    Held(HeldClock),
+}
+
+/// A clock that stands still until it is moved; clones are hands on the same clock.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    milliseconds: Arc<AtomicI64>,
+}
+
+impl ManualClock {
+    /// A clock that stands at that moment (at millisecond precision).
+    #[must_use]
+    pub fn new(at: Timestamp) -> Self {
+        Self { milliseconds: Arc::new(AtomicI64::new(at.as_millisecond())) }
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.milliseconds.fetch_add(milliseconds(by), Ordering::SeqCst);
+    }
+}
+
+/// A clock for tests of scripts; clones are hands on the same clock.
+///
+/// The date that it shows stands still, so that dates can be told beforehand, and moves only when it is moved or a script sleeps. What waits
+/// for time to pass, which is a write that lags and an empty token bucket, sees the machine's time pass, so that no wait is endless; to move
+/// the clock on shortens such waits too.
+#[derive(Clone, Debug)]
+pub struct HeldClock(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    /// The date: milliseconds since 1970.
+    shown: AtomicI64,
+    /// By how much the date was moved on, in all.
+    moved: AtomicI64,
+    /// The date at first.
+    origin: i64,
+    started: Instant,
+}
+
+impl HeldClock {
+    /// A clock that shows that moment (at millisecond precision).
+    #[must_use]
+    pub fn new(at: Timestamp) -> Self {
+        let origin = at.as_millisecond();
+        let (shown, moved) = (AtomicI64::new(origin), AtomicI64::new(0));
+        Self(Arc::new(Held { shown, moved, origin, started: Instant::now() }))
+    }
+
+    /// The date: milliseconds since 1970.
+    #[must_use]
+    pub fn milliseconds(&self) -> i64 {
+        self.0.shown.load(Ordering::SeqCst)
+    }
+
+    /// Sets the date, be it later or earlier.
+    pub fn set(&self, at: Timestamp) {
+        let before = self.0.shown.swap(at.as_millisecond(), Ordering::SeqCst);
+        let on = at.as_millisecond().saturating_sub(before);
+        self.0.moved.fetch_add(on.max(0), Ordering::SeqCst);
+    }
+
+    /// How much time has passed for those who wait: what really went by, and what the clock was moved on.
+    fn passed(&self) -> Duration {
+        let moved = u64::try_from(self.0.moved.load(Ordering::SeqCst)).unwrap_or_default();
+        self.0.started.elapsed() + Duration::from_millis(moved)
+    }
+}
+
+impl Clock {
+    /// The date, in milliseconds since 1970.
+    #[must_use]
+    pub fn milliseconds(&self) -> i64 {
+        match self {
+            Self::Real => Timestamp::now().as_millisecond(),
+            Self::Manual(clock) => clock.milliseconds.load(Ordering::SeqCst),
+            Self::Held(clock) => clock.milliseconds(),
+        }
+    }
+
+    /// The same, for those who wait for a moment to come.
+    #[must_use]
+    pub fn passing(&self) -> i64 {
+        match self {
+            Self::Real | Self::Manual(_) => self.milliseconds(),
+            Self::Held(clock) => clock.0.origin.saturating_add(milliseconds(clock.passed())),
+        }
+    }
+
+    /// A reading that never goes back, for measuring how long something took.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match self {
+            Self::Real => START.get_or_init(Instant::now).elapsed(),
+            Self::Manual(clock) => Duration::from_millis(
+                u64::try_from(clock.milliseconds.load(Ordering::SeqCst)).unwrap_or_default(),
+            ),
+            Self::Held(clock) => clock.passed(),
+        }
+    }
+
+    /// Waits so long, in the machine's time. A date that is held moves on by that, once for all who wait at the same time.
+    pub async fn sleep(self, time: Duration) {
+        let until = self.milliseconds().saturating_add(milliseconds(time));
+        tokio::time::sleep(time).await;
+        if let Self::Held(clock) = self {
+            clock.0.shown.fetch_max(until, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A duration in whole milliseconds; one of more than 73 million years is cut to that.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, HeldClock};
+    use jiff::Timestamp;
+    use std::time::Duration;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a moment")
+    }
+
+    #[test]
+    fn a_held_date_stands_and_those_who_wait_see_time_pass() {
+        let held = HeldClock::new(at(1000));
+        let clock = Clock::Held(held.clone());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.milliseconds(), 1_000_000);
+        assert!(clock.passing() >= 1_000_005 && clock.elapsed() >= Duration::from_millis(5));
+        held.set(at(1060));
+        assert_eq!(clock.milliseconds(), 1_060_000);
+        let passing = clock.passing();
+        assert!(passing >= 1_060_005);
+        held.set(at(10));
+        assert_eq!(clock.milliseconds(), 10_000);
+        assert!(clock.passing() >= passing, "what was waited for stays so");
+    }
+}

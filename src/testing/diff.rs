@@ -1,0 +1,54 @@
+//! The difference of two texts, line by line.
+
+use similar::{ChangeTag, TextDiff};
+
+/// Lines around a difference that are the same.
+const CONTEXT: usize = 3;
+
+/// The lines that differ, with some around them: `-` in front of those of the first text, `+` of the second, two spaces of both. `  …` stands
+/// for lines that are left out.
+pub(super) fn lines(before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    let mut lines = Vec::new();
+    let mut end = 0;
+    for group in diff.grouped_ops(CONTEXT) {
+        if group.first().is_some_and(|first| first.old_range().start > end) {
+            lines.push("  …".to_owned());
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let sign = match change.tag() {
+                ChangeTag::Delete => '-',
+                ChangeTag::Insert => '+',
+                ChangeTag::Equal => ' ',
+            };
+            lines.push(format!("{sign} {}", change.value().trim_end_matches('\n')));
+        }
+        end = group.last().map_or(end, |last| last.old_range().end);
+    }
+    if end < before.lines().count() {
+        lines.push("  …".to_owned());
+    }
+    if before.trim_end_matches('\n') == after.trim_end_matches('\n') {
+        lines.push("only the line ends at the end differ".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn what_is_far_from_a_difference_is_left_out() {
+        let numbers: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+        let before = numbers.join("\n");
+        let after = before.replace("10\n", "ten\n");
+        let shown = lines(&before, &after);
+        assert_eq!(shown, "  …\n  7\n  8\n  9\n- 10\n+ ten\n  11\n  12\n  13\n  …");
+    }
+
+    #[test]
+    fn lines_that_were_added_stand_alone() {
+        assert_eq!(lines("a\nb", "a\nx\nb"), "  a\n+ x\n  b");
+    }
+}

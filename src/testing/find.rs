@@ -1,0 +1,65 @@
+//! Finding test files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+
+/// What the name of a test file ends with.
+const ENDING: &str = "_test.lua";
+
+/// The test files that paths stand for: a file stands for itself, whatever its name, a folder for every `*_test.lua` in it, however deep.
+/// Hidden folders, `target` folders and links to folders are left out. In the order of the paths, those of a folder by name.
+///
+/// # Errors
+/// A usage error for a path that is not there or no Lua file; an I/O error for a folder that cannot be read.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        let shown = path.display();
+        if path.is_dir() {
+            walk(path, &mut found)?;
+        } else if !path.exists() {
+            return Err(Error::usage(format!("there is no file or folder {shown}")));
+        } else if path.extension().is_none_or(|extension| extension != "lua") {
+            return Err(Error::usage(format!("{shown} is no Lua file"))
+                .hint("name files that end in .lua, or folders"));
+        } else {
+            found.push(path.clone());
+        }
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    Ok(found)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |error| Error::io(format!("cannot read the folder {}", folder.display()), error);
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder).and_then(Iterator::collect).map_err(failed)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type().map_err(failed)?.is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                walk(&entry.path(), found)?;
+            }
+        } else if name.ends_with(ENDING) && !name.starts_with('.') {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// The error of a command that has found no test.
+#[must_use]
+pub fn nothing_found(paths: &[PathBuf], filter: Option<&str>) -> Error {
+    if let Some(filter) = filter {
+        let message = format!("there is no test whose name has {filter:?} in it");
+        return Error::new(Kind::Script, message).hint("`iamlua test --list` lists them");
+    }
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    Error::new(Kind::Script, format!("there is no test in {}", paths.join(", ")))
+        .hint(format!("tests are in files whose name ends with {ENDING}; or name a file itself"))
+}

@@ -1,0 +1,195 @@
+//! What `stdlib/testing.lua` is built on: the functions of its world.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::world::World;
+use super::{diff, runbook};
+use crate::emulator::{Contents, Faults};
+use crate::error::{Error, Kind, Result};
+use crate::lua::Offer;
+
+/// A test that a file has defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Definition {
+    /// Its full name.
+    pub name: String,
+    /// Whether it is to be run.
+    pub mode: Mode,
+    /// Where it is defined.
+    pub place: String,
+}
+
+/// Whether a test is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is.
+    Run,
+    /// It is not.
+    Skip,
+    /// It is, and others are not.
+    Only,
+}
+
+/// Where definitions go.
+pub(super) type Definitions = Rc<RefCell<Vec<Definition>>>;
+
+fn text(args: &[Json], at: usize) -> &str {
+    args.get(at).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn out_of_range(what: &str) -> Error {
+    Error::argument(format!("{what}: that is out of the years that are known here"))
+}
+
+/// The functions, by the names that the file has for them.
+pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'static str, Offer)> {
+    let definitions = Rc::clone(definitions);
+    let define = move |args: &[Json]| {
+        let mode = match text(args, 1) {
+            "skip" => Mode::Skip,
+            "only" => Mode::Only,
+            _ => Mode::Run,
+        };
+        let definition =
+            Definition { name: text(args, 0).into(), mode, place: text(args, 2).into() };
+        definitions.borrow_mut().push(definition);
+        Ok(Json::Null)
+    };
+    let ask = |f: fn(&Arc<World>, &[Json]) -> Result<Json>| {
+        let world = Arc::clone(world);
+        Offer::AtOnce(Box::new(move |args| f(&world, args)))
+    };
+    let own = Arc::clone(world);
+    let run: crate::lua::Background = Box::new(move |args| {
+        let request = runbook::Request::read(&own, args)?;
+        Ok(runbook::run(Arc::clone(&own), request).boxed())
+    });
+    vec![
+        ("define", Offer::AtOnce(Box::new(define))),
+        ("diff", ask(|_, args| Ok(diff::lines(text(args, 0), text(args, 1)).into()))),
+        ("import", ask(import)),
+        ("export", ask(export)),
+        ("reset", ask(reset)),
+        ("faults", ask(faults)),
+        ("calls", ask(|world, _| Ok(json!(world.calls())))),
+        ("clock_set", ask(set_clock)),
+        ("clock_advance", ask(advance_clock)),
+        ("temp_folder", ask(temp_folder)),
+        ("runbook", Offer::Background(run)),
+    ]
+}
+
+fn import(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    match args.first() {
+        Some(Json::String(path)) => {
+            let found = world.find(path);
+            let file = std::fs::File::open(&found).map_err(|error| {
+                Error::io(format!("account.import: cannot read {}", found.display()), error)
+                    .hint("the file is looked for beside the test file, then in the current folder")
+            })?;
+            world
+                .account
+                .import(file)
+                .map_err(|error| told(error, &found.display().to_string()))?;
+        }
+        Some(table) => {
+            let text = completed(table.clone()).to_string();
+            world.account.import(text.as_bytes()).map_err(|error| told(error, "the table"))?;
+        }
+        None => {}
+    }
+    Ok(Json::Null)
+}
+
+fn told(mut error: Error, what: &str) -> Error {
+    error.message = format!("account.import: {what}: {}", error.message);
+    error
+}
+
+/// An account as a file has it: with what it calls itself, and with lists where Lua cannot tell an empty one from an empty table.
+fn completed(mut account: Json) -> Json {
+    fn as_list(value: &mut Json) {
+        if value.as_object().is_some_and(serde_json::Map::is_empty) {
+            *value = Json::Array(Vec::new());
+        }
+    }
+    let Some(fields) = account.as_object_mut() else { return account };
+    for list in ["policies", "roles", "profiles"] {
+        if let Some(list) = fields.get_mut(list) {
+            as_list(list);
+        }
+    }
+    for role in fields.get_mut("roles").and_then(Json::as_array_mut).into_iter().flatten() {
+        if let Some(attached) = role.get_mut("attached_policies") {
+            as_list(attached);
+        }
+    }
+    // What says the format must come first.
+    let mut whole = serde_json::Map::new();
+    whole.insert("format".into(), "iamlua-account".into());
+    whole.insert("version".into(), 1.into());
+    whole.append(fields);
+    Json::Object(whole)
+}
+
+fn export(world: &Arc<World>, _: &[Json]) -> Result<Json> {
+    let mut text = Vec::new();
+    world.account.export(&mut text)?;
+    serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Bug, error.to_string()))
+}
+
+fn reset(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let contents = match args.first() {
+        Some(Json::String(text)) if text == "empty" => Contents::Empty,
+        Some(Json::String(text)) if text == "example" => Contents::Example,
+        other => {
+            let got = other.unwrap_or(&Json::Null);
+            return Err(Error::argument(format!(
+                "account.reset: \"empty\" or \"example\" belongs here, got {got}"
+            )));
+        }
+    };
+    world.account.reset(contents)?;
+    Ok(Json::Null)
+}
+
+fn faults(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let faults: Faults = text(args, 0).parse().map_err(|mut error: Error| {
+        error.kind = Kind::Argument;
+        error.message = format!("account.faults: {}", error.message);
+        error
+    })?;
+    world.account.set_faults(faults);
+    Ok(Json::Null)
+}
+
+fn set_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let second = args.first().and_then(Json::as_i64).unwrap_or_default();
+    let moment = Timestamp::from_second(second).map_err(|_| out_of_range("clock.set"))?;
+    world.clock.set(moment);
+    Ok(Json::Null)
+}
+
+fn advance_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let seconds = args.first().and_then(Json::as_f64).unwrap_or_default();
+    let by = Duration::try_from_secs_f64(seconds).map_err(|_| out_of_range("clock.advance"))?;
+    let now = Timestamp::from_millisecond(world.clock.milliseconds()).unwrap_or_default();
+    let moment = now.checked_add(by).map_err(|_| out_of_range("clock.advance"))?;
+    world.clock.set(moment);
+    Ok(Json::Null)
+}
+
+fn temp_folder(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let files = args.first().and_then(Json::as_object);
+    let files = files.into_iter().flatten();
+    let path =
+        world.temporary(files.map(|(name, text)| (name, text.as_str().unwrap_or_default())))?;
+    Ok(path.display().to_string().into())
+}

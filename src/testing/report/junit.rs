@@ -1,0 +1,152 @@
+//! Test results as XML of `JUnit`, in the form that Jenkins and GitLab read: a suite for each file, a case for each test, `failure` for
+//! what failed, `error` for a file that could not be read.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+use crate::error::{Error, Result};
+use crate::testing::{Counts, Failure, FileReport, Report, Verdict};
+
+/// The whole of it.
+///
+/// # Errors
+/// None that a caller could cause.
+pub fn report(report: &Report) -> Result<String> {
+    let failed = |error| Error::io("cannot write XML", error);
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None))).map_err(failed)?;
+    let counts = report.counts();
+    let errors = report.files.iter().filter(|file| file.failure.is_some()).count();
+    writer
+        .create_element("testsuites")
+        .with_attribute(("name", "iamlua test"))
+        .with_attributes(numbers(counts, errors, report.took).iter().map(pair))
+        .write_inner_content(|writer| report.files.iter().try_for_each(|file| suite(writer, file)))
+        .map_err(failed)?;
+    let mut text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
+    text.push('\n');
+    Ok(text)
+}
+
+type Numbers = [(&'static str, String); 5];
+
+fn pair<'a>((name, value): &'a (&'static str, String)) -> (&'a str, &'a str) {
+    (name, value)
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.6}", took.as_secs_f64())
+}
+
+fn numbers(counts: Counts, errors: usize, took: Duration) -> Numbers {
+    [
+        ("tests", counts.all().to_string()),
+        ("failures", (counts.failed - errors).to_string()),
+        ("errors", errors.to_string()),
+        ("skipped", counts.skipped.to_string()),
+        ("time", seconds(took)),
+    ]
+}
+
+fn suite(writer: &mut Writer<Vec<u8>>, file: &FileReport) -> std::io::Result<()> {
+    let name = file.path.display().to_string();
+    let errors = usize::from(file.failure.is_some());
+    writer
+        .create_element("testsuite")
+        .with_attribute(("name", &*legal(&name)))
+        .with_attributes(numbers(file.counts(), errors, file.took).iter().map(pair))
+        .write_inner_content(|writer| {
+            if let Some(failure) = &file.failure {
+                let read =
+                    Case { file: &name, name: "the file", took: file.took, output: &file.output };
+                read.write(writer, Some(("error", failure)), None)?;
+            }
+            for test in &file.tests {
+                let case =
+                    Case { file: &name, name: &test.name, took: test.took, output: &test.output };
+                match &test.verdict {
+                    Verdict::Passed | Verdict::Listed => case.write(writer, None, None)?,
+                    Verdict::Skipped(why) => case.write(writer, None, Some(why))?,
+                    Verdict::Failed(failure) => {
+                        case.write(writer, Some(("failure", failure)), None)?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    Ok(())
+}
+
+struct Case<'a> {
+    file: &'a str,
+    name: &'a str,
+    took: Duration,
+    output: &'a str,
+}
+
+impl Case<'_> {
+    fn write(
+        &self,
+        writer: &mut Writer<Vec<u8>>,
+        failure: Option<(&str, &Failure)>,
+        skipped: Option<&str>,
+    ) -> std::io::Result<()> {
+        let class = self.file.strip_suffix(".lua").unwrap_or(self.file).replace('/', ".");
+        writer
+            .create_element("testcase")
+            .with_attribute(("classname", &*legal(&class)))
+            .with_attribute(("name", &*legal(self.name)))
+            .with_attribute(("file", &*legal(self.file)))
+            .with_attribute(("time", &*seconds(self.took)))
+            .write_inner_content(|writer| {
+                if let Some((element, failure)) = failure {
+                    let text = match &failure.place {
+                        Some(place) => format!("{place}: {}", details(failure)),
+                        None => details(failure),
+                    };
+                    writer
+                        .create_element(element)
+                        .with_attribute(("message", &*legal(&failure.summary())))
+                        .with_attribute(("type", element))
+                        .write_text_content(BytesText::new(&legal(&text)))?;
+                }
+                if let Some(why) = skipped {
+                    writer
+                        .create_element("skipped")
+                        .with_attribute(("message", why))
+                        .write_empty()?;
+                }
+                if !self.output.is_empty() {
+                    writer
+                        .create_element("system-out")
+                        .write_text_content(BytesText::new(&legal(self.output)))?;
+                }
+                Ok(())
+            })?;
+        Ok(())
+    }
+}
+
+/// What failed, with traceback and hints.
+pub(super) fn details(failure: &Failure) -> String {
+    let mut text = failure.message.clone();
+    if let Some(traceback) = &failure.traceback {
+        let _ = write!(text, "\n{traceback}");
+    }
+    for hint in &failure.hints {
+        let _ = match hint.strip_prefix('\n') {
+            Some(block) => write!(text, "\n{block}"),
+            None => write!(text, "\nhint: {hint}"),
+        };
+    }
+    text
+}
+
+/// Text without the characters that XML cannot have, not even escaped (XML 1.0, 2.2).
+fn legal(text: &str) -> String {
+    let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    text.chars().map(|c| if is_legal(c) { c } else { '\u{fffd}' }).collect()
+}

@@ -1,0 +1,14 @@
+//! What became of tests, in words: for people, as TAP, as XML of `JUnit`. Each function makes text; whoever calls it writes it.
+
+pub mod human;
+pub mod junit;
+pub mod tap;
+
+/// Text with every line moved in by that; empty lines stay empty.
+fn indented(text: &str, by: &str) -> String {
+    let lines = text.lines().map(|line| match line {
+        "" => "\n".to_owned(),
+        line => format!("{by}{line}\n"),
+    });
+    lines.collect()
+}

@@ -1,0 +1,75 @@
+//! Test results in the Test Anything Protocol, version 14 (<https://testanything.org/tap-version-14-specification.html>): one test
+//! point a test, with what failed in a YAML block, and the plan at the end.
+
+use std::fmt::Write;
+
+use super::indented;
+use crate::testing::{Failure, FileReport, Report, Verdict};
+
+/// The first line.
+pub const HEADER: &str = "TAP version 14\n";
+
+/// The test points of a file; `before` is how many there were already.
+#[must_use]
+pub fn file(report: &FileReport, before: usize) -> String {
+    let mut text = String::new();
+    let mut number = before;
+    let mut point = |text: &mut String, word: &str, name: &str, directive: &str| {
+        number += 1;
+        let _ = writeln!(text, "{word} {number} - {}{directive}", description(name));
+    };
+    let file = report.path.display();
+    if let Some(failure) = &report.failure {
+        point(&mut text, "not ok", &file.to_string(), "");
+        text.push_str(&diagnostics(failure, report.took.as_secs_f64(), &report.output));
+    }
+    for test in &report.tests {
+        let name = format!("{file} › {}", test.name);
+        match &test.verdict {
+            Verdict::Passed | Verdict::Listed => point(&mut text, "ok", &name, ""),
+            Verdict::Skipped(why) => point(&mut text, "ok", &name, &format!(" # SKIP {why}")),
+            Verdict::Failed(failure) => {
+                point(&mut text, "not ok", &name, "");
+                text.push_str(&diagnostics(failure, test.took.as_secs_f64(), &test.output));
+            }
+        }
+    }
+    text
+}
+
+/// The plan, or why there is no more.
+#[must_use]
+pub fn end(report: &Report) -> String {
+    let all = report.counts().all();
+    match (report.is_interrupted, all) {
+        (true, _) => "Bail out! interrupted\n".into(),
+        (false, 0) => "1..0 # SKIP no test was found\n".into(),
+        (false, all) => format!("1..{all}\n"),
+    }
+}
+
+/// A name in one line, in which nothing is a directive.
+fn description(name: &str) -> String {
+    let one_line = name.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
+    one_line.replace('\\', "\\\\").replace('#', "\\#")
+}
+
+fn diagnostics(failure: &Failure, seconds: f64, output: &str) -> String {
+    let mut yaml = format!("message: {}\nseverity: fail\n", quoted(&failure.summary()));
+    if let Some((file, line)) = failure.place.as_deref().and_then(|place| place.rsplit_once(':')) {
+        let _ = write!(yaml, "at:\n  file: {}\n  line: {line}\n", quoted(file));
+    }
+    let _ = writeln!(yaml, "duration_ms: {:.3}", seconds * 1e3);
+    let details = super::junit::details(failure);
+    for (name, text) in [("details", details.as_str()), ("output", output)] {
+        if !text.is_empty() {
+            let _ = writeln!(yaml, "{name}: {}", quoted(text));
+        }
+    }
+    format!("  ---\n{}  ...\n", indented(&yaml, "  "))
+}
+
+/// A text as YAML has it in double quotes, which is as JSON has it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

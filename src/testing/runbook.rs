@@ -1,0 +1,246 @@
+//! `run_runbook`: one script in a VM and a session of its own, on the account of a test, as `iamlua run` would run it.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tokio::sync::oneshot;
+
+use super::world::{Captured, Live, World};
+use crate::clock::Clock;
+use crate::config::MaxChanges;
+use crate::error::{Error, Kind, Result};
+use crate::lua::cancel::Canceller;
+use crate::lua::sandbox::{Access, Permissions};
+use crate::lua::{Format, Output, Setup, Show, Vm};
+use crate::plan_text::{self, Shown};
+use crate::run;
+use crate::script::{Loaded, Script};
+use crate::session::journal::About;
+use crate::session::plan::sha256;
+use crate::session::{Gate, Mode, Rules, Session};
+
+/// A run that a test asks for.
+pub(super) struct Request {
+    loaded: Loaded,
+    args: Vec<String>,
+    mode: Mode,
+    format: Format,
+    max_changes: Option<MaxChanges>,
+    timeout: Option<Duration>,
+    confirm: bool,
+    permissions: Permissions,
+}
+
+fn one_of<T: Copy>(option: &str, given: &Json, known: &[(&str, T)], default: T) -> Result<T> {
+    match given {
+        Json::Null => Ok(default),
+        Json::String(word) if known.iter().any(|(name, _)| name == word) => {
+            Ok(known.iter().find(|(name, _)| name == word).map_or(default, |(_, value)| *value))
+        }
+        other => {
+            let names: Vec<_> = known.iter().map(|(name, _)| format!("{name:?}")).collect();
+            Err(Error::argument(format!(
+                "run_runbook: {option} must be one of {}, got {other}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+fn texts(list: &Json) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Json::as_str)
+}
+
+impl Request {
+    /// Reads path, words of the command line, and options.
+    ///
+    /// # Errors
+    /// An argument error for what they cannot be, an error of the file if it cannot be read.
+    pub fn read(world: &World, args: &[Json]) -> Result<Self> {
+        let nothing = Json::Null;
+        let mut given = args.iter().chain(std::iter::repeat(&nothing));
+        let mut next = || given.next().unwrap_or(&nothing);
+        let (path, words, options) = (next(), next(), next());
+        let path = world.find(path.as_str().unwrap_or_default());
+        let loaded = Loaded::read(&Script::File(path)).map_err(|mut error| {
+            // It is the test that is wrong, and not its command line.
+            error.kind = if error.kind == Kind::Usage { Kind::Argument } else { error.kind };
+            error.message = format!("run_runbook: {}", error.message);
+            error.hint("the file is looked for beside the test file, then in the current folder")
+        })?;
+        let modes = [("apply", Mode::Apply), ("plan", Mode::Plan), ("read-only", Mode::ReadOnly)];
+        let formats = [Format::Table, Format::Json, Format::Jsonl, Format::Csv];
+        let formats = formats.map(|format| (format.name(), format));
+        let max_changes = options["max_changes"].as_str().map(|text| {
+            text.parse().map_err(|why| Error::argument(format!("run_runbook: max_changes {why}")))
+        });
+        let timeout = options["timeout"].as_f64().map(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| Error::argument("run_runbook: timeout is out of range"))
+        });
+        let mut permissions = Permissions::default();
+        for access in Access::ALL {
+            for what in texts(&options[format!("allow_{}", access.name())]) {
+                match access {
+                    Access::Read | Access::Write => {
+                        permissions.allow(access, &world.find(what).display().to_string())?;
+                    }
+                    Access::Env | Access::Run => permissions.allow(access, what)?,
+                }
+            }
+        }
+        Ok(Self {
+            loaded,
+            args: texts(words).map(str::to_owned).collect(),
+            mode: one_of("mode", &options["mode"], &modes, Mode::Apply)?,
+            format: one_of("output", &options["output"], &formats, Format::Table)?,
+            max_changes: max_changes.transpose()?,
+            timeout: timeout.transpose()?,
+            confirm: options["confirm"].as_bool().unwrap_or(true),
+            permissions,
+        })
+    }
+}
+
+/// Runs it on a thread of its own, and says what became of it.
+///
+/// # Errors
+/// If there is no thread to be had, or its journal cannot be read.
+pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
+    let (sender, result) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("iamlua-runbook".into())
+        .stack_size(8 << 20)
+        .spawn(move || {
+            // Nobody waits any more for the runbook of a test that has ended.
+            let _ = sender.send(carry_out(&world, request));
+        })
+        .map_err(|error| Error::io("cannot start a thread for the runbook", error))?;
+    let gone = |_| Error::new(Kind::Bug, "the thread of the runbook ended in an unexpected way");
+    result.await.map_err(gone)?
+}
+
+fn carry_out(world: &World, request: Request) -> Result<Json> {
+    let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
+        request;
+    let origin = (loaded.path(), sha256(&loaded.source));
+    let about = About { command: "run".into(), script: Some(origin.clone()), ..About::default() };
+    let session = Session::with(Rules {
+        mode,
+        max_changes: max_changes.map(|max| (max, "--max-changes")),
+        about,
+        ..Rules::default()
+    });
+    let canceller = Canceller::default();
+    let setup = Setup {
+        gate: Gate::new(Arc::clone(&session), world.connection()),
+        runtime: world.runtime.clone(),
+        canceller: canceller.clone(),
+        script: loaded.name.clone(),
+        folder: loaded.folder,
+        args,
+        permissions,
+        max_memory: world.max_memory,
+        format,
+        show: if format == Format::Jsonl { Show::Events } else { Show::AtEnd },
+        width: None,
+        reserved: world.reserved.clone(),
+        log_level: "info",
+        confirm: Box::new(move |_| Some(confirm)),
+        clock: Clock::Held(world.clock.clone()),
+    };
+    let (out, mut err) = (Captured::default(), Captured::default());
+    let output = Output {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        by_line: false,
+        is_pending: false,
+    };
+    let vm = Vm::new(setup, output)?;
+    world.add(Live { canceller, waker: vm.waker(), session: Arc::clone(&session) });
+    if let Some(timeout) = timeout {
+        vm.stop_after(timeout);
+    }
+    let ending = vm.run(&loaded.source, &loaded.name);
+    drop(vm);
+    let result = run::outcome(ending, &session, false);
+    world.runtime.block_on(run::end(&session, &result))?;
+    let changes = changes(world, &session, origin, &result, &mut err)?;
+    if let Err(error) = &result {
+        let _ = err.write_all(error.describe().as_bytes());
+    }
+    Ok(json!({
+        "code": result.as_ref().map_or_else(|error| error.kind.exit_code(), |code| *code),
+        "stdout": out.take(),
+        "stderr": err.take(),
+        "changes": changes,
+        "calls": session.calls(),
+        "error": result.err().map(|error| described(&error)),
+    }))
+}
+
+/// The changes that were made or planned; a plan is said, too.
+fn changes(
+    world: &World,
+    session: &Session,
+    origin: (String, String),
+    result: &Result<u8>,
+    err: &mut impl Write,
+) -> Result<Vec<Json>> {
+    if session.mode() != Mode::Plan {
+        let changes = world.runtime.block_on(session.journal().changes())?;
+        let made = changes
+            .iter()
+            .map(|change| in_words(serde_json::to_value(change), Shown::from(change)));
+        return made.collect();
+    }
+    let incomplete =
+        result.as_ref().err().map(|error| session.journal().without_secrets(&error.to_string()));
+    let plan =
+        session.recorder().plan(Some(origin), session.journal().parameters(), None, incomplete);
+    if !plan.changes.is_empty() {
+        let text = plan_text::plan(&plan, false);
+        let _ = write!(err, "{}", anstream::adapter::strip_str(&text));
+        if result.is_ok() {
+            let _ = writeln!(err, "{}", run::NOTHING_CHANGED);
+        }
+    }
+    plan.changes
+        .iter()
+        .map(|change| {
+            let mut json = in_words(serde_json::to_value(change), Shown::from(change))?;
+            json["outcome"] = "planned".into();
+            Ok(json)
+        })
+        .collect()
+}
+
+/// A change, with how it is said, and without what differs each time.
+fn in_words(json: serde_json::Result<Json>, shown: Shown<'_>) -> Result<Json> {
+    let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+    if let Some(fields) = json.as_object_mut() {
+        fields.retain(|name, _| !["site", "started", "ended"].contains(&name.as_str()));
+    }
+    let text = plan_text::lines(&[shown], true).join("\n");
+    json["text"] = anstream::adapter::strip_str(&text).to_string().into();
+    Ok(json)
+}
+
+/// An error as scripts see it.
+fn described(error: &Error) -> Json {
+    let aws = error.aws.as_deref();
+    json!({
+        "kind": error.kind.name(),
+        "message": error.message,
+        "where": error.place,
+        "hint": (!error.hints.is_empty()).then(|| error.hints.join("\n")),
+        "traceback": error.traceback,
+        "code": aws.map(|aws| &aws.code).filter(|code| !code.is_empty()),
+        "operation": aws.map(|aws| &aws.operation),
+        "status": aws.and_then(|aws| aws.status),
+        "request_id": aws.and_then(|aws| aws.request_id.as_ref()),
+        "retryable": error.is_passing(),
+    })
+}

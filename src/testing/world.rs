@@ -1,0 +1,197 @@
+//! What a test and the runbooks that it runs have in common: an account in memory, a clock, temporary folders, and what stops them all.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::clock::{Clock, HeldClock};
+use crate::emulator::{self, Emulator};
+use crate::error::{Error, Result};
+use crate::iam::client::{Connection, Target};
+use crate::lua::Waker;
+use crate::lua::cancel::{Canceller, Stop};
+use crate::session::Session;
+
+/// Makes ids the same for every run of a test.
+const SEED: u64 = 1;
+
+/// The world of one test.
+pub(super) struct World {
+    /// The account.
+    pub account: Emulator,
+    /// The clock.
+    pub clock: HeldClock,
+    /// The folder of the test file.
+    pub folder: PathBuf,
+    /// Where calls run.
+    pub runtime: Handle,
+    /// The most bytes of Lua values of each VM.
+    pub max_memory: usize,
+    /// The names that parameters of runbooks cannot have.
+    pub reserved: Vec<String>,
+    running: Mutex<Running>,
+    folders: Mutex<Vec<TempDir>>,
+}
+
+#[derive(Default)]
+struct Running {
+    stopped: Option<Stop>,
+    lives: Vec<Live>,
+}
+
+/// A VM of the world.
+pub(super) struct Live {
+    /// What stops it.
+    pub canceller: Canceller,
+    /// What wakes it.
+    pub waker: Waker,
+    /// Its session.
+    pub session: Arc<Session>,
+}
+
+impl Live {
+    fn stop(&self, reason: Stop) {
+        self.session.close();
+        self.canceller.stop(reason);
+        self.waker.wake();
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// A world with the example account, in which it is now, to the second.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn new(folder: PathBuf, runtime: Handle, options: &super::Options) -> Result<Arc<Self>> {
+        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let clock = HeldClock::new(now);
+        let options_of_account = emulator::Options {
+            clock: Clock::Held(clock.clone()),
+            seed: Some(SEED),
+            ..emulator::Options::default()
+        };
+        Ok(Arc::new(Self {
+            account: Emulator::in_memory(options_of_account)?,
+            clock,
+            folder,
+            runtime,
+            max_memory: options.max_memory,
+            reserved: options.reserved.clone(),
+            running: Mutex::default(),
+            folders: Mutex::default(),
+        }))
+    }
+
+    /// A connection to the account.
+    pub fn connection(&self) -> Connection {
+        Connection { target: Target::local(self.account.http_client()), ..Connection::default() }
+    }
+
+    /// Adds a VM. If the world was stopped already, so is that.
+    pub fn add(&self, live: Live) {
+        let mut running = locked(&self.running);
+        if let Some(reason) = running.stopped {
+            live.stop(reason);
+        }
+        running.lives.push(live);
+    }
+
+    /// Stops every VM, runbooks first: the test waits for them.
+    pub fn stop(&self, reason: Stop) {
+        let mut running = locked(&self.running);
+        running.stopped.get_or_insert(reason);
+        for live in running.lives.iter().rev() {
+            live.stop(reason);
+        }
+    }
+
+    /// Why it was stopped, if it was.
+    pub fn stopped(&self) -> Option<Stop> {
+        locked(&self.running).stopped
+    }
+
+    /// The requests that all of its VMs have sent, by AWS action.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for live in &locked(&self.running).lives {
+            for (action, n) in live.session.calls() {
+                *all.entry(action).or_default() += n;
+            }
+        }
+        all
+    }
+
+    /// The path of a file that a test names: beside the test file if it is there, else in the current folder.
+    pub fn find(&self, path: &str) -> PathBuf {
+        let beside = self.folder.join(path);
+        let found = if beside.exists() { beside } else { PathBuf::from(path) };
+        found.strip_prefix(".").map(Path::to_owned).unwrap_or(found)
+    }
+
+    /// A folder that lives as long as this, with files in it by name.
+    ///
+    /// # Errors
+    /// If a name leads out of the folder, or there is no room.
+    pub fn temporary<'a>(
+        &self,
+        files: impl Iterator<Item = (&'a String, &'a str)>,
+    ) -> Result<PathBuf> {
+        let folder = tempfile::Builder::new().prefix("iamlua-test-").tempdir();
+        let folder =
+            folder.map_err(|error| Error::io("temp_folder: cannot make a folder", error))?;
+        for (name, content) in files {
+            let is_plain = Path::new(name)
+                .components()
+                .all(|part| matches!(part, std::path::Component::Normal(_)));
+            if !is_plain || name.is_empty() {
+                return Err(Error::argument(format!("temp_folder: {name:?} leads out of it"))
+                    .hint("names are like \"a.txt\" or \"a/b.txt\""));
+            }
+            let path = folder.path().join(name);
+            let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+            made.and_then(|()| std::fs::write(&path, content))
+                .map_err(|error| Error::io(format!("temp_folder: cannot write {name}"), error))?;
+        }
+        let path = folder.path().to_owned();
+        locked(&self.folders).push(folder);
+        Ok(path)
+    }
+}
+
+/// Output that is kept; clones are hands on the same one.
+#[derive(Clone, Default)]
+pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// Takes out what was written.
+    pub fn take(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *locked(&self.0))).into_owned()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        locked(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

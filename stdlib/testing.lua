@@ -1,0 +1,838 @@
+--- What a test file finds besides everything that scripts have: `iamlua test` runs it, and nothing else knows these globals.
+---
+--- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless it says otherwise. For each test the file is
+--- read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
+---
+--- ```lua
+--- describe("bulk_tag.lua", function()
+---   before_each(function()
+---     account.import { profiles = { { name = "web", path = "/ec2/" } } }
+---   end)
+---
+---   it("sets the owner everywhere", function()
+---     local run = run_runbook("bulk_tag.lua", { owner = "ops" })
+---     expect(run.code):to_equal(0)
+---     expect(run.changes[1]):to_have { action = "TagInstanceProfile", name = "web" }
+---     expect(iam.profiles.tags("web")):to_equal { Owner = "ops" }
+---   end)
+--- end)
+--- ```
+
+local host, offers = ...
+
+-- Tests may put others in place of globals, to see what a module does with them; what is here must go on working.
+local type, tostring, ipairs, next, pcall, xpcall, error, setmetatable, rawget, rawlen =
+  type, tostring, ipairs, next, pcall, xpcall, error, setmetatable, rawget, rawlen
+local find, sub, gsub, gmatch = string.find, string.sub, string.gsub, string.gmatch
+local concat, sort, unpack = table.concat, table.sort, table.unpack
+local math_type, tointeger, huge = math.type, math.tointeger, math.huge
+local require = require
+
+local function offer(name, ...)
+  return host.settle(offers[name](...))
+end
+
+local function inspect(value, options)
+  return require("inspect")(value, options)
+end
+
+local function wrong(problem, hint)
+  host.fail("argument", problem, hint)
+end
+
+local function check_text(what, value)
+  if type(value) ~= "string" then
+    wrong(what .. " must be a string, got " .. type(value))
+  end
+end
+
+local function check_function(what, value)
+  if not host.is_callable(value) then
+    wrong(what .. " must be a function, got " .. type(value))
+  end
+end
+
+--------------------------------------------------------------------------------------------------------- Tests and suites
+
+local tests = {}
+local suite = { names = {}, before = {}, after = {} }
+-- The test that runs, and its expectations of which nothing was said yet.
+local running, open_expectations = nil, {}
+
+local function no_definition(what)
+  if running then
+    host.fail("script", what .. " cannot be called while a test runs", "put it beside the test, not into it")
+  end
+end
+
+--- Puts tests together under a name. Descriptions can be inside of each other; a test's full name has them all, with ` › ` between.
+---
+--- ```lua
+--- describe("profiles without an owner", function()
+---   it("are reported", function()
+---     expect(run_runbook("untagged.lua", { require = "Owner" }).stdout):to_contain("legacy-app")
+---   end)
+--- end)
+--- ```
+---@param name string
+---@param f fun()
+function describe(name, f)
+  check_text("describe: the name", name)
+  check_function("describe: what follows the name", f)
+  no_definition("describe")
+  local outer = suite
+  local names = { unpack(outer.names) }
+  names[#names + 1] = name
+  suite = { names = names, before = {}, after = {}, outer = outer }
+  f()
+  suite = outer
+end
+
+local function define(what, mode, name, f)
+  check_text(what .. ": the name", name)
+  check_function(what .. ": what follows the name", f)
+  no_definition(what)
+  local names = { unpack(suite.names) }
+  names[#names + 1] = name
+  tests[#tests + 1] = { f = f, suite = suite }
+  offer("define", concat(names, " › "), mode, host.where(2) or "")
+end
+
+--- Defines a test. It passes if its function returns, and fails if that raises an error: `expect`, `assert` and `error` do, and so does a call
+--- of `iam` that fails.
+---
+--- ```lua
+--- it("makes a profile at the root", function()
+---   expect(iam.profiles.create("new").path):to_equal("/")
+--- end)
+--- ```
+---@class it
+---@overload fun(name: string, f: fun())
+it = setmetatable({}, {
+  __call = function(_, name, f)
+    define("it", "run", name, f)
+  end,
+})
+
+--- Defines a test that is not run, and counted as skipped.
+---@param name string
+---@param f fun()
+function it.skip(name, f)
+  define("it.skip", "skip", name, f)
+end
+
+--- Defines a test that is run alone: the others of the file, except those defined in this way too, are skipped. For the time of work on it.
+---@param name string
+---@param f fun()
+function it.only(name, f)
+  define("it.only", "only", name, f)
+end
+
+--- Has a function called before each test of the description, or of the file. Those of outer descriptions come first. The account is fresh
+--- when the first one is called.
+---@param f fun()
+function before_each(f)
+  check_function("before_each: what it is given", f)
+  no_definition("before_each")
+  suite.before[#suite.before + 1] = f
+end
+
+--- Has a function called after each test of the description, or of the file, also after one that has failed. Those of inner descriptions
+--- come first. Temporary folders and the account go by themselves.
+---@param f fun()
+function after_each(f)
+  check_function("after_each: what it is given", f)
+  no_definition("after_each")
+  suite.after[#suite.after + 1] = f
+end
+
+local function set_up(of)
+  if of.outer then
+    set_up(of.outer)
+  end
+  for _, f in ipairs(of.before) do
+    f()
+  end
+end
+
+-- Everything is taken down, whatever fails; returns the first failure.
+local function tear_down(of)
+  local failure
+  while of do
+    for _, f in ipairs(of.after) do
+      local ok, err = xpcall(f, host.handler)
+      if not ok then
+        failure = failure or err
+      end
+    end
+    of = of.outer
+  end
+  return failure
+end
+
+-- The expectations that nobody has said anything about: nothing was tested by them.
+local function check_open_expectations()
+  local places = {}
+  for _, place in next, open_expectations do
+    places[#places + 1] = place
+  end
+  sort(places)
+  if #places > 0 then
+    local message = "expect(…) alone says nothing about its value: " .. concat(places, ", ")
+    error(setmetatable({
+      kind = "script",
+      message = message,
+      where = places[1],
+      hint = "add what is expected, such as :to_equal(…)",
+      traceback = "",
+    }, host.Error), 0)
+  end
+end
+
+local function run(index)
+  local test = tests[index]
+  running, open_expectations = test, {}
+  local ok, err = xpcall(function()
+    set_up(test.suite)
+    test.f()
+    check_open_expectations()
+  end, host.handler)
+  local failure = tear_down(test.suite)
+  running = nil
+  if not ok or failure then
+    error(ok and failure or err, 0)
+  end
+end
+
+------------------------------------------------------------------------------------------------------------- Comparing
+
+local function is_equal(a, b, seen)
+  if a == b or (a ~= a and b ~= b) then
+    return true
+  elseif type(a) ~= "table" or type(b) ~= "table" then
+    return false
+  end
+  seen = seen or {}
+  local partners = seen[a] or {}
+  if partners[b] then
+    return true
+  end
+  partners[b], seen[a] = true, partners
+  for key, value in next, a do
+    local other = rawget(b, key)
+    if other == nil or not is_equal(value, other, seen) then
+      return false
+    end
+  end
+  for key in next, b do
+    if rawget(a, key) == nil then
+      return false
+    end
+  end
+  return true
+end
+
+-- What of a value the fields say something about, for showing it beside them; the second result is whether it is as they say.
+local function picked(value, fields, depth)
+  if type(value) ~= "table" or type(fields) ~= "table" or depth > 50 then
+    return value, is_equal(value, fields)
+  end
+  local part, agrees = {}, true
+  for key, field in next, fields do
+    local inner, is_so = picked(value[key], field, depth + 1)
+    part[key], agrees = inner, agrees and is_so
+  end
+  -- An array is what it has and nothing more.
+  if rawlen(fields) > 0 then
+    for at = rawlen(fields) + 1, #value do
+      part[at], agrees = value[at], false
+    end
+  end
+  return part, agrees
+end
+
+local SHORT = 100
+
+local function is_short(text)
+  return #text <= SHORT and not find(text, "\n", 1, true)
+end
+
+local function indented(text)
+  return "  " .. gsub(text, "\n", "\n  ")
+end
+
+-- A value in the middle of a sentence.
+local function shown(value)
+  local text = inspect(value)
+  return is_short(text) and text or "\n" .. indented(text) .. "\n"
+end
+
+-- The lines of a text, with everything in them visible.
+local function visible_lines(text)
+  local lines = {}
+  for line in gmatch(text .. "\n", "([^\n]*)\n") do
+    lines[#lines + 1] = require("inspect").visible(line)
+  end
+  return concat(lines, "\n")
+end
+
+-- Expected and actual value, as far as they differ.
+local function difference(expected, actual)
+  local is_text = type(expected) == "string" and type(actual) == "string"
+  local before, after = inspect(expected), inspect(actual)
+  local is_brief = is_short(before) and is_short(after) and (type(expected) ~= "table" or type(actual) ~= "table")
+  if is_brief and not (is_text and (find(expected, "\n") or find(actual, "\n"))) then
+    return "expected " .. before .. "\ngot      " .. after
+  elseif is_text then
+    before, after = visible_lines(expected), visible_lines(actual)
+  elseif not is_brief then
+    -- Every field on a line of its own, so that one that differs is one line that differs.
+    before, after = inspect(expected, { width = 0 }), inspect(actual, { width = 0 })
+  end
+  if before == after then
+    return "the two look the same, but are not equal:\n" .. indented(before)
+  end
+  return "expected (-) and actual (+) differ\n" .. offer("diff", before, after)
+end
+
+---------------------------------------------------------------------------------------------------------- Expectations
+
+--- What is expected of a value. Each function raises an error where it is not so, which names the line of the test and shows the difference.
+---@class Expectation
+local Expectation = {}
+
+local function fail(message, hint)
+  host.fail("script", message, hint)
+end
+
+-- What was said of a value, and whether it is so. `problem` is what is wrong if it is not so, `opposite` what is if it is but should not be.
+local function judge(self, is_so, problem, opposite)
+  open_expectations[self] = nil
+  if self.is_negated then
+    if is_so then
+      fail(opposite())
+    end
+  elseif not is_so then
+    fail(problem())
+  end
+end
+
+--- Turns what follows into its opposite: `not` is a word of Lua's own.
+---
+--- ```lua
+--- expect(iam.profiles.tags("bastion")):never():to_have { Owner = "nobody" }
+--- ```
+---@return Expectation
+function Expectation:never()
+  self.is_negated = not self.is_negated
+  return self
+end
+
+--- It is equal to another value: tables are, if all their fields are, however deep.
+---
+--- ```lua
+--- iam.profiles.create { name = "web", tags = { Owner = "ops", Stage = "prod" } }
+--- expect(iam.profiles.tags("web")):to_equal { Owner = "ops", Stage = "prod" }
+--- ```
+---@param expected any
+function Expectation:to_equal(expected)
+  judge(self, is_equal(self.value, expected), function()
+    return difference(expected, self.value)
+  end, function()
+    return "expected anything but " .. shown(expected)
+  end)
+end
+
+--- It is that very value, as `==` has it: a table only if it is the same one.
+---@param expected any
+function Expectation:to_be(expected)
+  judge(self, self.value == expected, function()
+    if is_equal(self.value, expected) then
+      return "the two tables are equal, but not the same one: " .. shown(expected), "to_equal compares what is in them"
+    end
+    return difference(expected, self.value)
+  end, function()
+    return "expected anything but " .. shown(expected)
+  end)
+end
+
+local function expect_that(self, is_so, what)
+  judge(self, is_so, function()
+    return "expected " .. what .. "\ngot      " .. shown(self.value)
+  end, function()
+    return "expected anything but " .. what .. ", got " .. shown(self.value)
+  end)
+end
+
+--- It is nil.
+function Expectation:to_be_nil()
+  expect_that(self, self.value == nil, "nil")
+end
+
+--- It is true, and not only counted as true.
+function Expectation:to_be_true()
+  expect_that(self, self.value == true, "true")
+end
+
+--- It is false, and not nil.
+function Expectation:to_be_false()
+  expect_that(self, self.value == false, "false")
+end
+
+--- It counts as true: it is neither false nor nil.
+function Expectation:to_be_truthy()
+  expect_that(self, self.value, "what counts as true")
+end
+
+--- It counts as false: it is false or nil.
+function Expectation:to_be_falsy()
+  expect_that(self, not self.value, "false or nil")
+end
+
+--- It is less than that: a number, or text such as a date.
+---@param limit number|string
+function Expectation:to_be_less_than(limit)
+  if type(limit) ~= type(self.value) or (type(limit) ~= "number" and type(limit) ~= "string") then
+    wrong("to_be_less_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit))
+  end
+  expect_that(self, self.value < limit, "less than " .. inspect(limit))
+end
+
+--- It is greater than that: a number, or text such as a date.
+---@param limit number|string
+function Expectation:to_be_greater_than(limit)
+  if type(limit) ~= type(self.value) or (type(limit) ~= "number" and type(limit) ~= "string") then
+    wrong("to_be_greater_than: cannot compare " .. inspect(self.value) .. " with " .. inspect(limit))
+  end
+  expect_that(self, self.value > limit, "greater than " .. inspect(limit))
+end
+
+-- A text or table in which something is missed or found.
+local function judge_part(self, is_so, verb, part)
+  judge(self, is_so, function()
+    return "expected " .. shown(self.value) .. " to " .. verb .. " " .. shown(part)
+  end, function()
+    return "expected " .. shown(self.value) .. " not to " .. verb .. " " .. shown(part)
+  end)
+end
+
+--- Text has that text in it, or an array an element that is equal to that.
+---
+--- ```lua
+--- expect("3 profiles tagged"):to_contain("3 profiles")
+--- expect({ "api", "web" }):to_contain("web")
+--- ```
+---@param part any
+function Expectation:to_contain(part)
+  local value = self.value
+  local is_so = false
+  if type(value) == "string" then
+    check_text("to_contain: what the text should contain", part)
+    is_so = find(value, part, 1, true) ~= nil
+  elseif type(value) == "table" and (#value > 0 or next(value) == nil) then
+    for _, item in ipairs(value) do
+      is_so = is_so or is_equal(item, part)
+    end
+  elseif type(value) == "table" then
+    wrong("to_contain: is for texts and arrays, and this table has names: " .. shown(value), "to_have is for those")
+  end
+  judge_part(self, is_so, "contain", part)
+end
+
+--- Text matches a pattern of Lua's, somewhere in it.
+---
+--- ```lua
+--- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
+--- expect(run.stderr):to_match("tag: %d+ done")
+--- ```
+---@param pattern string
+function Expectation:to_match(pattern)
+  check_text("to_match: the pattern", pattern)
+  local ok, at = pcall(find, "", pattern)
+  if not ok then
+    wrong("to_match: " .. inspect(pattern) .. " is no pattern: " .. tostring(at))
+  end
+  judge_part(self, type(self.value) == "string" and find(self.value, pattern) ~= nil, "match", pattern)
+end
+
+--- A table has these fields, with values that are equal; it may have others, and so may the tables in it. An array in it must have as many
+--- elements.
+---
+--- ```lua
+--- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
+--- expect(run.changes[1]):to_have { action = "TagInstanceProfile", after = { tags = { Owner = "ops" } } }
+--- ```
+---@param fields table
+function Expectation:to_have(fields)
+  if type(fields) ~= "table" then
+    wrong("to_have: the fields must be a table, got " .. type(fields))
+  end
+  local part, agrees = picked(self.value, fields, 0)
+  judge(self, type(self.value) == "table" and agrees, function()
+    return difference(fields, part)
+  end, function()
+    return "expected " .. shown(self.value) .. " not to have " .. shown(fields)
+  end)
+end
+
+local function raises_as(err, expected)
+  if expected == nil then
+    return true
+  elseif type(expected) == "table" then
+    local _, agrees = picked(err, expected, 0)
+    return type(err) == "table" and agrees
+  end
+  local text = tostring(err)
+  local fields = type(err) == "table" and err or {}
+  if fields.code == expected or fields.kind == expected or find(text, expected, 1, true) then
+    return true
+  end
+  local ok, at = pcall(find, text, expected)
+  return ok and at ~= nil
+end
+
+--- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose text contains or matches that,
+--- or which has these fields. Returns the error.
+---
+--- ```lua
+--- local err = expect(function()
+---   iam.profiles.get("no-such-profile")
+--- end):to_raise("NoSuchEntity")
+--- expect(err.operation):to_equal("GetInstanceProfile")
+--- ```
+---@param expected? string|table
+---@return any error
+function Expectation:to_raise(expected)
+  check_function("to_raise: the value of expect(…)", self.value)
+  if expected ~= nil and type(expected) ~= "string" and type(expected) ~= "table" then
+    wrong("to_raise: a code, a kind, a pattern or fields belong here, got " .. type(expected))
+  end
+  local ok, err = pcall(self.value)
+  local what = expected == nil and "an error" or "the error " .. shown(expected)
+  judge(self, not ok and raises_as(err, expected), function()
+    if ok then
+      return "expected " .. what .. ", but none was raised"
+    end
+    return "expected " .. what .. "\ngot      " .. tostring(err)
+  end, function()
+    return "expected anything but " .. what .. ", got " .. tostring(err)
+  end)
+  return err
+end
+
+local EXPECTATIONS = {}
+for name in next, Expectation do
+  EXPECTATIONS[#EXPECTATIONS + 1] = name
+end
+sort(EXPECTATIONS)
+
+local expectation_meta = {
+  __name = "expectation",
+  __index = function(_, name)
+    local known = rawget(Expectation, name)
+    if known == nil then
+      local near = type(name) == "string" and host.nearest(name, EXPECTATIONS)
+      wrong(
+        "expect(…) has no " .. tostring(name),
+        near and "did you mean " .. near .. "?" or "there is " .. concat(EXPECTATIONS, ", ")
+      )
+    end
+    return known
+  end,
+}
+
+--- Says what a value should be: `expect(value):to_equal(…)`, with a colon. Alone it says nothing, and a test that leaves it so fails.
+---@param value any
+---@return Expectation
+function expect(value)
+  local self = setmetatable({ value = value, is_negated = false }, expectation_meta)
+  open_expectations[self] = host.where(2)
+  return self
+end
+
+------------------------------------------------------------------------------------------------------------- The account
+
+--- The account of the test: it is in memory, fresh for each test, and gone afterwards.
+---@class account
+account = {}
+
+--- Puts something else in place of everything in the account: what a file of `iamlua account export` says, or a table of that shape. The file
+--- is looked for beside the test file, then in the current folder. In a table `format` and `version` can be left out.
+---
+--- ```lua
+--- account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } } }
+--- expect(iam.profiles.get("web").path):to_equal("/ec2/")
+--- ```
+---@param what string|table
+function account.import(what)
+  if type(what) ~= "string" and type(what) ~= "table" then
+    wrong("account.import: a file or a table belongs here, got " .. type(what))
+  end
+  offer("import", what)
+end
+
+--- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`, `.policies`, `.account`.
+---@return table
+function account.export()
+  return offer("export")
+end
+
+--- Begins anew with an account that is empty or the example account.
+---@param contents "empty"|"example"
+function account.reset(contents)
+  offer("reset", contents)
+end
+
+--- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or nil makes it well again.
+---
+--- ```lua
+--- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
+--- ```
+---@param faults? string
+function account.faults(faults)
+  if faults ~= nil then
+    check_text("account.faults: the faults", faults)
+  end
+  offer("faults", faults or "")
+end
+
+--- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are counted too.
+---
+--- ```lua
+--- iam.profiles.tag("bastion", { Stage = "prod" })
+--- expect(account.calls().TagInstanceProfile):to_equal(1)
+--- ```
+---@return table<string, integer>
+function account.calls()
+  return offer("calls")
+end
+
+----------------------------------------------------------------------------------------------------------------- The clock
+
+--- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the test and in the runbooks that it runs. When a
+--- test starts it shows the real time, and there it stands: so dates can be told beforehand. It moves when it is moved, and when a script
+--- waits with `time.sleep`, which takes its time. Writes that lag and a throttled account wait for real time to pass, or for
+--- `clock.advance`.
+---@class clock
+clock = {}
+
+local function retold(name, f, ...)
+  local ok, result = pcall(f, ...)
+  if not ok then
+    wrong(name .. ": " .. gsub(type(result) == "table" and result.message or tostring(result), "^time%.%w+: ", ""))
+  end
+  return result
+end
+
+--- Sets the clock to that moment, later or earlier.
+---
+--- ```lua
+--- clock.set("2026-01-01T00:00:00Z")
+--- expect(iam.profiles.create("new").create_date):to_equal("2026-01-01T00:00:00Z")
+--- ```
+---@param iso string
+function clock.set(iso)
+  offer("clock_set", retold("clock.set", require("time").parse, iso))
+end
+
+--- Moves the clock on.
+---
+--- ```lua
+--- local profile = iam.profiles.create("new")
+--- clock.advance("90d")
+--- expect(time.age(profile.create_date)):to_equal("90d")
+--- ```
+---@param length string|number
+function clock.advance(length)
+  offer("clock_advance", retold("clock.advance", require("time").seconds, length))
+end
+
+--- What the clock shows, as ISO 8601 text.
+---@return string
+function clock.now()
+  return require("time").now()
+end
+
+--------------------------------------------------------------------------------------------------------------- Runbooks
+
+---@class run_runbook.Options
+---@field mode? "apply"|"plan"|"read-only" what it does with changes: makes them, lists them, refuses them. Default "apply".
+---@field output? "table"|"json"|"jsonl"|"csv" how results are written, as `--output`. Default "table".
+---@field args? string[] more arguments, as they would stand on the command line
+---@field max_changes? integer|string as `--max-changes`
+---@field timeout? string|number as `--timeout`
+---@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`. Default true.
+---@field allow_read? string[] as `--allow-read`
+---@field allow_write? string[] as `--allow-write`
+---@field allow_env? string[] as `--allow-env`
+---@field allow_run? string[] as `--allow-run`
+
+---@class run_runbook.Change
+---@field number integer its place among the changes of the run, from 1
+---@field action string the AWS action, such as "TagInstanceProfile"
+---@field subject "profile"|"role"
+---@field name string the name of the profile or role
+---@field arguments table the arguments of the call
+---@field before? table the profile or role before: `name`, `path`, `id`, `create_date`, `role`, `tags`; nil where there was none
+---@field after? table the same after it; nil where there is none any more
+---@field outcome "done"|"failed"|"in_doubt"|"planned"
+---@field error? string what AWS said, if it failed
+---@field text string the change in words, as a plan shows it: `~ tag profile web: Owner → ops`
+
+---@class run_runbook.Result
+---@field code integer the exit code
+---@field stdout string the results
+---@field stderr string everything else: `log`, summaries, the plan, the error that ended it
+---@field changes run_runbook.Change[] the changes that it made, or planned, in order
+---@field calls table<string, integer> the requests that it sent, by AWS action
+---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
+
+local OPTIONS = {
+  "mode",
+  "output",
+  "args",
+  "max_changes",
+  "timeout",
+  "confirm",
+  "allow_read",
+  "allow_write",
+  "allow_env",
+  "allow_run",
+}
+
+local function sorted_names(map, what)
+  local names = {}
+  for name in next, map do
+    if type(name) ~= "string" then
+      wrong(what .. " must have names, but there is the key " .. inspect(name), "arguments without a name go into options.args")
+    end
+    names[#names + 1] = name
+  end
+  sort(names)
+  return names
+end
+
+local function word_of(what, value)
+  if math_type(value) == "float" and value == value and value ~= huge and value ~= -huge then
+    value = tointeger(value) or value
+  end
+  if type(value) ~= "string" and type(value) ~= "number" and type(value) ~= "boolean" then
+    wrong(what .. " cannot be " .. inspect(value) .. " on a command line")
+  end
+  return tostring(value)
+end
+
+local function array(list)
+  return setmetatable(list, host.array_meta)
+end
+
+-- The words of the command line that parameters stand for.
+local function words_of(params, more)
+  local words = {}
+  local function add(word)
+    words[#words + 1] = word
+  end
+  for _, name in ipairs(sorted_names(params, "run_runbook: the parameters")) do
+    local value, flag, what = params[name], "--" .. gsub(name, "_", "-"), "run_runbook: the parameter " .. name
+    if not find(name, "^%l[%l%d_]*$") then
+      wrong(what .. " has a name that no parameter can have", "names have small letters, digits and _, such as dry_path")
+    elseif type(value) == "boolean" then
+      add(value and flag or "--no-" .. sub(flag, 3))
+    elseif type(value) ~= "table" then
+      add(flag .. "=" .. word_of(what, value))
+    elseif #value > 0 then
+      for _, item in ipairs(value) do
+        add(flag .. "=" .. word_of(what, item))
+      end
+    else
+      for _, key in ipairs(sorted_names(value, what)) do
+        add(flag .. "=" .. key .. "=" .. word_of(what, value[key]))
+      end
+    end
+  end
+  for _, word in ipairs(more) do
+    add(word_of("run_runbook: an argument", word))
+  end
+  return words
+end
+
+-- The list of texts that an option is, where one text may stand for itself.
+local function texts_of(name, value)
+  if value == nil then
+    return {}
+  elseif type(value) ~= "table" then
+    value = { value }
+  end
+  local list = {}
+  for at, item in ipairs(value) do
+    list[at] = word_of("run_runbook: " .. name, item)
+  end
+  return list
+end
+
+--- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run` would: in a Lua of its own, with its
+--- parameters as flags (`dry_path = true` is `--dry-path`, false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
+--- permissions that its manifest asks for, and no others. The file is looked for beside the test file, then in the current folder. However the
+--- runbook ends, that is a result.
+---
+--- ```lua
+--- local run = run_runbook("bulk_tag.lua", { owner = "ops", path = "/ec2/" }, { mode = "plan" })
+--- expect(run.code):to_equal(0)
+--- expect(#run.changes):to_equal(10)
+--- ```
+---@param path string
+---@param params? table<string, any>
+---@param options? run_runbook.Options
+---@return run_runbook.Result
+function run_runbook(path, params, options)
+  check_text("run_runbook: the file", path)
+  if params ~= nil and type(params) ~= "table" then
+    wrong("run_runbook: the parameters must be a table, got " .. type(params))
+  end
+  options = host.check_options("run_runbook", options, OPTIONS)
+  if options.confirm ~= nil and type(options.confirm) ~= "boolean" then
+    wrong("run_runbook: confirm must be true or false, got " .. type(options.confirm))
+  end
+  local timeout = options.timeout ~= nil and retold("run_runbook: timeout", require("time").seconds, options.timeout)
+  local given = {
+    mode = options.mode,
+    output = options.output,
+    max_changes = options.max_changes ~= nil and tostring(options.max_changes) or nil,
+    timeout = timeout or nil,
+    confirm = options.confirm,
+  }
+  for _, name in ipairs { "read", "write", "env", "run" } do
+    given["allow_" .. name] = array(texts_of("allow_" .. name, options["allow_" .. name]))
+  end
+  local words = array(words_of(params or {}, texts_of("args", options.args)))
+  local result = host.await(offer("runbook", path, words, given))
+  if result.error then
+    setmetatable(result.error, host.Error)
+  end
+  return result
+end
+
+--- Makes a folder that is gone after the test, with files in it, and returns its path. The test may read and write there; a runbook may if it is
+--- given the folder, or a file in it, in the ways in which operators do that.
+---
+--- ```lua
+--- local folder = temp_folder { ["profiles.json"] = '[{ "name": "made", "path": "/new/" }]' }
+--- run_runbook("ensure.lua", { file = folder .. "/profiles.json" })
+--- expect(iam.profiles.get("made").path):to_equal("/new/")
+--- ```
+---@param files? table<string, string> what is in them, by name; `a/b.txt` is in a folder of its own
+---@return string path
+function temp_folder(files)
+  if files ~= nil and type(files) ~= "table" then
+    wrong("temp_folder: the files must be a table, got " .. type(files))
+  end
+  for _, name in ipairs(sorted_names(files or {}, "temp_folder: the files")) do
+    check_text("temp_folder: what is in " .. name, files[name])
+  end
+  local path = offer("temp_folder", files or {})
+  host.grant("read", path)
+  host.grant("write", path)
+  return path
+end
+
+return run
