@@ -12,6 +12,7 @@ pub mod iam;
 pub mod lua;
 pub mod plan_text;
 pub mod policy;
+pub mod project;
 pub mod run;
 pub mod screen;
 pub mod script;

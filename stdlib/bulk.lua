@@ -1,4 +1,4 @@
---- The same for many items, several of them at once: while one waits for AWS, others go on.
+--- Work on many items, several of them at once: while one waits for AWS, others go on.
 ---
 --- ```lua
 --- bulk.each(iam.profiles.each { path_prefix = "/ec2/" }, { label = "tag" }, function(profile)

@@ -23,7 +23,7 @@ pub use reference::{anchor, reference};
 pub use search::{Found, find};
 pub use stub::stubs;
 pub use tables::function_table;
-pub use text::to_text;
+pub use text::{to_lines, to_text};
 
 static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {
     let (library, problems) = library::items();

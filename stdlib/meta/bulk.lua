@@ -1,7 +1,7 @@
 ---@meta bulk
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- The same for many items, several of them at once: while one waits for AWS, others go on.
+--- Work on many items, several of them at once: while one waits for AWS, others go on.
 ---
 --- Items are taken from the source only when they are needed, so that a million of them need no memory. An item whose function raises is counted and said on standard error, and the others go on; at its end the run exits with 1 then. What would fail the same way for all of them, such as expired credentials or the limit of changes, ends the whole. What is protected is left alone and counts as skipped.
 ---

@@ -1,9 +1,9 @@
 ---@meta time
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Points in time as ISO 8601 text in UTC at second precision (`2026-01-02T03:04:05Z`), the form that dates of profiles and roles have, so `<` orders them: `profile.create_date < time.ago("90d")`.
+--- Points in time as ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`, and lengths of time.
 ---
---- Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a number of seconds.
+--- Dates of profiles and roles have that form, to the second, so `<` orders them: `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a number of seconds.
 ---
 --- ```lua
 --- for profile in iam.profiles.each() do
