@@ -229,7 +229,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
 }
 
 /// Where a script's output goes.
-fn output(to_stderr: bool) -> Output {
+pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
     let out: Box<dyn Write> = if to_stderr {
         Box::new(io::stderr())

@@ -1,6 +1,6 @@
 //! Ctrl-C and the request to end: the first lets what is under way finish, the second ends the process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -114,4 +114,146 @@ pub fn stop_on_signals(canceller: Canceller, waker: Waker, session: Arc<Session>
     let thread = std::thread::Builder::new().name("iamlua-signals".into());
     thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
     Ok(())
+}
+
+/// What Ctrl-C and the request to end stop in a program that goes on afterwards: the script that is running, or what is being carried out. Only
+/// what is running is stopped.
+pub struct Interrupts {
+    canceller: Canceller,
+    waker: Waker,
+    session: Arc<Session>,
+    /// What is being carried out besides scripts.
+    work: Mutex<Option<Arc<Session>>>,
+    /// Whether the program was told to end.
+    ending: std::sync::atomic::AtomicBool,
+    /// Puts the terminal back as it was, before the program ends in the middle.
+    restore: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Interrupts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interrupts").finish_non_exhaustive()
+    }
+}
+
+impl Interrupts {
+    /// Listens from now on, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the system gives no signals or threads.
+    pub fn listen(
+        canceller: Canceller,
+        waker: Waker,
+        session: Arc<Session>,
+        restore: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Arc<Self>> {
+        let failed = |error| Error::io("cannot listen for signals", error);
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let interrupts = Arc::new(Self {
+            canceller,
+            waker,
+            session,
+            work: Mutex::default(),
+            ending: std::sync::atomic::AtomicBool::new(false),
+            restore,
+        });
+        let (mut interrupt, mut terminate, mut hang_up) = {
+            let _entered = runtime.enter();
+            let listen = |kind| signal(kind).map_err(failed);
+            (
+                listen(SignalKind::interrupt())?,
+                listen(SignalKind::terminate())?,
+                listen(SignalKind::hangup())?,
+            )
+        };
+        let shared = Arc::clone(&interrupts);
+        let listen = async move {
+            // What the last signal stopped, which may not have ended yet.
+            let mut stopped = None;
+            let mut idle = 0;
+            loop {
+                let ends = tokio::select! {
+                    _ = interrupt.recv() => false,
+                    _ = terminate.recv() => true,
+                    _ = hang_up.recv() => true,
+                };
+                let now = shared.under_way();
+                if ends {
+                    shared.ending.store(true, std::sync::atomic::Ordering::SeqCst);
+                }
+                idle = if now.is_some() { 0 } else { idle + 1 };
+                if (now.is_some() && now == stopped) || (ends && now.is_none()) || idle > 1 {
+                    shared.leave().await;
+                }
+                stopped = now;
+                if now.is_none() {
+                    say("(Ctrl-C again leaves)");
+                } else {
+                    shared.stop();
+                    tokio::time::sleep(Duration::from_millis(80)).await;
+                    if shared.under_way() == now {
+                        shared.tell();
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("iamlua-signals".into());
+        thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
+        Ok(interrupts)
+    }
+
+    /// Whether the program was told to end while something ran.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Makes that session the one whose changes are stopped, until the end of `work`.
+    pub fn during<T>(&self, session: &Arc<Session>, work: impl FnOnce() -> T) -> T {
+        *self.locked() = Some(Arc::clone(session));
+        let done = work();
+        *self.locked() = None;
+        done
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Option<Arc<Session>>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is running, told from what ran before.
+    fn under_way(&self) -> Option<usize> {
+        if let Some(session) = &*self.locked() {
+            return Some(Arc::as_ptr(session) as usize);
+        }
+        self.canceller.is_running().then(|| self.canceller.round())
+    }
+
+    fn stop(&self) {
+        if let Some(session) = &*self.locked() {
+            session.close();
+            return;
+        }
+        self.session.close();
+        self.canceller.stop(Stop::Interrupted);
+        self.waker.wake();
+    }
+
+    fn tell(&self) {
+        let finishes = self.locked().is_some() || self.canceller.writes_in_flight() > 0;
+        say(if finishes {
+            "stopping: calls in flight are being finished; again to end at once"
+        } else {
+            // Deep inside of one long operation of Lua's library, or waiting for a person.
+            "stopping, but it does not stop yet; again to end iamlua"
+        });
+    }
+
+    /// Ends the program, once what is known is written down.
+    async fn leave(&self) -> ! {
+        let end = self.session.end("interrupted", Some("interrupted".into()));
+        let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
+        (self.restore)();
+        std::process::exit(130)
+    }
 }

@@ -525,6 +525,12 @@ local function stdlib_module(name)
   return chunk and run_module(name, chunk, host)
 end
 
+-- What a prompt shares with this file; not for scripts.
+function host.load_prompt()
+  local source = host.stdlib_source("prompt/prompt")
+  return assert(native_load(source, "=[iamlua:prompt]", "t", pristine))("prompt", host)
+end
+
 local is_stdlib = {}
 for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
@@ -564,6 +570,16 @@ end
 --- Only `package.loaded` is there: the modules by name.
 ---@type table
 package = { loaded = loaded }
+
+-- Forgets what a run has left behind that was stopped in the middle.
+function host.reset()
+  blocked = 0
+  loading = {}
+  host.failed = nil
+  for key in pairs(host.works) do
+    host.works[key] = nil
+  end
+end
 
 ------------------------------------------------------------------------------------------------------------------------ iam
 
@@ -613,6 +629,15 @@ local function iterator(pager, by_page)
   end
 end
 
+-- The listings that scripts hold, so that a prompt can tell them from other functions.
+host.is_listing = setmetatable({}, { __mode = "k" })
+
+local function listing(...)
+  local self = iterator(...)
+  host.is_listing[self] = true
+  return self
+end
+
 local function module_of(gate)
   local iam = {}
   for _, entry in ipairs(host.entries) do
@@ -632,7 +657,7 @@ local function module_of(gate)
       end
     else
       into[entry.name] = function(...)
-        return iterator(host.open(gate, path, ...), kind == "pages")
+        return listing(host.open(gate, path, ...), kind == "pages")
       end
     end
   end

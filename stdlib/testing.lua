@@ -530,7 +530,8 @@ local expectation_meta = {
   __name = "expectation",
   __index = function(_, name)
     local known = rawget(Expectation, name)
-    if known == nil then
+    -- The value may be nil.
+    if known == nil and name ~= "value" then
       local near = type(name) == "string" and host.nearest(name, EXPECTATIONS)
       wrong(
         "expect(…) has no " .. tostring(name),

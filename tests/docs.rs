@@ -259,7 +259,7 @@ fn run_script(block: &Block) {
             None => args.push(arg.clone()),
         }
     }
-    let ran = bench.run_with(&block.code, &block.place, args, Format::Table, |_| Ok(()));
+    let ran = bench.run_with(&block.code, &block.place, args, Format::Table);
     assert_eq!(ran.code(), 0, "{}: {:?}\n{}", block.place, ran.result, ran.stderr);
 }
 

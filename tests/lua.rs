@@ -80,23 +80,16 @@ impl Bench {
 
     /// Runs Lua text as a script of that name.
     pub fn run(&self, source: &str, name: &str) -> Ran {
-        self.run_with(source, name, Vec::new(), Format::Table, |_| Ok(()))
+        self.run_with(source, name, Vec::new(), Format::Table)
     }
 
-    /// Runs Lua text with arguments, in a VM to which `prepare` may add.
-    pub fn run_with(
-        &self,
-        source: &str,
-        name: &str,
-        args: Vec<String>,
-        format: Format,
-        prepare: impl FnOnce(&Vm) -> Result<()>,
-    ) -> Ran {
+    /// Runs Lua text with arguments.
+    pub fn run_with(&self, source: &str, name: &str, args: Vec<String>, format: Format) -> Ran {
         let connection = Connection {
             target: Target::local(self.account.http_client()),
             ..Connection::default()
         };
-        self.run_through(connection, source, name, args, format, prepare)
+        self.run_through(connection, source, name, args, format)
     }
 
     /// The same, through a connection to the account.
@@ -107,7 +100,6 @@ impl Bench {
         name: &str,
         args: Vec<String>,
         format: Format,
-        prepare: impl FnOnce(&Vm) -> Result<()>,
     ) -> Ran {
         let (out, err) = (Captured::default(), Captured::default());
         let setup = Setup {
@@ -133,10 +125,7 @@ impl Bench {
             by_line: false,
             is_pending: false,
         };
-        let result = Vm::new(setup, output).and_then(|vm| {
-            prepare(&vm)?;
-            vm.run(source.as_bytes(), name)
-        });
+        let result = Vm::new(setup, output).and_then(|vm| vm.run(source.as_bytes(), name));
         Ran { result, stdout: out.text(), stderr: err.text() }
     }
 

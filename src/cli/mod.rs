@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
-/// With neither a command nor -e it runs the script on standard input.
+/// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on standard input.
 #[derive(Debug, Parser)]
 #[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
@@ -39,6 +39,9 @@ struct Cli {
     /// Run this piece of Lua.
     #[arg(short = 'e', long = "execute", value_name = "CODE")]
     code: Option<String>,
+    /// At the prompt, use the keys of vi instead of those of Emacs.
+    #[arg(long, conflicts_with = "code")]
+    vi: bool,
     #[command(flatten)]
     run: run::RunOptions,
 }
@@ -143,9 +146,6 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Init(command)) => command.execute(),
         Some(Command::Completions(command)) => command.execute(Cli::command()),
         Some(Command::Man(command)) => command.execute(Cli::command()),
-        None => run::default(cli.code, cli.run, || {
-            let mut help = Cli::command();
-            help.render_help().to_string()
-        }),
+        None => run::default(cli.code, cli.run, cli.vi),
     }
 }

@@ -114,9 +114,14 @@ pub struct Resolved {
 }
 
 impl TargetOptions {
+    /// The configuration.
+    pub fn config(&self) -> Result<Config> {
+        Config::load(self.config.as_deref().map(Path::new))
+    }
+
     /// What the command line says, then `IAMLUA_TARGET`, then the configuration.
     pub fn resolve(self) -> Result<Resolved> {
-        let config = Config::load(self.config.as_deref().map(Path::new))?;
+        let config = self.config()?;
         let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
             Ok("aws") => Some(TargetName::Aws),
             Ok("local") => Some(TargetName::Local),

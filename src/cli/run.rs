@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
+use crate::config::DefaultMode;
 use crate::error::{Error, Result};
 use crate::lua::Show;
 use crate::lua::sandbox::{Access, Permissions};
+use crate::repl;
 use crate::run::{self, Options, Planning};
 use crate::screen;
 use crate::script::Script;
@@ -82,6 +84,10 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
+    fn is_given(&self) -> bool {
+        self.out.is_some() || self.full || self.detailed_exitcode
+    }
+
     pub fn planning(self, is_result: bool) -> Planning {
         Planning {
             is_result,
@@ -246,6 +252,23 @@ impl RunOptions {
     }
 }
 
+impl RunOptions {
+    /// Runs a prompt.
+    fn prompt(self, vi: bool) -> Result<u8> {
+        if self.host.plan.is_given() {
+            return Err(Error::usage(
+                "--out, --full and --detailed-exitcode are for a script's plan",
+            )
+            .hint("at the prompt, `.changes FILE` keeps what is planned"));
+        }
+        let config = self.target.config()?;
+        let is_read_only = config.mode == Some(DefaultMode::ReadOnly);
+        let is_read_only_by_config = is_read_only && self.mode.given() != Some(Mode::Apply);
+        let run = self.resolve("prompt", None, false)?;
+        repl::run(repl::Options { run, vi, is_read_only_by_config })
+    }
+}
+
 /// The names that belong to iamlua, so that no parameter of a runbook can have them.
 pub fn reserved() -> Vec<String> {
     let run = RunCommand::command();
@@ -274,17 +297,11 @@ impl RunCommand {
     }
 }
 
-/// Without a command: `-e CODE`, or standard input; at a terminal, where neither is, the help.
-pub fn default(
-    code: Option<String>,
-    options: RunOptions,
-    help: impl FnOnce() -> String,
-) -> Result<u8> {
+/// Without a command: `-e CODE`, or standard input; where that is a terminal, the prompt. `vi`: with its keys.
+pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8> {
     let script = match code {
         Some(code) => Script::Code(code),
-        None if std::io::stdin().is_terminal() => {
-            return Err(Error::usage(format!("there is nothing to run\n\n{}", help().trim_end())));
-        }
+        None if std::io::stdin().is_terminal() => return options.prompt(vi),
         None => Script::Stdin,
     };
     run::run(&script, Vec::new(), options.resolve("run", None, false)?)

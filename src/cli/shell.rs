@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Command, Parser, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Command, Parser};
+use clap_complete::Shell;
 
 use super::output::{print, print_bytes};
 use crate::error::{Error, Result};
@@ -16,32 +18,18 @@ use crate::files;
                         powershell:  iamlua completions powershell | Out-String | Invoke-Expression")]
 pub struct CompletionsCommand {
     /// The shell.
-    #[arg(value_enum)]
+    #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| name.parse::<Shell>()))]
     shell: Shell,
 }
 
-/// The shells that there are completions for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-    // One word, as it calls itself.
-    #[value(name = "powershell")]
-    PowerShell,
-}
+/// Those that there are tests for.
+const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
 impl CompletionsCommand {
     /// Prints the script for the shell.
     pub fn execute(self, mut command: Command) -> Result<u8> {
-        let shell = match self.shell {
-            Shell::Bash => clap_complete::Shell::Bash,
-            Shell::Zsh => clap_complete::Shell::Zsh,
-            Shell::Fish => clap_complete::Shell::Fish,
-            Shell::PowerShell => clap_complete::Shell::PowerShell,
-        };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command, "iamlua", &mut script);
+        clap_complete::generate(self.shell, &mut command, "iamlua", &mut script);
         print_bytes(&script)
     }
 }

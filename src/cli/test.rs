@@ -15,6 +15,7 @@ use crate::{files, signals};
 
 /// `iamlua test`.
 #[derive(Debug, Parser)]
+#[allow(clippy::doc_markdown, reason = "what is said of the options is the help")]
 pub struct TestCommand {
     /// Test files, or folders whose `*_test.lua` files are run, however deep.
     #[arg(default_value = ".", value_name = "PATH")]
@@ -28,7 +29,7 @@ pub struct TestCommand {
     /// Fail a test that takes longer than this: 90s, 15m.
     #[arg(long, value_parser = duration, default_value = "60s", value_name = "TIME")]
     timeout: Duration,
-    /// How results are written: for people, as TAP, or as XML of `JUnit`.
+    /// How results are written: for people, as TAP, or as JUnit XML.
     #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
     output: Output,
     /// Write the results into this file, and those for people to standard output.

@@ -63,16 +63,9 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
         },
         run: Run::Read(|clients, _| {
             Box::pin(async move {
-                let (caller, counts, aliases) = tokio::join!(
-                    identity(&clients),
-                    counts(&clients),
-                    clients.iam.list_account_aliases().send(),
-                );
-                let (caller, counts) = (caller?, counts?);
-                let aliases =
-                    if_allowed(aliases.map_err(|error| from_sdk("ListAccountAliases", error)))?
-                        .map(|out| out.account_aliases)
-                        .unwrap_or_default();
+                let (caller, counts, alias) =
+                    tokio::join!(identity(&clients), counts(&clients), alias(&clients));
+                let (caller, counts, alias) = (caller?, counts?, if_allowed(alias)?.flatten());
                 let count = |pick: fn(&Counts) -> Option<i64>| {
                     counts.as_ref().and_then(pick).map_or(Value::Nil, Value::Int)
                 };
@@ -80,7 +73,7 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
                     ("id", Value::text(caller.account)),
                     ("arn", Value::text(caller.arn)),
                     ("user_id", Value::text(caller.user_id)),
-                    ("alias", Value::text(aliases.into_iter().next())),
+                    ("alias", Value::text(alias)),
                     ("profiles", count(|counts| counts.profiles)),
                     ("profiles_quota", count(|counts| counts.profiles_quota)),
                     ("roles", count(|counts| counts.roles)),
@@ -155,6 +148,16 @@ pub async fn identity(clients: &Clients) -> Result<Identity> {
     let caller = Box::pin(clients.sts.get_caller_identity().send()).await;
     let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
     Ok(Identity { account: caller.account, arn: caller.arn, user_id: caller.user_id })
+}
+
+/// The account's alias, if it has one.
+///
+/// # Errors
+/// What AWS says; not everybody may see it.
+pub async fn alias(clients: &Clients) -> Result<Option<String>> {
+    let aliases = Box::pin(clients.iam.list_account_aliases().send()).await;
+    let aliases = aliases.map_err(|error| from_sdk("ListAccountAliases", error))?;
+    Ok(aliases.account_aliases.into_iter().next())
 }
 
 /// How much there is in the account, and how much there may be.

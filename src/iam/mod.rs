@@ -20,7 +20,7 @@ use crate::spec::{Args, Effect, Function, Page, Value};
 use client::Clients;
 use image::{State, Subject};
 
-pub use account::{ACCOUNT, Counts, Identity, counts, identity};
+pub use account::{ACCOUNT, Counts, Identity, alias, counts, identity};
 pub use profiles::PROFILE;
 pub use roles::{POLICY, ROLE};
 

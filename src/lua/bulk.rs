@@ -179,6 +179,13 @@ impl Board {
         (!failures.is_empty()).then(|| Error::new(Kind::Script, failures.join("; ")))
     }
 
+    /// Forgets what an earlier run of the VM has left behind.
+    pub fn reset(&self) {
+        self.open().clear();
+        self.shown().clear();
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What is done and what is not, of the bulks that were stopped.
     pub fn stopped(&self) -> Vec<String> {
         let open = std::mem::take(&mut *self.open());

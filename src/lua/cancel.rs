@@ -55,6 +55,8 @@ pub struct Canceller(Arc<Shared>);
 struct Shared {
     chain: Chain,
     reason: Mutex<Option<Stop>>,
+    /// How often it was made ready for another run of its VM.
+    round: AtomicUsize,
     /// Calls in flight that may change the account.
     writes: AtomicUsize,
     /// The VM's thread, while a VM is running there.
@@ -70,6 +72,7 @@ impl Default for Canceller {
                 stopping: AtomicBool::new(false),
             },
             reason: Mutex::new(None),
+            round: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             thread: Mutex::new(None),
         }))
@@ -95,6 +98,26 @@ impl Canceller {
             return None;
         }
         *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gets ready for another run of the VM, after one that was stopped or not. Not while one is going on.
+    pub(super) fn rearm(&self) {
+        self.0.round.fetch_add(1, Ordering::SeqCst);
+        self.0.chain.stopping.store(false, Ordering::SeqCst);
+        *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.writes.store(0, Ordering::SeqCst);
+    }
+
+    /// A number for each run of the VM: what was meant to stop one must not stop the next.
+    #[must_use]
+    pub fn round(&self) -> usize {
+        self.0.round.load(Ordering::SeqCst)
+    }
+
+    /// Whether the VM is running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// How many calls are in flight that may change the account: while there are none, nothing is lost by ending the process.

@@ -241,6 +241,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Forgets what an earlier run has left behind.
+    pub fn reset(&self) {
+        self.pending.borrow_mut().clear();
+        self.ready.borrow_mut().clear();
+        self.tasks.set(0);
+        self.resting.set(0);
+    }
+
     /// Runs until the main coroutine and every task have ended, or the script must stop. Returns what the main one returned.
     ///
     /// # Errors

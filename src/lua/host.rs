@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
 use crate::session::Limits;
-use crate::spec::{self, Value};
+use crate::spec::{self, Returns, Value};
 use crate::stdlib;
 
 /// What the functions share.
@@ -145,6 +145,11 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
         let call = gate.perform(entry, args);
+        let is_silent = matches!(entry.spec.returns, Returns::Nothing);
+        let call = async move {
+            // No value at all, rather than nil: a prompt has nothing to show then.
+            call.await.map(|value| if is_silent { Value::Multi(Vec::new()) } else { value })
+        };
         let handle = host.driver.start(lua, entry.writes(), call);
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;
@@ -309,13 +314,15 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         let text = text.map_err(|error| Error::argument(format!("json.encode: {error}")))?;
         lua.create_string(text).map(LuaValue::String).map_err(|error| internal(&error))
     })?;
-    let width = host.setup.borrow().width;
+    table.set("number", lua.create_function(|_, n: u64| Ok(crate::words::number(n)))?)?;
+    let shared = Rc::clone(host);
     let render = lua.create_function(
         move |_, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
             let rows: Vec<Vec<String>> = rows
                 .iter()
                 .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
                 .collect();
+            let width = shared.setup.borrow().width;
             Ok(crate::table::render(&heads, &rows, &right, width))
         },
     )?;

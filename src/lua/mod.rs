@@ -6,10 +6,13 @@ mod bulk;
 pub mod cancel;
 mod convert;
 mod driver;
+mod entry;
 mod host;
 mod offers;
+mod prompt;
 pub mod sandbox;
 mod syntax;
+pub mod tokens;
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -19,9 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use mlua::{
-    Function, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue,
-};
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -35,6 +36,7 @@ use driver::Driver;
 pub use driver::Waker;
 use host::Host;
 pub use offers::{Background, Offer};
+pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
 
 /// How results are written.
@@ -146,10 +148,11 @@ impl Setup {
     #[must_use]
     pub fn stop_after(&self, time: Duration, waker: Waker) -> Timer {
         let (canceller, session) = (self.canceller.clone(), Arc::clone(self.gate.session()));
-        let (timer, dropped) = channel();
+        let (round, (timer, dropped)) = (canceller.round(), channel());
         // A thread of its own keeps the time, whatever the others wait for.
         std::thread::spawn(move || {
-            if dropped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+            let is_over = dropped.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+            if is_over && canceller.round() == round {
                 session.close();
                 canceller.stop(Stop::Timeout);
                 waker.wake();
@@ -225,14 +228,6 @@ impl Vm {
         Ok(Self { lua, host, main })
     }
 
-    /// Gives scripts one more global, for a host that has more to offer than this one.
-    ///
-    /// # Errors
-    /// If memory is short.
-    pub fn define(&self, name: &str, value: impl IntoLua) -> Result<()> {
-        self.lua.globals().raw_set(name, value).map_err(|error| lua_failure(&error))
-    }
-
     /// Runs a file of `stdlib/` that scripts do not find, with functions of the host's own; what it defines are globals. Returns what it
     /// returns, which is a function.
     ///
@@ -278,10 +273,7 @@ impl Vm {
             let args: mlua::Result<_> = args.map(|arg| arg.map(LuaValue::String)).collect();
             args.map_err(|error| lua_failure(&error))?
         };
-        match (self.call(chunk, args)?, self.host.board.failure()) {
-            (Ending::Finished, Some(failure)) => Err(failure),
-            (ending, _) => Ok(ending),
-        }
+        self.call(chunk, args).and_then(|ending| self.with_failed_items(ending))
     }
 
     /// Runs a function to its end, with all of its tasks. Items of bulk work that have failed are its own affair.
@@ -289,7 +281,9 @@ impl Vm {
     /// # Errors
     /// What it raised and did not catch, an interrupt, or a timeout.
     pub fn call(&self, function: Function, args: impl IntoLuaMulti) -> Result<Ending> {
-        let ending = self.drive(function, args);
+        let mut values = args.into_lua_multi(&self.lua).map_err(|error| lua_failure(&error))?;
+        values.push_front(LuaValue::Function(function));
+        let ending = self.drive(values, &mut LuaValue::Nil);
         let flushed = self.host.output.borrow_mut().flush();
         match (ending, flushed) {
             (Ok(ending), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -300,9 +294,8 @@ impl Vm {
         }
     }
 
-    fn drive(&self, function: Function, args: impl IntoLuaMulti) -> Result<Ending> {
-        let mut values = args.into_lua_multi(&self.lua).map_err(|error| lua_failure(&error))?;
-        values.push_front(LuaValue::Function(function));
+    /// Calls the first of the values with the others, and runs it and its tasks to their end. What it raises is also in `raised`, as it is.
+    fn drive(&self, values: MultiValue, raised: &mut LuaValue) -> Result<Ending> {
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
         let returned = self.host.driver.run(&main, values);
@@ -313,9 +306,18 @@ impl Vm {
         }
         let returned = returned.map_err(|error| lua_failure(&error))?;
         let values = returned.unwrap_or_default();
-        match values.front() {
-            Some(LuaValue::Boolean(true)) => self.failed_task(),
-            _ => Err(convert::error_from_lua(values.get(1).unwrap_or(&LuaValue::Nil))),
+        if values.front() != Some(&LuaValue::Boolean(true)) {
+            *raised = values.get(1).cloned().unwrap_or(LuaValue::Nil);
+            return Err(convert::error_from_lua(raised));
+        }
+        self.failed_task()
+    }
+
+    /// How a script has ended, in which bulk work may have failed.
+    fn with_failed_items(&self, ending: Ending) -> Result<Ending> {
+        match (ending, self.host.board.failure()) {
+            (Ending::Finished, Some(failure)) => Err(failure),
+            (ending, _) => Ok(ending),
         }
     }
 

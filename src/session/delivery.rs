@@ -90,7 +90,7 @@ pub(super) async fn deliver(
             let number = session.journal.intend(intent).await?;
             Ok((line, turn, before, after, number))
         };
-        let intended = intended.await.inspect_err(|_| session.bounds.uncount());
+        let intended = intended.await.inspect_err(|_| session.bounds.uncount(1));
         intended.map(Some)
     };
     let Some((line, turn, before, after, number)) = prepared.await? else {

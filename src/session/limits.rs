@@ -16,6 +16,9 @@ use crate::spec::Action;
 /// The tag that protects a profile, whatever its value.
 pub const PROTECTED: &str = "iamlua:protected";
 
+/// Where a limit of a manifest comes from.
+const BY_MANIFEST: &str = "`max_changes` in the manifest";
+
 /// What a runbook's manifest allows.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -62,7 +65,7 @@ impl Bounds {
             self.lock().actions = Some(actions);
         }
         if let Some(max) = limits.max_changes {
-            self.limit(max, "`max_changes` in the manifest");
+            self.limit(max, BY_MANIFEST);
         }
         Ok(())
     }
@@ -163,10 +166,18 @@ impl Bounds {
         self.profiles.get_or_try_init(|| counted).await.copied()
     }
 
-    /// Takes a change back that was counted and then not sent.
-    pub fn uncount(&self) {
+    /// Takes changes back that were counted and are not made.
+    pub fn uncount(&self, changes: u64) {
         let mut inner = self.lock();
-        inner.made = inner.made.saturating_sub(1);
+        inner.made = inner.made.saturating_sub(changes);
+    }
+
+    /// Forgets what a manifest has set, and that a limit was reached.
+    pub fn lift_manifest(&self) {
+        let mut inner = self.lock();
+        inner.actions = None;
+        inner.max_changes.retain(|(_, source)| *source != BY_MANIFEST);
+        inner.reached = None;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

@@ -57,6 +57,11 @@ impl Effort {
         self.closed.send_replace(true);
     }
 
+    /// Lets changes begin again.
+    pub fn open(&self) {
+        self.closed.send_replace(false);
+    }
+
     pub fn is_closed(&self) -> bool {
         *self.closed.borrow()
     }

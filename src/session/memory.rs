@@ -77,6 +77,11 @@ impl Memory {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+    }
+
     /// What was read through a connection, if that was just now.
     pub fn fresh(&self, connection: u64, key: &Key) -> Option<State> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@ pub mod journal;
 mod limits;
 mod line;
 mod memory;
+pub mod names;
 mod overlay;
 pub mod plan;
 mod rate;
@@ -14,13 +15,14 @@ mod rates;
 mod reading;
 pub mod recover;
 pub mod site;
+mod standing;
 pub mod undo;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -35,6 +37,7 @@ use journal::{About, Journal, Place};
 use limits::{Bounds, Protection};
 use line::{Effort, Line};
 use memory::{Key, Memory, Turns};
+use names::Names;
 use overlay::Overlay;
 use plan::Recorder;
 use site::Site;
@@ -53,6 +56,18 @@ pub enum Mode {
     Plan,
     /// It makes them.
     Apply,
+}
+
+impl Mode {
+    /// The name in the configuration and on the screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+        }
+    }
 }
 
 /// What a session is made with. The default reads only, and keeps its journal in memory.
@@ -94,7 +109,8 @@ impl Default for Rules {
 /// What the connections of one run share.
 #[derive(Debug)]
 pub struct Session {
-    mode: Mode,
+    /// A [`Mode`], which a prompt can change.
+    mode: AtomicU8,
     bounds: Bounds,
     protection: Protection,
     accounts: Vec<String>,
@@ -112,6 +128,8 @@ pub struct Session {
     spared: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
+    /// Where names that calls show are kept, if somebody wants them.
+    names: OnceLock<Names>,
 }
 
 impl Session {
@@ -129,7 +147,7 @@ impl Session {
             bounds.limit(max, source);
         }
         Arc::new(Self {
-            mode: rules.mode,
+            mode: AtomicU8::new(rules.mode as u8),
             bounds,
             protection: Protection::new(&rules.protect, rules.override_protection),
             accounts: rules.accounts,
@@ -146,13 +164,18 @@ impl Session {
             spared: AtomicU64::new(0),
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
+            names: OnceLock::new(),
         })
     }
 
     /// What it does with calls that would change the account.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        match self.mode.load(Ordering::SeqCst) {
+            mode if mode == Mode::Apply as u8 => Mode::Apply,
+            mode if mode == Mode::Plan as u8 => Mode::Plan,
+            _ => Mode::ReadOnly,
+        }
     }
 
     /// Sets what the runbook's manifest allows.
@@ -329,7 +352,7 @@ impl Gate {
     pub fn remember(&self, subject: Subject, record: &Value) {
         let Some(image) = Image::of(record) else { return };
         // A listing knows less of a role than an image needs.
-        if self.0.session.mode != Mode::ReadOnly && subject == Subject::Profile {
+        if self.0.session.mode() != Mode::ReadOnly && subject == Subject::Profile {
             let key = Key::new(subject, &image.name);
             self.0.session.memory.keep(self.0.number, key, Some(image));
         }
@@ -444,7 +467,7 @@ impl Gate {
     ) -> Result<Value> {
         let session = &self.0.session;
         let line = self.line().await?;
-        let is_get = session.mode != Mode::ReadOnly && entry.spec.name == "get";
+        let is_get = session.mode() != Mode::ReadOnly && entry.spec.name == "get";
         let key = is_get.then(|| {
             let subject = subject_of(entry);
             Key::new(subject, &args.text("name").unwrap_or_default())
@@ -529,7 +552,7 @@ impl Gate {
         let session = &self.0.session;
         session.allows(entry)?;
         let name = args.text("name").unwrap_or_default();
-        if session.mode == Mode::ReadOnly {
+        if session.mode() == Mode::ReadOnly {
             let refusal = format!(
                 "{} would change the account, and this run may only read",
                 entry.spec.lua_name()
@@ -545,7 +568,7 @@ impl Gate {
             return Err(stopped(entry));
         }
         session.protection.check(write.subject, &name, &None)?;
-        if session.mode == Mode::Plan {
+        if session.mode() == Mode::Plan {
             let overlay = self.overlay().await?;
             Box::pin(overlay.write(self, entry, write, args, origin)).await
         } else {
@@ -569,13 +592,25 @@ fn subject_of(entry: &Entry) -> Subject {
 impl Invoke for Gate {
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending {
         let gate = self.clone();
+        let session = Arc::clone(self.session());
+        // Names of other accounts would only be in the way.
+        let learner = session.names.get().filter(|_| self.0.number == 0).cloned();
+        let name = learner.as_ref().and_then(|_| args.text("name"));
+        let learn = move |answer: Result<Value>| {
+            if let (Some(names), Ok(answer)) = (learner, &answer) {
+                names.learn(entry, name.as_deref(), answer);
+            }
+            answer
+        };
         match &entry.run {
             Run::Read(call) => {
                 let call = *call;
-                Box::pin(async move { gate.read(entry, call, args).await })
+                Box::pin(async move { learn(gate.read(entry, call, args).await) })
             }
             Run::Write(write) => {
-                Box::pin(async move { gate.write(entry, write, args, Origin::default()).await })
+                Box::pin(
+                    async move { learn(gate.write(entry, write, args, Origin::default()).await) },
+                )
             }
             Run::Compose(_) | Run::Iterate(_) | Run::Host => {
                 let message = format!("{} is not a single call", entry.spec.lua_name());

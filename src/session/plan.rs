@@ -194,6 +194,23 @@ impl Recorder {
         recorded.changes.push(Change { number, site: at, ..change });
     }
 
+    /// Forgets all of it; says how many changes that were.
+    pub(super) fn clear(&self) -> u64 {
+        std::mem::take(&mut *locked(&self.0)).changes.len() as u64
+    }
+
+    /// How many changes were noted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        locked(&self.0).changes.len()
+    }
+
+    /// Whether nothing was noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The plan of what was noted.
     #[must_use]
     pub fn plan(

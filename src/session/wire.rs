@@ -110,7 +110,7 @@ enum Fate {
 /// What the wires of one run share.
 #[derive(Debug)]
 pub struct Wire {
-    may_write: bool,
+    may_write: AtomicBool,
     sent: Mutex<BTreeMap<String, u64>>,
     /// How far the server's clock is ahead of ours, in milliseconds.
     ahead: AtomicI64,
@@ -119,7 +119,16 @@ pub struct Wire {
 impl Wire {
     /// A wire; one that may not write lets only actions through that the registry knows as reads.
     pub fn new(may_write: bool) -> Arc<Self> {
-        Arc::new(Self { may_write, sent: Mutex::default(), ahead: AtomicI64::new(0) })
+        Arc::new(Self {
+            may_write: AtomicBool::new(may_write),
+            sent: Mutex::default(),
+            ahead: AtomicI64::new(0),
+        })
+    }
+
+    /// Says whether actions that the registry does not know as reads are let through from now on.
+    pub fn allow_writes(&self, may_write: bool) {
+        self.may_write.store(may_write, Ordering::SeqCst);
     }
 
     /// How many requests were sent by action, repeats included.
@@ -138,7 +147,7 @@ impl Wire {
     }
 
     fn admit(&self, service: &str, action: &str) -> Result<(), ConnectorError> {
-        if !self.may_write && !iam::is_read(service, action) {
+        if !self.may_write.load(Ordering::SeqCst) && !iam::is_read(service, action) {
             return Err(ConnectorError::user(
                 format!("{action} was stopped: this run may only read").into(),
             ));

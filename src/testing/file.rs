@@ -218,7 +218,7 @@ fn read(
         Waited::Said(Said::Ended(Err(error), _)) => Err(error.into()),
         Waited::Said(Said::Ended(Ok(ending), _)) => Err(ended(ending).into()),
         Waited::TooLong { was_stopped } => {
-            Err(too_long("to read the file", reading.timeout, was_stopped))
+            Err(too_long(" to read the file", reading.timeout, was_stopped))
         }
         Waited::Interrupted => Ok(None),
     }
@@ -226,7 +226,7 @@ fn read(
 
 fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
     let time = crate::words::time(timeout.as_secs_f64());
-    let failure = Failure::new(format!("it took longer than {time} {what}"));
+    let failure = Failure::new(format!("it took longer than {time}{what}"));
     if was_stopped {
         failure.hint("give it more time with --timeout")
     } else {
@@ -292,6 +292,12 @@ fn again(reading: Result<Reading>, definitions: &[Definition]) -> Result<Option<
     Ok(Some(reading))
 }
 
+/// A failure that has no place of its own happened somewhere in the test.
+fn failure_of(test: &Test, mut failure: Failure) -> Failure {
+    failure.place.get_or_insert_with(|| test.place.clone());
+    failure
+}
+
 /// Runs one test; `None` if it was interrupted.
 fn one(reading: &Reading, number: usize, test: &mut Test) -> Option<Verdict> {
     let began = Instant::now();
@@ -307,13 +313,14 @@ fn one(reading: &Reading, number: usize, test: &mut Test) -> Option<Verdict> {
         }
         Waited::Said(Said::Ended(Err(error), took)) => {
             test.took = took;
-            Some(Verdict::Failed(error.into()))
+            Some(Verdict::Failed(failure_of(test, error.into())))
         }
         Waited::Said(Said::Read(_)) => {
             Some(Verdict::Failed(Failure::new("the file was read twice by one thread")))
         }
         Waited::TooLong { was_stopped } => {
-            Some(Verdict::Failed(too_long("", reading.timeout, was_stopped)))
+            let failure = too_long("", reading.timeout, was_stopped);
+            Some(Verdict::Failed(failure_of(test, failure)))
         }
         Waited::Interrupted => None,
     }

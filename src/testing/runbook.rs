@@ -190,7 +190,7 @@ fn changes(
     err: &mut impl Write,
 ) -> Result<Vec<Json>> {
     if session.mode() != Mode::Plan {
-        let changes = world.runtime.block_on(session.journal().changes())?;
+        let changes = world.runtime.block_on(session.journal().recorded())?;
         let made = changes
             .iter()
             .map(|change| in_words(serde_json::to_value(change), Shown::from(change)));

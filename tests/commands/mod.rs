@@ -1,4 +1,5 @@
-//! The commands of an operator who must answer for what was changed: plan, apply, runs, undo, limits, `iamlua.toml`, policy. Each
+//! The commands of an operator who must answer for what was changed: plan, apply, runs, undo, limits, `iamlua.toml`, policy; and
+//! test, by which they try their runbooks. Each
 //! test has a desk of its own, with a small account on it.
 
 mod apply;
@@ -9,6 +10,7 @@ mod kills;
 mod limits;
 mod plan;
 mod policy;
+mod test;
 mod undo;
 
 use std::io::{BufRead, BufReader};

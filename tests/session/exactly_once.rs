@@ -79,8 +79,7 @@ fn run_on(
     let connection = line::connection(world.account(), decide);
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
-    let ran =
-        bench.run_through(connection, source, "test.lua", Vec::new(), Format::Table, |_| Ok(()));
+    let ran = bench.run_through(connection, source, "test.lua", Vec::new(), Format::Table);
     world.bench.runtime.block_on(session.end("done", None)).expect("the journal is written");
     ran
 }

@@ -41,7 +41,7 @@ fn a_change_is_on_the_disk_before_it_is_sent() {
     });
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
-    let ran = bench.run_through(connection, JOB, "test.lua", Vec::new(), Format::Table, |_| Ok(()));
+    let ran = bench.run_through(connection, JOB, "test.lua", Vec::new(), Format::Table);
     assert_eq!(ran.code(), 0, "{:?}", ran.result);
     assert!(unannounced.lock().expect("a list").is_empty(), "{unannounced:?}");
     world.bench.runtime.block_on(session.end("done", None)).expect("it is written");
@@ -89,7 +89,6 @@ fn without_a_journal_nothing_is_sent() {
         "test.lua",
         Vec::new(),
         Format::Table,
-        |_| Ok(()),
     );
     let error = ran.result.expect_err("there is no journal");
     assert!(error.message.contains("journal") && !error.hints.is_empty(), "{error:?}");

@@ -85,8 +85,7 @@ impl World {
         let session = Session::with(rules);
         let bench = Bench { session: Arc::clone(&session), ..self.bench.clone() };
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let ran =
-            bench.run_through(self.connection(), source, name, args, Format::Table, |_| Ok(()));
+        let ran = bench.run_through(self.connection(), source, name, args, Format::Table);
         self.bench.runtime.block_on(session.end("done", None)).expect("the journal is written");
         (session, ran)
     }

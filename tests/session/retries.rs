@@ -29,8 +29,7 @@ fn refused(
     });
     let session = Session::with(world.rules(Mode::Apply));
     let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
-    let ran =
-        bench.run_through(connection, script, "test.lua", Vec::new(), Format::Table, |_| Ok(()));
+    let ran = bench.run_through(connection, script, "test.lua", Vec::new(), Format::Table);
     (arrived.load(Ordering::SeqCst), ran, session)
 }
 

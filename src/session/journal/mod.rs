@@ -246,7 +246,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub async fn changes(&self) -> Result<Vec<Recorded>> {
+    pub async fn recorded(&self) -> Result<Vec<Recorded>> {
         let answer = {
             let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(opened) = &*opened else { return Ok(Vec::new()) };
@@ -258,6 +258,26 @@ impl Journal {
         read.map_err(|error| {
             Error::new(Kind::State, format!("the journal cannot be read: {error}")).caused_by(error)
         })
+    }
+
+    /// Waits until all that is known is on the disk, for others to read.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn sync(&self) -> Result<()> {
+        let answer = {
+            let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(opened) = &*opened else { return Ok(()) };
+            let (reply, answer) = oneshot::channel();
+            opened.jobs.send(Job::Sync(reply)).map_err(|_| gone())?;
+            answer
+        };
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// How many changes were begun: the number of the last one.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Writes down how the run ended. Does nothing for a run without changes.

@@ -27,6 +27,8 @@ pub(super) enum Job {
     End(Box<End>, Reply),
     /// Asks for the changes, and is no news.
     Read(oneshot::Sender<rusqlite::Result<Vec<Recorded>>>),
+    /// Nothing more; who asks wants to read what came before.
+    Sync(Reply),
 }
 
 impl Job {
@@ -38,7 +40,10 @@ impl Job {
     /// Who waits for it to be on the disk.
     fn reply(&self) -> Option<&Reply> {
         match self {
-            Self::Start(_, reply) | Self::Intend(_, reply) | Self::End(_, reply) => Some(reply),
+            Self::Start(_, reply)
+            | Self::Intend(_, reply)
+            | Self::End(_, reply)
+            | Self::Sync(reply) => Some(reply),
             Self::Site(..) | Self::Settle(_) | Self::Undone(..) | Self::Read(_) => None,
         }
     }
@@ -83,7 +88,10 @@ impl Writer {
                         }
                         continue;
                     }
-                    Job::Start(_, reply) | Job::Intend(_, reply) | Job::End(_, reply) => reply,
+                    Job::Start(_, reply)
+                    | Job::Intend(_, reply)
+                    | Job::End(_, reply)
+                    | Job::Sync(reply) => reply,
                 };
                 let answer = match &written {
                     Ok(()) => Ok(()),
@@ -118,6 +126,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
     let now = Timestamp::now().as_millisecond();
     let json = |value: &serde_json::Value| value.to_string();
     match job {
+        Job::Sync(_) | Job::Read(_) => {}
         Job::Start(about, _) => {
             let (script, hash) = about.script.clone().unzip();
             connection.execute(
@@ -164,7 +173,6 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
                 undoes_change.map(u64::cast_signed),
             ])?;
         }
-        Job::Read(_) => {}
         Job::Settle(settled) => settle(connection, run, settled, now)?,
         Job::Undone(undone, changes) => {
             let sql = "UPDATE change SET undone = ?1 WHERE run = ?2 AND number = ?3";

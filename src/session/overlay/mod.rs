@@ -115,7 +115,7 @@ impl Overlay {
             let _alone = self.planning.lock().await;
             gate.admit(entry).await?;
             let answer = (write.call)(self.clients.clone(), args.clone()).await;
-            answer.inspect_err(|_| session.bounds.uncount())?
+            answer.inspect_err(|_| session.bounds.uncount(1))?
         };
         let change = Change {
             number: 0,

@@ -88,7 +88,7 @@ fn add_failure(text: &mut String, name: &str, failure: &Failure, output: &str) {
         text.push_str(&indented(&line, "    "));
     }
     if let Some(traceback) = &failure.traceback {
-        let _ = write!(text, "    called from:\n{}", indented(traceback, "    "));
+        let _ = write!(text, "    traceback:\n{}", indented(traceback, "    "));
     }
     for hint in &failure.hints {
         match hint.strip_prefix('\n') {

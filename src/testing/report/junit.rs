@@ -24,7 +24,10 @@ pub fn report(report: &Report) -> Result<String> {
         .create_element("testsuites")
         .with_attribute(("name", "iamlua test"))
         .with_attributes(numbers(counts, errors, report.took).iter().map(pair))
-        .write_inner_content(|writer| report.files.iter().try_for_each(|file| suite(writer, file)))
+        .write_inner_content(|writer| {
+            let mut files = report.files.iter().filter(|file| file.counts().all() > 0);
+            files.try_for_each(|file| suite(writer, file))
+        })
         .map_err(failed)?;
     let mut text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
     text.push('\n');

@@ -1,0 +1,191 @@
+//! What is typed at a prompt: whether it is whole, whether it has a value, and how its locals live on in the next entry.
+//!
+//! A local of a chunk ends with the chunk. So a `local` that stands at the top of an entry, outside of every block, is not declared
+//! as one: the word is blanked out, and the name becomes a variable of the prompt, which is not a global either. The entry's
+//! environment is a table of these variables in front of the globals. That is why a function of one entry sees what a later
+//! entry assigns, as it would in one script. A local with `<close>` stays what it is, and is closed at the end of its entry.
+
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, Table};
+
+use super::syntax;
+use super::tokens::{Kind, Token, tokens};
+use crate::error::Result;
+
+/// The chunk's name in messages.
+const NAME: &str = "(prompt)";
+
+/// An entry, ready to run.
+pub struct Entry {
+    /// What it does.
+    pub chunk: Function,
+    /// The locals that it declares.
+    pub locals: Vec<String>,
+}
+
+/// What Lua says of a text.
+pub enum Read {
+    /// It can run.
+    Whole(Entry),
+    /// There must be more of it.
+    Incomplete,
+}
+
+/// Reads an entry, whose free names are those of `environment`.
+///
+/// # Errors
+/// A syntax error, with its line and place.
+pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
+    // Lua 5.3 and before had `= value` for that.
+    let expression = text.trim_start().strip_prefix('=').filter(|rest| !rest.starts_with('='));
+    let as_expression = format!("return {}", expression.unwrap_or(text));
+    let is_open_expression = match compile(lua, &as_expression, environment) {
+        Ok(chunk) => return Ok(Read::Whole(Entry { chunk, locals: vec![] })),
+        Err(mlua::Error::SyntaxError { incomplete_input, .. }) => incomplete_input,
+        Err(_) => false,
+    };
+    let (statements, locals) = keep_locals(text);
+    match compile(lua, &statements, environment) {
+        Ok(chunk) => Ok(Read::Whole(Entry { chunk, locals })),
+        Err(mlua::Error::SyntaxError { incomplete_input: true, .. }) => Ok(Read::Incomplete),
+        Err(_) if is_open_expression => Ok(Read::Incomplete),
+        Err(_) => {
+            // Of the text as it was typed, with the place in it.
+            let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
+            Ok(Read::Whole(Entry { chunk, locals: vec![] }))
+        }
+    }
+}
+
+fn compile(lua: &Lua, text: &str, environment: &Table) -> mlua::Result<Function> {
+    let chunk = lua.load(text).set_name(format!("={NAME}")).set_mode(ChunkMode::Text);
+    chunk.set_environment(environment.clone()).into_function()
+}
+
+/// The text without `local` where that stands outside of every block, and the names that were declared so.
+fn keep_locals(text: &str) -> (String, Vec<String>) {
+    let all: Vec<Token> = tokens(text)
+        .into_iter()
+        .filter(|token| !matches!(token.kind, Kind::Comment { .. }))
+        .collect();
+    let mut out = text.to_owned();
+    let mut locals = Vec::new();
+    // Edits change no position before them: made from the end.
+    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let (mut depth, mut loops) = (0_usize, 0_usize);
+    let mut at = 0;
+    while let Some(token) = all.get(at) {
+        let word = token.text(text);
+        match token.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            Kind::Keyword => match word {
+                // `while … do` and `for … do` open one block, with two words.
+                "while" | "for" => {
+                    depth += 1;
+                    loops += 1;
+                }
+                "do" if loops > 0 => loops -= 1,
+                "do" | "function" | "if" | "repeat" => depth += 1,
+                "end" | "until" => depth = depth.saturating_sub(1),
+                "local" if depth == 0 => {
+                    if let Some(declared) = declaration(text, &all, at) {
+                        edits.push((token.at.clone(), " ".repeat(word.len())));
+                        edits.extend(declared.edits);
+                        locals.extend(declared.names);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    for (range, replacement) in edits.into_iter().rev() {
+        out.replace_range(range, &replacement);
+    }
+    (out, locals)
+}
+
+/// A declaration that can become an assignment.
+struct Declaration {
+    names: Vec<String>,
+    edits: Vec<(std::ops::Range<usize>, String)>,
+}
+
+/// The declaration at the token `local`; `None` if it must stay one.
+fn declaration(text: &str, all: &[Token], at: usize) -> Option<Declaration> {
+    let token = |at: usize| all.get(at);
+    let is = |at: usize, word: &str| token(at).is_some_and(|token| token.is(text, word));
+    let name = |at: usize| {
+        token(at).filter(|token| token.kind == Kind::Name).map(|token| token.text(text).to_owned())
+    };
+    if is(at + 1, "function") {
+        return Some(Declaration { names: vec![name(at + 2)?], edits: Vec::new() });
+    }
+    let mut declared = Declaration { names: Vec::new(), edits: Vec::new() };
+    let mut at = at + 1;
+    loop {
+        declared.names.push(name(at)?);
+        at += 1;
+        if is(at, "<") {
+            if !is(at + 1, "const") || !is(at + 2, ">") {
+                return None;
+            }
+            let range = token(at)?.at.start..token(at + 2)?.at.end;
+            let blank = text[range.clone()].chars().map(|c| if c == '\n' { c } else { ' ' });
+            declared.edits.push((range, blank.collect()));
+            at += 3;
+        }
+        if !is(at, ",") {
+            break;
+        }
+        at += 1;
+    }
+    if !is(at, "=") {
+        let end = token(at - 1)?.at.end;
+        declared.edits.push((end..end, " = nil".into()));
+    }
+    Some(declared)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(text: &str) -> (String, String) {
+        let (text, locals) = keep_locals(text);
+        (text, locals.join(" "))
+    }
+
+    #[test]
+    fn locals_outside_of_blocks_become_variables_of_the_prompt() {
+        for (text, made, names) in [
+            ("local x = 1", "      x = 1", "x"),
+            ("local x", "      x = nil", "x"),
+            ("local a, b = f()", "      a, b = f()", "a b"),
+            ("local a, b; c = 1", "      a, b = nil; c = 1", "a b"),
+            ("local function f() local y = 1 end", "      function f() local y = 1 end", "f"),
+            ("local X <const> = 5", "      X         = 5", "X"),
+            ("local X <const>", "      X         = nil", "X"),
+            ("do local x = 1 end", "do local x = 1 end", ""),
+            (
+                "for i = 1, 2 do local x = i end local y",
+                "for i = 1, 2 do local x = i end       y = nil",
+                "y",
+            ),
+            ("while f() do local x end local y", "while f() do local x end       y = nil", "y"),
+            ("if a then local x else local y end", "if a then local x else local y end", ""),
+            ("repeat local x until x local y", "repeat local x until x       y = nil", "y"),
+            ("f(function() local x end) local y = 1", "f(function() local x end)       y = 1", "y"),
+            ("local f <close> = g()", "local f <close> = g()", ""),
+            ("local a <const>, b <close> = g()", "local a <const>, b <close> = g()", ""),
+            ("s = 'local x' -- local y", "s = 'local x' -- local y", ""),
+            ("local", "local", ""),
+            ("local 1", "local 1", ""),
+        ] {
+            assert_eq!(kept(text), (made.to_owned(), names.to_owned()), "{text}");
+        }
+    }
+}

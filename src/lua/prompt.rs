@@ -1,0 +1,301 @@
+//! A VM that runs one entry after another, for a prompt: what they share, what becomes of each, and what can be named in the next.
+
+use std::time::Duration;
+
+use mlua::{Function, IntoLua, MultiValue, Table, Value as LuaValue};
+
+use super::entry::{self, Entry, Read};
+use super::{Ending, Vm, lua_failure, syntax};
+use crate::error::{Error, Kind, Result};
+use crate::stdlib;
+
+/// A VM with the variables of a prompt.
+pub struct Prompt {
+    vm: Vm,
+    /// How long an entry may take.
+    timeout: Option<Duration>,
+    environment: Table,
+    run: Function,
+    more: Function,
+    declare: Function,
+    set_error: Function,
+    reset: Function,
+    load_all: Function,
+}
+
+/// Something that a name can be completed to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// The name.
+    pub name: String,
+    /// What it is.
+    pub kind: FoundKind,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FoundKind {
+    /// A function, or something that can be called.
+    Function,
+    /// A table.
+    Table,
+    /// Any other value.
+    Value,
+}
+
+impl Prompt {
+    /// A prompt in a VM in which nothing has run yet; each entry may take so long.
+    ///
+    /// # Errors
+    /// A bug in the embedded Lua files.
+    pub fn new(vm: Vm, timeout: Option<Duration>) -> Result<Self> {
+        let bug = |error: mlua::Error| Error::new(Kind::Bug, format!("the prompt failed: {error}"));
+        let host: Table = vm.lua.named_registry_value("iamlua.host").map_err(bug)?;
+        let load: Function = host.get("load_prompt").map_err(bug)?;
+        let made: Table = load.call(()).map_err(bug)?;
+        let function = |name: &str| made.get::<Function>(name).map_err(bug);
+        Ok(Self {
+            environment: made.get("environment").map_err(bug)?,
+            run: function("run")?,
+            more: function("more")?,
+            declare: function("declare")?,
+            set_error: function("set_error")?,
+            reset: host.get("reset").map_err(bug)?,
+            load_all: host.get("load_all").map_err(bug)?,
+            vm,
+            timeout,
+        })
+    }
+
+    /// What wakes it after it was told to stop while it waits.
+    #[must_use]
+    pub fn waker(&self) -> super::Waker {
+        self.vm.waker()
+    }
+
+    /// Whether Lua says that there must be more of a text.
+    #[must_use]
+    pub fn is_incomplete(&self, text: &str) -> bool {
+        matches!(entry::read(&self.vm.lua, text, &self.environment), Ok(Read::Incomplete))
+    }
+
+    /// Whether a text stands by itself in a script; one that only has a value does not.
+    #[must_use]
+    pub fn is_statement(&self, text: &str) -> bool {
+        self.vm.lua.load(text).set_mode(mlua::chunk::ChunkMode::Text).into_function().is_ok()
+    }
+
+    /// Runs what was typed, and shows what it returns on a screen of that many lines and columns.
+    ///
+    /// # Errors
+    /// A syntax error, what it raised, an interrupt, or a timeout. The prompt goes on after each of them.
+    pub fn enter(&self, text: &str, screen: (u16, u16)) -> Result<Ending> {
+        let Read::Whole(Entry { chunk, locals }) =
+            entry::read(&self.vm.lua, text, &self.environment)?
+        else {
+            return Err(Error::new(Kind::Script, "there must be more of it"));
+        };
+        for name in locals {
+            self.declare.call::<()>(name).map_err(|error| lua_failure(&error))?;
+        }
+        self.run(&self.run, screen, [LuaValue::Function(chunk)])
+    }
+
+    /// Runs the text of a file, with arguments. Its locals are its own; its globals stay.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn load(
+        &self,
+        source: &[u8],
+        name: &str,
+        args: &[String],
+        screen: (u16, u16),
+    ) -> Result<Ending> {
+        let lua = &self.vm.lua;
+        let chunk = syntax::load(lua, source, name)?;
+        let words = || args.iter().map(|arg| arg.as_str().into_lua(lua));
+        let mut values = vec![LuaValue::Function(chunk)];
+        let mut prepare = || -> mlua::Result<()> {
+            for word in words() {
+                values.push(word?);
+            }
+            // A runbook reads its flags there.
+            let host: Table = lua.named_registry_value("iamlua.host")?;
+            host.set("args", args.to_vec())?;
+            host.set("script", name)?;
+            let arg = lua.create_sequence_from(args.to_vec())?;
+            arg.set(0, name)?;
+            lua.globals().raw_set("arg", arg)
+        };
+        prepare().map_err(|error| lua_failure(&error))?;
+        let folder = std::path::Path::new(name).parent().map(std::path::Path::to_owned);
+        let before = std::mem::replace(&mut self.vm.host.setup.borrow_mut().folder, folder);
+        let ending = self.run(&self.run, screen, values);
+        self.vm.host.setup.borrow_mut().folder = before;
+        ending
+    }
+
+    /// Shows what did not fit on the screen.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn more(&self, screen: (u16, u16)) -> Result<Ending> {
+        self.run(&self.more, screen, [])
+    }
+
+    fn run(
+        &self,
+        function: &Function,
+        (rows, columns): (u16, u16),
+        args: impl IntoIterator<Item = LuaValue>,
+    ) -> Result<Ending> {
+        let host = &self.vm.host;
+        host.driver.reset();
+        host.board.reset();
+        {
+            let mut setup = host.setup.borrow_mut();
+            setup.width = Some(columns);
+            setup.canceller.rearm();
+            setup.gate.session().reopen();
+        }
+        host.timers.borrow_mut().clear();
+        if let Some(timeout) = self.timeout {
+            host.stop_after(timeout);
+        }
+        self.reset.call::<()>(()).map_err(|error| lua_failure(&error))?;
+        let mut values = MultiValue::new();
+        values.push_back(LuaValue::Function(function.clone()));
+        values.push_back(LuaValue::Integer(rows.into()));
+        values.push_back(LuaValue::Integer(columns.into()));
+        values.extend(args);
+        let mut raised = LuaValue::Nil;
+        let ending = self.vm.drive(values, &mut raised);
+        let ending = ending.and_then(|ending| self.vm.with_failed_items(ending));
+        let flushed = self.vm.host.output.borrow_mut().flush();
+        if ending.is_err() {
+            self.set_error.call::<()>(raised).map_err(|error| lua_failure(&error))?;
+        }
+        flushed.map_err(|error| Error::io("cannot write to standard output", error))?;
+        ending
+    }
+
+    /// The fields of what a chain of names leads to, such as `iam.profiles`, without running code of a script's: no metamethod is asked. An
+    /// empty chain means the variables and globals; `are_methods` asks for what can be called.
+    #[must_use]
+    pub fn fields(&self, chain: &[&str], are_methods: bool) -> Vec<Found> {
+        // The modules of the standard library are there when they are first named.
+        if self.load_all.call::<()>(()).is_err() {
+            return Vec::new();
+        }
+        let globals = self.vm.lua.globals();
+        let mut found = Vec::new();
+        match chain.first() {
+            None => {
+                collect(&self.environment, &mut found);
+                collect(&globals, &mut found);
+                found.extend(
+                    stdlib::modules()
+                        .into_iter()
+                        .map(|name| Found { name: name.to_owned(), kind: FoundKind::Table }),
+                );
+            }
+            Some(_) => {
+                if let Some(value) = self.value_of(chain) {
+                    self.fields_of(&value, &mut found);
+                }
+            }
+        }
+        found.sort();
+        found.dedup_by(|a, b| a.name == b.name);
+        if are_methods {
+            found.retain(|found| found.kind == FoundKind::Function);
+        }
+        found
+    }
+
+    /// The name of the table of the program's own that a chain of names leads to, such as `iam.profiles` where somebody has said
+    /// `local p = iam.profiles`.
+    #[must_use]
+    pub fn known_table(&self, chain: &[&str]) -> Option<String> {
+        const KNOWN: [&[&str]; 3] = [&["iam", "profiles"], &["iam", "roles"], &["iam"]];
+        let LuaValue::Table(table) = self.value_of(chain)? else { return None };
+        let modules = stdlib::modules();
+        let modules: Vec<[&str; 1]> = modules.iter().map(|module| [*module]).collect();
+        KNOWN.into_iter().chain(modules.iter().map(<[&str; 1]>::as_slice)).find_map(|known| {
+            let LuaValue::Table(other) = self.value_of(known)? else { return None };
+            (table.to_pointer() == other.to_pointer()).then(|| known.join("."))
+        })
+    }
+
+    /// What a chain of names leads to, by fields that are there.
+    fn value_of(&self, chain: &[&str]) -> Option<LuaValue> {
+        let (first, rest) = chain.split_first()?;
+        let own = self.environment.raw_get(*first).ok().filter(|value| *value != LuaValue::Nil);
+        let first = own.or_else(|| self.vm.lua.globals().raw_get(*first).ok())?;
+        rest.iter().try_fold(first, |value, name| raw_field(&value, name))
+    }
+
+    fn fields_of(&self, value: &LuaValue, found: &mut Vec<Found>) {
+        match value {
+            LuaValue::Table(table) => {
+                collect(table, found);
+                // Methods are found where `__index` is a table; a chain of them has an end.
+                let mut table = table.clone();
+                for _ in 0..8 {
+                    let inner = table.metatable().and_then(|meta| meta.raw_get("__index").ok());
+                    let Some(LuaValue::Table(inner)) = inner else { return };
+                    collect(&inner, found);
+                    table = inner;
+                }
+            }
+            LuaValue::String(_) => {
+                if let Ok(LuaValue::Table(string)) = self.vm.lua.globals().raw_get("string") {
+                    collect(&string, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn raw_field(value: &LuaValue, name: &str) -> Option<LuaValue> {
+    let LuaValue::Table(table) = value else { return None };
+    match table.raw_get(name) {
+        Ok(LuaValue::Nil) | Err(_) => {
+            let index = table.metatable()?.raw_get("__index").ok()?;
+            let LuaValue::Table(index) = index else { return None };
+            index.raw_get(name).ok()
+        }
+        Ok(value) => Some(value),
+    }
+}
+
+/// The fields that are names; a table of a million tags is not gone through.
+fn collect(table: &Table, found: &mut Vec<Found>) {
+    const MOST: usize = 10_000;
+    for pair in table.pairs::<LuaValue, LuaValue>().take(MOST) {
+        let Ok((LuaValue::String(name), value)) = pair else { continue };
+        let Ok(name) = name.to_str().map(|name| name.to_owned()) else { continue };
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && !super::tokens::KEYWORDS.contains(&name.as_str());
+        if is_name && !name.is_empty() {
+            found.push(Found { name, kind: kind_of(&value) });
+        }
+    }
+}
+
+fn kind_of(value: &LuaValue) -> FoundKind {
+    match value {
+        LuaValue::Function(_) => FoundKind::Function,
+        LuaValue::Table(table) => {
+            let call = table.metatable().and_then(|meta| meta.raw_get::<LuaValue>("__call").ok());
+            match call {
+                Some(LuaValue::Function(_)) => FoundKind::Function,
+                _ => FoundKind::Table,
+            }
+        }
+        _ => FoundKind::Value,
+    }
+}

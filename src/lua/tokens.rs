@@ -1,0 +1,253 @@
+//! The words of a piece of Lua, also of one that is being typed: nothing is ever an error here, and every byte belongs to one token
+//! or to the white space between two. For colours, brackets, completion and the locals of a prompt; what Lua itself says counts
+//! for everything else.
+
+use std::ops::Range;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A name.
+    Name,
+    /// A reserved word.
+    Keyword,
+    /// A number.
+    Number,
+    /// Text in quotes or long brackets.
+    Text {
+        /// Whether its end is there.
+        is_closed: bool,
+    },
+    /// A comment.
+    Comment {
+        /// Whether its end is there; one that ends with the line is closed by it.
+        is_closed: bool,
+    },
+    /// `(`, `[` or `{`.
+    Open,
+    /// `)`, `]` or `}`.
+    Close,
+    /// Any other sign.
+    Sign,
+}
+
+/// A token: what it is, and the bytes that it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub at: Range<usize>,
+}
+
+impl Token {
+    /// Its text.
+    #[must_use]
+    pub fn text<'s>(&self, source: &'s str) -> &'s str {
+        &source[self.at.clone()]
+    }
+
+    /// Whether it is that keyword or sign.
+    #[must_use]
+    pub fn is(&self, source: &str, word: &str) -> bool {
+        !matches!(self.kind, Kind::Text { .. } | Kind::Comment { .. }) && self.text(source) == word
+    }
+}
+
+/// The reserved words of Lua 5.4.
+pub const KEYWORDS: [&str; 22] = [
+    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
+    "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+];
+
+/// The tokens of a text.
+#[must_use]
+pub fn tokens(source: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while let Some(first) = source[at..].chars().next() {
+        if first.is_whitespace() {
+            at += first.len_utf8();
+            continue;
+        }
+        let (kind, length) = token(&source[at..], first);
+        tokens.push(Token { kind, at: at..at + length });
+        at += length;
+    }
+    tokens
+}
+
+/// The token at the beginning of a text, and its length.
+fn token(text: &str, first: char) -> (Kind, usize) {
+    let length_of = |is_part: fn(char) -> bool| text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let next = text[first.len_utf8()..].chars().next();
+    match first {
+        'a'..='z' | 'A'..='Z' | '_' => {
+            let length = length_of(|c| c.is_ascii_alphanumeric() || c == '_');
+            let is_keyword = KEYWORDS.contains(&&text[..length]);
+            (if is_keyword { Kind::Keyword } else { Kind::Name }, length)
+        }
+        '0'..='9' => (Kind::Number, number(text)),
+        '.' if next.is_some_and(|c| c.is_ascii_digit()) => (Kind::Number, number(text)),
+        '"' | '\'' => {
+            let (length, is_closed) = quoted(text, first);
+            (Kind::Text { is_closed }, length)
+        }
+        '-' if next == Some('-') => {
+            if let Some((length, is_closed)) = long_brackets(&text[2..]) {
+                return (Kind::Comment { is_closed }, 2 + length);
+            }
+            (Kind::Comment { is_closed: true }, text.find('\n').unwrap_or(text.len()))
+        }
+        '[' => match long_brackets(text) {
+            Some((length, is_closed)) => (Kind::Text { is_closed }, length),
+            None => (Kind::Open, 1),
+        },
+        '(' | '{' => (Kind::Open, 1),
+        ')' | ']' | '}' => (Kind::Close, 1),
+        _ => {
+            const LONG: [&str; 11] =
+                ["...", "..", "::", "==", "~=", "<=", ">=", "//", "<<", ">>", "->"];
+            let long = LONG.into_iter().find(|sign| text.starts_with(sign));
+            (Kind::Sign, long.map_or(first.len_utf8(), str::len))
+        }
+    }
+}
+
+/// The length of a number: digits, and a sign where it belongs to an exponent.
+fn number(text: &str) -> usize {
+    let is_hexadecimal = text.starts_with("0x") || text.starts_with("0X");
+    let exponent = if is_hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        let is_part = c.is_ascii_alphanumeric()
+            || c == '.'
+            || (matches!(c, '+' | '-') && exponent.contains(&before));
+        // `1..2` is a number, `..`, and a number for Lua's eyes only; here the dots are signs.
+        if !is_part || (c == '.' && text[at..].starts_with("..")) {
+            return at;
+        }
+        before = c;
+    }
+    text.len()
+}
+
+/// The length of a text in quotes, and whether its end is there: it ends with its line at the latest, unless a backslash is before that.
+fn quoted(text: &str, quote: char) -> (usize, bool) {
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                // `\z` skips the white space after it, line breaks too.
+                Some((_, 'z')) => {
+                    let mut rest = chars.clone();
+                    while rest.next().is_some_and(|(_, c)| c.is_whitespace()) {
+                        chars.next();
+                    }
+                }
+                Some(_) => {}
+                None => return (text.len(), false),
+            },
+            '\n' => return (at, false),
+            c if c == quote => return (at + 1, true),
+            _ => {}
+        }
+    }
+    (text.len(), false)
+}
+
+/// The length of a text or comment in long brackets, and whether its end is there; `None` if it does not begin so.
+fn long_brackets(text: &str) -> Option<(usize, bool)> {
+    let inner = text.strip_prefix('[')?;
+    let level = inner.find(|c| c != '=').unwrap_or(inner.len());
+    if !inner[level..].starts_with('[') {
+        return None;
+    }
+    let end = format!("]{}]", "=".repeat(level));
+    Some(match text[level + 2..].find(&end) {
+        Some(at) => (level + 2 + at + end.len(), true),
+        None => (text.len(), false),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(source: &str) -> Vec<(&str, Kind)> {
+        tokens(source).into_iter().map(|token| (&source[token.at.clone()], token.kind)).collect()
+    }
+
+    #[test]
+    fn every_kind_is_told_from_the_others() {
+        use Kind::{Close, Comment, Keyword, Name, Number, Open, Sign, Text};
+        assert_eq!(
+            words("local a<const> = f{1, 0x1p-4, 'b\\'', [[c\n]]} -- d"),
+            [
+                ("local", Keyword),
+                ("a", Name),
+                ("<", Sign),
+                ("const", Name),
+                (">", Sign),
+                ("=", Sign),
+                ("f", Name),
+                ("{", Open),
+                ("1", Number),
+                (",", Sign),
+                ("0x1p-4", Number),
+                (",", Sign),
+                ("'b\\''", Text { is_closed: true }),
+                (",", Sign),
+                ("[[c\n]]", Text { is_closed: true }),
+                ("}", Close),
+                ("-- d", Comment { is_closed: true }),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_finished_is_said_to_be_so() {
+        let last = |source: &str| words(source).pop().expect("a token").1;
+        assert_eq!(last("x = 'abc"), Kind::Text { is_closed: false });
+        assert_eq!(last("x = [==[ a ]]"), Kind::Text { is_closed: false });
+        assert_eq!(last("--[[ a"), Kind::Comment { is_closed: false });
+        assert_eq!(last("--[==[ a ]==]"), Kind::Comment { is_closed: true });
+        assert_eq!(words("'a\nb'").len(), 3);
+        assert_eq!(words("'a\\\nb'").len(), 1);
+        assert_eq!(words("'a\\z\n  b' c").len(), 2);
+    }
+
+    #[test]
+    fn no_byte_is_lost_whatever_is_typed() {
+        let pieces = [
+            "[",
+            "=",
+            "]",
+            "\"",
+            "'",
+            "\\",
+            "\n",
+            "--",
+            "é",
+            "\u{1f980}",
+            "a",
+            "1",
+            ".",
+            "e",
+            "+",
+            " ",
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..5_000 {
+            let source: String =
+                (0..random.usize(0..12)).map(|_| pieces[random.usize(0..pieces.len())]).collect();
+            let mut end = 0;
+            for token in tokens(&source) {
+                assert!(source[end..token.at.start].chars().all(char::is_whitespace), "{source:?}");
+                assert!(token.at.end > token.at.start, "{source:?}");
+                end = token.at.end;
+            }
+            assert!(source[end..].chars().all(char::is_whitespace), "{source:?}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What a prompt has planned and changed, and the way back: `.changes`, `.commit`, `.undo`, `.discard`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Repl;
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::Target;
+use crate::plan_text::{self, Shown};
+use crate::screen::say;
+use crate::session::apply::{self, Options};
+use crate::session::journal::About;
+use crate::session::journal::records::{Recorded, Records, Run};
+use crate::session::plan::{Change, Plan};
+use crate::session::site::{Site, SiteTarget};
+use crate::session::{Gate, Mode, Rules, Session, recover, undo};
+use crate::words::count;
+use crate::{execution, run, spec, state};
+
+/// Something that can be taken back, as one.
+#[derive(Debug)]
+pub enum Step {
+    /// What an entry has planned: the changes after so many.
+    Planned(usize),
+    /// What an entry has changed: the numbers in the run of this prompt, the first excluded.
+    Changed(u64, u64),
+    /// The run that has carried a plan out.
+    Committed(String),
+}
+
+/// How many changes there were before an entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    planned: usize,
+    changed: u64,
+}
+
+impl Repl {
+    /// What there is before an entry.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { planned: self.session.recorder().len(), changed: self.session.journal().changes() }
+    }
+
+    /// Keeps what an entry has done, to be taken back.
+    pub(super) fn note_step(&mut self, before: Mark) {
+        let now = self.mark();
+        if now.planned > before.planned {
+            self.steps.push(Step::Planned(before.planned));
+        }
+        if now.changed > before.changed {
+            self.steps.push(Step::Changed(before.changed, now.changed));
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        self.session.recorder().plan(None, None, None, None)
+    }
+
+    /// Shows what is planned, or keeps it in a file for `iamlua apply`; without a plan, shows what was changed.
+    pub(super) fn show_changes(&self, file: &str) -> Result<()> {
+        let plan = self.plan();
+        if !file.is_empty() {
+            if plan.changes.is_empty() {
+                return Err(Error::usage("nothing is planned, so there is nothing to keep"));
+            }
+            return run::keep_plan(&plan, &super::commands::path(file));
+        }
+        if !plan.changes.is_empty() {
+            print(&plan_text::plan(&plan, false));
+            say(
+                "nothing is changed yet: .commit makes these changes, .undo takes back the last, .discard all",
+            );
+            return Ok(());
+        }
+        let Some(run) = self.session.journal().run() else {
+            say("nothing is planned, and nothing was changed");
+            return Ok(());
+        };
+        let (_, changes) = self.recorded(&run)?;
+        let done: Vec<Shown<'_>> =
+            changes.iter().filter(|change| change.undone.is_none()).map(Shown::from).collect();
+        if done.is_empty() {
+            say("nothing is planned, and what was changed was taken back");
+        } else {
+            print(&(plan_text::lines(&done, false).join("\n") + "\n"));
+            say(&format!("{} made by this prompt, run {run}", count(done.len() as u64, "change")));
+        }
+        Ok(())
+    }
+
+    /// A run of the journal with its changes, as far as they are known.
+    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>)> {
+        self.runtime.block_on(self.session.journal().sync())?;
+        let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
+        let records = Records::open(&state::folder()?)?.ok_or_else(missing)?;
+        Ok((records.run(run)?, records.changes(run)?))
+    }
+
+    /// Makes what is planned.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        let plan = self.plan();
+        if plan.changes.is_empty() {
+            say("nothing is planned");
+            return Ok(());
+        }
+        print(&plan_text::plan(&plan, false));
+        self.may_write(&format!("Make {}", count(plan.changes.len() as u64, "change")))?;
+        let about =
+            About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
+        let (session, result) = self.carry_out(&plan, about, ".commit");
+        let run = session.journal().run();
+        let left = self.left_of(&plan, &session);
+        let left = self.plan_anew(&plan.sites, &left);
+        self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+        if left > 0 {
+            // They can only be taken back together: nobody knows any more which entry planned which.
+            self.steps.push(Step::Planned(0));
+            say(&format!("{} still planned", count(left as u64, "change")));
+        }
+        self.steps.extend(run.map(Step::Committed));
+        result.map(|_| ())
+    }
+
+    /// The changes of a plan that a session has not made.
+    fn left_of(&self, plan: &Plan, session: &Arc<Session>) -> Vec<Change> {
+        let gates = self.gates(session, &plan.sites);
+        let done = || -> Result<_> {
+            let records = Records::open(&state::folder()?)?;
+            let options = Options { skip_drifted: true, patience: patience() };
+            let done = apply::done_before(records.as_ref(), plan, &gates, options);
+            self.runtime.block_on(done)
+        };
+        match done() {
+            Ok(done) => plan
+                .changes
+                .iter()
+                .filter(|change| !done.contains(&change.number))
+                .cloned()
+                .collect(),
+            Err(error) => {
+                // What nobody knows of must not be planned a second time.
+                say(&format!("note: what is left of the plan cannot be told: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Plans these changes, and nothing else, on what is there now. Returns how many of them still can be made.
+    fn plan_anew(&self, sites: &[Site], changes: &[Change]) -> usize {
+        self.runtime.block_on(self.session.forget_plan());
+        self.session.reopen();
+        let gates = self.gates(&self.session, sites);
+        let mut planned = 0;
+        for change in changes {
+            let Some(gate) = gates.get(change.site) else { continue };
+            match self.runtime.block_on(gate.plan_again(change)) {
+                Ok(()) => planned += 1,
+                Err(error) => say(&format!(
+                    "no longer planned: {} {} {}: {error}",
+                    change.action,
+                    change.subject.name(),
+                    change.name
+                )),
+            }
+        }
+        planned
+    }
+
+    /// Forgets what is planned.
+    pub(super) fn discard(&mut self) {
+        let planned = self.session.recorder().len();
+        self.runtime.block_on(self.session.forget_plan());
+        self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+        say(&format!("{} forgotten", count(planned as u64, "planned change")));
+    }
+
+    /// Takes back what the last entry has planned or changed.
+    pub(super) fn undo(&mut self) -> Result<()> {
+        let Some(step) = self.steps.last() else {
+            return Err(Error::usage("this prompt has changed nothing that could be taken back")
+                .hint("`iamlua undo RUN` takes back an earlier run; `iamlua runs` lists them"));
+        };
+        match step {
+            Step::Planned(before) => {
+                let before = *before;
+                let plan = self.plan();
+                let (kept, dropped) = plan.changes.split_at(before.min(plan.changes.len()));
+                self.plan_anew(&plan.sites, kept);
+                say(&format!("{} no longer planned", count(dropped.len() as u64, "change")));
+            }
+            Step::Changed(after, last) => {
+                let (after, last) = (*after, *last);
+                let run = self.session.journal().run().unwrap_or_default();
+                self.take_back(&run, |change| change.number > after && change.number <= last)?;
+            }
+            Step::Committed(run) => {
+                let run = run.clone();
+                self.take_back(&run, |_| true)?;
+            }
+        }
+        self.steps.pop();
+        Ok(())
+    }
+
+    /// Takes back changes of a run.
+    fn take_back(&mut self, run: &str, is_meant: impl Fn(&Recorded) -> bool) -> Result<()> {
+        if !self.session.recorder().is_empty() {
+            return Err(pending("taking back what was changed"));
+        }
+        let (run, mut changes) = self.recorded(run)?;
+        changes.retain(is_meant);
+        let planning = Session::with(Rules { mode: Mode::Plan, ..self.rules.clone() });
+        let gates = self.gates(&planning, &run.sites);
+        let undoing = self
+            .interrupts
+            .during(&planning, || self.runtime.block_on(undo::plan(&run, &changes, &gates, &[])))?;
+        if !undoing.conflicts.is_empty() {
+            return Err(Error::new(
+                Kind::Refused,
+                format!(
+                    "it cannot be taken back, the account has moved on: {}",
+                    undoing.conflicts.join("; ")
+                ),
+            )
+            .hint(format!("`iamlua undo {} --skip-drifted` takes back the rest", run.id)));
+        }
+        let plan = planning.recorder().plan(None, None, Some(run.id.clone()), None);
+        let plan = Plan { moot: undoing.moot, ..plan };
+        for lost in &undoing.lost {
+            say(&format!("note: {lost}"));
+        }
+        if plan.changes.is_empty() {
+            say("it is back already: there is nothing to take back");
+            return Ok(());
+        }
+        print(&plan_text::plan(&plan, false));
+        self.may_write("Take this back")?;
+        let about = About {
+            command: "undo".into(),
+            plan: Some(plan.id.clone()),
+            undoes: Some(run.id),
+            ..About::default()
+        };
+        let (_, result) = self.carry_out(&plan, about, ".undo");
+        self.session.forget_read();
+        result.map(|_| ())
+    }
+
+    /// Makes a plan's changes in a session of their own.
+    fn carry_out(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
+        let rules = Rules { mode: Mode::Apply, about, ..self.rules.clone() };
+        let session = Session::with(rules);
+        let gates = self.gates(&session, &plan.sites);
+        let result = state::folder().and_then(|folder| {
+            let options = Options { skip_drifted: false, patience: patience() };
+            let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
+            self.interrupts.during(&session, || self.runtime.block_on(work))
+        });
+        (session, result)
+    }
+
+    /// Gates to the sites of a plan or run.
+    fn gates(&self, session: &Arc<Session>, sites: &[Site]) -> Vec<Gate> {
+        let own = self.runtime.block_on(self.gate.site());
+        sites
+            .iter()
+            .map(|site| {
+                let connection = match (&own, site.target) {
+                    (Ok(own), _) if own == site => self.gate.connection().clone(),
+                    (_, SiteTarget::Local) => self.gate.connection().clone(),
+                    (_, SiteTarget::Aws) => site.connection(Target::Aws),
+                };
+                Gate::new(Arc::clone(session), connection)
+            })
+            .collect()
+    }
+
+    /// Asks before AWS is written to where the prompt does not do that anyway.
+    fn may_write(&self, what: &str) -> Result<()> {
+        if self.is_read_only_by_config {
+            return Err(Error::new(
+                Kind::Refused,
+                "the configuration says `mode = \"read-only\"`, so nothing is changed",
+            )
+            .hint("change it, or name another file with --config"));
+        }
+        if self.session.mode() == Mode::Apply || self.place.is_local() {
+            return Ok(());
+        }
+        if super::editor::ask(&format!("{what} in {}?", self.place.describe())) == Some(true) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Refused, "nothing was changed"))
+    }
+
+    /// Changes what becomes of changes.
+    pub(super) fn switch(&mut self, mode: Mode) -> Result<()> {
+        if self.session.mode() == mode {
+            say(&format!("it is {} already", mode.name()));
+            return Ok(());
+        }
+        if !self.session.recorder().is_empty() {
+            return Err(pending("changing the mode"));
+        }
+        if mode == Mode::Apply {
+            self.may_write("Make changes from now on")?;
+        }
+        self.session.switch(mode);
+        self.session.forget_read();
+        say(match mode {
+            Mode::Apply => "changes are made from now on",
+            Mode::Plan => "changes are planned from now on: .commit makes them",
+            Mode::ReadOnly => "changes are refused from now on",
+        });
+        Ok(())
+    }
+}
+
+/// How old a change of an interrupted try must be before it counts that the account does not show it.
+fn patience() -> Duration {
+    let seconds = spec::parse_duration(recover::PATIENCE).unwrap_or_default();
+    Duration::from_secs_f64(seconds)
+}
+
+fn pending(what: &str) -> Error {
+    Error::new(Kind::Refused, format!("changes are planned, which come before {what}"))
+        .hint(".commit makes them, .undo takes back the last, .discard forgets all")
+}
+
+/// Prints what a person has asked for.
+fn print(text: &str) {
+    use std::io::Write;
+    // Who has closed standard output does not want it.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,359 @@
+//! The commands of the prompt, which begin with a dot: what they are called, what they do, and what they take.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::{Next, Repl};
+use crate::docs;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::screen::say;
+use crate::script::{Loaded, Script};
+use crate::session::Mode;
+use crate::spec;
+
+/// A command of the prompt.
+pub struct Command {
+    /// Its name, with the dot.
+    pub name: &'static str,
+    /// What it takes, as help shows it.
+    pub takes: &'static str,
+    /// What that is, for completion.
+    pub argument: Argument,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    run: fn(&mut Repl, &str) -> Result<Next>,
+}
+
+/// What a command takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// Nothing.
+    None,
+    /// A file.
+    File,
+    /// Something that is documented.
+    Documented,
+    /// Lua.
+    Code,
+}
+
+const fn command(
+    name: &'static str,
+    takes: &'static str,
+    argument: Argument,
+    doc: &'static str,
+    run: fn(&mut Repl, &str) -> Result<Next>,
+) -> Command {
+    Command { name, takes, argument, doc, run }
+}
+
+fn go(done: Result<()>) -> Result<Next> {
+    done.map(|()| Next::Entry)
+}
+
+/// All of them, in the order of the help.
+pub static COMMANDS: &[Command] = &[
+    command(
+        ".plan",
+        "",
+        Argument::None,
+        "Plan changes from now on, instead of making them.",
+        |repl, _| go(repl.switch(Mode::Plan)),
+    ),
+    command(
+        ".apply",
+        "",
+        Argument::None,
+        "Make changes from now on; on AWS it asks first.",
+        |repl, _| go(repl.switch(Mode::Apply)),
+    ),
+    command(".read-only", "", Argument::None, "Refuse changes from now on.", |repl, _| {
+        go(repl.switch(Mode::ReadOnly))
+    }),
+    command(
+        ".changes",
+        "[FILE]",
+        Argument::File,
+        "Show what is planned, or else what was changed; with a file, keep the plan there for `iamlua apply`.",
+        |repl, file| go(repl.show_changes(file)),
+    ),
+    command(
+        ".commit",
+        "",
+        Argument::None,
+        "Make the planned changes.",
+        |repl, _| go(repl.commit()),
+    ),
+    command(
+        ".undo",
+        "",
+        Argument::None,
+        "Take back what the last entry has planned or changed, or the last commit; again for the one before.",
+        |repl, _| go(repl.undo()),
+    ),
+    command(".discard", "", Argument::None, "Forget the planned changes.", |repl, _| {
+        repl.discard();
+        Ok(Next::Entry)
+    }),
+    command(".more", "", Argument::None, "Show what did not fit on the screen.", |repl, _| {
+        repl.more()
+    }),
+    command(
+        ".load",
+        "FILE [ARGS]",
+        Argument::File,
+        "Run a script here, with its arguments; its globals stay.",
+        Repl::load,
+    ),
+    command(
+        ".save",
+        "FILE",
+        Argument::File,
+        "Write what was entered into a file, as a script.",
+        |repl, file| go(repl.save(file)),
+    ),
+    command(
+        ".doc",
+        "[NAME]",
+        Argument::Documented,
+        "Say what a function does: by its name, its AWS action, or a word.",
+        |_, name| go(Repl::doc(name)),
+    ),
+    command(
+        ".time",
+        "[CODE]",
+        Argument::Code,
+        "Say of every entry how long it took and what it called, or no longer; with code, of that alone.",
+        Repl::time,
+    ),
+    command(".help", "", Argument::None, "Show this.", |_, _| go(help())),
+    command(".exit", "", Argument::None, "Leave, as Ctrl-D does.", |_, _| Ok(Next::Leave(0))),
+];
+
+/// Whether an entry is a command rather than Lua, in which nothing begins with a dot and a letter.
+#[must_use]
+pub fn is_command(text: &str) -> bool {
+    let text = text.trim_start();
+    text.strip_prefix('.')
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// The command that a text begins with, and what comes after it.
+#[must_use]
+pub fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(char::is_whitespace).map_or((text, ""), |(name, rest)| (name, rest.trim()))
+}
+
+/// A path as it was typed, with `~` for the home folder.
+pub fn path(text: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (text.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(text),
+    }
+}
+
+fn help() -> Result<()> {
+    let columns = usize::from(super::screen_size().1);
+    let paragraph = |text: &str| textwrap::fill(text, columns.max(20)) + "\n";
+    let rows: Vec<_> = COMMANDS
+        .iter()
+        .map(|command| {
+            let call = format!("{} {}", command.name, command.takes);
+            vec![call.trim_end().to_owned(), command.doc.to_owned()]
+        })
+        .collect();
+    print(&[
+        paragraph("An entry is Lua: what it returns is shown, and is then in `_`; the last error is in `_error`. Locals live on."),
+        listed(&rows, columns),
+        paragraph(
+            "Tab completes, the right arrow takes the hint, Ctrl-R searches in what was entered, Alt-Enter begins a new line, Ctrl-C stops what \
+             runs or clears the line, Ctrl-D leaves. An entry that begins with a space is not kept in the history.",
+        ),
+    ]
+    .join("\n"))
+}
+
+/// Rows of a name and a sentence, the sentences under each other as far as there is room.
+fn listed(rows: &[Vec<String>], columns: usize) -> String {
+    const LEAST: usize = 24;
+    let widest = rows.iter().map(|row| row[0].len()).max().unwrap_or_default() + 2;
+    let is_narrow = columns < widest + LEAST;
+    let indent = " ".repeat(if is_narrow { 4 } else { widest });
+    let mut text = String::new();
+    for row in rows {
+        let first = format!("{:width$}", row[0], width = widest);
+        let options = textwrap::Options::new(columns.max(LEAST)).subsequent_indent(&indent);
+        if is_narrow {
+            text.push_str(row[0].trim_end());
+            text.push('\n');
+            text.push_str(&textwrap::fill(&row[1], options.initial_indent(&indent)));
+        } else {
+            text.push_str(&textwrap::fill(&row[1], options.initial_indent(&first)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn print(text: &str) -> Result<()> {
+    std::io::Write::write_all(&mut anstream::stdout(), text.as_bytes())
+        .map_err(|error| Error::io("cannot write to standard output", error))
+}
+
+impl Repl {
+    /// Runs a command.
+    pub(super) fn command(&mut self, text: &str) -> Result<Next> {
+        let (name, rest) = split(text);
+        let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+            let unknown = Error::usage(format!("there is no command {name}"));
+            let names = COMMANDS.iter().map(|command| command.name);
+            return Err(unknown.hint(match spec::nearest(name, names) {
+                Some(near) => format!("did you mean {near}? .help lists them"),
+                None => ".help lists them".into(),
+            }));
+        };
+        if command.takes.is_empty() && !rest.is_empty() {
+            return Err(Error::usage(format!("{name} takes nothing, got {rest:?}")));
+        }
+        if rest.is_empty() && !command.takes.is_empty() && !command.takes.starts_with('[') {
+            return Err(Error::usage(format!("{name} needs {}", command.takes)));
+        }
+        (command.run)(self, rest)
+    }
+
+    fn more(&mut self) -> Result<Next> {
+        let ending = self.prompt.more(super::screen_size())?;
+        Ok(Self::after(ending))
+    }
+
+    fn load(&mut self, words: &str) -> Result<Next> {
+        let words =
+            shlex::split(words).ok_or_else(|| Error::usage("a quotation mark has no partner"))?;
+        let Some((file, args)) = words.split_first() else {
+            return Err(Error::usage(".load needs FILE"));
+        };
+        let loaded = Loaded::read(&Script::File(path(file)))?;
+        let before = self.mark();
+        let ending = self.prompt.load(&loaded.source, &loaded.name, args, super::screen_size());
+        self.note_step(before);
+        Ok(Self::after(ending?))
+    }
+
+    fn save(&self, file: &str) -> Result<()> {
+        let file = path(file);
+        if self.entries.is_empty() {
+            return Err(Error::usage("nothing was entered yet, so there is nothing to save"));
+        }
+        if file.exists()
+            && super::editor::ask(&format!("{} is there already. Replace it?", file.display()))
+                != Some(true)
+        {
+            return Err(Error::usage(format!("{} was left as it is", file.display())));
+        }
+        let text = self.script();
+        files::write_whole(&file, text.as_bytes())
+            .map_err(|error| Error::io(format!("cannot write {}", file.display()), error))?;
+        say(&format!(
+            "saved in {}; `iamlua run {}` runs it",
+            file.display(),
+            crate::run::quoted(&file.display().to_string())
+        ));
+        Ok(())
+    }
+
+    /// What was entered, as a script: what has failed is a comment, and what has a value prints it.
+    fn script(&self) -> String {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%d");
+        let mut text = format!("-- Entered at a prompt of iamlua on {now}.\n");
+        for entry in &self.entries {
+            text.push('\n');
+            let code = entry.text.trim();
+            if entry.has_failed {
+                text.push_str("-- This has failed:\n");
+                for line in code.lines() {
+                    let _ = writeln!(text, "-- {line}");
+                }
+            } else if self.prompt.is_statement(code) {
+                text.push_str(code);
+                text.push('\n');
+            } else {
+                let code = code.strip_prefix('=').unwrap_or(code);
+                let _ = writeln!(text, "print(inspect((\n{code}\n)))");
+            }
+        }
+        text
+    }
+
+    fn doc(name: &str) -> Result<()> {
+        let columns = usize::from(super::screen_size().1);
+        let several = |items: &mut dyn Iterator<Item = &docs::Item>| {
+            let rows: Vec<_> =
+                items.map(|item| vec![item.name.clone(), item.summary.clone()]).collect();
+            listed(&rows, columns)
+        };
+        if name.is_empty() {
+            print(&several(&mut docs::modules()))?;
+            say(
+                ".doc NAME says more: of a function, a module, an AWS action, or what a word is in",
+            );
+            return Ok(());
+        }
+        match docs::find(name) {
+            docs::Found::One(item) => print(&docs::to_text(item, columns, true)),
+            docs::Found::Several(items) => print(&several(&mut items.into_iter())),
+            docs::Found::Nothing(near) => {
+                let error = Error::usage(format!("nothing is named {name}, and no text has it"));
+                Err(if near.is_empty() {
+                    error.hint(".doc lists the modules")
+                } else {
+                    error.hint(format!("did you mean {}?", near.join(" or ")))
+                })
+            }
+        }
+    }
+
+    fn time(&mut self, code: &str) -> Result<Next> {
+        if code.is_empty() {
+            self.is_timed = !self.is_timed;
+            let word = if self.is_timed { "is said from now on" } else { "is no longer said" };
+            say(&format!("how long an entry takes {word}"));
+            return Ok(Next::Entry);
+        }
+        let (began, calls) = (Instant::now(), self.session.calls());
+        let next = self.enter(code);
+        self.tell_time(began, &calls);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_told_from_lua() {
+        for text in [".help", "  .load a b", ".", ".unknown"] {
+            assert!(is_command(text), "{text}");
+        }
+        for text in ["...", "..x", ".5 + 1", "x.y", ""] {
+            assert!(!is_command(text), "{text}");
+        }
+        assert_eq!(split(" .load  a  b "), (".load", "a  b"));
+    }
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let mut names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), COMMANDS.len());
+        for command in COMMANDS {
+            assert!(command.name.starts_with('.') && command.doc.ends_with('.'));
+            assert_eq!(command.takes.is_empty(), command.argument == Argument::None);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What can stand at the cursor: names of variables, fields and methods as they are in the VM, and in a call of a documented
+//! function its parameters and their values, among them the names in the account. Nothing here runs a script's code or
+//! waits for AWS.
+
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::history::MemHistory;
+
+use super::commands::{self, Argument, COMMANDS};
+use super::parameters::{Parameter, Parameters, Values};
+use crate::lua::tokens::{KEYWORDS, Kind, Token, tokens};
+use crate::lua::{Found, Prompt};
+use crate::session::names::{Names, Of};
+
+/// So many names of the account are offered at once.
+const MOST: usize = 300;
+
+/// Where the word begins that is to be completed, and what it can become.
+pub fn candidates(prompt: &Prompt, names: &Names, line: &str, pos: usize) -> (usize, Vec<Pair>) {
+    let Some(before) = line.get(..pos) else { return (pos, Vec::new()) };
+    if commands::is_command(before) {
+        return for_command(prompt, names, before);
+    }
+    in_lua(prompt, names, before, line[pos..].chars().next())
+}
+
+fn for_command(prompt: &Prompt, names: &Names, before: &str) -> (usize, Vec<Pair>) {
+    let start = before.len() - before.trim_start().len();
+    let text = &before[start..];
+    let Some(blank) = text.find(char::is_whitespace) else {
+        let known = COMMANDS.iter().map(|command| command.name);
+        return (start, known.filter(|name| name.starts_with(text)).map(pair).collect());
+    };
+    let Some(command) = COMMANDS.iter().find(|command| command.name == &text[..blank]) else {
+        return (before.len(), Vec::new());
+    };
+    let at = before.len() - text[blank..].trim_start().len();
+    match command.argument {
+        Argument::None => (before.len(), Vec::new()),
+        Argument::File => {
+            let history = MemHistory::new();
+            let context = rustyline::Context::new(&history);
+            let files = FilenameCompleter::new().complete(before, before.len(), &context);
+            files.unwrap_or((before.len(), Vec::new()))
+        }
+        Argument::Documented => {
+            let word = &before[at..];
+            let known = super::parameters::documented();
+            (at, known.into_iter().filter(|name| name.starts_with(word)).map(pair).collect())
+        }
+        Argument::Code => {
+            let (start, found) = in_lua(prompt, names, &before[at..], None);
+            (at + start, found)
+        }
+    }
+}
+
+/// A call that the cursor is in.
+#[derive(Debug, Default)]
+struct Call {
+    /// The name of the function, with dots.
+    function: String,
+    /// Which argument by position, from 0.
+    position: usize,
+    /// In a table of arguments: the keys that are given, and the one whose value the cursor is in.
+    table: Option<(Vec<String>, Option<String>)>,
+}
+
+/// A bracket that is open at the cursor.
+struct Frame {
+    /// The token before it that names a function, if it is a call or a table that is the only argument of one.
+    function: Option<String>,
+    is_table: bool,
+    commas: usize,
+    keys: Vec<String>,
+    key: Option<String>,
+}
+
+fn in_lua(prompt: &Prompt, names: &Names, before: &str, after: Option<char>) -> (usize, Vec<Pair>) {
+    let all = tokens(before);
+    let nothing = (before.len(), Vec::new());
+    let (last, earlier) = match all.split_last() {
+        Some((last, earlier)) if last.at.end == before.len() => (Some(last), earlier),
+        _ => (None, &all[..]),
+    };
+    match last.map(|last| last.kind) {
+        Some(Kind::Comment { .. }) if !before.ends_with('\n') => nothing,
+        Some(Kind::Number | Kind::Text { is_closed: true }) => nothing,
+        Some(Kind::Text { is_closed: false }) => {
+            // The token is there, because its kind is.
+            let Some(text) = last else { return nothing };
+            let quote = &before[text.at.start..=text.at.start];
+            if quote == "[" {
+                return nothing;
+            }
+            let start = text.at.start + 1;
+            let Some(call) = call_at(before, earlier, true) else { return nothing };
+            let Some(parameter) = parameter_of(prompt, &call) else { return nothing };
+            (start, of_text(names, &parameter.values, &before[start..], quote, after))
+        }
+        Some(Kind::Name | Kind::Keyword) => {
+            let Some(word) = last else { return nothing };
+            (word.at.start, of_word(prompt, names, before, earlier, word.text(before)))
+        }
+        _ => (before.len(), of_word(prompt, names, before, &all, "")),
+    }
+}
+
+/// What a word can become that has these tokens before it.
+fn of_word(
+    prompt: &Prompt,
+    names: &Names,
+    source: &str,
+    before: &[Token],
+    word: &str,
+) -> Vec<Pair> {
+    if let Some(last) = before.last()
+        && (last.is(source, ".") || last.is(source, ":"))
+    {
+        let chain = chain_before(source, &before[..before.len() - 1]);
+        let Some(chain) = chain else { return Vec::new() };
+        let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
+        let found = prompt.fields(&chain, last.is(source, ":"));
+        return found.into_iter().filter(|found| found.name.starts_with(word)).map(field).collect();
+    }
+    let call = call_at(source, before, false);
+    if let Some(call) = &call
+        && let Some(parameters) = parameters_of(prompt, call)
+    {
+        let found = if let Some((given, None)) = &call.table {
+            parameters
+                .named
+                .iter()
+                .filter(|parameter| !given.contains(&parameter.name))
+                .filter(|parameter| parameter.name.starts_with(word))
+                .map(|parameter| Pair {
+                    display: parameter.name.clone(),
+                    replacement: format!("{} = ", parameter.name),
+                })
+                .collect()
+        } else {
+            let values = parameter_of(prompt, call).map(|parameter| parameter.values);
+            values.map(|values| of_value(names, &values, word)).unwrap_or_default()
+        };
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    if word.is_empty() && before.is_empty() {
+        // Everything there is helps nobody, but what the program brings does.
+        return ["iam", "bulk", "report", "runbook"].into_iter().map(pair).collect();
+    }
+    let keywords = KEYWORDS.into_iter().filter(|keyword| keyword.starts_with(word));
+    let mut found: Vec<Pair> = prompt
+        .fields(&[], false)
+        .into_iter()
+        .filter(|found| found.name.starts_with(word))
+        .map(field)
+        .chain(keywords.filter(|_| !word.is_empty()).map(pair))
+        .collect();
+    found.sort_by(|a, b| a.replacement.cmp(&b.replacement));
+    found
+}
+
+/// What a text can become whose beginning is there.
+fn of_text(
+    names: &Names,
+    values: &Values,
+    word: &str,
+    quote: &str,
+    after: Option<char>,
+) -> Vec<Pair> {
+    let found = match values {
+        Values::Names(of) => names.beginning_with(*of, word, MOST).names,
+        Values::Words(words) => {
+            words.iter().filter(|known| known.starts_with(word)).cloned().collect()
+        }
+        Values::Bool | Values::Any => Vec::new(),
+    };
+    // The only one is whole, so its end is known; a path may go on.
+    let closes = found.len() == 1
+        && !matches!(values, Values::Names(Of::Path))
+        && after.is_none_or(|after| !quote.starts_with(after));
+    found
+        .into_iter()
+        .map(|name| {
+            let replacement = if closes { format!("{name}{quote}") } else { name.clone() };
+            Pair { display: name, replacement }
+        })
+        .collect()
+}
+
+/// What a value can be that is not begun with a quotation mark.
+fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
+    match values {
+        Values::Bool => ["true", "false"]
+            .into_iter()
+            .filter(|known| known.starts_with(word))
+            .map(pair)
+            .collect(),
+        Values::Names(of) if word.is_empty() => names
+            .beginning_with(*of, "", MOST)
+            .names
+            .into_iter()
+            .map(|name| Pair { replacement: format!("\"{name}\""), display: name })
+            .collect(),
+        Values::Words(words) if word.is_empty() => words
+            .iter()
+            .map(|word| Pair { display: word.clone(), replacement: format!("\"{word}\"") })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn parameters_of(prompt: &Prompt, call: &Call) -> Option<Parameters> {
+    Parameters::of(&call.function, call.position).or_else(|| {
+        // `local p = iam.profiles` is the same by another name.
+        let (table, name) = call.function.rsplit_once('.')?;
+        let chain: Vec<&str> = table.split('.').collect();
+        Parameters::of(&format!("{}.{name}", prompt.known_table(&chain)?), call.position)
+    })
+}
+
+/// The parameter that the cursor is in.
+fn parameter_of(prompt: &Prompt, call: &Call) -> Option<Parameter> {
+    let parameters = parameters_of(prompt, call)?;
+    match &call.table {
+        Some((_, Some(key))) => {
+            parameters.named.into_iter().find(|parameter| parameter.name == *key)
+        }
+        Some((_, None)) => None,
+        None => parameters.positional.into_iter().nth(call.position),
+    }
+}
+
+/// The call that the end of the tokens is in. `in_text`: the cursor is in a text, which may itself be the only argument of a call.
+fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
+    if in_text
+        && before.last().is_some_and(|last| last.kind == Kind::Name)
+        && let Some(chain) = chain_before(source, before)
+    {
+        return Some(Call { function: chain.join("."), ..Call::default() });
+    }
+    let mut frames: Vec<Frame> = Vec::new();
+    for (at, token) in before.iter().enumerate() {
+        match token.kind {
+            Kind::Open => {
+                let is_call = !token.is(source, "[")
+                    && at.checked_sub(1).is_some_and(|at| before[at].kind == Kind::Name);
+                let function = is_call.then(|| chain_before(source, &before[..at])).flatten();
+                frames.push(Frame {
+                    function: function.map(|chain| chain.join(".")),
+                    is_table: token.is(source, "{"),
+                    commas: 0,
+                    keys: Vec::new(),
+                    key: None,
+                });
+            }
+            Kind::Close => {
+                frames.pop();
+            }
+            Kind::Sign => {
+                let Some(frame) = frames.last_mut() else { continue };
+                match token.text(source) {
+                    "," | ";" => {
+                        frame.commas += 1;
+                        frame.keys.extend(frame.key.take());
+                    }
+                    "=" => {
+                        let key = at.checked_sub(1).map(|at| &before[at]);
+                        frame.key = key
+                            .filter(|key| key.kind == Kind::Name)
+                            .map(|key| key.text(source).to_owned());
+                    }
+                    _ => {}
+                }
+            }
+            Kind::Keyword if token.is(source, "function") => {
+                // Its body is code of its own.
+                frames.push(Frame {
+                    function: None,
+                    is_table: false,
+                    commas: 0,
+                    keys: Vec::new(),
+                    key: None,
+                });
+            }
+            Kind::Keyword if token.is(source, "end") => {
+                frames.pop();
+            }
+            _ => {}
+        }
+    }
+    let inner = frames.pop()?;
+    let table = inner.is_table.then_some((inner.keys, inner.key));
+    if let Some(function) = inner.function {
+        return Some(Call { function, position: inner.commas, table });
+    }
+    // A table that is an argument among others.
+    let outer = frames.pop().filter(|outer| inner.is_table && !outer.is_table)?;
+    Some(Call { function: outer.function?, position: outer.commas, table })
+}
+
+/// The names with dots that the tokens end with, such as `iam`, `profiles`; `None` if what they belong to is no name.
+fn chain_before(source: &str, before: &[Token]) -> Option<Vec<String>> {
+    let mut chain = Vec::new();
+    let mut at = before.len();
+    loop {
+        at = at.checked_sub(1)?;
+        let token = &before[at];
+        if token.kind != Kind::Name {
+            return None;
+        }
+        chain.push(token.text(source).to_owned());
+        match at.checked_sub(1).map(|at| &before[at]) {
+            Some(dot) if dot.is(source, ".") => at -= 1,
+            Some(colon) if colon.is(source, ":") => return None,
+            _ => break,
+        }
+    }
+    chain.reverse();
+    Some(chain)
+}
+
+fn pair(word: impl Into<String>) -> Pair {
+    let word = word.into();
+    Pair { display: word.clone(), replacement: word }
+}
+
+fn field(found: Found) -> Pair {
+    pair(found.name)
+}

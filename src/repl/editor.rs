@@ -1,0 +1,362 @@
+//! The line editor: keys, colours, hints and completion as one types, over rustyline. What can be completed is decided in `complete`,
+//! whether an entry is whole by Lua.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anstyle::{AnsiColor, Style};
+use rustyline::completion::{Completer, Pair};
+use rustyline::config::{Behavior, BellStyle};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::{Hint, Hinter};
+use rustyline::history::{MemHistory, SearchDirection};
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, EditMode, Event, EventContext,
+    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+};
+
+use super::{commands, complete, history};
+use crate::error::{Error, Result};
+use crate::lua::Prompt;
+use crate::lua::tokens::{Kind, Token, tokens};
+use crate::session::names::Names;
+
+/// What is longer is data rather than code: it is not coloured, and not compared with earlier entries.
+const LONGEST: usize = 16 << 10;
+/// More candidates than that are shown only when the person says so.
+const MANY: usize = 100;
+
+/// The editor of a prompt.
+pub struct Editor {
+    inner: rustyline::Editor<Typing, MemHistory>,
+    /// Whether there was nothing in the line when Ctrl-C was pressed.
+    was_empty: Arc<AtomicBool>,
+}
+
+/// What came of reading an entry.
+pub enum Typed {
+    /// An entry.
+    Entry(String),
+    /// Ctrl-C: the line was thrown away.
+    Cleared,
+    /// Ctrl-C where nothing was typed.
+    Interrupted,
+    /// Ctrl-D, or the end of the input.
+    End,
+}
+
+impl Editor {
+    /// An editor whose entries Lua understands.
+    ///
+    /// # Errors
+    /// If the terminal cannot be used.
+    pub fn new(prompt: Rc<Prompt>, names: Names, vi: bool) -> Result<Self> {
+        let config = Config::builder()
+            .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
+            .completion_type(CompletionType::List)
+            .completion_prompt_limit(MANY)
+            .bell_style(BellStyle::None)
+            .auto_add_history(false)
+            .behavior(if std::io::stdout().is_terminal() {
+                Behavior::Stdio
+            } else {
+                // Results go elsewhere; what is typed is seen on the terminal.
+                Behavior::PreferTerm
+            });
+        let config = config
+            .max_history_size(history::MOST as usize)
+            .and_then(|config| config.history_ignore_dups(true))
+            .map_err(|error| unusable(&error))?
+            .build();
+        let history = MemHistory::with_config(&config);
+        let mut inner =
+            rustyline::Editor::with_history(config, history).map_err(|error| unusable(&error))?;
+        inner.set_helper(Some(Typing { prompt, names, is_submitted: Cell::new(false) }));
+        let was_empty = Arc::new(AtomicBool::new(false));
+        let on_interrupt = OnInterrupt(Arc::clone(&was_empty));
+        inner.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(on_interrupt)));
+        inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
+        Ok(Self { inner, was_empty })
+    }
+
+    /// Reads an entry; `initial` stands in the line already.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn read(&mut self, prompt: &(String, String)) -> Result<Typed> {
+        match self.inner.readline(prompt) {
+            Ok(text) => Ok(Typed::Entry(text)),
+            Err(ReadlineError::Eof) => Ok(Typed::End),
+            Err(ReadlineError::Interrupted) if self.was_empty.load(Ordering::Relaxed) => {
+                Ok(Typed::Interrupted)
+            }
+            Err(ReadlineError::Interrupted) => Ok(Typed::Cleared),
+            Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                crate::screen::say("error: what was typed is not UTF-8");
+                Ok(Typed::Cleared)
+            }
+            Err(error) => Err(unusable(&error)),
+        }
+    }
+
+    /// Adds an entry to those that can be called back.
+    pub fn remember(&mut self, text: &str) {
+        // Fails only for a history that is full, and then drops the oldest.
+        let _ = self.inner.add_history_entry(text);
+    }
+}
+
+fn unusable(error: &ReadlineError) -> Error {
+    Error::new(crate::error::Kind::Io, format!("cannot read from the terminal: {error}"))
+}
+
+/// Asks a yes-or-no question at the terminal; no is the default, and Ctrl-C means no. `None` where there is no terminal.
+pub fn ask(question: &str) -> Option<bool> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let config = Config::builder().auto_add_history(false).build();
+    let mut editor = rustyline::Editor::<(), _>::with_history(config, MemHistory::new()).ok()?;
+    let answer = editor.readline(&format!("{question} [y/N] ")).unwrap_or_default();
+    Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// What puts the terminal back as it is now.
+pub fn restore_terminal() -> Box<dyn Fn() + Send + Sync> {
+    let before = rustix::termios::tcgetattr(std::io::stdin()).ok();
+    Box::new(move || {
+        if let Some(before) = &before {
+            let now = rustix::termios::OptionalActions::Now;
+            // A terminal that is gone needs nothing.
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), now, before);
+        }
+    })
+}
+
+/// Notes whether something was typed when Ctrl-C is pressed.
+struct OnInterrupt(Arc<AtomicBool>);
+
+impl ConditionalEventHandler for OnInterrupt {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
+        self.0.store(context.line().is_empty(), Ordering::Relaxed);
+        Some(Cmd::Interrupt)
+    }
+}
+
+/// What rustyline asks while somebody types.
+struct Typing {
+    prompt: Rc<Prompt>,
+    names: Names,
+    /// Whether the line is drawn for the last time: nothing in it belongs to a cursor any more.
+    is_submitted: Cell<bool>,
+}
+
+impl Helper for Typing {}
+
+impl Validator for Typing {
+    fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        let text = context.input();
+        let is_whole = text.trim().is_empty()
+            || commands::is_command(text)
+            || !self.prompt.is_incomplete(text);
+        Ok(if is_whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+    }
+}
+
+impl Completer for Typing {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        Ok(complete::candidates(&self.prompt, &self.names, line, pos))
+    }
+}
+
+/// The rest of an earlier entry.
+struct Earlier(String);
+
+impl Hint for Earlier {
+    fn display(&self) -> &str {
+        // Its first line says which one it is.
+        self.0.lines().next().unwrap_or_default()
+    }
+
+    fn completion(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+}
+
+impl Hinter for Typing {
+    type Hint = Earlier;
+
+    fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Earlier> {
+        if line.trim().is_empty() || pos < line.len() || line.len() > LONGEST {
+            return None;
+        }
+        let last = context.history_index().min(context.history().len()).checked_sub(1)?;
+        let found = context.history().starts_with(line, last, SearchDirection::Reverse).ok()??;
+        (found.entry.len() > line.len()).then(|| Earlier(found.entry[line.len()..].to_owned()))
+    }
+}
+
+const KEYWORD: Style = AnsiColor::Magenta.on_default();
+const TEXT: Style = AnsiColor::Green.on_default();
+const NUMBER: Style = AnsiColor::Cyan.on_default();
+const COMMENT: Style = Style::new().dimmed();
+const COMMAND: Style = AnsiColor::Blue.on_default();
+const MATCH: Style = Style::new().bold().underline();
+const WRONG: Style = AnsiColor::Red.on_default();
+
+impl Highlighter for Typing {
+    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        if line.is_empty() || line.len() > LONGEST {
+            return Cow::Borrowed(line);
+        }
+        let cursor = (!self.is_submitted.get()).then_some(pos);
+        Cow::Owned(colored(line, cursor))
+    }
+
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
+        &'s self,
+        prompt: &'p str,
+        _default: bool,
+    ) -> Cow<'b, str> {
+        Cow::Borrowed(prompt)
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(format!("{COMMENT}{hint}{COMMENT:#}"))
+    }
+
+    fn highlight_char(&self, line: &str, _pos: usize, kind: CmdKind) -> bool {
+        self.is_submitted.set(kind == CmdKind::ForcedRefresh);
+        line.len() <= LONGEST
+    }
+}
+
+/// A line in colours, with the bracket at the cursor and its partner marked.
+fn colored(line: &str, cursor: Option<usize>) -> String {
+    if commands::is_command(line) {
+        let end = line.trim_start().find(char::is_whitespace);
+        let end = end.map_or(line.len(), |end| end + line.len() - line.trim_start().len());
+        return format!("{COMMAND}{}{COMMAND:#}{}", &line[..end], &line[end..]);
+    }
+    let all = tokens(line);
+    let brackets = Brackets::of(line, &all, cursor);
+    let mut out = String::with_capacity(line.len() * 2);
+    let mut end = 0;
+    for (at, token) in all.iter().enumerate() {
+        out.push_str(&line[end..token.at.start]);
+        end = token.at.end;
+        let text = token.text(line);
+        let style = match token.kind {
+            Kind::Keyword => Some(KEYWORD),
+            Kind::Text { .. } => Some(TEXT),
+            Kind::Number => Some(NUMBER),
+            Kind::Comment { .. } => Some(COMMENT),
+            Kind::Open | Kind::Close if brackets.marked.contains(&at) => Some(MATCH),
+            Kind::Close if brackets.wrong.contains(&at) => Some(WRONG),
+            _ => None,
+        };
+        match style {
+            // A style of several lines is begun again on each, because each may be drawn by itself.
+            Some(style) => {
+                for (number, part) in text.split('\n').enumerate() {
+                    if number > 0 {
+                        out.push('\n');
+                    }
+                    let _ = write!(out, "{style}{part}{style:#}");
+                }
+            }
+            None => out.push_str(text),
+        }
+    }
+    out.push_str(&line[end..]);
+    out
+}
+
+/// The brackets of a line that are worth a colour, by their tokens.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Brackets {
+    /// The one at the cursor, and its partner.
+    marked: Vec<usize>,
+    /// Those that close nothing, or something else.
+    wrong: Vec<usize>,
+}
+
+impl Brackets {
+    fn of(line: &str, all: &[Token], cursor: Option<usize>) -> Self {
+        let mut found = Self::default();
+        let mut open: Vec<usize> = Vec::new();
+        // The one under the cursor, or else the one before it.
+        let at_cursor = |token: &Token| {
+            cursor.is_some_and(|cursor| token.at.start == cursor || token.at.end == cursor)
+        };
+        for (at, token) in all.iter().enumerate() {
+            match token.kind {
+                Kind::Open => open.push(at),
+                Kind::Close => {
+                    let partner = open.pop();
+                    let fits = partner.is_some_and(|partner| {
+                        matches!(
+                            (all[partner].text(line), token.text(line)),
+                            ("(", ")") | ("[", "]") | ("{", "}")
+                        )
+                    });
+                    match partner {
+                        Some(partner) if fits => {
+                            if at_cursor(token) || at_cursor(&all[partner]) {
+                                found.marked = vec![partner, at];
+                            }
+                        }
+                        _ => found.wrong.push(at),
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_are_matched_outside_of_text_and_comments() {
+        let brackets = |line: &str, cursor| {
+            let found = Brackets::of(line, &tokens(line), Some(cursor));
+            let all = tokens(line);
+            let place =
+                |list: Vec<usize>| list.into_iter().map(|at| all[at].at.start).collect::<Vec<_>>();
+            (place(found.marked), place(found.wrong))
+        };
+        assert_eq!(brackets("f(')', {1})", 11), (vec![1, 10], vec![]));
+        assert_eq!(brackets("f(')', {1})", 7), (vec![7, 9], vec![]));
+        assert_eq!(brackets("f(1]", 0), (vec![], vec![3]));
+        assert_eq!(brackets("-- (\n)", 0), (vec![], vec![5]));
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_looks() {
+        for line in ["local x = 'é' -- ü", ".help me", "f([[a\nb]], 0x1p-3)", "'open", "}}", " . x"]
+        {
+            let plain = anstream::adapter::strip_str(&colored(line, Some(1))).to_string();
+            assert_eq!(plain, line);
+        }
+        assert!(colored("local x", None).contains(&format!("{KEYWORD}local")));
+        assert!(colored("x = [[a\nb]]", None).contains(&format!("{TEXT}b]]")));
+    }
+}

@@ -1,0 +1,338 @@
+//! The prompt: reads an entry, runs it, shows what it returns, and goes on, whatever it has raised. How Lua runs is in `lua`, what
+//! may be done to the account in `session`.
+
+mod changes;
+mod commands;
+mod complete;
+mod editor;
+mod history;
+mod parameters;
+mod place;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::lua::cancel::Canceller;
+use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
+use crate::run;
+use crate::screen::{self, say};
+use crate::session::names::Names;
+use crate::session::{Gate, Mode, Rules, Session};
+use crate::signals::Interrupts;
+use crate::words;
+
+use changes::Step;
+use editor::{Editor, Typed};
+use history::History;
+use place::Place;
+
+/// The local account says who it is within that time; the first prompt waits for it.
+const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
+
+/// How a prompt runs.
+#[derive(Debug)]
+pub struct Options {
+    /// What its entries run against, and what they may do there.
+    pub run: run::Options,
+    /// Whether keys are those of vi rather than those of Emacs.
+    pub vi: bool,
+    /// Whether the configuration says that nothing is ever changed.
+    pub is_read_only_by_config: bool,
+}
+
+/// A prompt.
+struct Repl {
+    runtime: Runtime,
+    prompt: Rc<Prompt>,
+    session: Arc<Session>,
+    gate: Gate,
+    rules: Rules,
+    is_read_only_by_config: bool,
+    interrupts: Arc<Interrupts>,
+    place: Place,
+    history: Option<History>,
+    names: Names,
+    /// What can be taken back, the latest last.
+    steps: Vec<Step>,
+    /// What was typed, for `.save`.
+    entries: Vec<Saved>,
+    is_timed: bool,
+}
+
+/// An entry of the prompt.
+struct Saved {
+    text: String,
+    has_failed: bool,
+}
+
+/// What comes after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The next one.
+    Entry,
+    /// The end, with that exit code.
+    Leave(u8),
+}
+
+/// Runs a prompt to its end; returns the exit code.
+///
+/// # Errors
+/// If the terminal cannot be used, or there are no threads.
+pub fn run(options: Options) -> Result<u8> {
+    let runtime = run::runtime()?;
+    let handle = runtime.handle().clone();
+    let _entered = handle.enter();
+    let vi = options.vi;
+    let mut repl = Repl::new(runtime, options)?;
+    let result = repl.work(vi);
+    let planned = repl.session.recorder().len();
+    if planned > 0 {
+        say(&format!("{} forgotten", words::count(planned as u64, "planned change")));
+        repl.runtime.block_on(repl.session.forget_plan());
+    }
+    let Repl { runtime, prompt, session, .. } = repl;
+    // The VM first: it holds handles of calls that the runtime still knows.
+    drop(prompt);
+    let ended = runtime.block_on(run::end(&session, &result));
+    runtime.shutdown_background();
+    run::tell_changes(&session);
+    ended.and(result)
+}
+
+impl Repl {
+    fn new(runtime: Runtime, options: Options) -> Result<Self> {
+        let Options { run: options, vi: _, is_read_only_by_config } = options;
+        let session = Session::with(options.rules.clone());
+        let gate = Gate::new(Arc::clone(&session), options.against.connection());
+        let names = Names::default();
+        session.keep_names(names.clone());
+        let place = Place::new(&options.against);
+        let gathered = names.clone();
+        place.ask(gate.clone(), move |gate| async move {
+            // Who may not list must do without.
+            let _ = gate.gather_names(&gathered).await;
+        });
+        let canceller = Canceller::default();
+        let setup = Setup {
+            gate: gate.clone(),
+            runtime: runtime.handle().clone(),
+            canceller: canceller.clone(),
+            script: "(prompt)".into(),
+            folder: Some(".".into()),
+            args: Vec::new(),
+            permissions: options.permissions,
+            max_memory: options.max_memory,
+            format: options.format,
+            show: options.show,
+            width: run::terminal_width(),
+            reserved: options.reserved,
+            log_level: options.log_level,
+            confirm: Box::new(
+                move |question| {
+                    if options.yes { Some(true) } else { editor::ask(question) }
+                },
+            ),
+            clock: Clock::Real,
+        };
+        let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
+        let interrupts = Interrupts::listen(
+            canceller,
+            prompt.waker(),
+            Arc::clone(&session),
+            editor::restore_terminal(),
+        )?;
+        let history = history::place()
+            .and_then(|place| place.map(|place| History::open(&place)).transpose())
+            .unwrap_or_else(|error| {
+                say(&format!("note: {error}; what is typed is not kept"));
+                None
+            });
+        Ok(Self {
+            runtime,
+            prompt,
+            session,
+            gate,
+            rules: options.rules,
+            is_read_only_by_config,
+            interrupts,
+            place,
+            history,
+            names,
+            steps: Vec::new(),
+            entries: Vec::new(),
+            is_timed: options.stats,
+        })
+    }
+
+    /// Reads and runs entries until one of them, or the person, ends it.
+    fn work(&mut self, vi: bool) -> Result<u8> {
+        let mut editor = Editor::new(Rc::clone(&self.prompt), self.names.clone(), vi)?;
+        self.share_history(&mut editor);
+        if self.place.is_local() {
+            self.place.wait(LOCAL_PATIENCE);
+        }
+        self.greet();
+        // Ctrl-C or Ctrl-D again, where the first has warned.
+        let mut is_warned = false;
+        loop {
+            let planned = self.session.recorder().len();
+            let prompt = self.place.prompt(self.session.mode(), planned, screen_size().1);
+            match editor.read(&prompt)? {
+                Typed::Entry(text) => {
+                    is_warned = false;
+                    if let Next::Leave(code) = self.take(&text, &mut editor) {
+                        return Ok(code);
+                    }
+                }
+                Typed::Cleared => is_warned = false,
+                Typed::Interrupted if is_warned => return Ok(0),
+                Typed::Interrupted => {
+                    is_warned = true;
+                    say("(Ctrl-C again, or Ctrl-D, leaves)");
+                }
+                Typed::End if planned > 0 && !is_warned && std::io::stdin().is_terminal() => {
+                    is_warned = true;
+                    let planned = words::count(planned as u64, "planned change");
+                    say(&format!(
+                        "{planned} will be forgotten: .commit makes them, Ctrl-D again leaves"
+                    ));
+                }
+                Typed::End => return Ok(0),
+            }
+            if self.interrupts.is_ending() {
+                return Err(Error::new(Kind::Interrupted, "interrupted"));
+            }
+        }
+    }
+
+    /// Says where one is.
+    fn greet(&self) {
+        let mode = match self.session.mode() {
+            Mode::Apply => "changes are made",
+            Mode::Plan => "changes are planned, .commit makes them",
+            Mode::ReadOnly => "changes are refused",
+        };
+        say(&format!(
+            "iamlua {}, Lua 5.4, on {}; {mode}. Tab completes, .help lists the commands.",
+            env!("CARGO_PKG_VERSION"),
+            self.place.describe()
+        ));
+        if let Some(error) = self.place.failure() {
+            say(error.describe().trim_end());
+        }
+    }
+
+    /// Takes over what other prompts have written into the history.
+    fn share_history(&mut self, editor: &mut Editor) {
+        let Some(history) = &mut self.history else { return };
+        match history.news() {
+            Ok(news) => news.iter().for_each(|text| editor.remember(text)),
+            Err(error) => {
+                say(&format!("note: {error}"));
+                self.history = None;
+            }
+        }
+    }
+
+    /// Keeps an entry in the history. One that begins with a space is not kept.
+    fn keep(&mut self, text: &str, editor: &mut Editor) {
+        if text.starts_with(' ') {
+            return;
+        }
+        match &mut self.history {
+            None => editor.remember(text),
+            Some(history) => {
+                if let Err(error) = history.add(text) {
+                    say(&format!("note: {error}"));
+                    editor.remember(text);
+                } else {
+                    self.share_history(editor);
+                }
+            }
+        }
+    }
+
+    /// Does what was typed, and says what went wrong.
+    fn take(&mut self, text: &str, editor: &mut Editor) -> Next {
+        if text.trim().is_empty() {
+            return Next::Entry;
+        }
+        self.keep(text.trim_end(), editor);
+        let (began, calls) = (Instant::now(), self.session.calls());
+        let done = if commands::is_command(text) { self.command(text) } else { self.enter(text) };
+        if self.is_timed {
+            self.tell_time(began, &calls);
+        }
+        done.unwrap_or_else(|error| {
+            tell(&error);
+            Next::Entry
+        })
+    }
+
+    /// Runs an entry of Lua.
+    fn enter(&mut self, text: &str) -> Result<Next> {
+        let before = self.mark();
+        let ending = self.prompt.enter(text, screen_size());
+        self.note_step(before);
+        self.entries.push(Saved { text: text.to_owned(), has_failed: ending.is_err() });
+        ending.map(Self::after)
+    }
+
+    /// What comes after an entry that has ended so.
+    fn after(ending: Ending) -> Next {
+        match ending {
+            Ending::Finished => Next::Entry,
+            Ending::Exit(code) => Next::Leave(code),
+            Ending::OutputClosed => Next::Leave(0),
+        }
+    }
+
+    /// Says how long something took, and what it called.
+    fn tell_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
+        let took = words::time(began.elapsed().as_secs_f64());
+        let mut calls = self.session.calls();
+        for (action, n) in before {
+            if let Some(now) = calls.get_mut(action) {
+                *now -= n;
+            }
+        }
+        calls.retain(|_, n| *n > 0);
+        let all: u64 = calls.values().sum();
+        let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
+        say(&format!("{took}; {}{by_action}", words::count(all, "call")));
+    }
+}
+
+/// Says what went wrong.
+fn tell(error: &Error) {
+    let red = anstyle::AnsiColor::Red.on_default();
+    let text = error.describe();
+    if error.kind == Kind::Interrupted && std::io::stderr().is_terminal() {
+        // After the `^C` of the terminal's.
+        eprintln!();
+    }
+    let text = match text.strip_prefix("error:") {
+        Some(rest) => format!("{red}error:{red:#}{rest}"),
+        None => text,
+    };
+    screen::aside(|| {
+        // With no standard error there is nobody to tell.
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    });
+}
+
+/// Rows and columns of the terminal; what is usual where there is none.
+fn screen_size() -> (u16, u16) {
+    let size = terminal_size::terminal_size_of(std::io::stdout())
+        .or_else(|| terminal_size::terminal_size_of(std::io::stdin()));
+    let (columns, rows) = size.map_or((80, 24), |(columns, rows)| (columns.0, rows.0));
+    // A terminal that does not know its size says nought.
+    (if rows == 0 { 24 } else { rows }, if columns == 0 { 80 } else { columns })
+}

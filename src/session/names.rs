@@ -1,0 +1,188 @@
+//! The names of profiles and roles, and the paths, that a session has seen, for completion: sorted, so that those that begin in a
+//! certain way are found at once among hundreds of thousands.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Gate;
+use crate::error::Result;
+use crate::iam::image::Subject;
+use crate::iam::{self, Entry, Run};
+use crate::spec::{Args, Returns, Value};
+
+/// So many of a kind are kept: more than any account on AWS may have, and less than 100 MiB.
+pub const MOST: usize = 500_000;
+
+/// The names; cheap to clone, all clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Arc<RwLock<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    profiles: BTreeSet<Box<str>>,
+    roles: BTreeSet<Box<str>>,
+    paths: BTreeSet<Box<str>>,
+    policies: BTreeSet<Box<str>>,
+}
+
+/// What a name is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// An instance profile.
+    Profile,
+    /// A role.
+    Role,
+    /// A path of either.
+    Path,
+    /// The ARN of a managed policy.
+    Policy,
+}
+
+/// The names that begin in a certain way.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// The first ones in order; if there are more, the last of all is their last.
+    pub names: Vec<String>,
+    /// How many more there are may be unknown; whether there are.
+    pub is_cut: bool,
+}
+
+impl Names {
+    /// The names that begin with `prefix`, at most `most`. When there are more, the very last one takes the place of the last, so that what all
+    /// of them begin with is what these begin with.
+    #[must_use]
+    pub fn beginning_with(&self, of: Of, prefix: &str, most: usize) -> Matches {
+        let inner = self.read();
+        let set = inner.set(of);
+        let from = Bound::Included(prefix);
+        let all = set.range::<str, _>((from, Bound::Unbounded));
+        let mut names: Vec<String> = all
+            .take_while(|name| name.starts_with(prefix))
+            .take(most + 1)
+            .map(ToString::to_string)
+            .collect();
+        if names.len() <= most {
+            return Matches { names, is_cut: false };
+        }
+        names.truncate(most);
+        // Every name that begins with the prefix comes before the prefix with the greatest character after it.
+        let end = format!("{prefix}{}", char::MAX);
+        let last = set.range::<str, _>((from, Bound::Included(end.as_str()))).next_back();
+        if let (Some(last), Some(place)) = (last, names.last_mut()) {
+            *place = last.to_string();
+        }
+        Matches { names, is_cut: true }
+    }
+
+    /// How many names of a kind are known.
+    #[must_use]
+    pub fn len(&self, of: Of) -> usize {
+        self.read().set(of).len()
+    }
+
+    /// Whether there is room for more of a kind.
+    #[must_use]
+    pub fn has_room(&self, of: Of) -> bool {
+        self.len(of) < MOST
+    }
+
+    /// Notes what a call shows: the records in its answer, and that something was deleted.
+    pub(super) fn learn(&self, entry: &Entry, name: Option<&str>, answer: &Value) {
+        let subject = super::subject_of(entry);
+        if entry.spec.name == "delete" {
+            if let Some(name) = name {
+                let mut inner = self.write();
+                inner.of(subject).remove(name);
+            }
+            return;
+        }
+        let (Returns::One(record) | Returns::Page(record)) = entry.spec.returns else { return };
+        if [iam::PROFILE.name, iam::ROLE.name].contains(&record.name) {
+            self.learn_records(subject, answer);
+        } else if record.name == iam::POLICY.name {
+            let mut inner = self.write();
+            records(answer, &mut |record| {
+                inner.policies.extend(record.field("arn").as_str().map(Into::into));
+            });
+        }
+    }
+
+    /// Notes the records of a page, or one.
+    fn learn_records(&self, subject: Subject, answer: &Value) {
+        let mut inner = self.write();
+        if inner.of(subject).len() >= MOST {
+            return;
+        }
+        records(answer, &mut |record| {
+            let text = |field| record.field(field).as_str().map(Box::<str>::from);
+            inner.paths.extend(text("path"));
+            if let Some(role) = text("role") {
+                inner.roles.insert(role);
+            }
+            if let Some(name) = text("name") {
+                inner.of(subject).insert(name);
+            }
+        });
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    /// Reads the names of all profiles and roles, page by page, as long as there is room for them.
+    ///
+    /// # Errors
+    /// What AWS says; the caller may not be allowed to list.
+    pub async fn gather_names(&self, names: &Names) -> Result<()> {
+        for (path, of) in [("profiles.list", Of::Profile), ("roles.list", Of::Role)] {
+            let entry = iam::entry(path);
+            let Run::Read(call) = entry.run else { continue };
+            let mut args = Args::of([("max_items", Value::Int(1000))]);
+            while names.has_room(of) {
+                let page = self.line().await?.read(entry, call, &args).await?;
+                names.learn(entry, None, &page);
+                let Value::Page(page) = page else { break };
+                match page.marker {
+                    Some(marker) if page.is_truncated => args.set("marker", Value::Str(marker)),
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn set(&self, of: Of) -> &BTreeSet<Box<str>> {
+        match of {
+            Of::Profile => &self.profiles,
+            Of::Role => &self.roles,
+            Of::Path => &self.paths,
+            Of::Policy => &self.policies,
+        }
+    }
+
+    fn of(&mut self, subject: Subject) -> &mut BTreeSet<Box<str>> {
+        match subject {
+            Subject::Profile => &mut self.profiles,
+            Subject::Role => &mut self.roles,
+        }
+    }
+}
+
+/// Every record of an answer.
+fn records(answer: &Value, f: &mut impl FnMut(&Value)) {
+    match answer {
+        Value::Record(_) => f(answer),
+        Value::Page(page) => page.items.iter().for_each(f),
+        Value::List(list) => list.iter().for_each(f),
+        _ => {}
+    }
+}

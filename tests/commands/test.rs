@@ -1,0 +1,487 @@
+//! `iamlua test`: what passes, what fails and how that is said, and what a test can do to its account, its clock and its runbooks.
+
+use std::time::{Duration, Instant};
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::Desk;
+use crate::end_to_end::Ran;
+
+const RUNBOOK: &str = r#"
+local p = runbook {
+  params = { owner = { required = true }, dry_path = { type = "boolean" }, only = { type = "list" }, more = { type = "map" } },
+  allow = { "profiles.each", "profiles.tag" },
+  max_changes = 3,
+}
+print(p.owner, p.dry_path, table.concat(p.only, "+"), p.more.a, p.more.b)
+for profile in iam.profiles.each {} do
+  iam.profiles.tag(profile.name, { Owner = p.owner })
+end
+"#;
+
+fn tests(code: &str) -> Ran {
+    tests_with(code, &[])
+}
+
+/// Runs that as a test file, with a runbook beside it.
+fn tests_with(code: &str, args: &[&str]) -> Ran {
+    let desk = Desk::new();
+    desk.write("runbook.lua", RUNBOOK);
+    desk.write("a_test.lua", code);
+    desk.run(&[&["test"], args].concat())
+}
+
+#[track_caller]
+fn passes(code: &str) {
+    let ran = tests(code);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+}
+
+/// The one test of a file fails, and that says this.
+#[track_caller]
+fn fails(code: &str, said: &str) {
+    let ran = tests(&format!("it('fails', function()\n{code}\nend)"));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains(said), "{said}\nis not in\n{}", ran.out);
+}
+
+#[test]
+fn what_passes_takes_a_line_a_file_and_what_fails_is_shown_with_its_place() {
+    let desk = Desk::new();
+    desk.write("good_test.lua", "it('is', function() expect(1):to_equal(1) end)");
+    desk.write(
+        "deep/er/bad_test.lua",
+        "describe('tags', function()\n it('are set', function()\n  print('hello')\n  expect({ a = 1, b = 2 }):to_equal { a = 1, b = 3 }\n end)\nit.skip('later', function() end) end)",
+    );
+    for ignored in [".hidden/x_test.lua", "target/x_test.lua", "test.lua", "helper.lua"] {
+        desk.write(ignored, "error('it was run')");
+    }
+    let ran = desk.run(&["test"]).ends(1, "");
+    let shown = "✗ deep/er/bad_test.lua  1 failed, 1 skipped\n\n  ✗ tags › are set\n    deep/er/bad_test.lua:4\n    \
+        expected (-) and actual (+) differ\n      {\n        a = 1,\n    -   b = 3,\n    +   b = 2,\n      }\n    \
+        printed:\n      hello\n\n✓ good_test.lua  1 passed\n1 passed, 1 failed, 1 skipped in ";
+    assert!(ran.out.starts_with(shown), "{}", ran.out);
+    let ran = desk.run(&["test", "good_test.lua"]).ends(0, "");
+    assert!(ran.out.starts_with("✓ good_test.lua  1 passed\n1 passed in "), "{}", ran.out);
+    // The local account of the operator is as it was.
+    assert_eq!(desk.account()["profiles"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn finding_nothing_is_a_failure_and_a_wrong_path_wrong_usage() {
+    let desk = Desk::new();
+    desk.run(&["test"]).ends(1, "there is no test in .");
+    desk.write("a_test.lua", "describe('x', function() it('y', function() end) end)");
+    desk.run(&["test", "--filter", "z"]).ends(1, "there is no test whose name has \"z\" in it");
+    let ran = desk.run(&["test", "-f", "x › y"]).ends(0, "");
+    assert!(ran.out.contains("1 passed"), "{ran:?}");
+    desk.run(&["test", "none_test.lua"]).ends(2, "there is no file or folder none_test.lua");
+    desk.run(&["test", "account.json"]).ends(2, "account.json is no Lua file");
+    desk.run(&["test", "--timeout", "soon"]).ends(2, "--timeout");
+    desk.write("b_test.lua", "local x = 1");
+    let ran = desk.run(&["test", "b_test.lua"]).ends(1, "");
+    assert!(ran.out.contains("there is no test in it"), "{ran:?}");
+    let ran = desk.run(&["test", "--list", "a_test.lua"]).ends(0, "");
+    assert_eq!(ran.out, "a_test.lua:1: x › y\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_fails_with_its_line_and_the_others_run() {
+    let desk = Desk::new();
+    desk.write("a_test.lua", "it('x', function()\n  local a = (1 + )\nend)");
+    desk.write("b_test.lua", "it('x', function() end)\nerror('at the top')");
+    desk.write("c_test.lua", "it('x', function() end)");
+    let ran = desk.run(&["test"]).ends(1, "");
+    assert!(
+        ran.out.contains("a_test.lua:2\n    unexpected symbol near ')'\n      2 |   local a"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("b_test.lua:2\n    at the top\n"), "{}", ran.out);
+    assert!(ran.out.contains("✓ c_test.lua  1 passed\n1 passed, 2 failed"), "{}", ran.out);
+}
+
+#[test]
+fn what_fails_says_why() {
+    fails("expect('a'):to_equal('b')", "a_test.lua:2\n    expected \"b\"\n    got      \"a\"\n");
+    fails("expect('a\\nb'):to_equal('a\\nc')", "      a\n    - c\n    + b\n");
+    fails("expect(nil):to_be(false)", "expected false\n    got      nil");
+    fails("expect({}):to_be({})", "hint: to_equal compares what is in them");
+    fails("expect('text'):to_contain('no')", "expected \"text\" to contain \"no\"");
+    fails(
+        "expect({ a = { b = 1 } }):to_have { a = { b = 2 } }",
+        "    -     b = 2,\n    +     b = 1,\n",
+    );
+    fails("expect(1):never():to_equal(1)", "expected anything but 1");
+    fails("expect(function() end):to_raise()", "expected an error, but none was raised");
+    fails("expect(error):to_raise('NoSuchEntity')", "expected the error \"NoSuchEntity\"\n    got");
+    fails("expect(1):to_eqal(1)", "hint: did you mean to_equal?");
+    fails("expect(1)", "expect(…) alone says nothing about its value: a_test.lua:2");
+    fails("assert(1 == 2, 'not so')", "a_test.lua:2\n    not so\n");
+    fails(
+        "local function f() error('deep') end\n f()",
+        "traceback:\n      a_test.lua:2: in local 'f'\n      a_test.lua:3:",
+    );
+    fails(
+        "iam.profiles.get('nobody')",
+        "a_test.lua:2\n    NoSuchEntity: Instance Profile nobody cannot be found",
+    );
+    fails("account.import('none.json')", "account.import: cannot read none.json");
+    fails("run_runbook('none.lua')", "run_runbook: there is no script none.lua");
+    fails("it('inside', function() end)", "it cannot be called while a test runs");
+    fails("os.exit(0)", "os.exit(0) was called");
+    fails("task.spawn(error, 'in a task')", "in a task");
+    fails("require('fs').write('x.txt', 'x')", "the script may not write x.txt");
+}
+
+#[test]
+fn a_test_that_hangs_fails_and_those_after_it_run() {
+    let code = r#"
+        it("before", function() end)
+        it("loops", function() while true do pcall(error) end end)
+        it("is inside of one operation", function() return (("a"):rep(40)):find(("a-"):rep(40) .. "b") end)
+        it("waits for a runbook", function() run_runbook(temp_folder { ["x.lua"] = "while true do end" } .. "/x.lua") end)
+        it("after", function() end)
+    "#;
+    let began = Instant::now();
+    let ran = tests_with(code, &["--timeout", "300ms"]);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(ran.code == Some(1) && ran.out.contains("2 passed, 3 failed"), "{ran:?}");
+    assert_eq!(ran.out.matches("it took longer than 0.30 s\n").count(), 3, "{}", ran.out);
+    assert_eq!(ran.out.matches("could not be stopped").count(), 1, "{}", ran.out);
+}
+
+#[test]
+fn an_interrupt_ends_it_with_what_there_is() {
+    let desk = Desk::new();
+    desk.write(
+        "a_test.lua",
+        "it('is quick', function() end) it('is not', function() time.sleep('1h') end)",
+    );
+    let child = desk.command(&["test"]).spawn().expect("the program starts");
+    std::thread::sleep(Duration::from_millis(1500));
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    let ran = Ran::from(child.wait_with_output().expect("it ends")).ends(130, "interrupted");
+    assert!(ran.out.contains("interrupted: 1 passed in "), "{ran:?}");
+}
+
+#[test]
+fn results_are_in_the_order_of_the_files_whichever_ends_first() {
+    let desk = Desk::new();
+    for (n, wait) in [(1, "300ms"), (2, "0s"), (3, "100ms"), (4, "0s")] {
+        let code = format!("it('waits', function() time.sleep('{wait}') end)");
+        desk.write(&format!("{n}_test.lua"), code);
+    }
+    for jobs in ["1", "4"] {
+        let ran = desk.run(&["test", "--jobs", jobs]).ends(0, "");
+        let order: Vec<_> = ran.out.lines().filter_map(|line| line.strip_prefix("✓ ")).collect();
+        let wanted = [1, 2, 3, 4].map(|n| format!("{n}_test.lua  1 passed"));
+        assert_eq!(order, wanted);
+    }
+}
+
+#[test]
+fn tap_has_a_point_for_each_test_and_the_plan_at_the_end() {
+    let code = "it('a # b', function() end) it.skip('s', function() end)\nit('f', function() error('no: \"x\"') end)";
+    let ran = tests_with(code, &["--output", "tap"]).ends(1, "");
+    let shown = "TAP version 14\nok 1 - a_test.lua › a \\# b\nok 2 - a_test.lua › s # SKIP it.skip\n\
+        not ok 3 - a_test.lua › f\n  ---\n  message: \"no: \\\"x\\\"\"\n  severity: fail\n  at:\n    \
+        file: \"a_test.lua\"\n    line: 2\n  duration_ms: ";
+    assert!(ran.out.starts_with(shown) && ran.out.ends_with("  ...\n1..3\n"), "{}", ran.out);
+    let nothing = tests_with(code, &["--output", "tap", "--filter", "none"]).ends(1, "no test");
+    assert_eq!(nothing.out, "TAP version 14\n1..0 # SKIP no test was found\n");
+}
+
+#[test]
+fn junit_has_a_case_for_each_test_and_is_xml_whatever_was_printed() {
+    let desk = Desk::new();
+    desk.write(
+        "a_test.lua",
+        "it('<&>', function() print('\\27[1m\\0 ]]> <b>') error('\\1 <no>') end) it('is', function() end) it.skip('s', function() end)",
+    );
+    desk.write("b_test.lua", "syntax error");
+    let ran = desk.run(&["test", "--output=junit", "--out", "r.xml"]).ends(1, "");
+    assert!(ran.out.contains("1 passed, 2 failed, 1 skipped in "), "for people: {ran:?}");
+    let text = desk.read("r.xml");
+    assert_eq!(
+        desk.run(&["test", "--output=junit"]).ends(1, "").out.lines().count(),
+        text.lines().count()
+    );
+    let mut reader = Reader::from_str(&text);
+    reader.config_mut().check_end_names = true;
+    let (mut cases, mut names) = (0, Vec::new());
+    loop {
+        match reader.read_event().expect("XML") {
+            Event::Start(tag) | Event::Empty(tag) => {
+                let name = tag.name().as_ref().to_owned();
+                cases += usize::from(name == "testcase");
+                if name != "testcase" {
+                    names.push(name);
+                }
+                assert!(tag.attributes().all(|attribute| attribute.is_ok()));
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!(cases, 4);
+    let wanted =
+        ["testsuites", "testsuite", "failure", "system-out", "skipped", "testsuite", "error"];
+    assert_eq!(names, wanted);
+    assert!(text.contains("tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{text}");
+    assert!(!text.contains(['\u{1}', '\u{1b}', '\0']), "{text}");
+    assert!(text.contains("name=\"&lt;&amp;&gt;\" file=\"a_test.lua\""), "{text}");
+}
+
+#[test]
+fn no_test_sees_what_another_has_left_behind() {
+    passes(
+        r#"
+        local count = 0
+        for n = 1, 3 do
+          it("begins anew " .. n, function()
+            count = count + 1
+            expect(count):to_equal(1)
+            expect(leftover):to_be_nil()
+            expect(#account.export().profiles):to_equal(24)
+            expect(account.calls()):to_equal {}
+            account.reset("empty")
+            account.faults("error=100%")
+            leftover = true
+            clock.advance("90d")
+            string.format = nil
+          end)
+        end
+        it("has the same ids each time", function()
+          expect(iam.profiles.create("x").id):to_match("^AIPA")
+          local id = iam.profiles.get("x").id
+          account.reset("example")
+          expect(iam.profiles.create("x").id):never():to_equal(id)
+        end)
+        "#,
+    );
+    let code = "it('x', function() print(iam.profiles.create('x').id) end)";
+    let ids =
+        [0, 1].map(|_| tests_with(code, &["--show-output"]).out.lines().nth(4).map(str::to_owned));
+    assert!(ids[0] == ids[1] && ids[0].as_ref().is_some_and(|id| id.contains("AIPA")), "{ids:?}");
+}
+
+#[test]
+fn what_surrounds_a_test_runs_from_the_outside_in_and_back() {
+    let code = r#"
+        local said = {}
+        local function say(word) return function() said[#said + 1] = word end end
+        before_each(say("A"))
+        after_each(function() print(table.concat(said)) end)
+        describe("outer", function()
+          before_each(say("B"))
+          describe("inner", function()
+            before_each(say("C"))
+            after_each(say("c"))
+            after_each(function() error("after " .. table.concat(said)) end)
+            it("passes", say("t"))
+            it("fails", function() error("itself") end)
+          end)
+          after_each(say("b"))
+        end)
+    "#;
+    let ran = tests(code).ends(1, "");
+    assert!(ran.out.contains("✗ outer › inner › passes"), "{}", ran.out);
+    assert!(ran.out.contains("after ABCtc\n") && ran.out.contains("ABCtcb\n"), "{}", ran.out);
+    assert!(ran.out.contains("    itself\n") && ran.out.contains("ABCcb\n"), "{}", ran.out);
+    let ran =
+        tests("it.only('x', function() end) it('y', function() error('run') end)").ends(0, "");
+    assert!(ran.out.contains("1 passed, 1 skipped"), "{}", ran.out);
+}
+
+#[test]
+fn the_account_is_what_the_test_says() {
+    passes(
+        r#"
+        it("has what a file says", function()
+          account.import("account.json")
+          expect(#account.export().profiles):to_equal(4)
+          expect(iam.profiles.get("gamma").role):to_equal("web")
+        end)
+        it("has what a table says", function()
+          account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } }, roles = {} }
+          expect(account.export().profiles[1]):to_have { name = "web", path = "/ec2/", tags = { Owner = "ops" } }
+          local before = account.export()
+          account.reset("empty")
+          account.import(before)
+          expect(account.export()):to_equal(before)
+        end)
+        it("is slow to show and to answer", function()
+          account.faults("lag=1h")
+          iam.profiles.create("late")
+          expect(iam.profiles.find("late")):to_be_nil()
+          clock.advance("1h")
+          expect(iam.profiles.find("late").name):to_equal("late")
+          account.faults("throttle=1/1")
+          iam.profiles.get("late")
+          clock.advance("1h")
+          iam.profiles.get("late")
+          account.faults("error=100%")
+          expect(function() iam.profiles.list() end):to_raise("ServiceFailure")
+          account.faults()
+          iam.profiles.list()
+        end)
+        it("counts calls, those of runbooks too", function()
+          iam.profiles.get("bastion")
+          run_runbook("runbook.lua", { owner = "ops" })
+          expect(account.calls()):to_have { TagInstanceProfile = 3, ListInstanceProfiles = 1 }
+          expect(account.calls().GetInstanceProfile):to_be_greater_than(3)
+        end)
+        "#,
+    );
+    fails("account.reset('full')", "\"empty\" or \"example\" belongs here, got \"full\"");
+    fails("account.faults('lagg=1s')", "account.faults: there is no fault `lagg`");
+    fails("account.import { profils = {} }", "did you mean `profiles`?");
+}
+
+#[test]
+fn the_clock_stands_until_it_is_moved_or_slept_by() {
+    passes(
+        r#"
+        it("stands", function()
+          clock.set("2026-01-01T00:00:00Z")
+          local run = run_runbook(temp_folder { ["now.lua"] = "print(time.now(), time.ago('1d')) time.sleep('1.2s')" } .. "/now.lua")
+          expect(run.stdout):to_equal("2026-01-01T00:00:00Z\t2025-12-31T00:00:00Z\n")
+          expect(clock.now()):to_equal("2026-01-01T00:00:01Z")
+          expect(iam.profiles.create("x").create_date):to_equal(time.now())
+          clock.set("2020-02-29")
+          clock.advance("366d")
+          expect(clock.now()):to_equal("2021-03-01T00:00:00Z")
+        end)
+        it("begins with the real time", function()
+          expect(math.abs(time.parse(clock.now()) - os.time())):to_be_less_than(60)
+        end)
+        it("counts what several sleep at once as they do", function()
+          local before = time.epoch()
+          task.all { function() time.sleep("1s") end, function() time.sleep("1s") end }
+          expect(time.epoch() - before):to_equal(1)
+        end)
+        "#,
+    );
+    fails("clock.set('soon')", "clock.set: \"soon\" is not a date");
+    fails("clock.advance(-1)", "clock.advance: the duration must not be negative");
+}
+
+#[test]
+fn a_runbook_runs_as_it_would_on_the_command_line() {
+    passes(
+        r#"
+        before_each(function() account.import("account.json") end)
+        it("gets typed parameters", function()
+          local run = run_runbook("runbook.lua", { owner = "ops team", dry_path = true, only = { "a", "b" }, more = { b = "2", a = 1 } })
+          expect(run.stdout):to_equal("ops team\ttrue\ta+b\t1\t2\n")
+          run = run_runbook("runbook.lua", { owner = "x", dry_path = false }, { args = { "--only", "c" } })
+          expect(run.stdout):to_equal("x\tfalse\tc\tnil\tnil\n")
+        end)
+        it("keeps its limit, and says what it has changed", function()
+          local run = run_runbook("runbook.lua", { owner = "ops" })
+          expect(run):to_have { code = 4, error = { kind = "refused" }, calls = { TagInstanceProfile = 3 } }
+          expect(run.stderr):to_match("error: .*3 changes")
+          expect(#run.changes):to_equal(3)
+          expect(run.changes[3]):to_have {
+            number = 3, action = "TagInstanceProfile", subject = "profile", name = "alpha", outcome = "done",
+            before = { path = "/ec2/", tags = { Owner = "dev" } }, after = { tags = { Owner = "ops" } },
+            text = "~ tag profile alpha: Owner dev → ops",
+          }
+          expect(iam.profiles.tags("alpha").Owner):to_equal("ops")
+        end)
+        it("plans", function()
+          local run = run_runbook("runbook.lua", { owner = "ops" }, { mode = "plan", max_changes = 2 })
+          expect(run.code):to_equal(4)
+          expect(#run.changes):to_equal(2)
+          expect(run.changes[2]):to_have { outcome = "planned", name = "gamma" }
+          expect(run.stderr):to_contain("~ tag profile gamma: Owner dev → ops")
+          expect(iam.profiles.tags("alpha").Owner):to_equal("dev")
+        end)
+        it("reads only", function()
+          local run = run_runbook("runbook.lua", { owner = "ops" }, { mode = "read-only" })
+          expect(run.code):to_equal(4)
+          expect(run.changes):to_equal {}
+        end)
+        it("is told of a wrong command line", function()
+          local run = run_runbook("runbook.lua", { ownr = "ops" })
+          expect(run):to_have { code = 2, error = { kind = "usage" }, stdout = "" }
+          expect(run.stderr):to_contain("did you mean --owner?")
+        end)
+        it("may do what its manifest asks for, and no more", function()
+          local folder = temp_folder {
+            ["data/x.txt"] = "content",
+            ["reads.lua"] = [[runbook { permissions = { read = { arg[0]:match(".*/") .. "data" } } }
+              print(require("fs").read(arg[0]:match(".*/") .. "data/x.txt"))]],
+            ["takes.lua"] = [[print(require("fs").read(arg[0]:match(".*/") .. "data/x.txt"))]],
+          }
+          expect(run_runbook(folder .. "/reads.lua").stdout):to_equal("content\n")
+          expect(run_runbook(folder .. "/reads.lua", nil, { confirm = false }).code):to_equal(4)
+          expect(run_runbook(folder .. "/takes.lua")):to_have { code = 4, error = { kind = "permission" } }
+          expect(run_runbook(folder .. "/takes.lua", nil, { allow_read = { folder } }).code):to_equal(0)
+        end)
+        it("need not be a runbook", function()
+          local folder = temp_folder {
+            ["plain.lua"] = "local a, b = ... print(a, b) iam.profiles.delete('alpha') require('report')({ { n = 1 } })",
+            ["fails.lua"] = "iam.profiles.get('nobody')",
+            ["ends.lua"] = "os.exit(7)",
+            ["broken.lua"] = "end",
+          }
+          local run = run_runbook(folder .. "/plain.lua", nil, { args = { "x", "--y" } })
+          expect(run.stdout):to_match("^x\t%-%-y\n")
+          expect(run.changes[1].text):to_contain("- delete profile alpha")
+          expect(run.changes[1].after):to_be_nil()
+          run = run_runbook(folder .. "/fails.lua")
+          expect(run):to_have { code = 1, error = { code = "NoSuchEntity", operation = "GetInstanceProfile" } }
+          expect(tostring(run.error)):to_contain("NoSuchEntity: Instance Profile nobody")
+          expect(run_runbook(folder .. "/ends.lua").code):to_equal(7)
+          expect(run_runbook(folder .. "/broken.lua").stderr):to_contain("broken.lua:1:")
+        end)
+        it("is stopped in time", function()
+          local run = run_runbook(temp_folder { ["x.lua"] = "while true do end" } .. "/x.lua", nil, { timeout = "100ms" })
+          expect(run):to_have { code = 1, error = { kind = "timeout" } }
+        end)
+        it("runs beside others", function()
+          local runs = task.all {
+            function() return run_runbook("runbook.lua", { owner = "a" }).code end,
+            function() return run_runbook("runbook.lua", { owner = "b" }).code end,
+          }
+          expect(#runs):to_equal(2)
+        end)
+        "#,
+    );
+    fails(
+        "run_runbook('runbook.lua', { 'x' })",
+        "hint: arguments without a name go into options.args",
+    );
+    fails("run_runbook('runbook.lua', nil, { mod = 'plan' })", "hint: did you mean 'mode'?");
+    fails(
+        "run_runbook('runbook.lua', nil, { mode = 'plann' })",
+        "mode must be one of \"apply\", \"plan\", \"read-only\"",
+    );
+}
+
+#[test]
+fn nothing_of_it_is_there_in_scripts() {
+    let desk = Desk::new();
+    desk.run(&["-e", "assert(describe == nil and expect == nil and account == nil and clock == nil and testing == nil)"])
+        .ends(0, "");
+    desk.run(&["-e", "require('testing')"]).ends(1, "module 'testing' not found");
+    desk.write("testing.lua", "return 'mine'");
+    desk.write("main.lua", "print(require('testing'))");
+    assert_eq!(desk.run(&["run", "main.lua"]).ends(0, "").out, "mine\n");
+}
+
+#[test]
+fn the_example_of_the_readme_passes() {
+    let readme = include_str!("../../README.md");
+    let begin = readme.find("-- tag_test.lua\n").expect("the example");
+    let (code, _) = readme[begin..].split_once("```").expect("its end");
+    let desk = Desk::new();
+    desk.write("tag_test.lua", code);
+    desk.write("bulk_tag.lua", include_str!("../../scripts/bulk_tag.lua"));
+    let ran = desk.run(&["test"]).ends(0, "");
+    assert!(ran.out.contains("2 passed"), "{ran:?}");
+}
