@@ -92,6 +92,8 @@ fn parameter(param: &Param, is_positional: bool) -> ParamDoc {
     }
 }
 
+/// What a function returns. The nil at which an iterator ends is not in its type: a language server would warn about it in every function
+/// that `bulk.each` calls.
 fn returns(returns: Returns) -> Vec<ReturnDoc> {
     let one = |ty: String| ReturnDoc { ty, ..ReturnDoc::default() };
     let iterator = |ty: String| ReturnDoc { ty, name: "iterator".into(), ..ReturnDoc::default() };
@@ -101,8 +103,8 @@ fn returns(returns: Returns) -> Vec<ReturnDoc> {
         Returns::Maybe(record) => vec![one(format!("{}?", record.name))],
         Returns::All(record) => vec![one(format!("{}[]", record.name))],
         Returns::Page(record) => vec![one(format!("{}Page", record.name))],
-        Returns::Each(record) => vec![iterator(format!("fun():{}?", record.name))],
-        Returns::Pages(record) => vec![iterator(format!("fun():{}Page?", record.name))],
+        Returns::Each(record) => vec![iterator(format!("fun(): {}", record.name))],
+        Returns::Pages(record) => vec![iterator(format!("fun(): {}Page", record.name))],
         Returns::Tags => vec![one("table<string, string>".into())],
         Returns::TagPage => vec![one("iam.TagPage".into())],
         Returns::Ensured(record) => vec![

@@ -175,7 +175,7 @@ function profiles.list(options) end
 --- assert(#names > 2)
 --- ```
 ---@param options? iam.profiles.each.Options
----@return fun():iam.Profile? iterator
+---@return fun(): iam.Profile iterator
 function profiles.each(options) end
 
 ---@class iam.profiles.pages.Options
@@ -192,7 +192,7 @@ function profiles.each(options) end
 --- assert(count > 20)
 --- ```
 ---@param options? iam.profiles.pages.Options
----@return fun():iam.ProfilePage? iterator
+---@return fun(): iam.ProfilePage iterator
 function profiles.pages(options) end
 
 ---@class iam.profiles.list_for_role.Options
@@ -227,8 +227,8 @@ function profiles.list_for_role(role, options) end
 --- ```
 ---@param role string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param options? iam.profiles.each_for_role.Options
----@return fun():iam.Profile? iterator
----@overload fun(named: { role: string, page_size?: integer }): fun():iam.Profile?
+---@return fun(): iam.Profile iterator
+---@overload fun(named: { role: string, page_size?: integer }): fun(): iam.Profile
 function profiles.each_for_role(role, options) end
 
 --- Puts a role into an instance profile.
@@ -474,7 +474,7 @@ function roles.list(options) end
 --- assert(count > 0)
 --- ```
 ---@param options? iam.roles.each.Options
----@return fun():iam.Role? iterator
+---@return fun(): iam.Role iterator
 function roles.each(options) end
 
 --- Deletes a role.
