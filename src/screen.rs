@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,8 +13,25 @@ static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
 static SHOWN: AtomicUsize = AtomicUsize::new(0);
 
+/// Who shows messages while somebody types, so that they do not tear the line.
+static TYPING: Mutex<Option<Sender<String>>> = Mutex::new(None);
+
+/// Reads what somebody types; what is said meanwhile goes to `messages`.
+pub fn while_typing<T>(messages: &Sender<String>, read: impl FnOnce() -> T) -> T {
+    let set = |to| *TYPING.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    set(Some(messages.clone()));
+    let typed = read();
+    set(None);
+    typed
+}
+
 /// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
 pub fn say(text: &str) {
+    if let Some(messages) = &*TYPING.lock().unwrap_or_else(PoisonError::into_inner)
+        && messages.send(format!("{text}\n")).is_ok()
+    {
+        return;
+    }
     aside(|| {
         let _ = writeln!(io::stderr(), "{text}");
     });

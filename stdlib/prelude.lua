@@ -575,7 +575,7 @@ package = { loaded = loaded }
 function host.reset()
   blocked = 0
   loading = {}
-  host.failed = nil
+  host.failed, host.is_declared = nil, nil
   for key in pairs(host.works) do
     host.works[key] = nil
   end

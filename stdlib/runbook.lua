@@ -827,14 +827,12 @@ local function shown_parameters(manifest, values)
   return shown, secrets
 end
 
-local is_declared = false
-
 local function declare(_, given)
   local manifest = manifest_of(given)
-  if is_declared then
+  if host.is_declared then
     wrong("the script has declared itself already", "one script is one runbook")
   end
-  is_declared = true
+  host.is_declared = true
   if host.declare(manifest.allow, manifest.max_changes) then
     exit(0)
   end

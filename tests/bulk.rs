@@ -1,8 +1,6 @@
 //! Bulk work from the outside: what is shown while it goes on, at its end, and when it is interrupted.
 
-use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -112,7 +110,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
     // Results elsewhere, and on the same terminal.
     for is_all in [false, true] {
         let home = Home::new();
-        let (terminal, theirs) = terminal();
+        let (terminal, theirs) = crate::terminal::pair(24, 80);
         let script =
             MAKE.replace("4000", "400").replace("\"p5\" then", "\"p200\" then print('a result')");
         let mut command = home.command(&["--faults", "latency=20ms", "-e", &script]);
@@ -161,16 +159,4 @@ fn ends(mut child: Child) -> Output {
         std::thread::sleep(Duration::from_millis(20));
     }
     child.wait_with_output().expect("it has ended")
-}
-
-/// Both ends of a new terminal.
-fn terminal() -> (File, File) {
-    use rustix::fs::{Mode, OFlags, open};
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(ours.as_fd()).expect("a terminal");
-    unlockpt(ours.as_fd()).expect("a terminal");
-    let name = ptsname(ours.as_fd(), Vec::new()).expect("its name");
-    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other end");
-    (File::from(ours), File::from(theirs))
 }

@@ -413,7 +413,7 @@ fn without_a_home_or_with_a_broken_account_it_says_what_to_do() {
 }
 
 /// Starts the endpoint of the local account; it must be killed.
-fn serve(home: &Home, args: &[&str]) -> (std::process::Child, String) {
+pub(crate) fn serve(home: &Home, args: &[&str]) -> (std::process::Child, String) {
     let args = [&["account", "serve", "--port", "0"], args].concat();
     let mut serve = home.command(&args).spawn().expect("the endpoint starts");
     let mut url = String::new();

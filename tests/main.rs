@@ -6,8 +6,10 @@ mod docs;
 mod emulator;
 mod end_to_end;
 mod lua;
+mod prompt;
 mod registry;
 mod session;
+mod terminal;
 
 /// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.
 #[test]

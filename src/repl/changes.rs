@@ -256,6 +256,7 @@ impl Repl {
             let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
             self.interrupts.during(&session, || self.runtime.block_on(work))
         });
+        run::tell_changes(&session);
         (session, result)
     }
 

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::{Next, Repl};
+use super::{Next, Repl, Saved};
 use crate::docs;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::lua::tokens::tokens;
 use crate::screen::say;
 use crate::script::{Loaded, Script};
 use crate::session::Mode;
@@ -231,15 +232,17 @@ impl Repl {
     }
 
     fn load(&mut self, words: &str) -> Result<Next> {
-        let words =
+        let split =
             shlex::split(words).ok_or_else(|| Error::usage("a quotation mark has no partner"))?;
-        let Some((file, args)) = words.split_first() else {
+        let Some((file, args)) = split.split_first() else {
             return Err(Error::usage(".load needs FILE"));
         };
         let loaded = Loaded::read(&Script::File(path(file)))?;
         let before = self.mark();
         let ending = self.prompt.load(&loaded.source, &loaded.name, args, super::screen_size());
         self.note_step(before);
+        let text = format!(".load {words}");
+        self.entries.push(Saved { text, has_failed: ending.is_err() });
         Ok(Self::after(ending?))
     }
 
@@ -257,11 +260,14 @@ impl Repl {
         let text = self.script();
         files::write_whole(&file, text.as_bytes())
             .map_err(|error| Error::io(format!("cannot write {}", file.display()), error))?;
-        say(&format!(
-            "saved in {}; `iamlua run {}` runs it",
-            file.display(),
-            crate::run::quoted(&file.display().to_string())
-        ));
+        let uses_last = self.entries.iter().any(|entry| {
+            let all = tokens(&entry.text);
+            all.iter()
+                .any(|token| ["_", "_error"].into_iter().any(|name| token.is(&entry.text, name)))
+        });
+        let word = crate::run::quoted(&file.display().to_string());
+        let caveat = if uses_last { "; `_` and `_error` are nil there" } else { "" };
+        say(&format!("saved in {}; `iamlua run {word}` runs it{caveat}", file.display()));
         Ok(())
     }
 
@@ -277,6 +283,8 @@ impl Repl {
                 for line in code.lines() {
                     let _ = writeln!(text, "-- {line}");
                 }
+            } else if is_command(code) {
+                let _ = writeln!(text, "-- {code}");
             } else if self.prompt.is_statement(code) {
                 text.push_str(code);
                 text.push('\n');

@@ -2,12 +2,13 @@
 //! whether an entry is whole by Lua.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use anstyle::{AnsiColor, Style};
 use rustyline::completion::{Completer, Pair};
@@ -19,13 +20,14 @@ use rustyline::history::{MemHistory, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, CompletionType, ConditionalEventHandler, Config, Context, EditMode, Event, EventContext,
-    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+    EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 
 use super::{commands, complete, history};
 use crate::error::{Error, Result};
 use crate::lua::Prompt;
 use crate::lua::tokens::{Kind, Token, tokens};
+use crate::screen;
 use crate::session::names::Names;
 
 /// What is longer is data rather than code: it is not coloured, and not compared with earlier entries.
@@ -38,6 +40,8 @@ pub struct Editor {
     inner: rustyline::Editor<Typing, MemHistory>,
     /// Whether there was nothing in the line when Ctrl-C was pressed.
     was_empty: Arc<AtomicBool>,
+    /// What is said while somebody types; none where the terminal cannot show it above the line.
+    messages: Option<Sender<String>>,
 }
 
 /// What came of reading an entry.
@@ -78,29 +82,52 @@ impl Editor {
         let history = MemHistory::with_config(&config);
         let mut inner =
             rustyline::Editor::with_history(config, history).map_err(|error| unusable(&error))?;
-        inner.set_helper(Some(Typing { prompt, names, is_submitted: Cell::new(false) }));
+        inner.set_helper(Some(Typing {
+            prompt,
+            names,
+            is_submitted: Cell::new(false),
+            line: RefCell::default(),
+        }));
         let was_empty = Arc::new(AtomicBool::new(false));
         let on_interrupt = OnInterrupt(Arc::clone(&was_empty));
         inner.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(on_interrupt)));
         inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
-        Ok(Self { inner, was_empty })
+        let messages = inner.create_external_printer().ok().map(show_messages);
+        Ok(Self { inner, was_empty, messages })
     }
 
-    /// Reads an entry; `initial` stands in the line already.
+    /// Reads an entry.
     ///
     /// # Errors
     /// If the terminal is gone.
     pub fn read(&mut self, prompt: &(String, String)) -> Result<Typed> {
-        match self.inner.readline(prompt) {
-            Ok(text) => Ok(Typed::Entry(text)),
-            Err(ReadlineError::Eof) => Ok(Typed::End),
+        let mut typed = self.read_from(prompt, String::new());
+        // What was right of it is not lost.
+        while let Ok(None) = typed {
+            screen::say("error: what was typed is not UTF-8");
+            let before = self.inner.helper().map(|typing| typing.line.take()).unwrap_or_default();
+            typed = self.read_from(prompt, before);
+        }
+        typed.map(|typed| typed.unwrap_or(Typed::End))
+    }
+
+    /// Reads an entry of which something is there already; nothing if it is not UTF-8.
+    fn read_from(&mut self, prompt: &(String, String), before: String) -> Result<Option<Typed>> {
+        let Self { inner, messages, .. } = self;
+        let mut read = || inner.readline_with_initial(prompt, (&before, ""));
+        let typed = match messages {
+            Some(messages) => screen::while_typing(messages, read),
+            None => read(),
+        };
+        match typed {
+            Ok(text) => Ok(Some(Typed::Entry(text))),
+            Err(ReadlineError::Eof) => Ok(Some(Typed::End)),
             Err(ReadlineError::Interrupted) if self.was_empty.load(Ordering::Relaxed) => {
-                Ok(Typed::Interrupted)
+                Ok(Some(Typed::Interrupted))
             }
-            Err(ReadlineError::Interrupted) => Ok(Typed::Cleared),
+            Err(ReadlineError::Interrupted) => Ok(Some(Typed::Cleared)),
             Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                crate::screen::say("error: what was typed is not UTF-8");
-                Ok(Typed::Cleared)
+                Ok(None)
             }
             Err(error) => Err(unusable(&error)),
         }
@@ -111,6 +138,20 @@ impl Editor {
         // Fails only for a history that is full, and then drops the oldest.
         let _ = self.inner.add_history_entry(text);
     }
+}
+
+/// Shows messages above the line, on a thread of its own: who says something must not wait for whoever types.
+fn show_messages(mut printer: impl ExternalPrinter + Send + 'static) -> Sender<String> {
+    let (sender, messages) = channel::<String>();
+    // Without it nothing is shown, and whoever says something sees that.
+    let _ = std::thread::Builder::new().name("iamlua-messages".into()).spawn(move || {
+        while let Ok(message) = messages.recv() {
+            if printer.print(message).is_err() {
+                break;
+            }
+        }
+    });
+    sender
 }
 
 fn unusable(error: &ReadlineError) -> Error {
@@ -156,6 +197,8 @@ struct Typing {
     names: Names,
     /// Whether the line is drawn for the last time: nothing in it belongs to a cursor any more.
     is_submitted: Cell<bool>,
+    /// What is typed so far.
+    line: RefCell<String>,
 }
 
 impl Helper for Typing {}
@@ -201,6 +244,7 @@ impl Hinter for Typing {
     type Hint = Earlier;
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Earlier> {
+        line.clone_into(&mut self.line.borrow_mut());
         if line.trim().is_empty() || pos < line.len() || line.len() > LONGEST {
             return None;
         }

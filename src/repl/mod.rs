@@ -26,7 +26,7 @@ use crate::screen::{self, say};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
-use crate::words;
+use crate::{state, words};
 
 use changes::Step;
 use editor::{Editor, Typed};
@@ -35,6 +35,8 @@ use place::Place;
 
 /// The local account says who it is within that time; the first prompt waits for it.
 const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
+/// The same where it must be made first.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a prompt runs.
 #[derive(Debug)]
@@ -176,7 +178,8 @@ impl Repl {
         let mut editor = Editor::new(Rc::clone(&self.prompt), self.names.clone(), vi)?;
         self.share_history(&mut editor);
         if self.place.is_local() {
-            self.place.wait(LOCAL_PATIENCE);
+            let is_new = state::local_account().is_ok_and(|file| !file.exists());
+            self.place.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
         }
         self.greet();
         // Ctrl-C or Ctrl-D again, where the first has warned.
@@ -224,9 +227,6 @@ impl Repl {
             env!("CARGO_PKG_VERSION"),
             self.place.describe()
         ));
-        if let Some(error) = self.place.failure() {
-            say(error.describe().trim_end());
-        }
     }
 
     /// Takes over what other prompts have written into the history.

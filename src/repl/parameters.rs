@@ -73,10 +73,16 @@ fn parameter(item: &Item, param: &ParamDoc) -> Parameter {
     let values = match in_account(&item.name, &param.name) {
         Some(of) => Values::Names(of),
         None if !param.values.is_empty() => Values::Words(param.values.clone()),
+        None if !alias(&param.ty).is_empty() => Values::Words(alias(&param.ty).to_vec()),
         None if param.ty.trim_end_matches('?') == "boolean" => Values::Bool,
         None => Values::Any,
     };
     Parameter { name: param.name.clone(), values }
+}
+
+/// The values of a type that has a name of its own.
+fn alias(ty: &str) -> &'static [String] {
+    docs::item(ty.trim_end_matches('?')).map_or(&[], |alias| &alias.values)
 }
 
 /// What in the account a parameter of a function of `iam` names.
@@ -117,6 +123,7 @@ mod tests {
         let words =
             |words: &[&str]| Some(Values::Words(words.iter().map(ToString::to_string).collect()));
         assert_eq!(values("bulk.each", 1, "on_error"), words(&["continue", "stop"]));
+        assert_eq!(values("report", 1, "format"), words(&["table", "json", "jsonl", "csv"]));
         assert!(Parameters::of("print_nothing", 0).is_none());
     }
 }

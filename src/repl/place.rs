@@ -1,12 +1,13 @@
 //! Where one is: which account, local or on AWS, and what becomes of changes there. The prompt says so.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::error::Error;
 use crate::run::Against;
+use crate::screen;
 use crate::session::{Gate, Mode};
 
 /// The account that calls go to.
@@ -15,11 +16,9 @@ pub struct Place {
     is_local: bool,
     /// What the operator called it, until the account has said who it is.
     called: String,
-    account: Arc<OnceLock<Answer>>,
+    account: Arc<OnceLock<Account>>,
+    has_answered: Arc<AtomicBool>,
 }
-
-/// What the account says of itself.
-type Answer = Result<Account, Error>;
 
 /// An account, as it says itself.
 #[derive(Debug)]
@@ -45,21 +44,28 @@ impl Place {
                 (false, called.unwrap_or_else(|| "?".to_owned()))
             }
         };
-        Self { is_local, called, account: Arc::default() }
+        Self { is_local, called, account: Arc::default(), has_answered: Arc::default() }
     }
 
-    /// Asks the account who it is, in the background; then does what is to be done there.
+    /// Asks the account who it is, in the background; then does what is to be done there. If it cannot be reached, says why.
     pub fn ask<F>(&self, gate: Gate, then: impl FnOnce(Gate) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
     {
-        let account = Arc::clone(&self.account);
+        let (account, has_answered) = (Arc::clone(&self.account), Arc::clone(&self.has_answered));
         tokio::spawn(async move {
             let answer = gate.account().await.map(|(id, alias)| Account { id, alias });
-            let is_there = answer.is_ok();
-            let _ = account.set(answer);
-            if is_there {
-                then(gate).await;
+            match answer {
+                Ok(answer) => {
+                    // Nobody else answers.
+                    let _ = account.set(answer);
+                    has_answered.store(true, Ordering::SeqCst);
+                    then(gate).await;
+                }
+                Err(error) => {
+                    screen::say(error.describe().trim_end());
+                    has_answered.store(true, Ordering::SeqCst);
+                }
             }
         });
     }
@@ -67,15 +73,9 @@ impl Place {
     /// Waits for the account's answer, for a while.
     pub fn wait(&self, patience: Duration) {
         let end = Instant::now() + patience;
-        while self.account.get().is_none() && Instant::now() < end {
+        while !self.has_answered.load(Ordering::SeqCst) && Instant::now() < end {
             std::thread::sleep(Duration::from_micros(200));
         }
-    }
-
-    /// Why the account cannot be reached, if it cannot.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Error> {
-        self.account.get().and_then(|answer| answer.as_ref().err())
     }
 
     /// Whether it is the local account.
@@ -89,7 +89,7 @@ impl Place {
     pub fn describe(&self) -> String {
         let place = if self.is_local { "the local account" } else { "AWS account" };
         match self.account.get() {
-            Some(Ok(Account { id, alias })) => {
+            Some(Account { id, alias }) => {
                 let id = id.as_deref().unwrap_or("(unknown)");
                 let alias = alias.as_ref().map(|alias| format!(" ({alias})"));
                 format!("{place} {id}{}", alias.unwrap_or_default())
@@ -104,7 +104,7 @@ impl Place {
     pub fn prompt(&self, mode: Mode, planned: usize, columns: u16) -> (String, String) {
         let target = if self.is_local { "local" } else { "aws" };
         let account = match self.account.get() {
-            Some(Ok(account)) => account.alias.as_ref().or(account.id.as_ref()).cloned(),
+            Some(account) => account.alias.as_ref().or(account.id.as_ref()).cloned(),
             _ => None,
         };
         let account = account.unwrap_or_else(|| self.called.clone());
@@ -153,7 +153,7 @@ mod tests {
         let local = Place::new(&Against::Local(crate::emulator::Faults::default()));
         assert_eq!(local.prompt(Mode::Apply, 0, 80).0, "local APPLY> ");
         let account = Account { id: Some("123456789012".into()), alias: Some("acme".repeat(20)) };
-        local.account.set(Ok(account)).expect("the first answer");
+        local.account.set(account).expect("the first answer");
         let prompt = |columns| local.prompt(Mode::Plan, 3, columns).0;
         assert_eq!(prompt(200), format!("local {}acm… plan+3> ", "acme".repeat(7)));
         assert_eq!(prompt(40), "local acme… plan+3> ");

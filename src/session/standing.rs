@@ -29,9 +29,11 @@ impl Session {
         self.memory.clear();
     }
 
-    /// Lets changes begin again after an interrupt, and forgets what the manifest of the last script allowed.
+    /// Gets ready for the next entry: lets changes begin again after an interrupt, and forgets what the last one has read and what its manifest
+    /// allowed. Between two entries of a person's much can happen to the account.
     pub fn reopen(&self) {
         self.effort.open();
+        self.forget_read();
         self.bounds.lift_manifest();
         locked(&self.refusal).take();
     }

@@ -1,0 +1,79 @@
+//! The prompt, at a pseudo-terminal: keys in, a screen out.
+
+mod account;
+mod keys;
+mod screens;
+mod values;
+
+use crate::end_to_end::Home;
+use crate::terminal::Terminal;
+
+/// A prompt on the example account.
+struct Seat {
+    home: Home,
+    terminal: Terminal,
+}
+
+impl Seat {
+    fn new() -> Self {
+        Self::with(&[], 40, 100, |_| {})
+    }
+
+    fn with(
+        args: &[&str],
+        rows: u16,
+        columns: u16,
+        prepare: impl FnOnce(&mut std::process::Command),
+    ) -> Self {
+        Self::at(Home::new(), args, rows, columns, prepare)
+    }
+
+    /// A prompt in a home where there was one before.
+    fn at(
+        home: Home,
+        args: &[&str],
+        rows: u16,
+        columns: u16,
+        prepare: impl FnOnce(&mut std::process::Command),
+    ) -> Self {
+        let mut command = home.command(args);
+        command.env("TERM", "xterm-256color").env("HOME", home.path("."));
+        prepare(&mut command);
+        let terminal = Terminal::start(&mut command, rows, columns);
+        terminal.until("> ");
+        let mut seat = Self { home, terminal };
+        if !command
+            .get_envs()
+            .any(|(name, value)| name == "TERM" && value.is_some_and(|value| value == "dumb"))
+        {
+            // The account may say who it is a moment later.
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            while !seat.screen().contains("acme-") {
+                assert!(std::time::Instant::now() < end, "{}", seat.screen());
+                seat.keys("\r");
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            if !args.contains(&"--vi") {
+                seat.clear();
+            }
+        }
+        seat
+    }
+}
+
+impl std::ops::Deref for Seat {
+    type Target = Terminal;
+
+    fn deref(&self) -> &Terminal {
+        &self.terminal
+    }
+}
+
+impl std::ops::DerefMut for Seat {
+    fn deref_mut(&mut self) -> &mut Terminal {
+        &mut self.terminal
+    }
+}
+
+/// The prompt on the example account.
+const HERE: &str = "local acme-example APPLY> ";

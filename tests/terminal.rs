@@ -1,0 +1,198 @@
+//! A pseudo-terminal with the program at its other end, and a screen that shows what a person would see.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Whatever a person waits for is there by then, also on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Both ends of a new terminal.
+pub(crate) fn pair(rows: u16, columns: u16) -> (File, File) {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(ours.as_fd()).expect("a terminal");
+    unlockpt(ours.as_fd()).expect("a terminal");
+    let name = ptsname(ours.as_fd(), Vec::new()).expect("its name");
+    let theirs = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other end");
+    let size =
+        rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&ours, size).expect("a size");
+    (File::from(ours), File::from(theirs))
+}
+
+/// The program at a terminal.
+pub(crate) struct Terminal {
+    child: Child,
+    keyboard: File,
+    seen: Arc<Mutex<Seen>>,
+}
+
+fn cells(n: u16) -> std::num::NonZero<u16> {
+    std::num::NonZero::new(n).expect("a screen has some")
+}
+
+/// What has arrived on the screen.
+struct Seen {
+    screen: vt100::Parser,
+    bytes: Vec<u8>,
+}
+
+impl Terminal {
+    /// Starts a command at a terminal of that size, which is its controlling one: Ctrl-C is a signal while nobody reads keys.
+    pub(crate) fn start(command: &mut Command, rows: u16, columns: u16) -> Self {
+        let (ours, theirs) = pair(rows, columns);
+        let end = || theirs.try_clone().expect("a handle");
+        command.stdin(end()).stdout(end()).stderr(end());
+        // SAFETY: only two system calls between fork and exec.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(|| {
+                rustix::process::setsid()?;
+                rustix::process::ioctl_tiocsctty(std::io::stdin())?;
+                Ok(())
+            });
+        }
+        let child = command.spawn().expect("the program starts");
+        // The command holds ends of its own, and would keep the terminal open.
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::null());
+        drop(theirs);
+        let seen = Arc::new(Mutex::new(Seen {
+            screen: vt100::Parser::new(cells(rows), cells(columns), 10_000),
+            bytes: Vec::new(),
+        }));
+        let (mut reader, shared) = (ours.try_clone().expect("a handle"), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 64 << 10];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                let mut seen = shared.lock().expect("the reader alone holds it for long");
+                seen.screen.process(&buffer[..n]);
+                seen.bytes.extend_from_slice(&buffer[..n]);
+            }
+        });
+        Self { child, keyboard: ours, seen }
+    }
+
+    /// Presses keys.
+    pub(crate) fn keys(&mut self, keys: &str) {
+        self.bytes(keys.as_bytes());
+    }
+
+    /// The same for what is no text.
+    pub(crate) fn bytes(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).expect("the terminal is there");
+    }
+
+    /// Clears the screen (Ctrl-L), enters a line, and waits until the screen shows that text and the next prompt or question.
+    #[track_caller]
+    pub(crate) fn enter(&mut self, line: &str, shows: &str) -> String {
+        self.clear();
+        self.keys(&format!("{line}\r"));
+        self.wait(shows, |screen| {
+            let last = screen.trim_end().lines().last().unwrap_or_default();
+            screen.contains(shows)
+                && screen.trim_end().lines().count() > 1
+                && (last.ends_with('>') || last.ends_with("[y/N]"))
+        })
+    }
+
+    /// Clears the screen, which shows that keys are being read again, and what is seen next is new.
+    #[track_caller]
+    pub(crate) fn clear(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        // A key that is pressed while nobody reads keys can be lost.
+        let mut again = Instant::now();
+        while !(self.screen().trim_end().lines().count() == 1 && !self.is_canonical()) {
+            assert!(Instant::now() < end, "no keys are read:\n{}", self.screen());
+            if Instant::now() >= again {
+                self.keys("\x0c");
+                again = Instant::now() + Duration::from_millis(500);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// What is on the screen, without the blank lines at its end.
+    pub(crate) fn screen(&self) -> String {
+        self.seen.lock().expect("no reader has failed").screen.screen().contents()
+    }
+
+    /// Everything that has arrived, with its escape sequences.
+    pub(crate) fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().expect("no reader has failed").bytes).into_owned()
+    }
+
+    /// Waits until the screen shows that text; returns the screen.
+    #[track_caller]
+    pub(crate) fn until(&self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until the last line is that text.
+    #[track_caller]
+    pub(crate) fn until_line(&self, text: &str) -> String {
+        self.wait(text, |screen| {
+            screen.lines().last().is_some_and(|line| line.trim_end() == text.trim_end())
+        })
+    }
+
+    /// Waits for what a person would wait for.
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if is_there(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < end, "{what:?} did not appear:\n{screen}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Waits until the program has ended.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                return status;
+            }
+            assert!(Instant::now() < end, "it has not ended:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Makes it another size, and tells the program.
+    pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.keyboard, size).expect("a size");
+        let mut seen = self.seen.lock().expect("no reader has failed");
+        seen.screen.screen_mut().set_size(cells(rows), cells(columns));
+    }
+
+    /// Whether it hands out whole lines, as it does when no editor reads keys.
+    pub(crate) fn is_canonical(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.keyboard).expect("a terminal").local_modes;
+        modes.contains(rustix::termios::LocalModes::ICANON)
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
