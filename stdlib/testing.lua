@@ -3,6 +3,9 @@
 --- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless it says otherwise. For each test the file is
 --- read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
 ---
+--- Test code may change its account as it likes, and read files beside the test file; what `bulk` counts as failed in it is for the test to look at.
+--- What it prints is shown when it fails. `iamlua.toml` does not count.
+---
 --- ```lua
 --- describe("bulk_tag.lua", function()
 ---   before_each(function()
@@ -27,6 +30,10 @@ local find, sub, gsub, gmatch = string.find, string.sub, string.gsub, string.gma
 local concat, sort, unpack = table.concat, table.sort, table.unpack
 local math_type, tointeger, huge = math.type, math.tointeger, math.huge
 local require = require
+
+local function array(list)
+  return setmetatable(list, host.array_meta)
+end
 
 local function offer(name, ...)
   return host.settle(offers[name](...))
@@ -94,8 +101,7 @@ local function define(what, mode, name, f)
   no_definition(what)
   local names = { unpack(suite.names) }
   names[#names + 1] = name
-  tests[#tests + 1] = { f = f, suite = suite }
-  offer("define", concat(names, " › "), mode, host.where(2) or "")
+  tests[#tests + 1] = { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
 end
 
 --- Defines a test. It passes if its function returns, and fails if that raises an error: `expect`, `assert` and `error` do, and so does a call
@@ -189,8 +195,30 @@ local function check_open_expectations()
   end
 end
 
-local function run(index)
+-- The name of a test, in one line, with nothing in it that a terminal would obey.
+local function name_of(test)
+  return find(test.name, "%c") and require("inspect").visible(test.name) or test.name
+end
+
+-- Says which tests the file has.
+local function list()
+  local known = {}
+  for at, test in ipairs(tests) do
+    known[at] = { name = name_of(test), mode = test.mode, place = test.place }
+  end
+  offer("defined", array(known))
+end
+
+-- Runs one of them. That there are as many as before, and that this one is called as before, says that it is the one that is meant.
+local function run(index, name, count)
   local test = tests[index]
+  if #tests ~= count or name_of(test) ~= name then
+    host.fail(
+      "script",
+      "the file does not define the same tests each time it is read",
+      "which tests there are must not depend on chance, on the account, or on what ran before"
+    )
+  end
   running, open_expectations = test, {}
   local ok, err = xpcall(function()
     set_up(test.suite)
@@ -683,7 +711,7 @@ end
 ---@class run_runbook.Result
 ---@field code integer the exit code
 ---@field stdout string the results
----@field stderr string everything else: `log`, summaries, the plan, the error that ended it
+---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
@@ -721,10 +749,6 @@ local function word_of(what, value)
     wrong(what .. " cannot be " .. inspect(value) .. " on a command line")
   end
   return tostring(value)
-end
-
-local function array(list)
-  return setmetatable(list, host.array_meta)
 end
 
 -- The words of the command line that parameters stand for.
@@ -836,4 +860,11 @@ function temp_folder(files)
   return path
 end
 
-return run
+-- What the program calls when the file was read: without a number for the list, with one for that test.
+return function(index, ...)
+  if index then
+    run(index, ...)
+  else
+    list()
+  end
+end

@@ -2,7 +2,6 @@
 //! of its own. Tests of a file run one after the other.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -25,19 +24,27 @@ const GRACE: Duration = Duration::from_secs(5);
 /// As much as the main thread of a program has.
 const STACK: usize = 8 << 20;
 
+/// What a VM's thread is asked when it has read the file.
+enum Asked {
+    /// Which tests there are.
+    List,
+    /// To run the test of that number and name, of so many.
+    Run(usize, String, usize),
+}
+
 /// What a VM's thread says.
 enum Said {
-    /// The file was read, and has these tests.
-    Read(Vec<Definition>),
-    /// It, or the test, has ended.
+    /// The file has these tests.
+    Listed(Vec<Definition>),
+    /// The reading of it, or the test, has ended.
     Ended(Result<Ending>, Duration),
 }
 
-/// A file that was read in a VM, on a thread of its own, which waits for the number of the test to run.
+/// A file that is read in a VM, on a thread of its own, which then waits to be asked.
 struct Reading {
     world: Arc<World>,
     output: Captured,
-    number: Sender<usize>,
+    ask: Sender<Asked>,
     said: Receiver<Said>,
     began: Instant,
     timeout: Duration,
@@ -65,23 +72,26 @@ impl Reading {
         let world = World::new(folder, runtime.clone(), options)?;
         interrupt.watch(&world);
         let output = Captured::default();
-        let ((number, asked), (say, said)) = (channel(), channel());
+        let ((ask, asked), (say, said)) = (channel(), channel());
         let (own, kept) = (Arc::clone(&world), output.clone());
         std::thread::Builder::new()
             .name("iamlua-test".into())
             .stack_size(STACK)
             .spawn(move || {
                 let began = Instant::now();
-                if let Err(error) = work(&own, &loaded, kept, &asked, &say) {
+                if let Err(error) = work(&own, &loaded, &kept, &asked, &say) {
                     let _ = say.send(Said::Ended(Err(error), began.elapsed()));
                 }
             })
             .map_err(|error| Error::io("cannot start a thread for the test", error))?;
         let (began, timeout) = (Instant::now(), options.timeout);
-        Ok(Self { world, output, number, said, began, timeout })
+        Ok(Self { world, output, ask, said, began, timeout })
     }
 
-    fn wait(&self) -> Waited {
+    /// Asks, and waits for what is said.
+    fn wait_for(&self, asked: Asked) -> Waited {
+        // The thread being gone shows in what it says.
+        let _ = self.ask.send(asked);
         let left = self.timeout.saturating_sub(self.began.elapsed());
         let first = self.said.recv_timeout(left);
         let said = match first {
@@ -107,12 +117,12 @@ impl Reading {
     }
 }
 
-/// Reads the file, says which tests it has, and runs the one that is asked for.
+/// Reads the file, and does what is asked.
 fn work(
     world: &Arc<World>,
     loaded: &Loaded,
-    output: Captured,
-    asked: &Receiver<usize>,
+    output: &Captured,
+    asked: &Receiver<Asked>,
     say: &Sender<Said>,
 ) -> Result<()> {
     let session = Session::new(Changes::Apply);
@@ -137,28 +147,35 @@ fn work(
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
     };
-    let (out, err) = (Box::new(output.clone()), Box::new(output));
+    let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
     let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;
     world.add(Live { canceller, waker: vm.waker(), session });
     let definitions = Definitions::default();
-    let run = vm.extend("testing.lua", offers(world, &definitions))?;
+    let call = vm.extend("testing.lua", offers(world, &definitions))?;
     match vm.run(&loaded.source, &name)? {
         Ending::Finished => {}
         other => return Err(ended(other)),
     }
-    let known = Rc::unwrap_or_clone(definitions).into_inner();
-    let _ = say.send(Said::Read(known));
-    // Nobody asks when there is nothing to run.
-    let Ok(number) = asked.recv() else { return Ok(()) };
-    let began = Instant::now();
-    let ending = vm.call(run, number + 1);
-    let took = began.elapsed();
-    let ending = match ending {
-        Ok(Ending::Finished) => Ok(Ending::Finished),
-        Ok(other) => Err(ended(other)),
-        Err(error) => Err(error),
-    };
-    let _ = say.send(Said::Ended(ending, took));
+    // Nobody asks any more when there is nothing to run.
+    while let Ok(asked) = asked.recv() {
+        match asked {
+            Asked::List => {
+                vm.call(call.clone(), ())?;
+                let _ = say.send(Said::Listed(definitions.take()));
+            }
+            Asked::Run(number, name, count) => {
+                // What is printed while the file is read is nobody's.
+                output.take();
+                let began = Instant::now();
+                let ending = match vm.call(call.clone(), (number + 1, name, count)) {
+                    Ok(Ending::Finished) => Ok(Ending::Finished),
+                    Ok(other) => Err(ended(other)),
+                    Err(error) => Err(error),
+                };
+                let _ = say.send(Said::Ended(ending, began.elapsed()));
+            }
+        }
+    }
     Ok(())
 }
 
@@ -188,7 +205,7 @@ pub(super) fn run(
         took: Duration::ZERO,
     };
     let read_anew = || Reading::begin(path, options, runtime, interrupt);
-    match read(read_anew(), &mut report.output) {
+    match list(read_anew(), &mut report.output) {
         Ok(Some((first, definitions))) => {
             if definitions.is_empty() {
                 report.failure = Some(
@@ -205,16 +222,16 @@ pub(super) fn run(
     report
 }
 
-/// Waits for the file to be read; `None` if it was interrupted.
-fn read(
+/// Has the file read, and learns which tests it has; `None` if it was interrupted.
+fn list(
     reading: Result<Reading>,
     output: &mut String,
 ) -> Result<Option<(Reading, Vec<Definition>)>, Failure> {
     let reading = reading?;
-    let waited = reading.wait();
+    let waited = reading.wait_for(Asked::List);
     output.push_str(&reading.output.take());
     match waited {
-        Waited::Said(Said::Read(definitions)) => Ok(Some((reading, definitions))),
+        Waited::Said(Said::Listed(definitions)) => Ok(Some((reading, definitions))),
         Waited::Said(Said::Ended(Err(error), _)) => Err(error.into()),
         Waited::Said(Said::Ended(Ok(ending), _)) => Err(ended(ending).into()),
         Waited::TooLong { was_stopped } => {
@@ -264,32 +281,17 @@ fn run_all(
         if let Some(verdict) = verdict {
             test.verdict = verdict;
         } else {
-            let reading = match first.take() {
-                Some(reading) => Ok(Some(reading)),
-                None => again(begin(), definitions),
-            };
-            match reading {
-                Ok(Some(reading)) => match one(&reading, number, &mut test) {
-                    Some(verdict) => test.verdict = verdict,
-                    None => break,
-                },
+            let asked = Asked::Run(number, definition.name.clone(), definitions.len());
+            let reading = first.take().map_or_else(&begin, Ok);
+            test.verdict = match reading.map(|reading| one(&reading, asked, &mut test)) {
+                Ok(Some(verdict)) => verdict,
                 Ok(None) => break,
-                Err(failure) => test.verdict = Verdict::Failed(failure),
-            }
+                Err(error) => Verdict::Failed(error.into()),
+            };
         }
         tests.push(test);
     }
     tests
-}
-
-/// Reads the file anew.
-fn again(reading: Result<Reading>, definitions: &[Definition]) -> Result<Option<Reading>, Failure> {
-    let Some((reading, found)) = read(reading, &mut String::new())? else { return Ok(None) };
-    if found != definitions {
-        return Err(Failure::new("the file does not define the same tests each time it is read")
-            .hint("which tests there are must not depend on chance, on the account, or on what ran before"));
-    }
-    Ok(Some(reading))
 }
 
 /// A failure that has no place of its own happened somewhere in the test.
@@ -299,29 +301,23 @@ fn failure_of(test: &Test, mut failure: Failure) -> Failure {
 }
 
 /// Runs one test; `None` if it was interrupted.
-fn one(reading: &Reading, number: usize, test: &mut Test) -> Option<Verdict> {
-    let began = Instant::now();
-    // The thread being gone shows in what it says.
-    let _ = reading.number.send(number);
-    let waited = reading.wait();
-    test.took = began.elapsed();
+fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<Verdict> {
+    let waited = reading.wait_for(asked);
     test.output = reading.output.take();
-    match waited {
-        Waited::Said(Said::Ended(Ok(_), took)) => {
+    test.took = reading.began.elapsed();
+    let failure = match waited {
+        Waited::Said(Said::Ended(ending, took)) => {
             test.took = took;
-            Some(Verdict::Passed)
+            match ending {
+                Ok(_) => return Some(Verdict::Passed),
+                Err(error) => error.into(),
+            }
         }
-        Waited::Said(Said::Ended(Err(error), took)) => {
-            test.took = took;
-            Some(Verdict::Failed(failure_of(test, error.into())))
+        Waited::Said(Said::Listed(_)) => {
+            Failure::new("the test was mistaken for the list of tests")
         }
-        Waited::Said(Said::Read(_)) => {
-            Some(Verdict::Failed(Failure::new("the file was read twice by one thread")))
-        }
-        Waited::TooLong { was_stopped } => {
-            let failure = too_long("", reading.timeout, was_stopped);
-            Some(Verdict::Failed(failure_of(test, failure)))
-        }
-        Waited::Interrupted => None,
-    }
+        Waited::TooLong { was_stopped } => too_long("", reading.timeout, was_stopped),
+        Waited::Interrupted => return None,
+    };
+    Some(Verdict::Failed(failure_of(test, failure)))
 }

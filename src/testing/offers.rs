@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::world::World;
@@ -16,18 +17,20 @@ use crate::error::{Error, Kind, Result};
 use crate::lua::Offer;
 
 /// A test that a file has defined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Definition {
     /// Its full name.
     pub name: String,
     /// Whether it is to be run.
     pub mode: Mode,
     /// Where it is defined.
+    #[serde(default)]
     pub place: String,
 }
 
 /// Whether a test is to be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
     /// It is.
     Run,
@@ -51,15 +54,10 @@ fn out_of_range(what: &str) -> Error {
 /// The functions, by the names that the file has for them.
 pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'static str, Offer)> {
     let definitions = Rc::clone(definitions);
-    let define = move |args: &[Json]| {
-        let mode = match text(args, 1) {
-            "skip" => Mode::Skip,
-            "only" => Mode::Only,
-            _ => Mode::Run,
-        };
-        let definition =
-            Definition { name: text(args, 0).into(), mode, place: text(args, 2).into() };
-        definitions.borrow_mut().push(definition);
+    let defined = move |args: &[Json]| {
+        let list = args.first().cloned().unwrap_or_default();
+        *definitions.borrow_mut() = serde_json::from_value(list)
+            .map_err(|error| Error::new(Kind::Bug, format!("the tests of the file: {error}")))?;
         Ok(Json::Null)
     };
     let ask = |f: fn(&Arc<World>, &[Json]) -> Result<Json>| {
@@ -72,7 +70,7 @@ pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'st
         Ok(runbook::run(Arc::clone(&own), request).boxed())
     });
     vec![
-        ("define", Offer::AtOnce(Box::new(define))),
+        ("defined", Offer::AtOnce(Box::new(defined))),
         ("diff", ask(|_, args| Ok(diff::lines(text(args, 0), text(args, 1)).into()))),
         ("import", ask(import)),
         ("export", ask(export)),

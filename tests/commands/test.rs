@@ -1,5 +1,6 @@
 //! `iamlua test`: what passes, what fails and how that is said, and what a test can do to its account, its clock and its runbooks.
 
+use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use quick_xml::Reader;
@@ -155,16 +156,22 @@ fn a_test_that_hangs_fails_and_those_after_it_run() {
 #[test]
 fn an_interrupt_ends_it_with_what_there_is() {
     let desk = Desk::new();
+    desk.write("a_test.lua", "it('is quick', function() end)");
     desk.write(
-        "a_test.lua",
+        "b_test.lua",
         "it('is quick', function() end) it('is not', function() time.sleep('1h') end)",
     );
-    let child = desk.command(&["test"]).spawn().expect("the program starts");
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut child = desk.command(&["test", "--jobs", "1"]).spawn().expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    out.read_line(&mut first).expect("a line");
+    assert_eq!(first, "✓ a_test.lua  1 passed\n");
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    let ran = Ran::from(child.wait_with_output().expect("it ends")).ends(130, "interrupted");
-    assert!(ran.out.contains("interrupted: 1 passed in "), "{ran:?}");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("text");
+    Ran::from(child.wait_with_output().expect("it ends")).ends(130, "error: interrupted");
+    assert!(rest.contains("interrupted: ") && rest.contains(" passed in "), "{rest}");
 }
 
 #[test]
@@ -186,12 +193,12 @@ fn results_are_in_the_order_of_the_files_whichever_ends_first() {
 fn tap_has_a_point_for_each_test_and_the_plan_at_the_end() {
     let code = "it('a # b', function() end) it.skip('s', function() end)\nit('f', function() error('no: \"x\"') end)";
     let ran = tests_with(code, &["--output", "tap"]).ends(1, "");
-    let shown = "TAP version 14\nok 1 - a_test.lua › a \\# b\nok 2 - a_test.lua › s # SKIP it.skip\n\
+    let shown = "TAP version 13\nok 1 - a_test.lua › a \\# b\nok 2 - a_test.lua › s # SKIP it.skip\n\
         not ok 3 - a_test.lua › f\n  ---\n  message: \"no: \\\"x\\\"\"\n  severity: fail\n  at:\n    \
         file: \"a_test.lua\"\n    line: 2\n  duration_ms: ";
     assert!(ran.out.starts_with(shown) && ran.out.ends_with("  ...\n1..3\n"), "{}", ran.out);
     let nothing = tests_with(code, &["--output", "tap", "--filter", "none"]).ends(1, "no test");
-    assert_eq!(nothing.out, "TAP version 14\n1..0 # SKIP no test was found\n");
+    assert_eq!(nothing.out, "TAP version 13\n1..0 # SKIP no test was found\n");
 }
 
 #[test]
@@ -266,6 +273,16 @@ fn no_test_sees_what_another_has_left_behind() {
     let ids =
         [0, 1].map(|_| tests_with(code, &["--show-output"]).out.lines().nth(4).map(str::to_owned));
     assert!(ids[0] == ids[1] && ids[0].as_ref().is_some_and(|id| id.contains("AIPA")), "{ids:?}");
+}
+
+#[test]
+fn tests_that_are_others_each_time_the_file_is_read_fail() {
+    let code = "it('is', function() end)\nit('is by chance ' .. math.random(), function() end)";
+    let ran = tests(code).ends(1, "");
+    assert!(ran.out.contains("1 passed, 1 failed"), "{ran:?}");
+    assert!(ran.out.contains("the file does not define the same tests each time"), "{ran:?}");
+    let ran = tests("it('a\\n\\27[31mb', function() error('x') end)").ends(1, "");
+    assert!(ran.out.contains("✗ a\\n\\x1b[31mb\n    a_test.lua:1\n    x\n"), "{}", ran.out);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Test results in the Test Anything Protocol, version 14 (<https://testanything.org/tap-version-14-specification.html>): one test
-//! point a test, with what failed in a YAML block, and the plan at the end.
+//! Test results in the Test Anything Protocol, version 13 (<https://testanything.org/tap-version-13-specification.html>), which is
+//! also right for consumers of version 14, while those of 13 refuse that: one test point a test, with what failed in a YAML block, and the plan
+//! at the end.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use super::indented;
 use crate::testing::{Failure, FileReport, Report, Verdict};
 
 /// The first line.
-pub const HEADER: &str = "TAP version 14\n";
+pub const HEADER: &str = "TAP version 13\n";
 
 /// The test points of a file; `before` is how many there were already.
 #[must_use]
