@@ -5,6 +5,8 @@
 --
 -- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless it says otherwise. For each test the file is read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
 --
+-- Test code may change its account as it likes, and read files beside the test file; what `bulk` counts as failed in it is for the test to look at. What it prints is shown when it fails. `iamlua.toml` does not count.
+--
 -- ```lua
 -- describe("bulk_tag.lua", function()
 --   before_each(function()
@@ -268,7 +270,7 @@ function clock.now() end
 ---@class run_runbook.Result
 ---@field code integer the exit code
 ---@field stdout string the results
----@field stderr string everything else: `log`, summaries, the plan, the error that ended it
+---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
