@@ -13,6 +13,7 @@ pub mod iam;
 pub mod lua;
 pub mod plan_text;
 pub mod policy;
+pub mod project;
 pub mod repl;
 pub mod run;
 pub mod screen;

@@ -1,4 +1,10 @@
 --- Amazon Resource Names, taken apart and put together.
+---
+--- ```lua
+--- local role = arn.parse(iam.roles.get("web-frontend").arn)
+--- assert(role.type == "role" and role.name == "web-frontend")
+--- assert(arn.build { service = "iam", account = role.account, type = "role", name = role.name }:find(role.account, 1, true))
+--- ```
 ---@class arn
 local arn = {}
 
@@ -128,7 +134,7 @@ end
 
 local PARTS = { "partition", "service", "region", "account", "resource", "type", "path", "name" }
 
---- Puts the text of an ARN together: `arn.build { service = "iam", account = "123456789012", type = "role", path = "/ec2/", name = "web" }`.
+--- Puts the text of an ARN together. Give either the whole resource, or its type and name.
 --- Raises an argument error if the parts make no ARN.
 ---@param parts arn.Parts
 ---@return string

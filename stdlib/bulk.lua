@@ -1,4 +1,4 @@
---- The same for many items, several of them at once: while one waits for AWS, others go on.
+--- Work on many items, several of them at once: while one waits for AWS, others go on.
 ---
 --- ```lua
 --- bulk.each(iam.profiles.each { path_prefix = "/ec2/" }, { label = "tag" }, function(profile)
@@ -64,6 +64,16 @@ local inside = setmetatable({}, { __mode = "k" })
 local Skip = { __name = "skip" }
 
 --- To be returned by the function of an item that needed nothing done: it counts as skipped.
+---
+--- ```lua
+--- local result = bulk.each(iam.profiles.each { with_tags = true }, { label = "tag" }, function(profile)
+---   if profile.tags.Owner then
+---     return bulk.skip("has an owner")
+---   end
+---   iam.profiles.tag(profile.name, { Owner = "ops" })
+--- end)
+--- print(result.ok, result.skips["has an owner"])
+--- ```
 ---@param reason? string why, in a few words: the summary counts them
 ---@return any
 function bulk.skip(reason)
@@ -365,6 +375,11 @@ end
 
 --- The same, and returns what the function returned for each item, in the order of the items: an array with nil for those that failed or were
 --- skipped, and their number in `n`. It holds them all at once; `bulk.stream` does not.
+---
+--- ```lua
+--- local tags = bulk.map({ "web-frontend", "bastion" }, {}, iam.profiles.tags)
+--- print(tags[1].Owner, tags[2].Owner)
+--- ```
 ---@generic T, R
 ---@param source T[]|fun(): T? an array, or an iterator
 ---@param options? bulk.Options

@@ -1,5 +1,11 @@
 --- Files, within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook. Every function raises an error of kind
 --- "permission" that names the missing flag, and one of kind "io" if the system refuses.
+---
+--- ```lua --allow-read=scripts
+--- for _, name in ipairs(fs.list("scripts")) do -- with --allow-read=scripts
+---   print(name, #fs.read("scripts/" .. name))
+--- end
+--- ```
 ---@class fs
 local fs = {}
 

@@ -1,5 +1,10 @@
 --- Readable printing of any value, for people: `print(inspect(value))`. Looks like Lua, with keys in order, short tables on one line,
 --- and without anything that a terminal would obey.
+---
+--- ```lua
+--- print(inspect(iam.profiles.get("bastion")))
+--- assert(inspect({ b = 2, a = { 1, 2 } }) == "{ a = { 1, 2 }, b = 2 }")
+--- ```
 ---@class inspect
 ---@overload fun(value: any, options?: inspect.Options): string
 local inspect = {}

@@ -1,4 +1,10 @@
 --- JSON text to Lua values and back.
+---
+--- ```lua
+--- local decoded = json.decode('{ "tags": {}, "owner": null }')
+--- assert(decoded.owner == json.null)
+--- assert(json.encode { names = json.array {}, count = 0 } == '{"count":0,"names":[]}')
+--- ```
 ---@class json
 local json = {}
 

@@ -1,4 +1,9 @@
 --- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO  tagged profile=web count=3`.
+---
+--- ```lua
+--- log.info("tagged", { profile = "bastion", count = 3 })
+--- log.warn("there is no role in it", { profile = "bastion" })
+--- ```
 ---@class log
 ---@field level "debug"|"info"|"warn"|"error" the least severe messages that are shown; `--log-level` sets it, "info" by default
 local log = {}

@@ -1,4 +1,12 @@
 --- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume it.
+---
+--- ```lua
+--- iam.roles.create { name = "doc-worker", assume_role_policy = policy.trust("ec2.amazonaws.com") }
+--- assert(policy.trusts(iam.roles.get("doc-worker"), "ec2.amazonaws.com"))
+---
+--- local logs = policy.allow({ "s3:GetObject", "s3:PutObject" }, "arn:aws:s3:::logs/*")
+--- print(policy.encode(policy.document { logs, policy.deny("s3:DeleteObject", "*") }))
+--- ```
 ---@class policy
 local policy = {}
 

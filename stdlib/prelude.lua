@@ -9,9 +9,8 @@
 --- coroutines, iterators, metamethods, `table.sort` and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals
 --- already; `require` finds them too.
 ---
---- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of `debug` but `debug.traceback`, `io.close`,
+--- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of `debug` but `debug.traceback`, `io.close`, `io.flush`,
 --- `io.input`, `io.output`, `io.tmpfile` and `os.setlocale`.
----@class lua
 
 local host, native_resume, native_close = ...
 

@@ -1,4 +1,10 @@
 --- Other programs, within what was granted by `--allow-run` or the manifest of the runbook.
+---
+--- ```lua --allow-run=uname
+--- local ran = process.run("uname", { "-s" }) -- with --allow-run=uname
+--- assert(ran.ok, ran.stderr)
+--- print(ran.stdout)
+--- ```
 ---@class process
 local process = {}
 

@@ -7,7 +7,7 @@
 --- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })
 --- ```
 ---@class report
----@overload fun(rows: table[]|fun(): table?, options?: report.Options)
+---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 local report = {}
 
 local _, host = ...

@@ -2,7 +2,7 @@
 --- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the command line is said before anything runs; no
 --- function of `iam` outside of `allow` can be called afterwards.
 ---
---- ```lua
+--- ```lua --owner ops
 --- local p = runbook {
 ---   description = "Tags every profile under a path with its owner.",
 ---   params = {
@@ -13,6 +13,9 @@
 ---   max_changes = 500,
 ---   timeout = "30m",
 --- }
+--- bulk.each(iam.profiles.each { path_prefix = p.path }, { label = "tag" }, function(profile)
+---   iam.profiles.tag(profile.name, { Owner = p.owner })
+--- end)
 --- ```
 ---@class runbook
 ---@overload fun(manifest: runbook.Manifest): table<string, any>

@@ -1,4 +1,13 @@
---- Several things at once in one script: coroutines that run while others wait for AWS.
+--- Several things at once in one script: coroutines that run while others wait for AWS. For the same work on many items there is
+--- `bulk`.
+---
+--- ```lua
+--- local roles = task.spawn(function()
+---   return #iam.roles.list()
+--- end)
+--- local profiles = #iam.profiles.list()
+--- print(profiles, roles:wait())
+--- ```
 ---@class task
 local task = {}
 
@@ -61,6 +70,14 @@ end
 
 --- Runs functions (or waits for tasks) at once and returns the first result of each, in order. All of them end before the first error,
 --- if there is one, is raised.
+---
+--- ```lua
+--- local found = task.all {
+---   function() return iam.profiles.get("web-frontend") end,
+---   function() return iam.roles.get("web-frontend") end,
+--- }
+--- assert(found[1].role == found[2].name)
+--- ```
 ---@param list (function|task.Task)[]
 ---@return any[]
 function task.all(list)

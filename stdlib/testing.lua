@@ -9,7 +9,7 @@
 --- ```lua
 --- describe("bulk_tag.lua", function()
 ---   before_each(function()
----     account.import("fixtures/three_profiles.json")
+---     account.import { profiles = { { name = "web", path = "/ec2/" } } }
 ---   end)
 ---
 ---   it("sets the owner everywhere", function()
@@ -76,7 +76,9 @@ end
 ---
 --- ```lua
 --- describe("profiles without an owner", function()
----   it("are reported", function() … end)
+---   it("are reported", function()
+---     expect(run_runbook("untagged.lua", { require = "Owner" }).stdout):to_contain("legacy-app")
+---   end)
 --- end)
 --- ```
 ---@param name string
@@ -106,8 +108,8 @@ end
 --- of `iam` that fails.
 ---
 --- ```lua
---- it("finds what has no owner", function()
----   expect(run_runbook("untagged.lua", { require = "Owner" }).stdout):to_contain("bastion")
+--- it("makes a profile at the root", function()
+---   expect(iam.profiles.create("new").path):to_equal("/")
 --- end)
 --- ```
 ---@class it
@@ -346,7 +348,7 @@ end
 --- Turns what follows into its opposite: `not` is a word of Lua's own.
 ---
 --- ```lua
---- expect(iam.profiles.tags("web")):never():to_have { Owner = "nobody" }
+--- expect(iam.profiles.tags("bastion")):never():to_have { Owner = "nobody" }
 --- ```
 ---@return Expectation
 function Expectation:never()
@@ -357,6 +359,7 @@ end
 --- It is equal to another value: tables are, if all their fields are, however deep.
 ---
 --- ```lua
+--- iam.profiles.create { name = "web", tags = { Owner = "ops", Stage = "prod" } }
 --- expect(iam.profiles.tags("web")):to_equal { Owner = "ops", Stage = "prod" }
 --- ```
 ---@param expected any
@@ -444,7 +447,7 @@ end
 --- Text has that text in it, or an array an element that is equal to that.
 ---
 --- ```lua
---- expect(run.stdout):to_contain("3 profiles")
+--- expect("3 profiles tagged"):to_contain("3 profiles")
 --- expect({ "api", "web" }):to_contain("web")
 --- ```
 ---@param part any
@@ -467,6 +470,7 @@ end
 --- Text matches a pattern of Lua's, somewhere in it.
 ---
 --- ```lua
+--- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
 --- expect(run.stderr):to_match("tag: %d+ done")
 --- ```
 ---@param pattern string
@@ -483,6 +487,7 @@ end
 --- elements.
 ---
 --- ```lua
+--- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
 --- expect(run.changes[1]):to_have { action = "TagInstanceProfile", after = { tags = { Owner = "ops" } } }
 --- ```
 ---@param fields table
@@ -519,7 +524,7 @@ end
 ---
 --- ```lua
 --- local err = expect(function()
----   iam.profiles.get("no such profile")
+---   iam.profiles.get("no-such-profile")
 --- end):to_raise("NoSuchEntity")
 --- expect(err.operation):to_equal("GetInstanceProfile")
 --- ```
@@ -584,8 +589,8 @@ account = {}
 --- is looked for beside the test file, then in the current folder. In a table `format` and `version` can be left out.
 ---
 --- ```lua
---- account.import("fixtures/production.json")
 --- account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } } }
+--- expect(iam.profiles.get("web").path):to_equal("/ec2/")
 --- ```
 ---@param what string|table
 function account.import(what)
@@ -623,7 +628,8 @@ end
 --- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are counted too.
 ---
 --- ```lua
---- expect(account.calls().TagInstanceProfile):to_equal(3)
+--- iam.profiles.tag("bastion", { Stage = "prod" })
+--- expect(account.calls().TagInstanceProfile):to_equal(1)
 --- ```
 ---@return table<string, integer>
 function account.calls()
@@ -651,6 +657,7 @@ end
 ---
 --- ```lua
 --- clock.set("2026-01-01T00:00:00Z")
+--- expect(iam.profiles.create("new").create_date):to_equal("2026-01-01T00:00:00Z")
 --- ```
 ---@param iso string
 function clock.set(iso)
@@ -660,7 +667,9 @@ end
 --- Moves the clock on.
 ---
 --- ```lua
+--- local profile = iam.profiles.create("new")
 --- clock.advance("90d")
+--- expect(time.age(profile.create_date)):to_equal("90d")
 --- ```
 ---@param length string|number
 function clock.advance(length)
@@ -834,8 +843,9 @@ end
 --- given the folder, or a file in it, in the ways in which operators do that.
 ---
 --- ```lua
---- local folder = temp_folder { ["names.txt"] = "web\napi\n" }
---- run_runbook("tag_listed.lua", { names = folder .. "/names.txt" })
+--- local folder = temp_folder { ["profiles.json"] = '[{ "name": "made", "path": "/new/" }]' }
+--- run_runbook("ensure.lua", { file = folder .. "/profiles.json" })
+--- expect(iam.profiles.get("made").path):to_equal("/new/")
 --- ```
 ---@param files? table<string, string> what is in them, by name; `a/b.txt` is in a folder of its own
 ---@return string path

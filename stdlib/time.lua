@@ -1,6 +1,15 @@
---- Points in time as ISO 8601 text in UTC at second precision (`2026-01-02T03:04:05Z`), the form that dates of profiles and roles have, so
---- `<` orders them: `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a
+--- Points in time as ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`, and lengths of time. Dates of profiles and roles have that form, to the
+--- second, so `<` orders them: `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a
 --- number of seconds.
+---
+--- ```lua
+--- for profile in iam.profiles.each() do
+---   if profile.create_date < time.ago("365d") then
+---     print(profile.name, time.age(profile.create_date))
+---   end
+--- end
+--- assert(time.format(time.parse("2026-01-02T03:04:05+02:00")) == "2026-01-02T01:04:05Z")
+--- ```
 ---@class time
 local time = {}
 

@@ -20,7 +20,9 @@ end
 ---
 --- ```lua
 --- local profile, err = try(iam.profiles.get, "web")
---- if not profile and err.code == "NoSuchEntity" then … end
+--- if not profile and err.code == "NoSuchEntity" then
+---   print("there is none: " .. err.message)
+--- end
 --- ```
 ---@param f function
 ---@param ... any arguments of the function

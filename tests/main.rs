@@ -2,6 +2,7 @@
 
 mod bulk;
 mod commands;
+mod docs;
 mod emulator;
 mod end_to_end;
 mod lua;

@@ -3,10 +3,14 @@
 
 mod account;
 mod apply;
+mod doc;
+mod init;
 mod options;
+mod output;
 mod policy;
 mod run;
 mod runs;
+mod shell;
 mod test;
 mod undo;
 
@@ -14,7 +18,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
 use crate::error::{Error, Result};
@@ -69,6 +73,19 @@ enum Command {
     /// Look after the local account.
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Show what a script can name: functions, modules, records.
+    ///
+    /// The same is in docs/reference.md.
+    Doc(doc::DocCommand),
+    /// Make a working folder for runbooks.
+    ///
+    /// It gets a sample runbook with its tests, iamlua.toml with all defaults commented out, and declarations for editors with the Lua language
+    /// server. What is there already is left alone, except for the declarations, which are made anew.
+    Init(init::InitCommand),
+    /// Print the script that completes this command line in a shell.
+    Completions(shell::CompletionsCommand),
+    /// Print the manual page, or write those of all commands.
+    Man(shell::ManCommand),
 }
 
 /// Bad weather on the command line: an error with its hints in one text, which is all that clap prints.
@@ -125,6 +142,10 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
+        Some(Command::Doc(command)) => command.execute(),
+        Some(Command::Init(command)) => command.execute(),
+        Some(Command::Completions(command)) => command.execute(Cli::command()),
+        Some(Command::Man(command)) => command.execute(Cli::command()),
         None => run::default(cli.code, cli.run, cli.vi),
     }
 }

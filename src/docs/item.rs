@@ -61,6 +61,15 @@ pub struct ReturnDoc {
     pub doc: String,
 }
 
+/// A piece of Lua that runs on the example account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Example {
+    /// The code.
+    pub code: String,
+    /// What its command line says behind the script, such as `--owner ops`; most examples need nothing.
+    pub args: String,
+}
+
 /// Something that a script can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -68,7 +77,8 @@ pub struct Item {
     pub name: String,
     /// What it is.
     pub kind: ItemKind,
-    /// The module that it belongs to, itself for a module: `iam.profiles`, `bulk`, `lua` for the globals of plain Lua.
+    /// The module that it belongs to, itself for a module: `iam.profiles`, `bulk`, `lua` for the globals of plain Lua, `testing` for those that
+    /// only tests have.
     pub module: String,
     /// How a call looks, such as `iam.profiles.tag(name, tags)`; the name alone for what cannot be called.
     pub signature: String,
@@ -84,8 +94,8 @@ pub struct Item {
     pub values: Vec<String>,
     /// What a call returns; for an iterator the function that it is.
     pub returns: Vec<ReturnDoc>,
-    /// Pieces of Lua that run on the example account.
-    pub examples: Vec<String>,
+    /// Pieces of Lua that show it.
+    pub examples: Vec<Example>,
     /// The AWS actions that it may call, the main one first.
     pub actions: Vec<Action>,
     /// Whether it can change the account; `None` for what is no function of `iam`.

@@ -1,23 +1,24 @@
-//! Items made from the documentation comments of `stdlib/`.
+//! Reads `stdlib/`: which of its declarations a script can reach, and by what name.
 
 use std::collections::{HashMap, HashSet};
 
-use super::comments::{self, Comment, Declaration, Subject, Tagged};
-use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
-use super::{markdown, types};
+use super::comments::{self, Comment, Declaration, Subject};
+use super::document;
+use super::item::{Item, ItemKind};
 use crate::stdlib;
 
-/// The file with the globals of plain Lua that are different in scripts, and the module that they are shown as.
-const GLOBALS: (&str, &str) = ("prelude", "lua");
+/// The files that define globals, and the modules that these are shown as.
+const GLOBALS: [(&str, &str); 2] = [("prelude", "lua"), ("testing", "testing")];
 
 /// Every item of every file, and what is wrong with the comments, as `file.lua:line: why`.
 pub(super) fn items() -> (Vec<Item>, Vec<String>) {
     let (mut items, mut problems) = (Vec::new(), Vec::new());
-    let modules = stdlib::modules().into_iter().map(|name| (name, name));
-    for (file, module) in modules.chain([GLOBALS]) {
+    let modules = stdlib::modules().into_iter().map(|name| (name, name, false));
+    let globals = GLOBALS.into_iter().map(|(file, module)| (file, module, true));
+    for (file, module, is_globals) in modules.chain(globals) {
         let path = format!("{file}.lua");
         let source = stdlib::source(&path).unwrap_or_default();
-        let mut reader = Reader::new(module, file == GLOBALS.0);
+        let mut reader = Reader::new(module, is_globals);
         reader.read(&source);
         items.append(&mut reader.items);
         problems.extend(reader.problems.iter().map(|(line, why)| format!("{path}:{line}: {why}")));
@@ -30,7 +31,7 @@ struct Reader<'a> {
     module: &'a str,
     /// Whether it defines globals instead of returning a module.
     is_globals: bool,
-    /// The class that a local variable is.
+    /// The class that a variable is.
     classes: HashMap<String, String>,
     locals: HashSet<String>,
     items: Vec<Item>,
@@ -74,64 +75,118 @@ impl<'a> Reader<'a> {
     fn take(&mut self, declared: &Declaration) -> Result<(), String> {
         let comment = declared.comment.as_ref();
         match &declared.subject {
-            Subject::Local(name) => {
-                self.locals.insert(name.clone());
-                match comment {
-                    Some(comment) if comment.class.is_some() => {
-                        let class = self.class(comment)?;
-                        self.classes.insert(name.clone(), class);
-                        Ok(())
-                    }
-                    Some(_) => Err(format!("no script can reach the local {name}; write -- there")),
-                    None => Ok(()),
-                }
-            }
             Subject::LocalFunction(name, params) if name == self.module => {
-                self.function(name.clone(), name, comment, Some(params))
-            }
-            Subject::LocalFunction(name, _) => {
-                self.locals.insert(name.clone());
-                match comment {
-                    Some(_) => Err(format!("no script can reach the local {name}; write -- there")),
-                    None => Ok(()),
-                }
-            }
-            Subject::Function { table, is_method, name, params } => {
-                match self.public_name(table, name, if *is_method { ":" } else { "." }) {
-                    Some(full) => {
-                        let signature = if *is_method {
-                            let class = full.rsplit(['.', ':']).nth(1).unwrap_or_default();
-                            format!("{}:{name}", class.to_lowercase())
-                        } else {
-                            full.clone()
-                        };
-                        self.function(full, &signature, comment, Some(params))
-                    }
-                    None => private(comment, name),
-                }
-            }
-            Subject::Value { table, name } => match self.public_name(table, name, ".") {
-                Some(full) => self.value(full, comment),
-                None => private(comment, name),
-            },
-            Subject::Table(name) if self.is_globals => {
-                let comment =
-                    comment.ok_or_else(|| format!("the global table {name} has no description"))?;
-                let mut item = Item::new(name, ItemKind::Module, name);
-                describe(&mut item, comment)?;
+                let item = document::function(name, name, comment, Some(params), self.module)?;
                 self.items.push(item);
                 Ok(())
             }
-            Subject::Table(name) => Err(format!("{name} is a global that the module sets")),
-            Subject::Nothing | Subject::Other => match comment {
-                Some(comment) if comment.class.is_some() => self.class(comment).map(|_| ()),
-                Some(comment) if comment.alias.is_some() => self.alias(comment),
-                Some(_) => {
-                    Err("the comment documents nothing: what it is about must follow".into())
+            Subject::Local(name) | Subject::LocalFunction(name, _) => self.local(name, comment),
+            Subject::Function { table, is_method, name, params } => {
+                let mark = if *is_method { ":" } else { "." };
+                let Some(full) = self.public_name(table, name, mark) else {
+                    return private(name, comment);
+                };
+                let called = if *is_method {
+                    let class = full.rsplit(['.', ':']).nth(1).unwrap_or_default();
+                    format!("{}:{name}", class.to_lowercase())
+                } else {
+                    full.clone()
+                };
+                self.items.push(document::function(
+                    &full,
+                    &called,
+                    comment,
+                    Some(params),
+                    self.module,
+                )?);
+                Ok(())
+            }
+            Subject::Value { table, name } => match comment {
+                Some(comment) if comment.class.is_some() && table.is_empty() => {
+                    self.global(name, comment)
                 }
+                _ => self.value(table, name, comment),
+            },
+            Subject::Table(name) => match comment {
+                Some(comment) => self.global(name, comment),
+                None if self.is_globals && self.locals.contains(name) => Ok(()),
+                None => Err(format!("the global table {name} has no description")),
+            },
+            Subject::Nothing | Subject::Other => match comment {
+                Some(comment) => self.alone(comment),
                 None => Ok(()),
             },
         }
+    }
+
+    fn local(&mut self, name: &str, comment: Option<&Comment>) -> Result<(), String> {
+        self.locals.insert(name.to_owned());
+        match comment {
+            Some(comment) if comment.class.is_some() => {
+                let class = self.class(comment, None)?;
+                self.classes.insert(name.to_owned(), class);
+                Ok(())
+            }
+            comment => private(name, comment),
+        }
+    }
+
+    /// A global table: a module, unless its class has another name.
+    fn global(&mut self, name: &str, comment: &Comment) -> Result<(), String> {
+        if !self.is_globals {
+            return Err(format!("the module sets the global {name}"));
+        }
+        if comment.class.is_some() {
+            let class = self.class(comment, Some(name))?;
+            self.classes.insert(name.to_owned(), class);
+        } else {
+            self.items.push(document::table(name, comment, self.module)?);
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, table: &str, name: &str, comment: Option<&Comment>) -> Result<(), String> {
+        let Some(full) = self.public_name(table, name, ".") else { return private(name, comment) };
+        if let Some(comment) = comment {
+            self.items.push(document::value(&full, comment, self.module)?);
+        } else if !self.items.iter().any(|item| item.name == full) {
+            // A field of the class says more than the line that sets it.
+            return Err(format!("{full} has no documentation"));
+        }
+        Ok(())
+    }
+
+    /// A comment with nothing below it.
+    fn alone(&mut self, comment: &Comment) -> Result<(), String> {
+        if comment.class.is_some() {
+            self.class(comment, None)?;
+        } else if comment.alias.is_some() {
+            self.items.push(document::alias(comment, self.module)?);
+        } else if self.is_globals && self.items.is_empty() {
+            // The first comment of such a file is about all of it.
+            self.items.push(document::table(self.module, comment, self.module)?);
+        } else {
+            return Err("the comment documents nothing: what it is about must follow".into());
+        }
+        Ok(())
+    }
+
+    /// A class; the name of it. It is a module if it has the name of the file, or of the global that it is.
+    fn class(&mut self, comment: &Comment, global: Option<&str>) -> Result<String, String> {
+        let (name, ..) = comment.class.as_ref().ok_or("there is no class")?;
+        let kind = if name == self.module || global == Some(name) {
+            ItemKind::Module
+        } else {
+            ItemKind::Class
+        };
+        let is_right = self.is_globals
+            || kind == ItemKind::Module
+            || name.strip_prefix(self.module).is_some_and(|rest| rest.starts_with('.'));
+        if !is_right {
+            return Err(format!("the class {name} does not begin with {}.", self.module));
+        }
+        self.items.extend(document::class(comment, kind, self.module)?);
+        Ok(name.clone())
     }
 
     /// The name by which a script reaches it; `None` if none can.
@@ -146,212 +201,20 @@ impl<'a> Reader<'a> {
         if !self.is_globals || self.locals.contains(variable) {
             return None;
         }
-        // The registry documents this one.
         match (table, name) {
+            // The registry documents the first; no script sees the second.
             ("", "iam") | ("host", _) => None,
             ("", name) => Some(name.to_owned()),
             (table, name) => Some(format!("{table}.{name}")),
         }
     }
-
-    /// The module that an item of that name is listed under.
-    fn home(&self, name: &str) -> String {
-        match name.split_once(['.', ':']) {
-            Some((table, _)) if self.is_globals => table.to_owned(),
-            _ => self.module.to_owned(),
-        }
-    }
-
-    fn function(
-        &mut self,
-        name: String,
-        called: &str,
-        comment: Option<&Comment>,
-        declared: Option<&[String]>,
-    ) -> Result<(), String> {
-        let comment = comment.ok_or_else(|| format!("{name} has no documentation"))?;
-        only(comment, &["text", "param", "return", "overload", "generic"])?;
-        if let Some(declared) = declared {
-            let documented: Vec<_> = comment.params.iter().map(|param| &param.name).collect();
-            if documented != declared.iter().collect::<Vec<_>>() {
-                return Err(format!(
-                    "{name} takes ({}), but documents ({})",
-                    declared.join(", "),
-                    documented.into_iter().cloned().collect::<Vec<_>>().join(", ")
-                ));
-            }
-        }
-        let module = self.home(&name);
-        let mut item = Item::new(name, ItemKind::Function, module);
-        describe(&mut item, comment)?;
-        if item.summary.is_empty() {
-            return Err(format!("{} has no description", item.name));
-        }
-        item.params = comment.params.iter().map(|param| described(param, true)).collect();
-        item.returns = comment
-            .returns
-            .iter()
-            .map(|one| ReturnDoc {
-                ty: one.ty.clone(),
-                name: one.name.clone(),
-                doc: one.doc.clone(),
-            })
-            .collect();
-        item.signature = call(called, &item.params);
-        item.generics = comment.generics.clone().unwrap_or_default();
-        item.overloads.clone_from(&comment.overloads);
-        self.items.push(item);
-        Ok(())
-    }
-
-    fn value(&mut self, name: String, comment: Option<&Comment>) -> Result<(), String> {
-        let Some(comment) = comment else {
-            // A field of the class says more than the line that sets it; an alias of a method needs no words.
-            let is_known = self.items.iter().any(|item| item.name == name)
-                || self.items.iter().any(|item| {
-                    name.strip_prefix(&item.name)
-                        .and_then(|rest| rest.strip_prefix('.'))
-                        .is_some_and(|rest| item.fields.iter().any(|field| field.name == rest))
-                });
-            return if is_known { Ok(()) } else { Err(format!("{name} has no documentation")) };
-        };
-        let Some(ty) = &comment.ty else {
-            return self.function(name.clone(), &name, Some(comment), None);
-        };
-        only(comment, &["text", "type"])?;
-        let module = self.home(&name);
-        let mut item = Item::new(name, ItemKind::Value, module);
-        describe(&mut item, comment)?;
-        item.ty.clone_from(ty);
-        item.values = types::literals(ty);
-        self.items.push(item);
-        Ok(())
-    }
-
-    fn class(&mut self, comment: &Comment) -> Result<String, String> {
-        only(comment, &["text", "class", "field", "overload"])?;
-        let (name, parent, doc) = comment.class.clone().ok_or("there is no class")?;
-        let kind = if name == self.module { ItemKind::Module } else { ItemKind::Class };
-        if kind == ItemKind::Class && !name.starts_with(&format!("{}.", self.module)) {
-            return Err(format!("the class {name} does not begin with {}.", self.module));
-        }
-        let mut item = Item::new(&name, kind, self.module);
-        describe(&mut item, comment)?;
-        if item.summary.is_empty() {
-            item.summary = doc;
-        }
-        if kind == ItemKind::Module && item.summary.is_empty() {
-            return Err(format!("the module {name} has no description"));
-        }
-        item.ty = parent.unwrap_or_default();
-        item.fields = comment.fields.iter().map(|field| described(field, false)).collect();
-        item.overloads.clone_from(&comment.overloads);
-        if kind == ItemKind::Module {
-            make_callable(&mut item);
-        }
-        let values = if kind == ItemKind::Module { values_of(&item) } else { Vec::new() };
-        self.items.push(item);
-        self.items.extend(values);
-        Ok(name)
-    }
-
-    fn alias(&mut self, comment: &Comment) -> Result<(), String> {
-        only(comment, &["text", "alias"])?;
-        let (name, ty) = comment.alias.clone().ok_or("there is no alias")?;
-        let mut item = Item::new(name, ItemKind::Alias, self.module);
-        describe(&mut item, comment)?;
-        item.values = types::literals(&ty);
-        item.ty = ty;
-        self.items.push(item);
-        Ok(())
-    }
 }
 
-/// Takes the first overload of a module for the way it is called.
-fn make_callable(module: &mut Item) {
-    let Some(ty) = module.overloads.first().cloned() else { return };
-    let Some((params, result)) = types::function(&ty) else { return };
-    let parameter = |(name, ty): (&str, &str)| {
-        let bare = name.trim_end_matches('?');
-        let is_optional = bare != name;
-        described(
-            &Tagged { name: bare.into(), ty: ty.into(), is_optional, doc: String::new() },
-            true,
-        )
-    };
-    module.params = params.into_iter().map(parameter).collect();
-    if !result.is_empty() {
-        module.returns = vec![ReturnDoc { ty: result.into(), ..ReturnDoc::default() }];
-    }
-    module.signature = call(&module.name, &module.params);
-}
-
-/// The fields of a module are values that a script can name.
-fn values_of(module: &Item) -> Vec<Item> {
-    let value = |field: &ParamDoc| {
-        let name = format!("{}.{}", module.name, field.name);
-        let mut item = Item::new(name, ItemKind::Value, &module.name);
-        let (summary, text) = markdown::first_sentence(&field.doc);
-        summary.clone_into(&mut item.summary);
-        text.clone_into(&mut item.text);
-        item.ty.clone_from(&field.ty);
-        item.values.clone_from(&field.values);
-        item
-    };
-    module.fields.iter().map(value).collect()
-}
-
-fn private(comment: Option<&Comment>, name: &str) -> Result<(), String> {
+fn private(name: &str, comment: Option<&Comment>) -> Result<(), String> {
     match comment {
         Some(_) => Err(format!("no script can reach {name}; write -- there")),
         None => Ok(()),
     }
-}
-
-/// Says what a comment has that does not belong to what it documents.
-fn only(comment: &Comment, allowed: &[&str]) -> Result<(), String> {
-    let parts = [
-        ("class", comment.class.is_some()),
-        ("alias", comment.alias.is_some()),
-        ("field", !comment.fields.is_empty()),
-        ("param", !comment.params.is_empty()),
-        ("return", !comment.returns.is_empty()),
-        ("overload", !comment.overloads.is_empty()),
-        ("generic", comment.generics.is_some()),
-        ("type", comment.ty.is_some()),
-    ];
-    match parts.into_iter().find(|(part, is_there)| *is_there && !allowed.contains(part)) {
-        Some((part, _)) => Err(format!("@{part} does not belong to what follows")),
-        None => Ok(()),
-    }
-}
-
-fn describe(item: &mut Item, comment: &Comment) -> Result<(), String> {
-    let parts = markdown::parts(&comment.text)?;
-    item.summary = parts.summary;
-    item.text = parts.text;
-    item.examples = parts.examples;
-    Ok(())
-}
-
-fn described(one: &Tagged, is_positional: bool) -> ParamDoc {
-    ParamDoc {
-        name: one.name.clone(),
-        ty: one.ty.clone(),
-        is_optional: one.is_optional,
-        is_positional,
-        doc: one.doc.clone(),
-        limits: String::new(),
-        values: types::literals(&one.ty),
-    }
-}
-
-fn call(name: &str, params: &[ParamDoc]) -> String {
-    let params: Vec<_> = params
-        .iter()
-        .map(|param| format!("{}{}", param.name, if param.is_optional { "?" } else { "" }))
-        .collect();
-    format!("{name}({})", params.join(", "))
 }
 
 #[cfg(test)]
@@ -386,7 +249,7 @@ mod tests {
     #[test]
     fn a_comment_that_documents_nothing_a_script_can_reach_is_a_problem() {
         for (source, why) in [
-            ("--- Ten.\nlocal TEN = 10\n", "6: no script can reach the local TEN"),
+            ("--- Ten.\nlocal TEN = 10\n", "6: no script can reach TEN"),
             ("--- Lost.\n\n", "5: the comment documents nothing"),
             ("--- A.\n---@class other.Thing\n\n", "does not begin with shop."),
             ("---@alias shop.Kind string\n---@type string\n\n", "@type does not belong"),
@@ -426,5 +289,29 @@ mod tests {
         assert_eq!(items[2].name, "shop.Cart:clear", "{items:?}");
         assert_eq!(items[2].signature, "cart:clear()");
         assert!(items[2].is_method());
+    }
+
+    #[test]
+    fn globals_are_documented_where_they_are_set() {
+        let mut reader = Reader::new("lua", true);
+        reader.read(
+            "local private\n--- All of them.\n\n--- Prints.\n---@param ... any\nfunction print(...)\nend\n\
+             --- Files.\nio = {\n  --- Opens.\n  ---@param path string\n  open = open,\n}\n\
+             --- It.\n---@class it\n---@overload fun(name: string)\nit = setmetatable({}, {\n})\n\
+             --- Skips.\nfunction it.skip()\nend\nprivate = {}\nstring.dump = nil\n",
+        );
+        assert!(reader.problems.is_empty(), "{:?}", reader.problems);
+        let named: Vec<_> = reader.items.iter().map(|item| item.signature.as_str()).collect();
+        assert_eq!(named, ["lua", "print(...)", "io", "io.open(path)", "it(name)", "it.skip()"]);
+        reader.read("function quiet()\nend\nos = {\n  exit = exit,\n}");
+        let why: Vec<_> = reader.problems.iter().map(|(_, why)| why.as_str()).collect();
+        assert_eq!(
+            why,
+            [
+                "quiet has no documentation",
+                "the global table os has no description",
+                "os.exit has no documentation"
+            ]
+        );
     }
 }

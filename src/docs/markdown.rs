@@ -1,5 +1,7 @@
 //! The text of a documentation comment, which is Markdown: its first sentence, the rest, and the examples in it.
 
+use super::item::Example;
+
 /// The text of a comment in its parts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -7,8 +9,8 @@ pub(super) struct Parts {
     pub summary: String,
     /// The rest, one line a paragraph, paragraphs with an empty line between them.
     pub text: String,
-    /// The Lua code in it, without the fences.
-    pub examples: Vec<String>,
+    /// The Lua code in it, without the fences. What stands behind the `lua` of a fence are the arguments that it runs with.
+    pub examples: Vec<Example>,
 }
 
 /// Takes the lines of a comment apart. The error says what is wrong with its fences.
@@ -16,17 +18,17 @@ pub(super) fn parts(lines: &[String]) -> Result<Parts, String> {
     let mut examples = Vec::new();
     let mut paragraphs: Vec<String> = Vec::new();
     let mut is_open = false;
-    let mut code: Option<Vec<&str>> = None;
+    let mut code: Option<(&str, Vec<&str>)> = None;
     for line in lines {
-        if let Some(inside) = &mut code {
+        if let Some((args, inside)) = &mut code {
             if line == "```" {
-                examples.push(inside.join("\n"));
+                examples.push(Example { code: inside.join("\n"), args: (*args).to_owned() });
                 code = None;
             } else {
                 inside.push(line);
             }
-        } else if line == "```lua" {
-            code = Some(Vec::new());
+        } else if let Some(args) = arguments(line) {
+            code = Some((args, Vec::new()));
             is_open = false;
         } else if line.starts_with("```") {
             return Err(format!("an example begins with ```lua, not with {line:?}"));
@@ -56,6 +58,12 @@ pub(super) fn parts(lines: &[String]) -> Result<Parts, String> {
     }
     parts.text = paragraphs.join("\n\n").replace("\n\n- ", "\n- ");
     Ok(parts)
+}
+
+/// What stands behind the `lua` of a fence that opens Lua code; `None` for every other line.
+fn arguments(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("```lua")?;
+    (rest.is_empty() || rest.starts_with(' ')).then(|| rest.trim())
 }
 
 /// Splits off the first sentence; a stop in code or in brackets ends none.
@@ -96,10 +104,12 @@ mod tests {
 
     #[test]
     fn paragraphs_are_joined_and_examples_taken_out() {
-        let parts = of("One. Two\nthree.\n\n```lua\na()\n\nb()\n```\n\nFour:\n- five\n- six");
+        let parts =
+            of("One. Two\nthree.\n\n```lua --now yes\na()\n\nb()\n```\n\nFour:\n- five\n- six");
         assert_eq!(parts.summary, "One.");
         assert_eq!(parts.text, "Two three.\n\nFour:\n- five\n- six");
-        assert_eq!(parts.examples, ["a()\n\nb()"]);
+        assert_eq!(parts.examples[0].code, "a()\n\nb()");
+        assert_eq!(parts.examples[0].args, "--now yes");
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! when they differ.
 
 mod comments;
+mod document;
 mod item;
 mod library;
 mod markdown;
 mod records;
+mod reference;
 mod registry;
 mod search;
 mod stub;
@@ -16,11 +18,12 @@ mod types;
 
 use std::sync::LazyLock;
 
-pub use item::{Item, ItemKind, ParamDoc, ReturnDoc};
+pub use item::{Example, Item, ItemKind, ParamDoc, ReturnDoc};
+pub use reference::{anchor, reference};
 pub use search::{Found, find};
-pub use stub::lua_stub;
+pub use stub::stubs;
 pub use tables::function_table;
-pub use text::to_text;
+pub use text::{to_lines, to_text};
 
 static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {
     let (library, problems) = library::items();
@@ -48,14 +51,23 @@ pub fn item(name: &str) -> Option<&'static Item> {
     items().iter().find(|item| item.name == name)
 }
 
-/// What a module has, in the order of its file; not the module itself.
-pub fn members(module: &str) -> impl Iterator<Item = &'static Item> {
-    items().iter().filter(move |item| item.module == module && item.name != module)
+/// What a module or a class has in it, in the order of the documentation: `iam.profiles` is in `iam`, `io` in `lua`, `io.open` in `io`.
+pub fn members(of: &str) -> impl Iterator<Item = &'static Item> {
+    items().iter().filter(move |item| item.name != of && home(item) == of)
 }
 
-/// The modules, in the order of the documentation.
+/// What an item is in: what its name begins with, else its module.
+fn home(of: &Item) -> &str {
+    match of.name.rsplit_once(['.', ':']) {
+        Some((table, _)) if item(table).is_some() => table,
+        _ => &of.module,
+    }
+}
+
+/// The modules, in the order of the documentation. Among them is `try`, which is a function, and `lua`, which is no table: the globals of
+/// plain Lua that are different in scripts.
 pub fn modules() -> impl Iterator<Item = &'static Item> {
-    items().iter().filter(|item| item.kind == ItemKind::Module)
+    items().iter().filter(|item| item.name == item.module)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Items made from the registry of `iam`.
 
-use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
+use super::item::{Example, Item, ItemKind, ParamDoc, ReturnDoc};
 use super::records::{ERROR, MODULES, PAGE_FIELDS, RECORDS, TAG};
 use super::types;
 use crate::iam;
@@ -17,11 +17,21 @@ pub(super) fn items() -> Vec<Item> {
     }
     for record in RECORDS {
         items.push(class(record));
-        items.push(page(record));
+        if is_paged(record) {
+            items.push(page(record));
+        }
     }
     items.extend([class(&TAG), page(&TAG), class(&ERROR)]);
     items.extend(iam::registry().map(|entry| function(&entry.spec)));
     items
+}
+
+/// Whether a function returns pages of it.
+fn is_paged(record: &Record) -> bool {
+    iam::registry().any(|entry| match entry.spec.returns {
+        Returns::Page(paged) | Returns::Pages(paged) => paged.name == record.name,
+        _ => false,
+    })
 }
 
 fn class(record: &Record) -> Item {
@@ -64,7 +74,7 @@ fn function(spec: &Function) -> Item {
         .map(|(param, by)| parameter(param, by))
         .collect();
     item.returns = returns(spec.returns);
-    item.examples = vec![spec.example.trim().to_owned()];
+    item.examples = vec![Example { code: spec.example.trim().to_owned(), args: String::new() }];
     item.actions = spec.actions.to_vec();
     item.effect = Some(spec.effect);
     item
@@ -82,6 +92,8 @@ fn parameter(param: &Param, is_positional: bool) -> ParamDoc {
     }
 }
 
+/// What a function returns. The nil at which an iterator ends is not in its type: a language server would warn about it in every function
+/// that `bulk.each` calls.
 fn returns(returns: Returns) -> Vec<ReturnDoc> {
     let one = |ty: String| ReturnDoc { ty, ..ReturnDoc::default() };
     let iterator = |ty: String| ReturnDoc { ty, name: "iterator".into(), ..ReturnDoc::default() };
@@ -91,8 +103,8 @@ fn returns(returns: Returns) -> Vec<ReturnDoc> {
         Returns::Maybe(record) => vec![one(format!("{}?", record.name))],
         Returns::All(record) => vec![one(format!("{}[]", record.name))],
         Returns::Page(record) => vec![one(format!("{}Page", record.name))],
-        Returns::Each(record) => vec![iterator(format!("fun():{}?", record.name))],
-        Returns::Pages(record) => vec![iterator(format!("fun():{}Page?", record.name))],
+        Returns::Each(record) => vec![iterator(format!("fun(): {}", record.name))],
+        Returns::Pages(record) => vec![iterator(format!("fun(): {}Page", record.name))],
         Returns::Tags => vec![one("table<string, string>".into())],
         Returns::TagPage => vec![one("iam.TagPage".into())],
         Returns::Ensured(record) => vec![

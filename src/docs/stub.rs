@@ -3,59 +3,198 @@
 use std::fmt::Write;
 
 use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
-use super::{items, members};
+use super::{items, members, modules};
 
 const HEAD: &str = "-- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.\n";
+/// The module whose functions the language server knows itself.
+const PLAIN_LUA: &str = "lua";
 
-/// The stub of `iam`.
+/// The stubs, each with the name of its file. They declare `iam` and the modules as the globals that they are, and for `require`.
 #[must_use]
-pub fn lua_stub() -> String {
+pub fn stubs() -> Vec<(String, String)> {
+    let own = modules().filter(|module| module.name != PLAIN_LUA && !module.name.contains('.'));
+    own.map(|module| {
+        let text = if module.name == "iam" { iam() } else { library(module) };
+        (format!("{}.lua", module.name), text)
+    })
+    .collect()
+}
+
+fn iam() -> String {
     let mut out = format!("---@meta iam\n{HEAD}");
     for item in members("iam").filter(|item| item.kind == ItemKind::Class) {
         out.push('\n');
         class(&mut out, item);
     }
-    for item in items().iter().filter(|item| item.kind == ItemKind::Module && is_iam(item)) {
-        let _ = write!(out, "\n--- {}\n", item.summary);
-        if !item.text.is_empty() {
-            let _ = write!(out, "---\n--- {}\n", item.text);
-        }
-        let _ = write!(out, "---@class {0}\n{0} = {{}}\n", item.name);
-    }
-    for item in items().iter().filter(|item| item.kind == ItemKind::Function && is_iam(item)) {
+    // Tables of their own, because not every language server finds the fields of `iam.profiles = {}`.
+    for table in members("iam").filter(|item| item.kind == ItemKind::Module) {
         out.push('\n');
-        registry_function(&mut out, item);
+        describe(&mut out, table);
+        let short = table.short_name();
+        let _ = write!(out, "---@class {}\nlocal {short} = {{}}\n", table.name);
+        for item in members(&table.name) {
+            out.push('\n');
+            registry_function(&mut out, item, short);
+        }
+    }
+    if let Some(module) = super::item("iam") {
+        out.push('\n');
+        describe(&mut out, module);
+    }
+    out.push_str("---@class iam\n");
+    for table in members("iam").filter(|item| item.kind == ItemKind::Module) {
+        let _ = writeln!(out, "---@field {} {}", table.short_name(), table.name);
+    }
+    out.push_str("iam = {}\n");
+    for item in members("iam").filter(|item| item.kind == ItemKind::Function) {
+        out.push('\n');
+        registry_function(&mut out, item, "iam");
     }
     out.push_str("\nreturn iam\n");
     out
 }
 
-fn is_iam(item: &Item) -> bool {
-    item.module == "iam" || item.module.starts_with("iam.")
+fn library(module: &Item) -> String {
+    let name = &module.name;
+    // A file of globals is no module that `require` finds, and has no table of its own.
+    let is_module = module.kind == ItemKind::Function || !items_of(module).any(is_global);
+    let mut out = format!("---@meta {}\n{HEAD}", if is_module { name } else { "_" });
+    for item in items_of(module) {
+        out.push('\n');
+        declare(&mut out, item);
+    }
+    if is_module {
+        let _ = write!(out, "\nreturn {name}\n");
+    }
+    out
 }
 
-fn class(out: &mut String, item: &Item) {
+/// Everything in a module, with itself.
+fn items_of(module: &Item) -> impl Iterator<Item = &'static Item> {
+    let name = module.name.clone();
+    items().iter().filter(move |item| item.module == name)
+}
+
+/// Whether it is a global of a module that has another name.
+fn is_global(item: &Item) -> bool {
+    item.kind != ItemKind::Class && !item.name.contains(['.', ':']) && item.name != item.module
+}
+
+fn declare(out: &mut String, item: &Item) {
+    match item.kind {
+        ItemKind::Function => library_function(out, item),
+        ItemKind::Module if items_of(item).any(is_global) => {
+            // The words about a file of globals are not about any of them.
+            for line in comment_of(item).lines() {
+                let _ = writeln!(out, "{}", line.replacen("---", "--", 1));
+            }
+        }
+        ItemKind::Module => {
+            class(out, item);
+            let _ = writeln!(out, "{} = {{}}", item.name);
+        }
+        ItemKind::Class => {
+            class(out, item);
+            if members(&item.name).any(Item::is_method) {
+                let _ = writeln!(out, "local {} = {{}}", item.short_name());
+            }
+        }
+        ItemKind::Alias => {
+            describe(out, item);
+            let _ = writeln!(out, "---@alias {} {}", item.name, item.ty);
+        }
+        // What the class has as a field is declared there.
+        ItemKind::Value if super::item(&item.module).is_some_and(|m| has_field(m, item)) => {
+            out.pop();
+        }
+        ItemKind::Value => {
+            describe(out, item);
+            let _ = write!(out, "---@type {}\n{} = nil\n", item.ty, item.name);
+        }
+    }
+}
+
+fn has_field(module: &Item, value: &Item) -> bool {
+    module.fields.iter().any(|field| field.name == value.short_name())
+}
+
+fn library_function(out: &mut String, item: &Item) {
+    describe(out, item);
+    if !item.generics.is_empty() {
+        let _ = writeln!(out, "---@generic {}", item.generics);
+    }
+    for param in &item.params {
+        tagged(out, "param", param);
+    }
+    returns(out, &item.returns);
+    for overload in &item.overloads {
+        let _ = writeln!(out, "---@overload {overload}");
+    }
+    let params: Vec<_> = item.params.iter().map(|param| param.name.as_str()).collect();
+    // Methods are declared on the local table of their class.
+    let name = match item.name.split_once(':') {
+        Some((class, method)) => format!("{}:{method}", class.rsplit('.').next().unwrap_or(class)),
+        None => item.name.clone(),
+    };
+    let _ = writeln!(out, "function {name}({}) end", params.join(", "));
+}
+
+fn describe(out: &mut String, item: &Item) {
+    out.push_str(&comment_of(item));
+}
+
+/// The comment with what is said about an item, and its examples.
+fn comment_of(item: &Item) -> String {
+    let mut out = String::new();
     if !item.summary.is_empty() {
         let _ = writeln!(out, "--- {}", item.summary);
     }
+    if !item.text.is_empty() {
+        out.push_str("---\n");
+        for line in item.text.lines() {
+            let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
+        }
+    }
+    if !item.actions.is_empty() {
+        let link =
+            |action: &crate::spec::Action| format!("[{}]({})", action.name, action.reference());
+        let links: Vec<_> = item.actions.iter().map(link).collect();
+        let _ = write!(out, "---\n--- AWS: {}\n", links.join(", "));
+    }
+    for example in &item.examples {
+        out.push_str("---\n--- ```lua\n");
+        for line in example.code.lines() {
+            let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
+        }
+        out.push_str("--- ```\n");
+    }
+    out
+}
+
+fn class(out: &mut String, item: &Item) {
+    describe(out, item);
     let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
     let _ = writeln!(out, "---@class {}{extends}", item.name);
     for field in &item.fields {
         tagged(out, "field", field);
     }
+    for overload in &item.overloads {
+        let _ = writeln!(out, "---@overload {overload}");
+    }
 }
 
 fn tagged(out: &mut String, tag: &str, one: &ParamDoc) {
     let mark = if one.is_optional && !one.ty.ends_with('?') { "?" } else { "" };
-    let line = format!("---@{tag} {}{mark} {} {}", one.name, one.ty, describe(one));
+    let line = format!("---@{tag} {}{mark} {} {}", one.name, one.ty, with_limits(one));
     let _ = writeln!(out, "{}", line.trim_end());
 }
 
-fn describe(one: &ParamDoc) -> String {
+fn with_limits(one: &ParamDoc) -> String {
     if one.limits.is_empty() { one.doc.clone() } else { format!("{} ({})", one.doc, one.limits) }
 }
 
-fn registry_function(out: &mut String, item: &Item) {
+/// A function of `iam`, declared in the table of that name.
+fn registry_function(out: &mut String, item: &Item, table: &str) {
     let options: Vec<_> = item.params.iter().filter(|param| !param.is_positional).collect();
     let class = format!("{}.Options", item.name);
     if !options.is_empty() {
@@ -65,17 +204,7 @@ fn registry_function(out: &mut String, item: &Item) {
         }
         out.push('\n');
     }
-    let _ = writeln!(out, "--- {}", item.summary);
-    if !item.text.is_empty() {
-        let _ = write!(out, "---\n--- {}\n", item.text);
-    }
-    let links: Vec<_> = item
-        .actions
-        .iter()
-        .map(|action| format!("[{}]({})", action.name, action.reference()))
-        .collect();
-    let _ = write!(out, "---\n--- AWS: {}\n", links.join(", "));
-    examples(out, item);
+    describe(out, item);
     let positional: Vec<_> = item.params.iter().filter(|param| param.is_positional).collect();
     for param in &positional {
         tagged(out, "param", param);
@@ -90,7 +219,7 @@ fn registry_function(out: &mut String, item: &Item) {
     if !positional.is_empty() {
         let _ = writeln!(out, "---@overload {}", by_name(item));
     }
-    let _ = writeln!(out, "function {}({}) end", item.name, params.join(", "));
+    let _ = writeln!(out, "function {table}.{}({}) end", item.short_name(), params.join(", "));
 }
 
 /// The type of a function of the registry that is called with everything in one table.
@@ -106,16 +235,6 @@ fn by_name(item: &Item) -> String {
     let result: Vec<_> = item.returns.iter().map(|one| one.ty.as_str()).collect();
     let colon = if result.is_empty() { "" } else { ": " };
     format!("fun(named: {{ {} }}){colon}{}", fields.join(", "), result.join(", "))
-}
-
-fn examples(out: &mut String, item: &Item) {
-    for example in &item.examples {
-        out.push_str("---\n--- ```lua\n");
-        for line in example.lines() {
-            let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
-        }
-        out.push_str("--- ```\n");
-    }
 }
 
 fn returns(out: &mut String, returns: &[ReturnDoc]) {

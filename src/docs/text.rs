@@ -42,12 +42,43 @@ pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
         } else {
             page.out.push('\n');
         }
-        for line in example.lines() {
+        for line in example.code.lines() {
             page.line(2, &page.style(CODE, line));
         }
     }
-    if item.kind == ItemKind::Module {
-        page.members(item);
+    page.members(item);
+    page.out
+}
+
+/// Items in a list: how each is called, and in one sentence what it does.
+#[must_use]
+pub fn to_lines<'a>(
+    items: impl IntoIterator<Item = &'a Item>,
+    width: usize,
+    styled: bool,
+) -> String {
+    let items: Vec<_> = items.into_iter().collect();
+    let mut page = Page { out: String::new(), width: width.max(NARROWEST), styled };
+    let longest = items.iter().map(|item| item.name.chars().count()).max().unwrap_or_default();
+    let indent = (longest + 4).min(width / 2);
+    for item in items {
+        let from = page.out.len();
+        page.wrapped(
+            indent,
+            if item.summary.is_empty() { item.kind.name() } else { &item.summary },
+        );
+        page.colour(from);
+        let text = page.out.split_off(from);
+        let used = item.name.chars().count() + 2;
+        let _ = write!(page.out, "  {}", page.style(TITLE, &item.name));
+        if used < indent {
+            // The margin of the first line makes room for the name.
+            let rest = text.strip_prefix(&" ".repeat(used)).unwrap_or(&text);
+            page.out.push_str(rest);
+        } else {
+            page.out.push('\n');
+            page.out.push_str(&text);
+        }
     }
     page.out
 }
@@ -167,8 +198,10 @@ impl Page {
         }
     }
 
-    fn members(&mut self, module: &Item) {
-        let list: Vec<_> = members(&module.name).collect();
+    fn members(&mut self, item: &Item) {
+        let mut list: Vec<_> = members(&item.name).collect();
+        // What is done before what it is done with.
+        list.sort_by_key(|item| matches!(item.kind, ItemKind::Class | ItemKind::Alias));
         if list.is_empty() {
             return;
         }
@@ -209,7 +242,8 @@ mod tests {
     #[test]
     fn no_line_of_text_is_wider_than_the_terminal() {
         for item in items() {
-            let code: Vec<_> = item.examples.iter().flat_map(|example| example.lines()).collect();
+            let code: Vec<_> =
+                item.examples.iter().flat_map(|example| example.code.lines()).collect();
             for line in to_text(item, 60, false).lines() {
                 let is_text = line.trim().contains(' ')
                     && !line.contains("https://")

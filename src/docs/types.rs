@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn a_function_type_has_parameters_and_a_result() {
         assert_eq!(
-            function("fun(rows: table[]|fun(): table?, options?: report.Options)"),
-            Some((vec![("rows", "table[]|fun(): table?"), ("options?", "report.Options")], ""))
+            function("fun(rows: table[]|(fun(): table?), options?: report.Options)"),
+            Some((vec![("rows", "table[]|(fun(): table?)"), ("options?", "report.Options")], ""))
         );
         assert_eq!(
             function("fun(manifest: runbook.Manifest): table<string, any>"),

@@ -58,11 +58,6 @@
 ---@field roles integer? How many roles there are.
 ---@field roles_quota integer? How many there may be.
 
---- One page of a listing: the entries are its array part.
----@class iam.AccountPage: { [integer]: iam.Account }
----@field is_truncated boolean Whether there is a next page.
----@field marker string? Where the next page starts.
-
 --- One tag, in a page of tags.
 ---@class iam.Tag
 ---@field key string Its key.
@@ -88,19 +83,9 @@
 ---@field value any What the script raised, if it was not text.
 ---@field item any The item of `bulk` at which the whole ended.
 
---- AWS IAM instance profiles, and the roles in them.
----
---- Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`. Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it instead.
----@class iam
-iam = {}
-
 --- Instance profiles: the containers that hand a role's credentials to EC2 instances.
 ---@class iam.profiles
-iam.profiles = {}
-
---- The roles that profiles need.
----@class iam.roles
-iam.roles = {}
+local profiles = {}
 
 ---@class iam.profiles.create.Options
 ---@field path? string Its path. Default `/`. It cannot be changed later. (`/` or `/…/`, at most 512 characters)
@@ -120,7 +105,7 @@ iam.roles = {}
 ---@param options? iam.profiles.create.Options
 ---@return iam.Profile
 ---@overload fun(named: { name: string, path?: string, tags?: table<string, string> }): iam.Profile
-function iam.profiles.create(name, options) end
+function profiles.create(name, options) end
 
 --- Reads one instance profile, with its role and tags.
 ---
@@ -135,7 +120,7 @@ function iam.profiles.create(name, options) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return iam.Profile
 ---@overload fun(named: { name: string }): iam.Profile
-function iam.profiles.get(name) end
+function profiles.get(name) end
 
 --- Reads one instance profile, or returns nil if there is none of that name.
 ---
@@ -148,7 +133,7 @@ function iam.profiles.get(name) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return iam.Profile?
 ---@overload fun(named: { name: string }): iam.Profile?
-function iam.profiles.find(name) end
+function profiles.find(name) end
 
 ---@class iam.profiles.list.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -169,7 +154,7 @@ function iam.profiles.find(name) end
 --- ```
 ---@param options? iam.profiles.list.Options
 ---@return iam.ProfilePage
-function iam.profiles.list(options) end
+function profiles.list(options) end
 
 ---@class iam.profiles.each.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -190,8 +175,8 @@ function iam.profiles.list(options) end
 --- assert(#names > 2)
 --- ```
 ---@param options? iam.profiles.each.Options
----@return fun():iam.Profile? iterator
-function iam.profiles.each(options) end
+---@return fun(): iam.Profile iterator
+function profiles.each(options) end
 
 ---@class iam.profiles.pages.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -207,8 +192,8 @@ function iam.profiles.each(options) end
 --- assert(count > 20)
 --- ```
 ---@param options? iam.profiles.pages.Options
----@return fun():iam.ProfilePage? iterator
-function iam.profiles.pages(options) end
+---@return fun(): iam.ProfilePage iterator
+function profiles.pages(options) end
 
 ---@class iam.profiles.list_for_role.Options
 ---@field marker? string Where to go on: the `marker` of the page before. (1-320 characters)
@@ -226,7 +211,7 @@ function iam.profiles.pages(options) end
 ---@param options? iam.profiles.list_for_role.Options
 ---@return iam.ProfilePage
 ---@overload fun(named: { role: string, marker?: string, max_items?: integer }): iam.ProfilePage
-function iam.profiles.list_for_role(role, options) end
+function profiles.list_for_role(role, options) end
 
 ---@class iam.profiles.each_for_role.Options
 ---@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
@@ -242,9 +227,9 @@ function iam.profiles.list_for_role(role, options) end
 --- ```
 ---@param role string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param options? iam.profiles.each_for_role.Options
----@return fun():iam.Profile? iterator
----@overload fun(named: { role: string, page_size?: integer }): fun():iam.Profile?
-function iam.profiles.each_for_role(role, options) end
+---@return fun(): iam.Profile iterator
+---@overload fun(named: { role: string, page_size?: integer }): fun(): iam.Profile
+function profiles.each_for_role(role, options) end
 
 --- Puts a role into an instance profile.
 ---
@@ -260,7 +245,7 @@ function iam.profiles.each_for_role(role, options) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param role string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@overload fun(named: { name: string, role: string })
-function iam.profiles.add_role(name, role) end
+function profiles.add_role(name, role) end
 
 --- Takes a role out of an instance profile.
 ---
@@ -275,7 +260,7 @@ function iam.profiles.add_role(name, role) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param role string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@overload fun(named: { name: string, role: string })
-function iam.profiles.remove_role(name, role) end
+function profiles.remove_role(name, role) end
 
 ---@class iam.profiles.delete.Options
 ---@field detach? boolean Take the role out first. Default false: a profile with a role is refused.
@@ -293,7 +278,7 @@ function iam.profiles.remove_role(name, role) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param options? iam.profiles.delete.Options
 ---@overload fun(named: { name: string, detach?: boolean })
-function iam.profiles.delete(name, options) end
+function profiles.delete(name, options) end
 
 --- Sets tags of an instance profile; tags not named stay as they are.
 ---
@@ -308,7 +293,7 @@ function iam.profiles.delete(name, options) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param tags table<string, string> The tags to set; other tags stay as they are. (at most 50; keys 1-128, values 0-256 characters)
 ---@overload fun(named: { name: string, tags: table<string, string> })
-function iam.profiles.tag(name, tags) end
+function profiles.tag(name, tags) end
 
 --- Removes tags of an instance profile by key.
 ---
@@ -323,7 +308,7 @@ function iam.profiles.tag(name, tags) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param keys string[] The keys of the tags to remove. (keys of 1-128 characters)
 ---@overload fun(named: { name: string, keys: string[] })
-function iam.profiles.untag(name, keys) end
+function profiles.untag(name, keys) end
 
 ---@class iam.profiles.list_tags.Options
 ---@field marker? string Where to go on: the `marker` of the page before. (1-320 characters)
@@ -343,7 +328,7 @@ function iam.profiles.untag(name, keys) end
 ---@param options? iam.profiles.list_tags.Options
 ---@return iam.TagPage
 ---@overload fun(named: { name: string, marker?: string, max_items?: integer }): iam.TagPage
-function iam.profiles.list_tags(name, options) end
+function profiles.list_tags(name, options) end
 
 --- Reads all tags of an instance profile as a table.
 ---
@@ -355,7 +340,7 @@ function iam.profiles.list_tags(name, options) end
 ---@param name string The name of the instance profile. (1-128 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return table<string, string>
 ---@overload fun(named: { name: string }): table<string, string>
-function iam.profiles.tags(name) end
+function profiles.tags(name) end
 
 ---@class iam.profiles.ensure.Options
 ---@field path? string The path it must have. AWS cannot change it: another one is an error. (`/` or `/…/`, at most 512 characters)
@@ -380,7 +365,7 @@ function iam.profiles.tags(name) end
 ---@return iam.Profile
 ---@return string[] changes what was changed, in words
 ---@overload fun(named: { name: string, path?: string, role?: string, tags?: table<string, string>, exact_tags?: boolean }): iam.Profile, string[]
-function iam.profiles.ensure(name, options) end
+function profiles.ensure(name, options) end
 
 ---@class iam.profiles.wait.Options
 ---@field timeout? string|number How long to wait at most. Default `"60s"`. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
@@ -399,7 +384,11 @@ function iam.profiles.ensure(name, options) end
 ---@param options? iam.profiles.wait.Options
 ---@return iam.Profile
 ---@overload fun(named: { name: string, timeout?: string|number }): iam.Profile
-function iam.profiles.wait(name, options) end
+function profiles.wait(name, options) end
+
+--- The roles that profiles need.
+---@class iam.roles
+local roles = {}
 
 ---@class iam.roles.create.Options
 ---@field assume_role_policy string|table Who may assume it: a table or JSON text; `policy.trust("ec2.amazonaws.com")` makes one.
@@ -423,7 +412,7 @@ function iam.profiles.wait(name, options) end
 ---@param options iam.roles.create.Options
 ---@return iam.Role
 ---@overload fun(named: { name: string, assume_role_policy: string|table, path?: string, description?: string, max_session_duration?: integer, permissions_boundary?: string, tags?: table<string, string> }): iam.Role
-function iam.roles.create(name, options) end
+function roles.create(name, options) end
 
 --- Reads one role, with its tags and when it was last used.
 ---
@@ -438,7 +427,7 @@ function iam.roles.create(name, options) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return iam.Role
 ---@overload fun(named: { name: string }): iam.Role
-function iam.roles.get(name) end
+function roles.get(name) end
 
 --- Reads one role, or returns nil if there is none of that name.
 ---
@@ -450,7 +439,7 @@ function iam.roles.get(name) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return iam.Role?
 ---@overload fun(named: { name: string }): iam.Role?
-function iam.roles.find(name) end
+function roles.find(name) end
 
 ---@class iam.roles.list.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -469,7 +458,7 @@ function iam.roles.find(name) end
 --- ```
 ---@param options? iam.roles.list.Options
 ---@return iam.RolePage
-function iam.roles.list(options) end
+function roles.list(options) end
 
 ---@class iam.roles.each.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -485,8 +474,8 @@ function iam.roles.list(options) end
 --- assert(count > 0)
 --- ```
 ---@param options? iam.roles.each.Options
----@return fun():iam.Role? iterator
-function iam.roles.each(options) end
+---@return fun(): iam.Role iterator
+function roles.each(options) end
 
 --- Deletes a role.
 ---
@@ -501,7 +490,7 @@ function iam.roles.each(options) end
 --- ```
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@overload fun(named: { name: string })
-function iam.roles.delete(name) end
+function roles.delete(name) end
 
 --- Replaces the policy that says who may assume a role.
 ---
@@ -514,7 +503,7 @@ function iam.roles.delete(name) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param assume_role_policy string|table Who may assume it: a table or JSON text; `policy.trust("ec2.amazonaws.com")` makes one.
 ---@overload fun(named: { name: string, assume_role_policy: string|table })
-function iam.roles.set_assume_role_policy(name, assume_role_policy) end
+function roles.set_assume_role_policy(name, assume_role_policy) end
 
 --- Sets tags of a role; tags not named stay as they are.
 ---
@@ -529,7 +518,7 @@ function iam.roles.set_assume_role_policy(name, assume_role_policy) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param tags table<string, string> The tags to set; other tags stay as they are. (at most 50; keys 1-128, values 0-256 characters)
 ---@overload fun(named: { name: string, tags: table<string, string> })
-function iam.roles.tag(name, tags) end
+function roles.tag(name, tags) end
 
 --- Removes tags of a role by key.
 ---
@@ -545,7 +534,7 @@ function iam.roles.tag(name, tags) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param keys string[] The keys of the tags to remove. (keys of 1-128 characters)
 ---@overload fun(named: { name: string, keys: string[] })
-function iam.roles.untag(name, keys) end
+function roles.untag(name, keys) end
 
 ---@class iam.roles.list_tags.Options
 ---@field marker? string Where to go on: the `marker` of the page before. (1-320 characters)
@@ -565,7 +554,7 @@ function iam.roles.untag(name, keys) end
 ---@param options? iam.roles.list_tags.Options
 ---@return iam.TagPage
 ---@overload fun(named: { name: string, marker?: string, max_items?: integer }): iam.TagPage
-function iam.roles.list_tags(name, options) end
+function roles.list_tags(name, options) end
 
 --- Attaches a managed policy to a role.
 ---
@@ -579,7 +568,7 @@ function iam.roles.list_tags(name, options) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param policy_arn string The ARN of the managed policy. (20-2048 characters)
 ---@overload fun(named: { name: string, policy_arn: string })
-function iam.roles.attach_policy(name, policy_arn) end
+function roles.attach_policy(name, policy_arn) end
 
 --- Detaches a managed policy from a role.
 ---
@@ -594,7 +583,7 @@ function iam.roles.attach_policy(name, policy_arn) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@param policy_arn string The ARN of the managed policy. (20-2048 characters)
 ---@overload fun(named: { name: string, policy_arn: string })
-function iam.roles.detach_policy(name, policy_arn) end
+function roles.detach_policy(name, policy_arn) end
 
 ---@class iam.roles.list_attached_policies.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
@@ -612,7 +601,7 @@ function iam.roles.detach_policy(name, policy_arn) end
 ---@param options? iam.roles.list_attached_policies.Options
 ---@return iam.AttachedPolicyPage
 ---@overload fun(named: { name: string, path_prefix?: string, marker?: string, max_items?: integer }): iam.AttachedPolicyPage
-function iam.roles.list_attached_policies(name, options) end
+function roles.list_attached_policies(name, options) end
 
 --- Reads all managed policies that are attached to a role.
 ---
@@ -627,7 +616,7 @@ function iam.roles.list_attached_policies(name, options) end
 ---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
 ---@return iam.AttachedPolicy[]
 ---@overload fun(named: { name: string }): iam.AttachedPolicy[]
-function iam.roles.attached_policies(name) end
+function roles.attached_policies(name) end
 
 ---@class iam.roles.ensure.Options
 ---@field assume_role_policy string|table Who may assume it: a table or JSON text; `policy.trust("ec2.amazonaws.com")` makes one.
@@ -659,7 +648,15 @@ function iam.roles.attached_policies(name) end
 ---@return iam.Role
 ---@return string[] changes what was changed, in words
 ---@overload fun(named: { name: string, assume_role_policy: string|table, path?: string, description?: string, max_session_duration?: integer, policy_arns?: string[], tags?: table<string, string>, exact_tags?: boolean }): iam.Role, string[]
-function iam.roles.ensure(name, options) end
+function roles.ensure(name, options) end
+
+--- AWS IAM instance profiles, and the roles in them.
+---
+--- Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`. Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it instead.
+---@class iam
+---@field profiles iam.profiles
+---@field roles iam.roles
+iam = {}
 
 --- Says which account this is, who the caller is, and how much of the quota of profiles is used.
 ---

@@ -4,6 +4,7 @@
 
 mod apply;
 mod configuration;
+mod documentation;
 mod journal;
 mod kills;
 mod limits;

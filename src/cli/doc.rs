@@ -1,0 +1,127 @@
+//! `iamlua doc`: what a script can name.
+
+use std::fmt::Write;
+
+use clap::{Parser, ValueEnum};
+use serde_json::{Value, json};
+
+use super::output::{is_styled, print, width};
+use crate::docs::{self, Found, Item, ParamDoc};
+use crate::error::{Error, Kind, Result};
+use crate::spec::Effect;
+
+/// `iamlua doc`.
+#[derive(Debug, Parser)]
+pub struct DocCommand {
+    /// A name such as iam.profiles.tag or tag, an AWS action such as `TagInstanceProfile`, or words to look for; without it an overview.
+    #[arg(value_name = "NAME")]
+    words: Vec<String>,
+    /// How it is written: as text, or as a JSON array of all that was found.
+    #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
+    output: Output,
+}
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+impl DocCommand {
+    /// Prints it.
+    pub fn execute(self) -> Result<u8> {
+        let query = self.words.join(" ");
+        let found = if query.trim().is_empty() {
+            if self.output == Output::Text {
+                return print(&overview());
+            }
+            docs::items().iter().collect()
+        } else {
+            match docs::find(&query) {
+                Found::One(item) => vec![item],
+                Found::Several(items) => items,
+                Found::Nothing(near) => return Err(nothing(&query, &near)),
+            }
+        };
+        match (self.output, &found[..]) {
+            (Output::Json, _) => {
+                let all: Vec<_> = found.into_iter().map(json_of).collect();
+                print(&format!("{:#}\n", Value::from(all)))
+            }
+            (Output::Text, [item]) => print(&docs::to_text(item, width(), is_styled())),
+            (Output::Text, several) => {
+                let lines = docs::to_lines(several.iter().copied(), width(), is_styled());
+                print(&format!("{lines}\n`iamlua doc NAME` shows one of them.\n"))
+            }
+        }
+    }
+}
+
+fn nothing(query: &str, near: &[&str]) -> Error {
+    let mut message = format!("there is nothing named {query:?}");
+    if !near.is_empty() {
+        let _ = write!(message, "; did you mean {}?", near.join(" or "));
+    }
+    Error::new(Kind::Argument, message)
+        .hint("`iamlua doc` lists the modules; words are looked for in all texts")
+}
+
+fn overview() -> String {
+    let modules = docs::to_lines(docs::modules(), width(), is_styled());
+    format!(
+        "What a script can name:\n\n{modules}\n\
+         `iamlua doc NAME` shows one of them, or what is in it: `iamlua doc iam.profiles.tag`, or `tag` for short.\n\
+         An AWS action works too, `iamlua doc TagInstanceProfile`, and so do words: `iamlua doc trust policy`.\n"
+    )
+}
+
+fn json_of(item: &Item) -> Value {
+    let named = |list: &[ParamDoc]| -> Value {
+        let one = |one: &ParamDoc| {
+            json!({
+                "name": one.name,
+                "type": one.ty,
+                "optional": one.is_optional,
+                "positional": one.is_positional,
+                "text": one.doc,
+                "limits": one.limits,
+                "values": one.values,
+            })
+        };
+        list.iter().map(one).collect()
+    };
+    let returns: Value = item
+        .returns
+        .iter()
+        .map(|one| json!({ "type": one.ty, "name": one.name, "text": one.doc }))
+        .collect();
+    let actions: Value = item
+        .actions
+        .iter()
+        .map(|action| {
+            json!({
+                "service": action.service.prefix(),
+                "name": action.name,
+                "url": action.reference(),
+            })
+        })
+        .collect();
+    let examples: Value = item.examples.iter().map(|example| example.code.clone()).collect();
+    json!({
+        "name": item.name,
+        "kind": item.kind.name(),
+        "module": item.module,
+        "signature": item.signature,
+        "summary": item.summary,
+        "text": item.text,
+        "type": item.ty,
+        "parameters": named(&item.params),
+        "fields": named(&item.fields),
+        "values": item.values,
+        "returns": returns,
+        "actions": actions,
+        "changes_account": item.effect == Some(Effect::Write),
+        "examples": examples,
+    })
+}

@@ -1,0 +1,59 @@
+//! `iamlua init`: a working folder for runbooks.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::output::print;
+use crate::error::Result;
+use crate::project::{self, META};
+
+/// `iamlua init`.
+#[derive(Debug, Parser)]
+pub struct InitCommand {
+    /// The folder; it is made if it is not there.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+impl InitCommand {
+    /// Makes what is missing, and says what to do next.
+    pub fn execute(self) -> Result<u8> {
+        let made = project::make(&self.folder)?;
+        let mut text = String::new();
+        for path in &made.written {
+            let _ = writeln!(text, "made      {}", path.display());
+        }
+        let _ = writeln!(text, "made      {META}/: {} declarations for editors", made.stubs);
+        for path in &made.kept {
+            let _ = writeln!(text, "left      {}, which was there already", path.display());
+        }
+        if made.needs_library {
+            let _ = writeln!(
+                text,
+                "\nFor completion in editors add {META:?} to workspace.library in .luarc.json."
+            );
+        }
+        text.push_str("\nNext:\n");
+        if self.folder.as_os_str() != "." {
+            let _ = writeln!(text, "  cd {}", quoted(&self.folder.display().to_string()));
+        }
+        text.push_str(
+            "  iamlua test                                          # the sample's tests\n  \
+             iamlua plan runbooks/tag_owner.lua --owner ops       # what it would change in the local account\n  \
+             iamlua doc iam.profiles                              # what there is to call\n",
+        );
+        print(&text)
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,90 @@
+//! `iamlua completions` and `iamlua man`: what shells and `man` want to know of the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Command, Parser};
+use clap_complete::Shell;
+
+use super::output::{print, print_bytes};
+use crate::error::{Error, Result};
+use crate::files;
+
+/// `iamlua completions`.
+#[derive(Debug, Parser)]
+#[command(after_help = "bash:        source <(iamlua completions bash)\n\n\
+                        zsh:         iamlua completions zsh > ~/.zfunc/_iamlua, with ~/.zfunc in fpath\n\n\
+                        fish:        iamlua completions fish > ~/.config/fish/completions/iamlua.fish\n\n\
+                        powershell:  iamlua completions powershell | Out-String | Invoke-Expression")]
+pub struct CompletionsCommand {
+    /// The shell.
+    #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| name.parse::<Shell>()))]
+    shell: Shell,
+}
+
+/// Those that there are tests for.
+const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
+
+impl CompletionsCommand {
+    /// Prints the script for the shell.
+    pub fn execute(self, mut command: Command) -> Result<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "iamlua", &mut script);
+        print_bytes(&script)
+    }
+}
+
+/// `iamlua man`.
+#[derive(Debug, Parser)]
+#[command(after_help = "iamlua man | man -l -                     shows it\n\n\
+                        iamlua man ~/.local/share/man/man1        installs all pages for `man iamlua`")]
+pub struct ManCommand {
+    /// Write the pages of iamlua and of all its commands into this folder; it is made if it is not there. Without it the first page
+    /// is printed.
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+impl ManCommand {
+    /// Prints the page, or writes all of them.
+    pub fn execute(self, command: Command) -> Result<u8> {
+        let mut command = command.disable_help_subcommand(true);
+        command.build();
+        let Some(folder) = self.folder else {
+            let (_, page) = page(command)?;
+            return print_bytes(page.as_bytes());
+        };
+        let failed =
+            |error| Error::io(format!("cannot write pages to {}", folder.display()), error);
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let mut pages = Vec::new();
+        add_pages(&mut pages, command)?;
+        for (name, page) in &pages {
+            files::write_whole(&folder.join(name), page.as_bytes()).map_err(failed)?;
+        }
+        print(&format!("{} pages in {}\n", pages.len(), folder.display()))
+    }
+}
+
+/// The pages of a command and of those below it.
+fn add_pages(pages: &mut Vec<(String, String)>, command: Command) -> Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()).cloned() {
+        add_pages(pages, below)?;
+    }
+    pages.push(page(command)?);
+    Ok(())
+}
+
+/// The name of a page's file, and the page.
+fn page(command: Command) -> Result<(String, String)> {
+    let title = command.get_display_name().unwrap_or("iamlua").to_uppercase();
+    let man = clap_mangen::Man::new(command);
+    let mut page = Vec::new();
+    man.render(&mut page).map_err(|error| Error::io("cannot make the page", error))?;
+    let page = String::from_utf8_lossy(&page);
+    // An empty date is left out there, and what follows it would be taken for one.
+    let heading = format!(".TH {title} 1 \"\" \"iamlua {}\" \"iamlua\"", env!("CARGO_PKG_VERSION"));
+    let lines = page.lines().map(|line| if line.starts_with(".TH ") { &heading } else { line });
+    let text = lines.flat_map(|line| [line.trim_end(), "\n"]).collect();
+    Ok((man.get_filename(), text))
+}

@@ -1,0 +1,109 @@
+//! A working folder for runbooks: what `iamlua init` makes, and what it leaves alone. Files of people are never replaced; the declarations for
+//! editors are ours, and made anew each time.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Result};
+use crate::{docs, files};
+
+/// The folder of the declarations, below the working folder.
+pub const META: &str = ".iamlua/meta";
+
+/// The files, by their path in the working folder.
+const FILES: [(&str, &str); 5] = [
+    ("runbooks/tag_owner.lua", include_str!("../template/runbooks/tag_owner.lua")),
+    ("runbooks/tag_owner_test.lua", include_str!("../template/runbooks/tag_owner_test.lua")),
+    ("iamlua.toml", include_str!("../template/iamlua.toml")),
+    (".luarc.json", include_str!("../template/luarc.json")),
+    (".gitignore", include_str!("../template/gitignore")),
+];
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The files that were written, by their path in the folder.
+    pub written: Vec<PathBuf>,
+    /// The files that were there already.
+    pub kept: Vec<PathBuf>,
+    /// How many declarations for editors were written.
+    pub stubs: usize,
+    /// Whether a settings file for editors was there that does not name the declarations.
+    pub needs_library: bool,
+}
+
+/// Makes the folder, if need be, and what is missing in it.
+///
+/// # Errors
+/// An I/O error that names the folder or file. What was written before stays.
+pub fn make(folder: &Path) -> Result<Made> {
+    if folder.is_file() {
+        let what = format!("{} is a file, not a folder", folder.display());
+        return Err(Error::new(Kind::Io, what).hint("name another folder, or none for this one"));
+    }
+    let mut made = Made::default();
+    for (name, content) in FILES {
+        let path = folder.join(name);
+        // A link that leads nowhere is somebody's too.
+        if path.symlink_metadata().is_ok() {
+            made.needs_library |= name == ".luarc.json" && !names_library(&path);
+            made.kept.push(name.into());
+        } else {
+            write(&path, content)?;
+            made.written.push(name.into());
+        }
+    }
+    for (name, content) in docs::stubs() {
+        write(&folder.join(META).join(name), &content)?;
+        made.stubs += 1;
+    }
+    Ok(made)
+}
+
+fn names_library(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(META))
+}
+
+fn write(path: &Path, content: &str) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::io(format!("cannot make the folder {}", folder.display()), error)
+    })?;
+    files::write_whole(path, content.as_bytes())
+        .map_err(|error| Error::io(format!("cannot write {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn load(text: &str) -> Result<Config> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("iamlua.toml");
+        std::fs::write(&path, text).expect("a file");
+        Config::load(Some(&path))
+    }
+
+    #[test]
+    fn every_default_in_the_configuration_can_be_set() {
+        let (_, text) = FILES.iter().find(|(name, _)| *name == "iamlua.toml").expect("a file");
+        let set: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| {
+                let key = line.split(" = ").next().unwrap_or_default();
+                line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            })
+            .collect();
+        let nothing = load(text).expect("all of it is commented out");
+        assert!(nothing.target.is_none() && nothing.protect.is_empty());
+        for line in &set {
+            load(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        let all = load(&set.join("\n")).expect("all of them at once");
+        assert!(all.target.is_some() && all.profile.is_some() && all.region.is_some());
+        assert!(all.role_arn.is_some() && all.endpoint_url.is_some() && all.mode.is_some());
+        assert!(all.max_changes.is_some() && all.timeout.is_some());
+        assert!(!all.accounts.is_empty() && !all.protect.is_empty());
+    }
+}

@@ -1,0 +1,62 @@
+---@meta runbook
+-- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
+
+--- A script that declares itself: `runbook { … }` at its beginning says what the script is for, which parameters it takes, and what it may do.
+---
+--- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the command line is said before anything runs; no function of `iam` outside of `allow` can be called afterwards.
+---
+--- ```lua
+--- local p = runbook {
+---   description = "Tags every profile under a path with its owner.",
+---   params = {
+---     path = { default = "/", help = "path prefix" },
+---     owner = { required = true, help = "value of the Owner tag" },
+---   },
+---   allow = { "profiles.each", "profiles.tag" },
+---   max_changes = 500,
+---   timeout = "30m",
+--- }
+--- bulk.each(iam.profiles.each { path_prefix = p.path }, { label = "tag" }, function(profile)
+---   iam.profiles.tag(profile.name, { Owner = p.owner })
+--- end)
+--- ```
+---@class runbook
+---@overload fun(manifest: runbook.Manifest): table<string, any>
+runbook = {}
+
+---@class runbook.Manifest
+---@field description? string what the script does, for `--help`
+---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
+---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
+---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
+---@field timeout? string|number how long it may take
+---@field schedule? string when it runs as a job: five cron fields
+---@field timezone? string the time zone of `schedule`
+---@field every? string|number how often it runs as a job, instead of `schedule`
+---@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+
+---@class runbook.Permissions
+---@field read? string[] files and folders
+---@field write? string[] files and folders
+---@field env? string[] environment variables
+---@field run? string[] programs
+
+---@class runbook.Param
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it.
+---@field default? any
+---@field required? boolean
+---@field help? string
+---@field pattern? string a regular expression for the whole value, or each item of a list
+---@field min? number|string the least number, duration, or count of items
+---@field max? number|string the greatest one
+---@field choices? any[] the only values
+---@field secret? boolean whether the journal must not have the value
+
+--- Ends the script because its command line is wrong in a way that the declarations cannot say, such as two flags that exclude each other.
+---
+--- Always raises, an error of kind "usage": exit code 2.
+---@param problem string
+---@param hint? string
+function runbook.usage(problem, hint) end
+
+return runbook

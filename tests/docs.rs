@@ -1,0 +1,406 @@
+//! What is said about the program is true: generated files are those that are made now, what is documented is what a script finds, every piece
+//! of Lua in the documentation runs, and every link leads somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use iamlua::docs::{self, ItemKind};
+use iamlua::lua::Format;
+use iamlua::lua::sandbox::Access;
+use iamlua::testing;
+use iamlua::testing::report::human;
+
+use crate::lua::Bench;
+use crate::registry::{lua_files, root};
+
+/// Compares a committed file, or writes it anew with `IAMLUA_BLESS=1`.
+fn matches_committed(path: &Path, made: &str) {
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    if committed == made {
+        return;
+    }
+    if std::env::var_os("IAMLUA_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("its folder");
+        std::fs::write(path, made).expect("the blessed file");
+        return;
+    }
+    let differs = committed.lines().zip(made.lines()).position(|(old, new)| old != new);
+    panic!(
+        "{}:{} is not what is made from the registry and stdlib/ now; IAMLUA_BLESS=1 cargo test writes it anew",
+        path.display(),
+        differs.map_or(committed.lines().count().min(made.lines().count()), |line| line) + 1
+    );
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The Markdown files of the project.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for folder in ["", "docs", "scripts", "benches"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    assert!(pages.len() > 4, "{pages:?}");
+    pages
+}
+
+#[test]
+fn the_stubs_for_editors_are_up_to_date() {
+    let folder = root().join("stdlib/meta");
+    let made: BTreeMap<_, _> = docs::stubs().into_iter().collect();
+    for (name, text) in &made {
+        matches_committed(&folder.join(name), text);
+    }
+    for path in lua_files(&folder) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert!(made.contains_key(name), "nothing makes {}: delete it", path.display());
+    }
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    matches_committed(&root().join("docs/reference.md"), &docs::reference());
+}
+
+#[test]
+fn the_table_in_the_readme_is_up_to_date() {
+    const BEGIN: &str = "<!-- functions: made from the registry -->\n";
+    const END: &str = "<!-- end of functions -->";
+    let path = root().join("README.md");
+    let readme = read(&path);
+    let (before, rest) = readme.split_once(BEGIN).expect("the beginning of the table");
+    let (_, after) = rest.split_once(END).expect("the end of the table");
+    matches_committed(&path, &format!("{before}{BEGIN}{}{END}{after}", docs::function_table()));
+}
+
+/// What a script finds by its name, and the type of it: globals, what is in them, and in that.
+fn names_in_scripts() -> BTreeMap<String, String> {
+    let walk = r#"
+        local seen = { [_G] = true, [package.loaded] = true }
+        local function walk(prefix, t)
+          for name, value in pairs(t) do
+            print(prefix .. tostring(name), type(value))
+            if type(value) == "table" and not seen[value] then
+              seen[value] = true
+              walk(prefix .. name .. ".", value)
+            end
+          end
+        end
+        seen[arg] = true
+        walk("", _G)
+    "#;
+    let ran = Bench::new().run(walk, "walk.lua");
+    assert!(ran.result.is_ok(), "{}", ran.result.unwrap_err());
+    let pair = |line: &str| line.split_once('\t').map(|(name, ty)| (name.into(), ty.into()));
+    ran.stdout.lines().filter_map(pair).collect()
+}
+
+/// What plain Lua has in addition to the language itself.
+fn names_in_plain_lua() -> BTreeSet<String> {
+    let lua = mlua::Lua::new();
+    let mut names = BTreeSet::new();
+    for pair in lua.globals().pairs::<String, mlua::Value>() {
+        let (name, value) = pair.expect("a global");
+        if let (mlua::Value::Table(table), true) = (&value, name != "_G" && name != "package") {
+            for inner in table.pairs::<String, mlua::Value>() {
+                names.insert(format!("{name}.{}", inner.expect("a field").0));
+            }
+        }
+        names.insert(name);
+    }
+    assert!(names.contains("string.format"), "{names:?}");
+    names
+}
+
+#[test]
+fn what_a_script_finds_is_documented() {
+    let plain = names_in_plain_lua();
+    let undocumented: Vec<_> = names_in_scripts()
+        .into_keys()
+        .filter(|name| !plain.contains(name) && docs::item(name).is_none())
+        .filter(|name| name != "debug.traceback" && name != "package.loaded")
+        .filter(|name| !name.starts_with("io.std"))
+        .collect();
+    assert!(undocumented.is_empty(), "{undocumented:?}");
+}
+
+#[test]
+fn what_is_documented_is_what_a_script_finds() {
+    let found = names_in_scripts();
+    // What only tests have is seen by those.
+    for item in docs::items().iter().filter(|item| item.module != "testing") {
+        let expected = match item.kind {
+            ItemKind::Function if item.is_method() => continue,
+            ItemKind::Function => "function",
+            ItemKind::Module if item.name == "lua" => continue,
+            ItemKind::Module => "table",
+            ItemKind::Value => match item.ty.as_str() {
+                "lightuserdata" | "file*" | "string[]" | "table" => "",
+                _ => "string",
+            },
+            ItemKind::Class | ItemKind::Alias => continue,
+        };
+        let ty = found.get(&item.name).unwrap_or_else(|| panic!("no script finds {}", item.name));
+        assert!(expected.is_empty() || ty == expected, "{} is a {ty}", item.name);
+    }
+}
+
+#[test]
+fn what_only_tests_find_is_documented() {
+    let known: Vec<_> = docs::items().iter().map(|item| format!("{:?}", item.name)).collect();
+    let plain: Vec<_> = names_in_scripts().into_keys().map(|name| format!("{name:?}")).collect();
+    let own = docs::items().iter().filter(|item| {
+        let is_named = matches!(item.kind, ItemKind::Function | ItemKind::Module);
+        item.module == "testing" && item.name != "testing" && is_named && !item.is_method()
+    });
+    let own: Vec<_> = own.map(|item| item.name.as_str()).collect();
+    assert!(own.contains(&"run_runbook") && own.contains(&"account.import"), "{own:?}");
+    let code = format!(
+        r#"
+local known, found = {{}}, {{ {} }}
+for _, name in ipairs {{ {} }} do
+  known[name] = true
+end
+local function check(prefix, t)
+  for name, value in pairs(t) do
+    assert(known[prefix .. name], "nobody documents " .. prefix .. name)
+    if prefix == "" and type(value) == "table" and value ~= _G and value ~= arg and not package.loaded[name] then
+      check(name .. ".", value)
+    end
+  end
+end
+it("finds what is documented, and nothing else", function()
+  check("", _G)
+  for i = 1, #found do
+    assert(found[i], i)
+  end
+end)
+"#,
+        own.join(", "),
+        known.into_iter().chain(plain).collect::<Vec<_>>().join(", ")
+    );
+    run_tests(&[Block { place: "names".into(), args: vec![], code }]);
+}
+
+#[test]
+fn what_plain_lua_has_and_scripts_have_not_is_said() {
+    let found = names_in_scripts();
+    let text = &docs::item("lua").expect("the module").text;
+    let (_, text) = text.split_once("Not there: ").expect("what is not there");
+    let is_said = |name: &str| {
+        let table = name.split('.').next().unwrap_or_default();
+        text.contains(&format!("`{name}`")) || text.contains(&format!("all of `{table}`"))
+    };
+    let (there, gone): (Vec<_>, Vec<_>) =
+        names_in_plain_lua().into_iter().partition(|name| found.contains_key(name));
+    let silent: Vec<_> = gone.iter().filter(|name| !is_said(name)).collect();
+    assert!(silent.is_empty(), "nobody says that these are not there: {silent:?}");
+    let wrong: Vec<_> = there.iter().filter(|name| is_said(name) && *name != "package").collect();
+    assert!(wrong.is_empty(), "these are there: {wrong:?}");
+}
+
+/// A piece of Lua in the documentation.
+struct Block {
+    place: String,
+    /// What stands behind `lua` in the fence.
+    args: Vec<String>,
+    code: String,
+}
+
+/// The Lua in Markdown, or in the comments of a Lua file.
+fn blocks(path: &Path) -> Vec<Block> {
+    let is_lua = path.extension().is_some_and(|end| end == "lua");
+    let shown = path.strip_prefix(root()).expect("a file of the project").display().to_string();
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (at, line) in read(path).lines().enumerate() {
+        let line = match (is_lua, line.trim_start().strip_prefix("---")) {
+            (true, Some(text)) => text.strip_prefix(' ').unwrap_or(text),
+            (true, None) => continue,
+            (false, _) => line,
+        };
+        if let Some(block) = &mut open {
+            if line.trim_end() == "```" {
+                blocks.extend(open.take());
+            } else {
+                block.code.push_str(line);
+                block.code.push('\n');
+            }
+        } else if let Some(info) = line.strip_prefix("```lua") {
+            open = Some(Block {
+                place: format!("{shown}:{}", at + 1),
+                args: info.split_whitespace().map(str::to_owned).collect(),
+                code: String::new(),
+            });
+        }
+    }
+    assert!(open.is_none(), "{shown}: a fence has no end");
+    blocks
+}
+
+/// Runs a piece as a script, with what its fence says.
+fn run_script(block: &Block) {
+    let mut bench = Bench::new();
+    let mut args = Vec::new();
+    for arg in &block.args {
+        let access = Access::ALL
+            .into_iter()
+            .find_map(|access| arg.strip_prefix(&access.flag("")).map(|what| (access, what)));
+        match access {
+            Some((access, what)) => bench.permissions.allow(access, what).expect("a permission"),
+            None => args.push(arg.clone()),
+        }
+    }
+    let ran = bench.run_with(&block.code, &block.place, args, Format::Table);
+    assert_eq!(ran.code(), 0, "{}: {:?}\n{}", block.place, ran.result, ran.stderr);
+}
+
+/// Runs pieces as tests of scripts, beside the runbooks of the project.
+fn run_tests(blocks: &[Block]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for path in lua_files(&root().join("scripts")) {
+        let name = path.file_name().expect("a name").to_owned();
+        std::fs::copy(&path, folder.path().join(name)).expect("a copy");
+    }
+    let mut files = Vec::new();
+    for Block { place, code, .. } in blocks {
+        let file = folder.path().join(format!("{}_test.lua", place.replace(['/', ':', '.'], "_")));
+        let has_test = code.contains("it(");
+        let test =
+            if has_test { code.clone() } else { format!("it('runs', function()\n{code}end)\n") };
+        std::fs::write(&file, test).expect("a file");
+        files.push(file);
+    }
+    let mut failures = String::new();
+    let options = testing::Options::default();
+    let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
+        let counts = file.counts();
+        if counts.failed > 0 || counts.passed == 0 {
+            failures.push_str(&human::file(file, false));
+        }
+        Ok(())
+    });
+    assert!(report.expect("the tests run").counts().passed >= blocks.len(), "{failures}");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// Whether it calls something that only tests have.
+fn is_test(code: &str) -> bool {
+    docs::items()
+        .iter()
+        .filter(|item| item.module == "testing" && item.is_callable() && !item.is_method())
+        .any(|item| {
+            code.match_indices(&item.name).any(|(at, name)| {
+                let before = code[..at].chars().next_back();
+                let after = code[at + name.len()..].trim_start().chars().next();
+                before.is_none_or(|c| !c.is_alphanumeric() && !"_.:".contains(c))
+                    && after.is_some_and(|c| "({".contains(c))
+            })
+        })
+}
+
+#[test]
+fn every_piece_of_lua_in_the_documentation_runs() {
+    let sources = lua_files(&root().join("stdlib")).into_iter();
+    let sources = sources.filter(|path| !path.starts_with(root().join("stdlib/meta")));
+    let (mut ran, mut idle, mut tests) = (0, Vec::new(), Vec::new());
+    for block in pages().into_iter().chain(sources).flat_map(|path| blocks(&path)) {
+        if block.args == ["no-run"] {
+            idle.push(block.place);
+        } else if is_test(&block.code) {
+            tests.push(block);
+        } else {
+            run_script(&block);
+            ran += 1;
+        }
+    }
+    run_tests(&tests);
+    println!("{ran} scripts and {} tests", tests.len());
+    assert!(ran > 50 && tests.len() > 20, "only {ran} and {}", tests.len());
+    assert!(idle.len() <= 2, "too many do not run: {idle:?}");
+}
+
+#[test]
+fn every_module_has_an_example() {
+    for module in docs::modules().filter(|module| module.name != "lua") {
+        let mut own = docs::items().iter().filter(|item| item.module == module.name);
+        assert!(
+            own.any(|item| !item.examples.is_empty()) || module.name == "iam",
+            "{} has none",
+            module.name
+        );
+    }
+}
+
+/// The links of a page: what stands in `](…)`, outside of code.
+fn links(text: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    let mut is_code = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            is_code = !is_code;
+        }
+        if is_code || line.starts_with("    ") {
+            continue;
+        }
+        for (at, _) in line.match_indices("](") {
+            let target = &line[at + 2..];
+            links.push(target[..target.find(')').expect("the end of a link")].to_owned());
+        }
+    }
+    links
+}
+
+/// The anchors of a page.
+fn anchors(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    text.lines()
+        .filter(|line| {
+            is_code ^= line.starts_with("```");
+            !is_code && line.starts_with('#')
+        })
+        .map(|line| docs::anchor(line.trim_start_matches('#').trim()))
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut checked = 0;
+    for path in pages() {
+        let text = read(&path);
+        for link in links(&text) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().expect("a folder").join(file)
+            };
+            assert!(target.exists(), "{}: there is no {file}", path.display());
+            if !anchor.is_empty() {
+                let there = anchors(&read(&target)).contains(&anchor.to_owned());
+                assert!(there, "{}: {link} leads nowhere", path.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked}");
+}
+
+#[test]
+fn no_two_headings_of_the_reference_share_an_anchor() {
+    let mut seen = BTreeSet::new();
+    for anchor in anchors(&docs::reference()) {
+        assert!(seen.insert(anchor.clone()), "{anchor} is there twice");
+    }
+}
