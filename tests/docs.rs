@@ -70,15 +70,25 @@ fn the_reference_is_up_to_date() {
     matches_committed(&root().join("docs/reference.md"), &docs::reference());
 }
 
+/// Holds what stands in a page between two comments to what is made now.
+fn section_matches(page: &str, name: &str, source: &str, made: &str) {
+    let (begin, end) =
+        (format!("<!-- {name}: made from the {source} -->\n"), format!("<!-- end of {name} -->"));
+    let path = root().join(page);
+    let text = read(&path);
+    let (before, rest) = text.split_once(&begin).expect("the beginning of the section");
+    let (_, after) = rest.split_once(&end).expect("the end of the section");
+    matches_committed(&path, &format!("{before}{begin}{made}{end}{after}"));
+}
+
 #[test]
 fn the_table_in_the_readme_is_up_to_date() {
-    const BEGIN: &str = "<!-- functions: made from the registry -->\n";
-    const END: &str = "<!-- end of functions -->";
-    let path = root().join("README.md");
-    let readme = read(&path);
-    let (before, rest) = readme.split_once(BEGIN).expect("the beginning of the table");
-    let (_, after) = rest.split_once(END).expect("the end of the table");
-    matches_committed(&path, &format!("{before}{BEGIN}{}{END}{after}", docs::function_table()));
+    section_matches("README.md", "functions", "registry", &docs::function_table());
+}
+
+#[test]
+fn the_commands_of_the_prompt_are_those_that_it_has() {
+    section_matches("docs/prompt.md", "commands", "program", &iamlua::repl::commands::table());
 }
 
 /// What a script finds by its name, and the type of it: globals, what is in them, and in that.

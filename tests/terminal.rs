@@ -69,7 +69,7 @@ impl Terminal {
         }));
         let (mut reader, shared) = (ours.try_clone().expect("a handle"), Arc::clone(&seen));
         std::thread::spawn(move || {
-            let mut buffer = [0; 64 << 10];
+            let mut buffer = vec![0; 64 << 10];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
                 let mut seen = shared.lock().expect("the reader alone holds it for long");
                 seen.screen.process(&buffer[..n]);
@@ -108,7 +108,7 @@ impl Terminal {
         let end = Instant::now() + PATIENCE;
         // A key that is pressed while nobody reads keys can be lost.
         let mut again = Instant::now();
-        while !(self.screen().trim_end().lines().count() == 1 && !self.is_canonical()) {
+        while self.screen().trim_end().lines().count() != 1 || self.is_canonical() {
             assert!(Instant::now() < end, "no keys are read:\n{}", self.screen());
             if Instant::now() >= again {
                 self.keys("\x0c");

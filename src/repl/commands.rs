@@ -160,7 +160,7 @@ pub fn split(text: &str) -> (&str, &str) {
 }
 
 /// A path as it was typed, with `~` for the home folder.
-pub fn path(text: &str) -> PathBuf {
+pub(super) fn path(text: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     match (text.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),

@@ -101,20 +101,20 @@ impl Editor {
     /// # Errors
     /// If the terminal is gone.
     pub fn read(&mut self, prompt: &(String, String)) -> Result<Typed> {
-        let mut typed = self.read_from(prompt, String::new());
+        let mut typed = self.read_from(prompt, "");
         // What was right of it is not lost.
         while let Ok(None) = typed {
             screen::say("error: what was typed is not UTF-8");
             let before = self.inner.helper().map(|typing| typing.line.take()).unwrap_or_default();
-            typed = self.read_from(prompt, before);
+            typed = self.read_from(prompt, &before);
         }
         typed.map(|typed| typed.unwrap_or(Typed::End))
     }
 
     /// Reads an entry of which something is there already; nothing if it is not UTF-8.
-    fn read_from(&mut self, prompt: &(String, String), before: String) -> Result<Option<Typed>> {
+    fn read_from(&mut self, prompt: &(String, String), before: &str) -> Result<Option<Typed>> {
         let Self { inner, messages, .. } = self;
-        let mut read = || inner.readline_with_initial(prompt, (&before, ""));
+        let mut read = || inner.readline_with_initial(prompt, (before, ""));
         let typed = match messages {
             Some(messages) => screen::while_typing(messages, read),
             None => read(),

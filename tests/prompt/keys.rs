@@ -9,6 +9,7 @@ const UP: &str = "\x1b[A";
 #[test]
 fn tab_completes_names_fields_parameters_and_what_is_in_the_account() {
     let mut seat = Seat::new();
+    seat.knows_names();
     let mut typed = |keys: &str, becomes: &str| {
         seat.keys(keys);
         seat.until_line(&format!("{HERE}{becomes}"));
@@ -46,6 +47,7 @@ fn tab_completes_names_fields_parameters_and_what_is_in_the_account() {
 #[test]
 fn completion_sees_what_the_session_has_made_and_runs_no_code() {
     let mut seat = Seat::new();
+    seat.knows_names();
     seat.enter("iam.profiles.create('zebra') .name", "\"zebra\"");
     seat.keys("iam.profiles.get('zeb\t");
     seat.until_line(&format!("{HERE}iam.profiles.get('zebra'"));
@@ -66,6 +68,7 @@ fn completion_sees_what_the_session_has_made_and_runs_no_code() {
 #[test]
 fn two_tabs_list_what_there_is() {
     let mut seat = Seat::new();
+    seat.knows_names();
     seat.keys("iam.profiles.get('web-\t\t");
     let screen = seat.until("web-loadtest");
     assert!(screen.contains("web-canary") && screen.contains("web-frontend-staging"), "{screen}");

@@ -61,6 +61,25 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// Waits until the names in the account are known, which are read in the background: roles come last.
+    #[track_caller]
+    fn knows_names(&mut self) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        self.clear();
+        loop {
+            self.keys("\x15iam.roles.get('web-frontend-st\t");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            if self.screen().contains("web-frontend-staging'") {
+                break;
+            }
+            assert!(std::time::Instant::now() < end, "{}", self.screen());
+        }
+        self.keys("\x15");
+        self.until_line(HERE);
+    }
+}
+
 impl std::ops::Deref for Seat {
     type Target = Terminal;
 

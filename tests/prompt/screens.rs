@@ -1,5 +1,6 @@
 //! Terminals of all kinds, and what arrives from them.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use super::{HERE, Seat};
@@ -89,7 +90,7 @@ fn a_paste_of_a_megabyte_is_one_entry() {
     let mut lines = 0;
     while code.len() < 1 << 20 {
         lines += 1;
-        code.push_str(&format!("  \"a line of data, number {lines}\",\n"));
+        let _ = writeln!(code, "  \"a line of data, number {lines}\",");
     }
     code.push('}');
     let began = Instant::now();
