@@ -1,9 +1,10 @@
 //! Ctrl-C and the request to end: the first lets what is under way finish, the second ends the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
 use crate::lua::Waker;
@@ -11,36 +12,67 @@ use crate::lua::cancel::{Canceller, Stop};
 use crate::screen::say;
 use crate::session::Session;
 
+/// Ctrl-C and the request to end, as they are heard.
+struct Requests {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Requests {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: listen_for(SignalKind::interrupt())?,
+            terminate: listen_for(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one, whichever it is.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(failed)
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("cannot listen for signals", error)
+}
+
+/// Hears signals on a thread of its own, whatever the others wait for. `listen` is called where they can be listened for.
+fn on_a_thread<F>(listen: impl FnOnce() -> Result<F>) -> Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let heard = {
+        let _entered = runtime.enter();
+        listen()?
+    };
+    let thread = std::thread::Builder::new().name("iamlua-signals".into());
+    thread.spawn(move || runtime.block_on(heard)).map_err(failed)?;
+    Ok(())
+}
+
 /// For commands that end by themselves soon after they are told to: the first signal tells them, the second ends the process.
 ///
 /// # Errors
 /// If the system gives no signals or threads.
 pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
-    let failed = |error| Error::io("cannot listen for signals", error);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        (
-            signal(SignalKind::interrupt()).map_err(failed)?,
-            signal(SignalKind::terminate()).map_err(failed)?,
-        )
-    };
-    let listen = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tell();
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(130)
-    };
-    let thread = std::thread::Builder::new().name("iamlua-signals".into());
-    thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
-    Ok(())
+    on_a_thread(|| {
+        let mut requests = Requests::listen()?;
+        Ok(async move {
+            requests.next().await;
+            tell();
+            requests.next().await;
+            std::process::exit(130)
+        })
+    })
 }
 
 /// For commands without a script: the first signal lets no further change begin, the second ends the process.
@@ -48,20 +80,12 @@ pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
 /// # Errors
 /// If the system gives no signals.
 pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
-    let failed = |error| Error::io("cannot listen for signals", error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut requests = Requests::listen()?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        requests.next().await;
         session.close();
         say("stopping: changes under way are being finished; again to end at once");
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        requests.next().await;
         std::process::exit(130)
     });
     Ok(())
@@ -73,47 +97,30 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 /// # Errors
 /// If the system gives no signals or threads.
 pub fn stop_on_signals(canceller: Canceller, waker: Waker, session: Arc<Session>) -> Result<()> {
-    let failed = |error| Error::io("cannot listen for signals", error);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        (
-            signal(SignalKind::interrupt()).map_err(failed)?,
-            signal(SignalKind::terminate()).map_err(failed)?,
-        )
-    };
-    let listen = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        session.close();
-        canceller.stop(Stop::Interrupted);
-        waker.wake();
-        tokio::select! {
-            _ = interrupt.recv() => std::process::exit(130),
-            _ = terminate.recv() => std::process::exit(130),
-            () = tokio::time::sleep(Duration::from_millis(80)) => {}
-        }
-        if canceller.writes_in_flight() == 0 {
-            // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
-            // the outcomes are written down.
-            let end = session.end("interrupted", Some("interrupted".into()));
-            let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
-            say("error: interrupted");
-            std::process::exit(130);
-        }
-        say("stopping: calls in flight are being finished; again to end at once");
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        std::process::exit(130)
-    };
-    let thread = std::thread::Builder::new().name("iamlua-signals".into());
-    thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
-    Ok(())
+    on_a_thread(|| {
+        let mut requests = Requests::listen()?;
+        Ok(async move {
+            requests.next().await;
+            session.close();
+            canceller.stop(Stop::Interrupted);
+            waker.wake();
+            tokio::select! {
+                () = requests.next() => std::process::exit(130),
+                () = tokio::time::sleep(Duration::from_millis(80)) => {}
+            }
+            if canceller.writes_in_flight() == 0 {
+                // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
+                // the outcomes are written down.
+                let end = session.end("interrupted", Some("interrupted".into()));
+                let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
+                say("error: interrupted");
+                std::process::exit(130);
+            }
+            say("stopping: calls in flight are being finished; again to end at once");
+            requests.next().await;
+            std::process::exit(130)
+        })
+    })
 }
 
 /// What Ctrl-C and the request to end stop in a program that goes on afterwards: the script that is running, or what is being carried out. Only
@@ -125,7 +132,7 @@ pub struct Interrupts {
     /// What is being carried out besides scripts.
     work: Mutex<Option<Arc<Session>>>,
     /// Whether the program was told to end.
-    ending: std::sync::atomic::AtomicBool,
+    ending: AtomicBool,
     /// Puts the terminal back as it was, before the program ends in the middle.
     restore: Box<dyn Fn() + Send + Sync>,
 }
@@ -147,66 +154,57 @@ impl Interrupts {
         session: Arc<Session>,
         restore: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Arc<Self>> {
-        let failed = |error| Error::io("cannot listen for signals", error);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let interrupts = Arc::new(Self {
             canceller,
             waker,
             session,
             work: Mutex::default(),
-            ending: std::sync::atomic::AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             restore,
         });
-        let (mut interrupt, mut terminate, mut hang_up) = {
-            let _entered = runtime.enter();
-            let listen = |kind| signal(kind).map_err(failed);
-            (
-                listen(SignalKind::interrupt())?,
-                listen(SignalKind::terminate())?,
-                listen(SignalKind::hangup())?,
-            )
-        };
         let shared = Arc::clone(&interrupts);
-        let listen = async move {
-            // What the last signal stopped, which may not have ended yet.
-            let mut stopped = None;
-            let mut idle = 0;
-            loop {
-                let ends = tokio::select! {
-                    _ = interrupt.recv() => false,
-                    _ = terminate.recv() => true,
-                    _ = hang_up.recv() => true,
-                };
-                let now = shared.under_way();
-                if ends {
-                    shared.ending.store(true, std::sync::atomic::Ordering::SeqCst);
-                }
-                idle = if now.is_some() { 0 } else { idle + 1 };
-                if (now.is_some() && now == stopped) || (ends && now.is_none()) || idle > 1 {
-                    shared.leave().await;
-                }
-                stopped = now;
-                if now.is_none() {
-                    say("(Ctrl-C again leaves)");
-                } else {
-                    shared.stop();
-                    tokio::time::sleep(Duration::from_millis(80)).await;
-                    if shared.under_way() == now {
-                        shared.tell();
-                    }
+        on_a_thread(|| {
+            let (requests, hang_up) = (Requests::listen()?, listen_for(SignalKind::hangup())?);
+            Ok(shared.hear(requests, hang_up))
+        })?;
+        Ok(interrupts)
+    }
+
+    async fn hear(self: Arc<Self>, mut requests: Requests, mut hang_up: Signal) {
+        // What the last signal stopped, which may not have ended yet.
+        let mut stopped = None;
+        let mut idle = 0;
+        loop {
+            let ends = tokio::select! {
+                _ = requests.interrupt.recv() => false,
+                _ = requests.terminate.recv() => true,
+                _ = hang_up.recv() => true,
+            };
+            let now = self.under_way();
+            if ends {
+                self.ending.store(true, Ordering::SeqCst);
+            }
+            idle = if now.is_some() { 0 } else { idle + 1 };
+            if (now.is_some() && now == stopped) || (ends && now.is_none()) || idle > 1 {
+                self.leave().await;
+            }
+            stopped = now;
+            if now.is_none() {
+                say("(Ctrl-C again leaves)");
+            } else {
+                self.stop();
+                tokio::time::sleep(Duration::from_millis(80)).await;
+                if self.under_way() == now {
+                    self.tell();
                 }
             }
-        };
-        let thread = std::thread::Builder::new().name("iamlua-signals".into());
-        thread.spawn(move || runtime.block_on(listen)).map_err(failed)?;
-        Ok(interrupts)
+        }
     }
 
     /// Whether the program was told to end while something ran.
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.ending.load(std::sync::atomic::Ordering::SeqCst)
+        self.ending.load(Ordering::SeqCst)
     }
 
     /// Makes that session the one whose changes are stopped, until the end of `work`.

@@ -309,13 +309,8 @@ impl Repl {
 
     fn doc(name: &str) -> Result<()> {
         let columns = usize::from(super::screen_size().1);
-        let several = |items: &mut dyn Iterator<Item = &docs::Item>| {
-            let rows: Vec<_> =
-                items.map(|item| vec![item.name.clone(), item.summary.clone()]).collect();
-            listed(&rows, columns)
-        };
         if name.is_empty() {
-            print(&several(&mut docs::modules()))?;
+            print(&docs::to_lines(docs::modules(), columns, true))?;
             say(
                 ".doc NAME says more: of a function, a module, an AWS action, or what a word is in",
             );
@@ -323,7 +318,7 @@ impl Repl {
         }
         match docs::find(name) {
             docs::Found::One(item) => print(&docs::to_text(item, columns, true)),
-            docs::Found::Several(items) => print(&several(&mut items.into_iter())),
+            docs::Found::Several(items) => print(&docs::to_lines(items, columns, true)),
             docs::Found::Nothing(near) => {
                 let error = Error::usage(format!("nothing is named {name}, and no text has it"));
                 Err(if near.is_empty() {
