@@ -9,8 +9,8 @@ use crate::iam::client::Target;
 use crate::plan_text::{self, Shown};
 use crate::screen::say;
 use crate::session::apply::{self, Options};
-use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run};
+use crate::session::journal::{About, Outcome};
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{Site, SiteTarget};
 use crate::session::{Gate, Mode, Rules, Session, recover, undo};
@@ -77,8 +77,9 @@ impl Repl {
             return Ok(());
         };
         let (_, changes) = self.recorded(&run)?;
-        let done: Vec<Shown<'_>> =
-            changes.iter().filter(|change| change.undone.is_none()).map(Shown::from).collect();
+        let stands =
+            |change: &&Recorded| change.undone.is_none() && change.outcome != Some(Outcome::Failed);
+        let done: Vec<Shown<'_>> = changes.iter().filter(stands).map(Shown::from).collect();
         if done.is_empty() {
             say("nothing is planned, and what was changed was taken back");
         } else {
@@ -108,7 +109,10 @@ impl Repl {
         let about =
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
         let (session, result) = self.carry_out(&plan, about, ".commit");
-        let run = session.journal().run();
+        let Some(run) = session.journal().run() else {
+            // Nothing was begun, so all is as it was.
+            return result.map(|_| ());
+        };
         let left = self.left_of(&plan, &session);
         let left = self.plan_anew(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
@@ -117,7 +121,7 @@ impl Repl {
             self.steps.push(Step::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
-        self.steps.extend(run.map(Step::Committed));
+        self.steps.push(Step::Committed(run));
         result.map(|_| ())
     }
 
