@@ -30,7 +30,7 @@ KEYS = [
     ("iam.profiles.list { ", "\t\t"),
     ("iam.profiles.get('web-", "\t\t"),
     ("iam.profiles.get('app-05", "\t\t"),
-    ("iam.profiles.get('app-05000", "\t"),
+    ("iam.profiles.get('app-050001", "\t"),
 ]
 
 
