@@ -195,6 +195,10 @@ impl Interrupts {
                 self.stop();
                 tokio::time::sleep(Duration::from_millis(80)).await;
                 if self.under_way() == now {
+                    let is_idle = self.locked().is_none() && self.canceller.writes_in_flight() == 0;
+                    if ends && is_idle {
+                        self.leave().await;
+                    }
                     self.tell();
                 }
             }

@@ -102,7 +102,10 @@ local function as_error(value, level)
   end
   local e = { kind = "script", retryable = false, traceback = traceback(level + 1) }
   if type(value) == "string" then
-    e.message = value
+    -- A position in the program's own Lua is of no use, where Lua has put one in front.
+    local own = find(value, "^%[iamlua:%w+%]:%d+: ") and find(value, ": ", 1, true)
+    e.message = own and sub(value, own + 2) or value
+    e.where = own and where(level + 1) or nil
     if value == "not enough memory" then
       e.hint = "the script holds more than --max-memory allows; iterate with each instead of collecting"
     end

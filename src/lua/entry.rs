@@ -3,7 +3,8 @@
 //! A local of a chunk ends with the chunk. So a `local` that stands at the top of an entry, outside of every block, is not declared
 //! as one: the word is blanked out, and the name becomes a variable of the prompt, which is not a global either. The entry's
 //! environment is a table of these variables in front of the globals. That is why a function of one entry sees what a later
-//! entry assigns, as it would in one script. A local with `<close>` stays what it is, and is closed at the end of its entry.
+//! entry assigns, as it would in one script. A local with `<close>` stays what it is, and is closed at the end of its entry. In the entry that declares it, a
+//! name is the local's from the beginning on.
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
@@ -44,6 +45,11 @@ pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
         Err(mlua::Error::SyntaxError { incomplete_input, .. }) => incomplete_input,
         Err(_) => false,
     };
+    if has_open_quote(text) {
+        // Lua takes the end of the text for the end of the input there, but no further line can close it.
+        let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
+        return Ok(Read::Whole(Entry { chunk, locals: vec![] }));
+    }
     let (statements, locals) = keep_locals(text);
     match compile(lua, &statements, environment) {
         Ok(chunk) => Ok(Read::Whole(Entry { chunk, locals })),
@@ -55,6 +61,15 @@ pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
             Ok(Read::Whole(Entry { chunk, locals: vec![] }))
         }
     }
+}
+
+/// Whether a text in quotes has no end on its line, nor a backslash that would let it go on in the next.
+fn has_open_quote(text: &str) -> bool {
+    let all = tokens(text);
+    let Some(last) = all.last() else { return false };
+    let word = last.text(text);
+    let goes_on = word.ends_with('\\') || word.trim_end().ends_with("\\z");
+    last.kind == Kind::Text { is_closed: false } && !word.starts_with('[') && !goes_on
 }
 
 fn compile(lua: &Lua, text: &str, environment: &Table) -> mlua::Result<Function> {
@@ -157,6 +172,16 @@ mod tests {
     fn kept(text: &str) -> (String, String) {
         let (text, locals) = keep_locals(text);
         (text, locals.join(" "))
+    }
+
+    #[test]
+    fn a_quote_that_no_line_can_close_is_known() {
+        for text in ["'abc", "print(\"abc", "x = 1 .. 'a' .. 'b", "'a\\'"] {
+            assert!(has_open_quote(text), "{text}");
+        }
+        for text in ["'abc'", "[[abc", "'a\\", "'a\\z", "'a\\z\n  ", "-- it's", "'a' -- 'b"] {
+            assert!(!has_open_quote(text), "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Prompt {
     /// How long an entry may take.
     timeout: Option<Duration>,
     environment: Table,
+    /// The locals of earlier entries.
+    variables: Table,
     run: Function,
     more: Function,
     declare: Function,
@@ -56,6 +58,7 @@ impl Prompt {
         let function = |name: &str| made.get::<Function>(name).map_err(bug);
         Ok(Self {
             environment: made.get("environment").map_err(bug)?,
+            variables: made.get("variables").map_err(bug)?,
             run: function("run")?,
             more: function("more")?,
             declare: function("declare")?,
@@ -83,6 +86,14 @@ impl Prompt {
     #[must_use]
     pub fn is_statement(&self, text: &str) -> bool {
         self.vm.lua.load(text).set_mode(mlua::chunk::ChunkMode::Text).into_function().is_ok()
+    }
+
+    /// Whether Lua takes a text for a script.
+    ///
+    /// # Errors
+    /// A syntax error, with its place.
+    pub fn check(&self, text: &str, name: &str) -> Result<()> {
+        syntax::load(&self.vm.lua, text.as_bytes(), name).map(|_| ())
     }
 
     /// Runs what was typed, and shows what it returns on a screen of that many lines and columns.
@@ -192,7 +203,7 @@ impl Prompt {
         let mut found = Vec::new();
         match chain.first() {
             None => {
-                collect(&self.environment, &mut found);
+                collect(&self.variables, &mut found);
                 collect(&globals, &mut found);
                 found.extend(
                     stdlib::modules()
@@ -231,7 +242,7 @@ impl Prompt {
     /// What a chain of names leads to, by fields that are there.
     fn value_of(&self, chain: &[&str]) -> Option<LuaValue> {
         let (first, rest) = chain.split_first()?;
-        let own = self.environment.raw_get(*first).ok().filter(|value| *value != LuaValue::Nil);
+        let own = self.variables.raw_get(*first).ok().filter(|value| *value != LuaValue::Nil);
         let first = own.or_else(|| self.vm.lua.globals().raw_get(*first).ok())?;
         rest.iter().try_fold(first, |value, name| raw_field(&value, name))
     }

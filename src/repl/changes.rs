@@ -1,11 +1,14 @@
 //! What a prompt has planned and changed, and the way back: `.changes`, `.commit`, `.undo`, `.discard`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Repl;
+use super::editor::Answer;
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::Target;
+use crate::iam::image::State;
 use crate::plan_text::{self, Shown};
 use crate::screen::say;
 use crate::session::apply::{self, Options};
@@ -26,6 +29,34 @@ pub enum Step {
     Changed(u64, u64),
     /// The run that has carried a plan out.
     Committed(String),
+}
+
+/// The new ids of what was deleted here and made again by an undo, by the old ones: it is the same thing to whoever takes back what came before.
+#[derive(Debug, Default)]
+pub struct Remade(HashMap<String, String>);
+
+impl Remade {
+    /// Notes what was made again when these changes were taken back.
+    fn note(&mut self, taken_back: &[Recorded], made: &[Recorded]) {
+        for gone in taken_back.iter().filter(|change| change.after.is_none()) {
+            let again = made.iter().find(|change| {
+                change.before.is_none()
+                    && change.subject == gone.subject
+                    && change.name.eq_ignore_ascii_case(&gone.name)
+            });
+            let id = |state: &State| state.as_ref().and_then(|image| image.id.clone());
+            let ids = id(&gone.before).zip(again.and_then(|again| id(&again.after)));
+            self.0.extend(ids);
+        }
+    }
+
+    /// Gives an image the id that it has now.
+    fn follow(&self, state: &mut State) {
+        let Some(id) = state.as_mut().and_then(|image| image.id.as_mut()) else { return };
+        while let Some(new) = self.0.get(id) {
+            id.clone_from(new);
+        }
+    }
 }
 
 /// How many changes there were before an entry.
@@ -72,19 +103,30 @@ impl Repl {
             );
             return Ok(());
         }
-        let Some(run) = self.session.journal().run() else {
+        let committed = self.steps.iter().filter_map(|step| match step {
+            Step::Committed(run) => Some(run.clone()),
+            _ => None,
+        });
+        let runs: Vec<String> = self.session.journal().run().into_iter().chain(committed).collect();
+        if runs.is_empty() {
             say("nothing is planned, and nothing was changed");
-            return Ok(());
-        };
-        let (_, changes) = self.recorded(&run)?;
-        let stands =
-            |change: &&Recorded| change.undone.is_none() && change.outcome != Some(Outcome::Failed);
-        let done: Vec<Shown<'_>> = changes.iter().filter(stands).map(Shown::from).collect();
-        if done.is_empty() {
-            say("nothing is planned, and what was changed was taken back");
-        } else {
+        }
+        let mut stand = false;
+        for run in &runs {
+            let (_, changes) = self.recorded(run)?;
+            let stands = |change: &&Recorded| {
+                change.undone.is_none() && change.outcome != Some(Outcome::Failed)
+            };
+            let done: Vec<Shown<'_>> = changes.iter().filter(stands).map(Shown::from).collect();
+            if done.is_empty() {
+                continue;
+            }
+            stand = true;
             print(&(plan_text::lines(&done, false).join("\n") + "\n"));
             say(&format!("{} made by this prompt, run {run}", count(done.len() as u64, "change")));
+        }
+        if !runs.is_empty() && !stand {
+            say("nothing is planned, and what was changed was taken back");
         }
         Ok(())
     }
@@ -105,7 +147,7 @@ impl Repl {
             return Ok(());
         }
         print(&plan_text::plan(&plan, false));
-        self.may_write(&format!("Make {}", count(plan.changes.len() as u64, "change")))?;
+        self.may_write(&format!("Make {}", count(plan.changes.len() as u64, "change")), false)?;
         let about =
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
         let (session, result) = self.carry_out(&plan, about, ".commit");
@@ -116,12 +158,12 @@ impl Repl {
         let left = self.left_of(&plan, &session);
         let left = self.plan_anew(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+        self.steps.push(Step::Committed(run));
         if left > 0 {
             // They can only be taken back together: nobody knows any more which entry planned which.
             self.steps.push(Step::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
-        self.steps.push(Step::Committed(run));
         result.map(|_| ())
     }
 
@@ -154,20 +196,22 @@ impl Repl {
         self.runtime.block_on(self.session.forget_plan());
         self.session.reopen();
         let gates = self.gates(&self.session, sites);
-        let mut planned = 0;
-        for change in changes {
-            let Some(gate) = gates.get(change.site) else { continue };
-            match self.runtime.block_on(gate.plan_again(change)) {
-                Ok(()) => planned += 1,
-                Err(error) => say(&format!(
+        // It must be whole, so there is nothing to be stopped in it; to end the program takes two signals here too.
+        let nothing = Session::new(Mode::ReadOnly);
+        let planned = self.interrupts.during(&nothing, || {
+            self.runtime.block_on(crate::session::plan_again(&gates, changes))
+        });
+        for (change, planned) in changes.iter().zip(&planned) {
+            if let Err(error) = planned {
+                say(&format!(
                     "no longer planned: {} {} {}: {error}",
                     change.action,
                     change.subject.name(),
                     change.name
-                )),
+                ));
             }
         }
-        planned
+        planned.iter().filter(|planned| planned.is_ok()).count()
     }
 
     /// Forgets what is planned.
@@ -213,20 +257,29 @@ impl Repl {
         }
         let (run, mut changes) = self.recorded(run)?;
         changes.retain(is_meant);
+        for change in &mut changes {
+            self.remade.follow(&mut change.before);
+            self.remade.follow(&mut change.after);
+        }
         let planning = Session::with(Rules { mode: Mode::Plan, ..self.rules.clone() });
         let gates = self.gates(&planning, &run.sites);
         let undoing = self
             .interrupts
             .during(&planning, || self.runtime.block_on(undo::plan(&run, &changes, &gates, &[])))?;
         if !undoing.conflicts.is_empty() {
+            // What cannot be taken back must not stand in the way of what came before it.
+            self.steps.pop();
             return Err(Error::new(
                 Kind::Refused,
                 format!(
-                    "it cannot be taken back, the account has moved on: {}",
+                    "it is not taken back, because the account has moved on: {}",
                     undoing.conflicts.join("; ")
                 ),
             )
-            .hint(format!("`iamlua undo {} --skip-drifted` takes back the rest", run.id)));
+            .hint(format!(
+                ".undo goes on with what came before; `iamlua undo {} --only NAME` takes back a part of it",
+                run.id
+            )));
         }
         let plan = planning.recorder().plan(None, None, Some(run.id.clone()), None);
         let plan = Plan { moot: undoing.moot, ..plan };
@@ -238,15 +291,17 @@ impl Repl {
             return Ok(());
         }
         print(&plan_text::plan(&plan, false));
-        self.may_write("Take this back")?;
+        self.may_write("Take this back", true)?;
         let about = About {
             command: "undo".into(),
             plan: Some(plan.id.clone()),
             undoes: Some(run.id),
             ..About::default()
         };
-        let (_, result) = self.carry_out(&plan, about, ".undo");
+        let (session, result) = self.carry_out(&plan, about, ".undo");
         self.session.forget_read();
+        let made = self.runtime.block_on(session.journal().recorded())?;
+        self.remade.note(&changes, &made);
         result.map(|_| ())
     }
 
@@ -280,8 +335,8 @@ impl Repl {
             .collect()
     }
 
-    /// Asks before AWS is written to where the prompt does not do that anyway.
-    fn may_write(&self, what: &str) -> Result<()> {
+    /// Asks before something is written where the prompt does not do that anyway: always on AWS, on the local account `if_local`.
+    fn may_write(&self, what: &str, if_local: bool) -> Result<()> {
         if self.is_read_only_by_config {
             return Err(Error::new(
                 Kind::Refused,
@@ -289,10 +344,11 @@ impl Repl {
             )
             .hint("change it, or name another file with --config"));
         }
-        if self.session.mode() == Mode::Apply || self.place.is_local() {
+        if self.session.mode() == Mode::Apply || (self.place.is_local() && !if_local) {
             return Ok(());
         }
-        if super::editor::ask(&format!("{what} in {}?", self.place.describe())) == Some(true) {
+        if super::editor::ask(&format!("{what} in {}?", self.place.describe())) == Some(Answer::Yes)
+        {
             return Ok(());
         }
         Err(Error::new(Kind::Refused, "nothing was changed"))
@@ -308,7 +364,7 @@ impl Repl {
             return Err(pending("changing the mode"));
         }
         if mode == Mode::Apply {
-            self.may_write("Make changes from now on")?;
+            self.may_write("Make changes from now on", false)?;
         }
         self.session.switch(mode);
         self.session.forget_read();

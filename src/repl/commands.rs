@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::editor::Answer;
 use super::{Next, Repl, Saved};
 use crate::docs;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::lua::Ending;
 use crate::lua::tokens::tokens;
 use crate::screen::say;
 use crate::script::{Loaded, Script};
@@ -170,7 +172,7 @@ pub(super) fn path(text: &str) -> PathBuf {
 
 fn help() -> Result<()> {
     let columns = usize::from(super::screen_size().1);
-    let paragraph = |text: &str| textwrap::fill(text, columns.max(20)) + "\n";
+    let paragraph = |text: &str| textwrap::fill(text, columns.max(10)) + "\n";
     let rows: Vec<_> = COMMANDS
         .iter()
         .map(|command| {
@@ -198,7 +200,7 @@ fn listed(rows: &[Vec<String>], columns: usize) -> String {
     let mut text = String::new();
     for row in rows {
         let first = format!("{:width$}", row[0], width = widest);
-        let options = textwrap::Options::new(columns.max(LEAST)).subsequent_indent(&indent);
+        let options = textwrap::Options::new(columns.max(10)).subsequent_indent(&indent);
         if is_narrow {
             text.push_str(row[0].trim_end());
             text.push('\n');
@@ -254,7 +256,13 @@ impl Repl {
         self.note_step(before);
         let text = format!(".load {words}");
         self.entries.push(Saved { text, has_failed: ending.is_err() });
-        Ok(Self::after(ending?))
+        match ending? {
+            // Its own end is not the prompt's.
+            Ending::Exit(code) if code != 0 => say(&format!("it ended with exit code {code}")),
+            Ending::Exit(_) | Ending::Finished => {}
+            Ending::OutputClosed => return Ok(Next::Leave(0)),
+        }
+        Ok(Next::Entry)
     }
 
     fn save(&self, file: &str) -> Result<()> {
@@ -264,7 +272,7 @@ impl Repl {
         }
         if file.exists()
             && super::editor::ask(&format!("{} is there already. Replace it?", file.display()))
-                != Some(true)
+                != Some(Answer::Yes)
         {
             return Err(Error::usage(format!("{} was left as it is", file.display())));
         }
@@ -277,18 +285,25 @@ impl Repl {
                 .any(|token| ["_", "_error"].into_iter().any(|name| token.is(&entry.text, name)))
         });
         let word = crate::run::quoted(&file.display().to_string());
+        if let Err(error) = self.prompt.check(&text, &file.display().to_string()) {
+            // Such as a label in two entries, or a constant that a later one assigns to.
+            say(&format!("saved in {word}, but the entries do not run as one script: {error}"));
+            return Ok(());
+        }
         let caveat = if uses_last { "; `_` and `_error` are nil there" } else { "" };
-        say(&format!("saved in {}; `iamlua run {word}` runs it{caveat}", file.display()));
+        say(&format!("saved in {word}; `iamlua run {word}` runs it{caveat}"));
         Ok(())
     }
 
-    /// What was entered, as a script: what has failed is a comment, and what has a value prints it.
+    /// What was entered, as a script: what has failed is a comment, and what only has a value prints it.
     fn script(&self) -> String {
+        const SHOW: &str = "local function show(...)\n  for i = 1, select(\"#\", ...) do\n    print(inspect((select(i, ...))))\n  end\nend\n";
         let now = jiff::Timestamp::now().strftime("%Y-%m-%d");
-        let mut text = format!("-- Entered at a prompt of iamlua on {now}.\n");
+        let mut text = String::new();
         for entry in &self.entries {
             text.push('\n');
             let code = entry.text.trim();
+            let has_return = tokens(code).iter().any(|token| token.is(code, "return"));
             if entry.has_failed {
                 text.push_str("-- This has failed:\n");
                 for line in code.lines() {
@@ -296,15 +311,20 @@ impl Repl {
                 }
             } else if is_command(code) {
                 let _ = writeln!(text, "-- {code}");
-            } else if self.prompt.is_statement(code) {
-                text.push_str(code);
-                text.push('\n');
-            } else {
+            } else if !self.prompt.is_statement(code) {
                 let code = code.strip_prefix('=').unwrap_or(code);
-                let _ = writeln!(text, "print(inspect((\n{code}\n)))");
+                let _ = writeln!(text, "show(\n{code}\n)");
+            } else if has_return && !self.prompt.is_statement(&format!("{code}\ndo end")) {
+                // A `return` at its end would end the script.
+                let _ = writeln!(text, "show((function()\n{code}\nend)())");
+            } else {
+                // Else it could be taken for the arguments of what stands before it.
+                let begin = if code.starts_with('(') { ";" } else { "" };
+                let _ = writeln!(text, "{begin}{code}");
             }
         }
-        text
+        let show = if text.contains("\nshow(") { format!("\n{SHOW}") } else { String::new() };
+        format!("-- Entered at a prompt of iamlua on {now}.\n{show}{text}")
     }
 
     fn doc(name: &str) -> Result<()> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ use crate::screen;
 use crate::session::names::Names;
 
 /// What is longer is data rather than code: it is not coloured, and not compared with earlier entries.
-const LONGEST: usize = 16 << 10;
+const LONGEST: usize = 4 << 10;
 /// More candidates than that are shown only when the person says so.
 const MANY: usize = 100;
 
@@ -92,6 +93,7 @@ impl Editor {
         let on_interrupt = OnInterrupt(Arc::clone(&was_empty));
         inner.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(on_interrupt)));
         inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
+        keep_panics_quiet();
         let messages = inner.create_external_printer().ok().map(show_messages);
         Ok(Self { inner, was_empty, messages })
     }
@@ -114,10 +116,22 @@ impl Editor {
     /// Reads an entry of which something is there already; nothing if it is not UTF-8.
     fn read_from(&mut self, prompt: &(String, String), before: &str) -> Result<Option<Typed>> {
         let Self { inner, messages, .. } = self;
-        let mut read = || inner.readline_with_initial(prompt, (before, ""));
+        let mut read = || {
+            // More lines than a screen can count make it panic; it puts the terminal back on its way out.
+            IS_READING.set(true);
+            let read = || inner.readline_with_initial(prompt, (before, ""));
+            let read = catch_unwind(AssertUnwindSafe(read));
+            IS_READING.set(false);
+            read
+        };
         let typed = match messages {
             Some(messages) => screen::while_typing(messages, read),
             None => read(),
+        };
+        let Ok(typed) = typed else {
+            screen::say("error: that is too long to be edited");
+            screen::say("hint: .load FILE runs what is in a file");
+            return Ok(Some(Typed::Cleared));
         };
         match typed {
             Ok(text) => Ok(Some(Typed::Entry(text))),
@@ -140,6 +154,21 @@ impl Editor {
     }
 }
 
+thread_local! {
+    /// Whether this thread is in the line editor.
+    static IS_READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic of the line editor is told to the person by us, any other as before.
+fn keep_panics_quiet() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !IS_READING.get() {
+            before(panic);
+        }
+    }));
+}
+
 /// Shows messages above the line, on a thread of its own: who says something must not wait for whoever types.
 fn show_messages(mut printer: impl ExternalPrinter + Send + 'static) -> Sender<String> {
     let (sender, messages) = channel::<String>();
@@ -158,15 +187,29 @@ fn unusable(error: &ReadlineError) -> Error {
     Error::new(crate::error::Kind::Io, format!("cannot read from the terminal: {error}"))
 }
 
-/// Asks a yes-or-no question at the terminal; no is the default, and Ctrl-C means no. `None` where there is no terminal.
-pub fn ask(question: &str) -> Option<bool> {
+/// The answer to a yes-or-no question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes.
+    Yes,
+    /// Anything else.
+    No,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Asks a yes-or-no question at the terminal; no is the default. `None` where there is no terminal.
+pub fn ask(question: &str) -> Option<Answer> {
     if !std::io::stdin().is_terminal() {
         return None;
     }
     let config = Config::builder().auto_add_history(false).build();
     let mut editor = rustyline::Editor::<(), _>::with_history(config, MemHistory::new()).ok()?;
-    let answer = editor.readline(&format!("{question} [y/N] ")).unwrap_or_default();
-    Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    Some(match editor.readline(&format!("{question} [y/N] ")) {
+        Ok(answer) if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") => Answer::Yes,
+        Err(ReadlineError::Interrupted) => Answer::Interrupted,
+        _ => Answer::No,
+    })
 }
 
 /// What puts the terminal back as it is now.

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::lua::cancel::Canceller;
+use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
 use crate::run;
 use crate::screen::{self, say};
@@ -28,8 +28,8 @@ use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
 use crate::{state, words};
 
-use changes::Step;
-use editor::{Editor, Typed};
+use changes::{Remade, Step};
+use editor::{Answer, Editor, Typed};
 use history::History;
 use place::Place;
 
@@ -63,6 +63,7 @@ struct Repl {
     names: Names,
     /// What can be taken back, the latest last.
     steps: Vec<Step>,
+    remade: Remade,
     /// What was typed, for `.save`.
     entries: Vec<Saved>,
     is_timed: bool,
@@ -124,6 +125,7 @@ impl Repl {
             let _ = gate.gather_names(&gathered).await;
         });
         let canceller = Canceller::default();
+        let asker = canceller.clone();
         let setup = Setup {
             gate: gate.clone(),
             runtime: runtime.handle().clone(),
@@ -138,11 +140,17 @@ impl Repl {
             width: run::terminal_width(),
             reserved: options.reserved,
             log_level: options.log_level,
-            confirm: Box::new(
-                move |question| {
-                    if options.yes { Some(true) } else { editor::ask(question) }
-                },
-            ),
+            confirm: Box::new(move |question| {
+                if options.yes {
+                    return Some(true);
+                }
+                let answer = editor::ask(question)?;
+                if answer == Answer::Interrupted {
+                    // Of what is running, not of this question alone.
+                    asker.stop(Stop::Interrupted);
+                }
+                Some(answer == Answer::Yes)
+            }),
             clock: Clock::Real,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
@@ -170,6 +178,7 @@ impl Repl {
             history,
             names,
             steps: Vec::new(),
+            remade: Remade::default(),
             entries: Vec::new(),
             is_timed: options.stats,
         })

@@ -45,6 +45,7 @@ use wire::Wire;
 
 pub use limits::{Limits, PROTECTED, allowed};
 pub use rates::Rates;
+pub use standing::plan_again;
 pub use wire::looking_ahead;
 
 /// What a run does with calls that would change the account.

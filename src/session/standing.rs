@@ -1,12 +1,16 @@
 //! What a session needs that outlives one script: a prompt's. Its mode changes, its plan is made or forgotten, and after an
 //! interrupt it goes on.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt;
 
 use super::names::Names;
 use super::plan::Change;
 use super::{Gate, Mode, Origin, Session, locked};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::Subject;
 
 impl Session {
     /// Changes what it does with calls that would change the account. What is planned stays planned, so it should be made or forgotten before.
@@ -45,12 +49,35 @@ impl Session {
     }
 }
 
+/// Plans changes again that were planned before, in their order and on what is there now; the gates lead to their sites. What they rest on is read
+/// first, many at once. Says of each whether it can still be made.
+pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
+    const AT_ONCE: usize = 16;
+    let mut rests_on = BTreeSet::new();
+    for change in changes {
+        let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
+        rests_on.insert((change.site, change.subject, change.name.clone(), with_policies));
+        if let Some(role) = change.arguments["role"].as_str() {
+            rests_on.insert((change.site, Subject::Role, role.to_owned(), false));
+        }
+    }
+    let read = rests_on.iter().filter_map(|(site, subject, name, with_policies)| {
+        gates.get(*site).map(|gate| gate.planned_state(*subject, name, *with_policies))
+    });
+    // What cannot be read is said of the change that rests on it.
+    futures_util::stream::iter(read).buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+    let mut planned = Vec::new();
+    for change in changes {
+        planned.push(match gates.get(change.site) {
+            Some(gate) => gate.plan_one_again(change).await,
+            None => Err(Error::new(Kind::Bug, "a change that goes nowhere")),
+        });
+    }
+    planned
+}
+
 impl Gate {
-    /// Plans a change again that was planned before, on what is there now.
-    ///
-    /// # Errors
-    /// What AWS would say, or the gate: the account may have moved on.
-    pub async fn plan_again(&self, change: &Change) -> Result<()> {
+    async fn plan_one_again(&self, change: &Change) -> Result<()> {
         let (entry, write, args) = change.call()?;
         self.write(entry, write, args, Origin::default()).await.map(|_| ())
     }
@@ -65,7 +92,7 @@ impl Gate {
         let alias = line.make("ListAccountAliases", || crate::iam::alias(line.clients())).await;
         // Not everybody may see it, and it is only for show.
         let alias = alias.or_else(|error: Error| match error.kind {
-            crate::error::Kind::Aws => Ok(None),
+            Kind::Aws => Ok(None),
             _ => Err(error),
         })?;
         Ok((account, alias))

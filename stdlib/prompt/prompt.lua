@@ -13,27 +13,31 @@ local prompt = {}
 
 ------------------------------------------------------------------------------------------------------------------- Variables
 
--- The locals of earlier entries stand in front of the globals. A name that is declared reads as the global of that name until it
--- is assigned: `local print = print` must work.
+-- The locals of earlier entries stand in front of the globals, in a table of their own. The environment itself stays empty, so that every
+-- assignment is seen. A name that is declared reads as the global of that name until it is assigned: `local print = print` must work.
 local declared, is_nil = {}, {}
 
-prompt.environment = setmetatable({}, {
+prompt.variables = setmetatable({}, {
   __index = function(_, name)
     if is_nil[name] then
       return nil
     end
     return _G[name]
   end,
-  __newindex = function(variables, name, value)
+})
+
+prompt.environment = setmetatable({}, {
+  __index = prompt.variables,
+  __newindex = function(_, name, value)
     if not declared[name] then
       _G[name] = value
-    elseif value == nil then
-      is_nil[name] = true
     else
-      is_nil[name] = nil
-      rawset(variables, name, value)
+      is_nil[name] = value == nil or nil
+      rawset(prompt.variables, name, value)
     end
   end,
+  -- What a script puts in place of it would end the prompt's access to everything.
+  __metatable = false,
 })
 
 function prompt.declare(name)

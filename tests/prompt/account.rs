@@ -18,7 +18,9 @@ fn plans_are_shown_committed_and_taken_back() {
     seat.enter("iam.profiles.tags('bastion').A", "\n\"1\"\n");
     seat.enter(".commit", "1 done");
     seat.until_line("local acme-example plan> ");
-    seat.enter(".undo", "untag profile bastion");
+    seat.enter(".changes", "1 change made by this prompt");
+    seat.enter(".undo", "Take this back in the local account");
+    seat.enter("y", "1 done");
     seat.until_line("local acme-example plan> ");
     seat.enter("iam.profiles.tags('bastion').A", "\nnil\n");
     seat.enter("iam.profiles.create('c').name", "plan+1> ");
@@ -60,7 +62,7 @@ fn what_stops_a_commit_leaves_the_rest_planned() {
 }
 
 #[test]
-fn an_interrupted_commit_goes_on_where_it_has_stopped() {
+fn an_interrupted_commit_leaves_the_rest_planned() {
     let mut seat = Seat::with(&["--plan", "--faults", "latency=150ms"], 60, 100, |_| {});
     // Each rests on the one before, so they are made one after the other.
     seat.enter(
@@ -74,9 +76,12 @@ fn an_interrupted_commit_goes_on_where_it_has_stopped() {
     seat.keys("\x03");
     let screen = seat.until("error: interrupted");
     assert!(screen.contains("still planned"), "{screen}");
-    seat.enter(".commit", " done");
-    seat.until_line("local acme-example plan> ");
-    seat.enter("iam.profiles.tags('bastion').A", "\n\"12\"\n");
+    // What is left is taken back first, then what was made.
+    seat.enter(".undo", "no longer planned");
+    seat.enter(".changes", "made by this prompt");
+    seat.enter(".undo", "[y/N]");
+    seat.enter("y", " done");
+    seat.enter("iam.profiles.tags('bastion').A", "\nnil\n");
 }
 
 #[test]
@@ -93,6 +98,40 @@ fn changes_are_taken_back_one_entry_after_the_other() {
     seat.enter(".undo", "this prompt has changed nothing that could be taken back");
     seat.enter(".changes", "what was changed was taken back");
     seat.enter("iam.profiles.tags('test').A", "\nnil\n");
+}
+
+#[test]
+fn an_undo_of_a_deletion_does_not_stand_in_the_way_of_its_own_undo() {
+    let mut seat = Seat::new();
+    seat.enter("iam.profiles.create('u1') .name", "u1");
+    seat.enter("iam.profiles.tag('u1', { A = '1' })", HERE);
+    seat.enter("iam.profiles.delete('u1')", HERE);
+    seat.enter(".undo", "create profile u1");
+    seat.enter(".undo", "untag profile u1");
+    seat.enter(".undo", "delete profile u1");
+    seat.enter("iam.profiles.find('u1')", "\nnil\n");
+}
+
+#[test]
+fn what_somebody_else_has_changed_is_passed_over() {
+    let mut seat = Seat::new();
+    seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);
+    seat.enter("iam.profiles.tag('worker', { A = '1' })", HERE);
+    seat.home.run(&["-e", "iam.profiles.tag('worker', { A = 'other' })"]).ends(0, "");
+    seat.enter(".undo", "it is not taken back, because the account has moved on: profile worker");
+    seat.enter(".undo", "untag profile bastion");
+    seat.enter(".undo", "this prompt has changed nothing that could be taken back");
+}
+
+#[test]
+fn an_undo_asks_where_changes_are_not_made() {
+    let mut seat = Seat::new();
+    seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);
+    seat.enter(".read-only", "changes are refused from now on");
+    seat.enter(".undo", "Take this back in the local account 123456789012 (acme-example)? [y/N]");
+    seat.enter("", "nothing was changed");
+    seat.enter(".undo", "[y/N]");
+    seat.enter("y", "1 done");
 }
 
 #[test]
@@ -166,15 +205,20 @@ fn scripts_are_loaded_with_their_flags_and_entries_saved_as_one() {
     // What a runbook allows holds for itself.
     seat.enter("iam.profiles.get('bastion').tags.Owner", "\n\"the ops\"\n");
     seat.enter(&format!(".load {}", file.display()), "missing: --owner TEXT");
+    seat.enter(&format!(".load {} --help", file.display()), "Usage: iamlua run");
     seat.enter(".load nothing.lua", "there is no script nothing.lua");
     seat.enter("local n = 20", HERE);
     seat.enter("n * 2 + 2", "\n42\n");
     seat.enter("error('no')", "error:");
+    seat.enter("1, nil", "\n1\nnil\n");
+    seat.enter("local f = print", HERE);
+    seat.enter("(f)('called')", "\ncalled\n");
+    seat.enter("local x = 7 return x", "\n7\n");
     seat.enter(&format!(".save {}", saved.display()), "saved in");
     let text = std::fs::read_to_string(&saved).expect("a script");
     assert!(text.contains("\nlocal n = 20\n") && text.contains("-- error('no')\n"), "{text}");
     let ran = seat.home.run(&["run", saved.to_str().expect("UTF-8")]);
-    assert!(ran.out.ends_with("42\n") && ran.code == Some(0), "{ran:?}");
+    assert!(ran.out.ends_with("\n42\n1\nnil\ncalled\n7\n") && ran.code == Some(0), "{ran:?}");
     seat.enter(&format!(".save {}", saved.display()), "Replace it? [y/N]");
     seat.enter("", "was left as it is");
     seat.enter(".time 1 + 1", "; 0 calls");

@@ -105,6 +105,15 @@ fn a_paste_of_a_megabyte_is_one_entry() {
 }
 
 #[test]
+fn a_paste_of_more_lines_than_a_screen_can_count_is_refused() {
+    let mut seat = Seat::new();
+    let lines = "x = 1\n".repeat(70_000);
+    seat.keys(&format!("\x1b[200~{lines}\x1b[201~"));
+    seat.until("error: that is too long to be edited");
+    seat.enter("'still here'", "\n\"still here\"\n");
+}
+
+#[test]
 fn lines_that_arrive_at_once_are_all_entered() {
     let mut seat = Seat::new();
     // As a terminal pastes that knows no bracketed paste.

@@ -63,6 +63,8 @@ fn the_last_error_is_kept_and_ends_nothing() {
     seat.enter("error('boom')", "error: (prompt):1: boom");
     seat.enter("error({ a = 1 })", "error: (prompt):1: { a = 1 }");
     seat.enter("x = = 1", "unexpected symbol near '='");
+    seat.enter("print('abc", "unfinished string");
+    seat.enter("os.exit(300)", "error: bad argument #1 to 'exit'");
     seat.enter("local function f() error('deep') end f()", "deep");
     seat.enter("iam.profiles.gett", "\nnil\n");
     seat.enter("('x'):rep(1e9, ',')", "not enough memory");
@@ -80,6 +82,14 @@ fn locals_live_on_and_share_what_functions_have_seen() {
     seat.enter("rawget(_G, 'n')", "\nnil\n");
     seat.enter("local print = print", HERE);
     seat.enter("print('mine')", "\nmine\n");
+    seat.enter("y = 10", HERE);
+    seat.enter("local y = 5", HERE);
+    seat.enter("y = nil", HERE);
+    seat.enter("y", "\nnil\n");
+    seat.enter("local y = 7", HERE);
+    seat.enter("local y", HERE);
+    seat.enter("y", "\nnil\n");
+    seat.enter("_G.y", "\n10\n");
     seat.enter("do local hidden = 1 end", HERE);
     seat.enter("hidden", "\nnil\n");
     seat.enter("local MAX <const> = 5", HERE);
