@@ -34,12 +34,13 @@ pub struct Made {
 /// Makes the folder, if need be, and what is missing in it.
 ///
 /// # Errors
-/// An I/O error that names the folder or file. What was written before stays.
+/// An error that names what is in the way; nothing is written then. An I/O error that names the folder or file: what was written before stays.
 pub fn make(folder: &Path) -> Result<Made> {
     if folder.is_file() {
         let what = format!("{} is a file, not a folder", folder.display());
         return Err(Error::new(Kind::Io, what).hint("name another folder, or none for this one"));
     }
+    refuse_what_is_in_the_way(folder)?;
     let mut made = Made::default();
     for (name, content) in FILES {
         let path = folder.join(name);
@@ -57,6 +58,43 @@ pub fn make(folder: &Path) -> Result<Made> {
         made.stubs += 1;
     }
     Ok(made)
+}
+
+/// Looks before anything is written, so that a folder is not left half made.
+fn refuse_what_is_in_the_way(folder: &Path) -> Result<()> {
+    let in_the_way = |path: &Path, what: &str| {
+        let message = format!("{} is {what}, so nothing was made", path.display());
+        Err(Error::new(Kind::Io, message)
+            .hint("move it away or remove it, or name another folder, and run `iamlua init` again"))
+    };
+    for (name, _) in FILES {
+        if folder.join(name).is_dir() {
+            return in_the_way(&folder.join(name), "a folder, where a file belongs");
+        }
+    }
+    for name in ["runbooks", ".iamlua", META] {
+        let path = folder.join(name);
+        let Ok(found) = path.symlink_metadata() else { continue };
+        if found.is_symlink() && !path.exists() {
+            return in_the_way(&path, "a link that leads nowhere, where a folder belongs");
+        }
+        if !path.is_dir() {
+            return in_the_way(&path, "a file, where a folder belongs");
+        }
+        // Declarations replace what is there: what a link leads to may be somebody's.
+        if found.is_symlink() && name != "runbooks" && !is_within(&path, folder) {
+            return in_the_way(&path, "a link to another place, and its files would be replaced");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a path leads to something inside the folder, through all links.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    }
 }
 
 fn names_library(path: &Path) -> bool {

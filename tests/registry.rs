@@ -50,6 +50,27 @@ fn names_are_unique_and_documented() {
     }
 }
 
+/// The words of a text that stand alone between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_text_of_a_function_names_no_parameter_that_only_others_have() {
+    let all: BTreeSet<_> =
+        iam::registry().flat_map(|entry| entry.spec.params).map(|param| param.name).collect();
+    let mut named = 0;
+    for entry in iam::registry() {
+        let spec = &entry.spec;
+        let texts = spec.params.iter().map(|param| param.doc).chain([spec.doc, spec.long]);
+        for word in texts.flat_map(quoted).filter(|word| all.contains(word)) {
+            assert!(spec.param(word).is_some(), "{}: no parameter `{word}`", spec.lua_name());
+            named += 1;
+        }
+    }
+    assert!(named > 5, "{named}");
+}
+
 #[test]
 fn the_emulator_and_the_registry_know_the_same_actions() {
     let named: BTreeSet<_> = iam::registry()

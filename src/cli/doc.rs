@@ -64,7 +64,7 @@ fn nothing(query: &str, near: &[&str]) -> Error {
         let _ = write!(message, "; did you mean {}?", near.join(" or "));
     }
     Error::new(Kind::Argument, message)
-        .hint("`iamlua doc` lists the modules; words are looked for in all texts")
+        .hint("`iamlua doc` lists the modules; whole words, and beginnings of two letters or more, are looked for in all texts")
 }
 
 fn overview() -> String {

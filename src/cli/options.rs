@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::OsStringValueParser;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
@@ -45,7 +45,7 @@ pub struct TargetOptions {
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
     /// Take defaults from this file instead of iamlua.toml; '' takes none.
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), help_heading = "Target")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }
 

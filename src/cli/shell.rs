@@ -25,11 +25,37 @@ pub struct CompletionsCommand {
 /// Those that there are tests for.
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
+/// What clap's script for bash leaves open: it offers options before anything is typed, so that bash does not offer files, and it does not
+/// know that bash makes three words of `--output=json`.
+const BASH_WORDS: &[u8] = br#"
+_iamlua_words() {
+    local cur="$2" prev="$3"
+    if [[ "$cur" == "=" ]]; then
+        cur=""
+    elif [[ "$prev" == "=" && $COMP_CWORD -ge 2 ]]; then
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+    _iamlua "$1" "$cur" "$prev"
+    if [[ -z "$cur" ]]; then
+        local word words=()
+        for word in "${COMPREPLY[@]}"; do
+            [[ "$word" == -* ]] || words+=("$word")
+        done
+        COMPREPLY=("${words[@]}")
+    fi
+}
+complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua 2>/dev/null ||
+    complete -F _iamlua_words -o bashdefault -o default iamlua
+"#;
+
 impl CompletionsCommand {
     /// Prints the script for the shell.
     pub fn execute(self, mut command: Command) -> Result<u8> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "iamlua", &mut script);
+        if self.shell == Shell::Bash {
+            script.extend_from_slice(BASH_WORDS);
+        }
         print_bytes(&script)
     }
 }

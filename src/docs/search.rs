@@ -20,8 +20,8 @@ pub enum Found {
 ///
 /// 1. the name: `iam.profiles.tag`, or its end: `profiles.tag`, `tag`; also with `()` behind it
 /// 2. the name of an AWS action, in any case, also with its service: `TagInstanceProfile`, `iam:TagInstanceProfile`
-/// 3. the name, in any case
-/// 4. words that are all in the name or the documentation
+/// 3. the name, in any case, and of a method also with a dot: `expectation.to_equal`
+/// 4. words, or beginnings of them, that are all in the name or the documentation
 #[must_use]
 pub fn find(query: &str) -> Found {
     let query = query.trim();
@@ -30,11 +30,9 @@ pub fn find(query: &str) -> Found {
         &|| by_name(|item| item == name, |item| ends_with(item, name)),
         &|| by_action(name),
         &|| {
-            let lower = name.to_lowercase();
-            by_name(
-                |item| item.eq_ignore_ascii_case(name),
-                |item| ends_with(&item.to_lowercase(), &lower),
-            )
+            let loose = |name: &str| name.to_lowercase().replace(':', ".");
+            let name = loose(name);
+            by_name(|item| loose(item) == name, |item| ends_with(&loose(item), &name))
         },
         &|| by_words(query),
     ];
@@ -82,31 +80,55 @@ fn by_action(query: &str) -> Vec<&'static Item> {
     if main.is_empty() { items().iter().filter(|item| calls(item, false)).collect() } else { main }
 }
 
-/// The items that have all the words, those with more of them in their names first.
+/// The items that have all the words, those with more of them in their names first. What is no word is left out of the search. If texts have
+/// no more than beginnings of it while some name is near, it is rather a slip: `tagg` means `tag`, not "tagged".
 fn by_words(query: &str) -> Vec<&'static Item> {
-    let words: Vec<_> = query.split_whitespace().map(str::to_lowercase).collect();
+    let words: Vec<_> = query.split_whitespace().filter_map(word).collect();
     if words.is_empty() {
         return Vec::new();
     }
+    let mut is_clear = false;
     let mut found: Vec<_> = items()
         .iter()
         .filter_map(|item| {
-            let (name, summary) = (item.name.to_lowercase(), item.summary.to_lowercase());
-            let rest = rest_of(item).to_lowercase();
-            let mut weight = 0_u32;
-            for word in &words {
-                weight += match word {
-                    _ if name.contains(word) => 100,
-                    _ if summary.contains(word) => 10,
-                    _ if rest.contains(word) => 1,
-                    _ => return None,
-                };
-            }
-            Some((weight, item))
+            let rest = rest_of(item);
+            let places = [(&item.name, 100), (&item.summary, 10), (&rest, 1)];
+            let weight_of = |word: &String| {
+                places.iter().find_map(|(text, each)| Some(each * fit(text, word)?))
+            };
+            let weights = words.iter().map(weight_of).collect::<Option<Vec<_>>>()?;
+            // Ten and one are what a beginning in the summary or the rest has.
+            is_clear |= !weights.contains(&10) && !weights.contains(&1);
+            Some((weights.iter().sum::<u32>(), item))
         })
         .collect();
+    if !is_clear && !near(query).is_empty() {
+        return Vec::new();
+    }
     found.sort_by_key(|(weight, _)| Reverse(*weight));
     found.into_iter().map(|(_, item)| item).collect()
+}
+
+/// What to look for, without the punctuation around it, in small letters; `None` for a single character, and for what has no letter: that is
+/// in nearly every text.
+fn word(typed: &str) -> Option<String> {
+    let word = typed.trim_matches(|c: char| !c.is_alphanumeric());
+    let is_word = word.chars().count() > 1 && word.contains(char::is_alphabetic);
+    is_word.then(|| word.to_ascii_lowercase())
+}
+
+/// How well a word fits: 2 if it is in the text, 1 if a word of the text begins with it, `None` if it is only inside others or not there.
+fn fit(text: &str, word: &str) -> Option<u32> {
+    let begins = |at: usize| {
+        let first = text[at..].starts_with(char::is_uppercase);
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|c| !c.is_alphanumeric() || (first && c.is_lowercase()))
+    };
+    let ends = |at: usize| !text[at..].starts_with(char::is_alphanumeric);
+    // Small letters take as many bytes here, so that a place in one text is the same in the other.
+    let lower = text.to_ascii_lowercase();
+    let places = lower.match_indices(word).map(|(at, _)| at).filter(|at| begins(*at));
+    places.map(|at| if ends(at + word.len()) { 2 } else { 1 }).max()
 }
 
 /// What is said about an item besides its summary.
@@ -124,6 +146,9 @@ fn rest_of(item: &Item) -> String {
 /// Up to three names that are near, whole or by their last part, or by what AWS calls it; the others only if they are about as near as the
 /// first.
 fn near(query: &str) -> Vec<&'static str> {
+    if !query.contains(char::is_alphabetic) {
+        return Vec::new();
+    }
     let query = query.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&query, &word.to_lowercase());
     let mut ranked: Vec<_> = items()
@@ -178,6 +203,8 @@ mod tests {
         assert_eq!(one("task.Task:done"), "task.Task:done");
         assert_eq!(one("done"), "task.Task:done");
         assert_eq!(one("io.open"), "io.open");
+        assert_eq!(one("expectation.to_equal"), one("to_equal"));
+        assert_eq!(one("task.Task.done"), "task.Task:done");
     }
 
     #[test]
@@ -199,11 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_found_at_its_beginning_and_first_where_it_is_whole() {
+        // "concurrency" has the one inside, and "tagged", which begins with the other, is not what it is a slip for.
+        for inside in ["oncurrency", "tagg"] {
+            assert!(matches!(find(inside), Found::Nothing(_)), "{inside}");
+        }
+        assert_eq!(fit("A stagger of tags.", "tag"), Some(1));
+        assert_eq!(fit("Tags, and a tag", "tag"), Some(2));
+        assert_eq!(fit("each_for_role", "role"), Some(2));
+        assert_eq!(fit("TagInstanceProfile", "instance"), Some(1));
+        assert_eq!(fit("Häuser", "user"), None);
+        assert_eq!(several("trust, (policy)"), several("trust policy"));
+        assert_eq!(several("the trust * policy"), several("the trust policy"));
+    }
+
+    #[test]
+    fn what_is_no_word_finds_nothing() {
+        for query in ["*", "(", ".", ":", "()", "--", "12"] {
+            assert_eq!(find(query), Found::Nothing(vec![]), "{query}");
+        }
+        assert!(matches!(find("a"), Found::Nothing(_)));
+    }
+
+    #[test]
     fn what_is_not_there_brings_names_that_are_near() {
         let Found::Nothing(near) = find("iam.profiles.tagg") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
         let Found::Nothing(near) = find("TagInstanceProfle") else { panic!("found") };
         assert_eq!(near[0], "iam.profiles.tag");
+        let Found::Nothing(near) = find("tagg") else { panic!("found") };
+        assert!(near.contains(&"iam.Tag") && near.contains(&"iam.profiles.tag"), "{near:?}");
         assert_eq!(find("xyzzyplugh"), Found::Nothing(vec![]));
         assert!(matches!(find(" "), Found::Nothing(_)));
     }

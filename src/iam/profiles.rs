@@ -63,7 +63,7 @@ pub(super) const MAX_ITEMS: Param = Param::optional(
 pub(super) const PAGE_SIZE: Param = Param::optional(
     "page_size",
     Type::Int { min: 1, max: 1000 },
-    "Entries in each call. Default 1000, with `with_tags` 100.",
+    "Entries in each call. Default 1000.",
 );
 pub(super) const EXACT_TAGS: Param =
     Param::optional("exact_tags", Type::Bool, "Also remove tags that `tags` does not name.");
@@ -243,7 +243,11 @@ assert(rest[1].name ~= page[1].name)"#,
             effect: Effect::Read,
             params: &[
                 PATH_PREFIX,
-                PAGE_SIZE,
+                Param::optional(
+                    PAGE_SIZE.name,
+                    PAGE_SIZE.ty,
+                    "Entries in each call. Default 1000, with `with_tags` 100.",
+                ),
                 Param::optional(
                     "with_tags",
                     Type::Bool,

@@ -180,7 +180,7 @@ function profiles.each(options) end
 
 ---@class iam.profiles.pages.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
----@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
+---@field page_size? integer Entries in each call. Default 1000. (1-1000)
 
 --- Iterates over all pages of instance profiles.
 ---
@@ -214,7 +214,7 @@ function profiles.pages(options) end
 function profiles.list_for_role(role, options) end
 
 ---@class iam.profiles.each_for_role.Options
----@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
+---@field page_size? integer Entries in each call. Default 1000. (1-1000)
 
 --- Iterates over all instance profiles that a role is in.
 ---
@@ -462,7 +462,7 @@ function roles.list(options) end
 
 ---@class iam.roles.each.Options
 ---@field path_prefix? string Only those whose path begins so. Default `/`: all. (begins with `/`, at most 512 characters)
----@field page_size? integer Entries in each call. Default 1000, with `with_tags` 100. (1-1000)
+---@field page_size? integer Entries in each call. Default 1000. (1-1000)
 
 --- Iterates over all roles.
 ---

@@ -41,7 +41,9 @@ function json.decode(text) end
 ---@return T
 function json.array(items) end
 
---- Whether `json.encode` would write a value as an array.
+--- Whether `json.encode` takes a value for an array: a table whose length is not 0, or one that `json.array` marked.
+---
+--- It does not look further: `json.encode` refuses such a table all the same if an entry between is missing, or if it has other keys too.
 ---@param value any
 ---@return boolean
 function json.is_array(value) end

@@ -161,7 +161,46 @@ fn init_says_why_it_cannot() {
     run_in(&home, &folder, &["init", "file"]).ends(1, "file is a file, not a folder");
     run_in(&home, &folder, &["init", "file/below"]).ends(1, "cannot make the folder file/below");
     home.write("taken/.iamlua", "");
-    run_in(&home, &folder, &["init", "taken"]).ends(1, "cannot make the folder taken/.iamlua/meta");
+    let taken = "taken/.iamlua is a file, where a folder belongs, so nothing was made";
+    run_in(&home, &folder, &["init", "taken"]).ends(1, taken);
+}
+
+#[test]
+fn init_makes_nothing_where_something_is_in_the_way() {
+    let home = Home::new();
+    let folder = home.path("");
+    let link = |to: &str, name: &str| {
+        let path = home.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::os::unix::fs::symlink(to, path).expect("a link");
+    };
+    home.write("a/runbooks", "");
+    link("nowhere", "b/.iamlua");
+    home.write("c/iamlua.toml/file", "");
+    home.write("d/.luarc.json/file", "");
+    home.write("elsewhere/bulk.lua", "-- somebody's");
+    link("../../elsewhere", "e/.iamlua/meta");
+    link("../elsewhere", "f/.iamlua");
+    for (at, err) in [
+        ("a", "a/runbooks is a file"),
+        ("b", "b/.iamlua is a link that leads nowhere"),
+        ("c", "c/iamlua.toml is a folder, where a file belongs"),
+        ("d", "d/.luarc.json is a folder, where a file belongs"),
+        ("e", "e/.iamlua/meta is a link to another place"),
+        ("f", "f/.iamlua is a link to another place"),
+    ] {
+        let ran = run_in(&home, &folder, &["init", at]).ends(1, err);
+        assert!(ran.err.contains("so nothing was made\nhint: move it away"), "{ran:?}");
+        let left = std::fs::read_dir(home.path(at)).expect("a folder").count();
+        assert_eq!(left, 1, "{at}");
+    }
+    let theirs = std::fs::read_to_string(home.path("elsewhere/bulk.lua")).expect("a file");
+    assert_eq!(theirs, "-- somebody's");
+    // A link inside the folder leads to nobody else's files.
+    home.write("g/stubs/file", "");
+    link("../stubs", "g/.iamlua/meta");
+    run_in(&home, &folder, &["init", "g"]).ends(0, "");
+    assert!(home.path("g/stubs/bulk.lua").is_file());
 }
 
 /// The commands of the program, those below others with a space between.
@@ -219,7 +258,7 @@ fn bash_completes_commands_options_and_values() {
         let line: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
         let ask = format!(
             "source completions; COMP_WORDS=(iamlua {}); COMP_CWORD={last}; \
-             _iamlua iamlua \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{}]}}\"; \
+             _iamlua_words iamlua \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{}]}}\"; \
              printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             line.join(" "),
             last - 1,
@@ -227,8 +266,19 @@ fn bash_completes_commands_options_and_values() {
         let bash = Command::new("bash").args(["-c", &ask]).current_dir(home.path("")).output();
         let ran = Ran::from(bash.expect("bash"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        ran.out.lines().map(str::to_owned).collect::<Vec<_>>()
+        ran.out.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
+    assert!(
+        script.contains("complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua")
+    );
+    assert_eq!(complete(&["run", "--output", "=", "j"]), ["json", "jsonl"]);
+    assert_eq!(complete(&["doc", "--output", "="]), ["text", "json"]);
+    // Where no word fits, bash offers files and folders.
+    for path in ["run", "plan", "apply", "test", "man", "init"] {
+        assert_eq!(complete(&[path, ""]), [""; 0], "{path}");
+    }
+    assert!(complete(&[""]).contains(&"plan".to_owned()));
+    assert!(complete(&["account", ""]).contains(&"export".to_owned()));
     assert_eq!(complete(&["pl"]), ["plan"]);
     assert_eq!(complete(&["account", "exp"]), ["export"]);
     assert_eq!(complete(&["run", "--read"]), ["--read-only"]);
