@@ -4,6 +4,7 @@
 //! A test's VM is on a thread of its own, so that one that cannot be stopped, deep inside of one long operation of Lua's library, holds up
 //! nothing: it is left behind.
 
+mod captured;
 mod diff;
 mod file;
 mod find;

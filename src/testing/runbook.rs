@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-use super::world::{Captured, Live, World};
+use super::captured::Captured;
+use super::world::{Live, World};
 use crate::clock::Clock;
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
@@ -151,7 +152,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         confirm: Box::new(move |_| Some(confirm)),
         clock: Clock::Held(world.clock.clone()),
     };
-    let (out, mut err) = (Captured::default(), Captured::default());
+    let (out, mut err) = (Captured::results(), Captured::notes());
     let output = Output {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),

@@ -175,6 +175,64 @@ fn an_interrupt_ends_it_with_what_there_is() {
 }
 
 #[test]
+fn an_interrupt_does_not_wait_for_one_long_operation_and_leaves_no_folder_behind() {
+    let desk = Desk::new();
+    desk.write("tmp/kept", "");
+    let temporary = desk.0.path("tmp");
+    let code = r#"it("hangs", function()
+        local folder = temp_folder { a = "a" }
+        print(folder)
+        require("fs").write(folder .. "/ready", "")
+        return ("x"):rep(50000):find((".-"):rep(40) .. "y")
+    end)"#;
+    desk.write("a_test.lua", code);
+    let child = desk.command(&["test"]).env("TMPDIR", &temporary).spawn().expect("it starts");
+    let folders = || -> Vec<_> {
+        let entries = std::fs::read_dir(&temporary).expect("a folder").flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    };
+    let began = Instant::now();
+    while !folders().iter().any(|folder| folder.join("ready").exists()) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    Ran::from(child.wait_with_output().expect("it ends")).ends(130, "error: interrupted");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(folders().is_empty(), "{:?}", folders());
+    desk.write("a_test.lua", "for n = 1, 3 do it('x' .. n, function() temp_folder {} end) end");
+    let ran = desk.command(&["test"]).env("TMPDIR", &temporary).output().expect("it runs");
+    Ran::from(ran).ends(0, "");
+    assert!(folders().is_empty(), "{:?}", folders());
+}
+
+#[test]
+fn of_what_a_test_prints_without_end_the_two_ends_are_shown() {
+    let code = r#"
+        it("prints", function()
+          print("first")
+          for n = 1, 20000 do print("a line of many: " .. n) end
+          error("last of all")
+        end)
+        it("prints for ever", function() while true do print(("x"):rep(1000)) end end)
+        it("has a runbook that prints for ever", function()
+          local file = temp_folder { ["x.lua"] = "while true do print(('x'):rep(1 << 20)) end" } .. "/x.lua"
+          local run = run_runbook(file, {}, { output = "csv" })
+          expect(run.code):never():to_equal(0)
+          expect(run.error):to_have { kind = "io" }
+          expect(run.stderr):to_contain("a test keeps no more than 16 MiB of it")
+        end)
+    "#;
+    let ran = tests_with(code, &["--timeout", "4s"]).ends(1, "");
+    assert!(ran.out.contains("1 passed, 2 failed"), "{}", &ran.out[..ran.out.len().min(2000)]);
+    assert!(ran.out.contains("      first\n") && ran.out.contains("of many: 20000\n"));
+    assert_eq!(ran.out.matches(" bytes are left out …\n").count(), 2);
+    assert!(ran.out.len() < 400_000, "{}", ran.out.len());
+}
+
+#[test]
 fn results_are_in_the_order_of_the_files_whichever_ends_first() {
     let desk = Desk::new();
     for (n, wait) in [(1, "300ms"), (2, "0s"), (3, "100ms"), (4, "0s")] {
