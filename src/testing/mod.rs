@@ -132,7 +132,9 @@ fn place_of(message: &str) -> Option<&str> {
     let end = message.find(": ")?;
     let (file, line) = message[..end].rsplit_once(':')?;
     let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    (is_line && !file.is_empty() && !file.contains('\n')).then(|| &message[..end])
+    // What has a colon and a number in front may be an address.
+    let is_file = file.ends_with(".lua") || file.starts_with("[iamlua:");
+    (is_line && is_file && !file.contains('\n')).then(|| &message[..end])
 }
 
 /// A test and what became of it.
@@ -331,6 +333,7 @@ mod tests {
     fn the_place_of_a_failure_is_found_wherever_it_is() {
         assert_eq!(place_of("a/b_test.lua:12: no such thing"), Some("a/b_test.lua:12"));
         assert_eq!(place_of("no place: in this one"), None);
+        assert_eq!(place_of("Error at http://x.y:80: nope"), None);
         let mut error = Error::new(Kind::Script, "assertion failed!");
         error.traceback = Some(
             "  a_test.lua:3: in upvalue 'f'\n  a_test.lua:7: in function <a_test.lua:6>".into(),

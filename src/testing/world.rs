@@ -146,21 +146,22 @@ impl World {
     pub fn find(&self, path: &str) -> PathBuf {
         let beside = self.folder.join(path);
         let found = if beside.exists() { beside } else { PathBuf::from(path) };
-        found.strip_prefix(".").map(Path::to_owned).unwrap_or(found)
+        match found.strip_prefix(".") {
+            Ok(plain) if plain.as_os_str().is_empty() => PathBuf::from("."),
+            Ok(plain) => plain.to_owned(),
+            Err(_) => found,
+        }
     }
 
-    /// A folder that lives until the test is over, with files in it by name.
+    /// A folder that lives until the test is over, with empty files in it of those names.
     ///
     /// # Errors
     /// If a name leads out of the folder, there is no room, or the test is over.
-    pub fn temporary<'a>(
-        &self,
-        files: impl Iterator<Item = (&'a String, &'a str)>,
-    ) -> Result<PathBuf> {
+    pub fn temporary<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<PathBuf> {
         let folder = tempfile::Builder::new().prefix("iamlua-test-").tempdir();
         let folder =
             folder.map_err(|error| Error::io("temp_folder: cannot make a folder", error))?;
-        for (name, content) in files {
+        for name in names {
             let is_plain = Path::new(name)
                 .components()
                 .all(|part| matches!(part, std::path::Component::Normal(_)));
@@ -170,7 +171,7 @@ impl World {
             }
             let path = folder.path().join(name);
             let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            made.and_then(|()| std::fs::write(&path, content))
+            made.and_then(|()| std::fs::write(&path, ""))
                 .map_err(|error| Error::io(format!("temp_folder: cannot write {name}"), error))?;
         }
         let path = folder.path().to_owned();
@@ -181,4 +182,3 @@ impl World {
         Ok(path)
     }
 }
-

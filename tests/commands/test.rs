@@ -137,6 +137,125 @@ fn what_fails_says_why() {
 }
 
 #[test]
+fn an_expectation_that_says_nothing_or_makes_no_sense_fails() {
+    fails("expect({ changes = { 1 } }):to_have { changes = {} }", "    -   changes = {},\n");
+    for never in ["", ":never()"] {
+        for (of, said) in [
+            ("expect(nil)N:to_contain('x')", "to_contain: is for texts and arrays, got nil"),
+            ("expect(1)N:to_match('x')", "to_match: is for texts, got 1"),
+            ("expect(nil)N:to_have { a = 1 }", "to_have: is for tables, got nil"),
+            ("expect({})N:to_have {}", "there is no field in {}"),
+            ("expect({})N:to_contain(nil)", "to_contain: what it should contain is nil"),
+            ("expect(error)N:to_raise('')", "to_raise: \"\" says nothing about the error"),
+            ("expect(1, 2)N:to_be(1)", "expect takes one value, got 2"),
+            ("expect(1)N:to_be(1, 2)", "to_be takes one argument, got 2"),
+            ("expect(nil)N:to_be_nil(1)", "to_be_nil takes no argument, got 1"),
+            ("expect('text')N:to_match('[a')", "a_test.lua:2\n    to_match: \"[a\" is no pattern"),
+            ("expect('text')N:to_match('%a%f')", "a_test.lua:2\n    to_match: \"%a%f\" is no p"),
+            ("expect(1)N.to_be(1)", "a_test.lua:2\n    to_be needs a colon in front"),
+        ] {
+            fails(&of.replace('N', never), said);
+        }
+    }
+    fails("expect(function() error('x') end):to_raise('test')", "expected the error \"test\"");
+    fails("expect(0/0):to_be(0/0)", "expected 0/0, which is not equal to itself");
+    fails("run_runbook('.')", "run_runbook: . is a folder");
+    fails("account.reset()", "account.reset: what the account has must be a string, got nil");
+    passes(
+        r#"it("makes sense", function()
+          expect({ changes = {}, more = 1 }):to_have { changes = {} }
+          expect(function() error("a test") end):to_raise("a test")
+          expect(function() error("a test") end):to_raise("^a %a+$")
+          expect(function() error { message = "of a table" } end):to_raise("of a table")
+          expect(function() iam.profiles.get("nobody") end):to_raise("^Instance Profile nobody")
+          expect(function() iam.profiles.get("nobody") end):to_raise("aws")
+          expect((("x"):gsub("x", "y"))):to_be("y")
+        end)"#,
+    );
+}
+
+#[test]
+fn tables_that_are_large_or_inside_of_themselves_are_compared_and_shown_in_bounds() {
+    let code = r#"
+        local function shared(last)
+          local t = { last }
+          for _ = 1, 40 do t = { t, t } end
+          return t
+        end
+        local function nested(depth)
+          local t = {}
+          for _ = 1, depth do t = { t } end
+          return t
+        end
+        it("finds them equal", function()
+          expect(shared(1)):to_equal(shared(1))
+          expect({ a = shared(1), b = 2 }):to_have { a = shared(1) }
+          local a, b = { n = 1 }, { n = 1 }
+          a.own, b.own = a, b
+          expect(a):to_have(b)
+          expect({ a = nested(5000) }):to_have { a = nested(5000) }
+        end)
+        it("is not equal", function() expect(shared(1)):to_equal(shared(2)) end)
+        it("has not", function() expect({ a = shared(1) }):to_have { a = shared(2) } end)
+        it("is too deep", function() expect(nested(100000)):to_equal(nested(100000)) end)
+        it("is too deep to have", function() expect({ nested(100000) }):to_have { nested(100000) } end)
+        it("is long", function() expect(("ä"):rep(1 << 20)):to_contain("x") end)
+        it("has many lines", function() expect(("a\n"):rep(5000)):to_equal(("b\n"):rep(5000)) end)
+    "#;
+    let ran = tests_with(code, &["--timeout", "10s"]).ends(1, "");
+    assert!(ran.out.len() < 100_000, "{}", ran.out.len());
+    assert!(ran.out.contains("1 passed, 6 failed"), "{}", ran.out);
+    assert!(!ran.out.contains("took longer"), "{}", ran.out);
+    assert_eq!(ran.out.matches("a_test.lua:23\n    the tables are nested deeper").count(), 1);
+    assert_eq!(ran.out.matches("nested deeper than can be compared").count(), 2, "{}", ran.out);
+    assert!(ran.out.contains("ä… and 2087155 bytes more"));
+    assert!(ran.out.contains("  … and 9,800 lines more\n"), "{}", ran.out);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_for_files_and_elsewhere_their_place_is_named() {
+    passes(
+        r#"it("keeps them", function()
+          local folder = temp_folder { ["a/b.bin"] = "\xff\0\xfe", ["c.txt"] = "" }
+          expect(require("fs").read(folder .. "/c.txt")):to_equal("")
+          local file <close> = assert(io.open(folder .. "/a/b.bin", "rb"))
+          expect(file:read("a")):to_equal("\xff\0\xfe")
+        end)"#,
+    );
+    for (code, said) in [
+        (
+            "run_runbook('runbook.lua', { owner = '\\xff' })",
+            "the parameter owner must be UTF-8, got \"\\xff\"",
+        ),
+        (
+            "run_runbook('runbook.lua', { more = { ['\\xff'] = 1 } })",
+            "run_runbook: the parameter more: a name must be UTF-8",
+        ),
+        ("run_runbook('runbook.lua', {}, { mode = '\\xff' })", "run_runbook: mode must be UTF-8"),
+        (
+            "account.import { profiles = { { name = 'a', tags = { Owner = '\\xff' } } } }",
+            "account.import: profiles[1].tags.Owner must be UTF-8, got \"\\xff\"",
+        ),
+        ("account.faults('\\xff')", "account.faults: the faults must be UTF-8"),
+        ("temp_folder { ['\\xff'] = 'x' }", "temp_folder: the files: a name must be UTF-8"),
+    ] {
+        fails(code, said);
+    }
+}
+
+#[test]
+fn what_fails_after_a_test_is_said_beside_what_has_failed_in_it() {
+    let code = "after_each(function() error('second') end)\nafter_each(function() iam.profiles.get('third') end)\n\
+        it('x', function() error('first') end)";
+    let ran = tests(code).ends(1, "");
+    let said = "a_test.lua:3\n    first\n    and after it a_test.lua:1: second\n    and after it a_test.lua:2: ";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    let code = "pcall(describe, 'lost', function() error() end)\nit('is outside', function() end)";
+    let ran = tests_with(code, &["--list"]).ends(0, "");
+    assert_eq!(ran.out, "a_test.lua:2: is outside\n");
+}
+
+#[test]
 fn a_test_that_hangs_fails_and_those_after_it_run() {
     let code = r#"
         it("before", function() end)
