@@ -29,10 +29,6 @@ pub fn write_whole_with(
         write(&mut out)?;
         return out.flush();
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
@@ -44,13 +40,33 @@ pub fn write_whole_with(
         };
         builder.permissions(permissions);
     }
-    let mut file = io::BufWriter::new(builder.tempfile_in(folder)?);
+    let mut file = io::BufWriter::new(builder.tempfile_in(folder_of(path))?);
     write(&mut file)?;
     file.flush()?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether a file could be written whole, found out without writing it.
+///
+/// # Errors
+/// Why it could not.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let path = &target(path)?;
+    match path.metadata() {
+        Ok(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => tempfile::tempfile_in(folder_of(path)).map(drop),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Where links lead to, also if nothing is there yet.

@@ -144,6 +144,7 @@ impl Repl {
                 },
             ),
             clock: Clock::Real,
+            has_input: true,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
         let interrupts = Interrupts::listen(

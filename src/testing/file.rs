@@ -169,6 +169,7 @@ fn work(
         log_level: "info",
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
+        has_input: false,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
     let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;
@@ -227,6 +228,12 @@ pub(super) fn run(
         output: String::new(),
         took: Duration::ZERO,
     };
+    // Everything else that is found ends in .lua.
+    let is_folder = path.is_dir() || path.extension().is_none_or(|ending| ending != "lua");
+    if let Some(error) = is_folder.then(|| std::fs::read_dir(path).err()).flatten() {
+        report.failure = Some(super::find::cannot_read(path, error).into());
+        return report;
+    }
     let read_anew = || Reading::begin(path, options, runtime, interrupt);
     match list(read_anew(), &mut report.output) {
         Ok(Some((first, definitions))) => {
@@ -281,11 +288,13 @@ fn run_all(
     options: &Options,
     begin: impl Fn() -> Result<Reading>,
 ) -> Vec<Test> {
-    let has_only = definitions.iter().any(|test| test.mode == Mode::Only);
+    let is_meant =
+        |test: &Definition| options.filter.as_ref().is_none_or(|part| test.name.contains(part));
+    let has_only = definitions.iter().any(|test| test.mode == Mode::Only && is_meant(test));
     let mut first = Some(first);
     let mut tests = Vec::new();
     for (number, definition) in definitions.iter().enumerate() {
-        if options.filter.as_ref().is_some_and(|part| !definition.name.contains(part)) {
+        if !is_meant(definition) {
             continue;
         }
         let verdict = match definition.mode {

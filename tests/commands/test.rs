@@ -352,6 +352,86 @@ fn of_what_a_test_prints_without_end_the_two_ends_are_shown() {
 }
 
 #[test]
+fn standard_input_is_empty() {
+    let desk = Desk::new();
+    desk.write(
+        "a_test.lua",
+        r#"it("is", function()
+          expect(io.read("a")):to_equal("")
+          expect(io.lines()()):to_be_nil()
+          local code = "print(io.stdin:read('a') == '', io.read())"
+          expect(run_runbook(temp_folder { ["x.lua"] = code } .. "/x.lua").stdout):to_equal("true\tnil\n")
+        end)"#,
+    );
+    let mut child = desk.command(&["test", "--timeout", "5s"]);
+    // A pipe that nobody writes into and nobody closes.
+    let mut child = child.stdin(std::process::Stdio::piped()).spawn().expect("it starts");
+    let input = child.stdin.take();
+    let mut out = String::new();
+    child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("text");
+    drop(input);
+    assert!(child.wait().expect("it ends").success(), "{out}");
+}
+
+#[test]
+fn what_is_no_file_is_no_test_file_and_a_folder_that_cannot_be_read_is_a_failure() {
+    let desk = Desk::new();
+    desk.write("a_test.lua", "it('x', function() end)");
+    let mut pipe = std::process::Command::new("mkfifo");
+    let made = pipe.arg("pipe_test.lua").current_dir(desk.0.path(".")).status();
+    assert!(made.expect("mkfifo").success());
+    let ran = desk.run(&["test"]).ends(0, "");
+    assert!(ran.out.contains("1 passed in "), "{}", ran.out);
+    desk.run(&["test", "pipe_test.lua"]).ends(2, "pipe_test.lua is no file, but a pipe");
+    // Its path is longer than the system takes, so not even the superuser can read it.
+    let half = |name: &str| desk.0.path(name).join(vec!["0".repeat(250); 10].join("/"));
+    for name in ["deep", "deeper"] {
+        std::fs::create_dir_all(half(name)).expect("folders");
+    }
+    std::fs::rename(desk.0.path("deeper"), half("deep").join("er")).expect("one in the other");
+    let ran = desk.run(&["test"]).ends(1, "");
+    assert!(ran.out.contains("cannot read the folder ./deep/"), "{}", ran.out);
+    assert!(ran.out.contains("✓ a_test.lua  1 passed\n"), "{}", ran.out);
+    assert!(ran.out.contains("1 passed, 1 failed in "), "{}", ran.out);
+}
+
+#[test]
+fn what_cannot_work_is_said_before_the_tests_run() {
+    let desk = Desk::new();
+    desk.write("a_test.lua", "it('x', function() end) it.skip('y', function() end)");
+    let ran = desk.run(&["test", "--out", "none/r.xml"]).ends(1, "cannot write the results none/r");
+    assert_eq!(ran.out, "");
+    desk.run(&["test", "--timeout", "0s"]).ends(2, "no test can be done in no time");
+    desk.run(&["test", "--timeout", "99999999h"]).ends(2, "it is longer than a year");
+    desk.run(&["test", "--filter", "y"]).ends(1, "no test was run: all of them are skipped");
+    desk.write("a_test.lua", "it.only('x', function() end) it('y', function() end)");
+    let ran = desk.run(&["test", "--filter", "y"]).ends(0, "");
+    assert!(ran.out.contains("1 passed in "), "{}", ran.out);
+}
+
+#[test]
+fn a_terminal_obeys_nothing_that_a_test_says() {
+    let ran = tests(
+        "it('x', function() print('a\\27[2J\\tb\\r') error('\\27]0;x\\7\\u{9b}\\u{202e}') end)",
+    );
+    assert!(ran.out.contains("    \\x1b]0;x\\x07\\u{9b}\\u{202e}\n"), "{}", ran.out);
+    assert!(ran.out.contains("      a\\x1b[2J\tb\\r\n"), "{}", ran.out);
+}
+
+#[test]
+fn hints_name_what_a_test_can_do() {
+    fails("require('fs').write('x', '')", "hint: a test may read files beside it, and write in a");
+    fails("os.getenv('HOME')", "hint: a test may read no variable; run_runbook lets a runbook");
+    passes(
+        r#"it("is the option", function()
+          local folder = temp_folder { ["x.lua"] = "print(require('fs').read(arg[0]))" }
+          local run = run_runbook(folder .. "/x.lua")
+          expect(run.error.hint):to_contain("the option allow_read = { \"" .. folder .. "\" } of run_runbook")
+        end)"#,
+    );
+}
+
+#[test]
 fn results_are_in_the_order_of_the_files_whichever_ends_first() {
     let desk = Desk::new();
     for (n, wait) in [(1, "300ms"), (2, "0s"), (3, "100ms"), (4, "0s")] {
