@@ -1,8 +1,11 @@
 //! Files that people read: written whole through a temporary file beside them and renamed, so that a crash or a full disk leaves
-//! either the old file or the new one.
+//! either the old file or the new one. A link is followed, and stays. What is no file, such as a pipe or a device, is written in place.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A chain of links that is longer goes in a circle.
+const MAX_LINKS: usize = 40;
 
 /// Replaces a file's content.
 ///
@@ -20,10 +23,12 @@ pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let path = &target(path)?;
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut out = io::BufWriter::new(std::fs::File::options().write(true).open(path)?);
+        write(&mut out)?;
+        return out.flush();
+    }
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
@@ -35,11 +40,83 @@ pub fn write_whole_with(
         };
         builder.permissions(permissions);
     }
-    let mut file = io::BufWriter::new(builder.tempfile_in(folder)?);
+    let mut file = io::BufWriter::new(builder.tempfile_in(folder_of(path))?);
     write(&mut file)?;
     file.flush()?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether a file could be written whole, found out without writing it.
+///
+/// # Errors
+/// Why it could not.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    let path = &target(path)?;
+    match path.metadata() {
+        Ok(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => tempfile::tempfile_in(folder_of(path)).map(drop),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Where links lead to, also if nothing is there yet.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = std::fs::read_link(&path) else { return Ok(path) };
+        path = path.parent().unwrap_or_else(|| Path::new("")).join(next);
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::write_whole;
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, new) = (folder.path().join("file"), folder.path().join("new"));
+        std::fs::write(&file, "old").expect("a file");
+        for (link, target, to) in [("a", "file", &file), ("b", "a", &file), ("c", "new", &new)] {
+            let link = folder.path().join(link);
+            symlink(target, &link).expect("a link");
+            write_whole(&link, link.as_os_str().as_encoded_bytes()).expect("it is written");
+            assert!(link.is_symlink() && !to.is_symlink());
+            let content = std::fs::read(to).expect("the file");
+            assert_eq!(content, link.as_os_str().as_encoded_bytes());
+        }
+        let circle = folder.path().join("circle");
+        symlink("circle", &circle).expect("a link");
+        let error = write_whole(&circle, b"x").expect_err("nowhere to write");
+        assert!(error.to_string().contains("in a circle"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_stays_a_pipe() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let (own, mut text) = (pipe.clone(), String::new());
+        let writer = std::thread::spawn(move || write_whole(&own, b"through the pipe"));
+        let mut reader = std::fs::File::open(&pipe).expect("a pipe");
+        reader.read_to_string(&mut text).expect("text");
+        writer.join().expect("no panic").expect("it is written");
+        assert_eq!(text, "through the pipe");
+        assert!(!pipe.metadata().expect("it is there").is_file());
+    }
 }

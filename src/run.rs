@@ -195,6 +195,7 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
         log_level: options.log_level,
         confirm: Box::new(move |question| confirm(question, options.yes)),
         clock: Clock::Real,
+        has_input: true,
     };
     let output = output(options.planning.is_result);
     let vm = Vm::new(setup, output)?;
@@ -482,6 +483,7 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
         log_level: "error",
         confirm: Box::new(|_| None),
         clock: Clock::Real,
+        has_input: true,
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));

@@ -14,6 +14,7 @@ local _, host = ...
 ---@class inspect.Options
 ---@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
+---@field most? integer how many values in tables to print; `…` stands for the others. Default: all.
 
 -- What `runbook` asks the operator passes through here, so none of it may be something that a script can put something else in place of.
 local find, gsub, sub, byte, format = string.find, string.gsub, string.sub, string.byte, string.format
@@ -158,6 +159,10 @@ local function render_table(value, indent, taken, state)
   end
   local length = rawlen(value)
   for i = 1, length do
+    if state.left == 0 then
+      break
+    end
+    state.left = state.left - 1
     add(render(rawget(value, i), indent + 2, 1, state))
   end
   local keys = {}
@@ -168,8 +173,15 @@ local function render_table(value, indent, taken, state)
   end
   table.sort(keys, comes_before)
   for _, key in ipairs(keys) do
+    if state.left == 0 then
+      break
+    end
+    state.left = state.left - 1
     local before = key_text(key, state) .. " = "
     add(before .. render(rawget(value, key), indent + 2, utf8_len(before) + 1, state))
+  end
+  if state.left == 0 then
+    add("…")
   end
   state.open[value] = nil
   state.level = state.level - 1
@@ -216,9 +228,14 @@ end
 
 return setmetatable(inspect, {
   __call = function(_, value, options)
-    options = host.check_options("inspect", options, { "depth", "width" })
-    local state =
-      { depth = whole(options, "depth", DEPTH), width = whole(options, "width", WIDTH), level = 0, open = {} }
+    options = host.check_options("inspect", options, { "depth", "width", "most" })
+    local state = {
+      depth = whole(options, "depth", DEPTH),
+      width = whole(options, "width", WIDTH),
+      left = whole(options, "most", math.maxinteger),
+      level = 0,
+      open = {},
+    }
     return render(value, 0, 0, state)
   end,
 })

@@ -330,7 +330,7 @@ local function open(path, mode)
   return file, why, code
 end
 
-local stdin = io.stdin
+local stdin = host.has_input and io.stdin or assert(native_open("/dev/null", "r"))
 local stdout, stderr = stream(host.write), stream(host.write_err)
 --- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
 io = {

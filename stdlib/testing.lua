@@ -24,9 +24,10 @@
 local host, offers = ...
 
 -- Tests may put others in place of globals, to see what a module does with them; what is here must go on working.
-local type, tostring, ipairs, next, pcall, xpcall, error, setmetatable, rawget, rawlen =
-  type, tostring, ipairs, next, pcall, xpcall, error, setmetatable, rawget, rawlen
-local find, sub, gsub, gmatch = string.find, string.sub, string.gsub, string.gmatch
+local type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen =
+  type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen
+local find, sub, gsub, gmatch, match = string.find, string.sub, string.gsub, string.gmatch, string.match
+local utf8_len, utf8_offset, open_file = utf8.len, utf8.offset, io.open
 local concat, sort, unpack = table.concat, table.sort, table.unpack
 local math_type, tointeger, huge = math.type, math.tointeger, math.huge
 local require = require
@@ -39,17 +40,27 @@ local function offer(name, ...)
   return host.settle(offers[name](...))
 end
 
-local function inspect(value, options)
-  return require("inspect")(value, options)
+-- More values are not looked at by anybody.
+local MOST_VALUES = 5000
+
+local function inspect(value, width)
+  return require("inspect")(value, { width = width, most = MOST_VALUES })
 end
 
 local function wrong(problem, hint)
   host.fail("argument", problem, hint)
 end
 
-local function check_text(what, value)
+local function check_bytes(what, value)
   if type(value) ~= "string" then
     wrong(what .. " must be a string, got " .. type(value))
+  end
+end
+
+local function check_text(what, value)
+  check_bytes(what, value)
+  if not utf8_len(value) then
+    wrong(what .. " must be UTF-8, got " .. inspect(value))
   end
 end
 
@@ -91,8 +102,13 @@ function describe(name, f)
   local names = { unpack(outer.names) }
   names[#names + 1] = name
   suite = { names = names, before = {}, after = {}, outer = outer }
+  -- Also if it raises an error that somebody catches.
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      suite = outer
+    end,
+  })
   f()
-  suite = outer
 end
 
 local function define(what, mode, name, f)
@@ -161,19 +177,31 @@ local function set_up(of)
   end
 end
 
--- Everything is taken down, whatever fails; returns the first failure.
-local function tear_down(of)
-  local failure
+-- Everything is taken down, whatever fails; adds to the failures.
+local function tear_down(of, failures)
   while of do
     for _, f in ipairs(of.after) do
       local ok, err = xpcall(f, host.handler)
       if not ok then
-        failure = failure or err
+        failures[#failures + 1] = err
       end
     end
     of = of.outer
   end
-  return failure
+end
+
+-- The first of the failures, which says what the others are.
+local function all_in_one(failures)
+  local first = failures[1]
+  for at = 2, #failures do
+    local other = failures[at]
+    local message, place = tostring(other.message), other.where
+    if place and sub(message, 1, #place) ~= place then
+      message = place .. ": " .. message
+    end
+    first.message = tostring(first.message) .. "\nand after it " .. message
+  end
+  return first
 end
 
 -- The expectations that nobody has said anything about: nothing was tested by them.
@@ -225,22 +253,33 @@ local function run(index, name, count)
     test.f()
     check_open_expectations()
   end, host.handler)
-  local failure = tear_down(test.suite)
+  local failures = { not ok and err or nil }
+  tear_down(test.suite, failures)
   running = nil
-  if not ok or failure then
-    error(ok and failure or err, 0)
+  if #failures > 0 then
+    error(all_in_one(failures), 0)
   end
 end
 
 ------------------------------------------------------------------------------------------------------------- Comparing
 
-local function is_equal(a, b, seen)
+-- Tables that are nested deeper are a mistake, and Lua has no room for them.
+local MOST_NESTED = 10000
+
+local function check_depth(depth)
+  if depth > MOST_NESTED then
+    wrong("the tables are nested deeper than can be compared: more than " .. MOST_NESTED .. " are inside of each other")
+  end
+end
+
+local function is_equal(a, b, seen, depth)
   if a == b or (a ~= a and b ~= b) then
     return true
   elseif type(a) ~= "table" or type(b) ~= "table" then
     return false
   end
-  seen = seen or {}
+  seen, depth = seen or {}, depth or 0
+  check_depth(depth)
   local partners = seen[a] or {}
   if partners[b] then
     return true
@@ -248,7 +287,7 @@ local function is_equal(a, b, seen)
   partners[b], seen[a] = true, partners
   for key, value in next, a do
     local other = rawget(b, key)
-    if other == nil or not is_equal(value, other, seen) then
+    if other == nil or not is_equal(value, other, seen, depth + 1) then
       return false
     end
   end
@@ -261,25 +300,43 @@ local function is_equal(a, b, seen)
 end
 
 -- What of a value the fields say something about, for showing it beside them; the second result is whether it is as they say.
-local function picked(value, fields, depth)
-  if type(value) ~= "table" or type(fields) ~= "table" or depth > 50 then
+local function picked(value, fields, seen, depth)
+  if type(value) ~= "table" or type(fields) ~= "table" then
     return value, is_equal(value, fields)
   end
-  local part, agrees = {}, true
+  seen, depth = seen or {}, depth or 0
+  check_depth(depth)
+  local partners = seen[fields] or {}
+  seen[fields] = partners
+  local known = partners[value]
+  if known then
+    return known.part, known.agrees
+  end
+  -- While it is looked at, what is inside of itself counts as if it agreed.
+  known = { part = {}, agrees = true }
+  partners[value] = known
+  local part, agrees = known.part, true
   for key, field in next, fields do
-    local inner, is_so = picked(value[key], field, depth + 1)
+    local inner, is_so = picked(value[key], field, seen, depth + 1)
     part[key], agrees = inner, agrees and is_so
   end
-  -- An array is what it has and nothing more.
-  if rawlen(fields) > 0 then
+  -- An array is what it has and nothing more, and so is an empty table.
+  if next(fields) == nil then
+    for key, inner in next, value do
+      part[key], agrees = inner, false
+    end
+  elseif rawlen(fields) > 0 then
     for at = rawlen(fields) + 1, #value do
       part[at], agrees = value[at], false
     end
   end
+  known.agrees = agrees
   return part, agrees
 end
 
 local SHORT = 100
+-- A longer text is cut.
+local LONG = 10000
 
 local function is_short(text)
   return #text <= SHORT and not find(text, "\n", 1, true)
@@ -289,9 +346,17 @@ local function indented(text)
   return "  " .. gsub(text, "\n", "\n  ")
 end
 
+local function cut(text)
+  if #text <= LONG then
+    return text
+  end
+  local kept = utf8_offset(text, 0, LONG) - 1
+  return sub(text, 1, kept) .. "… and " .. #text - kept .. " bytes more"
+end
+
 -- A value in the middle of a sentence.
 local function shown(value)
-  local text = inspect(value)
+  local text = cut(inspect(value))
   return is_short(text) and text or "\n" .. indented(text) .. "\n"
 end
 
@@ -315,10 +380,10 @@ local function difference(expected, actual)
     before, after = visible_lines(expected), visible_lines(actual)
   elseif not is_brief then
     -- Every field on a line of its own, so that one that differs is one line that differs.
-    before, after = inspect(expected, { width = 0 }), inspect(actual, { width = 0 })
+    before, after = inspect(expected, 0), inspect(actual, 0)
   end
   if before == after then
-    return "the two look the same, but are not equal:\n" .. indented(before)
+    return "the two look the same, but are not equal:\n" .. indented(cut(before))
   end
   return "expected (-) and actual (+) differ\n" .. offer("diff", before, after)
 end
@@ -375,7 +440,9 @@ end
 ---@param expected any
 function Expectation:to_be(expected)
   judge(self, self.value == expected, function()
-    if is_equal(self.value, expected) then
+    if expected ~= expected and self.value ~= self.value then
+      return "expected 0/0, which is not equal to itself", "to_equal takes it for equal"
+    elseif is_equal(self.value, expected) then
       return "the two tables are equal, but not the same one: " .. shown(expected), "to_equal compares what is in them"
     end
     return difference(expected, self.value)
@@ -454,8 +521,10 @@ end
 function Expectation:to_contain(part)
   local value = self.value
   local is_so = false
-  if type(value) == "string" then
-    check_text("to_contain: what the text should contain", part)
+  if part == nil then
+    wrong("to_contain: what it should contain is nil, and nothing contains that", "to_be_nil is for that")
+  elseif type(value) == "string" then
+    check_bytes("to_contain: what the text should contain", part)
     is_so = find(value, part, 1, true) ~= nil
   elseif type(value) == "table" and (#value > 0 or next(value) == nil) then
     for _, item in ipairs(value) do
@@ -463,6 +532,8 @@ function Expectation:to_contain(part)
     end
   elseif type(value) == "table" then
     wrong("to_contain: is for texts and arrays, and this table has names: " .. shown(value), "to_have is for those")
+  else
+    wrong("to_contain: is for texts and arrays, got " .. shown(value))
   end
   judge_part(self, is_so, "contain", part)
 end
@@ -475,16 +546,19 @@ end
 --- ```
 ---@param pattern string
 function Expectation:to_match(pattern)
-  check_text("to_match: the pattern", pattern)
-  local ok, at = pcall(find, "", pattern)
+  check_bytes("to_match: the pattern", pattern)
+  if type(self.value) ~= "string" then
+    wrong("to_match: is for texts, got " .. shown(self.value))
+  end
+  local ok, at = pcall(find, self.value, pattern)
   if not ok then
     wrong("to_match: " .. inspect(pattern) .. " is no pattern: " .. tostring(at))
   end
-  judge_part(self, type(self.value) == "string" and find(self.value, pattern) ~= nil, "match", pattern)
+  judge_part(self, at ~= nil, "match", pattern)
 end
 
 --- A table has these fields, with values that are equal; it may have others, and so may the tables in it. An array in it must have as many
---- elements.
+--- elements, and where an empty table is expected there must be one.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
@@ -494,24 +568,35 @@ end
 function Expectation:to_have(fields)
   if type(fields) ~= "table" then
     wrong("to_have: the fields must be a table, got " .. type(fields))
+  elseif next(fields) == nil then
+    wrong("to_have: there is no field in {}", "to_equal {} says that a table is empty")
+  elseif type(self.value) ~= "table" then
+    wrong("to_have: is for tables, got " .. shown(self.value))
   end
-  local part, agrees = picked(self.value, fields, 0)
-  judge(self, type(self.value) == "table" and agrees, function()
+  local part, agrees = picked(self.value, fields)
+  judge(self, agrees, function()
     return difference(fields, part)
   end, function()
     return "expected " .. shown(self.value) .. " not to have " .. shown(fields)
   end)
 end
 
+-- What an error says, without its place in front: that has the name of the test file in it.
+local function message_of(err)
+  local text = type(err) == "table" and rawget(err, "message")
+  text = type(text) == "string" and text or tostring(err)
+  return match(text, "^[^\n]-%.lua:%d+: (.*)$") or match(text, "^%[iamlua:%l+%]:%d+: (.*)$") or text
+end
+
 local function raises_as(err, expected)
   if expected == nil then
     return true
   elseif type(expected) == "table" then
-    local _, agrees = picked(err, expected, 0)
+    local _, agrees = picked(err, expected)
     return type(err) == "table" and agrees
   end
-  local text = tostring(err)
   local fields = type(err) == "table" and err or {}
+  local text = message_of(err)
   if fields.code == expected or fields.kind == expected or find(text, expected, 1, true) then
     return true
   end
@@ -519,8 +604,8 @@ local function raises_as(err, expected)
   return ok and at ~= nil
 end
 
---- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose text contains or matches that,
---- or which has these fields. Returns the error.
+--- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose message contains or matches
+--- that, or which has these fields. Returns the error.
 ---
 --- ```lua
 --- local err = expect(function()
@@ -534,6 +619,8 @@ function Expectation:to_raise(expected)
   check_function("to_raise: the value of expect(…)", self.value)
   if expected ~= nil and type(expected) ~= "string" and type(expected) ~= "table" then
     wrong("to_raise: a code, a kind, a pattern or fields belong here, got " .. type(expected))
+  elseif expected == "" or (type(expected) == "table" and next(expected) == nil) then
+    wrong("to_raise: " .. inspect(expected) .. " says nothing about the error", "to_raise() is for any error")
   end
   local ok, err = pcall(self.value)
   local what = expected == nil and "an error" or "the error " .. shown(expected)
@@ -554,7 +641,33 @@ for name in next, Expectation do
 end
 sort(EXPECTATIONS)
 
-local expectation_meta = {
+local expectation_meta
+-- So many arguments each of them has; what is too much would say nothing.
+local ARGUMENTS = {
+  to_equal = 1,
+  to_be = 1,
+  to_be_less_than = 1,
+  to_be_greater_than = 1,
+  to_contain = 1,
+  to_match = 1,
+  to_have = 1,
+  to_raise = 1,
+}
+
+for _, name in ipairs(EXPECTATIONS) do
+  local f, most = Expectation[name], ARGUMENTS[name] or 0
+  Expectation[name] = function(self, ...)
+    if type(self) ~= "table" or getmetatable(self) ~= expectation_meta then
+      wrong(name .. " needs a colon in front", "write expect(…):" .. name .. "(…)")
+    elseif select("#", ...) > most then
+      local takes = most == 0 and "no argument" or "one argument"
+      wrong(name .. " takes " .. takes .. ", got " .. select("#", ...))
+    end
+    return f(self, ...)
+  end
+end
+
+expectation_meta = {
   __name = "expectation",
   __index = function(_, name)
     local known = rawget(Expectation, name)
@@ -579,11 +692,39 @@ function expect(value)
   return self
 end
 
+local expect_one = expect
+expect = function(...)
+  if select("#", ...) > 1 then
+    local problem = "expect takes one value, got " .. select("#", ...)
+    wrong(problem, "a call that returns several stands in parentheses of its own for the first: expect((f()))")
+  end
+  return expect_one((...))
+end
+
 ------------------------------------------------------------------------------------------------------------- The account
 
 --- The account of the test: it is in memory, fresh for each test, and gone afterwards.
 ---@class account
 account = {}
+
+-- No account is nested deeper.
+local DEEPEST = 100
+
+-- That all text in a table is UTF-8, as in JSON.
+local function check_texts(value, before, path, depth)
+  if type(value) == "string" then
+    check_text(before .. path, value)
+  elseif type(value) == "table" and depth < DEEPEST then
+    for key, inner in next, value do
+      local name = "[" .. inspect(key) .. "]"
+      if type(key) == "string" then
+        check_text(before .. "the key " .. path .. name, key)
+        name = find(key, "^[%a_][%w_]*$") and (path == "" and key or "." .. key) or name
+      end
+      check_texts(inner, before, path .. name, depth + 1)
+    end
+  end
+end
 
 --- Puts something else in place of everything in the account: what a file of `iamlua account export` says, or a table of that shape. The file
 --- is looked for beside the test file, then in the current folder. In a table `format` and `version` can be left out.
@@ -594,8 +735,12 @@ account = {}
 --- ```
 ---@param what string|table
 function account.import(what)
-  if type(what) ~= "string" and type(what) ~= "table" then
+  if type(what) == "string" then
+    check_text("account.import: the file", what)
+  elseif type(what) ~= "table" then
     wrong("account.import: a file or a table belongs here, got " .. type(what))
+  else
+    check_texts(what, "account.import: ", "", 0)
   end
   offer("import", what)
 end
@@ -609,6 +754,7 @@ end
 --- Begins anew with an account that is empty or the example account.
 ---@param contents "empty"|"example"
 function account.reset(contents)
+  check_text("account.reset: what the account has", contents)
   offer("reset", contents)
 end
 
@@ -736,6 +882,7 @@ local function sorted_names(map, what)
       local problem = what .. " must have names, but there is the key " .. inspect(name)
       wrong(problem, "arguments without a name go into options.args")
     end
+    check_text(what .. ": a name", name)
     names[#names + 1] = name
   end
   sort(names)
@@ -748,6 +895,8 @@ local function word_of(what, value)
   end
   if type(value) ~= "string" and type(value) ~= "number" and type(value) ~= "boolean" then
     wrong(what .. " cannot be " .. inspect(value) .. " on a command line")
+  elseif type(value) == "string" then
+    check_text(what, value)
   end
   return tostring(value)
 end
@@ -820,6 +969,11 @@ function run_runbook(path, params, options)
   if options.confirm ~= nil and type(options.confirm) ~= "boolean" then
     wrong("run_runbook: confirm must be true or false, got " .. type(options.confirm))
   end
+  for _, name in ipairs { "mode", "output", "max_changes" } do
+    if type(options[name]) == "string" then
+      check_text("run_runbook: " .. name, options[name])
+    end
+  end
   local timeout = options.timeout ~= nil and retold("run_runbook: timeout", require("time").seconds, options.timeout)
   local given = {
     mode = options.mode,
@@ -853,12 +1007,24 @@ function temp_folder(files)
   if files ~= nil and type(files) ~= "table" then
     wrong("temp_folder: the files must be a table, got " .. type(files))
   end
-  for _, name in ipairs(sorted_names(files or {}, "temp_folder: the files")) do
-    check_text("temp_folder: what is in " .. name, files[name])
+  local names = sorted_names(files or {}, "temp_folder: the files")
+  for _, name in ipairs(names) do
+    check_bytes("temp_folder: what is in " .. name, files[name])
   end
-  local path = offer("temp_folder", files or {})
+  local path = offer("temp_folder", array(names))
   host.grant("read", path)
   host.grant("write", path)
+  for _, name in ipairs(names) do
+    local file <close>, why = open_file(path .. "/" .. name, "wb")
+    local ok
+    if file then
+      ok, why = file:write(files[name])
+      ok = ok and file:flush()
+    end
+    if not ok then
+      host.fail("io", "temp_folder: cannot write " .. name .. ": " .. tostring(why))
+    end
+  end
   return path
 end
 

@@ -118,6 +118,7 @@ impl Bench {
             log_level: "info",
             confirm: Box::new(|_| None),
             clock: iamlua::clock::Clock::Real,
+            has_input: true,
         };
         let output = Output {
             out: Box::new(out.clone()),

@@ -1,7 +1,7 @@
 //! `iamlua test`: runs the tests of scripts.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -27,7 +27,7 @@ pub struct TestCommand {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Fail a test that takes longer than this: 90s, 15m.
-    #[arg(long, value_parser = duration, default_value = "60s", value_name = "TIME")]
+    #[arg(long, value_parser = some_time, default_value = "60s", value_name = "TIME")]
     timeout: Duration,
     /// How results are written: for people, as TAP, or as JUnit XML.
     #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
@@ -51,6 +51,16 @@ enum Output {
     Junit,
 }
 
+/// A duration in which something can be done, and which can be waited for.
+fn some_time(text: &str) -> std::result::Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_hours(365 * 24);
+    match duration(text)? {
+        Duration::ZERO => Err("no test can be done in no time; give it some, such as 60s".into()),
+        time if time > LONGEST => Err("it is longer than a year".into()),
+        time => Ok(time),
+    }
+}
+
 fn print(text: &str) -> Result<()> {
     let mut out = anstream::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -59,6 +69,10 @@ fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn cannot_write(out: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot write the results {}", out.display()), error)
 }
 
 impl TestCommand {
@@ -74,6 +88,9 @@ impl TestCommand {
             ..defaults
         };
         let found = testing::find(&self.paths)?;
+        if let Some(out) = &self.out {
+            files::check_writable(out).map_err(|error| cannot_write(out, error))?;
+        }
         let interrupt = Interrupt::default();
         let own = interrupt.clone();
         signals::tell_on_signals(move || own.stop())?;
@@ -89,15 +106,16 @@ impl TestCommand {
         })?;
         print(&self.end(shown, &report)?)?;
         if let Some(out) = &self.out {
-            files::write_whole(out, self.whole(&report)?.as_bytes()).map_err(|error| {
-                Error::io(format!("cannot write the results {}", out.display()), error)
-            })?;
+            files::write_whole(out, self.whole(&report)?.as_bytes())
+                .map_err(|error| cannot_write(out, error))?;
         }
         let counts = report.counts();
         if report.is_interrupted {
             return Err(Error::new(Kind::Interrupted, "interrupted"));
         } else if counts.all() == 0 {
             return Err(testing::nothing_found(&self.paths, self.filter.as_deref()));
+        } else if counts.skipped == counts.all() {
+            return Err(Error::new(Kind::Script, "no test was run: all of them are skipped"));
         }
         Ok(u8::from(counts.failed > 0))
     }

@@ -459,6 +459,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         table.set("script", setup.script.as_str())?;
         table.set("reserved", setup.reserved.clone())?;
         table.set("log_level", setup.log_level)?;
+        table.set("has_input", setup.has_input)?;
         table.set("modules", stdlib::modules())?;
     }
     let stdlib_source = lua.create_function(|_, name: String| {

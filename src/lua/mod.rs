@@ -141,6 +141,8 @@ pub struct Setup {
     pub confirm: Confirm,
     /// What time it is for the script.
     pub clock: Clock,
+    /// Whether there is a standard input for the script; else it is empty.
+    pub has_input: bool,
 }
 
 impl Setup {

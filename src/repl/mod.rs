@@ -152,6 +152,7 @@ impl Repl {
                 Some(answer == Answer::Yes)
             }),
             clock: Clock::Real,
+            has_input: true,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
         let interrupts = Interrupts::listen(

@@ -1,14 +1,24 @@
 //! The difference of two texts, line by line.
 
+use std::time::Duration;
+
 use similar::{ChangeTag, TextDiff};
+
+use crate::words::number;
 
 /// Lines around a difference that are the same.
 const CONTEXT: usize = 3;
+/// More lines are shown to nobody.
+const MOST: usize = 200;
+/// A longer line is cut.
+const LONGEST: usize = 1000;
+/// After that time the difference need no longer be the shortest.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The lines that differ, with some around them: `-` in front of those of the first text, `+` of the second, two spaces of both. `  …` stands
 /// for lines that are left out.
 pub(super) fn lines(before: &str, after: &str) -> String {
-    let diff = TextDiff::from_lines(before, after);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
     let mut lines = Vec::new();
     let mut end = 0;
     for group in diff.grouped_ops(CONTEXT) {
@@ -21,7 +31,7 @@ pub(super) fn lines(before: &str, after: &str) -> String {
                 ChangeTag::Insert => '+',
                 ChangeTag::Equal => ' ',
             };
-            lines.push(format!("{sign} {}", change.value().trim_end_matches('\n')));
+            lines.push(format!("{sign} {}", cut(change.value().trim_end_matches('\n'))));
         }
         end = group.last().map_or(end, |last| last.old_range().end);
     }
@@ -31,7 +41,19 @@ pub(super) fn lines(before: &str, after: &str) -> String {
     if before.trim_end_matches('\n') == after.trim_end_matches('\n') {
         lines.push("only the line ends at the end differ".to_owned());
     }
+    if lines.len() > MOST {
+        let more = lines.len() - MOST;
+        lines.truncate(MOST);
+        lines.push(format!("  … and {} lines more", number(more as u64)));
+    }
     lines.join("\n")
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
-use super::world::{Captured, Live, World};
+use super::world::{Live, World};
 use super::{Failure, FileReport, Interrupt, Options, Test, Verdict, shown};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +22,10 @@ use crate::session::{Gate, Mode as Changes, Session};
 
 /// How long a VM that was told to stop is waited for.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same after an interrupt: somebody waits.
+const GRACE_OF_INTERRUPT: Duration = Duration::from_secs(1);
+/// How often is looked whether there was an interrupt.
+const LOOK: Duration = Duration::from_millis(100);
 /// As much as the main thread of a program has.
 const STACK: usize = 8 << 20;
 
@@ -71,7 +76,7 @@ impl Reading {
         let folder = loaded.folder.clone().unwrap_or_else(|| PathBuf::from("."));
         let world = World::new(folder, runtime.clone(), options)?;
         interrupt.watch(&world);
-        let output = Captured::default();
+        let output = Captured::of_test();
         let ((ask, asked), (say, said)) = (channel(), channel());
         let (own, kept) = (Arc::clone(&world), output.clone());
         std::thread::Builder::new()
@@ -92,19 +97,19 @@ impl Reading {
     fn wait_for(&self, asked: Asked) -> Waited {
         // The thread being gone shows in what it says.
         let _ = self.ask.send(asked);
-        let left = self.timeout.saturating_sub(self.began.elapsed());
-        let first = self.said.recv_timeout(left);
-        let said = match first {
-            Ok(said) => Some(said),
-            Err(RecvTimeoutError::Timeout) => {
-                self.world.stop(Stop::Timeout);
-                let was_stopped = self.said.recv_timeout(GRACE).is_ok();
-                return match self.world.stopped() {
-                    Some(Stop::Interrupted) => Waited::Interrupted,
-                    _ => Waited::TooLong { was_stopped },
-                };
+        let said = loop {
+            let left = self.timeout.saturating_sub(self.began.elapsed());
+            match self.said.recv_timeout(left.min(LOOK)) {
+                Ok(said) => break Some(said),
+                Err(RecvTimeoutError::Disconnected) => break None,
+                Err(RecvTimeoutError::Timeout) if self.is_interrupted() => {
+                    // It ends at once, unless it is inside of one long operation, where it is left behind.
+                    let _ = self.said.recv_timeout(GRACE_OF_INTERRUPT);
+                    return Waited::Interrupted;
+                }
+                Err(RecvTimeoutError::Timeout) if left > LOOK => {}
+                Err(RecvTimeoutError::Timeout) => return self.end_late(),
             }
-            Err(RecvTimeoutError::Disconnected) => None,
         };
         match (self.world.stopped(), said) {
             (Some(Stop::Interrupted), _) => Waited::Interrupted,
@@ -114,6 +119,24 @@ impl Reading {
                 self.began.elapsed(),
             )),
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.world.stopped() == Some(Stop::Interrupted)
+    }
+
+    /// Its time is over.
+    fn end_late(&self) -> Waited {
+        self.world.stop(Stop::Timeout);
+        let was_stopped = self.said.recv_timeout(GRACE).is_ok();
+        if self.is_interrupted() { Waited::Interrupted } else { Waited::TooLong { was_stopped } }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // The thread may be at work still, and would not be waited for when the program ends.
+        self.world.end();
     }
 }
 
@@ -146,6 +169,7 @@ fn work(
         log_level: "info",
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
+        has_input: false,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
     let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;
@@ -204,6 +228,12 @@ pub(super) fn run(
         output: String::new(),
         took: Duration::ZERO,
     };
+    // Everything else that is found ends in .lua.
+    let is_folder = path.is_dir() || path.extension().is_none_or(|ending| ending != "lua");
+    if let Some(error) = is_folder.then(|| std::fs::read_dir(path).err()).flatten() {
+        report.failure = Some(super::find::cannot_read(path, error).into());
+        return report;
+    }
     let read_anew = || Reading::begin(path, options, runtime, interrupt);
     match list(read_anew(), &mut report.output) {
         Ok(Some((first, definitions))) => {
@@ -258,11 +288,13 @@ fn run_all(
     options: &Options,
     begin: impl Fn() -> Result<Reading>,
 ) -> Vec<Test> {
-    let has_only = definitions.iter().any(|test| test.mode == Mode::Only);
+    let is_meant =
+        |test: &Definition| options.filter.as_ref().is_none_or(|part| test.name.contains(part));
+    let has_only = definitions.iter().any(|test| test.mode == Mode::Only && is_meant(test));
     let mut first = Some(first);
     let mut tests = Vec::new();
     for (number, definition) in definitions.iter().enumerate() {
-        if options.filter.as_ref().is_some_and(|part| !definition.name.contains(part)) {
+        if !is_meant(definition) {
             continue;
         }
         let verdict = match definition.mode {

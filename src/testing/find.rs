@@ -1,6 +1,7 @@
 //! Finding test files.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
@@ -9,21 +10,24 @@ use crate::error::{Error, Kind, Result};
 const ENDING: &str = "_test.lua";
 
 /// The test files that paths stand for: a file stands for itself, whatever its name, a folder for every `*_test.lua` in it, however deep.
-/// Hidden folders, `target` folders and links to folders are left out. In the order of the paths, those of a folder by name.
+/// Hidden folders, `target` folders, links to folders, and what is no file are left out. In the order of the paths, those of a folder by
+/// name. A folder in another that cannot be read is among them, to fail when its turn comes.
 ///
 /// # Errors
-/// A usage error for a path that is not there or no Lua file; an I/O error for a folder that cannot be read.
+/// A usage error for a path that is not there or no Lua file; an I/O error for a folder of these that cannot be read.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
         let shown = path.display();
         if path.is_dir() {
-            walk(path, &mut found)?;
+            walk(path, &mut found).map_err(|error| cannot_read(path, error))?;
         } else if !path.exists() {
             return Err(Error::usage(format!("there is no file or folder {shown}")));
         } else if path.extension().is_none_or(|extension| extension != "lua") {
             return Err(Error::usage(format!("{shown} is no Lua file"))
                 .hint("name files that end in .lua, or folders"));
+        } else if !path.is_file() {
+            return Err(Error::usage(format!("{shown} is no file, but a pipe or a device")));
         } else {
             found.push(path.clone());
         }
@@ -33,20 +37,26 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |error| Error::io(format!("cannot read the folder {}", folder.display()), error);
-    let mut entries: Vec<_> =
-        std::fs::read_dir(folder).and_then(Iterator::collect).map_err(failed)?;
+/// The error of a folder that cannot be read.
+pub(super) fn cannot_read(folder: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot read the folder {}", folder.display()), error)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
-        let name = entry.file_name();
+        let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
-        if entry.file_type().map_err(failed)?.is_dir() {
-            if !name.starts_with('.') && name != "target" {
-                walk(&entry.path(), found)?;
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            if name != "target" && walk(&path, found).is_err() {
+                found.push(path);
             }
-        } else if name.ends_with(ENDING) && !name.starts_with('.') {
-            found.push(entry.path());
+        } else if name.ends_with(ENDING) && (path.is_file() || !path.exists()) {
+            found.push(path);
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! A test's VM is on a thread of its own, so that one that cannot be stopped, deep inside of one long operation of Lua's library, holds up
 //! nothing: it is left behind.
 
+mod captured;
 mod diff;
 mod file;
 mod find;
@@ -111,7 +112,10 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(mut error: Error) -> Self {
-        let hints = std::mem::take(&mut error.hints);
+        let mut hints = std::mem::take(&mut error.hints);
+        for hint in &mut hints {
+            *hint = in_tests(std::mem::take(hint));
+        }
         let traceback = error.traceback.take().map(String::from).filter(|text| !text.is_empty());
         let given = error.place.take().map(String::from);
         let mut message = error.to_string();
@@ -126,12 +130,41 @@ impl From<Error> for Failure {
     }
 }
 
+/// A hint that names a flag of `iamlua run` which `iamlua test` has not, as a test needs it.
+fn in_tests(hint: String) -> String {
+    if hint.starts_with("allow it with --allow-env") {
+        "a test may read no variable; run_runbook lets a runbook, with its option allow_env".into()
+    } else if hint.starts_with("allow it with --allow-run") {
+        "a test may run no program; run_runbook lets a runbook, with its option allow_run".into()
+    } else if hint.starts_with("allow it with --allow-") {
+        "a test may read files beside it, and write in a folder of temp_folder".into()
+    } else if hint.contains("--max-memory") {
+        "a test holds more than it may; iterate with each instead of collecting".into()
+    } else {
+        hint
+    }
+}
+
+/// A hint of a runbook's error, with the option of `run_runbook` where it names a flag.
+fn in_runbooks(hint: &str) -> String {
+    let given = hint.strip_prefix("allow it with --allow-").and_then(|flag| flag.split_once('='));
+    match given {
+        Some((access, what)) => {
+            format!("allow it with the option allow_{access} = {{ {what:?} }} of run_runbook")
+        }
+        None => hint.to_owned(),
+    }
+}
+
 /// The place in front of a message: `tag.lua:12` of `tag.lua:12: no such thing`.
 fn place_of(message: &str) -> Option<&str> {
     let end = message.find(": ")?;
     let (file, line) = message[..end].rsplit_once(':')?;
     let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    (is_line && !file.is_empty() && !file.contains('\n')).then(|| &message[..end])
+    // What has a colon and a number in front may be an address.
+    let is_lua = Path::new(file).extension().is_some_and(|ending| ending == "lua");
+    let is_file = is_lua || file.starts_with("[iamlua:");
+    (is_line && is_file && !file.contains('\n')).then(|| &message[..end])
 }
 
 /// A test and what became of it.
@@ -330,6 +363,7 @@ mod tests {
     fn the_place_of_a_failure_is_found_wherever_it_is() {
         assert_eq!(place_of("a/b_test.lua:12: no such thing"), Some("a/b_test.lua:12"));
         assert_eq!(place_of("no place: in this one"), None);
+        assert_eq!(place_of("Error at http://x.y:80: nope"), None);
         let mut error = Error::new(Kind::Script, "assertion failed!");
         error.traceback = Some(
             "  a_test.lua:3: in upvalue 'f'\n  a_test.lua:7: in function <a_test.lua:6>".into(),

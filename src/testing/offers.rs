@@ -185,9 +185,7 @@ fn advance_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
 }
 
 fn temp_folder(world: &Arc<World>, args: &[Json]) -> Result<Json> {
-    let files = args.first().and_then(Json::as_object);
-    let files = files.into_iter().flatten();
-    let path =
-        world.temporary(files.map(|(name, text)| (name, text.as_str().unwrap_or_default())))?;
+    let names = args.first().and_then(Json::as_array).into_iter().flatten();
+    let path = world.temporary(names.filter_map(Json::as_str))?;
     Ok(path.display().to_string().into())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-use super::world::{Captured, Live, World};
+use super::captured::Captured;
+use super::world::{Live, World};
 use crate::clock::Clock;
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
@@ -150,8 +151,9 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         log_level: "info",
         confirm: Box::new(move |_| Some(confirm)),
         clock: Clock::Held(world.clock.clone()),
+        has_input: false,
     };
-    let (out, mut err) = (Captured::default(), Captured::default());
+    let (out, mut err) = (Captured::results(), Captured::notes());
     let output = Output {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
@@ -231,11 +233,12 @@ fn in_words(json: serde_json::Result<Json>, shown: Shown<'_>) -> Result<Json> {
 /// An error as scripts see it.
 fn described(error: &Error) -> Json {
     let aws = error.aws.as_deref();
+    let hints: Vec<_> = error.hints.iter().map(|hint| super::in_runbooks(hint)).collect();
     json!({
         "kind": error.kind.name(),
         "message": error.message,
         "where": error.place,
-        "hint": (!error.hints.is_empty()).then(|| error.hints.join("\n")),
+        "hint": (!hints.is_empty()).then(|| hints.join("\n")),
         "traceback": error.traceback,
         "code": aws.map(|aws| &aws.code).filter(|code| !code.is_empty()),
         "operation": aws.map(|aws| &aws.operation),

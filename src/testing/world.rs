@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::{Clock, HeldClock};
 use crate::emulator::{self, Emulator};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, Target};
 use crate::lua::Waker;
 use crate::lua::cancel::{Canceller, Stop};
@@ -36,7 +35,8 @@ pub(super) struct World {
     /// The names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
     running: Mutex<Running>,
-    folders: Mutex<Vec<TempDir>>,
+    /// The temporary folders; none any more once the test is over.
+    folders: Mutex<Option<Vec<TempDir>>>,
 }
 
 #[derive(Default)]
@@ -94,7 +94,7 @@ impl World {
             max_memory: options.max_memory,
             reserved: options.reserved.clone(),
             running: Mutex::default(),
-            folders: Mutex::default(),
+            folders: Mutex::new(Some(Vec::new())),
         }))
     }
 
@@ -121,6 +121,11 @@ impl World {
         }
     }
 
+    /// The test is over, or left behind: its folders go.
+    pub fn end(&self) {
+        drop(locked(&self.folders).take());
+    }
+
     /// Why it was stopped, if it was.
     pub fn stopped(&self) -> Option<Stop> {
         locked(&self.running).stopped
@@ -141,21 +146,22 @@ impl World {
     pub fn find(&self, path: &str) -> PathBuf {
         let beside = self.folder.join(path);
         let found = if beside.exists() { beside } else { PathBuf::from(path) };
-        found.strip_prefix(".").map(Path::to_owned).unwrap_or(found)
+        match found.strip_prefix(".") {
+            Ok(plain) if plain.as_os_str().is_empty() => PathBuf::from("."),
+            Ok(plain) => plain.to_owned(),
+            Err(_) => found,
+        }
     }
 
-    /// A folder that lives as long as this, with files in it by name.
+    /// A folder that lives until the test is over, with empty files in it of those names.
     ///
     /// # Errors
-    /// If a name leads out of the folder, or there is no room.
-    pub fn temporary<'a>(
-        &self,
-        files: impl Iterator<Item = (&'a String, &'a str)>,
-    ) -> Result<PathBuf> {
+    /// If a name leads out of the folder, there is no room, or the test is over.
+    pub fn temporary<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<PathBuf> {
         let folder = tempfile::Builder::new().prefix("iamlua-test-").tempdir();
         let folder =
             folder.map_err(|error| Error::io("temp_folder: cannot make a folder", error))?;
-        for (name, content) in files {
+        for name in names {
             let is_plain = Path::new(name)
                 .components()
                 .all(|part| matches!(part, std::path::Component::Normal(_)));
@@ -165,33 +171,14 @@ impl World {
             }
             let path = folder.path().join(name);
             let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            made.and_then(|()| std::fs::write(&path, content))
+            made.and_then(|()| std::fs::write(&path, ""))
                 .map_err(|error| Error::io(format!("temp_folder: cannot write {name}"), error))?;
         }
         let path = folder.path().to_owned();
-        locked(&self.folders).push(folder);
+        match &mut *locked(&self.folders) {
+            Some(folders) => folders.push(folder),
+            None => return Err(Error::new(Kind::Interrupted, "temp_folder: the test is over")),
+        }
         Ok(path)
-    }
-}
-
-/// Output that is kept; clones are hands on the same one.
-#[derive(Clone, Default)]
-pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Captured {
-    /// Takes out what was written.
-    pub fn take(&self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut *locked(&self.0))).into_owned()
-    }
-}
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        locked(&self.0).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

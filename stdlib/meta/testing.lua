@@ -144,7 +144,7 @@ function Expectation:to_match(pattern) end
 
 --- A table has these fields, with values that are equal; it may have others, and so may the tables in it.
 ---
---- An array in it must have as many elements.
+--- An array in it must have as many elements, and where an empty table is expected there must be one.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
@@ -153,7 +153,7 @@ function Expectation:to_match(pattern) end
 ---@param fields table
 function Expectation:to_have(fields) end
 
---- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose text contains or matches that, or which has these fields.
+--- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose message contains or matches that, or which has these fields.
 ---
 --- Returns the error.
 ---

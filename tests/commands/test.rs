@@ -137,6 +137,125 @@ fn what_fails_says_why() {
 }
 
 #[test]
+fn an_expectation_that_says_nothing_or_makes_no_sense_fails() {
+    fails("expect({ changes = { 1 } }):to_have { changes = {} }", "    -   changes = {},\n");
+    for never in ["", ":never()"] {
+        for (of, said) in [
+            ("expect(nil)N:to_contain('x')", "to_contain: is for texts and arrays, got nil"),
+            ("expect(1)N:to_match('x')", "to_match: is for texts, got 1"),
+            ("expect(nil)N:to_have { a = 1 }", "to_have: is for tables, got nil"),
+            ("expect({})N:to_have {}", "there is no field in {}"),
+            ("expect({})N:to_contain(nil)", "to_contain: what it should contain is nil"),
+            ("expect(error)N:to_raise('')", "to_raise: \"\" says nothing about the error"),
+            ("expect(1, 2)N:to_be(1)", "expect takes one value, got 2"),
+            ("expect(1)N:to_be(1, 2)", "to_be takes one argument, got 2"),
+            ("expect(nil)N:to_be_nil(1)", "to_be_nil takes no argument, got 1"),
+            ("expect('text')N:to_match('[a')", "a_test.lua:2\n    to_match: \"[a\" is no pattern"),
+            ("expect('text')N:to_match('%a%f')", "a_test.lua:2\n    to_match: \"%a%f\" is no p"),
+            ("expect(1)N.to_be(1)", "a_test.lua:2\n    to_be needs a colon in front"),
+        ] {
+            fails(&of.replace('N', never), said);
+        }
+    }
+    fails("expect(function() error('x') end):to_raise('test')", "expected the error \"test\"");
+    fails("expect(0/0):to_be(0/0)", "expected 0/0, which is not equal to itself");
+    fails("run_runbook('.')", "run_runbook: . is a folder");
+    fails("account.reset()", "account.reset: what the account has must be a string, got nil");
+    passes(
+        r#"it("makes sense", function()
+          expect({ changes = {}, more = 1 }):to_have { changes = {} }
+          expect(function() error("a test") end):to_raise("a test")
+          expect(function() error("a test") end):to_raise("^a %a+$")
+          expect(function() error { message = "of a table" } end):to_raise("of a table")
+          expect(function() iam.profiles.get("nobody") end):to_raise("^Instance Profile nobody")
+          expect(function() iam.profiles.get("nobody") end):to_raise("aws")
+          expect((("x"):gsub("x", "y"))):to_be("y")
+        end)"#,
+    );
+}
+
+#[test]
+fn tables_that_are_large_or_inside_of_themselves_are_compared_and_shown_in_bounds() {
+    let code = r#"
+        local function shared(last)
+          local t = { last }
+          for _ = 1, 40 do t = { t, t } end
+          return t
+        end
+        local function nested(depth)
+          local t = {}
+          for _ = 1, depth do t = { t } end
+          return t
+        end
+        it("finds them equal", function()
+          expect(shared(1)):to_equal(shared(1))
+          expect({ a = shared(1), b = 2 }):to_have { a = shared(1) }
+          local a, b = { n = 1 }, { n = 1 }
+          a.own, b.own = a, b
+          expect(a):to_have(b)
+          expect({ a = nested(5000) }):to_have { a = nested(5000) }
+        end)
+        it("is not equal", function() expect(shared(1)):to_equal(shared(2)) end)
+        it("has not", function() expect({ a = shared(1) }):to_have { a = shared(2) } end)
+        it("is too deep", function() expect(nested(100000)):to_equal(nested(100000)) end)
+        it("is too deep to have", function() expect({ nested(100000) }):to_have { nested(100000) } end)
+        it("is long", function() expect(("ä"):rep(1 << 20)):to_contain("x") end)
+        it("has many lines", function() expect(("a\n"):rep(5000)):to_equal(("b\n"):rep(5000)) end)
+    "#;
+    let ran = tests_with(code, &["--timeout", "10s"]).ends(1, "");
+    assert!(ran.out.len() < 100_000, "{}", ran.out.len());
+    assert!(ran.out.contains("1 passed, 6 failed"), "{}", ran.out);
+    assert!(!ran.out.contains("took longer"), "{}", ran.out);
+    assert_eq!(ran.out.matches("a_test.lua:23\n    the tables are nested deeper").count(), 1);
+    assert_eq!(ran.out.matches("nested deeper than can be compared").count(), 2, "{}", ran.out);
+    assert!(ran.out.contains("ä… and 2087155 bytes more"));
+    assert!(ran.out.contains("  … and 9,800 lines more\n"), "{}", ran.out);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_for_files_and_elsewhere_their_place_is_named() {
+    passes(
+        r#"it("keeps them", function()
+          local folder = temp_folder { ["a/b.bin"] = "\xff\0\xfe", ["c.txt"] = "" }
+          expect(require("fs").read(folder .. "/c.txt")):to_equal("")
+          local file <close> = assert(io.open(folder .. "/a/b.bin", "rb"))
+          expect(file:read("a")):to_equal("\xff\0\xfe")
+        end)"#,
+    );
+    for (code, said) in [
+        (
+            "run_runbook('runbook.lua', { owner = '\\xff' })",
+            "the parameter owner must be UTF-8, got \"\\xff\"",
+        ),
+        (
+            "run_runbook('runbook.lua', { more = { ['\\xff'] = 1 } })",
+            "run_runbook: the parameter more: a name must be UTF-8",
+        ),
+        ("run_runbook('runbook.lua', {}, { mode = '\\xff' })", "run_runbook: mode must be UTF-8"),
+        (
+            "account.import { profiles = { { name = 'a', tags = { Owner = '\\xff' } } } }",
+            "account.import: profiles[1].tags.Owner must be UTF-8, got \"\\xff\"",
+        ),
+        ("account.faults('\\xff')", "account.faults: the faults must be UTF-8"),
+        ("temp_folder { ['\\xff'] = 'x' }", "temp_folder: the files: a name must be UTF-8"),
+    ] {
+        fails(code, said);
+    }
+}
+
+#[test]
+fn what_fails_after_a_test_is_said_beside_what_has_failed_in_it() {
+    let code = "after_each(function() error('second') end)\nafter_each(function() iam.profiles.get('third') end)\n\
+        it('x', function() error('first') end)";
+    let ran = tests(code).ends(1, "");
+    let said = "a_test.lua:3\n    first\n    and after it a_test.lua:1: second\n    and after it a_test.lua:2: ";
+    assert!(ran.out.contains(said), "{}", ran.out);
+    let code = "pcall(describe, 'lost', function() error() end)\nit('is outside', function() end)";
+    let ran = tests_with(code, &["--list"]).ends(0, "");
+    assert_eq!(ran.out, "a_test.lua:2: is outside\n");
+}
+
+#[test]
 fn a_test_that_hangs_fails_and_those_after_it_run() {
     let code = r#"
         it("before", function() end)
@@ -172,6 +291,144 @@ fn an_interrupt_ends_it_with_what_there_is() {
     out.read_to_string(&mut rest).expect("text");
     Ran::from(child.wait_with_output().expect("it ends")).ends(130, "error: interrupted");
     assert!(rest.contains("interrupted: ") && rest.contains(" passed in "), "{rest}");
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_one_long_operation_and_leaves_no_folder_behind() {
+    let desk = Desk::new();
+    desk.write("tmp/kept", "");
+    let temporary = desk.0.path("tmp");
+    let code = r#"it("hangs", function()
+        local folder = temp_folder { a = "a" }
+        print(folder)
+        require("fs").write(folder .. "/ready", "")
+        return ("x"):rep(50000):find((".-"):rep(40) .. "y")
+    end)"#;
+    desk.write("a_test.lua", code);
+    let child = desk.command(&["test"]).env("TMPDIR", &temporary).spawn().expect("it starts");
+    let folders = || -> Vec<_> {
+        let entries = std::fs::read_dir(&temporary).expect("a folder").flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    };
+    let began = Instant::now();
+    while !folders().iter().any(|folder| folder.join("ready").exists()) {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
+    Ran::from(child.wait_with_output().expect("it ends")).ends(130, "error: interrupted");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(folders().is_empty(), "{:?}", folders());
+    desk.write("a_test.lua", "for n = 1, 3 do it('x' .. n, function() temp_folder {} end) end");
+    let ran = desk.command(&["test"]).env("TMPDIR", &temporary).output().expect("it runs");
+    Ran::from(ran).ends(0, "");
+    assert!(folders().is_empty(), "{:?}", folders());
+}
+
+#[test]
+fn of_what_a_test_prints_without_end_the_two_ends_are_shown() {
+    let code = r#"
+        it("prints", function()
+          print("first")
+          for n = 1, 20000 do print("a line of many: " .. n) end
+          error("last of all")
+        end)
+        it("prints for ever", function() while true do print(("x"):rep(1000)) end end)
+        it("has a runbook that prints for ever", function()
+          local file = temp_folder { ["x.lua"] = "while true do print(('x'):rep(1 << 20)) end" } .. "/x.lua"
+          local run = run_runbook(file, {}, { output = "csv" })
+          expect(run.code):never():to_equal(0)
+          expect(run.error):to_have { kind = "io" }
+          expect(run.stderr):to_contain("a test keeps no more than 16 MiB of it")
+        end)
+    "#;
+    let ran = tests_with(code, &["--timeout", "4s"]).ends(1, "");
+    assert!(ran.out.contains("1 passed, 2 failed"), "{}", &ran.out[..ran.out.len().min(2000)]);
+    assert!(ran.out.contains("      first\n") && ran.out.contains("of many: 20000\n"));
+    assert_eq!(ran.out.matches(" bytes are left out …\n").count(), 2);
+    assert!(ran.out.len() < 400_000, "{}", ran.out.len());
+}
+
+#[test]
+fn standard_input_is_empty() {
+    let desk = Desk::new();
+    desk.write(
+        "a_test.lua",
+        r#"it("is", function()
+          expect(io.read("a")):to_equal("")
+          expect(io.lines()()):to_be_nil()
+          local code = "print(io.stdin:read('a') == '', io.read())"
+          expect(run_runbook(temp_folder { ["x.lua"] = code } .. "/x.lua").stdout):to_equal("true\tnil\n")
+        end)"#,
+    );
+    let mut child = desk.command(&["test", "--timeout", "5s"]);
+    // A pipe that nobody writes into and nobody closes.
+    let mut child = child.stdin(std::process::Stdio::piped()).spawn().expect("it starts");
+    let input = child.stdin.take();
+    let mut out = String::new();
+    child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("text");
+    drop(input);
+    assert!(child.wait().expect("it ends").success(), "{out}");
+}
+
+#[test]
+fn what_is_no_file_is_no_test_file_and_a_folder_that_cannot_be_read_is_a_failure() {
+    let desk = Desk::new();
+    desk.write("a_test.lua", "it('x', function() end)");
+    let mut pipe = std::process::Command::new("mkfifo");
+    let made = pipe.arg("pipe_test.lua").current_dir(desk.0.path(".")).status();
+    assert!(made.expect("mkfifo").success());
+    let ran = desk.run(&["test"]).ends(0, "");
+    assert!(ran.out.contains("1 passed in "), "{}", ran.out);
+    desk.run(&["test", "pipe_test.lua"]).ends(2, "pipe_test.lua is no file, but a pipe");
+    // Its path is longer than the system takes, so not even the superuser can read it.
+    let half = |name: &str| desk.0.path(name).join(vec!["0".repeat(250); 10].join("/"));
+    for name in ["deep", "deeper"] {
+        std::fs::create_dir_all(half(name)).expect("folders");
+    }
+    std::fs::rename(desk.0.path("deeper"), half("deep").join("er")).expect("one in the other");
+    let ran = desk.run(&["test"]).ends(1, "");
+    assert!(ran.out.contains("cannot read the folder ./deep/"), "{}", ran.out);
+    assert!(ran.out.contains("✓ a_test.lua  1 passed\n"), "{}", ran.out);
+    assert!(ran.out.contains("1 passed, 1 failed in "), "{}", ran.out);
+}
+
+#[test]
+fn what_cannot_work_is_said_before_the_tests_run() {
+    let desk = Desk::new();
+    desk.write("a_test.lua", "it('x', function() end) it.skip('y', function() end)");
+    let ran = desk.run(&["test", "--out", "none/r.xml"]).ends(1, "cannot write the results none/r");
+    assert_eq!(ran.out, "");
+    desk.run(&["test", "--timeout", "0s"]).ends(2, "no test can be done in no time");
+    desk.run(&["test", "--timeout", "99999999h"]).ends(2, "it is longer than a year");
+    desk.run(&["test", "--filter", "y"]).ends(1, "no test was run: all of them are skipped");
+    desk.write("a_test.lua", "it.only('x', function() end) it('y', function() end)");
+    let ran = desk.run(&["test", "--filter", "y"]).ends(0, "");
+    assert!(ran.out.contains("1 passed in "), "{}", ran.out);
+}
+
+#[test]
+fn a_terminal_obeys_nothing_that_a_test_says() {
+    let ran = tests(
+        "it('x', function() print('a\\27[2J\\tb\\r') error('\\27]0;x\\7\\u{9b}\\u{202e}') end)",
+    );
+    assert!(ran.out.contains("    \\x1b]0;x\\x07\\u{9b}\\u{202e}\n"), "{}", ran.out);
+    assert!(ran.out.contains("      a\\x1b[2J\tb\\r\n"), "{}", ran.out);
+}
+
+#[test]
+fn hints_name_what_a_test_can_do() {
+    fails("require('fs').write('x', '')", "hint: a test may read files beside it, and write in a");
+    fails("os.getenv('HOME')", "hint: a test may read no variable; run_runbook lets a runbook");
+    passes(
+        r#"it("is the option", function()
+          local folder = temp_folder { ["x.lua"] = "print(require('fs').read(arg[0]))" }
+          local run = run_runbook(folder .. "/x.lua")
+          expect(run.error.hint):to_contain("the option allow_read = { \"" .. folder .. "\" } of run_runbook")
+        end)"#,
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::indented;
+use super::{indented, visible};
 use crate::testing::{Counts, Failure, FileReport, Report, Test, Verdict};
 use crate::words::{number, time};
 
@@ -69,7 +69,7 @@ fn add_output(text: &mut String, what: &str, output: &str) {
             text,
             "  {}\n    printed:\n{}\n",
             styled(STRONG, what),
-            indented(output, "      ")
+            indented(&visible(output), "      ")
         );
     }
 }
@@ -79,7 +79,7 @@ fn add_failure(text: &mut String, name: &str, failure: &Failure, output: &str) {
     if let Some(place) = &failure.place {
         let _ = writeln!(text, "    {place}");
     }
-    for line in failure.message.lines() {
+    for line in visible(&failure.message).lines() {
         let line = match line.as_bytes().first_chunk() {
             Some(b"- ") => styled(BAD, line),
             Some(b"+ ") => styled(GOOD, line),
@@ -88,16 +88,16 @@ fn add_failure(text: &mut String, name: &str, failure: &Failure, output: &str) {
         text.push_str(&indented(&line, "    "));
     }
     if let Some(traceback) = &failure.traceback {
-        let _ = write!(text, "    traceback:\n{}", indented(traceback, "    "));
+        let _ = write!(text, "    traceback:\n{}", indented(&visible(traceback), "    "));
     }
     for hint in &failure.hints {
         match hint.strip_prefix('\n') {
-            Some(block) => text.push_str(&indented(block, "    ")),
-            None => text.push_str(&indented(&format!("hint: {hint}"), "    ")),
+            Some(block) => text.push_str(&indented(&visible(block), "    ")),
+            None => text.push_str(&indented(&format!("hint: {}", visible(hint)), "    ")),
         }
     }
     if !output.is_empty() {
-        let _ = write!(text, "    printed:\n{}", indented(output, "      "));
+        let _ = write!(text, "    printed:\n{}", indented(&visible(output), "      "));
     }
     text.push('\n');
 }
