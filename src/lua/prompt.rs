@@ -180,8 +180,11 @@ impl Prompt {
         values.push_back(LuaValue::Integer(rows.into()));
         values.push_back(LuaValue::Integer(columns.into()));
         values.extend(args);
+        // What a runbook is granted is for that runbook, as its allow-list is.
+        let permissions = host.setup.borrow().permissions.clone();
         let mut raised = LuaValue::Nil;
         let ending = self.vm.drive(values, &mut raised);
+        host.setup.borrow_mut().permissions = permissions;
         let ending = ending.and_then(|ending| self.vm.with_failed_items(ending));
         let flushed = self.vm.host.output.borrow_mut().flush();
         if ending.is_err() {

@@ -106,8 +106,7 @@ fn token(text: &str, first: char) -> (Kind, usize) {
         '(' | '{' => (Kind::Open, 1),
         ')' | ']' | '}' => (Kind::Close, 1),
         _ => {
-            const LONG: [&str; 11] =
-                ["...", "..", "::", "==", "~=", "<=", ">=", "//", "<<", ">>", "->"];
+            const LONG: [&str; 10] = ["...", "..", "::", "==", "~=", "<=", ">=", "//", "<<", ">>"];
             let long = LONG.into_iter().find(|sign| text.starts_with(sign));
             (Kind::Sign, long.map_or(first.len_utf8(), str::len))
         }
@@ -215,6 +214,12 @@ mod tests {
         assert_eq!(words("'a\nb'").len(), 3);
         assert_eq!(words("'a\\\nb'").len(), 1);
         assert_eq!(words("'a\\z\n  b' c").len(), 2);
+    }
+
+    #[test]
+    fn inspect_knows_the_same_keywords() {
+        let inspect = crate::stdlib::source("inspect.lua").expect("a module");
+        assert!(inspect.contains(&KEYWORDS.join(" ")), "{KEYWORDS:?}");
     }
 
     #[test]

@@ -196,6 +196,25 @@ fn a_configuration_that_only_reads_is_kept_to() {
 }
 
 #[test]
+fn what_a_runbook_is_granted_ends_with_it() {
+    let mut seat = Seat::new();
+    let data = seat.home.write("data/x.txt", "inside");
+    let folder = data.parent().expect("a folder").display().to_string();
+    let code = format!(
+        "runbook {{ permissions = {{ read = {{ '{folder}' }} }} }}\nprint(io.open('{}'):read('a'))\n",
+        data.display()
+    );
+    let script = seat.home.write("reads.lua", code);
+    seat.enter(&format!(".load {}", script.display()), "Allow it? [y/N]");
+    seat.enter("y", "\ninside\n");
+    seat.enter(&format!("io.open('{}')", data.display()), "may not read");
+    // Ctrl-C at the question is no answer to the next one.
+    seat.enter(&format!(".load {}", script.display()), "Allow it? [y/N]");
+    seat.keys("\x03");
+    seat.until("error: interrupted");
+}
+
+#[test]
 fn scripts_are_loaded_with_their_flags_and_entries_saved_as_one() {
     let mut seat = Seat::new();
     let file = seat.home.write("tag.lua", "local p = runbook { params = { owner = { required = true } }, allow = { 'profiles.tag' } }\nwho = p.owner\niam.profiles.tag('bastion', { Owner = p.owner })\n");
