@@ -68,6 +68,7 @@ impl ApplyCommand {
         }
         let target = self.target.resolve()?;
         let about = About {
+            run: None,
             command: "apply".into(),
             script: plan.script.clone(),
             parameters: plan.parameters.clone(),

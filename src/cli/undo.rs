@@ -87,6 +87,7 @@ impl UndoCommand {
             return Ok(if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 });
         }
         let about = About {
+            run: None,
             command: "undo".into(),
             script: plan.script.clone(),
             parameters: plan.parameters.clone(),

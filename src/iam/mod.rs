@@ -34,6 +34,9 @@ pub type Enrich = fn(Arc<dyn Invoke>, Value) -> Pending;
 pub trait Invoke: Send + Sync {
     /// Makes one call. `entry` must be a [`Run::Read`] or a [`Run::Write`].
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending;
+
+    /// A way for the rest of what was begun: its calls are made even if the run is told to stop meanwhile.
+    fn finishing(&self) -> Arc<dyn Invoke>;
 }
 
 /// Makes the SDK's call.

@@ -653,7 +653,7 @@ fn load_tags(via: Arc<dyn Invoke>, profile: Value) -> super::Pending {
     })
 }
 
-async fn delete(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+async fn delete(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     if args.take("detach") == Some(Value::Bool(true)) {
         let profile = call(&via, "profiles.get", args.clone()).await?;
         if let Value::List(roles) = profile.field("roles") {
@@ -661,6 +661,8 @@ async fn delete(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
                 let mut pair = args.clone();
                 pair.set("role", role.field("name").clone());
                 call_if_there(&via, "profiles.remove_role", pair).await?;
+                // A profile that has lost its role and is still there is of no use to anybody.
+                via = via.finishing();
             }
         }
     }
@@ -702,7 +704,7 @@ pub(super) static DELETE: Entry = Entry {
     }),
 };
 
-async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
+async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     let exact = args.flag("exact_tags");
     let role = args.text("role");
     let want = args.tags("tags");
@@ -729,6 +731,7 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
         let mut pair = name.clone();
         pair.set("role", Value::Str(old.to_owned()));
         call(&via, "profiles.remove_role", pair).await?;
+        via = via.finishing();
         changes.push(format!("role {old} removed"));
     }
     let mut pair = name.clone();

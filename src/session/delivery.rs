@@ -63,7 +63,7 @@ pub(super) async fn deliver(
         let site = gate.site().await?;
         let before = gate.before(&key, &name, write.needs_policies).await?;
         session.protection.check(write.subject, &name, &before)?;
-        if session.is_closed() {
+        if gate.is_closed() {
             return Err(stopped(entry));
         }
         let after = (write.after)(&args, before.clone());
@@ -86,7 +86,7 @@ pub(super) async fn deliver(
         gate.admit(entry).await?;
         let intended = async {
             // Whoever waits here has not begun.
-            let turn = line.turn(entry).await?;
+            let turn = line.turn(entry, gate.closing()).await?;
             let number = session.journal.intend(intent).await?;
             Ok((line, turn, before, after, number))
         };
@@ -99,7 +99,7 @@ pub(super) async fn deliver(
     };
     let call =
         Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
-    let delivered = if session.is_closed() {
+    let delivered = if gate.is_closed() {
         Delivered::Failed(stopped(entry))
     } else {
         call.make(line, turn).await
@@ -177,7 +177,8 @@ impl Call<'_> {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
-            let call = line.write(turn.take(), self.entry, self.write.call, self.args);
+            let closing = self.gate.closing();
+            let call = line.write(turn.take(), closing, self.entry, self.write.call, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);
@@ -198,7 +199,7 @@ impl Call<'_> {
                 Looked::NotOurs | Looked::Unknown => {}
             }
             // A repeat that AWS answers tells the truth, even where what is read lags behind.
-            if self.gate.session().is_closed() || is_repeat {
+            if self.gate.is_closed() || is_repeat {
                 return Delivered::InDoubt(error);
             }
             last = Some(error);

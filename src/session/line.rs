@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::Tell;
 use super::rate::Fate;
 use super::rates::{Lane, Lanes, Rates, UnderWay};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::Clients;
 use crate::iam::{Call, Entry};
-use crate::screen;
 use crate::spec::{Args, Value};
 use crate::words::time;
 
@@ -33,20 +33,20 @@ pub struct Effort {
     throttled: AtomicU64,
     /// When it was last said that calls still wait.
     told: Mutex<Option<Instant>>,
+    tell: Tell,
     closed: watch::Sender<bool>,
 }
 
-impl Default for Effort {
-    fn default() -> Self {
+impl Effort {
+    pub fn new(tell: Tell) -> Self {
         Self {
             throttled: AtomicU64::new(0),
             told: Mutex::default(),
+            tell,
             closed: watch::Sender::new(false),
         }
     }
-}
 
-impl Effort {
     /// How many calls were throttled, repeats included.
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
@@ -74,13 +74,14 @@ impl Effort {
         if quiet >= SILENCE {
             *told = Some(Instant::now());
             let tried = time(began.elapsed().as_secs_f64());
-            screen::say(&format!(
+            self.tell.say(&format!(
                 "note: AWS has throttled {action} for {tried}; it is being tried again"
             ));
         }
     }
 
-    async fn closing(&self) {
+    /// Waits until no further change may begin.
+    pub async fn closing(&self) {
         // The sender lives as long as this does.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
@@ -123,30 +124,34 @@ impl Line {
     /// Waits for the turn of a call that changes something.
     ///
     /// # Errors
-    /// If the run is being stopped.
-    pub async fn turn(&self, entry: &'static Entry) -> Result<UnderWay> {
+    /// If it is `closing` meanwhile: the run is being stopped.
+    pub async fn turn(
+        &self,
+        entry: &'static Entry,
+        closing: impl Future<Output = ()>,
+    ) -> Result<UnderWay> {
         tokio::select! {
             biased;
-            () = self.effort.closing() => Err(super::stopped(entry)),
+            () = closing => Err(super::stopped(entry)),
             turn = self.lane(entry.spec.actions[0].name).enter() => Ok(turn),
         }
     }
 
-    /// Makes the call of an entry that changes something, whose `turn` it may be already; once the run is being stopped it is not made again.
+    /// Makes the call of an entry that changes something, whose `turn` it may be already; once it is `closing` it is not made again.
     ///
     /// # Errors
     /// What AWS says, or that it says nothing, or that the run is being stopped.
     pub async fn write(
         &self,
         turn: Option<UnderWay>,
+        closing: impl Future<Output = ()>,
         entry: &'static Entry,
         call: Call,
         args: &Args,
     ) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        let making = self.make_unless(turn, self.effort.closing(), action, || {
-            call(self.clients.clone(), args.clone())
-        });
+        let making =
+            self.make_unless(turn, closing, action, || call(self.clients.clone(), args.clone()));
         making.await.unwrap_or_else(|| Err(super::stopped(entry)))
     }
 

@@ -31,6 +31,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, Target};
 use crate::iam::image::{Image, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Run, Write};
+use crate::screen;
 use crate::spec::{Args, Value};
 
 use journal::{About, Journal, Place};
@@ -90,6 +91,36 @@ pub struct Rules {
     pub about: About,
     /// What is known of how fast accounts let calls through; runs at the same time share it.
     pub rates: Rates,
+    /// Whom it tells what its operator should know.
+    pub tell: Tell,
+}
+
+/// Whom a session tells what its operator should know: by default, whoever sees standard error.
+#[derive(Clone)]
+pub struct Tell(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Tell {
+    /// Somebody else.
+    #[must_use]
+    pub fn to(hears: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hears))
+    }
+
+    fn say(&self, text: &str) {
+        (self.0)(text);
+    }
+}
+
+impl Default for Tell {
+    fn default() -> Self {
+        Self::to(screen::say)
+    }
+}
+
+impl fmt::Debug for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tell")
+    }
 }
 
 impl Default for Rules {
@@ -103,6 +134,7 @@ impl Default for Rules {
             journal: Place::Memory,
             about: About::default(),
             rates: Rates::default(),
+            tell: Tell::default(),
         }
     }
 }
@@ -153,7 +185,7 @@ impl Session {
             protection: Protection::new(&rules.protect, rules.override_protection),
             accounts: rules.accounts,
             wire: Wire::new(rules.mode == Mode::Apply),
-            effort: Arc::default(),
+            effort: Arc::new(Effort::new(rules.tell)),
             rates: rules.rates,
             memory: Memory::default(),
             turns: Turns::default(),
@@ -279,7 +311,16 @@ impl Session {
 
 /// One connection's way to AWS. Cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate(Arc<Inner>, Stops);
+
+/// Whether the changes of a gate stop when the run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stops {
+    /// None begins any more.
+    WithTheRun,
+    /// They are the rest of what was begun, and are made all the same.
+    WhenDone,
+}
 
 struct Inner {
     /// A number for each connection of a run.
@@ -310,13 +351,22 @@ impl Gate {
     #[must_use]
     pub fn new(session: Arc<Session>, connection: Connection) -> Self {
         let number = session.connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(Inner {
-            number,
-            session,
-            connection,
-            line: OnceCell::new(),
-            identity: OnceCell::new(),
-        }))
+        let inner =
+            Inner { number, session, connection, line: OnceCell::new(), identity: OnceCell::new() };
+        Self(Arc::new(inner), Stops::WithTheRun)
+    }
+
+    /// Whether no further change may begin here.
+    fn is_closed(&self) -> bool {
+        self.1 == Stops::WithTheRun && self.0.session.is_closed()
+    }
+
+    /// Waits until no further change may begin here.
+    async fn closing(&self) {
+        match self.1 {
+            Stops::WithTheRun => self.0.session.effort.closing().await,
+            Stops::WhenDone => std::future::pending().await,
+        }
     }
 
     /// Where its calls go.
@@ -565,7 +615,7 @@ impl Gate {
         if write.is_idle(&args) {
             return Ok(Value::Nil);
         }
-        if session.is_closed() {
+        if self.is_closed() {
             return Err(stopped(entry));
         }
         session.protection.check(write.subject, &name, &None)?;
@@ -591,6 +641,10 @@ fn subject_of(entry: &Entry) -> Subject {
 }
 
 impl Invoke for Gate {
+    fn finishing(&self) -> Arc<dyn Invoke> {
+        Arc::new(Self(Arc::clone(&self.0), Stops::WhenDone))
+    }
+
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending {
         let gate = self.clone();
         let session = Arc::clone(self.session());

@@ -5,6 +5,7 @@ mod file;
 pub mod records;
 mod writer;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -36,6 +37,8 @@ pub enum Place {
 /// What a run is, for those who were not there.
 #[derive(Clone, Debug, Default)]
 pub struct About {
+    /// The id that the run is to have, if it has one before its first change.
+    pub run: Option<String>,
     /// The command, such as `run`.
     pub command: String,
     /// The script's path, and the SHA-256 of its text in hexadecimal.
@@ -303,11 +306,13 @@ impl Journal {
             Place::Folder(folder) => Some(folder.clone()),
             Place::StateFolder => Some(state::folder()?),
         };
+        let wanted = Cell::new(about.run.clone());
+        let id = || wanted.take().unwrap_or_else(new_id);
         let (connection, run, lock) = match &folder {
-            None => (file::in_memory()?, new_id(), None),
+            None => (file::in_memory()?, id(), None),
             Some(folder) => {
                 let connection = file::open(folder)?;
-                let (run, lock) = file::claim(folder, new_id)?;
+                let (run, lock) = file::claim(folder, id)?;
                 (connection, run, Some(lock))
             }
         };
@@ -332,7 +337,8 @@ fn gone() -> Error {
 }
 
 /// An id that sorts by time: `20261124-083533-417k7` is the date and time in UTC, milliseconds, and two letters by chance.
-pub(super) fn new_id() -> String {
+#[must_use]
+pub fn new_id() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let now = Timestamp::now();
     let mut chance = std::hash::BuildHasher::hash_one(

@@ -156,6 +156,18 @@ impl Records {
         self.query(&format!("{RUN} WHERE undoes = ?1 ORDER BY id"), [run])
     }
 
+    /// The runs of a script, by its path, of which something is in doubt or that were killed, the earliest first; without those that go on.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn unsettled_runs(&self, script: &str) -> Result<Vec<Run>> {
+        let open = "EXISTS (SELECT 1 FROM change WHERE change.run = run.id AND (outcome IS NULL OR outcome = 'in doubt'))";
+        let sql = format!("{RUN} WHERE script = ?1 AND (status IS NULL OR {open}) ORDER BY id");
+        let mut runs = self.query(&sql, [script])?;
+        runs.retain(|run| run.status != "running");
+        Ok(runs)
+    }
+
     /// The run of that id, or of which that is the beginning or the end; `last` is the latest.
     ///
     /// # Errors
