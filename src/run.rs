@@ -8,17 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, OpenLocal, Role, Target};
-use crate::lua::cancel::Canceller;
+use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::sandbox::Permissions;
-use crate::lua::{Ending, Format, Manifest, Output, Setup, Show, Vm, calls_text, throttled_text};
+use crate::lua::{
+    Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
+    throttled_text,
+};
 use crate::screen::say;
 use crate::script::{Loaded, Script};
+use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::{files, plan_text, signals, state, words};
@@ -46,7 +50,7 @@ pub struct AwsTarget {
 }
 
 /// How a script runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What it runs against.
     pub against: Against,
@@ -158,51 +162,131 @@ fn open_once(faults: Faults) -> OpenLocal {
     })
 }
 
-/// Runs a script and returns the exit code.
+/// What one execution has around it: for `iamlua run` what belongs to the process, and a world of its own where a process makes many.
+pub struct Surroundings {
+    /// Where calls run.
+    pub runtime: Handle,
+    /// The way to the account.
+    pub connection: Connection,
+    /// What stops it.
+    pub canceller: Canceller,
+    /// Where its output goes.
+    pub output: Output,
+    /// Asks a person.
+    pub confirm: Confirm,
+    /// The width of the terminal that results are shown on, in columns.
+    pub width: Option<u16>,
+    /// Whether standard input is the script's.
+    pub has_input: bool,
+    /// Which files it looks at.
+    pub seen: Seen,
+    /// Who takes the messages of `log`, if not standard error.
+    pub log: Option<Log>,
+}
+
+/// A run that is going on, for whoever may have to stop it.
+#[derive(Clone)]
+pub struct Running {
+    canceller: Canceller,
+    waker: Waker,
+    session: Arc<Session>,
+}
+
+impl Running {
+    /// Lets no further change begin, and stops the script; calls in flight are finished.
+    pub fn stop(&self, why: Stop) {
+        self.session.close();
+        self.canceller.stop(why);
+        self.waker.wake();
+    }
+
+    /// How many calls are in flight that may change the account.
+    #[must_use]
+    pub fn writes_in_flight(&self) -> usize {
+        self.canceller.writes_in_flight()
+    }
+
+    /// What it does to the account.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+/// What became of one execution.
+#[derive(Debug)]
+pub struct Executed {
+    /// The exit code that it means, or the error that ended it.
+    pub result: Result<u8>,
+    /// What it did to the account.
+    pub session: Arc<Session>,
+    /// The script's path, and the SHA-256 of its text.
+    pub origin: (String, String),
+}
+
+impl Executed {
+    /// The plan that it has made.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let incomplete = match &self.result {
+            Ok(0) => None,
+            Ok(code) => Some(format!("the script ended with exit code {code}")),
+            Err(error) => Some(self.session.journal().without_secrets(&error.to_string())),
+        };
+        let parameters = self.session.journal().parameters();
+        self.session.recorder().plan(Some(self.origin.clone()), parameters, None, incomplete)
+    }
+}
+
+/// Executes a script once, on this thread; `began` is told of it before its first instruction.
 ///
 /// # Errors
-/// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
-pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
-    let began = Instant::now();
-    let loaded = Loaded::read(script)?;
-    let runtime = runtime()?;
+/// If the VM cannot be made, or `began` fails. What ends the script is in what is returned.
+pub fn execute(
+    loaded: Loaded,
+    args: Vec<String>,
+    options: &Options,
+    around: Surroundings,
+    began: impl FnOnce(Running) -> Result<()>,
+) -> Result<Executed> {
+    let runtime = around.runtime.clone();
     let _entered = runtime.enter();
-    let connection = options.against.connection();
     let origin = (loaded.path(), sha256(&loaded.source));
-    let mut rules = options.rules;
+    let mut rules = options.rules.clone();
     rules.about.script = Some(origin.clone());
     if !args.is_empty() {
         rules.about.parameters = Some(serde_json::json!({ "arguments": without_secrets(&args) }));
     }
     let session = Session::with(rules);
-    let canceller = Canceller::default();
-    let gate = Gate::new(Arc::clone(&session), connection);
+    let gate = Gate::new(Arc::clone(&session), around.connection);
     gate.warm_up();
+    let canceller = around.canceller;
     let setup = Setup {
         gate,
-        runtime: runtime.handle().clone(),
+        runtime: around.runtime,
         canceller: canceller.clone(),
         script: loaded.name.clone(),
         folder: loaded.folder,
         args,
-        permissions: options.permissions,
+        permissions: options.permissions.clone(),
         max_memory: options.max_memory,
         // The plan is written in that format then, and what the script says is for people.
         format: if options.planning.is_result { Format::Table } else { options.format },
         show: options.show,
-        width: terminal_width(),
-        reserved: options.reserved,
+        width: around.width,
+        reserved: options.reserved.clone(),
         log_level: options.log_level,
-        confirm: Box::new(move |question| confirm(question, options.yes)),
+        confirm: around.confirm,
         clock: Clock::Real,
-        has_input: true,
+        has_input: around.has_input,
+        seen: around.seen,
+        log: around.log,
     };
-    let output = output(options.planning.is_result);
-    let vm = Vm::new(setup, output)?;
+    let vm = Vm::new(setup, around.output)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
-    signals::stop_on_signals(canceller, vm.waker(), Arc::clone(&session))?;
+    began(Running { canceller, waker: vm.waker(), session: Arc::clone(&session) })?;
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
@@ -218,15 +302,39 @@ pub fn run(script: &Script, args: Vec<String>, options: Options) -> Result<u8> {
             "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
         )),
     };
+    Ok(Executed { result, session, origin })
+}
+
+/// Runs a script and returns the exit code.
+///
+/// # Errors
+/// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
+pub fn run(script: &Script, args: Vec<String>, options: &Options) -> Result<u8> {
+    let began = Instant::now();
+    let loaded = Loaded::read(script)?;
+    let runtime = runtime()?;
+    let yes = options.yes;
+    let around = Surroundings {
+        runtime: runtime.handle().clone(),
+        connection: options.against.connection(),
+        canceller: Canceller::default(),
+        output: output(options.planning.is_result),
+        confirm: Box::new(move |question| confirm(question, yes)),
+        width: terminal_width(),
+        has_input: true,
+        seen: Seen::default(),
+        log: None,
+    };
+    let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
     runtime.shutdown_background();
     if options.stats {
-        tell_stats(&session, began);
+        tell_stats(&executed.session, began);
     }
-    if session.mode() == Mode::Plan {
-        return show_plan(result, &session, origin, &options.planning, options.format);
+    if executed.session.mode() == Mode::Plan {
+        return show_plan(executed, &options.planning, options.format);
     }
-    tell_changes(&session);
-    result
+    tell_changes(&executed.session);
+    executed.result
 }
 
 /// Where a script's output goes.
@@ -338,20 +446,9 @@ pub fn tell_changes(session: &Session) {
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
-fn show_plan(
-    result: Result<u8>,
-    session: &Session,
-    script: (String, String),
-    planning: &Planning,
-    format: Format,
-) -> Result<u8> {
-    let incomplete = match &result {
-        Ok(0) => None,
-        Ok(code) => Some(format!("the script ended with exit code {code}")),
-        Err(error) => Some(session.journal().without_secrets(&error.to_string())),
-    };
-    let parameters = session.journal().parameters();
-    let plan = session.recorder().plan(Some(script), parameters, None, incomplete);
+fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<u8> {
+    let plan = executed.plan();
+    let result = executed.result;
     if planning.is_result || !plan.changes.is_empty() {
         print_plan(&plan, planning, format)?;
     }
@@ -459,7 +556,25 @@ fn without_secrets(args: &[String]) -> Vec<String> {
 /// If the script cannot be read, fails before its manifest, or has none.
 pub fn manifest(script: &Script) -> Result<Manifest> {
     let loaded = Loaded::read(script)?;
+    let name = loaded.name.clone();
     let runtime = runtime()?;
+    let declared = declared(loaded, Permissions::default(), runtime.handle());
+    runtime.shutdown_background();
+    declared?.ok_or_else(|| {
+        Error::new(Kind::Script, format!("{name} has no manifest"))
+            .hint("a script declares itself with `runbook { allow = { … } }`")
+    })
+}
+
+/// The same of a script that was read, which finds these permissions; `None` if it has run to its end and is no runbook.
+///
+/// # Errors
+/// If it fails before its manifest.
+pub fn declared(
+    loaded: Loaded,
+    permissions: Permissions,
+    runtime: &Handle,
+) -> Result<Option<Manifest>> {
     let _entered = runtime.enter();
     let nowhere: OpenLocal = Arc::new(|| {
         Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
@@ -469,12 +584,12 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
     let declared = Rc::new(RefCell::new(None));
     let setup = Setup {
         gate: Gate::new(Session::new(Mode::ReadOnly), connection),
-        runtime: runtime.handle().clone(),
+        runtime: runtime.clone(),
         canceller: Canceller::default(),
         script: loaded.name.clone(),
         folder: loaded.folder,
         args: Vec::new(),
-        permissions: Permissions::default(),
+        permissions,
         max_memory: 256 << 20,
         format: Format::Table,
         show: Show::Nothing,
@@ -484,17 +599,15 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
         confirm: Box::new(|_| None),
         clock: Clock::Real,
         has_input: true,
+        seen: Seen::default(),
+        log: None,
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));
     vm.stop_after(Duration::from_secs(30));
     vm.run(&loaded.source, &loaded.name)?;
     drop(vm);
-    runtime.shutdown_background();
-    declared.take().ok_or_else(|| {
-        Error::new(Kind::Script, format!("{} has no manifest", loaded.name))
-            .hint("a script declares itself with `runbook { allow = { … } }`")
-    })
+    Ok(declared.take())
 }
 
 /// How many calls that change the account.
@@ -509,8 +622,9 @@ pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
-/// Asks a yes-or-no question at the terminal; no is the default.
-fn confirm(question: &str, yes: bool) -> Option<bool> {
+/// Asks a yes-or-no question at the terminal; no is the default. `None` if there is nobody to ask.
+#[must_use]
+pub fn confirm(question: &str, yes: bool) -> Option<bool> {
     if yes {
         return Some(true);
     }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::error::{Error, Result};
 use crate::lua::Waker;
 use crate::lua::cancel::{Canceller, Stop};
+use crate::run::Running;
 use crate::screen::say;
 use crate::session::Session;
 
@@ -96,22 +97,20 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 ///
 /// # Errors
 /// If the system gives no signals or threads.
-pub fn stop_on_signals(canceller: Canceller, waker: Waker, session: Arc<Session>) -> Result<()> {
+pub fn stop_on_signals(running: Running) -> Result<()> {
     on_a_thread(|| {
         let mut requests = Requests::listen()?;
         Ok(async move {
             requests.next().await;
-            session.close();
-            canceller.stop(Stop::Interrupted);
-            waker.wake();
+            running.stop(Stop::Interrupted);
             tokio::select! {
                 () = requests.next() => std::process::exit(130),
                 () = tokio::time::sleep(Duration::from_millis(80)) => {}
             }
-            if canceller.writes_in_flight() == 0 {
+            if running.writes_in_flight() == 0 {
                 // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
                 // the outcomes are written down.
-                let end = session.end("interrupted", Some("interrupted".into()));
+                let end = running.session().end("interrupted", Some("interrupted".into()));
                 let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
                 say("error: interrupted");
                 std::process::exit(130);

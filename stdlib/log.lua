@@ -54,6 +54,14 @@ local function write(level, message, fields)
   elseif SEVERITY[level] < SEVERITY[log.level] then
     return
   end
+  if host.has_log then
+    local named = {}
+    for key, value in pairs(fields or {}) do
+      named[tostring(key)] = value
+    end
+    host.log(level, message_text(message), named)
+    return
+  end
   local words = { time.now(), ("%-5s"):format(level:upper()), message_text(message) }
   local pairs_of_text = {}
   for key, value in pairs(fields or {}) do

@@ -41,10 +41,19 @@ local open, exit = io.open, os.exit
 ---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
 ---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
 ---@field timeout? string|number how long it may take
----@field schedule? string when it runs as a job: five cron fields
----@field timezone? string the time zone of `schedule`
----@field every? string|number how often it runs as a job, instead of `schedule`
+---@field schedule? string when it runs as a job of `iamlua schedule`: five cron fields, or `@daily` and its like
+---@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC.
+---@field every? string|number how often it runs as a job, instead of `schedule`: at the multiples of that time since the beginning of 1970
+---@field jitter? string|number it begins up to so much later, always by the same time for the same moment, so that jobs do not all begin at once
+---@field catch_up? "once"|"skip" what becomes of moments at which nobody could run it, and of a run that was killed: it runs once for all of them (the default), or they are left out
+---@field retries? integer how often it is tried again after a failure. Default: 0.
+---@field retry_delay? string|number how long it waits before that, and twice as long before each further time. Default: `"1m"`.
+---@field on_failure? runbook.OnFailure who is told when the last try has failed
 ---@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+
+---@class runbook.OnFailure
+---@field command? string[] a program and its arguments, which gets the failure as JSON on its standard input
+---@field webhook? string an address to which the failure is posted as JSON
 
 ---@class runbook.Permissions
 ---@field read? string[] files and folders
@@ -63,8 +72,24 @@ local open, exit = io.open, os.exit
 ---@field choices? any[] the only values
 ---@field secret? boolean whether the journal must not have the value
 
-local MANIFEST_KEYS =
-  { "description", "params", "allow", "max_changes", "timeout", "schedule", "timezone", "every", "permissions" }
+local MANIFEST_KEYS = {
+  "description",
+  "params",
+  "allow",
+  "max_changes",
+  "timeout",
+  "schedule",
+  "timezone",
+  "every",
+  "jitter",
+  "catch_up",
+  "retries",
+  "retry_delay",
+  "on_failure",
+  "permissions",
+}
+local JOB_KEYS = { "jitter", "catch_up", "retries", "retry_delay", "on_failure" }
+local MAX_RETRIES = 100
 local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices", "secret" }
 local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file" }
 local VALUE_NAMES = {
@@ -443,6 +468,54 @@ local function permissions_of(wanted)
   return list
 end
 
+local function on_failure_of(given)
+  check_type(given, "table", "on_failure")
+  given = given or {}
+  check_keys(given, { "command", "webhook" }, "on_failure")
+  local command = given.command ~= nil and strings_of(given.command, "on_failure.command") or nil
+  check_text(given.webhook, "on_failure.webhook")
+  if command and #command == 0 then
+    wrong("on_failure.command must name a program")
+  elseif given.webhook and not find(given.webhook, "^https?://.") then
+    wrong('on_failure.webhook must begin with "https://" or "http://", got ' .. quote(given.webhook))
+  end
+  return command, given.webhook
+end
+
+-- What the manifest says of the runbook as a job; nil if it is none.
+local function job_of(given)
+  if given.schedule == nil and given.every == nil then
+    for _, key in ipairs(JOB_KEYS) do
+      if given[key] ~= nil then
+        wrong(key .. " is for jobs, and this runbook has neither schedule nor every")
+      end
+    end
+    return nil
+  end
+  check_text(given.catch_up, "catch_up")
+  if given.catch_up ~= nil and given.catch_up ~= "once" and given.catch_up ~= "skip" then
+    wrong('catch_up must be "once" or "skip", got ' .. quote(given.catch_up))
+  end
+  local retries = given.retries
+  if retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES) then
+    wrong("retries must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries))
+  end
+  local command, webhook = on_failure_of(given.on_failure)
+  local job = {
+    schedule = given.schedule,
+    timezone = given.timezone,
+    every = duration_of(given.every, "every"),
+    jitter = duration_of(given.jitter, "jitter"),
+    catch_up = given.catch_up,
+    retries = retries,
+    retry_delay = duration_of(given.retry_delay, "retry_delay"),
+    command = command,
+    webhook = webhook,
+  }
+  host.check_job(job)
+  return job
+end
+
 local function manifest_of(given)
   if type(given) ~= "table" then
     wrong("a table belongs here, got " .. type(given), "write runbook { description = …, params = { … } }")
@@ -461,16 +534,22 @@ local function manifest_of(given)
   if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
     wrong('max_changes must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
   end
-  duration_of(given.every, "every")
   local manifest = {
     description = given.description,
     allow = given.allow ~= nil and strings_of(given.allow, "allow") or nil,
     max_changes = changes,
     timeout = duration_of(given.timeout, "timeout"),
     permissions = permissions_of(given.permissions),
+    job = job_of(given),
     shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
   }
   manifest.params, manifest.names = params_of(given.params)
+  manifest.required = {}
+  for _, name in ipairs(manifest.names) do
+    if manifest.params[name].required then
+      manifest.required[#manifest.required + 1] = manifest.params[name].flag
+    end
+  end
   return manifest
 end
 
@@ -833,7 +912,7 @@ local function declare(_, given)
     wrong("the script has declared itself already", "one script is one runbook")
   end
   host.is_declared = true
-  if host.declare(manifest.allow, manifest.max_changes) then
+  if host.declare(manifest) then
     exit(0)
   end
   if asks_for_help(host.args) then

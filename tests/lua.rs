@@ -119,6 +119,8 @@ impl Bench {
             confirm: Box::new(|_| None),
             clock: iamlua::clock::Clock::Real,
             has_input: true,
+            seen: iamlua::seen::Seen::default(),
+            log: None,
         };
         let output = Output {
             out: Box::new(out.clone()),

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::bulk::{Board, Outcome, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
+use super::manifest;
 use super::sandbox::Access;
-use super::{Declared, Manifest, Output, Setup, Timer};
-use crate::config::MaxChanges;
+use super::{Declared, Output, Setup, Timer};
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
-use crate::session::Limits;
+use crate::seen::{Seen, Sight};
 use crate::spec::{self, Returns, Value};
 use crate::stdlib;
 
@@ -65,7 +65,13 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
 }
 
 /// Registers a function that can fail.
-fn add<F>(lua: &Lua, host: &Rc<Host>, table: &Table, name: &str, function: F) -> mlua::Result<()>
+pub(super) fn add<F>(
+    lua: &Lua,
+    host: &Rc<Host>,
+    table: &Table,
+    name: &str,
+    function: F,
+) -> mlua::Result<()>
 where
     F: Fn(&Lua, &Rc<Host>, MultiValue) -> Result<LuaValue> + 'static,
 {
@@ -79,14 +85,14 @@ where
 }
 
 /// A failure of mlua itself: out of memory, or a bug.
-fn internal(error: &mlua::Error) -> Error {
+pub(super) fn internal(error: &mlua::Error) -> Error {
     match error {
         mlua::Error::MemoryError(message) => Error::new(Kind::Script, message.clone()),
         other => Error::new(Kind::Bug, other.to_string()),
     }
 }
 
-fn text_arg(args: &MultiValue, at: usize, what: &str) -> Result<String> {
+pub(super) fn text_arg(args: &MultiValue, at: usize, what: &str) -> Result<String> {
     match args.get(at) {
         Some(LuaValue::String(text)) => match text.to_str() {
             Ok(text) => Ok(text.to_owned()),
@@ -351,18 +357,22 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     }
     add(lua, host, fallible, "resolve", |lua, host, args| {
         let access = access_arg(&args, 0)?;
-        let path =
-            host.setup.borrow().permissions.path(access, &text_arg(&args, 1, "the path")?)?;
+        let given = text_arg(&args, 1, "the path")?;
+        let setup = host.setup.borrow();
+        let path = setup.permissions.path(access, &given)?;
+        match access {
+            Access::Read => setup.seen.read(Path::new(&given)),
+            _ => setup.seen.written(Path::new(&given)),
+        }
         string(lua, path.as_os_str().as_encoded_bytes())
     })?;
     add(lua, host, fallible, "fs_read", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.read: the path")?;
-        let path = host.setup.borrow().permissions.path(Access::Read, &given)?;
-        string(
-            lua,
-            std::fs::read(path)
-                .map_err(|error| Error::io(format!("cannot read {given}"), error))?,
-        )
+        let setup = host.setup.borrow();
+        let path = setup.permissions.path(Access::Read, &given)?;
+        setup.seen.read(Path::new(&given));
+        let content = std::fs::read(path);
+        string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
     add(lua, host, fallible, "fs_write", |_, host, args| {
         let given = text_arg(&args, 0, "fs.write: the path")?;
@@ -372,11 +382,13 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         };
         crate::files::write_whole(&path, &content.as_bytes())
             .map_err(|error| Error::io(format!("cannot write {given}"), error))?;
+        host.setup.borrow().seen.written(Path::new(&given));
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "fs_list", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.list: the path")?;
         let path = host.setup.borrow().permissions.path(Access::Read, &given)?;
+        host.setup.borrow().seen.read(Path::new(&given));
         let failed = |error| Error::io(format!("cannot list {given}"), error);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(path).map_err(failed)? {
@@ -461,15 +473,36 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         table.set("log_level", setup.log_level)?;
         table.set("has_input", setup.has_input)?;
         table.set("modules", stdlib::modules())?;
+        table.set("has_log", setup.log.is_some())?;
     }
+    add(lua, host, fallible, "log", |lua, host, args| {
+        let (level, message) = (text_arg(&args, 0, "level")?, text_arg(&args, 1, "message")?);
+        let mut fields = Vec::new();
+        if let Some(LuaValue::Table(given)) = args.get(2) {
+            for field in given.pairs::<String, LuaValue>() {
+                let (name, value) = field.map_err(|error| internal(&error))?;
+                // What is no JSON, such as a function, is shown as text.
+                let shown = || value.to_string().map(serde_json::Value::from).unwrap_or_default();
+                let value = convert::json_from_lua(lua, &value).unwrap_or_else(|_| shown());
+                fields.push((name, value));
+            }
+        }
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(log) = &host.setup.borrow().log {
+            log(&level, &message, fields);
+        }
+        Ok(LuaValue::Nil)
+    })?;
     let stdlib_source = lua.create_function(|_, name: String| {
         Ok(stdlib::source(&format!("{name}.lua")).map(std::borrow::Cow::into_owned))
     })?;
     table.set("stdlib_source", stdlib_source)?;
     add(lua, host, fallible, "module_source", |lua, host, args| {
         let name = text_arg(&args, 0, "require: the name")?;
-        let folder = host.setup.borrow().folder.clone();
-        let Some((path, source)) = find_module(&name, folder)? else { return Ok(LuaValue::Nil) };
+        let setup = host.setup.borrow();
+        let Some((path, source)) = find_module(&name, setup.folder.as_deref(), &setup.seen)? else {
+            return Ok(LuaValue::Nil);
+        };
         let found = lua.create_table().map_err(|error| internal(&error))?;
         let set = found.set("path", path.display().to_string());
         set.and_then(|()| found.set("source", lua.create_string(source)?))
@@ -494,7 +527,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         };
         Ok(LuaValue::Number(seconds))
     })?;
-    manifest(lua, host, fallible)?;
+    manifest::functions(lua, host, fallible)?;
     let near = lua.create_function(|_, (word, known): (String, Vec<String>)| {
         Ok(spec::nearest(&word, known.iter().map(String::as_str)).map(str::to_owned))
     })?;
@@ -507,71 +540,12 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     table.set("matches", matches)
 }
 
-/// What a manifest says.
-fn manifest(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
-    add(lua, host, fallible, "declare", |_, host, args| {
-        let allow = match args.front() {
-            Some(LuaValue::Table(allow)) => Some(names_of(allow)?),
-            _ => None,
-        };
-        let has_share = matches!(args.get(1), Some(LuaValue::String(_)));
-        let asked = host.asked.borrow();
-        if let Some(answer) = &*asked {
-            *answer.borrow_mut() = Some(Manifest { allow, has_share });
-        }
-        Ok(LuaValue::Boolean(asked.is_some()))
-    })?;
-    add(lua, host, fallible, "parameters", |lua, host, args| {
-        let values = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
-        let secrets = match args.get(1) {
-            Some(LuaValue::Table(secrets)) => {
-                secrets.sequence_values::<String>().flatten().collect()
-            }
-            _ => Vec::new(),
-        };
-        host.setup.borrow().gate.session().journal().set_parameters(values, secrets);
-        Ok(LuaValue::Nil)
-    })?;
-    add(lua, host, fallible, "limit", |_, host, args| {
-        let mut limits = Limits::default();
-        if let Some(LuaValue::Table(allow)) = args.front() {
-            limits.allow = Some(names_of(allow)?);
-        }
-        limits.max_changes = match args.get(1) {
-            Some(LuaValue::Integer(n)) => Some(MaxChanges::Count(
-                u64::try_from(*n)
-                    .map_err(|_| Error::argument("runbook: `max_changes` must not be negative"))?,
-            )),
-            Some(LuaValue::String(text)) => Some(
-                text.to_string_lossy()
-                    .parse()
-                    .map_err(|why| Error::argument(format!("runbook: `max_changes` {why}")))?,
-            ),
-            Some(LuaValue::Nil) | None => None,
-            Some(_) => {
-                return Err(Error::argument(
-                    "runbook: `max_changes` must be a whole number or a share such as \"5%\"",
-                ));
-            }
-        };
-        host.setup.borrow().gate.session().limit(&limits)?;
-        if let Some(LuaValue::Number(seconds)) = args.get(2) {
-            let time = Duration::try_from_secs_f64(*seconds)
-                .map_err(|_| Error::argument("runbook: `timeout` is out of range"))?;
-            host.stop_after(time);
-        }
-        Ok(LuaValue::Nil)
-    })?;
-    Ok(())
-}
-
-fn names_of(allow: &Table) -> Result<Vec<String>> {
-    let names: mlua::Result<Vec<String>> = allow.sequence_values().collect();
-    names.map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))
-}
-
 /// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.
-fn find_module(name: &str, folder: Option<PathBuf>) -> Result<Option<(PathBuf, Vec<u8>)>> {
+fn find_module(
+    name: &str,
+    folder: Option<&Path>,
+    seen: &Seen,
+) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
     };
@@ -585,6 +559,8 @@ fn find_module(name: &str, folder: Option<PathBuf>) -> Result<Option<(PathBuf, V
     for candidate in [relative.with_added_extension("lua"), relative.join("init.lua")] {
         let path = folder.join(candidate);
         if !path.is_file() {
+            // If it is made one day, it is this one.
+            seen.read(&path);
             continue;
         }
         let failed =
@@ -597,6 +573,7 @@ fn find_module(name: &str, folder: Option<PathBuf>) -> Result<Option<(PathBuf, V
             return Err(Error::new(Kind::Permission, refusal));
         }
         let source = std::fs::read(&real).map_err(failed)?;
+        seen.found(&path, Sight::content(&source));
         return Ok(Some((path, source)));
     }
     Ok(None)

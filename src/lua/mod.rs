@@ -8,6 +8,7 @@ mod convert;
 mod driver;
 mod entry;
 mod host;
+mod manifest;
 mod offers;
 mod prompt;
 pub mod sandbox;
@@ -27,6 +28,7 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, V
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::screen;
+use crate::seen::Seen;
 use crate::session::Gate;
 use crate::stdlib;
 use bulk::Board;
@@ -35,6 +37,7 @@ use cancel::{Canceller, Stop};
 use driver::Driver;
 pub use driver::Waker;
 use host::Host;
+pub use manifest::{CatchUp, Job, Manifest, OnFailure};
 pub use offers::{Background, Offer};
 pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
@@ -97,14 +100,8 @@ impl Output {
 /// Asks a person a yes-or-no question; `None` when there is nobody to ask.
 pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
 
-/// What of a manifest a runbook's policy follows from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manifest {
-    /// The functions that it may call; none if it does not say.
-    pub allow: Option<Vec<String>>,
-    /// Whether its limit of changes is a share of the account's profiles.
-    pub has_share: bool,
-}
+/// Takes the messages of `log` instead of standard error: how severe one is, its text, and its fields by name.
+pub type Log = Box<dyn Fn(&str, &str, Vec<(String, serde_json::Value)>)>;
 
 /// Where a manifest goes; `None` until the script has declared itself.
 pub type Declared = Rc<RefCell<Option<Manifest>>>;
@@ -143,6 +140,10 @@ pub struct Setup {
     pub clock: Clock,
     /// Whether there is a standard input for the script; else it is empty.
     pub has_input: bool,
+    /// Which files it looks at.
+    pub seen: Seen,
+    /// Who takes the messages of `log`, if not standard error.
+    pub log: Option<Log>,
 }
 
 impl Setup {

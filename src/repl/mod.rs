@@ -153,6 +153,8 @@ impl Repl {
             }),
             clock: Clock::Real,
             has_input: true,
+            seen: crate::seen::Seen::default(),
+            log: None,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
         let interrupts = Interrupts::listen(

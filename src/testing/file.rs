@@ -170,6 +170,8 @@ fn work(
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
+        seen: crate::seen::Seen::default(),
+        log: None,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
     let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;

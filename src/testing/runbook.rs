@@ -152,6 +152,8 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         confirm: Box::new(move |_| Some(confirm)),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
+        seen: crate::seen::Seen::default(),
+        log: None,
     };
     let (out, mut err) = (Captured::results(), Captured::notes());
     let output = Output {

@@ -30,10 +30,19 @@ runbook = {}
 ---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
 ---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
 ---@field timeout? string|number how long it may take
----@field schedule? string when it runs as a job: five cron fields
----@field timezone? string the time zone of `schedule`
----@field every? string|number how often it runs as a job, instead of `schedule`
+---@field schedule? string when it runs as a job of `iamlua schedule`: five cron fields, or `@daily` and its like
+---@field timezone? string the time zone of `schedule`, such as `"Europe/Berlin"`. Default: UTC.
+---@field every? string|number how often it runs as a job, instead of `schedule`: at the multiples of that time since the beginning of 1970
+---@field jitter? string|number it begins up to so much later, always by the same time for the same moment, so that jobs do not all begin at once
+---@field catch_up? "once"|"skip" what becomes of moments at which nobody could run it, and of a run that was killed: it runs once for all of them (the default), or they are left out
+---@field retries? integer how often it is tried again after a failure. Default: 0.
+---@field retry_delay? string|number how long it waits before that, and twice as long before each further time. Default: `"1m"`.
+---@field on_failure? runbook.OnFailure who is told when the last try has failed
 ---@field permissions? runbook.Permissions what it wants to touch besides AWS; the operator is asked
+
+---@class runbook.OnFailure
+---@field command? string[] a program and its arguments, which gets the failure as JSON on its standard input
+---@field webhook? string an address to which the failure is posted as JSON
 
 ---@class runbook.Permissions
 ---@field read? string[] files and folders

@@ -1,0 +1,188 @@
+//! What a runbook says of itself: what others than the runbook need of it, and the functions by which it gets here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{Lua, Table, Value as LuaValue};
+
+use super::convert;
+use super::host::{Host, add, internal};
+use super::sandbox::Access;
+use crate::config::MaxChanges;
+use crate::error::{Error, Result};
+use crate::session::Limits;
+use crate::timing::Timing;
+
+/// What a runbook says of itself, as far as others than the runbook need it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// What it does.
+    pub description: Option<String>,
+    /// The functions that it may call; none if it does not say.
+    pub allow: Option<Vec<String>>,
+    /// Whether its limit of changes is a share of the account's profiles.
+    pub has_share: bool,
+    /// The flags that it cannot run without.
+    pub required: Vec<String>,
+    /// What it wants to touch besides AWS.
+    pub permissions: Vec<(Access, String)>,
+    /// When it runs as a job, if it is one.
+    pub job: Option<Job>,
+}
+
+/// How long a job waits before it is tried again, if its manifest does not say.
+const RETRY_DELAY: Duration = Duration::from_mins(1);
+
+/// How a runbook runs by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// When it is due.
+    pub timing: Timing,
+    /// It begins up to so much later.
+    pub jitter: Duration,
+    /// What becomes of moments at which nobody could run it.
+    pub catch_up: CatchUp,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+    /// How long it waits before the first of these; before each further one, twice as long.
+    pub retry_delay: Duration,
+    /// What is done when it has failed for good.
+    pub on_failure: OnFailure,
+}
+
+/// `catch_up`: what becomes of moments at which nobody could run a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUp {
+    /// It runs once for all of them.
+    #[default]
+    Once,
+    /// They are left out.
+    Skip,
+}
+
+/// `on_failure`: who is told that a job has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnFailure {
+    /// A program with its arguments.
+    pub command: Vec<String>,
+    /// An address to which the failure is posted as JSON.
+    pub webhook: Option<String>,
+}
+
+/// The functions with which a runbook declares itself.
+pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
+    add(lua, host, fallible, "declare", |_, host, args| {
+        let asked = host.asked.borrow();
+        if let (Some(answer), Some(LuaValue::Table(given))) = (&*asked, args.front()) {
+            *answer.borrow_mut() = Some(read(given)?);
+        }
+        Ok(LuaValue::Boolean(asked.is_some()))
+    })?;
+    add(lua, host, fallible, "check_job", |_, _, args| {
+        if let Some(LuaValue::Table(job)) = args.front() {
+            timing(job)?;
+        }
+        Ok(LuaValue::Nil)
+    })?;
+    add(lua, host, fallible, "parameters", |lua, host, args| {
+        let values = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
+        let secrets = match args.get(1) {
+            Some(LuaValue::Table(secrets)) => {
+                secrets.sequence_values::<String>().flatten().collect()
+            }
+            _ => Vec::new(),
+        };
+        host.setup.borrow().gate.session().journal().set_parameters(values, secrets);
+        Ok(LuaValue::Nil)
+    })?;
+    add(lua, host, fallible, "limit", |_, host, args| {
+        let mut limits = Limits::default();
+        if let Some(LuaValue::Table(allow)) = args.front() {
+            limits.allow = Some(names_of(allow)?);
+        }
+        limits.max_changes = match args.get(1) {
+            Some(LuaValue::Integer(n)) => Some(MaxChanges::Count(
+                u64::try_from(*n)
+                    .map_err(|_| Error::argument("runbook: `max_changes` must not be negative"))?,
+            )),
+            Some(LuaValue::String(text)) => Some(
+                text.to_string_lossy()
+                    .parse()
+                    .map_err(|why| Error::argument(format!("runbook: `max_changes` {why}")))?,
+            ),
+            Some(LuaValue::Nil) | None => None,
+            Some(_) => {
+                return Err(Error::argument(
+                    "runbook: `max_changes` must be a whole number or a share such as \"5%\"",
+                ));
+            }
+        };
+        host.setup.borrow().gate.session().limit(&limits)?;
+        if let Some(LuaValue::Number(seconds)) = args.get(2) {
+            let time = Duration::try_from_secs_f64(*seconds)
+                .map_err(|_| Error::argument("runbook: `timeout` is out of range"))?;
+            host.stop_after(time);
+        }
+        Ok(LuaValue::Nil)
+    })?;
+    Ok(())
+}
+
+fn names_of(allow: &Table) -> Result<Vec<String>> {
+    let names: mlua::Result<Vec<String>> = allow.sequence_values().collect();
+    names.map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))
+}
+
+/// A value of a manifest that the prelude has checked.
+fn field<T: mlua::FromLua>(table: &Table, name: &str) -> Result<T> {
+    table.raw_get(name).map_err(|error| internal(&error))
+}
+
+fn read(given: &Table) -> Result<Manifest> {
+    let mut permissions = Vec::new();
+    for wanted in field::<Vec<Table>>(given, "permissions")? {
+        let kind: String = field(&wanted, "kind")?;
+        let access = Access::ALL.into_iter().find(|access| access.name() == kind);
+        permissions.extend(access.zip(Some(field(&wanted, "what")?)));
+    }
+    let job: Option<Table> = field(given, "job")?;
+    Ok(Manifest {
+        description: field(given, "description")?,
+        allow: field::<Option<Table>>(given, "allow")?.as_ref().map(names_of).transpose()?,
+        has_share: matches!(field(given, "max_changes")?, LuaValue::String(_)),
+        required: field(given, "required")?,
+        permissions,
+        job: job.as_ref().map(job_of).transpose()?,
+    })
+}
+
+fn job_of(given: &Table) -> Result<Job> {
+    let catch_up: Option<String> = field(given, "catch_up")?;
+    Ok(Job {
+        timing: timing(given)?,
+        jitter: seconds(given, "jitter")?.unwrap_or_default(),
+        catch_up: if catch_up.as_deref() == Some("skip") { CatchUp::Skip } else { CatchUp::Once },
+        retries: field::<Option<u32>>(given, "retries")?.unwrap_or(0),
+        retry_delay: seconds(given, "retry_delay")?.unwrap_or(RETRY_DELAY),
+        on_failure: OnFailure {
+            command: field::<Option<Vec<String>>>(given, "command")?.unwrap_or_default(),
+            webhook: field(given, "webhook")?,
+        },
+    })
+}
+
+fn timing(job: &Table) -> Result<Timing> {
+    let wrong = |why: String| Error::argument(format!("runbook: {why}"));
+    if let Some(every) = seconds(job, "every")? {
+        return Timing::every(every).map_err(wrong);
+    }
+    let (text, zone) =
+        (field::<String>(job, "schedule")?, field::<Option<String>>(job, "timezone")?);
+    Timing::cron(&text, zone.as_deref()).map_err(wrong)
+}
+
+fn seconds(given: &Table, name: &str) -> Result<Option<Duration>> {
+    let seconds: Option<f64> = field(given, name)?;
+    let time = seconds.map(Duration::try_from_secs_f64).transpose();
+    time.map_err(|_| Error::argument(format!("runbook: {name} is out of range")))
+}

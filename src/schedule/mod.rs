@@ -1,0 +1,3 @@
+//! The scheduler: runbooks that run themselves, at the moments that their manifests name.
+
+pub mod record;

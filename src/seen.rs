@@ -1,0 +1,159 @@
+//! Which files a run has looked at, and what it found there: that is what the next run of it depends on.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+/// A larger file is told apart by its size and date alone.
+const MAX_HASHED: u64 = 64 << 20;
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing, or nothing that can be read.
+    Nothing,
+    /// A file with that content, by its SHA-256.
+    File([u8; 32]),
+    /// A large file: its size, and when it was changed, in nanoseconds since 1970.
+    Large(u64, u128),
+    /// A folder with these names in it, by the SHA-256 of them all.
+    Folder([u8; 32]),
+    /// A pipe, a device: nothing that could be compared.
+    Other,
+}
+
+impl Sight {
+    /// Looks at a path; links are followed.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let Ok(about) = path.metadata() else { return Self::Nothing };
+        if about.is_dir() {
+            return Self::folder(path);
+        }
+        if !about.is_file() {
+            return Self::Other;
+        }
+        if about.len() > MAX_HASHED {
+            let changed = about.modified().ok();
+            let since = changed.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+            return Self::Large(about.len(), since.map_or(0, |since| since.as_nanos()));
+        }
+        let Ok(file) = std::fs::File::open(path) else { return Self::Nothing };
+        let mut content = Vec::new();
+        match file.take(MAX_HASHED).read_to_end(&mut content) {
+            Ok(_) => Self::content(&content),
+            Err(_) => Self::Nothing,
+        }
+    }
+
+    /// What a file with that content looks like.
+    #[must_use]
+    pub fn content(content: &[u8]) -> Self {
+        Self::File(Sha256::digest(content).into())
+    }
+
+    fn folder(path: &Path) -> Self {
+        let Ok(entries) = std::fs::read_dir(path) else { return Self::Nothing };
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort_unstable();
+        let mut hash = Sha256::new();
+        for name in names {
+            hash.update(name.as_encoded_bytes());
+            hash.update([0]);
+        }
+        Self::Folder(hash.finalize().into())
+    }
+}
+
+/// What one run has looked at; clones are the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Arc<Mutex<BTreeMap<PathBuf, Noted>>>);
+
+#[derive(Clone, Debug)]
+struct Noted {
+    sight: Sight,
+    /// Whether the run itself has written there: what it leaves is then what counts.
+    is_written: bool,
+}
+
+impl Seen {
+    /// Notes what a run is about to read. The first look counts: if what is there changes later, the run may have read either.
+    pub fn read(&self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        if !self.notes().contains_key(&path) {
+            let sight = Sight::of(&path);
+            self.note(path, sight);
+        }
+    }
+
+    /// Notes what a run has read.
+    pub fn found(&self, path: &Path, sight: Sight) {
+        if let Ok(path) = std::path::absolute(path) {
+            self.note(path, sight);
+        }
+    }
+
+    /// Notes that the run writes there.
+    pub fn written(&self, path: &Path) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        if let Some(noted) = self.notes().get_mut(&path) {
+            noted.is_written = true;
+        }
+    }
+
+    /// What was looked at, and what was there. To be asked when the run is over: what it has itself written is looked at now.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<PathBuf, Sight> {
+        let notes = self.notes().clone();
+        let sight = |path: &Path, noted: Noted| {
+            if noted.is_written { Sight::of(path) } else { noted.sight }
+        };
+        notes.into_iter().map(|(path, noted)| (path.clone(), sight(&path, noted))).collect()
+    }
+
+    fn note(&self, path: PathBuf, sight: Sight) {
+        self.notes().entry(path).or_insert(Noted { sight, is_written: false });
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Noted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Seen, Sight};
+
+    #[test]
+    fn the_first_look_counts_unless_the_run_writes_there_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (read, written) = (folder.path().join("read"), folder.path().join("written"));
+        std::fs::write(&read, "one").expect("a file");
+        std::fs::write(&written, "one").expect("a file");
+        let seen = Seen::default();
+        seen.read(&read);
+        seen.read(&written);
+        seen.written(&written);
+        std::fs::write(&read, "two").expect("a file");
+        std::fs::write(&written, "two").expect("a file");
+        seen.read(&read);
+        let all = seen.all();
+        assert_eq!(all[&read], Sight::content(b"one"));
+        assert_eq!(all[&written], Sight::content(b"two"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_seen_too_and_a_folder_by_its_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(Sight::of(&folder.path().join("none")), Sight::Nothing);
+        let before = Sight::of(folder.path());
+        std::fs::write(folder.path().join("a"), "x").expect("a file");
+        let with_one = Sight::of(folder.path());
+        assert_ne!(before, with_one);
+        std::fs::write(folder.path().join("a"), "y").expect("a file");
+        assert_eq!(Sight::of(folder.path()), with_one);
+    }
+}

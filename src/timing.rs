@@ -1,0 +1,302 @@
+//! When something that repeats is due: a cron expression in a time zone, or every so often. Only the moments are known here; what is done
+//! about them is the scheduler's.
+//!
+//! What happens when clocks change follows the cron of Vixie and Debian. An expression whose hour is fixed runs once for each time of day
+//! that it names: one that a change skips is due at the moment of the change, one that a change repeats is due at the first of the two.
+//! An expression whose hour begins with `*` follows the clock on the wall: what is skipped is not due, and what is repeated is due twice.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use cronexpr::{Crontab, FallbackTimezoneOption, MakeTimestamp, ParseOptions};
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use crate::clock::milliseconds;
+
+/// So many changes of a clock are looked over for the next moment: more than eight years of them, which is as far apart as 29 Februaries are.
+const MOST_CHANGES: usize = 64;
+
+/// What is short for a cron expression.
+const SHORT: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+
+/// When something is due.
+#[derive(Clone, Debug)]
+pub struct Timing(Rule);
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Cron(Box<Cron>),
+    Every(Duration),
+}
+
+#[derive(Clone, Debug)]
+struct Cron {
+    text: String,
+    crontab: Crontab,
+    zone: TimeZone,
+    zone_name: String,
+    /// Whether it follows the clock on the wall, also where that is put back or on.
+    follows_wall: bool,
+}
+
+impl PartialEq for Timing {
+    fn eq(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Timing {
+    /// A cron expression of five fields in a time zone, such as `Europe/Berlin`; without one, in UTC.
+    ///
+    /// # Errors
+    /// What is wrong with either, and what to write instead.
+    pub fn cron(text: &str, zone: Option<&str>) -> Result<Self, String> {
+        let text = text.trim();
+        let long = SHORT.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
+        let fields: Vec<_> = long.split_whitespace().collect();
+        if fields.len() != 5 {
+            let shorts: Vec<_> = SHORT.iter().map(|(short, _)| *short).collect();
+            return Err(format!(
+                "schedule must have five fields (minute, hour, day of month, month, day of week), such as \"0 3 * * *\", or be one of {}; \
+                 got {text:?}",
+                shorts.join(", ")
+            ));
+        }
+        let mut options = ParseOptions::default();
+        options.fallback_timezone_option = FallbackTimezoneOption::UTC;
+        let crontab = cronexpr::parse_crontab_with(long, options).map_err(|error| {
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or("it is no cron expression").to_owned();
+            format!("schedule {text:?} is no cron expression: {why}")
+        })?;
+        let zone_name = zone.unwrap_or("UTC").to_owned();
+        let zone = TimeZone::get(&zone_name).map_err(|_| {
+            format!("timezone {zone_name:?} is not known; it takes names such as \"Europe/Berlin\" or \"UTC\"")
+        })?;
+        let follows_wall = fields[1].starts_with('*');
+        let cron = Cron { text: text.to_owned(), crontab, zone, zone_name, follows_wall };
+        let timing = Self(Rule::Cron(Box::new(cron)));
+        // A leap year is in every eight years.
+        if timing.after(Timestamp::UNIX_EPOCH).is_none() {
+            return Err(format!("schedule {text:?} never comes: there is no such day"));
+        }
+        Ok(timing)
+    }
+
+    /// Every so often: at the multiples of that time since the beginning of 1970 in UTC, so that it does not depend on when somebody began to count.
+    ///
+    /// # Errors
+    /// If it is less than a second, or no whole number of milliseconds.
+    pub fn every(time: Duration) -> Result<Self, String> {
+        if time < Duration::from_secs(1) || time > Duration::from_hours(366 * 24) {
+            return Err("every must be at least a second and at most a year".into());
+        }
+        Ok(Self(Rule::Every(Duration::from_millis(milliseconds(time).unsigned_abs()))))
+    }
+
+    /// The first moment that is later; `None` if there is none that can be told.
+    #[must_use]
+    pub fn after(&self, moment: Timestamp) -> Option<Timestamp> {
+        match &self.0 {
+            Rule::Cron(cron) => cron.after(moment),
+            Rule::Every(time) => {
+                let (time, at) = (milliseconds(*time), moment.as_millisecond());
+                let next = at.div_euclid(time).checked_add(1)?.checked_mul(time)?;
+                Timestamp::from_millisecond(next).ok()
+            }
+        }
+    }
+
+    /// As one reads it: `0 3 * * * (Europe/Berlin)`, `every 15m`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.0 {
+            Rule::Cron(cron) => format!("{} ({})", cron.text, cron.zone_name),
+            Rule::Every(time) => format!("every {}", spelled(*time)),
+        }
+    }
+
+    /// The time zone that its moments are shown in.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        match &self.0 {
+            Rule::Cron(cron) => cron.zone.clone(),
+            Rule::Every(_) => TimeZone::UTC,
+        }
+    }
+}
+
+/// A duration as a manifest has it: `15m`, `36h`, `1d12h`.
+#[must_use]
+pub fn spelled(time: Duration) -> String {
+    let mut rest = time.as_millis();
+    let mut text = String::new();
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)]
+    {
+        if rest >= size {
+            let _ = write!(text, "{}{unit}", rest / size);
+            rest %= size;
+        }
+    }
+    if text.is_empty() { "0s".into() } else { text }
+}
+
+/// A stretch of time in which the clocks of a zone do not change.
+struct Stretch {
+    /// When it began, and how far clocks were from UTC before; `None` if they never changed before.
+    began: Option<(Timestamp, Offset)>,
+    offset: Offset,
+    end: Option<Timestamp>,
+}
+
+impl Cron {
+    fn after(&self, moment: Timestamp) -> Option<Timestamp> {
+        let mut from = moment.checked_add(1.nanosecond()).ok()?;
+        for _ in 0..MOST_CHANGES {
+            let stretch = self.stretch(from)?;
+            if stretch.began.is_some_and(|(began, _)| began == from)
+                && self.is_due_at_change(&stretch)
+            {
+                return Some(from);
+            }
+            if let Some(due) = self.within(&stretch, from) {
+                return Some(due);
+            }
+            from = stretch.end?;
+        }
+        None
+    }
+
+    fn stretch(&self, at: Timestamp) -> Option<Stretch> {
+        let next = at.checked_add(1.nanosecond()).ok()?;
+        let began = self.zone.preceding(next).next().map(|change| change.timestamp());
+        let began = began.and_then(|began| {
+            let before = began.checked_sub(1.nanosecond()).ok()?;
+            Some((began, self.zone.to_offset(before)))
+        });
+        let end = self.zone.following(at).next().map(|change| change.timestamp());
+        Some(Stretch { began, offset: self.zone.to_offset(at), end })
+    }
+
+    /// Whether a time of day that the change has skipped is due at the change.
+    fn is_due_at_change(&self, stretch: &Stretch) -> bool {
+        let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) else {
+            return false;
+        };
+        let (skipped, resumed) = (before.to_datetime(began), stretch.offset.to_datetime(began));
+        skipped < resumed && self.wall(skipped).is_some_and(|due| due < resumed)
+    }
+
+    /// The first moment of a stretch that is due, from some moment of it on.
+    fn within(&self, stretch: &Stretch, from: Timestamp) -> Option<Timestamp> {
+        let mut wall = stretch.offset.to_datetime(from);
+        if let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) {
+            // What was on the wall before the change already was due then.
+            wall = wall.max(before.to_datetime(began));
+        }
+        let due = stretch.offset.to_timestamp(self.wall(wall)?).ok()?;
+        stretch.end.is_none_or(|end| due < end).then_some(due)
+    }
+
+    /// The first time on the wall that the expression names, from this one on.
+    fn wall(&self, from: DateTime) -> Option<DateTime> {
+        let before =
+            Offset::UTC.to_timestamp(from).ok()?.checked_sub(SignedDuration::from_nanos(1)).ok()?;
+        let start = MakeTimestamp::from_nanosecond(before.as_nanosecond()).ok()?;
+        let due = self.crontab.find_next(start).ok()?.timestamp().as_second();
+        Some(Offset::UTC.to_datetime(Timestamp::from_second(due).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Timing, spelled};
+
+    fn moments(timing: &Timing, from: &str, n: usize) -> Vec<String> {
+        let mut at: Timestamp = from.parse().expect("a moment");
+        (0..n)
+            .map(|_| {
+                at = timing.after(at).expect("a next moment");
+                at.to_zoned_datetime(timing.zone()).strftime("%m-%d %H:%M%:z").to_string()
+            })
+            .collect()
+    }
+
+    fn berlin(text: &str) -> Timing {
+        Timing::cron(text, Some("Europe/Berlin")).expect("an expression")
+    }
+
+    #[test]
+    fn a_fixed_time_that_is_skipped_is_due_at_the_change_and_one_that_is_repeated_once() {
+        let spring = moments(&berlin("30 2 * * *"), "2026-03-27T23:00:00Z", 3);
+        assert_eq!(spring, ["03-28 02:30+01:00", "03-29 03:00+02:00", "03-30 02:30+02:00"]);
+        let autumn = moments(&berlin("30 2 * * *"), "2026-10-23T23:00:00Z", 3);
+        assert_eq!(autumn, ["10-24 02:30+02:00", "10-25 02:30+02:00", "10-26 02:30+01:00"]);
+    }
+
+    #[test]
+    fn several_skipped_times_are_due_once() {
+        let spring = moments(&berlin("0,15,30 2,3 * * *"), "2026-03-29T00:00:00Z", 4);
+        assert_eq!(
+            spring,
+            ["03-29 03:00+02:00", "03-29 03:15+02:00", "03-29 03:30+02:00", "03-30 02:00+02:00"]
+        );
+    }
+
+    #[test]
+    fn what_follows_the_wall_skips_and_repeats_with_it() {
+        let spring = moments(&berlin("30 * * * *"), "2026-03-29T00:00:00Z", 2);
+        assert_eq!(spring, ["03-29 01:30+01:00", "03-29 03:30+02:00"]);
+        let autumn = moments(&berlin("30 * * * *"), "2026-10-24T23:45:00Z", 3);
+        assert_eq!(autumn, ["10-25 02:30+02:00", "10-25 02:30+01:00", "10-25 03:30+01:00"]);
+    }
+
+    #[test]
+    fn a_change_of_half_an_hour_and_a_day_that_never_was() {
+        let howe = Timing::cron("15 2 * * *", Some("Australia/Lord_Howe")).expect("an expression");
+        let days = moments(&howe, "2026-10-02T12:00:00Z", 3);
+        assert_eq!(days, ["10-03 02:15+10:30", "10-04 02:30+11:00", "10-05 02:15+11:00"]);
+        let apia = Timing::cron("0 12 * * *", Some("Pacific/Apia")).expect("an expression");
+        let days = moments(&apia, "2011-12-29T12:00:00Z", 3);
+        assert_eq!(days, ["12-29 12:00-10:00", "12-31 00:00+14:00", "12-31 12:00+14:00"]);
+    }
+
+    #[test]
+    fn every_so_often_counts_from_the_beginning_of_1970() {
+        let timing = Timing::every(Duration::from_mins(15)).expect("an interval");
+        assert_eq!(
+            moments(&timing, "2026-11-24T17:07:31Z", 2),
+            ["11-24 17:15+00:00", "11-24 17:30+00:00"]
+        );
+        assert_eq!(timing.words(), "every 15m");
+        assert_eq!(spelled(Duration::from_millis(129_600_500)), "1d12h500ms");
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let why = |text: &str, zone| Timing::cron(text, zone).expect_err("it is wrong");
+        assert!(why("0 3 * *", None).contains("five fields"), "{}", why("0 3 * *", None));
+        assert!(
+            why("61 3 * * *", None).contains("no cron expression"),
+            "{}",
+            why("61 3 * * *", None)
+        );
+        assert!(why("0 0 30 2 *", None).contains("never comes"), "{}", why("0 0 30 2 *", None));
+        assert!(why("0 3 * * *", Some("Europe/Berln")).contains("is not known"));
+        assert!(Timing::cron("@daily", None).is_ok() && Timing::cron("0 0 29 2 *", None).is_ok());
+    }
+}
