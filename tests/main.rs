@@ -8,6 +8,7 @@ mod end_to_end;
 mod lua;
 mod prompt;
 mod registry;
+mod schedule;
 mod session;
 mod terminal;
 
