@@ -36,3 +36,58 @@ pub fn time(seconds: f64) -> String {
         _ => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
     }
 }
+
+/// Text with all in it visible that acts on a terminal or hides something from its reader, as `inspect.visible` of Lua has it: control
+/// characters (`\n`, `\x1b`), bytes that are not UTF-8 (`\xff`), and marks that turn the direction of writing (`\u{202e}`).
+#[must_use]
+pub fn visible(text: impl AsRef<[u8]>) -> String {
+    visible_but(text.as_ref(), |_| false)
+}
+
+/// The same, but characters of which `stays` says so are left as they are.
+#[must_use]
+pub fn visible_but(text: &[u8], stays: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let named = match c {
+                _ if stays(c) || !acts(c) => None,
+                '\x07' => Some('a'),
+                '\x08' => Some('b'),
+                '\x0c' => Some('f'),
+                '\n' => Some('n'),
+                '\r' => Some('r'),
+                '\t' => Some('t'),
+                '\x0b' => Some('v'),
+                '\0'..='\x7f' => {
+                    push_byte(&mut shown, c as u8);
+                    continue;
+                }
+                _ => {
+                    shown.extend(c.escape_unicode());
+                    continue;
+                }
+            };
+            match named {
+                Some(name) => shown.extend(['\\', name]),
+                None => shown.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            push_byte(&mut shown, *byte);
+        }
+    }
+    shown
+}
+
+fn push_byte(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |at: u8| char::from(DIGITS[usize::from(at & 15)]);
+    text.extend(['\\', 'x', digit(byte >> 4), digit(byte)]);
+}
+
+/// Whether a character acts on a terminal, or hides text from its reader.
+#[must_use]
+pub const fn acts(c: char) -> bool {
+    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
