@@ -477,7 +477,8 @@ local function on_failure_of(given)
   if command and #command == 0 then
     wrong("on_failure.command must name a program")
   elseif given.webhook and not find(given.webhook, "^https?://.") then
-    wrong('on_failure.webhook must begin with "https://" or "http://", got ' .. quote(given.webhook))
+    -- It may hold a secret, so it is not shown.
+    wrong('on_failure.webhook must begin with "https://" or "http://"')
   end
   return command, given.webhook
 end

@@ -206,6 +206,8 @@ impl HostOptions {
                 Access::Write => &self.allow_write,
                 Access::Env => &self.allow_env,
                 Access::Run => &self.allow_run,
+                // Scripts have no way to the network.
+                Access::Net => continue,
             };
             for what in grants {
                 permissions.allow(access, what)?;

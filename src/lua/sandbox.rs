@@ -1,5 +1,6 @@
 //! What a script may touch outside of Lua: files, environment variables, programs. Nothing, unless it was granted. Paths are
-//! resolved before they are compared, so neither `..` nor a symbolic link leads out of what was granted.
+//! resolved before they are compared, so neither `..` nor a symbolic link leads out of what was granted. Hosts on the network are granted
+//! here too, to who tells of failed jobs; no function of a script's goes there.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -17,13 +18,15 @@ pub enum Access {
     Env,
     /// Running programs.
     Run,
+    /// Telling a host on the network that a job has failed.
+    Net,
 }
 
 impl Access {
-    /// Every kind, in the order of the manual.
+    /// Every kind that a script can have, in the order of the manual.
     pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Env, Self::Run];
 
-    /// The name in a manifest: `read`, `write`, `env`, `run`.
+    /// The name in a manifest: `read`, `write`, `env`, `run`; in a flag, `net` too.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Access {
             Self::Write => "write",
             Self::Env => "env",
             Self::Run => "run",
+            Self::Net => "net",
         }
     }
 
@@ -60,6 +64,7 @@ pub struct Permissions {
     write: Grant,
     env: Grant,
     run: Grant,
+    net: Grant,
 }
 
 impl Permissions {
@@ -69,6 +74,7 @@ impl Permissions {
             Access::Write => &self.write,
             Access::Env => &self.env,
             Access::Run => &self.run,
+            Access::Net => &self.net,
         }
     }
 
@@ -78,13 +84,14 @@ impl Permissions {
             Access::Write => &mut self.write,
             Access::Env => &mut self.env,
             Access::Run => &mut self.run,
+            Access::Net => &mut self.net,
         }
     }
 
     /// Grants one thing, or everything of a kind if `what` is empty.
     ///
     /// # Errors
-    /// If a path cannot be resolved.
+    /// If a path cannot be resolved, or what should be a host is an address.
     pub fn allow(&mut self, access: Access, what: &str) -> Result<()> {
         let grant = self.grant_mut(access);
         if what.is_empty() {
@@ -93,6 +100,13 @@ impl Permissions {
             let path = resolve(Path::new(what))
                 .map_err(|source| Error::io(format!("{}: {what}", access.flag(what)), source))?;
             grant.paths.push(path);
+        } else if access == Access::Net {
+            if what.contains(['/', '@']) {
+                return Err(Error::usage("--allow-net takes a host, not an address").hint(
+                    "such as --allow-net=hooks.example.com, or HOST:PORT for one port of it",
+                ));
+            }
+            grant.names.insert(what.to_ascii_lowercase());
         } else {
             grant.names.insert(what.to_owned());
         }
@@ -111,6 +125,13 @@ impl Permissions {
         }
         resolve(Path::new(what))
             .is_ok_and(|path| grant.paths.iter().any(|dir| path.starts_with(dir)))
+    }
+
+    /// Whether a host on the network may be told something, at that port.
+    #[must_use]
+    pub fn covers_host(&self, host: &str, port: u16) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.covers(Access::Net, &host) || self.covers(Access::Net, &format!("{host}:{port}"))
     }
 
     /// The resolved path of a file that a script wants to read or write.

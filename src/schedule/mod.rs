@@ -1,4 +1,5 @@
 //! The scheduler: runbooks that run themselves, at the moments that their manifests name.
 
+pub mod failure;
 pub mod log;
 pub mod record;

@@ -88,7 +88,7 @@ impl Request {
                     Access::Read | Access::Write => {
                         permissions.allow(access, &world.find(what).display().to_string())?;
                     }
-                    Access::Env | Access::Run => permissions.allow(access, what)?,
+                    Access::Env | Access::Run | Access::Net => permissions.allow(access, what)?,
                 }
             }
         }
