@@ -3,3 +3,4 @@
 pub mod failure;
 pub mod log;
 pub mod record;
+pub mod status;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -118,6 +119,8 @@ pub struct JobStatus {
     pub running: Option<Execution>,
     /// What went on last.
     pub last: Option<Execution>,
+    /// When it last did all of its work, also before the scheduler was started.
+    pub last_success: Option<Timestamp>,
     /// What is wrong with its runbook.
     pub broken: Option<String>,
 }
@@ -136,8 +139,10 @@ pub struct Quota {
 /// The scheduler, as it stands.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Now, by the scheduler's clock.
+    /// Now, by the scheduler's clock: when this was asked for.
     pub now: Timestamp,
+    /// When the scheduler's loop last came round.
+    pub came_round: Instant,
     /// When it was started.
     pub started: Timestamp,
     /// Its jobs, by name.
