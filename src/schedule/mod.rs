@@ -2,5 +2,6 @@
 
 pub mod failure;
 pub mod log;
+pub mod quota;
 pub mod record;
 pub mod status;

@@ -48,7 +48,7 @@ pub(super) fn changes(execution: &Execution) -> String {
     let planned = if execution.mode == "plan" { " planned" } else { "" };
     let failed = match execution.failed {
         0 => String::new(),
-        n => format!(", {} failed", words::number(n)),
+        n => format!(" ({} failed)", words::number(n)),
     };
     format!("{}{planned}{failed}", words::number(execution.changes))
 }

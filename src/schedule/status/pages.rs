@@ -50,7 +50,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
         summary.push(format!("{} broken", number(broken.len() as u64)));
     }
     content.push(words("p", summary.join(", ")));
-    let since = [text("Running since "), moment(now.started, now.now, &TimeZone::system())];
+    let since = [text("Up since "), moment(now.started, now.now, &TimeZone::system())];
     content.push(element("p", &[("class", "soft")], since));
     if !broken.is_empty() {
         content.push(words("h2", "Broken runbooks"));
@@ -80,7 +80,12 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     content.push(words("h2", "Account"));
     content.extend(now.quota.iter().map(quota));
     content.push(calls(now));
-    Page { title: "Jobs".into(), is_live, other: Some(other("/", is_live)), content: all(content) }
+    Page {
+        title: "Scheduler".into(),
+        is_live,
+        other: Some(other("/", is_live)),
+        content: all(content),
+    }
 }
 
 fn broken_job(job: &JobStatus) -> Html {
@@ -220,6 +225,14 @@ pub(super) fn execution(execution: &Execution, now: &Snapshot) -> Page {
     known.push(("Throttled calls", text(number(execution.throttled))));
     known.push(("Runbook", text(execution.path.display().to_string())));
     let mut content = vec![facts(known)];
+    if execution.outcome.is_some()
+        && execution.mode == "apply"
+        && execution.changes > execution.failed
+    {
+        let back = format!("iamlua undo {}", execution.run);
+        let sentence = [words("code", back), text(" shows the way back.")];
+        content.push(element("p", &[], sentence));
+    }
     if let Some(error) = &execution.error {
         content.extend([words("h2", "Error"), words("pre", error)]);
     }
@@ -234,14 +247,6 @@ pub(super) fn execution(execution: &Execution, now: &Snapshot) -> Page {
     });
     if !execution.calls.is_empty() {
         content.extend([words("h2", "Calls"), calls_table(&execution.calls)]);
-    }
-    if execution.outcome.is_some()
-        && execution.mode == "apply"
-        && execution.changes > execution.failed
-    {
-        let back = format!("iamlua undo {}", execution.run);
-        let sentence = [words("code", back), text(" shows the way back.")];
-        content.push(element("p", &[], sentence));
     }
     let is_live = execution.ended.is_none();
     Page { title: format!("Run {}", execution.run), is_live, other: None, content: all(content) }

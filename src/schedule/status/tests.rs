@@ -167,7 +167,7 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     for wanted in [
         "<html lang=\"en\">",
-        "<title>Jobs · iamlua schedule</title>",
+        "<title>Scheduler · iamlua schedule</title>",
         "http-equiv=\"refresh\" content=\"15\"",
         "3 jobs, 1 running, 1 broken",
         "0 3 * * * (Europe/Berlin)",
@@ -176,7 +176,7 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
         "<a href=\"/jobs/prod%2Fclean%20up\">prod/clean up</a>",
         "<a href=\"/runs/20261124-020001-417k7\"><span class=\"failed\">failed</span></a>",
         "1m 05s",
-        "4,812, 3 failed",
+        "4,812 (3 failed)",
         "line 3: unexpected symbol near &lt;img",
         "950 of 1,000 instance profiles are used",
         "<meter ",
