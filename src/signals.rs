@@ -76,6 +76,39 @@ pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     })
 }
 
+/// What a program that runs until it is told to end hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is to end.
+    End,
+    /// It is to read its files anew.
+    Reread,
+}
+
+/// For programs that run until they are told to end: `tell` hears of each signal that means something to them, but that a second one that means the
+/// end ends the process.
+///
+/// # Errors
+/// If the system gives no signals or threads.
+pub fn tell_each_signal(tell: impl Fn(Heard) + Send + 'static) -> Result<()> {
+    on_a_thread(|| {
+        let (mut requests, mut hang_up) = (Requests::listen()?, listen_for(SignalKind::hangup())?);
+        Ok(async move {
+            let mut is_ending = false;
+            loop {
+                let heard = tokio::select! {
+                    () = requests.next() => Heard::End,
+                    _ = hang_up.recv() => Heard::Reread,
+                };
+                if heard == Heard::End && std::mem::replace(&mut is_ending, true) {
+                    std::process::exit(130);
+                }
+                tell(heard);
+            }
+        })
+    })
+}
+
 /// For commands without a script: the first signal lets no further change begin, the second ends the process.
 ///
 /// # Errors

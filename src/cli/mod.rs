@@ -10,6 +10,7 @@ mod output;
 mod policy;
 mod run;
 mod runs;
+mod schedule;
 mod shell;
 mod test;
 mod undo;
@@ -64,6 +65,10 @@ enum Command {
     Undo(undo::UndoCommand),
     /// Show what was changed, by whom, and how it went.
     Runs(runs::RunsCommand),
+    /// Run runbooks by themselves, at the moments that their manifests name.
+    ///
+    /// It runs until it is told to end. On AWS its jobs plan; with --apply they make their changes. docs/schedule.md has the rules.
+    Schedule(Box<schedule::ScheduleCommand>),
     /// Run the tests of scripts.
     ///
     /// Each test runs on an account of its own, in memory; nothing else is touched.
@@ -139,6 +144,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Apply(command)) => command.execute(),
         Some(Command::Undo(command)) => command.execute(),
         Some(Command::Runs(command)) => command.execute(),
+        Some(Command::Schedule(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),

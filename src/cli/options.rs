@@ -21,7 +21,7 @@ use crate::session::{Gate, Mode, Rules, Session};
 use crate::spec;
 
 /// Where calls go.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct TargetOptions {
     /// AWS instead of the local account; a script only plans there, unless --apply is given.
     #[arg(long, help_heading = "Target")]
@@ -50,7 +50,7 @@ pub struct TargetOptions {
 }
 
 /// How many changes may be made, and to what.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct LimitOptions {
     /// The most changes: a number, or a share of the account's profiles such as 5%.
     #[arg(long, value_name = "N", help_heading = "Limits")]

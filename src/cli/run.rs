@@ -47,7 +47,7 @@ pub struct RunOptions {
 }
 
 /// What a script may do to the account.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[group(multiple = false)]
 pub struct ModeOptions {
     /// Make the changes. On the local account that is the default.
@@ -62,7 +62,7 @@ pub struct ModeOptions {
 }
 
 impl ModeOptions {
-    fn given(&self) -> Option<Mode> {
+    pub fn given(&self) -> Option<Mode> {
         let modes =
             [(self.apply, Mode::Apply), (self.plan, Mode::Plan), (self.read_only, Mode::ReadOnly)];
         modes.into_iter().find(|(given, _)| *given).map(|(_, mode)| mode)
@@ -124,6 +124,14 @@ struct HostOptions {
     /// The most memory for Lua values: 512M, 2G.
     #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
+    #[command(flatten)]
+    grants: GrantOptions,
+}
+
+/// What a script may touch on this machine.
+#[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_field_names, reason = "the flags are called so")]
+pub struct GrantOptions {
     /// Let the script read files, below DIR or all.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_read: Vec<String>,
@@ -162,15 +170,19 @@ impl Progress {
 
 /// `--log-level`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogLevel {
+pub enum LogLevel {
+    /// All.
     Debug,
+    /// What happens.
     Info,
+    /// What should be looked at.
     Warn,
+    /// What failed.
     Error,
 }
 
 impl LogLevel {
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Debug => "debug",
             Self::Info => "info",
@@ -180,7 +192,8 @@ impl LogLevel {
     }
 }
 
-fn bytes(text: &str) -> std::result::Result<usize, String> {
+/// A size on the command line.
+pub fn bytes(text: &str) -> std::result::Result<usize, String> {
     let wrong = || format!("must be a size such as 512M or 2G, got {text:?}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: usize = text[..digits].parse().map_err(|_| wrong())?;
@@ -197,8 +210,9 @@ fn bytes(text: &str) -> std::result::Result<usize, String> {
     if size < 4 << 20 { Err(format!("must be at least 4M, got {text}")) } else { Ok(size) }
 }
 
-impl HostOptions {
-    fn permissions(&self) -> Result<Permissions> {
+impl GrantOptions {
+    /// The same as the sandbox has it.
+    pub fn permissions(&self) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         for access in Access::ALL {
             let grants = match access {
@@ -232,7 +246,7 @@ impl RunOptions {
             .hint("`iamlua plan SCRIPT`, or --plan, makes a plan"));
         }
         let about = About { command: command.into(), ..About::default() };
-        let permissions = self.host.permissions()?;
+        let permissions = self.host.grants.permissions()?;
         let reserved = reserved();
         let HostOptions {
             plan, yes, output, progress, stats, log_level, timeout, max_memory, ..

@@ -1,12 +1,15 @@
 //! What is known of jobs and of their executions: what is kept, and what the status page, the metrics and `--list` show.
 
 use std::collections::BTreeMap;
+use std::ops::Div as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
+use super::log::Origin;
 use crate::timing::Timing;
 
 /// How an execution ended.
@@ -100,6 +103,80 @@ pub struct Execution {
     /// What it printed, and its plan if it made one; the end of it, if it was much.
     #[serde(skip)]
     pub output: String,
+}
+
+impl Execution {
+    /// One that begins.
+    #[must_use]
+    pub fn begun(
+        path: PathBuf,
+        job: String,
+        due: Option<Timestamp>,
+        attempt: u32,
+        started: Timestamp,
+        mode: String,
+    ) -> Self {
+        Self {
+            run: String::new(),
+            job,
+            path,
+            due,
+            attempt,
+            started,
+            ended: None,
+            outcome: None,
+            exit_code: None,
+            error: None,
+            account: None,
+            mode,
+            changes: 0,
+            failed: 0,
+            calls: BTreeMap::new(),
+            throttled: 0,
+            output: String::new(),
+        }
+    }
+
+    /// Whose lines of the log are.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin {
+            job: Some(self.job.as_str().into()),
+            run: Some(self.run.as_str().into()),
+            account: self.account.as_deref().map(Into::into),
+        }
+    }
+
+    /// How long it took, in seconds, once it has ended.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        let time = self.ended?.duration_since(self.started);
+        Some(time.as_secs_f64().max(0.0))
+    }
+
+    /// What the log says of it besides.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let mut fields = Vec::new();
+        let mut field = |name: &str, value: Option<Value>| {
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        field("outcome", self.outcome.map(|outcome| outcome.name().into()));
+        field("due", self.due.map(|due| format!("{due:.0}").into()));
+        field("attempt", (self.attempt > 1).then(|| self.attempt.into()));
+        if self.outcome.is_some_and(|outcome| outcome != Outcome::Skipped) {
+            field(
+                "seconds",
+                self.seconds().map(|seconds| (seconds * 1000.0).round().div(1000.0).into()),
+            );
+            field("exit_code", self.exit_code.map(Into::into));
+            field("mode", Some(self.mode.as_str().into()));
+            field("changes", Some(self.changes.into()));
+            field("failed", (self.failed > 0).then(|| self.failed.into()));
+            field("throttled", (self.throttled > 0).then(|| self.throttled.into()));
+        }
+        fields
+    }
 }
 
 /// One job, as it stands.

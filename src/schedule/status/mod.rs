@@ -21,7 +21,7 @@ use crate::error::Result;
 const ROUND: Duration = Duration::from_mins(2);
 
 /// So many executions of a job are shown.
-const EXECUTIONS: usize = 100;
+const EXECUTIONS: u32 = 100;
 
 /// What was executed, as the scheduler's state has it.
 pub trait History: Send + Sync {
@@ -29,7 +29,7 @@ pub trait History: Send + Sync {
     ///
     /// # Errors
     /// If the state cannot be read.
-    fn executions(&self, path: &Path, most: usize) -> Result<Vec<Execution>>;
+    fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>>;
 
     /// One execution, with what it printed.
     ///

@@ -94,7 +94,7 @@ fn snapshot() -> Snapshot {
 struct Book;
 
 impl History for Book {
-    fn executions(&self, path: &Path, _: usize) -> Result<Vec<Execution>> {
+    fn executions(&self, path: &Path, _: u32) -> Result<Vec<Execution>> {
         match path.to_str() {
             Some("/srv/prod/clean up.lua") => {
                 Ok(vec![execution("20261124-020001-417k7", Some(Outcome::Failed))])

@@ -1,0 +1,272 @@
+//! `iamlua schedule`: runbooks that run themselves.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use jiff::{SignedDuration, Timestamp};
+
+use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
+use super::output::print;
+use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
+use crate::error::{Error, Kind, Result};
+use crate::lua::sandbox::{Access, Permissions};
+use crate::lua::{Format, Show};
+use crate::run::{self, Options, Planning};
+use crate::schedule::book::Book;
+use crate::schedule::listing::{self, List};
+use crate::schedule::log::{self, Level, Log};
+use crate::schedule::roster::{Asking, Listed, Roster};
+use crate::schedule::status::Listen;
+use crate::schedule::{Settings, showing, single};
+use crate::session::journal::About;
+use crate::{screen, state, table};
+
+/// `iamlua schedule`.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ScheduleCommand {
+    #[command(subcommand)]
+    command: Option<ScheduleSubcommand>,
+    /// Show the jobs: when each runs next, and how it went last. Without PATH, those that the state folder knows.
+    #[arg(long)]
+    list: bool,
+    /// Show what would run when, and run nothing.
+    #[arg(long, conflicts_with = "list")]
+    dry_run: bool,
+    /// How far --dry-run looks ahead.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "dry_run")]
+    until: Duration,
+    /// How --list and --dry-run are written.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
+    output: OutputFormat,
+    /// So many jobs may run at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    jobs: u16,
+    /// How long running jobs may take to end, once the scheduler is told to end.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "25s", help_heading = "Limits")]
+    grace: Duration,
+    /// How the log is written.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    log_format: LogFormat,
+    /// Serve a page that shows the jobs and their runs, /metrics for Prometheus, and /healthz, at an address such as 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
+    listen: Option<Listen>,
+    #[command(flatten)]
+    options: JobOptions,
+    /// The runbooks, and folders with runbooks.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ScheduleSubcommand {
+    /// Run one job now, whether or not it is due.
+    Run(Box<RunNowCommand>),
+}
+
+#[derive(Args, Debug)]
+struct RunNowCommand {
+    #[command(flatten)]
+    options: JobOptions,
+    /// How results are written.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
+    output: OutputFormat,
+    /// The job, by its name or its path.
+    name: String,
+    /// Where it is looked for. Default: the jobs that the state folder knows.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+}
+
+/// How jobs run.
+#[derive(Args, Clone, Debug)]
+struct JobOptions {
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
+    mode: ModeOptions,
+    /// Answer every question with yes.
+    #[arg(long, short = 'y', help_heading = "Mode")]
+    yes: bool,
+    /// The least severe messages that are shown, of jobs and of the scheduler.
+    #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
+    log_level: LogLevel,
+    /// Stop an execution after this time: 90s, 15m, 2h.
+    #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
+    timeout: Option<Duration>,
+    /// The most memory for Lua values of an execution: 512M, 2G.
+    #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
+    max_memory: usize,
+    #[command(flatten)]
+    grants: GrantOptions,
+    /// Let `on_failure.webhook` of a manifest post to HOST, HOST:PORT, or all.
+    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = clap::ArgAction::Append, help_heading = "Permissions")]
+    allow_net: Vec<String>,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl JobOptions {
+    fn permissions(&self) -> Result<Permissions> {
+        let mut permissions = self.grants.permissions()?;
+        for host in &self.allow_net {
+            permissions.allow(Access::Net, host)?;
+        }
+        Ok(permissions)
+    }
+
+    fn resolve(&self, format: OutputFormat) -> Result<Options> {
+        let target = self.target.clone().resolve()?;
+        target.announce();
+        let about = About { command: "schedule".into(), ..About::default() };
+        Ok(Options {
+            rules: target.rules(target.mode(self.mode.given()), &self.limits, about),
+            planning: Planning::default(),
+            permissions: self.permissions()?,
+            max_memory: self.max_memory,
+            timeout: self.timeout.or(target.config.timeout),
+            against: target.against,
+            format: Format::from(format),
+            show: Show::AtEnd,
+            stats: false,
+            yes: self.yes,
+            log_level: self.log_level.name(),
+            reserved: reserved(),
+        })
+    }
+
+    fn log(&self, format: LogFormat) -> Log {
+        let format = match format {
+            LogFormat::Text => log::Format::Text,
+            LogFormat::Json => log::Format::Json,
+        };
+        let level = Level::from_name(self.log_level.name()).unwrap_or(Level::Info);
+        Log::new(format, level, Box::new(io::stderr()))
+    }
+}
+
+impl ScheduleCommand {
+    /// Carries the command out.
+    pub fn execute(self) -> Result<u8> {
+        if let Some(ScheduleSubcommand::Run(command)) = self.command {
+            return command.execute();
+        }
+        if self.list || self.dry_run {
+            return self.look();
+        }
+        if self.paths.is_empty() {
+            return Err(Error::usage("nothing is named that could be scheduled").hint(
+                "name runbooks or folders with runbooks: `iamlua schedule jobs/`; `--list` shows what the state folder knows",
+            ));
+        }
+        let options = self.options.clone();
+        let (folder, resolved) = (state::folder()?, options.resolve(OutputFormat::Table)?);
+        let show = match self.listen {
+            Some(listen) => showing::page(listen, folder.clone(), &resolved),
+            None => showing::nothing(),
+        };
+        crate::schedule::run(&Settings {
+            paths: self.paths,
+            places: self.jobs.into(),
+            grace: self.grace,
+            options: resolved,
+            log: options.log(self.log_format),
+            reread: Box::new(move || options.resolve(OutputFormat::Table)),
+            folder,
+            show,
+        })
+    }
+
+    fn look(&self) -> Result<u8> {
+        let folder = state::folder()?;
+        let jobs = find(&self.paths, &folder, self.options.permissions()?)?;
+        let now = Timestamp::now();
+        let list = if self.list {
+            listing::jobs(&jobs, &folder, now)?
+        } else {
+            let until = SignedDuration::try_from(self.until).unwrap_or(SignedDuration::MAX);
+            let until = now.saturating_add(until).unwrap_or(Timestamp::MAX);
+            listing::dry_run(&jobs, &folder, now, until)?
+        };
+        if jobs.is_empty() {
+            screen::say(
+                "there are no jobs: a job is a runbook with `schedule` or `every` in its manifest",
+            );
+        }
+        show(&list, self.output)?;
+        for (job, why) in &list.broken {
+            screen::say(&format!("{job} is broken: {why}"));
+        }
+        if list.is_cut {
+            screen::say("there is more; a shorter --until shows less");
+        }
+        Ok(u8::from(self.dry_run && !list.broken.is_empty()))
+    }
+}
+
+impl RunNowCommand {
+    fn execute(self) -> Result<u8> {
+        let folder = state::folder()?;
+        let jobs = find(&self.paths, &folder, self.options.permissions()?)?;
+        let (job, runbook) = single::find(&jobs, &self.name)?;
+        let options = self.options.resolve(self.output)?;
+        single::run(job, &runbook, options, &folder, self.options.log(LogFormat::Text))
+    }
+}
+
+/// The jobs at these paths; without any, those that the state folder knows.
+fn find(paths: &[PathBuf], folder: &Path, permissions: Permissions) -> Result<Vec<Listed>> {
+    let mut roster = if paths.is_empty() {
+        let known = Book::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
+        let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
+        // What is gone is no job any more.
+        Roster::of_known(known.filter(|path| path.exists()).collect())
+    } else {
+        Roster::new(paths)?
+    };
+    let runtime = run::runtime()?;
+    let asking = Asking { permissions, runtime: runtime.handle().clone() };
+    roster.look(&asking, Duration::ZERO);
+    runtime.shutdown_background();
+    Ok(roster.jobs())
+}
+
+fn show(list: &List, output: OutputFormat) -> Result<u8> {
+    let bug = |error: csv::Error| Error::new(Kind::Bug, error.to_string());
+    match output {
+        OutputFormat::Json => {
+            print(&format!("{:#}\n", serde_json::Value::from(list.records.clone())))
+        }
+        OutputFormat::Jsonl => {
+            let lines: Vec<_> = list.records.iter().map(ToString::to_string).collect();
+            print(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>())
+        }
+        OutputFormat::Csv => {
+            let mut csv = csv::Writer::from_writer(Vec::new());
+            csv.write_record(&list.heads).map_err(bug)?;
+            for row in &list.rows {
+                csv.write_record(row).map_err(bug)?;
+            }
+            let text =
+                csv.into_inner().map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+            print(&String::from_utf8_lossy(&text))
+        }
+        OutputFormat::Table if list.rows.is_empty() => Ok(0),
+        OutputFormat::Table => {
+            let heads: Vec<_> = list.heads.iter().map(|head| (*head).to_owned()).collect();
+            let right: Vec<_> = list.heads.iter().map(|head| *head == "CHANGES").collect();
+            print(&table::render(&heads, &list.rows, &right, run::terminal_width()))
+        }
+    }
+}

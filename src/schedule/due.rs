@@ -1,0 +1,355 @@
+//! The rules: what a job is to do next, and what follows from how an execution ended. Nothing here reads a clock, a file or the state, so that
+//! a year can be tried in seconds. `docs/schedule.md` says the same in words.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::record::Outcome;
+use crate::clock::milliseconds;
+use crate::lua::{CatchUp, Job};
+
+/// A moment that is first seen so much later is missed.
+pub const LATE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A moment that was handled and lies so far ahead shows that the clock was wrong then.
+const ABSURD: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest pause before another try.
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
+
+/// So often one moment may be broken off, by kills or by the end of the scheduler, before it counts as failed.
+const MOST_KILLS: u32 = 3;
+
+/// More missed moments are not counted.
+pub const MOST_COUNTED: u64 = 1000;
+
+/// How far a job has come: what must not be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its timing in words: another one counts from when it was first seen.
+    pub timing: String,
+    /// The last due moment that was handled: that one, and all before it, are done.
+    pub handled: Timestamp,
+    /// When its last execution ended: what was due before came while it was busy.
+    pub free: Timestamp,
+    /// The moment that was begun and is not over.
+    pub tries: Option<Tries>,
+}
+
+impl Entry {
+    /// A job that is seen for the first time, which counts from now on.
+    #[must_use]
+    pub fn new(timing: String, now: Timestamp) -> Self {
+        Self { timing, handled: now, free: now, tries: None }
+    }
+}
+
+/// The tries of one due moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// The moment.
+    pub due: Timestamp,
+    /// How many were begun.
+    pub attempt: u32,
+    /// How many of them failed.
+    pub failures: u32,
+    /// How many of them were broken off.
+    pub kills: u32,
+    /// When the next one begins; none while one is going on.
+    pub again: Option<Timestamp>,
+}
+
+/// What a job is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Begin, for that moment, with so many missed ones that it stands for, itself included; none was missed if it is in time.
+    Start {
+        /// The moment.
+        due: Timestamp,
+        /// How many missed moments it stands for.
+        missed: u64,
+    },
+    /// Try that moment again.
+    Again(Tries),
+    /// Leave out so many moments, up to that one.
+    Skip {
+        /// The last of them.
+        last: Timestamp,
+        /// How many.
+        missed: u64,
+    },
+    /// Nothing until then; with none, ever.
+    Wait(Option<Timestamp>),
+    /// Go on from here: the clock was set back far.
+    Recount(Entry),
+}
+
+/// What a job that is free is to do. `seen` is the moment that was seen in time already, and waits for a place.
+#[must_use]
+pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: Timestamp) -> Next {
+    if entry.handled > after(now, ABSURD) {
+        let tries = entry.tries.map(|tries| Tries { again: Some(now), ..tries });
+        let free = entry.free.min(now);
+        return Next::Recount(Entry { handled: now, free, tries, ..entry.clone() });
+    }
+    if let Some(tries) = entry.tries {
+        let again = tries.again.unwrap_or(now);
+        return if again <= now { Next::Again(tries) } else { Next::Wait(Some(again)) };
+    }
+    let Some(first) = job.timing.after(entry.handled) else { return Next::Wait(None) };
+    let starts = start(job, path, first);
+    if starts > now {
+        return Next::Wait(Some(starts));
+    }
+    let missed_before = entry.free.max(after(now, -LATE));
+    if seen == Some(first) || starts >= missed_before {
+        return Next::Start { due: first, missed: 0 };
+    }
+    let last = last_missed(job, path, first, missed_before);
+    let missed = count(job, entry.handled, last);
+    match job.catch_up {
+        CatchUp::Once => Next::Start { due: last, missed },
+        CatchUp::Skip => Next::Skip { last, missed },
+    }
+}
+
+/// When a job begins for a due moment: later by its jitter, which follows from job and moment, so that it is the same for every scheduler.
+#[must_use]
+pub fn start(job: &Job, path: &str, due: Timestamp) -> Timestamp {
+    let jitter = u64::try_from(job.jitter.as_millis()).unwrap_or(u64::MAX);
+    if jitter == 0 {
+        return due;
+    }
+    let hash = Sha256::digest(format!("{path}\n{}", due.as_millisecond()));
+    let chance = hash.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    after(due, SignedDuration::from_millis((chance % jitter).cast_signed()))
+}
+
+/// The last moment, from `first` on, that begins before `before`.
+fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Timestamp {
+    // A year of minutes is not walked through: the last of them are near the end.
+    const WINDOWS: [i64; 5] = [1, 60, 24 * 60, 32 * 24 * 60, 366 * 24 * 60];
+    let is_missed = |due: &Timestamp| start(job, path, *due) < before;
+    let near = WINDOWS.iter().find_map(|minutes| {
+        let from = after(before, SignedDuration::from_mins(-minutes));
+        job.timing.after(from.max(first)).filter(|due| from > first && is_missed(due))
+    });
+    let mut last = near.unwrap_or(first);
+    while let Some(due) = job.timing.after(last).filter(is_missed) {
+        last = due;
+    }
+    last
+}
+
+/// How many moments come after `handled`, up to `last`; not more than [`MOST_COUNTED`].
+fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
+    let (mut at, mut n) = (handled, 0);
+    while n < MOST_COUNTED {
+        match job.timing.after(at).filter(|due| *due <= last) {
+            Some(due) => (at, n) = (due, n + 1),
+            None => break,
+        }
+    }
+    n
+}
+
+/// What follows from the end of an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing more.
+    Over,
+    /// It is tried again, then.
+    Again(Timestamp),
+    /// It has failed for good.
+    Failed,
+}
+
+/// How far a job has come once an execution has ended, and what follows. One that a person ran, which is for no moment, is not tried again.
+#[must_use]
+pub fn ended(
+    job: &Job,
+    entry: &Entry,
+    is_for_a_moment: bool,
+    (outcome, exit_code): (Outcome, Option<u8>),
+    now: Timestamp,
+) -> (Entry, Verdict) {
+    let entry = Entry { free: now, ..entry.clone() };
+    let has_failed = !matches!(outcome, Outcome::Done | Outcome::Skipped);
+    let Some(mut tries) = entry.tries.filter(|_| is_for_a_moment) else {
+        return (entry, if has_failed { Verdict::Failed } else { Verdict::Over });
+    };
+    let again = match outcome {
+        Outcome::Done | Outcome::Skipped | Outcome::Refused => None,
+        Outcome::Failed | Outcome::Timeout => {
+            tries.failures += 1;
+            // Wrong usage and a refusal are the same the next time.
+            let may_pass = !matches!(exit_code, Some(2 | 4));
+            let delay = job.retry_delay.saturating_mul(1 << (tries.failures - 1).min(20));
+            let delay = milliseconds(delay.min(LONGEST_DELAY));
+            (may_pass && tries.failures <= job.retries)
+                .then(|| after(now, SignedDuration::from_millis(delay)))
+        }
+        Outcome::Interrupted | Outcome::Killed => {
+            tries.kills += 1;
+            (job.catch_up == CatchUp::Once && tries.kills < MOST_KILLS).then_some(now)
+        }
+    };
+    tries.again = again;
+    let verdict = match again {
+        Some(at) => Verdict::Again(at),
+        None if has_failed => Verdict::Failed,
+        None => Verdict::Over,
+    };
+    (Entry { tries: again.map(|_| tries), ..entry }, verdict)
+}
+
+fn after(moment: Timestamp, time: SignedDuration) -> Timestamp {
+    moment.saturating_add(time).unwrap_or(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Entry, Next, Tries, Verdict, ended, next, start};
+    use crate::lua::{CatchUp, Job, OnFailure};
+    use crate::schedule::record::Outcome;
+    use crate::timing::Timing;
+
+    fn job(every: u64) -> Job {
+        Job {
+            timing: Timing::every(Duration::from_secs(every)).expect("an interval"),
+            jitter: Duration::ZERO,
+            catch_up: CatchUp::Once,
+            retries: 0,
+            retry_delay: Duration::from_secs(10),
+            on_failure: OnFailure::default(),
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-24T{text}Z").parse().expect("a moment")
+    }
+
+    fn entry(handled: &str, free: &str) -> Entry {
+        Entry { free: at(free), ..Entry::new("every".into(), at(handled)) }
+    }
+
+    #[test]
+    fn a_moment_is_in_time_for_a_minute_and_missed_after_it() {
+        let (job, entry) = (job(3600), entry("10:00:00", "10:00:07"));
+        let what = |now: &str| next(&job, "p", &entry, None, at(now));
+        assert_eq!(what("10:59:59"), Next::Wait(Some(at("11:00:00"))));
+        for now in ["11:00:00", "11:01:00"] {
+            assert_eq!(what(now), Next::Start { due: at("11:00:00"), missed: 0 }, "{now}");
+        }
+        assert_eq!(what("11:01:01"), Next::Start { due: at("11:00:00"), missed: 1 });
+        assert_eq!(what("13:30:00"), Next::Start { due: at("13:00:00"), missed: 3 });
+        let waits = next(&job, "p", &entry, Some(at("11:00:00")), at("11:40:00"));
+        assert_eq!(waits, Next::Start { due: at("11:00:00"), missed: 0 }, "it waited for a place");
+    }
+
+    #[test]
+    fn what_came_while_it_ran_is_missed_and_what_came_after_is_not() {
+        let mut job = job(10);
+        let entry = entry("10:00:00", "10:00:25");
+        let now = at("10:00:31");
+        assert_eq!(
+            next(&job, "p", &entry, None, now),
+            Next::Start { due: at("10:00:20"), missed: 2 }
+        );
+        job.catch_up = CatchUp::Skip;
+        assert_eq!(
+            next(&job, "p", &entry, None, now),
+            Next::Skip { last: at("10:00:20"), missed: 2 }
+        );
+        let skipped = Entry { handled: at("10:00:20"), ..entry };
+        assert_eq!(
+            next(&job, "p", &skipped, None, now),
+            Next::Start { due: at("10:00:30"), missed: 0 }
+        );
+    }
+
+    #[test]
+    fn a_year_of_seconds_is_caught_up_without_walking_through_it() {
+        let job = job(1);
+        let long_ago = Entry::new("every".into(), "2025-11-24T00:00:00Z".parse().expect("it is"));
+        let next = next(&job, "p", &long_ago, None, at("10:00:00"));
+        assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MOST_COUNTED });
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_nothing_twice_and_one_that_was_wrong_is_forgotten() {
+        let job = job(60);
+        let ahead = entry("11:00:00", "11:00:01");
+        assert_eq!(next(&job, "p", &ahead, None, at("10:00:00")), Next::Wait(Some(at("11:01:00"))));
+        let wrong = Entry::new("every".into(), "2036-01-01T00:00:00Z".parse().expect("a moment"));
+        let Next::Recount(entry) = next(&job, "p", &wrong, None, at("10:00:00")) else {
+            panic!("a clock that was ten years ahead was wrong");
+        };
+        assert_eq!((entry.handled, entry.free), (at("10:00:00"), at("10:00:00")));
+    }
+
+    #[test]
+    fn jitter_is_the_same_each_time_and_not_the_same_for_all() {
+        let job = Job { jitter: Duration::from_mins(10), ..job(3600) };
+        let delays: std::collections::BTreeSet<_> = (0..50)
+            .map(|n| {
+                let path = format!("/jobs/{n}.lua");
+                let begins = start(&job, &path, at("10:00:00"));
+                assert_eq!(begins, start(&job, &path, at("10:00:00")));
+                assert!(begins >= at("10:00:00") && begins < at("10:10:00"));
+                begins
+            })
+            .collect();
+        assert!(delays.len() > 45, "{}", delays.len());
+    }
+
+    #[test]
+    fn tries_grow_apart_and_end() {
+        let job = Job { retries: 2, ..job(3600) };
+        let mut now = at("10:00:00");
+        let tries = Tries { due: at("10:00:00"), attempt: 1, failures: 0, kills: 0, again: None };
+        let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
+        let mut pauses = Vec::new();
+        loop {
+            let (after, verdict) = ended(&job, &entry, true, (Outcome::Failed, Some(1)), now);
+            entry = after;
+            let Verdict::Again(again) = verdict else {
+                assert_eq!((verdict, entry.tries), (Verdict::Failed, None));
+                break;
+            };
+            pauses.push((again - now).as_secs());
+            assert_eq!(next(&job, "p", &entry, None, now), Next::Wait(Some(again)));
+            now = again;
+        }
+        assert_eq!(pauses, [10, 20]);
+        for code in [2, 4] {
+            let entry = Entry { tries: Some(tries), ..entry.clone() };
+            let (_, verdict) = ended(&job, &entry, true, (Outcome::Failed, Some(code)), now);
+            assert_eq!(verdict, Verdict::Failed, "exit code {code} would come again");
+        }
+    }
+
+    #[test]
+    fn what_was_killed_begins_again_unless_it_is_to_be_left_out_or_dies_each_time() {
+        let mut job = job(3600);
+        let tries = Tries { due: at("10:00:00"), attempt: 1, failures: 0, kills: 0, again: None };
+        let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
+        let now = at("10:05:00");
+        for kill in 1..=3 {
+            let (after, verdict) = ended(&job, &entry, true, (Outcome::Killed, None), now);
+            let wanted = if kill < 3 { Verdict::Again(now) } else { Verdict::Failed };
+            assert_eq!(verdict, wanted, "kill {kill}");
+            entry.tries = after.tries.or(entry.tries);
+        }
+        job.catch_up = CatchUp::Skip;
+        entry.tries = Some(tries);
+        let (_, verdict) = ended(&job, &entry, true, (Outcome::Interrupted, Some(130)), now);
+        assert_eq!(verdict, Verdict::Failed);
+    }
+}

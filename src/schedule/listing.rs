@@ -1,0 +1,220 @@
+//! What `iamlua schedule --list` and `--dry-run` show: the jobs as they stand, and what would run when. Both only read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::book::Book;
+use super::due::{self, Entry, Next};
+use super::record::Execution;
+use super::roster::{Listed, Runbook};
+use super::scheduler::due_words;
+use crate::error::Result;
+
+/// What runs more often than so is not listed to its end.
+const MOST: usize = 10_000;
+
+/// A list: as words for people, and as records for programs.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The headings.
+    pub heads: Vec<&'static str>,
+    /// The rows, as text.
+    pub rows: Vec<Vec<String>>,
+    /// The rows, as JSON.
+    pub records: Vec<Value>,
+    /// What is broken: the job, and why.
+    pub broken: Vec<(String, String)>,
+    /// Whether there would be more rows.
+    pub is_cut: bool,
+}
+
+/// The jobs as they stand, by name.
+///
+/// # Errors
+/// If there is a state that cannot be read.
+pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
+    let book = Book::open_existing(folder)?;
+    let mut open = BTreeMap::new();
+    for execution in book.as_ref().map(Book::open_executions).transpose()?.unwrap_or_default() {
+        // One that nobody holds was killed.
+        let path = execution.path.display().to_string();
+        if super::book::Hold::is_held(folder, &path) {
+            open.insert(execution.path.clone(), execution);
+        }
+    }
+    let mut shown = List {
+        heads: vec!["JOB", "SCHEDULE", "NEXT", "LAST", "OUTCOME", "CHANGES"],
+        ..List::default()
+    };
+    let mut sorted: Vec<_> = listed.iter().collect();
+    sorted.sort_by(|one, other| one.name.cmp(&other.name));
+    for job in sorted {
+        let path = job.path.display().to_string();
+        let entry = match &book {
+            Some(book) => book.entry(&path)?,
+            None => None,
+        };
+        let last = match &book {
+            Some(book) => book.last(&path)?,
+            None => None,
+        };
+        let runbook = job.what.as_ref().ok();
+        let next = runbook.and_then(|runbook| {
+            coming(runbook, &path, entry.as_ref(), now).next().map(|coming| coming.at)
+        });
+        let running = open.get(&job.path);
+        shown.rows.push(row(job, next, running, last.as_ref(), now));
+        shown.records.push(json!({
+            "job": job.name,
+            "path": job.path,
+            "description": runbook.and_then(|runbook| runbook.description.clone()),
+            "schedule": runbook.map(|runbook| runbook.job.timing.words()),
+            "next": next,
+            "running": running,
+            "last": last,
+            "broken": job.what.as_ref().err(),
+        }));
+        if let Err(why) = &job.what {
+            shown.broken.push((job.name.clone(), why.clone()));
+        }
+    }
+    Ok(shown)
+}
+
+fn row(
+    job: &Listed,
+    next: Option<Timestamp>,
+    running: Option<&Execution>,
+    last: Option<&Execution>,
+    now: Timestamp,
+) -> Vec<String> {
+    let runbook = job.what.as_ref().ok();
+    let zone = |at| runbook.map_or_else(|| date(at, None), |runbook| date(at, Some(runbook)));
+    let next = match (running, next) {
+        (Some(_), _) => "running".to_owned(),
+        (None, Some(next)) if next <= now => "now".to_owned(),
+        (None, next) => next.map_or_else(String::new, zone),
+    };
+    let outcome = last.and_then(|last| last.outcome);
+    let changes = last.map_or_else(String::new, |last| {
+        let planned = if last.mode == "plan" { " planned" } else { "" };
+        format!("{}{planned}", crate::words::number(last.changes))
+    });
+    vec![
+        job.name.clone(),
+        runbook.map_or_else(|| "(broken)".to_owned(), |runbook| runbook.job.timing.words()),
+        next,
+        last.map_or_else(String::new, |last| zone(last.started)),
+        outcome.map_or_else(String::new, |outcome| outcome.name().to_owned()),
+        changes,
+    ]
+}
+
+/// A moment in the time zone of a job.
+fn date(at: Timestamp, runbook: Option<&Runbook>) -> String {
+    let zone = runbook.map_or(jiff::tz::TimeZone::UTC, |runbook| runbook.job.timing.zone());
+    at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// What would run when, from now on until then.
+///
+/// # Errors
+/// If there is a state that cannot be read.
+pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestamp) -> Result<List> {
+    let book = Book::open_existing(folder)?;
+    let mut list = List { heads: vec!["WHEN", "JOB", "DUE", "WHY"], ..List::default() };
+    let mut all = Vec::new();
+    for job in listed {
+        let runbook = match &job.what {
+            Ok(runbook) => runbook,
+            Err(why) => {
+                list.broken.push((job.name.clone(), why.clone()));
+                continue;
+            }
+        };
+        let path = job.path.display().to_string();
+        let entry = match &book {
+            Some(book) => book.entry(&path)?,
+            None => None,
+        };
+        let coming = coming(runbook, &path, entry.as_ref(), now);
+        for (n, coming) in coming.take_while(|coming| coming.at <= until).enumerate() {
+            if n == MOST {
+                list.is_cut = true;
+                break;
+            }
+            all.push((coming, job, runbook));
+        }
+    }
+    all.sort_by(|(one, job, _), (other, other_job, _)| {
+        (one.at, &job.name).cmp(&(other.at, &other_job.name))
+    });
+    list.is_cut |= all.len() > MOST;
+    all.truncate(MOST);
+    for (coming, job, runbook) in all {
+        let when = date(coming.at, Some(runbook));
+        let due =
+            if coming.due == coming.at { String::new() } else { date(coming.due, Some(runbook)) };
+        list.rows.push(vec![when, job.name.clone(), due, coming.why.clone()]);
+        list.records.push(json!({
+            "when": coming.at,
+            "job": job.name,
+            "due": coming.due,
+            "why": (!coming.why.is_empty()).then_some(coming.why),
+        }));
+    }
+    Ok(list)
+}
+
+/// An execution that is to come.
+#[derive(Debug)]
+struct Coming {
+    at: Timestamp,
+    due: Timestamp,
+    /// Why it comes then, if that is not just because it is due.
+    why: String,
+}
+
+/// The executions of a job that are to come, by the scheduler's own rules, as if each took no time.
+fn coming<'a>(
+    runbook: &'a Runbook,
+    path: &'a str,
+    entry: Option<&Entry>,
+    now: Timestamp,
+) -> impl Iterator<Item = Coming> + 'a {
+    let timing = runbook.job.timing.words();
+    // As the scheduler would take it over.
+    let mut entry = match entry {
+        Some(entry) if entry.timing == timing => entry.clone(),
+        Some(entry) => Entry { timing, handled: entry.handled.max(now), ..entry.clone() },
+        None => Entry::new(timing, now),
+    };
+    let mut at = now;
+    std::iter::from_fn(move || {
+        loop {
+            match due::next(&runbook.job, path, &entry, None, at) {
+                Next::Wait(next) => at = next?,
+                Next::Recount(to) => entry = to,
+                Next::Skip { last, .. } => entry.handled = last,
+                Next::Again(tries) => {
+                    entry.tries = None;
+                    let why = format!("try {}", tries.attempt + 1);
+                    return Some(Coming { at, due: tries.due, why });
+                }
+                Next::Start { due, missed } => {
+                    entry.handled = due;
+                    entry.free = at;
+                    let why = if missed > 0 {
+                        format!("{} missed", due_words(missed))
+                    } else {
+                        String::new()
+                    };
+                    return Some(Coming { at, due, why });
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,350 @@
+//! Which jobs there are: the runbooks that the command line names, or that lie in the folders it names, and what their manifests say of them.
+//! Looked at again and again, cheaply: only what has changed is read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::failure;
+use crate::error::{Error, Kind, Result};
+use crate::lua::Job;
+use crate::lua::sandbox::Permissions;
+use crate::run;
+use crate::script::{Loaded, Script};
+use crate::spec;
+
+/// A file that has changed is read once it has been left alone for so long, so that none is read while it is being written.
+pub const SETTLED: Duration = Duration::from_millis(300);
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A runbook that runs by itself.
+    Job(Arc<Runbook>),
+    /// A runbook that cannot run, and why.
+    Broken(String),
+    /// Something else.
+    Other,
+}
+
+/// A runbook that runs by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runbook {
+    /// What it does.
+    pub description: Option<String>,
+    /// When it runs.
+    pub job: Job,
+}
+
+/// A job, or a runbook that should be one and is broken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// The path of its runbook: absolute, with the links that lead to it.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// What it is, or why it is none.
+    pub what: Result<Arc<Runbook>, String>,
+}
+
+/// How runbooks are asked what they are.
+#[derive(Clone)]
+pub struct Asking {
+    /// What they may touch when they are asked, and when they run.
+    pub permissions: Permissions,
+    /// Where their calls would run.
+    pub runtime: Handle,
+}
+
+/// By what a file is known to be the same as before.
+type Stamp = Option<(u64, u64, u64, i64, i64, i64)>;
+
+/// What a look has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// Whether something is other than before.
+    pub has_changed: bool,
+    /// Whether something is just being changed, and should be looked at again soon.
+    pub is_changing: bool,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    what: What,
+    /// What is there now, and since which look.
+    changed: Option<(Stamp, Duration)>,
+}
+
+/// The files that may be jobs.
+pub struct Roster {
+    paths: Vec<PathBuf>,
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+impl Roster {
+    /// A roster of these files, and of the runbooks in these folders.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn new(paths: &[PathBuf]) -> Result<Self> {
+        let mut all = Vec::new();
+        for path in paths {
+            if !path.exists() {
+                return Err(missing(path));
+            }
+            let path = identity(path)?;
+            if !all.contains(&path) {
+                all.push(path);
+            }
+        }
+        Ok(Self { paths: all, seen: BTreeMap::new() })
+    }
+
+    /// A roster of files that were jobs before; they need not be there any more.
+    #[must_use]
+    pub fn of_known(paths: Vec<PathBuf>) -> Self {
+        Self { paths, seen: BTreeMap::new() }
+    }
+
+    /// The files and folders that it is of.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Looks at all of it; `now` is any clock that does not go back.
+    pub fn look(&mut self, asking: &Asking, now: Duration) -> Looked {
+        let mut there = BTreeMap::new();
+        for path in &self.paths {
+            // What was a folder stays one, also while it is being replaced.
+            if path.is_dir() {
+                for file in runbooks_in(path) {
+                    there.entry(file).or_insert(false);
+                }
+            } else {
+                there.insert(path.clone(), true);
+            }
+        }
+        for known in self.seen.keys() {
+            there.entry(known.clone()).or_insert(false);
+        }
+        let (mut has_changed, mut is_changing) = (false, false);
+        for (path, is_named) in there {
+            let stamp = stamp(&path);
+            let is_first = !self.seen.contains_key(&path);
+            let seen = self.seen.entry(path.clone()).or_insert_with(|| Seen {
+                stamp: None,
+                what: What::Other,
+                changed: Some((stamp, now)),
+            });
+            if !is_first && seen.stamp == stamp {
+                seen.changed = None;
+                continue;
+            }
+            let since = match seen.changed {
+                Some((same, since)) if same == stamp => since,
+                _ => now,
+            };
+            if !is_first && now.saturating_sub(since) < SETTLED {
+                seen.changed = Some((stamp, since));
+                is_changing = true;
+                continue;
+            }
+            let what = ask(&path, stamp, is_named, asking);
+            has_changed |= what != seen.what;
+            *seen = Seen { stamp, what, changed: None };
+        }
+        self.seen.retain(|path, seen| {
+            seen.stamp.is_some() || seen.changed.is_some() || self.paths.contains(path)
+        });
+        Looked { has_changed, is_changing }
+    }
+
+    /// Forgets what the files were, so that all are read anew.
+    pub fn forget(&mut self) {
+        for seen in self.seen.values_mut() {
+            // No file has it, so that each counts as changed, and as left alone for long.
+            seen.stamp = Some((u64::MAX, 0, 0, 0, 0, 0));
+            seen.changed = None;
+        }
+    }
+
+    /// The jobs, and what is broken, by path.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Listed> {
+        let listed: Vec<_> = self
+            .seen
+            .iter()
+            .filter_map(|(path, seen)| match &seen.what {
+                What::Job(runbook) => Some((path, Ok(Arc::clone(runbook)))),
+                What::Broken(why) => Some((path, Err(why.clone()))),
+                What::Other => None,
+            })
+            .collect();
+        let paths: Vec<_> = listed.iter().map(|(path, _)| path.as_path()).collect();
+        let names = names(&paths);
+        let jobs = listed.into_iter().zip(names);
+        jobs.map(|((path, what), name)| Listed { path: path.clone(), name, what }).collect()
+    }
+}
+
+/// A path as a job is known by: absolute, but with the links that lead to it, so that a job stays the same when a link is set to its next version.
+fn identity(path: &Path) -> Result<PathBuf> {
+    let failed = |error| Error::io(format!("cannot look at {}", path.display()), error);
+    let path = std::path::absolute(path).map_err(failed)?;
+    let parts: Vec<_> = path.components().collect();
+    // What stands before `..` can only be told by following links.
+    let Some(last_up) = parts.iter().rposition(|part| *part == Component::ParentDir) else {
+        return Ok(path);
+    };
+    let before: PathBuf = parts[..=last_up].iter().collect();
+    let rest: PathBuf = parts[last_up + 1..].iter().collect();
+    let before = before.canonicalize().map_err(failed)?;
+    Ok(if rest.as_os_str().is_empty() { before } else { before.join(rest) })
+}
+
+fn missing(path: &Path) -> Error {
+    let error = Error::usage(format!("there is no runbook or folder {}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let names: Vec<String> = std::fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .map(|all| all.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    let wanted = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    match spec::nearest(wanted, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean {}?", path.with_file_name(near).display())),
+        None => error,
+    }
+}
+
+fn runbooks_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let is_lua = |name: &std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        name.ends_with(".lua") && !name.starts_with('.')
+    };
+    names.filter(is_lua).map(|name| folder.join(name)).collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let about: Metadata = path.metadata().ok().filter(|about| !about.is_dir())?;
+    Some((about.dev(), about.ino(), about.size(), about.mtime(), about.mtime_nsec(), about.ctime()))
+}
+
+/// What is at a path. What the command line names should be a job; in a folder there may be other things.
+fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
+    if stamp.is_none() {
+        return if is_named { What::Broken("it is gone".into()) } else { What::Other };
+    }
+    if path.to_str().is_none() {
+        return What::Broken("its name is no UTF-8: give it another name".into());
+    }
+    let loaded = match Loaded::read(&Script::File(path.to_owned())) {
+        Ok(loaded) => loaded,
+        Err(error) => return What::Broken(told(&error)),
+    };
+    let no_job = |why: &str| {
+        if is_named { What::Broken(why.to_owned()) } else { What::Other }
+    };
+    // A module of the others is not run.
+    if !contains(&loaded.source, b"runbook") {
+        return no_job(
+            "it does not declare itself: a job begins with runbook { schedule = \"0 3 * * *\", … }",
+        );
+    }
+    let declared = match run::declared(loaded, asking.permissions.clone(), &asking.runtime) {
+        // What calls iam first may be no runbook at all.
+        Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
+        Err(error) => return What::Broken(told(&error)),
+        Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
+        Ok(Some(manifest)) => manifest,
+    };
+    let Some(job) = declared.job else {
+        return no_job("its manifest has neither schedule nor every, so it is never due");
+    };
+    if !declared.required.is_empty() {
+        return What::Broken(format!(
+            "it cannot run without {}: give its parameters defaults",
+            declared.required.join(", ")
+        ));
+    }
+    let missing: Vec<_> = declared
+        .permissions
+        .iter()
+        .filter(|(access, what)| !asking.permissions.covers(*access, what))
+        .map(|(access, what)| access.flag(what))
+        .collect();
+    if !missing.is_empty() {
+        return What::Broken(format!(
+            "it wants more than it was granted: start iamlua schedule with {}",
+            missing.join(" ")
+        ));
+    }
+    if let Err(error) = failure::check(&job.on_failure, &asking.permissions) {
+        return What::Broken(told(&error));
+    }
+    What::Job(Arc::new(Runbook { description: declared.description, job }))
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|part| part == word)
+}
+
+/// An error with what to do about it, in one line.
+pub(super) fn told(error: &Error) -> String {
+    let hints = error.hints.iter().filter(|hint| !hint.starts_with('\n'));
+    hints.fold(error.to_string(), |text, hint| format!("{text}; {hint}"))
+}
+
+/// The names of jobs: that of the file, with as much of the path before it as tells it from the others.
+fn names(paths: &[&Path]) -> Vec<String> {
+    let name = |path: &Path, folders: usize| {
+        let stem = path.with_extension("");
+        let parts: Vec<_> = stem
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect();
+        parts[parts.len().saturating_sub(folders + 1)..].join("/")
+    };
+    let mut folders = vec![0; paths.len()];
+    loop {
+        let names: Vec<_> =
+            paths.iter().zip(&folders).map(|(path, folders)| name(path, *folders)).collect();
+        let mut counts = BTreeMap::new();
+        for name in &names {
+            *counts.entry(name.as_str()).or_insert(0) += 1;
+        }
+        let mut grew = false;
+        for (at, path) in paths.iter().enumerate() {
+            if counts[names[at].as_str()] > 1 && folders[at] < path.components().count() {
+                folders[at] += 1;
+                grew = true;
+            }
+        }
+        if !grew {
+            return names;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::names;
+
+    #[test]
+    fn a_name_has_as_much_of_the_path_as_tells_it_from_others() {
+        let paths =
+            ["/jobs/a.lua", "/jobs/x/b.lua", "/jobs/y/b.lua", "/old/y/b.lua"].map(Path::new);
+        assert_eq!(names(&paths), ["a", "x/b", "jobs/y/b", "old/y/b"]);
+    }
+}

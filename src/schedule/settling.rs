@@ -1,0 +1,153 @@
+//! What earlier runs of a runbook have left in doubt, settled before it runs again: they were killed, or answers got lost. Nothing is read but where
+//! the runbook's own calls go.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Kind, Result};
+use crate::iam::client::{Connection, Target};
+use crate::iam::image::Verdict;
+use crate::session::apply::check_accounts;
+use crate::session::journal::records::{Records, Run};
+use crate::session::recover::{self, describe};
+use crate::session::site::Site;
+use crate::session::{Gate, Rules, Session};
+use crate::spec;
+use crate::words::count;
+
+/// What was found about an earlier run.
+#[derive(Debug)]
+pub struct Settled {
+    /// That run.
+    pub run: String,
+    /// Whether nothing of it is in doubt any more.
+    pub is_clear: bool,
+    /// The same in words.
+    pub text: String,
+}
+
+/// Settles the runs of a script that can be reached by a connection, except for those in `unclear`.
+///
+/// # Errors
+/// If the journal or the account cannot be read.
+pub async fn settle(
+    folder: &Path,
+    script: &str,
+    connection: &Connection,
+    rules: Rules,
+    unclear: &BTreeSet<String>,
+) -> Result<Vec<Settled>> {
+    let mut found = Vec::new();
+    for run in open_runs(folder, script)? {
+        if unclear.contains(&run.id) {
+            continue;
+        }
+        if run.counts.in_doubt == 0 {
+            close(folder, &run)?;
+            continue;
+        }
+        let ways: Option<Vec<_>> = run.sites.iter().map(|site| way(connection, site)).collect();
+        let Some(ways) = ways else {
+            found.push(left(&run, "it went another way than this scheduler's calls"));
+            continue;
+        };
+        let session = Session::with(rules.clone());
+        let gates: Vec<_> =
+            ways.into_iter().map(|way| Gate::new(Arc::clone(&session), way)).collect();
+        match Box::pin(check_accounts(&run.sites, &gates)).await {
+            Err(error) if error.kind == Kind::Refused => {
+                found.push(left(&run, &error.to_string()));
+                continue;
+            }
+            checked => checked?,
+        }
+        let patience = spec::parse_duration(recover::PATIENCE).unwrap_or(10.0);
+        let patience = std::time::Duration::from_secs_f64(patience);
+        // Opened anew: it cannot be held while others are waited for.
+        let findings = recover_one(folder, &run, &gates, patience).await?;
+        if !findings.is_empty() {
+            found.push(findings_of(&run, &findings));
+        }
+    }
+    Ok(found)
+}
+
+fn open_runs(folder: &Path, script: &str) -> Result<Vec<Run>> {
+    match Records::open(folder)? {
+        Some(records) => records.unsettled_runs(script),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Writes down of a run that was killed, and left nothing in doubt, that it was.
+fn close(folder: &Path, run: &Run) -> Result<()> {
+    match Records::open(folder)? {
+        Some(records) => records.close(&run.id),
+        None => Ok(()),
+    }
+}
+
+async fn recover_one(
+    folder: &Path,
+    run: &Run,
+    gates: &[Gate],
+    patience: std::time::Duration,
+) -> Result<Vec<recover::Finding>> {
+    match Records::open(folder)? {
+        Some(records) => recover::recover(&records, run, gates, patience).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+fn left(run: &Run, why: &str) -> Settled {
+    let doubt = count(run.counts.in_doubt, "change");
+    let text = format!(
+        "{doubt} of run {} cannot be settled: {why}; `iamlua runs recover {}` looks",
+        run.id, run.id
+    );
+    Settled { run: run.id.clone(), is_clear: false, text }
+}
+
+fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
+    let mut happened = 0;
+    let mut unclear = Vec::new();
+    for finding in findings {
+        match &finding.verdict {
+            Verdict::Happened => happened += 1,
+            Verdict::NotHappened => {}
+            Verdict::MovedOn(differences) => {
+                unclear.push(format!("{}: {}", finding.change.name, describe(differences)));
+            }
+        }
+    }
+    let all = count(findings.len() as u64, "change");
+    let mut text =
+        format!("settled what run {} left in doubt: {happened} of {all} happened", run.id);
+    if !unclear.is_empty() {
+        text = format!(
+            "{} of run {} cannot be told, the account has moved on: {}",
+            count(unclear.len() as u64, "change"),
+            run.id,
+            unclear.join("; ")
+        );
+    }
+    Settled { run: run.id.clone(), is_clear: unclear.is_empty(), text }
+}
+
+/// The way to a site, if a connection leads there: by the same credentials, and to the same endpoint.
+fn way(connection: &Connection, site: &Site) -> Option<Connection> {
+    let own = Site::of(connection, None, None);
+    let is_same = own.target == site.target
+        && own.profile == site.profile
+        && own.endpoint_url == site.endpoint_url;
+    if !is_same {
+        return None;
+    }
+    if matches!(connection.target, Target::Local(_)) {
+        return Some(connection.clone());
+    }
+    let roles = site.connection(Target::Aws).roles;
+    let region = site.region.clone().or_else(|| connection.region.clone());
+    Some(Connection { region, roles, ..connection.clone() })
+}

@@ -1,0 +1,135 @@
+//! One execution of one job because a person wants it: now, in the foreground, whether or not it is due.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::book::{Begun, Book, Hold};
+use super::due;
+use super::log::Log;
+use super::record::{Execution, Outcome};
+use super::roster::{Listed, Runbook};
+use super::scheduler::Order;
+use super::worker::{Manner, Workshop};
+use crate::error::{Error, Kind, Result};
+use crate::run::{self, Options};
+use crate::screen::say;
+use crate::{signals, spec};
+
+/// Another process may look at a job for a moment, without executing it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The job of that name, or of that path.
+///
+/// # Errors
+/// If there is none, or it is broken.
+pub fn find<'a>(jobs: &'a [Listed], wanted: &str) -> Result<(&'a Listed, Arc<Runbook>)> {
+    let path = std::path::absolute(wanted).unwrap_or_default();
+    let mut found = jobs.iter().filter(|job| job.name == wanted || job.path == path);
+    let Some(job) = found.next() else {
+        let error = Error::usage(format!("there is no job {wanted:?}"));
+        let names = jobs.iter().map(|job| job.name.as_str());
+        return Err(match spec::nearest(wanted, names) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error
+                .hint("`iamlua schedule --list` shows those that are known, and PATH names others"),
+        });
+    };
+    match &job.what {
+        Ok(runbook) => Ok((job, Arc::clone(runbook))),
+        Err(why) => Err(Error::new(Kind::Script, format!("{} is broken: {why}", job.name))),
+    }
+}
+
+/// Executes a job now, and keeps what became of it. Returns its exit code.
+///
+/// # Errors
+/// If it runs elsewhere, or the state cannot be written.
+pub fn run(
+    job: &Listed,
+    runbook: &Arc<Runbook>,
+    options: Options,
+    folder: &Path,
+    log: Log,
+) -> Result<u8> {
+    let mut book = Book::open(folder)?;
+    let path = job.path.display().to_string();
+    let _hold = hold(folder, &path, job, &book)?;
+    bury(&mut book, &path, runbook)?;
+    let mode = options.rules.mode.name().to_owned();
+    let now = Timestamp::now();
+    let execution = Execution::begun(job.path.clone(), job.name.clone(), None, 1, now, mode);
+    let Begun::Run(run) = book.begin(&execution, None)? else {
+        return Err(Error::new(Kind::Bug, "an execution for a person depends on nothing"));
+    };
+    let execution = Execution { run, ..execution };
+    let runtime = run::runtime()?;
+    let workshop = Workshop::new(runtime.handle().clone(), log, folder.to_owned()).shown_as_run();
+    let stopped = workshop.clone();
+    signals::tell_on_signals(move || {
+        stopped.stop();
+        say("stopping: calls in flight are being finished; again to end at once");
+    })?;
+    let order = Order { execution, runbook: Arc::clone(runbook), missed: 0 };
+    let execution = workshop.execute(&Manner::new(options), &order);
+    runtime.shutdown_background();
+    let ended = Timestamp::now();
+    let execution = Execution { ended: Some(ended), ..execution };
+    let outcome = execution.outcome.unwrap_or(Outcome::Failed);
+    let result = (outcome, execution.exit_code);
+    book.end(&execution, false, |entry| due::ended(&runbook.job, entry, false, result, ended))?;
+    if let Some(error) = &execution.error {
+        say(&format!("error: {error}"));
+    }
+    let seconds = execution.seconds().unwrap_or_default();
+    let changes = crate::words::count(execution.changes, "change");
+    say(&format!(
+        "{}: {} in {}, {changes} (run {})",
+        job.name,
+        outcome.name(),
+        crate::words::time(seconds),
+        execution.run
+    ));
+    Ok(execution.exit_code.unwrap_or(1))
+}
+
+fn hold(folder: &Path, path: &str, job: &Listed, book: &Book) -> Result<Hold> {
+    let began = Instant::now();
+    loop {
+        if let Some(hold) = Hold::take(folder, path, "run")? {
+            return Ok(hold);
+        }
+        if began.elapsed() > PATIENCE {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let open = book.open_executions()?.into_iter().find(|open| open.path == job.path);
+    let since = open
+        .map_or_else(String::new, |open| format!(" (run {}, since {:.0})", open.run, open.started));
+    Err(Error::new(Kind::Refused, format!("{} is running elsewhere{since}", job.name))
+        .hint("wait for its end; `iamlua schedule --list` shows it"))
+}
+
+/// Writes down that what seems to go on was killed; its moment is tried again by the scheduler.
+fn bury(book: &mut Book, path: &str, runbook: &Runbook) -> Result<()> {
+    for open in book.open_executions()? {
+        if open.path.as_os_str() != path {
+            continue;
+        }
+        let now = Timestamp::now();
+        let is_due = open.due.is_some();
+        let killed = Execution {
+            ended: Some(now),
+            outcome: Some(Outcome::Killed),
+            error: Some("the scheduler, or the machine, was killed while it ran".into()),
+            ..open
+        };
+        let is_told = is_due && runbook.job.on_failure != crate::lua::OnFailure::default();
+        let result = (Outcome::Killed, None);
+        book.end(&killed, is_told, |entry| due::ended(&runbook.job, entry, is_due, result, now))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,361 @@
+//! One execution of one job: a thread with a VM of its own, what it prints on its way to the log, and what became of it. Whether and when it runs is
+//! not decided here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+
+use super::log::{Level, Log, Origin, Stream};
+use super::record::{Execution, Outcome};
+use super::roster::told;
+use super::scheduler::{Order, due_words};
+use super::settling;
+use crate::error::{Error, Kind, Result};
+use crate::iam::client::Connection;
+use crate::lua::Output;
+use crate::lua::cancel::{Canceller, Stop};
+use crate::run::{self, Executed, Options, Running, Surroundings};
+use crate::script::{Loaded, Script};
+use crate::seen::Seen;
+use crate::session::{Gate, Mode, Rules, Session, Tell};
+use crate::{plan_text, screen, words};
+
+/// So much of what an execution printed is kept: the end of it.
+const KEPT_OUTPUT: usize = 64 << 10;
+
+/// How executions run, as the command line and the configuration say.
+pub struct Manner {
+    /// Mode, limits, permissions.
+    pub options: Options,
+    /// The way to the account.
+    pub connection: Connection,
+    /// The account in words, once it was reached.
+    account: Mutex<Option<String>>,
+}
+
+impl Manner {
+    /// The manner of these options.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let connection = options.against.connection();
+        Self { options, connection, account: Mutex::default() }
+    }
+}
+
+/// What carries executions out, for as many as there are. Clones are the same.
+#[derive(Clone)]
+pub struct Workshop(Arc<Inside>, Shown);
+
+/// Where people see what a runbook prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// In the log, line by line.
+    InLog,
+    /// Where `iamlua run` shows it.
+    AsRun,
+}
+
+struct Inside {
+    runtime: Handle,
+    log: Log,
+    /// The folder with the journal.
+    folder: PathBuf,
+    under_way: Mutex<UnderWay>,
+    /// Runs of which nobody can tell what became of them, and of which that was said.
+    unclear: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    is_ending: bool,
+    running: HashMap<String, Running>,
+}
+
+impl Workshop {
+    /// A workshop that settles what is in doubt by the journal in that folder.
+    #[must_use]
+    pub fn new(runtime: Handle, log: Log, folder: PathBuf) -> Self {
+        let (under_way, unclear) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inside { runtime, log, folder, under_way, unclear }), Shown::InLog)
+    }
+
+    /// The same, but what a runbook prints is shown where `iamlua run` shows it.
+    #[must_use]
+    pub fn shown_as_run(self) -> Self {
+        Self(self.0, Shown::AsRun)
+    }
+
+    /// Executes on a thread of its own, which tells `ended` what became of it.
+    pub fn start(
+        &self,
+        manner: Arc<Manner>,
+        order: Order,
+        ended: impl FnOnce(Execution) + Send + 'static,
+    ) {
+        let workshop = self.clone();
+        let thread = std::thread::Builder::new().name("iamlua-job".into());
+        let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), order.execution.clone());
+        let tell = Arc::clone(&ended);
+        let begun = thread.spawn(move || {
+            let execution = workshop.execute(&manner, &order);
+            if let Some(ended) = locked(&tell).take() {
+                ended(execution);
+            }
+        });
+        if let Err(error) = begun {
+            let error = Error::io("cannot start a thread for it", error);
+            if let Some(ended) = locked(&ended).take() {
+                ended(with_result(failed, Err(error)));
+            }
+        }
+    }
+
+    /// Executes on this thread.
+    #[must_use]
+    pub fn execute(&self, manner: &Manner, order: &Order) -> Execution {
+        let run = order.execution.run.clone();
+        let mut execution = order.execution.clone();
+        // The others go on, whatever happens in one.
+        let result = catch_unwind(AssertUnwindSafe(|| self.attempt(manner, order, &mut execution)))
+            .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
+        locked(&self.0.under_way).running.remove(&run);
+        with_result(execution, result)
+    }
+
+    /// Stops all that run, and lets none begin any more.
+    pub fn stop(&self) {
+        let mut under_way = locked(&self.0.under_way);
+        under_way.is_ending = true;
+        for running in under_way.running.values() {
+            running.stop(Stop::Interrupted);
+        }
+    }
+
+    fn attempt(&self, manner: &Manner, order: &Order, execution: &mut Execution) -> Result<u8> {
+        let (runtime, log) = (&self.0.runtime, &self.0.log);
+        let _entered = runtime.enter();
+        let loaded = Loaded::read(&Script::File(execution.path.clone()))?;
+        let mut rules = manner.options.rules.clone();
+        let about = &mut rules.about;
+        (about.command, about.run) = ("schedule".into(), Some(execution.run.clone()));
+        execution.account = self.account(manner, &rules);
+        let origin = execution.origin();
+        let text = match order.missed {
+            0 => "begins".to_owned(),
+            missed => format!("begins, late: {} missed", due_words(missed)),
+        };
+        if self.1 == Shown::InLog {
+            log.line(Level::Info, &origin, &text, &execution.fields());
+        }
+        let tell = (log.clone(), origin.clone());
+        rules.tell = Tell::to(move |text| tell.0.line(Level::Warn, &tell.1, text, &[]));
+        self.settle(manner, &loaded.path(), &rules, &origin)?;
+        let tail = Tail::default();
+        let options = Options { rules, ..manner.options.clone() };
+        let yes = options.yes;
+        let around = Surroundings {
+            runtime: runtime.clone(),
+            connection: manner.connection.clone(),
+            canceller: Canceller::default(),
+            output: self.output(&origin, &tail),
+            confirm: Box::new(move |_| yes.then_some(true)),
+            width: None,
+            has_input: false,
+            seen: Seen::default(),
+            log: self.messages(&origin, &tail),
+        };
+        let run_id = execution.run.clone();
+        let began = |running: Running| {
+            let mut under_way = locked(&self.0.under_way);
+            if under_way.is_ending {
+                running.stop(Stop::Interrupted);
+            }
+            under_way.running.insert(run_id, running);
+            Ok(())
+        };
+        let executed = run::execute(loaded, Vec::new(), &options, around, began)?;
+        note(execution, &executed, &tail);
+        if executed.session.mode() == Mode::Plan && execution.changes > 0 {
+            match self.1 {
+                Shown::InLog => log.line(Level::Info, &origin, run::NOTHING_CHANGED, &[]),
+                Shown::AsRun => {
+                    run::print_plan(&executed.plan(), &options.planning, options.format)?;
+                    screen::say(run::NOTHING_CHANGED);
+                }
+            }
+        }
+        executed.result
+    }
+
+    /// Where what a runbook prints goes.
+    fn output(&self, origin: &Origin, tail: &Tail) -> Output {
+        let (out, err): (Box<dyn Write>, Box<dyn Write>) = match self.1 {
+            Shown::InLog => {
+                let to = |stream| self.0.log.writer(Level::Info, origin.clone(), stream);
+                let both = |stream| Box::new(Both(to(stream), tail.clone()));
+                (both(Stream::Out), both(Stream::Err))
+            }
+            Shown::AsRun => (
+                Box::new(Both(io::stdout(), tail.clone())),
+                Box::new(Both(io::stderr(), tail.clone())),
+            ),
+        };
+        Output { out, err, by_line: false, is_pending: false }
+    }
+
+    /// Who takes the messages of `log`; none if they are printed.
+    fn messages(&self, origin: &Origin, tail: &Tail) -> Option<crate::lua::Log> {
+        if self.1 == Shown::AsRun {
+            return None;
+        }
+        let (log, origin, tail) = (self.0.log.clone(), origin.clone(), tail.clone());
+        Some(Box::new(move |level, text, fields| {
+            let mut line = format!("{level}: {text}");
+            for (name, value) in &fields {
+                let _ = std::fmt::Write::write_fmt(&mut line, format_args!(" {name}={value}"));
+            }
+            tail.push(format!("{line}\n").as_bytes());
+            let level = Level::from_name(level).unwrap_or(Level::Info);
+            log.line(level, &origin, text, &fields);
+        }))
+    }
+
+    /// The account that calls go to, in words; none if it cannot be reached, of which the first call of the run says why.
+    fn account(&self, manner: &Manner, rules: &Rules) -> Option<String> {
+        let mut known = locked(&manner.account);
+        if known.is_none() {
+            let about = Rules { mode: Mode::ReadOnly, ..rules.clone() };
+            let gate = Gate::new(Session::with(about), manner.connection.clone());
+            let site = self.0.runtime.block_on(gate.site());
+            *known = site.ok().map(|site| site.describe());
+        }
+        known.clone()
+    }
+
+    /// Settles what earlier runs of the runbook have left in doubt.
+    fn settle(&self, manner: &Manner, script: &str, rules: &Rules, origin: &Origin) -> Result<()> {
+        let unclear = locked(&self.0.unclear).clone();
+        let rules = Rules { mode: Mode::ReadOnly, ..rules.clone() };
+        let settling =
+            settling::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
+        let found = self.0.runtime.block_on(settling).map_err(|error| {
+            let kind = error.kind;
+            let error = told(&error);
+            Error::new(
+                kind,
+                format!("what an earlier run left in doubt cannot be settled: {error}"),
+            )
+        })?;
+        for settled in found {
+            let level = if settled.is_clear { Level::Info } else { Level::Warn };
+            self.0.log.line(
+                level,
+                origin,
+                &settled.text,
+                &[("earlier".into(), settled.run.clone().into())],
+            );
+            if !settled.is_clear {
+                locked(&self.0.unclear).insert(settled.run);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Notes what an execution did.
+fn note(execution: &mut Execution, executed: &Executed, tail: &Tail) {
+    let session = &executed.session;
+    (execution.changes, execution.failed) = (session.changes(), session.failed());
+    (execution.calls, execution.throttled) = (session.calls(), session.throttled());
+    let mut output = tail.text();
+    if session.mode() == Mode::Plan && execution.changes > 0 {
+        if !output.is_empty() && !output.ends_with('\n') {
+            output.push('\n');
+        }
+        output.push_str(&end_of(plan_text::plan(&executed.plan(), false)));
+        output = end_of(output);
+    }
+    execution.output = session.journal().without_secrets(&output);
+    if let Err(error) = &executed.result {
+        execution.error = Some(session.journal().without_secrets(&told(error)));
+    }
+}
+
+fn with_result(execution: Execution, result: Result<u8>) -> Execution {
+    let (outcome, exit_code, error) = match result {
+        Ok(0) => (Outcome::Done, 0, None),
+        Ok(code) => (Outcome::Failed, code, Some(format!("it ended with exit code {code}"))),
+        Err(error) => {
+            let outcome = match error.kind {
+                Kind::Refused | Kind::Protected | Kind::Permission => Outcome::Refused,
+                Kind::Timeout => Outcome::Timeout,
+                Kind::Interrupted => Outcome::Interrupted,
+                _ => Outcome::Failed,
+            };
+            (outcome, error.kind.exit_code(), Some(told(&error)))
+        }
+    };
+    let error = execution.error.clone().or(error);
+    Execution { outcome: Some(outcome), exit_code: Some(exit_code), error, ..execution }
+}
+
+/// The last of what was printed.
+#[derive(Clone, Default)]
+struct Tail(Arc<Mutex<(Vec<u8>, u64)>>);
+
+impl Tail {
+    fn push(&self, bytes: &[u8]) {
+        let (kept, lost) = &mut *locked(&self.0);
+        kept.extend_from_slice(bytes);
+        if kept.len() > 2 * KEPT_OUTPUT {
+            let over = kept.len() - KEPT_OUTPUT;
+            kept.drain(..over);
+            *lost += over as u64;
+        }
+    }
+
+    fn text(&self) -> String {
+        let (kept, lost) = &*locked(&self.0);
+        let over = kept.len().saturating_sub(KEPT_OUTPUT);
+        let text = String::from_utf8_lossy(&kept[over..]).into_owned();
+        match lost + over as u64 {
+            0 => text,
+            lost => format!("… ({} bytes before this)\n{text}", words::number(lost)),
+        }
+    }
+}
+
+/// The end of a text.
+fn end_of(text: String) -> String {
+    if text.len() <= KEPT_OUTPUT {
+        return text;
+    }
+    let mut from = text.len() - KEPT_OUTPUT;
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("… ({} bytes before this)\n{}", words::number(from as u64), &text[from..])
+}
+
+/// Writes to the log and to what is kept.
+struct Both<W>(W, Tail);
+
+impl<W: Write> Write for Both<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.1.push(bytes);
+        self.0.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
