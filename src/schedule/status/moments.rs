@@ -32,9 +32,10 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// How long an execution took, or has taken so far.
-pub(super) fn took(execution: &Execution, now: Timestamp) -> String {
+pub(super) fn took(execution: &Execution, now: Timestamp) -> Html {
     let end = execution.ended.unwrap_or(now);
-    words::time(end.duration_since(execution.started).as_secs_f64().max(0.0))
+    let time = words::time(end.duration_since(execution.started).as_secs_f64().max(0.0));
+    element("span", &[("class", "nowrap")], [text(time)])
 }
 
 /// How an execution ended.

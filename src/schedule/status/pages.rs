@@ -88,6 +88,14 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     }
 }
 
+/// When a job runs next.
+fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
+    job.next.map(|next| match &job.running {
+        Some(_) if next <= now.now => text("when this run has ended"),
+        _ => moment(next, now.now, &zone(job)),
+    })
+}
+
 fn broken_job(job: &JobStatus) -> Html {
     let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
     let path = element("p", &[("class", "soft")], [text(job.path.display().to_string())]);
@@ -105,7 +113,7 @@ fn job_row(job: &JobStatus, now: &Snapshot) -> Vec<Html> {
         Some(timing) => text(timing.words()),
         None => element("span", &[("class", "failed")], [text("broken")]),
     };
-    let next = job.next.map_or_else(|| text("–"), |next| moment(next, now.now, &zone));
+    let next = next(job, now).unwrap_or_else(|| text("–"));
     let (last, duration, changed) = match &job.last {
         None => (text("never"), text("–"), text("–")),
         Some(last) => (
@@ -114,7 +122,7 @@ fn job_row(job: &JobStatus, now: &Snapshot) -> Vec<Html> {
                 text(" "),
                 moment(last.started, now.now, &zone),
             ]),
-            text(took(last, now.now)),
+            took(last, now.now),
             text(changes(last)),
         ),
     };
@@ -177,7 +185,7 @@ pub(super) fn job(
     content.extend(job.description.as_ref().map(|description| words("p", description)));
     content.extend(job.broken.is_some().then(|| broken_job(job)));
     let schedule = job.timing.as_ref().map(|timing| ("Schedule", text(timing.words())));
-    let next = job.next.map(|next| ("Next run", moment(next, now.now, &zone)));
+    let next = next(job, now).map(|next| ("Next run", next));
     let success = job.last_success.map(|at| ("Last done", moment(at, now.now, &zone)));
     let path = ("Runbook", text(job.path.display().to_string()));
     content.push(facts(schedule.into_iter().chain(next).chain(success).chain([path])));
@@ -191,7 +199,7 @@ pub(super) fn job(
                 link(&run_address(&execution.run), &execution.run),
                 moment(execution.started, now.now, &zone),
                 outcome(execution),
-                text(took(execution, now.now)),
+                took(execution, now.now),
                 text(changes(execution)),
                 execution.due.map_or_else(|| text("a person"), |due| moment(due, now.now, &zone)),
                 text(execution.attempt.to_string()),
@@ -215,7 +223,7 @@ pub(super) fn execution(execution: &Execution, now: &Snapshot) -> Page {
     let mut known =
         vec![("Job", name), ("Outcome", outcome(execution)), ("Began", at(execution.started))];
     known.extend(execution.ended.map(|ended| ("Ended", at(ended))));
-    known.push(("Took", text(took(execution, now.now))));
+    known.push(("Took", took(execution, now.now)));
     known.push(("For", execution.due.map_or_else(|| text("a person who asked for it"), at)));
     known.push(("Try", text(execution.attempt.to_string())));
     known.extend(execution.exit_code.map(|code| ("Exit code", text(code.to_string()))));

@@ -190,6 +190,12 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
     {
         assert!(!body.contains(unwanted), "{unwanted:?}\n{body}");
     }
+    {
+        let mut now = up.now.lock().expect("no test panics there");
+        now.jobs[0].next = Some(at("2026-11-24T16:00:00Z"));
+    }
+    let (_, late) = up.get("/");
+    assert!(late.contains("when this run has ended"), "{late}");
     let (_, still) = up.get("/?still");
     assert!(!still.contains("http-equiv") && still.contains("refresh this page"), "{still}");
 }
