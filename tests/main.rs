@@ -9,6 +9,7 @@ mod examples;
 mod lua;
 mod prompt;
 mod registry;
+mod schedule;
 mod session;
 mod terminal;
 
