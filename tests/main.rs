@@ -5,6 +5,7 @@ mod commands;
 mod docs;
 mod emulator;
 mod end_to_end;
+mod examples;
 mod lua;
 mod prompt;
 mod registry;

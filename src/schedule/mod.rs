@@ -9,11 +9,14 @@ pub mod hold;
 pub mod listing;
 pub mod log;
 mod lookout;
+pub mod quota;
 pub mod record;
 pub mod roster;
 pub mod scheduler;
 mod settling;
+pub mod showing;
 pub mod single;
+pub mod status;
 pub mod worker;
 
 use std::path::PathBuf;

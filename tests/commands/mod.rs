@@ -8,6 +8,7 @@ mod documentation;
 mod journal;
 mod kills;
 mod limits;
+mod operations;
 mod plan;
 mod policy;
 mod test;
