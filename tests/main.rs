@@ -5,9 +5,11 @@ mod commands;
 mod docs;
 mod emulator;
 mod end_to_end;
+mod examples;
 mod lua;
 mod prompt;
 mod registry;
+mod schedule;
 mod session;
 mod terminal;
 

@@ -19,7 +19,8 @@ use crate::schedule::book::Book;
 use crate::schedule::listing::{self, List};
 use crate::schedule::log::{self, Level, Log};
 use crate::schedule::roster::{Asking, Listed, Roster};
-use crate::schedule::{Settings, single};
+use crate::schedule::status::Listen;
+use crate::schedule::{Settings, showing, single};
 use crate::session::journal::About;
 use crate::{screen, state, table};
 
@@ -50,6 +51,9 @@ pub struct ScheduleCommand {
     /// How the log is written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
     log_format: LogFormat,
+    /// Serve a page that shows the jobs and their runs, /metrics for Prometheus, and /healthz, at an address such as 127.0.0.1:9464.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
+    listen: Option<Listen>,
     #[command(flatten)]
     options: JobOptions,
     /// The runbooks, and folders with runbooks.
@@ -175,15 +179,20 @@ impl ScheduleCommand {
             ));
         }
         let options = self.options.clone();
+        let (folder, resolved) = (state::folder()?, options.resolve(OutputFormat::Table)?);
+        let show = match self.listen {
+            Some(listen) => showing::page(listen, folder.clone(), &resolved),
+            None => showing::nothing(),
+        };
         crate::schedule::run(&Settings {
             paths: self.paths,
             places: self.jobs.into(),
             grace: self.grace,
-            options: options.resolve(OutputFormat::Table)?,
+            options: resolved,
             log: options.log(self.log_format),
             reread: Box::new(move || options.resolve(OutputFormat::Table)),
-            folder: state::folder()?,
-            show: Box::new(|_, _, _| Ok(())),
+            folder,
+            show,
         })
     }
 

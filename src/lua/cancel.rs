@@ -60,8 +60,15 @@ struct Shared {
     /// Calls in flight that may change the account.
     writes: AtomicUsize,
     /// The VM's thread, while a VM is running there.
-    thread: Mutex<Option<libc::pthread_t>>,
+    thread: Mutex<Option<Thread>>,
 }
+
+/// The id of a thread.
+#[derive(Clone, Copy)]
+struct Thread(libc::pthread_t);
+
+// SAFETY: POSIX lets any thread use the id of another that is alive; that it is a pointer in some C libraries, such as musl, does not matter.
+unsafe impl Send for Thread {}
 
 impl Default for Canceller {
     fn default() -> Self {
@@ -85,7 +92,7 @@ impl Canceller {
         self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
         self.0.chain.stopping.store(true, Ordering::SeqCst);
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = *thread {
+        if let Some(Thread(thread)) = *thread {
             // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the thread is alive.
             unsafe { libc::pthread_kill(thread, SIGNAL) };
         }
@@ -140,7 +147,7 @@ impl Canceller {
         let before = CHAIN.replace(&raw const self.0.chain);
         // SAFETY: `pthread_self` cannot fail.
         let thread = unsafe { libc::pthread_self() };
-        *self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *self.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(Thread(thread));
         Attached { canceller: self, before }
     }
 }

@@ -1,23 +1,29 @@
 //! The scheduler as others see it while it works: its jobs as they stand, and what was counted since it was started.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::due;
 use super::record::{Execution, JobStatus, Quota, Snapshot};
 use super::scheduler::Known;
 
 /// What others look at; clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Mutex<Snapshot>>);
+pub struct Board(Arc<Mutex<Shown>>);
+
+#[derive(Debug)]
+struct Shown {
+    /// All but the jobs.
+    about: Snapshot,
+    jobs: BTreeMap<PathBuf, JobStatus>,
+}
 
 impl Board {
     pub(super) fn new(started: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Snapshot {
+        let about = Snapshot {
             now: started,
             came_round: Instant::now(),
             started,
@@ -29,30 +35,41 @@ impl Board {
             throttled: 0,
             quota: None,
             is_ending: false,
-        })))
+        };
+        Self(Arc::new(Mutex::new(Shown { about, jobs: BTreeMap::new() })))
     }
 
     /// The scheduler, as it stands; `now` is the time of its clock.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        Snapshot { now, ..self.locked().clone() }
+        let shown = self.locked();
+        let mut jobs: Vec<_> = shown.jobs.values().cloned().collect();
+        jobs.sort_by(|one, other| one.name.cmp(&other.name));
+        Snapshot { now, jobs, ..shown.about.clone() }
     }
 
     /// Says how full the account is.
     pub fn set_quota(&self, quota: Option<Quota>) {
-        self.locked().quota = quota;
+        self.locked().about.quota = quota;
     }
 
-    pub(super) fn show(&self, now: Timestamp, jobs: &BTreeMap<PathBuf, Known>, is_ending: bool) {
-        let mut jobs: Vec<_> = jobs.iter().map(|(path, known)| status(path, known)).collect();
-        jobs.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut shown = self.locked();
-        (shown.now, shown.came_round) = (now, Instant::now());
-        (shown.jobs, shown.is_ending) = (jobs, is_ending);
+    /// Shows that the loop has come round.
+    pub(super) fn show(&self, now: Timestamp, is_ending: bool) {
+        let about = &mut self.locked().about;
+        (about.now, about.came_round, about.is_ending) = (now, Instant::now(), is_ending);
+    }
+
+    /// Shows a job, or that it is gone.
+    pub(super) fn show_job(&self, path: &Path, known: Option<&Known>) {
+        let jobs = &mut self.locked().jobs;
+        match known {
+            Some(known) => jobs.insert(path.to_owned(), status(path, known)),
+            None => jobs.remove(path),
+        };
     }
 
     pub(super) fn count(&self, execution: &Execution) {
-        let mut shown = self.locked();
+        let shown = &mut self.locked().about;
         let job = execution.job.clone();
         if let Some(outcome) = execution.outcome {
             *shown.ended.entry((job.clone(), outcome)).or_default() += 1;
@@ -65,26 +82,19 @@ impl Board {
         shown.throttled += execution.throttled;
     }
 
-    fn locked(&self) -> MutexGuard<'_, Snapshot> {
+    fn locked(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn status(path: &std::path::Path, known: &Known) -> JobStatus {
+fn status(path: &Path, known: &Known) -> JobStatus {
     let runbook = known.what.as_ref().ok();
-    let next = runbook.zip(known.entry.as_ref()).and_then(|(runbook, entry)| {
-        let again = entry.tries.and_then(|tries| tries.again);
-        again.or_else(|| {
-            let due = runbook.job.timing.after(entry.handled)?;
-            Some(due::start(&runbook.job, &path.display().to_string(), due))
-        })
-    });
     JobStatus {
         name: known.name.clone(),
         path: path.to_owned(),
         description: runbook.and_then(|runbook| runbook.description.clone()),
         timing: runbook.map(|runbook| runbook.job.timing.clone()),
-        next,
+        next: known.next,
         running: known.running.clone(),
         last: known.last.clone(),
         last_success: known.last_success,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::book::Book;
 use super::due::{self, Entry, Next};
+use super::hold::Hold;
 use super::record::Execution;
 use super::roster::{Listed, Runbook};
 use super::scheduler::due_words;
@@ -41,7 +42,7 @@ pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
     for execution in book.as_ref().map(Book::open_executions).transpose()?.unwrap_or_default() {
         // One that nobody holds was killed.
         let path = execution.path.display().to_string();
-        if super::book::Hold::is_held(folder, &path) {
+        if Hold::is_held(folder, &path) {
             open.insert(execution.path.clone(), execution);
         }
     }

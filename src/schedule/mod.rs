@@ -5,14 +5,18 @@ pub mod board;
 pub mod book;
 pub mod due;
 pub mod failure;
+pub mod hold;
 pub mod listing;
 pub mod log;
 mod lookout;
+pub mod quota;
 pub mod record;
 pub mod roster;
 pub mod scheduler;
 mod settling;
+pub mod showing;
 pub mod single;
+pub mod status;
 pub mod worker;
 
 use std::path::PathBuf;
@@ -243,7 +247,7 @@ fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
     }
     let going = words::count(scheduler.going() as u64, "execution");
     let grace = crate::timing::spelled(grace);
-    Err(Error::new(Kind::Interrupted, format!("{going} did not end within {grace}"))
+    Err(Error::new(Kind::Timeout, format!("{going} did not end within {grace}"))
         .hint("the next start settles what they left in doubt, and so does `iamlua runs recover`"))
 }
 

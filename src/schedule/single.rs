@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::book::{Begun, Book, Hold};
+use super::book::{Begun, Book};
 use super::due;
+use super::hold::Hold;
 use super::log::Log;
 use super::record::{Execution, Outcome};
 use super::roster::{Listed, Runbook};

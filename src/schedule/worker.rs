@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::log::{Level, Log, Origin, Stream};
 use super::record::{Execution, Outcome};
@@ -65,6 +66,8 @@ struct Inside {
     /// The folder with the journal.
     folder: PathBuf,
     under_way: Mutex<UnderWay>,
+    /// Whether nothing more begins.
+    ending: watch::Sender<bool>,
     /// Runs of which nobody can tell what became of them, and of which that was said.
     unclear: Mutex<BTreeSet<String>>,
 }
@@ -80,7 +83,8 @@ impl Workshop {
     #[must_use]
     pub fn new(runtime: Handle, log: Log, folder: PathBuf) -> Self {
         let (under_way, unclear) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inside { runtime, log, folder, under_way, unclear }), Shown::InLog)
+        let ending = watch::Sender::new(false);
+        Self(Arc::new(Inside { runtime, log, folder, under_way, ending, unclear }), Shown::InLog)
     }
 
     /// The same, but what a runbook prints is shown where `iamlua run` shows it.
@@ -130,6 +134,7 @@ impl Workshop {
     pub fn stop(&self) {
         let mut under_way = locked(&self.0.under_way);
         under_way.is_ending = true;
+        self.0.ending.send_replace(true);
         for running in under_way.running.values() {
             running.stop(Stop::Interrupted);
         }
@@ -230,10 +235,23 @@ impl Workshop {
         if known.is_none() {
             let about = Rules { mode: Mode::ReadOnly, ..rules.clone() };
             let gate = Gate::new(Session::with(about), manner.connection.clone());
-            let site = self.0.runtime.block_on(gate.site());
+            let site = self.wait(gate.site());
             *known = site.ok().map(|site| site.describe());
         }
         known.clone()
+    }
+
+    /// Waits for something that comes before a script, unless nothing is to begin any more.
+    fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut ending = self.0.ending.subscribe();
+        self.0.runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                _ = ending.wait_for(|ending| *ending) => {
+                    Err(Error::new(Kind::Interrupted, "interrupted"))
+                }
+            }
+        })
     }
 
     /// Settles what earlier runs of the runbook have left in doubt.
@@ -242,8 +260,11 @@ impl Workshop {
         let rules = Rules { mode: Mode::ReadOnly, ..rules.clone() };
         let settling =
             settling::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
-        let found = self.0.runtime.block_on(settling).map_err(|error| {
+        let found = self.wait(settling).map_err(|error| {
             let kind = error.kind;
+            if kind == Kind::Interrupted {
+                return error;
+            }
             let error = told(&error);
             Error::new(
                 kind,

@@ -472,7 +472,10 @@ impl Gate {
     }
 
     /// How much there is in the account; `None` if the caller may not see it.
-    async fn counts(&self) -> Result<Option<Counts>> {
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub async fn counts(&self) -> Result<Option<Counts>> {
         let line = self.line().await?;
         line.make("GetAccountSummary", || iam::counts(line.clients())).await
     }

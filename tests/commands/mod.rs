@@ -9,6 +9,7 @@ mod executions;
 mod journal;
 mod kills;
 mod limits;
+mod operations;
 mod plan;
 mod policy;
 mod test;

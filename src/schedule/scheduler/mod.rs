@@ -1,21 +1,27 @@
 //! The scheduler without its clock, its threads and its files to watch: which jobs there are, which of them are to begin now, and what is written
 //! down about them. `due` says what is to be done; here it is done, in an order in which a kill at any moment loses nothing and doubles nothing.
 
+mod ends;
+mod known;
+mod others;
+mod takeover;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::board::Board;
-use super::book::{Begun, Book, Hold};
-use super::due::{self, Entry, Next, Tries, Verdict};
-use super::log::{Level, Log, Origin};
-use super::record::{Execution, Outcome};
-use super::roster::{Listed, Runbook, told};
+pub(in crate::schedule) use self::known::Known;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::schedule::board::Board;
+use crate::schedule::book::{Begun, Book, Taken};
+use crate::schedule::due::{self, Entry, Next, Tries};
+use crate::schedule::hold::Hold;
+use crate::schedule::log::{Level, Log, Origin};
+use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::roster::{Runbook, told};
 
 /// However long nothing is due: so often the clock is looked at, which may have been set, or have stood while the machine slept.
 const LOOK: SignedDuration = SignedDuration::from_secs(30);
@@ -46,22 +52,6 @@ pub struct Order {
     pub missed: u64,
 }
 
-/// A job as the scheduler knows it.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) name: String,
-    pub(super) what: Result<Arc<Runbook>, String>,
-    pub(super) entry: Option<Entry>,
-    /// The moment that was seen in time, and waits for a place.
-    seen: Option<Timestamp>,
-    /// Nothing is to be done before.
-    pub(super) look_at: Timestamp,
-    /// Its execution, here or in another process.
-    pub(super) running: Option<Execution>,
-    pub(super) last: Option<Execution>,
-    pub(super) last_success: Option<Timestamp>,
-}
-
 /// Where holds on jobs are taken.
 #[derive(Clone, Debug)]
 pub enum Holds {
@@ -86,18 +76,21 @@ pub struct Scheduler<R> {
     book: Book,
     holds: Holds,
     log: Log,
-    pub(super) runner: R,
+    pub(in crate::schedule) runner: R,
     /// How many executions may go on at once.
     places: usize,
-    pub(super) jobs: BTreeMap<PathBuf, Known>,
+    pub(in crate::schedule) jobs: BTreeMap<PathBuf, Known>,
     /// What goes on here, by run.
     going: BTreeMap<String, (Order, Hold)>,
     /// Ends that could not be written yet.
     unwritten: Vec<(Order, Hold)>,
     telling: BTreeMap<String, Hold>,
     is_ending: bool,
+    look: SignedDuration,
     last_tick: Timestamp,
     version: i64,
+    /// Whether other processes execute jobs, or were killed while they did.
+    has_others: bool,
     /// What could not be done last time, by job, so that it is said once.
     trouble: BTreeMap<String, String>,
     board: Board,
@@ -120,11 +113,19 @@ impl<R: Runner> Scheduler<R> {
             unwritten: Vec::new(),
             telling: BTreeMap::new(),
             is_ending: false,
+            look: LOOK,
             last_tick: now,
             version: -1,
+            has_others: true,
             trouble: BTreeMap::new(),
             board: Board::new(now),
         }
+    }
+
+    /// The same, which looks at the clock only so often while nothing is due: for clocks that nobody sets.
+    #[must_use]
+    pub fn looking_every(self, time: SignedDuration) -> Self {
+        Self { look: time, ..self }
     }
 
     /// What others may look at while it works.
@@ -142,82 +143,6 @@ impl<R: Runner> Scheduler<R> {
     #[must_use]
     pub fn going(&self) -> usize {
         self.going.len()
-    }
-
-    /// Takes the jobs over that there are now: new ones, changed ones, and those that are gone.
-    pub fn take_over(&mut self, listed: Vec<Listed>) {
-        let now = moment(&self.clock);
-        let is_first = self.version < 0;
-        let gone: Vec<_> = {
-            let there: std::collections::BTreeSet<_> = listed.iter().map(|job| &job.path).collect();
-            self.jobs.keys().filter(|path| !there.contains(path)).cloned().collect()
-        };
-        for path in gone {
-            if let Some(known) = self.jobs.remove(&path) {
-                self.say(Level::Info, &known.name, "is gone, and runs no more");
-            }
-        }
-        for job in listed {
-            let path = job.path.display().to_string();
-            let before = self.jobs.remove(&job.path);
-            self.announce(&job, before.as_ref(), is_first);
-            let entry = match &job.what {
-                Ok(runbook) => {
-                    let timing = runbook.job.timing.words();
-                    // One that was gone, and is there again, is new.
-                    let is_back = before.is_none() && !is_first;
-                    match self.book.take_over(&path, &job.name, &timing, now, is_back) {
-                        Ok(entry) => Some(entry),
-                        Err(error) => {
-                            self.trouble(&job.name, "cannot be taken over", &told(&error));
-                            None
-                        }
-                    }
-                }
-                Err(_) => self.book.entry(&path).unwrap_or_default(),
-            };
-            let known = match before {
-                Some(known) => {
-                    Known { name: job.name, what: job.what, entry, look_at: now, ..known }
-                }
-                None => Known {
-                    name: job.name,
-                    what: job.what,
-                    entry,
-                    seen: None,
-                    look_at: now,
-                    running: None,
-                    last: self.book.last(&path).unwrap_or_default(),
-                    last_success: self.book.last_success(&path).unwrap_or_default(),
-                },
-            };
-            self.jobs.insert(job.path, known);
-        }
-        if is_first {
-            self.version = 0;
-            self.tell_what_is_untold();
-        }
-    }
-
-    fn announce(&self, job: &Listed, before: Option<&Known>, is_first: bool) {
-        match (&job.what, before.map(|known| &known.what)) {
-            (what, Some(before)) if what == before => {}
-            (Err(why), _) => {
-                let path = [("path".to_owned(), job.path.display().to_string().into())];
-                let origin = Origin::job(&job.name);
-                self.log.line(Level::Error, &origin, &format!("is broken: {why}"), &path);
-            }
-            (Ok(runbook), before) => {
-                let level = if is_first { Level::Debug } else { Level::Info };
-                let is = match before {
-                    None => "is there",
-                    Some(Err(_)) => "is whole again",
-                    Some(Ok(_)) => "has changed",
-                };
-                let timing = runbook.job.timing.words();
-                self.say(level, &job.name, &format!("{is}: {timing}"));
-            }
-        }
     }
 
     /// Does what is due now. Returns when it should be called again, if nothing happens before.
@@ -253,8 +178,8 @@ impl<R: Runner> Scheduler<R> {
                 without_place.insert(path);
             }
         }
-        self.board.show(now, &self.jobs, self.is_ending);
-        let latest = later(now, if self.unwritten.is_empty() { LOOK } else { SOON });
+        self.show(now);
+        let latest = later(now, if self.unwritten.is_empty() { self.look } else { SOON });
         if self.is_ending {
             return latest;
         }
@@ -265,6 +190,15 @@ impl<R: Runner> Scheduler<R> {
             .filter(|(path, known)| known.what.is_ok() && !without_place.contains(*path));
         let next = waiting.map(|(_, known)| known.look_at).min();
         next.map_or(latest, |next| next.min(latest)).max(now)
+    }
+
+    fn show(&mut self, now: Timestamp) {
+        for (path, known) in &mut self.jobs {
+            if std::mem::take(&mut known.is_changed) {
+                self.board.show_job(path, Some(known));
+            }
+        }
+        self.board.show(now, self.is_ending);
     }
 
     /// Looks whether a job is to begin, for which moment, and whether that is in time; everything short of that is done here.
@@ -280,8 +214,9 @@ impl<R: Runner> Scheduler<R> {
             let Some(entry) = known.entry.clone() else {
                 let (path, name) = (path.display().to_string(), known.name.clone());
                 let timing = runbook.job.timing.words();
-                match self.book.take_over(&path, &name, &timing, now, false) {
-                    Ok(entry) => self.stands(&path, entry),
+                let job = Taken { path: path.clone(), name: name.clone(), timing, is_back: false };
+                match self.book.take_over(&[job], now) {
+                    Ok(entries) => entries.into_iter().for_each(|entry| self.stands(&path, entry)),
                     Err(error) => {
                         self.trouble(&name, "cannot be taken over", &told(&error));
                         self.later(&path, later(now, SOON));
@@ -415,206 +350,10 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Takes a job, once nobody else has it, and closes what was killed there.
-    fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<Hold> {
-        match self.holds.take(path, "run") {
-            Ok(Some(hold)) => {
-                if self.bury(path, now) {
-                    Some(hold)
-                } else {
-                    None
-                }
-            }
-            Ok(None) => {
-                self.later(path, later(now, SOON));
-                None
-            }
-            Err(error) => {
-                self.trouble(name, "cannot begin", &told(&error));
-                self.later(path, later(now, SOON));
-                None
-            }
-        }
-    }
-
-    /// Writes down of a job that is held here that what seems to go on was killed. Returns whether there was nothing of that.
-    fn bury(&mut self, path: &str, now: Timestamp) -> bool {
-        let dead = match self.book.open_executions() {
-            Ok(open) => open.into_iter().filter(|open| open.path.as_os_str() == path),
-            Err(error) => {
-                self.trouble(path, "cannot be looked at", &told(&error));
-                return false;
-            }
-        };
-        let mut had_none = true;
-        for execution in dead {
-            had_none = false;
-            let known = self.jobs.get(&execution.path);
-            let Some(runbook) = known.and_then(|known| known.what.as_ref().ok()).cloned() else {
-                return false;
-            };
-            let killed = Execution {
-                ended: Some(now),
-                outcome: Some(Outcome::Killed),
-                error: Some("the scheduler, or the machine, was killed while it ran".into()),
-                ..execution
-            };
-            self.close(&Order { execution: killed, runbook, missed: 0 });
-        }
-        had_none
-    }
-
-    /// Looks at what other processes do with the jobs, and finds those that were killed.
-    fn see_others(&mut self) {
-        let now = self.last_tick;
-        let looked = self.book.version().and_then(|version| {
-            let open = self.book.open_executions()?;
-            let entries = if version == self.version { None } else { Some(self.book.jobs()?) };
-            Ok((version, open, entries))
-        });
-        let (version, open, entries) = match looked {
-            Ok(looked) => looked,
-            Err(error) => return self.trouble("", "the state cannot be read", &told(&error)),
-        };
-        self.version = version;
-        for (path, _, entry) in entries.into_iter().flatten() {
-            if let Some(known) = self.jobs.get_mut(&PathBuf::from(&path))
-                && known.entry.as_ref() != Some(&entry)
-            {
-                (known.entry, known.look_at) = (Some(entry), now);
-                known.last = self.book.last(&path).unwrap_or_default();
-                known.last_success = self.book.last_success(&path).unwrap_or_default();
-            }
-        }
-        let others: Vec<_> =
-            open.into_iter().filter(|open| !self.going.contains_key(&open.run)).collect();
-        for (path, known) in &mut self.jobs {
-            let here = known.running.as_ref().is_some_and(|run| self.going.contains_key(&run.run));
-            if !here {
-                known.running = others.iter().find(|open| open.path == *path).cloned();
-            }
-        }
-        for other in others {
-            let Some(known) = self.jobs.get(&other.path) else { continue };
-            if known.what.is_ok()
-                && !self.unwritten.iter().any(|(order, _)| order.execution.run == other.run)
-            {
-                let (path, name) = (other.path.display().to_string(), known.name.clone());
-                // Whoever can take the job sees that nobody executes it.
-                let _ = self.hold(&path, &name, now);
-            }
-        }
-    }
-
-    /// Takes what became of an execution.
-    pub fn ended(&mut self, execution: Execution) {
-        let Some((order, hold)) = self.going.remove(&execution.run) else { return };
-        let ended = execution.ended.unwrap_or_else(|| moment(&self.clock));
-        let execution = Execution { ended: Some(ended), ..execution };
-        self.board.count(&execution);
-        let order = Order { execution, ..order };
-        if !self.close(&order) {
-            // Held until it is written: for others it goes on.
-            self.unwritten.push((order, hold));
-        }
-    }
-
-    fn write_unwritten(&mut self) {
-        for (order, hold) in std::mem::take(&mut self.unwritten) {
-            if !self.close(&order) {
-                self.unwritten.push((order, hold));
-            }
-        }
-    }
-
-    /// Writes the end of an execution down, and says what follows. Returns whether it could be written.
-    fn close(&mut self, order: &Order) -> bool {
-        let Order { execution, runbook, .. } = order;
-        let ended = execution.ended.unwrap_or(self.last_tick);
-        let Some(outcome) = execution.outcome else { return true };
-        let result = (outcome, execution.exit_code);
-        let is_due = execution.due.is_some();
-        let is_told = is_due && runbook.job.on_failure != crate::lua::OnFailure::default();
-        let decide = |entry: &Entry| due::ended(&runbook.job, entry, is_due, result, ended);
-        let (entry, verdict) = match self.book.end(execution, is_told, decide) {
-            Ok(ended) => ended,
-            Err(error) => {
-                let why = told(&error);
-                self.trouble(&execution.job, "what became of it cannot be written", &why);
-                return false;
-            }
-        };
-        self.trouble.remove(&execution.job);
-        if let Some(known) = self.jobs.get_mut(&execution.path) {
-            known.entry = entry.or(known.entry.take());
-            known.look_at = ended.min(self.last_tick);
-            known.running = None;
-            if outcome == Outcome::Done {
-                known.last_success = Some(ended);
-            }
-            known.last = Some(Execution { output: String::new(), ..execution.clone() });
-        }
-        self.tell_end(execution, verdict, ended);
-        if verdict == Verdict::Failed && is_told {
-            self.tell(execution.clone(), Arc::clone(runbook));
-        }
-        true
-    }
-
-    fn tell_end(&self, execution: &Execution, verdict: Verdict, ended: Timestamp) {
-        let Some(outcome) = execution.outcome else { return };
-        let level = match (outcome, verdict) {
-            (Outcome::Done | Outcome::Skipped, _) => Level::Info,
-            (Outcome::Interrupted, _) | (_, Verdict::Again(_)) => Level::Warn,
-            _ => Level::Error,
-        };
-        let mut text = outcome.name().to_owned();
-        if let Some(error) = execution.error.as_ref().filter(|error| **error != text) {
-            text = format!("{text}: {error}");
-        }
-        if let Verdict::Again(at) = verdict {
-            text.push_str("; it is tried again");
-            if at > ended {
-                let _ = write!(text, " at {at:.0}");
-            }
-        }
-        self.tell_of(execution, level, &text);
-    }
-
-    fn tell_what_is_untold(&mut self) {
-        let untold = match self.book.untold() {
-            Ok(untold) => untold,
-            Err(error) => return self.trouble("", "the state cannot be read", &told(&error)),
-        };
-        for execution in untold {
-            let known = self.jobs.get(&execution.path);
-            if let Some(runbook) = known.and_then(|known| known.what.as_ref().ok()).cloned() {
-                self.tell(execution, runbook);
-            }
-        }
-    }
-
-    /// Tells of a failure, unless another scheduler does so right now.
-    fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>) {
-        let path = execution.path.display().to_string();
-        if let Ok(Some(hold)) = self.holds.take(&path, &format!("tell-{}", execution.run)) {
-            self.telling.insert(execution.run.clone(), hold);
-            self.runner.tell(execution, runbook);
-        }
-    }
-
-    /// Somebody was told of a failure, or could not be told however often it was tried.
-    pub fn told(&mut self, run: &str) {
-        if let Err(error) = self.book.told(run) {
-            self.trouble(run, "cannot be written", &told(&error));
-        }
-        self.telling.remove(run);
-    }
-
     /// Lets nothing more begin.
     pub fn end(&mut self) {
         self.is_ending = true;
-        self.board.show(moment(&self.clock), &self.jobs, true);
+        self.board.show(moment(&self.clock), true);
     }
 
     /// Whether everything is over that must be waited for at the end.
@@ -638,8 +377,7 @@ impl<R: Runner> Scheduler<R> {
     fn stands(&mut self, path: &str, entry: Entry) {
         let now = self.last_tick;
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
-            known.entry = Some(entry);
-            known.look_at = now;
+            known.stands(path, Some(entry), now);
         }
     }
 
@@ -670,7 +408,7 @@ impl<R: Runner> Scheduler<R> {
 }
 
 /// Now, by a clock.
-pub(super) fn moment(clock: &Clock) -> Timestamp {
+pub(in crate::schedule) fn moment(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
 
@@ -679,7 +417,7 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 /// So many due moments, in words.
-pub(super) fn due_words(missed: u64) -> String {
+pub(in crate::schedule) fn due_words(missed: u64) -> String {
     match missed {
         1 => "1 due moment was".into(),
         due::MOST_COUNTED.. => format!("{} due moments or more were", due::MOST_COUNTED),

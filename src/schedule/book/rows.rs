@@ -1,0 +1,160 @@
+//! What stands in the tables of the schedule, and what it means.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Taken;
+use crate::schedule::due::{Entry, Tries};
+use crate::schedule::record::{Execution, Outcome};
+
+/// An execution, without what it printed, which may be much.
+pub(super) const EXECUTION: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
+    throttled, '' FROM execution";
+/// An execution with what it printed.
+pub(super) const WITH_OUTPUT: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
+    throttled, output FROM execution";
+
+pub(super) fn ms(moment: Timestamp) -> i64 {
+    moment.as_millisecond()
+}
+
+pub(super) fn path_text(execution: &Execution) -> String {
+    execution.path.display().to_string()
+}
+
+pub(super) fn entry(book: &Connection, path: &str) -> rusqlite::Result<Option<Entry>> {
+    let sql = "SELECT timing, handled, free, due, attempt, failures, kills, again FROM job WHERE path = ?1";
+    book.prepare_cached(sql)?.query_row([path], entry_of).optional()
+}
+
+pub(super) fn moment(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let stored: Option<i64> = row.get(at)?;
+    Ok(stored.map(|stored| Timestamp::from_millisecond(stored).unwrap_or_default()))
+}
+
+pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let tries = match moment(row, 3)? {
+        Some(due) => Some(Tries {
+            due,
+            attempt: row.get(4)?,
+            failures: row.get(5)?,
+            kills: row.get(6)?,
+            again: moment(row, 7)?,
+        }),
+        None => None,
+    };
+    Ok(Entry {
+        timing: row.get(0)?,
+        handled: moment(row, 1)?.unwrap_or_default(),
+        free: moment(row, 2)?.unwrap_or_default(),
+        tries,
+    })
+}
+
+pub(super) fn put(book: &Connection, path: &str, entry: &Entry) -> rusqlite::Result<()> {
+    let sql = "UPDATE job SET handled = ?2, free = ?3, due = ?4, attempt = ?5, failures = ?6, kills = ?7, again = ?8 WHERE path = ?1";
+    let tries = entry.tries;
+    book.prepare_cached(sql)?.execute(params![
+        path,
+        ms(entry.handled),
+        ms(entry.free),
+        tries.map(|tries| ms(tries.due)),
+        tries.map(|tries| tries.attempt),
+        tries.map(|tries| tries.failures),
+        tries.map(|tries| tries.kills),
+        tries.and_then(|tries| tries.again).map(ms),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn exists(book: &Connection, run: &str) -> rusqlite::Result<bool> {
+    book.prepare_cached("SELECT 1 FROM execution WHERE run = ?1")?.exists([run])
+}
+
+pub(super) fn insert(book: &Connection, run: &str, execution: &Execution) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO execution (run, path, job, due, attempt, started, ended, outcome, error, mode)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    book.prepare_cached(sql)?.execute(params![
+        run,
+        path_text(execution),
+        execution.job,
+        execution.due.map(ms),
+        execution.attempt,
+        ms(execution.started),
+        execution.ended.map(ms),
+        execution.outcome.map(Outcome::name),
+        execution.error,
+        execution.mode,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn close(
+    book: &Connection,
+    execution: &Execution,
+    notified: Option<i64>,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE execution SET ended = ?2, outcome = ?3, exit_code = ?4, error = ?5, account = ?6, mode = ?7, changes = ?8, failed = ?9,
+        calls = ?10, throttled = ?11, output = ?12, notified = ?13 WHERE run = ?1";
+    book.prepare_cached(sql)?.execute(params![
+        execution.run,
+        execution.ended.map(ms),
+        execution.outcome.map(Outcome::name),
+        execution.exit_code,
+        execution.error,
+        execution.account,
+        execution.mode,
+        execution.changes.cast_signed(),
+        execution.failed.cast_signed(),
+        serde_json::to_string(&execution.calls).unwrap_or_default(),
+        execution.throttled.cast_signed(),
+        execution.output,
+        notified,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
+    let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+    let outcome: Option<String> = row.get(7)?;
+    Ok(Execution {
+        run: row.get(0)?,
+        path: PathBuf::from(row.get::<_, String>(1)?),
+        job: row.get(2)?,
+        due: moment(row, 3)?,
+        attempt: row.get(4)?,
+        started: moment(row, 5)?.unwrap_or_default(),
+        ended: moment(row, 6)?,
+        outcome: outcome.as_deref().and_then(Outcome::from_name),
+        exit_code: row.get(8)?,
+        error: row.get(9)?,
+        account: row.get(10)?,
+        mode: row.get(11)?,
+        changes: number(12)?,
+        failed: number(13)?,
+        calls: serde_json::from_str(&row.get::<_, String>(14)?).unwrap_or_default(),
+        throttled: number(15)?,
+        output: row.get(16)?,
+    })
+}
+
+pub(super) fn take_over(book: &Connection, job: &Taken, now: Timestamp) -> rusqlite::Result<Entry> {
+    let known = entry(book, &job.path)?;
+    let entry = match known {
+        None => Entry::new(job.timing.clone(), now),
+        Some(known) if known.timing == job.timing && !job.is_back => known,
+        Some(known) => {
+            let handled = known.handled.max(now);
+            Entry { timing: job.timing.clone(), handled, ..known }
+        }
+    };
+    let sql = "INSERT INTO job (path, name, timing, handled, free) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (path) DO UPDATE SET name = ?2, timing = ?3, handled = ?4
+        WHERE name != ?2 OR timing != ?3 OR handled != ?4";
+    let (handled, free) = (ms(entry.handled), ms(entry.free));
+    book.prepare_cached(sql)?.execute(params![job.path, job.name, entry.timing, handled, free])?;
+    Ok(entry)
+}

@@ -1,0 +1,72 @@
+//! How full the account is that jobs work on, for the status page and the metrics: asked at the start and from time to time.
+
+use std::time::Duration;
+
+use super::log::{Level, Log, Origin};
+use super::record::Quota;
+use crate::error::Result;
+use crate::session::Gate;
+
+/// So often it is asked.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// Asks now and from time to time, and hands on each answer, until this is dropped or the account does not tell. That it cannot be asked is
+/// in the log once, until it can be again.
+pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
+    let mut trouble = None;
+    loop {
+        match ask(&gate).await {
+            Ok(Some(quota)) => {
+                trouble = None;
+                told(quota);
+            }
+            Ok(None) => {
+                let text = "the number of instance profiles is not shown: iam:GetAccountSummary is not allowed";
+                log.line(Level::Info, &Origin::default(), text, &[]);
+                return;
+            }
+            Err(error) => {
+                let why = error.to_string();
+                if trouble.as_ref() != Some(&why) {
+                    let fields = [("why".to_owned(), why.clone().into())];
+                    let text = "cannot ask how many instance profiles there are";
+                    log.line(Level::Warn, &Origin::default(), text, &fields);
+                    trouble = Some(why);
+                }
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// How full the account is; `None` if the caller may not see it.
+///
+/// # Errors
+/// If the account does not answer.
+pub async fn ask(gate: &Gate) -> Result<Option<Quota>> {
+    let Some(counts) = gate.counts().await? else { return Ok(None) };
+    let number = |n: Option<i64>| n.and_then(|n| u64::try_from(n).ok());
+    let Some(profiles) = number(counts.profiles) else { return Ok(None) };
+    let account = gate.site().await?.describe();
+    Ok(Some(Quota { account, profiles, quota: number(counts.profiles_quota) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ask;
+    use crate::emulator::Emulator;
+    use crate::iam::client::{Connection, Target};
+    use crate::session::{Gate, Rules, Session};
+
+    #[test]
+    fn an_account_says_how_full_it_is() {
+        let runtime = crate::run::runtime().expect("a runtime");
+        let local = Emulator::in_memory(crate::emulator::Options::default()).expect("an account");
+        let connection =
+            Connection { target: Target::local(local.http_client()), ..Connection::default() };
+        let gate = Gate::new(Session::with(Rules::default()), connection);
+        let quota = runtime.block_on(ask(&gate)).expect("it answers").expect("it tells");
+        assert_eq!((quota.profiles, quota.quota), (24, Some(1000)));
+        assert!(!quota.account.is_empty());
+    }
+}

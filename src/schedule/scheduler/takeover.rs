@@ -1,0 +1,98 @@
+//! Taking jobs over: which there are now, and how far they have come.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Known, Runner, Scheduler, moment};
+use crate::schedule::book::Taken;
+use crate::schedule::log::{Level, Origin};
+use crate::schedule::roster::{Listed, told};
+
+impl<R: Runner> Scheduler<R> {
+    /// Takes the jobs over that there are now: new ones, changed ones, and those that are gone.
+    pub fn take_over(&mut self, listed: Vec<Listed>) {
+        let now = moment(&self.clock);
+        let is_first = self.version < 0;
+        let gone: Vec<_> = {
+            let there: BTreeSet<_> = listed.iter().map(|job| &job.path).collect();
+            self.jobs.keys().filter(|path| !there.contains(path)).cloned().collect()
+        };
+        for path in gone {
+            if let Some(known) = self.jobs.remove(&path) {
+                self.board.show_job(&path, None);
+                self.say(Level::Info, &known.name, "is gone, and runs no more");
+            }
+        }
+        let taken: Vec<_> = listed
+            .iter()
+            .filter_map(|job| {
+                let runbook = job.what.as_ref().ok()?;
+                // One that was gone, and is there again, is new.
+                let is_back = !is_first && !self.jobs.contains_key(&job.path);
+                Some(Taken {
+                    path: job.path.display().to_string(),
+                    name: job.name.clone(),
+                    timing: runbook.job.timing.words(),
+                    is_back,
+                })
+            })
+            .collect();
+        // All at once: each transaction waits for the disk.
+        let entries = self.book.take_over(&taken, now).unwrap_or_else(|error| {
+            self.trouble("", "the jobs cannot be taken over", &told(&error));
+            Vec::new()
+        });
+        let paths = taken.into_iter().map(|job| job.path);
+        let mut entries: BTreeMap<_, _> = paths.zip(entries).collect();
+        for job in listed {
+            let path = job.path.display().to_string();
+            let before = self.jobs.remove(&job.path);
+            self.announce(&job, before.as_ref(), is_first);
+            let entry = match &job.what {
+                Ok(_) => entries.remove(&path),
+                Err(_) => self.book.entry(&path).unwrap_or_default(),
+            };
+            let mut known = match before {
+                Some(known) => Known { name: job.name, what: job.what, ..known },
+                None => Known {
+                    name: job.name,
+                    what: job.what,
+                    entry: None,
+                    next: None,
+                    is_changed: true,
+                    seen: None,
+                    look_at: now,
+                    running: None,
+                    last: self.book.last(&path).unwrap_or_default(),
+                    last_success: self.book.last_success(&path).unwrap_or_default(),
+                },
+            };
+            known.stands(&path, entry, now);
+            self.jobs.insert(job.path, known);
+        }
+        if is_first {
+            self.version = 0;
+            self.tell_what_is_untold();
+        }
+    }
+
+    pub(super) fn announce(&self, job: &Listed, before: Option<&Known>, is_first: bool) {
+        match (&job.what, before.map(|known| &known.what)) {
+            (what, Some(before)) if what == before => {}
+            (Err(why), _) => {
+                let path = [("path".to_owned(), job.path.display().to_string().into())];
+                let origin = Origin::job(&job.name);
+                self.log.line(Level::Error, &origin, &format!("is broken: {why}"), &path);
+            }
+            (Ok(runbook), before) => {
+                let level = if is_first { Level::Debug } else { Level::Info };
+                let is = match before {
+                    None => "is there",
+                    Some(Err(_)) => "is whole again",
+                    Some(Ok(_)) => "has changed",
+                };
+                let timing = runbook.job.timing.words();
+                self.say(level, &job.name, &format!("{is}: {timing}"));
+            }
+        }
+    }
+}

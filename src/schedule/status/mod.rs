@@ -1,0 +1,139 @@
+//! The status page: what the scheduler does, for people (`/`, `/jobs/NAME`, `/runs/ID`), for Prometheus (`/metrics`) and for whoever looks
+//! whether it is alive (`/healthz`). It reads what the scheduler hands it, and changes nothing.
+
+mod html;
+mod metrics;
+mod moments;
+mod pages;
+mod server;
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+pub use self::server::{Listen, bind, serve};
+use super::record::{Execution, Snapshot};
+use crate::error::Result;
+
+/// The scheduler's loop comes round at least twice a minute; if it has not for so long, something is wrong.
+const ROUND: Duration = Duration::from_mins(2);
+
+/// So many executions of a job are shown.
+const EXECUTIONS: u32 = 100;
+
+/// What was executed, as the scheduler's state has it.
+pub trait History: Send + Sync {
+    /// The last executions of the job of a runbook, the newest first; without what they printed.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>>;
+
+    /// One execution, with what it printed.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    fn execution(&self, run: &str) -> Result<Option<Execution>>;
+}
+
+/// What the pages are made from.
+pub struct Status {
+    snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
+    history: Box<dyn History>,
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status").finish_non_exhaustive()
+    }
+}
+
+/// What is answered.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+}
+
+impl Answer {
+    fn text(status: StatusCode, text: &str) -> Self {
+        Self { status, kind: "text/plain; charset=utf-8", body: format!("{text}\n") }
+    }
+
+    fn page(status: StatusCode, page: html::Page) -> Self {
+        Self { status, kind: "text/html; charset=utf-8", body: page.document() }
+    }
+
+    fn missing(what: &str) -> Self {
+        Self::page(StatusCode::NOT_FOUND, pages::problem("Not found", what))
+    }
+}
+
+impl Status {
+    /// What the pages are made from: the scheduler as it stands whenever that is asked for, and what it has executed.
+    #[must_use]
+    pub fn new(
+        snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
+        history: impl History + 'static,
+    ) -> Self {
+        Self { snapshot: Box::new(snapshot), history: Box::new(history) }
+    }
+
+    fn answer(&self, path: &str, is_live: bool) -> Answer {
+        let now = (self.snapshot)();
+        match path {
+            "/" => Answer::page(StatusCode::OK, pages::overview(&now, is_live)),
+            "/metrics" => match metrics::text(now) {
+                Ok(body) => Answer { status: StatusCode::OK, kind: metrics::CONTENT_TYPE, body },
+                Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written"),
+            },
+            "/healthz" => health(&now),
+            _ => self.inner_page(path, &now, is_live).unwrap_or_else(|error| {
+                let page = pages::problem("The state cannot be read", &error.describe());
+                Answer::page(StatusCode::INTERNAL_SERVER_ERROR, page)
+            }),
+        }
+    }
+
+    fn inner_page(&self, path: &str, now: &Snapshot, is_live: bool) -> Result<Answer> {
+        let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+        if let Some(name) = decoded.strip_prefix("/jobs/") {
+            let Some(job) = now.jobs.iter().find(|job| job.name == name) else {
+                return Ok(Answer::missing("There is no job of that name."));
+            };
+            let executions = self.history.executions(&job.path, EXECUTIONS)?;
+            return Ok(Answer::page(StatusCode::OK, pages::job(job, &executions, now, is_live)));
+        }
+        if let Some(run) = decoded.strip_prefix("/runs/") {
+            let running = now.jobs.iter().filter_map(|job| job.running.as_ref());
+            let mut running = running.filter(|execution| execution.run == run);
+            let execution = self.history.execution(run)?.or_else(|| running.next().cloned());
+            return Ok(match execution {
+                Some(execution) => Answer::page(StatusCode::OK, pages::execution(&execution, now)),
+                None => Answer::missing(
+                    "The scheduler knows no such run; old ones are forgotten, but `iamlua runs show` may know it still.",
+                ),
+            });
+        }
+        Ok(Answer::missing("There is no such page."))
+    }
+}
+
+/// Whether the scheduler does its work. Broken or failing jobs are for who looks at the metrics: to start it again would not help them.
+fn health(now: &Snapshot) -> Answer {
+    if now.is_ending {
+        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");
+    }
+    let age = now.came_round.elapsed();
+    if age > ROUND {
+        let text = format!("the scheduler's loop has not come round for {} s", age.as_secs());
+        return Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text);
+    }
+    Answer::text(StatusCode::OK, "ok")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! The HTTP server below the pages: connections, limits of time, and what every answer says to a browser. It only ever reads.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sha2::{Digest, Sha256};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::html::STYLE;
+use super::{Answer, Status};
+use crate::error::{Error, Kind, Result};
+use crate::schedule::log::{Level, Log, Origin};
+
+/// So many connections at once; more wait until one is done.
+const CONNECTIONS: usize = 64;
+/// A request must be there within that time.
+const HEADERS: Duration = Duration::from_secs(10);
+/// A connection is over after that time, whatever is going on.
+const CONVERSATION: Duration = Duration::from_secs(30);
+
+/// `--listen`: where the status page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    /// `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port of 127.0.0.1 alone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let local = |port: &str| port.parse().ok().map(|n: u16| (Ipv4Addr::LOCALHOST, n).into());
+        let address = text.parse().ok();
+        let address = address.or_else(|| local(text.strip_prefix("localhost:").unwrap_or(text)));
+        address.map(Self).ok_or_else(|| {
+            format!("must be an address with a port, such as 127.0.0.1:9464, got {text:?}")
+        })
+    }
+}
+
+/// Listens there, and says so in the log; port 0 takes a free one.
+///
+/// # Errors
+/// `Kind::Io` if the port is taken or the address is none of this machine's.
+pub async fn bind(listen: Listen, log: &Log) -> Result<TcpListener> {
+    let address = listen.0;
+    let bound = TcpListener::bind(address).await.and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    let (listener, address) = bound.map_err(|error| {
+        let kind = error.kind();
+        let error = Error::io(format!("cannot listen on {address}"), error);
+        match kind {
+            io::ErrorKind::AddrInUse => {
+                error.hint("another program listens there: choose another port with --listen, or 0 for a free one")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                error.hint("it must be an address of this machine, such as 127.0.0.1")
+            }
+            _ => error,
+        }
+    })?;
+    let origin = Origin::default();
+    let fields = [("address".to_owned(), format!("http://{address}/").into())];
+    log.line(Level::Info, &origin, "the status page is up", &fields);
+    if !address.ip().is_loopback() {
+        let text = "anybody who can reach the status page can read it: it asks for no password";
+        log.line(Level::Warn, &origin, text, &fields);
+    }
+    Ok(listener)
+}
+
+/// Serves the pages until `shutdown` is ready.
+///
+/// # Errors
+/// `Kind::Io` if the listener breaks.
+pub async fn serve(
+    status: Arc<Status>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let broken = |error| Error::io("cannot serve the status page", error);
+    let is_loopback = listener.local_addr().map_err(broken)?.ip().is_loopback();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let accept = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return Err(Error::new(Kind::Bug, "the status page has no places any more"));
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let status = Arc::clone(&status);
+                    tokio::spawn(async move {
+                        converse(status, stream, is_loopback).await;
+                        drop(place);
+                    });
+                }
+                // One connection that broke before it was taken is no reason to stop; a shortage of files takes a moment to pass.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown => Ok(()),
+        ended = accept => ended,
+    }
+}
+
+async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| respond(Arc::clone(&status), request, is_loopback));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection that ends badly concerns only the client at its other end.
+    let _ = tokio::time::timeout(CONVERSATION, connection).await;
+}
+
+/// What browsers may do with a page: nothing but show it in its own style.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
+
+async fn respond(
+    status: Arc<Status>,
+    request: Request<Incoming>,
+    is_loopback: bool,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let answer = if let Some(answer) = refusal(&request, is_loopback) {
+        answer
+    } else {
+        let (path, query) = (request.uri().path().to_owned(), request.uri().query());
+        let is_live = query != Some("still");
+        // It may have to wait for the disk.
+        let answer = tokio::task::spawn_blocking(move || status.answer(&path, is_live)).await;
+        answer.unwrap_or_else(|_| {
+            Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "that page cannot be made")
+        })
+    };
+    let mut response = Response::new(Full::from(answer.body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.kind));
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    Ok(response)
+}
+
+/// Why a request is not answered, if it is not. A page on loopback is for this machine: a name that somebody else has given this address
+/// would let their web page read it through the browser of whoever sits here.
+fn refusal(request: &Request<Incoming>, is_loopback: bool) -> Option<Answer> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let text = "this server only answers GET and HEAD";
+        return Some(Answer::text(StatusCode::METHOD_NOT_ALLOWED, text));
+    }
+    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
+    let authority = request.uri().authority().map(hyper::http::uri::Authority::as_str);
+    match authority.or(host) {
+        None if request.version() >= Version::HTTP_11 => {
+            Some(Answer::text(StatusCode::BAD_REQUEST, "the header Host is missing"))
+        }
+        Some(host) if is_loopback && !is_loopback_name(host) => {
+            let text =
+                "this server answers only by a name of this machine: 127.0.0.1, [::1] or localhost";
+            Some(Answer::text(StatusCode::MISDIRECTED_REQUEST, text))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the host of `host[:port]` is this machine, whoever resolves it.
+fn is_loopback_name(host: &str) -> bool {
+    let Ok(authority) = host.parse::<hyper::http::uri::Authority>() else { return false };
+    if host.contains('@') {
+        return false;
+    }
+    let name = authority.host();
+    name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}

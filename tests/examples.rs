@@ -1,0 +1,135 @@
+//! The files of `examples/`, by which others than the scheduler start runbooks: each command line in them is one that the program takes, for
+//! runbooks that there are. They run on the local account here.
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+
+use crate::end_to_end::Home;
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The words after `iamlua` of the commands in a file.
+fn commands(path: &Path) -> Vec<Vec<String>> {
+    let text = read_to_string(path).expect("a file");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("service") => {
+            let starts = text.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+            starts
+                .map(|line| words(line.strip_prefix("/usr/local/bin/iamlua ").expect("ours")))
+                .collect()
+        }
+        Some("yaml") => arguments(&text),
+        // Comments that show how it is used begin with the program, too.
+        Some("lua") => {
+            let lines = text.lines().filter_map(|line| line.strip_prefix("---   iamlua "));
+            lines.map(words).collect()
+        }
+        _ => {
+            let lines = text.lines().filter_map(|line| {
+                let at =
+                    ["iamlua run ", "iamlua schedule "].iter().find_map(|name| line.find(name))?;
+                Some(&line[at + "iamlua ".len()..])
+            });
+            lines.map(words).collect()
+        }
+    }
+}
+
+/// The lists of arguments in a file of Kubernetes.
+fn arguments(text: &str) -> Vec<Vec<String>> {
+    let mut lists = Vec::new();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        if line == "args:" {
+            let mut list = Vec::new();
+            while let Some(item) = lines.next_if(|line| line.starts_with(['-', '#'])) {
+                list.extend(item.strip_prefix("- ").map(|item| item.trim_matches('"').to_owned()));
+            }
+            lists.push(list);
+        }
+    }
+    lists
+}
+
+/// A word with the places of an installation as those of this repository.
+fn here(word: &str) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    for (place, is) in [
+        ("/usr/local/share/iamlua/scripts", "scripts"),
+        ("/usr/share/iamlua/scripts", "scripts"),
+        ("/etc/iamlua/runbooks", "examples/runbooks"),
+        ("/runbooks", "examples/runbooks"),
+        ("examples/runbooks", "examples/runbooks"),
+    ] {
+        if let Some(rest) = word.strip_prefix(place) {
+            return format!("{root}/{is}{rest}");
+        }
+    }
+    word.to_owned()
+}
+
+#[test]
+fn each_command_in_them_is_one_that_the_program_takes() {
+    let mut tried = 0;
+    for path in files(&examples()) {
+        for words in commands(&path) {
+            let home = Home::new();
+            let mut words: Vec<_> =
+                words.iter().filter(|word| *word != "--aws").map(|word| here(word)).collect();
+            // It would go on for ever.
+            let stays = words[0] == "schedule" && words[1] != "run";
+            if stays && !words.contains(&"--dry-run".into()) {
+                words.push("--dry-run".into());
+            }
+            // The manifest reads it before anything else can be said of it.
+            let grant = "--allow-env=IAMLUA_WEBHOOK".to_owned();
+            if words[0] == "schedule" && !words.contains(&grant) {
+                words.push(grant);
+            }
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let ran = home.run(&words);
+            assert_eq!(ran.code, Some(0), "{}: {words:?}\n{}", path.display(), ran.err);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 8, "{tried}");
+}
+
+#[test]
+fn the_program_has_time_to_end_before_it_is_killed() {
+    let service =
+        read_to_string(examples().join("systemd/iamlua-schedule.service")).expect("a file");
+    let deployment = read_to_string(examples().join("kubernetes/deployment.yaml")).expect("a file");
+    let number = |text: &str, before: &str| -> u32 {
+        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before}"));
+        let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    assert!(number(&service, "TimeoutStopSec=") > number(&service, "--grace "));
+    assert!(
+        number(&deployment, "terminationGracePeriodSeconds:")
+            > number(&deployment, "- --grace\n            - ")
+    );
+}
+
+#[test]
+fn every_example_is_explained() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let manual = read_to_string(manual).expect("a file");
+    for path in files(&examples()) {
+        let name = path.strip_prefix(examples()).expect("below it").display().to_string();
+        let is_explained =
+            manual.contains(&format!("examples/{name})")) || name.ends_with(".dockerignore");
+        assert!(is_explained, "docs/operations.md says nothing of {name}");
+    }
+}

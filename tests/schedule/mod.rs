@@ -1,0 +1,131 @@
+//! The scheduler: its rules with a clock that is moved, and the program from the outside.
+
+mod cron;
+mod program;
+mod restarts;
+mod signals;
+mod year;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use iamlua::clock::{Clock, ManualClock};
+use iamlua::lua::{CatchUp, Job, OnFailure};
+use iamlua::schedule::book::Book;
+use iamlua::schedule::log::{Format, Level, Log};
+use iamlua::schedule::record::{Execution, Outcome};
+use iamlua::schedule::roster::{Listed, Runbook};
+use iamlua::schedule::scheduler::{Holds, Order, Runner, Scheduler};
+use iamlua::timing::Timing;
+use jiff::{SignedDuration, Timestamp};
+
+/// A job of that timing that is tried once.
+fn job(timing: Timing) -> Job {
+    Job {
+        timing,
+        jitter: Duration::ZERO,
+        catch_up: CatchUp::Once,
+        retries: 0,
+        retry_delay: Duration::from_mins(1),
+        on_failure: OnFailure::default(),
+    }
+}
+
+fn listed(name: &str, job: Job) -> Listed {
+    let path = PathBuf::from(format!("/jobs/{name}.lua"));
+    let runbook = Runbook { description: None, job };
+    Listed { path, name: name.to_owned(), what: Ok(Arc::new(runbook)) }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+/// Notes what is begun, and runs nothing.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<Order>>>);
+
+impl Runner for Notes {
+    fn start(&mut self, order: Order) {
+        self.0.lock().expect("nobody panicked").push(order);
+    }
+
+    fn mode(&self) -> &'static str {
+        "apply"
+    }
+
+    fn tell(&mut self, _: Execution, _: Arc<Runbook>) {}
+}
+
+/// A scheduler on a clock that is moved from one thing that happens to the next.
+struct Simulation {
+    clock: ManualClock,
+    scheduler: Scheduler<Notes>,
+    notes: Notes,
+    /// What goes on, by when it ends.
+    going: BTreeMap<(Timestamp, String), (Execution, Outcome)>,
+}
+
+impl Simulation {
+    fn new(
+        clock: &ManualClock,
+        book: Book,
+        holds: Holds,
+        jobs: Vec<Listed>,
+        look: Option<SignedDuration>,
+    ) -> Self {
+        let log = Log::new(Format::Text, Level::Error, Box::new(io::sink()));
+        let notes = Notes::default();
+        let place = Clock::Manual(clock.clone());
+        let mut scheduler = Scheduler::new(place, book, holds, log, notes.clone(), 1000);
+        if let Some(look) = look {
+            scheduler = scheduler.looking_every(look);
+        }
+        scheduler.take_over(jobs);
+        Self { clock: clock.clone(), scheduler, notes, going: BTreeMap::new() }
+    }
+
+    fn now(&self) -> Timestamp {
+        let now = Clock::Manual(self.clock.clone()).milliseconds();
+        Timestamp::from_millisecond(now).expect("a moment")
+    }
+
+    /// Lets the scheduler do what is due, and returns what it has begun, and when it wants to be woken.
+    fn turn(&mut self) -> (Vec<Order>, Timestamp) {
+        let wake = self.scheduler.tick();
+        let begun = std::mem::take(&mut *self.notes.0.lock().expect("nobody panicked"));
+        (begun, wake)
+    }
+
+    /// When something happens next, if the scheduler is to be woken at `wake`.
+    fn next(&self, wake: Timestamp) -> Timestamp {
+        self.going.keys().next().map_or(wake, |(ends, _)| wake.min(*ends))
+    }
+
+    fn ends(&mut self, order: &Order, after: Duration, outcome: Outcome) {
+        let at = self.now() + after;
+        let execution = order.execution.clone();
+        self.going.insert((at, execution.run.clone()), (execution, outcome));
+    }
+
+    /// Moves the clock on to that moment, and ends what ends until then.
+    fn go_to(&mut self, at: Timestamp) {
+        let by = Duration::try_from(at - self.now()).unwrap_or_default();
+        self.clock.advance(by);
+        while let Some(first) = self.going.first_entry()
+            && first.key().0 <= at
+        {
+            let (execution, outcome) = first.remove();
+            let exit_code = Some(u8::from(outcome != Outcome::Done));
+            self.scheduler.ended(Execution {
+                ended: Some(at),
+                outcome: Some(outcome),
+                exit_code,
+                ..execution
+            });
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! `iamlua schedule` from the outside: what it runs, what it says, what it keeps, and what it refuses.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::end_to_end::{Home, Ran};
+
+/// No test waits longer: a machine may be busy.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A scheduler that runs, and what it says.
+pub(super) struct Daemon {
+    pub(super) child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    pub(super) fn start(home: &Home, args: &[&str]) -> Self {
+        Self::spawn(&mut command(home, args))
+    }
+
+    pub(super) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the program starts");
+        let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while err.read_line(&mut line).is_ok_and(|n| n > 0) {
+                heard.lock().expect("nobody panicked").push_str(&std::mem::take(&mut line));
+            }
+        });
+        Self { child, said }
+    }
+
+    pub(super) fn said(&self) -> String {
+        self.said.lock().expect("nobody panicked").clone()
+    }
+
+    /// Waits until it has said that, so many times.
+    #[track_caller]
+    pub(super) fn says(&self, text: &str, times: usize) {
+        until(
+            || self.said().matches(text).count() >= times,
+            || format!("{text:?} is not {times} times in\n{}", self.said()),
+        );
+    }
+
+    pub(super) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(super) fn ends(&mut self, code: i32) {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                assert_eq!(status.code(), Some(code), "{}", self.said());
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ended");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn command(home: &Home, args: &[&str]) -> Command {
+    let mut command = home.command(&[&["schedule"], args].concat());
+    command.current_dir(home.path("."));
+    command
+}
+
+#[track_caller]
+pub(super) fn until(mut is_so: impl FnMut() -> bool, why: impl Fn() -> String) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{}", why());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(super) fn run(home: &Home, args: &[&str]) -> Ran {
+    Ran::from(command(home, args).output().expect("the program starts"))
+}
+
+pub(super) fn list(home: &Home) -> Vec<Value> {
+    let listed = run(home, &["--list", "--output", "json"]).ends(0, "");
+    serde_json::from_str(&listed.out).expect("JSON")
+}
+
+pub(super) fn home() -> Home {
+    let home = Home::new();
+    std::fs::create_dir(home.path("jobs")).expect("a folder");
+    home.run(&["account", "reset", "--empty"]).ends(0, "");
+    home
+}
+
+/// The names of the profiles in the local account.
+pub(super) fn profiles(home: &Home) -> Vec<String> {
+    let code = "for profile in iam.profiles.each() do print(profile.name) end";
+    let ran = home.run(&["-e", code]).ends(0, "");
+    ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn jobs_run_and_what_became_of_them_is_kept() {
+    let home = home();
+    home.write("jobs/make.lua", "runbook { every = '1s' } local n = 'made-' .. #iam.profiles.list() iam.profiles.create(n) print('made', n)");
+    home.write(
+        "jobs/fails.lua",
+        "runbook { every = '1s' } log.warn('soon', { n = 1 }) error('no luck')",
+    );
+    home.write("jobs/module.lua", "return { no = 'job' }");
+    let mut daemon = Daemon::start(&home, &["jobs", "--log-format", "json"]);
+    daemon.says("made\\tmade-2", 1);
+    daemon.says("no luck", 3);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    let lines: Vec<Value> = daemon
+        .said()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}")))
+        .collect();
+    let of = |job: &str, text: &str| {
+        let found = lines.iter().find(|line| line["job"] == job && line["message"] == text);
+        found.unwrap_or_else(|| panic!("{text:?} of {job} is not in {lines:#?}")).clone()
+    };
+    let made = of("make", "made\tmade-0");
+    assert_eq!((made["stream"].as_str(), made["level"].as_str()), (Some("out"), Some("info")));
+    assert_eq!(made["account"], "the local account 123456789012");
+    let warned = of("fails", "soon");
+    assert_eq!((warned["level"].as_str(), warned["n"].as_i64()), (Some("warn"), Some(1)));
+    assert!(lines.iter().all(|line| line["job"] != "module"), "{lines:#?}");
+    let done = lines.iter().find(|line| line["job"] == "make" && line["outcome"] == "done");
+    let run = done.expect("one is done")["run"].as_str().expect("a run").to_owned();
+    // The journal knows it by the same id.
+    let shown = home.run(&["runs", "show", &run, "--output", "json"]).ends(0, "");
+    let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
+    assert_eq!(
+        (shown["command"].as_str(), shown["counts"]["done"].as_u64()),
+        (Some("schedule"), Some(1))
+    );
+    let jobs = list(&home);
+    assert_eq!(jobs.len(), 2, "{jobs:?}");
+    assert_eq!((jobs[0]["job"].as_str(), jobs[1]["job"].as_str()), (Some("fails"), Some("make")));
+    assert_eq!(jobs[0]["last"]["outcome"], "failed");
+    assert!(jobs[0]["last"]["error"].as_str().expect("why").contains("no luck"), "{jobs:?}");
+    assert_eq!(
+        (jobs[1]["last"]["changes"].as_u64(), jobs[1]["schedule"].as_str()),
+        (Some(1), Some("every 1s"))
+    );
+    let table = run_list(&home);
+    assert!(table.lines().next().is_some_and(|heads| heads.starts_with("JOB ")), "{table}");
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+fn run_list(home: &Home) -> String {
+    run(home, &["--list"]).ends(0, "").out
+}
+
+#[test]
+fn runbooks_are_taken_over_while_it_runs_and_a_broken_one_does_not_hold_up_the_others() {
+    let home = home();
+    home.write("jobs/stays.lua", "runbook { every = '1s' } print('I stay')");
+    home.write("jobs/goes.lua", "runbook { every = '1h' }");
+    home.write("jobs/breaks.lua", "runbook { every = '1h' }");
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("schedules 3 jobs", 1);
+    home.write("jobs/comes.lua", "runbook { every = '1s' } print('I came')");
+    daemon.says("I came", 1);
+    home.write("jobs/breaks.lua", "runbook { every = '0s' }");
+    daemon.says("[breaks] is broken: ", 1);
+    assert!(daemon.said().contains("at least a second"), "{}", daemon.said());
+    home.write("jobs/breaks.lua", "runbook { every = '1s' } print('whole')");
+    daemon.says("[breaks] is whole again: every 1s", 1);
+    daemon.says("whole stream=out", 1);
+    std::fs::remove_file(home.path("jobs/goes.lua")).expect("it is there");
+    daemon.says("[goes] is gone", 1);
+    // As editors save: a new file under the old name.
+    home.write("jobs/new", "runbook { every = '1s' } print('I changed')");
+    std::fs::rename(home.path("jobs/new"), home.path("jobs/stays.lua")).expect("it is there");
+    daemon.says("I changed", 1);
+    let stayed = daemon.said().matches("I stay stream=out").count();
+    daemon.says("I changed", 3);
+    assert_eq!(daemon.said().matches("I stay stream=out").count(), stayed, "the old text is gone");
+    daemon.signal("-INT");
+    daemon.ends(0);
+}
+
+#[test]
+fn what_a_job_lacks_is_said_before_it_is_due() {
+    let home = home();
+    home.write(
+        "jobs/wants.lua",
+        "runbook { every = '1h', params = { owner = { required = true } } }",
+    );
+    home.write("jobs/reads.lua", "runbook { every = '1h', permissions = { read = { '/etc' } } }");
+    home.write(
+        "jobs/tells.lua",
+        "runbook { every = '1h', on_failure = { command = { 'mail', 'ops' } } }",
+    );
+    home.write("jobs/other.lua", "runbook { description = 'no job' }");
+    let daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("[wants] is broken: it cannot run without --owner", 1);
+    daemon.says("[reads] is broken: it wants more than it was granted: start iamlua schedule with --allow-read=/etc", 1);
+    daemon.says("[tells] is broken: on_failure.command runs mail", 1);
+    daemon.says("--allow-run=mail", 1);
+    assert!(!daemon.said().contains("[other]"), "{}", daemon.said());
+    drop(daemon);
+    let dry = run(&home, &["--dry-run", "jobs"]).ends(1, "wants is broken");
+    assert_eq!(dry.out, "");
+    run(&home, &["jobs/other.lua", "--dry-run"]).ends(1, "neither schedule nor every");
+    run(&home, &["jbos"]).ends(2, "did you mean jobs?");
+    run(&home, &[]).ends(2, "name runbooks or folders");
+}
+
+#[test]
+fn a_dry_run_says_what_would_run_when_and_runs_nothing() {
+    let home = home();
+    home.write(
+        "jobs/nightly.lua",
+        "runbook { schedule = '30 2 * * *', timezone = 'Europe/Berlin' }",
+    );
+    home.write("jobs/often.lua", "runbook { every = '6h' }");
+    home.write("jobs/spread.lua", "runbook { every = '1d', jitter = '30m' }");
+    let ran = run(&home, &["--dry-run", "jobs", "--until", "2d", "--output", "json"]).ends(0, "");
+    let coming: Vec<Value> = serde_json::from_str(&ran.out).expect("JSON");
+    let count = |job: &str| coming.iter().filter(|coming| coming["job"] == job).count();
+    assert_eq!((count("nightly"), count("often")), (2, 8), "{coming:?}");
+    assert!((1..=2).contains(&count("spread")), "{coming:?}");
+    for spread in coming.iter().filter(|coming| coming["job"] == "spread") {
+        assert!(spread["due"].as_str().expect("a moment").ends_with("T00:00:00Z"), "{spread}");
+        assert!(spread["when"].as_str().expect("a moment").contains("T00:"), "{spread}");
+    }
+    let again = run(&home, &["--dry-run", "jobs", "--until", "2d", "--output", "csv"]).ends(0, "");
+    assert_eq!(again.out.lines().next(), Some("WHEN,JOB,DUE,WHY"));
+    assert!(again.out.contains("02:30:00 CE"), "in its own zone: {}", again.out);
+    assert!(!home.path("state/schedule.db").exists(), "nothing is written down");
+}
+
+#[test]
+fn a_job_can_be_run_now_but_not_twice_at_once() {
+    let home = home();
+    home.write("jobs/slow.lua", "runbook { every = '1h' } print('up') io.stdout:flush() if iam.profiles.find('quick') == nil then time.sleep('1h') end");
+    home.write(
+        "jobs/quick.lua",
+        "runbook { schedule = '@yearly' } iam.profiles.create('quick') print('hello')",
+    );
+    run(&home, &["run", "quikc", "jobs"]).ends(2, "did you mean quick?");
+    let ran = run(&home, &["run", "quick", "jobs"]).ends(0, "quick: done in");
+    assert_eq!(ran.out, "hello\n");
+    assert_eq!(profiles(&home), ["quick"]);
+    run(&home, &["run", "quick", "jobs"]).ends(1, "EntityAlreadyExists");
+    home.run(&["-e", "iam.profiles.delete('quick')"]).ends(0, "");
+    let mut child = command(&home, &["run", "slow", "jobs"]).spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it speaks");
+    run(&home, &["run", "slow", "jobs"]).ends(4, "slow is running elsewhere (run ");
+    let listed = run(&home, &["--list", "jobs", "--output", "json"]).ends(0, "");
+    let jobs: Vec<Value> = serde_json::from_str(&listed.out).expect("JSON");
+    assert!(jobs[1]["running"]["run"].is_string() && jobs[0]["running"].is_null(), "{jobs:?}");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ended");
+    let listed = run(&home, &["--list", "jobs", "--output", "json"]).ends(0, "");
+    let jobs: Vec<Value> = serde_json::from_str(&listed.out).expect("JSON");
+    assert!(jobs[1]["running"].is_null(), "{jobs:?}");
+    home.run(&["-e", "iam.profiles.create('quick')"]).ends(0, "");
+    run(&home, &["run", "slow", "jobs"]).ends(0, "slow: done");
+}
+
+#[test]
+fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
+    let home = home();
+    home.write(
+        "jobs/third.lua",
+        "runbook { every = '10m', retries = 5, retry_delay = '1s' } local n = #iam.profiles.list() + 1
+         iam.profiles.create('try-' .. n) if n < 3 then error('try ' .. n) end",
+    );
+    home.write("jobs/slow.lua", "runbook { every = '10m', retries = 1, retry_delay = '1s', timeout = '1s' } time.sleep('1h')");
+    home.write("jobs/refused.lua", "runbook { every = '10m', retries = 5, retry_delay = '1s', allow = { 'profiles.list' } } iam.roles.list()");
+    // They are due right away because their last moments are long ago: they were seen, and nobody ran them since.
+    seen_long_ago(&home, &["third", "slow", "refused"]);
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("[third ", 1);
+    until(|| daemon.said().contains("attempt=3"), || daemon.said());
+    daemon.says("outcome=done", 1);
+    daemon.says("outcome=timeout", 2);
+    daemon.says("outcome=refused", 1);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    let said = daemon.said();
+    assert!(said.contains("try 1; it is tried again at "), "{said}");
+    assert_eq!(said.matches("outcome=refused").count(), 1, "{said}");
+    let jobs = list(&home);
+    assert_eq!(
+        (jobs[2]["last"]["outcome"].as_str(), jobs[2]["last"]["attempt"].as_u64()),
+        (Some("done"), Some(3))
+    );
+    assert_eq!(
+        (jobs[1]["last"]["outcome"].as_str(), jobs[1]["last"]["attempt"].as_u64()),
+        (Some("timeout"), Some(2))
+    );
+    assert_eq!(
+        (jobs[0]["last"]["outcome"].as_str(), jobs[0]["last"]["exit_code"].as_u64()),
+        (Some("refused"), Some(4))
+    );
+}
+
+/// Makes jobs known, and their last moment one of the day before.
+pub(super) fn seen_long_ago(home: &Home, jobs: &[&str]) {
+    let mut daemon = Daemon::start(home, &["jobs"]);
+    daemon.says("schedules", 1);
+    until(|| list(home).len() >= jobs.len(), || daemon.said());
+    daemon.kill();
+    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let changed =
+        book.execute("UPDATE job SET handled = handled - 86400000, free = free - 86400000", []);
+    assert!(changed.expect("the state") >= jobs.len());
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_said_and_nothing_runs_without_it() {
+    let home = home();
+    home.write("jobs/one.lua", "runbook { every = '1s' } iam.profiles.create('one')");
+    home.write("state/schedule.db", "this is no database");
+    run(&home, &["jobs"]).ends(1, "is damaged");
+    run(&home, &["run", "one", "jobs"]).ends(1, "is damaged");
+    std::fs::remove_file(home.path("state/schedule.db")).expect("it is there");
+    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("a file");
+    book.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)").expect("a table");
+    run(&home, &["jobs"]).ends(1, "a database of another program");
+    book.execute_batch("PRAGMA application_id = 0x69614c73; PRAGMA user_version = 99").expect("it");
+    run(&home, &["--list"]).ends(1, "made by a newer iamlua");
+    assert!(profiles(&home).is_empty());
+}
+
+#[test]
+fn on_aws_a_job_plans_and_says_that_nothing_was_changed() {
+    let home = home();
+    home.write("jobs/tag.lua", "runbook { schedule = '@yearly' } iam.profiles.create('planned')");
+    let mut serve = home.command(&["account", "serve", "--port", "0"]);
+    let mut serve = serve.stderr(Stdio::null()).spawn().expect("the endpoint starts");
+    let mut url = String::new();
+    BufReader::new(serve.stdout.take().expect("a pipe")).read_line(&mut url).expect("a URL");
+    let with = |args: &[&str]| {
+        let mut command = command(&home, &[args, &["--endpoint-url", url.trim()]].concat());
+        command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
+        Ran::from(command.output().expect("the program starts"))
+    };
+    with(&["run", "tag", "jobs"]).ends(0, "nothing was changed: with --apply it is");
+    assert!(profiles(&home).is_empty());
+    with(&["run", "tag", "jobs", "--apply"]).ends(0, "1 change");
+    assert_eq!(profiles(&home), ["planned"]);
+    let _ = serve.kill();
+    let _ = serve.wait();
+}

@@ -1,0 +1,156 @@
+//! The end of the scheduler, asked for and not: SIGTERM, SIGHUP, and kills after which nothing is lost and nothing is doubled.
+
+use std::time::Duration;
+
+use super::program::{Daemon, home, list, profiles, seen_long_ago, until};
+
+/// Makes a profile for each of its steps, each of which takes a while.
+const STEPS: &str = "runbook { every = '10m' } for n = 1, 5 do
+    if not iam.profiles.find('step-' .. n) then iam.profiles.create('step-' .. n) end end print('all steps')";
+
+#[test]
+fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
+    let home = home();
+    home.write("jobs/steps.lua", STEPS);
+    seen_long_ago(&home, &["steps"]);
+    let slow = ["jobs", "--faults", "latency=1s"];
+    let mut daemon = Daemon::start(&home, &slow);
+    daemon.says("begins, late: ", 1);
+    // In the middle of its calls.
+    until(|| !profiles(&home).is_empty(), || daemon.said());
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    let said = daemon.said();
+    assert!(said.contains("told to end: 1 execution is being stopped"), "{said}");
+    assert!(said.contains("outcome=interrupted") && !said.contains("all steps"), "{said}");
+    let runs = home.run(&["runs", "--output", "json"]).ends(0, "");
+    let runs: Vec<serde_json::Value> = serde_json::from_str(&runs.out).expect("JSON");
+    assert_eq!(
+        (runs[0]["counts"]["in_doubt"].as_u64(), runs[0]["status"].as_str()),
+        (Some(0), Some("interrupted"))
+    );
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("attempt=2", 2);
+    daemon.says("outcome=done", 1);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    assert_eq!(profiles(&home).len(), 5);
+    assert_eq!(list(&home)[0]["last"]["outcome"], "done");
+}
+
+/// Deep inside of one operation of Lua's library, where nothing stops it.
+const STUCK: &str = "runbook { every = '10m' } print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
+
+#[test]
+fn what_does_not_end_in_time_is_said() {
+    let home = home();
+    home.write("jobs/stuck.lua", STUCK);
+    seen_long_ago(&home, &["stuck"]);
+    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "500ms"]);
+    daemon.says("stuck stream=out", 1);
+    daemon.signal("-TERM");
+    daemon.ends(1);
+    daemon.says("1 execution did not end within 500ms", 1);
+    daemon.says("hint: the next start settles", 1);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let home = home();
+    home.write("jobs/stuck.lua", STUCK);
+    seen_long_ago(&home, &["stuck"]);
+    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1h"]);
+    daemon.says("stuck stream=out", 1);
+    daemon.signal("-INT");
+    daemon.says("told to end", 1);
+    daemon.signal("-INT");
+    daemon.ends(130);
+}
+
+#[test]
+fn told_to_read_anew_it_takes_the_configuration_and_keeps_the_old_one_if_it_is_broken() {
+    let home = home();
+    home.write(
+        "jobs/make.lua",
+        "runbook { every = '1s' } iam.profiles.create('p-' .. #iam.profiles.list())",
+    );
+    home.write("iamlua.toml", "mode = \"read-only\"\n");
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("outcome=refused", 1);
+    home.write("iamlua.toml", "mode = \n");
+    daemon.signal("-HUP");
+    daemon.says("cannot be read anew, so all stays as it is", 1);
+    daemon.says("mode=read-only", 3);
+    assert!(profiles(&home).is_empty());
+    home.write("iamlua.toml", "");
+    daemon.signal("-HUP");
+    daemon.says("told to read anew", 1);
+    daemon.says("outcome=done", 1);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    assert!(!profiles(&home).is_empty());
+}
+
+#[test]
+fn two_of_them_on_one_state_run_no_job_twice() {
+    let home = home();
+    // A name that is there already fails: two for one moment would show.
+    home.write(
+        "jobs/count.lua",
+        "runbook { every = '1s' } local n = #iam.profiles.list { max_items = 1000 } time.sleep('300ms') iam.profiles.create('n-' .. n)",
+    );
+    let mut one = Daemon::start(&home, &["jobs"]);
+    let mut other = Daemon::start(&home, &["jobs"]);
+    until(|| profiles(&home).len() >= 6, || format!("{}\n{}", one.said(), other.said()));
+    for daemon in [&mut one, &mut other] {
+        daemon.signal("-TERM");
+        daemon.ends(0);
+        assert!(!daemon.said().contains("outcome=failed"), "{}", daemon.said());
+    }
+    let mut dues: Vec<_> = [one.said(), other.said()]
+        .iter()
+        .flat_map(|said| said.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.contains("outcome=done"))
+        .filter_map(|line| line.split(" due=").nth(1)?.split(' ').next().map(str::to_owned))
+        .collect();
+    let all = dues.len();
+    dues.sort();
+    dues.dedup();
+    assert_eq!(dues.len(), all, "a moment was done twice");
+}
+
+#[test]
+fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_doubt() {
+    let home = home();
+    home.write(
+        "jobs/steps.lua",
+        "runbook { every = '1s' } for n = 1, 3 do iam.profiles.ensure { name = 'step-' .. n, tags = { At = tostring(time.now()) } } end",
+    );
+    let mut dice = fastrand::Rng::with_seed(11);
+    let mut last = String::new();
+    for _ in 0..6 {
+        let mut daemon = Daemon::start(&home, &["jobs", "--faults", "latency=30ms"]);
+        daemon.says("begins", 1);
+        std::thread::sleep(Duration::from_millis(dice.u64(0..900)));
+        daemon.kill();
+        last = daemon.said();
+    }
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("outcome=done", 2);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let number = |sql: &str| book.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    assert!(number("SELECT count(*) FROM execution WHERE outcome = 'killed'") > 0, "{last}");
+    assert_eq!(number("SELECT count(*) FROM execution WHERE ended IS NULL"), 0);
+    // Done once: no moment has two executions that ran to their end.
+    let twice = "SELECT count(*) FROM (SELECT due FROM execution WHERE outcome = 'done' GROUP BY due HAVING count(*) > 1)";
+    assert_eq!(number(twice), 0);
+    // And none that was begun is left undone, but one that was killed three times.
+    let undone = "SELECT count(*) FROM (SELECT due FROM execution GROUP BY due HAVING sum(outcome = 'done') = 0 AND count(*) < 3
+        AND due < (SELECT max(due) FROM execution))";
+    assert_eq!(number(undone), 0, "{last}\n{}", daemon.said());
+    let journal = rusqlite::Connection::open(home.path("state/journal.db")).expect("the journal");
+    let open = "SELECT count(*) FROM change WHERE outcome IS NULL OR outcome = 'in doubt'";
+    assert_eq!(journal.query_row(open, [], |row| row.get::<_, i64>(0)).expect("a number"), 0);
+}
