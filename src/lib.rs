@@ -9,6 +9,7 @@ pub mod emulator;
 pub mod error;
 pub mod execution;
 pub mod files;
+pub mod following;
 pub mod iam;
 pub mod lua;
 pub mod plan_text;

@@ -1,0 +1,71 @@
+//! Looking at files again and again, for systems that tell of no changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::Changed;
+use super::names::{Wanted, is_script};
+
+/// The clock of a file system may stand still for that long while files change.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What tells a file from what was there before, without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    place: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+    /// Whether it was changed so lately that the same mark need not be the same content.
+    is_fresh: bool,
+}
+
+/// The marks of all that is followed.
+#[derive(Debug, Default)]
+pub(super) struct Marks(BTreeMap<PathBuf, Option<Mark>>);
+
+impl Marks {
+    /// Looks at everything.
+    pub(super) fn of(wanted: &Wanted) -> Self {
+        let mut marks = BTreeMap::new();
+        for path in &wanted.files {
+            marks.insert(path.clone(), mark(path));
+        }
+        let scripts = wanted.folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        for path in scripts.flatten().flatten().map(|entry| entry.path()) {
+            if is_script(&path) {
+                let mark = mark(&path);
+                marks.insert(path, mark);
+            }
+        }
+        Self(marks)
+    }
+
+    /// Looks again; says what has changed since.
+    pub(super) fn look(&mut self, wanted: &Wanted) -> Option<Changed> {
+        let now = Self::of(wanted);
+        let before = std::mem::replace(self, now);
+        let is_same = |path: &&PathBuf| {
+            let (before, now) = (before.0.get(*path), self.0.get(*path));
+            before == now && !before.copied().flatten().is_some_and(|mark| mark.is_fresh)
+        };
+        let all = self.0.keys().chain(before.0.keys());
+        let changed: BTreeSet<_> = all.filter(|path| !is_same(path)).cloned().collect();
+        (!changed.is_empty()).then_some(Changed::Paths(changed))
+    }
+}
+
+fn mark(path: &Path) -> Option<Mark> {
+    let about = path.metadata().ok()?;
+    let changed = (about.ctime(), about.ctime_nsec());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        u64::try_from(changed.0).map_or(now, |at| now.saturating_sub(Duration::from_secs(at)));
+    Some(Mark {
+        place: (about.dev(), about.ino()),
+        size: about.size(),
+        changed,
+        is_fresh: since < TICK * 2,
+    })
+}
