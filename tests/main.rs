@@ -10,6 +10,7 @@ mod prompt;
 mod registry;
 mod session;
 mod terminal;
+mod watch;
 
 /// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.
 #[test]
