@@ -85,11 +85,16 @@ impl Shown<'_> {
         Self { mark: Some(Sign::Delete), ..self }
     }
 
-    /// As a change that is another one in another plan: with `~`, and what it was there.
+    /// As a change that is another one in another plan: with `~`.
+    #[must_use]
+    pub const fn as_other(self) -> Self {
+        Self { mark: Some(Sign::Change), ..self }
+    }
+
+    /// The same in a line, with what it is in the other plan.
     #[must_use]
     pub fn instead_of(self, other: &Self) -> String {
-        let line = line(&Self { mark: Some(Sign::Change), ..self });
-        format!("{line}, before: {}", other.detail())
+        format!("{}, before: {}", line(&self.as_other()), other.detail())
     }
 
     fn sign(&self) -> Sign {

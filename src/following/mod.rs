@@ -27,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// After an event that does not matter the next ones are waited for so long, and then heard together: in a storm of them it is the waking up that costs.
 const REST: Duration = Duration::from_millis(5);
+/// So long events are heard between two rests: enough for far more than come during one.
+const AWAKE: Duration = Duration::from_millis(1);
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,7 +248,7 @@ impl Follower {
                     let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
                     let heard = names.hear(&event).map(Order::Heard);
                     let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
-                    if is_noise && rested.elapsed() > REST {
+                    if is_noise && rested.elapsed() > AWAKE {
                         std::thread::sleep(REST);
                         rested = Instant::now();
                     }

@@ -6,20 +6,20 @@ use std::fmt::Write;
 use crate::diff;
 use crate::plan_text::{Shown, lines};
 use crate::session::plan::{Change, Plan};
-use crate::words::{count, number};
+use crate::words::count;
 
-/// More changes that differ are not shown one by one.
-const MOST: usize = 40;
+/// More changes that differ are not shown with what each was before.
+const MOST: usize = 6;
 
 /// What two plans differ in, one line each: `+` for changes that are new, `-` for those that are gone, `~` for those that do something else to the
 /// same thing.
 pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     let mut gone: HashMap<_, VecDeque<&Change>> = HashMap::new();
-    for change in &before.changes {
+    for change in in_order(before) {
         gone.entry(key(change)).or_default().push_back(change);
     }
     let (mut new, mut others, mut same) = (Vec::new(), Vec::new(), 0);
-    for change in &now.changes {
+    for change in in_order(now) {
         match gone.get_mut(&key(change)).and_then(VecDeque::pop_front) {
             None => new.push(Shown::from(change).as_new()),
             Some(was) if is_same(was, change) => same += 1,
@@ -27,7 +27,7 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
         }
     }
     let mut gone: Vec<_> = gone.into_values().flatten().collect();
-    gone.sort_unstable_by_key(|change| change.number);
+    gone.sort_by_key(|change| order(change));
     let gone: Vec<_> = gone.into_iter().map(|change| Shown::from(change).as_gone()).collect();
     if new.is_empty() && others.is_empty() && gone.is_empty() {
         return match same {
@@ -37,16 +37,28 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     }
     let mut text = String::from("what is different in the plan:\n");
     let shown = lines(&gone, false).into_iter().chain(lines(&new, false));
-    let rest = others.len().saturating_sub(MOST);
-    let others = others.iter().take(MOST).map(|(now, was)| now.instead_of(was));
+    let others: Vec<_> = if others.len() > MOST {
+        let others: Vec<_> = others.iter().map(|(now, _)| now.as_other()).collect();
+        lines(&others, false)
+    } else {
+        others.iter().map(|(now, was)| now.instead_of(was)).collect()
+    };
     for line in shown.chain(others) {
         text.extend(["  ", &line, "\n"]);
     }
-    if rest > 0 {
-        let _ = writeln!(text, "  ~ and {} more", number(rest as u64));
-    }
     let _ = writeln!(text, "the plan has {} now", count(now.changes.len() as u64, "change"));
     text
+}
+
+/// The changes by what they are about: which of several things comes first is another one each time where many are changed at once.
+fn in_order(plan: &Plan) -> Vec<&Change> {
+    let mut changes: Vec<_> = plan.changes.iter().collect();
+    changes.sort_by_key(|change| order(change));
+    changes
+}
+
+fn order(change: &Change) -> (&'static str, &str, u64) {
+    (change.subject.name(), &change.name, change.number)
 }
 
 /// What a change is about.
@@ -69,7 +81,7 @@ pub(super) struct Remembered {
 
 impl Remembered {
     pub(super) fn new(output: String, plan: Option<&Plan>) -> Self {
-        let shown: Vec<_> = plan.iter().flat_map(|plan| &plan.changes).map(Shown::from).collect();
+        let shown: Vec<_> = plan.into_iter().flat_map(in_order).map(Shown::from).collect();
         let without_styles = |line: &String| anstream::adapter::strip_str(line).to_string();
         Self { output, plan: lines(&shown, true).iter().map(without_styles).collect() }
     }
@@ -127,6 +139,26 @@ mod tests {
              the plan has 3 changes now\n"
         );
         assert_eq!(compared(&[], &[]), "the plan is as before: nothing to change\n");
+    }
+
+    #[test]
+    fn the_order_of_the_changes_makes_no_difference_and_many_are_folded() {
+        assert_eq!(
+            compared(&[("a", "x"), ("b", "x")], &[("b", "x"), ("a", "x")]),
+            "the plan is as before (2 changes)\n"
+        );
+        let names: Vec<_> = (0..10).map(|n| format!("p{n}")).collect();
+        let all = |owner| names.iter().map(|name| (name.as_str(), owner)).collect::<Vec<_>>();
+        let text = compared(&all("dev"), &all("ops"));
+        assert!(
+            text.contains("\n  ~ tag 10 profiles: Owner → ops  p0, p1, p2 and 7 more\n"),
+            "{text}"
+        );
+        let one = Remembered::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));
+        let other = Remembered::new(String::new(), Some(&plan(&[("b", "x"), ("a", "y")])));
+        let difference = other.against(&one);
+        let expected = "plan:\n- ~ tag profile a: Owner (none) → x\n+ ~ tag profile a: Owner (none) → y\n  ~ tag profile b: Owner (none) → x\n";
+        assert_eq!(difference, expected);
     }
 
     #[test]

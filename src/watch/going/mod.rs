@@ -1,37 +1,33 @@
 //! The watcher while it goes on: what it waits for, and what it does about what has happened.
 
+mod pressed;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::compared::{self, Remembered};
 use super::scripts::{News, Scripts, Sights, differences};
 use super::worker::{Ended, Job, Outcome};
 use super::{Happened, OnBusy, Options, keys};
 use crate::error::{Error, Kind, Result};
 use crate::following::{Changed, Following};
 use crate::lua::cancel::Stop;
-use crate::run::{self, Executed, NOTHING_CHANGED, Running};
-use crate::screen::{self, say, tell};
+use crate::run::Running;
+use crate::screen::{say, tell};
 use crate::seen::Seen;
-use crate::session::Mode;
 use crate::signals::Request;
-use crate::words::{self, count};
 
 /// A script that is told to stop does so within that time, unless it has calls in flight or is deep inside of one operation of Lua's library.
 const STOPS_WITHIN: Duration = Duration::from_millis(80);
 /// While a script runs that may be started anew, it is looked so often which files it depends on by now.
 const RUN_LOOKS: Duration = Duration::from_millis(500);
 
-const KEYS: &str =
-    "r: run all again   p: pause, or go on   d: what is different from the last run   q: quit";
-
 /// What a watcher has.
-pub(super) struct Watch {
+pub(in crate::watch) struct Watch {
     options: Options,
     scripts: Scripts,
     following: Following,
@@ -74,7 +70,7 @@ struct Current {
 }
 
 impl Watch {
-    pub(super) fn new(
+    pub(in crate::watch) fn new(
         options: Options,
         scripts: Scripts,
         following: Following,
@@ -105,7 +101,11 @@ impl Watch {
     }
 
     /// Works to the end; returns the exit code.
-    pub(super) fn work(mut self, hears: &Receiver<Happened>, runtime: &Handle) -> Result<u8> {
+    pub(in crate::watch) fn work(
+        mut self,
+        hears: &Receiver<Happened>,
+        runtime: &Handle,
+    ) -> Result<u8> {
         self.scripts.find_new();
         let all = 0..self.scripts.all.len();
         if self.options.postpone {
@@ -140,18 +140,6 @@ impl Watch {
         }
     }
 
-    fn greet(&self) {
-        if self.options.once {
-            return;
-        }
-        let folders = self.scripts.folders.iter();
-        let scripts = self.scripts.all.iter().filter(|watched| !watched.is_of_folder);
-        let names = scripts.map(|watched| &watched.path).chain(folders);
-        let names: Vec<_> = names.map(|path| path.display().to_string()).collect();
-        let how = if self.has_keys { "h shows the keys" } else { "Ctrl-C ends it" };
-        say(&format!("watching {} ({how})", names.join(", ")));
-    }
-
     /// Gives the worker something to do, if it has nothing.
     fn start_next(&mut self) {
         if self.current.is_some() || self.is_paused || self.ends.is_some() {
@@ -178,26 +166,6 @@ impl Watch {
             Some(Current { script, seen, running: None, restarts: None, waits_until: None });
         // A worker that has ended is noticed where its reports are missing.
         let _ = self.jobs.send(job);
-    }
-
-    /// Says what has waited until nothing runs.
-    fn rest(&mut self) {
-        if !self.left_alone.is_empty() {
-            let names = std::mem::take(&mut self.left_alone);
-            let (verb, what) = match names.len() {
-                1 => ("is", "a runbook"),
-                _ => ("are", "runbooks"),
-            };
-            let rest = names.len().saturating_sub(3);
-            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-            let names = names.into_iter().take(3).collect::<Vec<_>>().join(", ");
-            say(&format!("note: {names}{more} {verb} left alone, not being {what}"));
-        }
-        if !std::mem::replace(&mut self.has_told_empty, true) && !self.options.once {
-            for folder in self.scripts.empty_folders() {
-                say(&format!("note: there is no runbook in {folder} yet"));
-            }
-        }
     }
 
     /// Whether it has come to its end, and with what.
@@ -336,9 +304,9 @@ impl Watch {
         }
         if self.ends.is_some() && self.current.is_some() {
             keys::restore();
-            std::process::exit(i32::from(code));
+            std::process::exit(i32::from(self.ends.unwrap_or(code)));
         }
-        self.ends = Some(code);
+        self.ends.get_or_insert(code);
     }
 
     /// What was told to stop is still there.
@@ -407,168 +375,6 @@ impl Watch {
         let saw = self.scripts.all[script].saw.keys().cloned().collect();
         self.note(Changed::Paths(saw));
     }
-
-    /// Shows what a run has come to.
-    fn ran(
-        &mut self,
-        script: usize,
-        executed: &Executed,
-        output: String,
-        took: Duration,
-        restarts: Option<&str>,
-    ) {
-        if self.options.run.stats {
-            run::tell_stats(
-                &executed.session,
-                Instant::now().checked_sub(took).unwrap_or_else(Instant::now),
-            );
-        }
-        let is_plan = executed.session.mode() == Mode::Plan;
-        let plan = is_plan.then(|| executed.plan());
-        let watched = &mut self.scripts.all[script];
-        if restarts.is_none() {
-            watched.remember(Remembered::new(output, plan.as_ref()));
-        }
-        match plan {
-            None => run::tell_changes(&executed.session),
-            Some(_) if restarts.is_some() => {}
-            Some(plan) => {
-                match &watched.plan {
-                    None => {
-                        let planning = &self.options.run.planning;
-                        if let Err(error) =
-                            run::print_plan(&plan, planning, self.options.run.format)
-                        {
-                            tell(&error);
-                        }
-                        if !plan.changes.is_empty() && plan.incomplete.is_none() {
-                            say(NOTHING_CHANGED);
-                        }
-                    }
-                    Some(_) if plan.incomplete.is_some() => {
-                        say("the plan is not whole, so it is not compared with the last one");
-                    }
-                    Some(before) => print(&compared::plans(before, &plan)),
-                }
-                if plan.incomplete.is_none() {
-                    watched.plan = Some(plan);
-                }
-            }
-        }
-        if let Err(error) = &executed.result
-            && (error.kind != Kind::Interrupted || !error.hints.is_empty())
-            && restarts.is_none()
-        {
-            tell(error);
-        }
-        let result = executed.result.as_ref().map(|code| *code);
-        self.tell_end(script, result, took, restarts);
-    }
-
-    fn tell_end(
-        &mut self,
-        script: usize,
-        result: std::result::Result<u8, &Error>,
-        took: Duration,
-        restarts: Option<&str>,
-    ) {
-        let name = self.scripts.all[script].name();
-        let took = words::time(took.as_secs_f64());
-        if let Some(why) = restarts {
-            say(&format!("{name}: stopped after {took}, because {why}"));
-            return;
-        }
-        self.runs += 1;
-        self.last = Some(script);
-        let code = match result {
-            Ok(code) => code,
-            Err(error) => error.kind.exit_code(),
-        };
-        self.worst = self.worst.max(code);
-        say(&match result {
-            Ok(0) => format!("{name}: done in {took}"),
-            Ok(code) => format!("{name}: ended with exit code {code} after {took}"),
-            Err(error) if error.kind == Kind::Interrupted => {
-                format!("{name}: stopped after {took}")
-            }
-            Err(_) => format!("{name}: failed after {took}"),
-        });
-    }
-
-    fn ask(&mut self, question: &str, answer: Sender<bool>) {
-        if self.ends.is_some() {
-            return;
-        }
-        screen::aside(|| {
-            // A question that cannot be shown is answered by no one, which Ctrl-C ends.
-            let _ = write!(std::io::stderr(), "{question} [y/N] ");
-        });
-        self.asked = Some(answer);
-    }
-
-    fn press(&mut self, key: char) {
-        if let Some(answer) = self.asked.take() {
-            let yes = match key {
-                'y' | 'Y' => true,
-                'n' | 'N' | '\r' | '\n' | '\x1b' => false,
-                _ => {
-                    self.asked = Some(answer);
-                    return;
-                }
-            };
-            say(if yes { "yes" } else { "no" });
-            // Who has asked may have ended.
-            let _ = answer.send(yes);
-            return;
-        }
-        match key {
-            'r' => {
-                for script in 0..self.scripts.all.len() {
-                    if !self.queue.iter().any(|(queued, _)| *queued == script) {
-                        self.queue.push_back((script, "run again".into()));
-                    }
-                }
-                if self.is_paused {
-                    say("paused: p goes on");
-                }
-            }
-            'p' => {
-                self.is_paused = !self.is_paused;
-                if self.is_paused {
-                    say("paused: p goes on, and looks at what has changed");
-                } else {
-                    say("going on");
-                    self.look();
-                }
-            }
-            'd' => self.show_difference(),
-            'q' => self.end(0),
-            'h' | '?' => say(KEYS),
-            // As people do to leave a gap on the screen.
-            '\r' | '\n' => say(""),
-            _ => {}
-        }
-    }
-
-    fn show_difference(&self) {
-        let Some(watched) = self.last.map(|script| &self.scripts.all[script]) else {
-            say("nothing has run yet");
-            return;
-        };
-        let name = watched.name();
-        let (Some(now), Some(before)) = &watched.runs else {
-            say(&format!("{name}: it has run once, so there is nothing to compare it with"));
-            return;
-        };
-        let text = now.against(before);
-        if text.is_empty() {
-            let changes = count(now.plan.len() as u64, "planned change");
-            say(&format!("{name}: as in the run before ({changes})"));
-        } else {
-            say(&format!("{name}: what is different from the run before"));
-            print(&text);
-        }
-    }
 }
 
 /// Lets no further change begin, and stops the script.
@@ -576,12 +382,4 @@ fn stop(current: &Current) {
     if let Some(running) = &current.running {
         running.stop(Stop::Interrupted);
     }
-}
-
-/// Shows text with its styles, where there is a terminal for them.
-fn print(text: &str) {
-    screen::aside(|| {
-        // With no standard error there is nobody to tell.
-        let _ = anstream::stderr().write_all(text.as_bytes());
-    });
 }
