@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod diff;
 pub mod docs;
 pub mod emulator;
 pub mod error;
@@ -30,4 +31,5 @@ pub mod stdlib;
 pub mod table;
 pub mod testing;
 pub mod timing;
+pub mod watch;
 pub mod words;

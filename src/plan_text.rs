@@ -28,23 +28,25 @@ pub struct Shown<'a> {
     name: &'a str,
     before: &'a State,
     after: &'a State,
+    /// What stands before it instead of its own sign.
+    mark: Option<Sign>,
 }
 
 impl<'a> From<&'a Change> for Shown<'a> {
     fn from(change: &'a Change) -> Self {
         let Change { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after }
+        Self { action, subject: *subject, name, before, after, mark: None }
     }
 }
 
 impl<'a> From<&'a Recorded> for Shown<'a> {
     fn from(change: &'a Recorded) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after }
+        Self { action, subject: *subject, name, before, after, mark: None }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sign {
     Create,
     Change,
@@ -71,7 +73,34 @@ impl Sign {
 }
 
 impl Shown<'_> {
+    /// As a change that another plan does not have: with `+`.
+    #[must_use]
+    pub const fn as_new(self) -> Self {
+        Self { mark: Some(Sign::Create), ..self }
+    }
+
+    /// As a change that a plan no longer has: with `-`.
+    #[must_use]
+    pub const fn as_gone(self) -> Self {
+        Self { mark: Some(Sign::Delete), ..self }
+    }
+
+    /// As a change that is another one in another plan: with `~`.
+    #[must_use]
+    pub const fn as_other(self) -> Self {
+        Self { mark: Some(Sign::Change), ..self }
+    }
+
+    /// The same in a line, with what it is in the other plan.
+    #[must_use]
+    pub fn instead_of(self, other: &Self) -> String {
+        format!("{}, before: {}", line(&self.as_other()), other.detail())
+    }
+
     fn sign(&self) -> Sign {
+        if let Some(mark) = self.mark {
+            return mark;
+        }
         match (self.before, self.after) {
             (None, Some(_)) => Sign::Create,
             (Some(_), None) => Sign::Delete,
@@ -331,6 +360,7 @@ mod tests {
                 name,
                 before,
                 after,
+                mark: None,
             })
             .collect();
         assert_eq!(
@@ -354,6 +384,7 @@ mod tests {
             name: "p",
             before: &before,
             after: &after,
+            mark: None,
         };
         assert_eq!(plain(&lines(&[shown], false)), ["~ tag profile p: Owner a → \\u{1b}[2Jx"]);
     }

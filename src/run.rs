@@ -415,7 +415,7 @@ pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
 }
 
 /// Says what a run has cost.
-fn tell_stats(session: &Session, began: Instant) {
+pub(crate) fn tell_stats(session: &Session, began: Instant) {
     let calls = session.calls();
     let all: u64 = calls.values().sum();
     let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
@@ -575,6 +575,19 @@ pub fn declared(
     permissions: Permissions,
     runtime: &Handle,
 ) -> Result<Option<Manifest>> {
+    declared_by(loaded, permissions, runtime, Seen::default())
+}
+
+/// The same; the files that the script looks at before its manifest are noted.
+///
+/// # Errors
+/// If it fails before its manifest.
+pub fn declared_by(
+    loaded: Loaded,
+    permissions: Permissions,
+    runtime: &Handle,
+    seen: Seen,
+) -> Result<Option<Manifest>> {
     let _entered = runtime.enter();
     let nowhere: OpenLocal = Arc::new(|| {
         Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
@@ -598,8 +611,8 @@ pub fn declared(
         log_level: "error",
         confirm: Box::new(|_| None),
         clock: Clock::Real,
-        has_input: true,
-        seen: Seen::default(),
+        has_input: false,
+        seen,
         log: None,
     };
     let vm = Vm::new(setup, output(true))?;

@@ -7,7 +7,10 @@ use std::sync::mpsc::Sender;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, Kind};
 
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
@@ -34,6 +37,24 @@ pub fn say(text: &str) {
     }
     aside(|| {
         let _ = writeln!(io::stderr(), "{text}");
+    });
+}
+
+/// Says what went wrong, in a program that goes on.
+pub fn tell(error: &Error) {
+    let red = AnsiColor::Red.on_default();
+    let text = error.describe();
+    if error.kind == Kind::Interrupted && io::stderr().is_terminal() {
+        // After the `^C` of the terminal's.
+        eprintln!();
+    }
+    let text = match text.strip_prefix("error:") {
+        Some(rest) => format!("{red}error:{red:#}{rest}"),
+        None => text,
+    };
+    aside(|| {
+        // With no standard error there is nobody to tell.
+        let _ = anstream::stderr().write_all(text.as_bytes());
     });
 }
 

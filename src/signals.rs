@@ -291,3 +291,46 @@ impl Interrupts {
         std::process::exit(130)
     }
 }
+
+/// What a program that goes on is told by signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// To end: Ctrl-C, or the request to end.
+    End,
+    /// It was stopped, and goes on.
+    GoOn,
+}
+
+/// Tells of requests, on a thread of its own. The second one to end ends the process, after `restore` has put the terminal back.
+///
+/// # Errors
+/// If the system gives no signals or threads.
+pub fn tell_requests(
+    tell: impl Fn(Request) + Send + 'static,
+    restore: impl Fn() + Send + 'static,
+) -> Result<()> {
+    on_a_thread(|| {
+        let mut requests = Requests::listen()?;
+        let mut hang_up = listen_for(SignalKind::hangup())?;
+        let mut go_on = listen_for(SignalKind::from_raw(libc::SIGCONT))?;
+        Ok(async move {
+            let mut is_ending = false;
+            loop {
+                tokio::select! {
+                    () = requests.next() => {}
+                    _ = hang_up.recv() => {}
+                    _ = go_on.recv() => {
+                        tell(Request::GoOn);
+                        continue;
+                    }
+                }
+                if is_ending {
+                    restore();
+                    std::process::exit(130)
+                }
+                is_ending = true;
+                tell(Request::End);
+            }
+        })
+    })
+}

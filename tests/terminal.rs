@@ -184,6 +184,14 @@ impl Terminal {
         modes.contains(rustix::termios::LocalModes::ICANON)
     }
 
+    /// Makes it hand out whole lines, as a shell does.
+    pub(crate) fn be_canonical(&self) {
+        let mut modes = rustix::termios::tcgetattr(&self.keyboard).expect("a terminal");
+        modes.local_modes.insert(rustix::termios::LocalModes::ICANON);
+        let now = rustix::termios::OptionalActions::Now;
+        rustix::termios::tcsetattr(&self.keyboard, now, &modes).expect("a terminal");
+    }
+
     /// The process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -15,6 +15,7 @@ mod schedule;
 mod shell;
 mod test;
 mod undo;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -70,6 +71,11 @@ enum Command {
     ///
     /// It runs until it is told to end. On AWS its jobs plan; with --apply they make their changes. docs/schedule.md has the rules.
     Schedule(Box<schedule::ScheduleCommand>),
+    /// Run scripts again when they, or what they read, have changed.
+    ///
+    /// What a script depends on is what it looked at in its last run: itself, its modules, the files that it has read. Without --apply it only plans
+    /// on AWS, and shows what is different in the plan each time; with it, it asks once which account that is.
+    Watch(watch::WatchCommand),
     /// Run the tests of scripts.
     ///
     /// Each test runs on an account of its own, in memory; nothing else is touched.
@@ -146,6 +152,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Undo(command)) => command.execute(),
         Some(Command::Runs(command)) => command.execute(),
         Some(Command::Schedule(command)) => command.execute(),
+        Some(Command::Watch(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),

@@ -233,7 +233,7 @@ impl GrantOptions {
 
 impl RunOptions {
     /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
-    fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
+    pub fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
         let target = self.target.resolve()?;
         target.announce();
         let mode = target.mode(mode.or_else(|| self.mode.given()));
@@ -269,6 +269,17 @@ impl RunOptions {
 }
 
 impl RunOptions {
+    /// Refuses what is for one plan alone, in a command that makes many or none.
+    pub fn refuse_plan_file(&self) -> Result<()> {
+        let PlanOptions { out, detailed_exitcode, .. } = &self.host.plan;
+        if out.is_some() || *detailed_exitcode {
+            let flag = if out.is_some() { "--out" } else { "--detailed-exitcode" };
+            return Err(Error::usage(format!("{flag} is for one plan"))
+                .hint("`iamlua plan SCRIPT` makes one"));
+        }
+        Ok(())
+    }
+
     /// Runs a prompt.
     fn prompt(self, vi: bool) -> Result<u8> {
         if self.host.plan.is_given() {

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{Error, Result};
 use crate::screen::say;
@@ -24,6 +24,11 @@ use polled::Marks;
 
 /// Where the system tells of no changes, files are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// After an event that does not matter the next ones are waited for so long, and then heard together: in a storm of them it is the waking up that costs.
+const REST: Duration = Duration::from_millis(5);
+/// So long events are heard between two rests: enough for far more than come during one.
+const AWAKE: Duration = Duration::from_millis(1);
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,12 +240,19 @@ impl Follower {
 
     fn open(&self) -> Ears {
         let (orders, names) = (self.orders.clone(), Arc::clone(&self.names));
+        let mut rested = Instant::now();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let order = match event {
                 Ok(event) if event.need_rescan() => Some(Order::Lost),
                 Ok(event) => {
-                    let names = names.lock().unwrap_or_else(PoisonError::into_inner);
-                    names.hear(&event).map(Order::Heard)
+                    let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
+                    let heard = names.hear(&event).map(Order::Heard);
+                    let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
+                    if is_noise && rested.elapsed() > AWAKE {
+                        std::thread::sleep(REST);
+                        rested = Instant::now();
+                    }
+                    heard
                 }
                 Err(_) => Some(Order::Lost),
             };

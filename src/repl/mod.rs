@@ -7,10 +7,10 @@ mod complete;
 mod editor;
 mod history;
 mod parameters;
-mod place;
+pub mod place;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
 use crate::run;
-use crate::screen::{self, say};
+use crate::screen::{say, tell};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
@@ -322,24 +322,6 @@ impl Repl {
         let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
         say(&format!("{took}; {}{by_action}", words::count(all, "call")));
     }
-}
-
-/// Says what went wrong.
-fn tell(error: &Error) {
-    let red = anstyle::AnsiColor::Red.on_default();
-    let text = error.describe();
-    if error.kind == Kind::Interrupted && std::io::stderr().is_terminal() {
-        // After the `^C` of the terminal's.
-        eprintln!();
-    }
-    let text = match text.strip_prefix("error:") {
-        Some(rest) => format!("{red}error:{red:#}{rest}"),
-        None => text,
-    };
-    screen::aside(|| {
-        // With no standard error there is nobody to tell.
-        let _ = anstream::stderr().write_all(text.as_bytes());
-    });
 }
 
 /// Rows and columns of the terminal; what is usual where there is none.

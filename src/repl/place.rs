@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::error::Result;
 use crate::run::Against;
 use crate::screen;
 use crate::session::{Gate, Mode};
@@ -45,6 +46,18 @@ impl Place {
             }
         };
         Self { is_local, called, account: Arc::default(), has_answered: Arc::default() }
+    }
+
+    /// The account that a gate leads to, once it has said who it is.
+    ///
+    /// # Errors
+    /// If it cannot be reached.
+    pub async fn of(against: &Against, gate: &Gate) -> Result<Self> {
+        let (id, alias) = gate.account().await?;
+        let place = Self::new(against);
+        // Nobody else answers.
+        let _ = place.account.set(Account { id, alias });
+        Ok(place)
     }
 
     /// Asks the account who it is, in the background; then does what is to be done there. If it cannot be reached, says why.

@@ -85,6 +85,8 @@ pub struct Rules {
     pub override_protection: bool,
     /// The accounts on AWS that it may touch; any if there is none.
     pub accounts: Vec<String>,
+    /// The place that a person has confirmed: calls that go the same way must reach the same account.
+    pub confirmed: Option<Site>,
     /// Where the journal is kept.
     pub journal: Place,
     /// What the run is, for the journal.
@@ -131,6 +133,7 @@ impl Default for Rules {
             protect: Vec::new(),
             override_protection: false,
             accounts: Vec::new(),
+            confirmed: None,
             journal: Place::Memory,
             about: About::default(),
             rates: Rates::default(),
@@ -147,6 +150,7 @@ pub struct Session {
     bounds: Bounds,
     protection: Protection,
     accounts: Vec<String>,
+    confirmed: Option<Site>,
     wire: Arc<Wire>,
     effort: Arc<Effort>,
     rates: Rates,
@@ -184,6 +188,7 @@ impl Session {
             bounds,
             protection: Protection::new(&rules.protect, rules.override_protection),
             accounts: rules.accounts,
+            confirmed: rules.confirmed,
             wire: Wire::new(rules.mode == Mode::Apply),
             effort: Arc::new(Effort::new(rules.tell)),
             rates: rules.rates,
@@ -446,6 +451,7 @@ impl Gate {
 
     /// Whether the configuration is for the account that was reached. The local account has no such guard.
     fn check_account(&self, identity: &Identity) -> Result<()> {
+        self.check_confirmed(identity)?;
         let guard = &self.0.session.accounts;
         if guard.is_empty() || matches!(self.0.connection.target, Target::Local(_)) {
             return Ok(());
@@ -463,9 +469,27 @@ impl Gate {
             .hint("choose the right --profile or --role-arn, or change `account` in iamlua.toml"))
     }
 
+    /// Whether the way that was confirmed still leads to the account that it led to then.
+    fn check_confirmed(&self, identity: &Identity) -> Result<()> {
+        let Some(confirmed) = &self.0.session.confirmed else { return Ok(()) };
+        let reached = Site::of(&self.0.connection, identity.account.clone(), None);
+        let is_same_way = Site { account: None, ..reached.clone() }
+            == Site { account: None, caller: None, ..confirmed.clone() };
+        if !is_same_way || reached.account == confirmed.account {
+            return Ok(());
+        }
+        let refusal = format!(
+            "the credentials are for {} now, and {} was confirmed",
+            reached.describe(),
+            confirmed.describe()
+        );
+        locked(&self.0.session.refusal).get_or_insert_with(|| refusal.clone());
+        Err(Error::new(Kind::Refused, refusal).hint("start it anew to confirm another account"))
+    }
+
     /// The line, once it is known that this account may be touched.
     async fn line(&self) -> Result<&Line> {
-        if !self.0.session.accounts.is_empty() {
+        if !self.0.session.accounts.is_empty() || self.0.session.confirmed.is_some() {
             self.identity().await?;
         }
         self.bare_line().await

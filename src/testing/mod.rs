@@ -5,7 +5,6 @@
 //! nothing: it is left behind.
 
 mod captured;
-mod diff;
 mod file;
 mod find;
 mod offers;

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::runbook;
 use super::world::World;
-use super::{diff, runbook};
+use crate::diff;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::lua::Offer;

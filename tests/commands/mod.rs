@@ -46,25 +46,29 @@ const WORK: &str = r#"
 const TAG_ALL: &str = "for _, name in ipairs { 'alpha', 'beta', 'gamma', 'delta' } do try(iam.profiles.tag, name, { All = '1' }) end";
 
 /// A folder of one's own, which is home, configuration folder and current folder at once, with [`ACCOUNT`] in it.
-struct Desk(Home);
+pub(crate) struct Desk(Home);
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self(Home::new());
         desk.write("account.json", ACCOUNT);
         desk.run(&["account", "import", "account.json"]).ends(0, "4 profiles");
         desk
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         self.0.write(name, content);
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.0.path(name)).expect("a file")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.0.command(args);
         command
             .current_dir(self.0.path("."))
@@ -75,18 +79,18 @@ impl Desk {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::from(self.command(args).output().expect("the program starts"))
     }
 
     /// What somebody does to the local account, whatever `iamlua.toml` says.
     #[track_caller]
-    fn does(&self, code: &str) -> Ran {
+    pub(crate) fn does(&self, code: &str) -> Ran {
         self.run(&["--config", "/dev/null", "--override-protection", "-e", code]).ends(0, "")
     }
 
     /// What is in the local account, without what is another each time it is made.
-    fn account(&self) -> Value {
+    pub(crate) fn account(&self) -> Value {
         let exported = self.run(&["account", "export"]).ends(0, "");
         let mut account: Value = serde_json::from_str(&exported.out).expect("JSON");
         for list in ["roles", "profiles"] {
@@ -99,20 +103,20 @@ impl Desk {
         account
     }
 
-    fn profile(&self, name: &str) -> Value {
+    pub(crate) fn profile(&self, name: &str) -> Value {
         let account = self.account();
         let profiles = account["profiles"].as_array().expect("a list");
         profiles.iter().find(|profile| profile["name"] == name).cloned().unwrap_or_default()
     }
 
     /// The runs, the latest first.
-    fn runs(&self) -> Vec<Value> {
+    pub(crate) fn runs(&self) -> Vec<Value> {
         let listed = self.run(&["runs", "--output", "json", "-n", "1000"]).ends(0, "");
         serde_json::from_str(&listed.out).expect("JSON")
     }
 
     /// The latest run with its changes.
-    fn last(&self) -> Value {
+    pub(crate) fn last(&self) -> Value {
         let shown = self.run(&["runs", "show", "last", "--output", "json"]).ends(0, "");
         serde_json::from_str(&shown.out).expect("JSON")
     }
@@ -133,8 +137,12 @@ impl Desk {
         self.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "kept in plan.json");
     }
 
-    fn serve(&self) -> Endpoint {
-        let mut serve = self.command(&["account", "serve", "--port", "0"]);
+    pub(crate) fn serve(&self) -> Endpoint {
+        self.serve_at("0")
+    }
+
+    pub(crate) fn serve_at(&self, port: &str) -> Endpoint {
+        let mut serve = self.command(&["account", "serve", "--port", port]);
         let mut serve = serve.stderr(Stdio::null()).spawn().expect("the endpoint starts");
         let mut url = String::new();
         BufReader::new(serve.stdout.take().expect("a pipe")).read_line(&mut url).expect("a URL");
@@ -151,9 +159,9 @@ impl Desk {
 }
 
 /// The local account behind a URL, which makes it AWS for a client.
-struct Endpoint {
+pub(crate) struct Endpoint {
     serve: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Drop for Endpoint {

@@ -4,6 +4,7 @@ mod exactly_once;
 mod journal;
 mod line;
 mod modes;
+mod pairs;
 mod plans;
 mod random_scripts;
 mod retries;

@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The lines that differ, with some around them: `-` in front of those of the first text, `+` of the second, two spaces of both. `  …` stands
 /// for lines that are left out.
-pub(super) fn lines(before: &str, after: &str) -> String {
+#[must_use]
+pub fn lines(before: &str, after: &str) -> String {
     let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
     let mut lines = Vec::new();
     let mut end = 0;

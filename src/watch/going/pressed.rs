@@ -1,0 +1,89 @@
+//! Keys, and the questions that they answer.
+
+use std::io::Write;
+use std::sync::mpsc::Sender;
+
+use super::Watch;
+use super::told::print;
+use crate::screen::{self, say};
+use crate::words::count;
+
+const KEYS: &str =
+    "r: run all again   p: pause, or go on   d: what is different from the last run   q: quit";
+
+impl Watch {
+    pub(super) fn ask(&mut self, question: &str, answer: Sender<bool>) {
+        if self.ends.is_some() {
+            return;
+        }
+        screen::aside(|| {
+            // A question that cannot be shown is answered by no one, which Ctrl-C ends.
+            let _ = write!(std::io::stderr(), "{question} [y/N] ");
+        });
+        self.asked = Some(answer);
+    }
+
+    pub(super) fn press(&mut self, key: char) {
+        if let Some(answer) = self.asked.take() {
+            let yes = match key {
+                'y' | 'Y' => true,
+                'n' | 'N' | '\r' | '\n' | '\x1b' => false,
+                _ => {
+                    self.asked = Some(answer);
+                    return;
+                }
+            };
+            say(if yes { "yes" } else { "no" });
+            // Who has asked may have ended.
+            let _ = answer.send(yes);
+            return;
+        }
+        match key {
+            'r' => {
+                for script in 0..self.scripts.all.len() {
+                    if !self.queue.iter().any(|(queued, _)| *queued == script) {
+                        self.queue.push_back((script, "run again".into()));
+                    }
+                }
+                if self.is_paused {
+                    say("paused: p goes on");
+                }
+            }
+            'p' => {
+                self.is_paused = !self.is_paused;
+                if self.is_paused {
+                    say("paused: p goes on, and looks at what has changed");
+                } else {
+                    say("going on");
+                    self.look();
+                }
+            }
+            'd' => self.show_difference(),
+            'q' => self.end(0),
+            'h' | '?' => say(KEYS),
+            // As people do to leave a gap on the screen.
+            '\r' | '\n' => say(""),
+            _ => {}
+        }
+    }
+
+    fn show_difference(&self) {
+        let Some(watched) = self.last.map(|script| &self.scripts.all[script]) else {
+            say("nothing has run yet");
+            return;
+        };
+        let name = watched.name();
+        let (Some(now), Some(before)) = &watched.runs else {
+            say(&format!("{name}: it has run once, so there is nothing to compare it with"));
+            return;
+        };
+        let text = now.against(before);
+        if text.is_empty() {
+            let changes = count(now.plan.len() as u64, "planned change");
+            say(&format!("{name}: as in the run before ({changes})"));
+        } else {
+            say(&format!("{name}: what is different from the run before"));
+            print(&text);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `iamlua watch`: files are changed, and what runs is seen.
+
+mod busy;
+mod files;
+mod keys;
+mod modes;
+mod saves;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::commands::Desk;
+
+/// Whatever somebody waits for is there by then, also on a machine that is busy.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A watcher at a desk.
+struct Watching {
+    desk: Desk,
+    child: Child,
+    out: Arc<Mutex<String>>,
+    err: Arc<Mutex<String>>,
+}
+
+impl Watching {
+    /// Starts `iamlua watch`, and waits until it watches.
+    fn new(desk: Desk, args: &[&str]) -> Self {
+        let watching = Self::start(desk, args);
+        watching.says("watching ");
+        watching
+    }
+
+    fn start(desk: Desk, args: &[&str]) -> Self {
+        let args: Vec<_> = ["watch"].iter().chain(args).copied().collect();
+        let mut child = desk.command(&args).spawn().expect("the program starts");
+        let out = gather(child.stdout.take().expect("a pipe"));
+        let err = gather(child.stderr.take().expect("a pipe"));
+        Self { desk, child, out, err }
+    }
+
+    fn out(&self) -> String {
+        self.out.lock().expect("no reader has failed").clone()
+    }
+
+    fn err(&self) -> String {
+        self.err.lock().expect("no reader has failed").clone()
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, is_there: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is_there(self) {
+            assert!(Instant::now() < end, "{what} did not come:\n{}\n{}", self.out(), self.err());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has said that, on standard error.
+    #[track_caller]
+    fn says(&self, text: &str) {
+        self.wait(text, |watching| watching.err().contains(text));
+    }
+
+    /// Waits until so many runs have ended.
+    #[track_caller]
+    fn has_run(&self, times: usize) {
+        self.wait(&format!("run {times}"), |watching| watching.ends().len() >= times);
+        assert_eq!(self.ends().len(), times, "{}\n{}", self.out(), self.err());
+    }
+
+    /// The lines with which runs have ended.
+    fn ends(&self) -> Vec<String> {
+        const ENDS: [&str; 3] = [": done in ", ": failed after ", ": ended with exit code "];
+        let is_end = |line: &&str| ENDS.iter().any(|end| line.contains(end));
+        self.err().lines().filter(is_end).map(str::to_owned).collect()
+    }
+
+    /// The reasons for which runs of a script have begun.
+    fn reasons(&self, script: &str) -> Vec<String> {
+        let start = format!("{script}: ");
+        let ends = ["done in ", "failed after ", "ended with ", "stopped after "];
+        let is_reason = |rest: &&str| !ends.iter().any(|end| rest.starts_with(end));
+        let err = self.err();
+        let lines = err.lines().filter_map(|line| line.strip_prefix(&start));
+        lines.filter(is_reason).map(str::to_owned).collect()
+    }
+
+    /// Writes a file at once, so that nobody sees half of it.
+    fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.path(name).parent().expect("a folder")).expect("a folder");
+        replace(&self.path(name), text);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.desk.path(name)
+    }
+
+    /// Sends a signal, and waits for the end.
+    fn is_told(&mut self, signal: rustix::process::Signal) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it is there");
+        self.ends_with_status()
+    }
+
+    #[track_caller]
+    fn ends_with_status(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                // What it has said last may still be on its way.
+                std::thread::sleep(Duration::from_millis(50));
+                return status;
+            }
+            assert!(Instant::now() < end, "it has not ended:\n{}", self.err());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn gather(mut from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&text);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            let piece = String::from_utf8_lossy(&buffer[..n]);
+            shared.lock().expect("nobody fails while it is held").push_str(&piece);
+        }
+    });
+    text
+}
+
+/// Replaces a file at once, as editors do that rename.
+fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).expect("a file");
+    fs::rename(beside, path).expect("a rename");
+}
