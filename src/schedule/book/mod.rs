@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use self::file::unusable;
 use self::rows::{
     EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment, ms,
-    path_text, put,
+    path_text, put, take_over,
 };
 use super::due::{Entry, Verdict};
 use super::record::Execution;
@@ -29,6 +29,19 @@ const SLACK: u32 = 20;
 pub struct Book {
     connection: Connection,
     shown: String,
+}
+
+/// A job that is to be taken over.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The path of its runbook.
+    pub path: String,
+    /// Its name.
+    pub name: String,
+    /// Its timing in words.
+    pub timing: String,
+    /// Whether it was gone, and counts from now on again.
+    pub is_back: bool,
 }
 
 /// Whether an execution could be begun.
@@ -77,35 +90,12 @@ impl Book {
         Ok(Self { connection, shown: "the schedule in memory".into() })
     }
 
-    /// Takes a job over: one that is new, or whose timing is another than before, counts from now on. Returns how far it has come.
+    /// Takes jobs over: one that is new, or whose timing is another than before, counts from now on. Returns how far each has come.
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn take_over(
-        &mut self,
-        path: &str,
-        name: &str,
-        timing: &str,
-        now: Timestamp,
-        is_back: bool,
-    ) -> Result<Entry> {
-        self.change(|book| {
-            let known = entry(book, path)?;
-            let entry = match known {
-                None => Entry::new(timing.to_owned(), now),
-                Some(known) if known.timing == timing && !is_back => known,
-                Some(known) => {
-                    let handled = known.handled.max(now);
-                    Entry { timing: timing.to_owned(), handled, ..known }
-                }
-            };
-            let sql =
-                "INSERT INTO job (path, name, timing, handled, free) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (path) DO UPDATE SET name = ?2, timing = ?3, handled = ?4";
-            let (handled, free) = (ms(entry.handled), ms(entry.free));
-            book.execute(sql, params![path, name, timing, handled, free])?;
-            Ok(entry)
-        })
+    pub fn take_over(&mut self, jobs: &[Taken], now: Timestamp) -> Result<Vec<Entry>> {
+        self.change(|book| jobs.iter().map(|job| take_over(book, job, now)).collect())
     }
 
     /// How far a job has come.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::Taken;
 use crate::schedule::due::{Entry, Tries};
 use crate::schedule::record::{Execution, Outcome};
 
@@ -138,4 +139,22 @@ pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
         throttled: number(15)?,
         output: row.get(16)?,
     })
+}
+
+pub(super) fn take_over(book: &Connection, job: &Taken, now: Timestamp) -> rusqlite::Result<Entry> {
+    let known = entry(book, &job.path)?;
+    let entry = match known {
+        None => Entry::new(job.timing.clone(), now),
+        Some(known) if known.timing == job.timing && !job.is_back => known,
+        Some(known) => {
+            let handled = known.handled.max(now);
+            Entry { timing: job.timing.clone(), handled, ..known }
+        }
+    };
+    let sql = "INSERT INTO job (path, name, timing, handled, free) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (path) DO UPDATE SET name = ?2, timing = ?3, handled = ?4
+        WHERE name != ?2 OR timing != ?3 OR handled != ?4";
+    let (handled, free) = (ms(entry.handled), ms(entry.free));
+    book.prepare_cached(sql)?.execute(params![job.path, job.name, entry.timing, handled, free])?;
+    Ok(entry)
 }

@@ -16,7 +16,7 @@ pub(in crate::schedule) use self::known::Known;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::schedule::board::Board;
-use crate::schedule::book::{Begun, Book};
+use crate::schedule::book::{Begun, Book, Taken};
 use crate::schedule::due::{self, Entry, Next, Tries};
 use crate::schedule::hold::Hold;
 use crate::schedule::log::{Level, Log, Origin};
@@ -214,8 +214,9 @@ impl<R: Runner> Scheduler<R> {
             let Some(entry) = known.entry.clone() else {
                 let (path, name) = (path.display().to_string(), known.name.clone());
                 let timing = runbook.job.timing.words();
-                match self.book.take_over(&path, &name, &timing, now, false) {
-                    Ok(entry) => self.stands(&path, entry),
+                let job = Taken { path: path.clone(), name: name.clone(), timing, is_back: false };
+                match self.book.take_over(&[job], now) {
+                    Ok(entries) => entries.into_iter().for_each(|entry| self.stands(&path, entry)),
                     Err(error) => {
                         self.trouble(&name, "cannot be taken over", &told(&error));
                         self.later(&path, later(now, SOON));

@@ -1,8 +1,9 @@
 //! Taking jobs over: which there are now, and how far they have come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Runner, Scheduler, moment};
+use crate::schedule::book::Taken;
 use crate::schedule::log::{Level, Origin};
 use crate::schedule::roster::{Listed, told};
 
@@ -21,23 +22,33 @@ impl<R: Runner> Scheduler<R> {
                 self.say(Level::Info, &known.name, "is gone, and runs no more");
             }
         }
+        let taken: Vec<_> = listed
+            .iter()
+            .filter_map(|job| {
+                let runbook = job.what.as_ref().ok()?;
+                // One that was gone, and is there again, is new.
+                let is_back = !is_first && !self.jobs.contains_key(&job.path);
+                Some(Taken {
+                    path: job.path.display().to_string(),
+                    name: job.name.clone(),
+                    timing: runbook.job.timing.words(),
+                    is_back,
+                })
+            })
+            .collect();
+        // All at once: each transaction waits for the disk.
+        let entries = self.book.take_over(&taken, now).unwrap_or_else(|error| {
+            self.trouble("", "the jobs cannot be taken over", &told(&error));
+            Vec::new()
+        });
+        let paths = taken.into_iter().map(|job| job.path);
+        let mut entries: BTreeMap<_, _> = paths.zip(entries).collect();
         for job in listed {
             let path = job.path.display().to_string();
             let before = self.jobs.remove(&job.path);
             self.announce(&job, before.as_ref(), is_first);
             let entry = match &job.what {
-                Ok(runbook) => {
-                    let timing = runbook.job.timing.words();
-                    // One that was gone, and is there again, is new.
-                    let is_back = before.is_none() && !is_first;
-                    match self.book.take_over(&path, &job.name, &timing, now, is_back) {
-                        Ok(entry) => Some(entry),
-                        Err(error) => {
-                            self.trouble(&job.name, "cannot be taken over", &told(&error));
-                            None
-                        }
-                    }
-                }
+                Ok(_) => entries.remove(&path),
                 Err(_) => self.book.entry(&path).unwrap_or_default(),
             };
             let mut known = match before {
