@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use self::file::unusable;
 use self::rows::{
-    EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment, ms,
+    EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment,
     path_text, put, take_over,
 };
 use super::due::{Entry, Verdict};
