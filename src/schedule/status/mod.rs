@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hyper::StatusCode;
+use tokio::sync::Semaphore;
 
 pub use self::server::{Listen, bind, serve};
 use super::record::{Execution, Snapshot};
@@ -19,6 +20,9 @@ use crate::error::Result;
 
 /// The scheduler's loop comes round at least twice a minute; if it has not for so long, something is wrong.
 const ROUND: Duration = Duration::from_mins(2);
+
+/// So many pages are made at once; more wait.
+const MAKERS: usize = 2;
 
 /// So many executions of a job are shown.
 const EXECUTIONS: u32 = 100;
@@ -42,6 +46,8 @@ pub trait History: Send + Sync {
 pub struct Status {
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     history: Box<dyn History>,
+    /// Places for pages that are being made.
+    makers: Semaphore,
 }
 
 impl fmt::Debug for Status {
@@ -79,7 +85,8 @@ impl Status {
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
         history: impl History + 'static,
     ) -> Self {
-        Self { snapshot: Box::new(snapshot), history: Box::new(history) }
+        let makers = Semaphore::new(MAKERS);
+        Self { snapshot: Box::new(snapshot), history: Box::new(history), makers }
     }
 
     fn answer(&self, path: &str, is_live: bool) -> Answer {

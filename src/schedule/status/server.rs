@@ -153,8 +153,10 @@ async fn respond(
     } else {
         let (path, query) = (request.uri().path().to_owned(), request.uri().query());
         let is_live = query != Some("still");
-        // It may have to wait for the disk.
-        let answer = tokio::task::spawn_blocking(move || status.answer(&path, is_live)).await;
+        // However many ask, few copies of what is shown are in memory at once. To make one may have to wait for the disk.
+        let _place = status.makers.acquire().await;
+        let making = Arc::clone(&status);
+        let answer = tokio::task::spawn_blocking(move || making.answer(&path, is_live)).await;
         answer.unwrap_or_else(|_| {
             Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "that page cannot be made")
         })
