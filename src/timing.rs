@@ -18,6 +18,9 @@ use crate::clock::milliseconds;
 /// So many changes of a clock are looked over for the next moment: more than eight years of them, which is as far apart as 29 Februaries are.
 const MOST_CHANGES: usize = 64;
 
+/// What the fields of a cron expression are.
+const FIELDS: [&str; 5] = ["minute", "hour", "day of month", "month", "day of week"];
+
 /// What is short for a cron expression.
 const SHORT: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
@@ -64,20 +67,21 @@ impl Timing {
         let text = text.trim();
         let long = SHORT.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
         let fields: Vec<_> = long.split_whitespace().collect();
+        let long = fields.join(" ");
         if fields.len() != 5 {
             let shorts: Vec<_> = SHORT.iter().map(|(short, _)| *short).collect();
             return Err(format!(
-                "schedule must have five fields (minute, hour, day of month, month, day of week), such as \"0 3 * * *\", or be one of {}; \
+                "schedule must have five fields ({}), such as \"0 3 * * *\", or be one of {}; \
                  got {text:?}",
+                FIELDS.join(", "),
                 shorts.join(", ")
             ));
         }
         let mut options = ParseOptions::default();
         options.fallback_timezone_option = FallbackTimezoneOption::UTC;
-        let crontab = cronexpr::parse_crontab_with(long, options).map_err(|error| {
-            let why = error.to_string();
-            let why = why.lines().next().unwrap_or("it is no cron expression").to_owned();
-            format!("schedule {text:?} is no cron expression: {why}")
+        let crontab = cronexpr::parse_crontab_with(&long, options).map_err(|error| {
+            let (field, why) = what_is_wrong(&fields, &error.to_string());
+            format!("schedule {text:?} is no cron expression: {field}{why}")
         })?;
         let zone_name = zone.unwrap_or("UTC").to_owned();
         let zone = TimeZone::get(&zone_name).map_err(|_| {
@@ -134,6 +138,20 @@ impl Timing {
             Rule::Every(_) => TimeZone::UTC,
         }
     }
+}
+
+/// The field that an error of the parser points to, and what is wrong with it. Its last line is a caret below the place, and the reason.
+fn what_is_wrong(fields: &[&str], error: &str) -> (String, String) {
+    let Some((before, why)) = error.lines().last().unwrap_or_default().split_once("^ ") else {
+        return (String::new(), error.to_owned());
+    };
+    let mut end = 0;
+    let at = fields.iter().position(|field| {
+        end += field.len() + 1;
+        before.len() < end
+    });
+    let field = at.map_or(String::new(), |at| format!("{}: ", FIELDS[at]));
+    (field, why.to_owned())
 }
 
 /// A duration as a manifest has it: `15m`, `36h`, `1d12h`.
@@ -290,11 +308,12 @@ mod tests {
     fn what_cannot_be_is_said() {
         let why = |text: &str, zone| Timing::cron(text, zone).expect_err("it is wrong");
         assert!(why("0 3 * *", None).contains("five fields"), "{}", why("0 3 * *", None));
+        let out_of_range = why("0  3 * 13 *", None);
         assert!(
-            why("61 3 * * *", None).contains("no cron expression"),
-            "{}",
-            why("61 3 * * *", None)
+            out_of_range.contains("expression: month: ") && out_of_range.contains("13"),
+            "{out_of_range}"
         );
+        assert!(why("x 3 * * *", None).contains("expression: minute: "));
         assert!(why("0 0 30 2 *", None).contains("never comes"), "{}", why("0 0 30 2 *", None));
         assert!(why("0 3 * * *", Some("Europe/Berln")).contains("is not known"));
         assert!(Timing::cron("@daily", None).is_ok() && Timing::cron("0 0 29 2 *", None).is_ok());

@@ -4,6 +4,7 @@
 mod account;
 mod apply;
 mod doc;
+mod executions;
 mod init;
 mod options;
 mod output;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
+use super::executions::not_in_the_journal;
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::Verdict;
@@ -193,8 +194,9 @@ fn places(run: &Run) -> String {
 }
 
 fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
-    let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(id))?;
-    let run = records.run(id)?;
+    let missing = |error| not_in_the_journal(id, error);
+    let records = Records::open(&state::folder()?)?.ok_or_else(|| missing(no_run(id)))?;
+    let run = records.run(id).map_err(missing)?;
     let changes = records.changes(&run.id)?;
     if matches!(output, OutputFormat::Csv) {
         return Err(Error::usage("a run is shown as a table or as JSON"));
@@ -233,6 +235,9 @@ fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
     for site in &run.sites {
         let caller = site.caller.as_deref().unwrap_or("an unknown caller");
         field("account", format!("{} as {caller}", site.describe()));
+    }
+    if run.command == "schedule" {
+        field("printed", format!("`iamlua schedule show {}`", run.id));
     }
     field("operator", format!("{}, {}", run.operator, run.program));
     let took = run.ended.map_or(String::new(), |ended| {

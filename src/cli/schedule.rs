@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jiff::{SignedDuration, Timestamp};
 
+use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use super::output::print;
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
@@ -64,6 +65,10 @@ pub struct ScheduleCommand {
 enum ScheduleSubcommand {
     /// Run one job now, whether or not it is due.
     Run(Box<RunNowCommand>),
+    /// List what was run, and how it went.
+    History(HistoryCommand),
+    /// Show what an execution did, and what it printed.
+    Show(ShowCommand),
 }
 
 #[derive(Args, Debug)]
@@ -159,8 +164,11 @@ impl JobOptions {
 impl ScheduleCommand {
     /// Carries the command out.
     pub fn execute(self) -> Result<u8> {
-        if let Some(ScheduleSubcommand::Run(command)) = self.command {
-            return command.execute();
+        match self.command {
+            Some(ScheduleSubcommand::Run(command)) => return command.execute(),
+            Some(ScheduleSubcommand::History(command)) => return command.execute(),
+            Some(ScheduleSubcommand::Show(command)) => return command.execute(),
+            None => {}
         }
         if self.list || self.dry_run {
             return self.look();
@@ -242,7 +250,8 @@ fn find(paths: &[PathBuf], folder: &Path, permissions: Permissions) -> Result<Ve
     Ok(roster.jobs())
 }
 
-fn show(list: &List, output: OutputFormat) -> Result<u8> {
+/// Prints a list.
+pub(super) fn show(list: &List, output: OutputFormat) -> Result<u8> {
     let bug = |error: csv::Error| Error::new(Kind::Bug, error.to_string());
     match output {
         OutputFormat::Json => {

@@ -5,6 +5,7 @@
 mod apply;
 mod configuration;
 mod documentation;
+mod executions;
 mod journal;
 mod kills;
 mod limits;

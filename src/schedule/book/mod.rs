@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use self::file::unusable;
 use self::rows::{
-    EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment, ms,
+    EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment,
     path_text, put, take_over,
 };
 use super::due::{Entry, Verdict};
@@ -257,6 +257,35 @@ impl Book {
     pub fn history(&self, path: &str, most: u32) -> Result<Vec<Execution>> {
         let rest = "WHERE path = ?1 ORDER BY number DESC LIMIT ?2";
         self.executions(EXECUTION, rest, params![path, most])
+    }
+
+    /// The executions of all jobs, or of those of that name or path, the latest first.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn latest(&self, job: Option<&str>, most: u32) -> Result<Vec<Execution>> {
+        let rest = "WHERE ?1 IS NULL OR job = ?1 OR path = ?1 ORDER BY number DESC LIMIT ?2";
+        self.executions(EXECUTION, rest, params![job, most])
+    }
+
+    /// The executions whose run's id begins or ends with that, the latest first; not more than two.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn meant(&self, id: &str) -> Result<Vec<Execution>> {
+        let rest = "WHERE substr(run, 1, length(?1)) = ?1 OR substr(run, -length(?1)) = ?1 ORDER BY number DESC LIMIT 2";
+        self.executions(WITH_OUTPUT, rest, [id])
+    }
+
+    /// The names of all jobs that were run.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        self.read(|book| {
+            let mut names = book.prepare("SELECT DISTINCT job FROM execution")?;
+            names.query_map([], |row| row.get(0))?.collect()
+        })
     }
 
     /// One execution, by its run, with what it printed.
