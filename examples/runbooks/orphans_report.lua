@@ -16,7 +16,8 @@ local p = runbook {
   jitter = "2m",
   timeout = "15m",
   retries = 2,
-  on_failure = { webhook = os.getenv("IAMLUA_WEBHOOK") },
+  -- Without the permission there is no webhook.
+  on_failure = { webhook = try(os.getenv, "IAMLUA_WEBHOOK") },
 }
 
 local rows = {}
