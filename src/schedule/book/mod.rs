@@ -1,7 +1,6 @@
 //! The state of the schedule, `schedule.db`: how far each job has come, and its executions. What is written here is on the disk when a function
 //! returns, and survives a kill. What to write is decided in `due`.
 
-mod file;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -9,15 +8,25 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use self::file::unusable;
 use self::rows::{
     EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment,
     path_text, put, take_over,
 };
 use super::due::{Entry, Verdict};
 use super::record::Execution;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::session::journal::new_id;
+use crate::sqlite::Kept;
+
+/// `iaLs` is the number by which it is known for ours.
+static SCHEDULE: Kept = Kept {
+    name: "schedule",
+    application_id: 0x6961_4c73,
+    version: 1,
+    schema: include_str!("schema.sql"),
+    need: "no job begins without it",
+    loss: "every job then counts from now on",
+};
 
 /// So many executions of a job are kept.
 pub const KEPT: u32 = 100;
@@ -66,7 +75,7 @@ impl Book {
     /// If it cannot be used.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = Self::path(folder);
-        Ok(Self { connection: file::open(&path)?, shown: path.display().to_string() })
+        Ok(Self { connection: SCHEDULE.open(&path)?, shown: path.display().to_string() })
     }
 
     /// Opens the state in a folder for reading; `None` if there is none yet.
@@ -76,7 +85,7 @@ impl Book {
     pub fn open_existing(folder: &Path) -> Result<Option<Self>> {
         let path = Self::path(folder);
         let shown = path.display().to_string();
-        Ok(file::open_existing(&path)?.map(|connection| Self { connection, shown }))
+        Ok(SCHEDULE.open_existing(&path)?.map(|connection| Self { connection, shown }))
     }
 
     /// A state that is gone with the process.
@@ -84,10 +93,7 @@ impl Book {
     /// # Errors
     /// If `SQLite` cannot work in memory.
     pub fn in_memory() -> Result<Self> {
-        let broken = |error| Error::new(Kind::Bug, "SQLite cannot work in memory").caused_by(error);
-        let connection = Connection::open_in_memory().map_err(broken)?;
-        connection.execute_batch(include_str!("schema.sql")).map_err(broken)?;
-        Ok(Self { connection, shown: "the schedule in memory".into() })
+        Ok(Self { connection: SCHEDULE.in_memory()?, shown: "the schedule in memory".into() })
     }
 
     /// Takes jobs over: one that is new, or whose timing is another than before, counts from now on. Returns how far each has come.
@@ -336,7 +342,7 @@ impl Book {
     }
 
     fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        look(&self.connection).map_err(|error| unusable(&self.shown, &error))
+        look(&self.connection).map_err(|error| SCHEDULE.unusable(&self.shown, &error))
     }
 
     fn change<T>(
@@ -350,6 +356,6 @@ impl Book {
             transaction.commit()?;
             Ok(changed)
         };
-        attempt().map_err(|error| unusable(&self.shown, &error))
+        attempt().map_err(|error| SCHEDULE.unusable(&self.shown, &error))
     }
 }

@@ -309,9 +309,9 @@ impl Journal {
         let wanted = Cell::new(about.run.clone());
         let id = || wanted.take().unwrap_or_else(new_id);
         let (connection, run, lock) = match &folder {
-            None => (file::in_memory()?, id(), None),
+            None => (file::JOURNAL.in_memory()?, id(), None),
             Some(folder) => {
-                let connection = file::open(folder)?;
+                let connection = file::JOURNAL.open(&file::path(folder))?;
                 let (run, lock) = file::claim(folder, id)?;
                 (connection, run, Some(lock))
             }

@@ -128,7 +128,7 @@ impl Records {
     /// # Errors
     /// If there is one that cannot be used.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
-        let connection = file::open_existing(folder)?;
+        let connection = file::JOURNAL.open_existing(&file::path(folder))?;
         Ok(connection.map(|connection| Self { folder: folder.to_owned(), connection }))
     }
 
@@ -223,7 +223,7 @@ impl Records {
 
     fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         look(&self.connection).map_err(|error| {
-            file::unusable(&file::path(&self.folder).display().to_string(), &error)
+            file::JOURNAL.unusable(&file::path(&self.folder).display().to_string(), &error)
         })
     }
 

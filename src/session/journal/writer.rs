@@ -109,7 +109,7 @@ impl Writer {
     }
 
     fn unusable(&self, error: &rusqlite::Error) -> Error {
-        file::unusable(&self.shown, error).hint("nothing was sent that is not in it")
+        file::JOURNAL.unusable(&self.shown, error).hint("nothing was sent that is not in it")
     }
 
     fn write(&mut self, batch: &[Job]) -> rusqlite::Result<()> {
