@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::schedule::book::Book;
 use crate::schedule::listing::List;
 use crate::schedule::record::Execution;
-use crate::words::{count, number, time};
+use crate::words::{count, number, time, visible, visible_but};
 use crate::{screen, state};
 
 /// `iamlua schedule history`.
@@ -88,12 +88,12 @@ fn row(execution: &Execution) -> Vec<String> {
     let error = execution.error.as_deref().unwrap_or_default();
     vec![
         execution.run.clone(),
-        execution.job.clone(),
+        visible(&execution.job),
         date(execution.started),
         took(execution).unwrap_or_default(),
         outcome(execution),
         changes(execution),
-        error.lines().next().unwrap_or_default().to_owned(),
+        visible(error.lines().next().unwrap_or_default()),
     ]
 }
 
@@ -177,12 +177,17 @@ pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     }
 }
 
+/// Text that a script made, of which nothing acts on the terminal.
+fn as_text(text: &str) -> String {
+    visible_but(text.as_bytes(), |c| c == '\n' || c == '\t')
+}
+
 fn describe(execution: &Execution) -> String {
     let mut text = format!("{}: {}\n", execution.run, outcome(execution));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11}{value}");
     };
-    field("job", format!("{} ({})", execution.job, execution.path.display()));
+    field("job", visible(format!("{} ({})", execution.job, execution.path.display())));
     field("due", execution.due.map_or_else(|| "when a person ran it".to_owned(), date));
     let took = took(execution).map_or(String::new(), |took| format!(", took {took}"));
     field("started", format!("{}{took}", date(execution.started)));
@@ -203,13 +208,13 @@ fn describe(execution: &Execution) -> String {
         field("calls", format!("{calls}{throttled}"));
     }
     if let Some(error) = &execution.error {
-        field("error", error.clone());
+        field("error", as_text(error));
     }
     if execution.output.is_empty() {
         return text;
     }
     let lines = count(execution.output.lines().count() as u64, "line");
-    let _ = write!(text, "\nprinted: {lines}\n{}", execution.output);
+    let _ = write!(text, "\nprinted: {lines}\n{}", as_text(&execution.output));
     if !text.ends_with('\n') {
         text.push('\n');
     }

@@ -44,6 +44,9 @@ use crate::{run, screen, words};
 /// However long nothing happens on the scheduler's own clock: so long it sleeps at most, because the machine's clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// So long is waited at the end for what goes on in the background to be given up.
+const LAST: Duration = Duration::from_secs(1);
+
 /// Shows others what the scheduler does, for as long as the process lives; returns an error if it cannot.
 pub type Show = Box<dyn Fn(&Board, &Handle, &Log) -> Result<()>>;
 
@@ -130,7 +133,8 @@ pub fn run(settings: &Settings) -> Result<u8> {
         .map_err(|error| Error::io("cannot start a thread", error))?;
     let handle = runtime.handle().clone();
     let result = screen::while_typing(&said, || work(settings, &handle, events, &heard));
-    runtime.shutdown_background();
+    // Programs that are being told of a failure are killed with what they have started; they are told anew at the next start.
+    runtime.shutdown_timeout(LAST);
     if result.is_ok() {
         log.line(Level::Info, &Origin::default(), "ended", &[]);
     }

@@ -124,7 +124,8 @@ impl Worker {
             Ok(loaded) => loaded,
             Err(error) => {
                 job.seen.read(&job.path);
-                return Err(error);
+                // It is reported when it runs.
+                return if job.only_looks { Ok(Outcome::LookedAt) } else { Err(error) };
             }
         };
         job.seen.found(&job.path, Sight::content(&loaded.source));

@@ -56,3 +56,20 @@ fn a_name_that_nobody_has_is_said() {
     desk.run(&["schedule", "history", "tgas"]).ends(2, "did you mean tags?");
     desk.run(&["schedule", "show", "1999"]).ends(2, "no job has run as");
 }
+
+#[test]
+fn what_a_job_says_does_nothing_to_the_terminal() {
+    let desk = Desk::new();
+    desk.write(
+        "odd.lua",
+        r#"runbook { every = "1h" } print("\27[2Jgone\tÜ") error("\27]0;title\7")"#,
+    );
+    desk.run(&["schedule", "run", "odd", "odd.lua"]).ends(1, "");
+    for args in [&["schedule", "history"][..], &["schedule", "show", "last"]] {
+        let shown = desk.run(args).ends(0, "");
+        assert!(!shown.out.contains('\x1b') && !shown.out.contains('\x07'), "{:?}", shown.out);
+        assert!(shown.out.contains("\\x1b]0;title\\a"), "{}", shown.out);
+    }
+    let shown = desk.run(&["schedule", "show", "last"]).ends(0, "");
+    assert!(shown.out.contains("\\x1b[2Jgone\tÜ\n"), "{}", shown.out);
+}

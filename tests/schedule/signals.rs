@@ -154,3 +154,34 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
     let open = "SELECT count(*) FROM change WHERE outcome IS NULL OR outcome = 'in doubt'";
     assert_eq!(journal.query_row(open, [], |row| row.get::<_, i64>(0)).expect("a number"), 0);
 }
+
+#[test]
+fn who_is_being_told_of_a_failure_ends_with_it_and_is_told_anew() {
+    let home = home();
+    home.write("jobs/fails.lua", "runbook { every = '10m' }");
+    seen_long_ago(&home, &["fails"]);
+    home.write(
+        "jobs/fails.lua",
+        "runbook { every = '10m', on_failure = { command = { 'sh', '-c', 'echo $$ >> told; sleep 600 & wait' } } } error('no')",
+    );
+    let args = ["jobs", "--allow-run=sh", "--grace", "100ms"];
+    let told = || -> Vec<String> {
+        let told = std::fs::read_to_string(home.path("told")).unwrap_or_default();
+        told.split_inclusive('\n')
+            .filter_map(|line| Some(line.strip_suffix('\n')?.into()))
+            .collect()
+    };
+    for times in 1..=2 {
+        let mut daemon = Daemon::start(&home, &args);
+        until(|| told().len() == times, || daemon.said());
+        daemon.signal("-TERM");
+        daemon.ends(0);
+        let group = format!("-{}", told()[times - 1]);
+        let is_there = || {
+            let mut kill = std::process::Command::new("kill");
+            kill.args(["-0", "--", &group]).stderr(std::process::Stdio::null());
+            kill.status().expect("kill runs").success()
+        };
+        until(|| !is_there(), || format!("the group {group} goes on"));
+    }
+}

@@ -47,6 +47,25 @@ fn postponed_the_first_change_starts_it() {
     assert_eq!(watching.out().lines().count(), 1, "{}", watching.out());
 }
 
+#[test]
+fn postponed_a_file_that_is_no_lua_is_not_the_first_change() {
+    let desk = Desk::new();
+    desk.write("jobs/compiled.lua", "\x1bLua");
+    let mut watching = Watching::start(desk, &["jobs", "--postpone", "--once"]);
+    // Until it watches the folder nobody knows when.
+    let end = std::time::Instant::now() + super::PATIENCE;
+    let mut n = 0;
+    while watching.child.try_wait().expect("it is a child").is_none() {
+        assert!(std::time::Instant::now() < end, "{}", watching.err());
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        n += 1;
+        let text = format!("runbook {{ description = 'x' }} print('ran', {n})");
+        watching.write("jobs/new.lua", &text);
+    }
+    assert_eq!(watching.ends_with_status().code(), Some(0), "{}", watching.err());
+    assert!(watching.out().starts_with("ran\t"), "{}", watching.out());
+}
+
 const PLANS: &str = "local owners = require 'owners'
     for _, name in ipairs { 'alpha', 'beta', 'delta' } do
       if owners[name] then iam.profiles.tag(name, { Owner = owners[name] }) end
