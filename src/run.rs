@@ -578,6 +578,9 @@ pub fn declared(
     declared_by(loaded, permissions, runtime, Seen::default())
 }
 
+/// A script that takes longer to declare itself does not do so first.
+const MANIFEST_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The same; the files that the script looks at before its manifest are noted.
 ///
 /// # Errors
@@ -617,7 +620,7 @@ pub fn declared_by(
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));
-    vm.stop_after(Duration::from_secs(30));
+    vm.stop_after(MANIFEST_PATIENCE);
     vm.run(&loaded.source, &loaded.name)?;
     drop(vm);
     Ok(declared.take())

@@ -535,11 +535,15 @@ local function manifest_of(given)
   if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
     wrong('max_changes must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
   end
+  local timeout = duration_of(given.timeout, "timeout")
+  if timeout and timeout <= 0 then
+    wrong("timeout must be longer than no time at all")
+  end
   local manifest = {
     description = given.description,
     allow = given.allow ~= nil and strings_of(given.allow, "allow") or nil,
     max_changes = changes,
-    timeout = duration_of(given.timeout, "timeout"),
+    timeout = timeout,
     permissions = permissions_of(given.permissions),
     job = job_of(given),
     shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },

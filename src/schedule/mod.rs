@@ -245,6 +245,12 @@ fn until(wake: jiff::Timestamp) -> Duration {
 }
 
 fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
+    let unwritten = scheduler.unwritten() as u64;
+    if scheduler.going() == 0 && unwritten > 0 {
+        let ends = words::count(unwritten, "execution");
+        return Err(Error::new(Kind::State, format!("the end of {ends} could not be written"))
+            .hint("the next start takes what has no end for killed, and runs it again"));
+    }
     if scheduler.going() == 0 {
         // Whoever was not told of a failure yet is told at the next start.
         return Ok(0);

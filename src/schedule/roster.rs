@@ -7,7 +7,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 
@@ -65,6 +65,9 @@ pub struct Asking {
 /// By what a file is known to be the same as before.
 type Stamp = Option<(u64, u64, u64, i64, i64, i64)>;
 
+/// No file has it: of one that was not read yet, or is to be read anew.
+const UNREAD: Stamp = Some((u64::MAX, 0, 0, 0, 0, 0));
+
 /// What a look has shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Looked {
@@ -86,6 +89,8 @@ struct Seen {
 pub struct Roster {
     paths: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
+    /// Whether it was looked at before: what is there then was not just made.
+    has_looked: bool,
 }
 
 impl Roster {
@@ -104,13 +109,13 @@ impl Roster {
                 all.push(path);
             }
         }
-        Ok(Self { paths: all, seen: BTreeMap::new() })
+        Ok(Self { paths: all, seen: BTreeMap::new(), has_looked: false })
     }
 
     /// A roster of files that were jobs before; they need not be there any more.
     #[must_use]
     pub fn of_known(paths: Vec<PathBuf>) -> Self {
-        Self { paths, seen: BTreeMap::new() }
+        Self { paths, seen: BTreeMap::new(), has_looked: false }
     }
 
     /// The files and folders that it is of.
@@ -121,10 +126,14 @@ impl Roster {
 
     /// Looks at all of it; `now` is any clock that does not go back.
     pub fn look(&mut self, asking: &Asking, now: Duration) -> Looked {
+        let is_first = !std::mem::replace(&mut self.has_looked, true);
         let mut there = BTreeMap::new();
+        let (mut has_changed, mut is_changing) = (false, false);
         for path in &self.paths {
-            // What was a folder stays one, also while it is being replaced.
             if path.is_dir() {
+                // It may have been away, and be missed.
+                let before = self.seen.remove(path);
+                has_changed |= before.is_some_and(|seen| seen.what != What::Other);
                 for file in runbooks_in(path) {
                     there.entry(file).or_insert(false);
                 }
@@ -135,16 +144,14 @@ impl Roster {
         for known in self.seen.keys() {
             there.entry(known.clone()).or_insert(false);
         }
-        let (mut has_changed, mut is_changing) = (false, false);
         for (path, is_named) in there {
             let stamp = stamp(&path);
-            let is_first = !self.seen.contains_key(&path);
             let seen = self.seen.entry(path.clone()).or_insert_with(|| Seen {
-                stamp: None,
+                stamp: UNREAD,
                 what: What::Other,
                 changed: Some((stamp, now)),
             });
-            if !is_first && seen.stamp == stamp {
+            if seen.stamp == stamp {
                 seen.changed = None;
                 continue;
             }
@@ -170,8 +177,7 @@ impl Roster {
     /// Forgets what the files were, so that all are read anew.
     pub fn forget(&mut self) {
         for seen in self.seen.values_mut() {
-            // No file has it, so that each counts as changed, and as left alone for long.
-            seen.stamp = Some((u64::MAX, 0, 0, 0, 0, 0));
+            seen.stamp = UNREAD;
             seen.changed = None;
         }
     }
@@ -246,12 +252,16 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     if path.to_str().is_none() {
         return What::Broken("its name is no UTF-8: give it another name".into());
     }
+    let no_job = |why: &str| {
+        if is_named { What::Broken(why.to_owned()) } else { What::Other }
+    };
+    // Whoever reads a pipe waits until somebody writes to it.
+    if !path.is_file() {
+        return no_job("it is no file, but a pipe or a device");
+    }
     let loaded = match Loaded::read(&Script::File(path.to_owned())) {
         Ok(loaded) => loaded,
         Err(error) => return What::Broken(told(&error)),
-    };
-    let no_job = |why: &str| {
-        if is_named { What::Broken(why.to_owned()) } else { What::Other }
     };
     // A module of the others is not run.
     if !contains(&loaded.source, b"runbook") {
@@ -262,6 +272,11 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     let declared = match run::declared(loaded, asking.permissions.clone(), &asking.runtime) {
         // What calls iam first may be no runbook at all.
         Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
+        Err(error) if error.kind == Kind::Timeout => {
+            return What::Broken(
+                "it does not come to its manifest: runbook { … } must be the first thing that it does".into(),
+            );
+        }
         Err(error) => return What::Broken(told(&error)),
         Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
         Ok(Some(manifest)) => manifest,
@@ -291,6 +306,18 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
         return What::Broken(told(&error));
     }
     What::Job(Arc::new(Runbook { description: declared.description, job }))
+}
+
+/// Waits until a file has been left alone for [`SETTLED`], so that nothing runs that is half written; not for ever, if it changes all the time.
+pub(super) fn wait_until_settled(path: &Path) {
+    for _ in 0..10 {
+        let changed = path.metadata().and_then(|about| about.modified()).ok();
+        let age = changed.and_then(|at| SystemTime::now().duration_since(at).ok());
+        match age.and_then(|age| SETTLED.checked_sub(age)).filter(|left| !left.is_zero()) {
+            Some(left) => std::thread::sleep(left),
+            None => return,
+        }
+    }
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
@@ -336,15 +363,4 @@ fn names(paths: &[&Path]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::names;
-
-    #[test]
-    fn a_name_has_as_much_of_the_path_as_tells_it_from_others() {
-        let paths =
-            ["/jobs/a.lua", "/jobs/x/b.lua", "/jobs/y/b.lua", "/old/y/b.lua"].map(Path::new);
-        assert_eq!(names(&paths), ["a", "x/b", "jobs/y/b", "old/y/b"]);
-    }
-}
+mod tests;

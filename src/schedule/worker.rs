@@ -6,13 +6,14 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::log::{Level, Log, Origin, Stream};
 use super::record::{Execution, Outcome};
-use super::roster::told;
+use super::roster::{told, wait_until_settled};
 use super::scheduler::{Order, due_words};
 use super::settling;
 use crate::error::{Error, Kind, Result};
@@ -27,6 +28,9 @@ use crate::{plan_text, screen, words};
 
 /// So much of what an execution printed is kept: the end of it.
 const KEPT_OUTPUT: usize = 64 << 10;
+
+/// An execution begins without the name of its account if that takes longer; its own timeout goes on from there.
+const ACCOUNT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How executions run, as the command line and the configuration say.
 pub struct Manner {
@@ -143,6 +147,7 @@ impl Workshop {
     fn attempt(&self, manner: &Manner, order: &Order, execution: &mut Execution) -> Result<u8> {
         let (runtime, log) = (&self.0.runtime, &self.0.log);
         let _entered = runtime.enter();
+        wait_until_settled(&execution.path);
         let loaded = Loaded::read(&Script::File(execution.path.clone()))?;
         let mut rules = manner.options.rules.clone();
         let about = &mut rules.about;
@@ -231,14 +236,19 @@ impl Workshop {
 
     /// The account that calls go to, in words; none if it cannot be reached, of which the first call of the run says why.
     fn account(&self, manner: &Manner, rules: &Rules) -> Option<String> {
-        let mut known = locked(&manner.account);
-        if known.is_none() {
-            let about = Rules { mode: Mode::ReadOnly, ..rules.clone() };
-            let gate = Gate::new(Session::with(about), manner.connection.clone());
-            let site = self.wait(gate.site());
-            *known = site.ok().map(|site| site.describe());
+        let known = locked(&manner.account).clone();
+        if known.is_some() {
+            return known;
         }
-        known.clone()
+        let about = Rules { mode: Mode::ReadOnly, ..rules.clone() };
+        let gate = Gate::new(Session::with(about), manner.connection.clone());
+        let site = self.wait(async {
+            let late = |_| Error::new(Kind::Timeout, "the account does not answer");
+            tokio::time::timeout(ACCOUNT_PATIENCE, gate.site()).await.map_err(late)?
+        });
+        let found = site.ok().map(|site| site.describe())?;
+        *locked(&manner.account) = Some(found.clone());
+        Some(found)
     }
 
     /// Waits for something that comes before a script, unless nothing is to begin any more.

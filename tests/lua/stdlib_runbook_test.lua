@@ -329,6 +329,7 @@ it("a manifest of a job that is wrong is refused, with what to write instead", f
   refuses({ schedule = "@daily", every = "1h" }, "schedule and every exclude each other")
   refuses({ every = "often" }, "every must be a duration")
   refuses({ every = "10ms" }, "every must be at least a second and at most a year")
+  refuses({ every = "1h", timeout = "0s" }, "timeout must be longer than no time at all")
   refuses({ every = "1h", jitter = "soon" }, "jitter must be a duration")
   refuses({ every = "1h", catch_up = "twice" }, 'catch_up must be "once" or "skip", got "twice"')
   refuses({ every = "1h", retries = -1 }, "retries must be a whole number from 0 to")

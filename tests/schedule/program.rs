@@ -207,6 +207,24 @@ fn runbooks_are_taken_over_while_it_runs_and_a_broken_one_does_not_hold_up_the_o
 }
 
 #[test]
+fn what_cannot_be_read_as_a_file_holds_nobody_up() {
+    let home = home();
+    home.write("jobs/works.lua", "runbook { every = '1s' } print('I work')");
+    home.write("jobs/spins.lua", "while true do end runbook { every = '1s' }");
+    let pipe = home.path("jobs/pipe.lua");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("[spins] is broken: it does not come to its manifest", 1);
+    daemon.says("I work stream=out", 2);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    assert!(!daemon.said().contains("pipe"), "{}", daemon.said());
+    let wanted = "pipe is broken: it is no file, but a pipe or a device";
+    run(&home, &["--dry-run", "jobs/pipe.lua"]).ends(1, wanted);
+}
+
+#[test]
 fn what_a_job_lacks_is_said_before_it_is_due() {
     let home = home();
     home.write(

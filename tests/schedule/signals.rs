@@ -120,6 +120,26 @@ fn two_of_them_on_one_state_run_no_job_twice() {
 }
 
 #[test]
+fn an_end_that_cannot_be_written_is_not_passed_over_in_silence() {
+    let home = home();
+    home.write("jobs/ends.lua", "runbook { every = '1s' } print('it works') time.sleep('1s')");
+    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1s"]);
+    daemon.says("it works", 1);
+    let state = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    state.busy_timeout(Duration::from_mins(1)).expect("it waits");
+    state
+        .execute_batch("ALTER TABLE execution RENAME TO away")
+        .expect("there is no such table now");
+    daemon.signal("-TERM");
+    daemon.ends(1);
+    assert!(
+        daemon.said().contains("the end of 1 execution could not be written"),
+        "{}",
+        daemon.said()
+    );
+}
+
+#[test]
 fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_doubt() {
     let home = home();
     home.write(

@@ -145,6 +145,12 @@ impl<R: Runner> Scheduler<R> {
         self.going.len()
     }
 
+    /// How many executions have ended without that being written.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
     /// Does what is due now. Returns when it should be called again, if nothing happens before.
     pub fn tick(&mut self) -> Timestamp {
         let now = moment(&self.clock);

@@ -19,7 +19,11 @@ impl<R: Runner> Scheduler<R> {
         for path in gone {
             if let Some(known) = self.jobs.remove(&path) {
                 self.board.show_job(&path, None);
-                self.say(Level::Info, &known.name, "is gone, and runs no more");
+                let text = match known.what {
+                    Ok(_) => "is gone, and runs no more",
+                    Err(_) => "is no broken job any more",
+                };
+                self.say(Level::Info, &known.name, text);
             }
         }
         let taken: Vec<_> = listed
