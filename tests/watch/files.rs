@@ -38,6 +38,7 @@ fn a_script_runs_again_when_what_it_depends_on_is_something_else() {
         ["first run", "lib/m.lua changed", "params.txt changed", "later.lua is there now"];
     assert_eq!(watching.reasons("a.lua")[..4], reasons);
     assert_eq!(watching.reasons("a.lua")[4..], ["a.lua changed", "a.lua changed"]);
+    watching.wait("six lines", |watching| watching.out().lines().count() == 6);
     let lines: Vec<_> = watching.out().lines().map(str::to_owned).collect();
     assert_eq!(lines[1].split('\t').take(3).collect::<Vec<_>>(), ["ran", "two", "x"]);
     assert_eq!(lines[3].split('\t').take(5).collect::<Vec<_>>()[..4], ["ran", "two", "y", "true"]);
@@ -59,7 +60,7 @@ fn folders_may_be_moved_and_files_be_gone_for_a_while() {
     watching.write("old/m.lua", "return 'not this one'");
     watching.write("now/m.lua", "return 'three'");
     watching.has_run(runs + 1);
-    assert!(watching.out().ends_with("three\n"), "{}", watching.out());
+    watching.wait("three\n", |watching| watching.out().ends_with("three\n"));
     // It is gone, and comes back as it was.
     fs::rename(watching.path("a.lua"), watching.path("away")).expect("a rename");
     watching.says("a.lua: is gone; it runs when it is back");
@@ -70,7 +71,7 @@ fn folders_may_be_moved_and_files_be_gone_for_a_while() {
         .wait("that it is gone again", |watching| watching.err().matches("is gone").count() == 2);
     watching.write("a.lua", "print 'new'");
     watching.has_run(runs + 2);
-    assert!(watching.out().ends_with("new\n"), "{}", watching.out());
+    watching.wait("new\n", |watching| watching.out().ends_with("new\n"));
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn what_a_script_writes_itself_does_not_start_it_again() {
     watching.has_run(2);
     watching.write("a.lua", "print 'end'");
     watching.has_run(3);
-    assert_eq!(watching.out(), "wrote\t2\nwrote\t11\nend\n");
+    watching.printed("wrote\t2\nwrote\t11\nend\n");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_broken_script_is_reported_and_runs_when_it_is_mended() {
     watching.says("unexpected symbol");
     watching.write("m.lua", "return 'mended'");
     watching.has_run(2);
-    assert_eq!(watching.out(), "mended\n");
+    watching.printed("mended\n");
 }
 
 const RUNBOOK: &str =
@@ -125,7 +126,7 @@ fn the_runbooks_of_a_folder_run_each_on_its_own() {
     let watching = Watching::new(desk, &["jobs"]);
     watching.has_run(3);
     watching.says("note: jobs/shared.lua, jobs/words.lua are left alone, not being runbooks");
-    assert_eq!(watching.out(), "a ran\t1\nb ran\t1\n");
+    watching.printed("a ran\t1\nb ran\t1\n");
     assert!(watching.err().contains("jobs/broken.lua: failed after"), "{}", watching.err());
     // One of them; what both need; a new one; one that becomes a runbook; the broken one.
     watching.write("jobs/b.lua", &runbook("B"));
@@ -144,7 +145,7 @@ fn the_runbooks_of_a_folder_run_each_on_its_own() {
     watching.write("jobs/a.lua", &runbook("end"));
     watching.has_run(10);
     let expected = "a ran\t1\nb ran\t1\nB ran\t1\na ran\t3\nB ran\t3\nc ran\t3\nwords ran\t3\nmended ran\t3\nend ran\t3\n";
-    assert_eq!(watching.out(), expected);
+    watching.printed(expected);
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn a_folder_without_runbooks_waits_for_one() {
     watching.write("jobs/shared.lua", "return 2");
     watching.write("jobs/b.lua", &RUNBOOK.replace("NAME", "b"));
     watching.has_run(2);
-    assert_eq!(watching.out(), "NAME ran\t1\nb ran\t2\n");
+    watching.printed("NAME ran\t1\nb ran\t2\n");
 }
 
 #[test]

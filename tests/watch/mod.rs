@@ -65,6 +65,12 @@ impl Watching {
         self.wait(text, |watching| watching.err().contains(text));
     }
 
+    /// Waits until scripts have printed just that; what comes on standard output is read apart from the rest, and may be seen later.
+    #[track_caller]
+    fn printed(&self, text: &str) {
+        self.wait(&format!("{text:?}"), |watching| watching.out() == text);
+    }
+
     /// Waits until so many runs have ended.
     #[track_caller]
     fn has_run(&self, times: usize) {

@@ -43,7 +43,7 @@ fn postponed_the_first_change_starts_it() {
     }
     assert_eq!(watching.ends_with_status().code(), Some(0));
     assert_eq!(watching.reasons("a.lua"), ["m.lua changed"]);
-    assert!(watching.out().starts_with("ran\t"), "{}", watching.out());
+    watching.wait("ran\t", |watching| watching.out().starts_with("ran\t"));
     assert_eq!(watching.out().lines().count(), 1, "{}", watching.out());
 }
 
@@ -63,7 +63,7 @@ fn postponed_a_file_that_is_no_lua_is_not_the_first_change() {
         watching.write("jobs/new.lua", &text);
     }
     assert_eq!(watching.ends_with_status().code(), Some(0), "{}", watching.err());
-    assert!(watching.out().starts_with("ran\t"), "{}", watching.out());
+    watching.wait("ran\t", |watching| watching.out().starts_with("ran\t"));
 }
 
 const PLANS: &str = "local owners = require 'owners'

@@ -103,6 +103,8 @@ fn every_burst_of_saves_ends_with_a_run_of_what_was_saved_last() {
             watching.out().lines().last() == Some(shows)
         });
     }
+    // That the last run is over is said after what it has printed.
+    watching.wait("the end", |watching| watching.ends().len() > bursts);
     let runs = watching.ends().len() - 1;
     // One each is what is needed. Where the machine stops for a while in the middle of a burst, it is two.
     assert!((bursts..=bursts + bursts / 2 + 1).contains(&runs), "{runs} runs of {bursts} bursts");
