@@ -14,6 +14,7 @@ use crate::lua::Show;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::repl;
 use crate::run::{self, Options, Planning};
+use crate::schedule::log::Level;
 use crate::screen;
 use crate::script::Script;
 use crate::session::Mode;
@@ -182,13 +183,17 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    pub const fn name(self) -> &'static str {
+    pub const fn level(self) -> Level {
         match self {
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
+            Self::Debug => Level::Debug,
+            Self::Info => Level::Info,
+            Self::Warn => Level::Warn,
+            Self::Error => Level::Error,
         }
+    }
+
+    pub const fn name(self) -> &'static str {
+        self.level().name()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::lua::{Format, Show};
 use crate::run::{self, Options, Planning};
 use crate::schedule::book::Book;
 use crate::schedule::listing::{self, List};
-use crate::schedule::log::{self, Level, Log};
+use crate::schedule::log::{self, Log};
 use crate::schedule::roster::{Asking, Listed, Roster};
 use crate::schedule::status::Listen;
 use crate::schedule::{Settings, showing, single};
@@ -156,8 +156,7 @@ impl JobOptions {
             LogFormat::Text => log::Format::Text,
             LogFormat::Json => log::Format::Json,
         };
-        let level = Level::from_name(self.log_level.name()).unwrap_or(Level::Info);
-        Log::new(format, level, Box::new(io::stderr()))
+        Log::new(format, self.log_level.level(), Box::new(io::stderr()))
     }
 }
 
