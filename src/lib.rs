@@ -31,5 +31,6 @@ pub mod stdlib;
 pub mod table;
 pub mod testing;
 pub mod timing;
+pub mod usage;
 pub mod watch;
 pub mod words;

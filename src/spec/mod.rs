@@ -174,6 +174,24 @@ pub enum Service {
     Iam,
     /// AWS Security Token Service.
     Sts,
+    /// Amazon EC2.
+    Ec2,
+    /// Amazon EC2 Auto Scaling.
+    AutoScaling,
+    /// AWS Batch.
+    Batch,
+    /// Amazon Elastic Container Service.
+    Ecs,
+    /// EC2 Image Builder.
+    ImageBuilder,
+    /// Amazon EMR.
+    Emr,
+    /// AWS Elastic Beanstalk.
+    ElasticBeanstalk,
+    /// Amazon Elastic Kubernetes Service.
+    Eks,
+    /// Amazon RDS.
+    Rds,
 }
 
 impl Service {
@@ -183,6 +201,32 @@ impl Service {
         match self {
             Self::Iam => "iam",
             Self::Sts => "sts",
+            Self::Ec2 => "ec2",
+            Self::AutoScaling => "autoscaling",
+            Self::Batch => "batch",
+            Self::Ecs => "ecs",
+            Self::ImageBuilder => "imagebuilder",
+            Self::Emr => "elasticmapreduce",
+            Self::ElasticBeanstalk => "elasticbeanstalk",
+            Self::Eks => "eks",
+            Self::Rds => "rds",
+        }
+    }
+
+    /// The folder of its API reference on AWS's documentation site.
+    const fn book(self) -> &'static str {
+        match self {
+            Self::Iam => "IAM/latest/APIReference",
+            Self::Sts => "STS/latest/APIReference",
+            Self::Ec2 => "AWSEC2/latest/APIReference",
+            Self::AutoScaling => "autoscaling/ec2/APIReference",
+            Self::Batch => "batch/latest/APIReference",
+            Self::Ecs => "AmazonECS/latest/APIReference",
+            Self::ImageBuilder => "imagebuilder/latest/APIReference",
+            Self::Emr => "emr/latest/APIReference",
+            Self::ElasticBeanstalk => "elasticbeanstalk/latest/api",
+            Self::Eks => "eks/latest/APIReference",
+            Self::Rds => "AmazonRDS/latest/APIReference",
         }
     }
 }
@@ -231,17 +275,19 @@ impl Action {
     /// An STS action.
     #[must_use]
     pub const fn sts(name: &'static str) -> Self {
-        Self { service: Service::Sts, name, resource: Resource::All }
+        Self::of(Service::Sts, name)
+    }
+
+    /// An action of that service that cannot be narrowed down.
+    #[must_use]
+    pub const fn of(service: Service, name: &'static str) -> Self {
+        Self { service, name, resource: Resource::All }
     }
 
     /// The page of AWS's API reference.
     #[must_use]
     pub fn reference(self) -> String {
-        let book = match self.service {
-            Service::Iam => "IAM/latest/APIReference",
-            Service::Sts => "STS/latest/APIReference",
-        };
-        format!("https://docs.aws.amazon.com/{book}/API_{}.html", self.name)
+        format!("https://docs.aws.amazon.com/{}/API_{}.html", self.service.book(), self.name)
     }
 }
 

@@ -1,0 +1,8 @@
+//! Who uses an instance profile: the calls of other AWS services that can name one, how they are made and read, and what follows from their
+//! answers. It looks only; whether and when a call may be made is the gate's to decide (`session`). It does not know Lua.
+
+mod source;
+mod sources;
+
+pub use source::{Field, Given, Means, Paging, Route, Source, Step};
+pub use sources::{ACTIONS, REGIONS, SOURCES, source};

@@ -1,0 +1,456 @@
+//! The table of sources: every call that can name an instance profile, as data. Names and paths are those of AWS's service models; the page
+//! of each action in AWS's API reference is `Action::reference`.
+
+use super::source::{Field, Given, Means, Paging, Route, Source, Step};
+use crate::spec::{Action, Service};
+
+const fn field(path: &'static str, means: Means) -> Field {
+    Field { path, means }
+}
+
+const fn id(path: &'static str) -> Field {
+    field(path, Means::Id)
+}
+
+const fn carry(path: &'static str) -> Field {
+    field(path, Means::Carry)
+}
+
+const fn state(path: &'static str) -> Field {
+    field(path, Means::State)
+}
+
+const fn profile(path: &'static str) -> Field {
+    field(path, Means::Profile)
+}
+
+/// Paging as almost every call of EC2's has it.
+const fn ec2_pages(size: u32) -> Option<Paging> {
+    Some(Paging { ask: "NextToken", answer: "nextToken", size: Some(("MaxResults", size)) })
+}
+
+/// A call of which only the action is known; the rest is filled in with `..`.
+const fn call(service: Service, name: &'static str) -> Step {
+    Step {
+        action: Action::of(service, name),
+        route: Route::Root,
+        parameters: &[],
+        paging: None,
+        records: "",
+        fields: &[],
+        only: &[],
+        over: &[],
+        gone: &[],
+    }
+}
+
+/// AWS services can hide what they manage in an account; it uses profiles all the same.
+const WITH_MANAGED: (&str, Given) = ("IncludeManagedResources", Given::Bool(true));
+
+/// The call that says which regions there are, and which of them the account has enabled.
+pub const REGIONS: Step = Step {
+    parameters: &[("AllRegions", Given::Bool(true))],
+    records: "regionInfo",
+    fields: &[id("regionName"), state("optInStatus")],
+    ..call(Service::Ec2, "DescribeRegions")
+};
+
+const TABLE: &[Source] = &[
+    Source {
+        name: "ec2.instances",
+        kind: "instance",
+        doc: "The instance has the profile's credentials, or gets them when it starts again.",
+        steps: &[Step {
+            parameters: &[WITH_MANAGED],
+            paging: ec2_pages(1000),
+            records: "reservationSet.instancesSet",
+            fields: &[
+                id("instanceId"),
+                state("instanceState.name"),
+                profile("iamInstanceProfile.arn"),
+                profile("iamInstanceProfile.id"),
+            ],
+            over: &["terminated"],
+            ..call(Service::Ec2, "DescribeInstances")
+        }],
+    },
+    Source {
+        name: "ec2.associations",
+        kind: "association",
+        doc: "The profile is, or is being, attached to an instance; this also shows what an instance is about to get.",
+        steps: &[Step {
+            paging: ec2_pages(1000),
+            records: "iamInstanceProfileAssociationSet",
+            fields: &[
+                id("associationId"),
+                id("instanceId"),
+                state("state"),
+                profile("iamInstanceProfile.arn"),
+                profile("iamInstanceProfile.id"),
+            ],
+            over: &["disassociated"],
+            ..call(Service::Ec2, "DescribeIamInstanceProfileAssociations")
+        }],
+    },
+    Source {
+        name: "ec2.launch_templates",
+        kind: "launch template version",
+        doc: "Instances that start from this version get the profile: an Auto Scaling group, a fleet or a person may use any version.",
+        steps: &[
+            Step {
+                parameters: &[WITH_MANAGED],
+                paging: ec2_pages(200),
+                records: "launchTemplates",
+                fields: &[carry("launchTemplateId")],
+                ..call(Service::Ec2, "DescribeLaunchTemplates")
+            },
+            Step {
+                parameters: &[("LaunchTemplateId", Given::Carried(0)), WITH_MANAGED],
+                paging: ec2_pages(200),
+                records: "launchTemplateVersionSet",
+                fields: &[
+                    id("launchTemplateId"),
+                    id("versionNumber"),
+                    profile("launchTemplateData.iamInstanceProfile.arn"),
+                    profile("launchTemplateData.iamInstanceProfile.name"),
+                ],
+                gone: &["InvalidLaunchTemplateId.NotFound"],
+                ..call(Service::Ec2, "DescribeLaunchTemplateVersions")
+            },
+        ],
+    },
+    Source {
+        name: "ec2.spot_fleets",
+        kind: "Spot fleet",
+        doc: "The fleet starts instances with the profile as it replaces those that were taken away.",
+        steps: &[Step {
+            paging: ec2_pages(1000),
+            records: "spotFleetRequestConfigSet",
+            fields: &[
+                id("spotFleetRequestId"),
+                state("spotFleetRequestState"),
+                profile("spotFleetRequestConfig.launchSpecifications.iamInstanceProfile.arn"),
+                profile("spotFleetRequestConfig.launchSpecifications.iamInstanceProfile.name"),
+            ],
+            over: &["cancelled", "failed"],
+            ..call(Service::Ec2, "DescribeSpotFleetRequests")
+        }],
+    },
+    Source {
+        name: "ec2.spot_requests",
+        kind: "Spot request",
+        doc: "The request starts an instance with the profile once there is room, a persistent one again and again.",
+        steps: &[Step {
+            paging: ec2_pages(1000),
+            records: "spotInstanceRequestSet",
+            fields: &[
+                id("spotInstanceRequestId"),
+                state("state"),
+                profile("launchSpecification.iamInstanceProfile.arn"),
+                profile("launchSpecification.iamInstanceProfile.name"),
+            ],
+            over: &["closed", "cancelled", "failed"],
+            ..call(Service::Ec2, "DescribeSpotInstanceRequests")
+        }],
+    },
+    Source {
+        name: "autoscaling.launch_configurations",
+        kind: "launch configuration",
+        doc: "Auto Scaling groups that use the configuration start instances with the profile.",
+        steps: &[Step {
+            paging: Some(Paging {
+                ask: "NextToken",
+                answer: "NextToken",
+                size: Some(("MaxRecords", 100)),
+            }),
+            records: "LaunchConfigurations",
+            fields: &[id("LaunchConfigurationName"), profile("IamInstanceProfile")],
+            ..call(Service::AutoScaling, "DescribeLaunchConfigurations")
+        }],
+    },
+    Source {
+        name: "batch.compute_environments",
+        kind: "compute environment",
+        doc: "AWS Batch starts the environment's instances with the profile when there are jobs; there need be none now.",
+        steps: &[Step {
+            route: Route::Post("/v1/describecomputeenvironments"),
+            paging: Some(Paging { ask: "nextToken", answer: "nextToken", size: None }),
+            records: "computeEnvironments",
+            fields: &[
+                id("computeEnvironmentName"),
+                state("status"),
+                profile("computeResources.instanceRole"),
+            ],
+            over: &["DELETED"],
+            ..call(Service::Batch, "DescribeComputeEnvironments")
+        }],
+    },
+    Source {
+        name: "ecs.capacity_providers",
+        kind: "capacity provider",
+        doc: "Amazon ECS starts managed instances with the profile when there are tasks; there need be none now.",
+        steps: &[
+            Step {
+                paging: Some(Paging {
+                    ask: "nextToken",
+                    answer: "nextToken",
+                    size: Some(("maxResults", 100)),
+                }),
+                records: "clusterArns",
+                fields: &[carry("")],
+                ..call(Service::Ecs, "ListClusters")
+            },
+            Step {
+                // Only with a cluster does AWS show the providers of managed instances.
+                parameters: &[("cluster", Given::Carried(0))],
+                paging: Some(Paging {
+                    ask: "nextToken",
+                    answer: "nextToken",
+                    size: Some(("maxResults", 10)),
+                }),
+                records: "capacityProviders",
+                fields: &[
+                    id("name"),
+                    state("status"),
+                    profile(
+                        "managedInstancesProvider.instanceLaunchTemplate.ec2InstanceProfileArn",
+                    ),
+                ],
+                gone: &["ClusterNotFoundException"],
+                ..call(Service::Ecs, "DescribeCapacityProviders")
+            },
+        ],
+    },
+    Source {
+        name: "imagebuilder.infrastructure_configurations",
+        kind: "infrastructure configuration",
+        doc: "EC2 Image Builder starts build and test instances with the profile whenever a pipeline runs.",
+        steps: &[Step {
+            route: Route::Post("/ListInfrastructureConfigurations"),
+            paging: Some(Paging {
+                ask: "nextToken",
+                answer: "nextToken",
+                size: Some(("maxResults", 25)),
+            }),
+            records: "infrastructureConfigurationSummaryList",
+            fields: &[id("name"), profile("instanceProfileName")],
+            ..call(Service::ImageBuilder, "ListInfrastructureConfigurations")
+        }],
+    },
+    Source {
+        name: "emr.clusters",
+        kind: "EMR cluster",
+        doc: "Instances that the cluster adds, by instance group or fleet, get the profile.",
+        steps: &[
+            Step {
+                parameters: &[(
+                    "ClusterStates",
+                    Given::Texts(&[
+                        "STARTING",
+                        "BOOTSTRAPPING",
+                        "RUNNING",
+                        "WAITING",
+                        "TERMINATING",
+                    ]),
+                )],
+                paging: Some(Paging { ask: "Marker", answer: "Marker", size: None }),
+                records: "Clusters",
+                fields: &[carry("Id")],
+                ..call(Service::Emr, "ListClusters")
+            },
+            Step {
+                parameters: &[("ClusterId", Given::Carried(0))],
+                records: "Cluster",
+                fields: &[
+                    id("Id"),
+                    state("Status.State"),
+                    profile("Ec2InstanceAttributes.IamInstanceProfile"),
+                ],
+                over: &["TERMINATED", "TERMINATED_WITH_ERRORS"],
+                ..call(Service::Emr, "DescribeCluster")
+            },
+        ],
+    },
+    Source {
+        name: "elasticbeanstalk.environments",
+        kind: "environment",
+        doc: "Elastic Beanstalk starts the environment's instances with the profile.",
+        steps: &[
+            Step {
+                parameters: &[("IncludeDeleted", Given::Bool(false))],
+                paging: Some(Paging {
+                    ask: "NextToken",
+                    answer: "NextToken",
+                    size: Some(("MaxRecords", 1000)),
+                }),
+                records: "Environments",
+                fields: &[
+                    id("EnvironmentName"),
+                    state("Status"),
+                    carry("ApplicationName"),
+                    carry("EnvironmentName"),
+                ],
+                over: &["Terminated"],
+                ..call(Service::ElasticBeanstalk, "DescribeEnvironments")
+            },
+            Step {
+                parameters: &[
+                    ("ApplicationName", Given::Carried(0)),
+                    ("EnvironmentName", Given::Carried(1)),
+                ],
+                records: "ConfigurationSettings.OptionSettings",
+                fields: &[profile("Value")],
+                only: &[
+                    ("Namespace", "aws:autoscaling:launchconfiguration"),
+                    ("OptionName", "IamInstanceProfile"),
+                ],
+                ..call(Service::ElasticBeanstalk, "DescribeConfigurationSettings")
+            },
+        ],
+    },
+    Source {
+        name: "eks.node_groups",
+        kind: "node group",
+        doc: "Amazon EKS makes a profile for the node group's role; every profile that holds the role is taken for it.",
+        steps: &[
+            Step {
+                route: Route::Get("/clusters"),
+                paging: Some(Paging {
+                    ask: "nextToken",
+                    answer: "nextToken",
+                    size: Some(("maxResults", 100)),
+                }),
+                records: "clusters",
+                fields: &[id(""), carry("")],
+                ..call(Service::Eks, "ListClusters")
+            },
+            Step {
+                route: Route::Get("/clusters/{0}/node-groups"),
+                paging: Some(Paging {
+                    ask: "nextToken",
+                    answer: "nextToken",
+                    size: Some(("maxResults", 100)),
+                }),
+                records: "nodegroups",
+                fields: &[id(""), carry("")],
+                gone: &["ResourceNotFoundException"],
+                ..call(Service::Eks, "ListNodegroups")
+            },
+            Step {
+                route: Route::Get("/clusters/{0}/node-groups/{1}"),
+                records: "nodegroup",
+                fields: &[state("status"), field("nodeRole", Means::Role)],
+                gone: &["ResourceNotFoundException"],
+                ..call(Service::Eks, "DescribeNodegroup")
+            },
+        ],
+    },
+    Source {
+        name: "rds.custom_instances",
+        kind: "RDS Custom instance",
+        doc: "Amazon RDS Custom starts the database's instance with the profile, also when it replaces it.",
+        steps: &[Step {
+            paging: Some(Paging {
+                ask: "Marker",
+                answer: "Marker",
+                size: Some(("MaxRecords", 100)),
+            }),
+            records: "DBInstances",
+            fields: &[
+                id("DBInstanceIdentifier"),
+                state("DBInstanceStatus"),
+                profile("CustomIamInstanceProfile"),
+            ],
+            ..call(Service::Rds, "DescribeDBInstances")
+        }],
+    },
+];
+
+/// Every source, in the order of the documentation.
+pub static SOURCES: &[Source] = TABLE;
+
+/// The source of that name.
+#[must_use]
+pub fn source(name: &str) -> Option<&'static Source> {
+    SOURCES.iter().find(|source| source.name == name)
+}
+
+/// What a scan asks besides the sources: the regions, and for a verdict the profile and its role.
+const BESIDES: [Action; 3] =
+    [REGIONS.action, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
+
+const COUNT: usize = {
+    let (mut count, mut at) = (BESIDES.len(), 0);
+    while at < TABLE.len() {
+        count += TABLE[at].steps.len();
+        at += 1;
+    }
+    count
+};
+
+/// Every action that a scan and its verdicts call, the one that comes first before the others.
+pub static ACTIONS: [Action; COUNT] = {
+    let mut all = [BESIDES[0]; COUNT];
+    let (mut count, mut at) = (0, 0);
+    while count < BESIDES.len() {
+        all[count] = BESIDES[count];
+        count += 1;
+    }
+    while at < TABLE.len() {
+        let mut step = 0;
+        while step < TABLE[at].steps.len() {
+            all[count] = TABLE[at].steps[step].action;
+            count += 1;
+            step += 1;
+        }
+        at += 1;
+    }
+    all
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_entry_is_whole() {
+        let mut names = BTreeSet::new();
+        for source in SOURCES {
+            assert!(names.insert(source.name), "{} is there twice", source.name);
+            assert!(source.doc.ends_with('.'), "{}", source.name);
+            let last = source.last();
+            let names_one = |field: &Field| matches!(field.means, Means::Profile | Means::Role);
+            assert!(last.fields.iter().any(names_one), "{} names no profile", source.name);
+            let ids = source.steps.iter().flat_map(|step| step.fields);
+            assert!(ids.clone().any(|field| field.means == Means::Id), "{}", source.name);
+            let mut carried = 0;
+            for step in source.steps {
+                assert!(!step.records.is_empty(), "{}", source.name);
+                for (name, given) in step.parameters {
+                    if let Given::Carried(number) = given {
+                        assert!(*number < carried, "{}: {name}", source.name);
+                    }
+                }
+                if let Route::Get(path) = step.route {
+                    for (number, _) in path.match_indices('{').enumerate() {
+                        assert!(path.contains(&format!("{{{number}}}")) && number < carried);
+                    }
+                }
+                let is_over = step.fields.iter().any(|field| field.means == Means::State);
+                assert!(step.over.is_empty() || is_over, "{}", source.name);
+                carried += step.fields.iter().filter(|f| f.means == Means::Carry).count();
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_only_looks() {
+        for action in &ACTIONS {
+            let looks =
+                ["Describe", "List", "Get"].iter().any(|verb| action.name.starts_with(verb));
+            assert!(looks, "{}", action.name);
+        }
+    }
+}
