@@ -20,6 +20,8 @@ use crate::spec::{Args, Effect, Function, Page, Value};
 use client::Clients;
 use image::{State, Subject};
 
+pub(crate) use fault::from_sdk;
+
 pub use account::{ACCOUNT, Counts, Identity, alias, counts, identity};
 pub use profiles::PROFILE;
 pub use roles::{POLICY, ROLE};

@@ -1,8 +1,15 @@
 //! Who uses an instance profile: the calls of other AWS services that can name one, how they are made and read, and what follows from their
 //! answers. It looks only; whether and when a call may be made is the gate's to decide (`session`). It does not know Lua.
 
+mod caller;
+mod endpoint;
+mod extract;
+mod refusal;
+mod request;
 mod source;
 mod sources;
 
+pub use caller::fetch;
+pub use extract::{Page, Record};
 pub use source::{Field, Given, Means, Paging, Route, Source, Step};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};

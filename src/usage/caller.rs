@@ -1,0 +1,162 @@
+//! Calls to any AWS service, by the runtime of AWS's SDK: credentials, their cache, signing, timeouts and the HTTP client are the same as those
+//! of the generated clients, of which each would take minutes to build. Repeats are the business of whoever makes the call.
+
+use std::fmt;
+
+use aws_config::SdkConfig;
+use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
+use aws_runtime::auth::{SigV4OperationSigningConfig, SigningOptions};
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
+use aws_smithy_runtime_api::client::auth::{
+    AuthSchemeOptionResolverParams, SharedAuthScheme, SharedAuthSchemeOptionResolver,
+};
+use aws_smithy_runtime_api::client::interceptors::context;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use aws_smithy_runtime_api::client::runtime_plugin::StaticRuntimePlugin;
+use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::Layer;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_types::SigningName;
+use aws_types::region::{Region, SigningRegion};
+
+use super::extract::{self, Page};
+use super::request::{Protocol, request};
+use super::source::Step;
+use super::{endpoint, refusal};
+use crate::error::{Error, Kind, Result};
+use crate::iam::from_sdk;
+
+/// Makes one call for a page.
+///
+/// # Errors
+/// What AWS says, or that it says nothing that can be used.
+pub async fn fetch(
+    config: &SdkConfig,
+    step: &Step,
+    region: &str,
+    carried: &[String],
+    token: Option<&str>,
+) -> Result<Page> {
+    let protocol = Protocol::of(step.action.service);
+    let request = request(step, carried, token)?;
+    let operation = operation(config, step, region)?;
+    // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in each other.
+    let answer = Box::pin(operation.invoke(Asked(request))).await;
+    let body = answer.map_err(|error| from_sdk(step.action.name, error))?;
+    extract::page(protocol, step, body).await
+}
+
+/// A call as the runtime sees it.
+fn operation(
+    config: &SdkConfig,
+    step: &Step,
+    region: &str,
+) -> Result<Operation<Asked, SdkBody, Refused>> {
+    let service = step.action.service;
+    let missing = |what: &str| Error::new(Kind::Bug, format!("the connection has no {what}"));
+    let mut signing = SigningOptions::default();
+    signing.double_uri_encode = true;
+    signing.normalize_uri_path = true;
+    let mut layer = Layer::new("iamlua");
+    layer.store_put(AuthSchemeOptionResolverParams::new(()));
+    layer.store_put(SigningRegion::from(Region::new(region.to_owned())));
+    // Of all of these services the name is the prefix of their actions.
+    layer.store_put(SigningName::from_static(service.prefix()));
+    layer.store_put(SigV4OperationSigningConfig {
+        signing_options: signing,
+        ..SigV4OperationSigningConfig::default()
+    });
+    let mut components = RuntimeComponentsBuilder::new("iamlua");
+    components.set_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
+        StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID]),
+    )));
+    components.push_auth_scheme(SharedAuthScheme::new(SigV4AuthScheme::new()));
+    let credentials = config.credentials_provider().ok_or_else(|| missing("credentials"))?;
+    components.set_identity_resolver(SCHEME_ID, credentials);
+    components.set_identity_cache(config.identity_cache());
+    let mut builder = Operation::builder()
+        .service_name(service.prefix())
+        .operation_name(step.action.name)
+        .http_client(config.http_client().ok_or_else(|| missing("HTTP client"))?)
+        .endpoint_url(&endpoint::url(config, service, region))
+        .no_retry()
+        .with_connection_poisoning()
+        .runtime_plugin(
+            StaticRuntimePlugin::new()
+                .with_config(layer.freeze())
+                .with_runtime_components(components),
+        );
+    if let Some(version) = config.behavior_version() {
+        builder = builder.behavior_version(version);
+    }
+    if let Some(timeouts) = config.timeout_config() {
+        builder = builder.timeout_config(timeouts.clone());
+    }
+    if let Some(sleep) = config.sleep_impl() {
+        builder = builder.sleep_impl(sleep);
+    }
+    if let Some(time) = config.time_source() {
+        builder = builder.time_source(time);
+    }
+    let service = Protocol::of(service);
+    Ok(builder
+        .serializer(|asked: Asked| Ok(asked.0))
+        .deserializer_impl::<SdkBody, Refused>(Answered(service))
+        .build())
+}
+
+/// A request.
+struct Asked(HttpRequest);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+/// What AWS says when it says no.
+#[derive(Debug)]
+struct Refused(ErrorMetadata);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl ProvideErrorMetadata for Refused {
+    fn meta(&self) -> &ErrorMetadata {
+        &self.0
+    }
+}
+
+/// Leaves the body of a yes to be read as it comes in, and reads that of a no.
+#[derive(Debug)]
+struct Answered(Protocol);
+
+impl DeserializeResponse for Answered {
+    fn deserialize_streaming_with_config(
+        &self,
+        response: &mut HttpResponse,
+        _: &aws_smithy_types::config_bag::ConfigBag,
+    ) -> Option<std::result::Result<context::Output, OrchestratorError<context::Error>>> {
+        let body = response.status().is_success().then(|| response.take_body())?;
+        Some(Ok(context::Output::erase(body)))
+    }
+
+    fn deserialize_nonstreaming_with_config(
+        &self,
+        response: &HttpResponse,
+        _: &aws_smithy_types::config_bag::ConfigBag,
+    ) -> std::result::Result<context::Output, OrchestratorError<context::Error>> {
+        let header = response.headers().get("x-amzn-errortype");
+        let body = response.body().bytes().unwrap_or_default();
+        let refused = Refused(refusal::of(self.0, header, body));
+        Err(OrchestratorError::operation(context::Error::erase(refused)))
+    }
+}

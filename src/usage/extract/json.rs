@@ -1,0 +1,109 @@
+//! The JSON protocols. Their pages are small, so that one is there as a whole before it is read; but no more is made of it than is kept.
+
+use std::fmt;
+
+use aws_smithy_types::body::SdkBody;
+use http_body_util::{BodyExt, Limited};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::Reading;
+
+/// A page is at most so many bytes: a hundred records of the largest kind are far from that.
+const LARGEST: usize = 32 << 20;
+
+/// Tells the reading what a document consists of.
+///
+/// # Errors
+/// In words: it breaks off, is too long, or no JSON.
+pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
+    let body = Limited::new(body, LARGEST).collect().await;
+    let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    let read = Part(reading).deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| match error.classify() {
+        serde_json::error::Category::Eof => "the answer breaks off".to_owned(),
+        _ => format!("the answer cannot be read: {error}"),
+    })
+}
+
+/// Whatever stands at the place where the reading is.
+struct Part<'a, 'b>(&'a mut Reading<'b>);
+
+impl Part<'_, '_> {
+    fn scalar(self, text: &str) {
+        let is_record = self.0.is_at_record();
+        if is_record {
+            self.0.begin_record();
+        }
+        self.0.text(text);
+        if is_record {
+            self.0.end_record();
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Part<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let is_record = self.0.is_at_record();
+        if is_record {
+            self.0.begin_record();
+        }
+        while let Some(name) = map.next_key::<String>()? {
+            let before = self.0.enter(&name);
+            map.next_value_seed(Part(self.0))?;
+            self.0.leave(before);
+        }
+        if is_record {
+            self.0.end_record();
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(Part(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.scalar(text.trim());
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(&value.to_string());
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.scalar(&value.to_string());
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.scalar(&value.to_string());
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.scalar(&value.to_string());
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+}

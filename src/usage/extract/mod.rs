@@ -1,0 +1,148 @@
+//! From the answer to a call to the records in it. An answer is read once, from its beginning to its end, and only what the table of sources
+//! names is kept: a page of a thousand instances is megabytes, of which some bytes matter. What is not whole, or not the answer to
+//! this call, is an error and never an empty page.
+
+mod json;
+mod xml;
+
+use aws_smithy_types::body::SdkBody;
+
+use super::request::Protocol;
+use super::source::{Field, Means, Step};
+use crate::error::{AwsDetail, Error, Kind, Result};
+
+/// A page of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The records on it, those of [`Step::only`] if it has any.
+    pub records: Vec<Record>,
+    /// The token for the next page; none in the last one.
+    pub next: Option<String>,
+}
+
+/// What was read of one record: for each field of its step the texts that stood there. A list has several, what is missing none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record(Vec<Vec<String>>);
+
+impl Record {
+    /// The texts of the fields with that meaning, in the order of the table.
+    pub fn of<'a>(&'a self, step: &'a Step, means: Means) -> impl Iterator<Item = &'a str> {
+        let is_meant = move |(field, _): &(&Field, &Vec<String>)| field.means == means;
+        let texts = step.fields.iter().zip(&self.0).filter(is_meant);
+        texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
+    }
+}
+
+/// Reads the body of an answer that says yes.
+///
+/// # Errors
+/// [`Kind::Connection`], which may pass, if it breaks off, or is no answer to this call.
+pub async fn page(protocol: Protocol, step: &Step, body: SdkBody) -> Result<Page> {
+    let mut reading = Reading::new(step);
+    let read = match protocol {
+        Protocol::Ec2 { .. } | Protocol::Query { .. } => xml::read(body, &mut reading).await,
+        Protocol::Json { .. } | Protocol::Rest => json::read(body, &mut reading).await,
+    };
+    read.and_then(|()| reading.finish()).map_err(|why| unusable(step, &why))
+}
+
+/// The error of an answer that cannot be used. It may be another one the next time.
+fn unusable(step: &Step, why: &str) -> Error {
+    let action = step.action.name;
+    let mut error = Error::new(Kind::Connection, format!("{action}: {why}"))
+        .hint("check what stands between here and AWS, and the endpoint (--endpoint-url)");
+    error.aws = Some(Box::new(AwsDetail {
+        operation: action.to_owned(),
+        retryable: true,
+        ..AwsDetail::default()
+    }));
+    error
+}
+
+/// An answer that is being read, told of what it consists of as it comes.
+struct Reading<'a> {
+    step: &'a Step,
+    /// Where the reader is: names joined by dots, those that lists have for their elements left out.
+    path: String,
+    record: Option<Record>,
+    /// Of the record: what of [`Step::only`] was seen.
+    matched: usize,
+    is_answer: bool,
+    page: Page,
+}
+
+impl<'a> Reading<'a> {
+    fn new(step: &'a Step) -> Self {
+        Self {
+            step,
+            path: String::new(),
+            record: None,
+            matched: 0,
+            is_answer: false,
+            page: Page::default(),
+        }
+    }
+
+    /// Goes into something with a name; [`leave`](Self::leave) with what is returned goes out again.
+    fn enter(&mut self, name: &str) -> usize {
+        let before = self.path.len();
+        if before > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        // A list in a list is not there while the outer one is empty.
+        let first = self.step.records.split('.').next();
+        self.is_answer |= first == Some(&self.path);
+        before
+    }
+
+    fn leave(&mut self, before: usize) {
+        self.path.truncate(before);
+    }
+
+    /// Whether what comes next, at this place, is a record.
+    fn is_at_record(&self) -> bool {
+        self.record.is_none() && self.path == self.step.records
+    }
+
+    fn begin_record(&mut self) {
+        self.record = Some(Record(vec![Vec::new(); self.step.fields.len()]));
+        self.matched = 0;
+    }
+
+    fn end_record(&mut self) {
+        let matches = self.matched == self.step.only.len();
+        self.page.records.extend(self.record.take().filter(|_| matches));
+    }
+
+    /// Takes a text at this place.
+    fn text(&mut self, text: &str) {
+        let Some(record) = &mut self.record else {
+            let token = self.step.paging.filter(|paging| paging.answer == self.path);
+            if token.is_some() && !text.is_empty() {
+                self.page.next = Some(text.to_owned());
+            }
+            return;
+        };
+        let Some(path) = self.path.get(self.step.records.len()..) else { return };
+        let path = path.strip_prefix('.').unwrap_or(path);
+        if self.step.only.contains(&(path, text)) {
+            self.matched += 1;
+        }
+        for (field, texts) in self.step.fields.iter().zip(&mut record.0) {
+            if field.path == path && !text.is_empty() {
+                texts.push(text.to_owned());
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Page, String> {
+        if self.is_answer {
+            return Ok(self.page);
+        }
+        Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The query protocols: XML, read while it comes in.
+
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::Event;
+
+use super::Reading;
+
+/// An element that is open.
+enum Open {
+    /// One with a name of its own; the length of the path before it.
+    Named(usize),
+    /// One that only wraps: the answer, its result, or an element of a list.
+    Wrap,
+    /// A record.
+    Record,
+}
+
+/// What lists call their elements; RDS has names of its own for the records only.
+const ELEMENTS: [&str; 2] = ["item", "member"];
+
+/// Tells the reading what a document consists of.
+///
+/// # Errors
+/// In words: it breaks off, is not well-formed, or is the answer to something else.
+pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
+    let action = reading.step.action.name;
+    let mut reader = Reader::from_reader(ByteStream::new(body).into_async_read());
+    reader.config_mut().expand_empty_elements = true;
+    let (mut bytes, mut open, mut text) = (Vec::new(), Vec::new(), String::new());
+    let mut is_leaf = false;
+    loop {
+        bytes.clear();
+        let event = reader.read_event_into_async(&mut bytes).await;
+        match event.map_err(|error| format!("the answer cannot be read: {error}"))? {
+            Event::Start(start) => {
+                let name = start.local_name();
+                let name = name.as_ref();
+                let is_wrap = match open.len() {
+                    0 if name.strip_suffix("Response") != Some(action) => {
+                        return Err(format!("the answer is <{name}>, so that it is none of AWS's"));
+                    }
+                    0 => true,
+                    1 => name.strip_suffix("Result") == Some(action),
+                    _ => false,
+                };
+                open.push(if is_wrap {
+                    Open::Wrap
+                } else if reading.is_at_record() {
+                    reading.begin_record();
+                    Open::Record
+                } else if ELEMENTS.contains(&name) {
+                    Open::Wrap
+                } else {
+                    Open::Named(reading.enter(name))
+                });
+                text.clear();
+                is_leaf = true;
+            }
+            Event::End(_) => {
+                if std::mem::take(&mut is_leaf) {
+                    reading.text(text.trim());
+                }
+                match open.pop() {
+                    Some(Open::Named(before)) => reading.leave(before),
+                    Some(Open::Record) => reading.end_record(),
+                    Some(Open::Wrap) | None => {}
+                }
+            }
+            Event::Text(part) => text.push_str(&part.xml10_content()),
+            Event::CData(part) => text.push_str(&part.xml10_content()),
+            Event::GeneralRef(entity) => match entity.resolve_char_ref() {
+                Ok(Some(letter)) => text.push(letter),
+                _ => match resolve_predefined_entity(&entity) {
+                    Some(letters) => text.push_str(letters),
+                    None => return Err("the answer has an entity that nobody knows".into()),
+                },
+            },
+            Event::Eof if open.is_empty() => return Ok(()),
+            Event::Eof => return Err("the answer breaks off".into()),
+            _ => {}
+        }
+    }
+}
