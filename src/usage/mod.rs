@@ -4,12 +4,22 @@
 mod caller;
 mod endpoint;
 mod extract;
+mod findings;
+mod matching;
 mod refusal;
 mod request;
+mod saved;
 mod source;
 mod sources;
+mod verdict;
 
 pub use caller::fetch;
 pub use extract::{Page, Record};
+pub use findings::{
+    Check, Found, Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why, kind_of, service_of,
+};
+pub use matching::{By, Named};
+pub use saved::MAX_AGE;
 pub use source::{Field, Given, Means, Paging, Route, Source, Step};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};
+pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Subject, Verdict};

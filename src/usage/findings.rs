@@ -1,0 +1,509 @@
+//! What a scan has gathered: which sources were asked in which regions, what could not be checked, and every resource that names a profile
+//! or a role. It is filled while the calls are made and asked afterwards; what follows from it for one profile is `verdict.rs`.
+//!
+//! A reference is kept in some forty bytes: a large account has tens of thousands, which name the same thousand profiles.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::matching::{Index, Named};
+use super::sources::SOURCES;
+
+/// What a scan is about, known before its first call to a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The account's 12 digits.
+    pub account: String,
+    /// The account's partition: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+    /// When the scan began: before the first call to a source.
+    pub started: Timestamp,
+    /// A role that was used within that time before the scan is in use, and so is the profile that holds it.
+    pub role_unused_for: Duration,
+    /// The regions of the partition, and which of them are asked.
+    pub regions: Vec<Region>,
+    /// The names of the sources that are asked.
+    pub sources: Vec<String>,
+}
+
+/// A region, and whether it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its name, such as `eu-central-1`.
+    pub name: String,
+    /// Whether it is asked.
+    pub standing: Standing,
+}
+
+/// Whether a region is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Asked,
+    /// It is enabled for the account, but not asked: a gap.
+    NotAsked,
+    /// The account has not enabled it: no gap, unless [`Scan::miss`] says so.
+    NotEnabled,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Asked, Self::NotAsked, Self::NotEnabled];
+
+    /// Its name in scripts and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::NotAsked => "not asked",
+            Self::NotEnabled => "not enabled",
+        }
+    }
+}
+
+/// Why something was not checked, coarsely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// AWS said that the caller may not.
+    Denied,
+    /// AWS said that there were too many calls, until patience ended.
+    Throttled,
+    /// Anything else went wrong.
+    Failed,
+    /// The answer, or the scan, broke off.
+    CutOff,
+    /// The region is not enabled for the account.
+    NotEnabled,
+    /// Nobody asked.
+    NotAsked,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Denied,
+        Self::Throttled,
+        Self::Failed,
+        Self::CutOff,
+        Self::NotEnabled,
+        Self::NotAsked,
+    ];
+
+    /// Its name in scripts and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Failed => "failed",
+            Self::CutOff => "cut off",
+            Self::NotEnabled => "not enabled",
+            Self::NotAsked => "not asked",
+        }
+    }
+}
+
+/// Why something was not checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// Coarsely.
+    pub reason: Reason,
+    /// AWS's code, such as `UnauthorizedOperation`; empty if AWS did not say it.
+    pub code: String,
+    /// In words; may be empty.
+    pub message: String,
+}
+
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        Self { reason, code: String::new(), message: String::new() }
+    }
+}
+
+/// How asking a source in a region ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of its pages were read.
+    Whole,
+    /// The region does not have the service, so that nothing there can name a profile.
+    NotOffered,
+    /// It was not checked, or only in part.
+    Gap(Why),
+}
+
+/// That a source was asked in a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The source's name.
+    pub source: Arc<str>,
+    /// The region.
+    pub region: Arc<str>,
+    /// When it was asked, to the last page.
+    pub at: Timestamp,
+    /// How many resources were looked at, with or without a profile.
+    pub resources: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Something that was not checked, so that nobody can say that a profile is unused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The source; `None` if it is all of them.
+    pub source: Option<Arc<str>>,
+    /// The region; `None` if it is all of them.
+    pub region: Option<Arc<str>>,
+    /// Why.
+    pub why: Why,
+}
+
+/// `ec2.instances could not be checked in eu-west-1: denied`.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.why.reason;
+        match (&self.source, &self.region, reason) {
+            (None, Some(region), Reason::NotAsked) => write!(f, "{region} was not asked"),
+            (None, Some(region), Reason::NotEnabled) => write!(f, "{region} is not enabled"),
+            (Some(source), None, Reason::NotAsked) => write!(f, "{source} was not asked"),
+            (Some(source), Some(region), Reason::NotAsked) => {
+                write!(f, "{source} was not asked in {region}")
+            }
+            (source, region, _) => {
+                let what = source.as_deref().or(region.as_deref()).unwrap_or("the scan");
+                write!(f, "{what} could not be checked")?;
+                if let (Some(_), Some(region)) = (source, region) {
+                    write!(f, " in {region}")?;
+                }
+                write!(f, ": {}", reason.name())
+            }
+        }
+    }
+}
+
+/// A resource that names a profile or a role, as it was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The source's name.
+    pub source: &'a Arc<str>,
+    /// The region.
+    pub region: &'a Arc<str>,
+    /// What the resource is called: its id, or several parts joined with `/`.
+    pub resource: &'a str,
+    /// Its state; empty where the source has none.
+    pub state: &'a Arc<str>,
+    /// What it names.
+    pub names: &'a [Named],
+}
+
+/// The prefix of the service's actions that a source belongs to, such as `ec2`.
+#[must_use]
+pub fn service_of(source: &str) -> &str {
+    source.split('.').next().unwrap_or(source)
+}
+
+/// What one of a source's resources is, such as `instance`; of a source that this program does not know, its name.
+#[must_use]
+pub fn kind_of(source: &str) -> &str {
+    super::sources::source(source).map_or(source, |source| source.kind)
+}
+
+/// A reference, by numbers.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Where its id ends in the text of all ids.
+    end: u32,
+    names: u32,
+    source: u16,
+    region: u16,
+    state: u16,
+}
+
+/// All resources that name the same.
+#[derive(Debug)]
+struct Group {
+    names: Arc<[Named]>,
+    references: Vec<u32>,
+}
+
+/// What a scan has gathered.
+#[derive(Debug)]
+pub struct Scan {
+    scope: Scope,
+    ended: Option<Timestamp>,
+    checks: Vec<Check>,
+    missed: Vec<Gap>,
+    words: Words,
+    ids: String,
+    references: Vec<Kept>,
+    groups: Vec<Group>,
+    by_names: HashMap<Arc<[Named]>, u32>,
+    pub(super) index: Index,
+    gaps: OnceLock<Arc<[Gap]>>,
+}
+
+/// Texts that come again and again, kept once.
+#[derive(Debug, Default)]
+struct Words {
+    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u16>,
+}
+
+impl Words {
+    /// The number of a text; `None` if there are too many different ones.
+    fn number(&mut self, text: &str) -> Option<u16> {
+        if let Some(number) = self.numbers.get(text) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.texts.len()).ok()?;
+        let text: Arc<str> = text.into();
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        Some(number)
+    }
+
+    fn shared(&mut self, text: &str) -> Arc<str> {
+        self.number(text)
+            .map_or_else(|| text.into(), |number| Arc::clone(&self.texts[usize::from(number)]))
+    }
+}
+
+impl Scan {
+    /// A scan that has just begun. What its scope names and nothing was heard of yet is a gap.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            index: Index::new(&scope.account, &scope.partition),
+            scope,
+            ended: None,
+            checks: Vec::new(),
+            missed: Vec::new(),
+            words: Words::default(),
+            ids: String::new(),
+            references: Vec::new(),
+            groups: Vec::new(),
+            by_names: HashMap::new(),
+            gaps: OnceLock::new(),
+        }
+    }
+
+    /// Takes a resource that was found, and everything that it names; one that names nothing is no reference.
+    pub fn add(
+        &mut self,
+        source: &str,
+        region: &str,
+        resource: &str,
+        state: &str,
+        names: impl IntoIterator<Item = Named>,
+    ) {
+        let mut names: Vec<_> =
+            names.into_iter().filter(|named| !named.text().is_empty()).collect();
+        if names.is_empty() {
+            return;
+        }
+        names.sort_unstable();
+        names.dedup();
+        self.gaps.take();
+        let kept = self.keep(source, region, resource, state, &names);
+        if kept.is_none() {
+            // Billions of bytes of ids, or tens of thousands of states: nothing that AWS has. What is not kept is a gap.
+            let message = "there are more references than can be kept".to_owned();
+            let why = Why { reason: Reason::Failed, code: String::new(), message };
+            self.miss(Gap { source: Some(source.into()), region: Some(region.into()), why });
+        }
+    }
+
+    fn keep(
+        &mut self,
+        source: &str,
+        region: &str,
+        resource: &str,
+        state: &str,
+        names: &[Named],
+    ) -> Option<()> {
+        let source = self.words.number(source)?;
+        let region = self.words.number(region)?;
+        let state = self.words.number(state)?;
+        let number = u32::try_from(self.references.len()).ok()?;
+        let end = u32::try_from(self.ids.len() + resource.len()).ok()?;
+        let group = if let Some(group) = self.by_names.get(names) {
+            *group
+        } else {
+            let group = u32::try_from(self.groups.len()).ok()?;
+            let names: Arc<[Named]> = names.into();
+            self.index.add(group, &names);
+            self.groups.push(Group { names: Arc::clone(&names), references: Vec::new() });
+            self.by_names.insert(names, group);
+            group
+        };
+        self.groups[group as usize].references.push(number);
+        self.ids.push_str(resource);
+        self.references.push(Kept { end, names: group, source, region, state });
+        Some(())
+    }
+
+    /// Takes note of how asking a source in a region ended. Where it is said twice, it is no better than the worse.
+    pub fn checked(
+        &mut self,
+        source: &str,
+        region: &str,
+        at: Timestamp,
+        resources: u64,
+        outcome: Outcome,
+    ) {
+        self.gaps.take();
+        let (source, region) = (self.words.shared(source), self.words.shared(region));
+        let earlier = |check: &&mut Check| check.source == source && check.region == region;
+        match self.checks.iter_mut().find(earlier) {
+            Some(check) => {
+                check.at = at;
+                check.resources += resources;
+                if !matches!(check.outcome, Outcome::Gap(_)) {
+                    check.outcome = outcome;
+                }
+            }
+            None => self.checks.push(Check { source, region, at, resources, outcome }),
+        }
+    }
+
+    /// Takes note of something else that was not checked: a region that was asked for and is not enabled, or that nobody knows which
+    /// regions there are.
+    pub fn miss(&mut self, gap: Gap) {
+        self.gaps.take();
+        if !self.missed.contains(&gap) {
+            self.missed.push(gap);
+        }
+    }
+
+    /// The scan is over: everything was asked that its scope names.
+    pub fn end(&mut self, at: Timestamp) {
+        self.gaps.take();
+        self.ended = Some(at);
+        self.ids.shrink_to_fit();
+        self.references.shrink_to_fit();
+    }
+
+    /// What the scan is about.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// When it ended; `None` if it was interrupted, or goes on.
+    #[must_use]
+    pub const fn ended(&self) -> Option<Timestamp> {
+        self.ended
+    }
+
+    /// Which sources were asked in which regions, in the order in which the answers came.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// What was said to be missing, besides what follows from the checks and the scope.
+    pub(super) fn missed(&self) -> &[Gap] {
+        &self.missed
+    }
+
+    /// Everything that was not checked. While there is any, no profile is `unused`.
+    #[must_use]
+    pub fn gaps(&self) -> &Arc<[Gap]> {
+        self.gaps.get_or_init(|| self.find_gaps().into())
+    }
+
+    fn find_gaps(&self) -> Vec<Gap> {
+        let gap = |source: Option<&str>, region: Option<&str>, why: Why| Gap {
+            source: source.map(Arc::from),
+            region: region.map(Arc::from),
+            why,
+        };
+        let mut gaps = self.missed.clone();
+        let of = |standing: Standing| {
+            let regions =
+                self.scope.regions.iter().filter(move |region| region.standing == standing);
+            regions.map(|region| region.name.as_str())
+        };
+        if of(Standing::Asked).next().is_none() {
+            gaps.push(gap(None, None, Reason::NotAsked.into()));
+        }
+        gaps.extend(
+            of(Standing::NotAsked).map(|name| gap(None, Some(name), Reason::NotAsked.into())),
+        );
+        let is_asked = |name: &str| self.scope.sources.iter().any(|asked| asked == name);
+        let left_out = SOURCES.iter().filter(|source| !is_asked(source.name));
+        gaps.extend(left_out.map(|source| gap(Some(source.name), None, Reason::NotAsked.into())));
+        let checks: HashMap<_, _> =
+            self.checks.iter().map(|check| ((&*check.source, &*check.region), check)).collect();
+        for region in of(Standing::Asked) {
+            for source in &self.scope.sources {
+                if !checks.contains_key(&(source, region)) {
+                    let message = "the scan ended before".to_owned();
+                    let why = Why { reason: Reason::CutOff, code: String::new(), message };
+                    gaps.push(gap(Some(source), Some(region), why));
+                }
+            }
+        }
+        for check in &self.checks {
+            if let Outcome::Gap(why) = &check.outcome {
+                gaps.push(Gap {
+                    source: Some(Arc::clone(&check.source)),
+                    region: Some(Arc::clone(&check.region)),
+                    why: why.clone(),
+                });
+            }
+        }
+        if gaps.is_empty() && self.ended.is_none() {
+            let message = "the scan was interrupted".to_owned();
+            gaps.push(gap(
+                None,
+                None,
+                Why { reason: Reason::CutOff, code: String::new(), message },
+            ));
+        }
+        gaps
+    }
+
+    /// Whether everything was checked.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.gaps().is_empty()
+    }
+
+    /// How many resources were found that name a profile or a role.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Whether none was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.references.is_empty()
+    }
+
+    /// The resource of that number, in the order in which they were found.
+    #[must_use]
+    pub fn found(&self, number: usize) -> Option<Found<'_>> {
+        let kept = self.references.get(number)?;
+        let start = number.checked_sub(1).map_or(0, |before| self.references[before].end);
+        let word = |number: u16| &self.words.texts[usize::from(number)];
+        Some(Found {
+            source: word(kept.source),
+            region: word(kept.region),
+            resource: &self.ids[start as usize..kept.end as usize],
+            state: word(kept.state),
+            names: &self.groups[kept.names as usize].names,
+        })
+    }
+
+    /// The resources of a group of the index: they name the same.
+    pub(super) fn group(&self, group: u32) -> (&[Named], impl Iterator<Item = Found<'_>>) {
+        let group = &self.groups[group as usize];
+        let found = group.references.iter().filter_map(|number| self.found(*number as usize));
+        (&group.names, found)
+    }
+}
