@@ -241,7 +241,7 @@ pub struct Scan {
     references: Vec<Kept>,
     groups: Vec<Group>,
     by_names: HashMap<Arc<[Named]>, u32>,
-    pub(super) index: Index,
+    index: Index,
     gaps: OnceLock<Arc<[Gap]>>,
 }
 
@@ -498,6 +498,10 @@ impl Scan {
             state: word(kept.state),
             names: &self.groups[kept.names as usize].names,
         })
+    }
+
+    pub(super) const fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The resources of a group of the index: they name the same.

@@ -1,6 +1,19 @@
 //! Whether a text that stands where a profile or a role is named means this profile.
+//!
+//! - An ARN means the profile of that name in that account, whatever its path: names are unique in an account, ignoring case, and a path cannot
+//!   be changed, so that a text with another path is of an earlier profile of that name, and finds this one now. An ARN of another account or
+//!   partition means nothing here.
+//! - A name means the profile of that name, ignoring case, and never one of which it is a part. An id means the profile with that id. A text that
+//!   could be either is taken as both.
+//! - A role means every profile that holds it.
+//! - A text with placeholders (`${…}`, `{{…}}`, `{…}`, `<…>` and the like) becomes what it says only when something is made of it. Its literal pieces
+//!   are a pattern; a profile that fits is in doubt, neither used nor unused. A text of nothing but placeholders fits every one.
+//! - Any other text is none that AWS documents: a profile is in doubt if its name, its id or its role's name is one of the words in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use super::verdict::Subject;
 
 /// A text that names a profile or a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,9 +32,20 @@ impl Named {
             Self::Profile(text) | Self::Role(text) => text,
         }
     }
+
+    /// What stands before the path in an ARN.
+    const fn noun(&self) -> &'static str {
+        match self {
+            Self::Profile(_) => PROFILE,
+            Self::Role(_) => ROLE,
+        }
+    }
 }
 
-/// By what a reference means a profile.
+const PROFILE: &str = "instance-profile/";
+const ROLE: &str = "role/";
+
+/// By what a reference means a profile. What is more certain comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum By {
     /// Its ARN, with this path or another.
@@ -32,7 +56,7 @@ pub enum By {
     Name,
     /// The role that it holds.
     Role,
-    /// A text with placeholders, or one that is none of AWS's, that may mean it.
+    /// A text with placeholders, or one that is none of AWS's: it may mean it.
     Pattern,
 }
 
@@ -50,14 +74,285 @@ impl By {
     }
 }
 
-/// Which groups of references may mean a profile.
-#[derive(Debug)]
-pub(super) struct Index;
+/// An account, as ARNs name it.
+#[derive(Clone, Debug)]
+struct Home {
+    account: Box<str>,
+    partition: Box<str>,
+}
 
-impl Index {
-    pub(super) fn new(_account: &str, _partition: &str) -> Self {
-        Self
+/// What a text says.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning<'a> {
+    /// The ARN of this account's profile or role of that name.
+    Arn(&'a str),
+    /// A name, or an id.
+    Plain(&'a str),
+    /// Something of another account.
+    Elsewhere,
+    /// Whatever fits: `*` stands for any text.
+    Pattern(String),
+    /// Nobody knows.
+    Odd,
+}
+
+impl Home {
+    fn read<'a>(&self, named: &'a Named) -> Meaning<'a> {
+        let text = named.text();
+        let fields: Vec<_> = text.splitn(6, ':').collect();
+        if let ["arn", partition, service, region, account, resource] = fields[..] {
+            let is_word = |text: &str| {
+                text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+            };
+            let is_account = account.len() == 12 && account.bytes().all(|c| c.is_ascii_digit());
+            let is_arn = is_account && !partition.is_empty();
+            if is_arn && [partition, service, region].into_iter().all(is_word) {
+                if (partition, account) != (&*self.partition, &*self.account) {
+                    return Meaning::Elsewhere;
+                }
+                let path = resource.strip_prefix(named.noun()).filter(|_| service == "iam");
+                let name = path.map(last_part).filter(|name| region.is_empty() && is_name(name));
+                if let Some(name) = name {
+                    return Meaning::Arn(name);
+                }
+            }
+        }
+        if is_name(text) {
+            return Meaning::Plain(text);
+        }
+        pattern(text).map_or(Meaning::Odd, Meaning::Pattern)
     }
 
-    pub(super) fn add(&mut self, _group: u32, _names: &Arc<[Named]>) {}
+    /// By what a text means a profile, if it does or may.
+    fn means(&self, named: &Named, subject: &Subject) -> Option<By> {
+        let is_role = |name: &str| subject.roles.iter().any(|role| role.eq_ignore_ascii_case(name));
+        match (self.read(named), named) {
+            (Meaning::Elsewhere, _) => None,
+            (Meaning::Arn(name), Named::Profile(_)) => {
+                name.eq_ignore_ascii_case(&subject.name).then_some(By::Arn)
+            }
+            (Meaning::Plain(text), Named::Profile(_)) => {
+                if text == subject.id {
+                    return Some(By::Id);
+                }
+                text.eq_ignore_ascii_case(&subject.name).then_some(By::Name)
+            }
+            (Meaning::Arn(name) | Meaning::Plain(name), Named::Role(_)) => {
+                is_role(name).then_some(By::Role)
+            }
+            (Meaning::Pattern(pattern), _) => {
+                self.fits(&pattern, named, subject).then_some(By::Pattern)
+            }
+            (Meaning::Odd, _) => {
+                let is_meant = |word: &str| {
+                    word == subject.id || word.eq_ignore_ascii_case(&subject.name) || is_role(word)
+                };
+                words(named.text()).any(is_meant).then_some(By::Pattern)
+            }
+        }
+    }
+
+    fn fits(&self, pattern: &str, named: &Named, subject: &Subject) -> bool {
+        let is_in = |noun: &str| named.noun() == noun || pattern.contains(noun);
+        let fits = |noun: &str, name: &str| self.fits_name(pattern, noun, name);
+        if is_in(PROFILE) && fits(PROFILE, &subject.name) {
+            return true;
+        }
+        // The path of the profile is known, that of the role is not: it may be any.
+        if is_in(PROFILE) && matches(pattern, &subject.arn.to_ascii_lowercase()) {
+            return true;
+        }
+        if is_in(PROFILE) && matches(pattern, &subject.id.to_ascii_lowercase()) {
+            return true;
+        }
+        is_in(ROLE) && subject.roles.iter().any(|role| fits(ROLE, role))
+    }
+
+    /// Whether a pattern can become the name of something, or its ARN with any path.
+    fn fits_name(&self, pattern: &str, noun: &str, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let fields: Vec<_> = pattern.splitn(6, ':').collect();
+        let resource = if let ["arn", partition, service, region, account, resource] = fields[..] {
+            let is_here = matches(partition, &self.partition)
+                && matches(service, "iam")
+                && matches(region, "")
+                && matches(account, &self.account);
+            if !is_here {
+                return false;
+            }
+            resource
+        } else {
+            pattern
+        };
+        matches(last_part(resource), &name)
+            || matches(resource, &format!("{noun}{name}"))
+            || matches(
+                pattern,
+                &format!("arn:{}:iam::{}:{noun}{name}", self.partition, self.account),
+            )
+    }
+}
+
+/// A text by which one finds the groups that may mean a profile, without a look at all of them.
+#[derive(Debug)]
+pub(super) struct Index {
+    home: Home,
+    /// Names and ids of profiles, in small letters.
+    profiles: HashMap<Box<str>, Vec<u32>>,
+    /// Names of roles, in small letters.
+    roles: HashMap<Box<str>, Vec<u32>>,
+    /// The words of odd texts, in small letters.
+    words: HashMap<Box<str>, Vec<u32>>,
+    /// Those with a pattern.
+    patterns: Vec<u32>,
+}
+
+impl Index {
+    pub(super) fn new(account: &str, partition: &str) -> Self {
+        Self {
+            home: Home { account: account.into(), partition: partition.into() },
+            profiles: HashMap::new(),
+            roles: HashMap::new(),
+            words: HashMap::new(),
+            patterns: Vec::new(),
+        }
+    }
+
+    /// Takes a group, and what it names.
+    pub(super) fn add(&mut self, group: u32, names: &Arc<[Named]>) {
+        let put = |map: &mut HashMap<Box<str>, Vec<u32>>, word: &str| {
+            map.entry(word.to_ascii_lowercase().into()).or_default().push(group);
+        };
+        for named in names.iter() {
+            match (self.home.read(named), named) {
+                (Meaning::Arn(name) | Meaning::Plain(name), Named::Profile(_)) => {
+                    put(&mut self.profiles, name);
+                }
+                (Meaning::Arn(name) | Meaning::Plain(name), Named::Role(_)) => {
+                    put(&mut self.roles, name);
+                }
+                (Meaning::Elsewhere, _) => {}
+                (Meaning::Pattern(_), _) => self.patterns.push(group),
+                (Meaning::Odd, _) => {
+                    words(named.text()).for_each(|word| put(&mut self.words, word));
+                }
+            }
+        }
+    }
+
+    /// The groups that may mean a profile, in the order in which they came.
+    pub(super) fn candidates(&self, subject: &Subject) -> Vec<u32> {
+        let name = subject.name.to_ascii_lowercase();
+        let id = subject.id.to_ascii_lowercase();
+        let mut groups = self.patterns.clone();
+        for word in [&name, &id] {
+            groups.extend(self.profiles.get(&**word).into_iter().flatten());
+            groups.extend(self.words.get(&**word).into_iter().flatten());
+        }
+        for role in &subject.roles {
+            let role = role.to_ascii_lowercase();
+            groups.extend(self.roles.get(&*role).into_iter().flatten());
+            groups.extend(self.words.get(&*role).into_iter().flatten());
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        groups
+    }
+
+    /// By what a group means a profile, if it does or may, and the text that says so.
+    pub(super) fn means<'a>(&self, names: &'a [Named], subject: &Subject) -> Option<(By, &'a str)> {
+        let meant = names.iter().filter_map(|named| {
+            let by = self.home.means(named, subject)?;
+            Some((by, named.text()))
+        });
+        meant.min_by_key(|(by, _)| *by)
+    }
+}
+
+const fn is_in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '=' | ',' | '.' | '@' | '-')
+}
+
+/// Whether a text can be the name of a profile or a role.
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.chars().all(is_in_name)
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The parts of a text that could be names.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c| !is_in_name(c)).filter(|word| !word.is_empty())
+}
+
+/// The pattern of a text with placeholders, in small letters: `*` stands for any text. `None` for a text without placeholders.
+fn pattern(text: &str) -> Option<String> {
+    // `!Ref Profile` of a template, `resolve:ssm:/profile` of EC2: the whole text stands for another.
+    if text.starts_with('!') || text.starts_with("resolve:") {
+        return Some("*".to_owned());
+    }
+    if !text.contains(['{', '<', '[', '(', '$', '%', '#', '*', '?']) {
+        return None;
+    }
+    let mut pattern = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if is_in_name(c) || matches!(c, '/' | ':') {
+            pattern.push(c.to_ascii_lowercase());
+            continue;
+        }
+        let after = rest.as_str();
+        let end = match c {
+            '{' => closing(after, c, '}'),
+            '<' => closing(after, c, '>'),
+            '[' => closing(after, c, ']'),
+            '(' => closing(after, c, ')'),
+            '%' => after.find('%').map_or(0, |at| at + 1),
+            '$' => {
+                after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())
+            }
+            // What cannot stand in a name is something else by the time that it counts.
+            _ => 0,
+        };
+        rest = after[end..].chars();
+        if "{<[(".contains(c) && pattern.ends_with('@') {
+            pattern.pop();
+        }
+        if !pattern.ends_with('*') {
+            pattern.push('*');
+        }
+    }
+    Some(pattern)
+}
+
+/// Where what a bracket has opened is closed again, behind the bracket; what is not closed goes on to the end.
+fn closing(text: &str, open: char, close: char) -> usize {
+    let mut depth = 1_u32;
+    for (at, c) in text.char_indices() {
+        if c == open {
+            depth += 1;
+        } else if c == close {
+            depth -= 1;
+            if depth == 0 {
+                return at + c.len_utf8();
+            }
+        }
+    }
+    text.len()
+}
+
+/// Whether a text fits a pattern, of which each `*` stands for any text, also none.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
 }

@@ -6,6 +6,7 @@ mod endpoint;
 mod extract;
 mod findings;
 mod matching;
+mod reasons;
 mod refusal;
 mod request;
 mod saved;
