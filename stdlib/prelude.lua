@@ -658,6 +658,12 @@ local function module_of(gate)
       into[entry.name] = function(...)
         return module_of(host.connect(gate, path, ...))
       end
+    elseif kind == "scan" then
+      into[entry.name] = function(...)
+        -- It defines the function after it.
+        local _ = loaded.usage or stdlib_module("usage")
+        return host.usage_made(iam, gate, path, ...)
+      end
     else
       into[entry.name] = function(...)
         return listing(host.open(gate, path, ...), kind == "pages")

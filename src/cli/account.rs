@@ -18,7 +18,8 @@ pub enum AccountCommand {
         /// The port; 0 takes a free one.
         #[arg(long, default_value_t = 7100)]
         port: u16,
-        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7.
+        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
+        /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=….
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
     },

@@ -51,7 +51,7 @@ pub(super) const PAGE_FIELDS: &[Field] = &[
 ];
 
 /// The tables of the registry: their names, and what is in them. A sentence each, and the rest.
-pub(super) const MODULES: [(&str, &str, &str); 3] = [
+pub(super) const MODULES: [(&str, &str, &str); 4] = [
     (
         "iam",
         "AWS IAM instance profiles, and the roles in them.",
@@ -65,6 +65,11 @@ pub(super) const MODULES: [(&str, &str, &str); 3] = [
         "",
     ),
     ("iam.roles", "The roles that profiles need.", ""),
+    (
+        "iam.usage",
+        "Who uses instance profiles.",
+        "Of the account of its `iam`; for the run's own account there is the shorter `usage`, which says more.",
+    ),
 ];
 
 #[cfg(test)]

@@ -116,5 +116,6 @@ fn returns(returns: Returns) -> Vec<ReturnDoc> {
             },
         ],
         Returns::Module => vec![one("iam".into())],
+        Returns::Scan => vec![one("usage.Scan".into())],
     }
 }

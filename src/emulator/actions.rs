@@ -1,6 +1,8 @@
 //! The table of actions: name, parameters and the function that carries it out. Dispatch, validation and
 //! [`actions`] all read this one table; an action is supported when it has a row here.
 
+use serde_json::Value;
+
 use super::account;
 use super::call::Call;
 use super::constraints::{
@@ -14,55 +16,22 @@ use super::profiles;
 use super::refusal::Outcome;
 use super::roles;
 use super::security_tokens;
+use super::service::Service;
+use super::services::{
+    autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
+};
 use super::view::View;
 use super::xml::Xml;
-
-/// The two services that the account speaks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Iam,
-    Sts,
-}
-
-impl Service {
-    /// The name in a request's credential scope.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-        }
-    }
-
-    /// The only API version that the service has.
-    pub(super) const fn version(self) -> &'static str {
-        match self {
-            Self::Iam => "2010-05-08",
-            Self::Sts => "2011-06-15",
-        }
-    }
-
-    /// The XML namespace of its answers.
-    pub(super) const fn namespace(self) -> &'static str {
-        match self {
-            Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
-            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
-        }
-    }
-
-    /// The service that the credential scope names, else the one with that API version.
-    pub(super) fn of(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
-        let either = [Self::Iam, Self::Sts];
-        let named = either.into_iter().find(|service| scope == Some(service.name()));
-        named.or_else(|| either.into_iter().find(|service| version == Some(service.version())))
-    }
-}
 
 /// One action.
 #[derive(Debug)]
 pub(super) struct Action {
     pub(super) service: Service,
     pub(super) name: &'static str,
+    /// What IAM and STS hold a request to; the others' functions see to it themselves.
     pub(super) parameters: &'static [Parameter],
+    /// Method and path, where they say which action is meant.
+    pub(super) place: Option<(&'static str, &'static str)>,
     pub(super) run: Run,
 }
 
@@ -71,6 +40,8 @@ pub(super) struct Action {
 pub(super) enum Run {
     /// It only looks.
     Read(fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>),
+    /// It only looks, and answers JSON.
+    Show(fn(&View<'_>, &Call<'_>) -> Outcome<Value>),
     /// It looks at the truth and changes it, all or nothing.
     Write(fn(&Edit<'_>, &Call<'_>, &mut Xml) -> Outcome<()>),
 }
@@ -80,7 +51,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, run: Run::Read(run) }
+    Action { service: Service::Iam, name, parameters, place: None, run: Run::Read(run) }
 }
 
 const fn write(
@@ -88,7 +59,35 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&Edit<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, run: Run::Write(run) }
+    Action { service: Service::Iam, name, parameters, place: None, run: Run::Write(run) }
+}
+
+/// An action that only looks, of a service that answers XML.
+const fn describe(
+    service: Service,
+    name: &'static str,
+    run: fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
+) -> Action {
+    Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
+}
+
+/// The same of a service that answers JSON.
+const fn show(
+    service: Service,
+    name: &'static str,
+    run: fn(&View<'_>, &Call<'_>) -> Outcome<Value>,
+) -> Action {
+    Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
+}
+
+/// The same where method and path say what is meant.
+const fn show_at(
+    service: Service,
+    name: &'static str,
+    place: (&'static str, &'static str),
+    run: fn(&View<'_>, &Call<'_>) -> Outcome<Value>,
+) -> Action {
+    Action { service, name, parameters: &[], place: Some(place), run: Run::Show(run) }
 }
 
 const PROFILE: Parameter = required("InstanceProfileName", &PROFILE_NAME);
@@ -148,6 +147,7 @@ pub(super) static ACTIONS: &[Action] = &[
         service: Service::Sts,
         name: "GetCallerIdentity",
         parameters: &[],
+        place: None,
         run: Run::Read(security_tokens::caller_identity),
     },
     Action {
@@ -167,16 +167,83 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SourceIdentity", &SESSION_NAME),
             optional("ProvidedContexts", &SESSION_CONTEXTS),
         ],
+        place: None,
         run: Run::Write(security_tokens::assume_role),
     },
+    describe(Service::Ec2, "DescribeRegions", ec2::regions::describe),
+    describe(Service::Ec2, "DescribeInstances", ec2::instances::describe),
+    describe(
+        Service::Ec2,
+        "DescribeIamInstanceProfileAssociations",
+        ec2::instances::describe_associations,
+    ),
+    describe(Service::Ec2, "DescribeLaunchTemplates", ec2::launch_templates::describe),
+    describe(
+        Service::Ec2,
+        "DescribeLaunchTemplateVersions",
+        ec2::launch_templates::describe_versions,
+    ),
+    describe(Service::Ec2, "DescribeSpotFleetRequests", ec2::spot::describe_fleets),
+    describe(Service::Ec2, "DescribeSpotInstanceRequests", ec2::spot::describe_requests),
+    describe(
+        Service::AutoScaling,
+        "DescribeLaunchConfigurations",
+        autoscaling::describe_launch_configurations,
+    ),
+    show_at(
+        Service::Batch,
+        "DescribeComputeEnvironments",
+        ("POST", "/v1/describecomputeenvironments"),
+        batch::describe_compute_environments,
+    ),
+    show(Service::Ecs, "ListClusters", ecs::list_clusters),
+    show(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
+    show_at(
+        Service::ImageBuilder,
+        "ListInfrastructureConfigurations",
+        ("POST", "/ListInfrastructureConfigurations"),
+        imagebuilder::list_infrastructure_configurations,
+    ),
+    show(Service::Emr, "ListClusters", emr::list_clusters),
+    show(Service::Emr, "DescribeCluster", emr::describe_cluster),
+    describe(
+        Service::ElasticBeanstalk,
+        "DescribeEnvironments",
+        elasticbeanstalk::describe_environments,
+    ),
+    describe(
+        Service::ElasticBeanstalk,
+        "DescribeConfigurationSettings",
+        elasticbeanstalk::describe_configuration_settings,
+    ),
+    show_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
+    show_at(
+        Service::Eks,
+        "ListNodegroups",
+        ("GET", "/clusters/{name}/node-groups"),
+        eks::list_node_groups,
+    ),
+    show_at(
+        Service::Eks,
+        "DescribeNodegroup",
+        ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),
+        eks::describe_node_group,
+    ),
+    describe(Service::Rds, "DescribeDBInstances", rds::describe_db_instances),
 ];
 
-/// Every action that the local account answers: service (`iam` or `sts`) and name.
+/// Every action that the local account answers: the service by the prefix of its permissions, such as `iam` or `ec2`, and the name.
+/// Names may be there for several services.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     ACTIONS.iter().map(|action| (action.service.name(), action.name))
 }
 
 /// The row of that action.
 pub(super) fn find(service: Service, name: &str) -> Option<&'static Action> {
-    ACTIONS.iter().find(|action| action.service == service && action.name == name)
+    of(service).find(|action| action.name == name)
+}
+
+/// The rows of that service.
+pub(super) fn of(service: Service) -> impl Iterator<Item = &'static Action> {
+    ACTIONS.iter().filter(move |action| action.service == service)
 }

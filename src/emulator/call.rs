@@ -2,6 +2,7 @@
 //! action's row in the table before, so that the accessors need not doubt them.
 
 use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Map, Value};
 
 use super::actions::Action;
 use super::form::Form;
@@ -9,6 +10,7 @@ use super::marker::{Point, Seal};
 use super::random::session_account;
 use super::records::{self, Position, Tag};
 use super::refusal::{Outcome, Refusal};
+use super::service::Service;
 use super::view::{Account, position};
 use super::xml::Xml;
 
@@ -51,6 +53,7 @@ impl Caller {
     /// Who that access key stands for. A session's key is refused once the session or its role is gone.
     pub(super) fn of(
         access_key: &str,
+        service: Service,
         account_id: &str,
         now: i64,
         connection: &Connection,
@@ -74,9 +77,9 @@ impl Caller {
             })
             .optional()?;
         match session {
-            None => Err(Refusal::unknown_credentials().into()),
+            None => Err(Refusal::unknown_credentials(service).into()),
             Some((_, expires)) if expires * 1000 <= now => {
-                Err(Refusal::expired_credentials().into())
+                Err(Refusal::expired_credentials(service).into())
             }
             Some((caller, _)) => Ok(caller),
         }
@@ -103,9 +106,12 @@ impl Caller {
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) action: &'static Action,
+    /// What came as a form; empty for the protocols that have none.
     pub(super) form: &'a Form,
+    /// What came as JSON, with what stood in path and query; empty for the protocols that have none.
+    pub(super) json: &'a Map<String, Value>,
     pub(super) caller: Caller,
-    pub(super) region: Option<&'a str>,
+    pub(super) region: &'a str,
 }
 
 impl<'a> Call<'a> {
@@ -124,6 +130,50 @@ impl<'a> Call<'a> {
     /// A number that may be left out.
     pub(super) fn optional_number(&self, name: &str) -> Option<i64> {
         self.form.get(name)?.parse().ok()
+    }
+
+    /// A text in the JSON.
+    pub(super) fn json_text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Refusal::unreadable_value(name, "a text")),
+        }
+    }
+
+    /// A whole number in the JSON; in a query it is a text.
+    pub(super) fn json_number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let number = match self.json.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(value) => value.as_i64(),
+        };
+        number.map(Some).ok_or_else(|| Refusal::unreadable_value(name, "a whole number"))
+    }
+
+    /// A list of texts in the JSON; empty if it is not there.
+    pub(super) fn json_texts(&self, name: &str) -> Result<Vec<&'a str>, Refusal> {
+        let wrong = || Refusal::unreadable_value(name, "a list of texts");
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(values)) => {
+                values.iter().map(|value| value.as_str().ok_or_else(wrong)).collect()
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A moment in the JSON, in whole seconds since 1970.
+    pub(super) fn json_moment(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let seconds = value.as_f64().map(f64::floor);
+                #[allow(clippy::cast_possible_truncation, reason = "a cast ends at the bounds")]
+                let seconds = seconds.map(|seconds| seconds as i64);
+                seconds.map(Some).ok_or_else(|| Refusal::unreadable_value(name, "a moment"))
+            }
+        }
     }
 
     /// The tags in the parameter `Tags`, none if it is left out.

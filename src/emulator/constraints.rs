@@ -6,9 +6,9 @@ use std::sync::{PoisonError, RwLock};
 
 use regex::Regex;
 
-use super::actions::Service;
 use super::form::{Form, Member};
 use super::refusal::Refusal;
+use super::service::Service;
 
 /// One parameter of an action, or one field of a list's members.
 #[derive(Debug)]
@@ -286,9 +286,9 @@ impl Violations {
     /// STS says which value it was; IAM no longer does.
     fn add(&mut self, place: &str, value: Option<&str>, constraint: &str) {
         let value = match (self.service, value) {
-            (Service::Iam, _) => String::new(),
             (Service::Sts, Some(value)) => format!("'{value}' "),
             (Service::Sts, None) => "null ".to_owned(),
+            _ => String::new(),
         };
         self.found
             .push(format!("Value {value}at '{place}' failed to satisfy constraint: {constraint}"));

@@ -89,6 +89,7 @@ impl Edit<'_> {
     pub(super) fn clear(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch(
             "DELETE FROM profile; DELETE FROM role; DELETE FROM policy; DELETE FROM past;
+             DELETE FROM region; DELETE FROM resource;
              UPDATE account SET alias = NULL, profiles = 0, roles = 0;",
         )
     }

@@ -1,4 +1,4 @@
-//! Writing the account as JSON: one role or profile a line, row by row from the file, so that its size does not matter.
+//! Writing the account as JSON: one role, profile or resource a line, row by row from the file, so that its size does not matter.
 
 use std::io::Write;
 
@@ -10,7 +10,10 @@ use crate::error::Error;
 
 use super::Trouble;
 use super::clock::iso8601;
+use super::import_resources;
 use super::records::{Profile, Record, Role, Tag};
+use super::regions;
+use super::resources::{self, Kind, Place};
 use super::sequence::Sequence;
 use super::view::Account;
 
@@ -62,9 +65,45 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         }
         None => Ok(None),
     })?;
+    let regions = regions::said(connection)?;
+    if !regions.is_empty() {
+        let regions = regions.into_iter().map(|region| (region.name, region.status.into()));
+        lines.text(",\n\"regions\":")?;
+        lines.json(&Value::Object(regions.collect()))?;
+    }
+    write_resources(connection, &mut lines)?;
     lines.text("}\n")?;
     lines.out.flush().map_err(cannot_write)?;
     Ok(())
+}
+
+fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), Trouble> {
+    let mut separator = ",\n\"resources\":[\n";
+    for kind in Kind::IMPORTED {
+        let mut trouble = None;
+        resources::all(connection, kind, |resource| {
+            let mut versions = Vec::new();
+            if kind == Kind::LaunchTemplate {
+                let (region, parent) = (resource.region.as_str(), resource.key.as_str());
+                let place = Place { kind: Kind::LaunchTemplateVersion, region, parent };
+                resources::scan(connection, place, "", |version| {
+                    versions.push(version);
+                    Ok(true)
+                })?;
+            }
+            let create_date = iso8601(resource.created);
+            let entry = import_resources::exported(kind, &resource, &versions, create_date);
+            let written = lines.text(separator).and_then(|()| lines.json(&entry));
+            separator = ",\n";
+            trouble = written.err();
+            Ok(trouble.is_none())
+        })?;
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+    }
+    // A file without any looks as it always did.
+    if separator == ",\n" { lines.text("\n]") } else { Ok(()) }
 }
 
 fn role(role: &Role, account_id: &str) -> Value {

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 use super::random::Random;
+use super::targets::Targets;
 
 /// Which faults the account shows. The default shows none.
 ///
@@ -22,6 +23,12 @@ use super::random::Random;
 /// | `lost` | that share of the calls is carried out but never answered |
 /// | `lag` | writes become visible to reads only that much later |
 /// | `seed` | makes the dice fall the same way every time |
+/// | `deny` | the caller has no permission for these calls |
+/// | `fail` | these calls fail every time with an error of the service's own, of status 500 |
+/// | `choke` | these calls are throttled every time |
+/// | `cut` | the answers to these calls break off in their middle, if they are no errors |
+///
+/// The last four take calls such as `deny=ec2:*@eu-west-1+batch`: see [`Targets`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     /// How much longer every call takes.
@@ -36,6 +43,14 @@ pub struct Faults {
     pub lag: Duration,
     /// Makes `error` and `lost` reproducible; without it [`Options::seed`](super::Options::seed) does.
     pub seed: Option<u64>,
+    /// The calls for which the caller has no permission.
+    pub deny: Targets,
+    /// The calls that fail every time.
+    pub fail: Targets,
+    /// The calls that are throttled every time.
+    pub choke: Targets,
+    /// The calls whose answers break off.
+    pub cut: Targets,
 }
 
 /// A token bucket.
@@ -47,13 +62,17 @@ pub struct Throttle {
     pub burst: f64,
 }
 
-const KNOBS: [(&str, &str); 6] = [
+const KNOBS: [(&str, &str); 10] = [
     ("latency", "a duration such as latency=20ms"),
     ("throttle", "calls a second and burst, such as throttle=50/100"),
     ("error", "a percentage such as error=1%"),
     ("lost", "a percentage such as lost=0.5%"),
     ("lag", "a duration such as lag=2s"),
     ("seed", "a whole number such as seed=7"),
+    ("deny", "calls such as deny=ec2:*@eu-west-1+batch"),
+    ("fail", "calls such as fail=eks@eu-west-1"),
+    ("choke", "calls such as choke=ec2:DescribeInstances"),
+    ("cut", "calls such as cut=*@eu-west-1"),
 ];
 
 impl FromStr for Faults {
@@ -72,6 +91,12 @@ impl FromStr for Faults {
                 return Err(Error::usage(format!("the fault `{knob}` is given twice")));
             }
             seen.push(knob);
+            if let Some(targets) = faults.targets(knob)
+                && !value.is_empty()
+            {
+                *targets = Targets::parse(knob, value)?;
+                continue;
+            }
             faults.set(knob, value).ok_or_else(|| {
                 Error::usage(format!("the fault `{knob}` cannot be `{value}`: it must be {form}"))
             })?;
@@ -81,6 +106,17 @@ impl FromStr for Faults {
 }
 
 impl Faults {
+    /// The calls that a knob is about.
+    fn targets(&mut self, knob: &str) -> Option<&mut Targets> {
+        match knob {
+            "deny" => Some(&mut self.deny),
+            "fail" => Some(&mut self.fail),
+            "choke" => Some(&mut self.choke),
+            "cut" => Some(&mut self.cut),
+            _ => None,
+        }
+    }
+
     /// Sets one knob; `None` if the value does not have its form.
     fn set(&mut self, knob: &str, value: &str) -> Option<()> {
         match knob {
@@ -168,6 +204,13 @@ impl fmt::Display for Faults {
         }
         if let Some(seed) = self.seed {
             settings.push(format!("seed={seed}"));
+        }
+        for (knob, targets) in
+            [("deny", &self.deny), ("fail", &self.fail), ("choke", &self.choke), ("cut", &self.cut)]
+        {
+            if !targets.is_empty() {
+                settings.push(format!("{knob}={targets}"));
+            }
         }
         f.write_str(&settings.join(","))
     }

@@ -1,8 +1,8 @@
 //! The incoming half of the AWS Query protocol: a form body, in which a list is written `Tags.member.1.Key=…` and an
-//! empty one `Tags=`.
+//! empty one `Tags=`; EC2 writes `Filter.1.Name=…`.
 
 /// The parameters of a request, percent-decoded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Form {
     pairs: Vec<(String, String)>,
 }
@@ -14,6 +14,17 @@ pub(super) struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// The texts of a list within it, in whatever way that is written between its name and the numbers.
+    pub(super) fn list(&self, name: &str, between: &str) -> Vec<&'a str> {
+        let numbered = |(field, value): &(&'a str, &'a str)| {
+            let number = field.strip_prefix(name)?.strip_prefix(between)?.parse::<u32>().ok()?;
+            Some((number, *value))
+        };
+        let mut numbered: Vec<_> = self.fields.iter().filter_map(numbered).collect();
+        numbered.sort_by_key(|(number, _)| *number);
+        numbered.into_iter().map(|(_, value)| value).collect()
+    }
+
     /// The value of that field.
     pub(super) fn field(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
@@ -33,12 +44,21 @@ impl Form {
 
     /// The members of that list in the order of their numbers; `None` if the list is not there at all.
     pub(super) fn list(&self, name: &str) -> Option<Vec<Member<'_>>> {
+        self.gather(name, ".member.")
+    }
+
+    /// The same for a list that is written with another word, or none, between its name and the numbers.
+    pub(super) fn list_between(&self, name: &str, between: &str) -> Vec<Member<'_>> {
+        self.gather(name, between).unwrap_or_default()
+    }
+
+    fn gather(&self, name: &str, between: &str) -> Option<Vec<Member<'_>>> {
         let mut numbered: Vec<(u32, &str, &str)> = Vec::new();
         let mut present = false;
         for (key, value) in &self.pairs {
             let Some(rest) = key.strip_prefix(name) else { continue };
             present |= rest.is_empty();
-            let Some(rest) = rest.strip_prefix(".member.") else { continue };
+            let Some(rest) = rest.strip_prefix(between) else { continue };
             let (number, field) = rest.split_once('.').unwrap_or((rest, ""));
             if let Ok(number) = number.parse() {
                 present = true;

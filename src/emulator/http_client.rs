@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
+use super::torn::Torn;
 use super::{Answer, Emulator, Reply, Request};
 
 #[derive(Clone, Debug)]
@@ -38,14 +39,17 @@ impl HttpClient for Plug {
 
 impl HttpConnector for Plug {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let authorization = request.headers().get("authorization").map(str::to_owned);
-        let form = request.body().bytes().map(<[u8]>::to_vec);
+        let header = |name: &str| request.headers().get(name).map(str::to_owned);
+        let (authorization, target) = (header("authorization"), header("x-amz-target"));
+        let method = request.method().to_owned();
+        let path = path_and_query(request.uri()).to_owned();
+        let body = request.body().bytes().map(<[u8]>::to_vec);
         let Self { emulator, patience } = self.clone();
         HttpConnectorFuture::new(async move {
-            let form = form.ok_or_else(|| {
+            let body = body.ok_or_else(|| {
                 ConnectorError::user("the local account takes no streamed bodies".into())
             })?;
-            let answer = emulator.answer(Request { authorization, form });
+            let answer = emulator.answer(Request { method, path, target, authorization, body });
             let answer = match patience {
                 None => answer.await,
                 Some(patience) => tokio::time::timeout(patience, answer)
@@ -53,7 +57,14 @@ impl HttpConnector for Plug {
                     .map_err(|late| ConnectorError::timeout(late.into()))?,
             };
             match answer {
-                Answer::Reply(reply) => response(reply, emulator.date()),
+                Answer::Reply(mut reply) => {
+                    let body = SdkBody::from(std::mem::take(&mut reply.body));
+                    response(&reply, body, emulator.date())
+                }
+                Answer::Cut(mut reply) => {
+                    let body = Torn::of(std::mem::take(&mut reply.body));
+                    response(&reply, SdkBody::from_body_1_x(body), emulator.date())
+                }
                 Answer::Lost => Err(ConnectorError::io(
                     "the connection was closed before an answer came (fault: lost)".into(),
                 )),
@@ -62,11 +73,36 @@ impl HttpConnector for Plug {
     }
 }
 
-fn response(reply: Reply, date: String) -> Result<HttpResponse, ConnectorError> {
+fn response(reply: &Reply, body: SdkBody, date: String) -> Result<HttpResponse, ConnectorError> {
     let status = reply.status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
-    response.headers_mut().insert("content-type", "text/xml");
-    response.headers_mut().insert("date", date);
-    response.headers_mut().insert("x-amzn-requestid", reply.request_id);
+    let mut response = HttpResponse::new(status, body);
+    let headers = response.headers_mut();
+    headers.insert("content-type", reply.content_type);
+    headers.insert("date", date);
+    headers.insert("x-amzn-requestid", reply.request_id.clone());
+    if let Some(error_type) = reply.error_type {
+        headers.insert("x-amzn-errortype", error_type);
+    }
     Ok(response)
+}
+
+/// What follows the host in a URL.
+fn path_and_query(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |at| &rest[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_and_query;
+
+    #[test]
+    fn the_path_is_what_follows_the_host() {
+        assert_eq!(
+            path_and_query("https://eks.eu-west-1.amazonaws.com/clusters?a=/b"),
+            "/clusters?a=/b"
+        );
+        assert_eq!(path_and_query("https://iam.amazonaws.com"), "/");
+        assert_eq!(path_and_query("/clusters"), "/clusters");
+    }
 }

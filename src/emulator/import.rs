@@ -16,6 +16,7 @@ use super::constraints::{self, Rule};
 use super::edit::{Counted, Edit};
 use super::export::{FORMAT, VERSION};
 use super::faults::closest;
+use super::import_resources::{self, Resources};
 use super::managed_policies::{self, Standing};
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::sequence::Sequence;
@@ -32,9 +33,12 @@ pub struct ImportSummary {
     pub roles: u64,
     /// How many instance profiles it has now.
     pub profiles: u64,
+    /// How many other resources came, such as instances and launch templates.
+    pub resources: u64,
 }
 
-const SECTIONS: [&str; 6] = ["format", "version", "account", "policies", "roles", "profiles"];
+const SECTIONS: [&str; 8] =
+    ["format", "version", "account", "policies", "roles", "profiles", "regions", "resources"];
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
 /// Replaces the account's contents by what the JSON says.
@@ -48,7 +52,7 @@ pub(super) fn absorb(edit: &Edit<'_>, json: &Value) -> Result<(), Trouble> {
     remove::<Role>(edit, &json["roles"])?;
     remove::<Profile>(edit, &json["profiles"])?;
     let mut import = Import::new(edit)?;
-    import.holds_trust_policies = false;
+    import.adds = true;
     run(import, json.to_string().as_bytes()).map(|_| ())
 }
 
@@ -91,8 +95,10 @@ struct Import<'a> {
     profiles: u64,
     /// The role with the most policies: how many, and its number in the file.
     most_policies: (usize, u64),
-    /// Whether trust policies are held to the rules; those that AWS has accepted need not be.
-    holds_trust_policies: bool,
+    resources: Resources,
+    /// Whether this adds to what there is. Trust policies, which AWS has accepted, are then not held to the rules, and resources of
+    /// the same id or name are replaced.
+    adds: bool,
     /// What went wrong, which cannot travel through serde.
     trouble: Option<Trouble>,
 }
@@ -108,7 +114,8 @@ impl<'a> Import<'a> {
             roles: 0,
             profiles: 0,
             most_policies: (0, 0),
-            holds_trust_policies: true,
+            resources: Resources::default(),
+            adds: false,
             trouble: None,
         })
     }
@@ -182,7 +189,7 @@ impl<'a> Import<'a> {
         }
         let role = Role {
             created: self.create_date(&mut entry)?,
-            trust: trust_policy(&mut entry, self.holds_trust_policies)?,
+            trust: trust_policy(&mut entry, !self.adds)?,
             description: entry.held_to("description", &constraints::ROLE_DESCRIPTION)?,
             max_session,
             boundary: entry.text("permissions_boundary")?,
@@ -239,6 +246,10 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
+    fn resource(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+        self.resources.import(self.edit, number, value, self.adds)
+    }
+
     /// What can only be known once everything was read.
     fn finish(self) -> Result<ImportSummary, Trouble> {
         for section in ["format", "version"] {
@@ -275,8 +286,9 @@ impl<'a> Import<'a> {
             let message = format!("{most} are more than account.quotas.policies_per_role, {quota}");
             return Err(wrong(&format!("roles[{number}].attached_policies"), message));
         }
-        let Self { account_id, roles, profiles, .. } = self;
-        Ok(ImportSummary { account_id, roles, profiles })
+        let Self { edit, account_id, roles, profiles, .. } = self;
+        let resources = self.resources.finish(edit, &account_id)?;
+        Ok(ImportSummary { account_id, roles, profiles, resources })
     }
 
     fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, Trouble> {
@@ -322,39 +334,39 @@ impl<'a> Import<'a> {
 }
 
 /// One object in the file, and where it is. What is read is taken out of it, so that what nobody knows remains.
-struct Entry {
+pub(super) struct Entry {
     place: String,
     fields: Map<String, Value>,
 }
 
 impl Entry {
-    fn new(place: String, value: Value) -> Result<Self, Trouble> {
+    pub(super) fn new(place: String, value: Value) -> Result<Self, Trouble> {
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),
-            other => Err(wrong(&place, format!("must be an object, not {}", kind(&other)))),
+            other => Err(wrong(&place, format!("must be an object, not {}", kind_of(&other)))),
         }
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(super) fn at(&self, name: &str) -> String {
         format!("{}.{name}", self.place)
     }
 
     /// The value of that key; null counts as not there.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.fields.swap_remove(name).filter(|value| !value.is_null())
     }
 
-    fn text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => {
-                Err(wrong(&self.at(name), format!("must be a text, not {}", kind(&other))))
+                Err(wrong(&self.at(name), format!("must be a text, not {}", kind_of(&other))))
             }
         }
     }
 
-    fn held_to(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Trouble> {
+    pub(super) fn held_to(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Trouble> {
         let text = self.text(name)?;
         if let Some(text) = &text {
             check(&self.at(name), text, rule)?;
@@ -366,15 +378,52 @@ impl Entry {
         self.held_to(name, rule)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
-    fn number(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_i64();
-        let what = || format!("must be a whole number, not {}", kind(&value));
+        let what = || format!("must be a whole number, not {}", kind_of(&value));
         Ok(Some(number.ok_or_else(|| wrong(&self.at(name), what()))?))
     }
 
+    /// A text of 1 to 1600 letters, which is as much as any service takes for a profile.
+    pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+        let text = self.text(name)?;
+        if text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > 1600) {
+            return Err(wrong(&self.at(name), "must have 1 to 1600 letters"));
+        }
+        Ok(text)
+    }
+
+    /// The same for what must be there.
+    pub(super) fn needed(&mut self, name: &str) -> Result<String, Trouble> {
+        self.short_text(name)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
+    }
+
+    /// A list of such texts.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Trouble> {
+        let place = self.at(name);
+        let values = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(values)) => values,
+            Some(other) => {
+                return Err(wrong(
+                    &place,
+                    format!("must be a list of texts, not {}", kind_of(&other)),
+                ));
+            }
+        };
+        let text = |(index, value)| match value {
+            Value::String(text) if !text.is_empty() => Ok(text),
+            other => {
+                let message = format!("must be a text, not {}", kind_of(&other));
+                Err(wrong(&format!("{place}[{index}]"), message))
+            }
+        };
+        values.into_iter().enumerate().map(text).collect()
+    }
+
     /// A date in seconds since 1970.
-    fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let date: Timestamp = text.parse().map_err(|_| {
             let message = format!("`{text}` is not a date such as 2026-01-31T12:00:00Z");
@@ -384,7 +433,7 @@ impl Entry {
     }
 
     /// Refuses what is left over.
-    fn finish(self, known: &[&str]) -> Result<(), Trouble> {
+    pub(super) fn finish(self, known: &[&str]) -> Result<(), Trouble> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(key) => Err(unknown_key(&self.at(key), key, known)),
@@ -398,7 +447,7 @@ fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag
         None => return Ok(Sequence::default()),
         Some(Value::Object(fields)) => fields,
         Some(other) => {
-            let message = format!("must be an object of texts, not {}", kind(&other));
+            let message = format!("must be an object of texts, not {}", kind_of(&other));
             return Err(wrong(&place, message));
         }
     };
@@ -410,7 +459,7 @@ fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag
     for (key, value) in fields {
         let place = format!("{place}.{key}");
         let Value::String(value) = value else {
-            return Err(wrong(&place, format!("must be a text, not {}", kind(&value))));
+            return Err(wrong(&place, format!("must be a text, not {}", kind_of(&value))));
         };
         check(&place, &key, &constraints::TAG_KEY)?;
         check(&place, &value, &constraints::TAG_VALUE)?;
@@ -429,7 +478,7 @@ fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
         Some(Value::String(text)) => text,
         Some(object @ Value::Object(_)) => object.to_string(),
         Some(other) => {
-            return Err(wrong(&place, format!("must be a policy, not {}", kind(&other))));
+            return Err(wrong(&place, format!("must be a policy, not {}", kind_of(&other))));
         }
     };
     check(&place, &document, &constraints::POLICY_DOCUMENT)?;
@@ -473,12 +522,12 @@ fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
     }
 }
 
-fn check(place: &str, text: &str, rule: &Rule) -> Result<(), Trouble> {
+pub(super) fn check(place: &str, text: &str, rule: &Rule) -> Result<(), Trouble> {
     let violated = rule.violated(text);
     if violated.is_empty() { Ok(()) } else { Err(wrong(place, violated.join("; "))) }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -489,7 +538,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn wrong(place: &str, message: impl fmt::Display) -> Trouble {
+pub(super) fn wrong(place: &str, message: impl fmt::Display) -> Trouble {
     refused(Error::new(Kind::Argument, format!("{place}: {message}"))).into()
 }
 
@@ -537,6 +586,13 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
                 Some("profiles") => {
                     map.next_value_seed(Section { import: self, each: Import::profile })?;
                     Ok(())
+                }
+                Some("resources") => {
+                    map.next_value_seed(Section { import: self, each: Import::resource })?;
+                    Ok(())
+                }
+                Some("regions") => {
+                    import_resources::import_regions(self.edit, map.next_value()?, self.adds)
                 }
                 Some("format") => expect("format", &map.next_value()?, &Value::from(FORMAT)),
                 Some("version") => expect("version", &map.next_value()?, &Value::from(VERSION)),

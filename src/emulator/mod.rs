@@ -1,6 +1,7 @@
 //! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the program, kept in one
-//! `SQLite` file. It speaks the AWS Query protocol, form in and XML out, and has no idea who asks: the SDK's clients are
-//! plugged into it by [`Emulator::http_client`], any other client reaches it through [`serve()`].
+//! `SQLite` file; and of what other services say about resources that may name an instance profile. It speaks their own
+//! protocols and has no idea who asks: the SDK's clients are plugged into it by [`Emulator::http_client`], any other client
+//! reaches it through [`serve()`].
 //!
 //! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says how they are. It
 //! evaluates no permissions: the operator may do everything.
@@ -20,18 +21,28 @@ mod faults;
 mod form;
 mod http_client;
 mod import;
+mod import_resources;
+mod made_up;
 mod managed_policies;
 mod marker;
 mod profiles;
 mod random;
 mod records;
 mod refusal;
+mod regions;
+mod reply;
+mod resources;
 mod roles;
+mod routing;
 mod security_tokens;
 mod sequence;
 mod serve;
+mod service;
+mod services;
 mod store;
 mod tags;
+mod targets;
+mod torn;
 mod trust;
 mod view;
 mod xml;
@@ -47,13 +58,14 @@ use rusqlite::Connection;
 use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
-use actions::{Action, Run, Service};
-use call::{Call, Caller, Credential};
+use actions::Run;
 use edit::Edit;
 use faults::Weather;
-use form::Form;
 use random::Random;
 use refusal::{Failure, Outcome, Refusal};
+use reply::Content;
+use routing::Routed;
+use service::Service;
 use store::{Age, Store};
 use view::{Account, View};
 use xml::Xml;
@@ -63,6 +75,7 @@ pub use actions::actions;
 pub use faults::{Faults, Throttle};
 pub use import::ImportSummary;
 pub use serve::{bind, serve};
+pub use targets::Targets;
 pub use view::Quotas;
 
 /// The number of every new account, which AWS uses in its own examples.
@@ -116,13 +129,32 @@ pub enum Quota {
     PoliciesPerRole,
 }
 
-/// One request, freed of its transport.
-#[derive(Clone, Debug, Default)]
+/// One request, freed of its transport. The default is an empty POST to `/`.
+#[derive(Clone, Debug)]
 pub struct Request {
-    /// The `Authorization` header. The access key in it says who calls; its signature is not checked.
+    /// The HTTP method.
+    pub method: String,
+    /// The path, with the query if there is one.
+    pub path: String,
+    /// The `X-Amz-Target` header, which says what is wanted where the protocol is JSON 1.1.
+    pub target: Option<String>,
+    /// The `Authorization` header. The access key in it says who calls, the rest which service and region are meant; its
+    /// signature is not checked.
     pub authorization: Option<String>,
-    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`.
-    pub form: Vec<u8>,
+    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`, or JSON. For a GET the form is the query.
+    pub body: Vec<u8>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            target: None,
+            authorization: None,
+            body: Vec::new(),
+        }
+    }
 }
 
 /// What came of a request.
@@ -132,6 +164,8 @@ pub enum Answer {
     Reply(Reply),
     /// The fault `lost`: the request was carried out, but no answer comes back.
     Lost,
+    /// The fault `cut`: this answer comes back, but the connection breaks off in the middle of its body.
+    Cut(Reply),
 }
 
 /// An answer.
@@ -139,9 +173,13 @@ pub enum Answer {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The request id, for the header `x-amzn-RequestId`; it stands in the body, too.
+    /// The request id, for the header `x-amzn-RequestId`; in XML it stands in the body, too.
     pub request_id: String,
-    /// The body: XML, of type `text/xml`.
+    /// For the header `Content-Type`.
+    pub content_type: &'static str,
+    /// For the header `x-amzn-ErrorType`, which is where some protocols have the code of an error.
+    pub error_type: Option<&'static str>,
+    /// The body: XML or JSON.
     pub body: String,
 }
 
@@ -285,11 +323,41 @@ impl Emulator {
     ///             "last_used": {"date": "…", "region": "…"}, "attached_policies": ["arn:…"],
     ///             "tags": {"Team": "web"}}],
     ///  "profiles": [{"name": "web", "path": "/", "id": "AIPA…", "create_date": "…", "role": "web",
-    ///                "tags": {}}]}
+    ///                "tags": {}}],
+    ///  "regions": {"us-east-1": "opt-in-not-required", "eu-south-1": "opted-in",
+    ///              "af-south-1": "not-opted-in"},
+    ///  "resources": [{"kind": "ec2.instance", "region": "us-east-1", "id": "i-…", "state": "running",
+    ///                 "create_date": "…", "profile": "web"}]}
     /// ```
     ///
-    /// Only `format`, `version`, the names, and a role's `assume_role_policy` are needed; `arn` may be there and must then
-    /// be right. A policy that a role has attached exists from then on.
+    /// Only `format`, `version`, the names, a role's `assume_role_policy` and what is bold below are needed; `arn` may be there
+    /// and must then be right. A policy that a role has attached exists from then on.
+    ///
+    /// `regions` are all the regions that the account has. Without that section they are AWS's, of which those that must be opted
+    /// in to are not. A region that is not enabled answers no calls.
+    ///
+    /// `resources` are what may name an instance profile. Each has **`kind`**, **`region`**, perhaps `create_date`, and:
+    ///
+    /// | kind | keys (what is meant if it is not there) |
+    /// | --- | --- |
+    /// | `ec2.instance` | `id`, `state` (`running`), `profile`, `profile_id` |
+    /// | `ec2.association` | `id`, `instance_id`, `state` (`associated`), **`profile`**, `profile_id` |
+    /// | `ec2.launch_template` | `id`, **`name`**, `versions`: a list of `{"number": …, "profile": …}` (one without a profile), `default_version` (the first) |
+    /// | `ec2.spot_fleet` | `id`, `state` (`active`), `profiles`: a list, each for one launch specification |
+    /// | `ec2.spot_request` | `id`, `state` (`open`), `profile` |
+    /// | `autoscaling.launch_configuration` | **`name`**, `profile` |
+    /// | `batch.compute_environment` | **`name`**, `status` (`VALID`), `profile` |
+    /// | `ecs.capacity_provider` | **`name`**, **`cluster`**, `status` (`ACTIVE`), `profile` |
+    /// | `imagebuilder.infrastructure_configuration` | **`name`**, `profile` |
+    /// | `emr.cluster` | `id`, **`name`**, `state` (`RUNNING`), `profile` |
+    /// | `elasticbeanstalk.environment` | `id`, **`name`**, `application` (its name), `status` (`Ready`), `profile` |
+    /// | `eks.node_group` | **`name`**, **`cluster`**, `status` (`ACTIVE`), **`role`**, `launch_template` (its id or name) |
+    /// | `rds.instance` | `id`, `status` (`available`), `profile` |
+    ///
+    /// A `profile` is a name or an ARN, also of another account, and comes back as it was given, except where AWS only ever answers
+    /// an ARN: for instances, associations and capacity providers a name stands for the account's profile of that name, or for
+    /// one that is gone. `profile_id` is for an instance that was started with an earlier profile of the same name. Ids that are
+    /// not there are made up, the same ones every time.
     ///
     /// # Errors
     /// `Kind::Argument` if the JSON is wrong, with the place (`profiles[17].name`); `Kind::State` if the file cannot be
@@ -298,8 +366,8 @@ impl Emulator {
         self.change(|edit| import::replace(edit, BufReader::new(json)))
     }
 
-    /// Adds roles, profiles and policies to the account, in the form that [`import`](Self::import) reads; what has the same name is
-    /// replaced, all else stays.
+    /// Adds roles, profiles, policies, regions and resources to the account, in the form that [`import`](Self::import) reads; what
+    /// has the same name, or for resources the same kind, region and id or name, is replaced, all else stays.
     ///
     /// # Errors
     /// As those of [`import`](Self::import).
@@ -319,25 +387,39 @@ impl Emulator {
         http_client::plug(self.clone())
     }
 
-    /// Answers one request. This waits only for the fault `latency`; everything else takes some microseconds.
+    /// Answers one request. This waits only for the fault `latency`; everything else takes some microseconds, or
+    /// milliseconds for a page of a thousand resources.
     pub async fn answer(&self, request: Request) -> Answer {
         let shared = &*self.shared;
         let request_id = shared.random.request_id();
         let routed = match Routed::of(&request) {
             Ok(routed) => routed,
-            Err((service, refusal)) => return reply_failure(service, &refusal, request_id),
+            Err((service, refusal)) => {
+                return Answer::Reply(reply::failure(service, &refusal, request_id));
+            }
         };
-        let service = routed.action.service;
+        let (service, action) = (routed.service(), routed.action.name);
+        let failed = |failure| {
+            let refusal = self.refusal(service, failure);
+            Answer::Reply(reply::failure(service, &refusal, request_id.clone()))
+        };
+        if let Err(failure) = self.check_region(&routed) {
+            return failed(failure);
+        }
         let weather = self.weather();
-        if weather.throttles(&shared.clock) {
-            return reply_failure(service, &Refusal::throttled(), request_id);
+        let is_among = |targets: &Targets| targets.contain(service, action, routed.region());
+        let faults = &weather.faults;
+        if is_among(&faults.choke) || weather.throttles(&shared.clock) {
+            return failed(Refusal::throttled(service).into());
         }
-        let latency = weather.faults.latency;
-        if latency > Duration::ZERO {
-            tokio::time::sleep(latency).await;
+        if faults.latency > Duration::ZERO {
+            tokio::time::sleep(faults.latency).await;
         }
-        if weather.fails() {
-            return reply_failure(service, &Refusal::unknown_failure(), request_id);
+        if is_among(&faults.deny) {
+            return failed(self.denied(&routed));
+        }
+        if is_among(&faults.fail) || weather.fails() {
+            return failed(Refusal::unknown_failure(service).into());
         }
         let lost = weather.loses();
         let outcome = self.carry_out(&routed);
@@ -345,21 +427,51 @@ impl Emulator {
             return Answer::Lost;
         }
         match outcome {
-            Ok(result) => {
-                let body = xml::success(service, routed.action.name, &result, &request_id);
-                Answer::Reply(Reply { status: 200, request_id, body })
+            Ok(content) => {
+                let reply = reply::success(service, action, &content, request_id);
+                if is_among(&faults.cut) { Answer::Cut(reply) } else { Answer::Reply(reply) }
             }
-            Err(Failure::Refused(refusal)) => reply_failure(service, &refusal, request_id),
-            Err(Failure::Storage(error)) => {
-                let error = shared.store.unusable(error);
+            Err(failure) => failed(failure),
+        }
+    }
+
+    /// What the caller is told of a failure.
+    fn refusal(&self, service: Service, failure: Failure) -> Refusal {
+        match failure {
+            Failure::Refused(refusal) => refusal,
+            Failure::Storage(error) => {
+                let error = self.shared.store.unusable(error);
                 let hints = error.hints.join("; ");
-                let refusal = Refusal::service_failure(format!("{error} ({hints})"));
-                reply_failure(service, &refusal, request_id)
+                Refusal::service_failure(service, format!("{error} ({hints})"))
             }
         }
     }
 
-    fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Xml> {
+    /// A region that is not enabled does not even know the caller.
+    fn check_region(&self, routed: &Routed<'_>) -> Outcome<()> {
+        let service = routed.service();
+        let is_enabled = !service.is_regional()
+            || self
+                .shared
+                .store
+                .read(|connection| regions::is_enabled(connection, routed.region()))?;
+        if is_enabled { Ok(()) } else { Err(Refusal::region_disabled(service).into()) }
+    }
+
+    fn denied(&self, routed: &Routed<'_>) -> Failure {
+        let Shared { store, clock, .. } = &*self.shared;
+        let caller = store.read(|connection| {
+            let account = Account::load(connection)?;
+            let caller = routed.caller(&account, clock.milliseconds(), connection)?;
+            Ok(caller.arn(&account.id))
+        });
+        match caller {
+            Ok(caller) => Refusal::denied(routed.service(), &caller, routed.action.name).into(),
+            Err(failure) => failure,
+        }
+    }
+
+    fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Content> {
         let Shared { store, clock, random, .. } = &*self.shared;
         let mut xml = Xml::default();
         let now = clock.milliseconds();
@@ -370,6 +482,14 @@ impl Emulator {
                 let lags_at = self.lag().map(|_| clock.passing());
                 run(&View { connection, account, lags_at }, &call, &mut xml)
             }),
+            Run::Show(run) => {
+                return store.read(|connection| {
+                    let account = Account::load(connection)?;
+                    let call = routed.call(&account, now, connection)?;
+                    let json = run(&View { connection, account, lags_at: None }, &call)?;
+                    Ok(Content::Json(json))
+                });
+            }
             Run::Write(_) if store.read_only().is_some() => {
                 Err(Refusal::read_only(&store.to_string()).into())
             }
@@ -380,7 +500,7 @@ impl Emulator {
                 run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)
             }),
         }?;
-        Ok(xml)
+        Ok(Content::Xml(xml))
     }
 
     /// The lag in milliseconds, if there is one.
@@ -432,52 +552,6 @@ impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error)
     }
-}
-
-/// A request whose action is known.
-struct Routed<'a> {
-    action: &'static Action,
-    form: Form,
-    credential: Credential<'a>,
-}
-
-impl<'a> Routed<'a> {
-    fn of(request: &'a Request) -> Result<Self, (Service, Refusal)> {
-        let form = Form::parse(&request.form);
-        let version = form.get("Version");
-        let header = request.authorization.as_deref();
-        let credential = header.and_then(Credential::parse);
-        let scope = credential.and_then(|credential| credential.service);
-        // Errors need a namespace even if the request belongs to no service.
-        let service = Service::of(scope, version).unwrap_or(Service::Iam);
-        let refused = |refusal| (service, refusal);
-        let Some(name) = form.get("Action").filter(|name| !name.is_empty()) else {
-            return Err(refused(Refusal::missing_action()));
-        };
-        let action = actions::find(service, name).filter(|_| version == Some(service.version()));
-        let Some(action) = action else {
-            let version = version.unwrap_or("NO_VERSION_SPECIFIED");
-            return Err(refused(Refusal::unknown_action(name, version)));
-        };
-        match (header, credential) {
-            (None, _) => Err(refused(Refusal::missing_credentials())),
-            (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
-            (Some(_), Some(credential)) => Ok(Self { action, form, credential }),
-        }
-    }
-
-    /// The call, once it is known who calls and that the parameters are in order.
-    fn call(&self, account: &Account, now: i64, connection: &Connection) -> Outcome<Call<'_>> {
-        let Credential { access_key, region, .. } = self.credential;
-        let caller = Caller::of(access_key, &account.id, now, connection)?;
-        constraints::check(self.action.service, self.action.parameters, &self.form)?;
-        Ok(Call { action: self.action, form: &self.form, caller, region })
-    }
-}
-
-fn reply_failure(service: Service, refusal: &Refusal, request_id: String) -> Answer {
-    let body = xml::failure(service, refusal, &request_id);
-    Answer::Reply(Reply { status: refusal.status, request_id, body })
 }
 
 /// Makes the example account in an empty file.

@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 
+use super::service::{Protocol, Service};
+
 /// Why a call was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -132,8 +134,109 @@ impl Refusal {
         Self::new(400, "MalformedPolicyDocument", message)
     }
 
-    pub(super) fn throttled() -> Self {
-        Self::new(400, "Throttling", "Rate exceeded")
+    /// Above the rate at which the service takes calls.
+    pub(super) fn throttled(service: Service) -> Self {
+        match service {
+            Service::Ec2 => Self::new(503, "RequestLimitExceeded", "Request limit exceeded."),
+            Service::Ecs | Service::Emr => Self::new(400, "ThrottlingException", "Rate exceeded"),
+            Service::Eks => Self::new(429, "ThrottlingException", "Rate exceeded"),
+            Service::Batch => Self::new(429, "TooManyRequestsException", "Too Many Requests"),
+            Service::ImageBuilder => Self::new(
+                429,
+                "CallRateLimitExceededException",
+                "You have exceeded the permitted request rate for the specific operation.",
+            ),
+            Service::Iam
+            | Service::Sts
+            | Service::AutoScaling
+            | Service::ElasticBeanstalk
+            | Service::Rds => Self::new(400, "Throttling", "Rate exceeded"),
+        }
+    }
+
+    /// The caller has no permission for that action.
+    pub(super) fn denied(service: Service, caller: &str, action: &str) -> Self {
+        let action = format!("{}:{action}", service.name());
+        let message = format!(
+            "User: {caller} is not authorized to perform: {action} because no identity-based \
+             policy allows the {action} action"
+        );
+        let (status, code) = match service.protocol() {
+            Protocol::Ec2 { .. } => {
+                let message =
+                    format!("You are not authorized to perform this operation. {message}");
+                return Self::new(403, "UnauthorizedOperation", message);
+            }
+            Protocol::Query { .. } => (403, "AccessDenied"),
+            Protocol::Json { .. } => (400, "AccessDeniedException"),
+            Protocol::RestJson => (403, "AccessDeniedException"),
+        };
+        Self::new(status, code, message)
+    }
+
+    /// A region that is not enabled knows nobody.
+    pub(super) fn region_disabled(service: Service) -> Self {
+        Self::unknown_credentials(service)
+    }
+
+    /// The parameter that says where a list goes on does not come from that list.
+    pub(super) fn invalid_token(service: Service) -> Self {
+        match service {
+            Service::Iam | Service::Sts => Self::invalid_marker(),
+            Service::Ec2 => {
+                Self::new(400, "InvalidNextToken", "The specified NextToken is not valid.")
+            }
+            Service::AutoScaling => Self::new(400, "InvalidNextToken", "The token is not valid."),
+            Service::ElasticBeanstalk => {
+                Self::new(400, "InvalidParameterValue", "Invalid NextToken.")
+            }
+            Service::Rds => Self::new(400, "InvalidParameterValue", "Invalid Marker."),
+            Service::Ecs => Self::new(400, "InvalidParameterException", "Invalid token."),
+            Service::Emr => Self::new(400, "InvalidRequestException", "Marker is not valid."),
+            Service::Batch => Self::new(400, "ClientException", "Invalid nextToken."),
+            Service::ImageBuilder => Self::new(
+                400,
+                "InvalidPaginationTokenException",
+                "You have provided an invalid pagination token in your request.",
+            ),
+            Service::Eks => Self::new(400, "InvalidParameterException", "Invalid nextToken."),
+        }
+    }
+
+    /// A parameter of a service other than IAM and STS has a value that the service does not take.
+    pub(super) fn invalid_value(service: Service, message: impl Into<String>) -> Self {
+        let code = match service {
+            Service::Iam | Service::Sts => return Self::validation(message),
+            Service::Ec2 | Service::ElasticBeanstalk | Service::Rds => "InvalidParameterValue",
+            Service::AutoScaling => "ValidationError",
+            Service::Ecs | Service::Eks => "InvalidParameterException",
+            Service::Emr | Service::ImageBuilder => "InvalidRequestException",
+            Service::Batch => "ClientException",
+        };
+        Self::new(400, code, message)
+    }
+
+    /// Something that is named is not there, in the words of its service.
+    pub(super) fn not_there(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(status, code, message)
+    }
+
+    /// `DryRun`: EC2 answers with an error that says that all is well.
+    pub(super) fn dry_run() -> Self {
+        let message = "Request would have succeeded, but DryRun flag is set.";
+        Self::new(412, "DryRunOperation", message)
+    }
+
+    pub(super) fn unknown_operation() -> Self {
+        Self::new(404, "UnknownOperationException", "The operation is not known.")
+    }
+
+    pub(super) fn unreadable_value(name: &str, what: &str) -> Self {
+        Self::new(400, "SerializationException", format!("{name} must be {what}."))
+    }
+
+    pub(super) fn unreadable_json() -> Self {
+        Self::new(400, "SerializationException", "The body is not a JSON object.")
     }
 
     pub(super) fn unknown_action(action: &str, version: &str) -> Self {
@@ -155,14 +258,28 @@ impl Refusal {
         Self::new(403, "IncompleteSignature", message)
     }
 
-    pub(super) fn unknown_credentials() -> Self {
+    pub(super) fn unknown_credentials(service: Service) -> Self {
         let message = "The security token included in the request is invalid.";
-        Self::new(403, "InvalidClientTokenId", message)
+        match service.protocol() {
+            Protocol::Ec2 { .. } => Self::new(
+                401,
+                "AuthFailure",
+                "AWS was not able to validate the provided access credentials",
+            ),
+            Protocol::Query { .. } => Self::new(403, "InvalidClientTokenId", message),
+            Protocol::Json { .. } => Self::new(400, "UnrecognizedClientException", message),
+            Protocol::RestJson => Self::new(403, "UnrecognizedClientException", message),
+        }
     }
 
-    pub(super) fn expired_credentials() -> Self {
+    pub(super) fn expired_credentials(service: Service) -> Self {
         let message = "The security token included in the request is expired";
-        Self::new(403, "ExpiredToken", message)
+        match service.protocol() {
+            Protocol::Ec2 { .. } => Self::new(400, "RequestExpired", "Request has expired."),
+            Protocol::Query { .. } => Self::new(403, "ExpiredToken", message),
+            Protocol::Json { .. } => Self::new(400, "ExpiredTokenException", message),
+            Protocol::RestJson => Self::new(403, "ExpiredTokenException", message),
+        }
     }
 
     pub(super) fn may_not_assume(caller: &str, role_arn: &str) -> Self {
@@ -179,13 +296,22 @@ impl Refusal {
     }
 
     /// The service itself failed; the message is our own where it is our file that did.
-    pub(super) fn service_failure(message: impl Into<String>) -> Self {
-        Self::new(500, "ServiceFailure", message)
+    pub(super) fn service_failure(service: Service, message: impl Into<String>) -> Self {
+        let code = match service {
+            Service::Iam | Service::Sts => "ServiceFailure",
+            Service::Ec2 => "InternalError",
+            Service::AutoScaling | Service::ElasticBeanstalk | Service::Rds => "InternalFailure",
+            Service::Ecs | Service::Batch | Service::Eks => "ServerException",
+            Service::Emr => "InternalServerException",
+            Service::ImageBuilder => "ServiceException",
+        };
+        Self::new(500, code, message)
     }
 
     /// The words that AWS has for a failure of its own.
-    pub(super) fn unknown_failure() -> Self {
+    pub(super) fn unknown_failure(service: Service) -> Self {
         Self::service_failure(
+            service,
             "The request processing has failed because of an unknown error, exception or failure.",
         )
     }

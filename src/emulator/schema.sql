@@ -1,4 +1,4 @@
--- The local account's file, version 1. `key` is a name in lower case: names are unique ignoring case.
+-- The local account's file, version 1 (version 2 has more: schema_2.sql). `key` is a name in lower case: names are unique ignoring case.
 
 -- The one row about the account itself. The counts are kept with every insert and delete, so that no quota check has
 -- to count a million rows. Markers are bound to the salt.

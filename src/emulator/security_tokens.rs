@@ -45,7 +45,7 @@ pub(super) fn assume_role(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Ou
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![access_key, role.id, role.name, session, expires])?;
-    let region = call.region.unwrap_or("us-east-1").to_owned();
+    let region = call.region.to_owned();
     role.last_used = Some(LastUsed { at: edit.seconds(), region });
     edit.update(&role)?;
 

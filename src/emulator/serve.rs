@@ -7,8 +7,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, Result};
 
+use super::torn::Torn;
 use super::{Answer, Emulator, Request};
 
 /// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.
@@ -111,37 +112,47 @@ async fn converse(emulator: Emulator, stream: TcpStream, mut stopping: watch::Re
 async fn answer(
     emulator: &Emulator,
     request: hyper::Request<Incoming>,
-) -> io::Result<Response<Full<Bytes>>> {
-    let authorization = request.headers().get(AUTHORIZATION);
-    let authorization = authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into());
-    let form = match *request.method() {
-        Method::GET => request.uri().query().unwrap_or_default().as_bytes().to_vec(),
+) -> io::Result<Response<Torn>> {
+    let header = |name: &str| {
+        let value = request.headers().get(name);
+        value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let (authorization, target) = (header(AUTHORIZATION.as_str()), header("x-amz-target"));
+    let method = request.method().as_str().to_owned();
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let body = match *request.method() {
+        Method::GET => Vec::new(),
         Method::POST => match Limited::new(request.into_body(), LARGEST_BODY).collect().await {
             Ok(body) => body.to_bytes().to_vec(),
             Err(_) => return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE)),
         },
         _ => return Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
     };
-    let reply = match emulator.answer(Request { authorization, form }).await {
-        Answer::Reply(reply) => reply,
+    let request = Request { method, path, target, authorization, body };
+    let (mut reply, body): (_, fn(String) -> Torn) = match emulator.answer(request).await {
+        Answer::Reply(reply) => (reply, Torn::whole),
+        Answer::Cut(reply) => (reply, Torn::of),
         Answer::Lost => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    let mut response = Response::new(Full::from(reply.body));
+    let mut response = Response::new(body(std::mem::take(&mut reply.body)));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     if let Ok(date) = HeaderValue::from_str(&emulator.date()) {
         headers.insert(DATE, date);
     }
     if let Ok(request_id) = HeaderValue::from_str(&reply.request_id) {
         headers.insert("x-amzn-requestid", request_id);
     }
+    if let Some(error_type) = reply.error_type {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(error_type));
+    }
     Ok(response)
 }
 
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn empty(status: StatusCode) -> Response<Torn> {
+    let mut response = Response::new(Torn::whole(String::new()));
     *response.status_mut() = status;
     response
 }

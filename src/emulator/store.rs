@@ -18,7 +18,10 @@ use crate::sqlite::use_write_ahead_log;
 
 /// `iaLu`, by which the file is known for ours.
 const APPLICATION_ID: i64 = 0x6961_4c75;
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+/// The tables of version 1, and what version 2 has beyond them.
+const SCHEMA_1: &str = include_str!("schema.sql");
+const SCHEMA_2: &str = include_str!("schema_2.sql");
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where an account is kept.
@@ -87,7 +90,8 @@ impl Store {
         let broken = |error| Error::new(Kind::Bug, "SQLite cannot work in memory").caused_by(error);
         let mut writer = Connection::open_in_memory().map_err(broken)?;
         let transaction = writer.transaction().map_err(broken)?;
-        transaction.execute_batch(include_str!("schema.sql")).map_err(broken)?;
+        transaction.execute_batch(SCHEMA_1).map_err(broken)?;
+        transaction.execute_batch(SCHEMA_2).map_err(broken)?;
         furnish(&transaction)?;
         transaction.commit().map_err(broken)?;
         Ok(Self::new(Place::Memory, writer))
@@ -112,9 +116,14 @@ impl Store {
         // Asked again under the lock: another process may have made the account meanwhile.
         let age = check_ours(path, &transaction).map_err(Opening::Failed)?;
         if age == Age::New {
-            transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+            transaction.execute_batch(SCHEMA_1).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
+        }
+        if version(&transaction).map_err(failed)? < SCHEMA_VERSION {
+            transaction.execute_batch(SCHEMA_2).map_err(failed)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        }
+        if age == Age::New {
             furnish(&transaction).map_err(Opening::Failed)?;
         }
         transaction.commit().map_err(failed)?;
@@ -277,6 +286,11 @@ fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
         }
     };
     configure(&connection)?;
+    // A file of version 1 that cannot be written stays as it is: it has no resources.
+    if matches!(place, Place::ReadOnlyFile { .. }) && version(&connection)? == 1 {
+        let schema = SCHEMA_2.replace("CREATE TABLE", "CREATE TEMP TABLE");
+        connection.execute_batch(&schema)?;
+    }
     Ok(connection)
 }
 
@@ -286,12 +300,17 @@ fn has_unmerged_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|about| about.len() > 0)
 }
 
+/// The version of the file's tables; 0 for a file that has none.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// Whether the file is new or an account of ours; anything else is refused.
 fn check_ours(path: &Path, connection: &Connection) -> Result<Age> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let failed = |error| unusable(path, error);
     let application = number("PRAGMA application_id").map_err(failed)?;
-    let version = number("PRAGMA user_version").map_err(failed)?;
+    let version = version(connection).map_err(failed)?;
     let tables = number("SELECT count(*) FROM sqlite_schema").map_err(failed)?;
     if application == 0 && version == 0 && tables == 0 {
         return Ok(Age::New);

@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::actions::Service;
 use super::refusal::Refusal;
 
 /// What RFC 3986 leaves unreserved; AWS percent-encodes everything else in a policy document.
@@ -71,7 +70,18 @@ impl Xml {
         self.0.push('>');
     }
 
+    /// A piece that is already XML and always the same.
+    pub(super) fn literal(&mut self, piece: &str) {
+        self.0.push_str(piece);
+    }
+
     fn escaped(&mut self, text: &str) {
+        let is_plain =
+            |byte: u8| (0x20..0x7f).contains(&byte) && !matches!(byte, b'&' | b'<' | b'>' | b'"');
+        if text.bytes().all(is_plain) {
+            self.0.push_str(text);
+            return;
+        }
         for letter in text.chars() {
             match letter {
                 '&' => self.0.push_str("&amp;"),
@@ -93,12 +103,11 @@ impl Xml {
 }
 
 /// The whole answer to a call that succeeded. A call without a result has no `…Result` element.
-pub(super) fn success(service: Service, action: &str, result: &Xml, request_id: &str) -> String {
+pub(super) fn success(namespace: &str, action: &str, result: &Xml, request_id: &str) -> String {
     let result = match result.0.as_str() {
         "" => String::new(),
         result => format!("<{action}Result>{result}</{action}Result>"),
     };
-    let namespace = service.namespace();
     format!(
         "<{action}Response xmlns=\"{namespace}\">{result}<ResponseMetadata>\
          <RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
@@ -106,14 +115,36 @@ pub(super) fn success(service: Service, action: &str, result: &Xml, request_id: 
 }
 
 /// The whole answer to a call that was refused.
-pub(super) fn failure(service: Service, refusal: &Refusal, request_id: &str) -> String {
+pub(super) fn failure(namespace: &str, refusal: &Refusal, request_id: &str) -> String {
     let mut error = Xml::default();
     error.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
     error.text("Code", refusal.code);
     error.text("Message", &refusal.message);
     format!(
-        "<ErrorResponse xmlns=\"{}\"><Error>{}</Error><RequestId>{request_id}</RequestId></ErrorResponse>",
-        service.namespace(),
+        "<ErrorResponse xmlns=\"{namespace}\"><Error>{}</Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+        error.0
+    )
+}
+
+const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// The same as EC2 has it: the result is not wrapped, and the request id comes first.
+pub(super) fn ec2_success(namespace: &str, action: &str, result: &Xml, request_id: &str) -> String {
+    format!(
+        "{PROLOG}<{action}Response xmlns=\"{namespace}\"><requestId>{request_id}</requestId>{}\
+         </{action}Response>",
+        result.0
+    )
+}
+
+/// The same as EC2 has it.
+pub(super) fn ec2_failure(refusal: &Refusal, request_id: &str) -> String {
+    let mut error = Xml::default();
+    error.text("Code", refusal.code);
+    error.text("Message", &refusal.message);
+    format!(
+        "{PROLOG}<Response><Errors><Error>{}</Error></Errors><RequestID>{request_id}</RequestID>\
+         </Response>",
         error.0
     )
 }

@@ -33,6 +33,8 @@ pub struct Clients {
     pub iam: aws_sdk_iam::Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
+    /// What they are made from, for calls to other services.
+    pub config: SdkConfig,
     /// How often a call may be made, if the user has said so; throttled ones count too then.
     pub max_attempts: Option<u32>,
 }
@@ -140,6 +142,7 @@ impl Connection {
         Ok(Clients {
             iam: aws_sdk_iam::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
+            config,
             max_attempts,
         })
     }

@@ -10,6 +10,7 @@ mod pages;
 mod profiles;
 mod roles;
 mod tags;
+mod usage;
 
 use std::sync::Arc;
 
@@ -127,7 +128,7 @@ impl Entry {
 
 /// Every function, in the order of the documentation.
 pub fn registry() -> impl Iterator<Item = &'static Entry> {
-    profiles::ENTRIES.iter().chain(roles::ENTRIES).chain(account::ENTRIES)
+    profiles::ENTRIES.iter().chain(roles::ENTRIES).chain(account::ENTRIES).chain(usage::ENTRIES)
 }
 
 /// The function of that path, such as `profiles.tag`.

@@ -17,7 +17,7 @@ use super::convert;
 use super::driver::{self, Driver};
 use super::manifest;
 use super::sandbox::Access;
-use super::{Declared, Output, Setup, Timer};
+use super::{Declared, Output, Setup, Timer, usage};
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
@@ -60,6 +60,7 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     text(lua, host, &table, &fallible)?;
     outside(lua, host, &table, &fallible)?;
     modules(lua, host, &table, &fallible)?;
+    usage::functions(lua, host, &table, &fallible)?;
     table.set("fallible", fallible)?;
     Ok(table)
 }
@@ -105,7 +106,7 @@ pub(super) fn text_arg(args: &MultiValue, at: usize, what: &str) -> Result<Strin
     }
 }
 
-fn handle_arg(args: &MultiValue, at: usize) -> Result<&AnyUserData> {
+pub(super) fn handle_arg(args: &MultiValue, at: usize) -> Result<&AnyUserData> {
     let handle = args.get(at).and_then(LuaValue::as_userdata);
     handle.ok_or_else(|| Error::new(Kind::Bug, "no handle"))
 }
@@ -122,6 +123,7 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
             Run::Read(_) | Run::Write(_) | Run::Compose(_) => "call",
             Run::Iterate(iterate) if iterate.by == Step::Page => "pages",
             Run::Iterate(_) => "items",
+            Run::Host if matches!(entry.spec.returns, Returns::Scan) => "scan",
             Run::Host => "connect",
         };
         item.set("kind", kind)?;
@@ -130,7 +132,7 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
     Ok(list)
 }
 
-fn entry_arg(args: &mut MultiValue) -> Result<(crate::session::Gate, &'static Entry)> {
+pub(super) fn entry_arg(args: &mut MultiValue) -> Result<(crate::session::Gate, &'static Entry)> {
     let bug = || Error::new(Kind::Bug, "the prelude called a function wrongly");
     let gate = args.pop_front().ok_or_else(bug)?;
     let gate =

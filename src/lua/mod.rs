@@ -14,6 +14,7 @@ mod prompt;
 pub mod sandbox;
 mod syntax;
 pub mod tokens;
+mod usage;
 
 use std::cell::RefCell;
 use std::io::{self, Write};

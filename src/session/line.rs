@@ -150,8 +150,8 @@ impl Line {
         args: &Args,
     ) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        let making =
-            self.make_unless(turn, closing, action, || call(self.clients.clone(), args.clone()));
+        let (lane, call) = (self.lane(action), || call(self.clients.clone(), args.clone()));
+        let making = self.make_unless(turn, closing, (lane, action), call);
         making.await.unwrap_or_else(|| Err(super::stopped(entry)))
     }
 
@@ -163,8 +163,24 @@ impl Line {
     where
         F: Future<Output = Result<T>>,
     {
+        self.make_in(self.lane(action), action, attempt).await
+    }
+
+    /// The same for a call that waits for its turn in a lane of its own: other services, and other regions, limit their calls apart.
+    ///
+    /// # Errors
+    /// What the last attempt says.
+    pub async fn make_in<T, F>(
+        &self,
+        lane: Arc<Lane>,
+        action: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let never = std::future::pending::<()>();
-        let made = self.make_unless(None, never, action, attempt).await;
+        let made = self.make_unless(None, never, (lane, action), attempt).await;
         made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
     }
 
@@ -177,13 +193,12 @@ impl Line {
         &self,
         mut turn: Option<UnderWay>,
         stopped: impl Future<Output = ()>,
-        action: &'static str,
+        (lane, action): (Arc<Lane>, &'static str),
         attempt: impl Fn() -> F,
     ) -> Option<Result<T>>
     where
         F: Future<Output = Result<T>>,
     {
-        let lane = self.lane(action);
         let mut stopped = std::pin::pin!(stopped);
         let (mut attempts, mut failures, began) = (0, 0, Instant::now());
         loop {

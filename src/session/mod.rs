@@ -6,6 +6,7 @@ mod delivery;
 pub mod journal;
 mod limits;
 mod line;
+mod looking;
 mod memory;
 pub mod names;
 mod overlay;

@@ -2,6 +2,7 @@
 //! refuses what must not be sent in a run that does not write, whoever asks, and remembers of each attempt of a call whether
 //! it may have reached AWS without an answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::iam;
+use crate::spec::Action;
 
 /// An answer that stops in its middle is waited for that long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,6 +36,13 @@ tokio::task_local! {
     static AHEAD: Ahead;
     /// What becomes of the attempts of the call that this task is making.
     static ATTEMPTS: Arc<Attempts>;
+    /// The action that this task is calling, where the request does not say it as those to IAM and STS do.
+    static LOOKING: Action;
+}
+
+/// Calls an action of another service, which only reads. Its answer is not waited for as a whole: whoever reads it sees whether it is.
+pub async fn looking<T>(action: Action, call: impl Future<Output = T>) -> T {
+    LOOKING.scope(action, call).await
 }
 
 /// Fetches a page of a listing. As soon as its bytes are there, and before anything is made of them, `ahead` is told where the next page
@@ -131,7 +140,7 @@ impl Wire {
         self.may_write.store(may_write, Ordering::SeqCst);
     }
 
-    /// How many requests were sent by action, repeats included.
+    /// How many requests were sent by action (`GetRole`, `ec2:DescribeInstances`), repeats included.
     pub fn sent(&self) -> BTreeMap<String, u64> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -152,11 +161,15 @@ impl Wire {
                 format!("{action} was stopped: this run may only read").into(),
             ));
         }
+        // Other services have actions of the same name.
+        let is_usual = ["iam", "sts"].contains(&service);
+        let name =
+            if is_usual { Cow::Borrowed(action) } else { format!("{service}:{action}").into() };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        match sent.get_mut(action) {
+        match sent.get_mut(&*name) {
             Some(count) => *count += 1,
             None => {
-                sent.insert(action.to_owned(), 1);
+                sent.insert(name.into_owned(), 1);
             }
         }
         Ok(())
@@ -206,6 +219,12 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if let Ok(action) = LOOKING.try_with(|action| *action) {
+            return match self.wire.admit(action.service.prefix(), action.name) {
+                Ok(()) => self.below.call(request),
+                Err(refusal) => HttpConnectorFuture::ready(Err(refusal)),
+            };
+        }
         let (service, action) = named(&request);
         if let Err(refusal) = self.wire.admit(service, &action) {
             return HttpConnectorFuture::ready(Err(refusal));

@@ -40,6 +40,7 @@ impl Type {
             (Self::Bool, value @ Value::Bool(_)) => Ok(value),
             (Self::Tags, value) => check_tags(value),
             (Self::TagKeys, value) => check_tag_keys(value),
+            (Self::Texts, value) => check_texts(value),
             (Self::Policy, Value::Str(text)) => Ok(Value::Str(text)),
             (Self::Policy, value @ (Value::List(_) | Value::Map(_))) => {
                 Ok(Value::Str(value.to_json().to_string()))
@@ -53,6 +54,7 @@ impl Type {
         match self {
             Self::Bool => "true or false",
             Self::Policy => "a table or JSON text",
+            Self::Texts => "a string or an array of strings",
             _ => "a string",
         }
     }
@@ -100,6 +102,26 @@ fn check_int(value: &Value, min: i64, max: i64) -> std::result::Result<Value, St
         Value::Int(n) => Err(format!("must be from {min} to {max}, got {n}")),
         Value::Num(n) => Err(format!("must be a whole number, got {n}")),
         other => Err(format!("must be a whole number, got {}", other.type_name())),
+    }
+}
+
+fn check_texts(value: Value) -> std::result::Result<Value, String> {
+    let list = match value {
+        Value::Str(_) => vec![value],
+        Value::List(list) => list,
+        other => {
+            return Err(format!("must be {}, got {}", Type::Texts.article(), other.type_name()));
+        }
+    };
+    if list.is_empty() {
+        return Err("must not be empty: leave it out for all".into());
+    }
+    match list.iter().find(|item| item.as_str().is_none_or(str::is_empty)) {
+        Some(Value::Str(_)) => Err("has an empty text in it".into()),
+        Some(other) => {
+            Err(format!("must have only strings in it, but it has {}", other.type_name()))
+        }
+        None => Ok(Value::List(list)),
     }
 }
 

@@ -46,6 +46,8 @@ pub enum Type {
     Tags,
     /// An array of tag keys.
     TagKeys,
+    /// An array of texts, or one text.
+    Texts,
     /// A policy document: a table or JSON text.
     Policy,
     /// A length of time: `"90s"`, `"15m"`, `"2h"`, `"7d"`, or a number of seconds. Becomes whole milliseconds.
@@ -67,6 +69,7 @@ impl Type {
             Self::Bool => "boolean",
             Self::Tags => "table<string, string>",
             Self::TagKeys => "string[]",
+            Self::Texts => "string|string[]",
             Self::Policy => "string|table",
             Self::Duration => "string|number",
         }
@@ -86,7 +89,7 @@ impl Type {
             Self::Tags => "at most 50; keys 1-128, values 0-256 characters".into(),
             Self::TagKeys => "keys of 1-128 characters".into(),
             Self::Duration => "`\"90s\"`, `\"15m\"`, `\"2h\"`, `\"7d\"` or seconds".into(),
-            Self::Bool | Self::Policy => String::new(),
+            Self::Bool | Self::Policy | Self::Texts => String::new(),
         }
     }
 }
@@ -165,6 +168,8 @@ pub enum Returns {
     Ensured(&'static Record),
     /// Another `iam`.
     Module,
+    /// What was found out about who uses profiles.
+    Scan,
 }
 
 /// An AWS service that an action belongs to.

@@ -120,7 +120,7 @@ fn completed(mut account: Json) -> Json {
         }
     }
     let Some(fields) = account.as_object_mut() else { return account };
-    for list in ["policies", "roles", "profiles"] {
+    for list in ["policies", "roles", "profiles", "resources"] {
         if let Some(list) = fields.get_mut(list) {
             as_list(list);
         }

@@ -116,8 +116,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 fn at<'a>(step: &Step, carried: &'a [String], number: usize) -> Result<&'a str> {
     carried.get(number).map(String::as_str).ok_or_else(|| {
-        let message = format!("{} needs a value that no call before has given", step.action.name);
-        Error::new(Kind::Bug, message)
+        let message =
+            format!("{} cannot be called: the answer before it names nothing", step.action.name);
+        Error::new(Kind::Connection, message)
     })
 }
 

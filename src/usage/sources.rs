@@ -48,12 +48,14 @@ const fn call(service: Service, name: &'static str) -> Step {
 const WITH_MANAGED: (&str, Given) = ("IncludeManagedResources", Given::Bool(true));
 
 /// The call that says which regions there are, and which of them the account has enabled.
-pub const REGIONS: Step = Step {
+pub static REGIONS: Step = Step {
     parameters: &[("AllRegions", Given::Bool(true))],
     records: "regionInfo",
     fields: &[id("regionName"), state("optInStatus")],
-    ..call(Service::Ec2, "DescribeRegions")
+    ..call(REGIONS_ACTION.service, REGIONS_ACTION.name)
 };
+
+const REGIONS_ACTION: Action = Action::of(Service::Ec2, "DescribeRegions");
 
 const TABLE: &[Source] = &[
     Source {
@@ -377,7 +379,7 @@ pub fn source(name: &str) -> Option<&'static Source> {
 
 /// What a scan asks besides the sources: the regions, and for a verdict the profile and its role.
 const BESIDES: [Action; 3] =
-    [REGIONS.action, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
+    [REGIONS_ACTION, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
 
 const COUNT: usize = {
     let (mut count, mut at) = (BESIDES.len(), 0);

@@ -47,7 +47,7 @@ fn post(form: &[u8]) -> Vec<u8> {
 }
 
 fn list_roles() -> Vec<u8> {
-    post(&request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).form)
+    post(&request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).body)
 }
 
 /// Reads until that text has come or the connection ends; gives what came.

@@ -75,7 +75,7 @@ fn one_seed_is_one_weather() {
     let weather = |faults: &str| {
         let (client, _) = under(faults);
         let one = |_| match client.answer("ListRoles", &[]) {
-            Answer::Lost => 0,
+            Answer::Lost | Answer::Cut(_) => 0,
             Answer::Reply(reply) => reply.status,
         };
         (0..200).map(one).collect::<Vec<_>>()
@@ -183,7 +183,7 @@ fn a_wrong_fault_says_what_is_right() {
         (
             "fire=1",
             "there is no fault `fire`",
-            "the faults are latency, throttle, error, lost, lag, seed",
+            "the faults are latency, throttle, error, lost, lag, seed, deny, fail, choke, cut",
         ),
         ("lag", "the fault `lag` cannot be ``: it must be a duration such as lag=2s", ""),
         ("lag=2", "the fault `lag` cannot be `2`: it must be a duration such as lag=2s", ""),

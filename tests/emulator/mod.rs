@@ -58,7 +58,7 @@ impl Client {
     pub fn ask(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
         match self.answer(action, parameters) {
             Answer::Reply(reply) => reply,
-            Answer::Lost => panic!("the answer to {action} got lost"),
+            Answer::Lost | Answer::Cut(_) => panic!("the answer to {action} got lost"),
         }
     }
 
@@ -110,7 +110,8 @@ pub fn request(access_key: &str, action: &str, parameters: &[(&str, &str)]) -> R
         "AWS4-HMAC-SHA256 Credential={access_key}/20260102/us-east-1/{service}/aws4_request, \
          SignedHeaders=host, Signature=00"
     );
-    Request { authorization: Some(authorization), form: form.finish().into_bytes() }
+    let body = form.finish().into_bytes();
+    Request { authorization: Some(authorization), body, ..Request::default() }
 }
 
 /// An XML element, as far as the Query protocol needs it.

@@ -485,7 +485,8 @@ fn requests_that_name_no_action_of_ours() {
     let client = Client::of_empty_account();
     let ask = |authorization: Option<&str>, form: &str| {
         let authorization = authorization.map(str::to_owned);
-        let request = Request { authorization, form: form.as_bytes().to_vec() };
+        let request =
+            Request { authorization, body: form.as_bytes().to_vec(), ..Request::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let Answer::Reply(reply) = runtime.block_on(client.emulator.answer(request)) else {
             panic!("the answer to {form} got lost");
@@ -522,7 +523,11 @@ fn every_action_answers_and_none_fails_without_its_parameters() {
     let names: Vec<_> = actions().collect();
     assert!(names.contains(&("iam", "GetInstanceProfile")), "{names:?}");
     assert!(names.contains(&("sts", "AssumeRole")), "{names:?}");
-    for (_, action) in names {
+    for (service, action) in names {
+        // The others' actions speak their own protocols: see `services.rs`.
+        if !matches!(service, "iam" | "sts") {
+            continue;
+        }
         let reply = client.ask(action, &[]);
         let null = reply.body.contains("Member must not be null");
         let fine = if reply.status == 200 { !null } else { reply.status == 400 && null };

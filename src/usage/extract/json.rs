@@ -17,7 +17,7 @@ const LARGEST: usize = 32 << 20;
 /// In words: it breaks off, is too long, or no JSON.
 pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
     let body = Limited::new(body, LARGEST).collect().await;
-    let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
+    let body = body.map_err(|error| format!("the answer breaks off: {error}"))?.to_bytes();
     let mut json = serde_json::Deserializer::from_slice(&body);
     let read = Part(reading).deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| match error.classify() {

@@ -21,6 +21,15 @@ enum Open {
 /// What lists call their elements; RDS has names of its own for the records only.
 const ELEMENTS: [&str; 2] = ["item", "member"];
 
+/// What is wrong with an answer, in words.
+fn why(error: &quick_xml::Error) -> String {
+    match error {
+        quick_xml::Error::Io(error) => format!("the answer breaks off: {error}"),
+        quick_xml::Error::Syntax(error) => format!("the answer breaks off: {error}"),
+        error => format!("the answer cannot be read: {error}"),
+    }
+}
+
 /// Tells the reading what a document consists of.
 ///
 /// # Errors
@@ -34,7 +43,7 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
     loop {
         bytes.clear();
         let event = reader.read_event_into_async(&mut bytes).await;
-        match event.map_err(|error| format!("the answer cannot be read: {error}"))? {
+        match event.map_err(|error| why(&error))? {
             Event::Start(start) => {
                 let name = start.local_name();
                 let name = name.as_ref();

@@ -1,0 +1,379 @@
+//! What may name an instance profile, and the rows it is kept in: instances, launch templates and the others of [`Kind`]. They come
+//! into the account by import only; no call makes, changes or deletes one.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use serde_json::{Map, Value};
+
+/// A kind of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Instance,
+    Association,
+    LaunchTemplate,
+    /// One version of a launch template, whose id is the `parent`. An import says it within its template.
+    LaunchTemplateVersion,
+    SpotFleet,
+    SpotRequest,
+    LaunchConfiguration,
+    ComputeEnvironment,
+    CapacityProvider,
+    InfrastructureConfiguration,
+    EmrCluster,
+    BeanstalkEnvironment,
+    NodeGroup,
+    DbInstance,
+}
+
+impl Kind {
+    /// Those that stand by themselves in an account file.
+    pub(super) const IMPORTED: [Self; 13] = [
+        Self::Instance,
+        Self::Association,
+        Self::LaunchTemplate,
+        Self::SpotFleet,
+        Self::SpotRequest,
+        Self::LaunchConfiguration,
+        Self::ComputeEnvironment,
+        Self::CapacityProvider,
+        Self::InfrastructureConfiguration,
+        Self::EmrCluster,
+        Self::BeanstalkEnvironment,
+        Self::NodeGroup,
+        Self::DbInstance,
+    ];
+
+    /// The name in account files and in the table.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "ec2.instance",
+            Self::Association => "ec2.association",
+            Self::LaunchTemplate => "ec2.launch_template",
+            Self::LaunchTemplateVersion => "ec2.launch_template.version",
+            Self::SpotFleet => "ec2.spot_fleet",
+            Self::SpotRequest => "ec2.spot_request",
+            Self::LaunchConfiguration => "autoscaling.launch_configuration",
+            Self::ComputeEnvironment => "batch.compute_environment",
+            Self::CapacityProvider => "ecs.capacity_provider",
+            Self::InfrastructureConfiguration => "imagebuilder.infrastructure_configuration",
+            Self::EmrCluster => "emr.cluster",
+            Self::BeanstalkEnvironment => "elasticbeanstalk.environment",
+            Self::NodeGroup => "eks.node_group",
+            Self::DbInstance => "rds.instance",
+        }
+    }
+
+    /// The states that one may be in; the first is the one that is meant if none is said. Where AWS has no closed list there
+    /// is one only.
+    pub(super) const fn states(self) -> &'static [&'static str] {
+        match self {
+            Self::Instance => {
+                &["running", "pending", "shutting-down", "terminated", "stopping", "stopped"]
+            }
+            Self::Association => &["associated", "associating", "disassociating", "disassociated"],
+            Self::LaunchTemplate
+            | Self::LaunchTemplateVersion
+            | Self::LaunchConfiguration
+            | Self::InfrastructureConfiguration => &[],
+            Self::SpotFleet => &[
+                "active",
+                "submitted",
+                "cancelled",
+                "failed",
+                "cancelled_running",
+                "cancelled_terminating",
+                "modifying",
+            ],
+            Self::SpotRequest => &["open", "active", "closed", "cancelled", "failed", "disabled"],
+            Self::ComputeEnvironment => {
+                &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"]
+            }
+            Self::CapacityProvider => &["ACTIVE", "PROVISIONING", "DEPROVISIONING", "INACTIVE"],
+            Self::EmrCluster => &[
+                "RUNNING",
+                "STARTING",
+                "BOOTSTRAPPING",
+                "WAITING",
+                "TERMINATING",
+                "TERMINATED",
+                "TERMINATED_WITH_ERRORS",
+            ],
+            Self::BeanstalkEnvironment => &[
+                "Ready",
+                "Aborting",
+                "Launching",
+                "Updating",
+                "LinkingFrom",
+                "LinkingTo",
+                "Terminating",
+                "Terminated",
+            ],
+            Self::NodeGroup => &[
+                "ACTIVE",
+                "CREATING",
+                "UPDATING",
+                "DELETING",
+                "CREATE_FAILED",
+                "DELETE_FAILED",
+                "DEGRADED",
+            ],
+            Self::DbInstance => &["available"],
+        }
+    }
+
+    /// Whether AWS only ever answers the profile's ARN, whatever it was given.
+    pub(super) const fn answers_arn(self) -> bool {
+        matches!(self, Self::Instance | Self::Association | Self::CapacityProvider)
+    }
+}
+
+/// A resource.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resource {
+    pub(super) region: String,
+    /// The cluster or launch template that it belongs to, if its kind belongs to one.
+    pub(super) parent: String,
+    /// By which it is known within kind, region and parent: an id or a name.
+    pub(super) key: String,
+    /// The name, for a kind whose key is an id.
+    pub(super) name: Option<String>,
+    pub(super) state: Option<String>,
+    /// Seconds since 1970.
+    pub(super) created: i64,
+    /// The instance profile, by name or ARN; in the end always the ARN where [`Kind::answers_arn`].
+    pub(super) profile: Option<String>,
+    pub(super) profile_id: Option<String>,
+    /// What only its kind has.
+    pub(super) more: Map<String, Value>,
+}
+
+const COLUMNS: &str = "region, parent, key, name, state, created, profile, profile_id, more";
+
+impl Resource {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            region: row.get(0)?,
+            parent: row.get(1)?,
+            key: row.get(2)?,
+            name: row.get(3)?,
+            state: row.get(4)?,
+            created: row.get(5)?,
+            profile: row.get(6)?,
+            profile_id: row.get(7)?,
+            more: more(row.get_ref(8)?.as_str()?)?,
+        })
+    }
+
+    /// A text of those that only its kind has.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.more.get(name).and_then(Value::as_str)
+    }
+
+    /// The state, for a kind that has states.
+    pub(super) fn state(&self) -> &str {
+        self.state.as_deref().unwrap_or_default()
+    }
+
+    /// The name where it has one, else the key.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Writes the row; one with the same key is replaced.
+    pub(super) fn store(&self, connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
+        let more = match self.more.is_empty() {
+            true => String::new(),
+            false => serde_json::to_string(&self.more)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+        };
+        let mut statement = connection.prepare_cached(
+            "INSERT OR REPLACE INTO resource
+                 (kind, region, parent, key, name, state, created, profile, profile_id, more)
+             VALUES (:kind, :region, :parent, :key, :name, :state, :created, :profile,
+                 :profile_id, :more)",
+        )?;
+        statement.execute(named_params! {
+            ":kind": kind.name(), ":region": self.region, ":parent": self.parent,
+            ":key": self.key, ":name": self.name, ":state": self.state,
+            ":created": self.created, ":profile": self.profile,
+            ":profile_id": self.profile_id, ":more": more,
+        })?;
+        Ok(())
+    }
+}
+
+fn more(json: &str) -> rusqlite::Result<Map<String, Value>> {
+    if json.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(json).map_err(|error| {
+        let text = rusqlite::types::Type::Text;
+        rusqlite::Error::FromSqlConversionFailure(8, text, error.into())
+    })
+}
+
+/// A version's number as a key: such texts are in the order of the numbers.
+pub(super) fn version_key(number: i64) -> String {
+    format!("{number:019}")
+}
+
+/// The number of a version.
+pub(super) fn number_of(version: &Resource) -> i64 {
+    version.key.parse().unwrap_or_default()
+}
+
+/// Where resources are listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) kind: Kind,
+    pub(super) region: &'a str,
+    pub(super) parent: &'a str,
+}
+
+/// The one with that key.
+pub(super) fn find(
+    connection: &Connection,
+    place: Place<'_>,
+    key: &str,
+) -> rusqlite::Result<Option<Resource>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM resource
+         WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key = ?4"
+    );
+    let keys = params![place.kind.name(), place.region, place.parent, key];
+    connection.prepare_cached(&sql)?.query_row(keys, Resource::from_row).optional()
+}
+
+/// Those with that name.
+pub(super) fn named(
+    connection: &Connection,
+    kind: Kind,
+    region: &str,
+    name: &str,
+) -> rusqlite::Result<Vec<Resource>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM resource INDEXED BY resource_name
+         WHERE kind = ?1 AND region = ?2 AND name = ?3 ORDER BY parent, key"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![kind.name(), region, name], Resource::from_row)?;
+    rows.collect()
+}
+
+/// Goes through the resources behind a key, in the order of their keys, as long as `each` says to go on.
+pub(super) fn scan(
+    connection: &Connection,
+    place: Place<'_>,
+    behind: &str,
+    mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&scan_sql())?;
+    let keys = params![place.kind.name(), place.region, place.parent, behind];
+    let mut rows = statement.query(keys)?;
+    while let Some(row) = rows.next()? {
+        if !each(Resource::from_row(row)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn scan_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM resource
+         WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key > ?4 ORDER BY key"
+    )
+}
+
+/// The parents that resources of that kind have, behind that one: each is one seek.
+pub(super) fn parents(
+    connection: &Connection,
+    kind: Kind,
+    region: &str,
+    behind: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(PARENT_SQL)?;
+    let mut parents: Vec<String> = Vec::new();
+    while parents.len() < limit {
+        let behind = parents.last().map_or(behind, String::as_str);
+        let next = statement
+            .query_row(params![kind.name(), region, behind], |row| row.get(0))
+            .optional()?;
+        let Some(next) = next else { break };
+        parents.push(next);
+    }
+    Ok(parents)
+}
+
+const PARENT_SQL: &str = "SELECT parent FROM resource
+     WHERE kind = ?1 AND region = ?2 AND parent > ?3 ORDER BY parent LIMIT 1";
+
+/// Whether there is none.
+pub(super) fn is_empty(connection: &Connection, place: Place<'_>) -> rusqlite::Result<bool> {
+    let mut empty = true;
+    scan(connection, place, "", |_| {
+        empty = false;
+        Ok(false)
+    })?;
+    Ok(empty)
+}
+
+/// Goes through all resources of a kind, in the order of region, parent and key, as long as `each` says to go on.
+pub(super) fn all(
+    connection: &Connection,
+    kind: Kind,
+    mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM resource WHERE kind = ?1 ORDER BY region, parent, key");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([kind.name()])?;
+    while let Some(row) = rows.next()? {
+        if !each(Resource::from_row(row)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes one, and what has it for its parent.
+pub(super) fn delete(connection: &Connection, place: Place<'_>, key: &str) -> rusqlite::Result<()> {
+    let Place { kind, region, parent } = place;
+    connection
+        .prepare_cached(
+            "DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key = ?4",
+        )?
+        .execute(params![kind.name(), region, parent, key])?;
+    if kind == Kind::LaunchTemplate {
+        connection
+            .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3")?
+            .execute(params![Kind::LaunchTemplateVersion.name(), region, key])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{PARENT_SQL, scan_sql};
+
+    #[test]
+    fn a_page_is_a_seek_and_never_a_scan_or_a_sort() {
+        let connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(include_str!("schema_2.sql")).expect("it is SQL");
+        for sql in [scan_sql(), PARENT_SQL.to_owned()] {
+            let mut statement =
+                connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
+            let none = vec!["x"; statement.parameter_count()];
+            let steps: Vec<String> = statement
+                .query_map(rusqlite::params_from_iter(none), |row| row.get(3))
+                .and_then(Iterator::collect)
+                .expect("a plan");
+            assert!(
+                steps.len() == 1 && steps[0].starts_with("SEARCH") && steps[0].contains('>'),
+                "{sql}: {steps:?}"
+            );
+        }
+    }
+}

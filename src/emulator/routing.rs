@@ -1,0 +1,159 @@
+//! From a request to a call: which service, which action, with what. Each protocol says it in its own place; the service and
+//! the region stand in the credential scope of the `Authorization` header for all of them.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use rusqlite::Connection;
+use serde_json::{Map, Value};
+
+use super::Request;
+use super::actions::{self, Action};
+use super::call::{Call, Caller, Credential};
+use super::constraints;
+use super::form::Form;
+use super::refusal::{Outcome, Refusal};
+use super::service::{Protocol, Service};
+use super::view::Account;
+
+/// A request whose action is known.
+pub(super) struct Routed<'a> {
+    pub(super) action: &'static Action,
+    input: Input,
+    pub(super) credential: Credential<'a>,
+}
+
+/// What a request brings along: one of the two, the other is empty.
+#[derive(Debug, Default)]
+struct Input {
+    form: Form,
+    json: Map<String, Value>,
+}
+
+impl<'a> Routed<'a> {
+    pub(super) fn of(request: &'a Request) -> Result<Self, (Service, Refusal)> {
+        let header = request.authorization.as_deref();
+        let credential = header.and_then(Credential::parse);
+        let scope = credential.and_then(|credential| credential.service);
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
+        let form = Form::parse(form);
+        // Errors need a protocol even if the request belongs to no service.
+        let service = Service::of(scope, form.get("Version")).unwrap_or(Service::Iam);
+        let refused = |refusal| (service, refusal);
+        let (action, input) = match service.protocol() {
+            Protocol::Query { version, .. } | Protocol::Ec2 { version, .. } => (
+                by_form(service, version, &form).map_err(refused)?,
+                Input { form, ..Input::default() },
+            ),
+            Protocol::Json { target } => {
+                let action = by_target(service, target, request).map_err(refused)?;
+                let json = read_json(&request.body).map_err(refused)?;
+                (action, Input { json, ..Input::default() })
+            }
+            Protocol::RestJson => {
+                let (action, in_path) = by_path(service, &request.method, path).map_err(refused)?;
+                let mut json = read_json(&request.body).map_err(refused)?;
+                json.extend(in_path);
+                for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+                    json.insert(name.into_owned(), Value::String(value.into_owned()));
+                }
+                (action, Input { json, ..Input::default() })
+            }
+        };
+        match (header, credential) {
+            (None, _) => Err(refused(Refusal::missing_credentials())),
+            (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
+            (Some(_), Some(credential)) => Ok(Self { action, input, credential }),
+        }
+    }
+
+    pub(super) fn service(&self) -> Service {
+        self.action.service
+    }
+
+    /// The region that the request was signed for.
+    pub(super) fn region(&self) -> &'a str {
+        self.credential.region.unwrap_or("us-east-1")
+    }
+
+    pub(super) fn caller(
+        &self,
+        account: &Account,
+        now: i64,
+        connection: &Connection,
+    ) -> Outcome<Caller> {
+        let access_key = self.credential.access_key;
+        Caller::of(access_key, self.service(), &account.id, now, connection)
+    }
+
+    /// The call, once it is known who calls and that the parameters are in order.
+    pub(super) fn call(
+        &self,
+        account: &Account,
+        now: i64,
+        connection: &Connection,
+    ) -> Outcome<Call<'_>> {
+        let caller = self.caller(account, now, connection)?;
+        constraints::check(self.service(), self.action.parameters, &self.input.form)?;
+        let Input { form, json } = &self.input;
+        Ok(Call { action: self.action, form, json, caller, region: self.region() })
+    }
+}
+
+fn by_form(service: Service, own: &str, form: &Form) -> Result<&'static Action, Refusal> {
+    let Some(name) = form.get("Action").filter(|name| !name.is_empty()) else {
+        return Err(Refusal::missing_action());
+    };
+    let version = form.get("Version");
+    actions::find(service, name)
+        .filter(|_| version == Some(own))
+        .ok_or_else(|| Refusal::unknown_action(name, version.unwrap_or("NO_VERSION_SPECIFIED")))
+}
+
+fn by_target(
+    service: Service,
+    prefix: &str,
+    request: &Request,
+) -> Result<&'static Action, Refusal> {
+    let target = request.target.as_deref().unwrap_or_default();
+    let name = target.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
+    name.and_then(|name| actions::find(service, name)).ok_or_else(Refusal::unknown_operation)
+}
+
+/// The action behind that method and path, and what the path holds.
+fn by_path(
+    service: Service,
+    method: &str,
+    path: &str,
+) -> Result<(&'static Action, Vec<(String, Value)>), Refusal> {
+    let parts: Vec<_> = path.split('/').collect();
+    actions::of(service)
+        .find_map(|action| {
+            let (own_method, own_path) = action.place?;
+            let own_parts: Vec<_> = own_path.split('/').collect();
+            if own_method != method || own_parts.len() != parts.len() {
+                return None;
+            }
+            let mut held = Vec::new();
+            for (own, part) in own_parts.iter().zip(&parts) {
+                match own.strip_prefix('{').and_then(|own| own.strip_suffix('}')) {
+                    Some(name) => {
+                        let value: Cow<'_, str> = percent_decode_str(part).decode_utf8_lossy();
+                        held.push((name.to_owned(), Value::String(value.into_owned())));
+                    }
+                    None if own == part => {}
+                    None => return None,
+                }
+            }
+            Some((action, held))
+        })
+        .ok_or_else(Refusal::unknown_operation)
+}
+
+fn read_json(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(body).map_err(|_| Refusal::unreadable_json())
+}

@@ -1,0 +1,72 @@
+//! Amazon EC2 Auto Scaling: launch configurations.
+
+use super::super::call::Call;
+use super::super::made_up::MadeUp;
+use super::super::refusal::{Failure, Outcome};
+use super::super::resources::{self, Kind, Resource};
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::listing::{Listing, Paging};
+use super::{made_up, moment, place};
+
+const KIND: Kind = Kind::LaunchConfiguration;
+const PAGING: Paging =
+    Paging { limit: "MaxRecords", least: 1, most: 100, usual: 50, token: "NextToken" };
+
+/// `DescribeLaunchConfigurations`: all, or those that are named; a name that is not there is left out.
+pub(in super::super) fn describe_launch_configurations(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let names = call.form.list("LaunchConfigurationNames").unwrap_or_default();
+    let (found, token) = if names.is_empty() {
+        Listing::of(view, call, &PAGING, "")?.page(view, place(call, KIND), |_| true)?
+    } else {
+        let mut found = Vec::new();
+        for name in names.iter().filter_map(|name| name.field("")) {
+            found.extend(resources::find(view.connection, place(call, KIND), name)?);
+        }
+        (found, None)
+    };
+    xml.within("LaunchConfigurations", |xml| {
+        found.iter().try_for_each(|configuration| {
+            xml.within("member", |xml| {
+                write(xml, &view.account.id, configuration);
+                Ok::<(), Failure>(())
+            })
+        })
+    })?;
+    if let Some(token) = token {
+        xml.text("NextToken", &token);
+    }
+    Ok(())
+}
+
+fn write(xml: &mut Xml, account: &str, configuration: &Resource) {
+    let Resource { region, key: name, created, profile, .. } = configuration;
+    let made_up = |what| made_up(KIND, configuration, what);
+    let of_region = |what| MadeUp::of(&[account, region, what]);
+    let uuid = made_up("arn").uuid();
+    xml.text(
+        "LaunchConfigurationARN",
+        &format!(
+            "arn:aws:autoscaling:{region}:{account}:launchConfiguration:{uuid}:\
+             launchConfigurationName/{name}"
+        ),
+    );
+    xml.text("LaunchConfigurationName", name);
+    xml.text("ImageId", &format!("ami-0{}", made_up("image").hex(16)));
+    xml.literal("<InstanceType>m5.large</InstanceType><KeyName/>");
+    xml.literal("<SecurityGroups><member>sg-0");
+    xml.literal(&of_region("group").hex(16));
+    xml.literal("</member></SecurityGroups><ClassicLinkVPCSecurityGroups/><UserData/><KernelId/><RamdiskId/>");
+    xml.literal(
+        "<BlockDeviceMappings/><InstanceMonitoring><Enabled>true</Enabled></InstanceMonitoring>",
+    );
+    if let Some(profile) = profile {
+        xml.text("IamInstanceProfile", profile);
+    }
+    xml.text("CreatedTime", &moment(*created));
+    xml.literal("<EbsOptimized>false</EbsOptimized>");
+}

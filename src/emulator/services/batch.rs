@@ -1,0 +1,76 @@
+//! AWS Batch: compute environments.
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::made_up::MadeUp;
+use super::super::refusal::Outcome;
+use super::super::resources::{self, Kind, Resource};
+use super::super::view::View;
+use super::listing::{Listing, Paging};
+use super::{made_up, name_of, place};
+
+const KIND: Kind = Kind::ComputeEnvironment;
+const PAGING: Paging =
+    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+
+/// `DescribeComputeEnvironments`: all, or those named or given by ARN; one that is not there is left out.
+pub(in super::super) fn describe_compute_environments(
+    view: &View<'_>,
+    call: &Call<'_>,
+) -> Outcome<Value> {
+    let names = call.json_texts("computeEnvironments")?;
+    let (found, token) = if names.is_empty() {
+        Listing::of(view, call, &PAGING, "")?.page(view, place(call, KIND), |_| true)?
+    } else {
+        let mut found = Vec::new();
+        for name in names {
+            found.extend(resources::find(view.connection, place(call, KIND), name_of(name))?);
+        }
+        (found, None)
+    };
+    let account = &view.account.id;
+    let entries = found.iter().map(|environment| shown(account, environment));
+    let mut answer = json!({"computeEnvironments": entries.collect::<Value>()});
+    if let Some(token) = token {
+        answer["nextToken"] = token.into();
+    }
+    Ok(answer)
+}
+
+fn shown(account: &str, environment: &Resource) -> Value {
+    let Resource { region, key: name, profile, .. } = environment;
+    let made_up = |what| made_up(KIND, environment, what);
+    let of_region = |what| MadeUp::of(&[account, region, what]);
+    let (uuid, cluster) = (made_up("uuid").uuid(), made_up("cluster").uuid());
+    let mut entry = json!({
+        "computeEnvironmentName": name,
+        "computeEnvironmentArn": format!("arn:aws:batch:{region}:{account}:compute-environment/{name}"),
+        "ecsClusterArn": format!("arn:aws:ecs:{region}:{account}:cluster/AWSBatch-{name}-{cluster}"),
+        "tags": {},
+        "type": "MANAGED",
+        "state": "ENABLED",
+        "status": environment.state(),
+        "statusReason": "ComputeEnvironment Healthy",
+        "computeResources": {
+            "type": "EC2",
+            "allocationStrategy": "BEST_FIT_PROGRESSIVE",
+            "minvCpus": 0,
+            "maxvCpus": 256,
+            "desiredvCpus": 0,
+            "instanceTypes": ["optimal"],
+            "subnets": [format!("subnet-0{}", of_region("subnet").hex(16))],
+            "securityGroupIds": [format!("sg-0{}", of_region("group").hex(16))],
+            "tags": {},
+            "ec2Configuration": [{"imageType": "ECS_AL2"}],
+        },
+        "serviceRole": format!("arn:aws:iam::{account}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"),
+        "updatePolicy": {"terminateJobsOnUpdate": false, "jobExecutionTimeoutMinutes": 30},
+        "containerOrchestrationType": "ECS",
+        "uuid": uuid,
+    });
+    if let Some(profile) = profile {
+        entry["computeResources"]["instanceRole"] = profile.as_str().into();
+    }
+    entry
+}

@@ -1,0 +1,254 @@
+//! Instances, and the associations of profiles with them.
+
+use super::super::super::call::Call;
+use super::super::super::clock::iso8601;
+use super::super::super::made_up::MadeUp;
+use super::super::super::refusal::{Failure, Outcome};
+use super::super::super::resources::{Kind, Resource};
+use super::super::super::view::View;
+use super::super::super::xml::Xml;
+use super::super::{made_up, moment};
+use super::{Filters, Named, asked, paging, write_resolved_profile, write_token};
+
+const INSTANCES: Named = Named {
+    kind: Kind::Instance,
+    ids: "InstanceId",
+    code: "InvalidInstanceID.NotFound",
+    noun: "instance ID",
+};
+
+/// `DescribeInstances`: 5 to 1000 a page; 1000 if the call does not say.
+pub(in super::super::super) fn describe(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let known = [
+        "instance-state-name",
+        "iam-instance-profile.arn",
+        "iam-instance-profile.id",
+        "instance-id",
+    ];
+    let filters = Filters::of(call, &known)?;
+    let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |instance, name| match name {
+        "instance-state-name" => instance.state.as_deref(),
+        "iam-instance-profile.arn" => instance.profile.as_deref(),
+        "iam-instance-profile.id" => instance.profile_id.as_deref(),
+        _ => Some(&instance.key),
+    };
+    let (found, token) = asked(view, call, &INSTANCES, &paging(5, 1000, 1000), (&filters, value))?;
+    let account = view.account.id.as_str();
+    xml.within("reservationSet", |xml| {
+        for reservation in found.chunk_by(|one, other| launch(one) == launch(other)) {
+            write_reservation(xml, account, reservation);
+        }
+        Ok::<(), Failure>(())
+    })?;
+    write_token(xml, token);
+    Ok(())
+}
+
+/// What was launched together: ids that differ in the last digit only.
+fn launch(instance: &Resource) -> &str {
+    let mut letters = instance.key.chars();
+    letters.next_back();
+    letters.as_str()
+}
+
+fn write_reservation(xml: &mut Xml, account: &str, instances: &[Resource]) {
+    let Some(first) = instances.first() else { return };
+    let of_region = |what| MadeUp::of(&[account, &first.region, what]).hex(16);
+    let reservation = MadeUp::of(&[&first.region, launch(first), "reservation"]).hex(16);
+    let (group, subnet, vpc) = (of_region("group"), of_region("subnet"), of_region("vpc"));
+    xml.literal("<item><reservationId>r-0");
+    xml.literal(&reservation);
+    xml.literal("</reservationId>");
+    xml.text("ownerId", account);
+    xml.literal("<groupSet/><instancesSet>");
+    for (index, instance) in instances.iter().enumerate() {
+        write_instance(xml, account, instance, index, [&group, &subnet, &vpc]);
+    }
+    xml.literal("</instancesSet></item>");
+}
+
+/// The code of a state in EC2's numbers.
+fn state_code(state: &str) -> u8 {
+    match state {
+        "pending" => 0,
+        "shutting-down" => 32,
+        "terminated" => 48,
+        "stopping" => 64,
+        "stopped" => 80,
+        _ => 16,
+    }
+}
+
+fn write_instance(
+    xml: &mut Xml,
+    account: &str,
+    instance: &Resource,
+    index: usize,
+    [group, subnet, vpc]: [&str; 3],
+) {
+    let Resource { region, key: id, created, .. } = instance;
+    let made_up = |what| made_up(Kind::Instance, instance, what);
+    let (launched, state) = (iso8601(*created), instance.state());
+    let is_gone = state == "terminated";
+    let (third, fourth) = (made_up("net").below(64), made_up("host").below(250) + 4);
+    let address = format!("10.0.{third}.{fourth}");
+    let host = format!("ip-10-0-{third}-{fourth}.{region}.compute.internal");
+    xml.literal("<item>");
+    xml.text("instanceId", id);
+    xml.literal("<imageId>ami-0");
+    xml.literal(&MadeUp::of(&[region, "image"]).hex(16));
+    xml.literal("</imageId><instanceState>");
+    xml.plain("code", state_code(state));
+    xml.text("name", state);
+    xml.literal("</instanceState>");
+    xml.text("privateDnsName", if is_gone { "" } else { &host });
+    xml.literal("<dnsName/>");
+    if state == "running" || state == "pending" {
+        xml.literal("<reason/>");
+    } else {
+        xml.literal("<reason>User initiated</reason>");
+    }
+    xml.plain("amiLaunchIndex", index);
+    xml.literal("<productCodes/><instanceType>m5.large</instanceType>");
+    xml.text("launchTime", &moment(*created));
+    xml.literal("<placement>");
+    xml.text("availabilityZone", &format!("{region}a"));
+    xml.literal("<groupName/><tenancy>default</tenancy></placement><monitoring><state>disabled</state></monitoring>");
+    if !is_gone {
+        xml.literal("<subnetId>subnet-0");
+        xml.literal(subnet);
+        xml.literal("</subnetId><vpcId>vpc-0");
+        xml.literal(vpc);
+        xml.literal("</vpcId>");
+        xml.text("privateIpAddress", &address);
+    }
+    xml.literal("<sourceDestCheck>true</sourceDestCheck>");
+    write_groups(xml, if is_gone { "" } else { group });
+    if state != "running" && state != "pending" {
+        xml.literal("<stateReason><code>Client.UserInitiatedShutdown</code><message>Client.UserInitiatedShutdown: User initiated shutdown</message></stateReason>");
+    }
+    xml.literal("<architecture>x86_64</architecture><rootDeviceType>ebs</rootDeviceType><rootDeviceName>/dev/xvda</rootDeviceName>");
+    if is_gone {
+        xml.literal("<blockDeviceMapping/>");
+    } else {
+        xml.literal(
+            "<blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><volumeId>vol-0",
+        );
+        xml.literal(&made_up("volume").hex(16));
+        xml.literal("</volumeId><status>attached</status><attachTime>");
+        xml.literal(&launched);
+        xml.literal("</attachTime><deleteOnTermination>true</deleteOnTermination></ebs></item></blockDeviceMapping>");
+    }
+    xml.literal("<virtualizationType>hvm</virtualizationType>");
+    xml.text("clientToken", &made_up("token").uuid());
+    xml.literal("<tagSet/><hypervisor>xen</hypervisor>");
+    if is_gone {
+        xml.literal("<networkInterfaceSet/>");
+    } else {
+        write_interface(xml, account, instance, &address, [group, subnet, vpc]);
+    }
+    write_resolved_profile(xml, instance);
+    xml.literal(
+        "<ebsOptimized>false</ebsOptimized><enaSupport>true</enaSupport>\
+         <cpuOptions><coreCount>1</coreCount><threadsPerCore>2</threadsPerCore></cpuOptions>\
+         <capacityReservationSpecification><capacityReservationPreference>open</capacityReservationPreference></capacityReservationSpecification>\
+         <hibernationOptions><configured>false</configured></hibernationOptions>\
+         <enclaveOptions><enabled>false</enabled></enclaveOptions>\
+         <metadataOptions><state>applied</state><httpTokens>required</httpTokens><httpPutResponseHopLimit>2</httpPutResponseHopLimit><httpEndpoint>enabled</httpEndpoint><httpProtocolIpv6>disabled</httpProtocolIpv6><instanceMetadataTags>disabled</instanceMetadataTags></metadataOptions>\
+         <platformDetails>Linux/UNIX</platformDetails><usageOperation>RunInstances</usageOperation><usageOperationUpdateTime>",
+    );
+    xml.literal(&launched);
+    xml.literal(
+        "</usageOperationUpdateTime>\
+         <privateDnsNameOptions><hostnameType>ip-name</hostnameType><enableResourceNameDnsARecord>false</enableResourceNameDnsARecord><enableResourceNameDnsAAAARecord>false</enableResourceNameDnsAAAARecord></privateDnsNameOptions>\
+         <maintenanceOptions><autoRecovery>default</autoRecovery></maintenanceOptions><currentInstanceBootMode>legacy-bios</currentInstanceBootMode></item>",
+    );
+}
+
+fn write_groups(xml: &mut Xml, group: &str) {
+    if group.is_empty() {
+        xml.literal("<groupSet/>");
+    } else {
+        xml.literal("<groupSet><item><groupId>sg-0");
+        xml.literal(group);
+        xml.literal("</groupId><groupName>default</groupName></item></groupSet>");
+    }
+}
+
+fn write_interface(
+    xml: &mut Xml,
+    account: &str,
+    instance: &Resource,
+    address: &str,
+    [group, subnet, vpc]: [&str; 3],
+) {
+    let made_up = |what| made_up(Kind::Instance, instance, what);
+    let mac = made_up("mac").hex(10);
+    xml.literal("<networkInterfaceSet><item><networkInterfaceId>eni-0");
+    xml.literal(&made_up("interface").hex(16));
+    xml.literal("</networkInterfaceId><subnetId>subnet-0");
+    xml.literal(subnet);
+    xml.literal("</subnetId><vpcId>vpc-0");
+    xml.literal(vpc);
+    xml.literal("</vpcId><description/>");
+    xml.text("ownerId", account);
+    xml.literal("<status>in-use</status><macAddress>02");
+    for at in [0, 2, 4, 6, 8] {
+        xml.literal(":");
+        xml.literal(&mac[at..at + 2]);
+    }
+    xml.literal("</macAddress>");
+    xml.text("privateIpAddress", address);
+    xml.literal("<sourceDestCheck>true</sourceDestCheck>");
+    write_groups(xml, group);
+    xml.literal("<attachment><attachmentId>eni-attach-0");
+    xml.literal(&made_up("attachment").hex(16));
+    xml.literal("</attachmentId><deviceIndex>0</deviceIndex><status>attached</status>");
+    xml.text("attachTime", &moment(instance.created));
+    xml.literal("<deleteOnTermination>true</deleteOnTermination><networkCardIndex>0</networkCardIndex></attachment><privateIpAddressesSet><item>");
+    xml.text("privateIpAddress", address);
+    xml.literal("<primary>true</primary></item></privateIpAddressesSet><ipv6AddressesSet/><interfaceType>interface</interfaceType></item></networkInterfaceSet>");
+}
+
+const ASSOCIATIONS: Named = Named {
+    kind: Kind::Association,
+    ids: "AssociationId",
+    code: "InvalidAssociationID.NotFound",
+    noun: "association ID",
+};
+
+/// `DescribeIamInstanceProfileAssociations`: 5 to 1000 a page.
+pub(in super::super::super) fn describe_associations(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let filters = Filters::of(call, &["instance-id", "state"])?;
+    let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |association, name| match name {
+        "state" => association.state.as_deref(),
+        _ => association.text("instance_id"),
+    };
+    let (found, token) =
+        asked(view, call, &ASSOCIATIONS, &paging(5, 1000, 1000), (&filters, value))?;
+    xml.within("iamInstanceProfileAssociationSet", |xml| {
+        for association in &found {
+            let made_up =
+                || format!("i-0{}", made_up(Kind::Association, association, "instance").hex(16));
+            let instance = association.text("instance_id").map_or_else(made_up, str::to_owned);
+            xml.literal("<item>");
+            xml.text("associationId", &association.key);
+            xml.text("instanceId", &instance);
+            write_resolved_profile(xml, association);
+            xml.text("state", association.state());
+            xml.text("timestamp", &moment(association.created));
+            xml.literal("</item>");
+        }
+        Ok::<(), Failure>(())
+    })?;
+    write_token(xml, token);
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Amazon EC2: regions, instances and the profiles in them, launch templates, Spot requests.
+
+pub(in super::super) mod instances;
+pub(in super::super) mod launch_templates;
+pub(in super::super) mod regions;
+pub(in super::super) mod spot;
+
+use wildmatch::WildMatch;
+
+use super::super::call::Call;
+use super::super::refusal::{Outcome, Refusal};
+use super::super::resources::{self, Kind, Resource};
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::listing::{Listing, Paging};
+use super::place;
+
+/// How EC2 pages, but for the bounds.
+const fn paging(least: i64, most: i64, usual: usize) -> Paging {
+    Paging { limit: "MaxResults", least, most, usual, token: "NextToken" }
+}
+
+/// The filters of a call, each with the values it lets through.
+struct Filters(Vec<(String, Vec<WildMatch>)>);
+
+impl Filters {
+    /// Reads them; `known` are those that the action has here.
+    fn of(call: &Call<'_>, known: &[&str]) -> Result<Self, Refusal> {
+        let mut filters = Vec::new();
+        for filter in call.form.list_between("Filter", ".") {
+            let name = filter.field("Name").unwrap_or_default();
+            if !known.contains(&name) {
+                let message = format!(
+                    "The filter '{name}' is invalid (the local account knows {})",
+                    known.join(", ")
+                );
+                return Err(Refusal::invalid_value(call.action.service, message));
+            }
+            let values = filter.list("Value", ".").into_iter().map(WildMatch::new).collect();
+            filters.push((name.to_owned(), values));
+        }
+        Ok(Self(filters))
+    }
+
+    /// Whether something passes them all; `value` gives what it has for the name of a filter.
+    fn pass<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|(name, wanted)| {
+            value(name).is_some_and(|value| wanted.iter().any(|wanted| wanted.matches(value)))
+        })
+    }
+
+    /// What a list depends on because of them.
+    fn scope(&self) -> String {
+        let texts = self.0.iter().map(|(name, wanted)| {
+            let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+            format!("{name}={}", wanted.join("|"))
+        });
+        texts.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// What every call begins with: `DryRun` is answered before anything is looked at.
+fn check_dry_run(call: &Call<'_>) -> Outcome<()> {
+    match call.optional_text("DryRun") {
+        Some("true") => Err(Refusal::dry_run().into()),
+        _ => Ok(()),
+    }
+}
+
+/// The texts of a list parameter.
+fn texts<'a>(call: &Call<'a>, name: &str) -> Vec<&'a str> {
+    let members = call.form.list_between(name, ".");
+    members.iter().filter_map(|member| member.field("")).collect()
+}
+
+/// How a kind is asked for by id.
+struct Named {
+    kind: Kind,
+    /// The list parameter with the ids.
+    ids: &'static str,
+    /// The error for one that is not there.
+    code: &'static str,
+    /// What the error calls it.
+    noun: &'static str,
+}
+
+/// What a call asks for: those with the ids that it names, else a page of all.
+fn asked(
+    view: &View<'_>,
+    call: &Call<'_>,
+    named: &Named,
+    paging: &Paging,
+    (filters, value): (&Filters, impl for<'r> Fn(&'r Resource, &str) -> Option<&'r str>),
+) -> Outcome<(Vec<Resource>, Option<String>)> {
+    check_dry_run(call)?;
+    let passes = |resource: &Resource| filters.pass(|name| value(resource, name));
+    let ids = texts(call, named.ids);
+    if ids.is_empty() {
+        let listing = Listing::of(view, call, paging, &filters.scope())?;
+        return listing.page(view, place(call, named.kind), passes);
+    }
+    if call.optional_text("MaxResults").is_some_and(|text| !text.is_empty()) {
+        let message =
+            format!("The parameter {} cannot be used with the parameter maxResults", named.ids);
+        return Err(Refusal::not_there(400, "InvalidParameterCombination", message).into());
+    }
+    let mut found = Vec::new();
+    for id in ids {
+        let one = resources::find(view.connection, place(call, named.kind), id)?;
+        let one = one.ok_or_else(|| {
+            let message = format!("The {} '{id}' does not exist", named.noun);
+            Refusal::not_there(400, named.code, message)
+        })?;
+        found.extend(Some(one).filter(&passes));
+    }
+    Ok((found, None))
+}
+
+fn write_token(xml: &mut Xml, token: Option<String>) {
+    if let Some(token) = token {
+        xml.text("nextToken", &token);
+    }
+}
+
+/// `<iamInstanceProfile>` where what was given comes back: an ARN, or a name.
+fn write_given_profile(xml: &mut Xml, profile: &str) {
+    xml.literal("<iamInstanceProfile>");
+    xml.text(if profile.starts_with("arn:") { "arn" } else { "name" }, profile);
+    xml.literal("</iamInstanceProfile>");
+}
+
+/// `<iamInstanceProfile>` where there is always the ARN and the id.
+fn write_resolved_profile(xml: &mut Xml, resource: &Resource) {
+    let Some(profile) = &resource.profile else { return };
+    xml.literal("<iamInstanceProfile>");
+    xml.text("arn", profile);
+    xml.text("id", resource.profile_id.as_deref().unwrap_or_default());
+    xml.literal("</iamInstanceProfile>");
+}

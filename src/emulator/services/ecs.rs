@@ -1,0 +1,110 @@
+//! Amazon ECS: clusters and the capacity providers of managed instances in them.
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::made_up::MadeUp;
+use super::super::refusal::{Outcome, Refusal};
+use super::super::resources::{self, Kind, Place, Resource};
+use super::super::view::View;
+use super::listing::{Listing, Paging};
+use super::name_of;
+
+const KIND: Kind = Kind::CapacityProvider;
+const CLUSTERS: Paging =
+    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+const PROVIDERS: Paging =
+    Paging { limit: "maxResults", least: 1, most: 10, usual: 10, token: "nextToken" };
+
+/// `ListClusters`.
+pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+    let (clusters, token) = Listing::of(view, call, &CLUSTERS, "")?.parents(view, KIND)?;
+    let account = &view.account.id;
+    let arns = clusters.iter().map(|name| cluster_arn(call.region, account, name));
+    let mut answer = json!({"clusterArns": arns.collect::<Vec<_>>()});
+    if let Some(token) = token {
+        answer["nextToken"] = token.into();
+    }
+    Ok(answer)
+}
+
+/// `DescribeCapacityProviders`: those of managed instances show up only where their cluster is named. Without one there are only
+/// the two that every account has.
+pub(in super::super) fn describe_capacity_providers(
+    view: &View<'_>,
+    call: &Call<'_>,
+) -> Outcome<Value> {
+    let names = call.json_texts("capacityProviders")?;
+    let cluster = call.json_text("cluster")?.map(name_of).unwrap_or_default();
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|own| name_of(own) == name);
+    let listing = Listing::of(view, call, &PROVIDERS, &format!("{cluster} {names:?}"))?;
+    let account = &view.account.id;
+    let (mut entries, mut token) = (Vec::new(), None);
+    if cluster.is_empty() {
+        listing.start()?;
+        let fargate = ["FARGATE", "FARGATE_SPOT"].into_iter().filter(|name| is_wanted(name));
+        entries.extend(fargate.map(|name| {
+            json!({
+                "capacityProviderArn": format!("arn:aws:ecs:{}:{account}:capacity-provider/{name}", call.region),
+                "name": name, "status": "ACTIVE", "tags": [], "type": name,
+            })
+        }));
+    } else {
+        let place = Place { kind: KIND, region: call.region, parent: cluster };
+        if resources::is_empty(view.connection, place)? {
+            let message = "Cluster not found.";
+            return Err(Refusal::not_there(400, "ClusterNotFoundException", message).into());
+        }
+        let found;
+        (found, token) = listing.page(view, place, |provider| is_wanted(&provider.key))?;
+        entries.extend(found.iter().map(|provider| shown(account, provider)));
+    }
+    let known = |name: &str| entries.iter().any(|entry| entry["name"] == name);
+    let missing = names.iter().map(|name| name_of(name)).filter(|name| !known(name));
+    let missing: Vec<_> = match token {
+        None if !listing.goes_on() => {
+            missing.map(|name| json!({"arn": name, "reason": "MISSING"})).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut answer = json!({"capacityProviders": entries, "failures": missing});
+    if let Some(token) = token {
+        answer["nextToken"] = token.into();
+    }
+    Ok(answer)
+}
+
+fn shown(account: &str, provider: &Resource) -> Value {
+    let Resource { region, key: name, parent: cluster, profile, .. } = provider;
+    let of_region = |what| MadeUp::of(&[account, region, what]);
+    let mut template = json!({
+        "networkConfiguration": {
+            "subnets": [format!("subnet-0{}", of_region("subnet").hex(16))],
+            "securityGroups": [format!("sg-0{}", of_region("group").hex(16))],
+        },
+        "storageConfiguration": {"storageSizeGiB": 80},
+        "monitoring": "BASIC",
+        "capacityOptionType": "ON_DEMAND",
+    });
+    if let Some(profile) = profile {
+        template["ec2InstanceProfileArn"] = profile.as_str().into();
+    }
+    json!({
+        "capacityProviderArn": format!("arn:aws:ecs:{region}:{account}:capacity-provider/{name}"),
+        "name": name,
+        "cluster": cluster_arn(region, account, cluster),
+        "status": provider.state(),
+        "managedInstancesProvider": {
+            "infrastructureRoleArn": format!("arn:aws:iam::{account}:role/ecsInfrastructureRole"),
+            "instanceLaunchTemplate": template,
+            "propagateTags": "NONE",
+        },
+        "updateStatus": "CREATE_COMPLETE",
+        "tags": [],
+        "type": "MANAGED_INSTANCES",
+    })
+}
+
+fn cluster_arn(region: &str, account: &str, name: &str) -> String {
+    format!("arn:aws:ecs:{region}:{account}:cluster/{name}")
+}

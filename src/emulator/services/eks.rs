@@ -1,0 +1,115 @@
+//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS makes the profile around it by itself.
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::made_up::MadeUp;
+use super::super::records::Role;
+use super::super::refusal::{Outcome, Refusal};
+use super::super::resources::{self, Kind, Place, Resource};
+use super::super::view::View;
+use super::listing::{Listing, Paging};
+use super::{made_up, seconds};
+
+const KIND: Kind = Kind::NodeGroup;
+const PAGING: Paging =
+    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+
+/// `ListClusters`.
+pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+    let (clusters, token) = Listing::of(view, call, &PAGING, "")?.parents(view, KIND)?;
+    Ok(json!({"clusters": clusters, "nextToken": token}))
+}
+
+/// `ListNodegroups` of a cluster.
+pub(in super::super) fn list_node_groups(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+    let cluster = call.json_text("name")?.unwrap_or_default();
+    let place = Place { kind: KIND, region: call.region, parent: cluster };
+    require_cluster(view, place)?;
+    let listing = Listing::of(view, call, &PAGING, cluster)?;
+    let (found, token) = listing.page(view, place, |_| true)?;
+    let names: Vec<_> = found.into_iter().map(|group| group.key).collect();
+    Ok(json!({"nodegroups": names, "nextToken": token}))
+}
+
+/// `DescribeNodegroup`.
+pub(in super::super) fn describe_node_group(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+    let cluster = call.json_text("name")?.unwrap_or_default();
+    let name = call.json_text("nodegroupName")?.unwrap_or_default();
+    let place = Place { kind: KIND, region: call.region, parent: cluster };
+    require_cluster(view, place)?;
+    let group = resources::find(view.connection, place, name)?;
+    let group =
+        group.ok_or_else(|| not_found(&format!("No node group found for name: {name}.")))?;
+    Ok(json!({"nodegroup": shown(view, &group)?}))
+}
+
+fn require_cluster(view: &View<'_>, place: Place<'_>) -> Outcome<()> {
+    if resources::is_empty(view.connection, place)? {
+        return Err(not_found(&format!("No cluster found for name: {}.", place.parent)).into());
+    }
+    Ok(())
+}
+
+fn not_found(message: &str) -> Refusal {
+    Refusal::not_there(404, "ResourceNotFoundException", message)
+}
+
+fn shown(view: &View<'_>, group: &Resource) -> Outcome<Value> {
+    let account = &view.account.id;
+    let Resource { region, key: name, parent: cluster, created, .. } = group;
+    let uuid = made_up(KIND, group, "arn").uuid();
+    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let mut entry = json!({
+        "nodegroupName": name,
+        "nodegroupArn": format!("arn:aws:eks:{region}:{account}:nodegroup/{cluster}/{name}/{uuid}"),
+        "clusterName": cluster,
+        "version": "1.31",
+        "releaseVersion": "1.31.3-20250103",
+        "createdAt": seconds(*created),
+        "modifiedAt": seconds(created + 600),
+        "status": group.state(),
+        "capacityType": "ON_DEMAND",
+        "scalingConfig": {"minSize": 1, "maxSize": 6, "desiredSize": 3},
+        "instanceTypes": ["m5.large"],
+        "subnets": [format!("subnet-0{}", of_region("subnet"))],
+        "amiType": "AL2023_x86_64_STANDARD",
+        "nodeRole": role_arn(view, group.text("role").unwrap_or_default())?,
+        "labels": {},
+        "resources": {"autoScalingGroups": [{"name": format!("eks-{name}-{uuid}")}]},
+        "diskSize": 20,
+        "health": {"issues": []},
+        "updateConfig": {"maxUnavailable": 1},
+        "tags": {},
+    });
+    if let Some(template) = group.text("launch_template") {
+        let found = match resources::find(
+            view.connection,
+            Place { kind: Kind::LaunchTemplate, region, parent: "" },
+            template,
+        )? {
+            Some(found) => Some(found),
+            None => {
+                resources::named(view.connection, Kind::LaunchTemplate, region, template)?.pop()
+            }
+        };
+        entry["launchTemplate"] = match found {
+            Some(found) => json!({"name": found.name(), "version": "1", "id": found.key}),
+            None => {
+                json!({"name": template, "version": "1", "id": format!("lt-0{}", MadeUp::of(&[region, template]).hex(16))})
+            }
+        };
+    }
+    Ok(entry)
+}
+
+/// EKS answers the ARN of a role, whatever the import has said.
+fn role_arn(view: &View<'_>, role: &str) -> Outcome<String> {
+    if role.starts_with("arn:") {
+        return Ok(role.to_owned());
+    }
+    let account = &view.account.id;
+    let known: Option<Role> = view.find(role)?;
+    Ok(known
+        .map_or_else(|| format!("arn:aws:iam::{account}:role/{role}"), |known| known.arn(account)))
+}

@@ -1,0 +1,160 @@
+//! AWS Elastic Beanstalk: environments and their settings.
+
+use super::super::call::Call;
+use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::resources::{self, Kind, Resource};
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::listing::{Listing, Paging};
+use super::{made_up, moment, place};
+
+const KIND: Kind = Kind::BeanstalkEnvironment;
+const PAGING: Paging =
+    Paging { limit: "MaxRecords", least: 1, most: 1000, usual: usize::MAX - 1, token: "NextToken" };
+const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
+
+/// `DescribeEnvironments`: without `MaxRecords` all come at once. Those that are terminated come only if `IncludeDeleted` says so, which is
+/// so unless it is false.
+pub(in super::super) fn describe_environments(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let texts = |name| -> Vec<&str> {
+        let members = call.form.list(name).unwrap_or_default();
+        members.iter().filter_map(|member| member.field("")).collect()
+    };
+    let (ids, names) = (texts("EnvironmentIds"), texts("EnvironmentNames"));
+    let application = call.optional_text("ApplicationName");
+    let with_deleted = call.optional_text("IncludeDeleted") != Some("false");
+    let within = format!("{ids:?} {names:?} {application:?} {with_deleted}");
+    let listing = Listing::of(view, call, &PAGING, &within)?;
+    let (found, token) = listing.page(view, place(call, KIND), |environment| {
+        (ids.is_empty() || ids.contains(&environment.key.as_str()))
+            && (names.is_empty() || names.contains(&environment.name()))
+            && application.is_none_or(|name| environment.text("application") == Some(name))
+            && (with_deleted || environment.state() != "Terminated")
+    })?;
+    xml.within("Environments", |xml| {
+        found.iter().try_for_each(|environment| {
+            xml.within("member", |xml| {
+                write(xml, &view.account.id, environment);
+                Ok::<(), Failure>(())
+            })
+        })
+    })?;
+    if let Some(token) = token {
+        xml.text("NextToken", &token);
+    }
+    Ok(())
+}
+
+/// `DescribeConfigurationSettings` of an environment that is not terminated.
+pub(in super::super) fn describe_configuration_settings(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let service = call.action.service;
+    let (application, name) =
+        (call.optional_text("ApplicationName"), call.optional_text("EnvironmentName"));
+    let (Some(application), Some(name)) = (application, name) else {
+        let message = "ApplicationName and EnvironmentName must be given.";
+        return Err(Refusal::invalid_value(service, message).into());
+    };
+    let named = resources::named(view.connection, KIND, call.region, name)?;
+    let environment = named.into_iter().find(|environment| {
+        environment.text("application") == Some(application) && environment.state() != "Terminated"
+    });
+    let environment = environment.ok_or_else(|| {
+        let message = format!("No Environment found for EnvironmentName = '{name}'.");
+        Refusal::invalid_value(service, message)
+    })?;
+    let created = moment(environment.created);
+    xml.within("ConfigurationSettings", |xml| {
+        xml.within("member", |xml| {
+            xml.text("SolutionStackName", STACK);
+            xml.text("PlatformArn", &platform(call.region));
+            xml.text("ApplicationName", application);
+            xml.text("EnvironmentName", name);
+            xml.text("DeploymentStatus", "deployed");
+            xml.text("DateCreated", &created);
+            xml.text("DateUpdated", &created);
+            xml.within("OptionSettings", |xml| {
+                options(environment.profile.as_deref()).into_iter().try_for_each(
+                    |(namespace, option, value)| {
+                        xml.within("member", |xml| {
+                            xml.text("Namespace", namespace);
+                            xml.text("OptionName", option);
+                            if let Some(value) = value {
+                                xml.text("Value", value);
+                            }
+                            Ok::<(), Failure>(())
+                        })
+                    },
+                )
+            })
+        })
+    })
+}
+
+/// A few of the two hundred options that an environment has: AWS lists also those without a value.
+fn options(profile: Option<&str>) -> Vec<(&'static str, &'static str, Option<&str>)> {
+    vec![
+        ("aws:autoscaling:asg", "MaxSize", Some("4")),
+        ("aws:autoscaling:asg", "MinSize", Some("1")),
+        ("aws:autoscaling:launchconfiguration", "EC2KeyName", None),
+        ("aws:autoscaling:launchconfiguration", "IamInstanceProfile", profile),
+        ("aws:autoscaling:launchconfiguration", "InstanceType", Some("t3.micro")),
+        ("aws:autoscaling:launchconfiguration", "MonitoringInterval", Some("5 minute")),
+        ("aws:elasticbeanstalk:environment", "EnvironmentType", Some("LoadBalanced")),
+        (
+            "aws:elasticbeanstalk:environment",
+            "ServiceRole",
+            Some("aws-elasticbeanstalk-service-role"),
+        ),
+        ("aws:elasticbeanstalk:environment", "LoadBalancerType", Some("application")),
+    ]
+}
+
+fn platform(region: &str) -> String {
+    format!(
+        "arn:aws:elasticbeanstalk:{region}::platform/Python 3.11 running on 64bit Amazon Linux 2023/4.3.1"
+    )
+}
+
+fn write(xml: &mut Xml, account: &str, environment: &Resource) {
+    let Resource { region, key: id, created, .. } = environment;
+    let (name, application) =
+        (environment.name(), environment.text("application").unwrap_or_default());
+    let made_up = made_up(KIND, environment, "address");
+    let created = moment(*created);
+    xml.text("EnvironmentName", name);
+    xml.text("EnvironmentId", id);
+    xml.text("ApplicationName", application);
+    xml.text("SolutionStackName", STACK);
+    xml.text("PlatformArn", &platform(region));
+    xml.text(
+        "EndpointURL",
+        &format!(
+            "awseb-{}-{}.{region}.elb.amazonaws.com",
+            made_up.capitals(8),
+            made_up.below(2_000_000_000)
+        ),
+    );
+    xml.text(
+        "CNAME",
+        &format!("{name}.{}.{region}.elasticbeanstalk.com", made_up.capitals(10).to_lowercase()),
+    );
+    xml.text("DateCreated", &created);
+    xml.text("DateUpdated", &created);
+    xml.text("Status", environment.state());
+    xml.literal("<AbortableOperationInProgress>false</AbortableOperationInProgress>");
+    let health = if environment.state() == "Ready" { "Green" } else { "Grey" };
+    xml.text("Health", health);
+    xml.literal("<Tier><Name>WebServer</Name><Type>Standard</Type><Version>1.0</Version></Tier><EnvironmentLinks/>");
+    xml.text(
+        "EnvironmentArn",
+        &format!("arn:aws:elasticbeanstalk:{region}:{account}:environment/{application}/{name}"),
+    );
+}

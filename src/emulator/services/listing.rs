@@ -1,0 +1,149 @@
+//! Lists of resources in pages: how many fit on one, and where the next begins.
+
+use super::super::call::Call;
+use super::super::marker::{Point, Seal};
+use super::super::refusal::{Outcome, Refusal};
+use super::super::resources::{self, Kind, Place, Resource};
+use super::super::view::View;
+
+/// How a service pages: the names of its parameters and the bounds of a page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paging {
+    /// The parameter that says how many; none where the service decides.
+    pub(super) limit: &'static str,
+    pub(super) least: i64,
+    pub(super) most: i64,
+    /// How many come if the call does not say.
+    pub(super) usual: usize,
+    /// The parameter that says where to go on.
+    pub(super) token: &'static str,
+}
+
+/// A page that a call asks for.
+#[derive(Debug)]
+pub(super) struct Listing<'a> {
+    call: &'a Call<'a>,
+    salt: u64,
+    scope: String,
+    token: Option<String>,
+    pub(super) limit: usize,
+}
+
+impl<'a> Listing<'a> {
+    /// What a call says about its page. `within` is what besides the region the list depends on: a cluster, filters.
+    pub(super) fn of(
+        view: &View<'_>,
+        call: &'a Call<'a>,
+        paging: &Paging,
+        within: &str,
+    ) -> Outcome<Self> {
+        let limit = match number(call, paging)? {
+            None => paging.usual,
+            Some(number) => usize::try_from(number).unwrap_or(paging.usual),
+        };
+        let token = match call.json_text(paging.token)? {
+            Some(token) => Some(token),
+            None => call.optional_text(paging.token),
+        };
+        let token = token.filter(|token| !token.is_empty()).map(str::to_owned);
+        let scope = format!("{} {} {within}", call.action.service.name(), call.region);
+        Ok(Self { call, salt: view.account.salt, scope, token, limit })
+    }
+
+    fn seal(&self) -> Seal<'_> {
+        Seal { salt: self.salt, action: self.call.action.name, scope: &self.scope }
+    }
+
+    /// Whether the call goes on with a list.
+    pub(super) fn goes_on(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Where the page begins.
+    pub(super) fn start(&self) -> Outcome<Point> {
+        let Some(token) = &self.token else {
+            return Ok(Point { number: 0, key: String::new() });
+        };
+        let point = self.seal().open(token);
+        Ok(point.ok_or_else(|| Refusal::invalid_token(self.call.action.service))?)
+    }
+
+    /// What says where the next page begins.
+    pub(super) fn token(&self, number: u64, key: &str) -> String {
+        self.seal().close(&Point { number, key: key.to_owned() })
+    }
+
+    /// The resources on the page, of those that are to be kept, and where the next one begins.
+    pub(super) fn page(
+        &self,
+        view: &View<'_>,
+        place: Place<'_>,
+        keep: impl Fn(&Resource) -> bool,
+    ) -> Outcome<(Vec<Resource>, Option<String>)> {
+        let start = self.start()?;
+        let mut found: Vec<Resource> = Vec::new();
+        let mut more = false;
+        resources::scan(view.connection, place, &start.key, |resource| {
+            if keep(&resource) {
+                more = found.len() == self.limit;
+                if !more {
+                    found.push(resource);
+                }
+            }
+            Ok(!more)
+        })?;
+        let last = found.last().filter(|_| more);
+        let token = last.map(|last| self.token(0, &last.key));
+        Ok((found, token))
+    }
+
+    /// The same for the names of what resources belong to: clusters.
+    pub(super) fn parents(
+        &self,
+        view: &View<'_>,
+        kind: Kind,
+    ) -> Outcome<(Vec<String>, Option<String>)> {
+        let start = self.start()?;
+        let (connection, region) = (view.connection, self.call.region);
+        let mut found = resources::parents(connection, kind, region, &start.key, self.limit + 1)?;
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| more);
+        let token = last.map(|last| self.token(0, last));
+        Ok((found, token))
+    }
+}
+
+/// The number of resources that the call wants.
+fn number(call: &Call<'_>, paging: &Paging) -> Outcome<Option<i64>> {
+    let service = call.action.service;
+    let name = paging.limit;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let number = match call.json_number(name)? {
+        Some(number) => number,
+        None => match call.optional_text(name).filter(|text| !text.is_empty()) {
+            None => return Ok(None),
+            Some(text) => text.parse().map_err(|_| {
+                Refusal::invalid_value(service, format!("{name} must be a number, not {text}"))
+            })?,
+        },
+    };
+    let shown = super::camel(name);
+    if number < paging.least {
+        let least = paging.least;
+        let message = format!(
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value greater than or equal to {least}."
+        );
+        return Err(Refusal::invalid_value(service, message).into());
+    }
+    if number > paging.most {
+        let most = paging.most;
+        let message = format!(
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value smaller than or equal to {most}."
+        );
+        return Err(Refusal::invalid_value(service, message).into());
+    }
+    Ok(Some(number))
+}

@@ -1,0 +1,91 @@
+//! Amazon RDS: database instances. Only those of RDS Custom have an instance profile.
+
+use super::super::call::Call;
+use super::super::made_up::MadeUp;
+use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::resources::{self, Kind, Resource};
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::listing::{Listing, Paging};
+use super::{made_up, moment, place};
+
+const KIND: Kind = Kind::DbInstance;
+const PAGING: Paging =
+    Paging { limit: "MaxRecords", least: 20, most: 100, usual: 100, token: "Marker" };
+
+/// `DescribeDBInstances`: all, or one.
+pub(in super::super) fn describe_db_instances(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let service = call.action.service;
+    let filters = call.form.list_between("Filters", ".Filter.");
+    if let Some(filter) = filters.first() {
+        let name = filter.field("Name").unwrap_or_default();
+        return Err(
+            Refusal::invalid_value(service, format!("Unrecognized filter name: {name}")).into()
+        );
+    }
+    let (found, marker) = match call.optional_text("DBInstanceIdentifier") {
+        None => {
+            let listing = Listing::of(view, call, &PAGING, "")?;
+            listing.page(view, place(call, KIND), |_| true)?
+        }
+        Some(id) => {
+            let found = resources::find(view.connection, place(call, KIND), id)?;
+            let found = found.ok_or_else(|| {
+                Refusal::not_there(404, "DBInstanceNotFound", format!("DBInstance {id} not found."))
+            })?;
+            (vec![found], None)
+        }
+    };
+    if let Some(marker) = marker {
+        xml.text("Marker", &marker);
+    }
+    xml.within("DBInstances", |xml| {
+        found.iter().try_for_each(|instance| {
+            xml.within("DBInstance", |xml| {
+                write(xml, &view.account.id, instance);
+                Ok::<(), Failure>(())
+            })
+        })
+    })
+}
+
+fn write(xml: &mut Xml, account: &str, instance: &Resource) {
+    let Resource { region, key: id, created, profile, .. } = instance;
+    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let (engine, version, license) = match profile {
+        Some(_) => ("custom-oracle-ee", "19.cdb_cev1", "bring-your-own-license"),
+        None => ("postgres", "16.4", "postgresql-license"),
+    };
+    xml.text("DBInstanceIdentifier", id);
+    xml.literal("<DBInstanceClass>db.m5.large</DBInstanceClass>");
+    xml.text("Engine", engine);
+    xml.text("DBInstanceStatus", instance.state());
+    xml.literal("<MasterUsername>admin</MasterUsername>");
+    let zone = MadeUp::of(&[account, region, "endpoint"]).capitals(12).to_lowercase();
+    xml.literal("<Endpoint>");
+    xml.text("Address", &format!("{id}.{zone}.{region}.rds.amazonaws.com"));
+    xml.literal("<Port>5432</Port><HostedZoneId>Z1TTGA775OQIYO</HostedZoneId></Endpoint>");
+    xml.literal("<AllocatedStorage>100</AllocatedStorage>");
+    xml.text("InstanceCreateTime", &moment(*created));
+    xml.literal("<PreferredBackupWindow>03:00-03:30</PreferredBackupWindow><BackupRetentionPeriod>7</BackupRetentionPeriod><DBSecurityGroups/>");
+    xml.literal("<VpcSecurityGroups><VpcSecurityGroupMembership><VpcSecurityGroupId>sg-0");
+    xml.literal(&of_region("group"));
+    xml.literal("</VpcSecurityGroupId><Status>active</Status></VpcSecurityGroupMembership></VpcSecurityGroups><DBParameterGroups/>");
+    xml.text("AvailabilityZone", &format!("{region}a"));
+    xml.literal("<PreferredMaintenanceWindow>sun:04:00-sun:04:30</PreferredMaintenanceWindow><PendingModifiedValues/><MultiAZ>false</MultiAZ>");
+    xml.text("EngineVersion", version);
+    xml.literal("<AutoMinorVersionUpgrade>false</AutoMinorVersionUpgrade><ReadReplicaDBInstanceIdentifiers/>");
+    xml.text("LicenseModel", license);
+    xml.literal("<PubliclyAccessible>false</PubliclyAccessible><StorageType>gp3</StorageType><DbInstancePort>0</DbInstancePort><StorageEncrypted>true</StorageEncrypted>");
+    xml.text("DbiResourceId", &format!("db-{}", made_up(KIND, instance, "resource").capitals(24)));
+    xml.literal("<CopyTagsToSnapshot>false</CopyTagsToSnapshot>");
+    xml.text("DBInstanceArn", &format!("arn:aws:rds:{region}:{account}:db:{id}"));
+    xml.literal("<IAMDatabaseAuthenticationEnabled>false</IAMDatabaseAuthenticationEnabled><PerformanceInsightsEnabled>false</PerformanceInsightsEnabled><DeletionProtection>false</DeletionProtection><TagList/>");
+    if let Some(profile) = profile {
+        xml.text("CustomIamInstanceProfile", profile);
+    }
+}

@@ -1,0 +1,76 @@
+//! The body of an answer that breaks off in its middle, as when a connection does: it announces its whole length, half of it
+//! comes, and then an error.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+
+/// Such a body, or a whole one where a server needs one type for both.
+#[derive(Debug)]
+pub(super) struct Torn {
+    part: Option<Bytes>,
+    announced: u64,
+    step: Step,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Whole,
+    /// What was sent must get on its way before the connection breaks.
+    Flush,
+    Break,
+}
+
+impl Torn {
+    /// A body that breaks off.
+    pub(super) fn of(text: String) -> Self {
+        let all = Bytes::from(text);
+        let announced = all.len() as u64;
+        Self { part: Some(all.slice(..all.len() / 2)), announced, step: Step::Flush }
+    }
+
+    /// A body that does not.
+    pub(super) fn whole(text: String) -> Self {
+        let all = Bytes::from(text);
+        let announced = all.len() as u64;
+        Self { part: Some(all).filter(|all| !all.is_empty()), announced, step: Step::Whole }
+    }
+}
+
+impl Body for Torn {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(part) = self.part.take() {
+            self.announced -= part.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        match self.step {
+            Step::Whole => Poll::Ready(None),
+            Step::Flush => {
+                self.step = Step::Break;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Step::Break => {
+                let message = "the connection broke off in the middle of an answer (fault: cut)";
+                let error = io::Error::new(io::ErrorKind::ConnectionReset, message);
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.part.is_none() && self.step == Step::Whole
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.announced)
+    }
+}

@@ -1,0 +1,364 @@
+//! The scan: every source in every region, as many calls at once as it may, and what they bring put together. What goes wrong in one
+//! place is a gap there and disturbs no other; only what would go wrong everywhere ends the scan.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::endpoint;
+use super::extract::{Page, Record};
+use super::findings::{Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why};
+use super::matching::Named;
+use super::source::{Means, Source, Step};
+use super::sources::{REGIONS, SOURCES};
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::spec::nearest;
+
+/// So many records of one page are followed at once.
+const FOLLOWED_AT_ONCE: usize = 16;
+
+/// The way by which a scan makes its calls.
+pub trait Look: Send + Sync {
+    /// Which account it leads to.
+    fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>>;
+
+    /// Makes one call for a page, and makes it again for as long as that may help and `patience` lasts. `carried` is what the records of the steps
+    /// before have given, `token` where the page begins.
+    fn look(
+        &self,
+        step: &'static Step,
+        region: &str,
+        carried: &[String],
+        token: Option<&str>,
+        patience: Duration,
+    ) -> BoxFuture<'static, Result<Page>>;
+}
+
+/// Where a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The account's 12 digits.
+    pub account: String,
+    /// The account's partition.
+    pub partition: String,
+    /// The region of the connection, which can say which others there are.
+    pub region: String,
+}
+
+/// Is told how a scan gets on.
+pub trait Watch: Send + Sync {
+    /// So many checks are about to be made.
+    fn begins(&self, checks: usize);
+    /// One of them has ended; why it is a gap, if it is one.
+    fn checked(&self, gap: Option<&Why>);
+}
+
+/// What a scan asks.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// The regions; all that are enabled if there is none.
+    pub regions: Option<Vec<String>>,
+    /// The sources.
+    pub sources: Vec<&'static Source>,
+    /// See [`Scope::role_unused_for`].
+    pub role_unused_for: Duration,
+    /// How many calls are under way at once.
+    pub concurrency: usize,
+    /// How long a call is made again and again before it is given up.
+    pub patience: Duration,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self {
+            regions: None,
+            sources: SOURCES.iter().collect(),
+            role_unused_for: Duration::from_hours(90 * 24),
+            concurrency: 16,
+            patience: Duration::from_mins(5),
+        }
+    }
+}
+
+/// Makes a scan.
+///
+/// # Errors
+/// If nobody can say which account and which regions there are, a region that is asked for does not exist, or the credentials are not valid.
+pub async fn scan(
+    look: Arc<dyn Look>,
+    asking: Asking,
+    watch: Arc<dyn Watch>,
+    clock: Clock,
+) -> Result<Scan> {
+    let whereabouts = look.whereabouts().await?;
+    let started = now(&clock);
+    let page = look.look(&REGIONS, &whereabouts.region, &[], None, asking.patience).await;
+    let page = page.map_err(|error| {
+        error.hint(
+            "without ec2:DescribeRegions nobody can say in which regions a profile may be used",
+        )
+    })?;
+    let (regions, not_enabled) = regions(&page, asking.regions.as_deref())?;
+    let asked = regions.iter().filter(|region| region.standing == Standing::Asked);
+    let asked: Vec<String> = asked.map(|region| region.name.clone()).collect();
+    let mut scan = Scan::new(Scope {
+        account: whereabouts.account,
+        partition: whereabouts.partition,
+        started,
+        role_unused_for: asking.role_unused_for,
+        regions,
+        sources: asking.sources.iter().map(|source| source.name.to_owned()).collect(),
+    });
+    for region in not_enabled {
+        let region = Some(region.into());
+        scan.miss(Gap { source: None, region, why: Reason::NotEnabled.into() });
+    }
+    watch.begins(asked.len() * asking.sources.len());
+    let effort = Arc::new(Effort {
+        look,
+        scan: Mutex::new(scan),
+        places: Semaphore::new(asking.concurrency.max(1)),
+        patience: asking.patience,
+        clock,
+    });
+    // One source in all regions after the other: calls to different regions do not wait for each other.
+    let mut checks = Vec::new();
+    for source in asking.sources {
+        for region in &asked {
+            checks.push(check(Arc::clone(&effort), Arc::clone(&watch), source, region.clone()));
+        }
+    }
+    let at_once = checks.len().max(1);
+    stream::iter(checks).buffer_unordered(at_once).try_collect::<()>().await?;
+    let effort = Arc::try_unwrap(effort)
+        .map_err(|_| Error::new(Kind::Bug, "a scan goes on after its end"))?;
+    let mut scan = effort.scan.into_inner().unwrap_or_else(PoisonError::into_inner);
+    scan.end(now(&effort.clock));
+    Ok(scan)
+}
+
+fn check(
+    effort: Arc<Effort>,
+    watch: Arc<dyn Watch>,
+    source: &'static Source,
+    region: String,
+) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let gap = effort.check(source, &region).await?;
+        watch.checked(gap.as_ref());
+        Ok(())
+    })
+}
+
+fn now(clock: &Clock) -> Timestamp {
+    Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
+}
+
+/// The regions that there are, and which of those that were `wanted` are not enabled.
+fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<String>)> {
+    let (mut regions, mut not_enabled) = (Vec::new(), Vec::new());
+    for record in &page.records {
+        let text = |means| record.of(&REGIONS, means).next();
+        let Some(name) = text(Means::Id) else { continue };
+        let is_wanted = wanted.is_none_or(|wanted| wanted.iter().any(|wanted| wanted == name));
+        let standing = match (text(Means::State), is_wanted) {
+            (Some("not-opted-in"), _) => {
+                if is_wanted && wanted.is_some() {
+                    not_enabled.push(name.to_owned());
+                }
+                Standing::NotEnabled
+            }
+            (_, true) => Standing::Asked,
+            (_, false) => Standing::NotAsked,
+        };
+        regions.push(Region { name: name.to_owned(), standing });
+    }
+    if regions.is_empty() {
+        let message = "DescribeRegions: AWS knows of no region, which cannot be";
+        return Err(Error::new(Kind::Connection, message));
+    }
+    let names = || regions.iter().map(|region| region.name.as_str());
+    for wanted in wanted.unwrap_or_default() {
+        if !names().any(|name| name == wanted) {
+            let error = Error::argument(format!("there is no region {wanted:?}"));
+            return Err(match nearest(wanted, names()) {
+                Some(near) => error.hint(format!("did you mean {near:?}?")),
+                None => error.hint(format!("there is {}", names().collect::<Vec<_>>().join(", "))),
+            });
+        }
+    }
+    regions.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((regions, not_enabled))
+}
+
+/// What the checks of a scan share.
+struct Effort {
+    look: Arc<dyn Look>,
+    scan: Mutex<Scan>,
+    places: Semaphore,
+    patience: Duration,
+    clock: Clock,
+}
+
+/// What is known of a resource before its last call: the parts of its name, its state, and what further calls need.
+#[derive(Clone, Default)]
+struct Known {
+    id: Vec<String>,
+    state: String,
+    carried: Vec<String>,
+}
+
+impl Known {
+    /// The same with what a record adds.
+    fn and(&self, step: &Step, record: &Record) -> Self {
+        let mut known = self.clone();
+        known.id.extend(record.of(step, Means::Id).map(str::to_owned));
+        known.carried.extend(record.of(step, Means::Carry).map(str::to_owned));
+        if let Some(state) = record.of(step, Means::State).next() {
+            state.clone_into(&mut known.state);
+        }
+        known
+    }
+}
+
+impl Effort {
+    /// Asks a source in a region, and notes what came of it.
+    async fn check(self: &Arc<Self>, source: &'static Source, region: &str) -> Result<Option<Why>> {
+        let outcome = match self.follow(source, region, 0, Known::default()).await {
+            Ok(resources) => (resources, Outcome::Whole),
+            Err(error) if is_everywhere(&error) => return Err(error),
+            Err(error) if is_not_offered(source, region, &error) => (0, Outcome::NotOffered),
+            Err(error) => (0, Outcome::Gap(why(&error))),
+        };
+        let gap = if let Outcome::Gap(why) = &outcome.1 { Some(why.clone()) } else { None };
+        self.scan().checked(source.name, region, now(&self.clock), outcome.0, outcome.1);
+        Ok(gap)
+    }
+
+    /// Makes the call of one step with all its pages, and those of the steps after it for each record. Returns how many resources there were.
+    fn follow<'a>(
+        self: &'a Arc<Self>,
+        source: &'static Source,
+        region: &'a str,
+        number: usize,
+        known: Known,
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let step = &source.steps[number];
+            let is_last = number + 1 == source.steps.len();
+            let (mut token, mut resources) = (None, 0);
+            loop {
+                let page = match self.page(step, region, &known.carried, token.as_deref()).await {
+                    Err(error) if number > 0 && step.gone.contains(&error.code()) => break,
+                    page => page?,
+                };
+                let records = page.records.iter().map(|record| (record, known.and(step, record)));
+                if is_last {
+                    resources += page.records.len() as u64;
+                    let mut scan = self.scan();
+                    for (record, known) in records.filter(|(_, known)| is_alive(source, known)) {
+                        let names = names(step, record);
+                        scan.add(source.name, region, &known.id.join("/"), &known.state, names);
+                    }
+                } else {
+                    let known: Vec<_> = records.map(|(_, known)| known).collect();
+                    let alive = known.into_iter().filter(|known| is_alive(source, known));
+                    let followed =
+                        alive.map(|known| self.follow(source, region, number + 1, known));
+                    resources += stream::iter(followed)
+                        .buffer_unordered(FOLLOWED_AT_ONCE)
+                        .try_fold(0, |all, some| std::future::ready(Ok(all + some)))
+                        .await?;
+                }
+                if page.next.is_some() && page.next == token {
+                    let message = format!("{}: AWS sends the same page again", step.action.name);
+                    return Err(Error::new(Kind::Connection, message));
+                }
+                token = page.next;
+                if token.is_none() {
+                    break;
+                }
+            }
+            Ok(resources)
+        })
+    }
+
+    async fn page(
+        &self,
+        step: &'static Step,
+        region: &str,
+        carried: &[String],
+        token: Option<&str>,
+    ) -> Result<Page> {
+        // It is never closed.
+        let _place = self.places.acquire().await;
+        self.look.look(step, region, carried, token, self.patience).await
+    }
+
+    fn scan(&self) -> std::sync::MutexGuard<'_, Scan> {
+        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a resource, as far as it is known, can still use a profile.
+fn is_alive(source: &Source, known: &Known) -> bool {
+    !source.steps.iter().any(|step| step.over.contains(&known.state.as_str()))
+}
+
+/// What a record names.
+fn names<'a>(step: &'a Step, record: &'a Record) -> impl Iterator<Item = Named> + 'a {
+    let profiles = record.of(step, Means::Profile).map(|text| Named::Profile(text.into()));
+    let roles = record.of(step, Means::Role).map(|text| Named::Role(text.into()));
+    profiles.chain(roles)
+}
+
+/// Whether every other call would fail in the same way.
+#[must_use]
+pub fn is_everywhere(error: &Error) -> bool {
+    const CODES: [&str; 4] =
+        ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch"];
+    matches!(error.kind, Kind::Credentials | Kind::Refused | Kind::Interrupted | Kind::Bug)
+        || CODES.contains(&error.code())
+}
+
+/// Whether a failure says that the region does not have the service: its name does not exist, and it is not one of those where it is known to be.
+fn is_not_offered(source: &Source, region: &str, error: &Error) -> bool {
+    // As glibc, musl and macOS say it of a name that does not exist; a resolver that gives no answer has other words.
+    const UNKNOWN_NAMES: [&str; 3] =
+        ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
+    error.kind == Kind::Connection
+        && !endpoint::is_known_in(source.steps[0].action.service, region)
+        && UNKNOWN_NAMES.iter().any(|words| error.message.contains(words))
+}
+
+/// Why something could not be checked.
+#[must_use]
+pub fn why(error: &Error) -> Why {
+    const DENIED: [&str; 9] = [
+        "UnauthorizedOperation",
+        "AuthFailure",
+        "OptInRequired",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "NotAuthorized",
+        "AuthorizationError",
+        "ForbiddenException",
+        "BlockedException",
+    ];
+    let code = error.code();
+    let reason = if error.is_throttling() {
+        Reason::Throttled
+    } else if DENIED.contains(&code) || code.starts_with("AccessDenied") {
+        Reason::Denied
+    } else if error.message.contains("breaks off") {
+        Reason::CutOff
+    } else {
+        Reason::Failed
+    };
+    Why { reason, code: code.to_owned(), message: error.message.clone() }
+}

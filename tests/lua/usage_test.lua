@@ -1,0 +1,300 @@
+-- usage: that every reference is found, that nothing is taken for one that is none, and that whatever could not be checked makes a profile
+-- `unknown`, never `unused`.
+
+local REGION = "eu-central-1"
+local ACCOUNT = "123456789012"
+
+local function arn_of(name, account)
+  return ("arn:aws:iam::%s:instance-profile/%s"):format(account or ACCOUNT, name)
+end
+
+-- For each source the only resource in the account, which names the profile `web`, and the calls that find it.
+local REFERENCES = {
+  ["ec2.instances"] = { kind = "ec2.instance", id = "i-0aaaaaaaaaaaaaaaa", profile = "web" },
+  ["ec2.associations"] = {
+    kind = "ec2.association",
+    id = "iip-assoc-0aaaaaaaaaaaaaaaa",
+    instance_id = "i-0bbbbbbbbbbbbbbbb",
+    profile = "web",
+  },
+  ["ec2.launch_templates"] = {
+    kind = "ec2.launch_template",
+    id = "lt-0aaaaaaaaaaaaaaaa",
+    name = "t",
+    versions = { { profile = "web" }, { number = 2 } },
+  },
+  ["ec2.spot_fleets"] = { kind = "ec2.spot_fleet", id = "sfr-0aaaaaaaa", profiles = { "other", arn_of("web") } },
+  ["ec2.spot_requests"] = { kind = "ec2.spot_request", id = "sir-0aaaaaaa", profile = "web" },
+  ["autoscaling.launch_configurations"] = { kind = "autoscaling.launch_configuration", name = "lc", profile = "web" },
+  ["batch.compute_environments"] = { kind = "batch.compute_environment", name = "ce", profile = arn_of("web") },
+  ["ecs.capacity_providers"] = { kind = "ecs.capacity_provider", name = "cp", cluster = "c", profile = "web" },
+  ["imagebuilder.infrastructure_configurations"] = {
+    kind = "imagebuilder.infrastructure_configuration",
+    name = "ic",
+    profile = "web",
+  },
+  ["emr.clusters"] = { kind = "emr.cluster", id = "j-AAAAAAAAAAAAA", name = "e", profile = "web" },
+  ["elasticbeanstalk.environments"] = {
+    kind = "elasticbeanstalk.environment",
+    id = "e-aaaaaaaaaa",
+    name = "env",
+    application = "app",
+    profile = "web",
+  },
+  ["eks.node_groups"] = { kind = "eks.node_group", name = "ng", cluster = "k", role = "web-role" },
+  ["rds.custom_instances"] = { kind = "rds.instance", id = "db", profile = "web" },
+}
+
+-- An account with one region, in which the profiles `web` (with a role that was never used) and `web-2` are old.
+local function open(resources, more)
+  local old = time.ago("700d")
+  local trust = { Version = "2012-10-17", Statement = {} }
+  local what = {
+    regions = { [REGION] = "opt-in-not-required" },
+    roles = { { name = "web-role", create_date = old, assume_role_policy = trust } },
+    profiles = {
+      { name = "web", path = "/ec2/", create_date = old, role = "web-role" },
+      { name = "web-2", create_date = old },
+    },
+    resources = resources,
+  }
+  for _, resource in ipairs(resources) do
+    resource.region = resource.region or REGION
+  end
+  for key, value in pairs(more or {}) do
+    what[key] = value
+  end
+  account.import(what)
+end
+
+-- Calls of the local account that are throttled for ever are given up soon.
+local OPTIONS = { timeout = "300ms" }
+
+local function verdict(name, options)
+  return iam.usage.scan(options or OPTIONS):verdict(name)
+end
+
+it("a profile that nothing names is unused", function()
+  open {}
+  local v = verdict("web")
+  expect(v.verdict):to_equal("unused")
+  expect(#v.references + #v.gaps + #v.doubts):to_equal(0)
+  expect(#v.checked):to_equal(#usage.sources())
+  expect(v.role.name):to_equal("web-role")
+end)
+
+for _, source in ipairs(usage.sources()) do
+  it("a profile that only " .. source.name .. " names is used", function()
+    local resource = assert(REFERENCES[source.name], "the test knows no resource of " .. source.name)
+    open { resource }
+    local scan = iam.usage.scan(OPTIONS)
+    local v = scan:verdict("web")
+    expect(v.verdict):to_equal("used")
+    expect(#v.references):to_equal(1)
+    local reference = v.references[1]
+    expect(reference.source):to_equal(source.name)
+    expect(reference.region):to_equal(REGION)
+    expect(reference.kind):to_equal(source.kind)
+    expect(scan:verdict("web-2").verdict):to_equal("unused")
+    expect(scan.complete):to_be_true()
+  end)
+end
+
+-- The calls of a source, as the faults name them.
+local function calls_of(source)
+  return table.concat(source.actions, "+")
+end
+
+for _, fault in ipairs { "deny", "fail", "choke", "cut" } do
+  it("nothing is unused where a source answers with " .. fault, function()
+    for _, source in ipairs(usage.sources()) do
+      for _, action in ipairs(source.actions) do
+        -- What the first call has listed makes the second one.
+        open { REFERENCES[source.name] }
+        account.faults(fault .. "=" .. action)
+        local scan = iam.usage.scan(OPTIONS)
+        local v = scan:verdict("web-2")
+        expect(v.verdict .. " " .. action):to_equal("unknown " .. action)
+        expect(#v.gaps):to_equal(1)
+        expect(v.gaps[1].source):to_equal(source.name)
+        expect(v.gaps[1].region):to_equal(REGION)
+        local reasons = { deny = "denied", fail = "failed", choke = "throttled", cut = "cut off" }
+        expect(v.gaps[1].reason):to_equal(reasons[fault])
+        account.faults()
+      end
+    end
+  end)
+end
+
+it("nothing is unused where a source or an enabled region was not asked", function()
+  open({}, { regions = { [REGION] = "opt-in-not-required", ["af-south-1"] = "opted-in", ["me-south-1"] = "not-opted-in" } })
+  expect(verdict("web-2").verdict):to_equal("unused")
+  for _, source in ipairs(usage.sources()) do
+    local v = verdict("web-2", { sources = source.name })
+    expect(v.verdict):to_equal("unknown")
+    expect(#v.gaps):to_equal(#usage.sources() - 1)
+  end
+  local v = verdict("web-2", { regions = { REGION } })
+  expect(v.verdict):to_equal("unknown")
+  expect(v.gaps):to_equal { { region = "af-south-1", reason = "not asked", text = v.gaps[1].text } }
+  -- What was asked for by name must be answered for.
+  v = verdict("web-2", { regions = { REGION, "af-south-1", "me-south-1" } })
+  expect(v.verdict):to_equal("unknown")
+  expect(v.gaps[1].reason):to_equal("not enabled")
+end)
+
+it("the role decides where nothing names the profile", function()
+  local trust = { Version = "2012-10-17", Statement = {} }
+  local function role(fields)
+    local made = { name = "web-role", create_date = time.ago("700d"), assume_role_policy = trust }
+    for key, value in pairs(fields) do
+      made[key] = value
+    end
+    open({}, { roles = { made } })
+    return verdict("web")
+  end
+  expect(role({ last_used = { date = time.ago("91d"), region = REGION } }).verdict):to_equal("unused")
+  local used = role { last_used = { date = time.ago("89d"), region = REGION } }
+  expect(used.verdict):to_equal("used")
+  expect(used.references[1].by):to_equal("role")
+  expect(role({ create_date = time.ago("10d") }).verdict):to_equal("unknown")
+  role {}
+  account.faults("deny=iam:GetRole")
+  local v = verdict("web")
+  expect(v.verdict):to_equal("unknown")
+  expect(v.gaps[1].reason):to_equal("denied")
+end)
+
+it("only profiles that nothing names cost a call, and each role one", function()
+  local profiles, resources = {}, {}
+  for i = 1, 40 do
+    profiles[i] = { name = "p" .. i, create_date = time.ago("100d"), role = i % 2 == 0 and "web-role" or nil }
+    if i <= 20 then
+      resources[i] = { kind = "ec2.instance", id = ("i-%017x"):format(i), profile = "p" .. i }
+    end
+  end
+  open(resources, { profiles = profiles })
+  local scan = iam.usage.scan(OPTIONS)
+  local before = account.calls()
+  local counts = {}
+  bulk.each(iam.profiles.each(), {}, function(profile)
+    local v = scan:verdict(profile)
+    counts[v.verdict] = (counts[v.verdict] or 0) + 1
+  end)
+  expect(counts):to_equal { used = 20, unused = 20 }
+  local after = account.calls()
+  expect(after.GetRole - (before.GetRole or 0)):to_equal(1)
+  expect(after.ListInstanceProfiles):to_equal(1)
+  expect(after["ec2:DescribeInstances"]):to_equal(before["ec2:DescribeInstances"])
+end)
+
+it("what is over, another account's or only alike is no reference", function()
+  open {
+    { kind = "ec2.instance", id = "i-0aaaaaaaaaaaaaaaa", state = "terminated", profile = "web" },
+    { kind = "ec2.association", id = "iip-assoc-0a", instance_id = "i-0b", state = "disassociated", profile = "web" },
+    { kind = "ec2.spot_request", id = "sir-0aaaaaaa", state = "closed", profile = "web" },
+    { kind = "ec2.spot_fleet", id = "sfr-0aaaaaaaa", state = "cancelled", profiles = { "web" } },
+    { kind = "emr.cluster", id = "j-AAAAAAAAAAAAA", name = "e", state = "TERMINATED", profile = "web" },
+    { kind = "autoscaling.launch_configuration", name = "lc", profile = "web-2" },
+    { kind = "batch.compute_environment", name = "ce", profile = arn_of("web", "210987654321") },
+    { kind = "ec2.launch_template", id = "lt-0a", name = "t", versions = { { profile = "my-web" }, { profile = "web.old" } } },
+  }
+  local scan = iam.usage.scan(OPTIONS)
+  expect(scan:verdict("web").verdict):to_equal("unused")
+  expect(scan:verdict("web-2").verdict):to_equal("used")
+end)
+
+it("all pages are read", function()
+  local resources = {}
+  for i = 1, 2500 do
+    resources[i] = { kind = "ec2.instance", id = ("i-%017x"):format(i), profile = "web" }
+  end
+  for i = 1, 250 do
+    resources[#resources + 1] = { kind = "autoscaling.launch_configuration", name = "lc" .. i, profile = "web-2" }
+    resources[#resources + 1] = { kind = "emr.cluster", id = ("j-%013d"):format(i), name = "e" .. i, profile = "web-2" }
+  end
+  open(resources)
+  local scan = iam.usage.scan(OPTIONS)
+  expect(#scan:verdict("web").references):to_equal(2500)
+  expect(#scan:verdict("web-2").references):to_equal(500)
+  local calls = account.calls()
+  expect(calls["ec2:DescribeInstances"]):to_equal(3)
+  expect(calls["autoscaling:DescribeLaunchConfigurations"]):to_equal(3)
+  expect(calls["elasticmapreduce:ListClusters"]):to_equal(5)
+end)
+
+it("a profile of another account, and one that was made after the scan, get no verdict", function()
+  open {}
+  local scan = iam.usage.scan(OPTIONS)
+  local other = iam.profiles.get("web")
+  other.arn = arn_of("web", "210987654321")
+  expect(function()
+    scan:verdict(other)
+  end):to_raise { kind = "argument" }
+  clock.advance("5m")
+  iam.profiles.create("new")
+  expect(scan:verdict("new").verdict):to_equal("unknown")
+end)
+
+it("a scan in a file says the same, until it is too old", function()
+  open { REFERENCES["ec2.instances"] }
+  local folder = temp_folder()
+  local path = folder .. "/scan.json"
+  local scan = usage.scan(OPTIONS)
+  scan:save(path)
+  local loaded = usage.load(path)
+  expect(loaded:verdict("web").references):to_equal(scan:verdict("web").references)
+  expect(loaded:verdict("web-2").verdict):to_equal("unused")
+  expect(loaded.resources):to_equal(scan.resources)
+  clock.advance("5h")
+  usage.load(path)
+  expect(function()
+    usage.load(path, { max_age = "4h" })
+  end):to_raise()
+  clock.advance("2h")
+  expect(function()
+    usage.load(path)
+  end):to_raise()
+  expect(usage.load(path, { max_age = "8h" }):verdict("web").verdict):to_equal("used")
+end)
+
+it("wrong arguments are refused before anything is asked", function()
+  open {}
+  for _, options in ipairs {
+    { regions = { "eu-west-9" } },
+    { regions = {} },
+    { regions = { "" } },
+    { regions = { 1 } },
+    { sources = "ec2.instance" },
+    { sources = { "nothing like it" } },
+    { role_unused_for = "401d" },
+    { role_unused_for = -1 },
+    { concurrency = 0 },
+    { timeout = "x" },
+    { region = REGION },
+  } do
+    expect(function()
+      usage.scan(options)
+    end):to_raise { kind = "argument" }
+  end
+  local scan = usage.scan(OPTIONS)
+  for _, profile in ipairs { {}, { name = "web" }, 1, true } do
+    expect(function()
+      scan:verdict(profile)
+    end):to_raise { kind = "argument" }
+  end
+  expect(function()
+    scan:verdict("nobody")
+  end):to_raise { code = "NoSuchEntity" }
+  expect(function()
+    scan.verdict("web")
+  end):to_raise { kind = "argument" }
+end)
+
+it("without the regions there is no scan", function()
+  open {}
+  account.faults("deny=ec2:DescribeRegions")
+  expect(function()
+    usage.scan(OPTIONS)
+  end):to_raise { code = "UnauthorizedOperation" }
+end)
