@@ -125,11 +125,7 @@ fn by_target(
 type Held = Vec<(String, Value)>;
 
 /// The action behind that method and path, and what the path holds.
-fn by_path(
-    service: Service,
-    method: &str,
-    path: &str,
-) -> Result<(&'static Action, Held), Refusal> {
+fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Action, Held), Refusal> {
     let parts: Vec<_> = path.split('/').collect();
     actions::of(service)
         .find_map(|action| {
