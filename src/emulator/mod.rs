@@ -112,7 +112,7 @@ pub struct Options {
 /// What an account holds after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// The example: some two dozen profiles and the roles in them.
+    /// The example: some two dozen profiles, the roles in them, and what uses some of them.
     Example,
     /// Nothing.
     Empty,
