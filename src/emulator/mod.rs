@@ -112,7 +112,7 @@ pub struct Options {
 /// What an account holds after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// The example: some two dozen profiles and the roles in them.
+    /// The example: some two dozen profiles, the roles in them, and what uses some of them.
     Example,
     /// Nothing.
     Empty,
@@ -334,7 +334,8 @@ impl Emulator {
     /// and must then be right. A policy that a role has attached exists from then on.
     ///
     /// `regions` are all the regions that the account has. Without that section they are AWS's, of which those that must be opted
-    /// in to are not. A region that is not enabled answers no calls.
+    /// in to are not. A region that is not enabled answers no calls; one that is left out answers if no account can be without it,
+    /// so that there is always one to ask.
     ///
     /// `resources` are what may name an instance profile. Each has **`kind`**, **`region`**, perhaps `create_date`, and:
     ///

@@ -180,10 +180,11 @@ impl Resource {
 
     /// Writes the row; one with the same key is replaced.
     pub(super) fn store(&self, connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
-        let more = match self.more.is_empty() {
-            true => String::new(),
-            false => serde_json::to_string(&self.more)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?,
+        let more = if self.more.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(&self.more)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
         };
         let mut statement = connection.prepare_cached(
             "INSERT OR REPLACE INTO resource

@@ -121,12 +121,11 @@ fn by_target(
     name.and_then(|name| actions::find(service, name)).ok_or_else(Refusal::unknown_operation)
 }
 
+/// What a path holds in the places that its pattern leaves open.
+type Held = Vec<(String, Value)>;
+
 /// The action behind that method and path, and what the path holds.
-fn by_path(
-    service: Service,
-    method: &str,
-    path: &str,
-) -> Result<(&'static Action, Vec<(String, Value)>), Refusal> {
+fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Action, Held), Refusal> {
     let parts: Vec<_> = path.split('/').collect();
     actions::of(service)
         .find_map(|action| {

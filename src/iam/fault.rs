@@ -70,7 +70,11 @@ where
     match &error {
         SdkError::ServiceError(_) => {
             let code = meta.code().unwrap_or("Unknown");
-            let message = meta.message().unwrap_or("AWS gave no message");
+            let nothing = status.map_or_else(
+                || "AWS gave no message".to_owned(),
+                |status| format!("the endpoint answers with HTTP status {status} and nothing else"),
+            );
+            let message = meta.message().unwrap_or(&nothing);
             let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
             let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
             out.aws = Some(detail(code, retryable));

@@ -1,13 +1,12 @@
 //! The calls of a scan: looks at other services and other regions of the account that a gate leads to.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use super::site::Site;
-use super::{Gate, wire};
+use super::{Gate, locked, wire};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
 use crate::usage::{self, Look, Page, Step, Whereabouts};
@@ -52,43 +51,38 @@ impl Look for Gate {
             let site = Site::of(&gate.0.connection, account, None).describe();
             let service = step.action.service.prefix();
             let lanes = session.rates.of(&format!("{site} {service} {region}"));
-            let is_throttled = Arc::new(AtomicBool::new(false));
+            let last = Arc::new(Mutex::new(None));
             let attempt = || {
-                let noted = Arc::clone(&is_throttled);
+                let last = Arc::clone(&last);
                 let config = &line.clients().config;
                 let fetched = usage::fetch(config, step, &region, &carried, token.as_deref());
                 let looked = wire::looking(step.action, fetched);
                 async move {
                     let answer = looked.await;
-                    let throttled = answer.as_ref().is_err_and(Error::is_throttling);
-                    noted.store(throttled, Ordering::Relaxed);
+                    if let Err(error) = &answer {
+                        *locked(&last) = Some((error.message.clone(), error.aws.clone()));
+                    }
                     answer
                 }
             };
             let action = step.action.name;
             let made = line.make_in(lanes.lane(action), action, attempt);
             let made = tokio::time::timeout(patience, Box::pin(made)).await;
-            made.unwrap_or_else(|_| {
-                Err(given_up(action, patience, is_throttled.load(Ordering::Relaxed)))
-            })
+            made.unwrap_or_else(|_| Err(given_up(action, patience, locked(&last).take())))
         })
     }
 }
 
-/// The error of a call that nobody waits for any longer.
-fn given_up(action: &str, patience: Duration, is_throttled: bool) -> Error {
+/// The error of a call that nobody waits for any longer; `last` is what its last attempt that ended has said.
+fn given_up(
+    action: &str,
+    patience: Duration,
+    last: Option<(String, Option<Box<AwsDetail>>)>,
+) -> Error {
     let waited = time(patience.as_secs_f64());
-    let (what, code) = if is_throttled {
-        ("AWS has throttled it all the time", "Throttling")
-    } else {
-        ("no answer", "")
-    };
-    let mut error = Error::new(Kind::Timeout, format!("{action}: {what}, for {waited}"))
+    let (said, aws) = last.unwrap_or_else(|| (format!("{action}: no answer"), None));
+    let mut error = Error::new(Kind::Timeout, format!("{said}, for {waited}"))
         .hint("give calls more time with `timeout`");
-    error.aws = Some(Box::new(AwsDetail {
-        code: code.to_owned(),
-        operation: action.to_owned(),
-        ..AwsDetail::default()
-    }));
+    error.aws = aws;
     error
 }

@@ -19,7 +19,8 @@ import tempfile
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.parsers import ResponseParserError
 
 ACCOUNT = "123456789012"
 REGIONS = ["eu-central-1", "us-east-1", "af-south-1"]
@@ -386,8 +387,8 @@ def check_faults(program, home):
             except ClientError as error:
                 raise AssertionError(f"{call}: {error}") from error
             except Exception as error:
-                broken = type(error).__name__
-                assert broken in ("ConnectionClosedError", "ResponseStreamingError", "IncompleteReadError", "ProtocolError"), repr(error)
+                # boto3 does not compare with Content-Length: half an answer is one that it cannot read.
+                assert isinstance(error, (ResponseParserError, HTTPClientError)), repr(error)
             else:
                 raise AssertionError(f"{call} came whole")
     print(f"denied, failing, throttled and cut: {4 * len(CALLS)} calls")
@@ -412,6 +413,23 @@ def check_against_moto(url):
         print("moto is not installed: shapes are not compared")
         return
     ours = Clients(url, "us-east-1")
+    shapes = {}
+    calls = [
+        ("ec2", "describe_regions", {}),
+        ("ec2", "describe_instances", {}),
+        ("ec2", "describe_iam_instance_profile_associations", {}),
+        ("ec2", "describe_launch_templates", {}),
+        ("ec2", "describe_launch_template_versions", {"Versions": ["$Latest"]}),
+        ("ec2", "describe_spot_fleet_requests", {}),
+        ("ec2", "describe_spot_instance_requests", {}),
+        ("autoscaling", "describe_launch_configurations", {}),
+        ("batch", "describe_compute_environments", {}),
+        ("ecs", "list_clusters", {}),
+        ("emr", "list_clusters", {}),
+        ("elasticbeanstalk", "describe_environments", {}),
+        ("eks", "describe_nodegroup", {"clusterName": "kube-0", "nodegroupName": "group-0"}),
+        ("rds", "describe_db_instances", {}),
+    ]
     with mock_aws():
         make = lambda service: boto3.client(service, region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any")
         iam, ec2 = make("iam"), make("ec2")
@@ -424,26 +442,43 @@ def check_against_moto(url):
         make("autoscaling").create_launch_configuration(
             LaunchConfigurationName="c", ImageId=image, InstanceType="m5.large", IamInstanceProfile="p"
         )
-        theirs = {service: make(service) for service in ["ec2", "autoscaling", "rds"]}
-        for service, call, arguments in [
-            ("ec2", "describe_regions", {}),
-            ("ec2", "describe_instances", {}),
-            ("ec2", "describe_iam_instance_profile_associations", {}),
-            ("ec2", "describe_launch_templates", {}),
-            ("ec2", "describe_launch_template_versions", {"Versions": ["$Latest"]}),
-            ("ec2", "describe_spot_instance_requests", {}),
-            ("autoscaling", "describe_launch_configurations", {}),
-        ]:
-            got = set(members(getattr(theirs[service], call)(**arguments)))
-            SHAPES[service, call] = got
-    for (service, call), got in SHAPES.items():
-        own = set(members(getattr(ours[service], call)(**MOTO_ARGUMENTS.get(call, {}))))
-        missing = sorted(place for place in got - own if "ResponseMetadata" not in place)
-        print(f"{call}: {len(got & own)} members as moto has them; moto alone has {', '.join(missing) or 'none'}")
+        furnish(make, image)
+        for service, call, arguments in calls:
+            shapes[service, call] = set(members(getattr(make(service), call)(**arguments)))
+    for service, call, arguments in calls:
+        own = set(members(getattr(ours[service], call)(**arguments)))
+        theirs = {place for place in shapes[service, call] if "ResponseMetadata" not in place}
+        print(f"{call}: {len(theirs & own)} members as moto has them; moto alone has {', '.join(sorted(theirs - own)) or 'none'}")
 
 
-SHAPES = {}
-MOTO_ARGUMENTS = {"describe_launch_template_versions": {"Versions": ["$Latest"]}}
+def furnish(make, image):
+    """One of each in moto, apart from what `check_against_moto` has made."""
+    role = make("iam").create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    subnet = make("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    group = make("ec2").describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    make("ec2").request_spot_fleet(SpotFleetRequestConfig={
+        "IamFleetRole": role, "TargetCapacity": 1, "SpotPrice": "1", "AllocationStrategy": "lowestPrice",
+        "LaunchSpecifications": [{"ImageId": image, "InstanceType": "m5.large", "IamInstanceProfile": {"Arn": arn("p")}}],
+    })
+    make("batch").create_compute_environment(
+        computeEnvironmentName="batch", type="MANAGED", serviceRole=role,
+        computeResources={
+            "type": "EC2", "minvCpus": 0, "maxvCpus": 4, "instanceTypes": ["m5.large"], "instanceRole": arn("p"),
+            "subnets": [subnet], "securityGroupIds": [group],
+        },
+    )
+    make("ecs").create_cluster(clusterName="c")
+    make("emr").run_job_flow(
+        Name="n", JobFlowRole="p", ServiceRole="r", ReleaseLabel="emr-6.0.0",
+        Instances={"MasterInstanceType": "m5.large", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True},
+    )
+    make("elasticbeanstalk").create_application(ApplicationName="shop")
+    make("elasticbeanstalk").create_environment(ApplicationName="shop", EnvironmentName="shop-1", SolutionStackName="64bit")
+    make("eks").create_cluster(name="kube-0", roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})
+    make("eks").create_nodegroup(clusterName="kube-0", nodegroupName="group-0", nodeRole=role, subnets=[subnet])
+    make("rds").create_db_instance(
+        DBInstanceIdentifier="d", DBInstanceClass="db.m5.large", Engine="postgres", MasterUsername="a", MasterUserPassword="aaaaaaaa"
+    )
 
 
 def main():

@@ -100,6 +100,22 @@ fn a_lost_answer_closes_the_connection() {
 }
 
 #[test]
+fn a_cut_answer_announces_more_than_comes() {
+    let served = served("cut=iam:ListRoles");
+    let mut stream = connect(served.address);
+    stream.write_all(&list_roles()).expect("it listens");
+    // Until the connection ends.
+    let reply = read_until(&mut stream, "</ListRolesResponse>");
+    let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    let head = head.to_ascii_lowercase();
+    let (_, length) = head.split_once("content-length: ").expect("a length");
+    let length: usize = length.lines().next().unwrap_or_default().parse().expect("a number");
+    assert!(body.contains("<ListRolesResult>"), "{body}");
+    assert!((length / 3..length).contains(&body.len()), "{} of {length}", body.len());
+}
+
+#[test]
 fn what_is_no_call_is_refused() {
     let served = served("");
     for (request, status) in [

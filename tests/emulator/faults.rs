@@ -172,6 +172,9 @@ fn faults_are_written_one_after_the_other() {
     );
     assert_eq!((faults.error, faults.lost, faults.seed), (0.01, 0.005, Some(7)));
     assert_eq!(faults.to_string().parse::<Faults>().expect("what it writes it reads"), faults);
+    let text = "deny=ec2:Describe*@eu-west-1+batch,fail=eks@us-*,choke=*:ListClusters,cut=*";
+    let faults: Faults = text.parse().expect("the faults are well written");
+    assert_eq!(faults.to_string(), text);
     assert_eq!("".parse::<Faults>().expect("no faults"), Faults::default());
     assert_eq!(Faults::default().to_string(), "");
 }
@@ -214,6 +217,24 @@ fn a_wrong_fault_says_what_is_right() {
         ),
         ("seed=x", "the fault `seed` cannot be `x`: it must be a whole number such as seed=7", ""),
         ("lag=1s,lag=2s", "the fault `lag` is given twice", ""),
+        ("deny=ec3", "the fault `deny`: there is no service `ec3`", "did you mean `ec2`?"),
+        (
+            "cut=s3",
+            "the fault `cut`: there is no service `s3`",
+            "the services are iam, sts, ec2, autoscaling, batch, ecs, imagebuilder, elasticmapreduce, elasticbeanstalk, eks, rds",
+        ),
+        (
+            "choke=ec2:DescribeInstance",
+            "the fault `choke`: `ec2` has no action `DescribeInstance`",
+            "did you mean `DescribeInstances`?",
+        ),
+        (
+            "fail=ec2+",
+            "the fault `fail`: `` is not SERVICE[:ACTION][@REGION], such as ec2:*@eu-west-1+batch",
+            "",
+        ),
+        ("fail=ec2@eu/west", "the fault `fail`: `eu/west` is not a region such as eu-west-1", ""),
+        ("cut", "the fault `cut` cannot be ``: it must be calls such as cut=*@eu-west-1", ""),
     ] {
         let error = text.parse::<Faults>().expect_err(text);
         assert_eq!((error.kind, error.message.as_str()), (Kind::Usage, message));

@@ -6,8 +6,10 @@ mod endpoint;
 mod faults;
 mod paging;
 mod refusals;
+mod resources;
 mod results;
 mod sdk;
+mod services;
 mod storage;
 mod transfer;
 

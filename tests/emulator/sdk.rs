@@ -83,6 +83,17 @@ async fn throttling_and_failures_are_retried_too() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_is_none() {
+    let (_, iam) = iam("cut=iam:ListRoles", 1);
+    let error = iam.list_roles().send().await.expect_err("half of it came");
+    assert!(
+        matches!(error, SdkError::ResponseError(_) | SdkError::DispatchFailure(_)),
+        "{error:?}"
+    );
+    iam.list_instance_profiles().send().await.expect("other calls are well");
+}
+
+#[tokio::test]
 async fn the_clients_own_timeout_holds() {
     let (_, iam) = iam("latency=10s", 1);
     let error = iam.list_roles().send().await.expect_err("it does not wait that long");

@@ -223,6 +223,52 @@ fn a_read_only_file_is_read_and_refuses_changes() {
     assert!(error.message.contains("read-only") && !error.hints.is_empty(), "{error}");
 }
 
+/// A file as earlier programs made it: without the tables that version 2 has beyond version 1.
+fn make_version_1(path: &Path) {
+    Client::of(open(path)).create_profile("kept", "/");
+    let database = rusqlite::Connection::open(path).expect("it is there");
+    database
+        .execute_batch("DROP TABLE region; DROP TABLE resource; PRAGMA user_version = 1")
+        .expect("it can be written");
+}
+
+#[test]
+fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    make_version_1(&path);
+    let client = Client::of(open(&path));
+    assert!(!client.emulator.is_new());
+    client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
+    let instance = serde_json::json!({"kind": "ec2.instance", "region": "us-east-1", "id": "i-1"});
+    let added = serde_json::json!({
+        "format": "iamlua-account", "version": 1, "resources": [instance],
+    });
+    client.emulator.absorb(&added).expect("there is room for it now");
+    drop(client);
+    let mut out = Vec::new();
+    open(&path).export(&mut out).expect("it can be read");
+    assert!(String::from_utf8_lossy(&out).contains("\"i-1\""), "it is kept");
+    let database = rusqlite::Connection::open(&path).expect("it is there");
+    let version: i64 =
+        database.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
+    assert_eq!(version, 2);
+}
+
+#[test]
+fn a_file_of_version_1_that_cannot_be_written_has_no_resources() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    make_version_1(&path);
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("it is ours");
+    let client = Client::of(open(&path));
+    client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
+    let mut out = Vec::new();
+    client.emulator.export(&mut out).expect("it can be read");
+    let out = String::from_utf8_lossy(&out);
+    assert!(out.contains("\"kept\"") && !out.contains("resources"), "{out}");
+}
+
 #[test]
 fn damage_that_shows_later_is_a_failure_of_the_service() {
     let folder = folder();

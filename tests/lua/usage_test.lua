@@ -48,7 +48,7 @@ local REFERENCES = {
 -- An account with one region, in which the profiles `web` (with a role that was never used) and `web-2` are old.
 local function open(resources, more)
   local old = time.ago("700d")
-  local trust = { Version = "2012-10-17", Statement = {} }
+  local trust = require("policy").trust("ec2.amazonaws.com")
   local what = {
     regions = { [REGION] = "opt-in-not-required" },
     roles = { { name = "web-role", create_date = old, assume_role_policy = trust } },
@@ -144,7 +144,7 @@ it("nothing is unused where a source or an enabled region was not asked", functi
 end)
 
 it("the role decides where nothing names the profile", function()
-  local trust = { Version = "2012-10-17", Statement = {} }
+  local trust = require("policy").trust("ec2.amazonaws.com")
   local function role(fields)
     local made = { name = "web-role", create_date = time.ago("700d"), assume_role_policy = trust }
     for key, value in pairs(fields) do
