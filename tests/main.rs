@@ -12,6 +12,7 @@ mod registry;
 mod schedule;
 mod session;
 mod terminal;
+mod usage;
 mod watch;
 
 /// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.

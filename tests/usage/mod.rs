@@ -1,0 +1,114 @@
+//! What follows from a scan: for a profile, and after it was kept in a file. No call is made; that scans find what is there is in
+//! `tests/lua/usage_test.lua`.
+
+mod files;
+mod judging;
+mod matching;
+
+use std::time::Duration;
+
+use iamlua::usage::{
+    Judgement, Named, Outcome, Region, RoleKnown, RoleUse, Ruling, SOURCES, Scan, Scope, Standing,
+    Subject, Verdict,
+};
+use jiff::Timestamp;
+
+const ACCOUNT: &str = "123456789012";
+const REGION: &str = "eu-central-1";
+const STARTED: &str = "2026-11-28T12:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+/// A scan of one region, in which every source is to be asked.
+fn scope() -> Scope {
+    Scope {
+        account: ACCOUNT.into(),
+        partition: "aws".into(),
+        started: at(STARTED),
+        role_unused_for: Duration::from_hours(90 * 24),
+        regions: vec![
+            Region { name: REGION.into(), standing: Standing::Asked },
+            Region { name: "af-south-1".into(), standing: Standing::NotEnabled },
+        ],
+        sources: SOURCES.iter().map(|source| source.name.to_owned()).collect(),
+    }
+}
+
+/// Says that everything went well that nothing was said of yet.
+fn finished(mut scan: Scan) -> Scan {
+    let scope = scan.scope().clone();
+    for region in scope.regions.iter().filter(|region| region.standing == Standing::Asked) {
+        for source in &scope.sources {
+            let is_known = scan
+                .checks()
+                .iter()
+                .any(|check| (&*check.source, &*check.region) == (source, &region.name));
+            if !is_known {
+                scan.checked(source, &region.name, at(STARTED), 7, Outcome::Whole);
+            }
+        }
+    }
+    scan.end(at("2026-11-28T12:03:00Z"));
+    scan
+}
+
+/// A scan without a gap that has found a resource which names that.
+fn with(named: Named) -> Scan {
+    let mut scan = Scan::new(scope());
+    scan.add("ec2.launch_templates", REGION, "lt-1/2", "", [named]);
+    finished(scan)
+}
+
+fn profile(text: impl Into<Box<str>>) -> Named {
+    Named::Profile(text.into())
+}
+
+fn role(text: impl Into<Box<str>>) -> Named {
+    Named::Role(text.into())
+}
+
+/// An old profile with a path, and with a role of the same name and `-role`.
+fn subject(name: &str) -> Subject {
+    // Another one for another name.
+    let letter = |c: char| match c {
+        'a'..='z' | 'A'..='Z' => c.to_ascii_uppercase().to_string(),
+        _ => format!("2{}", u32::from(c)),
+    };
+    let id: String = name.chars().map(letter).collect();
+    Subject {
+        name: name.into(),
+        id: format!("AIPA{id:7>17}"),
+        arn: format!("arn:aws:iam::{ACCOUNT}:instance-profile/ec2/{name}"),
+        create_date: "2024-01-01T00:00:00Z".into(),
+        roles: vec![format!("{name}-role")],
+    }
+}
+
+/// What `GetRole` says of a role that was last used 388 days before the scan.
+fn rested(subject: &Subject) -> RoleKnown {
+    RoleKnown::Read(RoleUse {
+        name: subject.roles.first().cloned().unwrap_or_default(),
+        create_date: "2024-01-01T00:00:00Z".into(),
+        last_used: Some("2025-11-05T09:00:00Z".into()),
+        region: Some(REGION.into()),
+    })
+}
+
+fn judge(scan: &Scan, subject: &Subject, role: &RoleKnown) -> Verdict {
+    match scan.judge(subject, role).expect("a judgement") {
+        Judgement::Given(verdict) => *verdict,
+        Judgement::AskRole(role) => panic!("{role} must be asked"),
+    }
+}
+
+/// The verdict where the role has rested.
+fn verdict(scan: &Scan, name: &str) -> Verdict {
+    let subject = subject(name);
+    judge(scan, &subject, &rested(&subject))
+}
+
+fn ruling(scan: &Scan, name: &str) -> Ruling {
+    verdict(scan, name).ruling
+}
