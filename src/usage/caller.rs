@@ -22,10 +22,11 @@ use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
 
+use super::endpoint::{self, Address};
 use super::extract::{self, Page};
+use super::refusal;
 use super::request::{Protocol, request};
 use super::source::Step;
-use super::{endpoint, refusal};
 use crate::error::{Error, Kind, Result};
 use crate::iam::from_sdk;
 
@@ -42,18 +43,36 @@ pub async fn fetch(
 ) -> Result<Page> {
     let protocol = Protocol::of(step.action.service);
     let request = request(step, carried, token)?;
-    let operation = operation(config, step, region)?;
+    let address = endpoint::address(config, step.action.service, region);
+    let operation = operation(config, step, region, address.url())?;
     // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in each other.
     let answer = Box::pin(operation.invoke(Asked(request))).await;
-    let body = answer.map_err(|error| from_sdk(step.action.name, error))?;
+    let body = answer.map_err(|error| {
+        let mut error = from_sdk(step.action.name, error);
+        let is_unknown = UNKNOWN_NAMES.iter().any(|words| error.message.contains(words));
+        if let (Address::Aws(_), Kind::Connection, true, Some(aws)) =
+            (&address, error.kind, is_unknown, &mut error.aws)
+        {
+            NO_SUCH_HOST.clone_into(&mut aws.code);
+        }
+        error
+    })?;
     extract::page(protocol, step, body).await
 }
+
+/// The code of the error that AWS has no host for a service in a region.
+pub const NO_SUCH_HOST: &str = "NoSuchHost";
+
+/// As glibc, musl and macOS say it of a name that does not exist; a resolver that gives no answer has other words.
+const UNKNOWN_NAMES: [&str; 3] =
+    ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
 
 /// A call as the runtime sees it.
 fn operation(
     config: &SdkConfig,
     step: &Step,
     region: &str,
+    url: &str,
 ) -> Result<Operation<Asked, SdkBody, Refused>> {
     let service = step.action.service;
     let missing = |what: &str| Error::new(Kind::Bug, format!("the connection has no {what}"));
@@ -81,7 +100,7 @@ fn operation(
         .service_name(service.prefix())
         .operation_name(step.action.name)
         .http_client(config.http_client().ok_or_else(|| missing("HTTP client"))?)
-        .endpoint_url(&endpoint::url(config, service, region))
+        .endpoint_url(url)
         .no_retry()
         .with_connection_poisoning()
         .runtime_plugin(

@@ -34,8 +34,26 @@ const fn names(service: Service) -> Names {
     Names { host, fips, id }
 }
 
-/// The address of a service in a region: the one that the user's configuration names for the service or for all of them, else AWS's.
-pub fn url(config: &SdkConfig, service: Service, region: &str) -> String {
+/// The address of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// AWS's own.
+    Aws(String),
+    /// One that the user's configuration names.
+    Chosen(String),
+}
+
+impl Address {
+    /// As a URL.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Aws(url) | Self::Chosen(url) => url,
+        }
+    }
+}
+
+/// Where a service answers in a region: at the address that the user's configuration names for the service or for all of them, else at AWS's.
+pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let own = || {
         let key = ServiceConfigKey::builder()
             .service_id(names(service).id)
@@ -49,9 +67,13 @@ pub fn url(config: &SdkConfig, service: Service, region: &str) -> String {
     let is_given = config.get_origin("endpoint_url").is_client_config();
     let chosen = if is_given { None } else { own() };
     let chosen = chosen.or_else(|| config.endpoint_url().map(str::to_owned));
-    chosen.unwrap_or_else(|| {
-        format!("https://{}", host(service, region, config.use_fips().unwrap_or_default()))
-    })
+    chosen.map_or_else(
+        || {
+            let host = host(service, region, config.use_fips().unwrap_or_default());
+            Address::Aws(format!("https://{host}"))
+        },
+        Address::Chosen,
+    )
 }
 
 /// AWS's own name for a service in a region.

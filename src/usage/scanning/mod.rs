@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::caller::NO_SUCH_HOST;
 use super::endpoint;
 use super::extract::{Page, Record};
 use super::findings::{Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why};
@@ -328,12 +329,7 @@ pub fn is_everywhere(error: &Error) -> bool {
 
 /// Whether a failure says that the region does not have the service: its name does not exist, and it is not one of those where it is known to be.
 fn is_not_offered(source: &Source, region: &str, error: &Error) -> bool {
-    // As glibc, musl and macOS say it of a name that does not exist; a resolver that gives no answer has other words.
-    const UNKNOWN_NAMES: [&str; 3] =
-        ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
-    error.kind == Kind::Connection
-        && !endpoint::is_known_in(source.steps[0].action.service, region)
-        && UNKNOWN_NAMES.iter().any(|words| error.message.contains(words))
+    error.code() == NO_SUCH_HOST && !endpoint::is_known_in(source.steps[0].action.service, region)
 }
 
 /// Why something could not be checked.
@@ -362,3 +358,6 @@ pub fn why(error: &Error) -> Why {
     };
     Why { reason, code: code.to_owned(), message: error.message.clone() }
 }
+
+#[cfg(test)]
+mod tests;

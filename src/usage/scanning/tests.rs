@@ -1,0 +1,207 @@
+use std::collections::HashMap;
+
+use aws_smithy_types::body::SdkBody;
+
+use super::*;
+use crate::error::AwsDetail;
+use crate::usage::extract;
+use crate::usage::request::Protocol;
+
+/// An AWS that answers every call with nothing, but for what was put in; keys are `action` or `action@region`.
+#[derive(Default)]
+struct Cloud {
+    answers: HashMap<&'static str, fn() -> std::result::Result<&'static str, Error>>,
+}
+
+const REGION_LIST: &str = "<DescribeRegionsResponse><regionInfo>\
+    <item><regionName>mx-central-1</regionName><optInStatus>opted-in</optInStatus></item>\
+    <item><regionName>eu-west-1</regionName><optInStatus>opt-in-not-required</optInStatus></item>\
+    <item><regionName>me-south-1</regionName><optInStatus>not-opted-in</optInStatus></item>\
+    </regionInfo></DescribeRegionsResponse>";
+
+/// An answer without a record.
+fn empty(step: &Step) -> String {
+    let list = step.records.split('.').next().unwrap_or_default();
+    let action = step.action.name;
+    match Protocol::of(step.action.service) {
+        Protocol::Json { .. } | Protocol::Rest => format!("{{\"{list}\":[]}}"),
+        _ => format!("<{action}Response><{list}/></{action}Response>"),
+    }
+}
+
+impl Look for Cloud {
+    fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
+        let region = "eu-west-1".to_owned();
+        let (account, partition) = ("123456789012".to_owned(), "aws".to_owned());
+        Box::pin(async { Ok(Whereabouts { account, partition, region }) })
+    }
+
+    fn look(
+        &self,
+        step: &'static Step,
+        region: &str,
+        _: &[String],
+        _: Option<&str>,
+        _: Duration,
+    ) -> BoxFuture<'static, Result<Page>> {
+        let name = step.action.name;
+        let at = format!("{name}@{region}");
+        let answer = self.answers.get(at.as_str()).or_else(|| self.answers.get(name)).copied();
+        Box::pin(async move {
+            let body = match answer {
+                Some(answer) => answer()?.to_owned(),
+                None if name == "DescribeRegions" => REGION_LIST.to_owned(),
+                None => empty(step),
+            };
+            extract::page(Protocol::of(step.action.service), step, SdkBody::from(body)).await
+        })
+    }
+}
+
+struct Nobody;
+
+impl Watch for Nobody {
+    fn begins(&self, _: usize) {}
+    fn checked(&self, _: Option<&Why>) {}
+}
+
+impl Cloud {
+    fn with(
+        mut self,
+        call: &'static str,
+        answer: fn() -> std::result::Result<&'static str, Error>,
+    ) -> Self {
+        self.answers.insert(call, answer);
+        self
+    }
+
+    fn scan(self, asking: Asking) -> Result<Scan> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let scan = scan(Arc::new(self), asking, Arc::new(Nobody), Clock::Real);
+        runtime.expect("a runtime").block_on(scan)
+    }
+}
+
+fn refused(kind: Kind, code: &str) -> Error {
+    let mut error = Error::new(kind, "no");
+    error.aws = Some(Box::new(AwsDetail { code: code.to_owned(), ..AwsDetail::default() }));
+    error
+}
+
+/// The checks that are gaps: source, region, reason.
+fn gaps(scan: &Scan) -> Vec<(String, String, Reason)> {
+    let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("all").to_owned();
+    let gaps = scan.gaps().iter();
+    gaps.map(|gap| (text(&gap.source), text(&gap.region), gap.why.reason)).collect()
+}
+
+#[test]
+fn every_source_is_asked_in_every_enabled_region() {
+    let scan = Cloud::default().scan(Asking::default()).expect("a scan");
+    assert!(scan.is_complete());
+    assert_eq!(scan.checks().len(), 2 * SOURCES.len());
+    assert!(scan.checks().iter().all(|check| &*check.region != "me-south-1"));
+}
+
+#[test]
+fn a_service_whose_name_does_not_exist_is_missing_only_where_it_may_be() {
+    let no_host = || Err(refused(Kind::Connection, NO_SUCH_HOST));
+    // Beanstalk is not in mx-central-1, and is in eu-west-1.
+    let scan = Cloud::default()
+        .with("DescribeEnvironments", no_host)
+        .scan(Asking::default())
+        .expect("a scan");
+    let name = "elasticbeanstalk.environments".to_owned();
+    assert_eq!(gaps(&scan), [(name, "eu-west-1".to_owned(), Reason::Failed)]);
+    let scan = Cloud::default().with("DescribeEnvironments@mx-central-1", no_host);
+    let scan = scan.scan(Asking::default()).expect("a scan");
+    assert!(scan.is_complete());
+    let check = scan.checks().iter().find(|check| check.outcome == Outcome::NotOffered);
+    assert_eq!(check.map(|check| &*check.region), Some("mx-central-1"));
+    // EC2 is everywhere.
+    let scan = Cloud::default().with("DescribeInstances@mx-central-1", no_host);
+    assert_eq!(gaps(&scan.scan(Asking::default()).expect("a scan")).len(), 1);
+    // Another failure of the network says nothing about what there is.
+    let scan = Cloud::default()
+        .with("DescribeEnvironments@mx-central-1", || Err(refused(Kind::Connection, "")));
+    assert_eq!(gaps(&scan.scan(Asking::default()).expect("a scan")).len(), 1);
+}
+
+#[test]
+fn what_would_fail_everywhere_ends_the_scan() {
+    for (kind, code) in
+        [(Kind::Aws, "ExpiredToken"), (Kind::Aws, "RequestExpired"), (Kind::Credentials, "")]
+    {
+        let mut cloud = Cloud::default();
+        cloud.answers.insert(
+            "DescribeInstances",
+            match (kind, code) {
+                (Kind::Credentials, _) => || Err(refused(Kind::Credentials, "")),
+                (_, "ExpiredToken") => || Err(refused(Kind::Aws, "ExpiredToken")),
+                _ => || Err(refused(Kind::Aws, "RequestExpired")),
+            },
+        );
+        let error = cloud.scan(Asking::default()).expect_err("no scan");
+        assert_eq!((error.kind, error.code()), (kind, code));
+    }
+}
+
+#[test]
+fn a_page_that_comes_again_is_not_followed_for_ever() {
+    let scan = Cloud::default()
+        .with("DescribeInstances@eu-west-1", || {
+            Ok("<DescribeInstancesResponse><reservationSet/><nextToken>a</nextToken></DescribeInstancesResponse>")
+        })
+        .scan(Asking::default())
+        .expect("a scan");
+    let name = "ec2.instances".to_owned();
+    assert_eq!(gaps(&scan), [(name, "eu-west-1".to_owned(), Reason::Failed)]);
+}
+
+#[test]
+fn what_is_gone_between_two_calls_is_no_gap_and_every_other_refusal_is() {
+    let clusters = || Ok(r#"{"clusters":["prod"]}"#);
+    let scan = Cloud::default()
+        // Both EKS and EMR and ECS list clusters; only the first has this answer.
+        .with("ListNodegroups", || Err(refused(Kind::Aws, "ResourceNotFoundException")))
+        .with("ListClusters", clusters);
+    let asking = || Asking {
+        sources: SOURCES.iter().filter(|source| source.name == "eks.node_groups").collect(),
+        ..Asking::default()
+    };
+    let is_checked = |scan: &Scan| scan.checks().iter().all(|one| one.outcome == Outcome::Whole);
+    assert!(is_checked(&scan.scan(asking()).expect("a scan")));
+    let scan = Cloud::default()
+        .with("ListNodegroups", || Err(refused(Kind::Aws, "InvalidParameterException")))
+        .with("ListClusters", clusters);
+    assert!(!is_checked(&scan.scan(asking()).expect("a scan")));
+    // The list itself cannot be gone.
+    let scan = Cloud::default()
+        .with("ListClusters", || Err(refused(Kind::Aws, "ResourceNotFoundException")));
+    assert!(!is_checked(&scan.scan(asking()).expect("a scan")));
+}
+
+#[test]
+fn regions_that_are_asked_for_must_exist_and_be_enabled() {
+    let asking = |regions: &[&str]| Asking {
+        regions: Some(regions.iter().map(|&region| region.to_owned()).collect()),
+        ..Asking::default()
+    };
+    let error = Cloud::default().scan(asking(&["eu-west-11"])).expect_err("no scan");
+    assert_eq!(error.kind, Kind::Argument);
+    assert!(error.hints[0].contains("eu-west-1"), "{error:?}");
+    let scan = Cloud::default().scan(asking(&["me-south-1", "eu-west-1"])).expect("a scan");
+    let all = "all".to_owned();
+    assert_eq!(
+        gaps(&scan),
+        [
+            (all.clone(), "me-south-1".to_owned(), Reason::NotEnabled),
+            (all, "mx-central-1".to_owned(), Reason::NotAsked),
+        ]
+    );
+    // An answer without regions cannot be true.
+    let none = Cloud::default().with("DescribeRegions", || {
+        Ok("<DescribeRegionsResponse><regionInfo/></DescribeRegionsResponse>")
+    });
+    assert!(none.scan(Asking::default()).is_err());
+}
