@@ -22,10 +22,16 @@ pub struct Scope {
 #[must_use]
 pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
-    let mut add = |action: &Action| {
-        // Who calls may always be asked; and STS is not IAM's to allow.
-        if action.service == Service::Iam {
+    // What may name a profile, of other services.
+    let mut elsewhere = BTreeSet::new();
+    let mut add = |action: &Action| match action.service {
+        Service::Iam => {
             actions.entry(action.resource).or_default().insert(action.name);
+        }
+        // Who calls may always be asked; and which role may be assumed says its trust policy, too.
+        Service::Sts => {}
+        service => {
+            elsewhere.insert(format!("{}:{}", service.prefix(), action.name));
         }
     };
     for entry in entries {
@@ -65,6 +71,15 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
         };
         let names: Vec<_> = names.into_iter().map(|name| format!("iam:{name}")).collect();
         statements.push(json!({ "Sid": sid, "Effect": "Allow", "Action": names, "Resource": arn }));
+    }
+    if !elsewhere.is_empty() {
+        // None of these calls can be narrowed down to a resource that is known beforehand.
+        statements.push(json!({
+            "Sid": "References",
+            "Effect": "Allow",
+            "Action": elsewhere,
+            "Resource": "*",
+        }));
     }
     if passes_roles {
         let ec2 = if partition == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" };

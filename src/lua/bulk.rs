@@ -17,6 +17,8 @@ use crate::words::{count, number, time};
 
 /// So many items that failed are named at the end.
 const NAMED: u64 = 10;
+/// The calls of so many actions are counted one by one in a summary.
+const SPELLED_OUT: usize = 8;
 /// Short work needs no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A bar is brought up to date so often.
@@ -224,8 +226,15 @@ impl Board {
         let skips = if skips.is_empty() { String::new() } else { format!(" ({skips})") };
         let mut text = format!("{}: {}{skips} in {}", tally.label, counts(tally), time(seconds));
         let calls = self.calls_of(tally);
-        if !calls.is_empty() {
-            let _ = write!(text, "; calls: {}", calls_text(&calls));
+        match calls.len() {
+            0 => {}
+            1..=SPELLED_OUT => {
+                let _ = write!(text, "; calls: {}", calls_text(&calls));
+            }
+            actions => {
+                let all = number(calls.values().sum());
+                let _ = write!(text, "; {all} calls of {actions} actions");
+            }
         }
         text.push_str(&throttled_text(&self.session, self.session.throttled() - tally.throttled));
         text

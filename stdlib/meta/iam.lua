@@ -650,12 +650,44 @@ function roles.attached_policies(name) end
 ---@overload fun(named: { name: string, assume_role_policy: string|table, path?: string, description?: string, max_session_duration?: integer, policy_arns?: string[], tags?: table<string, string>, exact_tags?: boolean }): iam.Role, string[]
 function roles.ensure(name, options) end
 
+--- Who uses instance profiles.
+---
+--- Of the account of its `iam`; for the run's own account there is the shorter `usage`, which says more.
+---@class iam.usage
+local usage = {}
+
+---@class iam.usage.scan.Options
+---@field regions? string|string[] The regions to ask. Default: every region that is enabled; one that is enabled and left out makes `unknown`.
+---@field sources? string|string[] The names of the sources to ask, as `usage.sources()` lists them. Default: all; one that is left out makes `unknown`.
+---@field role_unused_for? string|number A profile whose role was used in that time is used. Default 90 days, at most 400: AWS remembers no more. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
+---@field concurrency? integer How many calls are under way at once. Default 16. (1-256)
+---@field timeout? string|number A call that has no answer after that time, however often it was made again, is given up. Default 5 minutes. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
+
+--- Asks every service that can name an instance profile, in every enabled region, which profiles it names.
+---
+--- It only reads, and makes no call per profile. What it cannot check is no error but a gap, and makes verdicts `unknown`. Raises an error if it cannot find out which regions are enabled, or the credentials are not valid.
+---
+--- AWS: [DescribeRegions](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html), [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html), [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html), [DescribeInstances](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html), [DescribeIamInstanceProfileAssociations](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeIamInstanceProfileAssociations.html), [DescribeLaunchTemplates](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplates.html), [DescribeLaunchTemplateVersions](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplateVersions.html), [DescribeSpotFleetRequests](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotFleetRequests.html), [DescribeSpotInstanceRequests](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotInstanceRequests.html), [DescribeLaunchConfigurations](https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeLaunchConfigurations.html), [DescribeComputeEnvironments](https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeComputeEnvironments.html), [ListClusters](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html), [DescribeCapacityProviders](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html), [ListInfrastructureConfigurations](https://docs.aws.amazon.com/imagebuilder/latest/APIReference/API_ListInfrastructureConfigurations.html), [ListClusters](https://docs.aws.amazon.com/emr/latest/APIReference/API_ListClusters.html), [DescribeCluster](https://docs.aws.amazon.com/emr/latest/APIReference/API_DescribeCluster.html), [DescribeEnvironments](https://docs.aws.amazon.com/elasticbeanstalk/latest/api/API_DescribeEnvironments.html), [DescribeConfigurationSettings](https://docs.aws.amazon.com/elasticbeanstalk/latest/api/API_DescribeConfigurationSettings.html), [ListClusters](https://docs.aws.amazon.com/eks/latest/APIReference/API_ListClusters.html), [ListNodegroups](https://docs.aws.amazon.com/eks/latest/APIReference/API_ListNodegroups.html), [DescribeNodegroup](https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeNodegroup.html), [DescribeDBInstances](https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html)
+---
+--- ```lua
+--- local scan = iam.usage.scan {}
+--- for profile in iam.profiles.each() do
+---   local verdict = scan:verdict(profile)
+---   print(profile.name, verdict.verdict, verdict.reason)
+--- end
+--- assert(scan:verdict("web-frontend").verdict == "used")
+--- ```
+---@param options? iam.usage.scan.Options
+---@return usage.Scan
+function usage.scan(options) end
+
 --- AWS IAM instance profiles, and the roles in them.
 ---
 --- Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`. Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it instead.
 ---@class iam
 ---@field profiles iam.profiles
 ---@field roles iam.roles
+---@field usage iam.usage
 iam = {}
 
 --- Says which account this is, who the caller is, and how much of the quota of profiles is used.
