@@ -511,3 +511,59 @@ impl Scan {
         (&group.names, found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Scan {
+        /// How many bytes are kept, by what is in it.
+        fn bytes(&self) -> usize {
+            let names = |names: &Arc<[Named]>| {
+                let texts: usize = names.iter().map(|named| named.text().len()).sum();
+                size_of_val(&**names) + texts
+            };
+            let groups = self.groups.iter().map(|group| {
+                names(&group.names) + size_of::<Group>() + group.references.capacity() * 4
+            });
+            // A table of hashes is full to seven eighths at most.
+            let table = self.by_names.capacity() * (size_of::<(Arc<[Named]>, u32)>() + 1) * 8 / 7;
+            self.references.capacity() * size_of::<Kept>()
+                + self.ids.capacity()
+                + groups.sum::<usize>()
+                + table
+                + self.index.bytes()
+        }
+    }
+
+    #[test]
+    fn fifty_thousand_references_take_little_room() {
+        let mut scan = Scan::new(Scope {
+            account: "123456789012".into(),
+            partition: "aws".into(),
+            started: Timestamp::UNIX_EPOCH,
+            role_unused_for: Duration::from_hours(90 * 24),
+            regions: Vec::new(),
+            sources: Vec::new(),
+        });
+        let mut peak = 0;
+        for n in 0..50_000 {
+            let profile = n % 1000;
+            let name = format!("an-application-with-a-long-name-{profile:032}");
+            let arn = format!("arn:aws:iam::123456789012:instance-profile/path/of/team/{name}");
+            let texts = [arn, format!("AIPA{profile:017}")];
+            let region = format!("region-{}", n % 17);
+            let names = texts.map(|text| Named::Profile(text.into()));
+            scan.add("ec2.instances", &region, &format!("i-{n:017x}"), "running", names);
+            if n % 1000 == 999 {
+                peak = peak.max(scan.bytes());
+            }
+        }
+        scan.end(Timestamp::UNIX_EPOCH);
+        assert_eq!(scan.len(), 50_000);
+        let found = scan.found(49_999).expect("the last one");
+        assert_eq!((found.resource, &**found.region), ("i-0000000000000c34f", "region-2"));
+        assert!(peak < 8 << 20, "{peak} bytes at most");
+        assert!(scan.bytes() < 4 << 20, "{} bytes in the end", scan.bytes());
+    }
+}

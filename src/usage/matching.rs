@@ -356,3 +356,73 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
     rest.ends_with(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Index {
+        /// How many bytes are kept.
+        pub(in super::super) fn bytes(&self) -> usize {
+            let map = |map: &HashMap<Box<str>, Vec<u32>>| {
+                let table = map.capacity() * (size_of::<(Box<str>, Vec<u32>)>() + 1) * 8 / 7;
+                let entries = map.iter().map(|(word, groups)| word.len() + groups.capacity() * 4);
+                table + entries.sum::<usize>()
+            };
+            map(&self.profiles)
+                + map(&self.roles)
+                + map(&self.words)
+                + self.patterns.capacity() * size_of::<u32>()
+        }
+    }
+
+    /// To look only where the index points finds the same as to look everywhere.
+    #[test]
+    fn the_index_misses_nothing() {
+        let account = "123456789012";
+        let words = [
+            "web", "Web", "web-2", "a.b", "AIPAWEB", "aipaweb", "${x}", "w${x}", "<", " web,",
+            "role web",
+        ];
+        let mut texts: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        for noun in [PROFILE, ROLE] {
+            for word in words {
+                texts.push(format!("arn:aws:iam::{account}:{noun}p/{word}"));
+                texts.push(format!("arn:aws:iam::210987654321:{noun}{word}"));
+            }
+        }
+        let mut index = Index::new(account, "aws");
+        let mut groups: Vec<Arc<[Named]>> = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            let other = &texts[(at * 7 + 3) % texts.len()];
+            groups.push([Named::Profile(text.as_str().into())].into());
+            groups.push([Named::Role(text.as_str().into())].into());
+            let both = [Named::Profile(text.as_str().into()), Named::Role(other.as_str().into())];
+            groups.push(both.into());
+        }
+        for (number, names) in groups.iter().enumerate() {
+            index.add(u32::try_from(number).expect("few groups"), names);
+        }
+        let mut meant = 0;
+        for name in ["web", "WEB-2", "A.B", "p", "x"] {
+            for roles in [vec![], vec!["web".to_owned()], vec!["a.b".to_owned()]] {
+                let subject = Subject {
+                    name: name.into(),
+                    id: "AIPAWEB".into(),
+                    arn: format!("arn:aws:iam::{account}:{PROFILE}p/{name}"),
+                    roles,
+                    ..Subject::default()
+                };
+                let candidates = index.candidates(&subject);
+                for (number, names) in groups.iter().enumerate() {
+                    if index.means(names, &subject).is_some() {
+                        let number = u32::try_from(number).expect("few groups");
+                        assert!(candidates.contains(&number), "{subject:?} {names:?}");
+                        meant += 1;
+                    }
+                }
+            }
+        }
+        assert!(meant > 100, "{meant}");
+    }
+}

@@ -318,6 +318,10 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     }
 }
 
+/// When the scan ended: `null` if it was interrupted.
+#[derive(Deserialize)]
+struct Ended(Option<Timestamp>);
+
 /// What stands before the references.
 #[derive(Default)]
 struct Head {
@@ -326,7 +330,7 @@ struct Head {
     account: Option<String>,
     partition: Option<String>,
     started: Option<Timestamp>,
-    ended: Option<Option<Timestamp>>,
+    ended: Option<Ended>,
     role_unused_for_ms: Option<u64>,
     regions: Option<Vec<SavedRegion>>,
     sources: Option<Vec<String>>,
@@ -436,7 +440,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             return Err(A::Error::missing_field("version"));
         }
         let mut scan: Scan = scan.ok_or_else(|| A::Error::missing_field("references"))?;
-        let ended = head.ended.ok_or_else(|| A::Error::missing_field("ended"))?;
+        let Ended(ended) = head.ended.ok_or_else(|| A::Error::missing_field("ended"))?;
         if let Some(ended) = ended {
             scan.end(ended);
         }

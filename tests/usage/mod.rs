@@ -4,6 +4,7 @@
 mod files;
 mod judging;
 mod matching;
+mod speed;
 
 use std::time::Duration;
 
