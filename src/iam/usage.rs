@@ -26,7 +26,7 @@ pub static ENTRIES: &[Entry] = &[Entry {
             Param::optional(
                 "role_unused_for",
                 Type::Duration,
-                "A profile whose role was used in that time is used. Default 90 days, at most 400: AWS remembers no more.",
+                "A profile whose role was used in that time is used. Default 90 days; from 1 to 400, because AWS says it hours late and remembers no more.",
             ),
             Param::optional(
                 "concurrency",

@@ -221,10 +221,8 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let scanned = scanned(&args, 0)?;
         let given = text_arg(&args, 1, "scan:save: the path")?;
         let path = host.setup.borrow().permissions.path(Access::Write, &given)?;
-        let mut json = Vec::new();
-        let failed = |error| Error::io(format!("cannot write {given}"), error);
-        scanned.scan()?.save(&mut json).map_err(failed)?;
-        crate::files::write_whole(&path, &json)
+        let scan = scanned.scan()?;
+        crate::files::write_whole_with(&path, |out| scan.save(out))
             .map_err(|error| Error::io(format!("cannot write {given}"), error))?;
         host.setup.borrow().seen.written(std::path::Path::new(&given));
         Ok(LuaValue::Nil)
@@ -270,10 +268,14 @@ fn asking(args: &Args) -> Result<Asking> {
         asking.sources = sources;
     }
     if let Some(unused_for) = duration(args, "role_unused_for") {
-        const MOST: Duration = Duration::from_hours(400 * 24);
-        if unused_for > MOST {
+        const DAY: Duration = Duration::from_hours(24);
+        if unused_for > 400 * DAY {
             return Err(Error::argument(
                 "iam.usage.scan: role_unused_for is more than 400 days, and AWS remembers no more",
+            ));
+        } else if unused_for < DAY {
+            return Err(Error::argument(
+                "iam.usage.scan: role_unused_for is less than a day, and AWS says of a role only hours later that it was used",
             ));
         }
         asking.role_unused_for = unused_for;

@@ -603,7 +603,7 @@ impl Gate {
     /// # Errors
     /// A refusal.
     pub async fn admits(&self, changes: u64) -> Result<()> {
-        self.0.session.bounds.admits(changes, self.count()).await
+        Box::pin(self.0.session.bounds.admits(changes, self.count())).await
     }
 
     /// What is there of a profile or role, with what is planned.

@@ -25,8 +25,8 @@ const fn profile(path: &'static str) -> Field {
 }
 
 /// Paging as almost every call of EC2's has it.
-const fn ec2_pages(size: u32) -> Option<Paging> {
-    Some(Paging { ask: "NextToken", answer: "nextToken", size: Some(("MaxResults", size)) })
+const fn ec2_pages(size: u32) -> Paging {
+    Paging { ask: "NextToken", answer: "nextToken", size: Some(("MaxResults", size)) }
 }
 
 /// A call of which only the action is known; the rest is filled in with `..`.
@@ -64,7 +64,7 @@ const TABLE: &[Source] = &[
         doc: "The instance has the profile's credentials, or gets them when it starts again.",
         steps: &[Step {
             parameters: &[WITH_MANAGED],
-            paging: ec2_pages(1000),
+            paging: Some(ec2_pages(1000)),
             records: "reservationSet.instancesSet",
             fields: &[
                 id("instanceId"),
@@ -81,7 +81,7 @@ const TABLE: &[Source] = &[
         kind: "association",
         doc: "The profile is, or is being, attached to an instance; this also shows what an instance is about to get.",
         steps: &[Step {
-            paging: ec2_pages(1000),
+            paging: Some(ec2_pages(1000)),
             records: "iamInstanceProfileAssociationSet",
             fields: &[
                 id("associationId"),
@@ -101,14 +101,14 @@ const TABLE: &[Source] = &[
         steps: &[
             Step {
                 parameters: &[WITH_MANAGED],
-                paging: ec2_pages(200),
+                paging: Some(ec2_pages(200)),
                 records: "launchTemplates",
                 fields: &[carry("launchTemplateId")],
                 ..call(Service::Ec2, "DescribeLaunchTemplates")
             },
             Step {
                 parameters: &[("LaunchTemplateId", Given::Carried(0)), WITH_MANAGED],
-                paging: ec2_pages(200),
+                paging: Some(ec2_pages(200)),
                 records: "launchTemplateVersionSet",
                 fields: &[
                     id("launchTemplateId"),
@@ -126,7 +126,7 @@ const TABLE: &[Source] = &[
         kind: "Spot fleet",
         doc: "The fleet starts instances with the profile as it replaces those that were taken away.",
         steps: &[Step {
-            paging: ec2_pages(1000),
+            paging: Some(ec2_pages(1000)),
             records: "spotFleetRequestConfigSet",
             fields: &[
                 id("spotFleetRequestId"),
@@ -143,7 +143,7 @@ const TABLE: &[Source] = &[
         kind: "Spot request",
         doc: "The request starts an instance with the profile once there is room, a persistent one again and again.",
         steps: &[Step {
-            paging: ec2_pages(1000),
+            paging: Some(ec2_pages(1000)),
             records: "spotInstanceRequestSet",
             fields: &[
                 id("spotInstanceRequestId"),

@@ -269,6 +269,7 @@ it("wrong arguments are refused before anything is asked", function()
     { sources = { "nothing like it" } },
     { role_unused_for = "401d" },
     { role_unused_for = -1 },
+    { role_unused_for = "1h" },
     { concurrency = 0 },
     { timeout = "x" },
     { region = REGION },
