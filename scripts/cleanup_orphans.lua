@@ -259,7 +259,7 @@ end
 local HIDDEN = { ["kept: used"] = "used", ["kept: protected"] = "protected", ["kept: has a role"] = "has a role" }
 local verdicts, outcomes = { used = 0, unused = 0, unknown = 0 }, {}
 
-local unread = {}
+local unread, roles_unread = {}, 0
 
 local function row_of(profile, verdict, outcome, state)
   return {
@@ -277,6 +277,10 @@ end
 local function clean_up(listed)
   local verdict = scan:verdict(listed)
   verdicts[verdict.verdict] = verdicts[verdict.verdict] + 1
+  -- What only this verdict lacks is what its role would have said.
+  if verdict.verdict == "unknown" and #verdict.gaps > #scan:gaps() then
+    roles_unread = roles_unread + 1
+  end
   if verdict.verdict == "used" and not (p.all or p.quarantine) then
     return bulk.skip("used")
   end
@@ -354,6 +358,10 @@ end
 local problems = {}
 if not scan.complete then
   table.insert(problems, "not everything could be checked, so that no profile can be called unused:\n" .. gaps_text())
+end
+if roles_unread > 0 then
+  local text = "the roles of %d profiles could not be asked when they were last used, so that these are not called unused"
+  table.insert(problems, text:format(roles_unread))
 end
 if was_too_old then
   table.insert(problems, "the scan had become older than 1h before all could be deleted: run it again for the rest")

@@ -295,7 +295,9 @@ describe("--delete", function()
     -- Only the roles: what has none is still known to be unused.
     account.import(export)
     account.faults("deny=iam:GetRole")
-    run { "--delete" }
+    local _, _, ran = run { "--delete" }
+    expect(ran.code):to_equal(1)
+    expect(ran.stderr):to_contain("the roles of 2 profiles could not be asked")
     account.faults("")
     expect(is_there("idle")):to_be_false()
     expect(is_there("idle-with-role")):to_be_true()
