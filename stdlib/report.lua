@@ -6,6 +6,16 @@
 --- ```lua
 --- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })
 --- ```
+---
+--- Numbers can be drawn as bars, and rows come in groups, each a table of its own; in the other formats these are plain columns:
+---
+--- ```lua
+--- report({
+---   { by = "path", name = "/ec2/", profiles = 10 },
+---   { by = "path", name = "/batch/", profiles = 3 },
+---   { by = "role", name = "none", profiles = 8 },
+--- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
+--- ```
 ---@class report
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 local report = {}
@@ -19,15 +29,18 @@ local json = require("json")
 ---@class report.Options
 ---@field columns? (string|report.Column)[] what to show. Default: every key of the rows, `name` first; for an iterator as CSV, those of the first row.
 ---@field format? report.Format instead of the operator's
+---@field group? string the column by whose value rows belong together: in a table they are one of their own, and the value is the heading of its first column
 
 ---@class report.Column
 ---@field key? string the field of a row, or of a table in it: `"tags.Owner"`; also the name in JSON and CSV
 ---@field title? string the heading of the table; the default is made of the key
 ---@field value? fun(row: table): any makes the value from the row
 ---@field align? "left"|"right" default: right if every value is a number
+---@field bar? boolean whether a bar stands beside each number of a table; the largest of the table has the longest that fits
 
 local FORMATS = { "table", "json", "jsonl", "csv" }
-local COLUMN_KEYS = { "key", "title", "value", "align" }
+local COLUMN_KEYS = { "key", "title", "value", "align", "bar" }
+local OPTIONS = { "columns", "format", "group" }
 
 local function check(condition, name, problem, hint)
   if not condition then
@@ -82,11 +95,17 @@ local function column_of(given, at, name)
     name,
     where .. ': align must be "left" or "right", got ' .. inspect(align)
   )
+  check(
+    column.bar == nil or type(column.bar) == "boolean",
+    name,
+    where .. ": bar must be true or false, got " .. inspect(column.bar)
+  )
   check(key or (value and title), name, where .. " needs a key, or a title and a value")
   return {
     key = key or title,
     title = title and inspect.visible(title) or heading(key),
     align = align,
+    bar = column.bar,
     value = value or function(row)
       return field(row, key)
     end,
@@ -183,16 +202,18 @@ local function cell(value, depth)
   return #pieces > 0 and table.concat(pieces, ", ") or nil
 end
 
+-- The cells of a row; what columns with bars draw is in `numbers`.
 local function cells_for_people(columns, row)
-  local cells = {}
+  local cells, numbers = {}, {}
   for i, column in ipairs(columns) do
     local value = column.value(row)
     local text = cell(value, 0)
     column.is_number = column.is_number or type(value) == "number"
     column.is_text = column.is_text or (text ~= nil and type(value) ~= "number")
     cells[i] = text and text ~= "" and inspect.visible(text) or "-"
+    numbers[i] = column.bar and type(value) == "number" and value or nil
   end
-  return cells
+  return cells, numbers
 end
 
 local function csv_line(columns, row)
@@ -250,21 +271,102 @@ local function is_rows(rows)
   return host.is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
 end
 
+-------------------------------------------------------------------------------------------------------------------- Bars
+
+-- Without a terminal, whose width is known, bars are made for this one.
+local USUAL_WIDTH = 80
+local LONGEST_BAR, SHORTEST_BAR = 40, 4
+local EIGHTHS = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
+
+-- A bar of that many characters, to an eighth. What is more than nothing can be seen.
+local function bar_of(share, length)
+  local eighths = share > 0 and math.max(1, math.floor(share * length * 8 + 0.5)) or 0
+  return ("█"):rep(eighths // 8) .. (EIGHTHS[eighths % 8] or "")
+end
+
+-- The columns of the screen that a table takes without its bars; `widths` gets those of the cells.
+local function width_without_bars(columns, rows, widths)
+  -- There are two spaces between columns, and none behind the last.
+  local sum = -2
+  for i, column in ipairs(columns) do
+    widths[i] = 0
+    for _, cells in ipairs(rows) do
+      widths[i] = math.max(widths[i], utf8.len(cells[i]) or #cells[i])
+    end
+    sum = sum + math.max(widths[i], utf8.len(column.title)) + 2
+  end
+  return sum
+end
+
+-- Draws the bars beside their numbers. One column has them, as a rule; several share what is free.
+local function draw_bars(columns, rows, numbers)
+  local count, widths = 0, {}
+  for _, column in ipairs(columns) do
+    count = count + (column.bar and 1 or 0)
+  end
+  if count == 0 then
+    return
+  end
+  local free = ((host.width() or USUAL_WIDTH) - width_without_bars(columns, rows, widths)) // count
+  for i, column in ipairs(columns) do
+    if column.bar then
+      -- Where the heading is wider than the numbers, the bar begins below it.
+      local length = math.min(free + math.max(0, utf8.len(column.title) - widths[i]) - 2, LONGEST_BAR)
+      local most = 0
+      for at = 1, #rows do
+        most = math.max(most, numbers[at][i] or 0)
+      end
+      for at, cells in ipairs(rows) do
+        local number = (" "):rep(widths[i] - utf8.len(cells[i])) .. cells[i]
+        local share = most > 0 and math.max(0, numbers[at][i] or 0) / most or 0
+        cells[i] = length >= SHORTEST_BAR and number .. "  " .. bar_of(share, length) or number
+      end
+    end
+  end
+end
+
+------------------------------------------------------------------------------------------------------------------ Tables
+
 local function render(columns, rows)
   local heads, right = {}, {}
   for i, column in ipairs(columns) do
     heads[i] = column.title
     right[i] = column.align == "right" or (column.align == nil and column.is_number and not column.is_text)
+    right[i] = right[i] and not column.bar
   end
   return host.render_table(heads, rows, right)
 end
 
-local function write_table(next_row, columns)
-  local lines, raw = {}, {}
+-- The columns without the one that groups; the first has the group's name as its heading.
+local function columns_in_group(columns, group, key)
+  local kept = {}
+  for _, column in ipairs(columns) do
+    if column.key ~= key then
+      kept[#kept + 1] = setmetatable({ title = #kept == 0 and heading(group) or nil }, { __index = column })
+    end
+  end
+  return kept
+end
+
+-- Adds a row to the last table, or begins one for it.
+local function add_to_tables(tables, columns, row, key)
+  local group = key and (cell(field(row, key), 0) or "-")
+  local last = tables[#tables]
+  if not last or last.group ~= group then
+    last = { group = group, columns = columns, rows = {}, numbers = {} }
+    last.columns = key and columns_in_group(columns, group, key) or columns
+    tables[#tables + 1] = last
+  end
+  local at = #last.rows + 1
+  last.rows[at], last.numbers[at] = cells_for_people(last.columns, row)
+end
+
+local function write_table(next_row, columns, key)
+  local tables, raw = {}, {}
   local function collect()
     for row in next_row do
       if columns then
-        lines[#lines + 1] = cells_for_people(columns, row)
+        add_to_tables(tables, columns, row, key)
       else
         raw[#raw + 1] = row
       end
@@ -274,13 +376,17 @@ local function write_table(next_row, columns)
   local ok, err = xpcall(collect, host.handler)
   if not columns then
     columns = columns_of_rows(raw)
-    for i, row in ipairs(raw) do
-      lines[i] = cells_for_people(columns, row)
+    for _, row in ipairs(raw) do
+      add_to_tables(tables, columns, row, key)
     end
   end
-  if #lines > 0 and #columns > 0 then
-    host.write(render(columns, lines))
-  elseif ok then
+  for i, t in ipairs(tables) do
+    if #t.columns > 0 then
+      draw_bars(t.columns, t.rows, t.numbers)
+      host.write(i > 1 and "\n" or "", render(t.columns, t.rows))
+    end
+  end
+  if ok and (#tables == 0 or #columns == 0) then
     report.note("nothing to report")
   end
   if not ok then
@@ -374,7 +480,9 @@ end
 
 local function call(_, rows, options)
   local name = "report"
-  options = host.check_options(name, options, { "columns", "format" })
+  options = host.check_options(name, options, OPTIONS)
+  local group = options.group
+  check(group == nil or type(group) == "string", name, "group must name a column, got " .. type(group))
   check(
     is_rows(rows),
     name,
@@ -385,7 +493,7 @@ local function call(_, rows, options)
   local columns = columns_of(options.columns, name)
   local next_row = iterate(rows, name)
   if format == "table" then
-    write_table(next_row, columns)
+    write_table(next_row, columns, group)
   elseif format == "csv" then
     write_csv(next_row, columns, rows)
   elseif format == "jsonl" then

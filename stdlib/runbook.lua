@@ -62,7 +62,7 @@ local open, exit = io.open, os.exit
 ---@field run? string[] programs
 
 ---@class runbook.Param
----@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it.
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it, naming a new file lets it write that one.
 ---@field default? any
 ---@field required? boolean
 ---@field help? string
@@ -91,7 +91,7 @@ local MANIFEST_KEYS = {
 local JOB_KEYS = { "jitter", "catch_up", "retries", "retry_delay", "on_failure" }
 local MAX_RETRIES = 100
 local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices", "secret" }
-local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file" }
+local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
 local VALUE_NAMES = {
   string = "TEXT",
   integer = "N",
@@ -100,6 +100,7 @@ local VALUE_NAMES = {
   list = "ITEM",
   map = "KEY=VALUE",
   file = "FILE",
+  new_file = "FILE",
 }
 local PERMISSIONS = { "read", "write", "env", "run" }
 local PERMISSION_TEXTS = {
@@ -249,6 +250,7 @@ local PARSE = {
   end,
   duration = seconds_of,
 }
+PARSE.new_file = PARSE.file
 
 -- What is wrong with a value of the right type; nil if nothing is.
 local function violation(param, value)
@@ -303,7 +305,7 @@ local function manifest_value(param, value, where)
       check_text(item, where .. "." .. tostring(key))
     end
     return copy_of(value)
-  elseif kind == "string" or kind == "file" then
+  elseif kind == "string" or kind == "file" or kind == "new_file" then
     check_text(value, where)
   elseif kind == "integer" and math_type(value) ~= "integer" then
     wrong(where .. " must be a whole number, got " .. inspect(value))
@@ -351,7 +353,7 @@ local function pattern_of(param, pattern, where)
     return nil
   end
   check_text(pattern, where)
-  if param.type ~= "string" and param.type ~= "list" and param.type ~= "file" then
+  if param.type ~= "string" and param.type ~= "list" and not find(param.type, "file$") then
     wrong(where .. " is for strings, lists and files, and this is a " .. param.type)
   elseif host.matches(pattern, "") == nil then
     wrong(where .. " is no regular expression: " .. quote(pattern))
@@ -843,7 +845,7 @@ local function complete(manifest, values)
   end
 end
 
--- Files that the command line names: the operator has chosen them, so the script may read them.
+-- Files that the command line names: the operator has chosen them, so the script may read them, or write those that are to be made.
 local function grant_files(manifest, given)
   for _, name in ipairs(manifest.names) do
     local param, path = manifest.params[name], given[name]
@@ -858,6 +860,8 @@ local function grant_files(manifest, given)
       if why then
         wrong_usage(param.flag .. ": cannot read " .. visible(why))
       end
+    elseif param.type == "new_file" and path then
+      host.grant("write", path)
     end
   end
 end

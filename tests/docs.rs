@@ -339,6 +339,23 @@ fn every_piece_of_lua_in_the_documentation_runs() {
 }
 
 #[test]
+fn every_source_of_a_scan_is_explained() {
+    let page = read(&root().join("docs/usage.md"));
+    for source in iamlua::usage::SOURCES {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", source.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/usage.md has no row for {}", source.name));
+        for action in source.actions() {
+            assert!(
+                row.contains(&format!("`{}`", action.name)),
+                "{}: {}",
+                source.name,
+                action.name
+            );
+        }
+    }
+}
+
+#[test]
 fn every_module_has_an_example() {
     for module in docs::modules().filter(|module| module.name != "lua") {
         let mut own = docs::items().iter().filter(|item| item.module == module.name);

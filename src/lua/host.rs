@@ -335,6 +335,9 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         },
     )?;
     table.set("render_table", render)?;
+    let shared = Rc::clone(host);
+    let width = lua.create_function(move |_, ()| Ok(shared.setup.borrow().width))?;
+    table.set("width", width)?;
     let csv = lua.create_function(|lua, cells: Vec<LuaString>| {
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
         writer

@@ -1,23 +1,59 @@
--- scripts/cleanup_orphans.lua: finds profiles without a role, and deletes them only when told to and when they still are what was listed.
+-- scripts/cleanup_orphans.lua: says what uses each profile, and deletes only what several scans have found unused, step by step.
 
 local run_script = require("script")
 local SCRIPT = "scripts/cleanup_orphans.lua"
-local ORPHANS = "batch-spot-trial ci-sandbox legacy-app-old legacy-reports test tmp-migration-2023 web-loadtest"
+local STATE, REASON = "iamlua:quarantine", "iamlua:quarantine-reason"
+local TRUST = {
+  Version = "2012-10-17",
+  Statement = { { Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" } },
+}
 
-local function names()
-  local all = {}
-  for _, profile in ipairs(account.export().profiles) do
-    all[profile.name] = true
-  end
-  return all
+local function role(name, last_used)
+  return { name = name, path = "/", create_date = "2024-01-01T00:00:00Z", assume_role_policy = TRUST, last_used = last_used }
 end
 
--- The rows by name, and the names in one sorted line.
+-- An account with one profile of each fate. `idle` is the one that is deleted in the end.
+local function contents(resources)
+  local function profile(name, more)
+    local made = { name = name, path = "/", create_date = "2024-06-01T00:00:00Z", tags = { Owner = "ops" } }
+    for key, value in pairs(more or {}) do
+      made[key] = value
+    end
+    return made
+  end
+  local regions = {}
+  for _, region in ipairs { "eu-central-1", "eu-west-1", "us-east-2", "sa-east-1" } do
+    regions[region] = "opt-in-not-required"
+  end
+  return {
+    regions = regions,
+    roles = { role("old"), role("busy", { date = "2026-11-01T00:00:00Z", region = "eu-central-1" }) },
+    profiles = {
+      profile("idle", { path = "/ec2/" }),
+      profile("idle-with-role", { role = "old" }),
+      profile("busy", { role = "busy" }),
+      profile("web"),
+      profile("web-2"),
+      profile("guarded", { tags = { ["iamlua:protected"] = "" } }),
+      profile("kept", { path = "/keep/" }),
+      profile("young", { create_date = "2026-11-20T00:00:00Z" }),
+    },
+    resources = resources or { { kind = "ec2.instance", region = "eu-central-1", id = "i-0123456789abcdef0", profile = "web" } },
+  }
+end
+
+before_each(function()
+  clock.set("2026-11-28T05:00:00Z")
+  account.import(contents())
+end)
+
+-- The rows by name, the names in one sorted line, and the run.
 local function run(args, before)
+  args = { table.unpack(args) }
   table.insert(args, "--output=json")
   local ran = run_script(SCRIPT, args, {}, before)
   local rows, list = {}, {}
-  for _, row in ipairs(json.decode(ran.stdout)) do
+  for _, row in ipairs(json.decode(ran.stdout ~= "" and ran.stdout or "[]")) do
     rows[row.name] = row
     table.insert(list, row.name)
   end
@@ -25,95 +61,346 @@ local function run(args, before)
   return table.concat(list, " "), rows, ran
 end
 
-it("it lists what is old and has no role, and deletes nothing", function()
-  local found, rows, ran = run {}
-  assert(ran.code == 0 and found == ORPHANS, found)
-  assert(rows.test.outcome == "would be deleted" and rows.test.age == "745d" and rows.test.path == "/")
-  assert(
-    ran.stderr:find("7 profiles have no role and are 30 days old or older; nothing was deleted.", 1, true),
-    ran.stderr
-  )
-  assert(ran.stderr:find("no proof of having no use", 1, true), ran.stderr)
-  local left = names()
-  for name in ORPHANS:gmatch("%S+") do
-    assert(left[name], name)
+local function tags(name)
+  return iam.profiles.tags(name)
+end
+
+local function is_there(name)
+  return iam.profiles.find(name) ~= nil
+end
+
+-- Scans that count: `count` of them, six hours apart, the first one now.
+local function quarantine(count)
+  for i = 1, count do
+    local _, _, ran = run { "--quarantine" }
+    expect(ran.code):to_equal(0)
+    if i < count then
+      clock.advance("6h")
+    end
   end
+end
+
+describe("the report", function()
+  it("has verdict and evidence, and changes nothing", function()
+    local found, rows, ran = run {}
+    expect(ran.code):to_equal(0)
+    expect(found):to_equal("idle idle-with-role kept web-2 young")
+    expect(rows.idle):to_have { path = "/ec2/", verdict = "unused", age = "910d" }
+    expect(rows["idle-with-role"].role):to_equal("old")
+    expect(#rows.idle.reason):to_be_greater_than(10)
+    expect(#ran.changes):to_equal(0)
+    -- A page for each region, and nothing for each profile but the role of those that nothing refers to, and the tags.
+    expect(ran.calls["ec2:DescribeInstances"]):to_equal(4)
+    expect(ran.calls.GetRole):to_equal(2)
+    expect(ran.stderr):to_contain("2 used, 6 unused, 0 unknown; nothing was changed.")
+  end)
+
+  it("has the used and the protected ones with --all", function()
+    local found, rows = run { "--all" }
+    expect(found):to_equal("busy guarded idle idle-with-role kept web web-2 young")
+    expect(rows.web.verdict):to_equal("used")
+    expect(rows.web.reason):to_contain("i-0123456789abcdef0")
+    expect(rows.busy.verdict):to_equal("used")
+  end)
+
+  it("is narrowed by path, protection and --only-empty", function()
+    expect((run { "--path=/ec2/" })):to_equal("idle")
+    expect((run { "--protect-path=/keep/" })):to_equal("idle idle-with-role web-2 young")
+    expect((run { "--only-empty" })):to_equal("idle kept web-2 young")
+    expect((run { "--protect-tag=Owner" })):to_equal("guarded")
+  end)
+
+  it("says unknown where something could not be checked, and why", function()
+    account.faults("deny=ec2:DescribeInstances@eu-west-1")
+    local found, rows, ran = run {}
+    expect(ran.code):to_equal(0)
+    expect(found):to_equal("idle idle-with-role kept web-2 young")
+    for _, row in pairs(rows) do
+      expect(row.verdict):to_equal("unknown")
+    end
+    expect(ran.stderr):to_contain("not everything could be checked")
+    expect(ran.stderr):to_contain("eu-west-1")
+  end)
 end)
 
-it("--delete deletes these, and nothing else", function()
-  local before = names()
-  local found, rows, ran = run { "--delete" }
-  assert(ran.code == 0 and found == ORPHANS, ran.stderr)
-  assert(ran.stderr:find("delete: 7 done, 1 skipped (protected 1) in ", 1, true), ran.stderr)
-  local left = names()
-  for name in pairs(before) do
-    assert(left[name] == (not rows[name] or nil), name)
-  end
-  assert(rows.test.outcome == "deleted")
-  assert(run {} == "", "nothing is left to delete")
+describe("--quarantine", function()
+  it("marks by tags what is unused, with date and reason", function()
+    local found, rows, ran = run { "--quarantine" }
+    expect(ran.code):to_equal(0)
+    expect(found):to_equal("idle idle-with-role kept web-2 young")
+    expect(rows.idle):to_have { outcome = "quarantined", quarantine = "1 of 3 scans since 2026-11-28T05:00:00Z" }
+    local id = iam.profiles.get("idle").id
+    expect(tags("idle")[STATE]):to_equal(("since=2026-11-28T05:00:00Z scans=1 last=2026-11-28T05:00:00Z id=%s"):format(id))
+    -- What AWS allows in the value of a tag.
+    expect(tags("idle")[REASON]):to_match("^[%w _.:/=+@-]+$")
+    expect(tags("idle").Owner):to_equal("ops")
+    for _, name in ipairs { "web", "busy", "guarded" } do
+      expect(tags(name)[STATE]):to_be_nil()
+    end
+  end)
+
+  it("counts a scan only when six hours have passed", function()
+    run { "--quarantine" }
+    clock.advance("5h59m59s")
+    local _, rows, ran = run { "--quarantine" }
+    expect(rows.idle.outcome):to_equal("kept: unused in 1 of 3 scans")
+    expect(#ran.changes):to_equal(0)
+    clock.advance("1s")
+    _, rows = run { "--quarantine" }
+    expect(rows.idle):to_have { outcome = "counted", quarantine = "2 of 3 scans since 2026-11-28T05:00:00Z" }
+    expect(tags("idle")[STATE]):to_contain("scans=2 last=2026-11-28T11:00:00Z")
+    clock.advance("1h")
+    _, rows = run { "--quarantine", "--interval=1h" }
+    expect(rows.idle.quarantine):to_equal("3 of 3 scans since 2026-11-28T05:00:00Z")
+  end)
+
+  it("lets go what is used again or protected by now", function()
+    run { "--quarantine" }
+    account.import(contents()) -- ids are new
+    run { "--quarantine" }
+    local export = account.export()
+    export.resources = {
+      { kind = "ec2.launch_template", region = "us-east-2", id = "lt-0a", name = "t", versions = { { profile = "idle" } } },
+    }
+    account.import(export)
+    local _, rows, ran = run { "--quarantine", "--protect-path=/keep/", "--all" }
+    expect(ran.code):to_equal(0)
+    expect(rows.idle):to_have { verdict = "used", outcome = "released: used again" }
+    expect(rows.kept.outcome):to_equal("released: protected")
+    for _, name in ipairs { "idle", "kept" } do
+      expect(tags(name)):to_equal { Owner = "ops" }
+    end
+    expect(tags("web-2")[STATE]):never():to_be_nil()
+  end)
+
+  it("changes nothing in what iamlua itself protects", function()
+    run { "--quarantine" }
+    iam.profiles.tag("idle", { ["iamlua:protected"] = "yes" })
+    local _, rows, ran = run { "--quarantine" }
+    expect(ran.code):to_equal(0)
+    expect(rows.idle.outcome):to_equal("kept: protected, with its quarantine")
+    expect(tags("idle")[STATE]):never():to_be_nil()
+  end)
+
+  it("keeps what was counted while nobody can say, and counts nothing", function()
+    run { "--quarantine" }
+    local before = tags("idle")[STATE]
+    clock.advance("6h")
+    account.faults("fail=rds@sa-east-1")
+    local _, rows, ran = run { "--quarantine", "--delete" }
+    expect(ran.code):to_equal(1)
+    expect(rows.idle):to_have { verdict = "unknown", outcome = "kept: unknown" }
+    expect(ran.stderr):to_contain("not everything could be checked")
+    expect(#ran.changes):to_equal(0)
+    expect(tags("idle")[STATE]):to_equal(before)
+  end)
+
+  it("begins anew for a profile that was made anew, and for a state that cannot be read", function()
+    local state = "since=2026-11-01T00:00:00Z scans=9 last=2026-11-27T00:00:00Z id="
+    iam.profiles.tag("idle", { [STATE] = state .. "AIPA2222222222222222Q" })
+    iam.profiles.tag("web-2", { [STATE] = "nonsense" })
+    iam.profiles.tag("kept", { [STATE] = state:gsub("2026%-11", "2026-02") .. iam.profiles.get("kept").id })
+    local _, rows = run { "--quarantine", "--delete" }
+    for _, name in ipairs { "idle", "web-2", "kept" } do
+      expect(rows[name].outcome):to_equal("quarantined")
+      expect(rows[name].quarantine):to_equal("1 of 3 scans since 2026-11-28T05:00:00Z")
+    end
+  end)
+
+  it("says where there is no room for its tags", function()
+    local many = {}
+    for i = 1, 49 do
+      many["t" .. i] = ""
+    end
+    iam.profiles.tag("idle", many) -- with Owner, 50
+    iam.profiles.untag("web-2", { "Owner" })
+    iam.profiles.tag("web-2", many)
+    local _, rows, ran = run { "--quarantine" }
+    expect(ran.code):to_equal(0)
+    expect(rows.idle.outcome):to_equal("kept: it has 50 tags, no room for those of the quarantine")
+    expect(rows["web-2"].outcome):to_equal("quarantined")
+    expect(tags("web-2")[STATE]):never():to_be_nil()
+    expect(tags("web-2")[REASON]):to_be_nil()
+  end)
 end)
 
-it("age, path and protection choose", function()
-  assert(run { "--days", "1000" } == "legacy-app-old legacy-reports tmp-migration-2023")
-  assert(
-    run { "--days=0" }
-      == "batch-spot-trial ci-sandbox legacy-app-old legacy-reports test tmp-migration-2023 web-canary "
-        .. "web-loadtest worker-v2"
-  )
-  assert(run { "--path=/legacy/" } == "legacy-app-old legacy-reports tmp-migration-2023")
-  assert(run { "--protect-path=/legacy/", "--protect-path=/ec2/" } == "batch-spot-trial ci-sandbox test")
-  iam.profiles.tag("test", { ["iamlua:protected"] = "" })
-  local _, rows = run {}
-  assert(not rows.test and rows["ci-sandbox"], "the value of the tag does not matter")
-  local found = run { "--protect-tag", "Ticket" }
-  assert(found:find("disaster-recovery", 1, true) and not found:find("tmp-migration", 1, true), found)
+describe("--delete", function()
+  it("deletes nothing that was not in quarantine, however old and unused", function()
+    local _, rows, ran = run { "--delete", "--days=0" }
+    expect(ran.code):to_equal(0)
+    expect(#ran.changes):to_equal(0)
+    expect(rows.idle.outcome):to_equal("kept: not in quarantine before")
+    run { "--quarantine", "--delete", "--days=0" }
+    expect(is_there("idle")):to_be_true()
+  end)
+
+  it("deletes after three scans with this one, what is old enough", function()
+    quarantine(2)
+    clock.advance("5h")
+    local _, rows = run { "--delete" }
+    expect(rows.idle.outcome):to_equal("kept: unused in 2 of 3 scans")
+    clock.advance("1h")
+    local found, ran
+    found, rows, ran = run { "--quarantine", "--delete" }
+    expect(ran.code):to_equal(0)
+    expect(found):to_equal("idle idle-with-role kept web-2 young")
+    for _, name in ipairs { "idle", "idle-with-role", "kept", "web-2" } do
+      expect(rows[name].outcome):to_equal("deleted")
+      expect(is_there(name)):to_be_false()
+    end
+    -- It was unused as often, but is 8 days old.
+    expect(rows.young.outcome):to_equal("counted")
+    expect(is_there("young") and is_there("web") and is_there("busy") and is_there("guarded")):to_be_true()
+    expect(iam.roles.find("old")):never():to_be_nil()
+    _, rows = run { "--delete" }
+    expect(rows.young.outcome):to_equal("kept: younger than 30 days")
+    _, rows = run { "--delete", "--days=7" }
+    expect(rows.young.outcome):to_equal("deleted")
+  end)
+
+  it("--scans asks for more of them", function()
+    quarantine(3)
+    local _, rows = run { "--delete", "--scans=4" }
+    expect(rows.idle.outcome):to_equal("kept: unused in 3 of 4 scans")
+    expect(run_script(SCRIPT, { "--delete", "--scans=1" }).code):to_equal(2)
+  end)
+
+  it("believes no number of scans for which there was no time", function()
+    local id = iam.profiles.get("idle").id
+    iam.profiles.tag("idle", { [STATE] = "since=2026-11-28T00:00:00Z scans=99 last=2026-11-28T04:00:00Z id=" .. id })
+    local _, rows = run { "--delete" }
+    expect(rows.idle.outcome):to_equal("kept: unused in 1 of 3 scans")
+  end)
+
+  it("is stopped by each single fault", function()
+    quarantine(3)
+    clock.advance("6h")
+    local export = account.export()
+    for _, fault in ipairs {
+      "deny=ec2:DescribeInstances@eu-central-1",
+      "deny=batch@us-east-2",
+      "fail=elasticbeanstalk@sa-east-1",
+      "cut=ecs@eu-west-1",
+      "deny=iam:GetInstanceProfile",
+    } do
+      account.import(export)
+      account.faults(fault)
+      local _, _, ran = run { "--quarantine", "--delete", "--days=0" }
+      expect(ran.code):to_equal(1)
+      account.faults("")
+      for _, profile in ipairs(export.profiles) do
+        expect(is_there(profile.name)):to_be_true()
+      end
+    end
+    -- Only the roles: what has none is still known to be unused.
+    account.import(export)
+    account.faults("deny=iam:GetRole")
+    local _, _, ran = run { "--delete" }
+    expect(ran.code):to_equal(1)
+    expect(ran.stderr):to_contain("the roles of 2 profiles could not be asked")
+    account.faults("")
+    expect(is_there("idle")):to_be_false()
+    expect(is_there("idle-with-role")):to_be_true()
+  end)
+
+  it("leaves alone what changed since the scan", function()
+    quarantine(3)
+    local before = [[
+      local find = iam.profiles.find
+      function iam.profiles.find(name)
+        local profile = find(name)
+        if name == "idle" then profile.role = "busy"
+        elseif name == "idle-with-role" then profile.role = nil
+        elseif name == "web-2" then profile.id = "AIPAANOTHERONE"
+        elseif name == "kept" then return nil end
+        return profile
+      end ]]
+    local _, rows, ran = run({ "--delete", "--all" }, (before:gsub("\n", " ")))
+    expect(ran.code):to_equal(0)
+    expect(#ran.changes):to_equal(0)
+    expect(rows.idle.outcome):to_equal("kept: its role has changed since the scan")
+    expect(rows["idle-with-role"].outcome):to_equal("kept: its role has changed since the scan")
+    expect(rows["web-2"].outcome):to_equal("kept: made anew since the scan")
+    expect(ran.stderr):to_contain("gone already 1")
+  end)
+
+  it("ends when the scan has become old", function()
+    quarantine(3)
+    local before = "local epoch = time.epoch function time.epoch() return epoch() + 3601 end"
+    local _, rows, ran = run({ "--delete" }, before)
+    expect(ran.code):to_equal(1)
+    expect(#ran.changes):to_equal(0)
+    expect(rows.idle.outcome):to_equal("kept: the scan is too old by now")
+    expect(ran.stderr):to_contain("run it again for the rest")
+  end)
+
+  it("goes on after one that cannot be deleted, and says so", function()
+    quarantine(3)
+    account.faults("deny=iam:RemoveRoleFromInstanceProfile")
+    local _, rows, ran = run { "--delete" }
+    expect(ran.code):to_equal(1)
+    expect(rows["idle-with-role"]):to_be_nil()
+    expect(rows.idle.outcome):to_equal("deleted")
+    expect(ran.stderr):to_contain("idle-with-role")
+  end)
+
+  it("keeps to the limit of changes", function()
+    quarantine(3)
+    local ran = run_runbook(SCRIPT, nil, { args = { "--delete" }, max_changes = 2 })
+    expect(ran.code):to_equal(4)
+    expect(#ran.changes):to_equal(2)
+  end)
+
+  it("is only a plan in a plan", function()
+    quarantine(3)
+    local ran = run_runbook(SCRIPT, nil, { args = { "--delete" }, mode = "plan" })
+    expect(ran.code):to_equal(0)
+    expect(ran.changes[1].outcome):to_equal("planned")
+    expect(is_there("idle")):to_be_true()
+  end)
 end)
 
-it("what changed since it was listed is kept", function()
-  local before = [[
-    local find = iam.profiles.find
-    function iam.profiles.find(name)
-      local profile = find(name)
-      if name == "test" then profile.role = "worker"
-      elseif name == "ci-sandbox" then profile.id = "AIPAANOTHERONE"
-      elseif name == "legacy-reports" then profile.tags["iamlua:protected"] = "yes"
-      elseif name == "web-loadtest" then return nil end
-      return profile
-    end ]]
-  local _, rows, ran = run({ "--delete" }, (before:gsub("\n", " ")))
-  local kept = "gone already 1, has a role by now 1, made anew since it was listed 1, protected 2"
-  assert(ran.code == 0 and ran.stderr:find("delete: 3 done, 5 skipped (" .. kept .. ") in ", 1, true), ran.stderr)
-  assert(rows["legacy-app-old"].outcome == "deleted" and not rows.test)
-  local left = names()
-  assert(left.test and left["ci-sandbox"] and left["legacy-reports"] and left["web-loadtest"])
-  assert(not left["legacy-app-old"])
+describe("--release", function()
+  it("takes the tags away, and needs no scan", function()
+    run { "--quarantine" }
+    local _, rows, ran = run { "--release", "idle", "--release=web" }
+    expect(ran.code):to_equal(0)
+    expect(rows.idle.outcome):to_equal("released")
+    expect(rows.web.outcome):to_equal("was not in quarantine")
+    expect(ran.calls["ec2:DescribeInstances"]):to_be_nil()
+    expect(tags("idle")):to_equal { Owner = "ops" }
+    expect(tags("web-2")[STATE]):never():to_be_nil()
+  end)
+
+  it("fails for one that there is not, and goes alone", function()
+    local _, _, ran = run { "--release=none", "--release=idle" }
+    expect(ran.code):to_equal(1)
+    expect(ran.stderr):to_contain("none")
+    expect(run_script(SCRIPT, { "--release=idle", "--delete" }).code):to_equal(2)
+  end)
 end)
 
-it("one that cannot be deleted does not stop the rest", function()
-  local before = "local delete = iam.profiles.delete function iam.profiles.delete(name) "
-    .. "if name == 'ci-sandbox' then error('not this one', 0) end return delete(name) end"
-  local _, rows, ran = run({ "--delete" }, before)
-  assert(ran.code == 1 and not rows["ci-sandbox"] and rows.test.outcome == "deleted")
-  assert(ran.stderr:find("delete: 1 of 8 items failed: ci-sandbox", 1, true), ran.stderr)
-  assert(names()["ci-sandbox"] and not names()["tmp-migration-2023"])
-end)
-
-it("a profile whose tags cannot be read could be protected, so it is kept", function()
+it("a profile whose tags cannot be read is reported, and kept", function()
+  quarantine(3)
   local before = "local find = iam.profiles.find function iam.profiles.find(name) "
-    .. "if name == 'test' then error('unreadable', 0) end return find(name) end"
+    .. "if name == 'idle' then error('unreadable', 0) end return find(name) end"
   local _, rows, ran = run({ "--delete" }, before)
-  assert(ran.code == 1 and not rows.test, ran.stdout)
-  assert(names().test and not names()["ci-sandbox"])
+  expect(ran.code):to_equal(1)
+  expect(rows.idle):to_have { verdict = "unused", outcome = "kept: its tags cannot be read" }
+  expect(ran.stderr):to_contain("the tags of 1 profiles could not be read: idle")
+  expect(is_there("idle") and not is_there("web-2")):to_be_true()
 end)
 
-it("a wrong command line deletes nothing", function()
+it("a wrong command line changes nothing", function()
   for _, args in ipairs {
     { "--days=-1", "--delete" },
     { "--days=x", "--delete" },
-    { "--delete", "--protect-path", "legacy" },
+    { "--delete", "--protect-path", "keep" },
+    { "--quarantine", "--interval=soon" },
+    { "--release=a b" },
   } do
     local ran = run_script(SCRIPT, args)
-    assert(ran.code == 2 and ran.stdout == "", ran.stderr)
+    expect(ran.code):to_equal(2)
+    expect(ran.stdout):to_equal("")
   end
-  assert(names().test)
 end)

@@ -164,6 +164,42 @@ it("one record: a line for each field, or one object", function()
   prints("report.record({ name = 'web' }, { columns = { 'role', 'name' } })", nil, "ROLE  -\nNAME  web\n")
 end)
 
+local BARS = [[report({ { name = "a", n = 8 }, { name = "bb", n = 1 }, { name = "c", n = 0 }, { name = "d" } },
+  { columns = { "name", { key = "n", title = "PROFILES", bar = true } } })]]
+
+it("numbers have bars beside them in a table, and are numbers elsewhere", function()
+  local full = ("█"):rep(40)
+  prints(
+    BARS,
+    nil,
+    "NAME  PROFILES\na     8  " .. full .. "\nbb    1  █████\nc     0\nd     -\n"
+  )
+  prints(BARS, "csv", "name,n\na,8\nbb,1\nc,0\nd,\n")
+end)
+
+it("bars have eighths, show the least number, and leave room for what stands beside them", function()
+  local long = ("x"):rep(60)
+  prints(
+    ("report({ { name = '%s', n = 1000 }, { name = 'b', n = 1 }, { name = 'c', n = 510 } }, "):format(long)
+      .. "{ columns = { 'name', { key = 'n', bar = true } } })",
+    nil,
+    "NAME" .. (" "):rep(58) .. "N\n" .. long .. "  1000  ████████████\n" .. "b" .. (" "):rep(61) .. "   1  ▏\n" .. "c" .. (" "):rep(61) .. " 510  ██████▏\n"
+  )
+  -- Where there is no room at all, the numbers stay.
+  prints(
+    ("report({ { name = '%s', n = 7 } }, { columns = { 'name', { key = 'n', bar = true } } })"):format(("x"):rep(80)),
+    nil,
+    "NAME" .. (" "):rep(78) .. "N\n" .. ("x"):rep(80) .. "  7\n"
+  )
+end)
+
+it("rows in groups are tables of their own, and a column in data", function()
+  local code = [[report({ { by = "path", name = "/", n = 3 }, { by = "path", name = "/ec2/", n = 12 }, { by = "month", name = "2026-01", n = 1 } },
+    { group = "by", columns = { "by", "name", "n" } })]]
+  prints(code, nil, "PATH    N\n/       3\n/ec2/  12\n\nMONTH    N\n2026-01  1\n")
+  prints(code, "csv", "by,name,n\npath,/,3\npath,/ec2/,12\nmonth,2026-01,1\n")
+end)
+
 it("a note goes to standard error in any format", function()
   prints("report.note('one\\ntwo\\27 C:\\\\new')", "json", "", "one\ntwo\\x1b C:\\new\n")
 end)
@@ -196,6 +232,8 @@ it("wrong arguments are refused", function()
     {},
     { columns = { { key = "x", align = "center" } } }
   )
+  refuses("bar must be true or false, got 1", report, {}, { columns = { { key = "x", bar = 1 } } })
+  refuses("group must name a column, got boolean", report, {}, { group = true })
   refuses("value must be a function, got string", report, {}, { columns = { { key = "x", value = "x" } } })
   refuses('column "f": JSON has no functions', report, { { f = print } }, { format = "json" })
   refuses("report.record: the record must be a table, got nil", report.record, nil)

@@ -239,6 +239,23 @@ it("a file that the command line names can be read, and no other", function()
   misused(manifest, { "--file=" }, "--file must name a file")
 end)
 
+it("a new file that the command line names can be written, and neither read before nor any other", function()
+  local code = [[local p = runbook { params = { page = { type = "new_file", default = "{dir}/other.txt" } } }
+    local fs = require("fs")
+    print(pcall(fs.write, p.page, "mine"))
+    print(select(2, try(fs.read, (arg[0]:gsub("book.lua", "other.txt")))).kind)
+    print(select(2, try(fs.write, (arg[0]:gsub("book.lua", "other.txt")), "")).kind)]]
+  local folder = temp_folder { ["other.txt"] = "secret" }
+  local files = { ["book.lua"] = code:gsub("{dir}", folder) }
+  local ran = run_script("{dir}/book.lua", { "--page", folder .. "/new.txt" }, files)
+  assert(ran.code == 0 and ran.stdout == "true\npermission\npermission\n", ran.stdout .. ran.stderr)
+  assert(require("fs").read(folder .. "/new.txt") == "mine")
+  -- What only the manifest names is not granted.
+  ran = run_script("{dir}/book.lua", {}, files)
+  assert(ran.code == 0 and ran.stdout:find("^false\t.-write"), ran.stdout .. ran.stderr)
+  misused('{ params = { page = { type = "new_file" } } }', { "--page=" }, "--page must name a file")
+end)
+
 it("a file that only the manifest names is not granted", function()
   local ran = run(
     '{ params = { file = { type = "file", default = "/etc/hostname" } } }',

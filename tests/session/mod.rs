@@ -189,7 +189,8 @@ pub fn scripts() -> Vec<(&'static str, Vec<&'static str>)> {
         ("scripts/inventory.lua", vec![]),
         ("scripts/untagged.lua", vec!["--require", "Owner"]),
         ("scripts/bulk_tag.lua", vec!["--owner", "ops", "--tag", "Stage=prod"]),
-        ("scripts/cleanup_orphans.lua", vec!["--days", "0", "--delete"]),
+        ("scripts/cleanup_orphans.lua", vec!["--quarantine", "--delete"]),
+        ("scripts/quota.lua", vec!["--scan"]),
         ("scripts/swap_role.lua", vec!["--from", "web-frontend", "--to", "web-frontend-staging"]),
         ("scripts/ensure.lua", vec!["--file", "{dir}/profiles.json"]),
     ]

@@ -1,0 +1,390 @@
+--- Shows how full the account's quota of instance profiles is, what fills it, and how fast it is filling.
+---
+---   iamlua run scripts/quota.lua
+---   iamlua run scripts/quota.lua --depth 2 --months 24 --output csv
+---   iamlua run scripts/quota.lua --creator 'Acme CI=^acme%-ci%-' --html quota.html
+---   iamlua run scripts/quota.lua --scan
+---
+--- It counts by the first part of the path, by the tool that has probably made a profile, and by the month in which it was made. Nothing in
+--- IAM says who has made a profile: that is told by its name, as the tools make them up, and is a guess. `--creator NAME=PATTERN` adds names
+--- of your own (Lua patterns), which go first.
+---
+--- With `--scan` it also looks who uses the profiles, in every region, and says how many a cleanup would free; see docs/usage.md. That takes
+--- calls in proportion to what there is in the account, so it is off by default.
+---
+--- `--html FILE` writes all of it as one page that loads nothing from elsewhere.
+
+local p = runbook {
+  description = "Shows how full the quota of instance profiles is, what fills it, and how fast.",
+  params = {
+    depth = { default = 1, min = 0, max = 20, help = "count by so many parts of the path" },
+    months = { default = 12, min = 1, max = 120, help = "growth over so many months" },
+    creator = { type = "map", help = "a Lua pattern of names, and what makes such" },
+    scan = { default = false, help = "look who uses the profiles, and say what a cleanup would free" },
+    html = { type = "new_file", help = "write a page into this file, too" },
+  },
+  allow = { "account", "profiles.each", "usage.scan" },
+}
+
+local fs = require("fs")
+
+------------------------------------------------------------------------------------------------------------ Who made it
+
+-- Tools, and how they name profiles. The first that fits counts. `find` is a Lua pattern or a function of the profile.
+local CREATORS = {
+  -- Documented names, which people and tools use alike.
+  { "AWS Elastic Beanstalk", "^aws%-elasticbeanstalk%-ec2%-role" },
+  { "Amazon EMR", "^EMR_EC2_DefaultRole" },
+  { "Amazon EMR", "^AmazonEMR%-InstanceProfile%-" },
+  { "Amazon ECS, AWS Batch", "^ecsInstanceRole" },
+  { "EC2 Image Builder", "^EC2InstanceProfileForImageBuilder" },
+  { "AWS Systems Manager", "^AmazonSSMRoleForInstancesQuickSetup" },
+  { "AWS Cloud9", "^AWSCloud9SSMInstanceProfile" },
+  -- A node group: eks- and a GUID.
+  { "Amazon EKS", "^eks%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$" },
+  -- The cluster and a hash of 64 bits; the guide of Karpenter makes another one by hand.
+  { "Karpenter", "^KarpenterNodeInstanceProfile%-" },
+  { "Karpenter", "^[%w-]+_%d%d%d%d%d%d%d%d%d%d+$" },
+  { "kOps", "^nodes%.[%w-]+%." },
+  { "kOps", "^masters%.[%w-]+%." },
+  { "kOps", "^control%-plane%.[%w-]+%." },
+  { "kOps", "^bastions%.[%w-]+%." },
+  { "Packer", "^packer%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-" },
+  -- `name_prefix`, or no name at all: the time to a tenth of a millisecond, and a counter in hexadecimal.
+  { "Terraform", "20%d%d[01]%d[0-3]%d[0-2]%d[0-5]%d[0-6]%d%d%d%d%d%x%x%x%x%x%x%x%x$" },
+  -- The stack, the logical id, and 12 or 13 letters and digits.
+  {
+    "AWS CloudFormation",
+    function(profile)
+      local suffix = profile.name:match("^%a[%w-]*%-%w+%-(%w+)$")
+      return suffix and (#suffix == 12 or #suffix == 13) and suffix:find("%d") and suffix:find("%u")
+    end,
+  },
+  -- Seven hexadecimal digits behind the name.
+  {
+    "Pulumi",
+    function(profile)
+      local suffix = profile.name:match("%-([%da-f]+)$")
+      return suffix and #suffix == 7 and suffix:find("%d") and suffix:find("%a")
+    end,
+  },
+  -- The console makes the profile of a role and gives it the role's name. So do people.
+  {
+    "the EC2 console, or by hand",
+    function(profile)
+      return profile.role == profile.name
+    end,
+  },
+}
+local UNKNOWN = "not recognised"
+
+-- What the command line adds: checked here, because a wrong pattern would fail in the middle.
+local function own_creators()
+  local own = {}
+  for name, pattern in pairs(p.creator) do
+    local ok, why = pcall(string.find, "", pattern)
+    if not ok then
+      runbook.usage(("--creator %s: %s is no Lua pattern: %s"):format(name, inspect(pattern), why:gsub("^.-: ", "")))
+    end
+    table.insert(own, { name, pattern })
+  end
+  table.sort(own, function(a, b)
+    return a[1] < b[1]
+  end)
+  return own
+end
+
+local creators = own_creators()
+table.move(CREATORS, 1, #CREATORS, #creators + 1, creators)
+
+local function creator_of(profile)
+  for _, creator in ipairs(creators) do
+    local name, fits = table.unpack(creator)
+    if type(fits) == "string" and profile.name:find(fits) or type(fits) == "function" and fits(profile) then
+      return name
+    end
+  end
+  return UNKNOWN
+end
+
+---------------------------------------------------------------------------------------------------------------- Counting
+
+local function path_of(profile)
+  local kept, from = "/", 1
+  for _ = 1, p.depth do
+    local slash = profile.path:find("/", from + 1, true)
+    if not slash then
+      break
+    end
+    kept, from = profile.path:sub(1, slash), slash
+  end
+  return kept
+end
+
+-- The month that lies so many before the one of a date.
+local function month_before(date, count)
+  local year, month = date:match("^(%d+)-(%d+)")
+  local months = tonumber(year) * 12 + tonumber(month) - 1 - count
+  return ("%04d-%02d"):format(months // 12, months % 12 + 1)
+end
+
+local NOW = time.now()
+local FIRST_MONTH = month_before(NOW, p.months - 1)
+local EARLIER = "earlier"
+
+local function month_of(profile)
+  local month = profile.create_date:sub(1, 7)
+  return month < FIRST_MONTH and EARLIER or month
+end
+
+local function add(counts, name)
+  counts[name] = (counts[name] or 0) + 1
+end
+
+local function largest_first(counts)
+  local names = {}
+  for name in pairs(counts) do
+    table.insert(names, name)
+  end
+  table.sort(names, function(a, b)
+    if counts[a] ~= counts[b] then
+      return counts[a] > counts[b]
+    end
+    return a < b
+  end)
+  return names
+end
+
+local function months_in_order()
+  local names = { EARLIER }
+  for count = p.months - 1, 0, -1 do
+    table.insert(names, month_before(NOW, count))
+  end
+  return names
+end
+
+local account = iam.account()
+local quota = account.profiles_quota
+local scan = p.scan and usage.scan {} or nil
+local total, recent, oldest = 0, 0, NOW
+local counts = { path = {}, creator = {}, month = {}, verdict = {} }
+-- Whole months of the same length: the one that runs is not over, and would look like a lull.
+local MONTH = 365.25 / 12 * 86400
+local window_start = time.ago(p.months * MONTH)
+
+local function count(profile)
+  total = total + 1
+  add(counts.path, path_of(profile))
+  add(counts.creator, creator_of(profile))
+  add(counts.month, month_of(profile))
+  if profile.create_date >= window_start then
+    recent = recent + 1
+  end
+  if profile.create_date < oldest then
+    oldest = profile.create_date
+  end
+  if scan then
+    -- It may ask for a role, so several profiles are looked at at once.
+    add(counts.verdict, scan:verdict(profile).verdict)
+  end
+end
+
+if scan then
+  bulk.each(iam.profiles.each(), { label = "judge" }, count)
+else
+  for profile in iam.profiles.each() do
+    count(profile)
+  end
+end
+
+-------------------------------------------------------------------------------------------------------------- The result
+
+local function percent(count, whole)
+  return whole > 0 and math.floor(count / whole * 1000 + 0.5) / 10 or nil
+end
+
+local rows = {}
+
+local function add_rows(by, names, of)
+  for _, name in ipairs(names) do
+    local count = of[name] or 0
+    table.insert(rows, { by = by, name = name, profiles = count, percent = percent(count, total) })
+  end
+end
+
+local free = math.max(0, quota - total)
+table.insert(rows, { by = "quota", name = "used", profiles = total, percent = percent(total, quota) })
+table.insert(rows, { by = "quota", name = "free", profiles = free, percent = percent(free, quota) })
+add_rows("path", largest_first(counts.path), counts.path)
+add_rows("creator", largest_first(counts.creator), counts.creator)
+add_rows("month", months_in_order(), counts.month)
+if scan then
+  add_rows("cleanup", { "used", "unknown", "unused" }, counts.verdict)
+end
+
+-- 1234567 is "1,234,567".
+local function number(count)
+  local text = tostring(count):reverse():gsub("(%d%d%d)", "%1,"):reverse()
+  return (text:gsub("^,", ""))
+end
+
+local function how_full()
+  local alias = account.alias and " (" .. account.alias .. ")" or ""
+  return ("%s of %s instance profiles in account %s%s: %s %% of the quota, %s are free."):format(
+    number(total),
+    number(quota),
+    account.id,
+    alias,
+    percent(total, quota) or "-",
+    number(free)
+  )
+end
+
+local function how_fast()
+  -- Of an account that is younger than the window, only the time that it has been used counts.
+  local months = math.max(1, math.min(p.months, time.since(oldest) / MONTH))
+  local span = months >= 1.5 and ("the last %d months"):format(math.floor(months + 0.5)) or "the last month"
+  if recent == 0 then
+    return ("None of them was made in %s, so there is nothing to foretell from."):format(span)
+  end
+  local rate = recent / months
+  local left = free / rate
+  local when
+  if free == 0 then
+    when = "The quota is full."
+  elseif left > 1200 then
+    when = "If that goes on, the quota will not be full within a hundred years."
+  elseif left > 120 then
+    when = ("If that goes on and nothing is deleted, the quota will be full in about %d years."):format(
+      math.floor(left / 12 + 0.5)
+    )
+  elseif left < 1 then
+    when = "If that goes on and nothing is deleted, the quota will be full within a month."
+  else
+    when = ("If that goes on and nothing is deleted, the quota will be full in about %d months."):format(
+      math.floor(left + 0.5)
+    )
+  end
+  return ("%s of them were made in %s, %.1f a month. %s\n"):format(number(recent), span, rate, when)
+    .. "This is the pace of those that are still there: who makes and deletes many needs more room than it shows."
+end
+
+local function what_cleanup_frees()
+  local unused, unknown = counts.verdict.unused or 0, counts.verdict.unknown or 0
+  local text = ("A cleanup could free up to %s: nothing that was looked at uses them (scripts/cleanup_orphans.lua)."):format(
+    number(unused)
+  )
+  if unknown > 0 then
+    text = text .. ("\nOf %s nobody can say: `cleanup_orphans.lua` names the reasons, and never deletes them."):format(
+      number(unknown)
+    )
+  end
+  return text
+end
+
+local notes = { how_full(), how_fast(), scan and what_cleanup_frees() or nil }
+
+------------------------------------------------------------------------------------------------------------ As a page
+
+local STYLE = [[
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --line: #d0d7de; --bar: #0550ae; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b3; --paper: #0d1117; --line: #3d444d; --bar: #79b8ff; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink); }
+body { font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; margin: .5rem 0; }
+p { margin: .5rem 0; max-width: 45rem; }
+table { border-collapse: collapse; width: 100%; margin: 2rem 0; }
+caption { text-align: left; font-size: 1.2rem; font-weight: 600; padding-bottom: .25rem; }
+th, td { text-align: left; font-weight: normal; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
+thead th { color: var(--soft); font-size: .875rem; }
+tbody th { width: 40%; }
+.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.bar { width: 40%; padding-right: 0; }
+.bar span { display: block; height: 1rem; border-radius: 0 .2rem .2rem 0; background: var(--bar); }
+footer { color: var(--soft); border-top: 1px solid var(--line); padding-top: .5rem; }
+@media (max-width: 40rem) {
+  thead { display: none; }
+  tr { display: grid; grid-template-columns: 1fr auto 4.5rem; border-bottom: 1px solid var(--line); padding: .3rem 0; }
+  th, td { border: 0; padding: .1rem 0; }
+  tbody th, .bar { width: auto; }
+  .bar { grid-column: 1 / -1; }
+}
+]]
+
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+
+local function escaped(text)
+  return (inspect.visible(text):gsub("[&<>\"']", ENTITIES))
+end
+
+local TITLES = {
+  quota = "The quota",
+  path = "By path",
+  creator = "By who has probably made them",
+  month = "By month of creation",
+  cleanup = "Who uses them",
+}
+
+local function html_row(row, most)
+  local width = most > 0 and row.profiles / most * 100 or 0
+  local least = row.profiles > 0 and "; min-width: 2px" or ""
+  local cells = '<tr><th scope="row">%s</th><td class="n">%s</td><td class="n">%s</td>'
+  local share = row.percent and row.percent .. " %" or ""
+  return cells:format(escaped(row.name), number(row.profiles), share)
+    .. ('<td class="bar"><span style="width: %.1f%%%s"></span></td></tr>\n'):format(width, least)
+end
+
+local HEADINGS = '<thead><tr><th scope="col">%s</th><th scope="col" class="n">profiles</th>'
+  .. '<th scope="col" class="n">share</th><td class="bar"></td></tr></thead>\n<tbody>\n'
+
+local function html_table(by)
+  local most, lines = 0, {}
+  for _, row in ipairs(rows) do
+    most = row.by == by and math.max(most, row.profiles) or most
+  end
+  for _, row in ipairs(rows) do
+    if row.by == by then
+      table.insert(lines, html_row(row, most))
+    end
+  end
+  return ("<table>\n<caption>%s</caption>\n"):format(TITLES[by])
+    .. HEADINGS:format(by)
+    .. table.concat(lines)
+    .. "</tbody>\n</table>\n"
+end
+
+local function html_page()
+  local title = "Instance profiles of " .. (account.alias or account.id)
+  local pieces = {
+    '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
+    ("<title>%s</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>%s</h1>\n"):format(
+      escaped(title),
+      STYLE,
+      escaped(title)
+    ),
+  }
+  for _, note in ipairs(notes) do
+    for line in note:gmatch("[^\n]+") do
+      table.insert(pieces, "<p>" .. escaped(line) .. "</p>\n")
+    end
+  end
+  for _, by in ipairs { "quota", "path", "creator", "month", scan and "cleanup" or nil } do
+    table.insert(pieces, html_table(by))
+  end
+  table.insert(pieces, ("<footer>Looked at %s.</footer>\n</body>\n</html>\n"):format(NOW))
+  return table.concat(pieces)
+end
+
+report(rows, {
+  group = "by",
+  columns = { "by", "name", { key = "percent", title = "%" }, { key = "profiles", bar = true } },
+})
+if p.html then
+  fs.write(p.html, html_page())
+end
+for _, note in ipairs(notes) do
+  report.note(note)
+end
