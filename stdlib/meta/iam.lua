@@ -659,7 +659,7 @@ local usage = {}
 ---@class iam.usage.scan.Options
 ---@field regions? string|string[] The regions to ask. Default: every region that is enabled; one that is enabled and left out makes `unknown`.
 ---@field sources? string|string[] The names of the sources to ask, as `usage.sources()` lists them. Default: all; one that is left out makes `unknown`.
----@field role_unused_for? string|number A profile whose role was used in that time is used. Default 90 days, at most 400: AWS remembers no more. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
+---@field role_unused_for? string|number A profile whose role was used in that time is used. Default 90 days; from 1 to 400, because AWS says it hours late and remembers no more. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
 ---@field concurrency? integer How many calls are under way at once. Default 16. (1-256)
 ---@field timeout? string|number A call that has no answer after that time, however often it was made again, is given up. Default 5 minutes. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
 
