@@ -382,8 +382,20 @@ impl Scan {
     pub fn end(&mut self, at: Timestamp) {
         self.gaps.take();
         self.ended = Some(at);
+        let mut checks = std::mem::take(&mut self.checks);
+        checks.sort_by(|a, b| {
+            let place = |check: &Check| self.place_of(&check.source);
+            place(a).cmp(&place(b)).then_with(|| a.region.cmp(&b.region))
+        });
+        self.checks = checks;
         self.ids.shrink_to_fit();
         self.references.shrink_to_fit();
+    }
+
+    /// Which of the sources that are asked this one is.
+    pub(super) fn place_of(&self, source: &str) -> usize {
+        let mut sources = self.scope.sources.iter();
+        sources.position(|asked| asked == source).unwrap_or(usize::MAX)
     }
 
     /// What the scan is about.
@@ -398,7 +410,7 @@ impl Scan {
         self.ended
     }
 
-    /// Which sources were asked in which regions, in the order in which the answers came.
+    /// Which sources were asked in which regions, once the scan is over in that order.
     #[must_use]
     pub fn checks(&self) -> &[Check] {
         &self.checks

@@ -323,6 +323,13 @@ impl Scan {
                 }
             }
         }
+        // Answers come in any order; two scans of the same account must read the same.
+        all.sort_by(|a, b| {
+            let place = |reference: &Reference| self.place_of(&reference.source);
+            place(a)
+                .cmp(&place(b))
+                .then_with(|| (&a.region, &a.resource).cmp(&(&b.region, &b.resource)))
+        });
         all.into_iter().partition(|reference| reference.by != By::Pattern)
     }
 

@@ -302,3 +302,22 @@ it("without the regions there is no scan", function()
     usage.scan(OPTIONS)
   end):to_raise { code = "UnauthorizedOperation" }
 end)
+
+it("two scans of the same account read the same", function()
+  local function told()
+    local scan = usage.scan(OPTIONS)
+    local lines = {}
+    for profile in iam.profiles.each() do
+      lines[#lines + 1] = tostring(scan:verdict(profile))
+    end
+    for _, list in ipairs { scan:gaps(), scan:checked() } do
+      for _, one in ipairs(list) do
+        lines[#lines + 1] = ("%s %s %s"):format(one.source, one.region, one.reason)
+      end
+    end
+    return lines
+  end
+  account.faults("deny=batch+ec2:DescribeLaunchTemplates@eu-*")
+  local first = told()
+  expect(told()):to_equal(first)
+end)
