@@ -24,7 +24,7 @@ local p = runbook {
     all = { default = false, help = "report the used and the protected ones, too" },
     quarantine = { default = false, help = "mark the unused ones by tags, count this scan, release what is used again" },
     delete = { default = false, help = "delete those whose quarantine has lasted; without it none is deleted" },
-    release = { type = "list", pattern = "[\\w+=,.@-]{1,128}", help = "only take this profile out of quarantine" },
+    release = { type = "list", pattern = "[A-Za-z0-9_+=,.@-]{1,128}", help = "only take this profile out of quarantine" },
     scans = { default = 3, min = 2, max = 100, help = "delete after so many scans that found it unused" },
     interval = { type = "duration", default = "6h", help = "count a scan so long after the last one, not sooner" },
     days = { default = 30, min = 0, max = 36500, help = "delete only what was created so many days ago or earlier" },
@@ -261,8 +261,22 @@ local verdicts, outcomes = { used = 0, unused = 0, unknown = 0 }, {}
 
 local unread, roles_unread = {}, 0
 
+-- What refers to a profile: for programs each reference as it is, for a sheet one text.
+local function evidence_of(verdict)
+  if report.format ~= "csv" then
+    return verdict.references
+  end
+  local texts = {}
+  for i, reference in ipairs(verdict.references) do
+    texts[i] = ("%s %s %s"):format(reference.source, reference.region or "-", reference.resource)
+  end
+  return table.concat(texts, "; ")
+end
+
 local function row_of(profile, verdict, outcome, state)
   return {
+    id = profile.id,
+    references = evidence_of(verdict),
     name = profile.name,
     path = profile.path,
     verdict = verdict.verdict,
@@ -312,23 +326,40 @@ local columns = { "name", "path", "verdict", "role", "age", "quarantine", "reaso
 if acts then
   table.insert(columns, 7, "outcome")
 end
+if report.format ~= "table" then
+  table.insert(columns, 2, "id")
+  table.insert(columns, "references")
+end
 report(rows, { columns = columns })
 
 ---------------------------------------------------------------------------------------------------------------- Summing up
 
 local GAPS_SHOWN = 5
 
+-- What closes a gap, by its reason; what was not asked for is nothing that this script has.
+local REMEDIES = {
+  denied = "denied: `iamlua policy scripts/cleanup_orphans.lua` prints the permissions that are needed. Where a service control policy denies, "
+    .. "use a role that it exempts",
+  throttled = "throttled, failed, cut off: run it again",
+}
+REMEDIES.failed, REMEDIES["cut off"] = REMEDIES.throttled, REMEDIES.throttled
+
+-- What could not be checked, and what to do about it.
 local function gaps_text()
-  local lines, more = {}, 0
-  for _, gap in ipairs(scan:gaps()) do
-    if #lines < GAPS_SHOWN then
-      table.insert(lines, "  " .. gap.text)
-    else
-      more = more + 1
-    end
+  local lines, said = {}, {}
+  local told = scan:gap_summary()
+  for i = 1, math.min(#told, GAPS_SHOWN) do
+    table.insert(lines, "  " .. told[i])
   end
-  if more > 0 then
-    table.insert(lines, ("  and %d more"):format(more))
+  if #told > GAPS_SHOWN then
+    table.insert(lines, ("  and %d more of the kind"):format(#told - GAPS_SHOWN))
+  end
+  for _, gap in ipairs(scan:gaps()) do
+    local remedy = REMEDIES[gap.reason]
+    if remedy and not said[remedy] then
+      said[remedy] = true
+      table.insert(lines, remedy)
+    end
   end
   return table.concat(lines, "\n")
 end

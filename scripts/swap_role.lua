@@ -10,8 +10,8 @@
 local p = runbook {
   description = "Replaces one role by another in every instance profile that has it.",
   params = {
-    from = { type = "string", required = true, pattern = "[\\w+=,.@-]{1,64}", help = "the role to take out" },
-    to = { type = "string", required = true, pattern = "[\\w+=,.@-]{1,64}", help = "the role to put in" },
+    from = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to take out" },
+    to = { type = "string", required = true, pattern = "[A-Za-z0-9_+=,.@-]{1,64}", help = "the role to put in" },
     path = { default = "/", pattern = "/.*", help = "only profiles whose path begins with this" },
   },
   allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },

@@ -17,6 +17,7 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---@class report
+---@field format report.Format what the operator chose
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 local report = {}
 
@@ -477,6 +478,8 @@ function report.note(text)
   end
   host.write_err(table.concat(lines))
 end
+
+report.format = host.format
 
 local function call(_, rows, options)
   local name = "report"

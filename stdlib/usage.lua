@@ -29,6 +29,13 @@ local inspect = require("inspect")
 local Scan = { __name = "usage.Scan" }
 Scan.__index = Scan
 
+-- What it is of, and what was not checked.
+function Scan:__tostring()
+  local found = ("scan of account %s at %s: %d regions, %d resources, "):format(self.account, self.started, #self.regions, self.resources)
+  local gaps = self:gap_summary()
+  return found .. (#gaps == 0 and "everything was checked" or "not everything could be checked\n  " .. table.concat(gaps, "\n  "))
+end
+
 --- Whether one profile is used, and why.
 ---@class usage.Verdict
 ---@field verdict "used"|"unused"|"unknown"
@@ -150,7 +157,7 @@ end
 ---@return usage.Scan
 function usage.load(path, options)
   options = host.check_options("usage.load", options, { "max_age" })
-  local max_age = options.max_age ~= nil and host.seconds(options.max_age) or nil
+  local max_age = options.max_age ~= nil and host.seconds(options.max_age, "usage.load: max_age") or nil
   local iam = require("iam")
   return new(host.usage_load(path, max_age), iam, host.gate)
 end
@@ -220,6 +227,12 @@ function Scan:gaps()
   local own = of(self, "gaps")
   own.gaps = own.gaps or host.usage_gaps(own.raw)
   return own.gaps
+end
+
+--- The same in a few sentences for people: gaps that belong together, such as a source that is denied in every region, are one.
+---@return string[]
+function Scan:gap_summary()
+  return host.usage_told_gaps(of(self, "gap_summary").raw)
 end
 
 --- What was asked, where and when.

@@ -514,10 +514,15 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             .map_err(|error| internal(&error))?;
         Ok(LuaValue::Table(found))
     })?;
+    // The second argument is what an error calls the duration.
     add(lua, host, fallible, "seconds", |_, _, args| {
+        let what = match args.get(1) {
+            Some(LuaValue::String(text)) => text.to_string_lossy(),
+            _ => "the duration".to_owned(),
+        };
         let seconds = match args.front() {
             Some(LuaValue::String(text)) => spec::parse_duration(&text.to_string_lossy())
-                .map_err(|why| Error::argument(format!("the duration {why}")))?,
+                .map_err(|why| Error::argument(format!("{what} {why}")))?,
             Some(LuaValue::Number(n)) => *n,
             #[allow(
                 clippy::cast_precision_loss,
@@ -525,9 +530,9 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             )]
             Some(LuaValue::Integer(n)) => *n as f64,
             _ => {
-                return Err(Error::argument(
-                    "the duration must be text such as \"90d\" or a number of seconds",
-                ));
+                return Err(Error::argument(format!(
+                    "{what} must be text such as \"90d\" or a number of seconds"
+                )));
             }
         };
         Ok(LuaValue::Number(seconds))

@@ -164,6 +164,11 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let gaps = scanned.scan()?.gaps().iter().map(gap_record);
         to_lua(lua, &Value::List(gaps.collect()))
     })?;
+    add(lua, host, fallible, "usage_told_gaps", |lua, _, args| {
+        let scanned = scanned(&args, 0)?;
+        let told = scanned.scan()?.told_gaps().iter().cloned().map(Value::Str);
+        to_lua(lua, &Value::List(told.collect()))
+    })?;
     // The resource of a number from 0 on that names a profile or role; nil after the last one.
     add(lua, host, fallible, "usage_found", |lua, _, args| {
         let scanned = scanned(&args, 0)?;

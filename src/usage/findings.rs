@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::matching::{Index, Named};
+use super::reasons::gathered;
 use super::sources::SOURCES;
 
 /// What a scan is about, known before its first call to a source.
@@ -242,7 +243,8 @@ pub struct Scan {
     groups: Vec<Group>,
     by_names: HashMap<Arc<[Named]>, u32>,
     index: Index,
-    gaps: OnceLock<Arc<[Gap]>>,
+    /// What was not checked, and the same in a few sentences.
+    gaps: OnceLock<(Arc<[Gap]>, Vec<String>)>,
 }
 
 /// Texts that come again and again, kept once.
@@ -424,7 +426,21 @@ impl Scan {
     /// Everything that was not checked. While there is any, no profile is `unused`.
     #[must_use]
     pub fn gaps(&self) -> &Arc<[Gap]> {
-        self.gaps.get_or_init(|| self.find_gaps().into())
+        &self.known_gaps().0
+    }
+
+    /// The same in a few sentences, those that belong together in one.
+    #[must_use]
+    pub fn told_gaps(&self) -> &[String] {
+        &self.known_gaps().1
+    }
+
+    fn known_gaps(&self) -> &(Arc<[Gap]>, Vec<String>) {
+        self.gaps.get_or_init(|| {
+            let gaps = self.find_gaps();
+            let told = gathered(&self.scope, &gaps);
+            (gaps.into(), told)
+        })
     }
 
     fn find_gaps(&self) -> Vec<Gap> {
@@ -459,6 +475,7 @@ impl Scan {
                 }
             }
         }
+        let first = gaps.len();
         for check in &self.checks {
             if let Outcome::Gap(why) = &check.outcome {
                 gaps.push(Gap {
@@ -468,6 +485,11 @@ impl Scan {
                 });
             }
         }
+        // Not in the order in which answers came in, so that two scans of the same say the same.
+        let place =
+            |source: &Arc<str>| self.scope.sources.iter().position(|name| **name == **source);
+        gaps[first..]
+            .sort_by_cached_key(|gap| (gap.source.as_ref().map(place), gap.region.clone()));
         if gaps.is_empty() && self.ended.is_none() {
             let message = "the scan was interrupted".to_owned();
             gaps.push(gap(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::findings::{Gap, Scan, Standing};
+use super::findings::{Gap, Reason, Scan, Scope, Standing};
 use super::matching::By;
 use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
 use crate::words::{count, number, visible};
@@ -24,7 +24,7 @@ pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
         let used = role.text.parse().map_or_else(|_| visible(&*role.text), |at| ago(at, started));
         return format!("its role {} was used {used}{}", visible(&*role.resource), place(role));
     }
-    let named = list(references.iter().map(resource), references.len(), "");
+    let named = list(references.iter().map(resource), references.len());
     format!("{}: {named}", count(references.len() as u64, "reference"))
 }
 
@@ -40,12 +40,12 @@ pub(super) fn unused(scan: &Scan, rested: &str) -> String {
 
 /// Why nobody can say whether a profile is used.
 pub(super) fn unknown(
+    scan: &Scan,
     subject: &Subject,
     obstacles: &[Obstacle],
     doubts: &[Reference],
-    gaps: &[Gap],
-    wanted: Duration,
 ) -> String {
+    let wanted = scan.scope().role_unused_for;
     let mut why: Vec<_> =
         obstacles.iter().map(|obstacle| hindrance(subject, obstacle, wanted)).collect();
     if let Some(first) = doubts.first() {
@@ -56,11 +56,13 @@ pub(super) fn unknown(
         };
         why.push(format!("{what}, which may mean it{others}"));
     }
-    if !gaps.is_empty() {
-        let groups = gathered(gaps);
-        why.push(list(groups.iter().cloned(), groups.len(), " gaps"));
+    let gaps = scan.told_gaps();
+    why.extend(gaps.iter().take(shown(gaps.len())).cloned());
+    let mut text = why.join("; ");
+    if gaps.len() > shown(gaps.len()) {
+        let _ = write!(text, " and {} more gaps", gaps.len() - shown(gaps.len()));
     }
-    why.join("; ")
+    text
 }
 
 fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String {
@@ -84,40 +86,90 @@ fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String
     }
 }
 
-/// Gaps in words: those of one source for one reason in one.
-fn gathered(gaps: &[Gap]) -> Vec<String> {
-    let mut groups: Vec<(&Gap, Vec<&str>)> = Vec::new();
+/// Gaps in a few sentences: those of one source for one reason are one, and what is the same for all sources of a region is said of the region.
+pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
+    let regions = scope.regions.iter().filter(|region| region.standing == Standing::Asked).count();
+    let is_like = |a: &Gap, b: &Gap| {
+        a.region == b.region && a.why.reason == b.why.reason && both(a) && both(b)
+    };
+    let is_whole = |gap: &Gap| {
+        scope.sources.len() > 1
+            && gaps.iter().filter(|other| is_like(gap, other)).count() == scope.sources.len()
+    };
+    let mut groups: Vec<(What, Reason, Vec<&str>, &Gap)> = Vec::new();
     for gap in gaps {
-        let is_like = |(first, regions): &&mut (&Gap, Vec<&str>)| {
-            !regions.is_empty() && first.source == gap.source && first.why.reason == gap.why.reason
+        let (what, place) = match (&gap.source, &gap.region) {
+            (Some(_), Some(region)) if is_whole(gap) => (What::AllIn, &**region),
+            (Some(source), Some(region)) => (What::In(source), &**region),
+            (None, Some(region)) => (What::Regions, &**region),
+            (Some(source), None) => (What::Sources, &**source),
+            (None, None) => (What::Scan, ""),
         };
-        match (&gap.source, &gap.region, groups.iter_mut().find(is_like)) {
-            (Some(_), Some(region), Some((_, regions))) => regions.push(region),
-            (Some(_), Some(region), None) => groups.push((gap, vec![region])),
-            _ => groups.push((gap, Vec::new())),
+        let reason = gap.why.reason;
+        match groups.iter_mut().find(|group| (&group.0, group.1) == (&what, reason)) {
+            Some((_, _, places, _)) if places.contains(&place) => {}
+            Some((_, _, places, _)) => places.push(place),
+            None => groups.push((what, reason, vec![place], gap)),
         }
     }
-    let say = |(first, regions): (&Gap, Vec<&str>)| match &first.source {
-        Some(source) if regions.len() > 1 => {
-            let places = list(regions.iter().map(visible), regions.len(), "");
-            let reason = first.why.reason.name();
-            format!("{} could not be checked in {places}: {reason}", visible(&**source))
+    let say = |(what, reason, mut places, first): (What<'_>, Reason, Vec<&str>, &Gap)| {
+        let (name, len) = (reason.name(), places.len());
+        if !matches!(what, What::Sources) {
+            places.sort_unstable();
         }
-        _ => visible(first.to_string()),
+        let all = list(places.iter().copied().map(visible), len);
+        let place = if len == regions && len > 1 { format!("any of {len} regions") } else { all };
+        match what {
+            What::AllIn => format!("nothing could be checked in {place}: {name}"),
+            What::In(source) if len > 1 && reason != Reason::NotAsked => {
+                format!("{} could not be checked in {place}: {name}", visible(source))
+            }
+            What::Regions | What::Sources if len > 1 => {
+                let all = list(places.into_iter().map(visible), len);
+                match reason {
+                    Reason::NotAsked | Reason::NotEnabled => format!("{all} were {name}"),
+                    _ => format!("{all} could not be checked: {name}"),
+                }
+            }
+            _ => visible(first.to_string()),
+        }
     };
     groups.into_iter().map(say).collect()
 }
 
-/// The first few of some things, and how many more there are; `what` says what of.
-fn list(things: impl Iterator<Item = String>, len: usize, what: &str) -> String {
-    // One more is shorter than to say that there is one more.
-    let shown = if len == NAMED + 1 { len } else { NAMED };
+const fn both(gap: &Gap) -> bool {
+    gap.source.is_some() && gap.region.is_some()
+}
+
+/// What gaps that are said together are about.
+#[derive(PartialEq, Eq)]
+enum What<'a> {
+    /// All sources, in some regions.
+    AllIn,
+    /// A source, in some regions.
+    In(&'a str),
+    /// Regions as such.
+    Regions,
+    /// Sources as such.
+    Sources,
+    /// All of it.
+    Scan,
+}
+
+/// The first few of some things, and how many more there are.
+fn list(things: impl Iterator<Item = String>, len: usize) -> String {
+    let shown = shown(len);
     let mut text = things.take(shown).collect::<Vec<_>>().join(", ");
     if len > shown {
         let more = number((len - shown) as u64);
-        let _ = write!(text, " and {more} more{what}");
+        let _ = write!(text, " and {more} more");
     }
     text
+}
+
+/// How many of so many things are named: one more is shorter than to say that there is one more.
+const fn shown(len: usize) -> usize {
+    if len == NAMED + 1 { len } else { NAMED }
 }
 
 /// `instance i-0abc (running) in eu-central-1`.

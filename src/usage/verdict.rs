@@ -243,8 +243,7 @@ impl Scan {
         } else if gaps.is_empty() && doubts.is_empty() && obstacles.is_empty() {
             (Ruling::Unused, reasons::unused(self, &rested))
         } else {
-            let wanted = self.scope().role_unused_for;
-            (Ruling::Unknown, reasons::unknown(subject, &obstacles, &doubts, gaps, wanted))
+            (Ruling::Unknown, reasons::unknown(self, subject, &obstacles, &doubts))
         };
         let role_gap = match role {
             RoleKnown::Unreadable(why) => {

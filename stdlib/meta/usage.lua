@@ -133,6 +133,10 @@ function Scan:verdict(profile) end
 ---@return usage.Gap[]
 function Scan:gaps() end
 
+--- The same in a few sentences for people: gaps that belong together, such as a source that is denied in every region, are one.
+---@return string[]
+function Scan:gap_summary() end
+
 --- What was asked, where and when.
 ---@return usage.Check[]
 function Scan:checked() end

@@ -146,6 +146,21 @@ it("nothing is unused where a source or an enabled region was not asked", functi
   expect(v.gaps[1].reason):to_equal("not enabled")
 end)
 
+it("a scan says in a few sentences what was not checked", function()
+  open({}, { regions = { [REGION] = "opt-in-not-required", ["eu-west-1"] = "opt-in-not-required" } })
+  local scan = usage.scan(OPTIONS)
+  expect(scan:gap_summary()):to_equal {}
+  expect(tostring(scan)):to_match("2 regions, 0 resources, everything was checked$")
+  account.faults("deny=*:*@eu-west-1+batch")
+  scan = usage.scan(OPTIONS)
+  expect(#scan:gaps()):to_equal(#usage.sources() + 1)
+  expect(scan:gap_summary()):to_equal {
+    "nothing could be checked in eu-west-1: denied",
+    "batch.compute_environments could not be checked in eu-central-1: denied",
+  }
+  expect(tostring(scan)):to_contain("nothing could be checked in eu-west-1: denied")
+end)
+
 it("the role decides where nothing names the profile", function()
   local trust = require("policy").trust("ec2.amazonaws.com")
   local function role(fields)
@@ -254,6 +269,9 @@ it("a scan in a file says the same, until it is too old", function()
   expect(function()
     usage.load(path, { max_age = "4h" })
   end):to_raise()
+  expect(function()
+    usage.load(path, { max_age = "soon" })
+  end):to_raise("usage.load: max_age")
   clock.advance("2h")
   expect(function()
     usage.load(path)

@@ -396,9 +396,26 @@ fn a_sentence_says_how_much_and_names_the_first() {
     let v = verdict(&finished(scan), "web");
     assert_eq!(
         v.reason,
-        "ec2.instances could not be checked in eu-west-1, eu-west-2, us-east-1 and 2 more: denied, rds.custom_instances could not be checked in eu-central-1: cut off"
+        "ec2.instances could not be checked in any of 5 regions: denied; rds.custom_instances could not be checked in eu-central-1: cut off"
     );
     assert_eq!(v.gaps().count(), 6);
+
+    // A region in which a policy denies everything is one sentence, whatever is asked there, and in whatever order the answers come in.
+    let mut wide = scope();
+    wide.regions.extend(names.iter().map(region));
+    let sources = wide.sources.clone();
+    let mut scan = Scan::new(wide);
+    let gap = || Outcome::Gap(Reason::Denied.into());
+    for source in sources.iter().rev() {
+        scan.checked(source, "us-east-1", at(STARTED), 0, gap());
+        scan.checked(source, "eu-west-1", at(STARTED), 0, gap());
+    }
+    scan.checked("ec2.instances", "us-west-2", at(STARTED), 0, gap());
+    scan.checked("ec2.instances", "eu-west-2", at(STARTED), 0, gap());
+    assert_eq!(
+        verdict(&finished(scan), "web").reason,
+        "nothing could be checked in eu-west-1, us-east-1: denied; ec2.instances could not be checked in eu-west-2, us-west-2: denied"
+    );
     let unused = verdict(&finished(Scan::new(scope())), "web");
     assert_eq!(
         unused.to_string(),

@@ -91,9 +91,24 @@ impl<'a> Reading<'a> {
         }
         self.path.push_str(name);
         // A list in a list is not there while the outer one is empty.
-        let first = self.step.records.split('.').next();
-        self.is_answer |= first == Some(&self.path);
+        if !self.is_answer {
+            let first = self.step.records.split('.').next();
+            self.is_answer = first == Some(&self.path);
+        }
         before
+    }
+
+    /// Whether something to be kept may be at this place, or in it.
+    fn is_wanted(&self) -> bool {
+        if self.record.is_none() {
+            let token = self.step.paging.map(|paging| paging.answer);
+            return token.is_some_and(|token| is_within(token, &self.path))
+                || is_within(self.step.records, &self.path);
+        }
+        let fields = self.step.fields.iter().map(|field| field.path);
+        let mut wanted = fields.chain(self.step.only.iter().map(|(path, _)| *path));
+        let here = path_in_record(self.step, &self.path);
+        wanted.any(|wanted| is_within(wanted, here))
     }
 
     fn leave(&mut self, before: usize) {
@@ -124,8 +139,7 @@ impl<'a> Reading<'a> {
             }
             return;
         };
-        let Some(path) = self.path.get(self.step.records.len()..) else { return };
-        let path = path.strip_prefix('.').unwrap_or(path);
+        let path = path_in_record(self.step, &self.path);
         if self.step.only.contains(&(path, text)) {
             self.matched += 1;
         }
@@ -142,6 +156,18 @@ impl<'a> Reading<'a> {
         }
         Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))
     }
+}
+
+/// What of the path to a place in a record is below the record.
+fn path_in_record<'a>(step: &Step, path: &'a str) -> &'a str {
+    let path = path.get(step.records.len()..).unwrap_or_default();
+    path.strip_prefix('.').unwrap_or(path)
+}
+
+/// Whether a path is another one, or goes on from there.
+fn is_within(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

@@ -70,6 +70,31 @@ fn an_answer_that_breaks_off_anywhere_is_no_answer() {
 }
 
 #[test]
+fn what_nothing_is_read_of_is_looked_over_all_the_same() {
+    let of = |inner: &str| {
+        let instance = format!("<instanceId>i-1</instanceId>{inner}");
+        read(
+            "ec2.instances",
+            &format!(
+                "<DescribeInstancesResponse><reservationSet><item><instancesSet><item>{instance}</item></instancesSet></item></reservationSet></DescribeInstancesResponse>"
+            ),
+        )
+    };
+    let profile = "<iamInstanceProfile><arn>a</arn></iamInstanceProfile>";
+    let step = source("ec2.instances").expect("a source").last();
+    for before in ["<x/>", "<x>&amp;</x>", "<x><x/><instanceState/><y><x>1</x></y></x>"] {
+        let page = of(&format!("{before}{profile}")).expect("a page");
+        assert_eq!(texts(step, &page.records[0], Means::Profile), ["a"], "{before}");
+    }
+    // A profile that is not the instance's own.
+    let page = of(&format!("<x>{profile}</x>")).expect("a page");
+    assert!(texts(step, &page.records[0], Means::Profile).is_empty());
+    for broken in ["<x><y></x></y>", "<x>", "</x>", "<x><y></x>"] {
+        assert!(of(broken).is_err(), "{broken}");
+    }
+}
+
+#[test]
 fn an_answer_to_something_else_is_no_answer() {
     for body in [
         "<html><body>Please log in</body></html>",

@@ -40,10 +40,16 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
     reader.config_mut().expand_empty_elements = true;
     let (mut bytes, mut open, mut text) = (Vec::new(), Vec::new(), String::new());
     let mut is_leaf = false;
+    // How many elements are open in the outermost one in which there is nothing to find; most of an answer is in such.
+    let mut skipped = 0_usize;
     loop {
         bytes.clear();
         let event = reader.read_event_into_async(&mut bytes).await;
         match event.map_err(|error| why(&error))? {
+            Event::Start(_) if skipped > 0 => skipped += 1,
+            Event::End(_) if skipped > 1 => skipped -= 1,
+            Event::Eof if !open.is_empty() => return Err("the answer breaks off".into()),
+            Event::Eof => return Ok(()),
             Event::Start(start) => {
                 let name = start.local_name();
                 let name = name.as_ref();
@@ -66,9 +72,11 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
                     Open::Named(reading.enter(name))
                 });
                 text.clear();
-                is_leaf = true;
+                is_leaf = reading.is_wanted();
+                skipped = usize::from(!is_leaf);
             }
             Event::End(_) => {
+                skipped = 0;
                 if std::mem::take(&mut is_leaf) {
                     reading.text(text.trim());
                 }
@@ -78,6 +86,7 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
                     Some(Open::Wrap) | None => {}
                 }
             }
+            _ if skipped > 0 => {}
             Event::Text(part) => text.push_str(&part.xml10_content()),
             Event::CData(part) => text.push_str(&part.xml10_content()),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
@@ -87,8 +96,6 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
                     None => return Err("the answer has an entity that nobody knows".into()),
                 },
             },
-            Event::Eof if open.is_empty() => return Ok(()),
-            Event::Eof => return Err("the answer breaks off".into()),
             _ => {}
         }
     }
