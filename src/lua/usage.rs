@@ -124,10 +124,13 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         });
         let (inner, watch) = (Arc::clone(&scanned.0), Arc::clone(&shown));
         let clock = host.setup.borrow().clock.clone();
+        let session = Arc::clone(gate.session());
         let making = async move {
             let scan = usage::scan(Arc::new(gate), asking, watch, clock).await;
             let summary = shown.end();
-            let _ = inner.scan.set(scan?);
+            let scan = scan?;
+            session.recorder().rests_on(scan.scope().started);
+            let _ = inner.scan.set(scan);
             Ok(Value::text(summary))
         };
         let handle = host.driver.start(lua, false, making).map_err(|error| internal(&error))?;
@@ -244,6 +247,7 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
             error.message = format!("usage.load: {given}: {}", error.message);
             error
         })?;
+        setup.gate.session().recorder().rests_on(scan.scope().started);
         let inner = Inner { scan: OnceLock::from(scan), roles: Mutex::default() };
         userdata(lua, Scanned(Arc::new(inner)))
     })
