@@ -190,7 +190,10 @@ fn both_kinds_of_batch_environments_name_their_profile() {
 fn an_answer_without_the_one_that_was_asked_for_is_no_answer() {
     for (name, bodies) in [
         ("emr.clusters", [r#"{"Cluster":null}"#, r#"{"Cluster":{}}"#, r#"{"Cluster":[]}"#]),
-        ("eks.node_groups", [r#"{"nodegroup":null}"#, r#"{"nodegroup":{}}"#, r#"{"nodegroup":[]}"#]),
+        (
+            "eks.node_groups",
+            [r#"{"nodegroup":null}"#, r#"{"nodegroup":{}}"#, r#"{"nodegroup":[]}"#],
+        ),
     ] {
         for body in bodies {
             assert!(read(name, body).is_err(), "{body}");
