@@ -65,9 +65,11 @@ local STATE_TAG, REASON_TAG = "iamlua:quarantine", "iamlua:quarantine-reason"
 local MOST_TAGS, LONGEST_VALUE = 50, 256
 -- What was counted before a time in which nobody has looked proves nothing.
 local FORGOTTEN = time.seconds("90d")
+-- AWS refuses calls of a machine whose clock is further off.
+local CLOCKS_DIFFER = time.seconds("5m")
 
--- The state in the tags of a profile; nil if there is none, or none that can be read, and if it is about an earlier profile of that name or
--- forgotten.
+-- The state in the tags of a profile; nil if there is none, or none that can be read, and if it is about an earlier profile of that name,
+-- forgotten, or of a time that has not come.
 local function state_of(profile)
   local fields = {}
   for key, value in (profile.tags[STATE_TAG] or ""):gmatch("(%a+)=(%S+)") do
@@ -78,7 +80,8 @@ local function state_of(profile)
   if not (scans and since and last) or scans < 1 or last < since or fields.id ~= profile.id then
     return nil
   end
-  if time.epoch() - last > FORGOTTEN then
+  local passed = time.epoch() - last
+  if passed > FORGOTTEN or passed < -CLOCKS_DIFFER then
     return nil
   end
   -- No more scans than fit between the first and the last, whoever has written the number.

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
 use crate::session::apply::{self, Options, Summary};
@@ -34,6 +36,9 @@ pub async fn carry_out(
     apply::check_accounts(&plan.sites, gates).await?;
     let records = Records::open(folder)?;
     let done = apply::done_before(records.as_ref(), plan, gates, options).await?;
+    if done.len() < plan.changes.len() {
+        plan.check_scan(Timestamp::now())?;
+    }
     if let Some(gate) = gates.first() {
         gate.admits((plan.changes.len() - done.len()) as u64).await?;
     }

@@ -124,10 +124,13 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         });
         let (inner, watch) = (Arc::clone(&scanned.0), Arc::clone(&shown));
         let clock = host.setup.borrow().clock.clone();
+        let session = Arc::clone(gate.session());
         let making = async move {
             let scan = usage::scan(Arc::new(gate), asking, watch, clock).await;
             let summary = shown.end();
-            let _ = inner.scan.set(scan?);
+            let scan = scan?;
+            session.recorder().rests_on(scan.scope().started);
+            let _ = inner.scan.set(scan);
             Ok(Value::text(summary))
         };
         let handle = host.driver.start(lua, false, making).map_err(|error| internal(&error))?;
@@ -210,7 +213,7 @@ fn judging(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let gate = gate.map_err(|error| internal(&error))?.0.clone();
         let name = text_arg(&args, 2, "the role")?;
         let asking = async move {
-            let known = ask_role(&gate, &name).await?;
+            let known = ask_role(&gate, &name, &scanned.scan()?.scope().account).await?;
             scanned.roles().insert(name, known);
             Ok(Value::Nil)
         };
@@ -249,6 +252,7 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
             error.message = format!("usage.load: {given}: {}", error.message);
             error
         })?;
+        setup.gate.session().recorder().rests_on(scan.scope().started);
         let inner = Inner { scan: OnceLock::from(scan), roles: Mutex::default() };
         userdata(lua, Scanned(Arc::new(inner)))
     })
@@ -308,14 +312,23 @@ fn unknown_source(name: &str) -> Error {
     }
 }
 
-/// What `GetRole` says. What would be so for every role is an error.
-async fn ask_role(gate: &Gate, name: &str) -> Result<RoleKnown> {
+/// What `GetRole` says. What would be so for every role is an error; so is the role of that name in another account than that of the scan, which may have come out
+/// of a file.
+async fn ask_role(gate: &Gate, name: &str, account: &str) -> Result<RoleKnown> {
     let args = Args::of([("name", Value::Str(name.to_owned()))]);
     match gate.invoke(iam::entry("roles.get"), args).await {
         Ok(role) => {
             let text = |field: &str| role.field(field).as_str().map(str::to_owned);
+            let arn = text("arn").unwrap_or_default();
+            let found = arn.split(':').nth(4).unwrap_or_default();
+            if !found.is_empty() && found != account {
+                return Err(Error::argument(format!(
+                    "the role {name:?} is one of account {found}, and the scan is one of account {account}"
+                ))
+                .hint("load the scan in a run that leads to its account"));
+            }
             Ok(RoleKnown::Read(RoleUse {
-                name: name.to_owned(),
+                name: text("name").unwrap_or_default(),
                 create_date: text("create_date").unwrap_or_default(),
                 last_used: text("last_used"),
                 region: text("last_used_region"),

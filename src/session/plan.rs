@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -14,6 +14,8 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::iam::{self, Entry, Write};
 use crate::spec::{Args, Value};
+use crate::usage::MAX_AGE;
+use crate::words;
 
 const FORMAT: &str = "iamlua-plan";
 const VERSION: u64 = 1;
@@ -89,6 +91,9 @@ pub struct Plan {
     /// Why it is not all of what the script would do, if it is not: the error that ended the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+    /// When the oldest scan of who uses profiles began that the script has asked: ISO 8601, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned: Option<Timestamp>,
     /// The places that its changes go to.
     pub sites: Vec<Site>,
     /// The changes, in order.
@@ -96,6 +101,33 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Refuses a plan that deletes profiles on the word of a scan that is too old by `now`: they may be used since.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`].
+    pub fn check_scan(&self, now: Timestamp) -> Result<()> {
+        let deletes = self
+            .changes
+            .iter()
+            .any(|change| change.subject == Subject::Profile && change.after.is_none());
+        let Some(scanned) = self.scanned.filter(|_| deletes) else { return Ok(()) };
+        let most = SignedDuration::try_from(MAX_AGE).unwrap_or(SignedDuration::MAX);
+        let age = now.duration_since(scanned);
+        if age <= most {
+            return Ok(());
+        }
+        let hours = |time: SignedDuration| words::count(time.as_hours().unsigned_abs(), "hour");
+        Err(Error::new(
+            Kind::Refused,
+            format!(
+                "the plan deletes profiles by a scan that was made {} ago, and may be {} old: they may be used since",
+                hours(age),
+                hours(most)
+            ),
+        )
+        .hint("make the plan again: `iamlua plan SCRIPT -o FILE`"))
+    }
+
     /// What the file has in it: JSON, whose last key is the checksum of the rest.
     ///
     /// # Errors
@@ -178,6 +210,7 @@ pub struct Recorder(Mutex<Recorded>);
 
 #[derive(Debug, Default)]
 struct Recorded {
+    scanned: Option<Timestamp>,
     sites: Vec<Site>,
     changes: Vec<Change>,
 }
@@ -192,6 +225,12 @@ impl Recorder {
             recorded.sites.len() - 1
         });
         recorded.changes.push(Change { number, site: at, ..change });
+    }
+
+    /// Notes that what is planned may rest on a scan that began then.
+    pub fn rests_on(&self, scanned: Timestamp) {
+        let mut recorded = locked(&self.0);
+        recorded.scanned = Some(recorded.scanned.map_or(scanned, |known| known.min(scanned)));
     }
 
     /// Forgets all of it; says how many changes that were.
@@ -233,6 +272,7 @@ impl Recorder {
             undoes,
             moot: Vec::new(),
             incomplete,
+            scanned: recorded.scanned,
             sites: recorded.sites.clone(),
             changes: recorded.changes.clone(),
         }

@@ -182,6 +182,9 @@ const TABLE: &[Source] = &[
                 id("computeEnvironmentName"),
                 state("status"),
                 profile("computeResources.instanceRole"),
+                profile(
+                    "computeResources.managedInstancesProvider.instanceLaunchTemplate.ec2InstanceProfileArn",
+                ),
             ],
             over: &["DELETED"],
             ..call(Service::Batch, "DescribeComputeEnvironments")

@@ -295,10 +295,10 @@ impl Scan {
         if subject.id.is_empty() {
             obstacles.push(Obstacle::Profile("its id is not known"));
         }
-        match subject.create_date.parse::<Timestamp>() {
-            Ok(made) if made < before(scope.started, SHORTLY) => {}
-            Ok(_) => obstacles.push(Obstacle::TooNew),
-            Err(_) => obstacles.push(Obstacle::Profile("nobody can read when it was made")),
+        match made(&subject.create_date) {
+            Some(made) if made < before(scope.started, SHORTLY) => {}
+            Some(_) => obstacles.push(Obstacle::TooNew),
+            None => obstacles.push(Obstacle::Profile("nobody can read when it was made")),
         }
         Ok(obstacles)
     }
@@ -340,7 +340,7 @@ impl Scan {
             return Rest::Unknown(Obstacle::Role("what is known of a role is not about its role"));
         }
         let Some(last_used) = &role.last_used else {
-            let Ok(made) = role.create_date.parse::<Timestamp>() else {
+            let Some(made) = made(&role.create_date) else {
                 return Rest::Unknown(Obstacle::Role("nobody can read when its role was made"));
             };
             if made > before(started, wanted) {
@@ -370,6 +370,11 @@ impl Scan {
         let rested = reasons::length(started.duration_since(used));
         Rest::Unused(format!("its role was not used for {rested}"))
     }
+}
+
+/// When something was made. AWS's SDK puts the beginning of 1970 where an answer does not say it.
+fn made(date: &str) -> Option<Timestamp> {
+    date.parse().ok().filter(|made| *made > Timestamp::UNIX_EPOCH)
 }
 
 /// So long before a moment; as early as can be if that is before all time.

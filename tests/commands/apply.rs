@@ -1,8 +1,38 @@
 //! `iamlua apply`: the plan and no other.
 
+use iamlua::session::plan::Plan;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, Desk, WORK};
+
+/// A plan of yesterday rests on what was used yesterday.
+#[test]
+fn apply_deletes_nothing_by_a_scan_that_is_too_old() {
+    let desk = Desk::new();
+    desk.plans("usage.scan {} iam.profiles.delete('beta')");
+    let made = Plan::from_file("plan.json", &desk.read("plan.json")).expect("a plan");
+    let scanned = made.scanned.expect("the plan says when the scan was");
+    assert!(Timestamp::now().duration_since(scanned) < SignedDuration::from_mins(10));
+    let keep = |hours| {
+        let scanned = Some(scanned - SignedDuration::from_hours(hours));
+        let plan = Plan { scanned, ..made.clone() };
+        desk.write("plan.json", plan.to_file().expect("a plan is JSON"));
+    };
+    keep(30);
+    let refused = desk.run(&["apply", "plan.json"]).ends(4, "by a scan that was made 30 hours ago");
+    assert!(refused.err.contains("may be 6 hours old"), "{refused:?}");
+    assert_eq!(desk.profile("beta")["name"], "beta");
+    keep(5);
+    desk.run(&["apply", "plan.json"]).ends(0, "1 done");
+
+    // What is tagged by it is not lost.
+    desk.plans("usage.scan {} iam.profiles.tag('alpha', { Owner = 'ops' })");
+    let tags = Plan::from_file("plan.json", &desk.read("plan.json")).expect("a plan");
+    let scanned = tags.scanned.map(|at| at - SignedDuration::from_hours(30));
+    desk.write("plan.json", Plan { scanned, ..tags }.to_file().expect("a plan is JSON"));
+    desk.run(&["apply", "plan.json"]).ends(0, "1 done");
+}
 
 #[test]
 fn apply_does_what_was_planned_and_nothing_twice() {

@@ -277,6 +277,16 @@ describe("--delete", function()
     expect(rows.idle.outcome):to_equal("kept: unused in 1 of 3 scans")
   end)
 
+  it("believes no scan of a time that has not come", function()
+    local id = iam.profiles.get("idle").id
+    for _, since in ipairs { "2026-01-01T00:00:00Z", "2098-01-01T00:00:00Z" } do
+      iam.profiles.tag("idle", { [STATE] = ("since=%s scans=9 last=2099-01-01T00:00:00Z id=%s"):format(since, id) })
+      local _, rows = run { "--quarantine", "--delete" }
+      expect(rows.idle.outcome):to_equal("quarantined")
+      expect(tags("idle")[STATE]):to_contain("scans=1 last=2026-11-28T05:00:00Z")
+    end
+  end)
+
   it("is stopped by each single fault", function()
     quarantine(3)
     clock.advance("6h")

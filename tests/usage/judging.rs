@@ -205,6 +205,7 @@ fn the_role_decides_where_nothing_names_the_profile() {
         ("2026-11-16T12:00:00Z", None, Ruling::Unknown, "its role is only 12 days old, so that nobody can say that it has not been used for 90 days".into()),
         ("2027-01-01T00:00:00Z", None, Ruling::Unknown, "its role is only 0 minutes old, so that nobody can say that it has not been used for 90 days".into()),
         ("", None, Ruling::Unknown, "nobody can read when its role was made".into()),
+        ("1970-01-01T00:00:00Z", None, Ruling::Unknown, "nobody can read when its role was made".into()),
         (old, Some("yesterday"), Ruling::Unknown, "nobody can read when its role was last used".into()),
     ] {
         let v = judge(&scan, &web, &use_of(made, used));
@@ -275,6 +276,7 @@ fn a_profile_that_is_new_or_odd_is_not_unused() {
         made("2030-01-01T00:00:00Z"),
         made(""),
         made("2024-13-01"),
+        made("1970-01-01T00:00:00Z"),
         Subject { id: String::new(), ..web.clone() },
         Subject { name: String::new(), ..web.clone() },
         arn(""),

@@ -104,6 +104,7 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.0.nothing();
         Ok(())
     }
 }

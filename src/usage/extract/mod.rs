@@ -68,6 +68,8 @@ struct Reading<'a> {
     /// Of the record: what of [`Step::only`] was seen.
     matched: usize,
     is_answer: bool,
+    /// Whether any record says anything.
+    has_said: bool,
     page: Page,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Reading<'a> {
             record: None,
             matched: 0,
             is_answer: false,
+            has_said: false,
             page: Page::default(),
         }
     }
@@ -90,12 +93,20 @@ impl<'a> Reading<'a> {
             self.path.push('.');
         }
         self.path.push_str(name);
-        // A list in a list is not there while the outer one is empty.
-        if !self.is_answer {
-            let first = self.step.records.split('.').next();
-            self.is_answer = first == Some(&self.path);
-        }
+        self.is_answer = self.is_answer || self.is_at_answer();
         before
+    }
+
+    /// Whether this is what makes an answer one to this call. A list in a list is not there while the outer one is empty.
+    fn is_at_answer(&self) -> bool {
+        self.step.records.split('.').next() == Some(&self.path)
+    }
+
+    /// Takes note that nothing is at this place, though it has a name.
+    fn nothing(&mut self) {
+        if self.is_at_answer() {
+            self.is_answer = false;
+        }
     }
 
     /// Whether something to be kept may be at this place, or in it.
@@ -139,6 +150,7 @@ impl<'a> Reading<'a> {
             }
             return;
         };
+        self.has_said |= !text.is_empty();
         let path = path_in_record(self.step, &self.path);
         if self.step.only.contains(&(path, text)) {
             self.matched += 1;
@@ -151,7 +163,8 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(self) -> Result<Page, String> {
-        if self.is_answer {
+        // An answer without pages is about something that was asked for by name, and that is there.
+        if self.is_answer && (self.has_said || self.step.paging.is_some()) {
             return Ok(self.page);
         }
         Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))

@@ -192,3 +192,45 @@ fn a_fleet_names_a_profile_for_each_launch_specification() {
         ["arn:aws:iam::123456789012:instance-profile/b", "a"]
     );
 }
+
+/// Environments of AWS Batch name the profile in one place or, with Amazon ECS managed instances, in another.
+#[test]
+fn both_kinds_of_batch_environments_name_their_profile() {
+    let arn = "arn:aws:iam::123456789012:instance-profile/managed";
+    let body = serde_json::json!({"computeEnvironments": [
+        {"computeEnvironmentName": "a", "computeResources": {"instanceRole": "plain"}},
+        {"computeEnvironmentName": "b", "computeResources": {"managedInstancesProvider": {
+            "infrastructureRoleArn": "arn:aws:iam::123456789012:role/infrastructure",
+            "instanceLaunchTemplate": {"ec2InstanceProfileArn": arn},
+        }}},
+    ]});
+    let step = source("batch.compute_environments").expect("a source").last();
+    let page = read("batch.compute_environments", &body.to_string()).expect("a page");
+    assert_eq!(texts(step, &page.records[0], Means::Profile), ["plain"]);
+    assert_eq!(texts(step, &page.records[1], Means::Profile), [arn]);
+}
+
+/// What was asked for by name is there, or AWS says that it is not: an answer that leaves it out proves nothing.
+#[test]
+fn an_answer_without_the_one_that_was_asked_for_is_no_answer() {
+    for (name, bodies) in [
+        ("emr.clusters", [r#"{"Cluster":null}"#, r#"{"Cluster":{}}"#, r#"{"Cluster":[]}"#]),
+        (
+            "eks.node_groups",
+            [r#"{"nodegroup":null}"#, r#"{"nodegroup":{}}"#, r#"{"nodegroup":[]}"#],
+        ),
+    ] {
+        for body in bodies {
+            assert!(read(name, body).is_err(), "{body}");
+        }
+    }
+    let body = "<DescribeConfigurationSettingsResponse><DescribeConfigurationSettingsResult><ConfigurationSettings/></DescribeConfigurationSettingsResult></DescribeConfigurationSettingsResponse>";
+    assert!(read("elasticbeanstalk.environments", body).is_err());
+}
+
+/// A list that is `null` is as good as missing.
+#[test]
+fn nothing_where_the_list_belongs_is_no_answer() {
+    assert!(read("ecs.capacity_providers", r#"{"capacityProviders":null}"#).is_err());
+    assert!(read("batch.compute_environments", r#"{"computeEnvironments":null}"#).is_err());
+}
