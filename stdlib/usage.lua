@@ -17,6 +17,7 @@ local usage = {}
 local _, host = ...
 
 local inspect = require("inspect")
+local json = require("json")
 
 --- What a scan has found, and what it could not check.
 ---@class usage.Scan
@@ -210,11 +211,12 @@ function Scan:verdict(profile)
   end
   local gaps = self:gaps()
   if verdict.role_gap then
-    gaps = table.move(gaps, 1, #gaps, 1, {})
+    gaps = json.array(table.move(gaps, 1, #gaps, 1, {}))
     gaps[#gaps + 1] = verdict.role_gap
   end
   verdict.role_gap = nil
   verdict.gaps, verdict.checked = gaps, self:checked()
+  verdict.references, verdict.doubts = json.array(verdict.references), json.array(verdict.doubts)
   local text = verdict.text
   verdict.text = nil
   host.verdict_texts[verdict] = text
@@ -225,7 +227,7 @@ end
 ---@return usage.Gap[]
 function Scan:gaps()
   local own = of(self, "gaps")
-  own.gaps = own.gaps or host.usage_gaps(own.raw)
+  own.gaps = own.gaps or json.array(host.usage_gaps(own.raw))
   return own.gaps
 end
 
@@ -239,7 +241,7 @@ end
 ---@return usage.Check[]
 function Scan:checked()
   local own = of(self, "checked")
-  own.checks = own.checks or host.usage_checks(own.raw)
+  own.checks = own.checks or json.array(host.usage_checks(own.raw))
   return own.checks
 end
 

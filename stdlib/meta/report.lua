@@ -19,6 +19,7 @@
 --- }, { group = "by", columns = { "by", "name", { key = "profiles", bar = true } } })
 --- ```
 ---@class report
+---@field format report.Format what the operator chose
 ---@overload fun(rows: table[]|(fun(): table?), options?: report.Options)
 report = {}
 

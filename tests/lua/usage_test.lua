@@ -81,6 +81,7 @@ it("a profile that nothing names is unused", function()
   expect(#v.references + #v.gaps + #v.doubts):to_equal(0)
   expect(#v.checked):to_equal(#usage.sources())
   expect(v.role.name):to_equal("web-role")
+  expect(json.encode { v.references, v.gaps, v.doubts }):to_equal("[[],[],[]]")
 end)
 
 for _, source in ipairs(usage.sources()) do
