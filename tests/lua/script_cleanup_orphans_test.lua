@@ -100,6 +100,8 @@ describe("the report", function()
     expect(found):to_equal("busy guarded idle idle-with-role kept web web-2 young")
     expect(rows.web.verdict):to_equal("used")
     expect(rows.web.reason):to_contain("i-0123456789abcdef0")
+    expect(rows.web.references[1]):to_have { source = "ec2.instances", region = "eu-central-1", resource = "i-0123456789abcdef0" }
+    expect(json.encode(rows["web-2"].references)):to_equal("[]")
     expect(rows.busy.verdict):to_equal("used")
   end)
 
