@@ -221,7 +221,9 @@ mod tests {
 
     #[test]
     fn words_are_searched_where_no_name_fits() {
-        assert_eq!(several("concurrency")[0], "bulk.Options");
+        for name in ["bulk.Options", "iam.usage.scan"] {
+            assert!(several("concurrency").contains(&name), "{name}");
+        }
         assert!(several("trust policy").contains(&"policy.trust"));
     }
 
