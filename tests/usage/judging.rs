@@ -357,7 +357,7 @@ fn a_resource_refers_to_a_profile_once() {
 fn a_sentence_says_how_much_and_names_the_first() {
     let mut scan = Scan::new(scope());
     for n in 0..1204 {
-        scan.add("ec2.instances", REGION, &format!("i-{n}"), "running", [profile("web")]);
+        scan.add("ec2.instances", REGION, &format!("i-{n:04}"), "running", [profile("web")]);
     }
     for n in 0..4 {
         scan.add(
@@ -371,7 +371,7 @@ fn a_sentence_says_how_much_and_names_the_first() {
     let scan = finished(scan);
     assert_eq!(
         verdict(&scan, "web").reason,
-        "1,204 references: instance i-0 (running) in eu-central-1, instance i-1 (running) in eu-central-1, instance i-2 (running) in eu-central-1 and 1,201 more"
+        "1,204 references: instance i-0000 (running) in eu-central-1, instance i-0001 (running) in eu-central-1, instance i-0002 (running) in eu-central-1 and 1,201 more"
     );
     let four = verdict(&scan, "four");
     assert!(four.reason.ends_with("launch configuration lc 3\\n in eu-central-1"), "{four}");
