@@ -4,7 +4,7 @@
 local _, host = ...
 local inspect, report = require("inspect"), require("report")
 local next, type, rawget, rawset, rawlen, tostring = next, type, rawget, rawset, rawlen, tostring
-local getmetatable, setmetatable, ipairs = getmetatable, setmetatable, ipairs
+local getmetatable, setmetatable, ipairs, pcall = getmetatable, setmetatable, ipairs, pcall
 local pack, concat, sort, min, max = table.pack, table.concat, table.sort, math.min, math.max
 local maxinteger = math.maxinteger
 local sub, find, gmatch, utf8_len = string.sub, string.find, string.gmatch, utf8.len
@@ -277,6 +277,17 @@ local function show_table(value)
   page()
 end
 
+-- What a value says of itself, which may be several lines: a verdict has one for each reference.
+local function show_text_of(value)
+  local ok, text = pcall(tostring, value)
+  if not ok then
+    return line(inspect(value))
+  end
+  for each in gmatch(text .. "\n", "(.-)\n") do
+    line(inspect.visible(each))
+  end
+end
+
 local function show(value)
   local kind = type(value)
   local meta = getmetatable(value)
@@ -298,7 +309,9 @@ local function show(value)
     if value.hint then
       report.note("hint: " .. value.hint)
     end
-  elseif kind ~= "table" or (type(meta) == "table" and meta.__tostring) then
+  elseif kind == "table" and type(meta) == "table" and meta.__tostring then
+    show_text_of(value)
+  elseif kind ~= "table" then
     line(inspect(value))
   elseif are_records(value) then
     show_records(value)

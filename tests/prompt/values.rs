@@ -20,6 +20,19 @@ fn an_expression_shows_its_value_and_a_statement_nothing() {
 }
 
 #[test]
+fn a_value_that_says_what_it_is_may_say_it_in_several_lines() {
+    let mut seat = Seat::with(&[], 40, 200, |_| {});
+    seat.enter(
+        "setmetatable({}, { __tostring = function() return 'one\\n\\27two' end })",
+        "\none\n\\x1btwo\n",
+    );
+    seat.enter("setmetatable({}, { __tostring = function() error('no') end })", "__tostring fails");
+    let screen =
+        seat.enter("usage.scan({}):verdict('api-backend-canary')", "in eu-central-1, by name: ");
+    assert!(screen.contains("is used: 1 reference") && !screen.contains("\\n"), "{screen}");
+}
+
+#[test]
 fn profiles_are_a_table_that_fits_the_terminal() {
     for (columns, shown, left) in [
         (200, "NAME  ROLE  CREATE DATE  PATH", ""),
