@@ -85,6 +85,16 @@ fn the_emulator_and_the_registry_know_the_same_actions() {
 }
 
 #[test]
+fn the_options_of_a_scan_are_told_alike_in_both_places() {
+    let source = stdlib::source("usage.lua").expect("the module");
+    let (_, class) = source.split_once("---@class usage.ScanOptions").expect("the class");
+    let fields = class.lines().skip(1).map_while(|line| line.strip_prefix("---@field "));
+    let told: BTreeSet<_> = fields.filter_map(|field| field.split('?').next()).collect();
+    let params = iam::find("usage.scan").expect("the function").spec.params;
+    assert_eq!(told, params.iter().map(|param| param.name).collect());
+}
+
+#[test]
 fn every_example_runs_on_the_example_account() {
     for entry in iam::registry() {
         let bench = Bench::new();

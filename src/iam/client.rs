@@ -104,7 +104,7 @@ impl fmt::Debug for Target {
 }
 
 /// IAM is one service for the whole partition, so the region decides only the partition.
-const DEFAULT_REGION: &str = "us-east-1";
+pub const DEFAULT_REGION: &str = "us-east-1";
 
 impl Connection {
     /// The clients, with `above` putting its layer above the HTTP client of the two services; where credentials come from has none.

@@ -142,7 +142,7 @@ pub(super) fn entry_arg(args: &mut MultiValue) -> Result<(crate::session::Gate, 
     Ok((gate, iam::find(&path).ok_or_else(bug)?))
 }
 
-fn userdata<T: mlua::UserData + 'static>(lua: &Lua, value: T) -> Result<LuaValue> {
+pub(super) fn userdata<T: mlua::UserData + 'static>(lua: &Lua, value: T) -> Result<LuaValue> {
     lua.create_userdata(value).map(LuaValue::UserData).map_err(|error| internal(&error))
 }
 

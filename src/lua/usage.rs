@@ -11,7 +11,7 @@ use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 use super::bind;
 use super::bulk::{Board, Outcome as Progress, Tally};
 use super::convert::{self, from_lua};
-use super::host::{Host, add, entry_arg, handle_arg, internal, text_arg};
+use super::host::{Host, add, entry_arg, handle_arg, internal, text_arg, userdata};
 use super::sandbox::Access;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Invoke};
@@ -88,9 +88,9 @@ pub(super) fn functions(
     table: &Table,
     fallible: &Table,
 ) -> mlua::Result<()> {
-    let sources: Vec<Value> = SOURCES.iter().map(source_record).collect();
-    let sources =
-        lua.create_function(move |lua, ()| convert::to_lua(lua, &Value::List(sources.clone())))?;
+    let sources = lua.create_function(|lua, ()| {
+        convert::to_lua(lua, &Value::List(SOURCES.iter().map(source_record).collect()))
+    })?;
     table.set("usage_sources", sources)?;
     scanning(lua, host, fallible)?;
     judging(lua, host, fallible)?;
@@ -104,10 +104,6 @@ fn scanned(args: &MultiValue, at: usize) -> Result<Scanned> {
 
 fn to_lua(lua: &Lua, value: &Value) -> Result<LuaValue> {
     convert::to_lua(lua, value).map_err(|error| internal(&error))
-}
-
-fn userdata(lua: &Lua, scanned: Scanned) -> Result<LuaValue> {
-    lua.create_userdata(scanned).map(LuaValue::UserData).map_err(|error| internal(&error))
 }
 
 fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
@@ -186,7 +182,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
                 ("region", Value::Str(found.region.to_string())),
                 ("kind", Value::Str(kind_of(found.source).to_owned())),
                 ("resource", Value::Str(found.resource.to_owned())),
-                ("state", state(found.state)),
+                ("state", if_any(found.state)),
                 ("names", Value::List(names.collect())),
             ]),
         )
@@ -397,8 +393,8 @@ fn gap_record(gap: &Gap) -> Value {
         ("source", text(&gap.source)),
         ("region", text(&gap.region)),
         ("reason", Value::Str(gap.why.reason.name().into())),
-        ("code", state(&gap.why.code)),
-        ("message", state(&gap.why.message)),
+        ("code", if_any(&gap.why.code)),
+        ("message", if_any(&gap.why.message)),
         ("text", Value::Str(gap.to_string())),
     ])
 }
@@ -407,10 +403,10 @@ fn reference_record(reference: &Reference) -> Value {
     Value::record([
         ("source", Value::Str(reference.source.to_string())),
         ("service", Value::Str(reference.service().to_owned())),
-        ("region", state(&reference.region)),
+        ("region", if_any(&reference.region)),
         ("kind", Value::Str(reference.kind().to_owned())),
         ("resource", Value::Str(reference.resource.to_string())),
-        ("state", state(&reference.state)),
+        ("state", if_any(&reference.state)),
         ("by", Value::Str(reference.by.name().into())),
         ("text", Value::Str(reference.text.to_string())),
     ])
@@ -442,7 +438,7 @@ fn verdict_record(verdict: &Verdict) -> Value {
 }
 
 /// A text that may be missing.
-fn state(text: &str) -> Value {
+fn if_any(text: &str) -> Value {
     if text.is_empty() { Value::Nil } else { Value::Str(text.to_owned()) }
 }
 

@@ -9,6 +9,7 @@ use super::site::Site;
 use super::{Gate, locked, wire};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
+use crate::iam::client::DEFAULT_REGION;
 use crate::usage::{self, Look, Page, Step, Whereabouts};
 use crate::words::time;
 
@@ -28,7 +29,7 @@ impl Look for Gate {
             Ok(Whereabouts {
                 account,
                 partition: partition.unwrap_or("aws").to_owned(),
-                region: region.map_or_else(|| "us-east-1".to_owned(), ToString::to_string),
+                region: region.map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string),
             })
         })
     }
