@@ -101,6 +101,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// The files that were read, as text.
+    #[must_use]
+    pub fn shown_files(&self) -> String {
+        let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        files.join(" and ")
+    }
+
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else `$HOME/.config/iamlua/iamlua.toml`) and the
     /// project's (`iamlua.toml` in the current folder, else in the nearest folder above it), if they are there. The
     /// project's values win, key by key. With `explicit` only that file is read; with an empty path, none.

@@ -20,6 +20,8 @@ pub enum Kind {
     Argument,
     /// The command line is wrong.
     Usage,
+    /// A configuration file or an environment variable is wrong.
+    Configuration,
     /// The script failed by itself: a syntax error, a Lua error, a raised value.
     Script,
     /// The sandbox does not allow it.
@@ -50,6 +52,7 @@ impl Kind {
             Self::Credentials => "credentials",
             Self::Argument => "argument",
             Self::Usage => "usage",
+            Self::Configuration => "configuration",
             Self::Script => "script",
             Self::Permission => "permission",
             Self::Refused => "refused",
@@ -65,12 +68,13 @@ impl Kind {
     /// The kind of that [`name`](Self::name); `None` for an unknown one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [Kind; 14] = [
+        const ALL: [Kind; 15] = [
             Kind::Aws,
             Kind::Connection,
             Kind::Credentials,
             Kind::Argument,
             Kind::Usage,
+            Kind::Configuration,
             Kind::Script,
             Kind::Permission,
             Kind::Refused,
@@ -97,7 +101,7 @@ impl Kind {
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Usage => 2,
+            Self::Usage | Self::Configuration => 2,
             Self::Refused | Self::Protected | Self::Permission => 4,
             Self::Bug => 70,
             Self::Interrupted => 130,
@@ -181,6 +185,20 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error for another who waited for it; what caused it stays with this one.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            kind: self.kind,
+            message: self.message.clone(),
+            place: self.place.clone(),
+            hints: self.hints.clone(),
+            aws: self.aws.clone(),
+            traceback: self.traceback.clone(),
+            source: None,
+        }
     }
 
     /// Whether AWS refused the call because there were too many, so that it has certainly done nothing.

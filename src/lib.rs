@@ -1,6 +1,7 @@
 //! A Lua host for AWS IAM instance profiles, with an emulated account inside. The program `iamlua` is a thin command line
 //! around this library.
 
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -40,6 +40,12 @@ fn listen_for(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(failed)
 }
 
+/// Ends the process at once, with the terminal as it was.
+fn leave() -> ! {
+    crate::aws::credentials::restore_terminal();
+    std::process::exit(130)
+}
+
 fn failed(error: std::io::Error) -> Error {
     Error::io("cannot listen for signals", error)
 }
@@ -71,7 +77,7 @@ pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
             requests.next().await;
             tell();
             requests.next().await;
-            std::process::exit(130)
+            leave()
         })
     })
 }
@@ -101,7 +107,7 @@ pub fn tell_each_signal(tell: impl Fn(Heard) + Send + 'static) -> Result<()> {
                     _ = hang_up.recv() => Heard::Reread,
                 };
                 if heard == Heard::End && std::mem::replace(&mut is_ending, true) {
-                    std::process::exit(130);
+                    leave();
                 }
                 tell(heard);
             }
@@ -120,7 +126,7 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
         session.close();
         say("stopping: changes under way are being finished; again to end at once");
         requests.next().await;
-        std::process::exit(130)
+        leave()
     });
     Ok(())
 }
@@ -137,7 +143,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             requests.next().await;
             running.stop(Stop::Interrupted);
             tokio::select! {
-                () = requests.next() => std::process::exit(130),
+                () = requests.next() => leave(),
                 () = tokio::time::sleep(Duration::from_millis(80)) => {}
             }
             if running.writes_in_flight() == 0 {
@@ -146,11 +152,11 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
                 let end = running.session().end("interrupted", Some("interrupted".into()));
                 let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
                 say("error: interrupted");
-                std::process::exit(130);
+                leave();
             }
             say("stopping: calls in flight are being finished; again to end at once");
             requests.next().await;
-            std::process::exit(130)
+            leave()
         })
     })
 }
@@ -288,7 +294,7 @@ impl Interrupts {
         let end = self.session.end("interrupted", Some("interrupted".into()));
         let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
         (self.restore)();
-        std::process::exit(130)
+        leave()
     }
 }
 
@@ -326,7 +332,7 @@ pub fn tell_requests(
                 }
                 if is_ending {
                     restore();
-                    std::process::exit(130)
+                    leave()
                 }
                 is_ending = true;
                 tell(Request::End);

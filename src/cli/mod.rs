@@ -16,6 +16,7 @@ mod shell;
 mod test;
 mod undo;
 mod watch;
+mod whoami;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -80,6 +81,10 @@ enum Command {
     ///
     /// Each test runs on an account of its own, in memory; nothing else is touched.
     Test(test::TestCommand),
+    /// Show which account and caller calls reach, and where credentials, region and network come from.
+    ///
+    /// The first thing to run when something is odd. It needs no permission.
+    Whoami(whoami::WhoamiCommand),
     /// Print the least IAM policy that a runbook needs.
     Policy(policy::PolicyCommand),
     /// Look after the local account.
@@ -116,6 +121,7 @@ pub fn main() -> ExitCode {
         Some(cli) => execute(cli),
         None => Ok(0),
     });
+    crate::aws::credentials::restore_terminal();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -154,6 +160,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Schedule(command)) => command.execute(),
         Some(Command::Watch(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
+        Some(Command::Whoami(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
         Some(Command::Doc(command)) => command.execute(),

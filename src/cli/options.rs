@@ -172,6 +172,16 @@ impl TargetOptions {
                 })
             }
         };
+        if let Against::Aws(aws) = &against {
+            against.connection().check().map_err(|error| {
+                let is_by_file = aws.profile.is_some() && options.profile.is_none();
+                if is_by_file && error.message.starts_with("there is no profile") {
+                    return error
+                        .hint(format!("it is named by `profile` in {}", config.shown_files()));
+                }
+                error
+            })?;
+        }
         let is_named = by_options.or(by_variable).is_some();
         let is_by_config = target == TargetName::Aws && !is_named;
         Ok(Resolved { against, config, is_named, is_by_config, options, faults })
@@ -179,11 +189,15 @@ impl TargetOptions {
 }
 
 impl Resolved {
+    /// How the command line says that AWS is reached.
+    pub const fn named(&self) -> &AwsTarget {
+        &self.options
+    }
+
     /// Says so when the configuration leads to AWS, which nobody should learn from the bill.
     pub fn announce(&self) {
         if self.is_by_config {
-            let files = self.config.files.iter().map(|file| file.display().to_string());
-            screen::say(&format!("note: on AWS, by {}", files.collect::<Vec<_>>().join(" and ")));
+            screen::say(&format!("note: on AWS, by {}", self.config.shown_files()));
         }
     }
 

@@ -1,10 +1,14 @@
 //! `iam.account` and `iam.connect`: where calls go and who makes them.
 
+use std::time::SystemTime;
+
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iam::types::SummaryKeyType;
 
 use super::client::Clients;
 use super::fault::from_sdk;
-use super::{Entry, Run};
+use super::{Entry, Run, date};
+use crate::aws::network::without_password;
 use crate::error::{Error, Result};
 use crate::spec::{Action, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
@@ -37,6 +41,32 @@ pub static ACCOUNT: Record = Record {
         },
         Field { name: "roles", ty: "integer?", doc: "How many roles there are." },
         Field { name: "roles_quota", ty: "integer?", doc: "How many there may be." },
+        Field {
+            name: "credentials",
+            ty: "string",
+            doc: "The source of the credentials, with the file and line or the variable; never a secret.",
+        },
+        Field {
+            name: "credentials_expiration",
+            ty: "string?",
+            doc: "When the credentials end: ISO 8601, UTC; nil if they do not.",
+        },
+        Field { name: "region", ty: "string", doc: "The region of the connection." },
+        Field {
+            name: "endpoint_url",
+            ty: "string?",
+            doc: "The endpoint of IAM; nil if it is AWS's own.",
+        },
+        Field {
+            name: "proxy",
+            ty: "string?",
+            doc: "The proxy of `https:` addresses, without its password; nil if there is none.",
+        },
+        Field {
+            name: "ca_bundle",
+            ty: "string?",
+            doc: "The file of trusted certificates; nil if they are the system's.",
+        },
     ],
 };
 
@@ -69,6 +99,16 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
                 let count = |pick: fn(&Counts) -> Option<i64>| {
                     counts.as_ref().and_then(pick).map_or(Value::Nil, Value::Int)
                 };
+                let settings = clients.info.settings.as_deref();
+                let network = settings.map(|settings| &settings.network);
+                let end = credentials_end(&clients).await;
+                let endpoint = settings.and_then(|settings| {
+                    let own = || Some(settings.configured_endpoint("IAM")?.value);
+                    settings.endpoint_url.clone().or_else(own)
+                });
+                let region = clients.config.region().map(ToString::to_string);
+                let proxy = network.and_then(|network| network.https_proxy.as_ref());
+                let bundle = network.and_then(|network| network.ca_bundle.as_ref());
                 Ok(Value::record([
                     ("id", Value::text(caller.account)),
                     ("arn", Value::text(caller.arn)),
@@ -78,6 +118,15 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
                     ("profiles_quota", count(|counts| counts.profiles_quota)),
                     ("roles", count(|counts| counts.roles)),
                     ("roles_quota", count(|counts| counts.roles_quota)),
+                    ("credentials", Value::Str(clients.info.credentials.clone())),
+                    ("credentials_expiration", end.map_or(Value::Nil, |end| date(end.into()))),
+                    ("region", Value::text(region)),
+                    ("endpoint_url", Value::text(endpoint.as_deref().map(without_password))),
+                    ("proxy", Value::text(proxy.map(|proxy| proxy.value.shown()))),
+                    (
+                        "ca_bundle",
+                        Value::text(bundle.map(|bundle| bundle.value.path.display().to_string())),
+                    ),
                 ]))
             })
         }),
@@ -148,6 +197,13 @@ pub async fn identity(clients: &Clients) -> Result<Identity> {
     let caller = Box::pin(clients.sts.get_caller_identity().send()).await;
     let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
     Ok(Identity { account: caller.account, arn: caller.arn, user_id: caller.user_id })
+}
+
+/// When the credentials of a connection end; `None` if they do not, or there are none. They are those that the calls before were
+/// signed with.
+pub async fn credentials_end(clients: &Clients) -> Option<SystemTime> {
+    let provider = clients.config.credentials_provider()?;
+    provider.provide_credentials().await.ok()?.expiry()
 }
 
 /// The account's alias, if it has one.

@@ -2,29 +2,27 @@
 //! knows whether it is AWS or the local account that answers.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_iam::config::IdentityCache;
+use aws_sdk_iam::config::SharedIdentityCache;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+
+use crate::aws::credentials::{self, Assume, Context};
+use crate::aws::{
+    CorrectedClock, Environment, Origin, Request, ServiceEndpoints, Setting, Settings,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use crate::error::{Error, Kind, Result};
 
-use futures_util::FutureExt;
-
-use crate::error::{Error, Result};
+pub use crate::aws::DEFAULT_REGION;
 
 /// The clients of one connection; cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,8 +33,27 @@ pub struct Clients {
     pub sts: aws_sdk_sts::Client,
     /// What they are made from, for calls to other services.
     pub config: SdkConfig,
+    /// How AWS is reached, and who signs.
+    pub info: Arc<ConnectionInfo>,
+}
+
+impl Clients {
     /// How often a call may be made, if the user has said so; throttled ones count too then.
-    pub max_attempts: Option<u32>,
+    #[must_use]
+    pub fn max_attempts(&self) -> Option<u32> {
+        self.info.settings.as_ref().and_then(|settings| settings.max_attempts)
+    }
+}
+
+/// How AWS is reached, and who signs, for those who ask.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// The source of the credentials, without secrets.
+    pub credentials: String,
+    /// The clock that requests are signed by.
+    pub clock: CorrectedClock,
+    /// The settings of AWS; none on the local account.
+    pub settings: Option<Arc<Settings>>,
 }
 
 /// Where calls go, and with whose credentials. Cheap to clone.
@@ -103,38 +120,68 @@ impl fmt::Debug for Target {
     }
 }
 
-/// IAM is one service for the whole partition, so the region decides only the partition.
-pub const DEFAULT_REGION: &str = "us-east-1";
-
 impl Connection {
-    /// The clients, with `above` putting its layer above the HTTP client of the two services; where credentials come from has none.
-    /// Resolves the configuration, but makes no call: credentials are looked for at the first one.
+    /// The settings that it leads to: profile, credentials, region, network. Reads variables and AWS's files; makes no call.
     ///
     /// # Errors
-    /// If the local account cannot be opened.
+    /// A configuration error, such as for a profile that does not exist.
+    pub fn settings(&self) -> Result<Settings> {
+        let request = Request {
+            profile: self.profile.clone(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+        };
+        Settings::resolve(&request, Environment::of_process())
+    }
+
+    /// Refuses a connection that cannot be made, before anything is done with it.
+    ///
+    /// # Errors
+    /// A configuration error, such as for a profile that does not exist.
+    pub fn check(&self) -> Result<()> {
+        match self.target {
+            Target::Local(_) => Ok(()),
+            Target::Aws => self.settings().map(|_| ()),
+        }
+    }
+
+    /// The clients, with `above` putting its layer above the HTTP client of the two services; where credentials come from has none.
+    /// Resolves the configuration, but makes no call to AWS: credentials are fetched at the first one.
+    ///
+    /// # Errors
+    /// If the local account cannot be opened, or the configuration cannot be used.
     pub async fn clients(
         &self,
         above: impl Fn(SharedHttpClient) -> SharedHttpClient,
     ) -> Result<Clients> {
-        let by_variable = attempts_by_variable()?;
-        let mut config = self.base(by_variable).await?;
-        for role in &self.roles {
-            let mut builder = AssumeRoleProvider::builder(&role.arn)
-                .session_name(&role.session_name)
-                .configure(&config);
-            if let Some(id) = &role.external_id {
-                builder = builder.external_id(id);
+        let (mut config, mut info) = match &self.target {
+            Target::Local(open) => self.local(open)?,
+            Target::Aws => {
+                let connection = self.clone();
+                // Files are read, and certificates parsed.
+                let settings = tokio::task::spawn_blocking(move || connection.settings()).await;
+                let settings = settings.map_err(|error| {
+                    Error::new(Kind::Bug, format!("the settings were not read: {error}"))
+                })??;
+                self.aws(Arc::new(settings)).await?
             }
-            let provider = match config.credentials_provider() {
-                Some(base) => builder.build_from_provider(base).await,
-                None => builder.build().await,
+        };
+        for role in &self.roles {
+            let assume = Assume {
+                role_arn: role.arn.clone(),
+                session_name: role.session_name.clone(),
+                external_id: role.external_id.clone(),
+                config: config.clone(),
             };
-            let provider = SharedCredentialsProvider::new(provider);
+            let provider = assume.provider(info.clock.clone());
             config = config.into_builder().credentials_provider(provider).build();
+            info.credentials = format!("role {}, assumed with {}", role.arn, info.credentials);
         }
-        let max_attempts = by_variable.or_else(|| attempts_by_file(config.retry_config()));
         // Whoever makes a call knows better than the SDK when it is worth making again.
-        let mut builder = config.to_builder().retry_config(RetryConfig::disabled());
+        let mut builder = config
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .identity_cache(identity_cache());
         if let Some(client) = config.http_client() {
             builder = builder.http_client(above(client));
         }
@@ -143,57 +190,110 @@ impl Connection {
             iam: aws_sdk_iam::Client::new(&config),
             sts: aws_sdk_sts::Client::new(&config),
             config,
-            max_attempts,
+            info: Arc::new(info),
         })
     }
 
-    async fn base(&self, max_attempts: Option<u32>) -> Result<SdkConfig> {
+    /// The local account: no variable and no file of AWS's counts.
+    fn local(&self, open: &OpenLocal) -> Result<(SdkConfig, ConnectionInfo)> {
         let region = self.region.clone().map(Region::new);
-        match &self.target {
-            // Built by hand: the local account reads no file of AWS's.
-            Target::Local(open) => Ok(SdkConfig::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .http_client(open()?)
-                .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
-                .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
-                .timeout_config(timeouts())
-                .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-                .time_source(SharedTimeSource::new(SystemTimeSource::new()))
-                .build()),
-            Target::Aws => {
-                let mut loader = aws_config::defaults(BehaviorVersion::latest())
-                    .http_client(http())
-                    .timeout_config(timeouts());
-                if let Some(profile) = &self.profile {
-                    loader = loader.profile_name(profile);
-                }
-                if let Some(region) = region {
-                    loader = loader.region(region);
-                }
-                if let Some(url) = &self.endpoint_url {
-                    loader = loader.endpoint_url(url);
-                }
-                if let Some(attempts) = max_attempts {
-                    let retries = RetryConfig::standard().with_max_attempts(attempts);
-                    loader = loader.retry_config(retries);
-                }
-                // What is wrong in the files makes the SDK panic, which says what and where.
-                let load = AssertUnwindSafe(loader.load()).catch_unwind().await;
-                let config = load.map_err(|_| {
-                    Error::usage("the AWS SDK cannot use its configuration files: see above")
-                        .hint("correct ~/.aws/config, or name another file with AWS_CONFIG_FILE")
-                })?;
-                if !config.endpoint_url().is_some_and(|url| url.starts_with("http:")) {
-                    // It will be needed, and takes a while.
-                    tokio::task::spawn_blocking(https);
-                }
-                if config.region().is_some() {
-                    return Ok(config);
-                }
-                Ok(config.into_builder().region(Region::from_static(DEFAULT_REGION)).build())
-            }
-        }
+        let config = base()
+            .http_client(open()?)
+            .region(region.unwrap_or(Region::from_static(DEFAULT_REGION)))
+            .credentials_provider(SharedCredentialsProvider::new(local_credentials()))
+            .identity_cache(identity_cache())
+            .time_source(SystemTimeSource::new())
+            .build();
+        let info = ConnectionInfo {
+            credentials: "the local account".into(),
+            clock: CorrectedClock::default(),
+            settings: None,
+        };
+        Ok((config, info))
     }
+
+    async fn aws(&self, settings: Arc<Settings>) -> Result<(SdkConfig, ConnectionInfo)> {
+        let endpoint = |service| {
+            settings.endpoint_url.clone().map_or_else(
+                || settings.configured_endpoint(service),
+                |url| Some(Setting::new(url, Origin::Given)),
+            )
+        };
+        let endpoints: Vec<_> = ["IAM", "STS"].into_iter().filter_map(endpoint).collect();
+        for endpoint in &endpoints {
+            check_url(endpoint)?;
+        }
+        let network = &settings.network;
+        let places = endpoints.iter().map(|endpoint| &*endpoint.value).collect::<Vec<_>>();
+        let clock = CorrectedClock::shared(&places.join(" "));
+        let region = settings.region.as_ref().map_or(DEFAULT_REGION, |region| &region.value);
+        if endpoints.iter().all(|endpoint| !endpoint.value.starts_with("http:")) {
+            // It will be needed, and takes a while.
+            let network = network.clone();
+            let timeouts = HttpConnectorSettings::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(READ_TIMEOUT)
+                .build();
+            tokio::task::spawn_blocking(move || network.warm_up(&timeouts));
+        }
+        let without_credentials = base()
+            .http_client(network.client(clock.clone(), endpoints))
+            .region(Region::new(region.to_owned()))
+            .use_fips(settings.use_fips)
+            .use_dual_stack(settings.use_dual_stack)
+            .service_config(ServiceEndpoints(Arc::clone(&settings)))
+            .time_source(clock.clone())
+            .retry_config(RetryConfig::standard())
+            .build();
+        let mut context = Context {
+            config: without_credentials.clone(),
+            direct: network.direct_client(clock.clone()),
+            clock: clock.clone(),
+            metadata_attempts: settings.metadata.attempts,
+            metadata_timeout: settings.metadata.timeout,
+            home: settings.home.clone(),
+            container_token: settings.container_token.clone(),
+            key: settings.credentials_key(),
+        };
+        let mut builder = without_credentials.into_builder();
+        if settings.region.is_none()
+            && let Some(region) =
+                credentials::instance_region(&settings.credentials, &context).await
+        {
+            let region = Region::new(region);
+            context.config = context.config.to_builder().region(region.clone()).build();
+            builder = builder.region(region);
+        }
+        builder = builder
+            .credentials_provider(credentials::provider(&settings.credentials, &context))
+            .identity_cache(identity_cache());
+        // As in the CLI, it is for the calls of the run, and not for those that credentials need.
+        if let Some(url) = &settings.endpoint_url {
+            builder = builder.endpoint_url(url);
+            builder.insert_origin("endpoint_url", aws_types::origin::Origin::shared_config());
+        }
+        let info = ConnectionInfo {
+            credentials: settings.credentials.describe(),
+            clock,
+            settings: Some(Arc::clone(&settings)),
+        };
+        Ok((builder.build(), info))
+    }
+}
+
+/// What all configurations have.
+fn base() -> aws_types::sdk_config::Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .timeout_config(timeouts())
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        // The clock is corrected already.
+        .disable_clock_skew_correction(true)
+}
+
+/// One cache for all clients of a connection. People and programs that give credentials may take their time.
+fn identity_cache() -> SharedIdentityCache {
+    IdentityCache::lazy().load_timeout(Duration::from_mins(10)).build()
 }
 
 /// The local account knows every caller; the SDK signs with something all the same.
@@ -201,105 +301,22 @@ fn local_credentials() -> Credentials {
     Credentials::new("AKIAIAMLUALOCAL00000", "local", None, None, "local account")
 }
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// An endpoint that says nothing must not hold a run up for ever; these are the times of AWS's own tools.
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .read_timeout(Duration::from_mins(1))
-        .build()
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()
 }
 
-/// How often a call may be made, if `AWS_MAX_ATTEMPTS` or `AWS_RETRY_MODE` say so. The SDK would panic where they are wrong, and does not know
-/// `legacy`, which other tools of AWS's do.
-fn attempts_by_variable() -> Result<Option<u32>> {
-    let said = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let wrong = |name: &str, value: &str, must: &str| {
-        Error::usage(format!("{name} is {value:?}")).hint(format!("it must be {must}"))
-    };
-    let by_mode = match said("AWS_RETRY_MODE").as_deref() {
-        None => None,
-        Some("standard" | "adaptive") => Some(3),
-        Some("legacy") => Some(5),
-        Some(other) => {
-            let must = "\"standard\", \"adaptive\" or \"legacy\"";
-            return Err(wrong("AWS_RETRY_MODE", other, must));
-        }
-    };
-    match said("AWS_MAX_ATTEMPTS") {
-        None => Ok(by_mode),
-        Some(text) => match text.trim().parse() {
-            Ok(attempts) if attempts > 0 => Ok(Some(attempts)),
-            _ => Err(wrong("AWS_MAX_ATTEMPTS", &text, "a whole number from 1 on")),
-        },
+fn check_url(endpoint: &Setting<String>) -> Result<()> {
+    let url = &endpoint.value;
+    let is_url = (url.starts_with("http://") || url.starts_with("https://"))
+        && url.parse::<hyper::Uri>().is_ok_and(|uri| uri.host().is_some());
+    if is_url {
+        return Ok(());
     }
-}
-
-/// The same by `~/.aws/config`: both modes mean three attempts, whatever the failure. `retry_mode = standard` with three attempts is what the SDK
-/// takes for its default, and cannot be told from nothing.
-fn attempts_by_file(config: Option<&RetryConfig>) -> Option<u32> {
-    let default = RetryConfig::standard();
-    let config = config?;
-    let is_said =
-        config.mode() != default.mode() || config.max_attempts() != default.max_attempts();
-    is_said.then(|| config.max_attempts())
-}
-
-/// One client for the process, so that connections and the trust store are shared. The trust store takes some milliseconds to read, so it is
-/// read when the first connection needs it.
-fn http() -> SharedHttpClient {
-    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
-    CLIENT
-        .get_or_init(|| {
-            let plain = aws_smithy_http_client::Builder::new().build_http();
-            SharedHttpClient::new(ByScheme { plain })
-        })
-        .clone()
-}
-
-fn https() -> &'static SharedHttpClient {
-    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
-    CLIENT.get_or_init(|| {
-        aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https()
-    })
-}
-
-/// Goes by HTTPS where an address says so, else by plain HTTP.
-#[derive(Debug)]
-struct ByScheme {
-    plain: SharedHttpClient,
-}
-
-impl HttpClient for ByScheme {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Connector {
-            plain: self.plain.http_connector(settings, components),
-            tls: OnceLock::new(),
-            settings: settings.clone(),
-            components: components.clone(),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Connector {
-    plain: SharedHttpConnector,
-    tls: OnceLock<SharedHttpConnector>,
-    settings: HttpConnectorSettings,
-    components: RuntimeComponents,
-}
-
-impl HttpConnector for Connector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if request.uri().starts_with("http:") {
-            return self.plain.call(request);
-        }
-        let tls = self.tls.get_or_init(|| https().http_connector(&self.settings, &self.components));
-        tls.call(request)
-    }
+    let message = format!("the endpoint {url:?} ({}) is no address", endpoint.origin);
+    Err(Error::new(Kind::Configuration, message)
+        .hint("it is written like https://iam.example.com or http://127.0.0.1:7100"))
 }

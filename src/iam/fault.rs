@@ -5,11 +5,11 @@ use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::operation::RequestId;
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use crate::aws::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
 
 /// Codes after which the same call may succeed later, beside those of throttling.
@@ -93,21 +93,12 @@ where
             out.aws = Some(detail("", false));
             out.caused_by(error)
         }
-        _ if assume_role_error(&error).is_some() => {
-            // The role of the connection could not be assumed: AWS said why, one level down.
-            let denied =
-                assume_role_error(&error).map(|denied| denied.meta().clone()).unwrap_or_default();
-            let code = denied.code().unwrap_or("Unknown");
-            let message = denied.message().unwrap_or("AWS gave no message");
-            let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
-            out.hints.extend(hint(code, "sts:AssumeRole"));
-            out.aws = Some(Box::new(AwsDetail {
-                code: code.to_owned(),
-                operation: "AssumeRole".to_owned(),
-                status: None,
-                request_id: denied.request_id().map(str::to_owned),
-                retryable: RETRYABLE.contains(&code),
-            }));
+        _ if ours(&error).is_some() => {
+            // What credentials could not be had for: it was said where that was known.
+            let mut out = ours(&error).map(Error::copied).unwrap_or_else(|| no_credentials(&error));
+            if out.aws.is_none() {
+                out.aws = Some(detail("", false));
+            }
             out.caused_by(error)
         }
         _ if has_credentials_error(&error) => {
@@ -117,11 +108,18 @@ where
         }
         _ => {
             let why = chain(&error);
-            let mut out = Error::new(
-                Kind::Connection,
-                format!("{action}: no answer from the endpoint{why}"),
-            )
-            .hint("check the network, the region (--region) and the endpoint (--endpoint-url)");
+            let network = causes(&error).find_map(|cause| cause.downcast_ref::<NetworkError>());
+            let mut out = match network {
+                Some(network) => Error::new(
+                    Kind::Connection,
+                    format!("{action}: no answer from {}: {}", network.place(), network.cause()),
+                ),
+                None => Error::new(
+                    Kind::Connection,
+                    format!("{action}: no answer from the endpoint{why}"),
+                ),
+            };
+            out.hints.extend(network.into_iter().flat_map(NetworkError::hints).map(str::to_owned));
             let may_pass = match &error {
                 // Only what was wrong with the request itself stays wrong.
                 SdkError::DispatchFailure(failure) => !failure.is_user(),
@@ -158,7 +156,8 @@ fn causes<'a>(
     })
 }
 
-fn assume_role_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a AssumeRoleError> {
+/// Our own error, where the credentials of a call could not be had.
+fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 

@@ -23,7 +23,7 @@ use image::{State, Subject};
 
 pub(crate) use fault::from_sdk;
 
-pub use account::{ACCOUNT, Counts, Identity, alias, counts, identity};
+pub use account::{ACCOUNT, Counts, Identity, alias, counts, credentials_end, identity};
 pub use profiles::PROFILE;
 pub use roles::{POLICY, ROLE};
 

@@ -123,6 +123,7 @@ pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
             ));
         }
     }
+    connection.check()?;
     Ok(Gate::new(Arc::clone(gate.session()), connection))
 }
 

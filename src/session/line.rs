@@ -201,6 +201,7 @@ impl Line {
     {
         let mut stopped = std::pin::pin!(stopped);
         let (mut attempts, mut failures, began) = (0, 0, Instant::now());
+        let mut is_corrected = false;
         loop {
             let under_way = if let Some(turn) = turn.take() {
                 turn
@@ -211,6 +212,7 @@ impl Line {
                     turn = Arc::clone(&lane).enter() => turn,
                 }
             };
+            let clock = self.clients.info.clock.ahead();
             let answer = attempt().await;
             under_way.ended(fate(&answer));
             let error = match answer {
@@ -218,9 +220,15 @@ impl Line {
                 Err(error) => error,
             };
             attempts += 1;
-            let most = self.clients.max_attempts;
+            let most = self.clients.max_attempts();
             if most.is_some_and(|most| attempts >= most) {
                 return Some(Err(error));
+            }
+            // The answer has shown that it was signed by a wrong clock, which is right now.
+            let is_refused = error.kind == Kind::Aws && !error.is_passing();
+            if is_refused && clock != self.clients.info.clock.ahead() && !is_corrected {
+                is_corrected = true;
+                continue;
             }
             if error.is_throttling() {
                 // The lane knows when to try again. AWS is not known to throttle one call for ever.

@@ -29,7 +29,7 @@ use tokio::sync::OnceCell;
 
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Connection, Target};
+use crate::iam::client::{Clients, Connection, ConnectionInfo, Target};
 use crate::iam::image::{Image, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Run, Write};
 use crate::screen;
@@ -494,6 +494,36 @@ impl Gate {
             self.identity().await?;
         }
         self.bare_line().await
+    }
+
+    /// How AWS is reached, and who signs. Makes no call.
+    ///
+    /// # Errors
+    /// If the configuration cannot be used.
+    pub async fn connection_info(&self) -> Result<Arc<ConnectionInfo>> {
+        Ok(Arc::clone(&self.bare_line().await?.clients().info))
+    }
+
+    /// When the credentials of the connection end; `None` if they do not, or there are none.
+    pub async fn credentials_end(&self) -> Option<std::time::SystemTime> {
+        let line = self.bare_line().await.ok()?;
+        iam::credentials_end(line.clients()).await
+    }
+
+    /// Asks AWS something that no script named, whichever account it turns out to be.
+    ///
+    /// # Errors
+    /// What AWS says.
+    pub async fn ask<'a, T, F>(
+        &'a self,
+        action: &'static str,
+        call: impl Fn(&'a Clients) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let line = self.bare_line().await?;
+        line.make(action, || call(line.clients())).await
     }
 
     /// How much there is in the account; `None` if the caller may not see it.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::memory::Key;
+use crate::aws::network::without_password;
 use crate::iam::client::{Connection, Role, Target};
 use crate::iam::image::Subject;
 
@@ -149,12 +150,4 @@ impl Places {
     pub(super) fn key(&self, site: usize, subject: Subject, name: &str) -> (usize, Key) {
         (self.0.get(site).copied().unwrap_or(site), Key::new(subject, name))
     }
-}
-
-/// A URL without the name and password that may stand before its host.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
 }

@@ -1,0 +1,692 @@
+//! Choice of credentials: which source signs, by botocore's rules (`credentials.py`), decided from variables and files
+//! before any call.
+//!
+//! Deviations, all of them errors where botocore would go on with credentials that nobody named:
+//! half a key pair is refused wherever it stands, and a profile that begins to name credentials (a role without a source,
+//! a misspelt property) never falls through to a container or to instance metadata.
+//! `source_identity` is read, which botocore does not know.
+
+mod legacy;
+mod mfa;
+mod provider;
+mod sso;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::environment::Environment;
+use super::settings::{Origin, Setting};
+use super::shared_config::{Profile, Properties, SharedConfig};
+use crate::error::{Error, Kind, Result};
+
+pub use mfa::restore_terminal;
+pub use provider::{Assume, ContainerToken, Context, instance_region, provider};
+
+/// The source of credentials.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Keys as they stand in variables or a file.
+    Keys(Keys),
+    /// A role assumed with other credentials.
+    AssumeRole(Box<AssumeRole>),
+    /// A role assumed with a token of an identity provider.
+    WebIdentity(WebIdentity),
+    /// IAM Identity Center.
+    Sso(Sso),
+    /// A console session of `aws login`.
+    Login {
+        /// The ARN of the session.
+        session: Setting<String>,
+        /// The profile that names it.
+        profile: String,
+    },
+    /// A program that prints keys.
+    Process(Setting<String>),
+    /// The endpoint of a container.
+    Container {
+        /// The variable that names it.
+        variable: String,
+    },
+    /// The metadata of the EC2 instance.
+    InstanceMetadata {
+        /// The service's address, if not the usual one.
+        endpoint: Option<Setting<String>>,
+        /// Whether the service is asked by IPv6.
+        is_ipv6: bool,
+    },
+    /// None: the metadata of an instance is switched off.
+    None {
+        /// The profile that was looked at.
+        profile: String,
+    },
+}
+
+/// Keys.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Keys {
+    /// The id.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+    /// The token of a session.
+    pub session_token: Option<String>,
+    /// When they end: text of `AWS_CREDENTIAL_EXPIRATION`.
+    pub expiration: Option<String>,
+    /// Where they stand.
+    pub origin: Origin,
+}
+
+/// A role to assume.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AssumeRole {
+    /// Its ARN.
+    pub role_arn: Setting<String>,
+    /// The name of the session.
+    pub session_name: Option<String>,
+    /// The role owner's external id.
+    pub external_id: Option<String>,
+    /// The length of the session in seconds.
+    pub duration_seconds: Option<i32>,
+    /// The serial number or ARN of the MFA device.
+    pub mfa_serial: Option<String>,
+    /// The source identity of the session.
+    pub source_identity: Option<String>,
+    /// The profile that names the role.
+    pub profile: String,
+    /// The credentials that assume it.
+    pub source: Source,
+}
+
+/// A role to assume with a token of an identity provider.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct WebIdentity {
+    /// The ARN of the role.
+    pub role_arn: Setting<String>,
+    /// The file that has the token.
+    pub token_file: Setting<PathBuf>,
+    /// The name of the session.
+    pub session_name: Option<String>,
+}
+
+/// A role of IAM Identity Center.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sso {
+    /// The account.
+    pub account_id: String,
+    /// The permission set's role.
+    pub role_name: String,
+    /// The address of the portal.
+    pub start_url: String,
+    /// The region of Identity Center.
+    pub region: String,
+    /// The `sso-session` section, if the profile names one.
+    pub session_name: Option<String>,
+    /// The profile.
+    pub profile: String,
+    /// Where the profile begins to name it.
+    pub origin: Origin,
+}
+
+impl Source {
+    /// The source in words, without secrets: "keys in the environment (AWS_ACCESS_KEY_ID)".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Keys(keys) => match &keys.origin {
+                Origin::Variable(name) => format!("keys in the environment ({name})"),
+                origin => format!("keys in {origin}"),
+            },
+            Self::AssumeRole(role) => {
+                format!(
+                    "role {} of profile {} ({}), assumed with {}",
+                    role.role_arn.value,
+                    role.profile,
+                    role.role_arn.origin,
+                    role.source.describe()
+                )
+            }
+            Self::WebIdentity(web) => {
+                format!(
+                    "role {} ({}), assumed with the web identity token in {} ({})",
+                    web.role_arn.value,
+                    web.role_arn.origin,
+                    web.token_file.value.display(),
+                    web.token_file.origin
+                )
+            }
+            Self::Sso(sso) => {
+                let session = sso.session_name.as_deref().unwrap_or(&sso.start_url);
+                format!(
+                    "IAM Identity Center: {} in account {}, session {session} ({})",
+                    sso.role_name, sso.account_id, sso.origin
+                )
+            }
+            Self::Login { session, .. } => {
+                format!("`aws login` session {} ({})", session.value, session.origin)
+            }
+            // Its arguments may hold secrets.
+            Self::Process(command) => format!("credential_process ({})", command.origin),
+            Self::Container { variable, .. } => format!("container credentials ({variable})"),
+            Self::InstanceMetadata { endpoint: Some(endpoint), .. } => {
+                format!("instance metadata at {} ({})", endpoint.value, endpoint.origin)
+            }
+            Self::InstanceMetadata { .. } => "instance metadata (no other source was found)".into(),
+            Self::None { .. } => "none".into(),
+        }
+    }
+}
+
+/// Secrets never reach a log, so that even its debug form is the description.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// Chooses the source for a profile. `is_explicit`: the profile was named by a flag, `iamlua.toml` or a script, so that keys in the
+/// environment do not count.
+///
+/// # Errors
+/// A configuration error where credentials are named by half, or in a circle.
+pub fn resolve(
+    files: &SharedConfig,
+    environment: &Environment,
+    named: &Setting<String>,
+    is_explicit: bool,
+) -> Result<Source> {
+    let chain = Chain { files, environment };
+    let name = &*named.value;
+    if !is_explicit && let Some(keys) = chain.environment_keys()? {
+        return Ok(Source::Keys(keys));
+    }
+    let empty = Profile::default();
+    let profile = files.profile(name).unwrap_or(&empty);
+    if takes_role(profile) {
+        return chain.assumed(name, profile, &mut vec![name.to_owned()]);
+    }
+    if let Some(source) = chain.of_profile(name, profile, !is_explicit)? {
+        return Ok(source);
+    }
+    refuse_traces(name, profile)?;
+    if let Some(keys) = legacy::keys(environment)? {
+        check_key_id(&keys)?;
+        return Ok(Source::Keys(keys));
+    }
+    if let Some(source) = chain.container() {
+        return Ok(source);
+    }
+    Ok(chain.instance_metadata(name, profile))
+}
+
+/// Whether a profile is one of a role that is assumed with other credentials.
+fn takes_role(profile: &Profile) -> bool {
+    profile.has("role_arn") && !profile.has("web_identity_token_file")
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::new(Kind::Configuration, message)
+}
+
+struct Chain<'a> {
+    files: &'a SharedConfig,
+    environment: &'a Environment,
+}
+
+impl Chain<'_> {
+    fn environment_keys(&self) -> Result<Option<Keys>> {
+        const ID: &str = "AWS_ACCESS_KEY_ID";
+        const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+        let (id, secret) = (self.environment.filled(ID), self.environment.filled(SECRET));
+        let half = |there: &str, missing: &str| {
+            wrong(format!(
+                "half a key pair is in the environment: {there} is set, {missing} is not"
+            ))
+            .hint(format!("set {missing} too, unset {there}, or name a profile with --profile"))
+        };
+        match (id, secret) {
+            (Some(access_key_id), Some(secret_access_key)) => {
+                let tokens = ["AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"];
+                let keys = Keys {
+                    access_key_id,
+                    secret_access_key,
+                    session_token: self.environment.first(&tokens).map(|(_, token)| token),
+                    expiration: self.environment.filled("AWS_CREDENTIAL_EXPIRATION"),
+                    origin: Origin::Variable(ID.into()),
+                };
+                check_key_id(&keys)?;
+                Ok(Some(keys))
+            }
+            (Some(_), None) => Err(half(ID, SECRET)),
+            (None, Some(_)) => Err(half(SECRET, ID)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The role of a profile. `visited` are the profiles on the way here, itself included.
+    fn assumed(&self, name: &str, profile: &Profile, visited: &mut Vec<String>) -> Result<Source> {
+        let text = |property: &str| profile.filled(property).map(|setting| setting.value.clone());
+        let Some(role_arn) = profile.get("role_arn").cloned() else {
+            return Err(wrong(format!("the profile {name:?} has no role_arn")));
+        };
+        check_role_arn(name, &role_arn)?;
+        let at = &role_arn.origin;
+        let source = match (profile.get("source_profile"), profile.get("credential_source")) {
+            (Some(_), Some(_)) => {
+                return Err(wrong(format!(
+                    "the profile {name:?} has both source_profile and credential_source ({at})"
+                ))
+                .hint("keep the one whose credentials are to assume the role"));
+            }
+            (None, None) => {
+                return Err(wrong(format!(
+                    "the profile {name:?} has a role_arn, but neither source_profile nor credential_source ({at})"
+                ))
+                .hint("add the one whose credentials are to assume the role: source_profile = NAME, or credential_source = Environment"));
+            }
+            (None, Some(source)) => self.named_source(name, source)?,
+            (Some(source), None) => self.source_profile(name, source, visited)?,
+        };
+        let duration_seconds = match profile.filled("duration_seconds") {
+            None => None,
+            Some(setting) => Some(duration(name, setting)?),
+        };
+        if let Some(empty) = profile.get("external_id").filter(|id| id.value.is_empty()) {
+            return Err(wrong(format!(
+                "external_id of the profile {name:?} is empty ({})",
+                empty.origin
+            ))
+            .hint("write the id that the role's owner gave, or remove the line"));
+        }
+        Ok(Source::AssumeRole(Box::new(AssumeRole {
+            role_arn,
+            session_name: text("role_session_name"),
+            external_id: text("external_id"),
+            duration_seconds,
+            mfa_serial: text("mfa_serial"),
+            source_identity: text("source_identity"),
+            profile: name.to_owned(),
+            source,
+        })))
+    }
+
+    /// What `credential_source` names.
+    fn named_source(&self, name: &str, source: &Setting<String>) -> Result<Source> {
+        let missing = |what: &str| {
+            wrong(format!(
+                "the profile {name:?} says credential_source = {} ({}), and {what}",
+                source.value, source.origin
+            ))
+        };
+        match &*source.value {
+            "Environment" => self.environment_keys()?.map(Source::Keys).ok_or_else(|| {
+                missing("there are no keys in the environment")
+                    .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            }),
+            "EcsContainer" => self.container().ok_or_else(|| {
+                missing("this is no container with credentials").hint(
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI is set in one",
+                )
+            }),
+            "Ec2InstanceMetadata" => {
+                let profile = self.files.profile(name).cloned().unwrap_or_default();
+                match self.instance_metadata(name, &profile) {
+                    Source::None { .. } => {
+                        Err(missing("AWS_EC2_METADATA_DISABLED switches instance metadata off"))
+                    }
+                    found => Ok(found),
+                }
+            }
+            _ => Err(missing("there is no such source")
+                .hint("it must be Environment, Ec2InstanceMetadata or EcsContainer")),
+        }
+    }
+
+    /// The credentials of the profile that `source_profile` names.
+    fn source_profile(
+        &self,
+        parent: &str,
+        source: &Setting<String>,
+        visited: &mut Vec<String>,
+    ) -> Result<Source> {
+        let name = &*source.value;
+        let Some(profile) = self.files.profile(name) else {
+            return Err(wrong(format!(
+                "the profile {parent:?} names the source_profile {name:?} ({}), which does not exist",
+                source.origin
+            ))
+            .hint(format!("the profiles there are: {}", self.names())));
+        };
+        let has_keys = profile.has("aws_access_key_id") || profile.has("aws_secret_access_key");
+        let is_itself = name == parent;
+        if visited.iter().any(|seen| seen == name) && !(is_itself && has_keys) {
+            let chain = visited.iter().map(String::as_str).chain([name]).collect::<Vec<_>>();
+            return Err(wrong(format!(
+                "the source profiles go in a circle: {} ({})",
+                chain.join(" -> "),
+                source.origin
+            ))
+            .hint("the last of them must have credentials of its own"));
+        }
+        visited.push(name.to_owned());
+        if takes_role(profile) && !has_keys {
+            return self.assumed(name, profile, visited);
+        }
+        if let Some(found) = self.of_profile(name, profile, false)? {
+            return Ok(found);
+        }
+        refuse_traces(name, profile)?;
+        let at = profile.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
+        Err(wrong(format!(
+            "the profile {name:?}{at} is the source_profile of {parent:?}, and has no credentials"
+        ))
+        .hint(format!("add keys to it, or name another source_profile in {}", source.origin)))
+    }
+
+    fn names(&self) -> String {
+        self.files.profile_names().collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the properties of one profile name, in botocore's order.
+    fn of_profile(
+        &self,
+        name: &str,
+        profile: &Profile,
+        with_variables: bool,
+    ) -> Result<Option<Source>> {
+        if let Some(web) = self.web_identity(name, profile, with_variables)? {
+            return Ok(Some(Source::WebIdentity(web)));
+        }
+        if let Some(sso) = self.sso(name, profile)? {
+            return Ok(Some(Source::Sso(sso)));
+        }
+        if let Some(keys) = static_keys(name, profile.in_credentials.as_ref())? {
+            return Ok(Some(Source::Keys(keys)));
+        }
+        if let Some(session) = profile.get("login_session") {
+            let (session, profile) = (session.clone(), name.to_owned());
+            return Ok(Some(Source::Login { session, profile }));
+        }
+        if let Some(command) = profile.get("credential_process") {
+            return Ok(Some(Source::Process(command.clone())));
+        }
+        Ok(static_keys(name, profile.in_config.as_ref())?.map(Source::Keys))
+    }
+
+    fn web_identity(
+        &self,
+        name: &str,
+        profile: &Profile,
+        with_variables: bool,
+    ) -> Result<Option<WebIdentity>> {
+        let setting = |variable: &str, property: &str| {
+            let by_variable = with_variables.then(|| self.environment.get(variable)).flatten();
+            let by_variable =
+                by_variable.map(|value| Setting::new(value, Origin::Variable(variable.into())));
+            by_variable.or_else(|| profile.get(property).cloned())
+        };
+        let token_file = setting("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
+        let Some(token_file) = token_file.filter(|file| !file.value.is_empty()) else {
+            return Ok(None);
+        };
+        let role_arn = setting("AWS_ROLE_ARN", "role_arn").filter(|arn| !arn.value.is_empty());
+        let Some(role_arn) = role_arn else {
+            return Err(wrong(format!(
+                "there is a web identity token ({}), but no role to assume with it",
+                token_file.origin
+            ))
+            .hint(format!("set AWS_ROLE_ARN, or role_arn in the profile {name:?}")));
+        };
+        check_role_arn(name, &role_arn)?;
+        Ok(Some(WebIdentity {
+            role_arn,
+            token_file: Setting::new(token_file.value.into(), token_file.origin),
+            session_name: setting("AWS_ROLE_SESSION_NAME", "role_session_name")
+                .map(|name| name.value),
+        }))
+    }
+
+    fn sso(&self, name: &str, profile: &Profile) -> Result<Option<Sso>> {
+        let Some(first) = profile.get("sso_account_id").or_else(|| profile.get("sso_role_name"))
+        else {
+            return Ok(None);
+        };
+        let origin = first.origin.clone();
+        let mut all = profile.merged.clone();
+        let session_name = all.get("sso_session").cloned();
+        if let Some(session) = &session_name {
+            let Some(section) = self.files.sso_session(&session.value) else {
+                return Err(wrong(format!(
+                    "the profile {name:?} names the sso_session {:?} ({}), and there is no section [sso-session {}]",
+                    session.value, session.origin, session.value
+                ))
+                .hint("`aws configure sso-session` makes it"));
+            };
+            for (key, value) in section {
+                match all.get(key) {
+                    Some(own) if own.value != value.value => {
+                        return Err(wrong(format!(
+                            "{key} is {:?} in the profile ({}) and {:?} in the sso-session ({})",
+                            own.value, own.origin, value.value, value.origin
+                        ))
+                        .hint("remove it from the profile"));
+                    }
+                    _ => {
+                        all.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        const NEEDED: [&str; 4] =
+            ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
+        let missing: Vec<&str> =
+            NEEDED.into_iter().filter(|name| !all.contains_key(*name)).collect();
+        if !missing.is_empty() {
+            return Err(wrong(format!(
+                "the profile {name:?} uses IAM Identity Center ({origin}), but {} is missing",
+                missing.join(", ")
+            ))
+            .hint("`aws configure sso` asks for all of it"));
+        }
+        let text =
+            |name: &str| all.get(name).map(|setting| setting.value.clone()).unwrap_or_default();
+        Ok(Some(Sso {
+            account_id: text("sso_account_id"),
+            role_name: text("sso_role_name"),
+            start_url: text("sso_start_url"),
+            region: text("sso_region"),
+            session_name: session_name.map(|session| session.value),
+            profile: name.to_owned(),
+            origin,
+        }))
+    }
+
+    fn container(&self) -> Option<Source> {
+        let names =
+            ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+        let variable = names.into_iter().find(|name| self.environment.get(name).is_some())?;
+        Some(Source::Container { variable: variable.to_owned() })
+    }
+
+    fn instance_metadata(&self, name: &str, profile: &Profile) -> Source {
+        let disabled = self.environment.get("AWS_EC2_METADATA_DISABLED");
+        if disabled.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Source::None { profile: name.to_owned() };
+        }
+        let setting = |variable: &str, property: &str| {
+            let by_variable = self
+                .environment
+                .filled(variable)
+                .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+            by_variable.or_else(|| profile.filled(property).cloned())
+        };
+        let mode =
+            setting("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode");
+        Source::InstanceMetadata {
+            endpoint: setting("AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint"),
+            is_ipv6: mode.is_some_and(|mode| mode.value.eq_ignore_ascii_case("ipv6")),
+        }
+    }
+}
+
+/// The length of a session. AWS takes 15 minutes to 12 hours.
+fn duration(name: &str, setting: &Setting<String>) -> Result<i32> {
+    let seconds =
+        setting.value.parse().ok().filter(|_| setting.value.bytes().all(|c| c.is_ascii_digit()));
+    seconds.filter(|seconds| (900..=43_200).contains(seconds)).ok_or_else(|| {
+        wrong(format!(
+            "duration_seconds of the profile {name:?} is {:?} ({})",
+            setting.value, setting.origin
+        ))
+        .hint("it must be a whole number of seconds from 900 to 43200, such as 3600")
+    })
+}
+
+/// Refuses an id that is none, such as one with a comment behind it.
+fn check_key_id(keys: &Keys) -> Result<()> {
+    let is_id = keys.access_key_id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    if is_id {
+        return Ok(());
+    }
+    let name = match &keys.origin {
+        Origin::Variable(name) => name,
+        _ => "aws_access_key_id",
+    };
+    Err(wrong(format!("{name} is no id of a key: {:?} ({})", keys.access_key_id, keys.origin))
+        .hint("it has letters and digits only; a comment must stand in a line of its own"))
+}
+
+/// The keys in one file's section of a profile. A secret without an id is passed over, as it is by botocore.
+fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>> {
+    let Some(section) = section else { return Ok(None) };
+    const ID: &str = "aws_access_key_id";
+    const SECRET: &str = "aws_secret_access_key";
+    match (section.get(ID), section.get(SECRET)) {
+        (Some(id), Some(secret)) => {
+            let both = [(ID, id), (SECRET, secret)];
+            if let Some((property, setting)) = both.iter().find(|(_, key)| key.value.is_empty()) {
+                let at = &setting.origin;
+                return Err(wrong(format!("{property} of the profile {name:?} is empty ({at})")));
+            }
+            let token =
+                section.get("aws_security_token").or_else(|| section.get("aws_session_token"));
+            let token = token.map(|token| token.value.clone());
+            let keys = Keys {
+                access_key_id: id.value.clone(),
+                secret_access_key: secret.value.clone(),
+                session_token: token.filter(|token| !token.is_empty()),
+                expiration: None,
+                origin: id.origin.clone(),
+            };
+            check_key_id(&keys).map_err(|error| error.hint(format!("the profile is {name:?}")))?;
+            Ok(Some(keys))
+        }
+        (Some(id), None) => Err(wrong(format!(
+            "the profile {name:?} has half a key pair ({}): {SECRET} is missing",
+            id.origin
+        ))
+        .hint("add it, or remove the other half")),
+        (None, _) => Ok(None),
+    }
+}
+
+/// Properties by which a profile names credentials.
+const CREDENTIAL_PROPERTIES: [&str; 20] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "role_arn",
+    "source_profile",
+    "credential_source",
+    "credential_process",
+    "external_id",
+    "mfa_serial",
+    "role_session_name",
+    "duration_seconds",
+    "source_identity",
+    "web_identity_token_file",
+    "login_session",
+    "sso_account_id",
+    "sso_role_name",
+    "sso_start_url",
+    "sso_region",
+    "sso_session",
+    "sso_registration_scopes",
+];
+
+/// Properties that have nothing to do with credentials, so that none of them passes for a misspelt one.
+const OTHER_PROPERTIES: [&str; 16] = [
+    "aws_account_id",
+    "ca_bundle",
+    "cli_pager",
+    "defaults_mode",
+    "endpoint_url",
+    "max_attempts",
+    "metadata_service_timeout",
+    "mfa_process",
+    "output",
+    "parameter_validation",
+    "region",
+    "retry_mode",
+    "services",
+    "sdk_ua_app_id",
+    "sigv4a_signing_region_set",
+    "tcp_keepalive",
+];
+
+/// Refuses a profile that has no credentials but begins to name some, perhaps misspelt: whoever wrote it did not mean the machine's own
+/// credentials.
+fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
+    for (property, setting) in &profile.merged {
+        if OTHER_PROPERTIES.contains(&&**property) {
+            continue;
+        }
+        let near = CREDENTIAL_PROPERTIES
+            .into_iter()
+            .map(|known| (strsim::damerau_levenshtein(known, property), known))
+            .min();
+        let Some((distance, known)) = near.filter(|(distance, _)| *distance <= 4) else { continue };
+        let at = &setting.origin;
+        if distance > 0 {
+            return Err(wrong(format!(
+                "the profile {name:?} has no credentials: {property} ({at}) is not known"
+            ))
+            .hint(format!("did you mean {known}?")));
+        }
+        let (lacks, hint) = match known {
+            // They would have been found.
+            "role_arn" | "aws_access_key_id" => continue,
+            "aws_secret_access_key" => ("aws_access_key_id", "add the other half of the key pair"),
+            "aws_session_token" => ("key pair", "add aws_access_key_id and aws_secret_access_key"),
+            "sso_start_url" | "sso_region" | "sso_session" | "sso_registration_scopes" => (
+                "account and role",
+                "add sso_account_id and sso_role_name; `aws configure sso` asks for them",
+            ),
+            _ => ("role_arn", "add role_arn = ARN"),
+        };
+        return Err(wrong(format!(
+            "the profile {name:?} has {property} ({at}), but no {lacks}, and so no credentials"
+        ))
+        .hint(hint));
+    }
+    Ok(())
+}
+
+/// Refuses what is no ARN of a role, before it is sent anywhere.
+fn check_role_arn(name: &str, arn: &Setting<String>) -> Result<()> {
+    let parts: Vec<&str> = arn.value.splitn(6, ':').collect();
+    let is_graphic = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+    let is_role = matches!(&parts[..], ["arn", partition, "iam", "", account, resource]
+        if partition.starts_with("aws")
+            && account.len() == 12
+            && account.bytes().all(|c| c.is_ascii_digit())
+            && resource.strip_prefix("role/").is_some_and(is_graphic));
+    if is_role {
+        return Ok(());
+    }
+    let what = match &arn.origin {
+        Origin::Variable(variable) => variable.clone(),
+        _ => format!("role_arn of the profile {name:?}"),
+    };
+    Err(wrong(format!("{what} is no ARN of a role: {:?} ({})", arn.value, arn.origin))
+        .hint("it is written like arn:aws:iam::123456789012:role/NAME"))
+}

@@ -1,0 +1,547 @@
+//! Credentials of a source, fetched: providers of the SDK where it has them (Identity Center, `aws login`, containers, instance
+//! metadata), and calls to STS and to programs where its own cannot do what the AWS CLI does (MFA, `source_identity`,
+//! `duration_seconds`, commands without a shell).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::imds;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::login::LoginCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures_util::future::BoxFuture;
+use serde_json::Value as Json;
+
+use super::{AssumeRole, Keys, Source, WebIdentity, mfa};
+use crate::aws::clock::{CorrectedClock, system_time};
+use crate::aws::network::NetworkError;
+use crate::aws::settings::Setting;
+use crate::error::{Error, Kind, Result};
+use crate::iam::from_sdk;
+
+/// Session name of a role that names none.
+const SESSION_NAME: &str = "iamlua";
+/// Credentials that end within this time are fetched anew.
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
+/// Credentials are still used until this time before their end, where new ones cannot be had.
+const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
+
+/// A refusal is given to all who ask within this time.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// What fetching credentials takes.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Region, endpoints, HTTP client and clock of calls to STS; without credentials.
+    pub config: SdkConfig,
+    /// The HTTP client for addresses on this machine, which no proxy can answer for.
+    pub direct: SharedHttpClient,
+    /// The clock.
+    pub clock: CorrectedClock,
+    /// Number of attempts for instance metadata.
+    pub metadata_attempts: u32,
+    /// Time that instance metadata has for each.
+    pub metadata_timeout: Duration,
+    /// The folder of the user, which has the caches of sessions.
+    pub home: Option<PathBuf>,
+    /// What the environment says of the container's token.
+    pub container_token: ContainerToken,
+    /// All that distinguishes this context from another, as text.
+    pub key: String,
+}
+
+/// The token that a container's endpoint asks for.
+#[derive(Clone, Debug, Default)]
+pub struct ContainerToken {
+    /// The file that has it: `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`.
+    pub file: Option<String>,
+    /// The token itself: `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    pub text: Option<String>,
+}
+
+/// A provider for a source. Providers of the same source in one process share what they fetch, so that a code is asked for
+/// once, and a role assumed once.
+#[must_use]
+pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider {
+    type Providers = Mutex<HashMap<(Source, String), SharedCredentialsProvider>>;
+    static PROVIDERS: LazyLock<Providers> = LazyLock::new(Mutex::default);
+    let key = (source.clone(), context.key.clone());
+    let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = providers.get(&key) {
+        return known.clone();
+    }
+    let fetch = Fetch { source: source.clone(), context: context.clone() };
+    let made = SharedCredentialsProvider::new(Cached::new(fetch, context.clock.clone()));
+    providers.insert(key, made.clone());
+    made
+}
+
+/// A source whose credentials are fetched.
+trait Fetcher: std::fmt::Debug + Send + Sync {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials>>;
+}
+
+#[derive(Debug)]
+struct Fetch {
+    source: Source,
+    context: Context,
+}
+
+impl Fetcher for Fetch {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials>> {
+        Box::pin(async move {
+            match &self.source {
+                Source::Keys(keys) => static_keys(keys, &self.context.clock),
+                Source::AssumeRole(role) => assume_role(role, &self.context).await,
+                Source::WebIdentity(web) => web_identity(web, &self.context).await,
+                Source::Sso(sso) => super::sso::credentials(sso, &self.context).await,
+                Source::Login { session, profile } => login(session, profile, &self.context).await,
+                Source::Process(command) => process(command, &self.context.clock).await,
+                Source::Container { .. } => container(&self.context).await,
+                Source::InstanceMetadata { endpoint, is_ipv6 } => {
+                    let endpoint = endpoint.as_ref().map(|setting| &*setting.value);
+                    instance_metadata(endpoint, *is_ipv6, &self.context).await
+                }
+                Source::None { profile } => Err(none_found(profile)),
+            }
+        })
+    }
+}
+
+/// The credentials of a fetcher, until they are about to end.
+#[derive(Debug)]
+struct Cached<F> {
+    fetcher: F,
+    clock: CorrectedClock,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    credentials: Option<Credentials>,
+    /// The last failure, and when it was.
+    failed: Option<(Instant, Error)>,
+}
+
+impl<F: Fetcher> Cached<F> {
+    fn new(fetcher: F, clock: CorrectedClock) -> Self {
+        Self { fetcher, clock, state: tokio::sync::Mutex::default() }
+    }
+
+    /// Whether credentials hold for that much longer.
+    fn hold_for(&self, credentials: &Credentials, time: Duration) -> bool {
+        credentials.expiry().is_none_or(|end| end > self.clock.now() + time)
+    }
+
+    async fn get(&self) -> Result<Credentials> {
+        let began = Instant::now();
+        let mut state = self.state.lock().await;
+        if let Some(known) = &state.credentials
+            && self.hold_for(known, RENEW_BEFORE)
+        {
+            return Ok(known.clone());
+        }
+        // Those who call at the same time are told the same, and no code is asked for again.
+        if let Some((at, error)) = &state.failed
+            && (*at >= began || at.elapsed() < REMEMBERED)
+        {
+            return Err(error.copied());
+        }
+        match self.fetcher.fetch().await {
+            Ok(fresh) => {
+                state.failed = None;
+                Ok(state.credentials.insert(fresh).clone())
+            }
+            Err(error) => {
+                let known = state.credentials.clone();
+                if let Some(known) = known.filter(|known| self.hold_for(known, LAST_USE_BEFORE)) {
+                    return Ok(known);
+                }
+                // What may pass is tried again by whoever made the call.
+                if !error.is_passing() {
+                    state.failed = Some((Instant::now(), error.copied()));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<F: Fetcher> ProvideCredentials for Cached<F> {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async move {
+            self.get().await.map_err(CredentialsError::provider_error)
+        })
+    }
+}
+
+/// A role that a script or a flag names, assumed with the credentials of `config`.
+#[derive(Debug)]
+pub struct Assume {
+    /// The ARN of the role.
+    pub role_arn: String,
+    /// The name of the session.
+    pub session_name: String,
+    /// The role owner's external id.
+    pub external_id: Option<String>,
+    /// Region, endpoint, HTTP client and credentials of the call.
+    pub config: SdkConfig,
+}
+
+impl Assume {
+    /// As a provider.
+    #[must_use]
+    pub fn provider(self, clock: CorrectedClock) -> SharedCredentialsProvider {
+        SharedCredentialsProvider::new(Cached::new(self, clock))
+    }
+}
+
+impl Fetcher for Assume {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials>> {
+        let sts = aws_sdk_sts::Client::new(&self.config);
+        let call = sts
+            .assume_role()
+            .role_arn(&self.role_arn)
+            .role_session_name(&self.session_name)
+            .set_external_id(self.external_id.clone());
+        Box::pin(async move {
+            let answer =
+                Box::pin(call.send()).await.map_err(|error| from_sdk("AssumeRole", error))?;
+            session(answer.credentials, "AssumeRole")
+        })
+    }
+}
+
+/// An error for credentials that could not be had.
+pub(super) fn failed(message: impl Into<String>) -> Error {
+    Error::new(Kind::Credentials, message)
+}
+
+fn none_found(profile: &str) -> Error {
+    failed(format!(
+        "no AWS credentials were found: neither in the environment nor in the profile {profile:?}"
+    ))
+    .hint("name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    .hint("without --aws the script runs on the local account, which needs none")
+}
+
+fn static_keys(keys: &Keys, clock: &CorrectedClock) -> Result<Credentials> {
+    let expiry = match &keys.expiration {
+        None => None,
+        Some(text) => {
+            let at: jiff::Timestamp = text.parse().map_err(|_| {
+                Error::new(
+                    Kind::Configuration,
+                    format!("AWS_CREDENTIAL_EXPIRATION is no date: {text:?}"),
+                )
+                .hint("it is written like 2026-01-31T12:00:00Z")
+            })?;
+            let at = system_time(at);
+            if at <= clock.now() {
+                return Err(failed(format!("the keys in the environment expired at {text}"))
+                    .hint("sign in again, or name a profile with --profile"));
+            }
+            Some(at)
+        }
+    };
+    Ok(Credentials::new(
+        &keys.access_key_id,
+        &keys.secret_access_key,
+        keys.session_token.clone(),
+        expiry,
+        "keys",
+    ))
+}
+
+/// The credentials of a session that STS has made.
+fn session(
+    credentials: Option<aws_sdk_sts::types::Credentials>,
+    action: &str,
+) -> Result<Credentials> {
+    let made = credentials.ok_or_else(|| {
+        Error::new(Kind::Connection, format!("{action}: the answer has no credentials in it"))
+    })?;
+    let expiry = SystemTime::try_from(made.expiration).ok();
+    Ok(Credentials::new(
+        made.access_key_id,
+        made.secret_access_key,
+        Some(made.session_token),
+        expiry,
+        "STS",
+    ))
+}
+
+async fn assume_role(role: &AssumeRole, context: &Context) -> Result<Credentials> {
+    let source = provider(&role.source, context);
+    let code = match &role.mfa_serial {
+        None => None,
+        Some(serial) => {
+            // A source without credentials need not cost a code.
+            source.provide_credentials().await.map_err(own)?;
+            Some(mfa::ask(serial.clone(), role.role_arn.value.clone()).await?)
+        }
+    };
+    let config = context.config.to_builder().credentials_provider(source).build();
+    let sts = aws_sdk_sts::Client::new(&config);
+    let call = sts
+        .assume_role()
+        .role_arn(&role.role_arn.value)
+        .role_session_name(role.session_name.as_deref().unwrap_or(SESSION_NAME))
+        .set_external_id(role.external_id.clone())
+        .set_duration_seconds(role.duration_seconds)
+        .set_serial_number(role.mfa_serial.clone())
+        .set_token_code(code)
+        .set_source_identity(role.source_identity.clone());
+    let answer = Box::pin(call.send()).await.map_err(|error| {
+        from_sdk("AssumeRole", error).hint(format!(
+            "the role is the one of profile {} ({})",
+            role.profile, role.role_arn.origin
+        ))
+    })?;
+    session(answer.credentials, "AssumeRole")
+}
+
+async fn web_identity(web: &WebIdentity, context: &Context) -> Result<Credentials> {
+    let path = &web.token_file.value;
+    let token = tokio::fs::read_to_string(path).await.map_err(|error| {
+        failed(format!(
+            "cannot read the web identity token {} ({}): {error}",
+            path.display(),
+            web.token_file.origin
+        ))
+        .caused_by(error)
+    })?;
+    let sts = aws_sdk_sts::Client::new(&context.config);
+    let call = sts
+        .assume_role_with_web_identity()
+        .role_arn(&web.role_arn.value)
+        .role_session_name(web.session_name.as_deref().unwrap_or(SESSION_NAME))
+        .web_identity_token(token);
+    let answer = Box::pin(call.send())
+        .await
+        .map_err(|error| from_sdk("AssumeRoleWithWebIdentity", error))?;
+    session(answer.credentials, "AssumeRoleWithWebIdentity")
+}
+
+/// The settings that the SDK's own providers take.
+fn sdk_settings(context: &Context, client: SharedHttpClient) -> ProviderConfig {
+    let mut settings = ProviderConfig::without_region()
+        .with_http_client(client)
+        .with_time_source(context.clock.clone())
+        .with_region(context.config.region().cloned())
+        .with_use_fips(context.config.use_fips())
+        .with_use_dual_stack(context.config.use_dual_stack());
+    if let Some(sleep) = context.config.sleep_impl() {
+        settings = settings.with_sleep_impl(sleep);
+    }
+    settings
+}
+
+/// The HTTP client that goes through the proxy, if there is one.
+fn usual_client(context: &Context) -> SharedHttpClient {
+    context.config.http_client().unwrap_or_else(|| context.direct.clone())
+}
+
+async fn login(session: &Setting<String>, profile: &str, context: &Context) -> Result<Credentials> {
+    let settings = sdk_settings(context, usual_client(context));
+    let builder = LoginCredentialsProvider::builder(&session.value).configure(&settings);
+    builder.build().provide_credentials().await.map_err(|error| {
+        let Setting { value, origin } = session;
+        let what = format!("the `aws login` session {value} ({origin}) gives no credentials");
+        // The SDK calls a session that was never begun a matter of configuration.
+        Error { kind: Kind::Credentials, ..refused(&error, what) }
+            .hint(format!("sign in: `aws login --profile {}`", quoted(profile)))
+    })
+}
+
+/// A profile's name as a shell takes it.
+pub(super) fn quoted(name: &str) -> String {
+    shlex::try_quote(name).map_or_else(|_| name.to_owned(), std::borrow::Cow::into_owned)
+}
+
+async fn container(context: &Context) -> Result<Credentials> {
+    check_container_token(&context.container_token)?;
+    let settings = sdk_settings(context, context.direct.clone());
+    let provider = EcsCredentialsProvider::builder().configure(&settings).build();
+    provider.provide_credentials().await.map_err(|error| {
+        refused(&error, "the container's endpoint gives no credentials".into()).hint(
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI names it",
+        )
+    })
+}
+
+/// Refuses a token that cannot be sent, with the name of the variable or file.
+fn check_container_token(token: &ContainerToken) -> Result<()> {
+    let (name, text) = match (&token.file, &token.text) {
+        (Some(path), _) => {
+            let name = format!("{path} (AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE)");
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                failed(format!("cannot read the container's token {name}: {error}"))
+                    .caused_by(error)
+            })?;
+            (name, text)
+        }
+        (None, Some(text)) => ("AWS_CONTAINER_AUTHORIZATION_TOKEN".to_owned(), text.clone()),
+        (None, None) => return Ok(()),
+    };
+    if text.contains(['\r', '\n']) {
+        return Err(failed(format!("the container's token in {name} has a line end in it"))
+            .hint("write it without one, as `printf %s TOKEN` does"));
+    }
+    Ok(())
+}
+
+/// The region of the instance, for connections that nobody gave one; `None` if the metadata does not say.
+pub async fn instance_region(source: &Source, context: &Context) -> Option<String> {
+    let mut source = source;
+    while let Source::AssumeRole(role) = source {
+        source = &role.source;
+    }
+    // Elsewhere the question would only take time: the region of IAM just says which partition it is.
+    let Source::InstanceMetadata { endpoint, is_ipv6 } = source else { return None };
+    let endpoint = endpoint.as_ref().map(|setting| &*setting.value);
+    let client = metadata_client(endpoint, *is_ipv6, context).ok()?;
+    let region = client.get("/latest/meta-data/placement/region").await.ok()?;
+    let region = region.as_ref().trim();
+    crate::aws::settings::is_region(region).then(|| region.to_owned())
+}
+
+fn metadata_client(
+    endpoint: Option<&str>,
+    is_ipv6: bool,
+    context: &Context,
+) -> Result<imds::Client> {
+    let usual = if is_ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
+    let timeout = context.metadata_timeout;
+    // With an address the SDK does not look for one in its files.
+    let builder = imds::Client::builder()
+        .configure(&sdk_settings(context, context.direct.clone()))
+        .max_attempts(context.metadata_attempts)
+        .connect_timeout(timeout)
+        .read_timeout(timeout)
+        .operation_attempt_timeout(timeout)
+        .operation_timeout(timeout.saturating_mul(context.metadata_attempts + 1))
+        .endpoint(endpoint.unwrap_or(usual))
+        .map_err(|error| {
+            let message = format!("the address of instance metadata cannot be used: {error}");
+            Error::new(Kind::Configuration, message)
+        })?;
+    Ok(builder.build())
+}
+
+async fn instance_metadata(
+    endpoint: Option<&str>,
+    is_ipv6: bool,
+    context: &Context,
+) -> Result<Credentials> {
+    let client = metadata_client(endpoint, is_ipv6, context)?;
+    let provider = ImdsCredentialsProvider::builder()
+        .configure(&sdk_settings(context, context.direct.clone()))
+        .imds_client(client)
+        .build();
+    provider.provide_credentials().await.map_err(|error| {
+        let what = match endpoint {
+            None => "no AWS credentials were found: neither in the environment nor in a profile, and there is no instance metadata",
+            Some(_) => "no AWS credentials were found, and instance metadata gives none",
+        };
+        refused(&error, what.into())
+            .hint("name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+            .hint("without --aws the script runs on the local account, which needs none")
+    })
+}
+
+/// The error of one of the SDK's providers in our words, with its cause.
+fn refused(error: &CredentialsError, what: String) -> Error {
+    let mut network = None;
+    let mut last = String::new();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        network = network.or_else(|| error.downcast_ref::<NetworkError>());
+        last = error.to_string();
+        cause = error.source();
+    }
+    let kind = match error {
+        CredentialsError::InvalidConfiguration(_) => Kind::Configuration,
+        _ => Kind::Credentials,
+    };
+    // The outermost causes only say that something failed.
+    match network {
+        None => Error::new(kind, format!("{what}: {last}")),
+        Some(network) => {
+            let mut error =
+                Error::new(kind, format!("{what}: no answer from {}: {last}", network.place()));
+            error.hints.extend(network.hints().into_iter().map(str::to_owned));
+            error
+        }
+    }
+}
+
+/// Our own error out of one of the SDK's.
+fn own(error: CredentialsError) -> Error {
+    let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
+    ours.map_or_else(|| refused(&error, "there are no credentials".into()), Error::copied)
+}
+
+/// Runs a program that prints keys, without a shell, as botocore does.
+async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Credentials> {
+    let what = |why: &str| failed(format!("credential_process ({}) {why}", command.origin));
+    let words = shlex::split(&command.value).filter(|words| !words.is_empty());
+    let Some((program, arguments)) = words.as_deref().and_then(<[String]>::split_first) else {
+        return Err(what("is no command line"));
+    };
+    // What a script reads from a pipe is not the program's.
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(if is_terminal { Stdio::inherit() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| what(&format!("cannot run {program}: {error}")).caused_by(error))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = crate::words::visible(said.trim());
+        let why = if said.is_empty() { String::new() } else { format!(": {said}") };
+        return Err(what(&format!("failed ({}){why}", output.status)));
+    }
+    // The output has secrets: no part of it is ever shown.
+    let json: Json = serde_json::from_slice(&output.stdout)
+        .map_err(|error| what(&format!("does not print JSON: line {}", error.line())))?;
+    if json.get("Version") != Some(&Json::from(1)) {
+        let version = json.get("Version").map_or_else(|| "none".into(), ToString::to_string);
+        return Err(what(&format!("prints Version {version}, and only 1 is known")));
+    }
+    let text = |name: &str| json.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
+    let needed = |name: &str| text(name).ok_or_else(|| what(&format!("prints no {name}")));
+    let (id, secret) = (needed("AccessKeyId")?, needed("SecretAccessKey")?);
+    let expiry = match text("Expiration") {
+        None => None,
+        Some(at) => {
+            let end: jiff::Timestamp =
+                at.parse().map_err(|_| what("prints an Expiration that is no date"))?;
+            let end = system_time(end);
+            if end <= clock.now() {
+                return Err(what(&format!("prints keys that expired at {at}"))
+                    .hint("sign in again where it gets its keys"));
+            }
+            Some(end)
+        }
+    };
+    let token = text("SessionToken").map(str::to_owned);
+    Ok(Credentials::new(id, secret, token, expiry, "credential_process"))
+}

@@ -1,0 +1,120 @@
+//! Environment variables and the home folder, behind one type, so that tests bring their own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Source of environment variables. An empty value is kept: some settings tell it from a missing one.
+pub struct Environment(Box<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl Environment {
+    /// The variables of this process. A value that is not UTF-8 counts as missing.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self(Box::new(|name| std::env::var(name).ok()))
+    }
+
+    /// The variables that a function gives.
+    #[must_use]
+    pub fn from_fn(get: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(get))
+    }
+
+    /// A variable, also an empty one.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name)
+    }
+
+    /// A variable that is set to something.
+    #[must_use]
+    pub fn filled(&self, name: &str) -> Option<String> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The first of some variables that is set to something, with its name.
+    #[must_use]
+    pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, String)> {
+        names.iter().find_map(|name| Some((*name, self.filled(name)?)))
+    }
+
+    /// The home folder: `HOME`, else that of the user database.
+    #[must_use]
+    pub fn home(&self) -> Option<PathBuf> {
+        match self.filled("HOME") {
+            Some(home) => Some(home.into()),
+            // A test's own variables must not lead to the home of who runs it.
+            None if self.get("HOME").is_some() => None,
+            None => std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
+        }
+    }
+
+    /// A path with `$NAME`, `${NAME}` and a leading `~` replaced, as botocore does for the paths of its files. A
+    /// variable that is not set stays as it is written.
+    #[must_use]
+    pub fn expand(&self, path: &str) -> PathBuf {
+        let path = self.expand_variables(path);
+        let rest = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        match (rest, self.home()) {
+            (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
+            _ => Path::new(&path).to_owned(),
+        }
+    }
+
+    fn expand_variables(&self, path: &str) -> String {
+        let mut expanded = String::new();
+        let mut rest = path;
+        while let Some((before, after)) = rest.split_once('$') {
+            expanded.push_str(before);
+            let (name, length) = match after.strip_prefix('{').and_then(|text| text.split_once('}'))
+            {
+                Some((name, _)) => (name, name.len() + 2),
+                None => {
+                    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                    let end = after.find(|c| !is_name(c)).unwrap_or(after.len());
+                    (&after[..end], end)
+                }
+            };
+            match self.get(name).filter(|_| !name.is_empty()) {
+                Some(value) => expanded.push_str(&value),
+                None => {
+                    expanded.push('$');
+                    expanded.push_str(&after[..length]);
+                }
+            }
+            rest = &after[length..];
+        }
+        expanded.push_str(rest);
+        expanded
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_expanded_as_botocore_expands_them() {
+        let environment = Environment::from_fn(|name| match name {
+            "HOME" => Some("/home/jo".into()),
+            "DIR" => Some("etc".into()),
+            _ => None,
+        });
+        for (path, expected) in [
+            ("~/.aws/config", "/home/jo/.aws/config"),
+            ("~", "/home/jo"),
+            ("~other/x", "~other/x"),
+            ("/$DIR/a", "/etc/a"),
+            ("/${DIR}s/a", "/etcs/a"),
+            ("/$NONE/${NONE}/$", "/$NONE/${NONE}/$"),
+            ("a~b", "a~b"),
+        ] {
+            assert_eq!(environment.expand(path), Path::new(expected), "{path}");
+        }
+    }
+}

@@ -1,0 +1,560 @@
+//! The way to AWS over the network: proxies, `NO_PROXY` and the trust store, as botocore reads them from variables and the
+//! profile. Every request leaves through the client here: it names this program in the user agent, observes the server's clock,
+//! and says of a failure which host and proxy it was about.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_http_client::Connector as SmithyConnector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::clock::{CorrectedClock, system_time};
+use super::environment::Environment;
+use super::settings::{Origin, Setting};
+use super::shared_config::Profile;
+use crate::error::{Error, Kind, Result};
+use crate::screen;
+
+/// The name of this program in the user agent, and so in CloudTrail.
+pub const USER_AGENT: &str = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
+
+/// Proxies and trust store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// The proxy of `http:` addresses.
+    pub http_proxy: Option<Setting<Proxy>>,
+    /// The proxy of `https:` addresses.
+    pub https_proxy: Option<Setting<Proxy>>,
+    /// Hosts that are reached without a proxy.
+    pub no_proxy: Option<Setting<String>>,
+    /// The certificates that are trusted instead of the system's.
+    pub ca_bundle: Option<Setting<CaBundle>>,
+}
+
+/// The address of a proxy, which may hold a password.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Proxy(String);
+
+impl Proxy {
+    /// The address without name and password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        without_password(&self.0)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+/// A file of certificates.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CaBundle {
+    /// Its path, as it was given.
+    pub path: PathBuf,
+    pem: Arc<Vec<u8>>,
+}
+
+impl fmt::Debug for CaBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
+/// A URL without the name and password that may stand before its host.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+impl Network {
+    /// Reads variables and the profile.
+    ///
+    /// # Errors
+    /// A configuration error for a proxy that is no address, and for a bundle that cannot be read.
+    pub fn resolve(environment: &Environment, profile: &Profile) -> Result<Self> {
+        let bundle = environment
+            .filled("AWS_CA_BUNDLE")
+            .map(|path| Setting::new(path, Origin::Variable("AWS_CA_BUNDLE".into())))
+            .or_else(|| profile.filled("ca_bundle").cloned())
+            .or_else(|| {
+                let path = environment.filled("REQUESTS_CA_BUNDLE")?;
+                Some(Setting::new(path, Origin::Variable("REQUESTS_CA_BUNDLE".into())))
+            });
+        // A CGI script's `HTTP_PROXY` comes from a header of whoever asks it.
+        let is_cgi = environment.get("REQUEST_METHOD").is_some();
+        Ok(Self {
+            http_proxy: proxy(environment, "http_proxy", !is_cgi)?,
+            https_proxy: proxy(environment, "https_proxy", true)?,
+            no_proxy: by_case(environment, "no_proxy", true),
+            ca_bundle: bundle.map(ca_bundle).transpose()?,
+        })
+    }
+
+    /// The proxy for an address, if it goes through one.
+    #[must_use]
+    pub fn proxy_for(&self, uri: &Uri) -> Option<&Setting<Proxy>> {
+        let proxy = match uri.scheme_str() {
+            Some("https") => &self.https_proxy,
+            _ => &self.http_proxy,
+        };
+        proxy.as_ref().filter(|_| !self.bypasses(uri))
+    }
+
+    /// Whether `NO_PROXY` names the host of an address. Besides the rules of Python's `proxy_bypass` (names and their
+    /// subdomains, with or without a port) it has curl's and Go's networks, such as `10.0.0.0/8`.
+    fn bypasses(&self, uri: &Uri) -> bool {
+        let Some(rules) = self.no_proxy.as_ref().map(|rules| &*rules.value) else { return false };
+        let Some(host) = uri.host() else { return false };
+        if rules.trim() == "*" {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        let with_port = uri.port_u16().map(|port| format!("{host}:{port}"));
+        let is_named = rules.split(',').any(|rule| {
+            let rule = rule.trim().trim_start_matches('.').to_ascii_lowercase();
+            !rule.is_empty()
+                && [Some(&host), with_port.as_ref()].into_iter().flatten().any(|name| {
+                    name.strip_suffix(&rule)
+                        .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+                })
+        });
+        is_named
+            || Matcher::builder().all("http://proxy").no(rules).build().intercept(uri).is_none()
+    }
+
+    /// Builds what a first connection needs and takes a while to read: the trust store.
+    pub fn warm_up(&self, settings: &HttpConnectorSettings) {
+        let pools = pools(self);
+        let route = Route { is_secure: true, proxy: None };
+        let _ = pools.connector(&route, settings, None);
+    }
+
+    /// A client for one connection. `endpoints` are the addresses that were configured, and where.
+    #[must_use]
+    pub fn client(
+        &self,
+        clock: CorrectedClock,
+        endpoints: Vec<Setting<String>>,
+    ) -> SharedHttpClient {
+        let endpoints = Arc::new(endpoints);
+        SharedHttpClient::new(Client { pools: pools(self), clock, endpoints, is_direct: false })
+    }
+
+    /// A client that uses no proxy: for addresses of this machine's own metadata, for which a proxy would answer with
+    /// credentials of its own.
+    #[must_use]
+    pub fn direct_client(&self, clock: CorrectedClock) -> SharedHttpClient {
+        let endpoints = Arc::default();
+        SharedHttpClient::new(Client { pools: pools(self), clock, endpoints, is_direct: true })
+    }
+}
+
+/// A variable whose name is written in lower or upper case. As in Python, lower case wins, also if it is set to nothing.
+fn by_case(environment: &Environment, name: &str, with_upper: bool) -> Option<Setting<String>> {
+    let upper = name.to_ascii_uppercase();
+    let (name, value) = match environment.get(name) {
+        Some(value) => (name.to_owned(), Some(value)),
+        None if with_upper => (upper.clone(), environment.get(&upper)),
+        None => return None,
+    };
+    let value = value.filter(|value| !value.trim().is_empty())?;
+    Some(Setting::new(value, Origin::Variable(name)))
+}
+
+fn proxy(
+    environment: &Environment,
+    name: &str,
+    with_upper: bool,
+) -> Result<Option<Setting<Proxy>>> {
+    let Some(setting) = by_case(environment, name, with_upper) else { return Ok(None) };
+    let text = setting.value.trim();
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    // A name without a password is not sent, as by botocore.
+    let has_password =
+        url.split_once('@').is_some_and(|(before, _)| before.matches(':').count() > 1);
+    let url = if has_password { url } else { without_password(&url) };
+    let made =
+        if name == "https_proxy" { ProxyConfig::https(&*url) } else { ProxyConfig::http(&*url) };
+    made.map_err(|_| {
+        let shown = without_password(&url);
+        Error::new(
+            Kind::Configuration,
+            format!("{} is no address of a proxy: {shown:?}", setting.origin),
+        )
+        .hint("it is written like http://proxy.example.com:3128 or http://NAME:PASSWORD@proxy.example.com:3128")
+    })?;
+    Ok(Some(Setting::new(Proxy(url), setting.origin)))
+}
+
+fn ca_bundle(setting: Setting<String>) -> Result<Setting<CaBundle>> {
+    let Setting { value, origin } = setting;
+    let wrong = |why: String| {
+        let name = if matches!(origin, Origin::File { .. }) { "ca_bundle in " } else { "" };
+        let message = format!("the certificates {value} ({name}{origin}) cannot be used: {why}");
+        Error::new(Kind::Configuration, message)
+            .hint("it must be a file of certificates in PEM form, such as the one of your company's proxy")
+    };
+    let pem = std::fs::read(&value).map_err(|error| wrong(error.to_string()))?;
+    // The HTTP client takes only what it can use.
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("there is none in it".into()));
+    }
+    Ok(Setting::new(CaBundle { path: value.into(), pem: Arc::new(pem) }, origin))
+}
+
+/// How a request leaves this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Route {
+    is_secure: bool,
+    proxy: Option<Proxy>,
+}
+
+/// Connections of all clients with the same network settings, by route and timeouts.
+#[derive(Debug)]
+struct Pools {
+    network: Network,
+    connectors: Mutex<HashMap<(Route, Option<Duration>, Option<Duration>), SharedHttpConnector>>,
+}
+
+/// One for each network in this process, so that connections and the trust store are shared.
+fn pools(network: &Network) -> Arc<Pools> {
+    static POOLS: LazyLock<Mutex<HashMap<Network, Arc<Pools>>>> = LazyLock::new(Mutex::default);
+    let mut all = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || Pools { network: network.clone(), connectors: Mutex::default() };
+    Arc::clone(all.entry(network.clone()).or_insert_with(|| Arc::new(make())))
+}
+
+impl Pools {
+    fn connector(
+        &self,
+        route: &Route,
+        settings: &HttpConnectorSettings,
+        components: Option<&RuntimeComponents>,
+    ) -> SharedHttpConnector {
+        let key = (route.clone(), settings.connect_timeout(), settings.read_timeout());
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = connectors.get(&key) {
+            return known.clone();
+        }
+        let mut builder = SmithyConnector::builder().connector_settings(settings.clone());
+        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        builder.set_proxy_config(route.proxy.as_ref().and_then(|Proxy(url)| {
+            // The address was checked when it was read.
+            let url = url.as_str();
+            if route.is_secure { ProxyConfig::https(url) } else { ProxyConfig::http(url) }.ok()
+        }));
+        let is_tls_to_proxy =
+            route.proxy.as_ref().is_some_and(|Proxy(url)| url.starts_with("https:"));
+        let connector = if route.is_secure || is_tls_to_proxy {
+            builder
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(self.tls_context())
+                .build()
+        } else {
+            builder.build_http()
+        };
+        connectors.entry(key).or_insert(SharedHttpConnector::new(connector)).clone()
+    }
+
+    fn tls_context(&self) -> TlsContext {
+        let Some(bundle) = &self.network.ca_bundle else { return TlsContext::default() };
+        let store = TrustStore::empty()
+            .with_native_roots(false)
+            .with_pem_certificate(bundle.value.pem.as_slice());
+        TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Client {
+    pools: Arc<Pools>,
+    clock: CorrectedClock,
+    endpoints: Arc<Vec<Setting<String>>>,
+    is_direct: bool,
+}
+
+impl HttpClient for Client {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            client: self.clone(),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    client: Client,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        name_this_program(&mut request);
+        let Ok(uri) = request.uri().parse::<Uri>() else {
+            let message = format!("{:?} is no address", without_password(request.uri()));
+            return HttpConnectorFuture::ready(Err(ConnectorError::user(message.into())));
+        };
+        let Client { pools, clock, endpoints, is_direct } = &self.client;
+        let proxy = if *is_direct { None } else { pools.network.proxy_for(&uri) };
+        let route = Route {
+            is_secure: uri.scheme_str() == Some("https"),
+            proxy: proxy.map(|setting| setting.value.clone()),
+        };
+        let via =
+            proxy.map(|proxy| format!("the proxy {} ({})", proxy.value.shown(), proxy.origin));
+        let origin = endpoints
+            .iter()
+            .find(|endpoint| request.uri().starts_with(&*endpoint.value))
+            .map(|endpoint| endpoint.origin.to_string());
+        let place = Place { host: host_of(&uri), origin, via };
+        let is_signed = request.headers().get("authorization").is_some();
+        let sent = SystemTime::now();
+        let answer = pools.connector(&route, &self.settings, Some(&self.components)).call(request);
+        let clock = clock.clone();
+        HttpConnectorFuture::new(async move {
+            match answer.await {
+                Ok(response) if response.status().as_u16() == 407 && place.via.is_some() => {
+                    let source = "it answers 407 Proxy Authentication Required".into();
+                    Err(ConnectorError::other(Box::new(NetworkError { place, source }), None))
+                }
+                Ok(response) => {
+                    if is_signed {
+                        observe(&clock, &response, sent);
+                    }
+                    Ok(response)
+                }
+                Err(error) => Err(placed(error, place)),
+            }
+        })
+    }
+}
+
+/// Puts the name of this program before what the SDK says of itself.
+fn name_this_program(request: &mut HttpRequest) {
+    let headers = request.headers_mut();
+    let named = match headers.get("user-agent") {
+        Some(agent) if agent.starts_with(USER_AGENT) => return,
+        Some(agent) => format!("{USER_AGENT} {agent}"),
+        None => USER_AGENT.to_owned(),
+    };
+    headers.insert("user-agent", named);
+}
+
+/// Compares the clock of the server with that of this machine, in the middle of the call.
+fn observe(clock: &CorrectedClock, response: &HttpResponse, sent: SystemTime) {
+    let date = response.headers().get("date");
+    let date =
+        date.and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+    let Some(date) = date else { return };
+    let took = sent.elapsed().unwrap_or_default();
+    if let Some(note) = clock.observe(system_time(date), sent + took / 2) {
+        screen::say(&note);
+    }
+}
+
+fn host_of(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Where a request was to go.
+#[derive(Debug)]
+struct Place {
+    host: String,
+    origin: Option<String>,
+    via: Option<String>,
+}
+
+/// A request that got no answer, with the host and the proxy.
+#[derive(Debug)]
+pub struct NetworkError {
+    place: Place,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+impl NetworkError {
+    /// The host, with where it is configured, and the proxy.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let Place { host, origin, via } = &self.place;
+        let origin = origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
+        let via = via.as_ref().map(|via| format!(" through {via}")).unwrap_or_default();
+        format!("{host}{origin}{via}")
+    }
+
+    /// Whether it was to go through a proxy.
+    #[must_use]
+    pub fn is_proxied(&self) -> bool {
+        self.place.via.is_some()
+    }
+
+    /// The cause underneath all others.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        let mut cause: &(dyn StdError + 'static) = &*self.source;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        cause.to_string()
+    }
+
+    /// Next steps, by the cause.
+    #[must_use]
+    pub fn hints(&self) -> Vec<&'static str> {
+        let cause = self.cause().to_lowercase();
+        if cause.contains("certificate") || cause.contains("unknownissuer") {
+            return vec![
+                "if a proxy of your company opens TLS connections, name its certificates with AWS_CA_BUNDLE or ca_bundle",
+            ];
+        }
+        if cause.contains("407") || cause.contains("authorization required") {
+            return vec![
+                "the proxy wants a name and password: http://NAME:PASSWORD@host:port, with special characters percent-encoded",
+            ];
+        }
+        if self.is_proxied() {
+            return vec!["check the proxy; NO_PROXY names hosts that are reached without it"];
+        }
+        vec![
+            "check the network, the region (--region) and the endpoint (--endpoint-url)",
+            "behind a proxy, set HTTPS_PROXY",
+        ]
+    }
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place())
+    }
+}
+
+impl StdError for NetworkError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// An error of the same kind that says where the request was to go.
+fn placed(error: ConnectorError, place: Place) -> ConnectorError {
+    if error.is_user() {
+        return error;
+    }
+    let (is_timeout, is_io, other) = (error.is_timeout(), error.is_io(), error.as_other());
+    let error = Box::new(NetworkError { place, source: Box::new(error) });
+    if is_timeout {
+        ConnectorError::timeout(error)
+    } else if is_io {
+        ConnectorError::io(error)
+    } else {
+        ConnectorError::other(error, other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(variables: &[(&'static str, &'static str)]) -> Result<Network> {
+        let variables: HashMap<_, _> = variables.iter().copied().collect();
+        let environment =
+            Environment::from_fn(move |name| variables.get(name).map(|value| (*value).to_owned()));
+        Network::resolve(&environment, &Profile::default())
+    }
+
+    fn proxy_of(variables: &[(&'static str, &'static str)], url: &'static str) -> Option<String> {
+        let network = network(variables).expect("a network");
+        let proxy = network.proxy_for(&Uri::from_static(url))?;
+        Some(format!("{} by {}", proxy.value.shown(), proxy.origin))
+    }
+
+    /// The right column is what Python's `urllib.request.getproxies` and `proxy_bypass`, which botocore calls, make of it.
+    #[test]
+    fn proxies_are_found_as_python_finds_them() {
+        const IAM: &str = "https://iam.amazonaws.com/";
+        let both = [("HTTPS_PROXY", "http://u:p@a:1"), ("https_proxy", "http://b:2")];
+        assert_eq!(proxy_of(&both, IAM).as_deref(), Some("http://b:2 by https_proxy"));
+        assert_eq!(proxy_of(&both[..1], IAM).as_deref(), Some("http://a:1 by HTTPS_PROXY"));
+        assert_eq!(proxy_of(&both, "http://x/"), None, "https_proxy is not for http:");
+        let emptied = [("HTTPS_PROXY", "http://a:1"), ("https_proxy", "")];
+        assert_eq!(proxy_of(&emptied, IAM), None);
+        assert_eq!(proxy_of(&[("ALL_PROXY", "http://a:1")], IAM), None);
+        assert_eq!(
+            proxy_of(&[("HTTP_PROXY", "a:1")], "http://x/").as_deref(),
+            Some("http://a:1 by HTTP_PROXY")
+        );
+        assert_eq!(
+            proxy_of(&[("HTTP_PROXY", "a:1"), ("REQUEST_METHOD", "GET")], "http://x/"),
+            None
+        );
+        assert!(network(&[("HTTPS_PROXY", "socks5://a:1")]).is_err());
+        assert!(network(&[("HTTPS_PROXY", "http://")]).is_err());
+        for (no_proxy, url, is_direct) in [
+            ("*", "https://10.0.0.1/", true),
+            ("amazonaws.com", IAM, true),
+            (".amazonaws.com", IAM, true),
+            ("zonaws.com", IAM, false),
+            ("IAM.amazonaws.com", IAM, true),
+            ("x, iam.amazonaws.com", IAM, true),
+            ("localhost:7100", "https://localhost:7100/", true),
+            ("localhost:7101", "https://localhost:7100/", false),
+            ("localhost", "https://localhost:7100/", true),
+            ("10.0.0.0/8", "https://10.1.2.3/", true),
+            ("10.0.0.0/8", "https://11.1.2.3/", false),
+            ("", IAM, false),
+        ] {
+            let network = network(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", no_proxy)]);
+            let found =
+                network.expect("a network").proxy_for(&url.parse().expect("a URL")).is_none();
+            assert_eq!(found, is_direct, "{no_proxy} {url}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_used_says_where_it_is_named() {
+        let missing = network(&[("AWS_CA_BUNDLE", "/nowhere/ca.pem")]).expect_err("missing");
+        assert!(
+            missing.message.starts_with(
+                "the certificates /nowhere/ca.pem (AWS_CA_BUNDLE) cannot be used: No such file"
+            ),
+            "{missing}"
+        );
+        let empty = tempfile::NamedTempFile::new().expect("a file");
+        let path: &'static str = Box::leak(empty.path().display().to_string().into_boxed_str());
+        let none = network(&[("REQUESTS_CA_BUNDLE", path)]).expect_err("no certificates");
+        assert!(none.message.ends_with("there is none in it"), "{none}");
+    }
+}

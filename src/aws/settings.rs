@@ -1,0 +1,396 @@
+//! Resolution of settings: flags, then environment variables, then the profile in AWS's files. Each setting keeps
+//! its origin, for `iamlua whoami` and for errors.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use super::credentials::{self, ContainerToken, Source};
+use super::environment::Environment;
+use super::network::Network;
+use super::shared_config::{Profile, SharedConfig};
+use crate::error::{Error, Kind, Result};
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The command line, `iamlua.toml` or `iam.connect`.
+    Given,
+    /// An environment variable.
+    Variable(String),
+    /// A line of a file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("command line, iamlua.toml or iam.connect"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value with its origin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// A setting.
+    pub const fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// What is named explicitly; the rest is found.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The profile. It beats keys in the environment.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The endpoint of all services.
+    pub endpoint_url: Option<String>,
+}
+
+/// How AWS is reached and who signs, before any call.
+#[derive(Debug)]
+pub struct Settings {
+    /// The name of the profile; `default` if none is named.
+    pub profile: Setting<String>,
+    /// The region, if one is named.
+    pub region: Option<Setting<String>>,
+    /// The endpoint given for all services.
+    pub endpoint_url: Option<String>,
+    /// Whether addresses with validated cryptography (FIPS 140) are used.
+    pub use_fips: bool,
+    /// Whether addresses that answer IPv6 too are used.
+    pub use_dual_stack: bool,
+    /// The number of attempts of a call, if it is configured.
+    pub max_attempts: Option<u32>,
+    /// Proxies and trust store.
+    pub network: Network,
+    /// Attempts and timeout of instance metadata.
+    pub metadata: Metadata,
+    /// Who signs.
+    pub credentials: Source,
+    /// The folder of the user.
+    pub home: Option<PathBuf>,
+    /// What the environment says of the container's token.
+    pub container_token: ContainerToken,
+    /// Endpoints named in the environment and the files.
+    endpoints: Endpoints,
+    /// The path of the configuration file.
+    config_path: PathBuf,
+}
+
+/// How patiently instance metadata is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The number of attempts.
+    pub attempts: u32,
+    /// The time of each.
+    pub timeout: std::time::Duration,
+}
+
+/// The endpoints that the environment and the files name.
+#[derive(Debug, Default)]
+struct Endpoints {
+    ignored: bool,
+    environment: Environment,
+    services: std::collections::BTreeMap<String, super::shared_config::Properties>,
+    profile: Option<Setting<String>>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self::from_fn(|_| None)
+    }
+}
+
+impl Settings {
+    /// Resolves the settings. Reads variables and files; makes no call.
+    ///
+    /// # Errors
+    /// A configuration error: a profile that does not exist, a file that cannot be read, credentials that are
+    /// configured by half.
+    pub fn resolve(request: &Request, environment: Environment) -> Result<Self> {
+        let files = SharedConfig::load(&environment)?;
+        let named = named_profile(request, &environment);
+        let is_explicit = request.profile.is_some();
+        let profile = match &named {
+            Some(named) => Some(find(&files, named)?),
+            None => files.profile("default"),
+        };
+        let empty = Profile::default();
+        let profile = profile.unwrap_or(&empty);
+        let name = named.unwrap_or_else(|| Setting::new("default".into(), Origin::Default));
+        let region = region(request, &environment, profile)?;
+        let flag = |variable: &str, property: &str| {
+            let value = environment
+                .get(variable)
+                .or_else(|| profile.get(property).map(|setting| setting.value.clone()));
+            value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        };
+        let ignored =
+            flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+        let services = services(&files, profile, &environment)?;
+        let (use_fips, use_dual_stack) = (
+            flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+            flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+        );
+        let max_attempts = max_attempts(&environment, profile)?;
+        let network = Network::resolve(&environment, profile)?;
+        let metadata = metadata(&environment, profile)?;
+        let credentials = credentials::resolve(&files, &environment, &name, is_explicit)?;
+        let home = environment.home();
+        let container_token = ContainerToken {
+            file: environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+            text: environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+        };
+        let endpoints = Endpoints {
+            ignored,
+            services,
+            profile: profile.filled("endpoint_url").cloned(),
+            environment,
+        };
+        Ok(Self {
+            profile: name,
+            region,
+            endpoint_url: request.endpoint_url.clone(),
+            use_fips,
+            use_dual_stack,
+            max_attempts,
+            network,
+            metadata,
+            credentials,
+            home,
+            container_token,
+            endpoints,
+            config_path: files.config_path,
+        })
+    }
+
+    /// The endpoint configured for a service, such as `IAM` or `Auto Scaling`, where none was given for all.
+    #[must_use]
+    pub fn configured_endpoint(&self, service_id: &str) -> Option<Setting<String>> {
+        let endpoints = &self.endpoints;
+        if endpoints.ignored {
+            return None;
+        }
+        let id = service_id.to_lowercase().replace([' ', '-'], "_");
+        let own = format!("AWS_ENDPOINT_URL_{}", id.to_uppercase());
+        let by_variable = endpoints.environment.first(&[&own, "AWS_ENDPOINT_URL"]);
+        if let Some((name, value)) = by_variable {
+            return Some(Setting::new(value, Origin::Variable(name.to_owned())));
+        }
+        let service = endpoints.services.get(&id).and_then(|service| service.get("endpoint_url"));
+        let service = service.filter(|setting| !setting.value.is_empty());
+        service.or(endpoints.profile.as_ref()).cloned()
+    }
+
+    /// All that credentials depend on besides their source: region, endpoints, network.
+    #[must_use]
+    pub fn credentials_key(&self) -> String {
+        let sts = self.configured_endpoint("STS").map(|setting| setting.value);
+        format!(
+            "{:?} {sts:?} {} {} {:?}",
+            self.region.as_ref().map(|region| &region.value),
+            self.use_fips,
+            self.use_dual_stack,
+            self.network
+        )
+    }
+
+    /// The path of the configuration file.
+    #[must_use]
+    pub fn config_path(&self) -> &std::path::Path {
+        &self.config_path
+    }
+}
+
+/// Settings as the clients of the SDK ask for them: of all that they ask, endpoints are what is needed.
+#[derive(Clone, Debug)]
+pub struct ServiceEndpoints(pub std::sync::Arc<Settings>);
+
+impl LoadServiceConfig for ServiceEndpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        if key.profile() != "endpoint_url" {
+            return None;
+        }
+        self.0.configured_endpoint(key.service_id()).map(|setting| setting.value)
+    }
+}
+
+/// The profile that is named, and where. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in version 2 of the CLI; one that
+/// is set to nothing names a profile without a name there too.
+fn named_profile(request: &Request, environment: &Environment) -> Option<Setting<String>> {
+    if let Some(name) = &request.profile {
+        return Some(Setting::new(name.clone(), Origin::Given));
+    }
+    ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find_map(|variable| {
+        let name = environment.get(variable)?;
+        Some(Setting::new(name, Origin::Variable(variable.into())))
+    })
+}
+
+fn find<'a>(files: &'a SharedConfig, named: &Setting<String>) -> Result<&'a Profile> {
+    if let Some(profile) = files.profile(&named.value) {
+        return Ok(profile);
+    }
+    let by = match &named.origin {
+        Origin::Variable(name) => format!(" (named by {name})"),
+        _ => String::new(),
+    };
+    let places = format!("{} or {}", files.config_path.display(), files.credentials_path.display());
+    let message = match &named.origin {
+        Origin::Variable(name) if named.value.is_empty() => {
+            format!("{name} is set, but to nothing, and there is no such profile")
+        }
+        _ => format!("there is no profile {:?} in {places}{by}", named.value),
+    };
+    let error = Error::new(Kind::Configuration, message);
+    let names: Vec<&str> = files.profile_names().collect();
+    if names.is_empty() {
+        return Err(
+            error.hint("the files have no profiles: `aws configure` or `aws sso login` makes one")
+        );
+    }
+    let near = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, &named.value));
+    let near = near.filter(|name| strsim::damerau_levenshtein(name, &named.value) <= 2);
+    let error = match near {
+        Some(near) => error.hint(format!("did you mean {near:?}?")),
+        None => error,
+    };
+    const MOST: usize = 20;
+    let more = names.len().saturating_sub(MOST);
+    let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(error.hint(format!("the profiles there are: {listed}{and_more}")))
+}
+
+/// The region: `--region`, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile.
+fn region(
+    request: &Request,
+    environment: &Environment,
+    profile: &Profile,
+) -> Result<Option<Setting<String>>> {
+    let by_variable = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|variable| {
+        Some(Setting::new(environment.filled(variable)?, Origin::Variable(variable.into())))
+    });
+    let given = request.region.clone().map(|region| Setting::new(region, Origin::Given));
+    let Some(region) = given.or(by_variable).or_else(|| profile.filled("region").cloned()) else {
+        return Ok(None);
+    };
+    if is_region(&region.value) {
+        return Ok(Some(region));
+    }
+    let message = format!("{:?} is no region ({})", region.value, region.origin);
+    Err(Error::new(Kind::Configuration, message).hint("a region is written like eu-central-1"))
+}
+
+/// Whether text can be a region. It becomes a part of host names, where anything else could lead elsewhere.
+pub fn is_region(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// The `services` section that the profile names.
+fn services(
+    files: &SharedConfig,
+    profile: &Profile,
+    environment: &Environment,
+) -> Result<std::collections::BTreeMap<String, super::shared_config::Properties>> {
+    let Some(name) = profile.get("services") else {
+        return Ok(std::collections::BTreeMap::new());
+    };
+    match files.services(&name.value) {
+        Some(services) => Ok(services.clone()),
+        // What it says would not be asked.
+        None if environment.filled("AWS_ENDPOINT_URL").is_some() => {
+            Ok(std::collections::BTreeMap::new())
+        }
+        None => {
+            let message = format!(
+                "{} names the services {:?}, and {} has no section [services {}]",
+                name.origin,
+                name.value,
+                files.config_path.display(),
+                name.value
+            );
+            Err(Error::new(Kind::Configuration, message)
+                .hint("add the section, or remove the line"))
+        }
+    }
+}
+
+/// How often a call may be made, if a variable or the profile says so. Both modes mean three attempts, `legacy`, which other
+/// tools of AWS's know, five.
+fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u32>> {
+    let said = |variable: &str, property: &str| {
+        let by_variable = environment
+            .filled(variable)
+            .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+        by_variable.or_else(|| profile.filled(property).cloned())
+    };
+    let wrong = |name: &str, setting: &Setting<String>, must: &str| {
+        let message = format!("{name} is {:?} ({})", setting.value, setting.origin);
+        Error::new(Kind::Configuration, message).hint(format!("it must be {must}"))
+    };
+    let by_mode = match said("AWS_RETRY_MODE", "retry_mode") {
+        None => None,
+        Some(mode) => match mode.value.trim() {
+            "standard" | "adaptive" => Some(3),
+            "legacy" => Some(5),
+            _ => {
+                let must = "\"standard\", \"adaptive\" or \"legacy\"";
+                return Err(wrong("the retry mode", &mode, must));
+            }
+        },
+    };
+    match said("AWS_MAX_ATTEMPTS", "max_attempts") {
+        None => Ok(by_mode),
+        Some(text) => match text.value.trim().parse() {
+            Ok(attempts) if attempts > 0 => Ok(Some(attempts)),
+            _ => Err(wrong("the number of attempts", &text, "a whole number from 1 on")),
+        },
+    }
+}
+
+/// Attempts and seconds for instance metadata; one of each, as in botocore.
+fn metadata(environment: &Environment, profile: &Profile) -> Result<Metadata> {
+    let number = |variable: &str, property: &str| {
+        let by_variable = environment
+            .filled(variable)
+            .map(|value| Setting::new(value, Origin::Variable(variable.into())));
+        let Some(setting) = by_variable.or_else(|| profile.filled(property).cloned()) else {
+            return Ok(1);
+        };
+        setting.value.trim().parse::<u32>().ok().filter(|n| (1..=3600).contains(n)).ok_or_else(
+            || {
+                let message = format!("{property} is {:?} ({})", setting.value, setting.origin);
+                Error::new(Kind::Configuration, message).hint("it must be a whole number from 1 on")
+            },
+        )
+    };
+    let attempts = number("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "metadata_service_num_attempts")?;
+    let timeout = number("AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout")?;
+    Ok(Metadata { attempts, timeout: std::time::Duration::from_secs(timeout.into()) })
+}
