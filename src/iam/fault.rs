@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use super::hints::{self, Refusal};
 use crate::error::{AwsDetail, Error, Kind};
 
 /// Codes after which the same call may succeed later, beside those of throttling.
@@ -21,34 +22,6 @@ const RETRYABLE: [&str; 6] = [
     "EntityTemporarilyUnmodifiable",
     "RequestTimeout",
 ];
-
-/// What to do next, by code.
-fn hint(code: &str, action: &str) -> Option<String> {
-    let text = match code {
-        "AccessDenied" | "AccessDeniedException" => {
-            return Some(format!(
-                "the caller needs the permission for {action}; `iam.account()` says who the caller is"
-            ));
-        }
-        "ExpiredToken" | "ExpiredTokenException" => {
-            "the session has expired: sign in again (for SSO: `aws sso login`)"
-        }
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
-            "AWS does not know these credentials: check the profile, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        }
-        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
-            "AWS_MAX_ATTEMPTS or AWS_RETRY_MODE says when to give up: without them the call waits for its turn"
-        }
-        "DeleteConflict" if action == "DeleteInstanceProfile" => {
-            "iam.profiles.delete(name, { detach = true }) removes the role first"
-        }
-        "DeleteConflict" if action == "DeleteRole" => {
-            "detach its policies and remove it from its profiles (iam.profiles.each_for_role) first"
-        }
-        _ => return None,
-    };
-    Some(text.to_owned())
-}
 
 /// Our error for a failed call of that action.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
@@ -81,7 +54,7 @@ where
             if out.is_throttling() {
                 out.aws = Some(detail(code, true));
             }
-            out.hints.extend(hint(code, action));
+            out.hints.extend(hints::hints(&Refusal { action, code, message }));
             out.caused_by(error)
         }
         SdkError::ResponseError(_) => {
@@ -100,7 +73,7 @@ where
             let code = denied.code().unwrap_or("Unknown");
             let message = denied.message().unwrap_or("AWS gave no message");
             let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
-            out.hints.extend(hint(code, "sts:AssumeRole"));
+            out.hints.extend(hints::hints(&Refusal { action: "AssumeRole", code, message }));
             out.aws = Some(Box::new(AwsDetail {
                 code: code.to_owned(),
                 operation: "AssumeRole".to_owned(),
@@ -145,6 +118,7 @@ fn no_credentials(error: &(dyn StdError + 'static)) -> Error {
         .hint("name a profile of ~/.aws/config with --profile or AWS_PROFILE (one that is not there is passed over: check its name)")
         .hint("or sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         .hint("without --aws the script runs on the local account, which needs none")
+        .hint(hints::WHOAMI)
 }
 
 fn causes<'a>(
