@@ -3,6 +3,7 @@
 //! row: "guide" is "Troubleshoot access denied error messages" of the IAM User Guide,
 //! `owner/name#123` an issue or pull request on GitHub, "model" the service model (botocore).
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -790,7 +791,7 @@ fn each_refusal_of_aws_has_a_hint_that_is_right() {
          print(json.encode(ok and { n = n } or { n = n, code = err.code, hint = err.hint }))\nend\n",
     );
     for (number, row) in ROWS.iter().enumerate() {
-        script.push_str(&format!("row({number}, function() return {} end)\n", row.call));
+        let _ = writeln!(script, "row({number}, function() return {} end)", row.call);
     }
     home.write("calls.lua", script);
     let ran = run(&home, &["run", "calls.lua", "--apply", "--endpoint-url", &url]).ends(0, "");

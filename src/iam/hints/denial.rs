@@ -78,7 +78,6 @@ const KINDS: [Kind; 8] = [
 ];
 
 /// What the text of a denial says.
-#[derive(Default)]
 struct Denial<'a> {
     /// The action that was denied, such as `iam:PassRole`; not always the one that was called.
     action: Option<&'a str>,
@@ -101,61 +100,66 @@ impl<'a> Denial<'a> {
         // As long as the message byte by byte, so that positions in one are those in the other.
         let lower = message.to_ascii_lowercase();
         let after = |words: &str| lower.find(words).map(|at| at + words.len());
-        let word = |at: usize| {
-            let rest = message[at..].trim_start();
-            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            let word = rest[..end].trim_matches(['"', '.', ',', ':', '(', ')']);
-            (!word.is_empty()).then_some(word)
-        };
-        let mut denial = Self::default();
-        // EC2 says first that one is not authorized "to perform this operation".
-        denial.action = after("not authorized to perform: ")
-            .or_else(|| after("not authorized to perform "))
-            .and_then(word)
-            .filter(|word| word.contains(':'));
         let explicit = after("with an explicit deny");
-        let implicit = after("because no ");
-        denial.is_explicit = explicit.is_some();
-        let end = message.len();
         let encoded = after("encoded authorization failure message");
-        denial.is_encoded = encoded.is_some();
-        // Some services put words before the ARN: "on resource: policy arn:aws:…".
-        denial.resource = after("on resource: ").and_then(|at| {
-            let reason = [" with an explicit deny", " because "].into_iter();
-            let to = reason.filter_map(|words| lower[at..].find(words)).min();
-            let phrase = &message[at..to.map_or(end, |to| at + to)];
-            let arn = phrase.find("arn:").map_or(at, |arn| at + arn);
-            if to.is_some() && !phrase.contains("arn:") {
-                Some(phrase.trim().trim_matches('"'))
-            } else {
-                word(arn)
-            }
+        let reason = explicit.or_else(|| after("because no "));
+        let named = reason.and_then(|at| {
+            let end = encoded.unwrap_or(lower.len()).max(at);
+            let (end, kind) = kind(&lower[at..end])?;
+            Some((at + end, kind))
         });
-        if let Some(at) = explicit.or(implicit) {
-            let reason = &lower[at..encoded.unwrap_or(end).max(at)];
-            // The policy at the end of the chain is the one that denies.
-            let from = reason.find("transitively through").unwrap_or_default();
-            let named = KINDS.iter().flat_map(|kind| {
-                kind.names.iter().filter_map(move |name| {
-                    let start = reason[from..].find(name)?;
-                    Some((start, start + name.len(), kind))
-                })
-            });
-            let first = named.min_by_key(|(start, ..)| *start);
-            denial.kind = first.map(|(.., kind)| kind);
-            if explicit.is_some()
-                && let Some((_, end, _)) = first
-            {
-                // Only what follows at once is the policy; the next sentence may name other ARNs.
-                let rest = &message[at + from + end..];
-                let sentence = rest.split(". ").next().unwrap_or(rest);
-                denial.policy =
-                    sentence.find("arn:").and_then(|arn| word(message.len() - rest.len() + arn));
-            }
+        Self {
+            // EC2 says first that one is not authorized "to perform this operation".
+            action: after("not authorized to perform: ")
+                .or_else(|| after("not authorized to perform "))
+                .and_then(|at| word(&message[at..]))
+                .filter(|word| word.contains(':')),
+            resource: after("on resource: ").and_then(|at| resource(&message[at..], &lower[at..])),
+            is_explicit: explicit.is_some(),
+            kind: named.map(|(_, kind)| kind),
+            policy: named.filter(|_| explicit.is_some()).and_then(|(at, _)| policy(&message[at..])),
+            is_encoded: encoded.is_some(),
+            authorization: after("authorization id: ").and_then(|at| word(&message[at..])),
         }
-        denial.authorization = after("authorization id: ").and_then(word);
-        denial
     }
+}
+
+/// The first word, without the signs around it.
+fn word(text: &str) -> Option<&str> {
+    let word = text.split_whitespace().next()?.trim_matches(['"', '.', ',', ':', '(', ')']);
+    (!word.is_empty()).then_some(word)
+}
+
+/// The resource that a text begins with. Some services put words before its ARN, or have no ARN:
+/// "policy arn:aws:…", "role web".
+fn resource<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
+    let reasons = [" with an explicit deny", " because "];
+    let end = reasons.into_iter().filter_map(|words| lower.find(words)).min();
+    let phrase = &text[..end.unwrap_or(text.len())];
+    match phrase.find("arn:") {
+        Some(arn) => word(&phrase[arn..]),
+        None if end.is_some() => Some(phrase.trim().trim_matches('"')),
+        None => word(phrase),
+    }
+}
+
+/// The kind of policy that a reason in lower case names, and where its name ends. In a chain
+/// ("transitively through") the last policy is the one that denies.
+fn kind(reason: &str) -> Option<(usize, &'static Kind)> {
+    let from = reason.find("transitively through").unwrap_or_default();
+    let named = KINDS.iter().flat_map(|kind| {
+        kind.names.iter().filter_map(move |name| {
+            let start = from + reason[from..].find(name)?;
+            Some((start + name.len(), kind))
+        })
+    });
+    named.min_by_key(|(end, _)| *end)
+}
+
+/// The ARN of the policy that was just named. The next sentence may have other ARNs in it.
+fn policy(text: &str) -> Option<&str> {
+    let sentence = text.split(". ").next()?;
+    word(&sentence[sentence.find("arn:")?..])
 }
 
 /// What to do about a denial.
