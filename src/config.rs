@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
-use crate::spec::{nearest, parse_duration};
+use crate::spec::{check_role_arn, nearest, parse_duration};
 
 const FILE_NAME: &str = "iamlua.toml";
 
@@ -215,7 +215,13 @@ impl Config {
             ("profile" | "region", Some("")) => return Err(must_be(item, "a name")),
             ("profile", _) => self.profile = text("a name in quotes", &[""])?,
             ("region", _) => self.region = text("a name in quotes", &[""])?,
-            ("role_arn", _) => self.role_arn = text("an ARN that begins with \"arn:\"", &["arn:"])?,
+            ("role_arn", _) => {
+                let arn = text("the ARN of a role in quotes", &[""])?;
+                if let Some(Err(why)) = arn.as_deref().map(check_role_arn) {
+                    return Err(Wrong::new(item.span().start, why));
+                }
+                self.role_arn = arn;
+            }
             ("endpoint_url", _) => {
                 let what = "an address that begins with \"http://\" or \"https://\"";
                 self.endpoint_url = text(what, &["http://", "https://"])?;
@@ -389,14 +395,15 @@ mod tests {
     fn the_project_wins_key_by_key_and_protection_adds_up() {
         let user = "profile = 'mine'\nregion = 'us-east-1'\naccount = '111111111111'\nmode = 'plan'
             protect = ['a', 'b']";
-        let project = "target = 'aws'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::1:role/r'
+        let project =
+            "target = 'aws'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::111111111111:role/r'
             endpoint_url = 'https://x'\naccount = ['222222222222', '000000000001']
             mode = 'read-only'\nmax_changes = 1_000\ntimeout = '1h30m'\nprotect = ['b', 'prod-*']";
         let config = merged(user, project);
         assert_eq!(config.target, Some(TargetName::Aws));
         assert_eq!(config.profile.as_deref(), Some("mine"));
         assert_eq!(config.region.as_deref(), Some("eu-west-1"));
-        assert_eq!(config.role_arn.as_deref(), Some("arn:aws:iam::1:role/r"));
+        assert_eq!(config.role_arn.as_deref(), Some("arn:aws:iam::111111111111:role/r"));
         assert_eq!(config.endpoint_url.as_deref(), Some("https://x"));
         assert_eq!(config.accounts, ["222222222222", "000000000001"]);
         assert_eq!(config.mode, Some(DefaultMode::ReadOnly));
@@ -409,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_local_project_drops_how_the_user_reaches_aws() {
-        let user = "profile = 'p'\nregion = 'r'\nrole_arn = 'arn:x'\nendpoint_url = 'http://x'
+        let user = "profile = 'p'\nregion = 'r'\nrole_arn = 'arn:aws:iam::111111111111:role/x'\nendpoint_url = 'http://x'
             max_changes = '5%'";
         let config = merged(user, "target = 'local'");
         assert_eq!((config.profile, config.region), (None, None));
@@ -461,7 +468,9 @@ mod tests {
             target = 'gcp' => 1: target must be "local" or "aws", got "gcp"
             profile = 5 => 1: profile must be a name in quotes, got 5
             region = '' => 1: region must be a name, got ""
-            role_arn = 'ops' => 1: role_arn must be an ARN that begins with "arn:", got "ops"
+            role_arn = 'ops' => 1: role_arn must be the ARN of a role, such as "arn:aws:iam::1234567890
+            role_arn = 'arn:aws:iam::1:role/r' => 1: role_arn must be the ARN of a role, such as
+            role_arn = 7 => 1: role_arn must be the ARN of a role in quotes, got 7
             endpoint_url = 'x.com' => 1: endpoint_url must be an address that begins with "http://"
             profile = 'p';target = 'local' => 1: profile is for AWS, but target is "local" in
             account = 123456789012 => 1: account must be 12 digits in quotes, such as "123456789012",

@@ -110,6 +110,19 @@ impl Kind {
     }
 }
 
+/// The codes by which AWS refuses a call because there were too many.
+pub(crate) const THROTTLING: &[&str] = &[
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "PriorRequestNotComplete",
+    "SlowDown",
+];
+
 /// What AWS said, when it was AWS that said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwsDetail {
@@ -204,19 +217,8 @@ impl Error {
     /// Whether AWS refused the call because there were too many, so that it has certainly done nothing.
     #[must_use]
     pub fn is_throttling(&self) -> bool {
-        const CODES: [&str; 9] = [
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "RequestThrottled",
-            "RequestThrottledException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
-            "PriorRequestNotComplete",
-            "SlowDown",
-        ];
         let status = self.aws.as_ref().and_then(|aws| aws.status);
-        CODES.contains(&self.code()) || status == Some(429)
+        THROTTLING.contains(&self.code()) || status == Some(429)
     }
 
     /// Whether the same call may succeed later.

@@ -8,6 +8,7 @@ mod end_to_end;
 mod examples;
 mod lua;
 mod prompt;
+mod refusals;
 mod registry;
 mod schedule;
 mod session;

@@ -6,6 +6,7 @@ mod clock;
 mod config_file;
 pub mod credentials;
 mod environment;
+pub mod hints;
 pub mod network;
 mod settings;
 mod shared_config;

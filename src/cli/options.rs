@@ -36,7 +36,7 @@ pub struct TargetOptions {
     #[arg(long, value_name = "REGION", help_heading = "Target")]
     region: Option<String>,
     /// The role to assume (implies --aws).
-    #[arg(long, value_name = "ARN", help_heading = "Target")]
+    #[arg(long, value_name = "ARN", value_parser = role_arn, help_heading = "Target")]
     role_arn: Option<String>,
     /// Where to send the calls instead of AWS (implies --aws).
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
@@ -97,6 +97,10 @@ fn url(text: &str) -> std::result::Result<String, String> {
     } else {
         Err("must begin with http:// or https://".into())
     }
+}
+
+fn role_arn(text: &str) -> std::result::Result<String, String> {
+    spec::check_role_arn(text).map(|()| text.to_owned())
 }
 
 /// A target with the configuration that goes with it.

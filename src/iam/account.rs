@@ -146,7 +146,7 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
                 Param::optional("region", Type::Text { min: 1, max: 64 }, "The AWS region."),
                 Param::optional(
                     "role_arn",
-                    Type::Arn,
+                    Type::RoleArn,
                     "The role to assume, with the credentials found.",
                 ),
                 Param::optional(

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
+use crate::aws::hints::{self, Refusal};
 use crate::aws::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
 
@@ -21,34 +22,6 @@ const RETRYABLE: [&str; 6] = [
     "EntityTemporarilyUnmodifiable",
     "RequestTimeout",
 ];
-
-/// What to do next, by code.
-fn hint(code: &str, action: &str) -> Option<String> {
-    let text = match code {
-        "AccessDenied" | "AccessDeniedException" => {
-            return Some(format!(
-                "the caller needs the permission for {action}; `iam.account()` says who the caller is"
-            ));
-        }
-        "ExpiredToken" | "ExpiredTokenException" => {
-            "the session has expired: sign in again (for SSO: `aws sso login`)"
-        }
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
-            "AWS does not know these credentials: check the profile, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        }
-        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => {
-            "AWS_MAX_ATTEMPTS or AWS_RETRY_MODE says when to give up: without them the call waits for its turn"
-        }
-        "DeleteConflict" if action == "DeleteInstanceProfile" => {
-            "iam.profiles.delete(name, { detach = true }) removes the role first"
-        }
-        "DeleteConflict" if action == "DeleteRole" => {
-            "detach its policies and remove it from its profiles (iam.profiles.each_for_role) first"
-        }
-        _ => return None,
-    };
-    Some(text.to_owned())
-}
 
 /// Our error for a failed call of that action.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
@@ -81,7 +54,7 @@ where
             if out.is_throttling() {
                 out.aws = Some(detail(code, true));
             }
-            out.hints.extend(hint(code, action));
+            out.hints.extend(hints::hints(&Refusal { action, code, message }));
             out.caused_by(error)
         }
         SdkError::ResponseError(_) => {
@@ -96,6 +69,9 @@ where
         _ if ours(&error).is_some() => {
             // What credentials could not be had for: it was said where that was known.
             let mut out = ours(&error).map(Error::copied).unwrap_or_else(|| no_credentials(&error));
+            if out.kind == Kind::Credentials {
+                out = out.hint(hints::WHOAMI);
+            }
             if out.aws.is_none() {
                 out.aws = Some(detail("", false));
             }
@@ -143,6 +119,7 @@ fn no_credentials(error: &(dyn StdError + 'static)) -> Error {
         .hint("name a profile of ~/.aws/config with --profile or AWS_PROFILE (one that is not there is passed over: check its name)")
         .hint("or sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         .hint("without --aws the script runs on the local account, which needs none")
+        .hint(hints::WHOAMI)
 }
 
 fn causes<'a>(

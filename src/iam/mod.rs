@@ -5,6 +5,7 @@
 mod account;
 pub mod client;
 mod fault;
+
 pub mod image;
 mod pages;
 mod profiles;

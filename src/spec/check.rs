@@ -33,6 +33,7 @@ impl Type {
                     ))
                 }
             }
+            (Self::RoleArn, Value::Str(text)) => check_role_arn(&text).map(|()| Value::Str(text)),
             (Self::Text { min, max }, Value::Str(text)) => {
                 check_length(&text, min, max).map(|()| Value::Str(text))
             }
@@ -83,6 +84,50 @@ fn check_name(text: &str, max: usize) -> std::result::Result<(), String> {
         message.push_str("; a path is not part of the name");
     }
     Err(message)
+}
+
+/// The check of a role's ARN: `arn:PARTITION:iam::ACCOUNT:role/NAME`, with or without a path before
+/// the name. Every place that takes such an ARN calls it, so that a mistyped one reaches no call.
+///
+/// # Errors
+/// A sentence that says what it must be, without the name of the argument.
+pub fn check_role_arn(text: &str) -> std::result::Result<(), String> {
+    let mistake = |what: &str| {
+        Err(format!(
+            "must be the ARN of a role, such as \"arn:aws:iam::123456789012:role/deploy\", got \
+             {text:?}{what}"
+        ))
+    };
+    let mut parts = text.splitn(6, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (arn, partition, service, region, account, resource) =
+        (part(), part(), part(), part(), part(), part());
+    if arn != "arn" {
+        return mistake("; a name alone does not say in which account the role is");
+    }
+    if service == "sts" && resource.starts_with("assumed-role/") {
+        return mistake(", which is a session of a role: name the role itself");
+    }
+    if resource.starts_with("instance-profile/") {
+        return mistake(", which is an instance profile: name the role in it");
+    }
+    let is_partition = partition == "aws"
+        || partition.strip_prefix("aws-").is_some_and(|rest| {
+            !rest.is_empty()
+                && rest.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+        });
+    let Some(path) = resource.strip_prefix("role/") else { return mistake("") };
+    if !is_partition || service != "iam" || !region.is_empty() {
+        return mistake("");
+    }
+    if account.len() != 12 || !account.bytes().all(|c| c.is_ascii_digit()) {
+        return mistake(", and an account has 12 digits");
+    }
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if folders.len() > 510 || !folders.bytes().all(|c| (b'!'..=b'~').contains(&c)) {
+        return mistake(", and that is no path");
+    }
+    check_name(name, 64).map_err(|why| format!("must be the ARN of a role, whose name {why}"))
 }
 
 fn check_path(text: &str) -> std::result::Result<(), String> {

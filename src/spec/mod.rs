@@ -7,7 +7,7 @@ mod value;
 
 use crate::error::{Error, Result};
 
-pub use check::parse_duration;
+pub use check::{check_role_arn, parse_duration};
 pub use value::{Args, Page, Value};
 
 /// What a parameter takes, with AWS's limits from the service model.
@@ -26,6 +26,8 @@ pub enum Type {
     Marker,
     /// An ARN, 20 to 2048 characters.
     Arn,
+    /// The ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/NAME`.
+    RoleArn,
     /// Free text of a length.
     Text {
         /// The fewest characters.
@@ -64,6 +66,7 @@ impl Type {
             | Self::PathPrefix
             | Self::Marker
             | Self::Arn
+            | Self::RoleArn
             | Self::Text { .. } => "string",
             Self::Int { .. } => "integer",
             Self::Bool => "boolean",
@@ -84,6 +87,7 @@ impl Type {
             Self::PathPrefix => "begins with `/`, at most 512 characters".into(),
             Self::Marker => "1-320 characters".into(),
             Self::Arn => "20-2048 characters".into(),
+            Self::RoleArn => "`arn:PARTITION:iam::ACCOUNT:role/NAME`".into(),
             Self::Text { min, max } => format!("{min}-{max} characters"),
             Self::Int { min, max } => format!("{min}-{max}"),
             Self::Tags => "at most 50; keys 1-128, values 0-256 characters".into(),

@@ -706,7 +706,7 @@ function iam.account() end
 ---@class iam.connect.Options
 ---@field profile? string The profile of ~/.aws/config whose credentials and region to use. (1-255 characters)
 ---@field region? string The AWS region. (1-64 characters)
----@field role_arn? string The role to assume, with the credentials found. (20-2048 characters)
+---@field role_arn? string The role to assume, with the credentials found. (`arn:PARTITION:iam::ACCOUNT:role/NAME`)
 ---@field external_id? string What the role's owner asks for, if anything. (2-1224 characters)
 ---@field session_name? string The name of the session in the audit log. Default `iamlua`. (2-64 characters)
 ---@field endpoint_url? string Where to send the calls instead of AWS. (8-2048 characters)

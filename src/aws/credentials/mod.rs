@@ -18,6 +18,7 @@ use super::environment::Environment;
 use super::settings::{Origin, Setting};
 use super::shared_config::{Profile, Properties, SharedConfig};
 use crate::error::{Error, Kind, Result};
+use crate::spec;
 
 pub use mfa::restore_terminal;
 pub use provider::{Assume, ContainerToken, Context, instance_region, provider};
@@ -673,20 +674,11 @@ fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
 
 /// Refuses what is no ARN of a role, before it is sent anywhere.
 fn check_role_arn(name: &str, arn: &Setting<String>) -> Result<()> {
-    let parts: Vec<&str> = arn.value.splitn(6, ':').collect();
-    let is_graphic = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
-    let is_role = matches!(&parts[..], ["arn", partition, "iam", "", account, resource]
-        if partition.starts_with("aws")
-            && account.len() == 12
-            && account.bytes().all(|c| c.is_ascii_digit())
-            && resource.strip_prefix("role/").is_some_and(is_graphic));
-    if is_role {
-        return Ok(());
-    }
-    let what = match &arn.origin {
-        Origin::Variable(variable) => variable.clone(),
-        _ => format!("role_arn of the profile {name:?}"),
-    };
-    Err(wrong(format!("{what} is no ARN of a role: {:?} ({})", arn.value, arn.origin))
-        .hint("it is written like arn:aws:iam::123456789012:role/NAME"))
+    spec::check_role_arn(&arn.value).map_err(|why| {
+        let what = match &arn.origin {
+            Origin::Variable(variable) => variable.clone(),
+            _ => format!("role_arn of the profile {name:?}"),
+        };
+        wrong(format!("{what} {why} ({})", arn.origin))
+    })
 }

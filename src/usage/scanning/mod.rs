@@ -16,6 +16,7 @@ use super::findings::{Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why};
 use super::matching::Named;
 use super::source::{Means, Source, Step};
 use super::sources::{REGIONS, SOURCES};
+use crate::aws::hints::{self, Cause, Refusal};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::spec::nearest;
@@ -321,10 +322,14 @@ fn names<'a>(step: &'a Step, record: &'a Record) -> impl Iterator<Item = Named> 
 /// Whether every other call would fail in the same way.
 #[must_use]
 pub fn is_everywhere(error: &Error) -> bool {
-    const CODES: [&str; 4] =
-        ["ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch"];
     matches!(error.kind, Kind::Credentials | Kind::Refused | Kind::Interrupted | Kind::Bug)
-        || CODES.contains(&error.code())
+        || matches!(cause(error), Some(Cause::Expired | Cause::Secret | Cause::Clock))
+}
+
+fn cause(error: &Error) -> Option<Cause> {
+    let aws = error.aws.as_ref()?;
+    let (action, code, message) = (&*aws.operation, &*aws.code, &*error.message);
+    hints::cause(&Refusal { action, code, message })
 }
 
 /// Whether a failure says that the region does not have the service: its name does not exist, and it is not one of those where it is known to be.
@@ -335,21 +340,10 @@ fn is_not_offered(source: &Source, region: &str, error: &Error) -> bool {
 /// Why something could not be checked.
 #[must_use]
 pub fn why(error: &Error) -> Why {
-    const DENIED: [&str; 9] = [
-        "UnauthorizedOperation",
-        "AuthFailure",
-        "OptInRequired",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "NotAuthorized",
-        "AuthorizationError",
-        "ForbiddenException",
-        "BlockedException",
-    ];
     let code = error.code();
     let reason = if error.is_throttling() {
         Reason::Throttled
-    } else if DENIED.contains(&code) || code.starts_with("AccessDenied") {
+    } else if matches!(cause(error), Some(Cause::Denied | Cause::Key | Cause::Region)) {
         Reason::Denied
     } else if error.message.contains("breaks off") {
         Reason::CutOff

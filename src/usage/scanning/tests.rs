@@ -147,6 +147,42 @@ fn what_would_fail_everywhere_ends_the_scan() {
 }
 
 #[test]
+fn credentials_are_wrong_everywhere_and_a_region_only_where_it_is() {
+    let said = |code: &str, message: &str| {
+        let mut error = refused(Kind::Aws, code);
+        message.clone_into(&mut error.message);
+        error
+    };
+    // Texts of AWS: `tests/refusals.rs` names their sources.
+    for (code, message) in [
+        ("ExpiredTokenException", "The security token included in the request is expired"),
+        ("SignatureDoesNotMatch", "The request signature we calculated does not match"),
+        (
+            "InvalidSignatureException",
+            "Signature expired: 20260101T000000Z is now earlier than 20260915T000000Z (20260914T235500Z - 5 min.)",
+        ),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time"),
+    ] {
+        assert!(is_everywhere(&said(code, message)), "{code}");
+    }
+    for (code, message) in [
+        ("UnrecognizedClientException", "The security token included in the request is invalid"),
+        ("InvalidClientTokenId", "The security token included in the request is invalid"),
+        ("AuthFailure", "AWS was not able to validate the provided access credentials"),
+        ("OptInRequired", "You are not subscribed to this service."),
+        ("SignatureDoesNotMatch", "Credential should be scoped to a valid region. "),
+        ("UnauthorizedOperation", "You are not authorized to perform this operation."),
+        ("AccessDeniedException", "no"),
+        ("AuthorizationError", "no"),
+    ] {
+        let error = said(code, message);
+        assert!(!is_everywhere(&error), "{code}");
+        assert_eq!(why(&error).reason, Reason::Denied, "{code}");
+    }
+    assert_eq!(why(&said("InternalError", "")).reason, Reason::Failed);
+}
+
+#[test]
 fn a_page_that_comes_again_is_not_followed_for_ever() {
     let scan = Cloud::default()
         .with("DescribeInstances@eu-west-1", || {
