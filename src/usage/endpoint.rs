@@ -9,7 +9,7 @@ use crate::spec::Service;
 struct Names {
     /// The name before the region.
     host: &'static str,
-    /// The same with validated cryptography (FIPS 140).
+    /// The same with validated cryptography (FIPS 140), in AWS's first partition.
     fips: &'static str,
     /// The id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
     id: &'static str,
@@ -69,7 +69,12 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let chosen = chosen.or_else(|| config.endpoint_url().map(str::to_owned));
     chosen.map_or_else(
         || {
-            let host = host(service, region, config.use_fips().unwrap_or_default());
+            let host = host(
+                service,
+                region,
+                config.use_fips().unwrap_or_default(),
+                config.use_dual_stack().unwrap_or_default(),
+            );
             Address::Aws(format!("https://{host}"))
         },
         Address::Chosen,
@@ -77,27 +82,53 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
 }
 
 /// AWS's own name for a service in a region.
-fn host(service: Service, region: &str, with_fips: bool) -> String {
-    let names = names(service);
-    // In GovCloud the usual names are those with FIPS, but for two.
-    let is_usual =
-        region.starts_with("us-gov-") && !matches!(service, Service::Ecs | Service::ImageBuilder);
-    let name = if with_fips && !is_usual { names.fips } else { names.host };
-    format!("{name}.{region}.{}", suffix(region))
+fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) -> String {
+    let Names { host, fips, .. } = names(service);
+    let partition = partition(region);
+    if is_dual_stack {
+        let end = if with_fips { "-fips" } else { "" };
+        return format!("{host}{end}.{region}.{}", partition.dual_stack);
+    }
+    let name = match (with_fips, partition.beginning) {
+        (false, _) => host.to_owned(),
+        // In GovCloud the usual names are those with FIPS, but for one.
+        (true, "us-gov-") if service != Service::Ecs => host.to_owned(),
+        (true, "") => fips.to_owned(),
+        (true, _) => format!("{host}-fips"),
+    };
+    format!("{name}.{region}.{}", partition.suffix)
 }
 
-/// The domain of a region's partition.
-fn suffix(region: &str) -> &'static str {
-    const SUFFIXES: [(&str, &str); 6] = [
-        ("cn-", "amazonaws.com.cn"),
-        ("us-iso-", "c2s.ic.gov"),
-        ("us-isob-", "sc2s.sgov.gov"),
-        ("us-isof-", "csp.hci.ic.gov"),
-        ("eu-isoe-", "cloud.adc-e.uk"),
-        ("eusc-", "amazonaws.eu"),
-    ];
-    let found = SUFFIXES.iter().find(|(prefix, _)| region.starts_with(prefix));
-    found.map_or("amazonaws.com", |(_, suffix)| suffix)
+/// A partition of AWS: how its regions begin, and the domains of its services.
+struct Partition {
+    beginning: &'static str,
+    suffix: &'static str,
+    dual_stack: &'static str,
+}
+
+const fn partition_of(
+    beginning: &'static str,
+    suffix: &'static str,
+    dual_stack: &'static str,
+) -> Partition {
+    Partition { beginning, suffix, dual_stack }
+}
+
+/// From AWS's `partitions.json`; the last one is that of all other regions.
+static PARTITIONS: [Partition; 8] = [
+    partition_of("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    partition_of("us-gov-", "amazonaws.com", "api.aws"),
+    partition_of("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    partition_of("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    partition_of("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    partition_of("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    partition_of("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    partition_of("", "amazonaws.com", "api.aws"),
+];
+
+fn partition(region: &str) -> &'static Partition {
+    let found = PARTITIONS.iter().find(|partition| region.starts_with(partition.beginning));
+    found.unwrap_or(&PARTITIONS[PARTITIONS.len() - 1])
 }
 
 /// The regions in which a service that is not everywhere is known to be. In these a name that is not found is a failure of the network, in others the service
@@ -150,20 +181,30 @@ pub fn is_known_in(service: Service, region: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// `hosts.tsv` is what botocore resolves; `tests/clients/usage_hosts.py` writes it.
     #[test]
-    fn names_are_those_of_aws() {
-        // From `endpoints.json` of AWS's own tools.
-        for (service, region, with_fips, expected) in [
-            (Service::Ec2, "eu-central-1", false, "ec2.eu-central-1.amazonaws.com"),
-            (Service::Emr, "us-east-1", false, "elasticmapreduce.us-east-1.amazonaws.com"),
-            (Service::Batch, "us-east-1", true, "fips.batch.us-east-1.amazonaws.com"),
-            (Service::Ec2, "us-gov-west-1", true, "ec2.us-gov-west-1.amazonaws.com"),
-            (Service::Ecs, "us-gov-east-1", true, "ecs-fips.us-gov-east-1.amazonaws.com"),
-            (Service::Eks, "cn-north-1", false, "eks.cn-north-1.amazonaws.com.cn"),
-            (Service::Ec2, "us-isob-east-1", false, "ec2.us-isob-east-1.sc2s.sgov.gov"),
-            (Service::Rds, "eusc-de-east-1", false, "rds.eusc-de-east-1.amazonaws.eu"),
-        ] {
-            assert_eq!(host(service, region, with_fips), expected);
+    fn names_are_those_of_botocore() {
+        const SERVICES: [(&str, Service); 9] = [
+            ("ec2", Service::Ec2),
+            ("autoscaling", Service::AutoScaling),
+            ("batch", Service::Batch),
+            ("ecs", Service::Ecs),
+            ("imagebuilder", Service::ImageBuilder),
+            ("emr", Service::Emr),
+            ("elasticbeanstalk", Service::ElasticBeanstalk),
+            ("eks", Service::Eks),
+            ("rds", Service::Rds),
+        ];
+        let mut services = std::collections::BTreeSet::new();
+        for line in include_str!("hosts.tsv").lines() {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let [name, region, hosts @ ..] = &cells[..] else { panic!("{line}") };
+            let (_, service) = SERVICES.into_iter().find(|known| known.0 == *name).expect(line);
+            services.insert(service);
+            let variants = [(false, false), (true, false), (false, true), (true, true)];
+            let ours = variants.map(|(fips, dual_stack)| host(service, region, fips, dual_stack));
+            assert_eq!(ours.as_slice(), hosts, "{name} {region}");
         }
+        assert_eq!(services.len(), SERVICES.len());
     }
 }
