@@ -169,6 +169,11 @@ impl Terminal {
         }
     }
 
+    /// The exit status, if the program has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is a child")
+    }
+
     /// Makes it another size, and tells the program.
     pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
         let size =
