@@ -158,7 +158,9 @@ async fn answer(
     };
     let reply = match asked.method {
         Method::CONNECT => {
-            note(requests, "connect", json!({"host": asked.beyond}));
+            let authorization = asked.header("proxy-authorization");
+            let fields = json!({"host": asked.beyond, "authorization": authorization});
+            note(requests, "connect", fields);
             Reply::text("no way out").status(403)
         }
         Method::PUT if asked.path == "/latest/api/token" => Reply::text("metadata-token"),

@@ -252,14 +252,13 @@ fn without_terminal(command: &mut Command, home: &Path, input: &str) -> (Option<
 fn at_terminal(command: &mut Command, types: &[String]) -> (Option<i32>, String) {
     let mut terminal = Terminal::start(command, 24, 200);
     let end = Instant::now() + PATIENCE;
-    let mut typed = 0;
+    let mut answered = 0;
     let code = loop {
         let asked = terminal.raw().matches("MFA code").count();
-        if typed < types.len() && asked > typed {
-            // What is typed before the question has turned the echo off may be thrown away.
-            std::thread::sleep(Duration::from_millis(200));
-            terminal.keys(&format!("{}\r", types[typed]));
-            typed += 1;
+        // What is typed before the echo is off may be thrown away.
+        if answered < types.len().min(asked) && !terminal.echoes() {
+            terminal.keys(&format!("{}\r", types[answered]));
+            answered += 1;
         }
         if let Some(status) = terminal.ended() {
             break status.code();
@@ -269,8 +268,6 @@ fn at_terminal(command: &mut Command, types: &[String]) -> (Option<i32>, String)
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    // What it has written last may still be on its way.
-    std::thread::sleep(Duration::from_millis(50));
     (code, terminal.raw())
 }
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Golden answers for tests/identity: runs the AWS CLI on each case and writes down the requests it makes.
+"""Golden answers for tests/identity: records the requests of the AWS CLI in each case.
 
     python3 tests/identity/oracle.py                        # every case, with `aws` from the PATH
     python3 tests/identity/oracle.py --aws /opt/v1/bin/aws  # with another version of it
     python3 tests/identity/oracle.py --check                # compares with expected.json, writes nothing
     python3 tests/identity/oracle.py --only sso             # cases whose name contains that text
 
-Needs Python 3.11 or newer and an AWS CLI: version 2, or version 1 (`pip install awscli awscrt`; `awscrt` is
-needed for `login_session`). The golden answer is that of version 2. Where version 1 answers otherwise,
-expected.json has both. Nothing leaves this machine: every endpoint and the HTTPS proxy is a server in this
-process. `endpoint.rs` is the same server for the Rust test, written independently of this one.
+Needs Python 3.11 or newer and an AWS CLI: version 2, or version 1 (`pip install awscli awscrt`, where
+`awscrt` is for `login_session`). The golden answer is that of version 2. Where version 1 answers
+otherwise, expected.json has both. Nothing leaves this machine: every endpoint and the HTTPS proxy is
+a server in this process. `endpoint.rs` is the same server for the Rust test.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         )
 
     def do_CONNECT(self):
-        self.note("connect", host=self.path)
+        self.note("connect", host=self.path, authorization=self.headers.get("Proxy-Authorization"))
         self.close_connection = True
         self.reply("no way out", 403)
 
@@ -182,7 +182,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
                               kind="application/json")
         form = dict(urllib.parse.parse_qsl(body, keep_blank_values=True))
         action = form.get("Action", "")
-        scope = re.search(r"Credential=([^/]*)/\d*/([^/]*)/", self.headers.get("Authorization") or "")
+        authorization = self.headers.get("Authorization") or ""
+        scope = re.search(r"Credential=([^/]*)/\d*/([^/]*)/", authorization)
         parameters = {name: form[name] for name in PARAMETERS if name in form}
         if GENERATED.fullmatch(parameters.get("RoleSessionName", "")):
             parameters["RoleSessionName"] = "*generated*"
@@ -218,7 +219,8 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answers)
         self.requests = []
         self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        often = {"poll_interval": 0.05}
+        threading.Thread(target=self.serve_forever, kwargs=often, daemon=True).start()
 
 
 def filled(text, home, endpoint):
@@ -316,6 +318,7 @@ def outcome(aws, case):
         result = {"requests": list(server.requests)}
         if code:
             said = said.replace(str(home), "{home}").replace(server.endpoint, "{endpoint}")
+            said = said.replace(f":{server.server_address[1]}", ":{port}")
             said = re.sub(r"aws: \[ERROR\]: ", "", said)
             said = re.sub(r".*GetPassWarning.*\n.*\n.*be echoed\.\n", "", said)
             result["error"] = " ".join(said.split())
@@ -367,7 +370,8 @@ def main():
     known["cases"] = {name: known["cases"][name] for name in names if name in known["cases"]}
     EXPECTED.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     print(f"{len(found)} cases with aws-cli/{version}, {len(changed)} changed")
-    for name, entry in known["cases"].items():
+    for name in found:
+        entry = known["cases"][name]
         if "v1" in entry and "v2" in entry and differs(entry["v1"], entry["v2"]):
             print(f"  {name}: version 1 and 2 differ")
 
