@@ -83,6 +83,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if error:
             self.send_header("x-amzn-ErrorType", error)
+        self.send_header("x-aws-ec2-metadata-token-ttl-seconds", "21600")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
