@@ -25,7 +25,7 @@ const EXPECTED: &str = include_str!("expected.json");
 /// A case that has not ended by then hangs.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Calls that have no effect when made again. An AssumeRole may use up a code, and a refresh a token.
+/// Calls without an effect when made again. `AssumeRole` may use up a code, and a refresh a token.
 const REPEATABLE: [&str; 4] =
     ["connect", "container:credentials", "metadata:credentials", "sts:GetCallerIdentity"];
 
@@ -316,8 +316,8 @@ fn faults(expected: &Expected, outcome: &Outcome, home: &str) -> Vec<String> {
     faults
 }
 
-/// Every case, several at once. The failure lists all cases that differ. `IAMLUA_TEST_CASES` chooses
-/// cases by a part of their names.
+/// Every case, several at once. The failure lists all cases that differ.
+/// `IAMLUA_TEST_CASES` chooses cases by a part of their names.
 #[test]
 fn identity_is_that_of_the_aws_cli() {
     let only = std::env::var("IAMLUA_TEST_CASES").unwrap_or_default();

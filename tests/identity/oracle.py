@@ -3,13 +3,13 @@
 
     python3 tests/identity/oracle.py                        # every case, with `aws` from the PATH
     python3 tests/identity/oracle.py --aws /opt/v1/bin/aws  # with another version of it
-    python3 tests/identity/oracle.py --check                # compares with expected.json, writes nothing
+    python3 tests/identity/oracle.py --check                # compares, writes nothing
     python3 tests/identity/oracle.py --only sso             # cases whose name contains that text
 
-Needs Python 3.11 or newer and an AWS CLI: version 2, or version 1 (`pip install awscli awscrt`, where
+Needs Python 3.11 or newer and an AWS CLI: version 2, or version 1 (`pip install awscli awscrt`;
 `awscrt` is for `login_session`). The golden answer is that of version 2. Where version 1 answers
-otherwise, expected.json has both. Nothing leaves this machine: every endpoint and the HTTPS proxy is
-a server in this process. `endpoint.rs` is the same server for the Rust test.
+otherwise, expected.json has both. Nothing leaves this machine: every endpoint and the HTTPS proxy
+is a server in this process. `endpoint.rs` is the same server for the Rust test.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def refusal(code, message):
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """STS, the SSO portal, OIDC, sign-in, instance metadata, a container's credentials and a proxy."""
+    """STS, SSO portal, OIDC, sign-in, instance metadata, container credentials and a proxy."""
 
     protocol_version = "HTTP/1.1"
 
