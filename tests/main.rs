@@ -6,6 +6,7 @@ mod docs;
 mod emulator;
 mod end_to_end;
 mod examples;
+mod identity;
 mod lua;
 mod prompt;
 mod refusals;

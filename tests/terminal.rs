@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Whatever a person waits for is there by then, also on a machine that is busy.
@@ -31,6 +32,7 @@ pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     seen: Arc<Mutex<Seen>>,
+    reader: JoinHandle<()>,
 }
 
 fn cells(n: u16) -> std::num::NonZero<u16> {
@@ -68,7 +70,7 @@ impl Terminal {
             bytes: Vec::new(),
         }));
         let (mut reader, shared) = (ours.try_clone().expect("a handle"), Arc::clone(&seen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
                 let mut seen = shared.lock().expect("the reader alone holds it for long");
@@ -76,7 +78,7 @@ impl Terminal {
                 seen.bytes.extend_from_slice(&buffer[..n]);
             }
         });
-        Self { child, keyboard: ours, seen }
+        Self { child, keyboard: ours, seen, reader }
     }
 
     /// Presses keys.
@@ -167,6 +169,18 @@ impl Terminal {
             assert!(Instant::now() < end, "it has not ended:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// The exit status, if the program has ended and all of its output has arrived.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("it is a child");
+        status.filter(|_| self.reader.is_finished())
+    }
+
+    /// Echo of keys, which is off while a secret is asked for.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.keyboard).expect("a terminal").local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
     }
 
     /// Makes it another size, and tells the program.
