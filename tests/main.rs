@@ -8,6 +8,7 @@ mod end_to_end;
 mod examples;
 mod identity;
 mod lua;
+mod network;
 mod prompt;
 mod refusals;
 mod registry;

@@ -149,7 +149,7 @@ impl Settings {
         };
         let ignored =
             flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
-        let services = services(&files, profile, &environment)?;
+        let services = services(&files, profile, &environment, ignored)?;
         let (use_fips, use_dual_stack) = (
             flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
             flag("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
@@ -291,10 +291,10 @@ fn region(
     profile: &Profile,
 ) -> Result<Option<Setting<String>>> {
     let by_variable = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|variable| {
-        Some(Setting::new(environment.filled(variable)?, Origin::Variable(variable.into())))
+        Some(Setting::new(environment.get(variable)?, Origin::Variable(variable.into())))
     });
     let given = request.region.clone().map(|region| Setting::new(region, Origin::Given));
-    let Some(region) = given.or(by_variable).or_else(|| profile.filled("region").cloned()) else {
+    let Some(region) = given.or(by_variable).or_else(|| profile.get("region").cloned()) else {
         return Ok(None);
     };
     if is_region(&region.value) {
@@ -317,8 +317,9 @@ fn services(
     files: &SharedConfig,
     profile: &Profile,
     environment: &Environment,
+    ignored: bool,
 ) -> Result<std::collections::BTreeMap<String, super::shared_config::Properties>> {
-    let Some(name) = profile.get("services") else {
+    let Some(name) = profile.get("services").filter(|_| !ignored) else {
         return Ok(std::collections::BTreeMap::new());
     };
     match files.services(&name.value) {

@@ -211,9 +211,8 @@ fn run(case: &Value, endpoint: &Endpoint) -> (Outcome, String) {
     let flags = strings(&case["flags"]).into_iter().map(|flag| places.fill(&flag));
     let mut command = Command::new(env!("CARGO_BIN_EXE_iamlua"));
     command
-        .arg("--aws")
+        .args(["whoami", "--aws"])
         .args(flags)
-        .args(["-e", "print(iam.account().id)"])
         .env_clear()
         .envs(environment(case, &places))
         .current_dir(&home);

@@ -404,6 +404,12 @@ impl Chain<'_> {
             return Ok(Some(Source::Keys(keys)));
         }
         if let Some(session) = profile.get("login_session") {
+            let folder = self.environment.get("AWS_LOGIN_CACHE_DIRECTORY");
+            if let Some(folder) = folder.filter(|folder| folder.starts_with('~')) {
+                // The SDK would not expand it.
+                return Err(wrong(format!("AWS_LOGIN_CACHE_DIRECTORY is {folder:?}"))
+                    .hint("write the path in full"));
+            }
             let (session, profile) = (session.clone(), name.to_owned());
             return Ok(Some(Source::Login { session, profile }));
         }
@@ -556,7 +562,7 @@ fn check_key_id(keys: &Keys) -> Result<()> {
         .hint("it has letters and digits only; a comment must stand in a line of its own"))
 }
 
-/// The keys in one file's section of a profile. A secret without an id is passed over, as it is by botocore.
+/// The keys in one file's section of a profile.
 fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>> {
     let Some(section) = section else { return Ok(None) };
     const ID: &str = "aws_access_key_id";
@@ -586,7 +592,12 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
             id.origin
         ))
         .hint("add it, or remove the other half")),
-        (None, _) => Ok(None),
+        (None, Some(secret)) => Err(wrong(format!(
+            "the profile {name:?} has half a key pair ({}): {ID} is missing",
+            secret.origin
+        ))
+        .hint("add it, or remove the other half")),
+        (None, None) => Ok(None),
     }
 }
 
@@ -655,8 +666,7 @@ fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
         }
         let (lacks, hint) = match known {
             // They would have been found.
-            "role_arn" | "aws_access_key_id" => continue,
-            "aws_secret_access_key" => ("aws_access_key_id", "add the other half of the key pair"),
+            "role_arn" | "aws_access_key_id" | "aws_secret_access_key" => continue,
             "aws_session_token" => ("key pair", "add aws_access_key_id and aws_secret_access_key"),
             "sso_start_url" | "sso_region" | "sso_session" | "sso_registration_scopes" => (
                 "account and role",

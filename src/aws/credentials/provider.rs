@@ -524,7 +524,7 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
         .map_err(|error| what(&format!("does not print JSON: line {}", error.line())))?;
     if json.get("Version") != Some(&Json::from(1)) {
         let version = json.get("Version").map_or_else(|| "none".into(), ToString::to_string);
-        return Err(what(&format!("prints Version {version}, and only 1 is known")));
+        return Err(what(&format!("prints keys of version {version}: \"Version\" must be 1")));
     }
     let text = |name: &str| json.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
     let needed = |name: &str| text(name).ok_or_else(|| what(&format!("prints no {name}")));

@@ -1,0 +1,344 @@
+//! The program on a company's network: a proxy that wants a name and password, a TLS endpoint whose certificate a private authority
+//! has signed, hosts that only the proxy can resolve, and a clock that is wrong. All of it in this process, on loopback.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use iamlua::emulator::{Emulator, Options, bind, serve};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, split};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+
+use crate::end_to_end::{Home, Ran};
+
+/// `proxyuser:p@ss word`, percent-encoded as in a URL and as the header of a request.
+const LOGIN: &str = "proxyuser:p%40ss%20word";
+const LOGIN_HEADER: &str = "Basic cHJveHl1c2VyOnBAc3Mgd29yZA==";
+
+/// Lines that servers have seen.
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// A network: an account behind TLS at AWS's own names, and the proxy that leads there.
+struct Company {
+    _runtime: Runtime,
+    proxy: u16,
+    /// The account without TLS.
+    plain: u16,
+    /// The certificate of the authority, in PEM.
+    authority: String,
+    /// What was asked of the proxy: its first line.
+    asked: Seen,
+    /// User agents of the calls that came through TLS.
+    agents: Seen,
+}
+
+impl Company {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (asked, agents) = (Seen::default(), Seen::default());
+        let (authority, tls) = certificates();
+        let emulator = Emulator::in_memory(Options::default()).expect("memory");
+        let (plain, tls_port, proxy) = runtime.block_on(async {
+            let account = bind(0).await.expect("a free port");
+            let plain = account.local_addr().expect("it listens").port();
+            tokio::spawn(serve(emulator, account, std::future::pending()));
+            let (secure, tls_port) = listen().await;
+            tokio::spawn(terminate(secure, tls, plain, Arc::clone(&agents)));
+            let (listener, proxy) = listen().await;
+            tokio::spawn(proxy_to(listener, tls_port, plain, Arc::clone(&asked)));
+            (plain, tls_port, proxy)
+        });
+        assert_ne!(tls_port, plain);
+        Self { _runtime: runtime, proxy, plain, authority, asked, agents }
+    }
+
+    /// Runs the program with keys in the environment and these variables.
+    fn run(&self, home: &Home, args: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let mut command = home.command(args);
+        command
+            .env("AWS_ACCESS_KEY_ID", "AKIATEST000000000000")
+            .env("AWS_SECRET_ACCESS_KEY", "x")
+            .envs(variables.iter().copied());
+        Ran::from(command.output().expect("the program starts"))
+    }
+
+    fn proxy_url(&self, login: &str) -> String {
+        format!("http://{login}@127.0.0.1:{}", self.proxy)
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().expect("nobody panics"))
+    }
+}
+
+async fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it listens").port();
+    (listener, port)
+}
+
+/// A private authority, and a server certificate of it for AWS's names.
+fn certificates() -> (String, TlsAcceptor) {
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("a certificate").pem();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().expect("a key");
+    let names = ["iam.amazonaws.com", "sts.us-east-1.amazonaws.com", "localhost"];
+    let params = CertificateParams::new(names.map(String::from)).expect("names");
+    let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = rustls::ServerConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .expect("versions")
+    .with_no_client_auth()
+    .with_single_cert(vec![certificate.der().clone()], key)
+    .expect("a certificate");
+    (authority, TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Takes TLS off, and notes the user agents.
+async fn terminate(listener: TcpListener, tls: TlsAcceptor, to: u16, agents: Seen) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, agents) = (tls.clone(), Arc::clone(&agents));
+        tokio::spawn(async move {
+            // A client that does not trust the certificate hangs up.
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let account = TcpStream::connect(("127.0.0.1", to)).await.expect("the account");
+            let (mut from_client, mut to_client) = split(stream);
+            let (mut from_account, mut to_account) = account.into_split();
+            tokio::spawn(async move { copy(&mut from_account, &mut to_client).await });
+            let mut bytes = vec![0; 64 << 10];
+            while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
+                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                let agent = text.lines().find_map(|line| line.strip_prefix("user-agent: "));
+                agents.lock().expect("nobody panics").extend(agent.map(str::to_owned));
+                if to_account.write_all(&bytes[..n]).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+/// A proxy that leads every host to the TLS endpoint by CONNECT, and plain requests to the account.
+async fn proxy_to(listener: TcpListener, tls: u16, plain: u16, asked: Seen) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let asked = Arc::clone(&asked);
+        tokio::spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => return,
+                }
+            }
+            let text = String::from_utf8_lossy(&head).into_owned();
+            let line = text.lines().next().unwrap_or_default().to_owned();
+            let is_tunnel = line.starts_with("CONNECT ");
+            asked.lock().expect("nobody panics").push(line);
+            let login = text.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("proxy-authorization").then(|| value.to_owned())
+            });
+            if login.as_deref() != Some(LOGIN_HEADER) {
+                let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                let _ = stream.write_all(refusal).await;
+                return;
+            }
+            let port = if is_tunnel { tls } else { plain };
+            let mut there = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+            let begun = if is_tunnel {
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await
+            } else {
+                there.write_all(&head).await
+            };
+            if begun.is_ok() {
+                let _ = copy_bidirectional(&mut stream, &mut there).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn behind_a_proxy_with_a_private_authority_aws_is_reached_by_its_own_names() {
+    let (company, home) = (Company::new(), Home::new());
+    let bundle = home.write("ca.pem", &company.authority);
+    let proxy = company.proxy_url(LOGIN);
+    let bundle = bundle.to_str().expect("UTF-8");
+    let variables = [("HTTPS_PROXY", &*proxy), ("AWS_CA_BUNDLE", bundle)];
+    let script = "local n = 0 for _ in iam.profiles.each {} do n = n + 1 end print(n)";
+    let ran = company.run(&home, &["--aws", "-e", script], &variables).ends(0, "");
+    assert_eq!(ran.out, "24\n");
+    assert_eq!(company.asked(), ["CONNECT iam.amazonaws.com:443 HTTP/1.1"]);
+    // CloudTrail shows who it was.
+    let agents = std::mem::take(&mut *company.agents.lock().expect("nobody panics"));
+    let own = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
+    assert!(!agents.is_empty() && agents.iter().all(|agent| agent.starts_with(own)), "{agents:?}");
+
+    let whoami = company.run(&home, &["whoami", "--aws"], &variables).ends(0, "");
+    for line in [
+        format!("http://127.0.0.1:{}  (HTTPS_PROXY)", company.proxy),
+        format!("{bundle}  (AWS_CA_BUNDLE)"),
+        "keys in the environment (AWS_ACCESS_KEY_ID)".into(),
+    ] {
+        assert!(whoami.out.contains(&line), "{line} is not in {}", whoami.out);
+    }
+    assert!(!whoami.out.contains("p%40ss") && !whoami.out.contains("p@ss"), "{}", whoami.out);
+    let asked = company.asked();
+    assert!(asked.iter().any(|line| line.contains("sts.us-east-1.amazonaws.com")), "{asked:?}");
+
+    // The same by the profile, and by a variable in lower case.
+    let config = home.write(
+        "config",
+        format!("[profile corp]\nregion = us-east-1\nca_bundle = {bundle}\naws_access_key_id = AKIACORP000000000000\naws_secret_access_key = x\n"),
+    );
+    let config = config.to_str().expect("UTF-8");
+    let variables = [("https_proxy", &*proxy), ("AWS_CONFIG_FILE", config)];
+    let ran = company.run(&home, &["--profile", "corp", "-e", script], &variables).ends(0, "");
+    assert_eq!(ran.out, "24\n");
+}
+
+#[test]
+fn what_is_wrong_with_the_network_is_named() {
+    let (company, home) = (Company::new(), Home::new());
+    let bundle = home.write("ca.pem", &company.authority);
+    let bundle = bundle.to_str().expect("UTF-8");
+    let (right, wrong) = (company.proxy_url(LOGIN), company.proxy_url("proxyuser:wrong"));
+    let by_number = format!("http://127.0.0.1:{}", company.plain);
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        format!("http://127.0.0.1:{}", listener.local_addr().expect("it listens").port())
+    };
+    let shown = format!("through the proxy http://127.0.0.1:{} (HTTPS_PROXY)", company.proxy);
+    let rows: [(&[(&str, &str)], &[&str]); 6] = [
+        // A wrong password.
+        (
+            &[("HTTPS_PROXY", &wrong), ("AWS_CA_BUNDLE", bundle)],
+            &[
+                "no answer from iam.amazonaws.com",
+                &shown,
+                "authorization required",
+                "NAME:PASSWORD",
+            ],
+        ),
+        // An authority that nobody knows.
+        (
+            &[("HTTPS_PROXY", &right)],
+            &["no answer from iam.amazonaws.com", "certificate", "AWS_CA_BUNDLE"],
+        ),
+        // Nobody is there.
+        (
+            &[("HTTPS_PROXY", &nobody)],
+            &["no answer from iam.amazonaws.com", &nobody, "(HTTPS_PROXY)", "refused", "NO_PROXY"],
+        ),
+        // Without the proxy no such host is known.
+        (
+            &[("HTTPS_PROXY", &right), ("NO_PROXY", "amazonaws.com")],
+            &["no answer from iam.amazonaws.com: ", "set HTTPS_PROXY"],
+        ),
+        // Plain HTTP: the proxy's refusal is no answer of AWS's.
+        (
+            &[("HTTP_PROXY", &wrong), ("AWS_ENDPOINT_URL", &by_number)],
+            &["(AWS_ENDPOINT_URL)", "(HTTP_PROXY)", "407", "NAME:PASSWORD"],
+        ),
+        // An endpoint where nobody listens, by the variable that names it.
+        (&[("AWS_ENDPOINT_URL_IAM", &nobody)], &["(AWS_ENDPOINT_URL_IAM)", "refused"]),
+    ];
+    for (variables, says) in rows {
+        let variables: Vec<_> =
+            variables.iter().copied().chain([("AWS_MAX_ATTEMPTS", "1")]).collect();
+        let ran = company.run(&home, &["--aws", "-e", "iam.profiles.get('web')"], &variables);
+        let ran = ran.ends(1, "no answer");
+        for text in says {
+            assert!(ran.err.contains(text), "{text:?} is not in {}", ran.err);
+        }
+        assert!(!ran.err.contains("p%40ss") && !ran.err.contains("wrong@"), "{}", ran.err);
+    }
+    // With the right password plain HTTP goes through.
+    let variables = [("HTTP_PROXY", &*right), ("AWS_ENDPOINT_URL", &*by_number)];
+    company.asked();
+    company
+        .run(&home, &["--aws", "-e", "iam.profiles.get('web-frontend')"], &variables)
+        .ends(0, "");
+    let asked = company.asked();
+    assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
+}
+
+/// An IAM endpoint that refuses signatures of more than five minutes ago by its own clock, which is ahead.
+async fn skewed(listener: TcpListener, ahead: Duration, seen: Seen) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let seen = Arc::clone(&seen);
+        tokio::spawn(async move {
+            let mut bytes = vec![0; 64 << 10];
+            while let Ok(n @ 1..) = stream.read(&mut bytes).await {
+                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                let now = jiff::Timestamp::now() + ahead;
+                let signed = text.lines().find_map(|line| line.strip_prefix("x-amz-date: "));
+                let signed = signed.expect("it is signed").trim();
+                let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", signed).expect("a date");
+                let at = jiff::tz::Offset::UTC.to_timestamp(at).expect("a date");
+                let is_right = (now.as_second() - at.as_second()).abs() < 300;
+                seen.lock()
+                    .expect("nobody panics")
+                    .push(if is_right { "right" } else { "wrong" }.into());
+                let (status, body) = if is_right {
+                    ("200 OK", "<ListAccountAliasesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/jo</Arn><UserId>AIDA</UserId><Account>123456789012</Account></GetCallerIdentityResult></ListAccountAliasesResponse>".replace("ListAccountAliases", "GetCallerIdentity"))
+                } else {
+                    (
+                        "403 Forbidden",
+                        format!(
+                            "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>Signature expired: {signed} is now earlier than {now}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+                        ),
+                    )
+                };
+                let date = jiff::fmt::rfc2822::DateTimePrinter::new()
+                    .timestamp_to_rfc9110_string(&now)
+                    .expect("a date");
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_corrected_by_the_server_s_and_said_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let seen = Seen::default();
+    let port = runtime.block_on(async {
+        let (listener, port) = listen().await;
+        tokio::spawn(skewed(listener, Duration::from_secs(2 * 3600 + 30), Arc::clone(&seen)));
+        port
+    });
+    let home = Home::new();
+    let url = format!("http://127.0.0.1:{port}");
+    let mut command = home.command(&["whoami", "--endpoint-url", &url]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIATEST000000000000").env("AWS_SECRET_ACCESS_KEY", "x");
+    let ran = Ran::from(command.output().expect("the program starts"));
+    let ran = ran.ends(0, "this machine's clock is 2h 00m behind AWS's");
+    assert_eq!(ran.err.matches("clock").count(), 2, "one note: {}", ran.err);
+    assert!(ran.out.contains("123456789012"), "{ran:?}");
+    let seen = std::mem::take(&mut *seen.lock().expect("nobody panics"));
+    assert_eq!(seen[..2], ["wrong", "right"], "{seen:?}");
+    assert_eq!(seen.iter().filter(|signature| *signature == "wrong").count(), 1, "{seen:?}");
+}
