@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
-use crate::run;
+use crate::run::{self, Against};
 use crate::screen::{say, tell};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
@@ -37,6 +37,8 @@ use place::Place;
 const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
 /// The same where it must be made first.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// Somebody who is asked for the code of an MFA device is waited for that long.
+const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a prompt runs.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct Repl {
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
     place: Place,
+    /// Whether credentials need a code that somebody types.
+    asks_person: bool,
     history: Option<History>,
     names: Names,
     /// What can be taken back, the latest last.
@@ -117,6 +121,13 @@ impl Repl {
         let names = Names::default();
         session.keep_names(names.clone());
         let place = Place::new(&options.against);
+        let asks_person = match options.against {
+            Against::Local(_) => false,
+            Against::Aws(_) => {
+                let settings = gate.connection().settings();
+                settings.is_ok_and(|settings| settings.credentials.asks_person())
+            }
+        };
         let gathered = names.clone();
         place.ask(gate.clone(), move |gate| async move {
             // The first prompt comes first.
@@ -178,6 +189,7 @@ impl Repl {
             is_read_only_by_config,
             interrupts,
             place,
+            asks_person,
             history,
             names,
             steps: Vec::new(),
@@ -194,6 +206,9 @@ impl Repl {
         if self.place.is_local() {
             let is_new = state::local_account().is_ok_and(|file| !file.exists());
             self.place.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
+        } else if self.asks_person {
+            // Two questions at one terminal would take each other's keys.
+            self.place.wait(ANSWER_PATIENCE);
         }
         self.greet();
         // Ctrl-C or Ctrl-D again, where the first has warned.

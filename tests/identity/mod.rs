@@ -1,6 +1,7 @@
 //! Requests of this program in every case of `cases.toml`, compared with those of the AWS CLI in
 //! `expected.json`, which `oracle.py` writes. `cases.toml` describes the fields of a case.
 
+mod connections;
 mod endpoint;
 
 use std::collections::BTreeMap;

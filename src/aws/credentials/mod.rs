@@ -129,6 +129,15 @@ pub struct Sso {
 }
 
 impl Source {
+    /// Whether a code must be typed before there are credentials.
+    #[must_use]
+    pub fn asks_person(&self) -> bool {
+        match self {
+            Self::AssumeRole(role) => role.mfa_serial.is_some() || role.source.asks_person(),
+            _ => false,
+        }
+    }
+
     /// The source in words, without secrets: "keys in the environment (AWS_ACCESS_KEY_ID)".
     #[must_use]
     pub fn describe(&self) -> String {
