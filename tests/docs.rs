@@ -87,6 +87,11 @@ fn the_table_in_the_readme_is_up_to_date() {
 }
 
 #[test]
+fn the_actions_of_the_local_account_are_those_that_it_answers() {
+    section_matches("docs/account.md", "actions", "emulator", &docs::action_table());
+}
+
+#[test]
 fn the_commands_of_the_prompt_are_those_that_it_has() {
     section_matches("docs/prompt.md", "commands", "program", &iamlua::repl::commands::table());
 }

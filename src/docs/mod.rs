@@ -22,7 +22,7 @@ pub use item::{Example, Item, ItemKind, ParamDoc, ReturnDoc};
 pub use reference::{anchor, reference};
 pub use search::{Found, find};
 pub use stub::stubs;
-pub use tables::function_table;
+pub use tables::{action_table, function_table};
 pub use text::{to_lines, to_text};
 
 static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {

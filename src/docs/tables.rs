@@ -1,7 +1,8 @@
-//! The table of functions in the README.
+//! Tables for the documentation: the functions in the README, and the actions of the local account.
 
 use std::fmt::Write;
 
+use crate::emulator;
 use crate::iam::{self, Entry};
 
 /// The table of functions for the README, as Markdown.
@@ -19,6 +20,25 @@ pub fn function_table() -> String {
             action.reference(),
             spec.doc
         );
+    }
+    out
+}
+
+/// The table of actions that the local account answers, by service, as Markdown.
+#[must_use]
+pub fn action_table() -> String {
+    let mut services: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (service, action) in emulator::actions() {
+        match services.iter_mut().find(|(known, _)| *known == service) {
+            Some((_, actions)) => actions.push(action),
+            None => services.push((service, vec![action])),
+        }
+    }
+    let mut out = String::from("| service | actions |\n| --- | --- |\n");
+    for (service, mut actions) in services {
+        actions.sort_unstable();
+        let actions: Vec<_> = actions.iter().map(|action| format!("`{action}`")).collect();
+        let _ = writeln!(out, "| `{service}` | {} |", actions.join(", "));
     }
     out
 }

@@ -1,7 +1,9 @@
 //! The actions about the account as a whole.
 
 use super::call::Call;
-use super::records::{Profile, Role};
+use super::policies::record::Policy;
+use super::policies::{inline, managed, versions};
+use super::records::{self, Profile, Role};
 use super::refusal::Outcome;
 use super::trust;
 use super::view::View;
@@ -10,19 +12,16 @@ use super::xml::Xml;
 /// `GetAccountSummary`: what there is in the account is counted; what the local account never has is zero; the quotas of
 /// such things are AWS's defaults.
 pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
-    let policies: i64 = view
-        .connection
-        .prepare_cached("SELECT count(*) FROM policy WHERE arn NOT LIKE 'arn:aws:iam::aws:%'")?
-        .query_row([], |row| row.get(0))?;
+    let (policies, policy_versions) = count_policies(view)?;
     let quotas = view.account.quotas;
-    let trust_quota = i64::try_from(trust::MOST_CHARACTERS).unwrap_or(i64::MAX);
+    let quota = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
     let entries = [
         ("AccessKeysPerUserQuota", 2),
         ("AccountAccessKeysPresent", 0),
         ("AccountMFAEnabled", 0),
         ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
-        ("AssumeRolePolicySizeQuota", trust_quota),
+        ("AssumeRolePolicySizeQuota", quota(trust::MOST_CHARACTERS)),
         ("AttachedPoliciesPerGroupQuota", 10),
         ("AttachedPoliciesPerRoleQuota", i64::from(quotas.policies_per_role)),
         ("AttachedPoliciesPerUserQuota", 10),
@@ -36,13 +35,12 @@ pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<(
         ("MFADevices", 0),
         ("MFADevicesInUse", 0),
         ("Policies", policies),
-        ("PoliciesQuota", 1500),
-        ("PolicySizeQuota", 6144),
-        // A policy that only import knows of has one version.
-        ("PolicyVersionsInUse", policies),
+        ("PoliciesQuota", managed::MOST_POLICIES),
+        ("PolicySizeQuota", quota(managed::MOST_CHARACTERS)),
+        ("PolicyVersionsInUse", policy_versions),
         ("PolicyVersionsInUseQuota", 10_000),
         ("Providers", 0),
-        ("RolePolicySizeQuota", 10_240),
+        ("RolePolicySizeQuota", quota(inline::MOST_CHARACTERS)),
         ("Roles", view.count::<Role>(view.account.roles)?),
         ("RolesQuota", i64::from(quotas.roles)),
         ("ServerCertificates", 0),
@@ -52,7 +50,7 @@ pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<(
         // The operator.
         ("Users", 1),
         ("UsersQuota", 5000),
-        ("VersionsPerPolicyQuota", 5),
+        ("VersionsPerPolicyQuota", quota(versions::MOST_VERSIONS)),
     ];
     xml.within("SummaryMap", |xml| {
         entries.iter().try_for_each(|(key, value)| {
@@ -63,6 +61,25 @@ pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<(
             })
         })
     })
+}
+
+/// Counts the customer managed policies, and the versions of all of them, as a read sees them.
+fn count_policies(view: &View<'_>) -> rusqlite::Result<(i64, i64)> {
+    let (policies, mut versions): (i64, i64) = view
+        .connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(json_array_length(versions, '$.items')), 0)
+             FROM managed_policy",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (key, seen) in view.past::<Policy>()? {
+        let count = |policy: Option<Policy>| {
+            let count = policy.map_or(0, |policy| policy.versions.len());
+            i64::try_from(count).unwrap_or(i64::MAX)
+        };
+        versions += count(seen) - count(records::find(view.connection, &key)?);
+    }
+    Ok((view.count::<Policy>(policies)?, versions))
 }
 
 /// `ListAccountAliases`: an account has one alias at most, so there is no second page and no valid marker.

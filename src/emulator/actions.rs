@@ -11,7 +11,12 @@ use super::constraints::{
     SESSION_CONTEXTS, SESSION_DURATION, SESSION_NAME, SESSION_POLICY, SESSION_POLICY_ARNS,
     TAG_KEYS, TAGS, TOKEN_CODE, optional, required,
 };
+use super::constraints::{
+    BOOLEAN, ENTITY_KIND, POLICY_DESCRIPTION, POLICY_NAME, POLICY_PATH, POLICY_SCOPE, POLICY_USAGE,
+    USER_NAME, VERSION_ID,
+};
 use super::edit::Edit;
+use super::policies::{inline, listing, managed, versions};
 use super::profiles;
 use super::refusal::Outcome;
 use super::roles;
@@ -20,6 +25,7 @@ use super::service::Service;
 use super::services::{
     autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
 };
+use super::users;
 use super::view::View;
 use super::xml::Xml;
 
@@ -98,6 +104,9 @@ const PREFIX: Parameter = optional("PathPrefix", &PATH_PREFIX);
 const NEW_PATH: Parameter = optional("Path", &PATH);
 const NEW_TAGS: Parameter = optional("Tags", &TAGS);
 const POLICY: Parameter = required("PolicyArn", &ARN);
+const INLINE: Parameter = required("PolicyName", &POLICY_NAME);
+const DOCUMENT: Parameter = required("PolicyDocument", &POLICY_DOCUMENT);
+const VERSION: Parameter = required("VersionId", &VERSION_ID);
 
 pub(super) static ACTIONS: &[Action] = &[
     write("CreateInstanceProfile", &[PROFILE, NEW_PATH, NEW_TAGS], profiles::create),
@@ -143,6 +152,61 @@ pub(super) static ACTIONS: &[Action] = &[
     ),
     read("GetAccountSummary", &[], account::summary),
     read("ListAccountAliases", &[START, LIMIT], account::aliases),
+    write("PutRolePolicy", &[ROLE, INLINE, DOCUMENT], inline::put),
+    read("GetRolePolicy", &[ROLE, INLINE], inline::get),
+    read("ListRolePolicies", &[ROLE, START, LIMIT], inline::list),
+    write("DeleteRolePolicy", &[ROLE, INLINE], inline::delete),
+    write(
+        "CreatePolicy",
+        &[
+            INLINE,
+            optional("Path", &POLICY_PATH),
+            DOCUMENT,
+            optional("Description", &POLICY_DESCRIPTION),
+            NEW_TAGS,
+        ],
+        managed::create,
+    ),
+    read("GetPolicy", &[POLICY], managed::get),
+    read(
+        "ListPolicies",
+        &[
+            optional("Scope", &POLICY_SCOPE),
+            optional("OnlyAttached", &BOOLEAN),
+            optional("PathPrefix", &POLICY_PATH_PREFIX),
+            optional("PolicyUsageFilter", &POLICY_USAGE),
+            START,
+            LIMIT,
+        ],
+        listing::policies,
+    ),
+    read(
+        "ListEntitiesForPolicy",
+        &[
+            POLICY,
+            optional("EntityFilter", &ENTITY_KIND),
+            optional("PathPrefix", &PATH),
+            optional("PolicyUsageFilter", &POLICY_USAGE),
+            START,
+            LIMIT,
+        ],
+        listing::entities,
+    ),
+    write("DeletePolicy", &[POLICY], managed::delete),
+    write("TagPolicy", &[POLICY, required("Tags", &TAGS)], managed::tag),
+    write("UntagPolicy", &[POLICY, required("TagKeys", &TAG_KEYS)], managed::untag),
+    read("ListPolicyTags", &[POLICY, START, LIMIT], managed::list_tags),
+    write(
+        "CreatePolicyVersion",
+        &[POLICY, DOCUMENT, optional("SetAsDefault", &BOOLEAN)],
+        versions::create,
+    ),
+    read("GetPolicyVersion", &[POLICY, VERSION], versions::get),
+    read("ListPolicyVersions", &[POLICY, START, LIMIT], versions::list),
+    write("DeletePolicyVersion", &[POLICY, VERSION], versions::delete),
+    write("SetDefaultPolicyVersion", &[POLICY, VERSION], versions::set_default),
+    read("GetUser", &[optional("UserName", &USER_NAME)], users::get),
+    read("ListUsers", &[PREFIX, START, LIMIT], users::list),
     Action {
         service: Service::Sts,
         name: "GetCallerIdentity",

@@ -132,6 +132,11 @@ impl<'a> Call<'a> {
         self.form.get(name)?.parse().ok()
     }
 
+    /// Tells whether a boolean is there and true.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.form.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// A text in the JSON.
     pub(super) fn json_text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         match self.json.get(name) {
@@ -225,7 +230,8 @@ impl Page<'_> {
         Ok(self.point()?.map_or(0, |point| point.number))
     }
 
-    fn point(&self) -> Outcome<Option<Point>> {
+    /// The same as the marker has it.
+    pub(super) fn point(&self) -> Outcome<Option<Point>> {
         let Some(marker) = self.marker else { return Ok(None) };
         Ok(Some(self.seal.open(marker).ok_or_else(Refusal::invalid_marker)?))
     }
@@ -258,7 +264,8 @@ impl Page<'_> {
         self.end(last.map(|(number, _)| Point { number: *number, key: String::new() }).as_ref())
     }
 
-    fn end(&self, point: Option<&Point>) -> Xml {
+    /// The page's end, with where the next one begins.
+    pub(super) fn end(&self, point: Option<&Point>) -> Xml {
         let mut xml = Xml::default();
         xml.plain("IsTruncated", point.is_some());
         if let Some(point) = point {

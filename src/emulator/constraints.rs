@@ -25,6 +25,10 @@ pub(super) enum Rule {
     Text(Text),
     /// A whole number within bounds, both included.
     Whole { least: i64, most: i64 },
+    /// `true` or `false`.
+    Boolean,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
     /// A list of texts, which AWS judges as one: the first bad member spoils it.
     Texts { most: usize, each: Text },
     /// A list of structures with these fields.
@@ -111,6 +115,20 @@ pub(super) static PATH_PREFIX: Rule =
     Rule::Text(text(1, 512, Pattern::worded(r"\u002F[\u0021-\u007F]*", PREFIX_WORDS)));
 pub(super) static POLICY_PATH_PREFIX: Rule =
     Rule::Text(text(1, 512, Pattern::worded(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PREFIX_WORDS)));
+pub(super) static POLICY_NAME: Rule =
+    Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+pub(super) static POLICY_PATH: Rule =
+    Rule::Text(text(1, 512, Pattern::worded(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PATH_WORDS)));
+pub(super) static POLICY_DESCRIPTION: Rule = Rule::Text(any_text(0, 1000));
+pub(super) static VERSION_ID: Rule =
+    Rule::Text(text(0, UNLIMITED, Pattern::new(r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?")));
+pub(super) static POLICY_SCOPE: Rule = Rule::Choice(&["All", "AWS", "Local"]);
+pub(super) static POLICY_USAGE: Rule = Rule::Choice(&["PermissionsPolicy", "PermissionsBoundary"]);
+pub(super) static ENTITY_KIND: Rule =
+    Rule::Choice(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
+pub(super) static USER_NAME: Rule =
+    Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+pub(super) static BOOLEAN: Rule = Rule::Boolean;
 pub(super) static ID: Rule = Rule::Text(text(16, 128, Pattern::new(r"[\w]+")));
 pub(super) static MARKER: Rule = Rule::Text(text(1, 320, Pattern::new(r"[\u0020-\u00FF]+")));
 pub(super) static MAX_ITEMS: Rule = Rule::Whole { least: 1, most: 1000 };
@@ -183,6 +201,11 @@ pub(super) fn check(
         {
             return Err(Refusal::not_a_number(parameter.name));
         }
+        let is_boolean =
+            ["true", "false", ""].iter().any(|known| value.eq_ignore_ascii_case(known));
+        if matches!(parameter.rule, Rule::Boolean) && !is_boolean {
+            return Err(Refusal::not_a_boolean(parameter.name));
+        }
     }
     let mut violations = Violations { service, found: Vec::new() };
     for parameter in parameters {
@@ -204,6 +227,15 @@ impl Violations {
         let place = camel(parameter.name);
         match parameter.rule {
             Rule::Text(text) => self.of_text(text, &place, form.get(parameter.name), parameter),
+            Rule::Boolean => {}
+            Rule::Choice(choices) => match form.get(parameter.name) {
+                Some(value) if !choices.contains(&value) => {
+                    let constraint =
+                        format!("Member must satisfy enum value set: [{}]", choices.join(", "));
+                    self.add(&place, Some(value), &constraint);
+                }
+                _ => {}
+            },
             Rule::Whole { least, most } => {
                 match form.get(parameter.name).filter(|value| !value.is_empty()) {
                     None if parameter.required => self.add(&place, None, NULL),
@@ -300,7 +332,7 @@ impl Rule {
     pub(super) fn violated(&self, value: &str) -> Vec<String> {
         match self {
             Self::Text(text) => text.violated(value),
-            Self::Whole { .. } | Self::Texts { .. } | Self::Structures { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }
@@ -365,7 +397,7 @@ mod tests {
         let of = |parameter: &'static Parameter| match parameter.rule {
             Rule::Text(text) | Rule::Texts { each: text, .. } => text.pattern.iter().collect(),
             Rule::Structures { fields, .. } => patterns(fields),
-            Rule::Whole { .. } => Vec::new(),
+            Rule::Whole { .. } | Rule::Boolean | Rule::Choice(_) => Vec::new(),
         };
         parameters.iter().flat_map(of).collect()
     }

@@ -22,17 +22,18 @@ pub(super) struct Edit<'a> {
 /// A kind of record with a count in the account's row and ids of its own.
 pub(super) trait Counted: Record {
     const ID_PREFIX: &'static str;
-    const COUNT: &'static str;
+    /// The column of the account's row; none for a kind of which there are few enough to count.
+    const COUNT: Option<&'static str>;
 }
 
 impl Counted for Profile {
     const ID_PREFIX: &'static str = "AIPA";
-    const COUNT: &'static str = "profiles";
+    const COUNT: Option<&'static str> = Some("profiles");
 }
 
 impl Counted for Role {
     const ID_PREFIX: &'static str = "AROA";
-    const COUNT: &'static str = "roles";
+    const COUNT: Option<&'static str> = Some("roles");
 }
 
 impl Edit<'_> {
@@ -61,19 +62,22 @@ impl Edit<'_> {
         self.keep_for_lagging_reads::<R>(record.name())?;
         records::remember_path(self.connection, record.path())?;
         record.store(self.connection)?;
+        record.index(self.connection, true)?;
         self.count::<R>(1)
     }
 
     /// Puts the record in the place of the one with the same path and name.
     pub(super) fn update<R: Record>(&self, record: &R) -> rusqlite::Result<()> {
         self.keep_for_lagging_reads::<R>(record.name())?;
-        record.store(self.connection)
+        record.store(self.connection)?;
+        record.index(self.connection, true)
     }
 
     /// Deletes a record that is there.
     pub(super) fn delete<R: Counted>(&self, record: &R) -> rusqlite::Result<()> {
         self.keep_for_lagging_reads::<R>(record.name())?;
         records::delete::<R>(self.connection, &records::key(record.name()))?;
+        record.index(self.connection, false)?;
         self.count::<R>(-1)
     }
 
@@ -89,13 +93,15 @@ impl Edit<'_> {
     pub(super) fn clear(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch(
             "DELETE FROM profile; DELETE FROM role; DELETE FROM policy; DELETE FROM past;
+             DELETE FROM managed_policy; DELETE FROM attachment;
              DELETE FROM region; DELETE FROM resource;
              UPDATE account SET alias = NULL, profiles = 0, roles = 0;",
         )
     }
 
     fn count<R: Counted>(&self, change: i64) -> rusqlite::Result<()> {
-        let sql = format!("UPDATE account SET {0} = {0} + ?1", R::COUNT);
+        let Some(column) = R::COUNT else { return Ok(()) };
+        let sql = format!("UPDATE account SET {column} = {column} + ?1");
         self.connection.prepare_cached(&sql)?.execute([change])?;
         Ok(())
     }

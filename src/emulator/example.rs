@@ -13,7 +13,7 @@ const DAY: i64 = 24 * 60 * 60;
 pub(super) fn fill(edit: &Edit<'_>) -> Result<(), Trouble> {
     let mut account: Value = serde_json::from_str(include_str!("example.json"))
         .expect("every test that opens an account reads this file");
-    for section in ["roles", "profiles", "resources"] {
+    for section in ["policies", "roles", "profiles", "resources"] {
         for entry in account[section].as_array_mut().into_iter().flatten() {
             if let Value::Object(entry) = entry {
                 date(entry, edit.seconds());

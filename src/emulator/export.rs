@@ -11,6 +11,7 @@ use crate::error::Error;
 use super::Trouble;
 use super::clock::iso8601;
 use super::import_resources;
+use super::policies::record::{Policy, Version};
 use super::records::{Profile, Record, Role, Tag};
 use super::regions;
 use super::resources::{self, Kind, Place};
@@ -37,11 +38,16 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         },
     }))?;
 
-    let mut statement = connection.prepare("SELECT arn FROM policy ORDER BY arn")?;
-    let mut rows = statement.query([])?;
-    lines.list("policies", || match rows.next()? {
-        Some(row) => Ok(Some(Value::String(row.get(0)?))),
-        None => Ok(None),
+    let sql = format!("SELECT {} FROM managed_policy ORDER BY path, key", Policy::COLUMNS);
+    let mut statement = connection.prepare(&sql)?;
+    let mut own = statement.query([])?;
+    // The account's own have records; of others only the ARN is known.
+    let mut statement = connection
+        .prepare("SELECT arn FROM policy WHERE arn LIKE 'arn:aws:iam::aws:%' ORDER BY arn")?;
+    let mut of_aws = statement.query([])?;
+    lines.list("policies", || match own.next()? {
+        Some(row) => Ok(Some(policy(&Policy::from_row(row)?, &account.id))),
+        None => of_aws.next()?.map(|row| Ok(Value::String(row.get(0)?))).transpose(),
     })?;
 
     let sql = format!("SELECT {} FROM role ORDER BY path, key", Role::COLUMNS);
@@ -109,6 +115,8 @@ fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(),
 fn role(role: &Role, account_id: &str) -> Value {
     let last_used = role.last_used.as_ref();
     let policies: Vec<_> = role.policies.iter().collect();
+    let inline = role.inline.iter().map(|policy| (policy.name.clone(), document(&policy.document)));
+    let inline: Map<_, _> = inline.collect();
     let mut entry = json!({
         "name": role.name,
         "path": role.path,
@@ -121,7 +129,38 @@ fn role(role: &Role, account_id: &str) -> Value {
         "permissions_boundary": role.boundary,
         "last_used": last_used.map(|used| json!({"date": iso8601(used.at), "region": used.region})),
         "attached_policies": policies,
+        "inline_policies": Some(inline).filter(|inline| !inline.is_empty()),
         "tags": tags(&role.tags),
+    });
+    drop_nulls(&mut entry);
+    entry
+}
+
+fn policy(policy: &Policy, account_id: &str) -> Value {
+    let version = |(number, version): (u64, &Version)| {
+        let mut entry = json!({
+            "id": format!("v{number}"),
+            "create_date": iso8601(version.created),
+            "document": version.document.as_deref().map(document),
+        });
+        drop_nulls(&mut entry);
+        entry
+    };
+    let versions: Vec<_> = policy.versions.behind(0).collect();
+    let newest = versions.last().map_or(0, |(number, _)| *number);
+    let last = Some(policy.versions.last_place()).filter(|last| *last > newest);
+    let mut entry = json!({
+        "name": policy.name,
+        "path": policy.path,
+        "id": policy.id,
+        "arn": policy.arn(account_id),
+        "create_date": iso8601(policy.created),
+        "update_date": iso8601(policy.updated),
+        "description": policy.description,
+        "versions": versions.into_iter().map(version).collect::<Vec<_>>(),
+        "default_version": format!("v{}", policy.default_version),
+        "last_version": last.map(|last| format!("v{last}")),
+        "tags": tags(&policy.tags),
     });
     drop_nulls(&mut entry);
     entry

@@ -1,6 +1,7 @@
 //! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is held to the same
 //! constraints as a request, and an error says where in the file it is.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 
@@ -18,6 +19,8 @@ use super::export::{FORMAT, VERSION};
 use super::faults::closest;
 use super::import_resources::{self, Resources};
 use super::managed_policies::{self, Standing};
+use super::policies;
+use super::policies::record::Policy;
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::sequence::Sequence;
 use super::tags::MOST_TAGS;
@@ -49,6 +52,7 @@ pub(super) fn replace(edit: &Edit<'_>, json: impl Read) -> Result<ImportSummary,
 
 /// Adds what the JSON says to the account; what has the same name is replaced.
 pub(super) fn absorb(edit: &Edit<'_>, json: &Value) -> Result<(), Trouble> {
+    remove::<Policy>(edit, &json["policies"])?;
     remove::<Role>(edit, &json["roles"])?;
     remove::<Profile>(edit, &json["profiles"])?;
     let mut import = Import::new(edit)?;
@@ -95,6 +99,8 @@ struct Import<'a> {
     profiles: u64,
     /// The role with the most policies: how many, and its number in the file.
     most_policies: (usize, u64),
+    /// The policies of which so far only the ARN was said.
+    named_policies: HashSet<String>,
     resources: Resources,
     /// Whether this adds to what there is. Trust policies, which AWS has accepted, are then not held to the rules, and resources of
     /// the same id or name are replaced.
@@ -114,6 +120,7 @@ impl<'a> Import<'a> {
             roles: 0,
             profiles: 0,
             most_policies: (0, 0),
+            named_policies: HashSet::new(),
             resources: Resources::default(),
             adds: false,
             trouble: None,
@@ -156,10 +163,30 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn policy(&mut self, number: u64, value: &Value) -> Result<(), Trouble> {
+    fn policy(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
         let place = format!("policies[{number}]");
-        let arn = value.as_str().ok_or_else(|| wrong(&place, "must be an ARN"))?;
-        self.keep_policy(&place, arn)
+        if let Value::String(arn) = &value {
+            return self.keep_policy(&place, arn);
+        }
+        if !value.is_object() {
+            return Err(wrong(&place, "must be an ARN, or an object with what is known of it"));
+        }
+        // A role may have named it before.
+        let known =
+            value["name"].as_str().map(|name| self.edit.find::<Policy>(name)).transpose()?;
+        let known = known.flatten().map(|known| (known.arn(&self.account_id), known));
+        let known = known.filter(|(arn, _)| self.named_policies.remove(arn));
+        if let Some((_, known)) = &known {
+            self.edit.delete(known)?;
+        }
+        let mut entry = Entry::new(place, value)?;
+        let policy = policies::import::policy(self.edit, &mut entry, !self.adds)?;
+        let arn = policy.arn(&self.account_id);
+        check_arn(&mut entry, &arn)?;
+        check_free(&entry, known.is_none_or(|(known, _)| known == arn))?;
+        check_free(&entry, self.edit.find::<Policy>(&policy.name)?.is_none())?;
+        entry.finish(&policies::import::KEYS)?;
+        Ok(self.edit.insert(&policy)?)
     }
 
     fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), Trouble> {
@@ -171,9 +198,20 @@ impl<'a> Import<'a> {
             let message = format!("`{arn}` is not in the account {}", self.account_id);
             return Err(wrong(place, message));
         }
-        if managed_policies::standing(connection, &self.account_id, arn)? == Standing::Unknown {
-            managed_policies::keep(connection, arn)?;
+        if managed_policies::standing(connection, &self.account_id, arn)? != Standing::Unknown {
+            return Ok(());
         }
+        if policy.owner == "aws" {
+            return Ok(managed_policies::keep(connection, arn)?);
+        }
+        if self.edit.find::<Policy>(policy.name)?.is_some() {
+            let message = format!("there is another policy with the name of `{arn}`");
+            return Err(wrong(place, format!("{message} (names are unique ignoring case)")));
+        }
+        let created = self.edit.seconds();
+        let record = policies::upgrade::unknown(arn, policy.path, policy.name, created);
+        self.edit.insert(&record)?;
+        self.named_policies.insert(arn.to_owned());
         Ok(())
     }
 
@@ -195,6 +233,7 @@ impl<'a> Import<'a> {
             boundary: entry.text("permissions_boundary")?,
             last_used: last_used(&mut entry)?,
             policies: self.attached_policies(&mut entry, number)?,
+            inline: policies::import::inline(&mut entry, !self.adds)?,
             tags: tags(&mut entry, str::to_lowercase)?,
             name,
             path,
@@ -217,6 +256,7 @@ impl<'a> Import<'a> {
             "permissions_boundary",
             "last_used",
             "attached_policies",
+            "inline_policies",
             "tags",
         ])?;
         self.edit.insert(&role)?;
@@ -374,7 +414,7 @@ impl Entry {
         Ok(text)
     }
 
-    fn required(&mut self, name: &str, rule: &Rule) -> Result<String, Trouble> {
+    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> Result<String, Trouble> {
         self.held_to(name, rule)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
@@ -441,7 +481,10 @@ impl Entry {
     }
 }
 
-fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag>, Trouble> {
+pub(super) fn tags(
+    entry: &mut Entry,
+    same: impl Fn(&str) -> String,
+) -> Result<Sequence<Tag>, Trouble> {
     let place = entry.at("tags");
     let fields = match entry.take("tags") {
         None => return Ok(Sequence::default()),
@@ -471,17 +514,21 @@ fn tags(entry: &mut Entry, same: impl Fn(&str) -> String) -> Result<Sequence<Tag
     Ok(tags)
 }
 
+/// The text of a policy, which may be there as an object.
+pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Trouble> {
+    let document = match value {
+        Value::String(text) => text,
+        object @ Value::Object(_) => object.to_string(),
+        other => return Err(wrong(place, format!("must be a policy, not {}", kind_of(&other)))),
+    };
+    check(place, &document, &constraints::POLICY_DOCUMENT)?;
+    Ok(document)
+}
+
 fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
     let place = entry.at("assume_role_policy");
-    let document = match entry.take("assume_role_policy") {
-        None => return Err(wrong(&place, "is missing")),
-        Some(Value::String(text)) => text,
-        Some(object @ Value::Object(_)) => object.to_string(),
-        Some(other) => {
-            return Err(wrong(&place, format!("must be a policy, not {}", kind_of(&other))));
-        }
-    };
-    check(&place, &document, &constraints::POLICY_DOCUMENT)?;
+    let value = entry.take("assume_role_policy").ok_or_else(|| wrong(&place, "is missing"))?;
+    let document = policy_document(&place, value)?;
     if is_held {
         trust::check(&document).map_err(|refusal| wrong(&place, refusal.message))?;
     }
@@ -573,10 +620,7 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
                     Err(wrong(section, "is there twice"))
                 }
                 Some("policies") => {
-                    map.next_value_seed(Section {
-                        import: self,
-                        each: |import, number, value| import.policy(number, &value),
-                    })?;
+                    map.next_value_seed(Section { import: self, each: Import::policy })?;
                     Ok(())
                 }
                 Some("roles") => {

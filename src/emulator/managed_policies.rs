@@ -1,12 +1,92 @@
-//! Which managed policies there are. Those that AWS ships are a list of names (`managed_policies.txt`: path and name, one a
-//! line, sorted); others exist if an import brought them along. Their documents are not kept: nothing is evaluated.
+//! The managed policies that there are. Those that AWS ships are in a list
+//! (`managed_policies.txt`). Others of AWS are known if an import has named them. The account's own
+//! are records. The documents of AWS's policies are not kept.
 
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
 
-static SHIPPED: LazyLock<Vec<&str>> =
-    LazyLock::new(|| include_str!("managed_policies.txt").lines().collect());
+use super::records;
+
+/// One policy a line, sorted: path and name, and for most of them the version in effect, when the
+/// policy was made, and when that version was.
+static SHIPPED: LazyLock<Vec<Shipped>> =
+    LazyLock::new(|| include_str!("managed_policies.txt").lines().map(Shipped::of_line).collect());
+
+/// The places of the shipped policies in the order in which AWS made them.
+static BY_AGE: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let mut order: Vec<_> = (0..SHIPPED.len()).collect();
+    order.sort_by_key(|place| (SHIPPED[*place].created, *place));
+    order
+});
+
+const PREFIX: &str = "arn:aws:iam::aws:policy/";
+/// Stands for the dates of a policy of AWS of which only the name is known: later than those that
+/// are known.
+const UNKNOWN_DATE: &str = "2026-08-22T00:00:00Z";
+
+/// A managed policy of AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shipped {
+    path_and_name: std::borrow::Cow<'static, str>,
+    /// The version in effect, such as `v12`.
+    pub(super) version: &'static str,
+    /// The creation date of the policy.
+    pub(super) created: &'static str,
+    /// The creation date of the version in effect.
+    pub(super) updated: &'static str,
+}
+
+impl Shipped {
+    fn of_line(line: &'static str) -> Self {
+        let mut fields = line.split(' ');
+        let path_and_name = fields.next().unwrap_or_default().into();
+        let version = fields.next().unwrap_or("v1");
+        let created = fields.next().unwrap_or(UNKNOWN_DATE);
+        let updated = fields.next().unwrap_or(created);
+        Self { path_and_name, version, created, updated }
+    }
+
+    /// One of which only the name is known.
+    fn named(path_and_name: String) -> Self {
+        Self { path_and_name: path_and_name.into(), ..Self::of_line("") }
+    }
+
+    pub(super) fn arn(&self) -> String {
+        format!("{PREFIX}{}", self.path_and_name)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.path_and_name.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Begins and ends with `/`.
+    pub(super) fn path(&self) -> String {
+        let end = self.path_and_name.rfind('/').map_or(0, |slash| slash + 1);
+        format!("/{}", &self.path_and_name[..end])
+    }
+}
+
+/// The managed policy of AWS with that ARN.
+pub(super) fn shipped(connection: &Connection, arn: &str) -> rusqlite::Result<Option<Shipped>> {
+    let Some(name) = arn.strip_prefix(PREFIX) else { return Ok(None) };
+    let place = SHIPPED.binary_search_by(|policy| policy.path_and_name.as_ref().cmp(name));
+    if let Ok(place) = place {
+        return Ok(Some(SHIPPED[place].clone()));
+    }
+    Ok(is_kept(connection, arn)?.then(|| Shipped::named(name.to_owned())))
+}
+
+/// All managed policies of AWS, those first that are known for longest.
+pub(super) fn listed(
+    connection: &Connection,
+) -> rusqlite::Result<impl Iterator<Item = Shipped> + use<>> {
+    let mut statement = connection.prepare_cached("SELECT arn FROM policy ORDER BY arn")?;
+    let kept: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let kept = kept.into_iter().filter_map(|arn| arn.strip_prefix(PREFIX).map(str::to_owned));
+    let shipped = BY_AGE.iter().map(|place| SHIPPED[*place].clone());
+    Ok(shipped.chain(kept.map(Shipped::named)))
+}
 
 /// The parts of a managed policy's ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +131,11 @@ pub(super) fn standing(
     arn: &str,
 ) -> rusqlite::Result<Standing> {
     let Some(policy) = split(arn) else { return Ok(Standing::NotAnArn) };
-    let name = arn.strip_prefix("arn:aws:iam::aws:policy/");
-    let shipped = name.is_some_and(|name| SHIPPED.binary_search(&name).is_ok());
-    let here = policy.owner == "aws" || policy.owner == account_id;
-    let known = shipped || (here && is_kept(connection, arn)?);
+    let known = if policy.owner == "aws" {
+        shipped(connection, arn)?.is_some()
+    } else {
+        policy.owner == account_id && is_own(connection, policy)?
+    };
     Ok(match policy {
         _ if !known => Standing::Unknown,
         PolicyArn { owner: "aws", path, .. } if path.starts_with("/aws-service-role/") => {
@@ -64,10 +145,16 @@ pub(super) fn standing(
     })
 }
 
-/// Makes a policy exist that AWS does not ship.
+/// Makes a policy of AWS known that is not in the list.
 pub(super) fn keep(connection: &Connection, arn: &str) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR IGNORE INTO policy (arn) VALUES (?1)")?.execute([arn])?;
     Ok(())
+}
+
+fn is_own(connection: &Connection, policy: PolicyArn<'_>) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM managed_policy WHERE key = ?1 AND path = ?2 AND name = ?3")?
+        .exists([&records::key(policy.name), policy.path, policy.name])
 }
 
 fn is_kept(connection: &Connection, arn: &str) -> rusqlite::Result<bool> {
@@ -76,15 +163,36 @@ fn is_kept(connection: &Connection, arn: &str) -> rusqlite::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PolicyArn, SHIPPED, split};
+    use super::{BY_AGE, PolicyArn, SHIPPED, Shipped, split};
 
     #[test]
     fn the_list_is_sorted_and_every_line_makes_an_arn() {
         assert!(SHIPPED.len() > 1000, "only {} policies", SHIPPED.len());
-        assert!(SHIPPED.is_sorted_by(|a, b| a < b), "the list is not sorted or has duplicates");
-        for line in SHIPPED.iter() {
-            assert!(split(&format!("arn:aws:iam::aws:policy/{line}")).is_some(), "{line}");
+        let in_order = |a: &Shipped, b: &Shipped| a.path_and_name < b.path_and_name;
+        assert!(SHIPPED.is_sorted_by(in_order), "the list is not sorted or has duplicates");
+        for policy in SHIPPED.iter() {
+            let arn = policy.arn();
+            let parts = split(&arn).unwrap_or_else(|| panic!("{arn}"));
+            assert_eq!((parts.name, parts.path), (policy.name(), policy.path().as_str()));
+            let version = policy.version.strip_prefix('v').and_then(|v| v.parse::<u32>().ok());
+            assert!(version.is_some_and(|version| version > 0), "{policy:?}");
+            for date in [policy.created, policy.updated] {
+                assert!(date.parse::<jiff::Timestamp>().is_ok(), "{policy:?}");
+            }
+            assert!(policy.created <= policy.updated, "{policy:?}");
         }
+    }
+
+    /// AWS's own answer, as recorded in February 2026 (`test_list_policies_scope_aws` of
+    /// `LocalStack`'s suite), has these default versions at the head of the list: v1, v12, v178,
+    /// v7, v14. The third has grown since.
+    #[test]
+    fn the_oldest_policies_come_first() {
+        let oldest: Vec<_> = BY_AGE.iter().take(5).map(|place| &SHIPPED[*place]).collect();
+        let versions: Vec<_> = oldest.iter().map(|policy| policy.version).collect();
+        assert_eq!(oldest[0].name(), "AdministratorAccess");
+        assert_eq!(oldest[3].name(), "AWSCloudFormationReadOnlyAccess");
+        assert_eq!(versions, ["v1", "v12", "v182", "v7", "v14"]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod import_resources;
 mod made_up;
 mod managed_policies;
 mod marker;
+mod policies;
 mod profiles;
 mod random;
 mod records;
@@ -44,6 +45,7 @@ mod tags;
 mod targets;
 mod torn;
 mod trust;
+mod users;
 mod view;
 mod xml;
 
@@ -316,12 +318,15 @@ impl Emulator {
     /// {"format": "iamlua-account", "version": 1,
     ///  "account": {"id": "123456789012", "alias": "acme",
     ///              "quotas": {"profiles": 1000, "roles": 1000, "policies_per_role": 10}},
-    ///  "policies": ["arn:aws:iam::123456789012:policy/own"],
+    ///  "policies": [{"name": "own", "path": "/team/", "id": "ANPA…", "create_date": "…", "update_date": "…",
+    ///                "description": "…", "versions": [{"id": "v1", "create_date": "…", "document": {}}],
+    ///                "default_version": "v1", "tags": {"Team": "web"}},
+    ///               "arn:aws:iam::aws:policy/NewerThanThisProgram"],
     ///  "roles": [{"name": "web", "path": "/", "id": "AROA…", "create_date": "2026-01-02T03:04:05Z",
     ///             "assume_role_policy": {"Version": "2012-10-17", "Statement": []},
     ///             "description": "…", "max_session_duration": 3600, "permissions_boundary": "arn:…",
     ///             "last_used": {"date": "…", "region": "…"}, "attached_policies": ["arn:…"],
-    ///             "tags": {"Team": "web"}}],
+    ///             "inline_policies": {"logs": {"Version": "2012-10-17", "Statement": []}}, "tags": {"Team": "web"}}],
     ///  "profiles": [{"name": "web", "path": "/", "id": "AIPA…", "create_date": "…", "role": "web",
     ///                "tags": {}}],
     ///  "regions": {"us-east-1": "opt-in-not-required", "eu-south-1": "opted-in",
@@ -330,8 +335,9 @@ impl Emulator {
     ///                 "create_date": "…", "profile": "web"}]}
     /// ```
     ///
-    /// Only `format`, `version`, the names, a role's `assume_role_policy` and what is bold below are needed; `arn` may be there
-    /// and must then be right. A policy that a role has attached exists from then on.
+    /// Only `format`, `version`, the names, a role's `assume_role_policy` and what is bold below
+    /// are needed; `arn` may be there and must then be right. A policy that is only named by its
+    /// ARN, in `policies` or by a role, exists from then on, with a document that is not known.
     ///
     /// `regions` are all the regions that the account has. Without that section they are AWS's, of which those that must be opted
     /// in to are not. A region that is not enabled answers no calls; one that is left out answers if no account can be without it,

@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::clock::iso8601;
+use super::policies::record::InlinePolicy;
+use super::policies::usage;
 use super::sequence::Sequence;
 
 /// A tag.
@@ -45,6 +47,8 @@ pub(super) struct Role {
     pub(super) last_used: Option<LastUsed>,
     /// The ARNs of the attached policies.
     pub(super) policies: Sequence<String>,
+    #[serde(default)]
+    pub(super) inline: Sequence<InlinePolicy>,
     pub(super) tags: Sequence<Tag>,
 }
 
@@ -93,6 +97,10 @@ pub(super) trait Record: Clone + Serialize + DeserializeOwned {
     fn path(&self) -> &str;
     /// The key of the role inside, for a kind that has one.
     fn role(&self) -> Option<&str>;
+    /// Keeps what is derived from the record up to date, after it was stored or when it is gone.
+    fn index(&self, _: &Connection, _is_there: bool) -> rusqlite::Result<()> {
+        Ok(())
+    }
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
     /// Writes the row; one with the same path and key is replaced.
     fn store(&self, connection: &Connection) -> rusqlite::Result<()>;
@@ -142,9 +150,10 @@ impl Record for Profile {
 impl Record for Role {
     const TABLE: &'static str = "role";
     const COLUMNS: &'static str = "name, path, id, created, trust, description, max_session, \
-                                   boundary, last_used, last_used_region, policies, tags";
+                                   boundary, last_used, last_used_region, policies, tags, \
+                                   inline_policies";
     const LISTED_COLUMNS: &'static str = "name, path, id, created, trust, description, \
-                                          max_session, NULL, NULL, NULL, '', ''";
+                                          max_session, NULL, NULL, NULL, '', '', ''";
 
     fn name(&self) -> &str {
         &self.name
@@ -156,6 +165,10 @@ impl Record for Role {
 
     fn role(&self) -> Option<&str> {
         None
+    }
+
+    fn index(&self, connection: &Connection, is_there: bool) -> rusqlite::Result<()> {
+        usage::index(connection, self, is_there)
     }
 
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -172,6 +185,7 @@ impl Record for Role {
             boundary: row.get(7)?,
             last_used: used.map(|at| LastUsed { at, region: region.unwrap_or_default() }),
             policies: row.get(10)?,
+            inline: row.get(12)?,
             tags: row.get(11)?,
         })
     }
@@ -179,9 +193,11 @@ impl Record for Role {
     fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "INSERT OR REPLACE INTO role (path, key, name, id, created, trust, description,
-                 max_session, boundary, last_used, last_used_region, policies, tags)
+                 max_session, boundary, last_used, last_used_region, policies, tags,
+                 inline_policies)
              VALUES (:path, :key, :name, :id, :created, :trust, :description,
-                 :max_session, :boundary, :last_used, :last_used_region, :policies, :tags)",
+                 :max_session, :boundary, :last_used, :last_used_region, :policies, :tags,
+                 :inline)",
         )?;
         statement.execute(named_params! {
             ":path": self.path, ":key": key(&self.name), ":name": self.name, ":id": self.id,
@@ -189,7 +205,7 @@ impl Record for Role {
             ":max_session": self.max_session, ":boundary": self.boundary,
             ":last_used": self.last_used.as_ref().map(|used| used.at),
             ":last_used_region": self.last_used.as_ref().map(|used| &used.region),
-            ":policies": self.policies, ":tags": self.tags,
+            ":policies": self.policies, ":tags": self.tags, ":inline": self.inline,
         })?;
         Ok(())
     }

@@ -67,6 +67,73 @@ impl Refusal {
         Self::no_such_entity(format!("Scope ARN: {arn} does not exist or is not attachable."))
     }
 
+    pub(super) fn no_role_policy(name: &str) -> Self {
+        Self::no_such_entity(format!("The role policy with name {name} cannot be found."))
+    }
+
+    pub(super) fn no_policy_version(arn: &str, id: &str) -> Self {
+        let message = format!("Policy {arn} version {id} does not exist or is not attachable.");
+        Self::no_such_entity(message)
+    }
+
+    pub(super) fn no_user(name: &str) -> Self {
+        Self::no_such_entity(format!("The user with name {name} cannot be found."))
+    }
+
+    pub(super) fn not_a_user() -> Self {
+        Self::validation("Must specify userName when calling with non-User credentials")
+    }
+
+    pub(super) fn policy_exists(name: &str) -> Self {
+        let message =
+            format!("A policy called {name} already exists. Duplicate names are not allowed.");
+        Self::new(409, "EntityAlreadyExists", message)
+    }
+
+    pub(super) fn policy_attached() -> Self {
+        Self::new(409, "DeleteConflict", "Cannot delete a policy attached to entities.")
+    }
+
+    pub(super) fn policy_has_versions() -> Self {
+        let message = "This policy has more than one version. Before you delete a policy, you must \
+                       delete the policy's versions. The default version is deleted with the \
+                       policy.";
+        Self::new(409, "DeleteConflict", message)
+    }
+
+    pub(super) fn default_version() -> Self {
+        Self::new(409, "DeleteConflict", "Cannot delete the default version of a policy.")
+    }
+
+    pub(super) fn too_many_versions(most: usize) -> Self {
+        let message = format!(
+            "A managed policy can have up to {most} versions. Before you create a new version, you \
+             must delete an existing version."
+        );
+        Self::new(409, "LimitExceeded", message)
+    }
+
+    pub(super) fn inline_policies_too_large(most: usize, role: &str) -> Self {
+        let message = format!("Maximum policy size of {most} bytes exceeded for role {role}");
+        Self::new(409, "LimitExceeded", message)
+    }
+
+    /// A write to a policy of AWS. `what` is what cannot be done, in AWS's words.
+    pub(super) fn foreign_policy(what: &str) -> Self {
+        let message = format!("Cannot {what} policies outside your own account.");
+        Self::new(403, "AccessDenied", message)
+    }
+
+    /// The account knows that the policy exists, and not what it says. Our words. The status is one
+    /// that clients do not try again.
+    pub(super) fn unknown_document(arn: &str) -> Self {
+        let message = format!(
+            "The local account does not know the document of {arn}. It keeps the documents of \
+             customer managed policies that were created in it or imported with a document."
+        );
+        Self::new(501, "NotImplemented", message)
+    }
+
     pub(super) fn service_role_policy() -> Self {
         let message = "Cannot attach a Service Role Policy to a Customer Role.";
         Self::new(400, "PolicyNotAttachable", message)
@@ -128,6 +195,11 @@ impl Refusal {
     /// Our words: nobody recorded AWS's.
     pub(super) fn not_a_number(parameter: &str) -> Self {
         Self::new(400, "MalformedInput", format!("The value of {parameter} is not a whole number."))
+    }
+
+    /// Our words: nobody recorded AWS's.
+    pub(super) fn not_a_boolean(parameter: &str) -> Self {
+        Self::new(400, "MalformedInput", format!("The value of {parameter} is not a boolean."))
     }
 
     pub(super) fn malformed_policy(message: impl Into<String>) -> Self {

@@ -50,6 +50,7 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
         boundary: boundary.map(str::to_owned),
         last_used: None,
         policies: Sequence::default(),
+        inline: Sequence::default(),
         tags,
     };
     edit.insert(&role)?;
@@ -101,6 +102,9 @@ pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<(
     }
     if !role.policies.is_empty() {
         return Err(Refusal::delete_conflict("detach all policies").into());
+    }
+    if !role.inline.is_empty() {
+        return Err(Refusal::delete_conflict("delete policies").into());
     }
     Ok(edit.delete(&role)?)
 }

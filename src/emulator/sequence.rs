@@ -19,9 +19,25 @@ impl<T> Default for Sequence<T> {
 }
 
 impl<T> Sequence<T> {
+    /// Items whose places are known, in the order of their places; `last` is the highest that ever
+    /// was.
+    pub(super) fn of_places(last: u64, items: Vec<(u64, T)>) -> Self {
+        Self { last, items }
+    }
+
     pub(super) fn push(&mut self, item: T) {
         self.last += 1;
         self.items.push((self.last, item));
+    }
+
+    /// The highest place that any item ever had.
+    pub(super) fn last_place(&self) -> u64 {
+        self.last
+    }
+
+    /// Takes the item away that has that place.
+    pub(super) fn remove(&mut self, place: u64) {
+        self.items.retain(|(own, _)| *own != place);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {

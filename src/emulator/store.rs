@@ -16,12 +16,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use crate::error::{Error, Kind, Result};
 use crate::sqlite::use_write_ahead_log;
 
+use super::policies::upgrade;
+
 /// `iaLu`, by which the file is known for ours.
 const APPLICATION_ID: i64 = 0x6961_4c75;
-const SCHEMA_VERSION: i64 = 2;
-/// The tables of version 1, and what version 2 has beyond them.
+const SCHEMA_VERSION: i64 = 3;
+/// The tables of version 1.
 const SCHEMA_1: &str = include_str!("schema.sql");
-const SCHEMA_2: &str = include_str!("schema_2.sql");
+/// Additions of later versions, each with the version that has them.
+const ADDITIONS: [(i64, &str); 2] =
+    [(2, include_str!("schema_2.sql")), (3, include_str!("schema_3.sql"))];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where an account is kept.
@@ -91,7 +95,10 @@ impl Store {
         let mut writer = Connection::open_in_memory().map_err(broken)?;
         let transaction = writer.transaction().map_err(broken)?;
         transaction.execute_batch(SCHEMA_1).map_err(broken)?;
-        transaction.execute_batch(SCHEMA_2).map_err(broken)?;
+        for (_, schema) in ADDITIONS {
+            transaction.execute_batch(schema).map_err(broken)?;
+        }
+        upgrade::fill(0, &transaction).map_err(broken)?;
         furnish(&transaction)?;
         transaction.commit().map_err(broken)?;
         Ok(Self::new(Place::Memory, writer))
@@ -119,10 +126,14 @@ impl Store {
             transaction.execute_batch(SCHEMA_1).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         }
-        if version(&transaction).map_err(failed)? < SCHEMA_VERSION {
-            transaction.execute_batch(SCHEMA_2).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        let version = version(&transaction).map_err(failed)?;
+        for (number, schema) in ADDITIONS {
+            if version < number {
+                transaction.execute_batch(schema).map_err(failed)?;
+                transaction.pragma_update(None, "user_version", number).map_err(failed)?;
+            }
         }
+        upgrade::fill(version, &transaction).map_err(failed)?;
         if age == Age::New {
             furnish(&transaction).map_err(Opening::Failed)?;
         }
@@ -286,10 +297,16 @@ fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
         }
     };
     configure(&connection)?;
-    // A file of version 1 that cannot be written stays as it is: it has no resources.
-    if matches!(place, Place::ReadOnlyFile { .. }) && version(&connection)? == 1 {
-        let schema = SCHEMA_2.replace("CREATE TABLE", "CREATE TEMP TABLE");
-        connection.execute_batch(&schema)?;
+    // A file of an earlier version that cannot be written stays as it is: later tables are empty.
+    if matches!(place, Place::ReadOnlyFile { .. }) {
+        let version = version(&connection)?;
+        for (number, schema) in ADDITIONS {
+            if (1..number).contains(&version) {
+                let schema = schema.replace("CREATE TABLE", "CREATE TEMP TABLE");
+                connection.execute_batch(&schema)?;
+            }
+        }
+        upgrade::fill_for_reads(version, &connection)?;
     }
     Ok(connection)
 }

@@ -126,7 +126,7 @@ impl View<'_> {
 
     /// The records of which this read does not see the truth, by key: what it sees instead. Only the oldest state
     /// that is still visible counts.
-    fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
+    pub(super) fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
         let mut past = HashMap::new();
         let Some(now) = self.lags_at else { return Ok(past) };
         let mut statement = self.connection.prepare_cached(

@@ -154,6 +154,51 @@ def check(url):
     return called
 
 
+def check_policies(url):
+    """Inline and managed policies, as boto3 parses them: documents come back as objects."""
+    iam, _ = clients(url)
+    read = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}]}
+    text = json.dumps(read)
+    iam.create_role(RoleName="worker-of-policies", AssumeRolePolicyDocument=TRUST)
+    role = {"RoleName": "worker-of-policies"}
+    inline = role | {"PolicyName": "inline"}
+    iam.put_role_policy(PolicyDocument=text, **inline)
+    assert iam.get_role_policy(**inline)["PolicyDocument"] == read
+    assert iam.list_role_policies(**role)["PolicyNames"] == ["inline"]
+    refused(409, "DeleteConflict", "Cannot delete entity, must delete policies first.", iam.delete_role, **role)
+
+    policy = iam.create_policy(PolicyName="check", Path="/check/", PolicyDocument=text, Tags=[{"Key": "A", "Value": ""}])["Policy"]
+    arn = policy["Arn"]
+    assert policy["DefaultVersionId"] == "v1" and policy["AttachmentCount"] == 0 and policy["IsAttachable"] is True
+    assert policy["CreateDate"].tzinfo is not None and policy["PolicyId"].startswith("ANPA")
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=text, SetAsDefault=True)
+    assert iam.get_policy_version(PolicyArn=arn, VersionId="v2")["PolicyVersion"]["Document"] == read
+    assert [v["VersionId"] for v in iam.list_policy_versions(PolicyArn=arn)["Versions"]] == ["v2", "v1"]
+    iam.attach_role_policy(PolicyArn=arn, **role)
+    iam.get_waiter("policy_exists").wait(PolicyArn=arn)
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 1
+    assert [r["RoleName"] for r in iam.list_entities_for_policy(PolicyArn=arn)["PolicyRoles"]] == ["worker-of-policies"]
+    pages = iam.get_paginator("list_policies").paginate()
+    names = [p["PolicyName"] for page in pages for p in page["Policies"]]
+    assert len(names) == len(set(names)) > 1500 and {"check", "AdministratorAccess", "AWSDenyAll"} <= set(names)
+    attached = [p["Arn"] for p in iam.list_policies(OnlyAttached=True, Scope="Local")["Policies"]]
+    assert arn in attached, attached
+    refused(409, "DeleteConflict", "Cannot delete a policy attached to entities.", iam.delete_policy, PolicyArn=arn)
+    iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "B", "Value": "1"}])
+    iam.untag_policy(PolicyArn=arn, TagKeys=["A"])
+    assert iam.list_policy_tags(PolicyArn=arn)["Tags"] == [{"Key": "B", "Value": "1"}]
+    iam.set_default_policy_version(PolicyArn=arn, VersionId="v1")
+    iam.delete_policy_version(PolicyArn=arn, VersionId="v2")
+    iam.detach_role_policy(PolicyArn=arn, **role)
+    iam.delete_policy(PolicyArn=arn)
+    gone = f"Policy {arn} does not exist or is not attachable."
+    refused(404, "NoSuchEntity", gone, iam.get_policy, PolicyArn=arn)
+    iam.delete_role_policy(**inline)
+    iam.delete_role(**role)
+    assert iam.get_user()["User"]["UserName"] == "local-operator"
+    refused(400, "InvalidAction", "Could not find operation CreateUser for version 2010-05-08", iam.create_user, UserName="x")
+
+
 def check_cli(url):
     keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
     aws = lambda *args: subprocess.run(
@@ -177,6 +222,7 @@ def main():
         try:
             url = serve.stdout.readline().strip()
             called = check(url)
+            check_policies(url)
             print(f"boto3 {boto3.__version__}: {len(called)} operations")
             if shutil.which("aws"):
                 check_cli(url)

@@ -5,6 +5,8 @@ mod account;
 mod endpoint;
 mod faults;
 mod paging;
+mod policies;
+mod policy_documents;
 mod refusals;
 mod resources;
 mod results;

@@ -225,11 +225,86 @@ fn a_read_only_file_is_read_and_refuses_changes() {
 
 /// A file as earlier programs made it: without the tables that version 2 has beyond version 1.
 fn make_version_1(path: &Path) {
-    Client::of(open(path)).create_profile("kept", "/");
+    make_version_2(path);
     let database = rusqlite::Connection::open(path).expect("it is there");
     database
         .execute_batch("DROP TABLE region; DROP TABLE resource; PRAGMA user_version = 1")
         .expect("it can be written");
+}
+
+/// A file as earlier programs made it: without what version 3 has beyond version 2. Of the policies
+/// it knows ARNs.
+fn make_version_2(path: &Path) {
+    let client = Client::of(open(path));
+    client.create_profile("kept", "/");
+    let role = ("RoleName", "batch-gpu");
+    let policy = ("PolicyName", "send-reports");
+    client.get("DeleteRolePolicy", &[role, policy]);
+    drop(client);
+    let database = rusqlite::Connection::open(path).expect("it is there");
+    database
+        .execute_batch(
+            "DROP TABLE managed_policy; DROP TABLE attachment;
+             ALTER TABLE role DROP COLUMN inline_policies;
+             INSERT INTO policy VALUES ('arn:aws:iam::123456789012:policy/data/reports-bucket'),
+                 ('arn:aws:iam::123456789012:policy/unused'),
+                 ('arn:aws:iam::aws:policy/MadeAfterThisProgram');
+             PRAGMA user_version = 2",
+        )
+        .expect("it can be written");
+}
+
+/// Checks the policies of a file of version 2.
+fn check_policies_of_version_2(client: &Client) {
+    let own = client.get("ListPolicies", &[("Scope", "Local")]);
+    assert_eq!(own.texts("Policies", "PolicyName"), ["unused", "reports-bucket"]);
+    let count =
+        |arn: &str| client.get("GetPolicy", &[("PolicyArn", arn)]).text("Policy/AttachmentCount");
+    let attached = "arn:aws:iam::123456789012:policy/data/reports-bucket";
+    assert_eq!(count(attached), "1");
+    assert_eq!(count("arn:aws:iam::123456789012:policy/unused"), "0");
+    assert_eq!(count("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"), "7");
+    assert_eq!(count("arn:aws:iam::aws:policy/MadeAfterThisProgram"), "0");
+    // Nobody ever said what is in it.
+    let version = [("PolicyArn", attached), ("VersionId", "v1")];
+    assert_eq!(client.refused("GetPolicyVersion", &version).1, "NotImplemented");
+    let users = client.get("ListEntitiesForPolicy", &[("PolicyArn", attached)]);
+    assert_eq!(users.texts("PolicyRoles", "RoleName"), ["batch-gpu"]);
+    let inline = client.get("ListRolePolicies", &[("RoleName", "batch-gpu")]);
+    assert!(inline.members("PolicyNames").is_empty());
+}
+
+#[test]
+fn a_file_of_version_2_gets_policies_when_it_is_opened_for_writing() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    make_version_2(&path);
+    let client = Client::of(open(&path));
+    check_policies_of_version_2(&client);
+    let arn = ("PolicyArn", "arn:aws:iam::123456789012:policy/unused");
+    client.get("AttachRolePolicy", &[("RoleName", "batch-gpu"), arn]);
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+    let document = ("PolicyDocument", document);
+    let policy = ("PolicyName", "p");
+    client.get("PutRolePolicy", &[("RoleName", "batch-gpu"), policy, document]);
+    client.get("CreatePolicyVersion", &[arn, document]);
+    client.get("GetPolicyVersion", &[arn, ("VersionId", "v2")]);
+}
+
+#[test]
+fn a_file_of_version_2_that_cannot_be_written_has_policies_too() {
+    let folder = folder();
+    let path = folder.path().join("local.db");
+    make_version_2(&path);
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("it is ours");
+    let client = Client::of(open(&path));
+    client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
+    check_policies_of_version_2(&client);
+    let mut out = Vec::new();
+    client.emulator.export(&mut out).expect("it can be read");
+    let out: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    assert_eq!(out["policies"][2], "arn:aws:iam::aws:policy/MadeAfterThisProgram");
+    assert_eq!(out["policies"][0]["name"], "unused");
 }
 
 #[test]
@@ -252,7 +327,7 @@ fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
     let database = rusqlite::Connection::open(&path).expect("it is there");
     let version: i64 =
         database.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]

@@ -25,8 +25,19 @@ fn what_goes_out_comes_back() {
     client
         .get("AddRoleToInstanceProfile", &[("InstanceProfileName", "cased"), ("RoleName", "odd")]);
     client.emulator.set_quota(Quota::Roles, 77).expect("memory can be written");
-    let exported =
-        export(&client).replacen("\"policies\":[\n", &format!("\"policies\":[\n\"{own}\"\n"), 1);
+    client.get(
+        "CreatePolicy",
+        &[("PolicyName", "own"), ("Path", "/team/"), ("PolicyDocument", &policy(" "))],
+    );
+    client.get("CreatePolicyVersion", &[("PolicyArn", own), ("PolicyDocument", &policy(""))]);
+    client.get("CreatePolicyVersion", &[("PolicyArn", own), ("PolicyDocument", &policy(""))]);
+    client.get("DeletePolicyVersion", &[("PolicyArn", own), ("VersionId", "v3")]);
+    client.get("SetDefaultPolicyVersion", &[("PolicyArn", own), ("VersionId", "v2")]);
+    for (name, space) in [("b", ""), ("a", " ")] {
+        let document = ("PolicyDocument", &*policy(space));
+        client.get("PutRolePolicy", &[("RoleName", "odd"), ("PolicyName", name), document]);
+    }
+    let exported = export(&client);
 
     let other = Client::of_empty_account();
     other.create_profile("overwritten", "/");
@@ -38,6 +49,12 @@ fn what_goes_out_comes_back() {
     assert_eq!(export(&other), exported);
     assert_eq!(other.emulator.quotas().expect("readable").roles, 77);
     other.get("AttachRolePolicy", &[("RoleName", "Odd"), ("PolicyArn", own)]);
+    let inline = other.get("ListRolePolicies", &[("RoleName", "Odd")]);
+    let inline: Vec<_> = inline.members("PolicyNames").iter().map(|name| &*name.content).collect();
+    assert_eq!(inline, ["b", "a"]);
+    let version = [("PolicyArn", own), ("PolicyDocument", &*policy(""))];
+    let version = other.get("CreatePolicyVersion", &version);
+    assert_eq!(version.text("PolicyVersion/VersionId"), "v4", "v3 was there once");
 
     let file: serde_json::Value = serde_json::from_str(&exported).expect("JSON");
     let find = |section: &str, name: &str| {
@@ -75,6 +92,53 @@ fn little_is_enough_and_order_does_not_matter() {
     assert_eq!(client.get("GetCallerIdentity", &[]).text("Account"), "000000000042");
     let attached = client.get("ListAttachedRolePolicies", &[("RoleName", "r")]);
     assert_eq!(attached.texts("AttachedPolicies", "PolicyName"), ["MadeAfterThisProgram"]);
+}
+
+/// A policy, with that after its first brace.
+fn policy(space: &str) -> String {
+    format!(
+        r#"{{{space}"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"*"}}]}}"#
+    )
+}
+
+/// Earlier files say ARNs where now there are objects, and a role may name a policy before its
+/// object comes.
+#[test]
+fn a_policy_may_be_an_arn() {
+    let client = Client::of_empty_account();
+    let [own, late] =
+        ["own", "late"].map(|name| format!("arn:aws:iam::123456789012:policy/x/{name}"));
+    let json = format!(
+        r#"{{"format":"iamlua-account","version":1,
+            "roles":[{{"name":"r","assume_role_policy":{TRUST},"attached_policies":["{own}","{late}"],
+                       "inline_policies":{{"p":{}}}}}],
+            "policies":["{own}","arn:aws:iam::aws:policy/MadeAfterThisProgram",
+                        {{"name":"late","path":"/x/","arn":"{late}","document":{},"tags":{{"a":"b","A":"c"}}}}]}}"#,
+        policy(""),
+        policy("")
+    );
+    client.emulator.import(json.as_bytes()).expect("it is valid");
+    let list = client.get("ListPolicies", &[("Scope", "Local"), ("OnlyAttached", "true")]);
+    assert_eq!(list.texts("Policies", "PolicyName"), ["late", "own"]);
+    client.get("GetPolicyVersion", &[("PolicyArn", &late), ("VersionId", "v1")]);
+    let unknown = client.refused("GetPolicyVersion", &[("PolicyArn", &own), ("VersionId", "v1")]);
+    assert_eq!(unknown.1, "NotImplemented");
+    client.get("GetRolePolicy", &[("RoleName", "r"), ("PolicyName", "p")]);
+    let made_after = ("PolicyArn", "arn:aws:iam::aws:policy/MadeAfterThisProgram");
+    client.get("GetPolicy", &[made_after]);
+    let first = export(&client);
+    let other = Client::of_empty_account();
+    other.emulator.import(first.as_bytes()).expect("it is an export");
+    assert_eq!(export(&other), first);
+    // What is added to an account replaces what has the same name.
+    let document = policy(" ");
+    let added = serde_json::json!({
+        "format": "iamlua-account", "version": 1,
+        "policies": [{"name": "OWN", "path": "/x/", "document": document}],
+    });
+    client.emulator.absorb(&added).expect("it is valid");
+    let list = client.get("ListPolicies", &[("Scope", "Local")]);
+    assert_eq!(list.texts("Policies", "PolicyName"), ["late", "OWN"]);
 }
 
 /// Every file here has one thing wrong with it: it is named, and nothing of the file gets in.
@@ -182,6 +246,72 @@ fn wrong_roles_stay_out() {
             "roles[0].assume_role_policy: This policy contains invalid Json",
         ),
         (file(r#""roles":[{"name":"r"}]"#), "roles[0].assume_role_policy: is missing"),
+    ]);
+}
+
+#[test]
+fn wrong_policies_stay_out() {
+    let policies = |entry: &str| file(&format!(r#""policies":[{entry}]"#));
+    let document = policy("");
+    let own = |more: &str| policies(&format!(r#"{{"name":"own",{more}}}"#));
+    let versions = |list: &str| own(&format!(r#""versions":[{list}]"#));
+    stay_out(&[
+        (policies("7"), "policies[0]: must be an ARN, or an object with what is known of it"),
+        (policies(r#""nope""#), "policies[0]: `nope` is not a managed policy's ARN"),
+        (policies(r#"{"path":"/"}"#), "policies[0].name: is missing"),
+        (
+            own(r#""documents":{}"#),
+            "policies[0].documents: is not a known key; did you mean `document`?",
+        ),
+        (
+            own(r#""document":{"Version":"2012-10-17"}"#),
+            "policies[0].document: Syntax errors in policy.",
+        ),
+        (
+            own(&format!(r#""document":{document},"versions":[]"#)),
+            "policies[0].document: must not be there beside `versions`, which have their own",
+        ),
+        (versions(""), "policies[0].versions: must be 1 to 5 versions"),
+        (
+            versions(r#"{"id":"1"}"#),
+            "policies[0].versions[0].id: `1` is not the id of a version, such as v1",
+        ),
+        (
+            versions(r#"{"id":"v2"},{"id":"v2"}"#),
+            "policies[0].versions[1].id: must be higher than that of the version before",
+        ),
+        (
+            own(r#""versions":[{"id":"v2"}],"default_version":"v1""#),
+            "policies[0].default_version: there is no version v1",
+        ),
+        (
+            own(r#""versions":[{"id":"v2"}],"last_version":"v1""#),
+            "policies[0].last_version: must not be lower than the newest version, v2",
+        ),
+        (
+            own(r#""arn":"arn:aws:iam::123456789012:policy/other""#),
+            "policies[0].arn: `arn:aws:iam::123456789012:policy/other` should be `arn:aws:iam::123456789012:policy/own`",
+        ),
+        (
+            policies(r#"{"name":"own"},{"name":"Own","path":"/x/"}"#),
+            "policies[1].name: this name is there twice (names are unique ignoring case)",
+        ),
+        (
+            policies(r#"{"name":"own"},"arn:aws:iam::123456789012:policy/x/own""#),
+            "policies[1]: there is another policy with the name of `arn:aws:iam::123456789012:policy/x/own` (names are unique ignoring case)",
+        ),
+        (
+            role(r#""inline_policies":{"a/b":{}}"#),
+            r"roles[0].inline_policies.a/b: Member must satisfy regular expression pattern: [\w+=,.@-]*",
+        ),
+        (
+            role(r#""inline_policies":{"p":{"Statement":[]}}"#),
+            "roles[0].inline_policies.p: Syntax errors in policy.",
+        ),
+        (
+            role(r#""inline_policies":["p"]"#),
+            "roles[0].inline_policies: must be an object of policies, not a list",
+        ),
     ]);
 }
 

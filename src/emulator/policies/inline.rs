@@ -1,0 +1,68 @@
+//! The inline policies of roles. Their names are looked up as they are spelled: AWS documents that
+//! the names of other things ignore case, and says nothing of the kind about these.
+
+use super::super::call::Call;
+use super::super::edit::Edit;
+use super::super::records::Role;
+use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::roles::require_role;
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::document::{self, Kind};
+use super::record::InlinePolicy;
+
+/// The quota for all inline policies of a role together, in characters that are not white space.
+pub(in crate::emulator) const MOST_CHARACTERS: usize = 10_240;
+
+pub(in crate::emulator) fn put(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    let (name, document) = (call.text("PolicyName"), call.text("PolicyDocument"));
+    document::check(document, Kind::Inline)?;
+    let policy = InlinePolicy { name: name.to_owned(), document: document.to_owned() };
+    let known = role.inline.iter_mut().find(|known| known.name == name);
+    match known {
+        Some(known) => *known = policy,
+        None => role.inline.push(policy),
+    }
+    let size: usize = role.inline.iter().map(|policy| document::size(&policy.document)).sum();
+    if size > MOST_CHARACTERS {
+        return Err(Refusal::inline_policies_too_large(MOST_CHARACTERS, &role.name).into());
+    }
+    Ok(edit.update(&role)?)
+}
+
+pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let role: Role = require_role(view.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    let policy = role.inline.iter().find(|policy| policy.name == call.text("PolicyName"));
+    let policy = policy.ok_or_else(|| Refusal::no_role_policy(call.text("PolicyName")))?;
+    xml.text("RoleName", &role.name);
+    xml.text("PolicyName", &policy.name);
+    xml.document("PolicyDocument", &policy.document);
+    Ok(())
+}
+
+pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let role: Role = require_role(view.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    let page = call.page(&view.account, &role.id);
+    let mut found: Vec<_> = role.inline.behind(page.place()?).take(page.limit + 1).collect();
+    let end = page.finish_items(&mut found);
+    xml.within("PolicyNames", |xml| {
+        for (_, policy) in &found {
+            xml.text("member", &policy.name);
+        }
+        Ok::<(), Failure>(())
+    })?;
+    xml.piece(&end);
+    Ok(())
+}
+
+pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    let name = call.text("PolicyName");
+    let before = role.inline.len();
+    role.inline.retain(|policy| policy.name != name);
+    if role.inline.len() == before {
+        return Err(Refusal::no_role_policy(name).into());
+    }
+    Ok(edit.update(&role)?)
+}

@@ -1,0 +1,260 @@
+//! Customer managed policies, and the reads of single managed policies of AWS.
+
+use std::cmp::Ordering;
+
+use super::super::call::Call;
+use super::super::clock::iso8601;
+use super::super::edit::Edit;
+use super::super::managed_policies::{self, Shipped};
+use super::super::marker::Point;
+use super::super::records::Tag;
+use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::sequence::Sequence;
+use super::super::tags::{self, Keys};
+use super::super::view::{Account, View};
+use super::super::xml::Xml;
+use super::document::{self, Kind};
+use super::record::{Policy, Version};
+use super::upgrade;
+use super::usage::{self, Counts, Users};
+
+/// The quota for one document, in characters that are not white space.
+pub(in crate::emulator) const MOST_CHARACTERS: usize = 6144;
+/// The quota for customer managed policies in an account.
+pub(in crate::emulator) const MOST_POLICIES: i64 = 1500;
+
+/// The keys of the tags of policies are case-sensitive, as recorded (`test_policy_tag_lifecycle` of
+/// `LocalStack`'s suite).
+const KEYS: Keys = Keys::ByCase;
+
+/// A managed policy that an answer shows.
+#[derive(Debug)]
+pub(super) enum Shown {
+    Own(Policy),
+    Aws(Shipped),
+}
+
+/// The part of a policy that an answer shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// The answer of `CreatePolicy`: tags if there are any.
+    Created,
+    /// The answer of `GetPolicy`: description and tags.
+    Whole,
+    /// An entry of a list.
+    Listed,
+}
+
+pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let (name, document) = (call.text("PolicyName"), call.text("PolicyDocument"));
+    let mut tags = Sequence::default();
+    tags::add(&mut tags, call.tags(), KEYS)?;
+    check_document(document)?;
+    if edit.find::<Policy>(name)?.is_some() {
+        return Err(Refusal::policy_exists(name).into());
+    }
+    let count: i64 = edit
+        .connection
+        .prepare_cached("SELECT count(*) FROM managed_policy")?
+        .query_row([], |row| row.get(0))?;
+    if count >= MOST_POLICIES {
+        return Err(Refusal::quota("PoliciesPerAccount", MOST_POLICIES).into());
+    }
+    let created = edit.seconds();
+    let mut versions = Sequence::default();
+    versions.push(Version { created, document: Some(document.to_owned()) });
+    let policy = Policy {
+        name: name.to_owned(),
+        path: call.optional_text("Path").unwrap_or("/").to_owned(),
+        id: edit.new_id::<Policy>()?,
+        created,
+        updated: created,
+        description: call.optional_text("Description").map(str::to_owned),
+        default_version: 1,
+        versions,
+        tags,
+    };
+    edit.insert(&policy)?;
+    let counts = usage::count(edit.connection, &policy.arn(&edit.account.id))?;
+    xml.within("Policy", |xml| {
+        write(xml, &edit.account, &Shown::Own(policy), counts, Detail::Created)
+    })
+}
+
+/// `GetPolicy`. Of what is not there it says one thing for AWS's policies and another for the
+/// account's own, as recorded in Cloud Custodian's tests (`iam.GetPolicy_1.json` of
+/// `test_iam_instance_profile_set_policy_nosuchentity` and of `test_iam_policy_delete`).
+pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let is_of_aws = managed_policies::split(arn).is_some_and(|policy| policy.owner == "aws");
+    let policy = find(view, arn)?.ok_or_else(|| {
+        if is_of_aws {
+            Refusal::policy_not_attached(arn)
+        } else {
+            Refusal::policy_not_attachable(arn)
+        }
+    })?;
+    let counts = Users::of(view)?.count(arn)?;
+    xml.within("Policy", |xml| write(xml, &view.account, &policy, counts, Detail::Whole))
+}
+
+pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let policy = find_own(edit, call, "delete")?;
+    let policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
+    // AWS has the same words where the policy is only a boundary (gruntwork-io/cloud-nuke, issue
+    // 972).
+    if usage::count(edit.connection, arn)? != Counts::default() {
+        return Err(Refusal::policy_attached().into());
+    }
+    if policy.versions.len() > 1 {
+        return Err(Refusal::policy_has_versions().into());
+    }
+    Ok(edit.delete(&policy)?)
+}
+
+pub(in crate::emulator) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let policy = find_own(edit, call, "update")?;
+    let mut policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
+    tags::add(&mut policy.tags, call.tags(), KEYS)?;
+    Ok(edit.update(&policy)?)
+}
+
+pub(in crate::emulator) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let policy = find_own(edit, call, "update")?;
+    let mut policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
+    tags::remove(&mut policy.tags, &call.tag_keys(), KEYS);
+    Ok(edit.update(&policy)?)
+}
+
+pub(in crate::emulator) fn list_tags(
+    view: &View<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let policy = find(view, arn)?.ok_or_else(|| Refusal::policy_not_attached(arn))?;
+    let page = call.page(&view.account, arn);
+    let start = page.point()?;
+    let mut found: Vec<(Point, &Tag)> = match &policy {
+        Shown::Own(policy) => policy.tags.iter().map(|tag| (tag_point(tag), tag)).collect(),
+        Shown::Aws(_) => Vec::new(),
+    };
+    found.sort_by(|(one, _), (other, _)| in_order(one, other));
+    found.retain(|(point, _)| start.as_ref().is_none_or(|start| in_order(point, start).is_gt()));
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let end = page.end(found.last().filter(|_| more).map(|(point, _)| point));
+    tags::write(xml, found.iter().map(|(_, tag)| *tag))?;
+    xml.piece(&end);
+    Ok(())
+}
+
+/// The place of a tag in the list: short keys come first, as recorded (`test_policy_tag_order` of
+/// `LocalStack`'s suite).
+fn tag_point(tag: &Tag) -> Point {
+    Point { number: tag.key.chars().count() as u64, key: tag.key.clone() }
+}
+
+fn in_order(one: &Point, other: &Point) -> Ordering {
+    (one.number, &one.key).cmp(&(other.number, &other.key))
+}
+
+/// Checks the document of a managed policy.
+pub(super) fn check_document(document: &str) -> Result<(), Refusal> {
+    document::check(document, Kind::Managed)?;
+    if document::size(document) > MOST_CHARACTERS {
+        return Err(Refusal::quota("PolicySize", MOST_CHARACTERS));
+    }
+    Ok(())
+}
+
+/// The policy with that ARN.
+pub(super) fn find(view: &View<'_>, arn: &str) -> Outcome<Option<Shown>> {
+    let Some(policy) = managed_policies::split(arn) else {
+        return Err(Refusal::invalid_arn(arn).into());
+    };
+    if policy.owner == "aws" {
+        return Ok(managed_policies::shipped(view.connection, arn)?.map(Shown::Aws));
+    }
+    let found: Option<Policy> = view.find(policy.name)?;
+    Ok(found.filter(|policy| policy.arn(&view.account.id) == arn).map(Shown::Own))
+}
+
+/// The account's own policy that a write names; `what` the write does, in the words with which AWS
+/// refuses it for policies of AWS (`test_aws_managed_policy_errors` of `LocalStack`'s suite has
+/// those for deletions and `SetDefaultPolicyVersion`).
+pub(super) fn find_own(edit: &Edit<'_>, call: &Call<'_>, what: &str) -> Outcome<Option<Policy>> {
+    let arn = call.text("PolicyArn");
+    let Some(policy) = managed_policies::split(arn) else {
+        return Err(Refusal::invalid_arn(arn).into());
+    };
+    if policy.owner != edit.account.id {
+        return Err(Refusal::foreign_policy(what).into());
+    }
+    let found: Option<Policy> = edit.find(policy.name)?;
+    Ok(found.filter(|policy| policy.arn(&edit.account.id) == arn))
+}
+
+impl Shown {
+    pub(super) fn arn(&self, account: &Account) -> String {
+        match self {
+            Self::Own(policy) => policy.arn(&account.id),
+            Self::Aws(policy) => policy.arn(),
+        }
+    }
+}
+
+/// Writes a policy into an answer.
+pub(super) fn write(
+    xml: &mut Xml,
+    account: &Account,
+    policy: &Shown,
+    counts: Counts,
+    detail: Detail,
+) -> Outcome<()> {
+    let arn = policy.arn(account);
+    let (name, path, id, version) = match policy {
+        Shown::Own(own) => (
+            own.name.as_str(),
+            own.path.clone(),
+            own.id.clone(),
+            format!("v{}", own.default_version),
+        ),
+        Shown::Aws(aws) => (aws.name(), aws.path(), upgrade::id(&arn), aws.version.to_owned()),
+    };
+    xml.text("PolicyName", name);
+    xml.text("PolicyId", &id);
+    xml.text("Arn", &arn);
+    xml.text("Path", &path);
+    xml.text("DefaultVersionId", &version);
+    xml.plain("AttachmentCount", counts.attached);
+    xml.plain("PermissionsBoundaryUsageCount", counts.boundaries);
+    xml.plain("IsAttachable", true);
+    match policy {
+        Shown::Own(own) => {
+            if let Some(description) = own.description.as_ref().filter(|_| detail == Detail::Whole)
+            {
+                xml.text("Description", description);
+            }
+            xml.text("CreateDate", &iso8601(own.created));
+            xml.text("UpdateDate", &iso8601(own.updated));
+        }
+        Shown::Aws(aws) => {
+            xml.text("CreateDate", aws.created);
+            xml.text("UpdateDate", aws.updated);
+        }
+    }
+    let none = Sequence::<Tag>::default();
+    let tags = match policy {
+        Shown::Own(own) => &own.tags,
+        Shown::Aws(_) => &none,
+    };
+    match detail {
+        Detail::Whole => tags::write(xml, tags.iter()),
+        Detail::Created if !tags.is_empty() => tags::write(xml, tags.iter()),
+        Detail::Created | Detail::Listed => Ok::<(), Failure>(()),
+    }
+}

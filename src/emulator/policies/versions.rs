@@ -1,0 +1,127 @@
+//! The versions of managed policies.
+
+use super::super::call::Call;
+use super::super::clock::iso8601;
+use super::super::edit::Edit;
+use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::view::View;
+use super::super::xml::Xml;
+use super::managed::{self, Shown};
+use super::record::{Policy, Version};
+
+/// The quota for the versions of a policy.
+pub(in crate::emulator) const MOST_VERSIONS: usize = 5;
+
+pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let (arn, document) = (call.text("PolicyArn"), call.text("PolicyDocument"));
+    let policy = managed::find_own(edit, call, "update")?;
+    let mut policy = policy.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
+    managed::check_document(document)?;
+    if policy.versions.len() >= MOST_VERSIONS {
+        return Err(Refusal::too_many_versions(MOST_VERSIONS).into());
+    }
+    let created = edit.seconds();
+    let version = Version { created, document: Some(document.to_owned()) };
+    policy.versions.push(version.clone());
+    let number = policy.versions.last_place();
+    policy.updated = created;
+    if call.flag("SetAsDefault") {
+        policy.default_version = number;
+    }
+    edit.update(&policy)?;
+    xml.within("PolicyVersion", |xml| {
+        write(xml, number, &version, number == policy.default_version);
+        Ok(())
+    })
+}
+
+pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
+    let none = || Refusal::no_policy_version(arn, id);
+    let policy = match managed::find(view, arn)?.ok_or_else(none)? {
+        Shown::Own(policy) => policy,
+        Shown::Aws(_) => return Err(Refusal::unknown_document(arn).into()),
+    };
+    let (number, version) = require(&policy, arn, id)?;
+    let document = version.document.as_ref().ok_or_else(|| Refusal::unknown_document(arn))?;
+    xml.within("PolicyVersion", |xml| {
+        xml.document("Document", document);
+        write(xml, number, version, number == policy.default_version);
+        Ok(())
+    })
+}
+
+/// `ListPolicyVersions`: the newest comes first, as recorded (`test_policy_version_set_default` of
+/// `LocalStack`'s suite). Of a policy of AWS only the version in effect is known.
+pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let arn = call.text("PolicyArn");
+    let policy = managed::find(view, arn)?.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
+    let page = call.page(&view.account, arn);
+    let behind = page.place()?;
+    let policy = match policy {
+        Shown::Own(policy) => policy,
+        Shown::Aws(policy) => {
+            xml.within("Versions", |xml| {
+                xml.within("member", |xml| {
+                    xml.text("VersionId", policy.version);
+                    xml.plain("IsDefaultVersion", true);
+                    xml.text("CreateDate", policy.updated);
+                    Ok::<(), Failure>(())
+                })
+            })?;
+            xml.piece(&page.finish_items::<()>(&mut Vec::new()));
+            return Ok(());
+        }
+    };
+    let mut found: Vec<_> = policy.versions.behind(0).collect();
+    found.reverse();
+    found.retain(|(number, _)| behind == 0 || *number < behind);
+    let end = page.finish_items(&mut found);
+    xml.within("Versions", |xml| {
+        found.iter().try_for_each(|(number, version)| {
+            xml.within("member", |xml| {
+                write(xml, *number, version, *number == policy.default_version);
+                Ok::<(), Failure>(())
+            })
+        })
+    })?;
+    xml.piece(&end);
+    Ok(())
+}
+
+pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
+    let policy = managed::find_own(edit, call, "delete policy versions for")?;
+    let mut policy = policy.ok_or_else(|| Refusal::no_policy_version(arn, id))?;
+    let (number, _) = require(&policy, arn, id)?;
+    if number == policy.default_version {
+        return Err(Refusal::default_version().into());
+    }
+    policy.versions.remove(number);
+    Ok(edit.update(&policy)?)
+}
+
+pub(in crate::emulator) fn set_default(
+    edit: &Edit<'_>,
+    call: &Call<'_>,
+    _: &mut Xml,
+) -> Outcome<()> {
+    let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
+    let policy = managed::find_own(edit, call, "update")?;
+    let mut policy = policy.ok_or_else(|| Refusal::no_policy_version(arn, id))?;
+    policy.default_version = require(&policy, arn, id)?.0;
+    Ok(edit.update(&policy)?)
+}
+
+/// The number of that version, and the version.
+fn require<'a>(policy: &'a Policy, arn: &str, id: &str) -> Result<(u64, &'a Version), Refusal> {
+    let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
+    let found = number.and_then(|number| Some((number, policy.version(number)?)));
+    found.ok_or_else(|| Refusal::no_policy_version(arn, id))
+}
+
+fn write(xml: &mut Xml, number: u64, version: &Version, is_default: bool) {
+    xml.text("VersionId", &format!("v{number}"));
+    xml.plain("IsDefaultVersion", is_default);
+    xml.text("CreateDate", &iso8601(version.created));
+}
