@@ -80,7 +80,9 @@ fn the_emulator_and_the_registry_know_the_same_actions() {
     let handled: BTreeSet<_> = emulator::actions().collect();
     let missing: Vec<_> = named.difference(&handled).collect();
     assert!(missing.is_empty(), "the emulator does not know {missing:?}");
-    let idle: Vec<_> = handled.difference(&named).collect();
+    // IAM and STS answer what other clients ask as well; the rest is there for the scan alone.
+    let own = |(service, _): &&(&str, &str)| !matches!(*service, "iam" | "sts");
+    let idle: Vec<_> = handled.difference(&named).filter(own).collect();
     assert!(idle.is_empty(), "no function calls {idle:?}");
 }
 

@@ -48,7 +48,11 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     lines.list("roles", || match rows.next()? {
-        Some(row) => Ok(Some(role(&Role::from_row(row)?, &account.id))),
+        Some(row) => {
+            let mut one = Role::from_row(row)?;
+            one.show(connection, &account)?;
+            Ok(Some(role(&one, &account.id)))
+        }
         None => Ok(None),
     })?;
 

@@ -19,9 +19,10 @@ use super::faults::closest;
 use super::import_resources::{self, Resources};
 use super::managed_policies::{self, Standing};
 use super::records::{self, LastUsed, Profile, Role, Tag};
+use super::refusal::Failure;
 use super::sequence::Sequence;
 use super::tags::MOST_TAGS;
-use super::trust;
+use super::trust::{self, stored};
 use super::view::{Account, Quotas};
 
 /// What an import brought.
@@ -189,7 +190,7 @@ impl<'a> Import<'a> {
         }
         let role = Role {
             created: self.create_date(&mut entry)?,
-            trust: trust_policy(&mut entry, !self.adds)?,
+            trust: self.trust_policy(&mut entry)?,
             description: entry.held_to("description", &constraints::ROLE_DESCRIPTION)?,
             max_session,
             boundary: entry.text("permissions_boundary")?,
@@ -286,6 +287,9 @@ impl<'a> Import<'a> {
             let message = format!("{most} are more than account.quotas.policies_per_role, {quota}");
             return Err(wrong(&format!("roles[{number}].attached_policies"), message));
         }
+        if !self.adds {
+            self.settle_trust_policies()?;
+        }
         let Self { edit, account_id, roles, profiles, .. } = self;
         let resources = self.resources.finish(edit, &account_id)?;
         Ok(ImportSummary { account_id, roles, profiles, resources })
@@ -299,6 +303,42 @@ impl<'a> Import<'a> {
             return Err(wrong(&entry.at("id"), format!("`{id}` is there twice")));
         }
         Ok(id)
+    }
+
+    /// A trust policy in the form in which it is kept. One that is added has been read from AWS,
+    /// and stays as it is.
+    fn trust_policy(&self, entry: &mut Entry) -> Result<String, Trouble> {
+        let place = entry.at("assume_role_policy");
+        let document = trust_policy(entry, !self.adds)?;
+        if self.adds { Ok(document) } else { self.keep_trust(&place, &document) }
+    }
+
+    fn keep_trust(&self, place: &str, document: &str) -> Result<String, Trouble> {
+        let account = Account { id: self.account_id.clone(), ..self.edit.account.clone() };
+        let roles = stored::Roles::MayBeMissing;
+        stored::keep(self.edit.connection, &account, document, roles).map_err(|failure| {
+            match failure {
+                Failure::Storage(error) => error.into(),
+                Failure::Refused(refusal) => wrong(place, refusal.message),
+            }
+        })
+    }
+
+    /// Puts the ids of roles into the trust policies that name them, now that all of them are
+    /// known.
+    fn settle_trust_policies(&self) -> Result<(), Trouble> {
+        let connection = self.edit.connection;
+        let mut naming_roles =
+            connection.prepare("SELECT key, trust FROM role WHERE trust LIKE '%:role/%'")?;
+        let found = naming_roles
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+        let mut update = connection.prepare("UPDATE role SET trust = ?2 WHERE key = ?1")?;
+        for (key, trust) in found {
+            let kept = self.keep_trust("roles", &trust)?;
+            update.execute([key, kept])?;
+        }
+        Ok(())
     }
 
     fn create_date(&self, entry: &mut Entry) -> Result<i64, Trouble> {

@@ -1,16 +1,19 @@
-//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the program, kept in one
-//! `SQLite` file; and of what other services say about resources that may name an instance profile. It speaks their own
-//! protocols and has no idea who asks: the SDK's clients are plugged into it by [`Emulator::http_client`], any other client
-//! reaches it through [`serve()`].
+//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the
+//! program, kept in one `SQLite` file; and of what other services say about resources that may name
+//! an instance profile. It speaks their own protocols and has no idea who asks: the SDK's clients
+//! are plugged into it by [`Emulator::http_client`], any other client reaches it through
+//! [`serve()`].
 //!
-//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says how they are. It
-//! evaluates no permissions: the operator may do everything.
+//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says
+//! how they are. It evaluates no permissions but trust policies: the operator may do everything,
+//! except assume any role.
 //!
-//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a common
-//! misunderstanding.
+//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a
+//! common misunderstanding.
 
 mod account;
 mod actions;
+mod authorization;
 mod call;
 mod clock;
 mod constraints;
@@ -26,25 +29,30 @@ mod made_up;
 mod managed_policies;
 mod marker;
 mod profiles;
+mod protected_roles;
 mod random;
 mod records;
 mod refusal;
 mod regions;
 mod reply;
 mod resources;
+mod role_updates;
 mod roles;
 mod routing;
 mod security_tokens;
 mod sequence;
 mod serve;
 mod service;
+mod service_linked_roles;
 mod services;
+mod sessions;
 mod store;
 mod tags;
 mod targets;
 mod torn;
 mod trust;
 mod view;
+mod web_identity;
 mod xml;
 
 use std::io::{BufReader, Read, Write};
@@ -463,8 +471,8 @@ impl Emulator {
         let Shared { store, clock, .. } = &*self.shared;
         let caller = store.read(|connection| {
             let account = Account::load(connection)?;
-            let caller = routed.caller(&account, clock.milliseconds(), connection)?;
-            Ok(caller.arn(&account.id))
+            let (caller, _) = routed.caller(&account, clock.milliseconds(), connection)?;
+            Ok(caller.arn(&account))
         });
         match caller {
             Ok(caller) => Refusal::denied(routed.service(), &caller, routed.action.name).into(),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::iso8601;
 use super::sequence::Sequence;
+use super::trust::stored;
+use super::view::Account;
 
 /// A tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ pub(super) struct Role {
     pub(super) id: String,
     /// Seconds since 1970.
     pub(super) created: i64,
-    /// The trust policy, as it was given.
+    /// The trust policy, in the form of [`stored`].
     pub(super) trust: String,
     pub(super) description: Option<String>,
     /// Seconds.
@@ -96,6 +98,14 @@ pub(super) trait Record: Clone + Serialize + DeserializeOwned {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
     /// Writes the row; one with the same path and key is replaced.
     fn store(&self, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// Puts what reads show in the place of what is kept.
+    ///
+    /// # Errors
+    /// Those of the file.
+    fn show(&mut self, _: &Connection, _: &Account) -> rusqlite::Result<()> {
+        Ok(())
+    }
 }
 
 impl Record for Profile {
@@ -191,6 +201,11 @@ impl Record for Role {
             ":last_used_region": self.last_used.as_ref().map(|used| &used.region),
             ":policies": self.policies, ":tags": self.tags,
         })?;
+        Ok(())
+    }
+
+    fn show(&mut self, connection: &Connection, account: &Account) -> rusqlite::Result<()> {
+        self.trust = stored::shown(connection, account, &self.trust)?;
         Ok(())
     }
 }

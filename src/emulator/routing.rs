@@ -14,6 +14,7 @@ use super::constraints;
 use super::form::Form;
 use super::refusal::{Outcome, Refusal};
 use super::service::{Protocol, Service};
+use super::sessions::Context;
 use super::view::Account;
 
 /// A request whose action is known.
@@ -38,8 +39,9 @@ impl<'a> Routed<'a> {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
         let form = Form::parse(form);
-        // Errors need a protocol even if the request belongs to no service.
-        let service = Service::of(scope, form.get("Version")).unwrap_or(Service::Iam);
+        let Some(service) = Service::of(scope, form.get("Version")) else {
+            return Err(not_answered(request, scope, &form));
+        };
         let refused = |refusal| (service, refusal);
         let (action, input) = match service.protocol() {
             Protocol::Query { version, .. } | Protocol::Ec2 { version, .. } => (
@@ -62,6 +64,10 @@ impl<'a> Routed<'a> {
             }
         };
         match (header, credential) {
+            // It brings the token of an identity provider instead.
+            (None, _) if action.name == "AssumeRoleWithWebIdentity" => {
+                Ok(Self { action, input, credential: Credential::NONE })
+            }
             (None, _) => Err(refused(Refusal::missing_credentials())),
             (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
             (Some(_), Some(credential)) => Ok(Self { action, input, credential }),
@@ -82,9 +88,9 @@ impl<'a> Routed<'a> {
         account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<Caller> {
+    ) -> Outcome<(Caller, Context)> {
         let access_key = self.credential.access_key;
-        Caller::of(access_key, self.service(), &account.id, now, connection)
+        Caller::of(access_key, self.service(), account, now, connection)
     }
 
     /// The call, once it is known who calls and that the parameters are in order.
@@ -94,10 +100,27 @@ impl<'a> Routed<'a> {
         now: i64,
         connection: &Connection,
     ) -> Outcome<Call<'_>> {
-        let caller = self.caller(account, now, connection)?;
+        let (caller, context) = self.caller(account, now, connection)?;
         constraints::check(self.service(), self.action.parameters, &self.input.form)?;
         let Input { form, json } = &self.input;
-        Ok(Call { action: self.action, form, json, caller, region: self.region() })
+        let region = self.region();
+        Ok(Call { action: self.action, form, json, caller, context, region })
+    }
+}
+
+/// The refusal of a request for a service that the account does not speak for. It has the form that
+/// the request lets expect, with a service of that protocol in the place of the unknown one.
+fn not_answered(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
+    let version = form.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
+    match (form.get("Action").filter(|action| !action.is_empty()), scope) {
+        (Some(action), _) => (Service::Iam, Refusal::unknown_action(Service::Iam, action, version)),
+        (None, Some(scope)) if request.target.is_some() => {
+            (Service::Ecs, Refusal::unknown_operation(Service::Ecs, scope))
+        }
+        (None, Some(scope)) if request.method != "POST" || request.path != "/" => {
+            (Service::Batch, Refusal::unknown_operation(Service::Batch, scope))
+        }
+        _ => (Service::Iam, Refusal::missing_action()),
     }
 }
 
@@ -106,9 +129,10 @@ fn by_form(service: Service, own: &str, form: &Form) -> Result<&'static Action, 
         return Err(Refusal::missing_action());
     };
     let version = form.get("Version");
-    actions::find(service, name)
-        .filter(|_| version == Some(own))
-        .ok_or_else(|| Refusal::unknown_action(name, version.unwrap_or("NO_VERSION_SPECIFIED")))
+    actions::find(service, name).filter(|_| version == Some(own)).ok_or_else(|| {
+        let version = version.unwrap_or("NO_VERSION_SPECIFIED");
+        Refusal::unknown_action(service, name, version)
+    })
 }
 
 fn by_target(
@@ -118,7 +142,8 @@ fn by_target(
 ) -> Result<&'static Action, Refusal> {
     let target = request.target.as_deref().unwrap_or_default();
     let name = target.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
-    name.and_then(|name| actions::find(service, name)).ok_or_else(Refusal::unknown_operation)
+    name.and_then(|name| actions::find(service, name))
+        .ok_or_else(|| Refusal::unknown_operation(service, service.name()))
 }
 
 /// What a path holds in the places that its pattern leaves open.
@@ -147,7 +172,7 @@ fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Actio
             }
             Some((action, held))
         })
-        .ok_or_else(Refusal::unknown_operation)
+        .ok_or_else(|| Refusal::unknown_operation(service, service.name()))
 }
 
 fn read_json(body: &[u8]) -> Result<Map<String, Value>, Refusal> {

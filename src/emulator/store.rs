@@ -18,10 +18,12 @@ use crate::sqlite::use_write_ahead_log;
 
 /// `iaLu`, by which the file is known for ours.
 const APPLICATION_ID: i64 = 0x6961_4c75;
-const SCHEMA_VERSION: i64 = 2;
-/// The tables of version 1, and what version 2 has beyond them.
+const SCHEMA_VERSION: i64 = 4;
+/// The tables of version 1.
 const SCHEMA_1: &str = include_str!("schema.sql");
-const SCHEMA_2: &str = include_str!("schema_2.sql");
+/// Additions of later versions, each with the version that has them.
+const ADDITIONS: [(i64, &str); 2] =
+    [(2, include_str!("schema_2.sql")), (4, include_str!("schema_4.sql"))];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where an account is kept.
@@ -91,7 +93,9 @@ impl Store {
         let mut writer = Connection::open_in_memory().map_err(broken)?;
         let transaction = writer.transaction().map_err(broken)?;
         transaction.execute_batch(SCHEMA_1).map_err(broken)?;
-        transaction.execute_batch(SCHEMA_2).map_err(broken)?;
+        for (_, schema) in ADDITIONS {
+            transaction.execute_batch(schema).map_err(broken)?;
+        }
         furnish(&transaction)?;
         transaction.commit().map_err(broken)?;
         Ok(Self::new(Place::Memory, writer))
@@ -119,9 +123,12 @@ impl Store {
             transaction.execute_batch(SCHEMA_1).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         }
-        if version(&transaction).map_err(failed)? < SCHEMA_VERSION {
-            transaction.execute_batch(SCHEMA_2).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        let version = version(&transaction).map_err(failed)?;
+        for (number, schema) in ADDITIONS {
+            if version < number {
+                transaction.execute_batch(schema).map_err(failed)?;
+                transaction.pragma_update(None, "user_version", number).map_err(failed)?;
+            }
         }
         if age == Age::New {
             furnish(&transaction).map_err(Opening::Failed)?;
@@ -286,10 +293,15 @@ fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
         }
     };
     configure(&connection)?;
-    // A file of version 1 that cannot be written stays as it is: it has no resources.
-    if matches!(place, Place::ReadOnlyFile { .. }) && version(&connection)? == 1 {
-        let schema = SCHEMA_2.replace("CREATE TABLE", "CREATE TEMP TABLE");
-        connection.execute_batch(&schema)?;
+    // A file of an earlier version that cannot be written stays as it is: later tables are empty.
+    if matches!(place, Place::ReadOnlyFile { .. }) {
+        let version = version(&connection)?;
+        for (number, schema) in ADDITIONS {
+            if (1..number).contains(&version) {
+                let schema = schema.replace("CREATE TABLE", "CREATE TEMP TABLE");
+                connection.execute_batch(&schema)?;
+            }
+        }
     }
     Ok(connection)
 }
