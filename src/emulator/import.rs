@@ -18,6 +18,7 @@ use super::export::{FORMAT, VERSION};
 use super::faults::closest;
 use super::import_resources::{self, Resources};
 use super::managed_policies::{self, Standing};
+use super::partition;
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::refusal::Failure;
 use super::sequence::Sequence;
@@ -77,19 +78,30 @@ fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble
     let mut stream = serde_json::Deserializer::from_reader(json);
     let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
     if let Some(trouble) = import.trouble.take() {
-        return Err(trouble);
+        return Err(outside(trouble, &import.partition));
     }
     read.map_err(|error| match error.io_error_kind() {
         Some(_) => Error::io("cannot read the account file", error.into()),
         None => refused(Error::argument(format!("the account file cannot be used: {error}"))),
     })?;
-    import.finish()
+    let (partition, finished) = (import.partition.clone(), import.finish());
+    finished.map_err(|trouble| outside(trouble, &partition))
+}
+
+/// An error as the file has it: with the ARNs of its partition.
+fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
+    if let Trouble::Told(error) = &mut trouble {
+        error.message = partition::swap(&error.message, partition).into_owned();
+    }
+    trouble
 }
 
 /// An import under way.
 struct Import<'a> {
     edit: &'a Edit<'a>,
     account_id: String,
+    /// The partition of the ARNs in the file.
+    partition: String,
     quotas: Quotas,
     seen: Vec<&'static str>,
     roles: u64,
@@ -110,6 +122,7 @@ impl<'a> Import<'a> {
         Ok(Self {
             edit,
             account_id: account.id,
+            partition: account.partition,
             quotas: account.quotas,
             seen: Vec::new(),
             roles: 0,
@@ -132,6 +145,18 @@ impl<'a> Import<'a> {
             }
             self.account_id = id;
         }
+        self.partition = match account.text("partition")? {
+            None => partition::AWS.to_owned(),
+            Some(name) if partition::ALL.contains(&name.as_str()) => name,
+            Some(name) => {
+                let message = format!("`{name}` must be one of {}", partition::ALL.join(", "));
+                return Err(wrong("account.partition", message));
+            }
+        };
+        self.edit.connection.execute(
+            "INSERT OR REPLACE INTO setting (name, value) VALUES ('partition', ?1)",
+            [&self.partition],
+        )?;
         let alias = account.text("alias")?;
         if let Some(quotas) = account.take("quotas") {
             let mut quotas = Entry::new("account.quotas".to_owned(), quotas)?;
@@ -147,7 +172,7 @@ impl<'a> Import<'a> {
             }
             quotas.finish(&["profiles", "roles", "policies_per_role"])?;
         }
-        account.finish(&["id", "alias", "quotas"])?;
+        account.finish(&["id", "partition", "alias", "quotas"])?;
         let Quotas { profiles, roles, policies_per_role } = self.quotas;
         self.edit.connection.execute(
             "UPDATE account SET id = ?1, alias = ?2, profiles_quota = ?3, roles_quota = ?4,
@@ -672,7 +697,8 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(value) = list.next_element()? {
+        while let Some(mut value) = list.next_element()? {
+            partition::swap_json(&mut value, &self.import.partition);
             let done = (self.each)(self.import, number, value);
             stop_at(&mut self.import.trouble, done)?;
             number += 1;

@@ -28,6 +28,7 @@ mod import_resources;
 mod made_up;
 mod managed_policies;
 mod marker;
+mod partition;
 mod profiles;
 mod protected_roles;
 mod random;
@@ -285,6 +286,7 @@ impl Emulator {
         self.change(|edit| {
             edit.clear()?;
             let Quotas { profiles, roles, policies_per_role } = Quotas::default();
+            edit.connection.execute("DELETE FROM setting WHERE name = 'partition'", [])?;
             edit.connection.execute(
                 "UPDATE account SET id = ?1, profiles_quota = ?2, roles_quota = ?3,
                      policies_per_role_quota = ?4",
@@ -322,7 +324,7 @@ impl Emulator {
     ///
     /// ```json
     /// {"format": "iamlua-account", "version": 1,
-    ///  "account": {"id": "123456789012", "alias": "acme",
+    ///  "account": {"id": "123456789012", "partition": "aws", "alias": "acme",
     ///              "quotas": {"profiles": 1000, "roles": 1000, "policies_per_role": 10}},
     ///  "policies": ["arn:aws:iam::123456789012:policy/own"],
     ///  "roles": [{"name": "web", "path": "/", "id": "AROA…", "create_date": "2026-01-02T03:04:05Z",
@@ -472,7 +474,7 @@ impl Emulator {
         let caller = store.read(|connection| {
             let account = Account::load(connection)?;
             let (caller, _) = routed.caller(&account, clock.milliseconds(), connection)?;
-            Ok(caller.arn(&account))
+            Ok(partition::swap(&caller.arn(&account), &account.partition).into_owned())
         });
         match caller {
             Ok(caller) => Refusal::denied(routed.service(), &caller, routed.action.name).into(),
@@ -482,34 +484,40 @@ impl Emulator {
 
     fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Content> {
         let Shared { store, clock, random, .. } = &*self.shared;
-        let mut xml = Xml::default();
         let now = clock.milliseconds();
         match routed.action.run {
             Run::Read(run) => store.read(|connection| {
                 let account = Account::load(connection)?;
-                let call = routed.call(&account, now, connection)?;
-                let lags_at = self.lag().map(|_| clock.passing());
-                run(&View { connection, account, lags_at }, &call, &mut xml)
+                outside(&account.partition.clone(), || {
+                    let call = routed.call(&account, now, connection)?;
+                    let lags_at = self.lag().map(|_| clock.passing());
+                    let mut xml = Xml::default();
+                    run(&View { connection, account, lags_at }, &call, &mut xml)?;
+                    Ok(Content::Xml(xml))
+                })
             }),
-            Run::Show(run) => {
-                return store.read(|connection| {
-                    let account = Account::load(connection)?;
+            Run::Show(run) => store.read(|connection| {
+                let account = Account::load(connection)?;
+                outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
                     let json = run(&View { connection, account, lags_at: None }, &call)?;
                     Ok(Content::Json(json))
-                });
-            }
+                })
+            }),
             Run::Write(_) if store.read_only().is_some() => {
                 Err(Refusal::read_only(&store.to_string()).into())
             }
             Run::Write(run) => store.write(|connection| {
                 let account = Account::load(connection)?;
-                let call = routed.call(&account, now, connection)?;
-                let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
-                run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)
+                outside(&account.partition.clone(), || {
+                    let call = routed.call(&account, now, connection)?;
+                    let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
+                    let mut xml = Xml::default();
+                    run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)?;
+                    Ok(Content::Xml(xml))
+                })
             }),
-        }?;
-        Ok(Content::Xml(xml))
+        }
     }
 
     /// The lag in milliseconds, if there is one.
@@ -542,6 +550,21 @@ impl Emulator {
             Trouble::Told(error) => error,
             Trouble::Storage(error) => self.shared.store.unusable(error),
         }
+    }
+}
+
+/// What a call has to say, with the ARNs of the account's partition.
+fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcome<Content> {
+    match answer() {
+        Ok(mut content) => {
+            content.translate(partition);
+            Ok(content)
+        }
+        Err(Failure::Refused(mut refusal)) => {
+            refusal.message = partition::swap(&refusal.message, partition).into_owned();
+            Err(refusal.into())
+        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -2,6 +2,7 @@
 //! the region stand in the credential scope of the `Authorization` header for all of them.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use percent_encoding::percent_decode_str;
 use rusqlite::Connection;
@@ -12,6 +13,7 @@ use super::actions::{self, Action};
 use super::call::{Call, Caller, Credential};
 use super::constraints;
 use super::form::Form;
+use super::partition;
 use super::refusal::{Outcome, Refusal};
 use super::service::{Protocol, Service};
 use super::sessions::Context;
@@ -21,6 +23,8 @@ use super::view::Account;
 pub(super) struct Routed<'a> {
     pub(super) action: &'static Action,
     input: Input,
+    /// The same with the ARNs of `aws`, in an account of another partition.
+    translated: OnceLock<Input>,
     pub(super) credential: Credential<'a>,
 }
 
@@ -66,12 +70,28 @@ impl<'a> Routed<'a> {
         match (header, credential) {
             // It brings the token of an identity provider instead.
             (None, _) if action.name == "AssumeRoleWithWebIdentity" => {
-                Ok(Self { action, input, credential: Credential::NONE })
+                Ok(Self::new(action, input, Credential::NONE))
             }
             (None, _) => Err(refused(Refusal::missing_credentials())),
             (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
-            (Some(_), Some(credential)) => Ok(Self { action, input, credential }),
+            (Some(_), Some(credential)) => Ok(Self::new(action, input, credential)),
         }
+    }
+
+    fn new(action: &'static Action, input: Input, credential: Credential<'a>) -> Self {
+        Self { action, input, translated: OnceLock::new(), credential }
+    }
+
+    fn input(&self, account: &Account) -> &Input {
+        if account.partition == partition::AWS {
+            return &self.input;
+        }
+        self.translated.get_or_init(|| {
+            let form = self.input.form.translated(&account.partition);
+            let mut json = self.input.json.clone();
+            json.values_mut().for_each(|value| partition::swap_json(value, &account.partition));
+            Input { form, json }
+        })
     }
 
     pub(super) fn service(&self) -> Service {
@@ -101,8 +121,8 @@ impl<'a> Routed<'a> {
         connection: &Connection,
     ) -> Outcome<Call<'_>> {
         let (caller, context) = self.caller(account, now, connection)?;
-        constraints::check(self.service(), self.action.parameters, &self.input.form)?;
-        let Input { form, json } = &self.input;
+        let Input { form, json } = self.input(account);
+        constraints::check(self.service(), self.action.parameters, form)?;
         let region = self.region();
         Ok(Call { action: self.action, form, json, caller, context, region })
     }

@@ -59,8 +59,7 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
         "Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole",
     });
     let mut policies = Sequence::default();
-    let partition = edit.account.partition();
-    policies.push(format!("arn:{partition}:iam::aws:policy{SERVICE_LINKED}{}", linked.policy));
+    policies.push(format!("arn:aws:iam::aws:policy{SERVICE_LINKED}{}", linked.policy));
     let role = Role {
         name,
         path: format!("{SERVICE_LINKED}{service}/"),

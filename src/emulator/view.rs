@@ -12,6 +12,8 @@ use super::records::{self, Position, Record, Scope};
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) id: String,
+    /// The partition that its ARNs show outside. Inside they are those of `aws`.
+    pub(super) partition: String,
     pub(super) alias: Option<String>,
     pub(super) salt: u64,
     pub(super) profiles: i64,
@@ -37,11 +39,6 @@ impl Default for Quotas {
 }
 
 impl Account {
-    /// The partition that the account is in.
-    pub(super) fn partition(&self) -> &str {
-        "aws"
-    }
-
     /// The beginning of every ARN of the account's IAM resources.
     pub(super) fn iam_arn_start(&self) -> String {
         format!("arn:aws:iam::{}:", self.id)
@@ -60,7 +57,9 @@ impl Account {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
             "SELECT id, alias, salt, profiles, roles, profiles_quota, roles_quota,
-                 policies_per_role_quota FROM account",
+                 policies_per_role_quota,
+                 coalesce((SELECT value FROM setting WHERE name = 'partition'), 'aws')
+             FROM account",
         )?;
         statement.query_row([], |row| {
             Ok(Self {
@@ -74,6 +73,7 @@ impl Account {
                     roles: row.get(6)?,
                     policies_per_role: row.get(7)?,
                 },
+                partition: row.get(8)?,
             })
         })
     }

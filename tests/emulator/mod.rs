@@ -5,6 +5,7 @@ mod account;
 mod endpoint;
 mod faults;
 mod paging;
+mod partitions;
 mod refusals;
 mod resources;
 mod results;
