@@ -1,9 +1,9 @@
-//! Accounts of other partitions than `aws`, such as `aws-cn`. An account is kept as if it were one of the
-//! partition `aws`. Its ARNs are translated where requests and files come in and answers and files go out,
-//! so that no action need know about partitions.
+//! Accounts of other partitions than `aws`, such as `aws-cn`. An account is kept as if it were one
+//! of the partition `aws`. Its ARNs are translated where requests and files come in and answers and
+//! files go out, so that no action need know about partitions.
 //!
-//! The translation swaps the two partitions. What comes in goes out the same, and an ARN of `aws` is a
-//! foreign one in an account of `aws-cn`, as the other way round.
+//! The translation swaps the two partitions. What comes in goes out the same, and an ARN of `aws`
+//! is a foreign one in an account of `aws-cn`, as the other way round.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ pub(super) const AWS: &str = "aws";
 /// The partitions that there are. botocore's `partitions.json`, without those that are isolated.
 pub(super) const ALL: [&str; 4] = [AWS, "aws-cn", "aws-us-gov", "aws-eusc"];
 
-/// The same text with the ARNs of that partition and of `aws` swapped, also those within a document that is
-/// percent-encoded.
+/// The same text with the ARNs of that partition and of `aws` swapped, also those within a document
+/// that is percent-encoded.
 pub(super) fn swap<'a>(text: &'a str, partition: &str) -> Cow<'a, str> {
     if partition == AWS || !text.contains("arn") {
         return Cow::Borrowed(text);
@@ -51,10 +51,14 @@ pub(super) fn swap_json(value: &mut Value, partition: &str) {
     match value {
         Value::String(text) => *text = swap(text, partition).into_owned(),
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| swap_json(value, partition));
+            for value in values {
+                swap_json(value, partition);
+            }
         }
         Value::Object(fields) => {
-            fields.values_mut().for_each(|value| swap_json(value, partition));
+            for value in fields.values_mut() {
+                swap_json(value, partition);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

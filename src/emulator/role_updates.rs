@@ -29,7 +29,7 @@ pub(super) fn update(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
 }
 
 /// `UpdateRoleDescription`, which answers the role without its session duration and last use
-/// (recorded by LocalStack: `test_iam_roles.py`, `test_update_role`).
+/// (recorded by `LocalStack`: `test_iam_roles.py`, `test_update_role`).
 pub(super) fn update_description(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
     let mut role = role(edit, call)?;
     if !role.is_service_linked() {
@@ -58,8 +58,8 @@ pub(super) fn delete_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> 
     Ok(edit.update(&role)?)
 }
 
-/// Refuses what cannot be a boundary. Texts: LocalStack's `test_role_permissions_boundary_errors`,
-/// which is validated against AWS.
+/// Refuses what cannot be a boundary. Texts: `LocalStack`'s
+/// `test_role_permissions_boundary_errors`, which is validated against AWS.
 pub(super) fn check_boundary(edit: &Edit<'_>, arn: &str) -> Outcome<()> {
     match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
         Standing::NotAnArn => Err(invalid_boundary(arn).into()),

@@ -1,7 +1,7 @@
 //! The actions of STS for callers with credentials. A role's trust policy decides who may assume
 //! it; what else a caller's own policies allow is not evaluated.
 //!
-//! Refusals of session tags were recorded by LocalStack (`test_sts.py`,
+//! Refusals of session tags were recorded by `LocalStack` (`test_sts.py`,
 //! `TestSTSAssumeRoleTagging`).
 
 use serde_json::Value;
@@ -126,7 +126,7 @@ pub(super) fn use_role(edit: &Edit<'_>, call: &Call<'_>, role: &mut Role) -> Out
 }
 
 /// The role with that ARN, if it is one of the account. What is no ARN at all is refused; what an
-/// ARN names is not looked at then (recorded by LocalStack: `test_sts_invalid_parameters`;
+/// ARN names is not looked at then (recorded by `LocalStack`: `test_sts_invalid_parameters`;
 /// Ansible's `amazon.aws`, target `sts_assume_role`).
 ///
 /// Names in ARNs know case. IAM User Guide, "Create a role to give permissions to an IAM user":

@@ -1,6 +1,6 @@
 //! Service-linked roles, which IAM makes for a service by the service's own rules. What each
 //! service's role is called and may do is a table (`service_linked_roles.txt`: service, role,
-//! policy, and `suffix` where a role may have one). It holds what LocalStack recorded on AWS
+//! policy, and `suffix` where a role may have one). It holds what `LocalStack` recorded on AWS
 //! (`test_iam.py`, `TestIAMServiceRoles`), and roles of EC2 and EMR from their documentation.
 
 use rusqlite::OptionalExtension;

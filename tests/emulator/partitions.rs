@@ -43,7 +43,7 @@ fn every_arn_is_of_the_accounts_partition() {
         assert!(client.trust_of("r").contains(&arn("iam::123456789012:root")));
         let attached = client.get("ListAttachedRolePolicies", &[(ROLE, "r")]);
         let read_only = arn("iam::aws:policy/ReadOnlyAccess");
-        assert_eq!(attached.texts("AttachedPolicies", "PolicyArn"), [read_only.clone()]);
+        assert_eq!(attached.texts("AttachedPolicies", "PolicyArn"), [read_only.as_str()]);
         client.get("DetachRolePolicy", &[(ROLE, "r"), ("PolicyArn", &read_only)]);
         client.get("AttachRolePolicy", &[(ROLE, "r"), ("PolicyArn", &read_only)]);
         let caller = client.get("GetCallerIdentity", &[]).text("Arn");
@@ -68,8 +68,8 @@ fn every_arn_is_of_the_accounts_partition() {
     }
 }
 
-/// An ARN of another partition is nobody's here. The text of the refusal is that of `AttachRolePolicy`
-/// for what is no policy's ARN, which was recorded.
+/// An ARN of another partition is nobody's here. The text of the refusal is that of
+/// `AttachRolePolicy` for what is no policy's ARN, which was recorded.
 #[test]
 fn arns_of_other_partitions_are_foreign() {
     let client = account("aws-us-gov");

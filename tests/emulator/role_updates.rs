@@ -7,7 +7,7 @@ use super::{Client, TRUST};
 const ROLE: &str = "RoleName";
 const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
 
-/// Recorded by LocalStack: `tests/aws/services/iam/test_iam_roles.py`, `test_update_role`.
+/// Recorded by `LocalStack`: `tests/aws/services/iam/test_iam_roles.py`, `test_update_role`.
 #[test]
 fn a_description_and_a_session_duration_are_changed() {
     let client = Client::of_empty_account();
@@ -42,7 +42,7 @@ fn a_description_and_a_session_duration_are_changed() {
     assert_eq!(client.refused("UpdateRole", &long).1, "ValidationError");
 }
 
-/// Recorded by LocalStack: `test_iam_roles.py`, `TestRolePermissionsBoundary`.
+/// Recorded by `LocalStack`: `test_iam_roles.py`, `TestRolePermissionsBoundary`.
 #[test]
 fn a_boundary_is_put_and_taken_away() {
     let client = Client::of_empty_account();
@@ -134,7 +134,7 @@ fn service_linked_and_reserved_roles_are_not_changed() {
     assert_eq!(client.refused("UpdateRoleDescription", &parameters).1, "UnmodifiableEntity");
 }
 
-/// Recorded by LocalStack: `tests/aws/services/iam/test_iam.py`, `TestIAMServiceRoles`.
+/// Recorded by `LocalStack`: `tests/aws/services/iam/test_iam.py`, `TestIAMServiceRoles`.
 #[test]
 fn a_service_linked_role_comes_and_goes_by_its_own_actions() {
     let client = Client::of_empty_account();

@@ -1,6 +1,6 @@
 //! STS: who may assume which role, and with which credentials.
 //!
-//! Texts come from LocalStack's recordings of AWS
+//! Texts come from `LocalStack`'s recordings of AWS
 //! (`tests/aws/services/sts/test_sts.snapshot.json`), from botocore's `sts/2011-06-15` model, the
 //! IAM User Guide and public reports, each where it is used.
 

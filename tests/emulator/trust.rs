@@ -25,7 +25,7 @@ fn principal_of(client: &Client, role: &str) -> Value {
 }
 
 /// IAM User Guide, "AWS JSON policy elements: Principal"; hashicorp/awspolicyequivalence. That
-/// `CreateRole` repeats what was sent: LocalStack's `test_sts.snapshot.json`, `test_assume_role`.
+/// `CreateRole` repeats what was sent: `LocalStack`'s `test_sts.snapshot.json`, `test_assume_role`.
 #[test]
 fn an_account_number_is_kept_as_the_accounts_arn() {
     let client = Client::of_empty_account();

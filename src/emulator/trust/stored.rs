@@ -13,8 +13,8 @@
 //!   aws-controllers-k8s/community issue 2875.
 //!
 //! Everything else stays as it was sent, white space included unless something else changes. The
-//! answer to `CreateRole` repeats the policy as it was sent (recorded by LocalStack: `test_sts.py`,
-//! `test_assume_role`).
+//! answer to `CreateRole` repeats the policy as it was sent (recorded by `LocalStack`:
+//! `test_sts.py`, `test_assume_role`).
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ pub(in crate::emulator) fn keep(
     let Ok(Value::Object(mut policy)) = serde_json::from_str(document) else {
         return Ok(document.to_owned());
     };
-    let before = policy.clone();
+    let before = Value::Object(policy.clone()).to_string();
     for statement in statements(&mut policy) {
         for field in ["Principal", "NotPrincipal"] {
             let Some(Value::Object(kinds)) = statement.get_mut(field) else { continue };
@@ -65,8 +65,7 @@ pub(in crate::emulator) fn keep(
     }
     // Maps are equal whatever their order, texts are not.
     let after = Value::Object(policy).to_string();
-    let is_same = after == Value::Object(before).to_string();
-    Ok(if is_same { document.to_owned() } else { after })
+    Ok(if after == before { document.to_owned() } else { after })
 }
 
 /// The policy as reads show it: with the ARNs of the roles that are kept by their ids and exist.
