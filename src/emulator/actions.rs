@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::account;
 use super::call::Call;
 use super::constraints::{
-    ARN, EXTERNAL_ID, MARKER, MAX_ITEMS, MAX_SESSION_DURATION, PATH, PATH_PREFIX, POLICY_DOCUMENT,
-    POLICY_PATH_PREFIX, PROFILE_NAME, Parameter, ROLE_DESCRIPTION, ROLE_NAME, SERIAL_NUMBER,
-    SESSION_CONTEXTS, SESSION_DURATION, SESSION_NAME, SESSION_POLICY, SESSION_POLICY_ARNS,
-    TAG_KEYS, TAGS, TOKEN_CODE, optional, required,
+    ARN, CUSTOM_SUFFIX, DELETION_TASK_ID, EXTERNAL_ID, MARKER, MAX_ITEMS, MAX_SESSION_DURATION,
+    PATH, PATH_PREFIX, POLICY_DOCUMENT, POLICY_PATH_PREFIX, PROFILE_NAME, PROVIDER_ID, Parameter,
+    ROLE_DESCRIPTION, ROLE_NAME, SERIAL_NUMBER, SERVICE_NAME, SESSION_CONTEXTS, SESSION_DURATION,
+    SESSION_NAME, SESSION_POLICY, SESSION_POLICY_ARNS, TAG_KEYS, TAGS, TOKEN_CODE, TOKEN_DURATION,
+    WEB_IDENTITY_TOKEN, optional, required,
 };
 use super::constraints::{
     BOOLEAN, ENTITY_KIND, POLICY_DESCRIPTION, POLICY_NAME, POLICY_PATH, POLICY_SCOPE, POLICY_USAGE,
@@ -19,14 +20,17 @@ use super::edit::Edit;
 use super::policies::{inline, listing, managed, versions};
 use super::profiles;
 use super::refusal::Outcome;
+use super::role_updates;
 use super::roles;
 use super::security_tokens;
 use super::service::Service;
+use super::service_linked_roles;
 use super::services::{
     autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
 };
 use super::users;
 use super::view::View;
+use super::web_identity;
 use super::xml::Xml;
 
 /// One action.
@@ -150,6 +154,41 @@ pub(super) static ACTIONS: &[Action] = &[
         &[ROLE, required("PolicyDocument", &POLICY_DOCUMENT)],
         roles::update_trust,
     ),
+    write(
+        "UpdateRole",
+        &[
+            ROLE,
+            optional("Description", &ROLE_DESCRIPTION),
+            optional("MaxSessionDuration", &MAX_SESSION_DURATION),
+        ],
+        role_updates::update,
+    ),
+    write(
+        "UpdateRoleDescription",
+        &[ROLE, required("Description", &ROLE_DESCRIPTION)],
+        role_updates::update_description,
+    ),
+    write(
+        "PutRolePermissionsBoundary",
+        &[ROLE, required("PermissionsBoundary", &ARN)],
+        role_updates::put_boundary,
+    ),
+    write("DeleteRolePermissionsBoundary", &[ROLE], role_updates::delete_boundary),
+    write(
+        "CreateServiceLinkedRole",
+        &[
+            required("AWSServiceName", &SERVICE_NAME),
+            optional("Description", &ROLE_DESCRIPTION),
+            optional("CustomSuffix", &CUSTOM_SUFFIX),
+        ],
+        service_linked_roles::create,
+    ),
+    write("DeleteServiceLinkedRole", &[ROLE], service_linked_roles::delete),
+    read(
+        "GetServiceLinkedRoleDeletionStatus",
+        &[required("DeletionTaskId", &DELETION_TASK_ID)],
+        service_linked_roles::deletion_status,
+    ),
     read("GetAccountSummary", &[], account::summary),
     read("ListAccountAliases", &[START, LIMIT], account::aliases),
     write("PutRolePolicy", &[ROLE, INLINE, DOCUMENT], inline::put),
@@ -233,6 +272,32 @@ pub(super) static ACTIONS: &[Action] = &[
         ],
         place: None,
         run: Run::Write(security_tokens::assume_role),
+    },
+    Action {
+        service: Service::Sts,
+        name: "AssumeRoleWithWebIdentity",
+        parameters: &[
+            required("RoleArn", &ARN),
+            required("RoleSessionName", &SESSION_NAME),
+            required("WebIdentityToken", &WEB_IDENTITY_TOKEN),
+            optional("ProviderId", &PROVIDER_ID),
+            optional("PolicyArns", &SESSION_POLICY_ARNS),
+            optional("Policy", &SESSION_POLICY),
+            optional("DurationSeconds", &SESSION_DURATION),
+        ],
+        place: None,
+        run: Run::Write(web_identity::assume_role),
+    },
+    Action {
+        service: Service::Sts,
+        name: "GetSessionToken",
+        parameters: &[
+            optional("DurationSeconds", &TOKEN_DURATION),
+            optional("SerialNumber", &SERIAL_NUMBER),
+            optional("TokenCode", &TOKEN_CODE),
+        ],
+        place: None,
+        run: Run::Write(security_tokens::session_token),
     },
     describe(Service::Ec2, "DescribeRegions", ec2::regions::describe),
     describe(Service::Ec2, "DescribeInstances", ec2::instances::describe),

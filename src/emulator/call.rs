@@ -11,6 +11,7 @@ use super::random::session_account;
 use super::records::{self, Position, Tag};
 use super::refusal::{Outcome, Refusal};
 use super::service::Service;
+use super::sessions::Context;
 use super::view::{Account, position};
 use super::xml::Xml;
 
@@ -23,6 +24,9 @@ pub(super) struct Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
+    /// Of a request that is not signed.
+    pub(super) const NONE: Self = Self { access_key: "", region: None, service: None };
+
     /// Reads `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not looked at.
     pub(super) fn parse(header: &'a str) -> Option<Self> {
         let (_, rest) = header.split_once("Credential=")?;
@@ -40,6 +44,10 @@ impl<'a> Credential<'a> {
     }
 }
 
+/// The name and unique id of the account's own user.
+pub(super) const OPERATOR_NAME: &str = "local-operator";
+pub(super) const OPERATOR_ID: &str = "AIDALOCALOPERATOR2345";
+
 /// Who calls.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
@@ -50,53 +58,73 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Who that access key stands for. A session's key is refused once the session or its role is gone.
+    /// Who that access key stands for, and what is known about the session. A session's key is
+    /// refused once the session or its role is gone.
     pub(super) fn of(
         access_key: &str,
         service: Service,
-        account_id: &str,
+        account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<Self> {
-        if session_account(access_key).as_deref() != Some(account_id) {
-            return Ok(Self::Operator);
+    ) -> Outcome<(Self, Context)> {
+        if session_account(access_key).as_deref() != Some(&account.id) {
+            return Ok((Self::Operator, Context::default()));
         }
         let session = connection
             .prepare_cached(
-                "SELECT session.role_id, session.role_name, session.name, session.expires
-                 FROM session JOIN role ON role.id = session.role_id WHERE access_key = ?1",
+                "SELECT session.role_id, session.role_name, session.name, session.expires,
+                     role.path, role.name, session_context.context
+                 FROM session
+                 LEFT JOIN role ON role.id = session.role_id
+                 LEFT JOIN session_context ON session_context.access_key = session.access_key
+                 WHERE session.access_key = ?1",
             )?
             .query_row([access_key], |row| {
-                let expires: i64 = row.get(3)?;
-                let caller = Self::Session {
-                    role_id: row.get(0)?,
-                    role_name: row.get(1)?,
-                    name: row.get(2)?,
+                let role_id: String = row.get(0)?;
+                let path: Option<String> = row.get(4)?;
+                let current_name: Option<String> = row.get(5)?;
+                let context: Option<String> = row.get(6)?;
+                let context = context.and_then(|json| serde_json::from_str(&json).ok());
+                let mut context: Context = context.unwrap_or_default();
+                context.issued = context.issued.or(Some(0));
+                context.role_arn = path
+                    .zip(current_name)
+                    .map(|(path, name)| format!("{}role{path}{name}", account.iam_arn_start()));
+                let is_known = role_id.is_empty() || context.role_arn.is_some();
+                let caller = if role_id.is_empty() {
+                    Self::Operator
+                } else {
+                    Self::Session { role_id, role_name: row.get(1)?, name: row.get(2)? }
                 };
-                Ok((caller, expires))
+                let expires: i64 = row.get(3)?;
+                Ok(is_known.then_some((caller, context, expires)))
             })
-            .optional()?;
-        match session {
-            None => Err(Refusal::unknown_credentials(service).into()),
-            Some((_, expires)) if expires * 1000 <= now => {
-                Err(Refusal::expired_credentials(service).into())
-            }
-            Some((caller, _)) => Ok(caller),
+            .optional()?
+            .flatten();
+        let (caller, context, expires) =
+            session.ok_or_else(|| Refusal::unknown_credentials(service))?;
+        if expires * 1000 <= now {
+            return Err(Refusal::expired_credentials(service).into());
         }
+        // GetSessionToken's credentials call IAM only if they come with MFA. IAM User Guide,
+        // "Compare AWS STS credentials".
+        let is_user = matches!(caller, Self::Operator);
+        if is_user && service == Service::Iam && context.mfa.is_none() {
+            return Err(Refusal::unknown_credentials(service).into());
+        }
+        Ok((caller, context))
     }
 
-    pub(super) fn arn(&self, account_id: &str) -> String {
+    pub(super) fn arn(&self, account: &Account) -> String {
         match self {
-            Self::Operator => format!("arn:aws:iam::{account_id}:user/local-operator"),
-            Self::Session { role_name, name, .. } => {
-                format!("arn:aws:sts::{account_id}:assumed-role/{role_name}/{name}")
-            }
+            Self::Operator => format!("{}user/{OPERATOR_NAME}", account.iam_arn_start()),
+            Self::Session { role_name, name, .. } => account.assumed_role_arn(role_name, name),
         }
     }
 
     pub(super) fn user_id(&self) -> String {
         match self {
-            Self::Operator => "AIDALOCALOPERATOR2345".to_owned(),
+            Self::Operator => OPERATOR_ID.to_owned(),
             Self::Session { role_id, name, .. } => format!("{role_id}:{name}"),
         }
     }
@@ -111,6 +139,8 @@ pub(super) struct Call<'a> {
     /// What came as JSON, with what stood in path and query; empty for the protocols that have none.
     pub(super) json: &'a Map<String, Value>,
     pub(super) caller: Caller,
+    /// What is known about the caller's credentials.
+    pub(super) context: Context,
     pub(super) region: &'a str,
 }
 

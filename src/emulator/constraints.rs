@@ -148,6 +148,10 @@ pub(super) static TAGS: Rule = Rule::Structures {
     fields: &[required("Key", &TAG_KEY), required("Value", &TAG_VALUE)],
 };
 
+pub(super) static SERVICE_NAME: Rule = Rule::Text(text(1, 128, Pattern::new(r"[\w+=,.@-]+")));
+pub(super) static CUSTOM_SUFFIX: Rule = Rule::Text(text(1, 64, Pattern::new(r"[\w+=,.@-]+")));
+pub(super) static DELETION_TASK_ID: Rule = Rule::Text(any_text(1, 1000));
+
 pub(super) static SESSION_NAME: Rule = Rule::Text(text(2, 64, Pattern::new(r"[\w+=,.@-]*")));
 pub(super) static SESSION_DURATION: Rule = Rule::Whole { least: 900, most: 43200 };
 pub(super) static SESSION_POLICY: Rule =
@@ -157,6 +161,9 @@ pub(super) static SESSION_POLICY_ARNS: Rule =
 pub(super) static EXTERNAL_ID: Rule = Rule::Text(text(2, 1224, Pattern::new(r"[\w+=,.@:\/-]*")));
 pub(super) static SERIAL_NUMBER: Rule = Rule::Text(text(9, 256, Pattern::new(r"[\w+=/:,.@-]*")));
 pub(super) static TOKEN_CODE: Rule = Rule::Text(text(6, 6, Pattern::new(r"[\d]*")));
+pub(super) static TOKEN_DURATION: Rule = Rule::Whole { least: 900, most: 129_600 };
+pub(super) static WEB_IDENTITY_TOKEN: Rule = Rule::Text(any_text(4, 20_000));
+pub(super) static PROVIDER_ID: Rule = Rule::Text(any_text(4, 2048));
 pub(super) static SESSION_CONTEXTS: Rule = Rule::Structures {
     least: 1,
     most: 5,

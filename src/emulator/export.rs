@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use rusqlite::Connection;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
@@ -11,6 +10,7 @@ use crate::error::Error;
 use super::Trouble;
 use super::clock::iso8601;
 use super::import_resources;
+use super::partition;
 use super::policies::record::{Policy, Version};
 use super::records::{Profile, Record, Role, Tag};
 use super::regions;
@@ -26,17 +26,24 @@ pub(super) const VERSION: u64 = 1;
 /// Writes the account as it is in that transaction.
 pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), Trouble> {
     let account = Account::load(connection)?;
-    let mut lines = Lines { out };
+    let mut lines = Lines { out, partition: account.partition.clone() };
     lines.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"account\":"))?;
-    lines.json(&json!({
+    let other_partition = (account.partition != partition::AWS).then_some(&account.partition);
+    let mut header = json!({
         "id": account.id,
+        "partition": other_partition,
         "alias": account.alias,
         "quotas": {
             "profiles": account.quotas.profiles,
             "roles": account.quotas.roles,
             "policies_per_role": account.quotas.policies_per_role,
         },
-    }))?;
+    });
+    // A file of an ordinary account looks as it always did.
+    if let (None, Value::Object(header)) = (other_partition, &mut header) {
+        header.shift_remove("partition");
+    }
+    lines.json(&header)?;
 
     let sql = format!("SELECT {} FROM managed_policy ORDER BY path, key", Policy::COLUMNS);
     let mut statement = connection.prepare(&sql)?;
@@ -54,7 +61,11 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     lines.list("roles", || match rows.next()? {
-        Some(row) => Ok(Some(role(&Role::from_row(row)?, &account.id))),
+        Some(row) => {
+            let mut one = Role::from_row(row)?;
+            one.show(connection, &account)?;
+            Ok(Some(role(&one, &account.id)))
+        }
         None => Ok(None),
     })?;
 
@@ -203,6 +214,8 @@ fn drop_nulls(entry: &mut Value) {
 
 struct Lines<'a> {
     out: &'a mut dyn Write,
+    /// The partition of the ARNs in the file.
+    partition: String,
 }
 
 impl Lines<'_> {
@@ -222,8 +235,12 @@ impl Lines<'_> {
         self.text("\n]")
     }
 
-    fn json(&mut self, value: &impl Serialize) -> Result<(), Trouble> {
-        let written = serde_json::to_writer(&mut self.out, value);
+    fn json(&mut self, value: &Value) -> Result<(), Trouble> {
+        let mut translated = None;
+        if self.partition != partition::AWS {
+            partition::swap_json(translated.insert(value.clone()), &self.partition);
+        }
+        let written = serde_json::to_writer(&mut self.out, translated.as_ref().unwrap_or(value));
         Ok(written.map_err(|error| cannot_write(error.into()))?)
     }
 

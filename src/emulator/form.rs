@@ -1,6 +1,8 @@
 //! The incoming half of the AWS Query protocol: a form body, in which a list is written `Tags.member.1.Key=…` and an
 //! empty one `Tags=`; EC2 writes `Filter.1.Name=…`.
 
+use super::partition::swap;
+
 /// The parameters of a request, percent-decoded.
 #[derive(Debug, Default)]
 pub(super) struct Form {
@@ -35,6 +37,13 @@ impl Form {
     /// Reads a body of type `application/x-www-form-urlencoded`.
     pub(super) fn parse(body: &[u8]) -> Self {
         Self { pairs: form_urlencoded::parse(body).into_owned().collect() }
+    }
+
+    /// The same parameters with the ARNs of that partition and of `aws` swapped.
+    pub(super) fn translated(&self, partition: &str) -> Self {
+        let translated =
+            |(key, value): &(String, String)| (key.clone(), swap(value, partition).into_owned());
+        Self { pairs: self.pairs.iter().map(translated).collect() }
     }
 
     /// The value of that parameter; the first one counts.

@@ -19,12 +19,14 @@ use super::export::{FORMAT, VERSION};
 use super::faults::closest;
 use super::import_resources::{self, Resources};
 use super::managed_policies::{self, Standing};
+use super::partition;
 use super::policies;
 use super::policies::record::Policy;
 use super::records::{self, LastUsed, Profile, Role, Tag};
+use super::refusal::Failure;
 use super::sequence::Sequence;
 use super::tags::MOST_TAGS;
-use super::trust;
+use super::trust::{self, stored};
 use super::view::{Account, Quotas};
 
 /// What an import brought.
@@ -80,19 +82,30 @@ fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble
     let mut stream = serde_json::Deserializer::from_reader(json);
     let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
     if let Some(trouble) = import.trouble.take() {
-        return Err(trouble);
+        return Err(outside(trouble, &import.partition));
     }
     read.map_err(|error| match error.io_error_kind() {
         Some(_) => Error::io("cannot read the account file", error.into()),
         None => refused(Error::argument(format!("the account file cannot be used: {error}"))),
     })?;
-    import.finish()
+    let (partition, finished) = (import.partition.clone(), import.finish());
+    finished.map_err(|trouble| outside(trouble, &partition))
+}
+
+/// An error as the file has it: with the ARNs of its partition.
+fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
+    if let Trouble::Told(error) = &mut trouble {
+        error.message = partition::swap(&error.message, partition).into_owned();
+    }
+    trouble
 }
 
 /// An import under way.
 struct Import<'a> {
     edit: &'a Edit<'a>,
     account_id: String,
+    /// The partition of the ARNs in the file.
+    partition: String,
     quotas: Quotas,
     seen: Vec<&'static str>,
     roles: u64,
@@ -115,6 +128,7 @@ impl<'a> Import<'a> {
         Ok(Self {
             edit,
             account_id: account.id,
+            partition: account.partition,
             quotas: account.quotas,
             seen: Vec::new(),
             roles: 0,
@@ -138,6 +152,18 @@ impl<'a> Import<'a> {
             }
             self.account_id = id;
         }
+        self.partition = match account.text("partition")? {
+            None => partition::AWS.to_owned(),
+            Some(name) if partition::ALL.contains(&name.as_str()) => name,
+            Some(name) => {
+                let message = format!("`{name}` must be one of {}", partition::ALL.join(", "));
+                return Err(wrong("account.partition", message));
+            }
+        };
+        self.edit.connection.execute(
+            "INSERT OR REPLACE INTO setting (name, value) VALUES ('partition', ?1)",
+            [&self.partition],
+        )?;
         let alias = account.text("alias")?;
         if let Some(quotas) = account.take("quotas") {
             let mut quotas = Entry::new("account.quotas".to_owned(), quotas)?;
@@ -153,7 +179,7 @@ impl<'a> Import<'a> {
             }
             quotas.finish(&["profiles", "roles", "policies_per_role"])?;
         }
-        account.finish(&["id", "alias", "quotas"])?;
+        account.finish(&["id", "partition", "alias", "quotas"])?;
         let Quotas { profiles, roles, policies_per_role } = self.quotas;
         self.edit.connection.execute(
             "UPDATE account SET id = ?1, alias = ?2, profiles_quota = ?3, roles_quota = ?4,
@@ -227,7 +253,7 @@ impl<'a> Import<'a> {
         }
         let role = Role {
             created: self.create_date(&mut entry)?,
-            trust: trust_policy(&mut entry, !self.adds)?,
+            trust: self.trust_policy(&mut entry)?,
             description: entry.held_to("description", &constraints::ROLE_DESCRIPTION)?,
             max_session,
             boundary: entry.text("permissions_boundary")?,
@@ -326,6 +352,9 @@ impl<'a> Import<'a> {
             let message = format!("{most} are more than account.quotas.policies_per_role, {quota}");
             return Err(wrong(&format!("roles[{number}].attached_policies"), message));
         }
+        if !self.adds {
+            self.settle_trust_policies()?;
+        }
         let Self { edit, account_id, roles, profiles, .. } = self;
         let resources = self.resources.finish(edit, &account_id)?;
         Ok(ImportSummary { account_id, roles, profiles, resources })
@@ -339,6 +368,42 @@ impl<'a> Import<'a> {
             return Err(wrong(&entry.at("id"), format!("`{id}` is there twice")));
         }
         Ok(id)
+    }
+
+    /// A trust policy in the form in which it is kept. One that is added has been read from AWS,
+    /// and stays as it is.
+    fn trust_policy(&self, entry: &mut Entry) -> Result<String, Trouble> {
+        let place = entry.at("assume_role_policy");
+        let document = trust_policy(entry, !self.adds)?;
+        if self.adds { Ok(document) } else { self.keep_trust(&place, &document) }
+    }
+
+    fn keep_trust(&self, place: &str, document: &str) -> Result<String, Trouble> {
+        let account = Account { id: self.account_id.clone(), ..self.edit.account.clone() };
+        let roles = stored::Roles::MayBeMissing;
+        stored::keep(self.edit.connection, &account, document, roles).map_err(|failure| {
+            match failure {
+                Failure::Storage(error) => error.into(),
+                Failure::Refused(refusal) => wrong(place, refusal.message),
+            }
+        })
+    }
+
+    /// Puts the ids of roles into the trust policies that name them, now that all of them are
+    /// known.
+    fn settle_trust_policies(&self) -> Result<(), Trouble> {
+        let connection = self.edit.connection;
+        let mut naming_roles =
+            connection.prepare("SELECT key, trust FROM role WHERE trust LIKE '%:role/%'")?;
+        let found = naming_roles
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+        let mut update = connection.prepare("UPDATE role SET trust = ?2 WHERE key = ?1")?;
+        for (key, trust) in found {
+            let kept = self.keep_trust("roles", &trust)?;
+            update.execute([key, kept])?;
+        }
+        Ok(())
     }
 
     fn create_date(&self, entry: &mut Entry) -> Result<i64, Trouble> {
@@ -676,7 +741,8 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(value) = list.next_element()? {
+        while let Some(mut value) = list.next_element()? {
+            partition::swap_json(&mut value, &self.import.partition);
             let done = (self.each)(self.import, number, value);
             stop_at(&mut self.import.trouble, done)?;
             number += 1;

@@ -1,16 +1,19 @@
-//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the program, kept in one
-//! `SQLite` file; and of what other services say about resources that may name an instance profile. It speaks their own
-//! protocols and has no idea who asks: the SDK's clients are plugged into it by [`Emulator::http_client`], any other client
-//! reaches it through [`serve()`].
+//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the
+//! program, kept in one `SQLite` file; and of what other services say about resources that may name
+//! an instance profile. It speaks their own protocols and has no idea who asks: the SDK's clients
+//! are plugged into it by [`Emulator::http_client`], any other client reaches it through
+//! [`serve()`].
 //!
-//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says how they are. It
-//! evaluates no permissions: the operator may do everything.
+//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says
+//! how they are. It evaluates no permissions but trust policies: the operator may do everything,
+//! except assume any role.
 //!
-//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a common
-//! misunderstanding.
+//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a
+//! common misunderstanding.
 
 mod account;
 mod actions;
+mod authorization;
 mod call;
 mod clock;
 mod constraints;
@@ -25,21 +28,26 @@ mod import_resources;
 mod made_up;
 mod managed_policies;
 mod marker;
+mod partition;
 mod policies;
 mod profiles;
+mod protected_roles;
 mod random;
 mod records;
 mod refusal;
 mod regions;
 mod reply;
 mod resources;
+mod role_updates;
 mod roles;
 mod routing;
 mod security_tokens;
 mod sequence;
 mod serve;
 mod service;
+mod service_linked_roles;
 mod services;
+mod sessions;
 mod store;
 mod tags;
 mod targets;
@@ -47,6 +55,7 @@ mod torn;
 mod trust;
 mod users;
 mod view;
+mod web_identity;
 mod xml;
 
 use std::io::{BufReader, Read, Write};
@@ -279,6 +288,7 @@ impl Emulator {
         self.change(|edit| {
             edit.clear()?;
             let Quotas { profiles, roles, policies_per_role } = Quotas::default();
+            edit.connection.execute("DELETE FROM setting WHERE name = 'partition'", [])?;
             edit.connection.execute(
                 "UPDATE account SET id = ?1, profiles_quota = ?2, roles_quota = ?3,
                      policies_per_role_quota = ?4",
@@ -316,7 +326,7 @@ impl Emulator {
     ///
     /// ```json
     /// {"format": "iamlua-account", "version": 1,
-    ///  "account": {"id": "123456789012", "alias": "acme",
+    ///  "account": {"id": "123456789012", "partition": "aws", "alias": "acme",
     ///              "quotas": {"profiles": 1000, "roles": 1000, "policies_per_role": 10}},
     ///  "policies": [{"name": "own", "path": "/team/", "id": "ANPA…", "create_date": "…", "update_date": "…",
     ///                "description": "…", "versions": [{"id": "v1", "create_date": "…", "document": {}}],
@@ -469,8 +479,8 @@ impl Emulator {
         let Shared { store, clock, .. } = &*self.shared;
         let caller = store.read(|connection| {
             let account = Account::load(connection)?;
-            let caller = routed.caller(&account, clock.milliseconds(), connection)?;
-            Ok(caller.arn(&account.id))
+            let (caller, _) = routed.caller(&account, clock.milliseconds(), connection)?;
+            Ok(partition::swap(&caller.arn(&account), &account.partition).into_owned())
         });
         match caller {
             Ok(caller) => Refusal::denied(routed.service(), &caller, routed.action.name).into(),
@@ -480,34 +490,40 @@ impl Emulator {
 
     fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Content> {
         let Shared { store, clock, random, .. } = &*self.shared;
-        let mut xml = Xml::default();
         let now = clock.milliseconds();
         match routed.action.run {
             Run::Read(run) => store.read(|connection| {
                 let account = Account::load(connection)?;
-                let call = routed.call(&account, now, connection)?;
-                let lags_at = self.lag().map(|_| clock.passing());
-                run(&View { connection, account, lags_at }, &call, &mut xml)
+                outside(&account.partition.clone(), || {
+                    let call = routed.call(&account, now, connection)?;
+                    let lags_at = self.lag().map(|_| clock.passing());
+                    let mut xml = Xml::default();
+                    run(&View { connection, account, lags_at }, &call, &mut xml)?;
+                    Ok(Content::Xml(xml))
+                })
             }),
-            Run::Show(run) => {
-                return store.read(|connection| {
-                    let account = Account::load(connection)?;
+            Run::Show(run) => store.read(|connection| {
+                let account = Account::load(connection)?;
+                outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
                     let json = run(&View { connection, account, lags_at: None }, &call)?;
                     Ok(Content::Json(json))
-                });
-            }
+                })
+            }),
             Run::Write(_) if store.read_only().is_some() => {
                 Err(Refusal::read_only(&store.to_string()).into())
             }
             Run::Write(run) => store.write(|connection| {
                 let account = Account::load(connection)?;
-                let call = routed.call(&account, now, connection)?;
-                let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
-                run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)
+                outside(&account.partition.clone(), || {
+                    let call = routed.call(&account, now, connection)?;
+                    let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
+                    let mut xml = Xml::default();
+                    run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)?;
+                    Ok(Content::Xml(xml))
+                })
             }),
-        }?;
-        Ok(Content::Xml(xml))
+        }
     }
 
     /// The lag in milliseconds, if there is one.
@@ -540,6 +556,21 @@ impl Emulator {
             Trouble::Told(error) => error,
             Trouble::Storage(error) => self.shared.store.unusable(error),
         }
+    }
+}
+
+/// What a call has to say, with the ARNs of the account's partition.
+fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcome<Content> {
+    match answer() {
+        Ok(mut content) => {
+            content.translate(partition);
+            Ok(content)
+        }
+        Err(Failure::Refused(mut refusal)) => {
+            refusal.message = partition::swap(&refusal.message, partition).into_owned();
+            Err(refusal.into())
+        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::call::Call;
 use super::edit::Edit;
+use super::protected_roles;
 use super::records::{Profile, Role, Scope, key};
 use super::refusal::{Outcome, Refusal};
 use super::roles::{self, require_role, write_embedded_role};
@@ -69,6 +70,7 @@ pub(super) fn list_for_role(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> 
 pub(super) fn add_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     let role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    protected_roles::check(&role)?;
     if profile.role.is_some() {
         return Err(Refusal::quota("InstanceSessionsPerInstanceProfile", 1).into());
     }
@@ -77,9 +79,11 @@ pub(super) fn add_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome
 }
 
 pub(super) fn remove_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
-    let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     let name = call.text("RoleName");
-    require_role(edit.find(name)?, name)?;
+    // The role comes first, as Cloud Custodian recorded it (placebo/test_iam_role_delete).
+    let role = require_role(edit.find(name)?, name)?;
+    let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
+    protected_roles::check(&role)?;
     if profile.role.as_deref() != Some(key(name).as_str()) {
         return Err(Refusal::role_not_in_profile(name, call.text("InstanceProfileName")).into());
     }

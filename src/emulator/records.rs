@@ -9,6 +9,8 @@ use super::clock::iso8601;
 use super::policies::record::InlinePolicy;
 use super::policies::usage;
 use super::sequence::Sequence;
+use super::trust::stored;
+use super::view::Account;
 
 /// A tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +40,7 @@ pub(super) struct Role {
     pub(super) id: String,
     /// Seconds since 1970.
     pub(super) created: i64,
-    /// The trust policy, as it was given.
+    /// The trust policy, in the form of [`stored`].
     pub(super) trust: String,
     pub(super) description: Option<String>,
     /// Seconds.
@@ -104,6 +106,14 @@ pub(super) trait Record: Clone + Serialize + DeserializeOwned {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
     /// Writes the row; one with the same path and key is replaced.
     fn store(&self, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// Puts what reads show in the place of what is kept.
+    ///
+    /// # Errors
+    /// Those of the file.
+    fn show(&mut self, _: &Connection, _: &Account) -> rusqlite::Result<()> {
+        Ok(())
+    }
 }
 
 impl Record for Profile {
@@ -207,6 +217,11 @@ impl Record for Role {
             ":last_used_region": self.last_used.as_ref().map(|used| &used.region),
             ":policies": self.policies, ":tags": self.tags, ":inline": self.inline,
         })?;
+        Ok(())
+    }
+
+    fn show(&mut self, connection: &Connection, account: &Account) -> rusqlite::Result<()> {
+        self.trust = stored::shown(connection, account, &self.trust)?;
         Ok(())
     }
 }

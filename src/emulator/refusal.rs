@@ -299,8 +299,11 @@ impl Refusal {
         Self::new(412, "DryRunOperation", message)
     }
 
-    pub(super) fn unknown_operation() -> Self {
-        Self::new(404, "UnknownOperationException", "The operation is not known.")
+    /// An operation that a JSON protocol does not have. AWS says no more than the code.
+    pub(super) fn unknown_operation(service: Service, name: &str) -> Self {
+        let status = if service.protocol() == Protocol::RestJson { 404 } else { 400 };
+        let message = format!("The local account does not answer this operation of {name}.");
+        Self::new(status, "UnknownOperationException", message)
     }
 
     pub(super) fn unreadable_value(name: &str, what: &str) -> Self {
@@ -311,8 +314,12 @@ impl Refusal {
         Self::new(400, "SerializationException", "The body is not a JSON object.")
     }
 
-    pub(super) fn unknown_action(action: &str, version: &str) -> Self {
-        let message = format!("Could not find operation {action} for version {version}");
+    pub(super) fn unknown_action(service: Service, action: &str, version: &str) -> Self {
+        // EC2 has words of its own, which Terraform's AWS provider looks for.
+        let message = match service {
+            Service::Ec2 => format!("The action {action} is not valid for this web service."),
+            _ => format!("Could not find operation {action} for version {version}"),
+        };
         Self::new(400, "InvalidAction", message)
     }
 
@@ -354,9 +361,10 @@ impl Refusal {
         }
     }
 
-    pub(super) fn may_not_assume(caller: &str, role_arn: &str) -> Self {
+    /// `note` is what follows the role's ARN, beginning with a space.
+    pub(super) fn may_not_assume(caller: &str, action: &str, role_arn: &str, note: &str) -> Self {
         let message = format!(
-            "User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
+            "User: {caller} is not authorized to perform: {action} on resource: {role_arn}{note}"
         );
         Self::new(403, "AccessDenied", message)
     }

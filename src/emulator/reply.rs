@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Reply;
+use super::partition;
 use super::refusal::Refusal;
 use super::service::{Protocol, Service};
 use super::xml::{self, Xml};
@@ -12,6 +13,16 @@ use super::xml::{self, Xml};
 pub(super) enum Content {
     Xml(Xml),
     Json(Value),
+}
+
+impl Content {
+    /// Puts the ARNs of that partition in the place of those of `aws`.
+    pub(super) fn translate(&mut self, partition: &str) {
+        match self {
+            Self::Xml(xml) => xml.translate(partition),
+            Self::Json(json) => partition::swap_json(json, partition),
+        }
+    }
 }
 
 /// The whole answer to a call that succeeded.

@@ -4,11 +4,13 @@ use super::call::Call;
 use super::clock::iso8601;
 use super::edit::Edit;
 use super::managed_policies::{self, Standing};
+use super::protected_roles;
 use super::records::{Role, Scope};
 use super::refusal::{Outcome, Refusal};
+use super::role_updates;
 use super::sequence::Sequence;
 use super::tags::{self, Keys};
-use super::trust;
+use super::trust::{self, stored};
 use super::view::{Account, View};
 use super::xml::Xml;
 
@@ -24,13 +26,9 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
     let boundary = call.optional_text("PermissionsBoundary");
     let mut tags = Sequence::default();
     tags::add(&mut tags, call.tags(), KEYS)?;
-    check_trust(edit, trust)?;
+    let kept_trust = keep_trust(edit, trust)?;
     if let Some(arn) = boundary {
-        match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
-            Standing::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
-            Standing::Unknown => return Err(Refusal::boundary_not_attachable(arn).into()),
-            Standing::Attachable | Standing::ServiceRoleOnly => {}
-        }
+        role_updates::check_boundary(edit, arn)?;
     }
     if edit.find::<Role>(name)?.is_some() {
         return Err(Refusal::role_exists(name).into());
@@ -39,12 +37,12 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
     if edit.account.roles >= i64::from(quota) {
         return Err(Refusal::quota("RolesPerAccount", quota).into());
     }
-    let role = Role {
+    let mut role = Role {
         name: name.to_owned(),
         path: call.optional_text("Path").unwrap_or("/").to_owned(),
         id: edit.new_id::<Role>()?,
         created: edit.seconds(),
-        trust: trust.to_owned(),
+        trust: kept_trust,
         description: call.optional_text("Description").map(str::to_owned),
         max_session: call.optional_number("MaxSessionDuration").unwrap_or(DEFAULT_MAX_SESSION),
         boundary: boundary.map(str::to_owned),
@@ -54,6 +52,8 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
         tags,
     };
     edit.insert(&role)?;
+    // The answer repeats the policy as it was sent.
+    trust.clone_into(&mut role.trust);
     xml.within("Role", |xml| {
         write_embedded_role(xml, &edit.account, &role);
         write_boundary(xml, &role)?;
@@ -97,6 +97,7 @@ pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<(
 
 pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    protected_roles::check(&role)?;
     if edit.is_in_a_profile(&role)? {
         return Err(Refusal::delete_conflict(IN_A_PROFILE).into());
     }
@@ -128,6 +129,7 @@ pub(super) fn list_tags(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outc
 
 pub(super) fn attach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
     match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
         Standing::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
@@ -148,6 +150,7 @@ pub(super) fn attach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Ou
 
 pub(super) fn detach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
+    protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
     if managed_policies::split(arn).is_none() {
         return Err(Refusal::invalid_arn(arn).into());
@@ -192,24 +195,15 @@ pub(super) fn list_attached_policies(
 
 pub(super) fn update_trust(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
-    let trust = call.text("PolicyDocument");
-    check_trust(edit, trust)?;
-    trust.clone_into(&mut role.trust);
+    protected_roles::check(&role)?;
+    role.trust = keep_trust(edit, call.text("PolicyDocument"))?;
     Ok(edit.update(&role)?)
 }
 
-fn check_trust(edit: &Edit<'_>, document: &str) -> Outcome<()> {
-    let principals = trust::check(document)?;
-    for arn in principals {
-        let prefix = format!("arn:aws:iam::{}:role/", edit.account.id);
-        let Some(path_and_name) = arn.strip_prefix(&prefix) else { continue };
-        let name = path_and_name.rsplit('/').next().unwrap_or_default();
-        let role = edit.find::<Role>(name)?;
-        if role.is_none_or(|role| role.arn(&edit.account.id) != arn) {
-            return Err(trust::unknown_principal("AWS", &arn).into());
-        }
-    }
-    Ok(())
+/// The form in which a trust policy is kept; a bad one is refused.
+fn keep_trust(edit: &Edit<'_>, document: &str) -> Outcome<String> {
+    trust::check(document)?;
+    stored::keep(edit.connection, &edit.account, document, stored::Roles::MustExist)
 }
 
 fn require(found: Option<Role>, call: &Call<'_>) -> Result<Role, Refusal> {
@@ -238,6 +232,16 @@ fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
         xml.text("Description", description);
     }
     xml.plain("MaxSessionDuration", role.max_session);
+}
+
+/// What a role shows when its description has changed.
+pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> Outcome<()> {
+    write_embedded_role(xml, account, role);
+    if let Some(description) = &role.description {
+        xml.text("Description", description);
+    }
+    write_boundary(xml, role)?;
+    write_tags_if_any(xml, role)
 }
 
 fn write_boundary(xml: &mut Xml, role: &Role) -> Outcome<()> {

@@ -2,6 +2,7 @@
 //! the region stand in the credential scope of the `Authorization` header for all of them.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use percent_encoding::percent_decode_str;
 use rusqlite::Connection;
@@ -12,14 +13,18 @@ use super::actions::{self, Action};
 use super::call::{Call, Caller, Credential};
 use super::constraints;
 use super::form::Form;
+use super::partition;
 use super::refusal::{Outcome, Refusal};
 use super::service::{Protocol, Service};
+use super::sessions::Context;
 use super::view::Account;
 
 /// A request whose action is known.
 pub(super) struct Routed<'a> {
     pub(super) action: &'static Action,
     input: Input,
+    /// The same with the ARNs of `aws`, in an account of another partition.
+    translated: OnceLock<Input>,
     pub(super) credential: Credential<'a>,
 }
 
@@ -38,8 +43,9 @@ impl<'a> Routed<'a> {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
         let form = Form::parse(form);
-        // Errors need a protocol even if the request belongs to no service.
-        let service = Service::of(scope, form.get("Version")).unwrap_or(Service::Iam);
+        let Some(service) = Service::of(scope, form.get("Version")) else {
+            return Err(not_answered(request, scope, &form));
+        };
         let refused = |refusal| (service, refusal);
         let (action, input) = match service.protocol() {
             Protocol::Query { version, .. } | Protocol::Ec2 { version, .. } => (
@@ -62,10 +68,30 @@ impl<'a> Routed<'a> {
             }
         };
         match (header, credential) {
+            // It brings the token of an identity provider instead.
+            (None, _) if action.name == "AssumeRoleWithWebIdentity" => {
+                Ok(Self::new(action, input, Credential::NONE))
+            }
             (None, _) => Err(refused(Refusal::missing_credentials())),
             (Some(_), None) => Err(refused(Refusal::malformed_credentials())),
-            (Some(_), Some(credential)) => Ok(Self { action, input, credential }),
+            (Some(_), Some(credential)) => Ok(Self::new(action, input, credential)),
         }
+    }
+
+    fn new(action: &'static Action, input: Input, credential: Credential<'a>) -> Self {
+        Self { action, input, translated: OnceLock::new(), credential }
+    }
+
+    fn input(&self, account: &Account) -> &Input {
+        if account.partition == partition::AWS {
+            return &self.input;
+        }
+        self.translated.get_or_init(|| {
+            let form = self.input.form.translated(&account.partition);
+            let mut json = self.input.json.clone();
+            json.values_mut().for_each(|value| partition::swap_json(value, &account.partition));
+            Input { form, json }
+        })
     }
 
     pub(super) fn service(&self) -> Service {
@@ -82,9 +108,9 @@ impl<'a> Routed<'a> {
         account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<Caller> {
+    ) -> Outcome<(Caller, Context)> {
         let access_key = self.credential.access_key;
-        Caller::of(access_key, self.service(), &account.id, now, connection)
+        Caller::of(access_key, self.service(), account, now, connection)
     }
 
     /// The call, once it is known who calls and that the parameters are in order.
@@ -94,10 +120,27 @@ impl<'a> Routed<'a> {
         now: i64,
         connection: &Connection,
     ) -> Outcome<Call<'_>> {
-        let caller = self.caller(account, now, connection)?;
-        constraints::check(self.service(), self.action.parameters, &self.input.form)?;
-        let Input { form, json } = &self.input;
-        Ok(Call { action: self.action, form, json, caller, region: self.region() })
+        let (caller, context) = self.caller(account, now, connection)?;
+        let Input { form, json } = self.input(account);
+        constraints::check(self.service(), self.action.parameters, form)?;
+        let region = self.region();
+        Ok(Call { action: self.action, form, json, caller, context, region })
+    }
+}
+
+/// The refusal of a request for a service that the account does not speak for. It has the form that
+/// the request lets expect, with a service of that protocol in the place of the unknown one.
+fn not_answered(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
+    let version = form.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
+    match (form.get("Action").filter(|action| !action.is_empty()), scope) {
+        (Some(action), _) => (Service::Iam, Refusal::unknown_action(Service::Iam, action, version)),
+        (None, Some(scope)) if request.target.is_some() => {
+            (Service::Ecs, Refusal::unknown_operation(Service::Ecs, scope))
+        }
+        (None, Some(scope)) if request.method != "POST" || request.path != "/" => {
+            (Service::Batch, Refusal::unknown_operation(Service::Batch, scope))
+        }
+        _ => (Service::Iam, Refusal::missing_action()),
     }
 }
 
@@ -106,9 +149,10 @@ fn by_form(service: Service, own: &str, form: &Form) -> Result<&'static Action, 
         return Err(Refusal::missing_action());
     };
     let version = form.get("Version");
-    actions::find(service, name)
-        .filter(|_| version == Some(own))
-        .ok_or_else(|| Refusal::unknown_action(name, version.unwrap_or("NO_VERSION_SPECIFIED")))
+    actions::find(service, name).filter(|_| version == Some(own)).ok_or_else(|| {
+        let version = version.unwrap_or("NO_VERSION_SPECIFIED");
+        Refusal::unknown_action(service, name, version)
+    })
 }
 
 fn by_target(
@@ -118,7 +162,8 @@ fn by_target(
 ) -> Result<&'static Action, Refusal> {
     let target = request.target.as_deref().unwrap_or_default();
     let name = target.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.'));
-    name.and_then(|name| actions::find(service, name)).ok_or_else(Refusal::unknown_operation)
+    name.and_then(|name| actions::find(service, name))
+        .ok_or_else(|| Refusal::unknown_operation(service, service.name()))
 }
 
 /// What a path holds in the places that its pattern leaves open.
@@ -147,7 +192,7 @@ fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Actio
             }
             Some((action, held))
         })
-        .ok_or_else(Refusal::unknown_operation)
+        .ok_or_else(|| Refusal::unknown_operation(service, service.name()))
 }
 
 fn read_json(body: &[u8]) -> Result<Map<String, Value>, Refusal> {

@@ -1,96 +1,254 @@
-//! The two STS actions. Nobody's permissions are evaluated: whoever calls may assume every role of the account, and no
-//! role of another one.
+//! The actions of STS for callers with credentials. A role's trust policy decides who may assume
+//! it; what else a caller's own policies allow is not evaluated.
+//!
+//! Refusals of session tags were recorded by `LocalStack` (`test_sts.py`,
+//! `TestSTSAssumeRoleTagging`).
 
-use rusqlite::params;
+use serde_json::Value;
 
+use super::authorization::Request;
 use super::call::{Call, Caller};
-use super::clock::iso8601;
 use super::edit::Edit;
-use super::records::{LastUsed, Role};
+use super::records::{LastUsed, Role, Tag};
 use super::refusal::{Outcome, Refusal};
+use super::sessions::{self, Context, Holder};
+use super::trust::evaluation::Decision;
 use super::view::View;
 use super::xml::Xml;
 
-/// What a session policy may weigh: AWS packs it into the token and answers with the share that it takes.
-const PACKED_POLICY_CHARACTERS: usize = 2048;
+/// What a session policy and session tags may weigh: AWS packs them into the token and answers with
+/// the share that they take.
+const PACKED_CHARACTERS: usize = 2048;
 const DEFAULT_DURATION: i64 = 3600;
+/// The duration of `GetSessionToken`, if none is asked for.
+const DEFAULT_TOKEN_DURATION: i64 = 43_200;
+const LONGEST_CHAINED_DURATION: i64 = 3600;
 
 /// `GetCallerIdentity`, which cannot fail.
 #[allow(clippy::unnecessary_wraps, reason = "the table of actions has one type for all")]
 pub(super) fn caller_identity(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
-    xml.text("Arn", &call.caller.arn(&view.account.id));
+    xml.text("Arn", &call.caller.arn(&view.account));
     xml.text("UserId", &call.caller.user_id());
     xml.text("Account", &view.account.id);
     Ok(())
 }
 
-/// `AssumeRole`: the credentials it gives are good for every later call, until they expire or the role is deleted.
+/// `GetSessionToken`: credentials of the calling user, which say that MFA was used if it was.
+pub(super) fn session_token(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    if call.context.issued.is_some() {
+        return Err(denied("Cannot call GetSessionToken with session credentials").into());
+    }
+    let mfa = mfa(edit, call)?;
+    let context = Context { issued: Some(edit.seconds()), mfa, ..Context::default() };
+    let duration = call.optional_number("DurationSeconds").unwrap_or(DEFAULT_TOKEN_DURATION);
+    sessions::hand_out(edit, xml, Holder::User, duration, &context)
+}
+
+/// `AssumeRole`: the credentials it gives are good for every later call, until they expire or the
+/// role is deleted.
 pub(super) fn assume_role(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
     let arn = call.text("RoleArn");
-    let name = role_name(arn).ok_or_else(|| Refusal::validation(format!("{arn} is invalid")))?;
-    let account_id = &edit.account.id;
-    let role: Option<Role> = edit.find(name)?;
-    let role = role.filter(|role| role.arn(account_id) == arn);
-    let denied = || Refusal::may_not_assume(&call.caller.arn(account_id), arn);
-    let mut role = role.ok_or_else(denied)?;
+    let role = role_of(edit, arn)?;
+    check_session_policy(call)?;
+    let new_tags = call.tags();
+    let new_transitive = check_tags(call, &new_tags)?;
+    let source_identity = source_identity(call)?;
+    let mfa = mfa(edit, call)?.or(call.context.mfa);
+    let may_not = |action: &str, note: &str| {
+        Refusal::may_not_assume(&call.caller.arn(&edit.account), action, arn, note)
+    };
+    let mut role = role.ok_or_else(|| may_not("sts:AssumeRole", ""))?;
+
+    let calling_role = match &call.caller {
+        Caller::Operator => None,
+        Caller::Session { role_name, .. } => edit.find::<Role>(role_name)?,
+    };
+    let inherited = call.context.inherited();
+    let mut needed = vec!["sts:AssumeRole"];
+    if !new_tags.is_empty() || !inherited.is_empty() {
+        needed.push("sts:TagSession");
+    }
+    if source_identity.is_some() {
+        needed.push("sts:SetSourceIdentity");
+    }
+    let request = Request {
+        edit,
+        call,
+        role: &role,
+        calling_role: calling_role.as_ref(),
+        tags: &new_tags,
+        mfa,
+        token: None,
+    };
+    for action in needed {
+        match request.decide(action) {
+            Decision::Allowed => {}
+            Decision::NotAllowed => return Err(may_not(action, "").into()),
+            // IAM User Guide, "Troubleshoot access denied error messages".
+            Decision::Denied => {
+                return Err(
+                    may_not(action, " with an explicit deny in the role trust policy").into()
+                );
+            }
+        }
+    }
     let duration = call.optional_number("DurationSeconds").unwrap_or(DEFAULT_DURATION);
     check_duration(duration, &role, &call.caller)?;
 
+    let packed = packed_size(call, &new_tags)?;
+    let tags = inherited.into_iter().chain(new_tags).collect();
+    let transitive = call.context.transitive.iter().cloned().chain(new_transitive).collect();
+    let context = Context {
+        issued: Some(edit.seconds()),
+        mfa,
+        tags,
+        transitive,
+        source_identity: source_identity.clone(),
+        ..Context::default()
+    };
+    use_role(edit, call, &mut role)?;
     let session = call.text("RoleSessionName");
-    let access_key = new_access_key(edit)?;
-    let expires = edit.seconds() + duration;
-    edit.connection
-        .prepare_cached(
-            "INSERT INTO session (access_key, role_id, role_name, name, expires)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![access_key, role.id, role.name, session, expires])?;
-    let region = call.region.to_owned();
-    role.last_used = Some(LastUsed { at: edit.seconds(), region });
-    edit.update(&role)?;
-
-    xml.within("AssumedRoleUser", |xml| {
-        xml.text("AssumedRoleId", &format!("{}:{session}", role.id));
-        let role = &role.name;
-        xml.text("Arn", &format!("arn:aws:sts::{account_id}:assumed-role/{role}/{session}"));
-        Ok::<(), super::refusal::Failure>(())
-    })?;
-    xml.within("Credentials", |xml| {
-        xml.text("AccessKeyId", &access_key);
-        xml.text("SecretAccessKey", &edit.random.secret());
-        xml.text("SessionToken", &edit.random.session_token());
-        xml.text("Expiration", &iso8601(expires));
-        Ok::<(), super::refusal::Failure>(())
-    })?;
-    if let Some(identity) = call.optional_text("SourceIdentity") {
-        xml.text("SourceIdentity", identity);
+    sessions::write_assumed_role(xml, &edit.account, &role, session)?;
+    sessions::hand_out(edit, xml, Holder::Role(&role, session), duration, &context)?;
+    if let Some(identity) = source_identity {
+        xml.text("SourceIdentity", &identity);
     }
-    if let Some(policy) = call.optional_text("Policy") {
-        let share = (policy.chars().count() * 100).div_ceil(PACKED_POLICY_CHARACTERS);
-        xml.plain("PackedPolicySize", share.min(100));
+    if let Some(size) = packed {
+        xml.plain("PackedPolicySize", size);
     }
     Ok(())
 }
 
-/// A key that no session has: two processes with one seed would otherwise make the same.
-fn new_access_key(edit: &Edit<'_>) -> Outcome<String> {
-    let sql = "SELECT 1 FROM session WHERE access_key = ?1";
-    let mut known = edit.connection.prepare_cached(sql)?;
-    loop {
-        let access_key = edit.random.session_key(&edit.account.id);
-        if !known.exists([&access_key])? {
-            return Ok(access_key);
+/// Writes down that the role is used now.
+pub(super) fn use_role(edit: &Edit<'_>, call: &Call<'_>, role: &mut Role) -> Outcome<()> {
+    role.last_used = Some(LastUsed { at: edit.seconds(), region: call.region.to_owned() });
+    Ok(edit.update(role)?)
+}
+
+/// The role with that ARN, if it is one of the account. What is no ARN at all is refused; what an
+/// ARN names is not looked at then (recorded by `LocalStack`: `test_sts_invalid_parameters`;
+/// Ansible's `amazon.aws`, target `sts_assume_role`).
+///
+/// Names in ARNs know case. IAM User Guide, "Create a role to give permissions to an IAM user":
+/// "When a role name is used in a policy or as part of an ARN, the role name is case sensitive".
+pub(super) fn role_of(edit: &Edit<'_>, arn: &str) -> Outcome<Option<Role>> {
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let is_arn = matches!(
+        parts.as_slice(),
+        ["arn", partition, service, _, _, resource]
+            if ![partition, service, resource].iter().any(|part| part.is_empty())
+    );
+    if !is_arn {
+        return Err(Refusal::validation(format!("{arn} is invalid")).into());
+    }
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    Ok(edit.find::<Role>(name)?.filter(|role| role.arn(&edit.account.id) == arn))
+}
+
+/// Refuses a session policy that is no policy. Only the code is certain. The text is that of
+/// Hadoop's S3A documentation.
+pub(super) fn check_session_policy(call: &Call<'_>) -> Result<(), Refusal> {
+    let Some(policy) = call.optional_text("Policy") else { return Ok(()) };
+    let policy: Option<Value> = serde_json::from_str(policy).ok();
+    if policy.is_some_and(|policy| policy.get("Statement").is_some()) {
+        return Ok(());
+    }
+    Err(Refusal::malformed_policy("The policy is not in the valid JSON format."))
+}
+
+/// The share of the room in the token that the session policy and the new tags take, if there are
+/// any. How AWS packs them is not known: a character is counted as a byte.
+pub(super) fn packed_size(call: &Call<'_>, tags: &[Tag]) -> Result<Option<usize>, Refusal> {
+    let policy = call.optional_text("Policy");
+    if policy.is_none() && tags.is_empty() {
+        return Ok(None);
+    }
+    let tags: usize =
+        tags.iter().map(|tag| tag.key.chars().count() + tag.value.chars().count()).sum();
+    let characters = policy.map_or(0, |policy| policy.chars().count()) + tags;
+    let share = (characters * 100).div_ceil(PACKED_CHARACTERS);
+    if share <= 100 {
+        return Ok(Some(share));
+    }
+    let message =
+        format!("Packed policy consumes {share}% of allotted space, please use smaller policy.");
+    Err(Refusal { status: 400, code: "PackedPolicyTooLarge", message })
+}
+
+/// Checks the tags of a request; gives the keys of those that a next session inherits.
+fn check_tags(call: &Call<'_>, tags: &[Tag]) -> Result<Vec<String>, Refusal> {
+    let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
+    for (number, tag) in tags.iter().enumerate() {
+        if tags[..number].iter().any(|earlier| same(&earlier.key, &tag.key)) {
+            return Err(invalid_parameter(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
+        if same(tag.key.get(..4).unwrap_or_default(), "aws:") {
+            let message = Refusal::reserved_tag_key().message;
+            return Err(invalid_parameter(message));
+        }
+        if call.context.transitive.iter().any(|key| same(key, &tag.key)) {
+            return Err(invalid_parameter(
+                "One of the specified transitive tag keys can't be set because it conflicts with a \
+                 transitive tag key from the calling session.",
+            ));
+        }
+    }
+    let transitive = call.form.list("TransitiveTagKeys").unwrap_or_default();
+    transitive
+        .iter()
+        .filter_map(|member| member.field(""))
+        .map(|key| {
+            let tag = tags.iter().find(|tag| same(&tag.key, key));
+            tag.map(|tag| tag.key.clone()).ok_or_else(|| {
+                invalid_parameter(
+                    "The specified transitive tag key must be included in the requested tags.",
+                )
+            })
+        })
+        .collect()
+}
+
+/// The source identity of the new session. One that a session has cannot be changed: the text was
+/// reported publicly, the code is that of its siblings.
+fn source_identity(call: &Call<'_>) -> Result<Option<String>, Refusal> {
+    let inherited = &call.context.source_identity;
+    match call.optional_text("SourceIdentity") {
+        Some(_) if inherited.is_some() => Err(invalid_parameter(
+            "The source identity is already set for this assume role session",
+        )),
+        Some(new) => Ok(Some(new.to_owned())),
+        None => Ok(inherited.clone()),
     }
 }
 
+/// When MFA was used, if the request says that it was. Any device and any code will do.
+fn mfa(edit: &Edit<'_>, call: &Call<'_>) -> Result<Option<i64>, Refusal> {
+    match (call.optional_text("SerialNumber"), call.optional_text("TokenCode")) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if matches!(call.caller, Caller::Operator) => Ok(Some(edit.seconds())),
+        // A role has no device.
+        (Some(_), Some(_)) => Err(denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA \
+             serial number is valid and associated with this user.",
+        )),
+        _ => Err(denied(
+            "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass \
+             code.",
+        )),
+    }
+}
+
+/// Texts: public reports; IAM User Guide, "Role chaining".
 fn check_duration(duration: i64, role: &Role, caller: &Caller) -> Result<(), Refusal> {
     if duration > role.max_session {
         return Err(Refusal::validation(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         ));
     }
-    if matches!(caller, Caller::Session { .. }) && duration > 3600 {
+    let is_chained = matches!(caller, Caller::Session { .. });
+    if is_chained && duration > LONGEST_CHAINED_DURATION {
         return Err(Refusal::validation(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by \
              role chaining.",
@@ -99,10 +257,10 @@ fn check_duration(duration: i64, role: &Role, caller: &Caller) -> Result<(), Ref
     Ok(())
 }
 
-/// The name in a role's ARN; `None` if it is not a role's ARN.
-fn role_name(arn: &str) -> Option<&str> {
-    let (account, resource) = arn.strip_prefix("arn:aws:iam::")?.split_once(':')?;
-    let numbered = account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
-    let name = resource.strip_prefix("role/")?.rsplit('/').next()?;
-    (numbered && !name.is_empty()).then_some(name)
+fn invalid_parameter(message: impl Into<String>) -> Refusal {
+    Refusal { status: 400, code: "InvalidParameterValue", message: message.into() }
+}
+
+pub(super) fn denied(message: impl Into<String>) -> Refusal {
+    Refusal { status: 403, code: "AccessDenied", message: message.into() }
 }

@@ -20,12 +20,15 @@ use super::policies::upgrade;
 
 /// `iaLu`, by which the file is known for ours.
 const APPLICATION_ID: i64 = 0x6961_4c75;
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// The tables of version 1.
 const SCHEMA_1: &str = include_str!("schema.sql");
 /// Additions of later versions, each with the version that has them.
-const ADDITIONS: [(i64, &str); 2] =
-    [(2, include_str!("schema_2.sql")), (3, include_str!("schema_3.sql"))];
+const ADDITIONS: [(i64, &str); 3] = [
+    (2, include_str!("schema_2.sql")),
+    (3, include_str!("schema_3.sql")),
+    (4, include_str!("schema_4.sql")),
+];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where an account is kept.

@@ -51,6 +51,6 @@ fn write(xml: &mut Xml, account: &Account) {
     xml.text("Path", PATH);
     xml.text("UserName", NAME);
     xml.text("UserId", &Caller::Operator.user_id());
-    xml.text("Arn", &Caller::Operator.arn(&account.id));
+    xml.text("Arn", &Caller::Operator.arn(account));
     xml.text("CreateDate", &iso8601(CREATED));
 }

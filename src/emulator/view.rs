@@ -12,6 +12,8 @@ use super::records::{self, Position, Record, Scope};
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) id: String,
+    /// The partition that its ARNs show outside. Inside they are those of `aws`.
+    pub(super) partition: String,
     pub(super) alias: Option<String>,
     pub(super) salt: u64,
     pub(super) profiles: i64,
@@ -37,10 +39,27 @@ impl Default for Quotas {
 }
 
 impl Account {
+    /// The beginning of every ARN of the account's IAM resources.
+    pub(super) fn iam_arn_start(&self) -> String {
+        format!("arn:aws:iam::{}:", self.id)
+    }
+
+    /// The ARN of the account itself, which trust policies name.
+    pub(super) fn root_arn(&self) -> String {
+        format!("{}root", self.iam_arn_start())
+    }
+
+    /// The ARN of a session of that role.
+    pub(super) fn assumed_role_arn(&self, role: &str, session: &str) -> String {
+        format!("arn:aws:sts::{}:assumed-role/{role}/{session}", self.id)
+    }
+
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
             "SELECT id, alias, salt, profiles, roles, profiles_quota, roles_quota,
-                 policies_per_role_quota FROM account",
+                 policies_per_role_quota,
+                 coalesce((SELECT value FROM setting WHERE name = 'partition'), 'aws')
+             FROM account",
         )?;
         statement.query_row([], |row| {
             Ok(Self {
@@ -54,6 +73,7 @@ impl Account {
                     roles: row.get(6)?,
                     policies_per_role: row.get(7)?,
                 },
+                partition: row.get(8)?,
             })
         })
     }
@@ -82,10 +102,17 @@ impl View<'_> {
                 .query_row(params![R::TABLE, key, now], |row| row.get(0))
                 .optional()?;
             if let Some(record) = seen {
-                return record.map(|json| from_json(&json)).transpose();
+                let record = record.map(|json| from_json(&json)).transpose()?;
+                return record.map(|record| self.shown(record)).transpose();
             }
         }
-        records::find(self.connection, &key)
+        let record = records::find(self.connection, &key)?;
+        record.map(|record| self.shown(record)).transpose()
+    }
+
+    fn shown<R: Record>(&self, mut record: R) -> rusqlite::Result<R> {
+        record.show(self.connection, &self.account)?;
+        Ok(record)
     }
 
     /// Up to `limit` records of a list behind that position, sorted by path and key.
@@ -111,7 +138,7 @@ impl View<'_> {
             page.sort_by_cached_key(position);
             page.truncate(limit);
         }
-        Ok(page)
+        page.into_iter().map(|record| self.shown(record)).collect()
     }
 
     /// How many records of that kind there are; `truth` is how many there really are.

@@ -1,9 +1,11 @@
 //! The outgoing half of the AWS Query protocol: XML, written straight into a string.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::partition;
 use super::refusal::Refusal;
 
 /// What RFC 3986 leaves unreserved; AWS percent-encodes everything else in a policy document.
@@ -51,6 +53,13 @@ impl Xml {
             self.close(name);
         }
         Ok(())
+    }
+
+    /// Puts the ARNs of that partition in the place of those of `aws`.
+    pub(super) fn translate(&mut self, partition: &str) {
+        if let Cow::Owned(translated) = partition::swap(&self.0, partition) {
+            self.0 = translated;
+        }
     }
 
     /// A piece that is already XML.

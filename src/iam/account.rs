@@ -170,8 +170,8 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
             doc: "Returns another `iam`, for another account or caller.",
             long: "What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call.",
             example: r#"
-local other = iam.connect { role_arn = iam.roles.get("web-frontend").arn }
-assert(other.account().arn:match(":assumed%-role/web%-frontend/iamlua$"))"#,
+local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
+assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,
         },
         run: Run::Host,
     },

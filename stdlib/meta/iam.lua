@@ -718,8 +718,8 @@ function iam.account() end
 --- AWS: [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)
 ---
 --- ```lua
---- local other = iam.connect { role_arn = iam.roles.get("web-frontend").arn }
---- assert(other.account().arn:match(":assumed%-role/web%-frontend/iamlua$"))
+--- local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
+--- assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))
 --- ```
 ---@param options? iam.connect.Options
 ---@return iam

@@ -127,6 +127,17 @@ def check(url):
     assert summary["InstanceProfiles"] == 25 and summary["InstanceProfilesQuota"] == 1000
     assert len(iam.list_account_aliases()["AccountAliases"]) == 1
 
+    iam.update_assume_role_policy(
+        RoleName="r",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
+                ],
+            }
+        ),
+    )
     given = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="check")["Credentials"]
     assert given["AccessKeyId"].startswith("ASIA") and len(given["SecretAccessKey"]) == 40
     _, other = clients(

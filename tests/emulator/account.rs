@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use iamlua::emulator::{Clock, Contents, Emulator, Options, Quota};
 
-use super::{Client, options, stopped_clock};
+use super::{Client, TRUST_ACCOUNT, options, stopped_clock};
 
 #[test]
 fn the_example_has_something_of_everything() {
@@ -119,7 +119,7 @@ fn any_key_is_the_operator_until_a_role_is_assumed() {
     let id = operator.text("UserId");
     assert!(id.starts_with("AIDA") && id.len() == 21, "{id}");
 
-    client.create_role("deploy");
+    client.create_trusting_role("deploy", TRUST_ACCOUNT);
     let role = ("RoleArn", "arn:aws:iam::123456789012:role/deploy");
     let session = ("RoleSessionName", "night.shift");
     let assumed = client.get("AssumeRole", &[role, session, ("DurationSeconds", "900")]);

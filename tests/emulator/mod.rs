@@ -5,15 +5,19 @@ mod account;
 mod endpoint;
 mod faults;
 mod paging;
+mod partitions;
 mod policies;
 mod policy_documents;
 mod refusals;
 mod resources;
 mod results;
+mod role_updates;
 mod sdk;
+mod security_tokens;
 mod services;
 mod storage;
 mod transfer;
+mod trust;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +27,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A trust policy as the AWS guide has it for EC2.
 pub const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
+/// A trust policy that lets everybody in the account in, with tags and a source identity.
+pub const TRUST_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}]}"#;
 
 /// Somebody with an access key who asks an account.
 pub struct Client {
@@ -87,7 +94,23 @@ impl Client {
     }
 
     pub fn create_role(&self, name: &str) {
-        self.get("CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", TRUST)]);
+        self.create_trusting_role(name, TRUST);
+    }
+
+    pub fn create_trusting_role(&self, name: &str, trust: &str) {
+        self.get("CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", trust)]);
+    }
+
+    /// The trust policy of a role as `GetRole` answers it.
+    pub fn trust_of(&self, role: &str) -> String {
+        let encoded =
+            self.get("GetRole", &[("RoleName", role)]).text("Role/AssumeRolePolicyDocument");
+        percent_encoding::percent_decode_str(&encoded).decode_utf8_lossy().into_owned()
+    }
+
+    /// A client with the credentials of a result.
+    pub fn with_credentials_of(&self, result: &Element) -> Self {
+        self.with_access_key(&result.text("Credentials/AccessKeyId"))
     }
 }
 
@@ -104,7 +127,9 @@ pub fn stopped_clock() -> ManualClock {
 /// A request as an SDK would send it.
 pub fn request(access_key: &str, action: &str, parameters: &[(&str, &str)]) -> Request {
     let (service, version) = match action {
-        "AssumeRole" | "GetCallerIdentity" => ("sts", "2011-06-15"),
+        "AssumeRole" | "AssumeRoleWithWebIdentity" | "GetCallerIdentity" | "GetSessionToken" => {
+            ("sts", "2011-06-15")
+        }
         _ => ("iam", "2010-05-08"),
     };
     let mut form = form_urlencoded::Serializer::new(String::new());

@@ -2,7 +2,7 @@
 
 use iamlua::emulator::{Answer, Quota, Request, actions};
 
-use super::{Client, Element, TRUST, request};
+use super::{Client, Element, TRUST, TRUST_ACCOUNT, request};
 
 const PROFILE: &str = "InstanceProfileName";
 const ROLE: &str = "RoleName";
@@ -78,6 +78,7 @@ fn what_is_not_there() {
                 no,
                 "Role free in Instance Profile joined cannot be found.",
             ),
+            case("RemoveRoleFromInstanceProfile", &[profile, role], no, no_role),
             case("ListInstanceProfilesForRole", &[role], no, no_role),
             case("GetRole", &[role], no, no_role),
             case("DeleteRole", &[role], no, no_role),
@@ -442,8 +443,11 @@ fn sts_repeats_the_value_and_denies_what_is_not_there() {
     let message = |arn: &str| -> &'static str {
         format!("User: {me} is not authorized to perform: sts:AssumeRole on resource: {arn}").leak()
     };
+    let client = furnished();
+    let trust = [(ROLE, "inside"), ("PolicyDocument", TRUST_ACCOUNT)];
+    client.get("UpdateAssumeRolePolicy", &trust);
     check(
-        &furnished(),
+        &client,
         &[
             case("AssumeRole", &[("RoleArn", ghost), session], denied, message(ghost)),
             case("AssumeRole", &[("RoleArn", foreign), session], denied, message(foreign)),
@@ -515,6 +519,68 @@ fn requests_that_name_no_action_of_ours() {
         ask(header, "Action=%3Cb%3E%26%00&Version=2010-05-08").2,
         "Could not find operation <b>&\u{fffd} for version 2010-05-08"
     );
+}
+
+/// Cloud Custodian's `iam-role` policies ask Lambda and ECS on the way.
+#[test]
+fn a_request_for_another_service_gets_that_kind_of_error() {
+    let client = Client::of_empty_account();
+    let ask = |service: &str, request: Request| {
+        let scope = format!("AKID/20260102/us-east-1/{service}/aws4_request");
+        let authorization = Some(format!("AWS4-HMAC-SHA256 Credential={scope}, Signature=00"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let request = Request { authorization, ..request };
+        match runtime.block_on(client.emulator.answer(request)) {
+            Answer::Reply(reply) => reply,
+            Answer::Lost | Answer::Cut(_) => panic!("the answer got lost"),
+        }
+    };
+    let form = |text: &str| Request { body: text.as_bytes().to_vec(), ..Request::default() };
+    let at = |method: &str, path: &str| Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        ..Request::default()
+    };
+    let targeted = |target: &str| Request { target: Some(target.to_owned()), ..Request::default() };
+
+    // Terraform's AWS provider looks for these words of EC2's.
+    let ec2 = ask("ec2", form("Action=DescribeNothing&Version=2016-11-15"));
+    assert_eq!(ec2.status, 400);
+    let error = Element::parse(ec2.body.split_once('\n').expect("a prolog").1);
+    assert_eq!(error.text("Errors/Error/Code"), "InvalidAction");
+    assert_eq!(
+        error.text("Errors/Error/Message"),
+        "The action DescribeNothing is not valid for this web service."
+    );
+    // An action of IAM's that is sent to STS, and one of a service that is not answered at all.
+    for (service, body) in [
+        ("sts", "Action=ListRoles&Version=2010-05-08"),
+        ("autoscaling", "Action=ListRoles&Version=2011-01-01"),
+        ("sns", "Action=ListTopics&Version=2010-03-31"),
+    ] {
+        let reply = ask(service, form(body));
+        let error = Element::parse(&reply.body);
+        assert_eq!((reply.status, error.text("Error/Code").as_str()), (400, "InvalidAction"));
+        assert!(error.text("Error/Message").starts_with("Could not find operation "));
+    }
+    for (service, target) in [
+        ("ecs", "AmazonEC2ContainerServiceV20141113.DescribeClusters"),
+        ("elasticmapreduce", "ElasticMapReduce.Nothing"),
+        ("dynamodb", "DynamoDB_20120810.ListTables"),
+    ] {
+        let reply = ask(service, targeted(target));
+        let body: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
+        assert_eq!((reply.status, &body["__type"]), (400, &"UnknownOperationException".into()));
+    }
+    for (service, method, path) in [
+        ("eks", "GET", "/clusters/c/addons"),
+        ("batch", "POST", "/v1/describejobqueues"),
+        ("lambda", "GET", "/2015-03-31/functions/"),
+    ] {
+        let reply = ask(service, at(method, path));
+        assert_eq!((reply.status, reply.error_type), (404, Some("UnknownOperationException")));
+        serde_json::from_str::<serde_json::Value>(&reply.body).expect("JSON");
+    }
 }
 
 #[test]

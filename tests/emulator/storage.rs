@@ -12,7 +12,7 @@ use iamlua::emulator::{Contents, Emulator, Faults, Options, Quota};
 use iamlua::error::Kind;
 use tempfile::TempDir;
 
-use super::{Client, TRUST};
+use super::{Client, TRUST, TRUST_ACCOUNT};
 
 const PROFILE: &str = "InstanceProfileName";
 
@@ -223,20 +223,25 @@ fn a_read_only_file_is_read_and_refuses_changes() {
     assert!(error.message.contains("read-only") && !error.hints.is_empty(), "{error}");
 }
 
-/// A file as earlier programs made it: without the tables that version 2 has beyond version 1.
-fn make_version_1(path: &Path) {
-    make_version_2(path);
+/// A file as earlier programs made it: without the tables that later versions have beyond version
+/// 1. Gives the access key of a session of it.
+fn make_version_1(path: &Path) -> String {
+    let access_key = make_version_2(path);
     let database = rusqlite::Connection::open(path).expect("it is there");
     database
         .execute_batch("DROP TABLE region; DROP TABLE resource; PRAGMA user_version = 1")
         .expect("it can be written");
+    access_key
 }
 
-/// A file as earlier programs made it: without what version 3 has beyond version 2. Of the policies
-/// it knows ARNs.
-fn make_version_2(path: &Path) {
+/// A file as earlier programs made it: without what later versions have beyond version 2. Of the
+/// policies it knows ARNs. Gives the access key of a session of it.
+fn make_version_2(path: &Path) -> String {
     let client = Client::of(open(path));
     client.create_profile("kept", "/");
+    client.create_trusting_role("r", TRUST_ACCOUNT);
+    let role = [("RoleArn", "arn:aws:iam::123456789012:role/r"), ("RoleSessionName", "session")];
+    let access_key = client.get("AssumeRole", &role).text("Credentials/AccessKeyId");
     let role = ("RoleName", "batch-gpu");
     let policy = ("PolicyName", "send-reports");
     client.get("DeleteRolePolicy", &[role, policy]);
@@ -245,6 +250,7 @@ fn make_version_2(path: &Path) {
     database
         .execute_batch(
             "DROP TABLE managed_policy; DROP TABLE attachment;
+             DROP TABLE session_context; DROP TABLE setting;
              ALTER TABLE role DROP COLUMN inline_policies;
              INSERT INTO policy VALUES ('arn:aws:iam::123456789012:policy/data/reports-bucket'),
                  ('arn:aws:iam::123456789012:policy/unused'),
@@ -252,6 +258,7 @@ fn make_version_2(path: &Path) {
              PRAGMA user_version = 2",
         )
         .expect("it can be written");
+    access_key
 }
 
 /// Checks the policies of a file of version 2.
@@ -311,7 +318,7 @@ fn a_file_of_version_2_that_cannot_be_written_has_policies_too() {
 fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
     let folder = folder();
     let path = folder.path().join("local.db");
-    make_version_1(&path);
+    let access_key = make_version_1(&path);
     let client = Client::of(open(&path));
     assert!(!client.emulator.is_new());
     client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
@@ -320,6 +327,9 @@ fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
         "format": "iamlua-account", "version": 1, "resources": [instance],
     });
     client.emulator.absorb(&added).expect("there is room for it now");
+    // Sessions go on, and new ones begin.
+    let role = [("RoleArn", "arn:aws:iam::123456789012:role/r"), ("RoleSessionName", "session")];
+    client.with_access_key(&access_key).get("AssumeRole", &role);
     drop(client);
     let mut out = Vec::new();
     open(&path).export(&mut out).expect("it can be read");
@@ -327,17 +337,19 @@ fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
     let database = rusqlite::Connection::open(&path).expect("it is there");
     let version: i64 =
         database.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]
 fn a_file_of_version_1_that_cannot_be_written_has_no_resources() {
     let folder = folder();
     let path = folder.path().join("local.db");
-    make_version_1(&path);
+    let access_key = make_version_1(&path);
     fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("it is ours");
     let client = Client::of(open(&path));
     client.get("GetInstanceProfile", &[(PROFILE, "kept")]);
+    let session = client.with_access_key(&access_key);
+    assert!(session.get("GetCallerIdentity", &[]).text("Arn").ends_with("/r/session"));
     let mut out = Vec::new();
     client.emulator.export(&mut out).expect("it can be read");
     let out = String::from_utf8_lossy(&out);

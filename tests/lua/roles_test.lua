@@ -105,11 +105,13 @@ it("the account says who and how full", function()
 end)
 
 it("connect gives another caller", function()
-  local other = iam.connect { role_arn = iam.roles.get("worker").arn, session_name = "tests" }
-  assert(other.account().arn == "arn:aws:sts::123456789012:assumed-role/worker/tests", other.account().arn)
+  local other = iam.connect { role_arn = iam.roles.get("reporting").arn, session_name = "tests" }
+  assert(other.account().arn == "arn:aws:sts::123456789012:assumed-role/reporting/tests", other.account().arn)
   assert(#other.profiles.list {} > 0)
   local err = fails("AccessDenied", iam.connect({ role_arn = "arn:aws:iam::999999999999:role/worker" }).account)
   assert(err.message:find("sts:AssumeRole", 1, true), err.message)
+  -- A role for EC2 only lets nobody else in.
+  fails("AccessDenied", iam.connect({ role_arn = iam.roles.get("worker").arn }).account)
   fails("refused", iam.connect, { endpoint_url = "http://127.0.0.1:1" })
   fails("argument", iam.connect, { session_name = "x1" })
 end)

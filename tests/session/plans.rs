@@ -163,7 +163,7 @@ fn a_plan_for_another_account_is_refused_before_anything_is_sent() {
 fn two_connections_to_one_account_share_a_plan() {
     let world = World::new();
     let (plan, ran) = world.plan(
-        "local other = iam.connect { role_arn = iam.roles.get('web-frontend').arn }
+        "local other = iam.connect { role_arn = iam.roles.get('reporting').arn }
          other.profiles.create('by-role')
          iam.profiles.tag('by-role', { A = '1' })
          assert(other.profiles.tags('by-role').A == '1')

@@ -3,6 +3,7 @@
 
 use super::super::call::Call;
 use super::super::edit::Edit;
+use super::super::protected_roles;
 use super::super::records::Role;
 use super::super::refusal::{Failure, Outcome, Refusal};
 use super::super::roles::require_role;
@@ -16,6 +17,7 @@ pub(in crate::emulator) const MOST_CHARACTERS: usize = 10_240;
 
 pub(in crate::emulator) fn put(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    protected_roles::check(&role)?;
     let (name, document) = (call.text("PolicyName"), call.text("PolicyDocument"));
     document::check(document, Kind::Inline)?;
     let policy = InlinePolicy { name: name.to_owned(), document: document.to_owned() };
@@ -58,6 +60,7 @@ pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml)
 
 pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
     let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
+    protected_roles::check(&role)?;
     let name = call.text("PolicyName");
     let before = role.inline.len();
     role.inline.retain(|policy| policy.name != name);

@@ -1,4 +1,9 @@
-//! What IAM demands of a trust policy when it is saved. Whether the policy then lets anybody in is not evaluated.
+//! Trust policies: the checks when one is saved, the form in which it is kept ([`stored`]) and its
+//! evaluation when somebody wants to assume the role ([`evaluation`]).
+
+pub(super) mod conditions;
+pub(super) mod evaluation;
+pub(super) mod stored;
 
 use serde_json::{Map, Value};
 
@@ -21,8 +26,9 @@ const ACTIONS: [&str; 5] = [
 const SERVICE_DOMAINS: [&str; 4] =
     [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com", ".aws.internal"];
 
-/// Checks a trust policy; gives the `AWS` principals in it, of which those in this account must exist.
-pub(super) fn check(document: &str) -> Result<Vec<String>, Refusal> {
+/// Checks a trust policy's form. Its `AWS` principals are checked where they are resolved, in
+/// [`stored`].
+pub(super) fn check(document: &str) -> Result<(), Refusal> {
     let policy: Value = serde_json::from_str(document)
         .map_err(|_| Refusal::malformed_policy("This policy contains invalid Json"))?;
     let size = document.chars().filter(|letter| !letter.is_whitespace()).count();
@@ -42,17 +48,13 @@ pub(super) fn check(document: &str) -> Result<Vec<String>, Refusal> {
     if statements.is_empty() {
         return Err(syntax());
     }
-    let mut principals = Vec::new();
     for statement in statements {
-        check_statement(statement.as_object().ok_or_else(syntax)?, &mut principals)?;
+        check_statement(statement.as_object().ok_or_else(syntax)?)?;
     }
-    Ok(principals)
+    Ok(())
 }
 
-fn check_statement(
-    statement: &Map<String, Value>,
-    principals: &mut Vec<String>,
-) -> Result<(), Refusal> {
+fn check_statement(statement: &Map<String, Value>) -> Result<(), Refusal> {
     for field in ["Resource", "NotResource"] {
         if statement.contains_key(field) {
             return Err(Refusal::malformed_policy(format!("Has prohibited field {field}")));
@@ -77,7 +79,7 @@ fn check_statement(
     let principal = statement.get("Principal").or_else(|| statement.get("NotPrincipal"));
     match principal.ok_or_else(|| missing("Principal"))? {
         Value::String(everybody) if everybody == "*" => Ok(()),
-        Value::Object(kinds) => check_principals(kinds, principals),
+        Value::Object(kinds) => check_principals(kinds),
         _ => Err(syntax()),
     }
 }
@@ -87,25 +89,22 @@ fn is_assume_role(action: &str) -> bool {
     let action = action.to_ascii_lowercase();
     ACTIONS.contains(&action.as_str())
         || (action.starts_with("sts:") && action.contains(['*', '?']))
+        || action == "*"
 }
 
-fn check_principals(
-    kinds: &Map<String, Value>,
-    principals: &mut Vec<String>,
-) -> Result<(), Refusal> {
+fn check_principals(kinds: &Map<String, Value>) -> Result<(), Refusal> {
     let mut any = false;
     for (kind, named) in kinds {
         for name in one_or_many(named) {
             let name = name.as_str().ok_or_else(syntax)?;
             any = true;
             match kind.as_str() {
-                "AWS" => principals.push(name.to_owned()),
                 "Service" => {
                     if !SERVICE_DOMAINS.iter().any(|domain| name.ends_with(domain)) {
                         return Err(unknown_principal("SERVICE", name));
                     }
                 }
-                "Federated" | "CanonicalUser" => {}
+                "AWS" | "Federated" | "CanonicalUser" => {}
                 _ => return Err(syntax()),
             }
         }

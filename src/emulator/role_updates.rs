@@ -1,0 +1,79 @@
+//! Changes of a role's description, session duration and permissions boundary.
+
+use super::call::Call;
+use super::edit::Edit;
+use super::managed_policies::{self, Standing};
+use super::protected_roles;
+use super::records::{Record, Role};
+use super::refusal::{Outcome, Refusal};
+use super::roles::{require_role, write_described_role};
+use super::xml::Xml;
+
+/// `UpdateRole`. What is not given stays as it is.
+pub(super) fn update(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let mut role = role(edit, call)?;
+    let duration = call.optional_number("MaxSessionDuration");
+    // The description of a service-linked role is its owner's. IAM User Guide, "Edit a
+    // service-linked role description".
+    if duration.is_some() || !role.is_service_linked() {
+        protected_roles::check(&role)?;
+    }
+    if let Some(description) = call.optional_text("Description") {
+        role.description = Some(description.to_owned());
+    }
+    role.max_session = duration.unwrap_or(role.max_session);
+    edit.update(&role)?;
+    // The result has no elements, but clients look for it.
+    xml.literal("\n");
+    Ok(())
+}
+
+/// `UpdateRoleDescription`, which answers the role without its session duration and last use
+/// (recorded by `LocalStack`: `test_iam_roles.py`, `test_update_role`).
+pub(super) fn update_description(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+    let mut role = role(edit, call)?;
+    if !role.is_service_linked() {
+        protected_roles::check(&role)?;
+    }
+    role.description = Some(call.text("Description").to_owned());
+    edit.update(&role)?;
+    role.show(edit.connection, &edit.account)?;
+    xml.within("Role", |xml| write_described_role(xml, &edit.account, &role))
+}
+
+pub(super) fn put_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role = role(edit, call)?;
+    protected_roles::check(&role)?;
+    let arn = call.text("PermissionsBoundary");
+    check_boundary(edit, arn)?;
+    role.boundary = Some(arn.to_owned());
+    Ok(edit.update(&role)?)
+}
+
+/// `DeleteRolePermissionsBoundary`. A role without one is no error.
+pub(super) fn delete_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+    let mut role = role(edit, call)?;
+    protected_roles::check(&role)?;
+    role.boundary = None;
+    Ok(edit.update(&role)?)
+}
+
+/// Refuses what cannot be a boundary. Texts: `LocalStack`'s
+/// `test_role_permissions_boundary_errors`, which is validated against AWS.
+pub(super) fn check_boundary(edit: &Edit<'_>, arn: &str) -> Outcome<()> {
+    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+        Standing::NotAnArn => Err(invalid_boundary(arn).into()),
+        Standing::Unknown => Err(Refusal::boundary_not_attachable(arn).into()),
+        Standing::Attachable | Standing::ServiceRoleOnly => Ok(()),
+    }
+}
+
+fn invalid_boundary(arn: &str) -> Refusal {
+    let message = format!("ARN {arn} is not valid.");
+    Refusal { status: 400, code: "InvalidInput", message }
+}
+
+fn role(edit: &Edit<'_>, call: &Call<'_>) -> Outcome<Role> {
+    let name = call.text("RoleName");
+    Ok(require_role(edit.find(name)?, name)?)
+}

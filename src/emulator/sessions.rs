@@ -1,0 +1,111 @@
+//! What is known about a caller's credentials beyond the caller's name: MFA, session tags and
+//! source identity. Long-term keys have none of it.
+
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::clock::iso8601;
+use super::edit::Edit;
+use super::records::{Role, Tag};
+use super::refusal::{Failure, Outcome};
+use super::view::Account;
+use super::xml::Xml;
+
+/// The context of one session. The default is that of a long-term key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Context {
+    /// When the credentials were handed out, in seconds since 1970. None for a long-term key.
+    pub(super) issued: Option<i64>,
+    /// When a code of an MFA device was given, in seconds since 1970.
+    pub(super) mfa: Option<i64>,
+    /// The session tags, those inherited from the calling session included.
+    pub(super) tags: Vec<Tag>,
+    /// The keys of the tags that a next session inherits.
+    pub(super) transitive: Vec<String>,
+    pub(super) source_identity: Option<String>,
+    /// The identity provider whose token was given instead of credentials.
+    #[serde(default)]
+    pub(super) federated_provider: Option<String>,
+    /// The ARN of the role that was assumed, as it is now.
+    #[serde(skip)]
+    pub(super) role_arn: Option<String>,
+}
+
+impl Context {
+    /// Session tags that a session inherits which is started by this one.
+    pub(super) fn inherited(&self) -> Vec<Tag> {
+        let is_transitive =
+            |tag: &&Tag| self.transitive.iter().any(|key| key.eq_ignore_ascii_case(&tag.key));
+        self.tags.iter().filter(is_transitive).cloned().collect()
+    }
+}
+
+/// Whom new credentials stand for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holder<'a> {
+    /// The calling user.
+    User,
+    /// A role, in a session of that name.
+    Role(&'a Role, &'a str),
+}
+
+/// Writes `<Credentials>` with credentials that are good for that many seconds.
+pub(super) fn hand_out(
+    edit: &Edit<'_>,
+    xml: &mut Xml,
+    holder: Holder<'_>,
+    duration: i64,
+    context: &Context,
+) -> Outcome<()> {
+    let access_key = new_access_key(edit)?;
+    let expires = edit.seconds() + duration;
+    // A user's session names no role.
+    let (role_id, role_name, name) = match holder {
+        Holder::User => ("", "", ""),
+        Holder::Role(role, session) => (role.id.as_str(), role.name.as_str(), session),
+    };
+    edit.connection
+        .prepare_cached(
+            "INSERT INTO session (access_key, role_id, role_name, name, expires)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![access_key, role_id, role_name, name, expires])?;
+    let context = serde_json::to_string(context)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    edit.connection
+        .prepare_cached("INSERT INTO session_context (access_key, context) VALUES (?1, ?2)")?
+        .execute(params![access_key, context])?;
+    xml.within("Credentials", |xml| {
+        xml.text("AccessKeyId", &access_key);
+        xml.text("SecretAccessKey", &edit.random.secret());
+        xml.text("SessionToken", &edit.random.session_token());
+        xml.text("Expiration", &iso8601(expires));
+        Ok(())
+    })
+}
+
+/// Writes `<AssumedRoleUser>`.
+pub(super) fn write_assumed_role(
+    xml: &mut Xml,
+    account: &Account,
+    role: &Role,
+    session: &str,
+) -> Outcome<()> {
+    xml.within("AssumedRoleUser", |xml| {
+        xml.text("AssumedRoleId", &format!("{}:{session}", role.id));
+        xml.text("Arn", &account.assumed_role_arn(&role.name, session));
+        Ok::<(), Failure>(())
+    })
+}
+
+/// A key that no session has: two processes with one seed would otherwise make the same.
+fn new_access_key(edit: &Edit<'_>) -> Outcome<String> {
+    let sql = "SELECT 1 FROM session WHERE access_key = ?1";
+    let mut known = edit.connection.prepare_cached(sql)?;
+    loop {
+        let access_key = edit.random.session_key(&edit.account.id);
+        if !known.exists([&access_key])? {
+            return Ok(access_key);
+        }
+    }
+}
