@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Runs moto's own tests of IAM and STS, in its server mode, against `iamlua account serve`.
+
+    cargo build && python3 tests/clients/moto_check.py target/debug/iamlua --moto DIR [PYTEST ARGUMENT …]
+
+DIR is a checkout of https://github.com/getmoto/moto, tried with commit 0af643a5dbfc98797f08ee64f5be3ef8002d56ff. Needs moto[all,server]
+of about that version, and pytest. moto was written from documentation and guesses, so a failed test is not yet a fault of ours: `REASONS`
+says for each difference why AWS is on our side. Tests that call actions which the account does not answer are counted apart.
+`--calls FILE` keeps all calls and outcomes as JSON lines. Exit code 1 says that a test has failed without such a reason.
+Not part of `cargo test`, which needs nothing but Rust.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+
+import pytest_suite
+from account_server import AccountServer
+
+# By test: why the difference is right.
+REASONS = {}
+
+
+def run(program, checkout, records, arguments):
+    with AccountServer(program) as account:
+        environment = account.client_environment() | {
+            "TEST_SERVER_MODE": "true",
+            "TEST_SERVER_MODE_ENDPOINT": account.url,
+            "CHECKED_PROGRAM": str(program),
+            "CHECKED_HOME": account.folder.name,
+        }
+        return pytest_suite.run(checkout, records, [checkout], environment, ["-p", "moto_plugin", *arguments])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program", type=pathlib.Path)
+    parser.add_argument("--moto", required=True, type=pathlib.Path, help="a checkout of getmoto/moto")
+    parser.add_argument("--calls", type=pathlib.Path, help="keep calls and outcomes in this file")
+    options, arguments = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        records = options.calls or pathlib.Path(folder) / "calls.jsonl"
+        program, checkout = options.program.resolve(), options.moto.resolve()
+        tests = run(program, checkout, records, arguments or ["tests/test_iam", "tests/test_sts"])
+    sys.exit(bool(pytest_suite.report(tests, REASONS) or not tests))
+
+
+if __name__ == "__main__":
+    main()
