@@ -33,6 +33,23 @@ VARIABLES = {
     "ansible_python_interpreter": sys.executable,
 }
 
+# Targets look at which calls a module has made, and find the service in the name of AWS's host. So modules call AWS by its own
+# names, and this module, which Python loads when it starts, sends the calls to the account.
+SITE = """
+import os
+from botocore.httpsession import URLLib3Session
+
+send = URLLib3Session.send
+
+def send_to_account(session, request):
+    host, _, path = request.url.removeprefix("https://").partition("/")
+    assert host.endswith("amazonaws.com"), request.url
+    request.url = os.environ["ACCOUNT_URL"] + "/" + path
+    return send(session, request)
+
+URLLib3Session.send = send_to_account
+"""
+
 
 def run(program, collection, target, scratch):
     """Ansible's output for one target on an empty account."""
@@ -43,8 +60,12 @@ def run(program, collection, target, scratch):
     play = {"hosts": "localhost", "connection": "local", "gather_facts": True, "vars": VARIABLES, "roles": [target]}
     # JSON is YAML.
     (scratch / "play.yml").write_text(json.dumps([play]))
+    (scratch / "site").mkdir()
+    (scratch / "site" / "sitecustomize.py").write_text(SITE)
     with AccountServer(program) as account:
         environment = account.client_environment() | {
+            "ACCOUNT_URL": account.url,
+            "PYTHONPATH": str(scratch / "site"),
             "ANSIBLE_COLLECTIONS_PATH": str(scratch / "collections"),
             "ANSIBLE_ROLES_PATH": str(collection / "tests" / "integration" / "targets"),
             "ANSIBLE_HOME": str(scratch / "home"),
@@ -54,6 +75,7 @@ def run(program, collection, target, scratch):
             # Fills `resource_actions`, which targets look at.
             "ANSIBLE_DEBUG_BOTOCORE_LOGS": "True",
         }
+        del environment["AWS_ENDPOINT_URL"]
         ansible = pathlib.Path(sys.executable).parent / "ansible-playbook"
         done = subprocess.run(
             [ansible, "-v", "play.yml"], cwd=scratch, env=environment, check=False,
@@ -66,9 +88,9 @@ def failures(output):
     """The tasks that failed, with their messages, less those whose failure a target expects."""
     found = []
     for task in re.split(r"^TASK ", output, flags=re.MULTILINE)[1:]:
-        failed = re.search(r"^(fatal|failed): .*?=> (.*)$", task, flags=re.MULTILINE)
+        failed = re.search(r"^(?:fatal|failed): .*?=> (.*)", task, flags=re.MULTILINE | re.DOTALL)
         if failed and "...ignoring" not in task:
-            found.append((task.splitlines()[0].rstrip("* "), failed[2]))
+            found.append((task.splitlines()[0].rstrip("* "), " ".join(failed[1].split())))
     return found
 
 
