@@ -1,4 +1,4 @@
-"""`iamlua account serve` for the scripts in this folder: an account of its own on a free port of loopback."""
+"""An account of its own, served by `iamlua account serve` on a free port of loopback."""
 
 import json
 import os
@@ -17,7 +17,10 @@ class AccountServer:
         self.reset()
         self.process = subprocess.Popen(
             [self.program, "account", "serve", "--port", "0"],
-            env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self.url = self.process.stdout.readline().strip()
         return self
@@ -41,12 +44,21 @@ class AccountServer:
 
     def run(self, *arguments, **options):
         command = [self.program, "account", *arguments]
-        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, **options)
+        done = subprocess.run(
+            command, env=self.environment(), capture_output=True, text=True, **options
+        )
         assert done.returncode == 0, done.stderr
 
     def client_environment(self):
-        """Environment variables that point any AWS SDK at this account, and at nothing of this machine's configuration."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "IAMLUA_"))}
+        """Environment variables that point any AWS SDK at this account.
+
+        Configuration files and variables of this machine are left out.
+        """
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "IAMLUA_"))
+        }
         return kept | {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "any",

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Runs the integration targets of Ansible's amazon.aws collection for roles and instance profiles against `iamlua account serve`.
+"""Runs integration targets of Ansible's amazon.aws collection against `iamlua account serve`.
 
-    cargo build && python3 tests/clients/ansible_check.py target/debug/iamlua --amazon-aws DIR [TARGET …]
+    cargo build
+    python3 tests/clients/ansible_check.py target/debug/iamlua --amazon-aws DIR [TARGET …]
 
-DIR is a checkout of https://github.com/ansible-collections/amazon.aws, tried with commit 59c5d27936c40b2d435b3c84db9796516e0e15e0.
-Needs ansible (for ansible-core and the collection community.general), boto3 and jmespath. Exit code 1 says that a task has failed.
-Not part of `cargo test`, which needs nothing but Rust.
+DIR is a checkout of https://github.com/ansible-collections/amazon.aws, tried with commit
+59c5d27936c40b2d435b3c84db9796516e0e15e0. Needs ansible (for ansible-core and the collection
+community.general), boto3 and jmespath. Exit code 1: a task has failed. Not part of `cargo test`,
+which needs nothing but Rust.
 
-The targets are those that the collection runs on AWS. A target stops at its first failed task, so the number of tasks that
-have passed says how far it came. `--output FILE` keeps Ansible's output.
+Without TARGET the targets of roles and instance profiles run, as the collection runs them on AWS.
+A target stops at its first failed task, so the number of passed tasks says how far it came.
+`--output FILE` keeps Ansible's output.
 """
 
 import argparse
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -23,18 +25,19 @@ import tempfile
 from account_server import AccountServer
 
 TARGETS = ["iam_role", "iam_instance_profile"]
-# What `ansible-test integration` hands to a target for AWS.
+# Variables of a target, as `ansible-test integration` sets them for AWS.
 VARIABLES = {
     "aws_access_key": "any",
     "aws_secret_key": "any",
     "aws_region": "us-east-1",
+    "aws_account": "123456789012",
     "resource_prefix": "ansible-test-check",
     "tiny_prefix": "check",
     "ansible_python_interpreter": sys.executable,
 }
 
-# Targets look at which calls a module has made, and find the service in the name of AWS's host. So modules call AWS by its own
-# names, and this module, which Python loads when it starts, sends the calls to the account.
+# Makes modules call AWS by its own host names, and sends their calls to the account. Targets check
+# which calls a module has made, and read the service from the host name. Python loads it at start.
 SITE = """
 import os
 from botocore.httpsession import URLLib3Session
@@ -57,7 +60,13 @@ def run(program, collection, target, scratch):
     root.mkdir(parents=True, exist_ok=True)
     if not (root / "aws").exists():
         (root / "aws").symlink_to(collection)
-    play = {"hosts": "localhost", "connection": "local", "gather_facts": True, "vars": VARIABLES, "roles": [target]}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": True,
+        "vars": VARIABLES,
+        "roles": [target],
+    }
     # JSON is YAML.
     (scratch / "play.yml").write_text(json.dumps([play]))
     (scratch / "site").mkdir()
@@ -78,8 +87,13 @@ def run(program, collection, target, scratch):
         del environment["AWS_ENDPOINT_URL"]
         ansible = pathlib.Path(sys.executable).parent / "ansible-playbook"
         done = subprocess.run(
-            [ansible, "-v", "play.yml"], cwd=scratch, env=environment, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [ansible, "-v", "play.yml"],
+            cwd=scratch,
+            env=environment,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
     return done.stdout
 
@@ -97,14 +111,21 @@ def failures(output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", type=pathlib.Path)
-    parser.add_argument("--amazon-aws", required=True, type=pathlib.Path, help="a checkout of the collection")
+    parser.add_argument(
+        "--amazon-aws", required=True, type=pathlib.Path, help="a checkout of the collection"
+    )
     parser.add_argument("--output", type=pathlib.Path, help="keep Ansible's output in this file")
     parser.add_argument("targets", nargs="*", default=TARGETS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     everything, failed = "", False
     for target in options.targets:
         with tempfile.TemporaryDirectory() as scratch:
-            output = run(options.program.resolve(), options.amazon_aws.resolve(), target, pathlib.Path(scratch))
+            output = run(
+                options.program.resolve(),
+                options.amazon_aws.resolve(),
+                target,
+                pathlib.Path(scratch),
+            )
         everything += output
         recap = re.search(r"^localhost +: (.*)$", output, flags=re.MULTILINE)
         print(f"{target}: {' '.join(recap[1].split()) if recap else 'did not run'}")

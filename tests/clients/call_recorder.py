@@ -1,6 +1,6 @@
-"""A pytest plugin that records each call of botocore, and writes for each test its outcome and its calls.
+"""A pytest plugin that records the outcome of each test and its calls of botocore.
 
-The file is a line of JSON a test, at the path in `CALL_RECORDS`. Calls are those of a test's own body and of its fixtures.
+The file `CALL_RECORDS` gets one line of JSON a test. Calls of its fixtures are among them.
 """
 
 import json
@@ -17,7 +17,11 @@ made = botocore.client.BaseClient._make_api_call
 
 
 def make_and_record(client, operation, arguments):
-    call = {"service": client.meta.service_model.service_name, "operation": operation, "arguments": arguments}
+    call = {
+        "service": client.meta.service_model.service_name,
+        "operation": operation,
+        "arguments": arguments,
+    }
     calls.append(call)
     try:
         call["answer"] = made(client, operation, arguments)
@@ -35,7 +39,9 @@ def pytest_runtest_protocol(item, nextitem):
     calls.clear()
     outcomes.pop(item.nodeid, None)
     done = yield
-    record = {"test": item.nodeid, "calls": list(calls)} | outcomes.get(item.nodeid, {"outcome": "skipped", "why": ""})
+    record = {"test": item.nodeid, "calls": list(calls)} | outcomes.get(
+        item.nodeid, {"outcome": "skipped", "why": ""}
+    )
     with open(os.environ["CALL_RECORDS"], "a") as file:
         file.write(json.dumps(record, default=str) + "\n")
     return done
@@ -43,7 +49,11 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.hookimpl
 def pytest_runtest_logreport(report):
-    """The outcome of the body. A phase before or after it counts where it is the first that does not pass."""
+    """Keeps the outcome of the body, or of the first phase that does not pass."""
     earlier = outcomes.get(report.nodeid, {"outcome": "passed"})
     if earlier["outcome"] == "passed" and (report.when == "call" or not report.passed):
-        outcomes[report.nodeid] = {"outcome": report.outcome, "phase": report.when, "why": str(report.longrepr or "")}
+        outcomes[report.nodeid] = {
+            "outcome": report.outcome,
+            "phase": report.when,
+            "why": str(report.longrepr or ""),
+        }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Runs moto's own tests of IAM and STS, in its server mode, against `iamlua account serve`.
+"""Runs moto's tests of IAM and STS, in its server mode, on `iamlua account serve`.
 
-    cargo build && python3 tests/clients/moto_check.py target/debug/iamlua --moto DIR [PYTEST ARGUMENT …]
+    cargo build
+    python3 tests/clients/moto_check.py target/debug/iamlua --moto DIR [ARGUMENT …]
 
-DIR is a checkout of https://github.com/getmoto/moto, tried with commit 0af643a5dbfc98797f08ee64f5be3ef8002d56ff. Needs moto[all,server]
-of about that version, and pytest. moto was written from documentation and guesses, so a failed test is not yet a fault of ours: `REASONS`
-says for each difference why AWS is on our side. Tests that call actions which the account does not answer are counted apart.
-`--calls FILE` keeps all calls and outcomes as JSON lines. Exit code 1 says that a test has failed without such a reason.
-Not part of `cargo test`, which needs nothing but Rust.
+DIR is a checkout of https://github.com/getmoto/moto, tried with commit
+0af643a5dbfc98797f08ee64f5be3ef8002d56ff. Needs moto[all,server] of about that version, freezegun
+and pytest. Most of these tests were not held against AWS. `REASONS` says for each difference why
+AWS is on our side. Tests of actions that the account does not answer are counted apart. ARGUMENT is
+one of pytest's. `--calls FILE` keeps all calls and outcomes as JSON lines. Exit code 1: a test has
+failed without a reason. Not part of `cargo test`, which needs nothing but Rust.
 """
 
 import argparse
@@ -30,13 +32,17 @@ def run(program, checkout, records, arguments):
             "CHECKED_PROGRAM": str(program),
             "CHECKED_HOME": account.folder.name,
         }
-        return pytest_suite.run(checkout, records, [checkout], environment, ["-p", "moto_plugin", *arguments])
+        return pytest_suite.run(
+            checkout, records, [checkout], environment, ["-p", "moto_plugin", *arguments]
+        )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", type=pathlib.Path)
-    parser.add_argument("--moto", required=True, type=pathlib.Path, help="a checkout of getmoto/moto")
+    parser.add_argument(
+        "--moto", required=True, type=pathlib.Path, help="a checkout of getmoto/moto"
+    )
     parser.add_argument("--calls", type=pathlib.Path, help="keep calls and outcomes in this file")
     options, arguments = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,8 @@
-"""A pytest plugin for moto's tests on a served account: what moto's server does between tests, and inputs that AWS takes.
+"""A pytest plugin for moto's tests: empties the account between them, and mends their inputs.
 
-Many of moto's tests hand over what AWS refuses and moto does not look at: a trust policy of `some policy` or `{}`, a path without slashes.
-They would all end there, so a valid input takes its place, and the rest of the test is run.
+Many of moto's tests send input that AWS refuses and moto does not check: a trust policy of
+`some policy` or `{}`, a path without slashes. They would all end there. A valid input takes its
+place, so that the rest of the test is run.
 """
 
 import json
@@ -29,7 +30,13 @@ made = botocore.client.BaseClient._make_api_call
 
 
 def make_with_valid_inputs(client, operation, arguments):
-    if operation in ("CreateRole", "CreateInstanceProfile", "CreatePolicy", "ListRoles", "ListInstanceProfiles"):
+    if operation in (
+        "CreateRole",
+        "CreateInstanceProfile",
+        "CreatePolicy",
+        "ListRoles",
+        "ListInstanceProfiles",
+    ):
         arguments = dict(arguments)
         if "Statement" not in arguments.get("AssumeRolePolicyDocument", "Statement"):
             arguments["AssumeRolePolicyDocument"] = json.dumps(TRUST)

@@ -1,4 +1,4 @@
-"""Runs a pytest suite that others wrote against a served account, and says which tests pass, fail or need actions that are not answered."""
+"""Runs another project's pytest suite, and reports passed, failed and unanswered tests."""
 
 import collections
 import json
@@ -12,7 +12,7 @@ MISSING = "need actions that are not answered"
 
 
 def run(folder, records, paths, environment, arguments):
-    """Runs pytest in `folder` and returns one record a test, as the plugin `call_recorder` writes them to the file `records`."""
+    """Runs pytest in `folder`. Returns one record a test, as written by `call_recorder`."""
     records.write_text("")
     here = pathlib.Path(__file__).resolve().parent
     environment = environment | {
@@ -20,13 +20,24 @@ def run(folder, records, paths, environment, arguments):
         "PYTHONPATH": os.pathsep.join(map(str, [here, *paths])),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    pytest = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--color=no", "-p", "no:cacheprovider", "-p", "call_recorder"]
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=no",
+        "--color=no",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "call_recorder",
+    ]
     subprocess.run([*pytest, *arguments], cwd=folder, env=environment, check=False)
     return [json.loads(line) for line in records.read_text().splitlines()]
 
 
 def report(tests, reasons):
-    """Prints counts and failures by file. Returns the number of failures that `reasons`, a reason by test, does not explain."""
+    """Prints counts and failures by file. Returns the number of failures without a reason."""
     suites = collections.defaultdict(list)
     for test in tests:
         suites[pathlib.PurePath(test["test"].partition("::")[0]).name].append(test)
@@ -34,9 +45,14 @@ def report(tests, reasons):
     for suite, group in suites.items():
         counts = collections.Counter(outcome(test) for test in group)
         print(f"{suite}: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
-        absent = collections.Counter(action for test in group if outcome(test) == MISSING for action in missing(test))
+        absent = collections.Counter(
+            action for test in group if outcome(test) == MISSING for action in missing(test)
+        )
         if absent:
-            print("  not answered: " + ", ".join(f"{action} ({count})" for action, count in sorted(absent.items())))
+            print(
+                "  not answered: "
+                + ", ".join(f"{action} ({count})" for action, count in sorted(absent.items()))
+            )
         for test in group:
             if outcome(test) == "fail":
                 name = test["test"].partition("::")[2]
@@ -55,13 +71,17 @@ def outcome(test):
 
 def missing(test):
     """The actions of a test that the account does not answer."""
-    unknown = [call for call in test["calls"] if call.get("error", {}).get("Code") == "InvalidAction"]
-    other = [call for call in test["calls"] if call["service"] not in ("iam", "sts") and "error" in call]
+    unknown = [
+        call for call in test["calls"] if call.get("error", {}).get("Code") == "InvalidAction"
+    ]
+    other = [
+        call for call in test["calls"] if call["service"] not in ("iam", "sts") and "error" in call
+    ]
     return sorted({f"{call['service']}:{call['operation']}" for call in unknown + other})
 
 
 def explained(test):
-    """What differs from a snapshot, or the end of a traceback."""
+    """The differences from a snapshot, or the end of a traceback."""
     lines = re.sub("\x1b\\[[0-9]+m", "", test["why"]).splitlines()
     differences = [line.strip() for line in lines if re.match(r"\s*(>> match key|\([~+-]\))", line)]
     return differences or [line for line in lines if line.startswith("E ")][-8:] or lines[-8:]
