@@ -6,10 +6,10 @@
 
 DIR is a checkout of https://github.com/getmoto/moto, tried with commit
 0af643a5dbfc98797f08ee64f5be3ef8002d56ff. Needs moto[all,server] of about that version, freezegun
-and pytest. Most of these tests were not held against AWS. `REASONS` says for each difference why
-AWS is on our side. Tests of actions that the account does not answer are counted apart. ARGUMENT is
-one of pytest's. `--calls FILE` keeps all calls and outcomes as JSON lines. Exit code 1: a test has
-failed without a reason. Not part of `cargo test`, which needs nothing but Rust.
+and pytest. Most of these tests were not held against AWS. `moto_reasons.py` says for each
+difference why AWS is on our side. Tests of actions that the account does not answer are counted
+apart. ARGUMENT is one of pytest's. `--calls FILE` keeps all calls and outcomes as JSON lines. Exit
+code 1: a test has failed without a reason. Not part of `cargo test`, which needs nothing but Rust.
 """
 
 import argparse
@@ -17,11 +17,9 @@ import pathlib
 import sys
 import tempfile
 
+import moto_reasons
 import pytest_suite
 from account_server import AccountServer
-
-# By test: why the difference is right.
-REASONS = {}
 
 
 def run(program, checkout, records, arguments):
@@ -49,7 +47,7 @@ def main():
         records = options.calls or pathlib.Path(folder) / "calls.jsonl"
         program, checkout = options.program.resolve(), options.moto.resolve()
         tests = run(program, checkout, records, arguments or ["tests/test_iam", "tests/test_sts"])
-    sys.exit(bool(pytest_suite.report(tests, REASONS) or not tests))
+    sys.exit(bool(pytest_suite.report(tests, moto_reasons.reason) or not tests))
 
 
 if __name__ == "__main__":
