@@ -1,7 +1,7 @@
 """The differences between moto's tests and the served account, each with AWS's side and its source.
 
-`LocalStack` stands for its recordings of AWS: tests/aws/services/iam and sts of localstack/localstack,
-commit 708a15e6aa0ecfc5dc8e91c2290d7b0abca73b41.
+`LocalStack` stands for its recordings of AWS, in tests/aws/services/iam and sts of
+localstack/localstack, commit 708a15e6aa0ecfc5dc8e91c2290d7b0abca73b41.
 """
 
 PARTITION = (
