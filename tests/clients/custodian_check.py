@@ -8,10 +8,10 @@ an account of its own. The resources that its filters keep, and the state that i
 are compared with Cloud Custodian's documentation. Exit code 1: a scenario has failed. Not part of
 `cargo test`, which needs nothing but Rust.
 
-The filter `used` of roles also asks for Lambda functions and ECS services. The local account has
-none, and does not answer these calls: this script does, with empty lists. Left out are the filters
-`usage` and `check-permissions`: the account does not know when a service was last used, and
-simulates no policies.
+The filter `used` of roles also asks for Lambda functions and ECS services, and a list of policies
+for the tags that Resource Groups knows. The local account has none, and does not answer these
+calls: this script does, with empty lists. Left out are the filters `usage` and `check-permissions`:
+the account does not know when a service was last used, and simulates no policies.
 """
 
 import argparse
@@ -53,6 +53,7 @@ ACCOUNT = {
         },
         {"name": "worker", "assume_role_policy": EC2, "attached_policies": [MANAGED_CORE]},
         {"name": "idle", "assume_role_policy": EC2},
+        {"name": "spare", "assume_role_policy": EC2},
         {"name": "partner", "assume_role_policy": trust({"AWS": "arn:aws:iam::210987654321:root"})},
     ],
     "profiles": [
@@ -166,7 +167,7 @@ def scenarios():
         {"web"},
         lambda iam: not attached(iam, "web"),
     )
-    yield "all roles", "iam-role", [], [], {"web", "worker", "idle", "partner"}, None
+    yield "all roles", "iam-role", [], [], {"web", "worker", "idle", "spare", "partner"}, None
     yield "roles by tag", "iam-role", [{"tag:Team": "web"}], [], {"web"}, None
     yield "used roles", "iam-role", [{"type": "used", "state": True}], [], {"web", "worker"}, None
     yield (
@@ -174,7 +175,7 @@ def scenarios():
         "iam-role",
         [{"type": "used", "state": False}],
         [],
-        {"idle", "partner"},
+        {"idle", "spare", "partner"},
         None,
     )
     yield (
@@ -198,7 +199,7 @@ def scenarios():
         "iam-role",
         [{"type": "has-inline-policy", "value": False}],
         [],
-        {"web", "worker", "partner"},
+        {"web", "worker", "spare", "partner"},
         None,
     )
     yield (
@@ -214,7 +215,7 @@ def scenarios():
         "iam-role",
         [{"type": "no-specific-managed-policy", "value": "AmazonS3ReadOnlyAccess"}],
         [],
-        {"worker", "idle", "partner"},
+        {"worker", "idle", "spare", "partner"},
         None,
     )
     yield (
@@ -276,10 +277,10 @@ def scenarios():
     yield (
         "delete a role",
         "iam-role",
-        [named("partner")],
+        [named("spare")],
         [{"type": "delete"}],
-        {"partner"},
-        lambda iam: "partner" not in roles(iam),
+        {"spare"},
+        lambda iam: "spare" not in roles(iam),
     )
     yield (
         "delete a role with all that hangs on it",
@@ -288,7 +289,8 @@ def scenarios():
         [{"type": "delete", "force": True}],
         {"web", "idle"},
         lambda iam: (
-            roles(iam) == {"worker", "partner"} and profiles(iam) == {"worker", "empty", "gone"}
+            roles(iam) == {"worker", "spare", "partner"}
+            and profiles(iam) == {"worker", "empty", "gone"}
         ),
     )
     yield "policies of the account", "iam-policy", [], [], {"deployers", "unattached"}, None
@@ -379,14 +381,17 @@ def profiles(iam):
 
 
 class EmptyLists(http.server.BaseHTTPRequestHandler):
-    """Answers Lambda's ListFunctions and ECS's DescribeClusters: there are none."""
+    """Answers the calls of other services that the local account has nothing of."""
 
     def do_GET(self):
         self.answer({"Functions": []})
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer({"clusters": [], "failures": []})
+        if self.headers["X-Amz-Target"].endswith(".GetResources"):
+            self.answer({"ResourceTagMappingList": []})
+        else:
+            self.answer({"clusters": [], "failures": []})
 
     def answer(self, value):
         body = json.dumps(value).encode()
@@ -426,6 +431,7 @@ def custodian(account, others, scratch, resource, filters, actions):
         "HOME": str(scratch),
         "AWS_ENDPOINT_URL_LAMBDA": others,
         "AWS_ENDPOINT_URL_ECS": others,
+        "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": others,
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = scratch / "check" / "resources.json"
