@@ -2,14 +2,17 @@
 
 Many of moto's tests send input that AWS refuses and moto does not check: a trust policy of
 `some policy` or `{}`, a path without slashes. They would all end there. A valid input takes its
-place, so that the rest of the test is run.
+place, so that the rest of the test is run. They also expect a dot at the end of texts that AWS ends
+without one (LocalStack's recordings, test_iam_roles.py::TestRoleTags::test_role_tag_errors).
 """
 
 import json
 import os
+import re
 import subprocess
 
 import botocore.client
+from botocore.exceptions import ClientError
 from moto.core.models import ServerModeMockAWS
 
 TRUST = {
@@ -43,7 +46,13 @@ def make_with_valid_inputs(client, operation, arguments):
         path = arguments.get("Path")
         if path and not path.startswith("/"):
             arguments["Path"] = f"/{path}/"
-    return made(client, operation, arguments)
+    try:
+        return made(client, operation, arguments)
+    except ClientError as error:
+        code, text = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code == "ValidationError" and re.search(r"equal to [0-9]+$|\\-@\]\+$", text):
+            error.response["Error"]["Message"] += "."
+        raise
 
 
 botocore.client.BaseClient._make_api_call = make_with_valid_inputs

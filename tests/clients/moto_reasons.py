@@ -8,9 +8,27 @@ PARTITION = (
     "moto takes the partition from the region of a call. An account of AWS is in one partition."
 )
 REPLACED = "The test compares with an input that AWS refuses, so it was replaced by a valid one."
-FINAL_DOT = (
-    "Texts of AWS end without the dot (LocalStack, test_iam_roles.py::TestRoleTags::"
-    "test_role_tag_errors)."
+NAME = (
+    "The policy is called `test policy`. Names of policies match `[\\w+=,.@-]+` "
+    "(service model of IAM)."
+)
+VERSION = (
+    "CreatePolicyVersion answers no document (LocalStack, test_policy_version_lifecycle and the "
+    "example of the API reference)."
+)
+POLICY_TAGS = (
+    "Keys of tags of policies are case-sensitive, and the text for duplicates does not speak of "
+    "case (User Guide, Tags for IAM resources; LocalStack, test_policy_tag_create_errors)."
+)
+DOCUMENT = "The text that AWS answered to this document (LocalStack, TestPolicyDocumentValidity)."
+SID = (
+    "The Sid contains an underscore. Sids are letters and digits "
+    "(User Guide, JSON policy elements: Sid)."
+)
+MARKER = "The test expects the marker `1`. Markers have no documented form."
+KEYS = (
+    "`Member must satisfy constraint: [Member must have length less than or equal to 128, …]` in "
+    "one bracket (LocalStack, test_role_tag_errors and test_policy_tag_update_errors)."
 )
 
 # By test, with or without its parameters.
@@ -32,11 +50,7 @@ REASONS = {
     "test_update_assume_role_invalid_policy_with_resource": (
         "`Has prohibited field Resource` without a dot (LocalStack, the same test)"
     ),
-    "test_create_role_with_tags": FINAL_DOT,
-    "test_tag_role": (
-        "The test expects the marker `1`. Markers have no documented form. " + FINAL_DOT
-    ),
-    "test_untag_role": FINAL_DOT,
+    "test_tag_role": MARKER,
     "test_update_role_defaults": (
         "UpdateRole without a description keeps the description (LocalStack, test_update_role)."
     ),
@@ -55,6 +69,32 @@ REASONS = {
     "test_create_role_with_permissions_boundary[cn-north-1-aws-cn]": PARTITION,
     "test_list_roles_none_found_returns_empty_list": (
         "A marker that AWS did not make is refused: `Invalid Marker.`"
+    ),
+    "test_list_role_policies": NAME,
+    "test_put_role_policy": NAME,
+    "test_get_role_policy": NAME,
+    "test_create_policy_versions": VERSION,
+    "test_set_default_policy_version": VERSION,
+    "test_list_policy_versions": VERSION,
+    "test_create_policy_with_duplicate_tag": POLICY_TAGS,
+    "test_create_policy_with_duplicate_tag_different_casing": POLICY_TAGS,
+    "test_updating_existing_tagged_policy_with_duplicate_tag": POLICY_TAGS,
+    "test_updating_existing_tagged_policy_with_duplicate_tag_different_casing": POLICY_TAGS,
+    "test_list_policy_tags_pagination": MARKER,
+    "test_untag_policy": KEYS,
+    "test_untag_role": KEYS,
+    "test_create_policy_with_invalid_policy_document[invalid_policy_document29]": DOCUMENT,
+    "test_create_policy_with_invalid_policy_document[invalid_policy_document35]": DOCUMENT,
+    "test_create_policy_with_valid_policy_document[valid_policy_document39]": SID,
+    "test_create_policy_with_valid_policy_document[valid_policy_document40]": SID,
+    "test_create_policy_with_valid_policy_document[valid_policy_document41]": (
+        "A resource is null. Resources are strings (User Guide, Grammar of the IAM JSON policy "
+        "language). In CloudFormation, where moto met it, a null is left out before."
+    ),
+    "test_get_current_user": "The caller of moto is named `default_user`.",
+    "test_get_account_summary": (
+        "AccountPasswordPresent is in the answer, and the calling user is counted "
+        "(LocalStack, test_get_account_summary_format)."
     ),
     "test_get_session_token": "The test expects the token of an example in AWS's documentation.",
     "test_assume_role": (
