@@ -96,6 +96,12 @@ REASONS = {
         "AccountPasswordPresent is in the answer, and the calling user is counted "
         "(LocalStack, test_get_account_summary_format)."
     ),
+    "test_create_service_linked_role[other-other]": (
+        "AWS has no service `other`, so it has no service-linked role."
+    ),
+    "test_delete_service_linked_role": (
+        "`The role with name X cannot be found.` (LocalStack, test_role_errors)"
+    ),
     "test_get_session_token": "The test expects the token of an example in AWS's documentation.",
     "test_assume_role": (
         "The test expects tokens of 356 characters. AWS: `The size of the security token that STS "
