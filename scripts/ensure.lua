@@ -46,6 +46,13 @@ local function text_problem(text, most, pattern)
   end
 end
 
+local function name_problem(name, most)
+  if name:find("^arn:") then
+    return "is an ARN and must be a name: write " .. name:match("[^/:]*$")
+  end
+  return text_problem(name, most, "^[%w_+=,.@-]+$")
+end
+
 local function path_problem(path)
   if not path:find("^/") or not path:find("/$") then
     return "must begin and end with /"
@@ -103,7 +110,7 @@ local function entry_problem(entry)
   end
   for _, field in ipairs { { "name", 128 }, { "role", 64 } } do
     local key, most = table.unpack(field)
-    local problem = entry[key] and text_problem(entry[key], most, "^[%w_+=,.@-]+$")
+    local problem = entry[key] and name_problem(entry[key], most)
     if problem then
       return key .. " " .. problem
     end
@@ -144,12 +151,13 @@ end
 local function role_problems(entries)
   local problems, exists = {}, {}
   for at, entry in ipairs(entries) do
-    local role = entry.role
+    -- Names are the same in both cases.
+    local role = entry.role and entry.role:lower()
     if role and exists[role] == nil then
-      exists[role] = iam.roles.find(role) ~= nil
+      exists[role] = iam.roles.find(entry.role) ~= nil
     end
     if role and not exists[role] then
-      table.insert(problems, entry_name(at, entry) .. ": there is no role " .. role)
+      table.insert(problems, entry_name(at, entry) .. ": there is no role " .. entry.role)
     end
   end
   return problems
@@ -157,7 +165,9 @@ end
 
 -- The entries of the file, or nil and what is wrong with it.
 local function read_file()
-  local entries, err = try(json.decode, fs.read(p.file))
+  -- Some editors put a byte-order mark in front (RFC 8259, section 8.1, lets a reader pass it over).
+  local text = fs.read(p.file):gsub("^\u{FEFF}", "")
+  local entries, err = try(json.decode, text)
   if err then
     return nil, { "it is not JSON: " .. err.message:gsub("^json%.decode: ", "") }
   elseif not json.is_array(entries) then

@@ -159,6 +159,10 @@ fn looks(image: &Image) -> Vec<String> {
         n => parts.push(format!("{n} tags")),
     }
     parts.extend(image.description.as_ref().map(|text| format!("description {}", visible(text))));
+    let longer = image.max_session_duration.filter(|seconds| *seconds != 3600);
+    parts.extend(longer.map(|seconds| format!("max session duration {seconds}")));
+    let boundary = image.permissions_boundary.as_ref();
+    parts.extend(boundary.map(|arn| format!("permissions boundary {}", visible(arn))));
     parts
 }
 

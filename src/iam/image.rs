@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Args, Value};
+use super::documents::same_policy;
+use crate::spec::{Args, Value, is_reserved_tag};
 
 /// What a write is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -206,7 +207,8 @@ impl Image {
     }
 }
 
-fn same_key(one: &str, other: &str, subject: Subject) -> bool {
+/// Whether two keys of tags are one: those of roles ignore case.
+pub(super) fn same_key(one: &str, other: &str, subject: Subject) -> bool {
     match subject {
         Subject::Profile => one == other,
         Subject::Role => one.to_lowercase() == other.to_lowercase(),
@@ -255,6 +257,37 @@ impl Field {
             Self::Policy(arn) => format!("policy {arn}"),
         }
     }
+
+    /// Its value in an image; `None` for its absence.
+    #[must_use]
+    pub fn of(&self, image: &Image) -> Option<String> {
+        match self {
+            Self::Existence => Some(image.name.clone()),
+            Self::Id => image.id.clone(),
+            Self::Path => Some(image.path.clone()),
+            Self::Role => image.role.clone(),
+            Self::Tag(key) => image.tags.get(key).cloned(),
+            Self::TrustPolicy => image.assume_role_policy.clone(),
+            Self::Description => image.description.clone(),
+            Self::MaxSessionDuration => image.max_session_duration.map(|n| n.to_string()),
+            Self::PermissionsBoundary => image.permissions_boundary.clone(),
+            Self::Policy(arn) => image.policies.as_ref().and_then(|all| all.get(arn)).cloned(),
+        }
+    }
+
+    /// Whether two images are the same in it, as AWS compares. What one of them does not know counts as the same.
+    #[must_use]
+    pub fn is_same(&self, a: &Image, b: &Image) -> bool {
+        match (self, self.of(a), self.of(b)) {
+            (Self::Id | Self::TrustPolicy, None, _) | (Self::Id | Self::TrustPolicy, _, None) => {
+                true
+            }
+            (Self::Policy(_), ..) if a.policies.is_none() || b.policies.is_none() => true,
+            (Self::Role, Some(one), Some(other)) => one.eq_ignore_ascii_case(&other),
+            (Self::TrustPolicy, Some(one), Some(other)) => same_policy(&one, &other),
+            (_, one, other) => one == other,
+        }
+    }
 }
 
 /// One thing that two moments differ in; `None` is its absence.
@@ -268,8 +301,8 @@ pub struct Difference {
     pub to: Option<String>,
 }
 
-/// What differs between two moments. Ids and policies are compared where both know them. Where one of the two does not exist, that is the
-/// only difference.
+/// What differs between two moments. Ids and policies are compared where both know them. Where one of
+/// the two does not exist, that is the only difference.
 #[must_use]
 pub fn differences(from: &State, to: &State) -> Vec<Difference> {
     let (a, b) = match (from, to) {
@@ -280,80 +313,23 @@ pub fn differences(from: &State, to: &State) -> Vec<Difference> {
             return vec![Difference { field: Field::Existence, from: there(from), to: there(to) }];
         }
     };
-    let mut found = Vec::new();
-    let mut compare = |field: Field, from: Option<String>, to: Option<String>, same: bool| {
-        if !same {
-            found.push(Difference { field, from, to });
-        }
-    };
-    if a.id.is_some() && b.id.is_some() {
-        compare(Field::Id, a.id.clone(), b.id.clone(), a.id == b.id);
-    }
-    compare(Field::Path, Some(a.path.clone()), Some(b.path.clone()), a.path == b.path);
-    let same_role = match (&a.role, &b.role) {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-        (one, other) => one == other,
-    };
-    compare(Field::Role, a.role.clone(), b.role.clone(), same_role);
-    for key in a.tags.keys().chain(b.tags.keys().filter(|key| !a.tags.contains_key(*key))) {
-        let (one, other) = (a.tags.get(key), b.tags.get(key));
-        compare(Field::Tag(key.clone()), one.cloned(), other.cloned(), one == other);
-    }
-    if let (Some(one), Some(other)) = (&a.assume_role_policy, &b.assume_role_policy) {
-        compare(
-            Field::TrustPolicy,
-            Some(one.clone()),
-            Some(other.clone()),
-            one == other || same_policy(one, other),
-        );
-    }
-    compare(
+    let mut fields = vec![Field::Id, Field::Path, Field::Role];
+    let keys: BTreeSet<_> = a.tags.keys().chain(b.tags.keys()).cloned().collect();
+    fields.extend(keys.into_iter().map(Field::Tag));
+    fields.extend([
+        Field::TrustPolicy,
         Field::Description,
-        a.description.clone(),
-        b.description.clone(),
-        a.description == b.description,
-    );
-    let seconds = |image: &Image| image.max_session_duration.map(|n| n.to_string());
-    compare(Field::MaxSessionDuration, seconds(a), seconds(b), seconds(a) == seconds(b));
-    compare(
+        Field::MaxSessionDuration,
         Field::PermissionsBoundary,
-        a.permissions_boundary.clone(),
-        b.permissions_boundary.clone(),
-        a.permissions_boundary == b.permissions_boundary,
-    );
+    ]);
     if let (Some(one), Some(other)) = (&a.policies, &b.policies) {
-        for arn in one.symmetric_difference(other) {
-            let there = |policies: &BTreeSet<String>| policies.get(arn).cloned();
-            compare(Field::Policy(arn.clone()), there(one), there(other), false);
-        }
+        fields.extend(one.symmetric_difference(other).cloned().map(Field::Policy));
     }
-    found
-}
-
-/// Whether two policy documents mean the same: AWS lets a list of one stand without brackets, and order does not matter in lists
-/// of text.
-pub(super) fn same_policy(a: &str, b: &str) -> bool {
-    fn normal(value: serde_json::Value) -> serde_json::Value {
-        use serde_json::Value as Json;
-        match value {
-            Json::Array(items) => {
-                let mut items: Vec<_> = items.into_iter().map(normal).collect();
-                items.sort_by_key(Json::to_string);
-                if items.len() == 1 { items.remove(0) } else { Json::Array(items) }
-            }
-            Json::Object(map) => {
-                let mut pairs: Vec<_> =
-                    map.into_iter().map(|(key, value)| (key, normal(value))).collect();
-                pairs.sort_by(|a, b| a.0.cmp(&b.0));
-                Json::Object(pairs.into_iter().collect())
-            }
-            other => other,
-        }
-    }
-    match (serde_json::from_str(a), serde_json::from_str(b)) {
-        (Ok(a), Ok(b)) => normal(a) == normal(b),
-        _ => a == b,
-    }
+    let found = fields.into_iter().filter(|field| !field.is_same(a, b)).map(|field| {
+        let (from, to) = (field.of(a), field.of(b));
+        Difference { field, from, to }
+    });
+    found.collect()
 }
 
 /// What an account shows of a change.
@@ -434,6 +410,9 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
         }
         (None, Some(to)) => {
             steps.push(create(subject, to));
+            for key in to.tags.keys().filter(|key| is_reserved_tag(key)) {
+                lost.push(reserved(subject, to, key));
+            }
             blank = Image { role: None, policies: Some(BTreeSet::new()), ..to.clone() };
             lost.push(match subject {
                 Subject::Profile => format!(
@@ -456,8 +435,9 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
 
 fn create(subject: Subject, image: &Image) -> Step {
     let text = |value: &Option<String>| Value::text(value.clone());
-    let tags = image.tags.iter().map(|(key, value)| (key.clone(), Value::Str(value.clone())));
-    let tags: BTreeMap<_, _> = tags.collect();
+    let tags = image.tags.iter().filter(|(key, _)| !is_reserved_tag(key));
+    let tags: BTreeMap<_, _> =
+        tags.map(|(key, value)| (key.clone(), Value::Str(value.clone()))).collect();
     let mut args = Args::of([
         ("name", Value::Str(image.name.clone())),
         ("path", Value::Str(image.path.clone())),
@@ -478,6 +458,12 @@ fn create(subject: Subject, image: &Image) -> Step {
     ("CreateRole", args)
 }
 
+/// The note that a tag cannot be brought back.
+fn reserved(subject: Subject, image: &Image, key: &str) -> String {
+    let (subject, name) = (subject.name(), &image.name);
+    format!("the tag {key} of {subject} {name} is AWS's own, and only AWS can set it")
+}
+
 /// The calls that change something that is there before and after.
 fn change(
     steps: &mut Vec<Step>,
@@ -493,9 +479,12 @@ fn change(
         Subject::Role => role,
     };
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
-    let mut later = Vec::new();
+    let (mut later, mut is_updated) = (Vec::new(), false);
     for difference in differences(&Some(from.clone()), &Some(to.clone())) {
         match (difference.field, difference.from, difference.to) {
+            (Field::Tag(key), ..) if is_reserved_tag(&key) => {
+                lost.push(reserved(subject, to, &key));
+            }
             (Field::Tag(key), _, Some(value)) => {
                 set.insert(key, Value::Str(value));
             }
@@ -507,6 +496,15 @@ fn change(
             }
             (Field::TrustPolicy, _, Some(policy)) => later
                 .push(("UpdateAssumeRolePolicy", call(("assume_role_policy", Value::Str(policy))))),
+            (Field::Description | Field::MaxSessionDuration, ..) => is_updated = true,
+            (Field::PermissionsBoundary, _, Some(arn)) => later.push((
+                "PutRolePermissionsBoundary",
+                call(("permissions_boundary", Value::Str(arn))),
+            )),
+            (Field::PermissionsBoundary, _, None) => later.push((
+                "DeleteRolePermissionsBoundary",
+                Args::of([("name", Value::Str(to.name.clone()))]),
+            )),
             (Field::Policy(arn), old, _) => {
                 let name = if old.is_some() { "DetachRolePolicy" } else { "AttachRolePolicy" };
                 later.push((name, call(("policy_arn", Value::Str(arn)))));
@@ -520,6 +518,12 @@ fn change(
                 old.unwrap_or_else(|| "nothing".into())
             )),
         }
+    }
+    if is_updated {
+        let mut args =
+            call(("description", Value::Str(to.description.clone().unwrap_or_default())));
+        args.set("max_session_duration", Value::Int(to.max_session_duration.unwrap_or(3600)));
+        later.push(("UpdateRole", args));
     }
     // Removing first keeps a full resource within its 50 tags.
     if !gone.is_empty() {
@@ -606,15 +610,5 @@ mod tests {
         let image = profile(None, &[("Dept", "y")]);
         assert_eq!(image.clone().tagged(&args, Subject::Role).tags.len(), 1);
         assert_eq!(image.tagged(&args, Subject::Profile).tags.len(), 2);
-    }
-
-    #[test]
-    fn policies_that_mean_the_same_are_the_same() {
-        let long =
-            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["b","a"]}]}"#;
-        let short = r#"{"Statement":{"Action":["a","b"],"Effect":"Allow"},"Version":"2012-10-17"}"#;
-        assert!(same_policy(long, short));
-        assert!(!same_policy(long, &short.replace("Allow", "Deny")));
-        assert!(!same_policy(long, "not json"));
     }
 }

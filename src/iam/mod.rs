@@ -4,6 +4,7 @@
 
 mod account;
 pub mod client;
+mod documents;
 mod fault;
 
 pub mod image;
@@ -142,7 +143,7 @@ pub fn find(path: &str) -> Option<&'static Entry> {
 /// The function that makes the single call of an action that changes the account, such as `TagInstanceProfile`.
 #[must_use]
 pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
-    registry().chain([&profiles::DELETE]).find_map(|entry| match &entry.run {
+    registry().chain([&profiles::DELETE, &roles::UPDATE]).find_map(|entry| match &entry.run {
         Run::Write(write) if entry.spec.actions[0].name == action => Some((entry, write)),
         _ => None,
     })

@@ -720,11 +720,13 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     } else {
         refuse_other_path(&found, &args)?;
         let have = found.field("tags").clone();
-        let tags_now = set_tags(&via, "profiles", &name, &have, want, exact, &mut changes).await?;
+        let tags_now =
+            set_tags(&via, Subject::Profile, &name, &have, want, exact, &mut changes).await?;
         with_tags(found, tags_now)
     };
     let Some(role) = role else { return Ok(ensured(profile, changes)) };
-    if profile.field("role").as_str() == Some(role.as_str()) {
+    // Names of roles ignore case.
+    if profile.field("role").as_str().is_some_and(|own| own.eq_ignore_ascii_case(&role)) {
         return Ok(ensured(profile, changes));
     }
     if let Some(old) = profile.field("role").as_str() {
@@ -764,7 +766,7 @@ pub(super) fn refuse_other_path(found: &Value, args: &Args) -> Result<()> {
 /// Brings the tags of a profile or role into a state. Returns the tags as they are then, and adds to `changes` what was done.
 pub(super) async fn set_tags(
     via: &Arc<dyn Invoke>,
-    module: &'static str,
+    subject: Subject,
     name: &Args,
     have: &Value,
     want: Option<BTreeMap<String, String>>,
@@ -772,11 +774,11 @@ pub(super) async fn set_tags(
     changes: &mut Vec<String>,
 ) -> Result<Value> {
     let Some(want) = want else { return Ok(have.clone()) };
-    let (tag, untag) = match module {
-        "profiles" => ("profiles.tag", "profiles.untag"),
-        _ => ("roles.tag", "roles.untag"),
+    let (tag, untag) = match subject {
+        Subject::Profile => ("profiles.tag", "profiles.untag"),
+        Subject::Role => ("roles.tag", "roles.untag"),
     };
-    let (set, extra) = tags::difference(have, &want, exact);
+    let (set, extra) = tags::difference(subject, have, &want, exact);
     let mut now = if let Value::Map(map) = have { map.clone() } else { BTreeMap::new() };
     // Removing first keeps a full resource within its 50 tags.
     if !extra.is_empty() {

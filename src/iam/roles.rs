@@ -5,8 +5,9 @@ use std::sync::Arc;
 use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
+use super::documents::same_policy;
 use super::fault::from_sdk;
-use super::image::{Image, Subject, same_policy};
+use super::image::{Image, Subject};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
 };
@@ -76,7 +77,7 @@ const PATH_PREFIX: Param = Param::optional(
     "Only those whose path begins so. Default `/`: all.",
 );
 const POLICY_ARN: Param =
-    Param::required("policy_arn", Type::Arn, "The ARN of the managed policy.");
+    Param::required("policy_arn", Type::PolicyArn, "The ARN of the managed policy.");
 const DESCRIPTION: Param =
     Param::optional("description", Type::Text { min: 0, max: 1000 }, "What it is for.");
 const MAX_SESSION: Param = Param::optional(
@@ -84,9 +85,11 @@ const MAX_SESSION: Param = Param::optional(
     Type::Int { min: 3600, max: 43_200 },
     "The longest session, in seconds. Default 3600.",
 );
+const NEW_MAX_SESSION: Param =
+    Param::optional(MAX_SESSION.name, MAX_SESSION.ty, "The longest session, in seconds.");
 const BOUNDARY: Param = Param::optional(
     "permissions_boundary",
-    Type::Arn,
+    Type::PolicyArn,
     "The ARN of a policy that bounds its permissions.",
 );
 const TRUST: Param = Param::required(
@@ -372,6 +375,108 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
     Entry {
         spec: Function {
             module: "roles",
+            name: "update",
+            actions: &[Action::role("UpdateRole"), Action::role("GetRole")],
+            effect: Effect::Write,
+            params: &[NAME, DESCRIPTION, NEW_MAX_SESSION],
+            positional: &["name"],
+            returns: Returns::Nothing,
+            doc: "Changes the description of a role, its longest session, or both.",
+            long: "What is not given stays as it is: the role is read first, because AWS sets what a call leaves out to its default. An \
+                   empty description is none.",
+            example: r#"
+iam.roles.update("web-frontend", { max_session_duration = 7200 })
+assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
+        },
+        run: Run::Compose(|via, args| Box::pin(update(via, args))),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "set_permissions_boundary",
+            actions: &[Action::role("PutRolePermissionsBoundary")],
+            effect: Effect::Write,
+            params: &[
+                NAME,
+                Param::required(
+                    BOUNDARY.name,
+                    BOUNDARY.ty,
+                    "The ARN of the policy that bounds its permissions.",
+                ),
+            ],
+            positional: &["name", "permissions_boundary"],
+            returns: Returns::Nothing,
+            doc: "Sets the permissions boundary of a role, or replaces it.",
+            long: "",
+            example: r#"
+iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/PowerUserAccess")
+assert(iam.roles.get("web-frontend").permissions_boundary == "arn:aws:iam::aws:policy/PowerUserAccess")"#,
+        },
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "set permissions boundary of",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .put_role_permissions_boundary()
+                        .set_role_name(args.text("name"))
+                        .set_permissions_boundary(args.text("permissions_boundary"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("PutRolePermissionsBoundary", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |args, before| {
+                before.map(|image| Image {
+                    permissions_boundary: args.text("permissions_boundary"),
+                    ..image
+                })
+            },
+            repeated: None,
+            needs_policies: false,
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
+            name: "remove_permissions_boundary",
+            actions: &[Action::role("DeleteRolePermissionsBoundary")],
+            effect: Effect::Write,
+            params: &[NAME],
+            positional: &["name"],
+            returns: Returns::Nothing,
+            doc: "Removes the permissions boundary of a role.",
+            long: "The role may do more from then on: all that its policies allow.",
+            example: r#"
+iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/PowerUserAccess")
+iam.roles.remove_permissions_boundary("web-frontend")
+assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
+        },
+        run: Run::Write(Write {
+            subject: Subject::Role,
+            words: "remove permissions boundary of",
+            call: |clients, args| {
+                Box::pin(async move {
+                    clients
+                        .iam
+                        .delete_role_permissions_boundary()
+                        .set_role_name(args.text("name"))
+                        .send()
+                        .await
+                        .map_err(|error| from_sdk("DeleteRolePermissionsBoundary", error))?;
+                    Ok(Value::Nil)
+                })
+            },
+            after: |_, before| before.map(|image| Image { permissions_boundary: None, ..image }),
+            repeated: None,
+            needs_policies: false,
+        }),
+    },
+    Entry {
+        spec: Function {
+            module: "roles",
             name: "tag",
             actions: &[Action::role("TagRole")],
             effect: Effect::Write,
@@ -613,6 +718,8 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
                 Action::role("GetRole"),
                 Action::role("CreateRole"),
                 Action::role("UpdateAssumeRolePolicy"),
+                Action::role("UpdateRole"),
+                Action::role("PutRolePermissionsBoundary"),
                 Action::role("TagRole"),
                 Action::role("UntagRole"),
                 Action::role("ListAttachedRolePolicies"),
@@ -627,19 +734,12 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
                     Type::Path,
                     "The path it must have. AWS cannot change it: another one is an error.",
                 ),
-                Param::optional(
-                    "description",
-                    Type::Text { min: 0, max: 1000 },
-                    "What it is for; used only when it is created.",
-                ),
-                Param::optional(
-                    "max_session_duration",
-                    Type::Int { min: 3600, max: 43_200 },
-                    "The longest session, in seconds; used only when it is created.",
-                ),
+                DESCRIPTION,
+                NEW_MAX_SESSION,
+                BOUNDARY,
                 Param::optional(
                     "policy_arns",
-                    Type::TagKeys,
+                    Type::PolicyArns,
                     "The managed policies that must be attached; others stay.",
                 ),
                 Param::optional("tags", Type::Tags, "The tags that it must have."),
@@ -648,8 +748,8 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
             positional: &["name"],
             returns: Returns::Ensured(&ROLE),
             doc: "Brings a role into a state, creating it if need be, and calls only what differs.",
-            long: "What is not named stays as it is. Policies that mean the same are not sent again. Returns the role and what was changed, in \
-                   words.",
+            long: "What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes a boundary. Trust policies of which AWS \
+                   makes the same are not sent again. Returns the role and what was changed, in words.",
             example: r#"
 local want = {
   name = "doc-ensure-role",
@@ -663,6 +763,83 @@ assert(#changes == 2 and #again == 0)"#,
         run: Run::Compose(|via, args| Box::pin(ensure(via, args))),
     },
 ];
+
+/// The bare operation under `roles.update`. AWS takes a session duration that is not given for an hour (service model, `UpdateRole`),
+/// so that both values are always sent.
+pub(super) static UPDATE: Entry = Entry {
+    spec: Function {
+        module: "roles",
+        name: "update",
+        actions: &[Action::role("UpdateRole")],
+        effect: Effect::Write,
+        params: &[
+            NAME,
+            Param::required(DESCRIPTION.name, DESCRIPTION.ty, DESCRIPTION.doc),
+            Param::required(MAX_SESSION.name, MAX_SESSION.ty, NEW_MAX_SESSION.doc),
+        ],
+        positional: &["name"],
+        returns: Returns::Nothing,
+        doc: "",
+        long: "",
+        example: "",
+    },
+    run: Run::Write(Write {
+        subject: Subject::Role,
+        words: "update",
+        call: |clients, args| {
+            Box::pin(async move {
+                clients
+                    .iam
+                    .update_role()
+                    .set_role_name(args.text("name"))
+                    .set_description(args.text("description"))
+                    .set_max_session_duration(
+                        args.int("max_session_duration").and_then(|n| i32::try_from(n).ok()),
+                    )
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk("UpdateRole", error))?;
+                Ok(Value::Nil)
+            })
+        },
+        after: |args, before| {
+            before.map(|image| Image {
+                description: args.text("description").filter(|text| !text.is_empty()),
+                max_session_duration: args.int("max_session_duration"),
+                ..image
+            })
+        },
+        repeated: None,
+        needs_policies: false,
+    }),
+};
+
+/// What AWS takes a longest session for that was never set, in seconds.
+const DEFAULT_MAX_SESSION: i64 = 3600;
+
+/// The arguments of [`UPDATE`]: what is wanted, and the rest as it is.
+fn updated(role: &Value, want: &Args) -> Args {
+    let kept = |name: &'static str, default: Value| {
+        let own = role.field(name).clone();
+        let own = if own == Value::Nil { default } else { own };
+        want.get(name).cloned().unwrap_or(own)
+    };
+    Args::of([
+        ("name", role.field("name").clone()),
+        ("description", kept("description", Value::Str(String::new()))),
+        ("max_session_duration", kept("max_session_duration", Value::Int(DEFAULT_MAX_SESSION))),
+    ])
+}
+
+async fn update(via: Arc<dyn Invoke>, args: Args) -> Result<Value> {
+    if !args.has("description") && !args.has("max_session_duration") {
+        return Err(Error::argument("iam.roles.update: there is nothing to change")
+            .hint("give it description, max_session_duration, or both"));
+    }
+    let name = Args::of([("name", args.get("name").cloned().unwrap_or(Value::Nil))]);
+    let role = call(&via, "roles.get", name).await?;
+    via.invoke(&UPDATE, updated(&role, &args)).await
+}
 
 async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     let exact = args.flag("exact_tags");
@@ -679,15 +856,9 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
         call(&via, "roles.create", args).await?
     } else {
         refuse_other_path(&found, &args)?;
-        let want = args.text("assume_role_policy").unwrap_or_default();
-        if !same_policy(found.field("assume_role_policy").as_str().unwrap_or_default(), &want) {
-            let mut trust = name.clone();
-            trust.set("assume_role_policy", Value::Str(want));
-            call(&via, "roles.set_assume_role_policy", trust).await?;
-            changes.push("assume_role_policy replaced".to_owned());
-        }
+        set_properties(&via, &name, &found, &args, &mut changes).await?;
         let have = found.field("tags").clone();
-        set_tags(&via, "roles", &name, &have, args.tags("tags"), exact, &mut changes).await?;
+        set_tags(&via, Subject::Role, &name, &have, args.tags("tags"), exact, &mut changes).await?;
         if changes.is_empty() { found } else { call(&via, "roles.get", name.clone()).await? }
     };
     let attached = if policies.is_empty() || is_new {
@@ -704,4 +875,57 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
         }
     }
     Ok(ensured(role, changes))
+}
+
+/// Brings trust policy, description, longest session and boundary of a role into a state.
+async fn set_properties(
+    via: &Arc<dyn Invoke>,
+    name: &Args,
+    found: &Value,
+    want: &Args,
+    changes: &mut Vec<String>,
+) -> Result<()> {
+    let with = |field: &'static str, value: String| {
+        let mut args = name.clone();
+        args.set(field, Value::Str(value));
+        args
+    };
+    let trust = want.text("assume_role_policy").unwrap_or_default();
+    if !same_policy(found.field("assume_role_policy").as_str().unwrap_or_default(), &trust) {
+        let args = with("assume_role_policy", trust);
+        call(via, "roles.set_assume_role_policy", args).await?;
+        changes.push("assume_role_policy replaced".to_owned());
+    }
+    // A boundary first: it never lets a longer session do more.
+    let (boundary, now) = (want.text("permissions_boundary"), found.field("permissions_boundary"));
+    if let Some(arn) = boundary.filter(|arn| now.as_str() != Some(arn)) {
+        changes.push(changed("permissions_boundary", now.as_str(), &arn));
+        let args = with("permissions_boundary", arn);
+        call(via, "roles.set_permissions_boundary", args).await?;
+    }
+    let update = updated(found, want);
+    let (text, length) = (update.text("description"), update.int("max_session_duration"));
+    let old_text = found.field("description").as_str().unwrap_or_default();
+    let old_length = match found.field("max_session_duration") {
+        Value::Int(length) => *length,
+        _ => DEFAULT_MAX_SESSION,
+    };
+    let (text, length) = (text.unwrap_or_default(), length.unwrap_or(old_length));
+    if text == old_text && length == old_length {
+        return Ok(());
+    }
+    if text != old_text {
+        changes.push(changed("description", Some(old_text).filter(|old| !old.is_empty()), &text));
+    }
+    if length != old_length {
+        let (old, new) = (old_length.to_string(), length.to_string());
+        changes.push(changed("max_session_duration", Some(&old), &new));
+    }
+    via.invoke(&UPDATE, update).await.map(|_| ())
+}
+
+/// A changed value, in words.
+fn changed(field: &str, old: Option<&str>, new: &str) -> String {
+    let old = old.map_or(String::new(), |old| format!("{old} -> "));
+    format!("{field} set: {old}{new}")
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::Tag;
 
+use super::image::{Subject, same_key};
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Args, Param, Type, Value};
+use crate::spec::{Args, Param, Type, Value, is_reserved_tag};
 
 /// The most keys in one call, by the service model.
 pub const KEYS_IN_A_CALL: usize = 50;
@@ -49,8 +50,10 @@ pub fn map_of(entries: Vec<Value>) -> Value {
     Value::Map(entries.into_iter().filter_map(pair).collect())
 }
 
-/// What must be set and what removed to get from one set of tags to another. Without `exact`, nothing is removed.
+/// What must be set and what removed to get from one set of tags to another. Without `exact`, nothing is
+/// removed. A key that differs only in its case is not removed from a role: setting it replaces it.
 pub fn difference(
+    subject: Subject,
     have: &Value,
     want: &BTreeMap<String, String>,
     exact: bool,
@@ -63,7 +66,8 @@ pub fn difference(
     let extra = match have {
         Value::Map(have) if exact => have
             .keys()
-            .filter(|key| !want.contains_key(*key) && !key.starts_with("aws:"))
+            .filter(|key| !want.keys().any(|wanted| same_key(wanted, key, subject)))
+            .filter(|key| !is_reserved_tag(key))
             .map(|key| Value::Str(key.clone()))
             .collect(),
         _ => Vec::new(),

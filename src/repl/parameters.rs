@@ -93,7 +93,7 @@ fn in_account(function: &str, parameter: &str) -> Option<Of> {
         (Type::Name { .. }, _) if spec.module == "roles" => Some(Of::Role),
         (Type::Name { .. }, _) => Some(Of::Profile),
         (Type::Path | Type::PathPrefix, _) => Some(Of::Path),
-        (Type::Arn, "policy_arn" | "permissions_boundary") => Some(Of::Policy),
+        (Type::PolicyArn, "policy_arn" | "permissions_boundary") => Some(Of::Policy),
         _ => None,
     }
 }

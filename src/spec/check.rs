@@ -34,6 +34,10 @@ impl Type {
                 }
             }
             (Self::RoleArn, Value::Str(text)) => check_role_arn(&text).map(|()| Value::Str(text)),
+            (Self::PolicyArn, Value::Str(text)) => {
+                check_policy_arn(&text).map(|()| Value::Str(text))
+            }
+            (Self::PolicyArns, value) => check_policy_arns(value),
             (Self::Text { min, max }, Value::Str(text)) => {
                 check_length(&text, min, max).map(|()| Value::Str(text))
             }
@@ -78,12 +82,30 @@ fn check_length(text: &str, min: usize, max: usize) -> std::result::Result<(), S
 fn check_name(text: &str, max: usize) -> std::result::Result<(), String> {
     check_length(text, 1, max)?;
     let Some(bad) = text.chars().find(|c| !is_name_char(*c)) else { return Ok(()) };
+    if text.starts_with("arn:") {
+        let name = text.rsplit(['/', ':']).next().unwrap_or_default();
+        return Err(format!("must be a name and not an ARN, got {text:?}; write {name:?}"));
+    }
     let mut message =
         format!("may have only letters, digits and _+=,.@- (AWS's rule), but {text:?} has {bad:?}");
     if bad == '/' {
         message.push_str("; a path is not part of the name");
     }
     Err(message)
+}
+
+/// Whether text is the partition of an ARN: `aws`, or `aws-` with the name of another.
+fn is_partition(text: &str) -> bool {
+    let is_name = |rest: &str| {
+        let is_part = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        !rest.is_empty() && rest.bytes().all(is_part)
+    };
+    text == "aws" || text.strip_prefix("aws-").is_some_and(is_name)
+}
+
+/// Whether text is the id of an account.
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 /// The check of a role's ARN: `arn:PARTITION:iam::ACCOUNT:role/NAME`, with or without a path before
@@ -111,16 +133,11 @@ pub fn check_role_arn(text: &str) -> std::result::Result<(), String> {
     if resource.starts_with("instance-profile/") {
         return mistake(", which is an instance profile: name the role in it");
     }
-    let is_partition = partition == "aws"
-        || partition.strip_prefix("aws-").is_some_and(|rest| {
-            !rest.is_empty()
-                && rest.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-        });
     let Some(path) = resource.strip_prefix("role/") else { return mistake("") };
-    if !is_partition || service != "iam" || !region.is_empty() {
+    if !is_partition(partition) || service != "iam" || !region.is_empty() {
         return mistake("");
     }
-    if account.len() != 12 || !account.bytes().all(|c| c.is_ascii_digit()) {
+    if !is_account(account) {
         return mistake(", and an account has 12 digits");
     }
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -128,6 +145,53 @@ pub fn check_role_arn(text: &str) -> std::result::Result<(), String> {
         return mistake(", and that is no path");
     }
     check_name(name, 64).map_err(|why| format!("must be the ARN of a role, whose name {why}"))
+}
+
+/// The ARN of a managed policy: partition and account as AWS has them, path and name by the patterns `policyPathType` and `policyNameType`
+/// of the service model.
+fn check_policy_arn(text: &str) -> std::result::Result<(), String> {
+    check_length(text, 20, 2048)?;
+    let wrong = || {
+        format!(
+            "must be the ARN of a policy such as \"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess\", got {text:?}"
+        )
+    };
+    let mut parts = text.splitn(6, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (arn, partition, service) = (part(), part(), part());
+    let (region, account, resource) = (part(), part(), part());
+    let is_owner = account == "aws" || is_account(account);
+    let is_of_iam = service == "iam" && region.is_empty() && is_owner;
+    let path_and_name = resource
+        .strip_prefix("policy/")
+        .filter(|_| arn == "arn" && is_partition(partition) && is_of_iam);
+    let Some(path_and_name) = path_and_name else { return Err(wrong()) };
+    if let Some(bad) = path_and_name.chars().find(|c| !is_name_char(*c) && *c != '/') {
+        return Err(format!("{text:?} has {bad:?}, which no ARN of a policy has"));
+    }
+    let (path, name) = path_and_name.rsplit_once('/').unwrap_or(("", path_and_name));
+    if name.is_empty() || path_and_name.starts_with('/') || path.contains("//") {
+        return Err(wrong());
+    }
+    check_length(name, 1, 128).map_err(|why| format!("{text:?}: the name of the policy {why}"))
+}
+
+fn check_policy_arns(value: Value) -> std::result::Result<Value, String> {
+    let items = match value {
+        Value::List(items) => items,
+        Value::Map(map) if map.is_empty() => Vec::new(),
+        Value::Str(arn) => return Err(format!("must be an array of ARNs; write {{ {arn:?} }}")),
+        other => return Err(format!("must be an array of ARNs, got {}", other.type_name())),
+    };
+    for item in &items {
+        match item {
+            Value::Str(arn) => check_policy_arn(arn)?,
+            other => {
+                return Err(format!("must be an array of ARNs, got a {} in it", other.type_name()));
+            }
+        }
+    }
+    Ok(Value::List(items))
 }
 
 fn check_path(text: &str) -> std::result::Result<(), String> {
@@ -175,8 +239,19 @@ fn is_tag_char(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }
 
+/// Whether a tag is AWS's own: it can be read, but AWS lets nobody set or remove it. The prefix is reserved in any case (AWS General
+/// Reference, "Tag naming limits and requirements").
+pub fn is_reserved_tag(key: &str) -> bool {
+    key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
+}
+
 fn check_tag_key(key: &str) -> std::result::Result<(), String> {
     check_length(key, 1, 128).map_err(|why| format!("key {key:?} {why}"))?;
+    if is_reserved_tag(key) {
+        return Err(format!(
+            "key {key:?} is reserved: tags whose keys begin with \"aws:\" can be read, but only AWS sets and removes them"
+        ));
+    }
     match key.chars().find(|c| !is_tag_char(*c)) {
         Some(bad) => {
             Err(format!("key {key:?} has {bad:?}; AWS allows letters, digits, spaces and _.:/=+-@"))

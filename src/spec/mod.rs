@@ -7,7 +7,7 @@ mod value;
 
 use crate::error::{Error, Result};
 
-pub use check::{check_role_arn, parse_duration};
+pub use check::{check_role_arn, is_reserved_tag, parse_duration};
 pub use value::{Args, Page, Value};
 
 /// What a parameter takes, with AWS's limits from the service model.
@@ -28,6 +28,10 @@ pub enum Type {
     Arn,
     /// The ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/NAME`.
     RoleArn,
+    /// The ARN of a managed policy, in any partition.
+    PolicyArn,
+    /// An array of such ARNs.
+    PolicyArns,
     /// Free text of a length.
     Text {
         /// The fewest characters.
@@ -67,11 +71,12 @@ impl Type {
             | Self::Marker
             | Self::Arn
             | Self::RoleArn
+            | Self::PolicyArn
             | Self::Text { .. } => "string",
             Self::Int { .. } => "integer",
             Self::Bool => "boolean",
             Self::Tags => "table<string, string>",
-            Self::TagKeys => "string[]",
+            Self::TagKeys | Self::PolicyArns => "string[]",
             Self::Texts => "string|string[]",
             Self::Policy => "string|table",
             Self::Duration => "string|number",
@@ -86,14 +91,14 @@ impl Type {
             Self::Path => "`/` or `/…/`, at most 512 characters".into(),
             Self::PathPrefix => "begins with `/`, at most 512 characters".into(),
             Self::Marker => "1-320 characters".into(),
-            Self::Arn => "20-2048 characters".into(),
+            Self::Arn | Self::PolicyArn => "20-2048 characters".into(),
             Self::RoleArn => "`arn:PARTITION:iam::ACCOUNT:role/NAME`".into(),
             Self::Text { min, max } => format!("{min}-{max} characters"),
             Self::Int { min, max } => format!("{min}-{max}"),
             Self::Tags => "at most 50; keys 1-128, values 0-256 characters".into(),
             Self::TagKeys => "keys of 1-128 characters".into(),
             Self::Duration => "`\"90s\"`, `\"15m\"`, `\"2h\"`, `\"7d\"` or seconds".into(),
-            Self::Bool | Self::Policy | Self::Texts => String::new(),
+            Self::Bool | Self::Policy | Self::PolicyArns | Self::Texts => String::new(),
         }
     }
 }

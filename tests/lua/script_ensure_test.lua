@@ -128,6 +128,28 @@ it("a role that does not exist is found before anything changes", function()
   )
 end)
 
+it("names of roles ignore case", function()
+  local want = { { name = "made", role = "WEB-FRONTEND" }, { name = "other", role = "Web-Frontend" } }
+  local ran = run(want)
+  assert(ran.code == 0 and iam.profiles.get("made").role == "web-frontend", ran.stderr)
+  ran = run(want)
+  assert(ran.stderr:find("ensure: 0 done, 2 skipped (already right 2) in ", 1, true), ran.stderr)
+end)
+
+it("an ARN in place of a name says so", function()
+  refuses(
+    { { name = "a", role = "arn:aws:iam::123456789012:role/app/web-frontend" } },
+    "entry 1 (a): role is an ARN and must be a name: write web-frontend"
+  )
+  local _, err = try(iam.profiles.add_role, "bastion", "arn:aws:iam::123456789012:role/app/worker")
+  assert(err.kind == "argument" and err.message:find('not an ARN', 1, true) and err.message:find('write "worker"', 1, true), err.message)
+end)
+
+it("a byte-order mark is passed over", function()
+  local ran = run('\u{FEFF}[{"name":"a"}]')
+  assert(ran.code == 0 and iam.profiles.find("a"), ran.stderr)
+end)
+
 it("a long list of problems is cut", function()
   local entries = {}
   for i = 1, 25 do
