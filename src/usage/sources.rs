@@ -16,6 +16,10 @@ const fn carry(path: &'static str) -> Field {
     field(path, Means::Carry)
 }
 
+const fn echo(path: &'static str, number: usize) -> Field {
+    field(path, Means::Echo(number))
+}
+
 const fn state(path: &'static str) -> Field {
     field(path, Means::State)
 }
@@ -112,6 +116,7 @@ const TABLE: &[Source] = &[
                 records: "launchTemplateVersionSet",
                 fields: &[
                     id("launchTemplateId"),
+                    echo("launchTemplateId", 0),
                     id("versionNumber"),
                     profile("launchTemplateData.iamInstanceProfile.arn"),
                     profile("launchTemplateData.iamInstanceProfile.name"),
@@ -268,6 +273,7 @@ const TABLE: &[Source] = &[
                 records: "Cluster",
                 fields: &[
                     id("Id"),
+                    echo("Id", 0),
                     state("Status.State"),
                     profile("Ec2InstanceAttributes.IamInstanceProfile"),
                 ],
@@ -344,7 +350,12 @@ const TABLE: &[Source] = &[
             Step {
                 route: Route::Get("/clusters/{0}/node-groups/{1}"),
                 records: "nodegroup",
-                fields: &[state("status"), field("nodeRole", Means::Role)],
+                fields: &[
+                    echo("clusterName", 0),
+                    echo("nodegroupName", 1),
+                    state("status"),
+                    field("nodeRole", Means::Role),
+                ],
                 gone: &["ResourceNotFoundException"],
                 ..call(Service::Eks, "DescribeNodegroup")
             },
@@ -433,6 +444,11 @@ mod tests {
             let mut carried = 0;
             for step in source.steps {
                 assert!(!step.records.is_empty(), "{}", source.name);
+                for field in step.fields {
+                    if let Means::Echo(number) = field.means {
+                        assert!(number < carried, "{}: {}", source.name, field.path);
+                    }
+                }
                 for (name, given) in step.parameters {
                     if let Given::Carried(number) = given {
                         assert!(*number < carried, "{}: {name}", source.name);

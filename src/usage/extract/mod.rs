@@ -31,6 +31,16 @@ impl Record {
         let texts = step.fields.iter().zip(&self.0).filter(is_meant);
         texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
     }
+
+    /// Whether it belongs to the answer to a call that was made for what the steps before have
+    /// given.
+    #[must_use]
+    pub fn is_about(&self, step: &Step, carried: &[String]) -> bool {
+        step.fields.iter().zip(&self.0).all(|(field, texts)| match field.means {
+            Means::Echo(number) => texts.iter().all(|text| carried.get(number) == Some(text)),
+            _ => true,
+        })
+    }
 }
 
 /// Reads the body of an answer that says yes.

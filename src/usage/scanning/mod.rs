@@ -1,6 +1,7 @@
 //! The scan: every source in every region, as many calls at once as it may, and what they bring put together. What goes wrong in one
 //! place is a gap there and disturbs no other; only what would go wrong everywhere ends the scan.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -254,11 +255,19 @@ impl Effort {
             let step = &source.steps[number];
             let is_last = number + 1 == source.steps.len();
             let (mut token, mut resources) = (None, 0);
+            let (mut tokens, mut answers, mut strangers) = (HashSet::new(), 0_u64, 0_u64);
             loop {
-                let page = match self.page(step, region, &known.carried, token.as_deref()).await {
+                let mut page = match self.page(step, region, &known.carried, token.as_deref()).await
+                {
                     Err(error) if number > 0 && step.gone.contains(&error.code()) => break,
                     page => page?,
                 };
+                // What an endpoint that ignores parameters answers besides is not taken for what
+                // was asked for.
+                let all = page.records.len() as u64;
+                page.records.retain(|record| record.is_about(step, &known.carried));
+                answers += page.records.len() as u64;
+                strangers += all - page.records.len() as u64;
                 let records = page.records.iter().map(|record| (record, known.and(step, record)));
                 if is_last {
                     resources += page.records.len() as u64;
@@ -277,14 +286,21 @@ impl Effort {
                         .try_fold(0, |all, some| std::future::ready(Ok(all + some)))
                         .await?;
                 }
-                if page.next.is_some() && page.next == token {
-                    let message = format!("{}: AWS sends the same page again", step.action.name);
-                    return Err(Error::new(Kind::Connection, message));
-                }
                 token = page.next;
-                if token.is_none() {
-                    break;
+                match &token {
+                    None => break,
+                    Some(next) if tokens.insert(next.clone()) => {}
+                    Some(_) => {
+                        let message =
+                            format!("{}: AWS sends the same page again", step.action.name);
+                        return Err(Error::new(Kind::Connection, message));
+                    }
                 }
+            }
+            if answers == 0 && strangers > 0 {
+                let message = format!("{}: the answer is about something else", step.action.name);
+                return Err(Error::new(Kind::Connection, message)
+                    .hint("check the endpoint (--endpoint-url): AWS does not answer so"));
             }
             Ok(resources)
         })

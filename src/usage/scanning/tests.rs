@@ -241,3 +241,37 @@ fn regions_that_are_asked_for_must_exist_and_be_enabled() {
     });
     assert!(none.scan(Asking::default()).is_err());
 }
+
+#[test]
+fn an_answer_about_something_else_is_no_answer() {
+    let only = |name: &'static str| Asking {
+        sources: SOURCES.iter().filter(|source| source.name == name).collect(),
+        regions: Some(vec!["eu-west-1".to_owned()]),
+        ..Asking::default()
+    };
+    // An endpoint that ignores which cluster is asked for.
+    let scan = Cloud::default()
+        .with("ListClusters", || Ok(r#"{"Clusters":[{"Id":"j-1"}]}"#))
+        .with("DescribeCluster", || {
+            Ok(r#"{"Cluster":{"Id":"j-2","Status":{"State":"RUNNING"},"Ec2InstanceAttributes":{"IamInstanceProfile":"web"}}}"#)
+        })
+        .scan(only("emr.clusters"))
+        .expect("a scan");
+    let Outcome::Gap(why) = &scan.checks()[0].outcome else { panic!("{:?}", scan.checks()) };
+    assert!(why.message.contains("about something else"), "{why:?}");
+    // One that answers with all versions of all templates: each is counted once, for its own
+    // template.
+    let scan = Cloud::default()
+        .with("DescribeLaunchTemplates", || {
+            Ok("<DescribeLaunchTemplatesResponse><launchTemplates><item><launchTemplateId>lt-1</launchTemplateId></item><item><launchTemplateId>lt-2</launchTemplateId></item></launchTemplates></DescribeLaunchTemplatesResponse>")
+        })
+        .with("DescribeLaunchTemplateVersions", || {
+            Ok("<DescribeLaunchTemplateVersionsResponse><launchTemplateVersionSet>\
+                <item><launchTemplateId>lt-1</launchTemplateId><versionNumber>1</versionNumber></item>\
+                <item><launchTemplateId>lt-2</launchTemplateId><versionNumber>1</versionNumber></item>\
+                </launchTemplateVersionSet></DescribeLaunchTemplateVersionsResponse>")
+        })
+        .scan(only("ec2.launch_templates"))
+        .expect("a scan");
+    assert_eq!((&scan.checks()[0].outcome, scan.checks()[0].resources), (&Outcome::Whole, 2));
+}
