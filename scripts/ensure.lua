@@ -165,7 +165,8 @@ end
 
 -- The entries of the file, or nil and what is wrong with it.
 local function read_file()
-  -- Some editors put a byte-order mark in front (RFC 8259, section 8.1, lets a reader pass it over).
+  -- Some editors put a byte-order mark in front (RFC 8259, section 8.1, lets a reader pass it
+  -- over).
   local text = fs.read(p.file):gsub("^\u{FEFF}", "")
   local entries, err = try(json.decode, text)
   if err then

@@ -1,28 +1,32 @@
-//! Comparison of policy documents as IAM keeps them: two texts are the same if IAM makes the same of them. Every comparison in the
-//! program is this one.
+//! Comparison of policy documents as IAM keeps them: two texts are the same if IAM makes the same
+//! of them. Every comparison in the program is this one.
 //!
-//! The rules, and where they come from. *Equivalence* is `hashicorp/awspolicyequivalence`, the comparison of Terraform's AWS
-//! provider with its suite of cases from real accounts; *Elements* and *Grammar* are the pages of the IAM User Guide
-//! (`reference_policies_elements_…`, `reference_policies_grammar`).
+//! The rules, and where they come from. *Equivalence* is `hashicorp/awspolicyequivalence`, the
+//! comparison of Terraform's AWS provider with its suite of cases from real accounts; *Elements*
+//! and *Grammar* are the pages of the IAM User Guide (`reference_policies_elements_…`,
+//! `reference_policies_grammar`).
 //!
-//! | rule | source |
-//! | --- | --- |
-//! | White space and the order of keys mean nothing | JSON |
-//! | `"a"` is `["a"]`, and one statement alone is a list of it | Grammar; Equivalence "One-length lists", "Single Statement vs []Statement" |
-//! | The order of values, and a value that is there twice, mean nothing | Elements; Equivalence "Principal order not important" |
-//! | The order of statements means nothing | Equivalence "Multiple Statements, Equivalent" |
-//! | No `Version` is `2008-10-17` | Elements, Version |
-//! | An empty `Sid` or `Id` is none | Equivalence, whose fields are `omitempty` |
-//! | Service prefix and name of an action ignore case | Elements, Action |
-//! | Names of condition keys ignore case | Elements, Condition |
-//! | Numbers and booleans in conditions are their text | Grammar; Equivalence "Boolean condition …", "Numeric condition …" |
-//! | `"210987654321"` is `"arn:PARTITION:iam::210987654321:root"` | Elements, Principal; Equivalence "… matches account ID" |
-//! | `"*"` is `{ "AWS": "*" }` | Elements, Principal, "All principals" |
-//! | An empty list of principals, or of conditions, is none | Equivalence "Empty Principal and missing Principal …" |
+//! - White space and the order of keys mean nothing (JSON).
+//! - `"a"` is `["a"]`, and one statement alone is a list of it (Grammar; Equivalence "One-length
+//!   lists", "Single Statement vs []Statement").
+//! - The order of values, and a value that is there twice, mean nothing (Elements; Equivalence
+//!   "Principal order not important").
+//! - The order of statements means nothing (Equivalence "Multiple Statements, Equivalent").
+//! - No `Version` is `2008-10-17` (Elements, Version).
+//! - An empty `Sid` or `Id` is none (Equivalence, whose fields are `omitempty`).
+//! - Service prefix and name of an action ignore case (Elements, Action).
+//! - Names of condition keys ignore case (Elements, Condition).
+//! - Numbers and booleans in conditions are their text (Grammar; Equivalence "Boolean condition …",
+//!   "Numeric condition …").
+//! - `"210987654321"` is `"arn:PARTITION:iam::210987654321:root"` (Elements, Principal; Equivalence
+//!   "Principal with string root IAM user matches account ID").
+//! - `"*"` is `{ "AWS": "*" }` (Elements, Principal, "All principals").
+//! - An empty list of principals, or of conditions, is none (Equivalence "Empty Principal and
+//!   missing Principal have the same effect").
 //!
-//! What IAM does not ignore is different here too: the case of `Effect`, of `Sid`, of resources, of principals and of values, and
-//! of the elements' own names. Equivalence ignores that of `Effect`; IAM refuses `allow` (Elements, Effect: "case sensitive"), so
-//! that no role has it.
+//! What IAM does not ignore is different here too: the case of `Effect`, of `Sid`, of resources, of
+//! principals and of values, and of the elements' own names. Equivalence ignores that of `Effect`;
+//! IAM refuses `allow` (Elements, Effect: "case sensitive"), so that no role has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -185,9 +189,10 @@ mod tests {
         format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",{elements}}}]}}"#)
     }
 
-    /// The cases of `aws_policy_equivalence_test.go` that are about trust policies or about elements that these have, and those of
-    /// AWS's pages, by their names there.
+    /// The cases of `aws_policy_equivalence_test.go` that are about trust policies or about
+    /// elements that these have, and those of AWS's pages, by their names there.
     #[test]
+    #[allow(clippy::too_many_lines, reason = "it is a table")]
     fn documents_of_which_iam_makes_the_same_are_the_same() {
         let ec2 = r#""Principal":{"Service":"ec2.amazonaws.com"}"#;
         let account = |aws: &str| with(&format!(r#""Action":"sts:AssumeRole","Principal":{aws}"#));
@@ -206,11 +211,7 @@ mod tests {
                 plain.clone(),
                 with(r#""Principal":{"Service":["ec2.amazonaws.com"]},"Action":"sts:AssumeRole""#),
             ),
-            (
-                "Single Statement vs []Statement",
-                plain.clone(),
-                plain.replace('[', "").replace(']', ""),
-            ),
+            ("Single Statement vs []Statement", plain.clone(), plain.replace(['[', ']'], "")),
             (
                 "Elements, Action: prefix and name ignore case",
                 plain.clone(),

@@ -275,13 +275,12 @@ impl Field {
         }
     }
 
-    /// Whether two images are the same in it, as AWS compares. What one of them does not know counts as the same.
+    /// Whether two images are the same in it, as AWS compares. What one of them does not know
+    /// counts as the same.
     #[must_use]
     pub fn is_same(&self, a: &Image, b: &Image) -> bool {
         match (self, self.of(a), self.of(b)) {
-            (Self::Id | Self::TrustPolicy, None, _) | (Self::Id | Self::TrustPolicy, _, None) => {
-                true
-            }
+            (Self::Id | Self::TrustPolicy, one, other) if one.is_none() || other.is_none() => true,
             (Self::Policy(_), ..) if a.policies.is_none() || b.policies.is_none() => true,
             (Self::Role, Some(one), Some(other)) => one.eq_ignore_ascii_case(&other),
             (Self::TrustPolicy, Some(one), Some(other)) => same_policy(&one, &other),
@@ -301,8 +300,8 @@ pub struct Difference {
     pub to: Option<String>,
 }
 
-/// What differs between two moments. Ids and policies are compared where both know them. Where one of
-/// the two does not exist, that is the only difference.
+/// What differs between two moments. Ids and policies are compared where both know them. Where one
+/// of the two does not exist, that is the only difference.
 #[must_use]
 pub fn differences(from: &State, to: &State) -> Vec<Difference> {
     let (a, b) = match (from, to) {
@@ -601,6 +600,49 @@ mod tests {
         assert_eq!(verdict(&old, &None, &old), Verdict::NotHappened);
         let tagged = Some(profile(None, &[("A", "1")]));
         assert!(matches!(verdict(&old, &tagged, &new), Verdict::MovedOn(_)));
+    }
+
+    #[test]
+    fn description_longest_session_and_boundary_of_a_role_come_back() {
+        let role = |description: Option<&str>, seconds, boundary: Option<&str>| {
+            Some(Image {
+                description: description.map(str::to_owned),
+                max_session_duration: Some(seconds),
+                permissions_boundary: boundary.map(str::to_owned),
+                assume_role_policy: Some("{}".into()),
+                ..profile(None, &[])
+            })
+        };
+        let of = |from: &State, to: &State| {
+            let (steps, lost) = steps(Subject::Role, from, to);
+            assert!(lost.is_empty(), "{lost:?}");
+            steps
+        };
+        let (plain, full) = (role(None, 3600, None), role(Some("x"), 7200, Some("p")));
+        let there = of(&plain, &full);
+        assert_eq!(
+            there.iter().map(|(action, _)| *action).collect::<Vec<_>>(),
+            ["PutRolePermissionsBoundary", "UpdateRole"]
+        );
+        assert_eq!(there[0].1.text("permissions_boundary").as_deref(), Some("p"));
+        // AWS takes what is not sent for its default, so that both are.
+        let back = of(&role(Some("x"), 7200, Some("p")), &role(Some("x"), 3600, None));
+        assert_eq!(back[0].0, "DeleteRolePermissionsBoundary");
+        assert_eq!(back[1].0, "UpdateRole");
+        assert_eq!(back[1].1.text("description").as_deref(), Some("x"));
+        assert_eq!(back[1].1.int("max_session_duration"), Some(3600));
+        assert_eq!(of(&full, &plain)[1].1.text("description").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn tags_of_awss_own_are_said_to_be_lost_and_never_sent() {
+        let stacked = Some(profile(None, &[("aws:cloudformation:stack-name", "s"), ("A", "1")]));
+        let (made, lost) = steps(Subject::Profile, &None, &stacked);
+        assert_eq!(made[0].1.tags("tags").expect("tags").len(), 1);
+        assert!(lost.iter().any(|note| note.contains("aws:cloudformation:stack-name")), "{lost:?}");
+        let (changed, lost) = steps(Subject::Profile, &stacked, &Some(profile(None, &[])));
+        let keys: Vec<_> = changed.iter().flat_map(|(_, args)| args.texts("keys")).collect();
+        assert_eq!((keys, lost.len()), (vec!["A".to_owned()], 1));
     }
 
     #[test]

@@ -14,11 +14,12 @@ mod roles;
 mod tags;
 mod usage;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::spec::{Args, Effect, Function, Page, Value};
 use client::Clients;
 use image::{State, Subject};
@@ -27,7 +28,7 @@ pub(crate) use fault::from_sdk;
 
 pub use account::{ACCOUNT, Counts, Identity, alias, counts, credentials_end, identity};
 pub use profiles::PROFILE;
-pub use roles::{POLICY, ROLE};
+pub use roles::{POLICY, ROLE, path_and_name};
 
 /// The answer to a call that is under way.
 pub type Pending = BoxFuture<'static, Result<Value>>;
@@ -42,6 +43,13 @@ pub trait Invoke: Send + Sync {
 
     /// A way for the rest of what was begun: its calls are made even if the run is told to stop meanwhile.
     fn finishing(&self) -> Arc<dyn Invoke>;
+
+    /// A way whose reads are answered as AWS shows things, without what this process has just
+    /// changed.
+    fn as_shown(&self) -> Arc<dyn Invoke>;
+
+    /// Whether a record is no older than what this process has changed.
+    fn is_shown(&self, subject: Subject, record: &Value) -> BoxFuture<'static, bool>;
 }
 
 /// Makes the SDK's call.
@@ -180,16 +188,62 @@ async fn call_if_there(via: &Arc<dyn Invoke>, path: &'static str, args: Args) ->
     }
 }
 
+/// A page of a listing as AWS has answered it, whose entries have been held against the filters of
+/// the call.
+///
+/// # Errors
+/// A connection error if there is no way on although there are more pages.
+fn paged(
+    action: &str,
+    args: &Args,
+    items: Vec<Value>,
+    marker: Option<String>,
+    is_truncated: bool,
+) -> Result<Value> {
+    let why = match &marker {
+        // To say that this was all would be untrue.
+        None if is_truncated => "the endpoint says that there are more pages, but not where",
+        // The same page for ever.
+        Some(marker) if is_truncated && args.text("marker").as_ref() == Some(marker) => REPEATED,
+        _ => return Ok(Value::page(items, marker, is_truncated)),
+    };
+    Err(Error::new(Kind::Connection, format!("{action}: {why}"))
+        .hint("check the endpoint (--endpoint-url): AWS does not answer so"))
+}
+
+const REPEATED: &str = "the endpoint gives the same marker again, which leads nowhere";
+
+/// The way through the pages of a listing, on which no marker may come twice.
+#[derive(Debug, Default)]
+pub struct Markers(HashSet<String>);
+
+impl Markers {
+    /// The marker of the page after this one; `None` after the last one.
+    ///
+    /// # Errors
+    /// If it was there before: the pages would never end.
+    pub fn after(&mut self, page: &Page) -> Result<Option<String>> {
+        let Some(marker) = page.marker.clone().filter(|_| page.is_truncated) else {
+            return Ok(None);
+        };
+        if !self.0.insert(marker.clone()) {
+            return Err(Error::new(Kind::Connection, REPEATED)
+                .hint("check the endpoint (--endpoint-url): AWS does not answer so"));
+        }
+        Ok(Some(marker))
+    }
+}
+
 /// The entries of all pages of a listing.
 async fn call_all(via: &Arc<dyn Invoke>, path: &'static str, mut args: Args) -> Result<Vec<Value>> {
-    let mut all = Vec::new();
+    let (mut all, mut markers) = (Vec::new(), Markers::default());
     loop {
         let Value::Page(page) = call(via, path, args.clone()).await? else { return Ok(all) };
-        let Page { items, marker, is_truncated } = *page;
-        all.extend(items);
-        match marker {
-            Some(marker) if is_truncated => args.set("marker", Value::Str(marker)),
-            _ => return Ok(all),
+        let next = markers.after(&page)?;
+        all.extend(page.items);
+        match next {
+            Some(marker) => args.set("marker", Value::Str(marker)),
+            None => return Ok(all),
         }
     }
 }

@@ -10,7 +10,9 @@ use super::fault::from_sdk;
 use super::image::{Image, Subject};
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
-use super::{Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, tags};
+use super::{
+    Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
+};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
@@ -88,10 +90,6 @@ fn with_tags(profile: Value, tags: Value) -> Value {
     fields.retain(|(key, _)| *key != "tags");
     fields.push(("tags", tags));
     Value::Record(fields)
-}
-
-fn page(profiles: Vec<InstanceProfile>, marker: Option<String>, is_truncated: bool) -> Value {
-    Value::page(profiles.into_iter().map(record).collect(), marker, is_truncated)
 }
 
 fn missing(action: &str) -> Error {
@@ -228,7 +226,13 @@ assert(rest[1].name ~= page[1].name)"#,
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListInstanceProfiles", error))?;
-                Ok(page(out.instance_profiles, out.marker, out.is_truncated))
+                let mut profiles = out.instance_profiles;
+                // A filter that an endpoint ignores must not widen what is done to its answer.
+                if let Some(prefix) = args.text("path_prefix") {
+                    profiles.retain(|profile| profile.path.starts_with(&prefix));
+                }
+                let items = profiles.into_iter().map(record).collect();
+                paged("ListInstanceProfiles", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -316,7 +320,13 @@ assert(page[1].role == "web-frontend")"#,
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListInstanceProfilesForRole", error))?;
-                Ok(page(out.instance_profiles, out.marker, out.is_truncated))
+                let mut profiles = out.instance_profiles;
+                let role = args.text("role").unwrap_or_default();
+                profiles.retain(|profile| {
+                    profile.roles.iter().any(|own| own.role_name.eq_ignore_ascii_case(&role))
+                });
+                let items = profiles.into_iter().map(record).collect();
+                paged("ListInstanceProfilesForRole", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -545,7 +555,8 @@ assert(page[1].key and page[1].value)"#,
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListInstanceProfileTags", error))?;
-                Ok(tags::to_page(out.tags, out.marker, out.is_truncated))
+                let items = tags::to_list(out.tags);
+                paged("ListInstanceProfileTags", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -625,9 +636,12 @@ assert(#again == 0)"#,
             ],
             positional: &["name"],
             returns: Returns::One(&PROFILE),
-            doc: "Waits until an instance profile can be read.",
-            long: "IAM is eventually consistent: what was just created may not be there yet. EC2 may take some seconds more. Raises \
-                   `NoSuchEntity` when the time is over.",
+            doc: "Waits until AWS shows an instance profile with all that this run has changed.",
+            long: "IAM is eventually consistent: what was just created may not be there yet. The \
+                   other functions need no waiting, because they know what this run has changed; \
+                   other programs do. EC2 may take some seconds more. When the time is over it \
+                   raises `NoSuchEntity`, or an error of kind `timeout` if the profile is there, \
+                   but not as it was changed.",
             example: r#"
 iam.profiles.create("doc-wait")
 assert(iam.profiles.wait("doc-wait", { timeout = "5s" }).name == "doc-wait")"#,
@@ -810,17 +824,24 @@ async fn wait(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     };
     let end = tokio::time::Instant::now() + timeout;
     let mut pause = Duration::from_millis(200);
+    let shown = via.as_shown();
     loop {
-        match call(&via, "profiles.get", args.clone()).await {
-            Err(error) if error.code() == "NoSuchEntity" => {
-                let left = end.saturating_duration_since(tokio::time::Instant::now());
-                if left.is_zero() {
-                    return Err(error.hint(format!("waited {} s for it", timeout.as_secs_f64())));
-                }
-                tokio::time::sleep(pause.min(left)).await;
-                pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        let missing = match call(&shown, "profiles.get", args.clone()).await {
+            Ok(profile) if via.is_shown(Subject::Profile, &profile).await => return Ok(profile),
+            Ok(profile) => {
+                let name = profile.field("name").as_str().unwrap_or_default();
+                let message =
+                    format!("AWS does not show yet what this run has changed of profile {name}");
+                Error::new(Kind::Timeout, message)
             }
-            other => return other,
+            Err(error) if error.code() == "NoSuchEntity" => error,
+            Err(error) => return Err(error),
+        };
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        if left.is_zero() {
+            return Err(missing.hint(format!("waited {} s for it", timeout.as_secs_f64())));
         }
+        tokio::time::sleep(pause.min(left)).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(2));
     }
 }

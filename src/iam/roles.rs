@@ -11,7 +11,9 @@ use super::image::{Image, Subject};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
 };
-use super::{Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, tags};
+use super::{
+    Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
+};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
@@ -127,6 +129,16 @@ pub(super) fn record(role: Role) -> Value {
         ("last_used_region", Value::text(region)),
         ("tags", role.tags.map_or(Value::Nil, tags::to_value)),
     ])
+}
+
+/// Path and name in the ARN of a policy: `/service-role/` and `X` of
+/// `arn:aws:iam::aws:policy/service-role/X`.
+#[must_use]
+pub fn path_and_name(arn: &str) -> (String, &str) {
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let path_and_name = resource.strip_prefix("policy").unwrap_or(resource);
+    let (path, name) = path_and_name.rsplit_once('/').unwrap_or(("", path_and_name));
+    (format!("{path}/"), name)
 }
 
 fn missing(action: &str) -> Error {
@@ -269,11 +281,12 @@ assert(#page == 1 and page.marker)",
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListRoles", error))?;
-                Ok(Value::page(
-                    out.roles.into_iter().map(record).collect(),
-                    out.marker,
-                    out.is_truncated,
-                ))
+                let mut roles = out.roles;
+                if let Some(prefix) = args.text("path_prefix") {
+                    roles.retain(|role| role.path.starts_with(&prefix));
+                }
+                let items = roles.into_iter().map(record).collect();
+                paged("ListRoles", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -382,8 +395,8 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
             positional: &["name"],
             returns: Returns::Nothing,
             doc: "Changes the description of a role, its longest session, or both.",
-            long: "What is not given stays as it is: the role is read first, because AWS sets what a call leaves out to its default. An \
-                   empty description is none.",
+            long: "What is not given stays as it is: the role is read first, because AWS sets what \
+                   a call leaves out to its default. An empty description is none.",
             example: r#"
 iam.roles.update("web-frontend", { max_session_duration = 7200 })
 assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
@@ -409,8 +422,9 @@ assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
             doc: "Sets the permissions boundary of a role, or replaces it.",
             long: "",
             example: r#"
-iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/PowerUserAccess")
-assert(iam.roles.get("web-frontend").permissions_boundary == "arn:aws:iam::aws:policy/PowerUserAccess")"#,
+local arn = "arn:aws:iam::aws:policy/PowerUserAccess"
+iam.roles.set_permissions_boundary("web-frontend", arn)
+assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
         },
         run: Run::Write(Write {
             subject: Subject::Role,
@@ -576,7 +590,8 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListRoleTags", error))?;
-                Ok(tags::to_page(out.tags, out.marker, out.is_truncated))
+                let items = tags::to_list(out.tags);
+                paged("ListRoleTags", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -677,13 +692,21 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
                     .send()
                     .await
                     .map_err(|error| from_sdk("ListAttachedRolePolicies", error))?;
-                let items = out.attached_policies.unwrap_or_default().into_iter().map(|policy| {
+                let mut policies = out.attached_policies.unwrap_or_default();
+                if let Some(prefix) = args.text("path_prefix") {
+                    policies.retain(|policy| {
+                        let arn = policy.policy_arn.as_deref().unwrap_or_default();
+                        path_and_name(arn).0.starts_with(&prefix)
+                    });
+                }
+                let items = policies.into_iter().map(|policy| {
                     Value::record([
                         ("name", Value::text(policy.policy_name)),
                         ("arn", Value::text(policy.policy_arn)),
                     ])
                 });
-                Ok(Value::page(items.collect(), out.marker, out.is_truncated))
+                let items = items.collect();
+                paged("ListAttachedRolePolicies", &args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -748,8 +771,9 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
             positional: &["name"],
             returns: Returns::Ensured(&ROLE),
             doc: "Brings a role into a state, creating it if need be, and calls only what differs.",
-            long: "What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes a boundary. Trust policies of which AWS \
-                   makes the same are not sent again. Returns the role and what was changed, in words.",
+            long: "What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes \
+                   a boundary. Trust policies of which AWS makes the same are not sent again. \
+                   Returns the role and what was changed, in words.",
             example: r#"
 local want = {
   name = "doc-ensure-role",
@@ -764,8 +788,8 @@ assert(#changes == 2 and #again == 0)"#,
     },
 ];
 
-/// The bare operation under `roles.update`. AWS takes a session duration that is not given for an hour (service model, `UpdateRole`),
-/// so that both values are always sent.
+/// The bare operation under `roles.update`. AWS takes a session duration that is not given for an
+/// hour (service model, `UpdateRole`), so that both values are always sent.
 pub(super) static UPDATE: Entry = Entry {
     spec: Function {
         module: "roles",

@@ -34,11 +34,11 @@ pub fn to_value(tags: Vec<Tag>) -> Value {
     Value::Map(tags.into_iter().map(|tag| (tag.key, Value::Str(tag.value))).collect())
 }
 
-/// One page of tags as a page of `{ key=, value= }`.
-pub fn to_page(tags: Vec<Tag>, marker: Option<String>, is_truncated: bool) -> Value {
+/// One page of tags as a list of `{ key=, value= }`.
+pub fn to_list(tags: Vec<Tag>) -> Vec<Value> {
     let record =
         |tag: Tag| Value::record([("key", Value::Str(tag.key)), ("value", Value::Str(tag.value))]);
-    Value::page(tags.into_iter().map(record).collect(), marker, is_truncated)
+    tags.into_iter().map(record).collect()
 }
 
 /// The table of all entries of such pages.
@@ -50,8 +50,9 @@ pub fn map_of(entries: Vec<Value>) -> Value {
     Value::Map(entries.into_iter().filter_map(pair).collect())
 }
 
-/// What must be set and what removed to get from one set of tags to another. Without `exact`, nothing is
-/// removed. A key that differs only in its case is not removed from a role: setting it replaces it.
+/// What must be set and what removed to get from one set of tags to another. Without `exact`,
+/// nothing is removed. A key that differs only in its case is not removed from a role: setting it
+/// replaces it.
 pub fn difference(
     subject: Subject,
     have: &Value,

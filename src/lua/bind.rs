@@ -13,7 +13,7 @@ use super::convert::from_lua;
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Role, Target};
 use crate::iam::image::Subject;
-use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Run};
+use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
 use crate::session::{Gate, looking_ahead};
 use crate::spec::{Args, Page, Value};
 
@@ -146,6 +146,8 @@ struct Place {
     next: Option<Args>,
     /// The next page, if it is being fetched already.
     coming: Option<Loading>,
+    /// The way so far.
+    markers: Markers,
 }
 
 /// A page that is being fetched; nobody wants it any more when this is dropped.
@@ -181,7 +183,8 @@ impl Pager {
         let default = Value::Int(if with_extra { 100 } else { 1000 });
         let size = args.take("page_size").unwrap_or(default);
         args.set("max_items", size);
-        let place = Mutex::new(Place { next: Some(args), coming: None });
+        let markers = Markers::default();
+        let place = Mutex::new(Place { next: Some(args), coming: None, markers });
         let room = Arc::new(Semaphore::new(PAGES_AHEAD));
         Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place, room })))
     }
@@ -198,7 +201,8 @@ impl Pager {
         let loaded = (&mut coming.0).await.map_err(|panic| {
             Error::new(Kind::Bug, format!("a listing ended in an unexpected way: {panic}"))
         })??;
-        place.next = loaded.page.marker.as_ref().map(|marker| after(&next, marker));
+        let marker = place.markers.after(&loaded.page)?;
+        place.next = marker.map(|marker| after(&next, &marker));
         place.coming = loaded.next;
         if let (Some(next), None) = (&place.next, &place.coming) {
             place.coming = Some(self.0.load(next.clone()));
@@ -237,13 +241,6 @@ impl Paging {
         let Value::Page(mut page) = looking_ahead(ahead, page).await? else {
             return Err(Error::new(Kind::Bug, format!("{} made no page", self.iterate.page)));
         };
-        if page.is_truncated && page.marker.is_none() {
-            // There is no way on, and to say that this was all would be untrue.
-            return Err(Error::new(
-                Kind::Connection,
-                "the endpoint says that there are more pages, but not where",
-            ));
-        }
         if let (true, Some(enrich)) = (self.with_extra, self.iterate.enrich) {
             page.items = enriched(&self.gate, page.items, enrich).await?;
             for item in &page.items {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::journal::Outcome;
-use super::journal::records::Records;
+use super::journal::records::{Recorded, Records, Run};
 use super::memory::{FRESH, Key};
 use super::plan::{Change, Plan};
+use super::recent::SETTLING;
 use super::recover::{self, describe};
 use super::site::{Places, Site};
-use super::{Gate, Origin, Session, reading};
+use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Difference, State, Subject, Verdict, differences};
 
@@ -76,6 +78,14 @@ pub async fn done_before(
 ) -> Result<BTreeSet<u64>> {
     let mut done = BTreeSet::new();
     let Some(records) = records else { return Ok(done) };
+    let gate_of = |run: &Run, site: usize| {
+        let site = run.sites.get(site)?;
+        plan.sites.iter().position(|planned| planned.is_same_account(site))
+    };
+    if let Some(undone) = &plan.undoes {
+        let run = records.run(undone)?;
+        note_earlier(gates, &records.changes(&run.id)?, |site| gate_of(&run, site)).await;
+    }
     for run in records.runs_of_plan(&plan.id)? {
         if run.status == "running" {
             return Err(Error::new(
@@ -116,7 +126,9 @@ pub async fn done_before(
                 .hint(format!("`iamlua runs show {}` has the details; make a new plan, or leave such changes out with --skip-drifted", run.id)));
             }
         }
-        for change in records.changes(&run.id)? {
+        let changes = records.changes(&run.id)?;
+        note_earlier(gates, &changes, |site| gate_of(&run, site)).await;
+        for change in changes {
             if let (Some(number), Some(Outcome::Done), None) =
                 (change.plan_change, change.outcome, &change.undone)
             {
@@ -125,6 +137,31 @@ pub async fn done_before(
         }
     }
     Ok(done)
+}
+
+/// Notes what an earlier run has done: AWS may not show it yet. `gate_of` says through which gate a
+/// site of that run is reached.
+pub(super) async fn note_earlier(
+    gates: &[Gate],
+    changes: &[Recorded],
+    gate_of: impl Fn(usize) -> Option<usize>,
+) {
+    let now = Timestamp::now().as_millisecond();
+    let mut noted = Vec::new();
+    for change in changes.iter().filter(|change| change.outcome == Some(Outcome::Done)) {
+        let Some(gate) = gate_of(change.site).and_then(|at| gates.get(at)) else { continue };
+        let ended = change.ended.unwrap_or(change.started);
+        let ago = Duration::from_millis(u64::try_from(now - ended).unwrap_or_default());
+        if ago < SETTLING
+            && let Ok(place) = gate.place().await
+        {
+            let key = Key::new(change.subject, &change.name);
+            noted.push((place, key, &change.before, &change.after, ago));
+        }
+    }
+    if let Some(gate) = gates.first() {
+        gate.session().recent.note_earlier(noted);
+    }
 }
 
 /// Carries a plan out. `progress` is told how many changes are behind.
@@ -323,8 +360,7 @@ impl Work<'_> {
         }
         let gate = &self.gates[change.site];
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
-        let line = gate.line().await?;
-        let (_, now) = reading::read(line, change.subject, &change.name, with_policies).await?;
+        let now = gate.now(&key.1, &change.name, with_policies).await?;
         let moved = moved(&change.before, &now);
         self.session.memory.keep(gate.0.number, key.1, now);
         Ok((!moved.is_empty()).then(|| describe(&moved)))

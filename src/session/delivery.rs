@@ -2,9 +2,10 @@
 //! written down, also when answers get lost. Every change is made once: when an attempt is repeated and AWS says that there
 //! is nothing left to do, the account is asked whether our own first attempt did it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -12,10 +13,11 @@ use super::journal::{Intent, Outcome, Settled};
 use super::line::Line;
 use super::memory::Key;
 use super::rates::UnderWay;
+use super::recent::REFUSALS;
 use super::wire::Attempts;
 use super::{Gate, Origin, reading, stopped};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Image, State, Verdict, differences, verdict};
+use crate::iam::image::{Image, State, Subject, Verdict, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
@@ -120,6 +122,9 @@ pub(super) async fn deliver(
             settled.error = Some(error.to_string());
             // What this run knows stays known, unless AWS knows better.
             let doubted = CONTRADICTIONS.contains(&error.code());
+            if let (Some(_), Ok(place)) = (call.contradicted(&error).await, gate.place().await) {
+                session.recent.forget(&place, &key);
+            }
             (Err(error), if doubted { Known::Nothing } else { Known::AsBefore })
         }
         Delivered::InDoubt(error) => {
@@ -136,7 +141,12 @@ pub(super) async fn deliver(
     }
     session.journal.settle(settled);
     match known {
-        Known::Now(state) => session.memory.replace(gate.0.number, &key, *state),
+        Known::Now(state) => {
+            if let Ok(place) = gate.place().await {
+                session.recent.note(&place, &key, &before, &state);
+            }
+            session.memory.replace(gate.0.number, &key, *state);
+        }
         Known::AsBefore => {}
         Known::Nothing => session.memory.forget(&key),
     }
@@ -152,6 +162,28 @@ struct Call<'a> {
     name: &'a str,
     before: &'a State,
     after: &'a State,
+}
+
+/// The attempts at a call that AWS refuses because it does not know yet what this process has
+/// changed.
+#[derive(Default)]
+struct Late {
+    attempts: u32,
+}
+
+impl Late {
+    /// How long to wait before the next attempt; `None` if it is no use.
+    async fn pause(&mut self, call: &Call<'_>, error: &Error) -> Option<Duration> {
+        const FIRST: Duration = Duration::from_millis(250);
+        const LONGEST: Duration = Duration::from_secs(4);
+        let changed = call.contradicted(error).await?;
+        let left = REFUSALS.checked_sub(changed.elapsed())?;
+        if call.is_borne_out(error).await {
+            return None;
+        }
+        self.attempts += 1;
+        Some(FIRST.saturating_mul(1 << (self.attempts - 1).min(8)).min(LONGEST).min(left))
+    }
 }
 
 /// What a look at the account has shown.
@@ -171,8 +203,9 @@ impl Call<'_> {
         let mut turn = Some(turn);
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
-        let mut last = None;
-        for round in 0..ROUNDS {
+        let mut late = Late::default();
+        let (mut round, mut last) = (0, None);
+        while round < ROUNDS {
             if round > 0 {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -187,8 +220,16 @@ impl Call<'_> {
                 Err(error) => error,
             };
             if !attempts.any_in_doubt() {
+                if let Some(pause) = late.pause(self, &error).await {
+                    tokio::select! {
+                        () = self.gate.closing() => return Delivered::Failed(error),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    continue;
+                }
                 return Delivered::Failed(error);
             }
+            round += 1;
             let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
             let is_repeat = answered && self.write.repeated == Some(error.code());
             match self.look(line, &attempts, is_repeat).await {
@@ -205,6 +246,81 @@ impl Call<'_> {
             last = Some(error);
         }
         Delivered::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
+    }
+
+    /// When this process has made the change that AWS does not know of yet, if that is why it
+    /// refuses this one: what was just made is not there, what was just deleted still is, and what
+    /// was just taken out stands in the way.
+    async fn contradicted(&self, error: &Error) -> Option<Instant> {
+        let recent = &self.gate.session().recent;
+        if error.kind != Kind::Aws || recent.is_empty() {
+            return None;
+        }
+        let place = self.gate.place().await.ok()?;
+        let changed = |subject: Subject, name: &str, is_there: bool| {
+            let history = recent.history(&place, &Key::new(subject, name))?;
+            (history.last().is_some() == is_there).then(|| history.at())
+        };
+        let (subject, said) = (self.write.subject, error.message.to_lowercase());
+        let names = |what: &str| said.contains(&what.to_lowercase());
+        match error.code() {
+            "NoSuchEntity" => {
+                let role = self.args.text("role");
+                let is_of_role = |role: &String| names(&format!("role with name {role} "));
+                if let Some(role) = role.filter(is_of_role) {
+                    return changed(Subject::Role, &role, true);
+                }
+                let policy = self.args.text("policy_arn").filter(|arn| names(arn));
+                if let Some(arn) = policy {
+                    let policies = self.before.as_ref().and_then(|image| image.policies.as_ref());
+                    let is_ours = policies.is_some_and(|policies| policies.contains(&arn));
+                    return changed(subject, self.name, true).filter(|_| is_ours);
+                }
+                changed(subject, self.name, true).filter(|_| names(self.name))
+            }
+            "EntityAlreadyExists" => changed(subject, self.name, false),
+            "LimitExceeded" if self.args.has("role") => {
+                let is_free = self.before.as_ref().is_some_and(|image| image.role.is_none());
+                changed(subject, self.name, true).filter(|_| is_free)
+            }
+            "DeleteConflict" => {
+                let image = self.before.as_ref()?;
+                let is_empty =
+                    image.role.is_none() && image.policies.as_ref().is_none_or(BTreeSet::is_empty);
+                let freed = recent.freed(&place, self.name).filter(|_| subject == Subject::Role);
+                freed.max(changed(subject, self.name, true)).filter(|_| is_empty)
+            }
+            // A role that was just made is no principal yet.
+            "MalformedPolicyDocument" if names("invalid principal") => {
+                let document = self.args.text("assume_role_policy")?;
+                let roles = super::overlay::roles_in(&document);
+                let made = roles.iter().filter_map(|role| changed(Subject::Role, role, true));
+                made.filter(|_| roles.iter().any(|role| names(role))).max()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether what is read speaks for the refusal too, so that somebody else is behind it.
+    async fn is_borne_out(&self, error: &Error) -> bool {
+        let key = Key::new(self.write.subject, self.name);
+        match (error.code(), self.write.subject) {
+            ("EntityAlreadyExists", _) => {
+                // With what this process has changed, the one that it has deleted is not there.
+                matches!(self.gate.now(&key, self.name, false).await, Ok(Some(_)))
+            }
+            ("LimitExceeded" | "DeleteConflict", Subject::Profile) => {
+                let now = self.gate.now(&key, self.name, false).await;
+                now.is_ok_and(|now| now.is_none_or(|image| image.role.is_some()))
+            }
+            ("DeleteConflict", Subject::Role) => {
+                let args = Args::of([("role", Value::Str(self.name.to_owned()))]);
+                let (entry, call) = reading::read_of("profiles.list_for_role");
+                let page = self.gate.read_really(entry, call, args).await;
+                matches!(page, Ok(Value::Page(page)) if !page.items.is_empty())
+            }
+            _ => false,
+        }
     }
 
     /// What was created, with what only AWS knew before.

@@ -2,6 +2,7 @@
 //! overlay, the journal and undo live here and nowhere else.
 
 pub mod apply;
+mod complete;
 mod delivery;
 pub mod journal;
 mod limits;
@@ -14,6 +15,7 @@ pub mod plan;
 mod rate;
 mod rates;
 mod reading;
+mod recent;
 pub mod recover;
 pub mod site;
 mod standing;
@@ -24,7 +26,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::config::MaxChanges;
@@ -47,6 +51,7 @@ use wire::Wire;
 
 pub use limits::{Limits, PROTECTED, allowed};
 pub use rates::Rates;
+pub use recent::RecentChanges;
 pub use standing::plan_again;
 pub use wire::looking_ahead;
 
@@ -94,6 +99,9 @@ pub struct Rules {
     pub about: About,
     /// What is known of how fast accounts let calls through; runs at the same time share it.
     pub rates: Rates,
+    /// What was changed lately, which AWS may not show yet; runs that follow each other in a
+    /// process share it.
+    pub recent: RecentChanges,
     /// Whom it tells what its operator should know.
     pub tell: Tell,
 }
@@ -138,6 +146,7 @@ impl Default for Rules {
             journal: Place::Memory,
             about: About::default(),
             rates: Rates::default(),
+            recent: RecentChanges::default(),
             tell: Tell::default(),
         }
     }
@@ -155,6 +164,7 @@ pub struct Session {
     wire: Arc<Wire>,
     effort: Arc<Effort>,
     rates: Rates,
+    recent: RecentChanges,
     memory: Memory,
     turns: Turns,
     journal: Journal,
@@ -193,6 +203,7 @@ impl Session {
             wire: Wire::new(rules.mode == Mode::Apply),
             effort: Arc::new(Effort::new(rules.tell)),
             rates: rules.rates,
+            recent: rules.recent,
             memory: Memory::default(),
             turns: Turns::default(),
             journal: Journal::new(rules.journal, rules.about),
@@ -287,6 +298,13 @@ impl Session {
         &self.recorder
     }
 
+    /// Forgets what was read and changed, because the account was changed by hand or time has
+    /// passed.
+    pub fn forget_changes(&self) {
+        self.memory.clear();
+        self.recent.clear();
+    }
+
     /// Lets no further change begin; those under way are finished.
     pub fn close(&self) {
         self.effort.close();
@@ -317,7 +335,16 @@ impl Session {
 
 /// One connection's way to AWS. Cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Inner>, Stops);
+pub struct Gate(Arc<Inner>, Stops, Answers);
+
+/// How the reads of a gate are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    /// With what this process has just changed.
+    Completed,
+    /// As AWS shows it.
+    AsShown,
+}
 
 /// Whether the changes of a gate stop when the run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,6 +362,8 @@ struct Inner {
     connection: Connection,
     line: OnceCell<Line>,
     identity: OnceCell<Identity>,
+    /// The account, as recent changes name it.
+    place: OnceLock<Arc<str>>,
 }
 
 impl fmt::Debug for Gate {
@@ -357,9 +386,15 @@ impl Gate {
     #[must_use]
     pub fn new(session: Arc<Session>, connection: Connection) -> Self {
         let number = session.connections.fetch_add(1, Ordering::Relaxed);
-        let inner =
-            Inner { number, session, connection, line: OnceCell::new(), identity: OnceCell::new() };
-        Self(Arc::new(inner), Stops::WithTheRun)
+        let inner = Inner {
+            number,
+            session,
+            connection,
+            line: OnceCell::new(),
+            identity: OnceCell::new(),
+            place: OnceLock::new(),
+        };
+        Self(Arc::new(inner), Stops::WithTheRun, Answers::Completed)
     }
 
     /// Whether no further change may begin here.
@@ -574,14 +609,24 @@ impl Gate {
         call: iam::Call,
         args: Args,
     ) -> Result<Value> {
+        if let Some(rest) = self.rest_of_listing(&args) {
+            return Ok(rest);
+        }
         let session = &self.0.session;
         let line = self.line().await?;
+        let reading = self.reading(entry, &args).await;
         let is_get = session.mode() != Mode::ReadOnly && entry.spec.name == "get";
         let key = is_get.then(|| {
             let subject = subject_of(entry);
             Key::new(subject, &args.text("name").unwrap_or_default())
         });
         let answer = line.read(entry, call, &args).await;
+        let answer = match &reading {
+            Some(reading) if self.2 == Answers::Completed => {
+                self.completed(reading, entry, &args, answer).await
+            }
+            _ => answer,
+        };
         if let Some(key) = key {
             match &answer {
                 Ok(record) => session.memory.keep(self.0.number, key, Image::of(record)),
@@ -600,18 +645,31 @@ impl Gate {
         if let Some(state) = known
             && (!with_policies || state.as_ref().is_none_or(|image| image.policies.is_some()))
         {
-            return Ok(state);
+            // A read that was under way while something was changed may have brought what was there
+            // before.
+            return Ok(self.completed_state(key, state).await);
         }
-        let line = self.line().await?;
-        let read = reading::read(line, key.subject, name, with_policies).await;
-        let (_, state) = read.map_err(|error| {
+        self.now(key, name, with_policies).await.map_err(|error| {
             if error.code().starts_with("AccessDenied") {
                 error.hint("what is there must be read before it is changed, so that the change can be undone")
             } else {
                 error
             }
-        })?;
-        Ok(state)
+        })
+    }
+
+    /// What is there of a profile or role now: what AWS shows, with what this process has just
+    /// changed.
+    async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+        const PAUSE: Duration = Duration::from_millis(500);
+        let line = self.line().await?;
+        loop {
+            let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
+            if !self.is_unsettled(key, &state).await {
+                return Ok(self.completed_state(key, state).await);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// How many profiles there are, if the caller may know.
@@ -700,7 +758,16 @@ fn subject_of(entry: &Entry) -> Subject {
 
 impl Invoke for Gate {
     fn finishing(&self) -> Arc<dyn Invoke> {
-        Arc::new(Self(Arc::clone(&self.0), Stops::WhenDone))
+        Arc::new(Self(Arc::clone(&self.0), Stops::WhenDone, self.2))
+    }
+
+    fn as_shown(&self) -> Arc<dyn Invoke> {
+        Arc::new(Self(Arc::clone(&self.0), self.1, Answers::AsShown))
+    }
+
+    fn is_shown(&self, subject: Subject, record: &Value) -> BoxFuture<'static, bool> {
+        let (gate, record) = (self.clone(), record.clone());
+        Box::pin(async move { gate.is_shown(subject, &record).await })
     }
 
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending {

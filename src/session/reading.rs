@@ -3,7 +3,7 @@
 use super::line::Line;
 use crate::error::Result;
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Call, Entry, Run};
+use crate::iam::{self, Call, Entry, Markers, Run};
 use crate::spec::{Args, Value};
 
 /// The record of a profile or role and its image, with or without the policies that are attached to a role; `Nil` and `None` where there
@@ -24,7 +24,12 @@ pub async fn read(
     };
     let mut state = Image::of(&record);
     if with_policies && let Some(image) = &mut state {
-        image.policies = Some(policies(line, name).await?.into_iter().collect());
+        let attached = match policies(line, name).await {
+            // One answer may know of a role that was just made, and the next not yet.
+            Err(error) if error.code() == "NoSuchEntity" => Vec::new(),
+            other => other?,
+        };
+        image.policies = Some(attached.into_iter().collect());
     }
     Ok((record, state))
 }
@@ -35,14 +40,14 @@ pub async fn read(
 /// If AWS cannot be asked.
 pub async fn policies(line: &Line, name: &str) -> Result<Vec<String>> {
     let mut args = Args::of([("name", Value::Str(name.to_owned()))]);
-    let mut found = Vec::new();
+    let (mut found, mut markers) = (Vec::new(), Markers::default());
     loop {
         let page = call(line, "roles.list_attached_policies", args.clone()).await?;
         let Value::Page(page) = page else { return Ok(found) };
         found.extend(
             page.items.iter().filter_map(|item| item.field("arn").as_str()).map(str::to_owned),
         );
-        match page.marker {
+        match markers.after(&page)? {
             Some(marker) => args.set("marker", Value::Str(marker)),
             None => return Ok(found),
         }

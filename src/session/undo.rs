@@ -40,6 +40,7 @@ pub async fn plan(
     gates: &[Gate],
     only: &[String],
 ) -> Result<Undoing> {
+    super::apply::note_earlier(gates, changes, Some).await;
     let places = Places::of(&run.sites);
     let is_meant = |change: &Recorded| {
         let is_named =

@@ -147,13 +147,14 @@ pub fn check_role_arn(text: &str) -> std::result::Result<(), String> {
     check_name(name, 64).map_err(|why| format!("must be the ARN of a role, whose name {why}"))
 }
 
-/// The ARN of a managed policy: partition and account as AWS has them, path and name by the patterns `policyPathType` and `policyNameType`
-/// of the service model.
+/// The ARN of a managed policy: partition and account as AWS has them, path and name by the
+/// patterns `policyPathType` and `policyNameType` of the service model.
 fn check_policy_arn(text: &str) -> std::result::Result<(), String> {
     check_length(text, 20, 2048)?;
     let wrong = || {
         format!(
-            "must be the ARN of a policy such as \"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess\", got {text:?}"
+            "must be the ARN of a policy such as \
+             \"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess\", got {text:?}"
         )
     };
     let mut parts = text.splitn(6, ':');
@@ -239,8 +240,9 @@ fn is_tag_char(c: char) -> bool {
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }
 
-/// Whether a tag is AWS's own: it can be read, but AWS lets nobody set or remove it. The prefix is reserved in any case (AWS General
-/// Reference, "Tag naming limits and requirements").
+/// Whether a tag is AWS's own: it can be read, but AWS lets nobody set or remove it. The prefix is
+/// reserved in any case (AWS General Reference, "Tag naming limits and requirements").
+#[must_use]
 pub fn is_reserved_tag(key: &str) -> bool {
     key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
 }
@@ -249,7 +251,8 @@ fn check_tag_key(key: &str) -> std::result::Result<(), String> {
     check_length(key, 1, 128).map_err(|why| format!("key {key:?} {why}"))?;
     if is_reserved_tag(key) {
         return Err(format!(
-            "key {key:?} is reserved: tags whose keys begin with \"aws:\" can be read, but only AWS sets and removes them"
+            "key {key:?} is reserved: tags whose keys begin with \"aws:\" can be read, but only \
+             AWS sets and removes them"
         ));
     }
     match key.chars().find(|c| !is_tag_char(*c)) {

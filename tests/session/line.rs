@@ -24,6 +24,10 @@ pub enum Fate {
     Fail,
     /// It is answered with an error of that status and code, and nothing happens.
     Refuse(u16, &'static str),
+    /// The same with a message.
+    RefuseSaying(u16, &'static str, &'static str),
+    /// It is answered with that body, whatever it asks for.
+    Answer(String),
 }
 
 /// A request: the action and the whole form.
@@ -83,6 +87,18 @@ impl fmt::Debug for End {
     }
 }
 
+fn answer_with(status: u16, body: String) -> HttpConnectorFuture {
+    let status = status.try_into().expect("a status");
+    HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> HttpConnectorFuture {
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"
+    );
+    answer_with(status, body)
+}
+
 impl HttpConnector for End {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
@@ -96,16 +112,9 @@ impl HttpConnector for End {
                     SdkBody::from("<ErrorResponse/>"),
                 )));
             }
-            Fate::Refuse(status, code) => {
-                let body = format!(
-                    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>No.</Message></Error><RequestId>1</RequestId></ErrorResponse>"
-                );
-                let status = status.try_into().expect("a status");
-                return HttpConnectorFuture::ready(Ok(HttpResponse::new(
-                    status,
-                    SdkBody::from(body),
-                )));
-            }
+            Fate::Refuse(status, code) => return refusal(status, code, "No."),
+            Fate::RefuseSaying(status, code, message) => return refusal(status, code, message),
+            Fate::Answer(body) => return answer_with(200, body),
             Fate::Pass => return self.below.call(request),
             Fate::Lose => self.below.call(request),
         };

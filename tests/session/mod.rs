@@ -1,7 +1,9 @@
 //! The gate, in process and on the emulator: plans, what carries them out, the journal, and the way back.
 
 mod exactly_once;
+mod filters;
 mod journal;
+mod lag;
 mod line;
 mod modes;
 mod pairs;

@@ -16,7 +16,7 @@ use crate::emulator::{Contents, Emulator, Options, Quota};
 use crate::error::Result;
 use crate::iam::client::{Clients, Connection, Target};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{Counts, Entry, Write};
+use crate::iam::{Counts, Entry, Markers, Write};
 use crate::spec::{Args, Value};
 
 /// What stands for a value that only AWS can make.
@@ -144,7 +144,11 @@ impl Overlay {
                 return Ok(now);
             }
             let arns = reading::policies(gate.line().await?, name).await?;
-            let policies = Some(arns.into_iter().collect());
+            let base = locked(&self.inner).copies.get(key).and_then(|copy| copy.base.clone());
+            let read =
+                Image { policies: Some(arns.into_iter().collect()), ..base.unwrap_or_default() };
+            let policies =
+                gate.completed_state(key, Some(read)).await.and_then(|image| image.policies);
             let state = now.map(|image| Image { policies, ..image });
             self.absorb(key.subject, &state)?;
             let mut inner = locked(&self.inner);
@@ -267,9 +271,10 @@ impl Overlay {
     /// A role that is in a profile cannot be deleted, also not where the plan has not met the profile.
     async fn copy_a_profile_with(&self, gate: &Gate, role: &str) -> Result<()> {
         let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
+        let mut markers = Markers::default();
         loop {
-            let page = reading::call(gate.line().await?, "profiles.list_for_role", args.clone());
-            let page = match page.await {
+            let (entry, call) = reading::read_of("profiles.list_for_role");
+            let page = match gate.read_really(entry, call, args.clone()).await {
                 Err(error) if error.code() == "NoSuchEntity" => return Ok(()),
                 other => other?,
             };
@@ -283,7 +288,7 @@ impl Overlay {
                     return Ok(());
                 }
             }
-            match page.marker {
+            match markers.after(&page)? {
                 Some(marker) => args.set("marker", Value::Str(marker)),
                 None => return Ok(()),
             }

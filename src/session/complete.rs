@@ -1,0 +1,591 @@
+//! Completion of answers that are older than what this process has just changed (see `recent`): of
+//! single records, of the pages of listings, and of the images that changes rest on. Nothing waits
+//! here, and an answer that is up to date costs nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::memory::Key;
+use super::recent::{Chain, History, PageRead, Shown, Values};
+use super::site::Site;
+use super::{Gate, reading};
+use crate::error::{AwsDetail, Error, Kind, Result};
+use crate::iam::image::{Field, Image, State, Subject, differences};
+use crate::iam::{Entry, path_and_name};
+use crate::spec::{Args, Page, Value};
+
+/// Entries in a page, unless the call says otherwise (service model, `MaxItems`).
+const PAGE: usize = 100;
+
+/// A read whose answer may have to be completed.
+pub struct Reading {
+    place: Arc<str>,
+    what: What,
+    began: Instant,
+    page: Option<PageRead>,
+}
+
+/// What is read.
+enum What {
+    /// One profile or role.
+    Record(Key),
+    /// A listing of profiles or roles.
+    Listing(Subject, Filter),
+    /// The tags of a profile or role.
+    Tags(Key),
+    /// The policies that are attached to a role.
+    Policies(Key, Filter),
+}
+
+/// What belongs to a listing.
+struct Filter {
+    prefix: Option<String>,
+    role: Option<String>,
+}
+
+impl Filter {
+    fn of(args: &Args) -> Self {
+        Self { prefix: args.text("path_prefix"), role: args.text("role") }
+    }
+
+    fn takes(&self, image: &Image) -> bool {
+        let has_role =
+            |role: &String| image.role.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(role));
+        self.takes_path(&image.path) && self.role.as_ref().is_none_or(has_role)
+    }
+
+    fn takes_path(&self, path: &str) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix.as_str()))
+    }
+}
+
+impl What {
+    fn of(entry: &Entry, args: &Args) -> Option<Self> {
+        let subject = super::subject_of(entry);
+        let key = || Key::new(subject, &args.text("name").unwrap_or_default());
+        Some(match (entry.spec.module, entry.spec.name) {
+            ("profiles" | "roles", "get") => Self::Record(key()),
+            ("profiles" | "roles", "list") | ("profiles", "list_for_role") => {
+                Self::Listing(subject, Filter::of(args))
+            }
+            ("profiles" | "roles", "list_tags") => Self::Tags(key()),
+            ("roles", "list_attached_policies") => Self::Policies(key(), Filter::of(args)),
+            _ => return None,
+        })
+    }
+
+    /// What was changed of the values that a listing has.
+    fn values(&self, history: &History) -> BTreeMap<String, Values> {
+        match self {
+            Self::Tags(_) => history.tags(),
+            Self::Policies(..) => history.policies(),
+            Self::Record(_) | Self::Listing(..) => BTreeMap::new(),
+        }
+    }
+
+    /// The field of an entry that says which one it is.
+    const fn id(&self) -> &'static str {
+        if matches!(self, Self::Policies(..)) { "arn" } else { "key" }
+    }
+
+    /// The field of an entry that has its value.
+    const fn value(&self) -> &'static str {
+        if matches!(self, Self::Policies(..)) { "arn" } else { "value" }
+    }
+
+    /// An entry of a listing; `None` if it does not belong there.
+    fn entry(&self, id: &str, value: &str) -> Option<Value> {
+        let text = |text: &str| Value::Str(text.to_owned());
+        match self {
+            Self::Tags(_) => Some(Value::record([("key", text(id)), ("value", text(value))])),
+            Self::Policies(_, filter) => {
+                let (path, name) = path_and_name(id);
+                let record = || Value::record([("name", text(name)), ("arn", text(id))]);
+                filter.takes_path(&path).then(record)
+            }
+            Self::Record(_) | Self::Listing(..) => None,
+        }
+    }
+}
+
+impl Gate {
+    /// The account that this connection leads to, as recent changes name it; `None` if nothing was
+    /// changed lately, anywhere.
+    async fn place_of_changes(&self) -> Option<Arc<str>> {
+        if self.session().recent.is_empty() {
+            return None;
+        }
+        self.place().await.ok()
+    }
+
+    /// The account that this connection leads to, as recent changes name it. Asks AWS once.
+    pub(super) async fn place(&self) -> Result<Arc<str>> {
+        let account = &self.identity().await?.account;
+        let describe = || Site::of(self.connection(), account.clone(), None).describe().into();
+        Ok(Arc::clone(self.0.place.get_or_init(describe)))
+    }
+
+    /// Gets ready for a read whose answer may have to be completed; `None` if nothing that was
+    /// changed can be in it.
+    pub(super) async fn reading(&self, entry: &Entry, args: &Args) -> Option<Reading> {
+        let place = self.place_of_changes().await?;
+        let what = What::of(entry, args)?;
+        let is_page = !matches!(what, What::Record(_));
+        let page = is_page.then(|| self.session().recent.begin_page());
+        Some(Reading { place, what, began: Instant::now(), page })
+    }
+
+    /// The end of a listing for which its last page had no room.
+    pub(super) fn rest_of_listing(&self, args: &Args) -> Option<Value> {
+        let rest = self.session().recent.rest(&args.text("marker")?)?;
+        Some(self.paged(rest, args))
+    }
+
+    /// A page of so many entries as the call wants at most, behind which the others stand.
+    fn paged(&self, mut items: Vec<Value>, args: &Args) -> Value {
+        let most = args.int("max_items").and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE);
+        if items.len() <= most {
+            return Value::page(items, None, false);
+        }
+        let rest = items.split_off(most);
+        let marker = self.session().recent.keep_rest(rest);
+        Value::page(items, Some(marker), true)
+    }
+
+    /// The answer to a read with what this process has just changed.
+    pub(super) fn completed<'a>(
+        &'a self,
+        reading: &'a Reading,
+        entry: &'static Entry,
+        args: &'a Args,
+        answer: Result<Value>,
+    ) -> BoxFuture<'a, Result<Value>> {
+        async move {
+            let action = entry.spec.actions[0].name;
+            match &reading.what {
+                What::Record(key) => {
+                    let name = args.text("name").unwrap_or_default();
+                    self.completed_record(&reading.place, key, (&name, action), answer).await
+                }
+                What::Listing(subject, filter) => {
+                    let role = filter.role.as_ref();
+                    let key = role.map(|role| Key::new(Subject::Role, role));
+                    let is_made = |key: &Key| self.is_there(&reading.place, key);
+                    let is_deleted = |key: &Key| {
+                        let history = self.session().recent.history(&reading.place, key);
+                        history.is_some_and(|history| history.last().is_none())
+                    };
+                    let page = match answer {
+                        // A role that was just made is in no profile but those that it was just
+                        // put into.
+                        Err(error)
+                            if error.code() == "NoSuchEntity"
+                                && key.as_ref().is_some_and(is_made) =>
+                        {
+                            Page::default()
+                        }
+                        Ok(Value::Page(_)) if key.as_ref().is_some_and(is_deleted) => {
+                            let name = role.cloned().unwrap_or_default();
+                            return Err(no_such_entity(Subject::Role, &name, action));
+                        }
+                        Ok(Value::Page(page)) => *page,
+                        other => return other,
+                    };
+                    self.completed_listing(reading, *subject, filter, args, page).await
+                }
+                What::Tags(key) | What::Policies(key, _) => {
+                    self.completed_values(reading, key, action, args, answer).await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Whether something that AWS does not show was just made.
+    fn is_there(&self, place: &str, key: &Key) -> bool {
+        matches!(self.session().recent.compare(place, key, &None), Shown::Stale(Some(_)))
+    }
+
+    /// Whether a record that AWS shows is no older than what this process has changed.
+    pub(super) async fn is_shown(&self, subject: Subject, record: &Value) -> bool {
+        let Some(place) = self.place_of_changes().await else { return true };
+        let Some(image) = Image::of(record) else { return true };
+        let key = Key::new(subject, &image.name);
+        self.session().recent.compare(&place, &key, &Some(image)) == Shown::Current
+    }
+
+    /// A state that was read, with what this process has just changed.
+    pub(super) async fn completed_state(&self, key: &Key, state: State) -> State {
+        let Some(place) = self.place_of_changes().await else { return state };
+        match self.session().recent.compare(&place, key, &state) {
+            Shown::Current | Shown::Unsettled => state,
+            Shown::Stale(now) => now,
+        }
+    }
+
+    /// Whether a state is as it was before a change of an earlier run, which was made just now.
+    pub(super) async fn is_unsettled(&self, key: &Key, state: &State) -> bool {
+        let Some(place) = self.place_of_changes().await else { return false };
+        self.session().recent.compare(&place, key, state) == Shown::Unsettled
+    }
+
+    async fn completed_record(
+        &self,
+        place: &str,
+        key: &Key,
+        (name, action): (&str, &'static str),
+        answer: Result<Value>,
+    ) -> Result<Value> {
+        let shown = match &answer {
+            Ok(record) => Image::of(record),
+            Err(error) if error.code() == "NoSuchEntity" => None,
+            Err(_) => return answer,
+        };
+        let record = match (self.session().recent.compare(place, key, &shown), shown) {
+            (Shown::Current | Shown::Unsettled, _) => answer?,
+            (Shown::Stale(None), _) => return Err(no_such_entity(key.subject, name, action)),
+            (Shown::Stale(Some(now)), Some(shown)) if Field::Id.is_same(&shown, &now) => {
+                self.with_fields(place, answer?, &shown, &now).await
+            }
+            (Shown::Stale(Some(now)), _) => self.record_of(place, key.subject, &now).await,
+        };
+        Ok(self.with_trust_policies(place, record))
+    }
+
+    /// A record with the fields in which two images differ as they are in the second.
+    async fn with_fields(&self, place: &str, record: Value, shown: &Image, now: &Image) -> Value {
+        let Value::Record(mut fields) = record else { return record };
+        let mut set = |name: &'static str, value: Value| {
+            fields.retain(|(own, _)| *own != name);
+            if value != Value::Nil {
+                fields.push((name, value));
+            }
+        };
+        for found in differences(&Some(shown.clone()), &Some(now.clone())) {
+            match found.field {
+                Field::Role => {
+                    set("role", Value::text(now.role.clone()));
+                    set("roles", self.roles_of(place, now).await);
+                }
+                Field::Tag(_) => set("tags", tags_of(now)),
+                Field::TrustPolicy => {
+                    set("assume_role_policy", Value::text(now.assume_role_policy.clone()));
+                }
+                Field::Description => set("description", Value::text(now.description.clone())),
+                Field::MaxSessionDuration => {
+                    let seconds = now.max_session_duration.map_or(Value::Nil, Value::Int);
+                    set("max_session_duration", seconds);
+                }
+                Field::PermissionsBoundary => {
+                    set("permissions_boundary", Value::text(now.permissions_boundary.clone()));
+                }
+                Field::Existence | Field::Id | Field::Path | Field::Policy(_) => {}
+            }
+        }
+        Value::Record(fields)
+    }
+
+    /// The record of something that AWS does not show yet.
+    async fn record_of(&self, place: &str, subject: Subject, image: &Image) -> Value {
+        let text = |text: &str| Value::Str(text.to_owned());
+        let common = [
+            ("name", text(&image.name)),
+            ("path", text(&image.path)),
+            ("id", Value::text(image.id.clone())),
+            ("arn", self.arn(subject, image)),
+            ("create_date", Value::text(image.create_date.clone())),
+        ];
+        let own = match subject {
+            Subject::Profile => vec![
+                ("roles", self.roles_of(place, image).await),
+                ("role", Value::text(image.role.clone())),
+            ],
+            Subject::Role => vec![
+                ("assume_role_policy", Value::text(image.assume_role_policy.clone())),
+                ("description", Value::text(image.description.clone())),
+                ("max_session_duration", image.max_session_duration.map_or(Value::Nil, Value::Int)),
+                ("permissions_boundary", Value::text(image.permissions_boundary.clone())),
+            ],
+        };
+        let fields = common.into_iter().chain(own).chain([("tags", tags_of(image))]);
+        Value::Record(fields.filter(|(_, value)| *value != Value::Nil).collect())
+    }
+
+    /// The ARN of something, whose partition is that of the caller.
+    fn arn(&self, subject: Subject, image: &Image) -> Value {
+        let kind = match subject {
+            Subject::Profile => "instance-profile",
+            Subject::Role => "role",
+        };
+        let identity = self.0.identity.get();
+        let account = identity.and_then(|identity| identity.account.as_deref());
+        let caller = identity.and_then(|identity| identity.arn.as_deref());
+        let partition = caller.and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+        let Some(account) = account else { return Value::Nil };
+        let Image { path, name, .. } = image;
+        Value::Str(format!("arn:{partition}:iam::{account}:{kind}{path}{name}"))
+    }
+
+    /// The roles in a profile: the record of its role as a profile shows it.
+    fn roles_of<'a>(&'a self, place: &'a str, profile: &'a Image) -> BoxFuture<'a, Value> {
+        const SHOWN: [&str; 6] = ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
+        async move {
+            let Some(role) = &profile.role else { return Value::List(Vec::new()) };
+            let name = Value::Str(role.clone());
+            let args = Args::of([("name", name.clone())]);
+            let read = async { reading::call(self.line().await?, "roles.get", args).await };
+            let key = Key::new(Subject::Role, role);
+            let read = read.await;
+            let mut record = match self.completed_record(place, &key, (role, "GetRole"), read).await
+            {
+                Ok(record) => record,
+                // Who may put a role into a profile need not be allowed to read it.
+                Err(_) => Value::record([("name", name)]),
+            };
+            if let Value::Record(fields) = &mut record {
+                fields.retain(|(name, _)| SHOWN.contains(name));
+            }
+            Value::List(vec![record])
+        }
+        .boxed()
+    }
+
+    /// A record with the trust policies of the roles in it as this process has set them.
+    fn with_trust_policies(&self, place: &str, mut record: Value) -> Value {
+        let Value::Record(fields) = &mut record else { return record };
+        let roles = fields.iter_mut().find(|(name, _)| *name == "roles");
+        let Some((_, Value::List(roles))) = roles else { return record };
+        for role in roles {
+            let name = role.field("name").as_str().unwrap_or_default();
+            let key = Key::new(Subject::Role, name);
+            let Some(history) = self.session().recent.history(place, &key) else { continue };
+            let Some(last) = history.last() else { continue };
+            // A profile's record shows no more of the role than this.
+            let shown = Image {
+                assume_role_policy: role.field("assume_role_policy").as_str().map(str::to_owned),
+                id: role.field("id").as_str().map(str::to_owned),
+                ..last.clone()
+            };
+            let Shown::Stale(Some(now)) = history.compare(&Some(shown)) else { continue };
+            let Value::Record(fields) = role else { continue };
+            let policy = fields.iter_mut().find(|(name, _)| *name == "assume_role_policy");
+            if let Some((_, policy)) = policy {
+                *policy = Value::text(now.assume_role_policy);
+            }
+        }
+        record
+    }
+
+    /// A page of profiles or roles: stale entries as they are now, without what does not belong
+    /// there any more, and at the end of the listing what belongs there and was missing in all of
+    /// its pages.
+    async fn completed_listing(
+        &self,
+        reading: &Reading,
+        subject: Subject,
+        filter: &Filter,
+        args: &Args,
+        page: Page,
+    ) -> Result<Value> {
+        let Reading { place, began, .. } = reading;
+        let recent = &self.session().recent;
+        let mut items = Vec::with_capacity(page.items.len());
+        let mut seen = HashSet::new();
+        for item in page.items {
+            let name = item.field("name").as_str().unwrap_or_default();
+            let key = Key::new(subject, name);
+            let Some(history) = recent.history(place, &key) else {
+                items.push(self.with_trust_policies(place, item));
+                continue;
+            };
+            let shown = listed_image(&item, history.last().as_ref());
+            let item = match (recent.compare(place, &key, &shown), shown) {
+                (Shown::Current | Shown::Unsettled, _) => item,
+                (Shown::Stale(Some(now)), Some(shown)) if filter.takes(&now) => {
+                    if Field::Id.is_same(&shown, &now) {
+                        self.with_fields(place, item, &shown, &now).await
+                    } else {
+                        listed(self.record_of(place, subject, &now).await)
+                    }
+                }
+                (Shown::Stale(_), _) => continue,
+            };
+            seen.insert(key.name);
+            items.push(self.with_trust_policies(place, item));
+        }
+        let page = Page { items, ..page };
+        let new_to = |began| {
+            let new = recent.new_to(place, subject, began, |image| filter.takes(image));
+            new.into_iter().map(|(key, image)| (key.name, image)).collect::<BTreeMap<_, _>>()
+        };
+        let missing = match self.missing(reading, args, &page, seen, new_to(*began)).await {
+            Missing::No => return Ok(Value::Page(Box::new(page))),
+            Missing::Behind(missing) => missing,
+        };
+        let mut items = page.items;
+        for image in missing.into_values() {
+            items.push(listed(self.record_of(place, subject, &image).await));
+        }
+        Ok(self.paged(items, args))
+    }
+
+    /// A page of tags or policies, likewise.
+    async fn completed_values(
+        &self,
+        reading: &Reading,
+        key: &Key,
+        action: &'static str,
+        args: &Args,
+        answer: Result<Value>,
+    ) -> Result<Value> {
+        let recent = &self.session().recent;
+        let Some(history) = recent.history(&reading.place, key) else { return answer };
+        let page = match answer {
+            Ok(Value::Page(_)) if history.last().is_none() => {
+                let name = args.text("name").unwrap_or_default();
+                return Err(no_such_entity(key.subject, &name, action));
+            }
+            Ok(Value::Page(page)) => *page,
+            Err(error) if error.code() == "NoSuchEntity" && self.is_there(&reading.place, key) => {
+                Page::default()
+            }
+            other => return other,
+        };
+        let what = &reading.what;
+        let values = what.values(&history);
+        let (mut items, mut seen) = (Vec::with_capacity(page.items.len()), HashSet::new());
+        for item in page.items {
+            let id = item.field(what.id()).as_str().unwrap_or_default().to_owned();
+            let Some(changed) = values.get(&id) else {
+                items.push(item);
+                continue;
+            };
+            if changed.is_stale(item.field(what.value()).as_str()) {
+                items.extend(changed.last.as_ref().and_then(|last| what.entry(&id, last)));
+            } else {
+                items.push(item);
+            }
+            seen.insert(id);
+        }
+        let page = Page { items, ..page };
+        let is_new =
+            |(_, values): &(String, Values)| values.is_new() && history.at() <= reading.began;
+        let new = values.into_iter().filter(is_new).collect();
+        match self.missing(reading, args, &page, seen, new).await {
+            Missing::No => Ok(Value::Page(Box::new(page))),
+            Missing::Behind(missing) => {
+                let mut items = page.items;
+                let missing = missing.iter();
+                let entry =
+                    |(id, values): (&String, &Values)| what.entry(id, values.last.as_ref()?);
+                items.extend(missing.filter_map(entry));
+                Ok(self.paged(items, args))
+            }
+        }
+    }
+
+    /// What of all that is new to a listing none of its pages has shown, if this is the last one.
+    /// What was changed after the first one was asked for need not be there, so that a script that
+    /// makes one thing for each that it meets comes to an end.
+    async fn missing<T>(
+        &self,
+        reading: &Reading,
+        args: &Args,
+        page: &Page,
+        seen: HashSet<String>,
+        mut new: BTreeMap<String, T>,
+    ) -> Missing<T> {
+        let Reading { place, what, began, page: own } = reading;
+        let recent = &self.session().recent;
+        let id = |marker: &str| {
+            let about = match what {
+                What::Record(key) | What::Tags(key) => format!("tags {key:?}"),
+                What::Policies(key, _) => format!("policies {key:?}"),
+                What::Listing(subject, filter) => {
+                    format!("{subject:?} {:?} {:?}", filter.prefix, filter.role)
+                }
+            };
+            format!("{place} {about} {marker}")
+        };
+        let mut chain = match (args.text("marker"), own) {
+            (Some(marker), Some(own)) => match recent.chain(own, &id(&marker)).await {
+                Some(chain) => chain,
+                None => return Missing::No,
+            },
+            _ if new.is_empty() => return Missing::No,
+            _ => Chain { began: *began, seen: HashSet::new() },
+        };
+        chain.seen.extend(seen);
+        if page.is_truncated {
+            if let Some(marker) = &page.marker {
+                recent.keep_chain(id(marker), chain);
+            }
+            return Missing::No;
+        }
+        if chain.began < *began
+            && let What::Listing(subject, filter) = what
+        {
+            let old = recent.new_to(place, *subject, chain.began, |image| filter.takes(image));
+            let old: HashSet<_> = old.into_keys().map(|key| key.name).collect();
+            new.retain(|id, _| old.contains(id));
+        }
+        new.retain(|id, _| !chain.seen.contains(id));
+        if new.is_empty() { Missing::No } else { Missing::Behind(new) }
+    }
+}
+
+/// What a listing lacks.
+enum Missing<T> {
+    /// Nothing, as far as this page is concerned.
+    No,
+    /// This belongs behind its last entry.
+    Behind(BTreeMap<String, T>),
+}
+
+/// The image of an entry of a listing, which leaves out tags, and of roles the boundary: they are
+/// as they are known.
+fn listed_image(item: &Value, known: Option<&Image>) -> State {
+    let Value::Record(fields) = item else { return None };
+    let mut fields: HashMap<_, _> = fields.iter().cloned().collect();
+    if let Some(known) = known {
+        fields.entry("tags").or_insert_with(|| tags_of(known));
+        fields
+            .entry("permissions_boundary")
+            .or_insert_with(|| Value::text(known.permissions_boundary.clone()));
+    }
+    fields.entry("tags").or_insert_with(|| Value::Map(BTreeMap::new()));
+    Image::of(&Value::Record(fields.into_iter().collect()))
+}
+
+/// A record as listings have it.
+fn listed(record: Value) -> Value {
+    let Value::Record(mut fields) = record else { return record };
+    fields.retain(|(name, _)| !["tags", "permissions_boundary"].contains(name));
+    Value::Record(fields)
+}
+
+fn tags_of(image: &Image) -> Value {
+    let tags = image.tags.iter();
+    Value::Map(tags.map(|(key, value)| (key.clone(), Value::Str(value.clone()))).collect())
+}
+
+/// What AWS says of something that this process has just deleted, once it knows.
+fn no_such_entity(subject: Subject, name: &str, action: &'static str) -> Error {
+    let message = match subject {
+        Subject::Profile => format!("Instance Profile {name} cannot be found"),
+        Subject::Role => format!("The role with name {name} cannot be found"),
+    };
+    let mut error = Error::new(Kind::Aws, message);
+    error.aws = Some(Box::new(AwsDetail {
+        code: "NoSuchEntity".to_owned(),
+        operation: action.to_owned(),
+        status: Some(404),
+        request_id: None,
+        retryable: false,
+    }));
+    error
+}

@@ -1,0 +1,666 @@
+//! What this process has just changed. IAM is eventually consistent: for some time after a change
+//! its answers may show what was there before, one answer the new and the next the old. A record
+//! that is older than our own last change is told apart here from one that somebody else has
+//! changed: it is a state that the thing has had before that change.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::memory::Key;
+use crate::iam::image::{Field, Image, State, Subject, differences};
+use crate::spec::Value;
+
+/// For so long an older answer is completed. A change is mostly seen within seconds; Terraform's
+/// AWS provider waits for two minutes at most (`propagationTimeout` of its IAM service), but what
+/// stands still for a minute may as well have been set back by somebody.
+pub const PROPAGATION: Duration = Duration::from_mins(1);
+/// Once a read has shown a change, older answers are put down to another copy of IAM's for so long
+/// after the change; from then on to somebody who has set it back.
+const CONFIRMED: Duration = Duration::from_secs(15);
+/// For so long an answer that is older than a change of an earlier run is asked for again: in the
+/// meantime others may have changed it back, which only time can tell.
+pub const SETTLING: Duration = Duration::from_secs(10);
+/// For so long a refusal that contradicts our own change is put down to propagation.
+pub const REFUSALS: Duration = Duration::from_secs(30);
+/// So many profiles and roles are kept.
+const MOST: usize = 16_384;
+/// So many states of one of them are kept.
+const MOST_STATES: usize = 32;
+/// So many listings that are under way, and ends of such, are kept.
+const MOST_LISTINGS: usize = 256;
+
+/// The changes of a process; cheap to clone, all clones are the same. Sessions that follow each
+/// other share them.
+#[derive(Clone, Debug, Default)]
+pub struct RecentChanges(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Told whenever a page of a listing has been read to its end.
+    page_ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By account, and by what was changed in it.
+    of: HashMap<Arc<str>, HashMap<Key, History>>,
+    order: VecDeque<(Instant, Arc<str>, Key)>,
+    listings: Listings,
+}
+
+/// The states of one thing, the oldest first.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The last is what our last change has left.
+    states: Vec<State>,
+    /// When that was.
+    at: Instant,
+    /// Whether a read has shown it.
+    is_confirmed: bool,
+    /// Whether all of them are of an earlier run.
+    is_earlier: bool,
+}
+
+/// How an answer compares to what this process has changed.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
+pub enum Shown {
+    /// It is no older than our last change.
+    Current,
+    /// It is older; this is there now.
+    Stale(State),
+    /// It is as it was before a change of an earlier run, which was made just now.
+    Unsettled,
+}
+
+impl History {
+    fn new(before: &State, at: Instant) -> Self {
+        Self {
+            states: vec![before.clone().map(Image::bare)],
+            at,
+            is_confirmed: false,
+            is_earlier: false,
+        }
+    }
+
+    /// What our last change has left.
+    pub fn last(&self) -> &State {
+        self.states.last().unwrap_or(&None)
+    }
+
+    /// When our last change was made.
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn add(&mut self, before: &State, after: &State, at: Instant) {
+        if !differences(self.last(), before).is_empty() {
+            self.push(before);
+        }
+        self.push(after);
+        self.at = self.at.max(at);
+        self.is_confirmed = false;
+        self.is_earlier = false;
+    }
+
+    fn push(&mut self, state: &State) {
+        let mut state = state.clone().map(Image::bare);
+        // What one change has not looked at is as the one before has left it.
+        if let (Some(image), Some(last)) = (&mut state, self.last())
+            && image.policies.is_none()
+        {
+            image.policies.clone_from(&last.policies);
+        }
+        self.states.push(state);
+        if self.states.len() > MOST_STATES {
+            self.states.remove(0);
+        }
+    }
+
+    fn older(&self) -> &[State] {
+        &self.states[..self.states.len().saturating_sub(1)]
+    }
+
+    /// The states since it was made last.
+    fn life(&self) -> impl Iterator<Item = &Image> {
+        let made = self.states.iter().rposition(Option::is_none).map_or(0, |at| at + 1);
+        self.states[made..].iter().flatten()
+    }
+
+    /// Whether a record is of one that was there before our last change.
+    fn is_older_one(&self, image: &Image) -> bool {
+        self.older().iter().flatten().any(|older| match (&older.id, &image.id) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        })
+    }
+
+    /// Compares what a read shows. Each field that was changed is looked at by itself, so that what
+    /// others have changed stays.
+    pub fn compare(&self, shown: &State) -> Shown {
+        match (shown, self.last()) {
+            (None, None) => Shown::Current,
+            (None, Some(last)) => {
+                if self.older().iter().any(Option::is_none) {
+                    Shown::Stale(Some(last.clone()))
+                } else {
+                    Shown::Current
+                }
+            }
+            (Some(now), None) => {
+                if self.is_older_one(now) {
+                    Shown::Stale(None)
+                } else {
+                    Shown::Current
+                }
+            }
+            (Some(now), Some(last)) if !Field::Id.is_same(now, last) => {
+                if self.is_older_one(now) {
+                    Shown::Stale(Some(last.clone()))
+                } else {
+                    Shown::Current
+                }
+            }
+            (Some(now), Some(last)) => {
+                let mut completed = now.clone();
+                for field in self.changed_fields() {
+                    let is_old = !field.is_same(now, last)
+                        && self.life().any(|older| field.is_same(now, older));
+                    if is_old {
+                        completed.take(&field, last);
+                    }
+                }
+                if completed == *now { Shown::Current } else { Shown::Stale(Some(completed)) }
+            }
+        }
+    }
+
+    /// What our changes since it was made have touched.
+    fn changed_fields(&self) -> BTreeSet<Field> {
+        let life: Vec<_> = self.life().collect();
+        let mut fields = BTreeSet::new();
+        for pair in life.windows(2) {
+            let (from, to) = (Some(pair[0].clone()), Some(pair[1].clone()));
+            fields.extend(differences(&from, &to).into_iter().map(|found| found.field));
+        }
+        fields.remove(&Field::Id);
+        fields
+    }
+
+    /// The tags that were changed: what the last change has left of each, and what was there
+    /// before.
+    pub fn tags(&self) -> BTreeMap<String, Values> {
+        let of = |image: &Image, key: &String| image.tags.get(key).cloned();
+        let keys = self.states.iter().flatten().flat_map(|image| image.tags.keys().cloned());
+        keys.collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|key| {
+                let value = |state: &State| state.as_ref().and_then(|image| of(image, &key));
+                let last = value(self.last());
+                let older = self.older().iter().map(value).collect();
+                (key, Values { last, older })
+            })
+            .filter(|(_, values)| values.older.iter().any(|older| *older != values.last))
+            .collect()
+    }
+
+    /// The policies that were attached or detached, likewise: their ARNs, or nothing.
+    pub fn policies(&self) -> BTreeMap<String, Values> {
+        let known: Vec<Option<&BTreeSet<String>>> = self
+            .states
+            .iter()
+            .filter_map(|state| match state {
+                None => Some(None),
+                Some(image) => image.policies.as_ref().map(Some),
+            })
+            .collect();
+        let arns: BTreeSet<_> = known.iter().copied().flatten().flatten().cloned().collect();
+        arns.into_iter()
+            .map(|arn| {
+                let mut values = known
+                    .iter()
+                    .map(|all| all.is_some_and(|all| all.contains(&arn)).then(|| arn.clone()));
+                let last = values.next_back().flatten();
+                let older = values.collect();
+                (arn, Values { last, older })
+            })
+            .filter(|(_, values)| values.older.iter().any(|older| *older != values.last))
+            .collect()
+    }
+
+    /// Whether a listing may lack it although it belongs there: it does not belong there for all
+    /// that was there before.
+    pub fn is_new_to(&self, belongs: impl Fn(&Image) -> bool) -> bool {
+        let is_there = |state: &State| state.as_ref().is_some_and(&belongs);
+        is_there(self.last()) && self.older().iter().any(|older| !is_there(older))
+    }
+}
+
+/// What a value was, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// What our last change has left.
+    pub last: Option<String>,
+    /// What was there before.
+    pub older: Vec<Option<String>>,
+}
+
+impl Values {
+    /// Whether an answer with that value is older than our last change.
+    pub fn is_stale(&self, shown: Option<&str>) -> bool {
+        shown != self.last.as_deref() && self.older.iter().any(|older| older.as_deref() == shown)
+    }
+
+    /// Whether an answer may lack it although it is there.
+    pub fn is_new(&self) -> bool {
+        self.last.is_some() && self.older.contains(&None)
+    }
+}
+
+impl RecentChanges {
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing was changed lately, anywhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner().order.is_empty()
+    }
+
+    /// Notes a change that was just made in that account.
+    pub(super) fn note(&self, place: &str, key: &Key, before: &State, after: &State) {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        inner.forget_old(now);
+        inner.note(place, key, before, after, now);
+    }
+
+    /// Notes changes of an earlier run, unless more is known of what they are about. `ago` is how
+    /// long ago each was made.
+    pub(super) fn note_earlier<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (Arc<str>, Key, &'a State, &'a State, Duration)>,
+    ) {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        inner.forget_old(now);
+        let mut ours = HashSet::new();
+        for (place, key, before, after, ago) in changes {
+            let Some(at) = now.checked_sub(ago).filter(|_| ago < PROPAGATION) else { continue };
+            let id = (place, key);
+            if ours.contains(&id) || inner.history(&id.0, &id.1).is_none() {
+                inner.note(&id.0, &id.1, before, after, at);
+                let all = inner.of.get_mut(&id.0);
+                if let Some(history) = all.and_then(|all| all.get_mut(&id.1)) {
+                    history.is_earlier = true;
+                }
+                ours.insert(id);
+            }
+        }
+    }
+
+    /// What was changed of that lately.
+    pub(super) fn history(&self, place: &str, key: &Key) -> Option<History> {
+        let mut inner = self.inner();
+        inner.forget_old(Instant::now());
+        inner.history(place, key).filter(|history| !history.is_earlier).cloned()
+    }
+
+    /// Compares what a read shows of something, and remembers if it shows our last change.
+    pub(super) fn compare(&self, place: &str, key: &Key, shown: &State) -> Shown {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        inner.forget_old(now);
+        let Some(history) = inner.of.get_mut(place).and_then(|all| all.get_mut(key)) else {
+            return Shown::Current;
+        };
+        if history.is_confirmed && now.duration_since(history.at) > CONFIRMED {
+            return Shown::Current;
+        }
+        let compared = history.compare(shown);
+        history.is_confirmed |= compared == Shown::Current;
+        match compared {
+            Shown::Stale(_) if history.is_earlier => {
+                let is_new = now.duration_since(history.at) < SETTLING;
+                if is_new { Shown::Unsettled } else { Shown::Current }
+            }
+            compared => compared,
+        }
+    }
+
+    /// What belongs to a listing and may be missing in it, of what was changed before it began.
+    pub(super) fn new_to(
+        &self,
+        place: &str,
+        subject: Subject,
+        began: Instant,
+        belongs: impl Fn(&Image) -> bool,
+    ) -> BTreeMap<Key, Image> {
+        let mut inner = self.inner();
+        inner.forget_old(Instant::now());
+        let all = inner.of.get(place).into_iter().flatten();
+        all.filter(|(key, history)| {
+            key.subject == subject
+                && !history.is_earlier
+                && history.at <= began
+                && history.is_new_to(&belongs)
+        })
+        .filter_map(|(key, history)| Some((key.clone(), history.last().clone()?)))
+        .collect()
+    }
+
+    /// When a role was last taken out of a profile, or a profile with it was deleted.
+    pub(super) fn freed(&self, place: &str, role: &str) -> Option<Instant> {
+        let has_it = |state: &State| {
+            let own = state.as_ref().and_then(|image| image.role.as_ref());
+            own.is_some_and(|own| own.eq_ignore_ascii_case(role))
+        };
+        let mut inner = self.inner();
+        inner.forget_old(Instant::now());
+        let all = inner.of.get(place).into_iter().flatten();
+        all.filter(|(_, history)| !has_it(history.last()) && history.older().iter().any(has_it))
+            .map(|(_, history)| history.at)
+            .max()
+    }
+
+    /// Forgets everything, because the account was changed by hand.
+    pub(super) fn clear(&self) {
+        let mut inner = self.inner();
+        inner.of.clear();
+        inner.order.clear();
+    }
+
+    /// Forgets what was changed of something, because the account has turned out to be otherwise.
+    pub(super) fn forget(&self, place: &str, key: &Key) {
+        if let Some(all) = self.inner().of.get_mut(place) {
+            all.remove(key);
+        }
+    }
+}
+
+impl Inner {
+    fn note(&mut self, place: &str, key: &Key, before: &State, after: &State, at: Instant) {
+        let place = match self.of.get_key_value(place) {
+            Some((known, _)) => Arc::clone(known),
+            None => place.into(),
+        };
+        let all = self.of.entry(Arc::clone(&place)).or_default();
+        let history = all.entry(key.clone()).or_insert_with(|| History::new(before, at));
+        history.add(before, after, at);
+        self.order.push_back((at, place, key.clone()));
+        if self.order.len() > MOST {
+            self.forget_first();
+        }
+    }
+
+    fn history(&self, place: &str, key: &Key) -> Option<&History> {
+        self.of.get(place)?.get(key)
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        while self.order.front().is_some_and(|(at, ..)| now.duration_since(*at) >= PROPAGATION) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some((at, place, key)) = self.order.pop_front() else { return };
+        let Some(all) = self.of.get_mut(&place) else { return };
+        // A later change of it stands further behind.
+        if all.get(&key).is_some_and(|history| history.at <= at) {
+            all.remove(&key);
+        }
+        if all.is_empty() {
+            self.of.remove(&place);
+        }
+    }
+}
+
+/// The listings that are under way, for as long as something may be missing in them.
+#[derive(Debug, Default)]
+struct Listings {
+    last: u64,
+    /// The pages that are being read.
+    reading: BTreeSet<u64>,
+    /// By account, function and marker: what the pages before that marker have shown.
+    pages: VecDeque<(String, Chain)>,
+    /// By marker: what stands behind the last page.
+    rests: VecDeque<(String, Vec<Value>)>,
+}
+
+/// The pages of a listing that were read.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// When the first of them was asked for.
+    pub began: Instant,
+    /// What they have shown of what may be missing.
+    pub seen: HashSet<String>,
+}
+
+/// A page that is being read.
+#[derive(Debug)]
+pub struct PageRead {
+    changes: RecentChanges,
+    number: u64,
+}
+
+impl Drop for PageRead {
+    fn drop(&mut self) {
+        self.changes.inner().listings.reading.remove(&self.number);
+        self.changes.0.page_ended.notify_waiters();
+    }
+}
+
+/// How a marker begins behind which stands what a listing lacks.
+const MARKER: &str = "iamlua-recent.";
+
+impl RecentChanges {
+    /// A page is about to be read.
+    pub(super) fn begin_page(&self) -> PageRead {
+        let mut inner = self.inner();
+        inner.listings.last += 1;
+        let number = inner.listings.last;
+        inner.listings.reading.insert(number);
+        PageRead { changes: self.clone(), number }
+    }
+
+    /// What the pages before a marker have shown; `None` if nobody knows. A page that is fetched
+    /// ahead may have come before the one in front of it was read, so that this waits for pages
+    /// that were begun earlier.
+    pub(super) async fn chain(&self, own: &PageRead, id: &str) -> Option<Chain> {
+        loop {
+            let ended = self.0.page_ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            {
+                let inner = self.inner();
+                let mut pages = inner.listings.pages.iter();
+                if let Some((_, chain)) = pages.find(|(other, _)| other == id) {
+                    return Some(chain.clone());
+                }
+                if inner.listings.reading.iter().all(|other| *other >= own.number) {
+                    return None;
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// Keeps what the pages before a marker have shown.
+    pub(super) fn keep_chain(&self, id: String, chain: Chain) {
+        let pages = &mut self.inner().listings.pages;
+        pages.retain(|(other, _)| *other != id);
+        pages.push_back((id, chain));
+        if pages.len() > MOST_LISTINGS {
+            pages.pop_front();
+        }
+    }
+
+    /// Keeps the end of a listing for which its last page has no room; returns the marker that
+    /// leads there.
+    pub(super) fn keep_rest(&self, rest: Vec<Value>) -> String {
+        let listings = &mut self.inner().listings;
+        listings.last += 1;
+        let marker = format!("{MARKER}{}", listings.last);
+        listings.rests.push_back((marker.clone(), rest));
+        if listings.rests.len() > MOST_LISTINGS {
+            listings.rests.pop_front();
+        }
+        marker
+    }
+
+    /// The end of a listing behind such a marker; `None` for markers of AWS's.
+    pub(super) fn rest(&self, marker: &str) -> Option<Vec<Value>> {
+        if !marker.starts_with(MARKER) {
+            return None;
+        }
+        let inner = self.inner();
+        let mut rests = inner.listings.rests.iter();
+        rests.find(|(other, _)| other == marker).map(|(_, rest)| rest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(role: Option<&str>, tags: &[(&str, &str)]) -> Image {
+        Image {
+            name: "web".into(),
+            path: "/".into(),
+            id: Some("AIPA1".into()),
+            role: role.map(str::to_owned),
+            tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Image::default()
+        }
+    }
+
+    fn history(states: &[State]) -> History {
+        let now = Instant::now();
+        let mut history = History::new(&states[0], now);
+        for pair in states.windows(2) {
+            history.add(&pair[0], &pair[1], now);
+        }
+        history
+    }
+
+    #[test]
+    fn an_older_answer_is_completed() {
+        let (bare, with_a, with_b) =
+            (image(None, &[]), image(Some("a"), &[]), image(Some("b"), &[]));
+        let swapped = history(&[Some(with_a.clone()), Some(bare.clone()), Some(with_b.clone())]);
+        for older in [&with_a, &bare] {
+            let stale = Shown::Stale(Some(with_b.clone()));
+            assert_eq!(swapped.compare(&Some(older.clone())), stale);
+        }
+        assert_eq!(swapped.compare(&Some(with_b.clone())), Shown::Current);
+        let made = history(&[None, Some(bare.clone()), Some(with_b.clone())]);
+        assert_eq!(made.compare(&None), Shown::Stale(Some(with_b.clone())));
+        assert_eq!(made.compare(&Some(bare.clone())), Shown::Stale(Some(with_b)));
+        let deleted = history(&[Some(with_a.clone()), Some(bare), None]);
+        assert_eq!(deleted.compare(&Some(with_a)), Shown::Stale(None));
+        assert_eq!(deleted.compare(&None), Shown::Current);
+    }
+
+    #[test]
+    fn what_others_have_changed_stays() {
+        let (before, after) = (
+            image(Some("a"), &[("A", "1"), ("B", "1")]),
+            image(Some("a"), &[("A", "2"), ("B", "1")]),
+        );
+        let tagged = history(&[Some(before.clone()), Some(after.clone())]);
+        // Our tag is not there yet, another one's is.
+        let both = Image { role: Some("x".into()), ..before.clone() };
+        let completed = Image { role: Some("x".into()), ..after.clone() };
+        assert_eq!(tagged.compare(&Some(both)), Shown::Stale(Some(completed)));
+        // Somebody has set it to what it never was for us.
+        let other = image(Some("a"), &[("A", "3"), ("B", "9")]);
+        assert_eq!(tagged.compare(&Some(other)), Shown::Current);
+        // Somebody has deleted it, or made another of that name.
+        assert_eq!(tagged.compare(&None), Shown::Current);
+        let anew = Image { id: Some("AIPA2".into()), ..before };
+        assert_eq!(tagged.compare(&Some(anew.clone())), Shown::Current);
+        let deleted = history(&[Some(after), None]);
+        assert_eq!(deleted.compare(&Some(anew)), Shown::Current);
+    }
+
+    #[test]
+    fn one_that_is_made_again_is_not_taken_for_the_old_one() {
+        let old = image(Some("a"), &[("A", "1")]);
+        let new = Image { id: Some("AIPA2".into()), ..image(None, &[]) };
+        let again = history(&[Some(old.clone()), None, Some(new.clone())]);
+        for older in [Some(old), None] {
+            assert_eq!(again.compare(&older), Shown::Stale(Some(new.clone())));
+        }
+        assert_eq!(again.tags()["A"], Values { last: None, older: vec![Some("1".into()), None] });
+    }
+
+    #[test]
+    fn attached_policies_are_carried_over_changes_that_do_not_look_at_them() {
+        let with = |arns: &[&str]| Image {
+            policies: Some(arns.iter().map(|arn| (*arn).to_owned()).collect()),
+            ..image(None, &[])
+        };
+        let tagged = Image { policies: None, ..image(None, &[("A", "1")]) };
+        let untouched = Image { policies: None, ..image(None, &[]) };
+        let mut changed = history(&[Some(with(&[])), Some(with(&["p"]))]);
+        changed.add(&Some(untouched), &Some(tagged), Instant::now());
+        assert_eq!(changed.policies()["p"].last.as_deref(), Some("p"));
+        assert!(changed.policies()["p"].is_new());
+        let shown = Image { tags: [("A".to_owned(), "1".to_owned())].into(), ..with(&[]) };
+        let Shown::Stale(Some(now)) = changed.compare(&Some(shown)) else { panic!("stale") };
+        assert!(now.policies.is_some_and(|policies| policies.contains("p")));
+    }
+
+    #[test]
+    fn changes_are_forgotten_in_their_order() {
+        let recent = RecentChanges::default();
+        let key = |name: &str| Key::new(Subject::Profile, name);
+        let (before, after) = (Some(image(None, &[])), Some(image(None, &[("A", "1")])));
+        recent.note("here", &key("web"), &before, &after);
+        assert!(recent.history("there", &key("web")).is_none());
+        let stale = Shown::Stale(after.clone());
+        assert_eq!(recent.compare("here", &key("WEB"), &before), stale);
+        assert_eq!(recent.compare("here", &key("web"), &after), Shown::Current);
+        assert_eq!(recent.compare("here", &key("web"), &before), stale, "another copy of IAM's");
+        let older = |seconds| {
+            let mut inner = recent.inner();
+            let all = inner.of.get_mut("here").expect("the account");
+            let history = all.get_mut(&key("web")).expect("the profile");
+            history.at = history.at.checked_sub(Duration::from_secs(seconds)).expect("a moment");
+        };
+        older(20);
+        assert_eq!(recent.compare("here", &key("web"), &before), Shown::Current, "set back");
+        recent.inner().forget_old(Instant::now() + PROPAGATION);
+        assert!(recent.is_empty() && recent.inner().of.is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_changed_is_waited_for() {
+        let recent = RecentChanges::default();
+        let key = |name: &str| Key::new(Subject::Profile, name);
+        let (before, after) = (Some(image(None, &[])), Some(image(None, &[("A", "1")])));
+        let ago = |seconds| Duration::from_secs(seconds);
+        recent.note("here", &key("ours"), &before, &after);
+        recent.note_earlier([
+            ("here".into(), key("old"), &before, &after, ago(200)),
+            ("here".into(), key("settled"), &before, &after, ago(11)),
+            ("here".into(), key("web"), &before, &after, ago(1)),
+            // What is known of it already tells more.
+            ("here".into(), key("ours"), &None, &before, ago(1)),
+        ]);
+        for (name, shown) in [
+            ("old", Shown::Current),
+            ("settled", Shown::Current),
+            ("web", Shown::Unsettled),
+            ("ours", Shown::Stale(after.clone())),
+        ] {
+            assert_eq!(recent.compare("here", &key(name), &before), shown, "{name}");
+            assert_eq!(recent.compare("here", &key(name), &after), Shown::Current, "{name}");
+        }
+    }
+}
