@@ -53,6 +53,8 @@ struct Held {
     shown: AtomicI64,
     /// By how much the date was moved on, in all.
     moved: AtomicI64,
+    /// How much longer those have waited who wait for a moment to come.
+    waited: AtomicI64,
     /// The date at first.
     origin: i64,
     started: Instant,
@@ -64,7 +66,8 @@ impl HeldClock {
     pub fn new(at: Timestamp) -> Self {
         let origin = at.as_millisecond();
         let (shown, moved) = (AtomicI64::new(origin), AtomicI64::new(0));
-        Self(Arc::new(Held { shown, moved, origin, started: Instant::now() }))
+        let waited = AtomicI64::new(0);
+        Self(Arc::new(Held { shown, moved, waited, origin, started: Instant::now() }))
     }
 
     /// The date: milliseconds since 1970.
@@ -78,6 +81,12 @@ impl HeldClock {
         let before = self.0.shown.swap(at.as_millisecond(), Ordering::SeqCst);
         let on = at.as_millisecond().saturating_sub(before);
         self.0.moved.fetch_add(on.max(0), Ordering::SeqCst);
+    }
+
+    /// Lets that time pass at once for those who wait for a moment to come; the date stays as it
+    /// is.
+    pub fn let_pass(&self, time: Duration) {
+        self.0.waited.fetch_add(milliseconds(time), Ordering::SeqCst);
     }
 
     /// How much time has passed for those who wait: what really went by, and what the clock was moved on.
@@ -103,7 +112,11 @@ impl Clock {
     pub fn passing(&self) -> i64 {
         match self {
             Self::Real | Self::Manual(_) => self.milliseconds(),
-            Self::Held(clock) => clock.0.origin.saturating_add(milliseconds(clock.passed())),
+            Self::Held(clock) => {
+                let passed = milliseconds(clock.passed());
+                let waited = clock.0.waited.load(Ordering::SeqCst);
+                clock.0.origin.saturating_add(passed).saturating_add(waited)
+            }
         }
     }
 
@@ -157,6 +170,11 @@ mod tests {
         assert_eq!(clock.milliseconds(), 1_060_000);
         let passing = clock.passing();
         assert!(passing >= 1_060_005);
+        let elapsed = clock.elapsed();
+        held.let_pass(Duration::from_mins(1));
+        assert_eq!(clock.milliseconds(), 1_060_000);
+        assert!(clock.passing() >= passing + 60_000);
+        assert!(clock.elapsed() < elapsed + Duration::from_mins(1));
         held.set(at(10));
         assert_eq!(clock.milliseconds(), 10_000);
         assert!(clock.passing() >= passing, "what was waited for stays so");

@@ -763,6 +763,8 @@ end
 --- ```lua
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
 --- ```
+---
+--- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
 ---@param faults? string
 function account.faults(faults)
   if faults ~= nil then

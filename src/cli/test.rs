@@ -29,6 +29,10 @@ pub struct TestCommand {
     /// Fail a test that takes longer than this: 90s, 15m.
     #[arg(long, value_parser = some_time, default_value = "60s", value_name = "TIME")]
     timeout: Duration,
+    /// Let reads see what was written only so much later, as AWS does: 2s. Tests can say otherwise
+    /// with `account.faults`.
+    #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
+    lag: Duration,
     /// How results are written: for people, as TAP, or as JUnit XML.
     #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
     output: Output,
@@ -85,6 +89,7 @@ impl TestCommand {
             timeout: self.timeout,
             list: self.list,
             reserved: run::reserved(),
+            lag: self.lag,
             ..defaults
         };
         let found = testing::find(&self.paths)?;

@@ -43,6 +43,9 @@ pub struct Options {
     pub max_memory: usize,
     /// The names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
+    /// How much later reads see what was written to the account of a test, unless the test says
+    /// otherwise.
+    pub lag: Duration,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             list: false,
             max_memory: 1 << 30,
             reserved: Vec::new(),
+            lag: Duration::ZERO,
         }
     }
 }

@@ -104,6 +104,7 @@ fn import(world: &Arc<World>, args: &[Json]) -> Result<Json> {
         }
         None => {}
     }
+    world.settle();
     Ok(Json::Null)
 }
 
@@ -156,15 +157,19 @@ fn reset(world: &Arc<World>, args: &[Json]) -> Result<Json> {
         }
     };
     world.account.reset(contents)?;
+    world.settle();
     Ok(Json::Null)
 }
 
 fn faults(world: &Arc<World>, args: &[Json]) -> Result<Json> {
-    let faults: Faults = text(args, 0).parse().map_err(|mut error: Error| {
+    let mut faults: Faults = text(args, 0).parse().map_err(|mut error: Error| {
         error.kind = Kind::Argument;
         error.message = format!("account.faults: {}", error.message);
         error
     })?;
+    if !text(args, 0).contains("lag=") {
+        faults.lag = world.lag;
+    }
     world.account.set_faults(faults);
     Ok(Json::Null)
 }

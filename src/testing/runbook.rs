@@ -110,6 +110,8 @@ impl Request {
 /// # Errors
 /// If there is no thread to be had, or its journal cannot be read.
 pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
+    world.settle();
+    let own = Arc::clone(&world);
     let (sender, result) = oneshot::channel();
     std::thread::Builder::new()
         .name("iamlua-runbook".into())
@@ -120,7 +122,9 @@ pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
         })
         .map_err(|error| Error::io("cannot start a thread for the runbook", error))?;
     let gone = |_| Error::new(Kind::Bug, "the thread of the runbook ended in an unexpected way");
-    result.await.map_err(gone)?
+    let ran = result.await.map_err(gone)?;
+    own.settle();
+    ran
 }
 
 fn carry_out(world: &World, request: Request) -> Result<Json> {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::clock::{Clock, HeldClock};
-use crate::emulator::{self, Emulator};
+use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::iam::client::{Connection, Target};
 use crate::lua::Waker;
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub max_memory: usize,
     /// The names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
+    /// How much later reads see what was written, unless the test says otherwise.
+    pub lag: Duration,
     running: Mutex<Running>,
     /// The temporary folders; none any more once the test is over.
     folders: Mutex<Option<Vec<TempDir>>>,
@@ -84,7 +87,7 @@ impl World {
         let options_of_account = emulator::Options {
             clock: Clock::Held(clock.clone()),
             seed: Some(SEED),
-            ..emulator::Options::default()
+            faults: Faults { lag: options.lag, ..Faults::default() },
         };
         Ok(Arc::new(Self {
             account: Emulator::in_memory(options_of_account)?,
@@ -93,6 +96,7 @@ impl World {
             runtime,
             max_memory: options.max_memory,
             reserved: options.reserved.clone(),
+            lag: options.lag,
             running: Mutex::default(),
             folders: Mutex::new(Some(Vec::new())),
         }))
@@ -110,6 +114,16 @@ impl World {
             live.stop(reason);
         }
         running.lives.push(live);
+    }
+
+    /// What was written so far is seen by all from now on: a runbook is started some time after
+    /// what the test has done, and looked at some time after its end. Nobody completes what others
+    /// may have changed meanwhile.
+    pub fn settle(&self) {
+        self.clock.let_pass(self.lag);
+        for live in &locked(&self.running).lives {
+            live.session.forget_changes();
+        }
     }
 
     /// Stops every VM, runbooks first: the test waits for them.

@@ -370,9 +370,9 @@ function profiles.ensure(name, options) end
 ---@class iam.profiles.wait.Options
 ---@field timeout? string|number How long to wait at most. Default `"60s"`. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
 
---- Waits until an instance profile can be read.
+--- Waits until AWS shows an instance profile with all that this run has changed.
 ---
---- IAM is eventually consistent: what was just created may not be there yet. EC2 may take some seconds more. Raises `NoSuchEntity` when the time is over.
+--- IAM is eventually consistent: what was just created may not be there yet. The other functions need no waiting, because they know what this run has changed; other programs do. EC2 may take some seconds more. When the time is over it raises `NoSuchEntity`, or an error of kind `timeout` if the profile is there, but not as it was changed.
 ---
 --- AWS: [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html)
 ---
@@ -505,6 +505,54 @@ function roles.delete(name) end
 ---@overload fun(named: { name: string, assume_role_policy: string|table })
 function roles.set_assume_role_policy(name, assume_role_policy) end
 
+---@class iam.roles.update.Options
+---@field description? string What it is for. (0-1000 characters)
+---@field max_session_duration? integer The longest session, in seconds. (3600-43200)
+
+--- Changes the description of a role, its longest session, or both.
+---
+--- What is not given stays as it is: the role is read first, because AWS sets what a call leaves out to its default. An empty description is none.
+---
+--- AWS: [UpdateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html), [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html)
+---
+--- ```lua
+--- iam.roles.update("web-frontend", { max_session_duration = 7200 })
+--- assert(iam.roles.get("web-frontend").max_session_duration == 7200)
+--- ```
+---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
+---@param options? iam.roles.update.Options
+---@overload fun(named: { name: string, description?: string, max_session_duration?: integer })
+function roles.update(name, options) end
+
+--- Sets the permissions boundary of a role, or replaces it.
+---
+--- AWS: [PutRolePermissionsBoundary](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html)
+---
+--- ```lua
+--- local arn = "arn:aws:iam::aws:policy/PowerUserAccess"
+--- iam.roles.set_permissions_boundary("web-frontend", arn)
+--- assert(iam.roles.get("web-frontend").permissions_boundary == arn)
+--- ```
+---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
+---@param permissions_boundary string The ARN of the policy that bounds its permissions. (20-2048 characters)
+---@overload fun(named: { name: string, permissions_boundary: string })
+function roles.set_permissions_boundary(name, permissions_boundary) end
+
+--- Removes the permissions boundary of a role.
+---
+--- The role may do more from then on: all that its policies allow.
+---
+--- AWS: [DeleteRolePermissionsBoundary](https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRolePermissionsBoundary.html)
+---
+--- ```lua
+--- iam.roles.set_permissions_boundary("web-frontend", "arn:aws:iam::aws:policy/PowerUserAccess")
+--- iam.roles.remove_permissions_boundary("web-frontend")
+--- assert(iam.roles.get("web-frontend").permissions_boundary == nil)
+--- ```
+---@param name string The name of the role. (1-64 characters of `[A-Za-z0-9_+=,.@-]`)
+---@overload fun(named: { name: string })
+function roles.remove_permissions_boundary(name) end
+
 --- Sets tags of a role; tags not named stay as they are.
 ---
 --- Other than those of instance profiles, the keys of a role's tags ignore case: `dept` replaces `Dept`.
@@ -621,17 +669,18 @@ function roles.attached_policies(name) end
 ---@class iam.roles.ensure.Options
 ---@field assume_role_policy string|table Who may assume it: a table or JSON text; `policy.trust("ec2.amazonaws.com")` makes one.
 ---@field path? string The path it must have. AWS cannot change it: another one is an error. (`/` or `/…/`, at most 512 characters)
----@field description? string What it is for; used only when it is created. (0-1000 characters)
----@field max_session_duration? integer The longest session, in seconds; used only when it is created. (3600-43200)
----@field policy_arns? string[] The managed policies that must be attached; others stay. (keys of 1-128 characters)
+---@field description? string What it is for. (0-1000 characters)
+---@field max_session_duration? integer The longest session, in seconds. (3600-43200)
+---@field permissions_boundary? string The ARN of a policy that bounds its permissions. (20-2048 characters)
+---@field policy_arns? string[] The managed policies that must be attached; others stay.
 ---@field tags? table<string, string> The tags that it must have. (at most 50; keys 1-128, values 0-256 characters)
 ---@field exact_tags? boolean Also remove tags that `tags` does not name.
 
 --- Brings a role into a state, creating it if need be, and calls only what differs.
 ---
---- What is not named stays as it is. Policies that mean the same are not sent again. Returns the role and what was changed, in words.
+--- What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes a boundary. Trust policies of which AWS makes the same are not sent again. Returns the role and what was changed, in words.
 ---
---- AWS: [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html), [CreateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html), [UpdateAssumeRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html), [TagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagRole.html), [UntagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagRole.html), [ListAttachedRolePolicies](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAttachedRolePolicies.html), [AttachRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html)
+--- AWS: [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html), [CreateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html), [UpdateAssumeRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html), [UpdateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html), [PutRolePermissionsBoundary](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html), [TagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagRole.html), [UntagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagRole.html), [ListAttachedRolePolicies](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAttachedRolePolicies.html), [AttachRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html)
 ---
 --- ```lua
 --- local want = {
@@ -647,7 +696,7 @@ function roles.attached_policies(name) end
 ---@param options iam.roles.ensure.Options
 ---@return iam.Role
 ---@return string[] changes what was changed, in words
----@overload fun(named: { name: string, assume_role_policy: string|table, path?: string, description?: string, max_session_duration?: integer, policy_arns?: string[], tags?: table<string, string>, exact_tags?: boolean }): iam.Role, string[]
+---@overload fun(named: { name: string, assume_role_policy: string|table, path?: string, description?: string, max_session_duration?: integer, permissions_boundary?: string, policy_arns?: string[], tags?: table<string, string>, exact_tags?: boolean }): iam.Role, string[]
 function roles.ensure(name, options) end
 
 --- Who uses instance profiles.

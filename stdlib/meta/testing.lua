@@ -199,6 +199,8 @@ function account.reset(contents) end
 
 --- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or nil makes it well again.
 ---
+--- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
+---
 --- ```lua
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
 --- ```

@@ -164,7 +164,7 @@ it("ARNs of policies are held to the same rules everywhere", function()
   local id = iam.account().id
   local long = "arn:aws:iam::" .. id .. ":policy/" .. ("division/"):rep(12) .. "read-only"
   local comma = "arn:aws:iam::" .. id .. ":policy/read,write"
-  assert(#long == 147)
+  assert(#long > 128)
   account.import {
     policies = { long, comma },
     roles = { { name = "arns", assume_role_policy = json.decode(policy.encode(trust)) } },
@@ -272,6 +272,8 @@ it("the account says who and how full", function()
   local account_now = iam.account()
   assert(account_now.id == "123456789012" and account_now.arn:find(":user/", 1, true))
   assert(account_now.profiles == 24 and account_now.profiles_quota == 1000)
+  -- The numbers of the summary are AWS's own: nobody can tell whether they count what was just made.
+  account.faults("lag=0")
   iam.profiles.create("one-more")
   assert(iam.account().profiles == 25)
 end)
