@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
+use iamlua::aws::client::{Clients, Connection, Target};
 use iamlua::emulator::{Contents, Emulator, Options, Quota};
-use iamlua::iam::client::{Clients, Connection, Target};
 
 fn main() {
     let profiles: u32 =

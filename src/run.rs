@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::{Handle, Runtime};
 
+use crate::aws::client::{Connection, OpenLocal, Role, Target};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Connection, OpenLocal, Role, Target};
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{

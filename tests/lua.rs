@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iamlua::aws::client::{Connection, Target};
 use iamlua::emulator::{Emulator, Options};
 use iamlua::error::Result;
-use iamlua::iam::client::{Connection, Target};
 use iamlua::lua::cancel::Canceller;
 use iamlua::lua::sandbox::Permissions;
 use iamlua::lua::{Ending, Format, Output, Setup, Show, Vm};

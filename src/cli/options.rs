@@ -262,14 +262,14 @@ impl Resolved {
                     }
                     (_, SiteTarget::Local) => local.clone(),
                     (_, SiteTarget::Aws) => {
-                        let mut connection = site.connection(crate::iam::client::Target::Aws);
+                        let mut connection = site.connection(crate::aws::client::Target::Aws);
                         let named = &self.options;
                         if let Some(profile) = &named.profile {
                             connection.profile = Some(profile.clone());
                             connection.roles.clear();
                         }
                         if let Some(role) = &named.role_arn {
-                            connection.roles = vec![crate::iam::client::Role::new(role)];
+                            connection.roles = vec![crate::aws::client::Role::new(role)];
                         }
                         connection.region = named.region.clone().or(connection.region);
                         connection.endpoint_url =

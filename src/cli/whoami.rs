@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
 use super::options::{Resolved, TargetOptions};
+use crate::aws::client::{ConnectionInfo, Target};
 use crate::aws::{Origin, Setting, Settings};
 use crate::error::{Error, Result};
-use crate::iam::client::{ConnectionInfo, Target};
 use crate::iam::{Identity, alias, identity};
 use crate::session::{Gate, Mode, Session};
 use crate::{run, words};

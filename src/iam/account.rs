@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iam::types::SummaryKeyType;
 
-use super::client::Clients;
-use super::fault::from_sdk;
 use super::{Entry, Run, date};
+use crate::aws::client::Clients;
+use crate::aws::from_sdk;
 use crate::aws::network::without_password;
 use crate::error::{Error, Result};
 use crate::spec::{Action, Effect, Field, Function, Param, Record, Returns, Type, Value};

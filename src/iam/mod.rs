@@ -3,9 +3,7 @@
 //! may be made: that is the gate's (`session`).
 
 mod account;
-pub mod client;
 mod documents;
-mod fault;
 
 pub mod image;
 mod pages;
@@ -19,12 +17,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Args, Effect, Function, Page, Value};
-use client::Clients;
 use image::{State, Subject};
-
-pub(crate) use fault::from_sdk;
 
 pub use account::{ACCOUNT, Counts, Identity, alias, counts, credentials_end, identity};
 pub use profiles::PROFILE;

@@ -257,8 +257,8 @@ impl Xml<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::client::{Connection, Target};
     use crate::emulator::{Emulator, Options};
-    use crate::iam::client::{Connection, Target};
 
     /// The sample of AWS's documentation, with a page after it.
     const SAMPLE: &str = r#"<ListInstanceProfilesResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use aws_sdk_iam::types::InstanceProfile;
 
-use super::fault::from_sdk;
 use super::image::{Image, Subject};
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
 use super::{
     Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
 };
+use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 

@@ -6,7 +6,6 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::documents::same_policy;
-use super::fault::from_sdk;
 use super::image::{Image, Subject};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
@@ -14,6 +13,7 @@ use super::profiles::{
 use super::{
     Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
 };
+use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
 

@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::convert::from_lua;
+use crate::aws::client::{Role, Target};
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Role, Target};
 use crate::iam::image::Subject;
 use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
 use crate::session::{Gate, looking_ahead};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Repl;
 use super::editor::Answer;
+use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::Target;
 use crate::iam::image::State;
 use crate::plan_text::{self, Shown};
 use crate::screen::say;

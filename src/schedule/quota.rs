@@ -54,8 +54,8 @@ pub async fn ask(gate: &Gate) -> Result<Option<Quota>> {
 #[cfg(test)]
 mod tests {
     use super::ask;
+    use crate::aws::client::{Connection, Target};
     use crate::emulator::Emulator;
-    use crate::iam::client::{Connection, Target};
     use crate::session::{Gate, Rules, Session};
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::aws::client::{Connection, Target};
 use crate::error::{Kind, Result};
-use crate::iam::client::{Connection, Target};
 use crate::iam::image::Verdict;
 use crate::session::apply::check_accounts;
 use crate::session::journal::records::{Records, Run};

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 
 use super::site::Site;
 use super::{Gate, locked, wire};
+use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
-use crate::iam::client::DEFAULT_REGION;
 use crate::usage::{self, Look, Page, Step, Whereabouts};
 use crate::words::time;
 

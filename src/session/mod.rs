@@ -31,9 +31,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+use crate::aws::client::{Clients, Connection, ConnectionInfo, Target};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Clients, Connection, ConnectionInfo, Target};
 use crate::iam::image::{Image, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Run, Write};
 use crate::screen;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::memory::Key;
+use crate::aws::client::{Connection, Role, Target};
 use crate::aws::network::without_password;
-use crate::iam::client::{Connection, Role, Target};
 use crate::iam::image::Subject;
 
 /// A place that calls go to, and as whom.

@@ -331,8 +331,8 @@ fn was_not_sent(error: &ConnectorError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::client::{Connection, Target};
     use crate::emulator::{Emulator, Options};
-    use crate::iam::client::{Connection, Target};
 
     /// Below the gate, whoever gets hold of a client.
     #[tokio::test]

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
+use crate::aws::client::{Connection, Target};
 use crate::clock::{Clock, HeldClock};
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::iam::client::{Connection, Target};
 use crate::lua::Waker;
 use crate::lua::cancel::{Canceller, Stop};
 use crate::session::Session;

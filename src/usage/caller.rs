@@ -27,8 +27,8 @@ use super::extract::{self, Page};
 use super::refusal;
 use super::request::{Protocol, request};
 use super::source::Step;
+use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
-use crate::iam::from_sdk;
 
 /// Makes one call for a page.
 ///

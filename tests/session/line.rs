@@ -11,8 +11,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use iamlua::aws::client::{Connection, Target};
 use iamlua::emulator::Emulator;
-use iamlua::iam::client::{Connection, Target};
 
 /// What becomes of a request.
 pub enum Fate {

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use iamlua::aws::client::Connection;
 use iamlua::emulator::{Emulator, Options};
 use iamlua::error::Result;
-use iamlua::iam::client::Connection;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
 use iamlua::session::journal::records::{Records, Run};

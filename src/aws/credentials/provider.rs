@@ -24,10 +24,10 @@ use serde_json::Value as Json;
 
 use super::{AssumeRole, Keys, Source, WebIdentity, mfa};
 use crate::aws::clock::{CorrectedClock, system_time};
+use crate::aws::from_sdk;
 use crate::aws::network::NetworkError;
 use crate::aws::settings::Setting;
 use crate::error::{Error, Kind, Result};
-use crate::iam::from_sdk;
 
 /// Session name of a role that names none.
 const SESSION_NAME: &str = "iamlua";

@@ -14,9 +14,9 @@ use sha1::{Digest, Sha1};
 use super::Sso;
 use super::provider::{Context, failed};
 use crate::aws::clock::system_time;
+use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::files;
-use crate::iam::from_sdk;
 
 /// A token that expires within this time is refreshed.
 const REFRESH_BEFORE: Duration = Duration::from_mins(15);

@@ -9,8 +9,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 
-use crate::aws::hints::{self, Refusal};
-use crate::aws::network::NetworkError;
+use super::hints::{self, Refusal};
+use super::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
 
 /// Codes after which the same call may succeed later, beside those of throttling.

@@ -16,13 +16,12 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 
-use crate::aws::credentials::{self, Assume, Context};
-use crate::aws::{
-    CorrectedClock, Environment, Origin, Request, ServiceEndpoints, Setting, Settings,
+use super::credentials::{self, Assume, Context};
+use super::{
+    CorrectedClock, DEFAULT_REGION, Environment, Origin, Request, ServiceEndpoints, Setting,
+    Settings,
 };
 use crate::error::{Error, Kind, Result};
-
-pub use crate::aws::DEFAULT_REGION;
 
 /// The clients of one connection; cheap to clone.
 #[derive(Clone, Debug)]
