@@ -40,7 +40,7 @@ impl Clients {
     /// How often a call may be made, if the user has said so; throttled ones count too then.
     #[must_use]
     pub fn max_attempts(&self) -> Option<u32> {
-        self.info.settings.as_ref().and_then(|settings| settings.max_attempts)
+        self.info.max_attempts
     }
 }
 
@@ -51,6 +51,8 @@ pub struct ConnectionInfo {
     pub credentials: String,
     /// The clock that requests are signed by.
     pub clock: CorrectedClock,
+    /// How often a call may be made, if the user has said so.
+    pub max_attempts: Option<u32>,
     /// The settings of AWS; none on the local account.
     pub settings: Option<Arc<Settings>>,
 }
@@ -193,7 +195,7 @@ impl Connection {
         })
     }
 
-    /// The local account: no variable and no file of AWS's counts.
+    /// The local account. No file of AWS's counts there, and of the variables only those about attempts.
     fn local(&self, open: &OpenLocal) -> Result<(SdkConfig, ConnectionInfo)> {
         let region = self.region.clone().map(Region::new);
         let config = base()
@@ -206,6 +208,7 @@ impl Connection {
         let info = ConnectionInfo {
             credentials: "the local account".into(),
             clock: CorrectedClock::default(),
+            max_attempts: Settings::attempts_by_variable(&Environment::of_process())?,
             settings: None,
         };
         Ok((config, info))
@@ -274,6 +277,7 @@ impl Connection {
         let info = ConnectionInfo {
             credentials: settings.credentials.describe(),
             clock,
+            max_attempts: settings.max_attempts,
             settings: Some(Arc::clone(&settings)),
         };
         Ok((builder.build(), info))

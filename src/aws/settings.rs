@@ -186,6 +186,14 @@ impl Settings {
         })
     }
 
+    /// The number of attempts of a call that variables say, for the local account, which reads no file of AWS's.
+    ///
+    /// # Errors
+    /// A configuration error for a variable that says nothing of the kind.
+    pub fn attempts_by_variable(environment: &Environment) -> Result<Option<u32>> {
+        max_attempts(environment, &Profile::default())
+    }
+
     /// The endpoint configured for a service, such as `IAM` or `Auto Scaling`, where none was given for all.
     #[must_use]
     pub fn configured_endpoint(&self, service_id: &str) -> Option<Setting<String>> {
@@ -352,7 +360,10 @@ fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u
         by_variable.or_else(|| profile.filled(property).cloned())
     };
     let wrong = |name: &str, setting: &Setting<String>, must: &str| {
-        let message = format!("{name} is {:?} ({})", setting.value, setting.origin);
+        let message = match &setting.origin {
+            Origin::Variable(variable) => format!("{variable} is {:?}", setting.value),
+            origin => format!("{name} is {:?} ({origin})", setting.value),
+        };
         Error::new(Kind::Configuration, message).hint(format!("it must be {must}"))
     };
     let by_mode = match said("AWS_RETRY_MODE", "retry_mode") {
@@ -362,7 +373,7 @@ fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u
             "legacy" => Some(5),
             _ => {
                 let must = "\"standard\", \"adaptive\" or \"legacy\"";
-                return Err(wrong("the retry mode", &mode, must));
+                return Err(wrong("retry_mode", &mode, must));
             }
         },
     };
@@ -370,7 +381,7 @@ fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u
         None => Ok(by_mode),
         Some(text) => match text.value.trim().parse() {
             Ok(attempts) if attempts > 0 => Ok(Some(attempts)),
-            _ => Err(wrong("the number of attempts", &text, "a whole number from 1 on")),
+            _ => Err(wrong("max_attempts", &text, "a whole number from 1 on")),
         },
     }
 }

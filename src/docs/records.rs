@@ -24,7 +24,7 @@ pub(super) static ERROR: Record = Record {
         Field {
             name: "kind",
             ty: "string",
-            doc: "What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.",
+            doc: "What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `configuration`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.",
         },
         Field { name: "code", ty: "string?", doc: "AWS's error code, such as `NoSuchEntity`." },
         Field { name: "message", ty: "string", doc: "What failed." },

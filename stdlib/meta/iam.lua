@@ -57,6 +57,12 @@
 ---@field profiles_quota integer? How many there may be: 1,000 unless AWS raised it.
 ---@field roles integer? How many roles there are.
 ---@field roles_quota integer? How many there may be.
+---@field credentials string The source of the credentials, with the file and line or the variable; never a secret.
+---@field credentials_expiration string? When the credentials end: ISO 8601, UTC; nil if they do not.
+---@field region string The region of the connection.
+---@field endpoint_url string? The endpoint of IAM; nil if it is AWS's own.
+---@field proxy string? The proxy of `https:` addresses, without its password; nil if there is none.
+---@field ca_bundle string? The file of trusted certificates; nil if they are the system's.
 
 --- One tag, in a page of tags.
 ---@class iam.Tag
