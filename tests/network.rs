@@ -1,5 +1,6 @@
-//! The program on a company's network: a proxy that wants a name and password, a TLS endpoint whose certificate a private authority
-//! has signed, hosts that only the proxy can resolve, and a clock that is wrong. All of it in this process, on loopback.
+//! The program on a company's network: a proxy that wants a name and password, a TLS endpoint whose
+//! certificate a private authority has signed, hosts that only the proxy can resolve, and a clock
+//! that is wrong. All of it in this process, on loopback.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -275,7 +276,8 @@ fn what_is_wrong_with_the_network_is_named() {
     assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
 }
 
-/// An IAM endpoint that refuses signatures of more than five minutes ago by its own clock, which is ahead.
+/// An IAM endpoint that refuses signatures of more than five minutes ago by its own clock, which is
+/// ahead.
 async fn skewed(listener: TcpListener, ahead: Duration, seen: Seen) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);

@@ -1,5 +1,5 @@
-//! How the SDK's clients are made: credentials, region, endpoint and the HTTP client below them. Above the HTTP client nothing
-//! knows whether it is AWS or the local account that answers.
+//! Construction of the SDK's clients: credentials, region, endpoint, and the HTTP client below
+//! them. Above the HTTP client nothing knows whether AWS or the local account answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,37 +30,37 @@ pub struct Clients {
     pub iam: aws_sdk_iam::Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
-    /// What they are made from, for calls to other services.
+    /// Their configuration, for calls to other services.
     pub config: SdkConfig,
-    /// How AWS is reached, and who signs.
+    /// Credentials, clock and settings of the connection.
     pub info: Arc<ConnectionInfo>,
 }
 
 impl Clients {
-    /// How often a call may be made, if the user has said so; throttled ones count too then.
+    /// Configured number of attempts of a call, throttled ones included.
     #[must_use]
     pub fn max_attempts(&self) -> Option<u32> {
         self.info.max_attempts
     }
 }
 
-/// How AWS is reached, and who signs, for those who ask.
+/// Credentials, clock and settings of a connection.
 #[derive(Debug)]
 pub struct ConnectionInfo {
     /// The source of the credentials, without secrets.
     pub credentials: String,
     /// The clock that requests are signed by.
     pub clock: CorrectedClock,
-    /// How often a call may be made, if the user has said so.
+    /// Configured number of attempts of a call.
     pub max_attempts: Option<u32>,
     /// The settings of AWS; none on the local account.
     pub settings: Option<Arc<Settings>>,
 }
 
-/// Where calls go, and with whose credentials. Cheap to clone.
+/// Target and identity of calls, as they were named. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
-    /// Who answers.
+    /// AWS or the local account.
     pub target: Target,
     /// The profile of `~/.aws/config`.
     pub profile: Option<String>,
@@ -77,7 +77,7 @@ pub struct Connection {
 pub struct Role {
     /// Its ARN.
     pub arn: String,
-    /// What its owner asks for, if anything.
+    /// The external id that its owner asks for.
     pub external_id: Option<String>,
     /// The name of the session in the audit log.
     pub session_name: String,
@@ -91,7 +91,7 @@ impl Role {
     }
 }
 
-/// Who answers.
+/// AWS or the local account.
 #[derive(Clone, Default)]
 pub enum Target {
     /// AWS, or what an endpoint URL names.
@@ -122,7 +122,8 @@ impl fmt::Debug for Target {
 }
 
 impl Connection {
-    /// The settings that it leads to: profile, credentials, region, network. Reads variables and AWS's files; makes no call.
+    /// Resolves its settings: profile, credentials, region, network. Reads variables and AWS's
+    /// files; makes no call.
     ///
     /// # Errors
     /// A configuration error, such as for a profile that does not exist.
@@ -146,8 +147,8 @@ impl Connection {
         }
     }
 
-    /// The clients, with `above` putting its layer above the HTTP client of the two services; where credentials come from has none.
-    /// Resolves the configuration, but makes no call to AWS: credentials are fetched at the first one.
+    /// Builds the clients. `above` puts a layer above the HTTP client of IAM and STS; calls that
+    /// fetch credentials have none. Makes no call to AWS: credentials are fetched at the first one.
     ///
     /// # Errors
     /// If the local account cannot be opened, or the configuration cannot be used.
@@ -195,7 +196,8 @@ impl Connection {
         })
     }
 
-    /// The local account. No file of AWS's counts there, and of the variables only those about attempts.
+    /// Configuration of the local account. AWS's files do not count there, and of its variables
+    /// only those about attempts.
     fn local(&self, open: &OpenLocal) -> Result<(SdkConfig, ConnectionInfo)> {
         let region = self.region.clone().map(Region::new);
         let config = base()
@@ -284,7 +286,7 @@ impl Connection {
     }
 }
 
-/// What all configurations have.
+/// Settings that all configurations share.
 fn base() -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -294,12 +296,13 @@ fn base() -> aws_types::sdk_config::Builder {
         .disable_clock_skew_correction(true)
 }
 
-/// One cache for all clients of a connection. People and programs that give credentials may take their time.
+/// Cache of credentials for all clients of a connection. Its timeout leaves time for people and
+/// programs that give credentials.
 fn identity_cache() -> SharedIdentityCache {
     IdentityCache::lazy().load_timeout(Duration::from_mins(10)).build()
 }
 
-/// The local account knows every caller; the SDK signs with something all the same.
+/// Credentials for the local account, which takes any.
 fn local_credentials() -> Credentials {
     Credentials::new("AKIAIAMLUALOCAL00000", "local", None, None, "local account")
 }
@@ -307,7 +310,7 @@ fn local_credentials() -> Credentials {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An endpoint that says nothing must not hold a run up for ever; these are the times of AWS's own tools.
+/// Timeouts of the AWS CLI.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()
 }

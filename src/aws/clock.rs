@@ -1,5 +1,5 @@
-//! The clock that requests are signed by: this machine's, corrected by the server's date where the two differ by more than
-//! AWS tolerates.
+//! The clock that requests are signed by: this machine's, corrected by the server's date where the
+//! two differ by more than AWS tolerates.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,13 +17,14 @@ pub struct CorrectedClock(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// How far the server's clock is ahead, in milliseconds.
+    /// Lead of the server's clock in milliseconds.
     ahead: AtomicI64,
     told: AtomicBool,
 }
 
 impl CorrectedClock {
-    /// The clock of all connections of this process to one place, so that each difference is found and said once.
+    /// The clock of all connections of this process to one place, so that each difference is found
+    /// and said once.
     #[must_use]
     pub fn shared(place: &str) -> Self {
         static CLOCKS: LazyLock<Mutex<HashMap<String, CorrectedClock>>> =
@@ -32,14 +33,14 @@ impl CorrectedClock {
         clocks.entry(place.to_owned()).or_default().clone()
     }
 
-    /// How far the server's clock is ahead of this machine's, in milliseconds; 0 if that is little.
+    /// Lead of the server's clock over this machine's in milliseconds; 0 if it is tolerable.
     #[must_use]
     pub fn ahead(&self) -> i64 {
         self.0.ahead.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the server's time when an answer came. Returns what to tell the operator, the first time that the
-    /// two clocks differ.
+    /// Records the server's time at an answer. Returns a note for the operator, the first time that
+    /// the two clocks differ.
     pub fn observe(&self, server: SystemTime, here: SystemTime) -> Option<String> {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let ahead = match server.duration_since(here) {

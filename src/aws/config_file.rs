@@ -1,5 +1,6 @@
-//! Parser of `~/.aws/config` and `~/.aws/credentials`, with the rules of Python's `configparser.RawConfigParser`, which is what
-//! the AWS CLI and botocore read them with. It keeps the line of every property. No crate has both these rules and line numbers.
+//! Parser of `~/.aws/config` and `~/.aws/credentials`, with the rules of Python's
+//! `configparser.RawConfigParser`, which is what the AWS CLI and botocore read them with. It keeps
+//! the line of every property. No crate has both these rules and line numbers.
 //!
 //! The one deviation is a byte-order mark at the beginning, which is passed over.
 
@@ -84,7 +85,8 @@ impl ConfigFile {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let mut sections: Vec<(Section, Vec<Raw>)> = Vec::new();
         let mut defaults: Vec<Raw> = Vec::new();
-        // The section that is being read: `None` before the first one, and an index, or the defaults.
+        // The section that is being read: `None` before the first one, and an index, or the
+        // defaults.
         let mut current: Option<Option<usize>> = None;
         let mut has_property = false;
         let mut indent = 0;
@@ -188,14 +190,16 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The header of a section: all between the first bracket and the last one; what stands behind it is ignored.
+/// The header of a section: all between the first bracket and the last one; what stands behind it
+/// is ignored.
 fn header(line: &str) -> Option<&str> {
     let inside = line.strip_prefix('[')?;
     let end = inside.rfind(']')?;
     (end > 0).then(|| &inside[..end])
 }
 
-/// A property with its continuation lines joined. A value that begins in the line after the name has properties of its own.
+/// A property with its continuation lines joined. A value that begins in the line after the name
+/// has properties of its own.
 fn finish(path: &Path, raw: &Raw) -> Result<Property> {
     let text = raw.lines.join("\n");
     let text = text.trim_end();
@@ -256,7 +260,8 @@ mod tests {
         file.sections.iter().map(section).collect::<Vec<_>>().join(" ")
     }
 
-    /// The right column is what Python 3.11's `configparser`, through botocore, makes of the left one.
+    /// The right column is what Python 3.11's `configparser`, through botocore, makes of the left
+    /// one.
     #[test]
     fn files_are_read_as_configparser_reads_them() {
         for (text, expected) in [

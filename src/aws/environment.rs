@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Source of environment variables. An empty value is kept: some settings tell it from a missing one.
+/// Source of environment variables. An empty value is kept: some settings tell it from a missing
+/// one.
 pub struct Environment(Box<dyn Fn(&str) -> Option<String> + Send + Sync>);
 
 impl Environment {
@@ -48,8 +49,8 @@ impl Environment {
         }
     }
 
-    /// A path with `$NAME`, `${NAME}` and a leading `~` replaced, as botocore does for the paths of its files. A
-    /// variable that is not set stays as it is written.
+    /// A path with `$NAME`, `${NAME}` and a leading `~` replaced, as botocore does for the paths of
+    /// its files. A variable that is not set stays as it is written.
     #[must_use]
     pub fn expand(&self, path: &str) -> PathBuf {
         let path = self.expand_variables(path);

@@ -1,5 +1,5 @@
-//! From the SDK's errors to ours. The code and message are read from the error metadata, because some of AWS's codes
-//! (`ValidationError`) are not modelled and arrive as `Unhandled`.
+//! From the SDK's errors to ours. The code and message are read from the error metadata, because
+//! some of AWS's codes (`ValidationError`) are not modelled and arrive as `Unhandled`.
 
 use std::error::Error as StdError;
 
@@ -142,7 +142,8 @@ fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
 }
 
-/// The causes underneath, outermost first, each said once: `: dispatch failure: connection refused`.
+/// The causes underneath, outermost first, each said once: `: dispatch failure: connection
+/// refused`.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     const MOST: usize = 800;
     let mut text = String::new();

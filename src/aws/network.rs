@@ -1,6 +1,6 @@
-//! The way to AWS over the network: proxies, `NO_PROXY` and the trust store, as botocore reads them from variables and the
-//! profile. Every request leaves through the client here: it names this program in the user agent, observes the server's clock,
-//! and says of a failure which host and proxy it was about.
+//! Proxies, `NO_PROXY` and trust store, as botocore reads them from variables and the profile.
+//! Every request leaves through the client here. It names this program in the user agent, observes
+//! the server's clock, and adds host and proxy to a failure.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -122,8 +122,9 @@ impl Network {
         proxy.as_ref().filter(|_| !self.bypasses(uri))
     }
 
-    /// Whether `NO_PROXY` names the host of an address. Besides the rules of Python's `proxy_bypass` (names and their
-    /// subdomains, with or without a port) it has curl's and Go's networks, such as `10.0.0.0/8`.
+    /// Match of an address with `NO_PROXY`. Besides the rules of Python's `proxy_bypass` (names and
+    /// their subdomains, with or without a port) it has curl's and Go's networks, such as
+    /// `10.0.0.0/8`.
     fn bypasses(&self, uri: &Uri) -> bool {
         let Some(rules) = self.no_proxy.as_ref().map(|rules| &*rules.value) else { return false };
         let Some(host) = uri.host() else { return false };
@@ -162,8 +163,8 @@ impl Network {
         SharedHttpClient::new(Client { pools: pools(self), clock, endpoints, is_direct: false })
     }
 
-    /// A client that uses no proxy: for addresses of this machine's own metadata, for which a proxy would answer with
-    /// credentials of its own.
+    /// A client that uses no proxy: for addresses of this machine's own metadata, for which a proxy
+    /// would answer with credentials of its own.
     #[must_use]
     pub fn direct_client(&self, clock: CorrectedClock) -> SharedHttpClient {
         let endpoints = Arc::default();
@@ -171,7 +172,8 @@ impl Network {
     }
 }
 
-/// A variable whose name is written in lower or upper case. As in Python, lower case wins, also if it is set to nothing.
+/// A variable whose name is written in lower or upper case. As in Python, lower case wins, also if
+/// it is set to nothing.
 fn by_case(environment: &Environment, name: &str, with_upper: bool) -> Option<Setting<String>> {
     let upper = name.to_ascii_uppercase();
     let (name, value) = match environment.get(name) {
@@ -229,7 +231,7 @@ fn ca_bundle(setting: Setting<String>) -> Result<Setting<CaBundle>> {
     Ok(Setting::new(CaBundle { path: value.into(), pem: Arc::new(pem) }, origin))
 }
 
-/// How a request leaves this machine.
+/// Scheme and proxy of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Route {
     is_secure: bool,
@@ -363,7 +365,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Puts the name of this program before what the SDK says of itself.
+/// Adds the name of this program to the user agent, before that of the SDK.
 fn name_this_program(request: &mut HttpRequest) {
     let headers = request.headers_mut();
     let named = match headers.get("user-agent") {
@@ -391,7 +393,7 @@ fn host_of(uri: &Uri) -> String {
     uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Where a request was to go.
+/// Destination of a request.
 #[derive(Debug)]
 struct Place {
     host: String,
@@ -399,7 +401,7 @@ struct Place {
     via: Option<String>,
 }
 
-/// A request that got no answer, with the host and the proxy.
+/// Failure of a request that got no answer, with its host and proxy.
 #[derive(Debug)]
 pub struct NetworkError {
     place: Place,
@@ -416,7 +418,7 @@ impl NetworkError {
         format!("{host}{origin}{via}")
     }
 
-    /// Whether it was to go through a proxy.
+    /// Use of a proxy.
     #[must_use]
     pub fn is_proxied(&self) -> bool {
         self.place.via.is_some()
@@ -501,7 +503,8 @@ mod tests {
         Some(format!("{} by {}", proxy.value.shown(), proxy.origin))
     }
 
-    /// The right column is what Python's `urllib.request.getproxies` and `proxy_bypass`, which botocore calls, make of it.
+    /// The right column is what Python's `urllib.request.getproxies` and `proxy_bypass`, which
+    /// botocore calls, make of it.
     #[test]
     fn proxies_are_found_as_python_finds_them() {
         const IAM: &str = "https://iam.amazonaws.com/";

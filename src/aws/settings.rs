@@ -1,5 +1,5 @@
-//! Resolution of settings: flags, then environment variables, then the profile in AWS's files. Each setting keeps
-//! its origin, for `iamlua whoami` and for errors.
+//! Resolution of settings: flags, then environment variables, then the profile in AWS's files. Each
+//! setting keeps its origin, for `iamlua whoami` and for errors.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::network::Network;
 use super::shared_config::{Profile, SharedConfig};
 use crate::error::{Error, Kind, Result};
 
-/// Where a setting comes from.
+/// Origin of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The command line, `iamlua.toml` or `iam.connect`.
@@ -26,7 +26,7 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
     },
-    /// Nobody said anything.
+    /// Nothing names it.
     Default,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
 pub struct Setting<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
 }
 
@@ -57,7 +57,7 @@ impl<T> Setting<T> {
     }
 }
 
-/// What is named explicitly; the rest is found.
+/// Settings that are named explicitly; the rest is found.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The profile. It beats keys in the environment.
@@ -68,7 +68,7 @@ pub struct Request {
     pub endpoint_url: Option<String>,
 }
 
-/// How AWS is reached and who signs, before any call.
+/// Credentials, region, endpoints and network of a connection, before any call.
 #[derive(Debug)]
 pub struct Settings {
     /// The name of the profile; `default` if none is named.
@@ -77,21 +77,21 @@ pub struct Settings {
     pub region: Option<Setting<String>>,
     /// The endpoint given for all services.
     pub endpoint_url: Option<String>,
-    /// Whether addresses with validated cryptography (FIPS 140) are used.
+    /// Use of endpoints with validated cryptography (FIPS 140).
     pub use_fips: bool,
-    /// Whether addresses that answer IPv6 too are used.
+    /// Use of dual-stack endpoints, which answer IPv6 too.
     pub use_dual_stack: bool,
     /// The number of attempts of a call, if it is configured.
     pub max_attempts: Option<u32>,
     /// Proxies and trust store.
     pub network: Network,
-    /// Attempts and timeout of instance metadata.
+    /// Patience with instance metadata.
     pub metadata: Metadata,
-    /// Who signs.
+    /// Source of the credentials.
     pub credentials: Source,
     /// The folder of the user.
     pub home: Option<PathBuf>,
-    /// What the environment says of the container's token.
+    /// Token for the container's endpoint.
     pub container_token: ContainerToken,
     /// Endpoints named in the environment and the files.
     endpoints: Endpoints,
@@ -99,7 +99,7 @@ pub struct Settings {
     config_path: PathBuf,
 }
 
-/// How patiently instance metadata is asked.
+/// Attempts and timeout of instance metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The number of attempts.
@@ -127,8 +127,8 @@ impl Settings {
     /// Resolves the settings. Reads variables and files; makes no call.
     ///
     /// # Errors
-    /// A configuration error: a profile that does not exist, a file that cannot be read, credentials that are
-    /// configured by half.
+    /// A configuration error: a profile that does not exist, a file that cannot be read,
+    /// credentials that are configured by half.
     pub fn resolve(request: &Request, environment: Environment) -> Result<Self> {
         let files = SharedConfig::load(&environment)?;
         let named = named_profile(request, &environment);
@@ -186,7 +186,8 @@ impl Settings {
         })
     }
 
-    /// The number of attempts of a call that variables say, for the local account, which reads no file of AWS's.
+    /// Number of attempts of a call by the variables alone, for the local account, which reads none
+    /// of AWS's files.
     ///
     /// # Errors
     /// A configuration error for a variable that says nothing of the kind.
@@ -194,7 +195,8 @@ impl Settings {
         max_attempts(environment, &Profile::default())
     }
 
-    /// The endpoint configured for a service, such as `IAM` or `Auto Scaling`, where none was given for all.
+    /// The endpoint configured for a service, such as `IAM` or `Auto Scaling`, where none was given
+    /// for all.
     #[must_use]
     pub fn configured_endpoint(&self, service_id: &str) -> Option<Setting<String>> {
         let endpoints = &self.endpoints;
@@ -212,7 +214,8 @@ impl Settings {
         service.or(endpoints.profile.as_ref()).cloned()
     }
 
-    /// All that credentials depend on besides their source: region, endpoints, network.
+    /// Key of everything that credentials depend on besides their source: region, endpoints,
+    /// network.
     #[must_use]
     pub fn credentials_key(&self) -> String {
         let sts = self.configured_endpoint("STS").map(|setting| setting.value);
@@ -232,7 +235,7 @@ impl Settings {
     }
 }
 
-/// Settings as the clients of the SDK ask for them: of all that they ask, endpoints are what is needed.
+/// Endpoints as the clients of the SDK look them up.
 #[derive(Clone, Debug)]
 pub struct ServiceEndpoints(pub std::sync::Arc<Settings>);
 
@@ -245,8 +248,8 @@ impl LoadServiceConfig for ServiceEndpoints {
     }
 }
 
-/// The profile that is named, and where. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in version 2 of the CLI; one that
-/// is set to nothing names a profile without a name there too.
+/// The profile that is named, with its origin. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in
+/// version 2 of the CLI. An empty variable names a profile without a name, as there.
 fn named_profile(request: &Request, environment: &Environment) -> Option<Setting<String>> {
     if let Some(name) = &request.profile {
         return Some(Setting::new(name.clone(), Origin::Given));
@@ -312,7 +315,8 @@ fn region(
     Err(Error::new(Kind::Configuration, message).hint("a region is written like eu-central-1"))
 }
 
-/// Whether text can be a region. It becomes a part of host names, where anything else could lead elsewhere.
+/// Check of a region's form. It becomes a part of host names, where other text could lead
+/// elsewhere.
 pub fn is_region(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
@@ -350,8 +354,8 @@ fn services(
     }
 }
 
-/// How often a call may be made, if a variable or the profile says so. Both modes mean three attempts, `legacy`, which other
-/// tools of AWS's know, five.
+/// Number of attempts by variables or the profile. `standard` and `adaptive` mean three, `legacy`,
+/// which older tools know, five.
 fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u32>> {
     let said = |variable: &str, property: &str| {
         let by_variable = environment

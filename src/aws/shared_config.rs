@@ -1,5 +1,5 @@
-//! AWS's two configuration files as one: profiles, SSO sessions and services by name. The rules are botocore's
-//! (`configloader.py`, `Session.full_config`).
+//! AWS's two configuration files as one: profiles, SSO sessions and services by name. The rules are
+//! botocore's (`configloader.py`, `Session.full_config`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub struct Profile {
     pub in_credentials: Option<Properties>,
     /// Those of the configuration file, if it has the profile.
     pub in_config: Option<Properties>,
-    /// Where it begins: in the configuration file, if it is in both.
+    /// Its first line: in the configuration file, if it is in both.
     pub origin: Option<Origin>,
 }
 
@@ -48,7 +48,7 @@ impl Profile {
         self.get(name).filter(|setting| !setting.value.is_empty())
     }
 
-    /// Whether it has a property.
+    /// Presence of a property, also an empty one.
     pub fn has(&self, name: &str) -> bool {
         self.merged.contains_key(name)
     }
@@ -142,15 +142,15 @@ impl SharedConfig {
         self.sso_sessions.get(name)
     }
 
-    /// A `[services NAME]` section: properties by service id, such as `auto_scaling`. One without properties is
-    /// as none.
+    /// A `[services NAME]` section: properties by service id, such as `auto_scaling`. One without
+    /// properties is as none.
     pub fn services(&self, name: &str) -> Option<&BTreeMap<String, Properties>> {
         self.services.get(name).filter(|services| !services.is_empty())
     }
 }
 
-/// The name in `profile NAME`, with quotes and backslashes as a shell has them. A header of more or fewer words
-/// names nothing.
+/// The name in `profile NAME`, with quotes and backslashes as a shell has them. A header of more or
+/// fewer words names nothing.
 fn name_in(header: &str) -> Option<String> {
     // Outside of quotes a `#` begins a comment for this splitter, which it does not for Python's.
     let is_quoted = header.contains(['"', '\'']);

@@ -193,7 +193,7 @@ impl TargetOptions {
 }
 
 impl Resolved {
-    /// How the command line says that AWS is reached.
+    /// Profile, region, role and endpoint by the command line.
     pub const fn named(&self) -> &AwsTarget {
         &self.options
     }

@@ -1,4 +1,5 @@
-//! `iamlua whoami`: which account and caller calls reach, and where credentials, region and network come from.
+//! `iamlua whoami`: which account and caller calls reach, and where credentials, region and network
+//! come from.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -20,7 +21,7 @@ use crate::{run, words};
 pub struct WhoamiCommand {
     #[command(flatten)]
     target: TargetOptions,
-    /// How the answer is written.
+    /// Format of the answer.
     #[arg(long, value_enum, default_value_t = WhoamiFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: WhoamiFormat,
 }
@@ -34,7 +35,7 @@ enum WhoamiFormat {
     Json,
 }
 
-/// A line of the answer: what it is about, its value, and where that comes from.
+/// A line of the answer: name, value and origin.
 struct Row {
     /// The name in text.
     name: &'static str,
@@ -42,7 +43,7 @@ struct Row {
     key: &'static str,
     value: Option<String>,
     origin: Option<String>,
-    /// What text says where there is no value.
+    /// Text that stands for a missing value.
     absent: &'static str,
 }
 
@@ -120,7 +121,7 @@ fn end_text(end: SystemTime) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// Where a setting that was given to the connection comes from.
+/// Origin of a setting that was given to the connection.
 fn given(flag: &str, is_flag: bool, key: &str, files: &[PathBuf]) -> String {
     if is_flag {
         return flag.to_owned();

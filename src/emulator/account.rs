@@ -9,8 +9,8 @@ use super::trust;
 use super::view::View;
 use super::xml::Xml;
 
-/// `GetAccountSummary`: what there is in the account is counted; what the local account never has is zero; the quotas of
-/// such things are AWS's defaults.
+/// `GetAccountSummary`: what there is in the account is counted; what the local account never has
+/// is zero; the quotas of such things are AWS's defaults.
 pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
     let (policies, policy_versions) = count_policies(view)?;
     let quotas = view.account.quotas;
@@ -82,7 +82,8 @@ fn count_policies(view: &View<'_>) -> rusqlite::Result<(i64, i64)> {
     Ok((view.count::<Policy>(policies)?, versions))
 }
 
-/// `ListAccountAliases`: an account has one alias at most, so there is no second page and no valid marker.
+/// `ListAccountAliases`: an account has one alias at most, so there is no second page and no valid
+/// marker.
 pub(super) fn aliases(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
     let page = call.page(&view.account, "");
     page.place()?;

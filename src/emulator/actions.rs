@@ -1,5 +1,6 @@
-//! The table of actions: name, parameters and the function that carries it out. Dispatch, validation and
-//! [`actions`] all read this one table; an action is supported when it has a row here.
+//! The table of actions: name, parameters and the function that carries it out. Dispatch,
+//! validation and [`actions`] all read this one table; an action is supported when it has a row
+//! here.
 
 use serde_json::Value;
 
@@ -361,8 +362,8 @@ pub(super) static ACTIONS: &[Action] = &[
     describe(Service::Rds, "DescribeDBInstances", rds::describe_db_instances),
 ];
 
-/// Every action that the local account answers: the service by the prefix of its permissions, such as `iam` or `ec2`, and the name.
-/// Names may be there for several services.
+/// Every action that the local account answers: the service by the prefix of its permissions, such
+/// as `iam` or `ec2`, and the name. Names may be there for several services.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     ACTIONS.iter().map(|action| (action.service.name(), action.name))
 }

@@ -1,5 +1,5 @@
-//! One call: what was asked, by whom, with typed access to its parameters. The parameters have been held to the
-//! action's row in the table before, so that the accessors need not doubt them.
+//! One call: what was asked, by whom, with typed access to its parameters. The parameters have been
+//! held to the action's row in the table before, so that the accessors need not doubt them.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
@@ -27,7 +27,8 @@ impl<'a> Credential<'a> {
     /// Of a request that is not signed.
     pub(super) const NONE: Self = Self { access_key: "", region: None, service: None };
 
-    /// Reads `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not looked at.
+    /// Reads `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not
+    /// looked at.
     pub(super) fn parse(header: &'a str) -> Option<Self> {
         let (_, rest) = header.split_once("Credential=")?;
         let scope = rest.split([',', ' ']).next()?;
@@ -136,7 +137,8 @@ pub(super) struct Call<'a> {
     pub(super) action: &'static Action,
     /// What came as a form; empty for the protocols that have none.
     pub(super) form: &'a Form,
-    /// What came as JSON, with what stood in path and query; empty for the protocols that have none.
+    /// What came as JSON, with what stood in path and query; empty for the protocols that have
+    /// none.
     pub(super) json: &'a Map<String, Value>,
     pub(super) caller: Caller,
     /// What is known about the caller's credentials.
@@ -266,7 +268,8 @@ impl Page<'_> {
         Ok(Some(self.seal.open(marker).ok_or_else(Refusal::invalid_marker)?))
     }
 
-    /// Cuts off what was read beyond the page, which is one record if there is more, and writes the page's end.
+    /// Cuts off what was read beyond the page, which is one record if there is more, and writes the
+    /// page's end.
     pub(super) fn finish_records<R: records::Record>(
         &self,
         connection: &Connection,

@@ -1,5 +1,6 @@
-//! What AWS's service model demands of every parameter, as data, and the one function that holds a request to it.
-//! The numbers and patterns are those of botocore's `iam/2010-05-08` and `sts/2011-06-15` service models.
+//! What AWS's service model demands of every parameter, as data, and the one function that holds a
+//! request to it. The numbers and patterns are those of botocore's `iam/2010-05-08` and
+//! `sts/2011-06-15` service models.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -65,8 +66,8 @@ impl Pattern {
         self.regex().is_match(text)
     }
 
-    /// The compiled pattern. They are compiled when first met, because those with Unicode classes take a while, and
-    /// kept outside of the table, because constants cannot hold a cell.
+    /// The compiled pattern. They are compiled when first met, because those with Unicode classes
+    /// take a while, and kept outside of the table, because constants cannot hold a cell.
     fn regex(&self) -> &'static Regex {
         static COMPILED: RwLock<Option<HashMap<&str, &Regex>>> = RwLock::new(None);
         let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner);
@@ -185,8 +186,8 @@ pub(super) const fn optional(name: &'static str, rule: &'static Rule) -> Paramet
     Parameter { name, required: false, rule }
 }
 
-/// Holds a request to its action's parameters. All violations come in one answer, in the order of the parameters;
-/// only a pattern that has words of its own is answered alone.
+/// Holds a request to its action's parameters. All violations come in one answer, in the order of
+/// the parameters; only a pattern that has words of its own is answered alone.
 pub(super) fn check(
     service: Service,
     parameters: &[Parameter],
@@ -304,7 +305,8 @@ impl Violations {
         }
     }
 
-    /// A bad member is answered with everything that members must satisfy, not with what it violates.
+    /// A bad member is answered with everything that members must satisfy, not with what it
+    /// violates.
     fn of_texts(&mut self, most: usize, each: &Text, place: &str, members: &[Member<'_>]) {
         let shown = list_text(members);
         if members.len() > most {
@@ -414,7 +416,8 @@ mod tests {
         let all: Vec<_> = ACTIONS.iter().flat_map(|action| patterns(action.parameters)).collect();
         assert!(all.len() > 40, "only {} patterns found", all.len());
         for pattern in all {
-            // Java's `$` and some regex engines' would let this pass; documents may really contain it.
+            // Java's `$` and some regex engines' would let this pass; documents may really contain
+            // it.
             let newline_allowed = pattern.source.contains("u000A");
             assert_eq!(pattern.matches("/\n"), newline_allowed, "{}", pattern.source);
         }

@@ -1,5 +1,6 @@
-//! What a write may do. It sees the truth, changes it, and keeps the account's counts, the paths that markers need and
-//! what lagging reads still have to see. It lives inside one transaction: all of it happens or nothing.
+//! What a write may do. It sees the truth, changes it, and keeps the account's counts, the paths
+//! that markers need and what lagging reads still have to see. It lives inside one transaction: all
+//! of it happens or nothing.
 
 use rusqlite::{Connection, params};
 
@@ -88,8 +89,8 @@ impl Edit<'_> {
             .exists([records::key(&role.name)])
     }
 
-    /// Empties the account, also of what only lagging reads see. Sessions stay, so that the credentials of a role that
-    /// is gone are known for what they are; paths stay for the markers.
+    /// Empties the account, also of what only lagging reads see. Sessions stay, so that the
+    /// credentials of a role that is gone are known for what they are; paths stay for the markers.
     pub(super) fn clear(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch(
             "DELETE FROM profile; DELETE FROM role; DELETE FROM policy; DELETE FROM past;

@@ -1,4 +1,5 @@
-//! Writing the account as JSON: one role, profile or resource a line, row by row from the file, so that its size does not matter.
+//! Writing the account as JSON: one role, profile or resource a line, row by row from the file, so
+//! that its size does not matter.
 
 use std::io::Write;
 
@@ -191,8 +192,8 @@ fn profile(profile: &Profile, role_name: Option<&str>, account_id: &str) -> Valu
     entry
 }
 
-/// A policy as a JSON object, which is good to read; as the text that it is where the object would not give exactly that
-/// text back.
+/// A policy as a JSON object, which is good to read; as the text that it is where the object would
+/// not give exactly that text back.
 fn document(text: &str) -> Value {
     let parsed: Option<Value> = serde_json::from_str(text).ok();
     parsed

@@ -1,5 +1,5 @@
-//! The incoming half of the AWS Query protocol: a form body, in which a list is written `Tags.member.1.Key=…` and an
-//! empty one `Tags=`; EC2 writes `Filter.1.Name=…`.
+//! The incoming half of the AWS Query protocol: a form body, in which a list is written
+//! `Tags.member.1.Key=…` and an empty one `Tags=`; EC2 writes `Filter.1.Name=…`.
 
 use super::partition::swap;
 
@@ -9,14 +9,16 @@ pub(super) struct Form {
     pairs: Vec<(String, String)>,
 }
 
-/// One member of a list: its fields by name, or one field named `""` where the members are plain texts.
+/// One member of a list: its fields by name, or one field named `""` where the members are plain
+/// texts.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Member<'a> {
-    /// The texts of a list within it, in whatever way that is written between its name and the numbers.
+    /// The texts of a list within it, in whatever way that is written between its name and the
+    /// numbers.
     pub(super) fn list(&self, name: &str, between: &str) -> Vec<&'a str> {
         let numbered = |(field, value): &(&'a str, &'a str)| {
             let number = field.strip_prefix(name)?.strip_prefix(between)?.parse::<u32>().ok()?;
@@ -51,12 +53,14 @@ impl Form {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The members of that list in the order of their numbers; `None` if the list is not there at all.
+    /// The members of that list in the order of their numbers; `None` if the list is not there at
+    /// all.
     pub(super) fn list(&self, name: &str) -> Option<Vec<Member<'_>>> {
         self.gather(name, ".member.")
     }
 
-    /// The same for a list that is written with another word, or none, between its name and the numbers.
+    /// The same for a list that is written with another word, or none, between its name and the
+    /// numbers.
     pub(super) fn list_between(&self, name: &str, between: &str) -> Vec<Member<'_>> {
         self.gather(name, between).unwrap_or_default()
     }

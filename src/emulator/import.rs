@@ -1,5 +1,5 @@
-//! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is held to the same
-//! constraints as a request, and an error says where in the file it is.
+//! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is
+//! held to the same constraints as a request, and an error says where in the file it is.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -115,8 +115,8 @@ struct Import<'a> {
     /// The policies of which so far only the ARN was said.
     named_policies: HashSet<String>,
     resources: Resources,
-    /// Whether this adds to what there is. Trust policies, which AWS has accepted, are then not held to the rules, and resources of
-    /// the same id or name are replaced.
+    /// Whether this adds to what there is. Trust policies, which AWS has accepted, are then not
+    /// held to the rules, and resources of the same id or name are replaced.
     adds: bool,
     /// What went wrong, which cannot travel through serde.
     trouble: Option<Trouble>,
@@ -438,7 +438,8 @@ impl<'a> Import<'a> {
     }
 }
 
-/// One object in the file, and where it is. What is read is taken out of it, so that what nobody knows remains.
+/// One object in the file, and where it is. What is read is taken out of it, so that what nobody
+/// knows remains.
 pub(super) struct Entry {
     place: String,
     fields: Map<String, Value>,
@@ -666,7 +667,8 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
     wrong(place, format!("is not a known key; {meant}"))
 }
 
-// The stream. Serde's errors cannot carry ours, so ours is left in `Import::trouble` and serde is told to stop.
+// The stream. Serde's errors cannot carry ours, so ours is left in `Import::trouble` and serde is
+// told to stop.
 
 impl<'de> Visitor<'de> for &mut Import<'_> {
     type Value = ();

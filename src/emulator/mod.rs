@@ -92,7 +92,8 @@ pub use view::Quotas;
 /// The number of every new account, which AWS uses in its own examples.
 const ACCOUNT_ID: &str = "123456789012";
 
-/// A local account that is open. Clones are handles to the same one; use it from as many threads as you like.
+/// A local account that is open. Clones are handles to the same one; use it from as many threads as
+/// you like.
 #[derive(Clone, Debug)]
 pub struct Emulator {
     shared: Arc<Shared>,
@@ -108,8 +109,8 @@ struct Shared {
     weather: RwLock<Arc<Weather>>,
 }
 
-/// What can be chosen when an account is opened; it is not kept in the file. The default is the machine's clock, ids
-/// that differ every time, and no faults.
+/// What can be chosen when an account is opened; it is not kept in the file. The default is the
+/// machine's clock, ids that differ every time, and no faults.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where the time comes from.
@@ -149,10 +150,11 @@ pub struct Request {
     pub path: String,
     /// The `X-Amz-Target` header, which says what is wanted where the protocol is JSON 1.1.
     pub target: Option<String>,
-    /// The `Authorization` header. The access key in it says who calls, the rest which service and region are meant; its
-    /// signature is not checked.
+    /// The `Authorization` header. The access key in it says who calls, the rest which service and
+    /// region are meant; its signature is not checked.
     pub authorization: Option<String>,
-    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`, or JSON. For a GET the form is the query.
+    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`, or JSON. For a GET
+    /// the form is the query.
     pub body: Vec<u8>,
 }
 
@@ -175,7 +177,8 @@ pub enum Answer {
     Reply(Reply),
     /// The fault `lost`: the request was carried out, but no answer comes back.
     Lost,
-    /// The fault `cut`: this answer comes back, but the connection breaks off in the middle of its body.
+    /// The fault `cut`: this answer comes back, but the connection breaks off in the middle of its
+    /// body.
     Cut(Reply),
 }
 
@@ -198,8 +201,9 @@ impl Emulator {
     /// Opens the account in that file. The first use makes the file and the example account in it.
     ///
     /// # Errors
-    /// `Kind::State` or `Kind::Io` if the file cannot be used: it is damaged, of a newer version, of another program, or
-    /// cannot be made. A file that can only be read opens, and refuses every change.
+    /// `Kind::State` or `Kind::Io` if the file cannot be used: it is damaged, of a newer version,
+    /// of another program, or cannot be made. A file that can only be read opens, and refuses every
+    /// change.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
         let furnish = |connection: &Connection| furnish(connection, &clock, &random);
@@ -247,8 +251,8 @@ impl Emulator {
         Ok(self.account()?.quotas)
     }
 
-    /// Sets a quota, for every process that uses the account from now on. One below what the account already holds only
-    /// keeps more from being made.
+    /// Sets a quota, for every process that uses the account from now on. One below what the
+    /// account already holds only keeps more from being made.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -264,7 +268,8 @@ impl Emulator {
         })
     }
 
-    /// Makes the account count so many profiles or roles, whatever it holds, for an emulator that stands for a larger account.
+    /// Makes the account count so many profiles or roles, whatever it holds, for an emulator that
+    /// stands for a larger account.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -280,7 +285,8 @@ impl Emulator {
         })
     }
 
-    /// Throws away everything in the account and begins anew, with AWS's default quotas and the first account number.
+    /// Throws away everything in the account and begins anew, with AWS's default quotas and the
+    /// first account number.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -311,8 +317,9 @@ impl Emulator {
         Arc::clone(&self.shared.weather.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes the whole account as JSON, one thing a line, in the form that [`import`](Self::import) reads. It is the
-    /// account at one moment, and takes no more memory for a million profiles than for one.
+    /// Writes the whole account as JSON, one thing a line, in the form that
+    /// [`import`](Self::import) reads. It is the account at one moment, and takes no more memory
+    /// for a million profiles than for one.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read, `Kind::Io` if `out` cannot be written.
@@ -321,8 +328,8 @@ impl Emulator {
         done.map_err(|trouble| self.explain(trouble))
     }
 
-    /// Replaces everything in the account by what that JSON says: all of it or, if anything is wrong with it, nothing.
-    /// It is read as a stream, so it may be of any size.
+    /// Replaces everything in the account by what that JSON says: all of it or, if anything is
+    /// wrong with it, nothing. It is read as a stream, so it may be of any size.
     ///
     /// ```json
     /// {"format": "iamlua-account", "version": 1,
@@ -349,11 +356,13 @@ impl Emulator {
     /// are needed; `arn` may be there and must then be right. A policy that is only named by its
     /// ARN, in `policies` or by a role, exists from then on, with a document that is not known.
     ///
-    /// `regions` are all the regions that the account has. Without that section they are AWS's, of which those that must be opted
-    /// in to are not. A region that is not enabled answers no calls; one that is left out answers if no account can be without it,
-    /// so that there is always one to ask.
+    /// `regions` are all the regions that the account has. Without that section they are AWS's, of
+    /// which those that must be opted in to are not. A region that is not enabled answers no calls;
+    /// one that is left out answers if no account can be without it, so that there is always one to
+    /// ask.
     ///
-    /// `resources` are what may name an instance profile. Each has **`kind`**, **`region`**, perhaps `create_date`, and:
+    /// `resources` are what may name an instance profile. Each has **`kind`**, **`region`**,
+    /// perhaps `create_date`, and:
     ///
     /// | kind | keys (what is meant if it is not there) |
     /// | --- | --- |
@@ -371,20 +380,22 @@ impl Emulator {
     /// | `eks.node_group` | **`name`**, **`cluster`**, `status` (`ACTIVE`), **`role`**, `launch_template` (its id or name) |
     /// | `rds.instance` | `id`, `status` (`available`), `profile` |
     ///
-    /// A `profile` is a name or an ARN, also of another account, and comes back as it was given, except where AWS only ever answers
-    /// an ARN: for instances, associations and capacity providers a name stands for the account's profile of that name, or for
-    /// one that is gone. `profile_id` is for an instance that was started with an earlier profile of the same name. Ids that are
-    /// not there are made up, the same ones every time.
+    /// A `profile` is a name or an ARN, also of another account, and comes back as it was given,
+    /// except where AWS only ever answers an ARN: for instances, associations and capacity
+    /// providers a name stands for the account's profile of that name, or for one that is gone.
+    /// `profile_id` is for an instance that was started with an earlier profile of the same name.
+    /// Ids that are not there are made up, the same ones every time.
     ///
     /// # Errors
-    /// `Kind::Argument` if the JSON is wrong, with the place (`profiles[17].name`); `Kind::State` if the file cannot be
-    /// written.
+    /// `Kind::Argument` if the JSON is wrong, with the place (`profiles[17].name`); `Kind::State`
+    /// if the file cannot be written.
     pub fn import(&self, json: impl Read) -> Result<ImportSummary> {
         self.change(|edit| import::replace(edit, BufReader::new(json)))
     }
 
-    /// Adds roles, profiles, policies, regions and resources to the account, in the form that [`import`](Self::import) reads; what
-    /// has the same name, or for resources the same kind, region and id or name, is replaced, all else stays.
+    /// Adds roles, profiles, policies, regions and resources to the account, in the form that
+    /// [`import`](Self::import) reads; what has the same name, or for resources the same kind,
+    /// region and id or name, is replaced, all else stays.
     ///
     /// # Errors
     /// As those of [`import`](Self::import).
@@ -398,14 +409,15 @@ impl Emulator {
         clock::http_date(self.shared.clock.milliseconds())
     }
 
-    /// The account as an HTTP client, to be set on the configuration of the SDK's IAM and STS clients.
+    /// The account as an HTTP client, to be set on the configuration of the SDK's IAM and STS
+    /// clients.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         http_client::plug(self.clone())
     }
 
-    /// Answers one request. This waits only for the fault `latency`; everything else takes some microseconds, or
-    /// milliseconds for a page of a thousand resources.
+    /// Answers one request. This waits only for the fault `latency`; everything else takes some
+    /// microseconds, or milliseconds for a page of a thousand resources.
     pub async fn answer(&self, request: Request) -> Answer {
         let shared = &*self.shared;
         let request_id = shared.random.request_id();
@@ -574,7 +586,8 @@ fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcom
     }
 }
 
-/// What ends a change by hand: an error that has its words, or trouble with the file that gets them from the store.
+/// What ends a change by hand: an error that has its words, or trouble with the file that gets them
+/// from the store.
 enum Trouble {
     Told(Error),
     Storage(rusqlite::Error),

@@ -1,5 +1,5 @@
-//! The ten instance-profile actions. Names are looked up ignoring case: they are unique that way, so a spelling can
-//! only mean one profile; whether AWS does so too is not recorded anywhere.
+//! The ten instance-profile actions. Names are looked up ignoring case: they are unique that way,
+//! so a spelling can only mean one profile; whether AWS does so too is not recorded anywhere.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
-//! What the account holds, and the rows they are kept in: instance profiles and roles. Everything here reads and
-//! writes the truth; what lagging reads see is `view.rs`, what a write may do is `edit.rs`.
+//! What the account holds, and the rows they are kept in: instance profiles and roles. Everything
+//! here reads and writes the truth; what lagging reads see is `view.rs`, what a write may do is
+//! `edit.rs`.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::de::DeserializeOwned;
@@ -82,7 +83,8 @@ impl Role {
     }
 }
 
-/// Names are unique ignoring case, and so are they looked up: this is what two spellings of a name have in common.
+/// Names are unique ignoring case, and so are they looked up: this is what two spellings of a name
+/// have in common.
 pub(super) fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
@@ -244,7 +246,8 @@ impl Scope<'_> {
     }
 }
 
-/// Where a list goes on: behind the record with this path and key, whether it is still there or not.
+/// Where a list goes on: behind the record with this path and key, whether it is still there or
+/// not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) path: String,
@@ -263,8 +266,8 @@ pub(super) fn has_id<R: Record>(connection: &Connection, id: &str) -> rusqlite::
     connection.prepare_cached(&sql)?.exists([id])
 }
 
-/// Goes through a list from that position on, sorted by path and key, for as long as `visit` says so. It is a seek
-/// in the table's own order: no page is slower than the first.
+/// Goes through a list from that position on, sorted by path and key, for as long as `visit` says
+/// so. It is a seek in the table's own order: no page is slower than the first.
 pub(super) fn scan<R: Record>(
     connection: &Connection,
     scope: Scope<'_>,
@@ -302,8 +305,8 @@ pub(super) fn delete<R: Record>(connection: &Connection, key: &str) -> rusqlite:
     Ok(())
 }
 
-/// The number of a path, under which markers remember it. Paths are never forgotten, so that a marker outlives the
-/// last record that had its path.
+/// The number of a path, under which markers remember it. Paths are never forgotten, so that a
+/// marker outlives the last record that had its path.
 pub(super) fn path_number(connection: &Connection, path: &str) -> rusqlite::Result<Option<u64>> {
     let number: Option<i64> = connection
         .prepare_cached("SELECT id FROM path WHERE path = ?1")?

@@ -1,5 +1,6 @@
-//! The answers that say no, in AWS's own words: status, code and message of every error the account gives. Where the
-//! words come from is in `iam-semantics.md`; texts that nobody recorded are marked as ours.
+//! The answers that say no, in AWS's own words: status, code and message of every error the account
+//! gives. Where the words come from is in `iam-semantics.md`; texts that nobody recorded are marked
+//! as ours.
 
 use std::fmt::Display;
 

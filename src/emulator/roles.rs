@@ -1,4 +1,5 @@
-//! The role actions that a working instance profile needs. Names are looked up ignoring case, as those of profiles.
+//! The role actions that a working instance profile needs. Names are looked up ignoring case, as
+//! those of profiles.
 
 use super::call::Call;
 use super::clock::iso8601;

@@ -1,5 +1,6 @@
-//! From a request to a call: which service, which action, with what. Each protocol says it in its own place; the service and
-//! the region stand in the credential scope of the `Authorization` header for all of them.
+//! From a request to a call: which service, which action, with what. Each protocol says it in its
+//! own place; the service and the region stand in the credential scope of the `Authorization`
+//! header for all of them.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

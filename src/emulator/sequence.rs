@@ -1,5 +1,6 @@
-//! A list whose items keep their place numbers for good, so that a marker still points between the same two items
-//! after others were added or removed. Tags and attached policies are kept this way, in the order they were added.
+//! A list whose items keep their place numbers for good, so that a marker still points between the
+//! same two items after others were added or removed. Tags and attached policies are kept this way,
+//! in the order they were added.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::de::DeserializeOwned;

@@ -1,5 +1,6 @@
-//! The `SQLite` file: opening it, or saying clearly why it cannot be used, and handing out transactions. There is one
-//! connection for writing and as many for reading as threads read at once; in memory there is one for all.
+//! The `SQLite` file: opening it, or saying clearly why it cannot be used, and handing out
+//! transactions. There is one connection for writing and as many for reading as threads read at
+//! once; in memory there is one for all.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -52,7 +53,8 @@ enum Place {
 enum HowToRead {
     /// Somebody else may be writing to it.
     Shared,
-    /// Not even its folder can be written, so `SQLite` cannot keep its locks there; nobody may be writing.
+    /// Not even its folder can be written, so `SQLite` cannot keep its locks there; nobody may be
+    /// writing.
     Immutable,
 }
 
@@ -75,8 +77,8 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    /// Opens a file. One that is not there yet, or is empty, is made, and `furnish` fills it within the same
-    /// transaction: half a first use leaves nothing behind.
+    /// Opens a file. One that is not there yet, or is empty, is made, and `furnish` fills it within
+    /// the same transaction: half a first use leaves nothing behind.
     pub(super) fn open(
         path: &Path,
         furnish: impl FnOnce(&Connection) -> Result<()>,
@@ -247,7 +249,8 @@ impl Opening {
     }
 }
 
-/// Makes the file and its folders if need be, for nobody but their owner; says whether the file may be written.
+/// Makes the file and its folders if need be, for nobody but their owner; says whether the file may
+/// be written.
 fn prepare_file(path: &Path) -> Result<bool> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
@@ -278,7 +281,8 @@ fn prepare_file(path: &Path) -> Result<bool> {
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // NORMAL with a write-ahead log: a killed process loses nothing; a power cut may lose the last moments.
+    // NORMAL with a write-ahead log: a killed process loses nothing; a power cut may lose the last
+    // moments.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // KiB, as it is negative.

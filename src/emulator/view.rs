@@ -1,5 +1,6 @@
-//! What reads see. Usually that is the truth; with a lag it is the account as it was that long ago, put together from
-//! the truth and the `past` table, so that lists and single records always agree with each other.
+//! What reads see. Usually that is the truth; with a lag it is the account as it was that long ago,
+//! put together from the truth and the `past` table, so that lists and single records always agree
+//! with each other.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -84,7 +85,8 @@ impl Account {
 pub(super) struct View<'a> {
     pub(super) connection: &'a Connection,
     pub(super) account: Account,
-    /// Milliseconds since 1970, if this read lags: writes whose `until` is later than this are not seen yet.
+    /// Milliseconds since 1970, if this read lags: writes whose `until` is later than this are not
+    /// seen yet.
     pub(super) lags_at: Option<i64>,
 }
 
@@ -151,8 +153,8 @@ impl View<'_> {
         Ok(count)
     }
 
-    /// The records of which this read does not see the truth, by key: what it sees instead. Only the oldest state
-    /// that is still visible counts.
+    /// The records of which this read does not see the truth, by key: what it sees instead. Only
+    /// the oldest state that is still visible counts.
     pub(super) fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
         let mut past = HashMap::new();
         let Some(now) = self.lags_at else { return Ok(past) };

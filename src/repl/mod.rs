@@ -61,7 +61,7 @@ struct Repl {
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
     place: Place,
-    /// Whether credentials need a code that somebody types.
+    /// Need for a code that a person types before there are credentials.
     asks_person: bool,
     history: Option<History>,
     names: Names,

@@ -531,7 +531,7 @@ impl Gate {
         self.bare_line().await
     }
 
-    /// How AWS is reached, and who signs. Makes no call.
+    /// Credentials, clock and settings of the connection. Makes no call.
     ///
     /// # Errors
     /// If the configuration cannot be used.
@@ -539,13 +539,13 @@ impl Gate {
         Ok(Arc::clone(&self.bare_line().await?.clients().info))
     }
 
-    /// When the credentials of the connection end; `None` if they do not, or there are none.
+    /// End of the connection's credentials; `None` if they have none.
     pub async fn credentials_end(&self) -> Option<std::time::SystemTime> {
         let line = self.bare_line().await.ok()?;
         iam::credentials_end(line.clients()).await
     }
 
-    /// Asks AWS something that no script named, whichever account it turns out to be.
+    /// Makes a read that no script named, in whichever account the connection reaches.
     ///
     /// # Errors
     /// What AWS says.

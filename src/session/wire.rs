@@ -349,12 +349,12 @@ mod tests {
             let tried = iam.delete_instance_profile().instance_profile_name("ci-sandbox").send();
             assert_eq!(tried.await.is_ok(), may_write);
             // Another service's name for an action, or one that nobody knows, is no read either.
-            let unknown = iam.list_users().send().await;
+            let unknown = iam.list_groups().send().await;
             assert!(unknown.is_err());
             let counts = wire.sent();
             assert_eq!(counts["GetRole"], 1);
             assert_eq!(counts.get("DeleteInstanceProfile").copied().unwrap_or_default(), sent);
-            assert_eq!(counts.contains_key("ListUsers"), may_write);
+            assert_eq!(counts.contains_key("ListGroups"), may_write);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Where a service answers in a region. AWS's rule is one name for each service and region; what departs from it is written here.
+//! Where a service answers in a region. AWS's rule is one name for each service and region; what
+//! departs from it is written here.
 
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -52,7 +53,8 @@ impl Address {
     }
 }
 
-/// Where a service answers in a region: at the address that the user's configuration names for the service or for all of them, else at AWS's.
+/// Where a service answers in a region: at the address that the user's configuration names for the
+/// service or for all of them, else at AWS's.
 pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let own = || {
         let key = ServiceConfigKey::builder()
@@ -63,7 +65,8 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
             .ok()?;
         config.service_config()?.load_config(key)
     };
-    // As in the SDK: what was given on the command line is stronger than what is known for one service.
+    // As in the SDK: what was given on the command line is stronger than what is known for one
+    // service.
     let is_given = config.get_origin("endpoint_url").is_client_config();
     let chosen = if is_given { None } else { own() };
     let chosen = chosen.or_else(|| config.endpoint_url().map(str::to_owned));
@@ -131,10 +134,11 @@ fn partition(region: &str) -> &'static Partition {
     found.unwrap_or(&PARTITIONS[PARTITIONS.len() - 1])
 }
 
-/// The regions in which a service that is not everywhere is known to be. In these a name that is not found is a failure of the network, in others the service
-/// may not be there.
+/// The regions in which a service that is not everywhere is known to be. In these a name that is
+/// not found is a failure of the network, in others the service may not be there.
 pub fn is_known_in(service: Service, region: &str) -> bool {
-    // AWS's own list (`endpoints.json`, 2026-11) has Beanstalk in these; Image Builder is not in it, but in at least these.
+    // AWS's own list (`endpoints.json`, 2026-11) has Beanstalk in these; Image Builder is not in
+    // it, but in at least these.
     const BOTH: [&str; 31] = [
         "af-south-1",
         "ap-east-1",

@@ -76,7 +76,7 @@
 
 --- What every function raises, also readable as text by `tostring`.
 ---@class iam.Error
----@field kind string What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.
+---@field kind string What went wrong, coarsely: `aws`, `connection`, `credentials`, `argument`, `usage`, `configuration`, `script`, `permission`, `refused`, `protected`, `io`, `state`, `interrupted`, `timeout` or `bug`.
 ---@field code string? AWS's error code, such as `NoSuchEntity`.
 ---@field message string What failed.
 ---@field operation string? The AWS action.

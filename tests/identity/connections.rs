@@ -1,4 +1,5 @@
-//! Identity where one process makes several connections, and where `iamlua.toml` or a script names it.
+//! Identity where one process makes several connections, and where `iamlua.toml` or a script names
+//! it.
 
 use std::process::Command;
 

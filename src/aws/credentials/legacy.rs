@@ -1,5 +1,5 @@
-//! Keys in the files of tools before the AWS CLI, which botocore still reads: `AWS_CREDENTIAL_FILE`, and `[Credentials]` in boto's
-//! configuration.
+//! Keys in the files of tools before the AWS CLI, which botocore still reads:
+//! `AWS_CREDENTIAL_FILE`, and `[Credentials]` in boto's configuration.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The question for the code of an MFA device: at the controlling terminal, without an echo, and nowhere else. The code
-//! goes into one request, and into no log or history.
+//! The question for the code of an MFA device: at the controlling terminal, without an echo, and
+//! nowhere else. The code goes into one request, and into no log or history.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -62,8 +62,8 @@ fn ask_now(serial: &str, role: &str) -> Result<String> {
     Err(Error::new(Kind::Credentials, "an MFA code is six digits").hint("run it again"))
 }
 
-/// Reads a line key by key, without an echo. Keys that would send signals arrive as such, so that the terminal is never
-/// left without its echo.
+/// Reads a line key by key, without an echo. Keys that would send signals arrive as such, so that
+/// the terminal is never left without its echo.
 fn read_hidden(terminal: &mut File) -> io::Result<String> {
     let before = tcgetattr(&*terminal)?;
     let mut hidden = before.clone();

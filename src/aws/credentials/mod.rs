@@ -1,10 +1,10 @@
-//! Choice of credentials: which source signs, by botocore's rules (`credentials.py`), decided from variables and files
-//! before any call.
+//! Choice of credentials: which source signs, by botocore's rules (`credentials.py`), decided from
+//! variables and files before any call.
 //!
 //! Deviations, all of them errors where botocore would go on with credentials that nobody named:
-//! half a key pair is refused wherever it stands, and a profile that begins to name credentials (a role without a source,
-//! a misspelt property) never falls through to a container or to instance metadata.
-//! `source_identity` is read, which botocore does not know.
+//! half a key pair is refused wherever it stands, and a profile that begins to name credentials (a
+//! role without a source, a misspelt property) never falls through to a container or to instance
+//! metadata. `source_identity` is read, which botocore does not know.
 
 mod legacy;
 mod mfa;
@@ -52,7 +52,7 @@ pub enum Source {
     InstanceMetadata {
         /// The service's address, if not the usual one.
         endpoint: Option<Setting<String>>,
-        /// Whether the service is asked by IPv6.
+        /// Use of the service's IPv6 address.
         is_ipv6: bool,
     },
     /// None: the metadata of an instance is switched off.
@@ -71,9 +71,9 @@ pub struct Keys {
     pub secret_access_key: String,
     /// The token of a session.
     pub session_token: Option<String>,
-    /// When they end: text of `AWS_CREDENTIAL_EXPIRATION`.
+    /// Their end: text of `AWS_CREDENTIAL_EXPIRATION`.
     pub expiration: Option<String>,
-    /// Where they stand.
+    /// Their place.
     pub origin: Origin,
 }
 
@@ -124,12 +124,12 @@ pub struct Sso {
     pub session_name: Option<String>,
     /// The profile.
     pub profile: String,
-    /// Where the profile begins to name it.
+    /// The property that selects it.
     pub origin: Origin,
 }
 
 impl Source {
-    /// Whether a code must be typed before there are credentials.
+    /// Need for a code that a person types.
     #[must_use]
     pub fn asks_person(&self) -> bool {
         match self {
@@ -193,8 +193,8 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Chooses the source for a profile. `is_explicit`: the profile was named by a flag, `iamlua.toml` or a script, so that keys in the
-/// environment do not count.
+/// Chooses the source for a profile. `is_explicit`: the profile was named by a flag, `iamlua.toml`
+/// or a script, so that keys in the environment do not count.
 ///
 /// # Errors
 /// A configuration error where credentials are named by half, or in a circle.
@@ -319,7 +319,7 @@ impl Chain<'_> {
         })))
     }
 
-    /// What `credential_source` names.
+    /// Source that `credential_source` names.
     fn named_source(&self, name: &str, source: &Setting<String>) -> Result<Source> {
         let missing = |what: &str| {
             wrong(format!(
@@ -396,7 +396,7 @@ impl Chain<'_> {
         self.files.profile_names().collect::<Vec<_>>().join(", ")
     }
 
-    /// What the properties of one profile name, in botocore's order.
+    /// Source that the properties of one profile name, in botocore's order.
     fn of_profile(
         &self,
         name: &str,
@@ -634,7 +634,8 @@ const CREDENTIAL_PROPERTIES: [&str; 20] = [
     "sso_registration_scopes",
 ];
 
-/// Properties that have nothing to do with credentials, so that none of them passes for a misspelt one.
+/// Properties that have nothing to do with credentials, so that none of them passes for a misspelt
+/// one.
 const OTHER_PROPERTIES: [&str; 16] = [
     "aws_account_id",
     "ca_bundle",
@@ -654,8 +655,8 @@ const OTHER_PROPERTIES: [&str; 16] = [
     "tcp_keepalive",
 ];
 
-/// Refuses a profile that has no credentials but begins to name some, perhaps misspelt: whoever wrote it did not mean the machine's own
-/// credentials.
+/// Refuses a profile that has no credentials but begins to name some, perhaps misspelt: whoever
+/// wrote it did not mean the machine's own credentials.
 fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
     for (property, setting) in &profile.merged {
         if OTHER_PROPERTIES.contains(&&**property) {

@@ -1,6 +1,6 @@
-//! Credentials of a source, fetched: providers of the SDK where it has them (Identity Center, `aws login`, containers, instance
-//! metadata), and calls to STS and to programs where its own cannot do what the AWS CLI does (MFA, `source_identity`,
-//! `duration_seconds`, commands without a shell).
+//! Credentials of a source, fetched: providers of the SDK where it has them (Identity Center, `aws
+//! login`, containers, instance metadata), and calls to STS and to programs where its own cannot do
+//! what the AWS CLI does (MFA, `source_identity`, `duration_seconds`, commands without a shell).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 /// A refusal is given to all who ask within this time.
 const REMEMBERED: Duration = Duration::from_secs(5);
 
-/// What fetching credentials takes.
+/// Everything that fetching credentials needs.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Region, endpoints, HTTP client and clock of calls to STS; without credentials.
@@ -54,9 +54,9 @@ pub struct Context {
     pub metadata_timeout: Duration,
     /// The folder of the user, which has the caches of sessions.
     pub home: Option<PathBuf>,
-    /// What the environment says of the container's token.
+    /// Token for the container's endpoint.
     pub container_token: ContainerToken,
-    /// All that distinguishes this context from another, as text.
+    /// Key that tells this context from others.
     pub key: String,
 }
 
@@ -69,8 +69,8 @@ pub struct ContainerToken {
     pub text: Option<String>,
 }
 
-/// A provider for a source. Providers of the same source in one process share what they fetch, so that a code is asked for
-/// once, and a role assumed once.
+/// A provider for a source. Providers of the same source in one process share what they fetch, so
+/// that a code is asked for once, and a role assumed once.
 #[must_use]
 pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider {
     type Providers = Mutex<HashMap<(Source, String), SharedCredentialsProvider>>;
@@ -138,7 +138,7 @@ impl<F: Fetcher> Cached<F> {
         Self { fetcher, clock, state: tokio::sync::Mutex::default() }
     }
 
-    /// Whether credentials hold for that much longer.
+    /// Validity of credentials for that much longer.
     fn hold_for(&self, credentials: &Credentials, time: Duration) -> bool {
         credentials.expiry().is_none_or(|end| end > self.clock.now() + time)
     }
@@ -404,13 +404,15 @@ fn check_container_token(token: &ContainerToken) -> Result<()> {
     Ok(())
 }
 
-/// The region of the instance, for connections that nobody gave one; `None` if the metadata does not say.
+/// The region of the instance, for connections that nobody gave one; `None` if the metadata does
+/// not say.
 pub async fn instance_region(source: &Source, context: &Context) -> Option<String> {
     let mut source = source;
     while let Source::AssumeRole(role) = source {
         source = &role.source;
     }
-    // Elsewhere the question would only take time: the region of IAM just says which partition it is.
+    // Elsewhere the question would only take time: the region of IAM just says which partition it
+    // is.
     let Source::InstanceMetadata { endpoint, is_ipv6 } = source else { return None };
     let endpoint = endpoint.as_ref().map(|setting| &*setting.value);
     let client = metadata_client(endpoint, *is_ipv6, context).ok()?;

@@ -1,5 +1,6 @@
-//! Credentials of IAM Identity Center, by the token that `aws sso login` leaves in `~/.aws/sso/cache`. The rules are those of
-//! botocore's `SSOTokenProvider` and `SSOCredentialFetcher`: a token of an `sso-session` is refreshed when it is about to expire, one
+//! Credentials of IAM Identity Center, by the token that `aws sso login` leaves in
+//! `~/.aws/sso/cache`. The rules are those of botocore's `SSOTokenProvider` and
+//! `SSOCredentialFetcher`: a token of an `sso-session` is refreshed when it is about to expire, one
 //! of the older kind is not, and an expired one is never used.
 
 use std::path::{Path, PathBuf};
@@ -98,8 +99,8 @@ async fn token(sso: &Sso, context: &Context, config: &SdkConfig) -> Result<Strin
                         return Ok(fresh);
                     }
                 }
-                // Identity Center's refusal counts once the token has expired; no answer at all counts at once, as in
-                // botocore.
+                // Identity Center's refusal counts once the token has expired; no answer at all
+                // counts at once, as in botocore.
                 Err(error) if error.as_service_error().is_some() => {}
                 Err(error) => return Err(from_sdk("CreateToken", error)),
             }
@@ -132,7 +133,8 @@ fn date(text: &str) -> Option<SystemTime> {
     text.parse().ok().map(system_time)
 }
 
-/// Keeps a refreshed token for the next time, and for the AWS CLI. A cache that cannot be written costs a refresh.
+/// Keeps a refreshed token for the next time, and for the AWS CLI. A cache that cannot be written
+/// costs a refresh.
 fn save(
     path: &Path,
     cached: &Map<String, Json>,
