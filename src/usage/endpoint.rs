@@ -185,6 +185,47 @@ pub fn is_known_in(service: Service, region: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The ids are those of botocore's `services` sections, such as `auto_scaling`.
+    #[test]
+    fn a_services_section_names_the_endpoint_of_every_service() {
+        const IDS: [(&str, Service); 11] = [
+            ("iam", Service::Iam),
+            ("sts", Service::Sts),
+            ("ec2", Service::Ec2),
+            ("auto_scaling", Service::AutoScaling),
+            ("batch", Service::Batch),
+            ("ecs", Service::Ecs),
+            ("imagebuilder", Service::ImageBuilder),
+            ("emr", Service::Emr),
+            ("elastic_beanstalk", Service::ElasticBeanstalk),
+            ("eks", Service::Eks),
+            ("rds", Service::Rds),
+        ];
+        let mut text = "[profile emulated]\nregion = us-east-1\nservices = all\n\
+                        aws_access_key_id = AKIA\naws_secret_access_key = x\n[services all]\n"
+            .to_owned();
+        for (id, _) in IDS {
+            text += &format!("{id} =\n  endpoint_url = http://127.0.0.1:7301/{id}\n");
+        }
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let path = file.path().display().to_string();
+        let environment = crate::aws::Environment::from_fn(move |name| match name {
+            "AWS_CONFIG_FILE" => Some(path.clone()),
+            "AWS_SHARED_CREDENTIALS_FILE" => Some("/dev/null".into()),
+            _ => None,
+        });
+        let request =
+            crate::aws::Request { profile: Some("emulated".into()), ..Default::default() };
+        let settings = crate::aws::Settings::resolve(&request, environment).expect("settings");
+        let endpoints = crate::aws::ServiceEndpoints(std::sync::Arc::new(settings));
+        let config = SdkConfig::builder().service_config(endpoints).build();
+        for (id, service) in IDS {
+            let expected = Address::Chosen(format!("http://127.0.0.1:7301/{id}"));
+            assert_eq!(address(&config, service, "us-east-1"), expected, "{id}");
+        }
+    }
+
     /// `hosts.tsv` is what botocore resolves; `tests/clients/usage_hosts.py` writes it.
     #[test]
     fn names_are_those_of_botocore() {

@@ -310,11 +310,11 @@ fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
     let home = home();
     home.write(
         "jobs/third.lua",
-        "runbook { every = '10m', retries = 5, retry_delay = '1s' } local n = #iam.profiles.list() + 1
+        "runbook { every = '24h', retries = 5, retry_delay = '1s' } local n = #iam.profiles.list() + 1
          iam.profiles.create('try-' .. n) if n < 3 then error('try ' .. n) end",
     );
-    home.write("jobs/slow.lua", "runbook { every = '10m', retries = 1, retry_delay = '1s', timeout = '1s' } time.sleep('1h')");
-    home.write("jobs/refused.lua", "runbook { every = '10m', retries = 5, retry_delay = '1s', allow = { 'profiles.list' } } iam.roles.list()");
+    home.write("jobs/slow.lua", "runbook { every = '24h', retries = 1, retry_delay = '1s', timeout = '1s' } time.sleep('1h')");
+    home.write("jobs/refused.lua", "runbook { every = '24h', retries = 5, retry_delay = '1s', allow = { 'profiles.list' } } iam.roles.list()");
     // They are due right away because their last moments are long ago: they were seen, and nobody ran them since.
     seen_long_ago(&home, &["third", "slow", "refused"]);
     let mut daemon = Daemon::start(&home, &["jobs"]);

@@ -13,7 +13,8 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
     let home = home();
     home.write("jobs/steps.lua", STEPS);
     seen_long_ago(&home, &["steps"]);
-    let slow = ["jobs", "--faults", "latency=1s"];
+    // Long enough for a machine that is busy.
+    let slow = ["jobs", "--faults", "latency=4s"];
     let mut daemon = Daemon::start(&home, &slow);
     daemon.says("begins, late: ", 1);
     // In the middle of its calls.
