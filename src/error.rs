@@ -4,6 +4,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::words;
+
 /// A result with the crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -258,7 +260,8 @@ impl Error {
         if self.kind == Kind::Bug {
             text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
         }
-        text
+        // Names and texts of AWS, files and scripts must not act on the terminal.
+        words::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
     }
 }
 

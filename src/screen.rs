@@ -76,16 +76,24 @@ pub fn aside<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Asks a person, with no bar on the screen for as long as that takes. Others can say something meanwhile.
+/// Number of questions that wait for an answer at the terminal.
+static QUESTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// Presence of a question at the terminal, whose keys are for nobody else.
+#[must_use]
+pub fn is_asking() -> bool {
+    QUESTIONS.load(Ordering::Acquire) > 0
+}
+
+/// Asks a person. No bar is drawn until there is an answer, also none that begins meanwhile. Messages still appear.
 pub fn without_bars<T>(ask: impl FnOnce() -> T) -> T {
-    if SHOWN.load(Ordering::Acquire) == 0 {
-        return ask();
-    }
+    QUESTIONS.fetch_add(1, Ordering::AcqRel);
     // A bar that stays costs nothing but its looks.
     let _ = BARS.clear();
     BARS.set_draw_target(ProgressDrawTarget::hidden());
     let answer = ask();
     BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+    QUESTIONS.fetch_sub(1, Ordering::AcqRel);
     answer
 }
 

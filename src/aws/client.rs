@@ -17,6 +17,7 @@ use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 
 use super::credentials::{self, Assume, Context};
+use super::network::without_password;
 use super::{
     CorrectedClock, DEFAULT_REGION, Environment, Origin, Request, ServiceEndpoints, Setting,
     Settings,
@@ -55,6 +56,17 @@ pub struct ConnectionInfo {
     pub max_attempts: Option<u32>,
     /// The settings of AWS; none on the local account.
     pub settings: Option<Arc<Settings>>,
+}
+
+impl ConnectionInfo {
+    /// The endpoint that variables or a profile name for IAM and STS alike.
+    #[must_use]
+    pub fn common_endpoint(&self) -> Option<String> {
+        let settings = self.settings.as_ref()?;
+        let (iam, sts) =
+            (settings.configured_endpoint("IAM")?, settings.configured_endpoint("STS")?);
+        (iam.value == sts.value).then(|| without_password(&iam.value))
+    }
 }
 
 /// Target and identity of calls, as they were named. Cheap to clone.
@@ -174,8 +186,9 @@ impl Connection {
                 session_name: role.session_name.clone(),
                 external_id: role.external_id.clone(),
                 config: config.clone(),
+                clock: info.clock.clone(),
             };
-            let provider = assume.provider(info.clock.clone());
+            let provider = assume.provider();
             config = config.into_builder().credentials_provider(provider).build();
             info.credentials = format!("role {}, assumed with {}", role.arn, info.credentials);
         }

@@ -61,15 +61,21 @@ impl ConfigFile {
     /// # Errors
     /// A configuration error that names the file, and the line if there is one.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        // Like botocore: what is not a regular file, such as a folder, counts as missing.
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let bytes = std::fs::read(path).map_err(|error| {
+        let cannot_read = |error: std::io::Error| {
             Error::new(Kind::Configuration, format!("cannot read {}: {error}", path.display()))
                 .hint("correct its permissions, or name another file with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE")
                 .caused_by(error)
-        })?;
+        };
+        // Like botocore: what is not a regular file, such as a folder, counts as missing. A file that may not be looked
+        // at is none of these.
+        match path.metadata() {
+            Ok(about) if about.is_file() => {}
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(cannot_read(error));
+            }
+            _ => return Ok(None),
+        }
+        let bytes = std::fs::read(path).map_err(cannot_read)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();

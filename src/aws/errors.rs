@@ -45,7 +45,9 @@ where
             let code = meta.code().unwrap_or("Unknown");
             let nothing = status.map_or_else(
                 || "AWS gave no message".to_owned(),
-                |status| format!("the endpoint answers with HTTP status {status} and nothing else"),
+                |status| {
+                    format!("the answer, with HTTP status {status}, is not one that AWS gives")
+                },
             );
             let message = meta.message().unwrap_or(&nothing);
             let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
@@ -55,6 +57,12 @@ where
                 out.aws = Some(detail(code, true));
             }
             out.hints.extend(hints::hints(&Refusal { action, code, message }));
+            if meta.code().is_none() && meta.message().is_none() {
+                out = out.hint(
+                    "check the endpoint, and whether a proxy or a sign-in page of the network \
+                     answers instead",
+                );
+            }
             out.caused_by(error)
         }
         SdkError::ResponseError(_) => {
@@ -102,7 +110,11 @@ where
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
-            if may_pass && !why.contains("(Connect)") {
+            let is_read = ["Get", "List", "Describe", "Assume", "Create"]
+                .iter()
+                .any(|read| action.starts_with(read))
+                && !["CreateRole", "CreateInstanceProfile"].contains(&action);
+            if may_pass && !is_read && !why.contains("(Connect)") {
                 out = out.hint(
                     "the call may have been carried out all the same: look before you repeat it",
                 );

@@ -424,9 +424,24 @@ impl NetworkError {
         self.place.via.is_some()
     }
 
-    /// The cause underneath all others.
+    /// The cause underneath all others, in plain words.
     #[must_use]
     pub fn cause(&self) -> String {
+        let cause = self.deepest();
+        let plain = match &*cause {
+            text if text.contains("UnknownIssuer") => {
+                "the certificate is signed by an authority that is not trusted"
+            }
+            text if text.contains("InvalidContentType") => "the port does not speak TLS",
+            text if text.contains("proxy authorization required") => {
+                "the proxy refuses the name and password, or wants some (407)"
+            }
+            _ => return cause,
+        };
+        plain.to_owned()
+    }
+
+    fn deepest(&self) -> String {
         let mut cause: &(dyn StdError + 'static) = &*self.source;
         while let Some(deeper) = cause.source() {
             cause = deeper;
@@ -437,24 +452,32 @@ impl NetworkError {
     /// Next steps, by the cause.
     #[must_use]
     pub fn hints(&self) -> Vec<&'static str> {
-        let cause = self.cause().to_lowercase();
-        if cause.contains("certificate") || cause.contains("unknownissuer") {
+        let cause = self.deepest();
+        if cause.contains("UnknownIssuer") {
             return vec![
-                "if a proxy of your company opens TLS connections, name its certificates with AWS_CA_BUNDLE or ca_bundle",
+                "if a proxy of your company opens TLS connections, name its certificates with \
+                 AWS_CA_BUNDLE or ca_bundle",
             ];
+        }
+        if cause.contains("certificate") {
+            return vec!["check the name of the host in the endpoint's address"];
+        }
+        if cause.contains("InvalidContentType") {
+            return vec!["check the address: is it http:// instead of https://?"];
         }
         if cause.contains("407") || cause.contains("authorization required") {
             return vec![
-                "the proxy wants a name and password: http://NAME:PASSWORD@host:port, with special characters percent-encoded",
+                "name and password of a proxy stand in its address: \
+                 http://NAME:PASSWORD@host:port, with special characters percent-encoded",
             ];
         }
         if self.is_proxied() {
             return vec!["check the proxy; NO_PROXY names hosts that are reached without it"];
         }
-        vec![
-            "check the network, the region (--region) and the endpoint (--endpoint-url)",
-            "behind a proxy, set HTTPS_PROXY",
-        ]
+        if self.place.origin.is_some() {
+            return vec!["check the network and the endpoint"];
+        }
+        vec!["check the network and the region (--region)", "behind a proxy, set HTTPS_PROXY"]
     }
 }
 

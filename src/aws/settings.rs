@@ -33,7 +33,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given => f.write_str("command line, iamlua.toml or iam.connect"),
+            Self::Given => f.write_str("by a flag, iamlua.toml or iam.connect"),
             Self::Variable(name) => f.write_str(name),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Default => f.write_str("default"),
@@ -276,23 +276,11 @@ fn find<'a>(files: &'a SharedConfig, named: &Setting<String>) -> Result<&'a Prof
         _ => format!("there is no profile {:?} in {places}{by}", named.value),
     };
     let error = Error::new(Kind::Configuration, message);
-    let names: Vec<&str> = files.profile_names().collect();
-    if names.is_empty() {
-        return Err(
-            error.hint("the files have no profiles: `aws configure` or `aws sso login` makes one")
-        );
-    }
-    let near = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, &named.value));
-    let near = near.filter(|name| strsim::damerau_levenshtein(name, &named.value) <= 2);
-    let error = match near {
-        Some(near) => error.hint(format!("did you mean {near:?}?")),
-        None => error,
+    let error = match files.near(&named.value) {
+        Some(near) if !named.value.is_empty() => error.hint(format!("did you mean {near:?}?")),
+        _ => error,
     };
-    const MOST: usize = 20;
-    let more = names.len().saturating_sub(MOST);
-    let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
-    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(error.hint(format!("the profiles there are: {listed}{and_more}")))
+    Err(error.hint(files.suggestion("")))
 }
 
 /// The region: `--region`, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile.
@@ -306,13 +294,29 @@ fn region(
     });
     let given = request.region.clone().map(|region| Setting::new(region, Origin::Given));
     let Some(region) = given.or(by_variable).or_else(|| profile.get("region").cloned()) else {
-        return Ok(None);
+        return refuse_misspelt_region(profile).map(|()| None);
     };
     if is_region(&region.value) {
         return Ok(Some(region));
     }
     let message = format!("{:?} is no region ({})", region.value, region.origin);
-    Err(Error::new(Kind::Configuration, message).hint("a region is written like eu-central-1"))
+    let hint = "a region is written like eu-central-1, without quotes or a comment behind it";
+    Err(Error::new(Kind::Configuration, message).hint(hint))
+}
+
+/// Refuses a misspelt `region`, without which calls would go to another partition or region.
+fn refuse_misspelt_region(profile: &Profile) -> Result<()> {
+    let misspelt = profile
+        .merged
+        .iter()
+        .find(|(property, _)| (1..=2).contains(&strsim::damerau_levenshtein("region", property)));
+    match misspelt {
+        None => Ok(()),
+        Some((property, setting)) => {
+            let message = format!("{property} ({}) is not known", setting.origin);
+            Err(Error::new(Kind::Configuration, message).hint("did you mean region?"))
+        }
+    }
 }
 
 /// Check of a region's form. It becomes a part of host names, where other text could lead

@@ -137,6 +137,29 @@ impl SharedConfig {
         self.profiles.keys().map(String::as_str)
     }
 
+    /// The profile whose name is nearest to one that does not exist.
+    pub fn near(&self, name: &str) -> Option<&str> {
+        let distance = |known: &&str| strsim::damerau_levenshtein(known, name);
+        self.profile_names().min_by_key(distance).filter(|known| distance(known) <= 2)
+    }
+
+    /// A hint for a profile that does not exist: one that is near, or those that there are.
+    pub fn suggestion(&self, name: &str) -> String {
+        const MOST: usize = 20;
+        let names: Vec<&str> = self.profile_names().collect();
+        if let Some(near) = self.near(name).filter(|_| !name.is_empty()) {
+            return format!("did you mean {near:?}?");
+        }
+        if names.is_empty() {
+            return "the files have no profiles: `aws configure` or `aws sso login` makes one"
+                .into();
+        }
+        let more = names.len().saturating_sub(MOST);
+        let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+        let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("the profiles there are: {listed}{and_more}")
+    }
+
     /// A `[sso-session NAME]` section.
     pub fn sso_session(&self, name: &str) -> Option<&Properties> {
         self.sso_sessions.get(name)

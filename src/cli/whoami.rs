@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Resolved, TargetOptions};
 use crate::aws::client::{ConnectionInfo, Target};
 use crate::aws::{Origin, Setting, Settings};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::iam::{Identity, alias, identity};
 use crate::session::{Gate, Mode, Session};
 use crate::{run, words};
@@ -50,6 +50,22 @@ struct Row {
 impl WhoamiCommand {
     /// Answers.
     pub fn execute(self) -> Result<u8> {
+        let output = self.output;
+        self.answer()
+            .map_err(|mut error| {
+                // That is what was just run.
+                error.hints.retain(|hint| !hint.contains("`iamlua whoami`"));
+                error
+            })
+            .inspect_err(|error| {
+                // Whoever reads JSON finds the reason there too.
+                if output == WhoamiFormat::Json && error.kind == Kind::Configuration {
+                    println!("{}", json(&[], Some(error)));
+                }
+            })
+    }
+
+    fn answer(self) -> Result<u8> {
         let target = self.target.resolve()?;
         let connection = target.against.connection();
         let is_local = matches!(connection.target, Target::Local(_));
@@ -110,7 +126,7 @@ fn caller_rows(caller: Option<&(Identity, Option<String>, Option<SystemTime>)>) 
     ];
     if caller.is_some() {
         rows[1].absent = "none";
-        rows[4].absent = "no end";
+        rows[4].absent = "does not expire";
     }
     rows
 }
@@ -259,6 +275,8 @@ fn json(rows: &[Row], error: Option<&Error>) -> Json {
     }
     if let Some(error) = error {
         object.insert("error".into(), error.to_string().into());
+        object.insert("error_kind".into(), error.kind.name().into());
+        object.insert("hints".into(), error.hints.clone().into());
     }
     Json::Object(object)
 }

@@ -20,13 +20,15 @@
 //!   "Numeric condition …").
 //! - `"210987654321"` is `"arn:PARTITION:iam::210987654321:root"` (Elements, Principal; Equivalence
 //!   "Principal with string root IAM user matches account ID").
-//! - `"*"` is `{ "AWS": "*" }` (Elements, Principal, "All principals").
 //! - An empty list of principals, or of conditions, is none (Equivalence "Empty Principal and
 //!   missing Principal have the same effect").
 //!
 //! What IAM does not ignore is different here too: the case of `Effect`, of `Sid`, of resources, of
 //! principals and of values, and of the elements' own names. Equivalence ignores that of `Effect`;
-//! IAM refuses `allow` (Elements, Effect: "case sensitive"), so that no role has it.
+//! IAM refuses `allow` (Elements, Effect: "case sensitive"), so that no role has it. `"*"` as principal is
+//! not `{ "AWS": "*" }`: in a trust policy the first admits federated users too (Terraform's
+//! `aws_iam_policy_document`, note on principals; Equivalence tells them apart). A number with more digits
+//! than a computer's keeps is only the same as itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,9 +40,32 @@ pub fn same_policy(a: &str, b: &str) -> bool {
         return true;
     }
     match (serde_json::from_str(a), serde_json::from_str(b)) {
-        (Ok(a), Ok(b)) => normal_document(a) == normal_document(b),
+        (Ok(one), Ok(other)) if is_exact(a, &one) && is_exact(b, &other) => {
+            normal_document(one) == normal_document(other)
+        }
         _ => false,
     }
+}
+
+/// Whether each number of a document was read as it is written: no digit of it is lost.
+fn is_exact(text: &str, document: &Value) -> bool {
+    match document {
+        Value::Number(number) if !number.is_i64() && !number.is_u64() => {
+            is_written(text, &number_text(number))
+        }
+        Value::Array(items) => items.iter().all(|item| is_exact(text, item)),
+        Value::Object(fields) => fields.values().all(|value| is_exact(text, value)),
+        _ => true,
+    }
+}
+
+/// Whether a number stands in a text with exactly these digits.
+fn is_written(text: &str, number: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
+    text.match_indices(number).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + number.len()..]);
+        !before.ends_with(is_digit) && !after.starts_with(is_digit)
+    })
 }
 
 const DEFAULT_VERSION: &str = "2008-10-17";
@@ -83,7 +108,6 @@ fn normal_statement(statement: Value) -> Value {
 fn principals(value: Value) -> Option<Value> {
     let kinds = match value {
         Value::Object(kinds) => kinds,
-        Value::String(all) if all == "*" => Map::from_iter([("AWS".to_owned(), all.into())]),
         other => return Some(other),
     };
     let kinds: Map<_, _> = kinds
@@ -246,7 +270,6 @@ mod tests {
                     r#"{"AWS":["arn:aws:iam::210987654321:root","arn:aws:iam::333333333333:root"]}"#,
                 ),
             ),
-            ("All principals", account(r#""*""#), account(r#"{"AWS":"*"}"#)),
             (
                 "Principal order not important",
                 account(r#"{"AWS":["arn:aws:iam::1:role/a","arn:aws:iam::1:role/b"]}"#),
@@ -313,6 +336,20 @@ mod tests {
         ] {
             let other = plain.replace(what, with);
             assert!(plain != other && !same_policy(&plain, &other), "{what} -> {with}");
+        }
+        let principal =
+            |what: &str| with(&format!(r#""Action":"sts:AssumeRole","Principal":{what}"#));
+        assert!(!same_policy(&principal(r#""*""#), &principal(r#"{"AWS":"*"}"#)));
+        let id = |number: &str| {
+            with(&format!(r#""Condition":{{"StringEquals":{{"sts:ExternalId":{number}}}}}"#))
+        };
+        for (one, other) in [
+            ("100000000000000000001", "100000000000000000002"),
+            ("123456789012345678901234567890", r#""123456789012345680000000000000""#),
+            ("0.1", "0.1000000000000000001"),
+            ("1e3", r#""1000""#),
+        ] {
+            assert!(!same_policy(&id(one), &id(other)), "{one} {other}");
         }
         let root = r#"{"Statement":{"Principal":{"AWS":"arn:aws:iam::210987654321:root"}}}"#;
         assert!(!same_policy(root, &root.replace("210987654321", "333333333333")));

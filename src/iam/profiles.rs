@@ -728,9 +728,10 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 
     let mut changes = Vec::new();
     let found = call_if_there(&via, "profiles.get", name.clone()).await?;
-    let profile = if found == Value::Nil {
+    let (is_new, found) = created_if_missing(&via, "profiles", &name, found, &args).await?;
+    let profile = if is_new {
         changes.push("created".to_owned());
-        call(&via, "profiles.create", args).await?
+        found
     } else {
         refuse_other_path(&found, &args)?;
         let have = found.field("tags").clone();
@@ -755,6 +756,38 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     call(&via, "profiles.add_role", pair).await?;
     changes.push(format!("role {role} added"));
     Ok(ensured(call(&via, "profiles.get", name).await?, changes))
+}
+
+/// The profile or role that `found` is, or that is created now, with whether it is new. Another process may have made it a moment ago,
+/// so that the first read did not show it: then it is read again until it shows.
+pub(super) async fn created_if_missing(
+    via: &Arc<dyn Invoke>,
+    module: &'static str,
+    name: &Args,
+    found: Value,
+    args: &Args,
+) -> Result<(bool, Value)> {
+    const PAUSE: Duration = Duration::from_millis(500);
+    const TRIES: usize = 60;
+    if found != Value::Nil {
+        return Ok((false, found));
+    }
+    let (create, get) = match module {
+        "roles" => ("roles.create", "roles.get"),
+        _ => ("profiles.create", "profiles.get"),
+    };
+    let exists = match call(via, create, args.clone()).await {
+        Err(error) if error.code() == "EntityAlreadyExists" => error,
+        created => return Ok((true, created?)),
+    };
+    for _ in 0..TRIES {
+        tokio::time::sleep(PAUSE).await;
+        let found = call_if_there(via, get, name.clone()).await?;
+        if found != Value::Nil {
+            return Ok((false, found));
+        }
+    }
+    Err(exists)
 }
 
 /// The results of an `ensure`.

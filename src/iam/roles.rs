@@ -8,7 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::documents::same_policy;
 use super::image::{Image, Subject};
 use super::profiles::{
-    EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, ensured, max_items, refuse_other_path, set_tags,
+    EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, created_if_missing, ensured, max_items,
+    refuse_other_path, set_tags,
 };
 use super::{
     Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
@@ -874,10 +875,11 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 
     let mut changes = Vec::new();
     let found = call_if_there(&via, "roles.get", name.clone()).await?;
-    let is_new = found == Value::Nil;
+    let (is_new, found) = created_if_missing(&via, "roles", &name, found, &args).await?;
     let role = if is_new {
         changes.push("created".to_owned());
-        call(&via, "roles.create", args).await?
+        // The answer to a creation lacks some fields.
+        call(&via, "roles.get", name.clone()).await?
     } else {
         refuse_other_path(&found, &args)?;
         set_properties(&via, &name, &found, &args, &mut changes).await?;

@@ -11,7 +11,6 @@ use futures_util::future::BoxFuture;
 
 use super::memory::Key;
 use super::recent::{Chain, History, PageRead, Shown, Values};
-use super::site::Site;
 use super::{Gate, reading};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam::image::{Field, Image, State, Subject, differences};
@@ -125,7 +124,7 @@ impl Gate {
     /// The account that this connection leads to, as recent changes name it. Asks AWS once.
     pub(super) async fn place(&self) -> Result<Arc<str>> {
         let account = &self.identity().await?.account;
-        let describe = || Site::of(self.connection(), account.clone(), None).describe().into();
+        let describe = || self.site_as(account.clone(), None).describe().into();
         Ok(Arc::clone(self.0.place.get_or_init(describe)))
     }
 

@@ -2,7 +2,7 @@
 //! made at all, and what it does, is decided above.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -91,6 +91,8 @@ impl Effort {
 #[derive(Debug)]
 pub struct Line {
     clients: Clients,
+    /// The account of the caller, once it is known.
+    account: OnceLock<String>,
     lanes: Mutex<Arc<Lanes>>,
     effort: Arc<Effort>,
 }
@@ -98,7 +100,7 @@ pub struct Line {
 impl Line {
     /// A line on which calls go as fast as these lanes allow.
     pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<Effort>) -> Self {
-        Self { clients, lanes: Mutex::new(lanes), effort }
+        Self { clients, account: OnceLock::new(), lanes: Mutex::new(lanes), effort }
     }
 
     /// The clients at its end.
@@ -118,7 +120,37 @@ impl Line {
     /// What AWS says, or that it says nothing.
     pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        self.make(action, || call(self.clients.clone(), args.clone())).await
+        let answer = self.make(action, || call(self.clients.clone(), args.clone())).await?;
+        self.check_account(action, &answer)?;
+        Ok(answer)
+    }
+
+    /// Notes the account of the caller, which IAM must answer for from now on.
+    pub fn is_of(&self, account: &str) {
+        // Nothing changes it.
+        let _ = self.account.set(account.to_owned());
+    }
+
+    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may be reached at different endpoints, and
+    /// credentials may be replaced while a run goes on.
+    fn check_account(&self, action: &str, answer: &Value) -> Result<()> {
+        let Some(account) = self.account.get() else { return Ok(()) };
+        let record = match answer {
+            Value::Page(page) => page.items.first(),
+            other => Some(other),
+        };
+        let arn = record.and_then(|record| record.field("arn").as_str().map(str::to_owned));
+        let owner = arn.as_deref().and_then(|arn| arn.split(':').nth(4));
+        let is_other = owner.is_some_and(|owner| owner != account && owner.len() == 12);
+        if !is_other {
+            return Ok(());
+        }
+        let message = format!(
+            "{action}: IAM answers for account {}, and the credentials are of account {account}",
+            owner.unwrap_or_default()
+        );
+        Err(Error::new(Kind::Refused, message)
+            .hint("`iamlua whoami` shows the endpoints of IAM and STS, and the credentials"))
     }
 
     /// Waits for the turn of a call that changes something.
@@ -152,7 +184,9 @@ impl Line {
         let action = entry.spec.actions[0].name;
         let (lane, call) = (self.lane(action), || call(self.clients.clone(), args.clone()));
         let making = self.make_unless(turn, closing, (lane, action), call);
-        making.await.unwrap_or_else(|| Err(super::stopped(entry)))
+        let answer = making.await.unwrap_or_else(|| Err(super::stopped(entry)))?;
+        self.check_account(action, &answer)?;
+        Ok(answer)
     }
 
     /// Makes a call that only reads.

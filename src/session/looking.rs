@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::site::Site;
 use super::{Gate, locked, wire};
 use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
@@ -49,7 +48,7 @@ impl Look for Gate {
             session.allows(iam::entry("usage.scan"))?;
             let line = gate.line().await?;
             let account = gate.identity().await?.account.clone();
-            let site = Site::of(&gate.0.connection, account, None).describe();
+            let site = gate.site_as(account, None).describe();
             let service = step.action.service.prefix();
             let lanes = session.rates.of(&format!("{site} {service} {region}"));
             let last = Arc::new(Mutex::new(None));

@@ -170,7 +170,7 @@ pub struct Session {
     journal: Journal,
     recorder: Recorder,
     /// By account; connections to one account share what is planned there.
-    overlays: tokio::sync::Mutex<HashMap<Option<String>, Arc<Overlay>>>,
+    overlays: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Overlay>>>,
     has_overlays: AtomicBool,
     failed: AtomicU64,
     spared: AtomicU64,
@@ -456,7 +456,18 @@ impl Gate {
     /// If AWS cannot be asked.
     pub async fn site(&self) -> Result<Site> {
         let identity = self.identity().await?;
-        Ok(Site::of(&self.0.connection, identity.account.clone(), identity.arn.clone()))
+        Ok(self.site_as(identity.account.clone(), identity.arn.clone()))
+    }
+
+    /// The site of this connection with that account and caller. An endpoint of all services that variables or a profile name
+    /// belongs to it, so that an undo goes the same way.
+    pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Site {
+        let mut site = Site::of(&self.0.connection, account, caller);
+        if site.endpoint_url.is_none() {
+            let info = self.0.line.get().map(|line| Arc::clone(&line.clients().info));
+            site.endpoint_url = info.and_then(|info| info.common_endpoint());
+        }
+        site
     }
 
     async fn bare_line(&self) -> Result<&Line> {
@@ -476,8 +487,9 @@ impl Gate {
             let line = self.bare_line().await?;
             let identity = line.make("GetCallerIdentity", || iam::identity(line.clients())).await?;
             self.check_account(&identity)?;
-            let site = Site::of(&self.0.connection, identity.account.clone(), None);
-            if identity.account.is_some() {
+            let site = self.site_as(identity.account.clone(), None);
+            if let Some(account) = &identity.account {
+                line.is_of(account);
                 line.leads_to(&site.describe(), &self.0.session.rates);
             }
             Ok(identity)
@@ -508,7 +520,7 @@ impl Gate {
     /// Whether the way that was confirmed still leads to the account that it led to then.
     fn check_confirmed(&self, identity: &Identity) -> Result<()> {
         let Some(confirmed) = &self.0.session.confirmed else { return Ok(()) };
-        let reached = Site::of(&self.0.connection, identity.account.clone(), None);
+        let reached = self.site_as(identity.account.clone(), None);
         let is_same_way = Site { account: None, ..reached.clone() }
             == Site { account: None, caller: None, ..confirmed.clone() };
         if !is_same_way || reached.account == confirmed.account {
@@ -576,19 +588,19 @@ impl Gate {
         if !session.has_overlays.load(Ordering::SeqCst) {
             return Ok(None);
         }
-        let account = self.identity().await?.account.clone();
-        Ok(session.overlays.lock().await.get(&account).cloned())
+        let place = self.place().await?;
+        Ok(session.overlays.lock().await.get(&place).cloned())
     }
 
     async fn overlay(&self) -> Result<Arc<Overlay>> {
         let session = &self.0.session;
-        let account = self.identity().await?.account.clone();
+        let (account, place) = (self.identity().await?.account.clone(), self.place().await?);
         let mut overlays = session.overlays.lock().await;
-        if let Some(overlay) = overlays.get(&account) {
+        if let Some(overlay) = overlays.get(&place) {
             return Ok(Arc::clone(overlay));
         }
         let overlay = Arc::new(Box::pin(Overlay::new(account.as_deref())).await?);
-        overlays.insert(account, Arc::clone(&overlay));
+        overlays.insert(place, Arc::clone(&overlay));
         session.has_overlays.store(true, Ordering::SeqCst);
         Ok(overlay)
     }

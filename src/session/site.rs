@@ -140,9 +140,11 @@ pub(super) struct Places(Vec<usize>);
 
 impl Places {
     pub(super) fn of(sites: &[Site]) -> Self {
-        let first = |site: &Site| {
-            sites.iter().position(|other| other.is_same_account(site)).unwrap_or_default()
+        let is_same = |one: &Site, other: &Site| {
+            one.is_same_account(other) && one.endpoint_url == other.endpoint_url
         };
+        let first =
+            |site: &Site| sites.iter().position(|other| is_same(other, site)).unwrap_or_default();
         Self(sites.iter().map(first).collect())
     }
 

@@ -4,15 +4,22 @@ use std::io::{IsTerminal, Read};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+
+use crate::screen;
 
 /// The terminal as it was before.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// In the background nobody presses keys; it is looked so often whether that is over.
 const BACKGROUND: Duration = Duration::from_millis(500);
+
+/// The same while a question is open.
+const QUESTION: Duration = Duration::from_millis(50);
 
 /// Reads keys until it is dropped, and then puts the terminal back.
 #[derive(Debug)]
@@ -47,7 +54,15 @@ fn read(tell: &impl Fn(char)) {
             std::thread::sleep(BACKGROUND);
             continue;
         }
+        if screen::is_asking() {
+            std::thread::sleep(QUESTION);
+            continue;
+        }
         hand_out_keys();
+        // A thread that waits in a read would take the first key of an answer.
+        if !is_pressed() || screen::is_asking() {
+            continue;
+        }
         match std::io::stdin().lock().read(&mut key) {
             Ok(1..) => tell(char::from(key[0])),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -55,6 +70,14 @@ fn read(tell: &impl Fn(char)) {
             Ok(0) | Err(_) => return,
         }
     }
+}
+
+/// Waits a while for a key. A terminal that is gone counts as pressed, so that the read says so.
+fn is_pressed() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    !matches!(poll(&mut fds, Some(&timeout)), Ok(0) | Err(Errno::INTR))
 }
 
 fn is_in_foreground() -> bool {

@@ -2,9 +2,10 @@
 //! nowhere else. The code goes into one request, and into no log or history.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
@@ -32,59 +33,78 @@ pub fn restore_terminal() {
     }
 }
 
+/// A code is asked for that often before it counts as an error.
+const TRIES: usize = 3;
+
 fn ask_now(serial: &str, role: &str) -> Result<String> {
-    let no_terminal = || {
-        Error::new(
-            Kind::Credentials,
-            format!("the role {role} needs a code of the MFA device {serial}, and there is no terminal to ask at"),
-        )
-        .hint("run it at a terminal; for jobs use credentials that need no code, such as a role of the machine")
-    };
-    // Jobs of cron or CI may have a terminal that nobody looks at.
-    if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
-        return Err(no_terminal());
-    }
     let mut terminal =
-        OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|_| no_terminal())?;
-    write!(terminal, "MFA code for {}: ", crate::words::visible(serial))
-        .map_err(|error| Error::io("cannot ask for the MFA code", error))?;
-    let typed = read_hidden(&mut terminal);
-    let _ = writeln!(terminal);
-    let code = typed.map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => Error::new(Kind::Interrupted, "interrupted"),
-        io::ErrorKind::UnexpectedEof => Error::new(Kind::Credentials, "no MFA code was given"),
-        _ => Error::io("cannot read the MFA code", error),
-    })?;
-    let code = code.trim();
-    if code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit()) {
-        return Ok(code.to_owned());
+        OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|_| {
+            let message = format!(
+                "the role {role} needs a code of the MFA device {serial}, and there is no \
+                 terminal to ask at"
+            );
+            Error::new(Kind::Credentials, message).hint(
+                "run it at a terminal; for jobs use credentials that need no code, such as a \
+                 role of the machine",
+            )
+        })?;
+    let question = format!("MFA code for {}: ", crate::words::visible(serial));
+    for _ in 0..TRIES {
+        let typed = read_hidden(&mut terminal, &question);
+        let _ = writeln!(terminal);
+        let code = typed.map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Error::new(Kind::Interrupted, "interrupted"),
+            io::ErrorKind::UnexpectedEof => Error::new(Kind::Credentials, "no MFA code was given"),
+            _ => Error::io("cannot read the MFA code", error),
+        })?;
+        let code = code.trim();
+        if code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit()) {
+            return Ok(code.to_owned());
+        }
+        let _ = writeln!(terminal, "It has six digits.");
     }
-    Err(Error::new(Kind::Credentials, "an MFA code is six digits").hint("run it again"))
+    Err(Error::new(Kind::Credentials, "no MFA code was given: it is six digits"))
 }
 
 /// Reads a line key by key, without an echo. Keys that would send signals arrive as such, so that
 /// the terminal is never left without its echo.
-fn read_hidden(terminal: &mut File) -> io::Result<String> {
-    let before = tcgetattr(&*terminal)?;
-    let mut hidden = before.clone();
-    hidden.local_modes -=
-        LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
-    hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
-    hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some((terminal.try_clone()?, before));
-    let typed = tcsetattr(&*terminal, OptionalActions::Flush, &hidden)
-        .map_err(io::Error::from)
-        .and_then(|()| read_keys(terminal));
-    restore_terminal();
-    if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-        // What Ctrl-C means for the run is decided where signals are.
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT);
+fn read_hidden(terminal: &mut File, question: &str) -> io::Result<String> {
+    loop {
+        let before = tcgetattr(&*terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes -=
+            LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((terminal.try_clone()?, before));
+        let typed = tcsetattr(&*terminal, OptionalActions::Flush, &hidden)
+            .map_err(io::Error::from)
+            // A code that is typed at once must not be shown.
+            .and_then(|()| write!(terminal, "{question}"))
+            .and_then(|()| read_keys(terminal));
+        restore_terminal();
+        // The keys that send signals mean what they always mean, once the terminal is as it was.
+        let signal = match typed? {
+            Typed::Line(line) => return Ok(line),
+            Typed::Interrupt => Signal::INT,
+            Typed::Suspend => Signal::TSTP,
+        };
+        let _ = kill_process(getpid(), signal);
+        if signal == Signal::INT {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
     }
-    typed
 }
 
-fn read_keys(terminal: &mut File) -> io::Result<String> {
+/// A line, or a key that sends a signal.
+enum Typed {
+    Line(String),
+    Interrupt,
+    Suspend,
+}
+
+fn read_keys(terminal: &mut File) -> io::Result<Typed> {
     let mut typed = String::new();
     let mut key = [0];
     loop {
@@ -95,9 +115,11 @@ fn read_keys(terminal: &mut File) -> io::Result<String> {
             Ok(_) => {}
         }
         match key[0] {
-            b'\r' | b'\n' => return Ok(typed),
+            b'\r' | b'\n' => return Ok(Typed::Line(typed)),
             // Ctrl-C and Ctrl-\.
-            3 | 28 => return Err(io::ErrorKind::Interrupted.into()),
+            3 | 28 => return Ok(Typed::Interrupt),
+            // Ctrl-Z.
+            26 => return Ok(Typed::Suspend),
             // Ctrl-D.
             4 => return Err(io::ErrorKind::UnexpectedEof.into()),
             8 | 127 => {

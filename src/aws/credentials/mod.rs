@@ -214,7 +214,8 @@ pub fn resolve(
     if takes_role(profile) {
         return chain.assumed(name, profile, &mut vec![name.to_owned()]);
     }
-    if let Some(source) = chain.of_profile(name, profile, !is_explicit)? {
+    let found = chain.of_profile(name, profile, !is_explicit);
+    if let Some(source) = found.map_err(|error| with_near_miss(error, profile))? {
         return Ok(source);
     }
     refuse_traces(name, profile)?;
@@ -249,7 +250,7 @@ impl Chain<'_> {
         let (id, secret) = (self.environment.filled(ID), self.environment.filled(SECRET));
         let half = |there: &str, missing: &str| {
             wrong(format!(
-                "half a key pair is in the environment: {there} is set, {missing} is not"
+                "an access key in the environment is incomplete: {there} is set, {missing} is not"
             ))
             .hint(format!("set {missing} too, unset {there}, or name a profile with --profile"))
         };
@@ -274,6 +275,11 @@ impl Chain<'_> {
 
     /// The role of a profile. `visited` are the profiles on the way here, itself included.
     fn assumed(&self, name: &str, profile: &Profile, visited: &mut Vec<String>) -> Result<Source> {
+        let role = self.role(name, profile, visited);
+        role.map_err(|error| with_near_miss(error, profile))
+    }
+
+    fn role(&self, name: &str, profile: &Profile, visited: &mut Vec<String>) -> Result<Source> {
         let text = |property: &str| profile.filled(property).map(|setting| setting.value.clone());
         let Some(role_arn) = profile.get("role_arn").cloned() else {
             return Err(wrong(format!("the profile {name:?} has no role_arn")));
@@ -364,18 +370,24 @@ impl Chain<'_> {
                 "the profile {parent:?} names the source_profile {name:?} ({}), which does not exist",
                 source.origin
             ))
-            .hint(format!("the profiles there are: {}", self.names())));
+            .hint(self.files.suggestion(name)));
         };
         let has_keys = profile.has("aws_access_key_id") || profile.has("aws_secret_access_key");
         let is_itself = name == parent;
         if visited.iter().any(|seen| seen == name) && !(is_itself && has_keys) {
             let chain = visited.iter().map(String::as_str).chain([name]).collect::<Vec<_>>();
             return Err(wrong(format!(
-                "the source profiles go in a circle: {} ({})",
+                "the source profiles form a loop: {} ({})",
                 chain.join(" -> "),
                 source.origin
             ))
             .hint("the last of them must have credentials of its own"));
+        }
+        if visited.len() >= MOST_PROFILES {
+            return Err(wrong(format!(
+                "more than {MOST_PROFILES} profiles are each the source_profile of the next ({})",
+                source.origin
+            )));
         }
         visited.push(name.to_owned());
         if takes_role(profile) && !has_keys {
@@ -390,10 +402,6 @@ impl Chain<'_> {
             "the profile {name:?}{at} is the source_profile of {parent:?}, and has no credentials"
         ))
         .hint(format!("add keys to it, or name another source_profile in {}", source.origin)))
-    }
-
-    fn names(&self) -> String {
-        self.files.profile_names().collect::<Vec<_>>().join(", ")
     }
 
     /// Source that the properties of one profile name, in botocore's order.
@@ -498,8 +506,8 @@ impl Chain<'_> {
             NEEDED.into_iter().filter(|name| !all.contains_key(*name)).collect();
         if !missing.is_empty() {
             return Err(wrong(format!(
-                "the profile {name:?} uses IAM Identity Center ({origin}), but {} is missing",
-                missing.join(", ")
+                "the profile {name:?} uses IAM Identity Center ({origin}), but lacks {}",
+                missing.join(" and ")
             ))
             .hint("`aws configure sso` asks for all of it"));
         }
@@ -567,8 +575,15 @@ fn check_key_id(keys: &Keys) -> Result<()> {
         Origin::Variable(name) => name,
         _ => "aws_access_key_id",
     };
-    Err(wrong(format!("{name} is no id of a key: {:?} ({})", keys.access_key_id, keys.origin))
-        .hint("it has letters and digits only; a comment must stand in a line of its own"))
+    let hint = match &keys.origin {
+        Origin::Variable(_) => "it has letters and digits only: look for blanks and quotes",
+        _ => "it has letters and digits only; a comment must stand in a line of its own",
+    };
+    let at = match &keys.origin {
+        Origin::Variable(_) => String::new(),
+        origin => format!(" ({origin})"),
+    };
+    Err(wrong(format!("{name} is not an access key ID: {:?}{at}", keys.access_key_id)).hint(hint))
 }
 
 /// The keys in one file's section of a profile.
@@ -597,18 +612,22 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
             Ok(Some(keys))
         }
         (Some(id), None) => Err(wrong(format!(
-            "the profile {name:?} has half a key pair ({}): {SECRET} is missing",
+            "the access key of the profile {name:?} ({}) is incomplete: {SECRET} is missing",
             id.origin
         ))
         .hint("add it, or remove the other half")),
         (None, Some(secret)) => Err(wrong(format!(
-            "the profile {name:?} has half a key pair ({}): {ID} is missing",
+            "the access key of the profile {name:?} ({}) is incomplete: {ID} is missing",
             secret.origin
         ))
         .hint("add it, or remove the other half")),
         (None, None) => Ok(None),
     }
 }
+
+/// Longest chain of source profiles. AWS itself lets a session of a role assume another role, but real
+/// chains have two or three.
+const MOST_PROFILES: usize = 20;
 
 /// Properties by which a profile names credentials.
 const CREDENTIAL_PROPERTIES: [&str; 20] = [
@@ -655,18 +674,38 @@ const OTHER_PROPERTIES: [&str; 16] = [
     "tcp_keepalive",
 ];
 
+/// The property of credentials that a name is, or that it may be a misspelling of, with the number of
+/// letters that differ.
+fn nearest(property: &str) -> Option<(usize, &'static str)> {
+    if OTHER_PROPERTIES.contains(&property) {
+        return None;
+    }
+    let near = CREDENTIAL_PROPERTIES
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(known, property), known))
+        .min();
+    near.filter(|(distance, _)| *distance <= 4)
+}
+
+/// Adds the property of a profile that looks misspelt to an error about that profile.
+fn with_near_miss(mut error: Error, profile: &Profile) -> Error {
+    let misspelt = profile.merged.iter().find_map(|(property, setting)| {
+        let (distance, known) = nearest(property)?;
+        // One that is there as well is not meant.
+        let is_meant = (1..=2).contains(&distance) && !profile.has(known);
+        is_meant.then(|| format!("{property} ({}): did you mean {known}?", setting.origin))
+    });
+    if let Some(misspelt) = misspelt.filter(|hint| !error.hints.contains(hint)) {
+        error.hints.insert(0, misspelt);
+    }
+    error
+}
+
 /// Refuses a profile that has no credentials but begins to name some, perhaps misspelt: whoever
 /// wrote it did not mean the machine's own credentials.
 fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
     for (property, setting) in &profile.merged {
-        if OTHER_PROPERTIES.contains(&&**property) {
-            continue;
-        }
-        let near = CREDENTIAL_PROPERTIES
-            .into_iter()
-            .map(|known| (strsim::damerau_levenshtein(known, property), known))
-            .min();
-        let Some((distance, known)) = near.filter(|(distance, _)| *distance <= 4) else { continue };
+        let Some((distance, known)) = nearest(property) else { continue };
         let at = &setting.origin;
         if distance > 0 {
             return Err(wrong(format!(

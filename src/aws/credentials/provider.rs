@@ -21,6 +21,7 @@ use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
+use tokio::io::AsyncReadExt;
 
 use super::{AssumeRole, Keys, Source, WebIdentity, mfa};
 use crate::aws::clock::{CorrectedClock, system_time};
@@ -37,7 +38,7 @@ const RENEW_BEFORE: Duration = Duration::from_mins(5);
 const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 
 /// A refusal is given to all who ask within this time.
-const REMEMBERED: Duration = Duration::from_secs(5);
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Everything that fetching credentials needs.
 #[derive(Clone, Debug)]
@@ -75,6 +76,15 @@ pub struct ContainerToken {
 pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider {
     type Providers = Mutex<HashMap<(Source, String), SharedCredentialsProvider>>;
     static PROVIDERS: LazyLock<Providers> = LazyLock::new(Mutex::default);
+    if let Source::Process(command) = source {
+        // A program may give the keys of another account tomorrow: each connection asks it anew.
+        let fetcher = ProcessKeys {
+            command: command.clone(),
+            context: context.clone(),
+            account: tokio::sync::OnceCell::new(),
+        };
+        return SharedCredentialsProvider::new(Cached::new(fetcher, context.clock.clone()));
+    }
     let key = (source.clone(), context.key.clone());
     let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = providers.get(&key) {
@@ -118,6 +128,82 @@ impl Fetcher for Fetch {
     }
 }
 
+/// Keys that a program prints, all of one account: calls that follow each other must not reach two.
+#[derive(Debug)]
+struct ProcessKeys {
+    command: Setting<String>,
+    context: Context,
+    /// The account of the first keys that end.
+    account: tokio::sync::OnceCell<Option<String>>,
+}
+
+impl Fetcher for ProcessKeys {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials>> {
+        Box::pin(async move {
+            let keys = process(&self.command, &self.context.clock).await?;
+            // Keys without an end are fetched once.
+            if keys.expiry().is_none() {
+                return Ok(keys);
+            }
+            check(&keys)?;
+            let own = account_of(&keys, &self.context).await?;
+            let first = self.account.get_or_init(|| async { own.clone() }).await;
+            if *first == own {
+                return Ok(keys);
+            }
+            let shown = |account: &Option<String>| account.clone().unwrap_or("unknown".into());
+            let message = format!(
+                "credential_process ({}) began with account {} and now gives keys of account {}",
+                self.command.origin,
+                shown(first),
+                shown(&own)
+            );
+            Err(Error::new(Kind::Refused, message)
+                .hint("start it anew to work in the other account"))
+        })
+    }
+}
+
+/// The account that keys are of.
+async fn account_of(keys: &Credentials, context: &Context) -> Result<Option<String>> {
+    let provider = SharedCredentialsProvider::new(keys.clone());
+    let config = context.config.to_builder().credentials_provider(provider).build();
+    let sts = aws_sdk_sts::Client::new(&config);
+    let call = || async {
+        let answer = Box::pin(sts.get_caller_identity().send()).await;
+        answer.map_err(|error| from_sdk("GetCallerIdentity", error))
+    };
+    Ok(signed(&context.clock, call).await?.account)
+}
+
+/// Makes a signed call, and makes it again if its answer has shown that this machine's clock is wrong.
+async fn signed<T, F>(clock: &CorrectedClock, call: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let before = clock.ahead();
+    match call().await {
+        Err(error) if error.kind == Kind::Aws && clock.ahead() != before => call().await,
+        answer => answer,
+    }
+}
+
+/// Refuses keys that cannot stand in a header.
+fn check(keys: &Credentials) -> Result<()> {
+    let is_id = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    let is_token = |text: &str| text.bytes().all(|c| c.is_ascii_graphic());
+    let wrong = if !is_id(keys.access_key_id()) || keys.access_key_id().is_empty() {
+        "the access key ID"
+    } else if !keys.session_token().is_none_or(is_token) {
+        "the session token"
+    } else if keys.secret_access_key().contains(['\r', '\n']) {
+        "the secret access key"
+    } else {
+        return Ok(());
+    };
+    Err(failed(format!("{wrong} has characters that none has, such as a blank or a line end")))
+}
+
 /// The credentials of a fetcher, until they are about to end.
 #[derive(Debug)]
 struct Cached<F> {
@@ -157,7 +243,8 @@ impl<F: Fetcher> Cached<F> {
         {
             return Err(error.copied());
         }
-        match self.fetcher.fetch().await {
+        let fetched = self.fetcher.fetch().await;
+        match fetched.and_then(|fresh| check(&fresh).map(|()| fresh)) {
             Ok(fresh) => {
                 state.failed = None;
                 Ok(state.credentials.insert(fresh).clone())
@@ -199,12 +286,15 @@ pub struct Assume {
     pub external_id: Option<String>,
     /// Region, endpoint, HTTP client and credentials of the call.
     pub config: SdkConfig,
+    /// The clock that the call is signed by.
+    pub clock: CorrectedClock,
 }
 
 impl Assume {
     /// As a provider.
     #[must_use]
-    pub fn provider(self, clock: CorrectedClock) -> SharedCredentialsProvider {
+    pub fn provider(self) -> SharedCredentialsProvider {
+        let clock = self.clock.clone();
         SharedCredentialsProvider::new(Cached::new(self, clock))
     }
 }
@@ -218,9 +308,11 @@ impl Fetcher for Assume {
             .role_session_name(&self.session_name)
             .set_external_id(self.external_id.clone());
         Box::pin(async move {
-            let answer =
-                Box::pin(call.send()).await.map_err(|error| from_sdk("AssumeRole", error))?;
-            session(answer.credentials, "AssumeRole")
+            let call = || async {
+                let answer = Box::pin(call.clone().send()).await;
+                answer.map_err(|error| from_sdk("AssumeRole", error))
+            };
+            session(signed(&self.clock, call).await?.credentials, "AssumeRole")
         })
     }
 }
@@ -305,11 +397,12 @@ async fn assume_role(role: &AssumeRole, context: &Context) -> Result<Credentials
         .set_serial_number(role.mfa_serial.clone())
         .set_token_code(code)
         .set_source_identity(role.source_identity.clone());
-    let answer = Box::pin(call.send()).await.map_err(|error| {
-        from_sdk("AssumeRole", error).hint(format!(
-            "the role is the one of profile {} ({})",
-            role.profile, role.role_arn.origin
-        ))
+    let call = || async {
+        let answer = Box::pin(call.clone().send()).await;
+        answer.map_err(|error| from_sdk("AssumeRole", error))
+    };
+    let answer = signed(&context.clock, call).await.map_err(|error| {
+        error.hint(format!("assumed for profile {} ({})", role.profile, role.role_arn.origin))
     })?;
     session(answer.credentials, "AssumeRole")
 }
@@ -497,6 +590,19 @@ fn own(error: CredentialsError) -> Error {
     ours.map_or_else(|| refused(&error, "there are no credentials".into()), Error::copied)
 }
 
+/// A program that prints more is none that gives keys.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// The output of a program, up to a little more than there may be.
+async fn most_of(from: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let most = u64::try_from(MOST_OUTPUT + 1).unwrap_or(u64::MAX);
+        from.take(most).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
 /// Runs a program that prints keys, without a shell, as botocore does.
 async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Credentials> {
     let what = |why: &str| failed(format!("credential_process ({}) {why}", command.origin));
@@ -506,26 +612,38 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
     };
     // What a script reads from a pipe is not the program's.
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
-    let output = tokio::process::Command::new(program)
+    let cannot_run =
+        |error: std::io::Error| what(&format!("cannot run {program}: {error}")).caused_by(error);
+    let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .stdin(if is_terminal { Stdio::inherit() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| what(&format!("cannot run {program}: {error}")).caused_by(error))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = crate::words::visible(said.trim());
+        .spawn()
+        .map_err(cannot_run)?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (printed, said) = tokio::try_join!(most_of(out), most_of(err)).map_err(cannot_run)?;
+    if printed.len() > MOST_OUTPUT || said.len() > MOST_OUTPUT {
+        return Err(what("prints more than a megabyte"));
+    }
+    let status = child.wait().await.map_err(cannot_run)?;
+    if !status.success() {
+        const MOST_SAID: usize = 500;
+        let said = String::from_utf8_lossy(&said);
+        let said: String = crate::words::visible(said.trim()).chars().take(MOST_SAID).collect();
         let why = if said.is_empty() { String::new() } else { format!(": {said}") };
-        return Err(what(&format!("failed ({}){why}", output.status)));
+        return Err(what(&format!("failed ({status}){why}")));
     }
     // The output has secrets: no part of it is ever shown.
-    let json: Json = serde_json::from_slice(&output.stdout)
-        .map_err(|error| what(&format!("does not print JSON: line {}", error.line())))?;
+    let json: Json = serde_json::from_slice(&printed).map_err(|error| {
+        what(&format!("does not print JSON: line {}", error.line()))
+            .hint("it must print one object with Version, AccessKeyId and SecretAccessKey")
+    })?;
     if json.get("Version") != Some(&Json::from(1)) {
-        let version = json.get("Version").map_or_else(|| "none".into(), ToString::to_string);
+        // What is no number may be a secret in the wrong place.
+        let version = json.get("Version").filter(|version| version.is_number());
+        let version = version.map_or_else(|| "unknown".into(), ToString::to_string);
         return Err(what(&format!("prints keys of version {version}: \"Version\" must be 1")));
     }
     let text = |name: &str| json.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
