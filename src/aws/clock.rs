@@ -41,6 +41,7 @@ impl CorrectedClock {
 
     /// Records the server's time at an answer. Returns a note for the operator, the first time that
     /// the two clocks differ.
+    #[must_use]
     pub fn observe(&self, server: SystemTime, here: SystemTime) -> Option<String> {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let ahead = match server.duration_since(here) {
@@ -87,8 +88,8 @@ mod tests {
     #[test]
     fn a_difference_that_aws_refuses_is_corrected_and_said_once() {
         let clock = CorrectedClock::default();
-        let here = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        let minutes = |n: u64| Duration::from_secs(n * 60);
+        let here = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+        let minutes = |n: u64| Duration::from_mins(n);
         assert_eq!(clock.observe(here + minutes(3), here), None);
         assert_eq!(clock.ahead(), 0);
         let told = clock.observe(here + minutes(90), here).expect("a note");

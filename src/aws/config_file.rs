@@ -78,7 +78,7 @@ impl ConfigFile {
         let bytes = std::fs::read(path).map_err(cannot_read)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            let line = valid.split(|byte| *byte == b'\n').count();
             wrong(path, line, "this line is not UTF-8 text")
         })?;
         Self::parse(path, &text).map(Some)

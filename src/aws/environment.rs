@@ -3,9 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+type Get = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Source of environment variables. An empty value is kept: some settings tell it from a missing
 /// one.
-pub struct Environment(Box<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Environment(Box<Get>);
 
 impl Environment {
     /// The variables of this process. A value that is not UTF-8 counts as missing.
@@ -66,21 +68,19 @@ impl Environment {
         let mut rest = path;
         while let Some((before, after)) = rest.split_once('$') {
             expanded.push_str(before);
-            let (name, length) = match after.strip_prefix('{').and_then(|text| text.split_once('}'))
-            {
-                Some((name, _)) => (name, name.len() + 2),
-                None => {
-                    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                    let end = after.find(|c| !is_name(c)).unwrap_or(after.len());
-                    (&after[..end], end)
-                }
+            let braced = after.strip_prefix('{').and_then(|text| text.split_once('}'));
+            let (name, length) = if let Some((name, _)) = braced {
+                (name, name.len() + 2)
+            } else {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let end = after.find(|c| !is_name(c)).unwrap_or(after.len());
+                (&after[..end], end)
             };
-            match self.get(name).filter(|_| !name.is_empty()) {
-                Some(value) => expanded.push_str(&value),
-                None => {
-                    expanded.push('$');
-                    expanded.push_str(&after[..length]);
-                }
+            if let Some(value) = self.get(name).filter(|_| !name.is_empty()) {
+                expanded.push_str(&value);
+            } else {
+                expanded.push('$');
+                expanded.push_str(&after[..length]);
             }
             rest = &after[length..];
         }

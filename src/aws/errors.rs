@@ -76,7 +76,7 @@ where
         }
         _ if ours(&error).is_some() => {
             // What credentials could not be had for: it was said where that was known.
-            let mut out = ours(&error).map(Error::copied).unwrap_or_else(|| no_credentials(&error));
+            let mut out = ours(&error).map_or_else(|| no_credentials(&error), Error::copied);
             if out.kind == Kind::Credentials {
                 out = out.hint(hints::WHOAMI);
             }

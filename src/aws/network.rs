@@ -31,7 +31,7 @@ use super::shared_config::Profile;
 use crate::error::{Error, Kind, Result};
 use crate::screen;
 
-/// The name of this program in the user agent, and so in CloudTrail.
+/// The name of this program in the user agent, and so in `CloudTrail`.
 pub const USER_AGENT: &str = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
 
 /// Proxies and trust store.
@@ -238,11 +238,14 @@ struct Route {
     proxy: Option<Proxy>,
 }
 
+/// Route, connect timeout and read timeout.
+type ConnectorKey = (Route, Option<Duration>, Option<Duration>);
+
 /// Connections of all clients with the same network settings, by route and timeouts.
 #[derive(Debug)]
 struct Pools {
     network: Network,
-    connectors: Mutex<HashMap<(Route, Option<Duration>, Option<Duration>), SharedHttpConnector>>,
+    connectors: Mutex<HashMap<ConnectorKey, SharedHttpConnector>>,
 }
 
 /// One for each network in this process, so that connections and the trust store are shared.

@@ -205,7 +205,8 @@ mod tests {
                         aws_access_key_id = AKIA\naws_secret_access_key = x\n[services all]\n"
             .to_owned();
         for (id, _) in IDS {
-            text += &format!("{id} =\n  endpoint_url = http://127.0.0.1:7301/{id}\n");
+            let line = format!("{id} =\n  endpoint_url = http://127.0.0.1:7301/{id}\n");
+            text.push_str(&line);
         }
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), text).expect("written");

@@ -138,7 +138,7 @@ impl Source {
         }
     }
 
-    /// The source in words, without secrets: "keys in the environment (AWS_ACCESS_KEY_ID)".
+    /// The source in words, without secrets: "keys in /home/jo/.aws/config:3".
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -500,8 +500,6 @@ impl Chain<'_> {
                 }
             }
         }
-        const NEEDED: [&str; 4] =
-            ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
         let missing: Vec<&str> =
             NEEDED.into_iter().filter(|name| !all.contains_key(*name)).collect();
         if !missing.is_empty() {
@@ -588,9 +586,9 @@ fn check_key_id(keys: &Keys) -> Result<()> {
 
 /// The keys in one file's section of a profile.
 fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>> {
-    let Some(section) = section else { return Ok(None) };
     const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
+    let Some(section) = section else { return Ok(None) };
     match (section.get(ID), section.get(SECRET)) {
         (Some(id), Some(secret)) => {
             let both = [(ID, id), (SECRET, secret)];
@@ -624,6 +622,9 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
         (None, None) => Ok(None),
     }
 }
+
+/// Properties that a profile of Identity Center must have.
+const NEEDED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
 
 /// Longest chain of source profiles. AWS itself lets a session of a role assume another role, but real
 /// chains have two or three.

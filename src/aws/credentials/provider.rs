@@ -74,17 +74,20 @@ pub struct ContainerToken {
 /// that a code is asked for once, and a role assumed once.
 #[must_use]
 pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider {
+    let Source::Process(command) = source else { return shared(source, context) };
+    // A program may give the keys of another account next time: each connection asks it anew.
+    let fetcher = ProcessKeys {
+        command: command.clone(),
+        context: context.clone(),
+        account: tokio::sync::OnceCell::new(),
+    };
+    SharedCredentialsProvider::new(Cached::new(fetcher, context.clock.clone()))
+}
+
+/// A provider that all connections of this process share.
+fn shared(source: &Source, context: &Context) -> SharedCredentialsProvider {
     type Providers = Mutex<HashMap<(Source, String), SharedCredentialsProvider>>;
     static PROVIDERS: LazyLock<Providers> = LazyLock::new(Mutex::default);
-    if let Source::Process(command) = source {
-        // A program may give the keys of another account tomorrow: each connection asks it anew.
-        let fetcher = ProcessKeys {
-            command: command.clone(),
-            context: context.clone(),
-            account: tokio::sync::OnceCell::new(),
-        };
-        return SharedCredentialsProvider::new(Cached::new(fetcher, context.clock.clone()));
-    }
     let key = (source.clone(), context.key.clone());
     let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = providers.get(&key) {
@@ -377,12 +380,12 @@ fn session(
 }
 
 async fn assume_role(role: &AssumeRole, context: &Context) -> Result<Credentials> {
-    let source = provider(&role.source, context);
+    let source = shared(&role.source, context);
     let code = match &role.mfa_serial {
         None => None,
         Some(serial) => {
             // A source without credentials need not cost a code.
-            source.provide_credentials().await.map_err(own)?;
+            source.provide_credentials().await.map_err(|error| own(&error))?;
             Some(mfa::ask(serial.clone(), role.role_arn.value.clone()).await?)
         }
     };
@@ -455,7 +458,7 @@ async fn login(session: &Setting<String>, profile: &str, context: &Context) -> R
         let Setting { value, origin } = session;
         let what = format!("the `aws login` session {value} ({origin}) gives no credentials");
         // The SDK calls a session that was never begun a matter of configuration.
-        Error { kind: Kind::Credentials, ..refused(&error, what) }
+        Error { kind: Kind::Credentials, ..refused(&error, &what) }
             .hint(format!("sign in: `aws login --profile {}`", quoted(profile)))
     })
 }
@@ -470,7 +473,7 @@ async fn container(context: &Context) -> Result<Credentials> {
     let settings = sdk_settings(context, context.direct.clone());
     let provider = EcsCredentialsProvider::builder().configure(&settings).build();
     provider.provide_credentials().await.map_err(|error| {
-        refused(&error, "the container's endpoint gives no credentials".into()).hint(
+        refused(&error, "the container's endpoint gives no credentials").hint(
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI names it",
         )
     })
@@ -552,14 +555,14 @@ async fn instance_metadata(
             None => "no AWS credentials were found: neither in the environment nor in a profile, and there is no instance metadata",
             Some(_) => "no AWS credentials were found, and instance metadata gives none",
         };
-        refused(&error, what.into())
+        refused(&error, what)
             .hint("name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
             .hint("without --aws the script runs on the local account, which needs none")
     })
 }
 
 /// The error of one of the SDK's providers in our words, with its cause.
-fn refused(error: &CredentialsError, what: String) -> Error {
+fn refused(error: &CredentialsError, what: &str) -> Error {
     let mut network = None;
     let mut last = String::new();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -585,9 +588,9 @@ fn refused(error: &CredentialsError, what: String) -> Error {
 }
 
 /// Our own error out of one of the SDK's.
-fn own(error: CredentialsError) -> Error {
-    let ours = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Error>());
-    ours.map_or_else(|| refused(&error, "there are no credentials".into()), Error::copied)
+fn own(error: &CredentialsError) -> Error {
+    let ours = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    ours.map_or_else(|| refused(error, "there are no credentials"), Error::copied)
 }
 
 /// A program that prints more is none that gives keys.

@@ -3,6 +3,7 @@
 //! `SSOCredentialFetcher`: a token of an `sso-session` is refreshed when it is about to expire, one
 //! of the older kind is not, and an expired one is never used.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -114,7 +115,11 @@ async fn token(sso: &Sso, context: &Context, config: &SdkConfig) -> Result<Strin
 
 /// The file of a session's token.
 fn cache_file(home: Option<&Path>, key: &str) -> PathBuf {
-    let name: String = Sha1::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut name = String::new();
+    for byte in Sha1::digest(key) {
+        // A string takes all that is written.
+        let _ = write!(name, "{byte:02x}");
+    }
     home.unwrap_or(Path::new("~")).join(".aws/sso/cache").join(name + ".json")
 }
 
