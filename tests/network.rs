@@ -267,8 +267,7 @@ fn what_is_wrong_with_the_network_is_named() {
     // With the right password plain HTTP goes through.
     let variables = [("HTTP_PROXY", &*right), ("AWS_ENDPOINT_URL", &*by_number)];
     company.asked();
-    company
-        .run(&home, &["--aws", "-e", "iam.profiles.get('web-frontend')"], &variables)
+    Company::run(&home, &["--aws", "-e", "iam.profiles.get('web-frontend')"], &variables)
         .ends(0, "");
     let asked = company.asked();
     assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
