@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::program::{Daemon, home, list, profiles, seen_long_ago, until};
 
 /// Makes a profile for each of its steps, each of which takes a while.
-const STEPS: &str = "runbook { every = '10m' } for n = 1, 5 do
+const STEPS: &str = "runbook { every = '24h' } for n = 1, 5 do
     if not iam.profiles.find('step-' .. n) then iam.profiles.create('step-' .. n) end end print('all steps')";
 
 #[test]
@@ -14,7 +14,7 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
     home.write("jobs/steps.lua", STEPS);
     seen_long_ago(&home, &["steps"]);
     // Long enough for a machine that is busy.
-    let slow = ["jobs", "--faults", "latency=4s"];
+    let slow = ["jobs", "--faults", "latency=2s"];
     let mut daemon = Daemon::start(&home, &slow);
     daemon.says("begins, late: ", 1);
     // In the middle of its calls.
@@ -40,7 +40,7 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
 }
 
 /// Deep inside of one operation of Lua's library, where nothing stops it.
-const STUCK: &str = "runbook { every = '10m' } print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
+const STUCK: &str = "runbook { every = '24h' } print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
 
 #[test]
 fn what_does_not_end_in_time_is_said() {
@@ -179,11 +179,11 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
 #[test]
 fn who_is_being_told_of_a_failure_ends_with_it_and_is_told_anew() {
     let home = home();
-    home.write("jobs/fails.lua", "runbook { every = '10m' }");
+    home.write("jobs/fails.lua", "runbook { every = '24h' }");
     seen_long_ago(&home, &["fails"]);
     home.write(
         "jobs/fails.lua",
-        "runbook { every = '10m', on_failure = { command = { 'sh', '-c', 'echo $$ >> told; sleep 600 & wait' } } } error('no')",
+        "runbook { every = '24h', on_failure = { command = { 'sh', '-c', 'echo $$ >> told; sleep 600 & wait' } } } error('no')",
     );
     let args = ["jobs", "--allow-run=sh", "--grace", "100ms"];
     let told = || -> Vec<String> {
