@@ -76,24 +76,31 @@ pub fn aside<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Number of questions that wait for an answer at the terminal.
-static QUESTIONS: AtomicUsize = AtomicUsize::new(0);
+/// Number of questions that read the terminal themselves.
+static KEYBOARD: AtomicUsize = AtomicUsize::new(0);
 
-/// Presence of a question at the terminal, whose keys are for nobody else.
+/// Presence of a question that reads the terminal itself, whose keys are for nobody else.
 #[must_use]
-pub fn is_asking() -> bool {
-    QUESTIONS.load(Ordering::Acquire) > 0
+pub fn is_keyboard_taken() -> bool {
+    KEYBOARD.load(Ordering::Acquire) > 0
 }
 
-/// Asks a person. No bar is drawn until there is an answer, also none that begins meanwhile. Messages still appear.
+/// Asks a person by reading the terminal. Nobody else reads keys meanwhile, and no bar is drawn.
+pub fn with_keyboard<T>(ask: impl FnOnce() -> T) -> T {
+    KEYBOARD.fetch_add(1, Ordering::AcqRel);
+    let answer = without_bars(ask);
+    KEYBOARD.fetch_sub(1, Ordering::AcqRel);
+    answer
+}
+
+/// Asks a person. No bar is drawn until there is an answer, also none that begins meanwhile.
+/// Messages still appear.
 pub fn without_bars<T>(ask: impl FnOnce() -> T) -> T {
-    QUESTIONS.fetch_add(1, Ordering::AcqRel);
     // A bar that stays costs nothing but its looks.
     let _ = BARS.clear();
     BARS.set_draw_target(ProgressDrawTarget::hidden());
     let answer = ask();
     BARS.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-    QUESTIONS.fetch_sub(1, Ordering::AcqRel);
     answer
 }
 

@@ -54,13 +54,13 @@ fn read(tell: &impl Fn(char)) {
             std::thread::sleep(BACKGROUND);
             continue;
         }
-        if screen::is_asking() {
+        if screen::is_keyboard_taken() {
             std::thread::sleep(QUESTION);
             continue;
         }
         hand_out_keys();
         // A thread that waits in a read would take the first key of an answer.
-        if !is_pressed() || screen::is_asking() {
+        if !is_pressed() || screen::is_keyboard_taken() {
             continue;
         }
         match std::io::stdin().lock().read(&mut key) {

@@ -22,7 +22,7 @@ static BEFORE: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 /// If there is no terminal, or nobody answers there.
 pub async fn ask(serial: String, role: String) -> Result<String> {
     let asked =
-        tokio::task::spawn_blocking(move || screen::without_bars(|| ask_now(&serial, &role)));
+        tokio::task::spawn_blocking(move || screen::with_keyboard(|| ask_now(&serial, &role)));
     asked.await.map_err(|error| Error::new(Kind::Bug, format!("the question ended: {error}")))?
 }
 
