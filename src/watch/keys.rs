@@ -1,6 +1,6 @@
 //! The keyboard: keys as they are pressed, and the terminal as it was at the end.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,9 +63,10 @@ fn read(tell: &impl Fn(char)) {
         if !is_pressed() || screen::is_keyboard_taken() {
             continue;
         }
-        match std::io::stdin().lock().read(&mut key) {
+        // Without the buffer of the standard library, of which the system knows nothing.
+        match rustix::io::read(std::io::stdin(), &mut key) {
             Ok(1..) => tell(char::from(key[0])),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(Errno::INTR) => {}
             // The terminal is gone.
             Ok(0) | Err(_) => return,
         }
