@@ -1,5 +1,7 @@
 //! Endpoints that do not do what AWS does: filters that are ignored, and markers that lead nowhere.
 
+use iamlua::error::Kind;
+
 use super::World;
 use super::line::{self, Fate};
 use crate::lua::Ran;
@@ -96,5 +98,22 @@ fn a_marker_that_leads_nowhere_is_an_error_and_not_the_end() {
             let error = ran.result.as_ref().expect_err(script);
             assert!(error.to_string().contains(words), "{script}: {error}");
         }
+    }
+}
+
+#[test]
+fn an_account_other_than_that_of_the_credentials_is_not_changed() {
+    let caller = "<Arn>arn:aws:iam::222222222222:user/jo</Arn><UserId>AIDA</UserId><Account>222222222222</Account>";
+    for change in [
+        "iam.profiles.tag('web-frontend', { Owner = 'other' })",
+        "iam.profiles.delete('ci-sandbox')",
+        "iam.roles.tag('worker', { Owner = 'other' })",
+    ] {
+        let ran = against("GetCallerIdentity", caller, change);
+        let error = ran.result.as_ref().expect_err("a refusal");
+        assert_eq!(error.kind, Kind::Refused, "{change}: {error}");
+        let text = "and the credentials are of account 222222222222";
+        assert!(error.message.ends_with(text), "{change}: {error}");
+        assert!(error.message.starts_with("Get"), "nothing was sent before: {error}");
     }
 }
