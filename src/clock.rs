@@ -53,7 +53,7 @@ struct Held {
     shown: AtomicI64,
     /// By how much the date was moved on, in all.
     moved: AtomicI64,
-    /// How much longer those have waited who wait for a moment to come.
+    /// Additional time that waiters for a moment have passed.
     waited: AtomicI64,
     /// The date at first.
     origin: i64,

@@ -30,7 +30,7 @@ struct Company {
     plain: u16,
     /// The certificate of the authority, in PEM.
     authority: String,
-    /// What was asked of the proxy: its first line.
+    /// First lines of the requests to the proxy.
     asked: Seen,
     /// User agents of the calls that came through TLS.
     agents: Seen,
@@ -273,6 +273,12 @@ fn what_is_wrong_with_the_network_is_named() {
     assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
 }
 
+/// Answer of STS to the question who calls.
+const IDENTITY: &str = "<GetCallerIdentityResponse \
+    xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+    <Arn>arn:aws:iam::123456789012:user/jo</Arn><UserId>AIDA</UserId>\
+    <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
+
 /// An IAM endpoint that refuses signatures of more than five minutes ago by its own clock, which is
 /// ahead.
 async fn skewed(listener: TcpListener, ahead: Duration, seen: Seen) {
@@ -292,7 +298,7 @@ async fn skewed(listener: TcpListener, ahead: Duration, seen: Seen) {
                     .expect("nobody panics")
                     .push(if is_right { "right" } else { "wrong" }.into());
                 let (status, body) = if is_right {
-                    ("200 OK", "<ListAccountAliasesResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/jo</Arn><UserId>AIDA</UserId><Account>123456789012</Account></GetCallerIdentityResult></ListAccountAliasesResponse>".replace("ListAccountAliases", "GetCallerIdentity"))
+                    ("200 OK", IDENTITY.to_owned())
                 } else {
                     (
                         "403 Forbidden",

@@ -22,9 +22,9 @@ struct Row {
     status: u16,
     code: &'static str,
     message: &'static str,
-    /// What the hint says.
+    /// Texts of the hint.
     says: &'static [&'static str],
-    /// What it does not say.
+    /// Texts that the hint must not have.
     hides: &'static [&'static str],
 }
 

@@ -66,8 +66,8 @@ impl ConfigFile {
                 .hint("correct its permissions, or name another file with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE")
                 .caused_by(error)
         };
-        // Like botocore: what is not a regular file, such as a folder, counts as missing. A file that may not be looked
-        // at is none of these.
+        // Like botocore: what is not a regular file, such as a folder, counts as missing. A file
+        // that may not be looked at is none of these.
         match path.metadata() {
             Ok(about) if about.is_file() => {}
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

@@ -205,7 +205,10 @@ fn proxy(
             Kind::Configuration,
             format!("{} is no address of a proxy: {shown:?}", setting.origin),
         )
-        .hint("it is written like http://proxy.example.com:3128 or http://NAME:PASSWORD@proxy.example.com:3128")
+        .hint(
+            "it is written like http://proxy.example.com:3128, with NAME:PASSWORD@ before the \
+             host if it wants them",
+        )
     })?;
     Ok(Some(Setting::new(Proxy(url), setting.origin)))
 }

@@ -1,5 +1,5 @@
-//! The command line: what it accepts, which command it means, and the one place where an error is printed and becomes an exit
-//! code.
+//! The command line: what it accepts, which command it means, and the one place where an error is
+//! printed and becomes an exit code.
 
 mod account;
 mod apply;
@@ -29,7 +29,8 @@ use crate::error::{Error, Result};
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
-/// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on standard input.
+/// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on
+/// standard input.
 #[derive(Debug, Parser)]
 #[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
@@ -63,25 +64,28 @@ enum Command {
     Apply(apply::ApplyCommand),
     /// Take a run back.
     ///
-    /// Shows the inverse of its changes, in reverse order; --apply makes them. It goes where the run went, unless an option or
-    /// `IAMLUA_TARGET` says otherwise.
+    /// Shows the inverse of its changes, in reverse order; --apply makes them. It goes where the
+    /// run went, unless an option or `IAMLUA_TARGET` says otherwise.
     Undo(undo::UndoCommand),
     /// Show what was changed, by whom, and how it went.
     Runs(runs::RunsCommand),
     /// Run runbooks by themselves, at the moments that their manifests name.
     ///
-    /// It runs until it is told to end. On AWS its jobs plan; with --apply they make their changes. docs/schedule.md has the rules.
+    /// It runs until it is told to end. On AWS its jobs plan; with --apply they make their changes.
+    /// docs/schedule.md has the rules.
     Schedule(Box<schedule::ScheduleCommand>),
     /// Run scripts again when they, or what they read, have changed.
     ///
-    /// What a script depends on is what it looked at in its last run: itself, its modules, the files that it has read. Without --apply it only plans
-    /// on AWS, and shows what is different in the plan each time; with it, it asks once which account that is.
+    /// What a script depends on is what it looked at in its last run: itself, its modules, the
+    /// files that it has read. Without --apply it only plans on AWS, and shows what is different in
+    /// the plan each time; with it, it asks once which account that is.
     Watch(watch::WatchCommand),
     /// Run the tests of scripts.
     ///
     /// Each test runs on an account of its own, in memory; nothing else is touched.
     Test(test::TestCommand),
-    /// Show which account and caller calls reach, and where credentials, region and network come from.
+    /// Show which account and caller calls reach, and where credentials, region and network come
+    /// from.
     ///
     /// The first thing to run when something is odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
@@ -96,8 +100,9 @@ enum Command {
     Doc(doc::DocCommand),
     /// Make a working folder for runbooks.
     ///
-    /// It gets a sample runbook with its tests, iamlua.toml with all defaults commented out, and declarations for editors with the Lua language
-    /// server. What is there already is left alone, except for the declarations, which are made anew.
+    /// It gets a sample runbook with its tests, iamlua.toml with all defaults commented out, and
+    /// declarations for editors with the Lua language server. What is there already is left alone,
+    /// except for the declarations, which are made anew.
     Init(init::InitCommand),
     /// Print the script that completes this command line in a shell.
     Completions(shell::CompletionsCommand),
@@ -105,7 +110,8 @@ enum Command {
     Man(shell::ManCommand),
 }
 
-/// Bad weather on the command line: an error with its hints in one text, which is all that clap prints.
+/// Bad weather on the command line: an error with its hints in one text, which is all that clap
+/// prints.
 fn faults(text: &str) -> std::result::Result<Faults, String> {
     text.parse().map_err(|error: Error| {
         let hints = error.hints.iter().map(|hint| format!("; {hint}"));

@@ -59,7 +59,7 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Who that access key stands for, and what is known about the session. A session's key is
+    /// Owner of that access key, with what is known about the session. A session's key is
     /// refused once the session or its role is gone.
     pub(super) fn of(
         access_key: &str,
@@ -137,11 +137,11 @@ pub(super) struct Call<'a> {
     pub(super) action: &'static Action,
     /// What came as a form; empty for the protocols that have none.
     pub(super) form: &'a Form,
-    /// What came as JSON, with what stood in path and query; empty for the protocols that have
+    /// Fields of the JSON body, path and query; empty for the protocols that have
     /// none.
     pub(super) json: &'a Map<String, Value>,
     pub(super) caller: Caller,
-    /// What is known about the caller's credentials.
+    /// Context of the caller's credentials.
     pub(super) context: Context,
     pub(super) region: &'a str,
 }

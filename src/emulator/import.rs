@@ -115,8 +115,8 @@ struct Import<'a> {
     /// The policies of which so far only the ARN was said.
     named_policies: HashSet<String>,
     resources: Resources,
-    /// Whether this adds to what there is. Trust policies, which AWS has accepted, are then not
-    /// held to the rules, and resources of the same id or name are replaced.
+    /// Addition to an account, as opposed to its replacement. Trust policies, which AWS has
+    /// accepted, are then not held to the rules, and resources of the same id or name are replaced.
     adds: bool,
     /// What went wrong, which cannot travel through serde.
     trouble: Option<Trouble>,

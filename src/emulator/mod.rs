@@ -109,7 +109,7 @@ struct Shared {
     weather: RwLock<Arc<Weather>>,
 }
 
-/// What can be chosen when an account is opened; it is not kept in the file. The default is the
+/// Options of opening an account; they are not kept in the file. The default is the
 /// machine's clock, ids that differ every time, and no faults.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -571,7 +571,7 @@ impl Emulator {
     }
 }
 
-/// What a call has to say, with the ARNs of the account's partition.
+/// Answer to a call, with the ARNs of the account's partition.
 fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcome<Content> {
     match answer() {
         Ok(mut content) => {
@@ -586,7 +586,7 @@ fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcom
     }
 }
 
-/// What ends a change by hand: an error that has its words, or trouble with the file that gets them
+/// Failure of a change by hand: an error that has its words, or trouble with the file that gets them
 /// from the store.
 enum Trouble {
     Told(Error),

@@ -14,7 +14,7 @@ pub(super) const SERVICE_LINKED: &str = "/aws-service-role/";
 const RESERVED: &str = "/aws-reserved/";
 
 impl Role {
-    /// Whether a service made the role for itself.
+    /// Check for a role that a service made for itself.
     pub(super) fn is_service_linked(&self) -> bool {
         self.path.starts_with(SERVICE_LINKED)
     }

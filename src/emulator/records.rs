@@ -246,7 +246,7 @@ impl Scope<'_> {
     }
 }
 
-/// Where a list goes on: behind the record with this path and key, whether it is still there or
+/// Position in a list: behind the record with this path and key, whether it is still there or
 /// not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {

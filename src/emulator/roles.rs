@@ -235,7 +235,7 @@ fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
     xml.plain("MaxSessionDuration", role.max_session);
 }
 
-/// What a role shows when its description has changed.
+/// Fields of a role in the answer to a changed description.
 pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> Outcome<()> {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {

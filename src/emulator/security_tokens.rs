@@ -16,7 +16,7 @@ use super::trust::evaluation::Decision;
 use super::view::View;
 use super::xml::Xml;
 
-/// What a session policy and session tags may weigh: AWS packs them into the token and answers with
+/// Size limit of a session policy and session tags: AWS packs them into the token and answers with
 /// the share that they take.
 const PACKED_CHARACTERS: usize = 2048;
 const DEFAULT_DURATION: i64 = 3600;

@@ -40,7 +40,7 @@ impl Context {
     }
 }
 
-/// Whom new credentials stand for.
+/// Owner of new credentials.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Holder<'a> {
     /// The calling user.

@@ -25,7 +25,7 @@ use super::xml::Xml;
 const BUILT_IN: [&str; 2] = ["accounts.google.com", "cognito-identity.amazonaws.com"];
 const DEFAULT_DURATION: i64 = 3600;
 
-/// What an identity provider's token says.
+/// Claims of an identity provider's token.
 #[derive(Debug)]
 pub(super) struct Token {
     /// The issuer without `https://`, by which condition keys name it.

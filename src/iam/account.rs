@@ -193,14 +193,15 @@ pub struct Identity {
 /// # Errors
 /// If no answer comes, or the credentials are refused.
 pub async fn identity(clients: &Clients) -> Result<Identity> {
-    // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in each other.
+    // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in
+    // each other.
     let caller = Box::pin(clients.sts.get_caller_identity().send()).await;
     let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
     Ok(Identity { account: caller.account, arn: caller.arn, user_id: caller.user_id })
 }
 
-/// When the credentials of a connection end; `None` if they do not, or there are none. They are those that the calls before were
-/// signed with.
+/// End of a connection's credentials; `None` if they do not end, or there are none. They are those
+/// that the calls before were signed with.
 pub async fn credentials_end(clients: &Clients) -> Option<SystemTime> {
     let provider = clients.config.credentials_provider()?;
     provider.provide_credentials().await.ok()?.expiry()

@@ -25,16 +25,16 @@
 //!
 //! What IAM does not ignore is different here too: the case of `Effect`, of `Sid`, of resources, of
 //! principals and of values, and of the elements' own names. Equivalence ignores that of `Effect`;
-//! IAM refuses `allow` (Elements, Effect: "case sensitive"), so that no role has it. `"*"` as principal is
-//! not `{ "AWS": "*" }`: in a trust policy the first admits federated users too (Terraform's
-//! `aws_iam_policy_document`, note on principals; Equivalence tells them apart). A number with more digits
-//! than a computer's keeps is only the same as itself.
+//! IAM refuses `allow` (Elements, Effect: "case sensitive"), so that no role has it. `"*"` as
+//! principal is not `{ "AWS": "*" }`: in a trust policy the first admits federated users too
+//! (Terraform's `aws_iam_policy_document`, note on principals; Equivalence tells them apart). A
+//! number with more digits than a computer's keeps is only the same as itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Number, Value};
 
-/// Whether IAM makes the same of two policy documents. What is no JSON is the same only as itself.
+/// Equality of two policy documents as IAM keeps them. What is no JSON is the same only as itself.
 pub fn same_policy(a: &str, b: &str) -> bool {
     if a == b {
         return true;
@@ -47,7 +47,7 @@ pub fn same_policy(a: &str, b: &str) -> bool {
     }
 }
 
-/// Whether each number of a document was read as it is written: no digit of it is lost.
+/// Check that no number of a document has lost a digit when it was read.
 fn is_exact(text: &str, document: &Value) -> bool {
     match document {
         Value::Number(number) if !number.is_i64() && !number.is_u64() => {
@@ -59,7 +59,7 @@ fn is_exact(text: &str, document: &Value) -> bool {
     }
 }
 
-/// Whether a number stands in a text with exactly these digits.
+/// Check that a text has a number with exactly these digits.
 fn is_written(text: &str, number: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
     text.match_indices(number).any(|(at, _)| {

@@ -1,5 +1,6 @@
-//! What an instance profile or a role looks like at one moment, and what two such moments differ in. From that alone follow
-//! the words of a plan, whether a change has happened, whether the account has moved on, and how a change is taken back.
+//! What an instance profile or a role looks like at one moment, and what two such moments differ
+//! in. From that alone follow the words of a plan, whether a change has happened, whether the
+//! account has moved on, and how a change is taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,7 +100,8 @@ impl Image {
         }
     }
 
-    /// The image of a record that `get` returned; `None` if it is no record, or one without tags, as listings have them.
+    /// The image of a record that `get` returned; `None` if it is no record, or one without tags,
+    /// as listings have them.
     #[must_use]
     pub fn of(record: &Value) -> State {
         let text = |name: &str| record.field(name).as_str().map(str::to_owned);
@@ -207,7 +209,7 @@ impl Image {
     }
 }
 
-/// Whether two keys of tags are one: those of roles ignore case.
+/// Equality of two tag keys: those of roles ignore case.
 pub(super) fn same_key(one: &str, other: &str, subject: Subject) -> bool {
     match subject {
         Subject::Profile => one == other,
@@ -275,7 +277,7 @@ impl Field {
         }
     }
 
-    /// Whether two images are the same in it, as AWS compares. What one of them does not know
+    /// Equality of two images in it, as AWS compares. What one of them does not know
     /// counts as the same.
     #[must_use]
     pub fn is_same(&self, a: &Image, b: &Image) -> bool {
@@ -300,7 +302,7 @@ pub struct Difference {
     pub to: Option<String>,
 }
 
-/// What differs between two moments. Ids and policies are compared where both know them. Where one
+/// Differences between two moments. Ids and policies are compared where both know them. Where one
 /// of the two does not exist, that is the only difference.
 #[must_use]
 pub fn differences(from: &State, to: &State) -> Vec<Difference> {
@@ -338,11 +340,13 @@ pub enum Verdict {
     Happened,
     /// It has not happened: everything is as before.
     NotHappened,
-    /// Something else has happened: what is there differs like this from what the change would have left.
+    /// Something else has happened: what is there differs like this from what the change would have
+    /// left.
     MovedOn(Vec<Difference>),
 }
 
-/// Whether a change from `before` to `after` has happened, going by what is there `now`. Only what the change touches is looked at.
+/// Whether a change from `before` to `after` has happened, going by what is there `now`. Only what
+/// the change touches is looked at.
 #[must_use]
 pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
     if before.is_none() && after.is_none() {

@@ -44,7 +44,7 @@ pub trait Invoke: Send + Sync {
     /// changed.
     fn as_shown(&self) -> Arc<dyn Invoke>;
 
-    /// Whether a record is no older than what this process has changed.
+    /// Check that a record is no older than the changes of this process.
     fn is_shown(&self, subject: Subject, record: &Value) -> BoxFuture<'static, bool>;
 }
 

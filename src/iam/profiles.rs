@@ -138,7 +138,8 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
                         .map_err(|error| from_sdk("CreateInstanceProfile", error))?;
                     let mut profile =
                         out.instance_profile.ok_or_else(|| missing("CreateInstanceProfile"))?;
-                    // AWS leaves the list out when none were given; that a new profile has none is certain.
+                    // AWS leaves the list out when none were given; that a new profile has none is
+                    // certain.
                     profile.tags.get_or_insert_default();
                     Ok(record(profile))
                 })
@@ -758,8 +759,9 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
     Ok(ensured(call(&via, "profiles.get", name).await?, changes))
 }
 
-/// The profile or role that `found` is, or that is created now, with whether it is new. Another process may have made it a moment ago,
-/// so that the first read did not show it: then it is read again until it shows.
+/// The profile or role that `found` is, or that is created now, with whether it is new. Another
+/// process may have made it a moment ago, so that the first read did not show it: then it is read
+/// again until it shows.
 pub(super) async fn created_if_missing(
     via: &Arc<dyn Invoke>,
     module: &'static str,
@@ -810,7 +812,8 @@ pub(super) fn refuse_other_path(found: &Value, args: &Args) -> Result<()> {
     .hint("leave `path` out, or delete it and create it again (it then has a new id)"))
 }
 
-/// Brings the tags of a profile or role into a state. Returns the tags as they are then, and adds to `changes` what was done.
+/// Brings the tags of a profile or role into a state. Returns the tags as they are then, and adds
+/// to `changes` what was done.
 pub(super) async fn set_tags(
     via: &Arc<dyn Invoke>,
     subject: Subject,

@@ -839,7 +839,7 @@ pub(super) static UPDATE: Entry = Entry {
     }),
 };
 
-/// What AWS takes a longest session for that was never set, in seconds.
+/// Default of the longest session, in seconds.
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
 /// The arguments of [`UPDATE`]: what is wanted, and the rest as it is.

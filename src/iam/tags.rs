@@ -50,7 +50,7 @@ pub fn map_of(entries: Vec<Value>) -> Value {
     Value::Map(entries.into_iter().filter_map(pair).collect())
 }
 
-/// What must be set and what removed to get from one set of tags to another. Without `exact`,
+/// Tags to set and keys to remove to get from one set of tags to another. Without `exact`,
 /// nothing is removed. A key that differs only in its case is not removed from a role: setting it
 /// replaces it.
 pub fn difference(

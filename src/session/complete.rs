@@ -28,7 +28,7 @@ pub struct Reading {
     page: Option<PageRead>,
 }
 
-/// What is read.
+/// Subject of a read.
 enum What {
     /// One profile or role.
     Record(Key),
@@ -40,7 +40,7 @@ enum What {
     Policies(Key, Filter),
 }
 
-/// What belongs to a listing.
+/// Filter of a listing.
 struct Filter {
     prefix: Option<String>,
     role: Option<String>,
@@ -77,7 +77,7 @@ impl What {
         })
     }
 
-    /// What was changed of the values that a listing has.
+    /// Recent changes of the values that a listing has.
     fn values(&self, history: &History) -> BTreeMap<String, Values> {
         match self {
             Self::Tags(_) => history.tags(),
@@ -204,12 +204,12 @@ impl Gate {
         .boxed()
     }
 
-    /// Whether something that AWS does not show was just made.
+    /// Check for something that was just made and that AWS does not show.
     fn is_there(&self, place: &str, key: &Key) -> bool {
         matches!(self.session().recent.compare(place, key, &None), Shown::Stale(Some(_)))
     }
 
-    /// Whether a record that AWS shows is no older than what this process has changed.
+    /// Check that a record of AWS is no older than the changes of this process.
     pub(super) async fn is_shown(&self, subject: Subject, record: &Value) -> bool {
         let Some(place) = self.place_of_changes().await else { return true };
         let Some(image) = Image::of(record) else { return true };
@@ -226,7 +226,7 @@ impl Gate {
         }
     }
 
-    /// Whether a state is as it was before a change of an earlier run, which was made just now.
+    /// Check for a state from before a change that an earlier run made just now.
     pub(super) async fn is_unsettled(&self, key: &Key, state: &State) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
         self.session().recent.compare(&place, key, state) == Shown::Unsettled
@@ -487,8 +487,8 @@ impl Gate {
         }
     }
 
-    /// What of all that is new to a listing none of its pages has shown, if this is the last one.
-    /// What was changed after the first one was asked for need not be there, so that a script that
+    /// New entries of a listing that none of its pages has shown, if this is the last one.
+    /// Changes after the request for the first one need not be there, so that a script that
     /// makes one thing for each that it meets comes to an end.
     async fn missing<T>(
         &self,
@@ -537,7 +537,7 @@ impl Gate {
     }
 }
 
-/// What a listing lacks.
+/// Entries that a listing lacks.
 enum Missing<T> {
     /// Nothing, as far as this page is concerned.
     No,
@@ -572,7 +572,7 @@ fn tags_of(image: &Image) -> Value {
     Value::Map(tags.map(|(key, value)| (key.clone(), Value::Str(value.clone()))).collect())
 }
 
-/// What AWS says of something that this process has just deleted, once it knows.
+/// AWS's error for something that this process has just deleted, once it knows.
 fn no_such_entity(subject: Subject, name: &str, action: &'static str) -> Error {
     let message = match subject {
         Subject::Profile => format!("Instance Profile {name} cannot be found"),

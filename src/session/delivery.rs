@@ -172,7 +172,7 @@ struct Late {
 }
 
 impl Late {
-    /// How long to wait before the next attempt; `None` if it is no use.
+    /// Delay before the next attempt; `None` if it is no use.
     async fn pause(&mut self, call: &Call<'_>, error: &Error) -> Option<Duration> {
         const FIRST: Duration = Duration::from_millis(250);
         const LONGEST: Duration = Duration::from_secs(4);
@@ -301,7 +301,7 @@ impl Call<'_> {
         }
     }
 
-    /// Whether what is read speaks for the refusal too, so that somebody else is behind it.
+    /// Check that a read supports the refusal, so that somebody else is behind it.
     async fn is_borne_out(&self, error: &Error) -> bool {
         let key = Key::new(self.write.subject, self.name);
         match (error.code(), self.write.subject) {

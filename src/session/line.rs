@@ -1,5 +1,5 @@
-//! The line to one account: each call waits for its turn, is sent, and is sent again for as long as that may help. Whether it may be
-//! made at all, and what it does, is decided above.
+//! The line to one account: each call waits for its turn, is sent, and is sent again for as long as
+//! that may help. Whether it may be made at all, and what it does, is decided above.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,11 +16,13 @@ use crate::iam::{Call, Entry};
 use crate::spec::{Args, Value};
 use crate::words::time;
 
-/// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says otherwise.
+/// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says
+/// otherwise.
 const ATTEMPTS: u32 = 4;
 /// The same for one that AWS could not make because of another one at the same time.
 const ATTEMPTS_AMONG_OTHERS: u32 = 8;
-/// The pause before the second attempt is at most so long, and twice as long before each further one.
+/// The pause before the second attempt is at most so long, and twice as long before each further
+/// one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A call that is throttled again and again says so that often.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -131,8 +133,8 @@ impl Line {
         let _ = self.account.set(account.to_owned());
     }
 
-    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may be reached at different endpoints, and
-    /// credentials may be replaced while a run goes on.
+    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may be reached
+    /// at different endpoints, and credentials may be replaced while a run goes on.
     fn check_account(&self, action: &str, answer: &Value) -> Result<()> {
         let Some(account) = self.account.get() else { return Ok(()) };
         let record = match answer {
@@ -169,7 +171,8 @@ impl Line {
         }
     }
 
-    /// Makes the call of an entry that changes something, whose `turn` it may be already; once it is `closing` it is not made again.
+    /// Makes the call of an entry that changes something, whose `turn` it may be already; once it
+    /// is `closing` it is not made again.
     ///
     /// # Errors
     /// What AWS says, or that it says nothing, or that the run is being stopped.
@@ -200,7 +203,8 @@ impl Line {
         self.make_in(self.lane(action), action, attempt).await
     }
 
-    /// The same for a call that waits for its turn in a lane of its own: other services, and other regions, limit their calls apart.
+    /// The same for a call that waits for its turn in a lane of its own: other services, and other
+    /// regions, limit their calls apart.
     ///
     /// # Errors
     /// What the last attempt says.

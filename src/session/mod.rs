@@ -1,5 +1,5 @@
-//! The gate: the one function through which every AWS operation passes, whoever calls it. Modes, limits, protection, the plan
-//! overlay, the journal and undo live here and nowhere else.
+//! The gate: the one function through which every AWS operation passes, whoever calls it. Modes,
+//! limits, protection, the plan overlay, the journal and undo live here and nowhere else.
 
 pub mod apply;
 mod complete;
@@ -91,7 +91,8 @@ pub struct Rules {
     pub override_protection: bool,
     /// The accounts on AWS that it may touch; any if there is none.
     pub accounts: Vec<String>,
-    /// The place that a person has confirmed: calls that go the same way must reach the same account.
+    /// The place that a person has confirmed: calls that go the same way must reach the same
+    /// account.
     pub confirmed: Option<Site>,
     /// Where the journal is kept.
     pub journal: Place,
@@ -99,7 +100,7 @@ pub struct Rules {
     pub about: About,
     /// What is known of how fast accounts let calls through; runs at the same time share it.
     pub rates: Rates,
-    /// What was changed lately, which AWS may not show yet; runs that follow each other in a
+    /// Recent changes, which AWS may not show yet; runs that follow each other in a
     /// process share it.
     pub recent: RecentChanges,
     /// Whom it tells what its operator should know.
@@ -264,8 +265,9 @@ impl Session {
         self.spared.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The refusal by which a run could not do what it was to do, whether or not the script has caught it: the limit of changes was reached, or the
-    /// account is not the one that the configuration is for.
+    /// The refusal by which a run could not do what it was to do, whether or not the script has
+    /// caught it: the limit of changes was reached, or the account is not the one that the
+    /// configuration is for.
     pub fn refusal(&self) -> Option<String> {
         self.bounds.reached().or_else(|| locked(&self.refusal).clone())
     }
@@ -337,7 +339,7 @@ impl Session {
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>, Stops, Answers);
 
-/// How the reads of a gate are answered.
+/// Source of the answers to a gate's reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
     /// With what this process has just changed.
@@ -459,8 +461,8 @@ impl Gate {
         Ok(self.site_as(identity.account.clone(), identity.arn.clone()))
     }
 
-    /// The site of this connection with that account and caller. An endpoint of all services that variables or a profile name
-    /// belongs to it, so that an undo goes the same way.
+    /// The site of this connection with that account and caller. An endpoint of all services that
+    /// variables or a profile name belongs to it, so that an undo goes the same way.
     pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Site {
         let mut site = Site::of(&self.0.connection, account, caller);
         if site.endpoint_url.is_none() {
@@ -497,7 +499,8 @@ impl Gate {
         self.0.identity.get_or_try_init(|| ask).await
     }
 
-    /// Whether the configuration is for the account that was reached. The local account has no such guard.
+    /// Whether the configuration is for the account that was reached. The local account has no such
+    /// guard.
     fn check_account(&self, identity: &Identity) -> Result<()> {
         self.check_confirmed(identity)?;
         let guard = &self.0.session.accounts;
@@ -670,7 +673,7 @@ impl Gate {
         })
     }
 
-    /// What is there of a profile or role now: what AWS shows, with what this process has just
+    /// Current state of a profile or role: AWS's answer, with what this process has just
     /// changed.
     async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
         const PAUSE: Duration = Duration::from_millis(500);
@@ -812,7 +815,8 @@ impl Invoke for Gate {
     }
 }
 
-/// The value of a lock, whatever happened to those who held it before: nothing here is left half done.
+/// The value of a lock, whatever happened to those who held it before: nothing here is left half
+/// done.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -25,11 +25,11 @@ const CONFIRMED: Duration = Duration::from_secs(15);
 pub const SETTLING: Duration = Duration::from_secs(10);
 /// For so long a refusal that contradicts our own change is put down to propagation.
 pub const REFUSALS: Duration = Duration::from_secs(30);
-/// So many profiles and roles are kept.
+/// Maximum number of profiles and roles that are kept.
 const MOST: usize = 16_384;
-/// So many states of one of them are kept.
+/// Maximum number of states of one of them.
 const MOST_STATES: usize = 32;
-/// So many listings that are under way, and ends of such, are kept.
+/// Maximum number of listings under way, and of their ends.
 const MOST_LISTINGS: usize = 256;
 
 /// The changes of a process; cheap to clone, all clones are the same. Sessions that follow each
@@ -59,21 +59,21 @@ pub struct History {
     states: Vec<State>,
     /// When that was.
     at: Instant,
-    /// Whether a read has shown it.
+    /// Confirmation by a read.
     is_confirmed: bool,
-    /// Whether all of them are of an earlier run.
+    /// Origin in an earlier run, for all of them.
     is_earlier: bool,
 }
 
-/// How an answer compares to what this process has changed.
+/// Age of an answer compared to the changes of this process.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Shown {
-    /// It is no older than our last change.
+    /// No older than our last change.
     Current,
-    /// It is older; this is there now.
+    /// Older; this is there now.
     Stale(State),
-    /// It is as it was before a change of an earlier run, which was made just now.
+    /// From before a change that an earlier run made just now.
     Unsettled,
 }
 
@@ -87,7 +87,7 @@ impl History {
         }
     }
 
-    /// What our last change has left.
+    /// State after our last change.
     pub fn last(&self) -> &State {
         self.states.last().unwrap_or(&None)
     }
@@ -131,7 +131,7 @@ impl History {
         self.states[made..].iter().flatten()
     }
 
-    /// Whether a record is of one that was there before our last change.
+    /// Check for a record of one that was there before our last change.
     fn is_older_one(&self, image: &Image) -> bool {
         self.older().iter().flatten().any(|older| match (&older.id, &image.id) {
             (Some(one), Some(other)) => one == other,
@@ -179,7 +179,7 @@ impl History {
         }
     }
 
-    /// What our changes since it was made have touched.
+    /// Fields that our changes since its creation have touched.
     fn changed_fields(&self) -> BTreeSet<Field> {
         let life: Vec<_> = self.life().collect();
         let mut fields = BTreeSet::new();
@@ -232,7 +232,7 @@ impl History {
             .collect()
     }
 
-    /// Whether a listing may lack it although it belongs there: it does not belong there for all
+    /// Check that a listing may lack it although it belongs there: it does not belong there for all
     /// that was there before.
     pub fn is_new_to(&self, belongs: impl Fn(&Image) -> bool) -> bool {
         let is_there = |state: &State| state.as_ref().is_some_and(&belongs);
@@ -240,22 +240,22 @@ impl History {
     }
 }
 
-/// What a value was, and what it is.
+/// Earlier and current value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
-    /// What our last change has left.
+    /// State after our last change.
     pub last: Option<String>,
-    /// What was there before.
+    /// The values before.
     pub older: Vec<Option<String>>,
 }
 
 impl Values {
-    /// Whether an answer with that value is older than our last change.
+    /// Check for an answer with a value from before our last change.
     pub fn is_stale(&self, shown: Option<&str>) -> bool {
         shown != self.last.as_deref() && self.older.iter().any(|older| older.as_deref() == shown)
     }
 
-    /// Whether an answer may lack it although it is there.
+    /// Check that an answer may lack it although it is there.
     pub fn is_new(&self) -> bool {
         self.last.is_some() && self.older.contains(&None)
     }
@@ -266,7 +266,7 @@ impl RecentChanges {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing was changed lately, anywhere.
+    /// Absence of any recent change.
     pub(super) fn is_empty(&self) -> bool {
         self.inner().order.is_empty()
     }
@@ -303,7 +303,7 @@ impl RecentChanges {
         }
     }
 
-    /// What was changed of that lately.
+    /// Recent changes of that.
     pub(super) fn history(&self, place: &str, key: &Key) -> Option<History> {
         let mut inner = self.inner();
         inner.forget_old(Instant::now());
@@ -332,7 +332,7 @@ impl RecentChanges {
         }
     }
 
-    /// What belongs to a listing and may be missing in it, of what was changed before it began.
+    /// Entries that a listing may lack, by changes from before it began.
     pub(super) fn new_to(
         &self,
         place: &str,
@@ -437,7 +437,7 @@ struct Listings {
 pub struct Chain {
     /// When the first of them was asked for.
     pub began: Instant,
-    /// What they have shown of what may be missing.
+    /// Entries that they have shown, of those that may be missing.
     pub seen: HashSet<String>,
 }
 
@@ -455,7 +455,7 @@ impl Drop for PageRead {
     }
 }
 
-/// How a marker begins behind which stands what a listing lacks.
+/// Prefix of a marker behind which stand the entries that a listing lacks.
 const MARKER: &str = "iamlua-recent.";
 
 impl RecentChanges {
@@ -468,9 +468,9 @@ impl RecentChanges {
         PageRead { changes: self.clone(), number }
     }
 
-    /// What the pages before a marker have shown; `None` if nobody knows. A page that is fetched
-    /// ahead may have come before the one in front of it was read, so that this waits for pages
-    /// that were begun earlier.
+    /// Entries that the pages before a marker have shown; `None` if nobody knows. A page that is
+    /// fetched ahead may have come before the one in front of it was read, so that this waits for
+    /// pages that were begun earlier.
     pub(super) async fn chain(&self, own: &PageRead, id: &str) -> Option<Chain> {
         loop {
             let ended = self.0.page_ended.notified();

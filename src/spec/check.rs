@@ -1,11 +1,13 @@
-//! Whether an argument is what its parameter takes: AWS's own limits, checked before anything is sent.
+//! Whether an argument is what its parameter takes: AWS's own limits, checked before anything is
+//! sent.
 
 use std::collections::BTreeMap;
 
 use super::{Type, Value};
 
 impl Type {
-    /// Checks a value and brings it into the form that the operation takes. The error says what is wrong, without the name.
+    /// Checks a value and brings it into the form that the operation takes. The error says what is
+    /// wrong, without the name.
     pub(super) fn check(self, value: Value) -> std::result::Result<Value, String> {
         match (self, value) {
             (Self::Name { max }, Value::Str(text)) => {
@@ -94,7 +96,7 @@ fn check_name(text: &str, max: usize) -> std::result::Result<(), String> {
     Err(message)
 }
 
-/// Whether text is the partition of an ARN: `aws`, or `aws-` with the name of another.
+/// Check for the partition of an ARN: `aws`, or `aws-` with the name of another.
 fn is_partition(text: &str) -> bool {
     let is_name = |rest: &str| {
         let is_part = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
@@ -103,7 +105,7 @@ fn is_partition(text: &str) -> bool {
     text == "aws" || text.strip_prefix("aws-").is_some_and(is_name)
 }
 
-/// Whether text is the id of an account.
+/// Check for the id of an account.
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|c| c.is_ascii_digit())
 }
@@ -236,12 +238,13 @@ fn check_texts(value: Value) -> std::result::Result<Value, String> {
 }
 
 fn is_tag_char(c: char) -> bool {
-    // The model's class is `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; these two methods are those categories, marks aside.
+    // The model's class is `[\p{L}\p{Z}\p{N}_.:/=+\-@]`; these two methods are those categories,
+    // marks aside.
     c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
 }
 
-/// Whether a tag is AWS's own: it can be read, but AWS lets nobody set or remove it. The prefix is
-/// reserved in any case (AWS General Reference, "Tag naming limits and requirements").
+/// Check for a tag of AWS's own: it can be read, but AWS lets nobody set or remove it. The prefix
+/// is reserved in any case (AWS General Reference, "Tag naming limits and requirements").
 #[must_use]
 pub fn is_reserved_tag(key: &str) -> bool {
     key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
@@ -347,7 +350,8 @@ fn check_duration(value: &Value) -> std::result::Result<Value, String> {
     }
 }
 
-/// A length of time in seconds from text such as `250ms`, `90s`, `15m`, `2h`, `7d`, `2w` or `1h30m`.
+/// A length of time in seconds from text such as `250ms`, `90s`, `15m`, `2h`, `7d`, `2w` or
+/// `1h30m`.
 ///
 /// # Errors
 /// A sentence that says what the text should look like.

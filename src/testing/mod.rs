@@ -43,7 +43,7 @@ pub struct Options {
     pub max_memory: usize,
     /// The names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
-    /// How much later reads see what was written to the account of a test, unless the test says
+    /// Lag of reads behind writes in the account of a test, unless the test says
     /// otherwise.
     pub lag: Duration,
 }

@@ -35,7 +35,7 @@ pub(super) struct World {
     pub max_memory: usize,
     /// The names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
-    /// How much later reads see what was written, unless the test says otherwise.
+    /// Lag of reads behind writes, unless the test says otherwise.
     pub lag: Duration,
     running: Mutex<Running>,
     /// The temporary folders; none any more once the test is over.
@@ -116,7 +116,7 @@ impl World {
         running.lives.push(live);
     }
 
-    /// What was written so far is seen by all from now on: a runbook is started some time after
+    /// Ends the lag of everything written so far: a runbook is started some time after
     /// what the test has done, and looked at some time after its end. Nobody completes what others
     /// may have changed meanwhile.
     pub fn settle(&self) {

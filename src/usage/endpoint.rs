@@ -53,8 +53,8 @@ impl Address {
     }
 }
 
-/// Where a service answers in a region: at the address that the user's configuration names for the
-/// service or for all of them, else at AWS's.
+/// Address of a service in a region: the one that the user's configuration names for the
+/// service or for all of them, else AWS's own.
 pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let own = || {
         let key = ServiceConfigKey::builder()

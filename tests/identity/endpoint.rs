@@ -63,7 +63,7 @@ impl Endpoint {
         Self { url, requests, server: server.abort_handle() }
     }
 
-    /// What was asked so far, in order.
+    /// Requests so far, in order.
     pub(super) fn requests(&self) -> Vec<Value> {
         self.requests.lock().expect("no handler has failed").clone()
     }
@@ -100,10 +100,10 @@ impl Reply {
     }
 }
 
-/// What of a request the handlers look at.
+/// Parts of a request that the handlers look at.
 struct Asked {
     method: Method,
-    /// Where a proxy should send it: a host for CONNECT, a URL for plain HTTP.
+    /// Destination for a proxy: a host for CONNECT, a URL for plain HTTP.
     beyond: Option<String>,
     path: String,
     query: String,

@@ -6,7 +6,8 @@ use super::World;
 use super::line::{self, Fate};
 use crate::lua::Ran;
 
-/// Runs a script against an endpoint that answers an action with that result, whatever its parameters.
+/// Runs a script against an endpoint that answers an action with that result, whatever its
+/// parameters.
 fn against(action: &'static str, result: &str, script: &str) -> Ran {
     let body = format!(
         "<{action}Response xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><{action}Result>{result}</{action}Result><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"

@@ -1,5 +1,5 @@
-//! Eventual consistency: what a run has changed it knows, whatever AWS shows of it, and a refusal that comes of AWS not knowing it yet is
-//! not the end. The texts are those of recorded answers.
+//! Eventual consistency: what a run has changed it knows, whatever AWS shows of it, and a refusal
+//! that comes of AWS not knowing it yet is not the end. The texts are those of recorded answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +12,8 @@ use super::World;
 use super::line::{self, Fate};
 use crate::lua::{Bench, Ran};
 
-/// Runs a script of which the first two requests for an action are refused; returns how many of them arrived.
+/// Runs a script of which the first two requests for an action are refused; returns how many of
+/// them arrived.
 fn refused(
     action: &'static str,
     (status, code, message): (u16, &'static str, &'static str),

@@ -26,7 +26,7 @@ pub enum Fate {
     Refuse(u16, &'static str),
     /// The same with a message.
     RefuseSaying(u16, &'static str, &'static str),
-    /// It is answered with that body, whatever it asks for.
+    /// An answer with that body, whatever it asks for.
     Answer(String),
 }
 

@@ -229,7 +229,7 @@ pub fn resolve(
     Ok(chain.instance_metadata(name, profile))
 }
 
-/// Whether a profile is one of a role that is assumed with other credentials.
+/// Check for a profile whose role is assumed with other credentials.
 fn takes_role(profile: &Profile) -> bool {
     profile.has("role_arn") && !profile.has("web_identity_token_file")
 }
@@ -626,8 +626,8 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
 /// Properties that a profile of Identity Center must have.
 const NEEDED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
 
-/// Longest chain of source profiles. AWS itself lets a session of a role assume another role, but real
-/// chains have two or three.
+/// Longest chain of source profiles. AWS itself lets a session of a role assume another role, but
+/// real chains have two or three.
 const MOST_PROFILES: usize = 20;
 
 /// Properties by which a profile names credentials.
@@ -675,8 +675,8 @@ const OTHER_PROPERTIES: [&str; 16] = [
     "tcp_keepalive",
 ];
 
-/// The property of credentials that a name is, or that it may be a misspelling of, with the number of
-/// letters that differ.
+/// The property of credentials that a name is, or that it may be a misspelling of, with the number
+/// of letters that differ.
 fn nearest(property: &str) -> Option<(usize, &'static str)> {
     if OTHER_PROPERTIES.contains(&property) {
         return None;

@@ -37,6 +37,11 @@ const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// Credentials are still used until this time before their end, where new ones cannot be had.
 const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 
+/// Next step where no source has credentials.
+const SIGN_IN: &str = "name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, \
+                       or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+/// The way without any.
+const LOCAL: &str = "without --aws the script runs on the local account, which needs none";
 /// A refusal is given to all who ask within this time.
 const REMEMBERED: Duration = Duration::from_secs(1);
 
@@ -179,7 +184,8 @@ async fn account_of(keys: &Credentials, context: &Context) -> Result<Option<Stri
     Ok(signed(&context.clock, call).await?.account)
 }
 
-/// Makes a signed call, and makes it again if its answer has shown that this machine's clock is wrong.
+/// Makes a signed call, and makes it again if its answer has shown that this machine's clock is
+/// wrong.
 async fn signed<T, F>(clock: &CorrectedClock, call: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -329,8 +335,8 @@ fn none_found(profile: &str) -> Error {
     failed(format!(
         "no AWS credentials were found: neither in the environment nor in the profile {profile:?}"
     ))
-    .hint("name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    .hint("without --aws the script runs on the local account, which needs none")
+    .hint(SIGN_IN)
+    .hint(LOCAL)
 }
 
 fn static_keys(keys: &Keys, clock: &CorrectedClock) -> Result<Credentials> {
@@ -556,8 +562,8 @@ async fn instance_metadata(
             Some(_) => "no AWS credentials were found, and instance metadata gives none",
         };
         refused(&error, what)
-            .hint("name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-            .hint("without --aws the script runs on the local account, which needs none")
+            .hint(SIGN_IN)
+            .hint(LOCAL)
     })
 }
 

@@ -13,7 +13,7 @@ struct Kind {
     denies: &'static str,
     /// The same where the policy lacks an allow.
     lacks: &'static str,
-    /// Who changes it.
+    /// The person who can change it.
     change: &'static str,
 }
 
@@ -77,19 +77,19 @@ const KINDS: [Kind; 8] = [
     },
 ];
 
-/// What the text of a denial says.
+/// A denial, as its text describes it.
 struct Denial<'a> {
     /// The action that was denied, such as `iam:PassRole`; not always the one that was called.
     action: Option<&'a str>,
-    /// What it was denied on.
+    /// The resource of the denied action.
     resource: Option<&'a str>,
-    /// Whether a policy denies it explicitly.
+    /// An explicit deny, as opposed to a missing allow.
     is_explicit: bool,
     /// The kind of policy.
     kind: Option<&'static Kind>,
     /// The ARN of the policy.
     policy: Option<&'a str>,
-    /// Whether there is an encoded message for `sts:DecodeAuthorizationMessage`.
+    /// Presence of an encoded message for `sts:DecodeAuthorizationMessage`.
     is_encoded: bool,
     /// The id for `GetRequestAuthorizationDetails`.
     authorization: Option<&'a str>,
@@ -162,7 +162,7 @@ fn policy(text: &str) -> Option<&str> {
     word(&sentence[sentence.find("arn:")?..])
 }
 
-/// What to do about a denial.
+/// Next steps after a denial.
 pub(super) fn hints(refusal: &Refusal<'_>) -> Vec<String> {
     let denial = Denial::parse(refusal.message);
     let action = denial.action.unwrap_or(refusal.action);

@@ -63,7 +63,7 @@ struct Row {
     hints: Hints,
 }
 
-/// What to do next, one sentence each.
+/// Next steps, one sentence each.
 enum Hints {
     Fixed(&'static [&'static str]),
     Made(fn(&Refusal<'_>) -> Vec<String>),
@@ -505,7 +505,7 @@ const POLICY_ARN: &[&str] =
      AWS's own, and PARTITION is that of this account (aws, aws-cn, aws-us-gov, aws-eusc): \
      `iam.account().arn` begins with it"];
 
-/// What to do next about a refusal, one sentence each; nothing where AWS's own text says it all.
+/// Next steps after a refusal, one sentence each; none where AWS's own text says it all.
 #[must_use]
 pub fn hints(refusal: &Refusal<'_>) -> Vec<String> {
     match row(refusal).map(|row| &row.hints) {
@@ -580,7 +580,7 @@ fn unmodifiable(refusal: &Refusal<'_>) -> Vec<String> {
     vec![hint]
 }
 
-/// What fills a quota, and how it is raised.
+/// Next steps when a quota is used up.
 fn quota(refusal: &Refusal<'_>) -> Vec<String> {
     let name = refusal.message.split("Cannot exceed quota for ").nth(1).unwrap_or_default();
     let raise = |name: &str| format!("or have the quota {name:?} of IAM raised in Service Quotas");

@@ -14,7 +14,7 @@ use super::one_or_many;
 /// The value of a condition key in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Known {
-    /// It has these values.
+    /// The values of the key.
     Values(Vec<String>),
     /// The request has no such key.
     Absent,
@@ -40,7 +40,7 @@ impl From<Vec<String>> for Known {
     }
 }
 
-/// Whether a whole `Condition` element holds.
+/// Evaluation of a whole `Condition` element.
 pub(super) fn hold(condition: &Value, keys: &dyn Fn(&str) -> Known) -> bool {
     let Some(operators) = condition.as_object() else { return false };
     operators.iter().all(|(operator, tested)| {

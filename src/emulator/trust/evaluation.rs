@@ -72,7 +72,7 @@ fn matches(statement: &Map<String, Value>, asked: &Asked<'_>) -> bool {
 }
 
 impl Principal {
-    /// Whether a `Principal` element names this one.
+    /// Match of a `Principal` element with this one.
     fn is_named_by(&self, element: &Value) -> bool {
         let Value::Object(kinds) = element else { return element == "*" };
         let named = |kind: &str| {

@@ -25,7 +25,7 @@ use super::super::refusal::Outcome;
 use super::super::view::Account;
 use super::unknown_principal;
 
-/// How principals that name roles of the account are treated.
+/// Treatment of principals that name roles of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Roles {
     /// They must exist.

@@ -32,7 +32,7 @@ impl Record {
         texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
     }
 
-    /// Whether it belongs to the answer to a call that was made for what the steps before have
+    /// Check that it belongs to the answer to a call that was made for what the steps before have
     /// given.
     #[must_use]
     pub fn is_about(&self, step: &Step, carried: &[String]) -> bool {
