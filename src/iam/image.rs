@@ -92,7 +92,7 @@ impl Image {
             path: args.text("path").unwrap_or_else(|| "/".into()),
             tags: args.tags("tags").unwrap_or_default(),
             assume_role_policy: args.text("assume_role_policy"),
-            description: args.text("description"),
+            description: described(args.text("description")),
             max_session_duration: is_role.then(|| args.int("max_session_duration").unwrap_or(3600)),
             permissions_boundary: args.text("permissions_boundary"),
             policies: is_role.then(BTreeSet::new),
@@ -124,7 +124,7 @@ impl Image {
             },
             tags: tags.collect(),
             assume_role_policy: text("assume_role_policy"),
-            description: text("description").filter(|text| !text.is_empty()),
+            description: described(text("description")),
             max_session_duration: number("max_session_duration"),
             permissions_boundary: text("permissions_boundary"),
             policies: None,
@@ -209,6 +209,11 @@ impl Image {
     }
 }
 
+/// A description as an image has it: AWS takes an empty one for none.
+pub(super) fn described(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
 /// Equality of two tag keys: those of roles ignore case.
 pub(super) fn same_key(one: &str, other: &str, subject: Subject) -> bool {
     match subject {
@@ -270,7 +275,8 @@ impl Field {
             Self::Role => image.role.clone(),
             Self::Tag(key) => image.tags.get(key).cloned(),
             Self::TrustPolicy => image.assume_role_policy.clone(),
-            Self::Description => image.description.clone(),
+            // An earlier version kept an empty one in journals and plan files.
+            Self::Description => described(image.description.clone()),
             Self::MaxSessionDuration => image.max_session_duration.map(|n| n.to_string()),
             Self::PermissionsBoundary => image.permissions_boundary.clone(),
             Self::Policy(arn) => image.policies.as_ref().and_then(|all| all.get(arn)).cloned(),

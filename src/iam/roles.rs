@@ -6,7 +6,7 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::documents::same_policy;
-use super::image::{Image, Subject};
+use super::image::{Image, Subject, described};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, created_if_missing, ensured, max_items,
     refuse_other_path, set_tags,
@@ -829,7 +829,7 @@ pub(super) static UPDATE: Entry = Entry {
         },
         after: |args, before| {
             before.map(|image| Image {
-                description: args.text("description").filter(|text| !text.is_empty()),
+                description: described(args.text("description")),
                 max_session_duration: args.int("max_session_duration"),
                 ..image
             })

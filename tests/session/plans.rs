@@ -195,3 +195,48 @@ fn the_quota_of_policies_holds_in_a_plan() {
     assert_eq!(ran.stdout, "LimitExceeded\tCannot exceed quota for PoliciesPerRole: 12\n");
     assert_eq!(plan.changes.len(), 13);
 }
+
+#[test]
+fn an_empty_description_is_none() {
+    let create = "iam.roles.create { name = 'quiet', description = '', \
+                  assume_role_policy = policy.trust('ec2.amazonaws.com') }";
+    let scripts = [
+        create.to_owned(),
+        format!("{create} iam.roles.tag('quiet', {{ A = '1' }})"),
+        format!("{create} iam.roles.update('quiet', {{ max_session_duration = 7200 }})"),
+        "iam.roles.update('loud', { description = '' })".to_owned(),
+        "iam.roles.update('loud', { description = '' }) iam.roles.tag('loud', { A = '1' })"
+            .to_owned(),
+    ];
+    for source in scripts {
+        let world = World::new();
+        let loud = create.replace("quiet", "loud").replace("''", "'x'");
+        world.run(Mode::Apply, &loud);
+        // AWS shows no description where there is an empty one.
+        let contents = || {
+            let mut contents = world.contents();
+            for role in contents["roles"].as_array_mut().expect("a list") {
+                if role["description"] == "" {
+                    role.as_object_mut().expect("a role").remove("description");
+                }
+            }
+            contents
+        };
+        let before = contents();
+        let (plan, ran) = world.plan(&source);
+        assert_eq!(ran.code(), 0, "{source}: {:?}", ran.result);
+        let (_, summary) = world.apply(&plan, false).expect("it starts");
+        assert!(summary.stopped.is_none(), "{source}: {:?}", summary.stopped);
+        let after = contents();
+        assert_ne!(before, after, "{source}");
+        for expected in [&before, &after, &before] {
+            let (back, undoing) = world.undo(&world.last_run(), &[]).expect("it can be planned");
+            assert!(undoing.conflicts.is_empty(), "{source}: {:?}", undoing.conflicts);
+            let (_, summary) = world.apply(&back, false).expect("it starts");
+            assert!(summary.stopped.is_none(), "{source}: {:?}", summary.stopped);
+            assert_eq!(&contents(), expected, "{source}");
+        }
+        let (again, _) = world.plan(&source);
+        assert_eq!(again.changes.len(), plan.changes.len(), "{source}");
+    }
+}
