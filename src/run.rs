@@ -359,7 +359,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
     if let (Ok(Ending::Finished | Ending::Exit(_)), Some(refusal)) = (&ending, session.refusal()) {
         let done = if is_plan { "planned" } else { "done" };
         let error = Error::new(Kind::Refused, refusal);
-        return Err(match changes {
+        return Err(match changes.saturating_sub(session.failed()) {
             0 => error,
             n => error.hint(format!("{} {done} before that", words::count(n, "change"))),
         });

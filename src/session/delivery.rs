@@ -85,17 +85,14 @@ pub(super) async fn deliver(
         };
         let line = gate.line().await?;
         // Only now is it known that there is something to change.
-        gate.admit(entry).await?;
-        let intended = async {
-            // Whoever waits here has not begun.
-            let turn = line.turn(entry, gate.closing()).await?;
-            let number = session.journal.intend(intent).await?;
-            Ok((line, turn, before, after, number))
-        };
-        let intended = intended.await.inspect_err(|_| session.bounds.uncount(1));
-        intended.map(Some)
+        let mut admitted = gate.admit(entry).await?;
+        // Whoever waits here has not begun.
+        let turn = line.turn(entry, gate.closing()).await?;
+        let number = session.journal.intend(intent).await?;
+        admitted.begin();
+        Ok(Some((line, turn, before, after, number, admitted)))
     };
-    let Some((line, turn, before, after, number)) = prepared.await? else {
+    let Some((line, turn, before, after, number, mut admitted)) = prepared.await? else {
         session.spare();
         return Ok(Value::Nil);
     };
@@ -118,6 +115,7 @@ pub(super) async fn deliver(
             (Ok(value), Known::Now(Box::new(state.or_else(|| after.clone()))))
         }
         Delivered::Failed(error) => {
+            admitted.refuse();
             settled.outcome = Outcome::Failed;
             settled.error = Some(error.to_string());
             // What this run knows stays known, unless AWS knows better.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use wildmatch::WildMatch;
 
 use crate::config::MaxChanges;
@@ -32,6 +32,8 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct Bounds {
     inner: Mutex<Inner>,
+    /// Wakes the changes that wait until another one has settled.
+    settled: Notify,
     /// How many profiles the account has, for a limit in percent of them.
     profiles: OnceCell<u64>,
 }
@@ -41,9 +43,58 @@ struct Inner {
     actions: Option<BTreeSet<Action>>,
     /// Each with where it comes from.
     max_changes: Vec<(MaxChanges, &'static str)>,
+    /// Changes that were made or planned, or are in doubt.
     made: u64,
+    /// Admitted changes of which it is not known yet whether they count.
+    in_flight: u64,
+    /// Changes that were begun and not made, because AWS has refused them.
+    refused: u64,
     /// The refusal, once the limit was reached.
     reached: Option<String>,
+}
+
+/// A change that the limit has admitted. It settles when this is dropped.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    bounds: &'a Bounds,
+    end: End,
+}
+
+/// End of an admitted change, as the limit counts it.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Never begun.
+    NotBegun,
+    /// Made, planned, or in doubt.
+    Counts,
+    /// Refused by AWS.
+    Refused,
+}
+
+impl Admitted<'_> {
+    /// Notes that the change may happen from now on, so that it counts.
+    pub const fn begin(&mut self) {
+        self.end = End::Counts;
+    }
+
+    /// Notes that AWS has refused the change, so that it does not count.
+    pub const fn refuse(&mut self) {
+        self.end = End::Refused;
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.bounds.lock();
+        inner.in_flight -= 1;
+        match self.end {
+            End::NotBegun => {}
+            End::Counts => inner.made += 1,
+            End::Refused => inner.refused += 1,
+        }
+        drop(inner);
+        self.bounds.settled.notify_waiters();
+    }
 }
 
 impl Bounds {
@@ -84,9 +135,10 @@ impl Bounds {
             .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())))
     }
 
-    /// How many changes were let through.
-    pub fn made(&self) -> u64 {
-        self.lock().made
+    /// Number of changes that were begun or planned, also of those that AWS has refused.
+    pub fn begun(&self) -> u64 {
+        let inner = self.lock();
+        inner.made + inner.in_flight + inner.refused
     }
 
     /// The refusal that ended the run's changes, if its limit was reached.
@@ -94,7 +146,8 @@ impl Bounds {
         self.lock().reached.clone()
     }
 
-    /// Counts one change, or refuses it because there were too many. `count` says how many profiles there are.
+    /// Admits one change, or refuses it because there were too many. Where it depends on those in
+    /// flight, waits until one of them has settled. `count` says how many profiles there are.
     ///
     /// # Errors
     /// A refusal, or that of `count`.
@@ -102,8 +155,21 @@ impl Bounds {
         &self,
         entry: &Entry,
         count: impl Future<Output = Result<Option<u64>>>,
-    ) -> Result<()> {
+    ) -> Result<Admitted<'_>> {
         let profiles = self.profiles(count).await?;
+        loop {
+            // Whatever settles after the look below wakes this up.
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if let Some(admitted) = self.admit_now(entry, profiles)? {
+                return Ok(admitted);
+            }
+            settled.await;
+        }
+    }
+
+    /// Admits one change, or refuses it; `None` while that depends on those in flight.
+    fn admit_now(&self, entry: &Entry, profiles: u64) -> Result<Option<Admitted<'_>>> {
         let mut inner = self.lock();
         let strictest = inner.strictest(profiles);
         if let Some((most, max, source)) = strictest
@@ -120,8 +186,11 @@ impl Bounds {
                 Error::new(Kind::Refused, refusal).hint(format!("{done}raise the limit to go on"))
             );
         }
-        inner.made += 1;
-        Ok(())
+        if strictest.is_some_and(|(most, ..)| inner.made + inner.in_flight >= most) {
+            return Ok(None);
+        }
+        inner.in_flight += 1;
+        Ok(Some(Admitted { bounds: self, end: End::NotBegun }))
     }
 
     /// Refuses so many changes before the first of them, if the limit does not allow them all.
@@ -134,9 +203,12 @@ impl Bounds {
         count: impl Future<Output = Result<Option<u64>>>,
     ) -> Result<()> {
         let profiles = self.profiles(count).await?;
-        let strictest = self.lock().strictest(profiles);
+        let (strictest, made) = {
+            let inner = self.lock();
+            (inner.strictest(profiles), inner.made)
+        };
         match strictest {
-            Some((most, max, source)) if most < changes => Err(Error::new(
+            Some((most, max, source)) if most < made + changes => Err(Error::new(
                 Kind::Refused,
                 format!(
                     "there are {changes} changes to make, and the run may make {}",
@@ -166,7 +238,7 @@ impl Bounds {
         self.profiles.get_or_try_init(|| counted).await.copied()
     }
 
-    /// Takes changes back that were counted and are not made.
+    /// Takes back planned changes that were counted and are forgotten.
     pub fn uncount(&self, changes: u64) {
         let mut inner = self.lock();
         inner.made = inner.made.saturating_sub(changes);
@@ -278,5 +350,69 @@ impl Protection {
         };
         Err(Error::new(Kind::Protected, format!("profile {name} is protected by {by}"))
             .hint("--override-protection lets this run change it all the same"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn entry() -> &'static Entry {
+        iam::entry("profiles.create")
+    }
+
+    async fn no_count() -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn bounds(most: u64) -> Bounds {
+        let bounds = Bounds::default();
+        bounds.limit(MaxChanges::Count(most), "a test");
+        bounds
+    }
+
+    #[tokio::test]
+    async fn a_change_that_meets_the_limit_waits_for_those_in_flight() {
+        let bounds = bounds(1);
+        let mut first = bounds.admit(entry(), no_count()).await.expect("it is admitted");
+        first.begin();
+        let (mut second, mut third) =
+            (pin!(bounds.admit(entry(), no_count())), pin!(bounds.admit(entry(), no_count())));
+        assert!(
+            second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none()
+        );
+        first.refuse();
+        drop(first);
+        let mut second = second.await.expect("the first one does not count");
+        assert!(third.as_mut().now_or_never().is_none());
+        second.begin();
+        drop(second);
+        third.await.expect_err("the second one counts");
+        assert_eq!(bounds.begun(), 2);
+        assert!(bounds.reached().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_given_up_before_it_begins_leaves_its_room_to_others() {
+        let bounds = bounds(1);
+        let first = bounds.admit(entry(), no_count()).await.expect("it is admitted");
+        let mut second = pin!(bounds.admit(entry(), no_count()));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        assert_eq!(bounds.begun(), 0);
+        second.await.expect("there is room");
+        assert!(bounds.reached().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_made_counts_against_what_is_to_be_made() {
+        let bounds = bounds(2);
+        bounds.admit(entry(), no_count()).await.expect("it is admitted").begin();
+        bounds.admits(1, no_count()).await.expect("one more may be made");
+        bounds.admits(2, no_count()).await.expect_err("two more may not");
     }
 }

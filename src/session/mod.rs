@@ -40,7 +40,7 @@ use crate::screen;
 use crate::spec::{Args, Value};
 
 use journal::{About, Journal, Place};
-use limits::{Bounds, Protection};
+use limits::{Admitted, Bounds, Protection};
 use line::{Effort, Line};
 use memory::{Key, Memory, Turns};
 use names::Names;
@@ -245,9 +245,10 @@ impl Session {
         self.bounds.allows(entry)
     }
 
-    /// How many calls that change the account were let through, or planned.
+    /// Number of calls that change the account and were begun or planned. Those that AWS has
+    /// refused are among them, but not in a plan.
     pub fn changes(&self) -> u64 {
-        self.bounds.made()
+        self.bounds.begun()
     }
 
     /// How many of them have failed or are in doubt.
@@ -696,9 +697,13 @@ impl Gate {
             .and_then(|n| u64::try_from(n).ok()))
     }
 
-    /// Counts one change, or refuses it because there were too many.
-    async fn admit(&self, entry: &Entry) -> Result<()> {
-        Box::pin(self.0.session.bounds.admit(entry, self.count())).await
+    /// Admits one change, or refuses it because there were too many or the run is being stopped.
+    async fn admit(&self, entry: &Entry) -> Result<Admitted<'_>> {
+        tokio::select! {
+            biased;
+            () = self.closing() => Err(stopped(entry)),
+            admitted = Box::pin(self.0.session.bounds.admit(entry, self.count())) => admitted,
+        }
     }
 
     /// Whether the limit of the run allows so many changes.

@@ -1,10 +1,15 @@
 //! What a mode, a limit or a protection keeps from being sent, and what each costs in calls.
 
+use std::sync::{Arc, OnceLock};
+
 use iamlua::config::MaxChanges;
 use iamlua::error::Kind;
-use iamlua::session::{Mode, Rules};
+use iamlua::lua::Format;
+use iamlua::session::{Mode, Rules, Session};
 
+use super::line::{self, Fate};
 use super::{World, script, scripts};
+use crate::lua::Bench;
 
 const WRITES: &str = r#"
 for _, f in ipairs {
@@ -199,4 +204,76 @@ bulk.each(names, { concurrency = 16 }, function(name) iam.profiles.tag(name, { L
         assert_eq!((ran.code(), session.changes()), (0, 1), "{mode:?}: {:?}", ran.result);
         assert!(session.refusal().is_none());
     }
+}
+
+#[test]
+fn what_aws_refuses_uses_nothing_of_the_limit_of_changes() {
+    let source = r#"
+for _ = 1, 2 do
+  local _, err = try(iam.profiles.create, "worker")
+  assert(err.code == "EntityAlreadyExists", err)
+end
+iam.profiles.create("one")
+iam.profiles.create("two")
+print("both")
+"#;
+    for (mode, changes, failed) in [(Mode::Plan, 2, 0), (Mode::Apply, 4, 2)] {
+        let world = World::new();
+        let max_changes = Some((MaxChanges::Count(2), "a test"));
+        let rules = Rules { max_changes, ..world.rules(mode) };
+        let (session, ran) = world.run_with(rules, source, "test.lua", &[]);
+        assert_eq!((ran.code(), ran.stdout.as_str()), (0, "both\n"), "{mode:?}: {:?}", ran.result);
+        assert_eq!((session.changes(), session.failed()), (changes, failed), "{mode:?}");
+        assert!(session.refusal().is_none(), "{mode:?}: {:?}", session.refusal());
+    }
+}
+
+#[test]
+fn a_limit_of_changes_is_used_up_whatever_else_is_in_flight() {
+    let cases = [
+        (2, r#""worker", "bastion", "one", "two""#),
+        (3, r#""a", "worker", "b", "bastion", "c", "build-agent", "d", "e""#),
+    ];
+    for (limit, names) in cases {
+        let source = format!(
+            "bulk.each({{ {names} }}, {{ concurrency = 16 }}, function(name)
+               try(iam.profiles.create, name)
+             end)"
+        );
+        for mode in [Mode::Plan, Mode::Apply] {
+            let world = World::new();
+            let max_changes = Some((MaxChanges::Count(limit), "a test"));
+            let rules = Rules { max_changes, ..world.rules(mode) };
+            let (session, ran) = world.run_with(rules, &source, "test.lua", &[]);
+            assert_eq!(ran.code(), 0, "{mode:?}: {:?}", ran.result);
+            assert_eq!(session.changes() - session.failed(), limit, "{mode:?}: {names}");
+        }
+    }
+}
+
+#[test]
+fn a_change_that_waits_for_the_limit_does_not_outlast_the_run() {
+    let world = World::new();
+    let max_changes = Some((MaxChanges::Count(1), "a test"));
+    let session = Session::with(Rules { max_changes, ..world.rules(Mode::Apply) });
+    let closes = Arc::new(OnceLock::<Arc<Session>>::new());
+    closes.set(Arc::clone(&session)).expect("the first one");
+    let connection = line::connection(world.account(), move |asked| {
+        if asked.action == "CreateInstanceProfile" {
+            closes.get().expect("a session").close();
+        }
+        Fate::Pass
+    });
+    let bench = Bench { session: Arc::clone(&session), ..world.bench.clone() };
+    let source = r#"
+local kinds = bulk.map({ "a", "b", "c" }, { concurrency = 3 }, function(name)
+  local _, err = try(iam.profiles.create, name)
+  return err and err.kind or "done"
+end)
+table.sort(kinds)
+print(table.concat(kinds, " "))
+"#;
+    let ran = bench.run_through(connection, source, "test.lua", Vec::new(), Format::Table);
+    assert_eq!(ran.stdout, "done interrupted interrupted\n", "{:?}", ran.result);
+    assert!(session.refusal().is_none());
 }

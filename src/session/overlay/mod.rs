@@ -30,7 +30,6 @@ const DEFAULT_POLICIES: usize = 10;
 pub struct Overlay {
     emulator: Emulator,
     clients: Clients,
-    planning: tokio::sync::Mutex<()>,
     counts: OnceCell<Option<Counts>>,
     inner: Mutex<Inner>,
 }
@@ -72,13 +71,7 @@ impl Overlay {
         let connection =
             Connection { target: Target::local(emulator.http_client()), ..Connection::default() };
         let clients = connection.clients(|client| client).await?;
-        Ok(Self {
-            emulator,
-            clients,
-            counts: OnceCell::new(),
-            planning: tokio::sync::Mutex::default(),
-            inner: Mutex::default(),
-        })
+        Ok(Self { emulator, clients, counts: OnceCell::new(), inner: Mutex::default() })
     }
 
     /// Plans a change: makes it in the emulator, and notes it.
@@ -110,13 +103,9 @@ impl Overlay {
         if after.is_none() && write.subject == Subject::Role {
             self.copy_a_profile_with(gate, &name).await?;
         }
-        let answer = {
-            // One at a time, so that what AWS would refuse does not use up the limit of another one.
-            let _alone = self.planning.lock().await;
-            gate.admit(entry).await?;
-            let answer = (write.call)(self.clients.clone(), args.clone()).await;
-            answer.inspect_err(|_| session.bounds.uncount(1))?
-        };
+        let mut admitted = gate.admit(entry).await?;
+        // What AWS would refuse leaves the limit as it is.
+        let answer = (write.call)(self.clients.clone(), args.clone()).await?;
         let change = Change {
             number: 0,
             site: 0,
@@ -131,7 +120,9 @@ impl Overlay {
         if let Some(copy) = locked(&self.inner).copies.get_mut(&key) {
             copy.now = after;
         }
-        session.recorder.record(gate.site().await?, change);
+        let site = gate.site().await?;
+        admitted.begin();
+        session.recorder.record(site, change);
         Ok(self.shown(answer))
     }
 
