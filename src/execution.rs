@@ -1,6 +1,6 @@
 //! Carrying a plan out, as people see it: what is to be done, how far it is, and what came of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
 use crate::session::apply::{self, Options, Summary};
 use crate::session::journal::records::Records;
-use crate::session::plan::Plan;
-use crate::session::site::Site;
+use crate::session::plan::{Change, Plan};
+use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
 use crate::session::{Gate, Session};
 use crate::words::{count, number};
 use crate::{run, screen};
@@ -65,8 +65,6 @@ pub async fn carry_out(
 }
 
 fn announce(plan: &Plan, done: &BTreeSet<u64>) {
-    let places: BTreeSet<_> = plan.sites.iter().map(Site::describe).collect();
-    let places = places.into_iter().collect::<Vec<_>>().join(" and ");
     let left = plan.changes.len() - done.len();
     if plan.changes.is_empty() {
         screen::say("the plan has no changes");
@@ -80,7 +78,31 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
         0 => String::new(),
         n => format!("; {} done before", number(n)),
     };
-    screen::say(&format!("{} to {}{earlier}", count(left as u64, "change"), places));
+    let left = count(left as u64, "change");
+    let accounts = by_account(plan, done);
+    if accounts.len() < 2 {
+        let account = describe_accounts(accounts.into_values().map(|(site, _)| site));
+        screen::say(&format!("{left} to {account}{earlier}"));
+        return;
+    }
+    screen::say(&format!("{left} to {}{earlier}", count(accounts.len() as u64, "account")));
+    for line in account_lines(&accounts, |changes| count(*changes, "change")) {
+        screen::say(&format!("  {line}"));
+    }
+}
+
+/// Number of changes that are left to do in each account.
+fn by_account<'a>(
+    plan: &'a Plan,
+    done: &BTreeSet<u64>,
+) -> BTreeMap<AccountKey<'a>, (&'a Site, u64)> {
+    let mut accounts = BTreeMap::new();
+    for change in plan.changes.iter().filter(|change| !done.contains(&change.number)) {
+        if let Some(site) = plan.sites.get(change.site) {
+            accounts.entry(site.account_key()).or_insert((site, 0)).1 += 1;
+        }
+    }
+    accounts
 }
 
 fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
@@ -95,21 +117,16 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
             words.push(format!("{} {what}", number(count)));
         }
     }
+    let places = Places::of(&plan.sites);
+    let what = |change: &Change| {
+        let subject = places.describe(change.site, change.subject, &change.name);
+        format!("{} {subject}", change.action)
+    };
     for (change, why) in &summary.skipped {
-        screen::say(&format!(
-            "left out: {} {} {}: {why}",
-            change.action,
-            change.subject.name(),
-            change.name
-        ));
+        screen::say(&format!("left out: {}: {why}", what(change)));
     }
     for (change, error) in &summary.failed {
-        screen::say(&format!(
-            "failed: {} {} {}: {error}",
-            change.action,
-            change.subject.name(),
-            change.name
-        ));
+        screen::say(&format!("failed: {}: {error}", what(change)));
     }
     if summary.earlier < plan.changes.len() as u64 {
         screen::say(&words.join(", "));

@@ -1,7 +1,8 @@
-//! Changes in words: one line each, with what was and what will be, folded where many are alike. The text carries ANSI
-//! styles; whoever prints it strips them where there is no terminal.
+//! Changes in words: one line each, with what was and what will be, folded where many are alike.
+//! Where they go to several accounts, these are named. The text carries ANSI styles; whoever prints
+//! it strips them where there is no terminal.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -10,6 +11,7 @@ use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
 use crate::session::journal::records::Recorded;
 use crate::session::plan::{Change, Plan};
+use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
 use crate::words::{count, number};
 
 /// So many lines that say the same are folded into one.
@@ -28,21 +30,29 @@ pub struct Shown<'a> {
     name: &'a str,
     before: &'a State,
     after: &'a State,
+    /// Its account, where the changes go to several.
+    account: Option<&'a Site>,
     /// What stands before it instead of its own sign.
     mark: Option<Sign>,
 }
 
-impl<'a> From<&'a Change> for Shown<'a> {
-    fn from(change: &'a Change) -> Self {
+impl<'a> Shown<'a> {
+    /// A planned change. `account` is none where all changes go to one account.
+    #[must_use]
+    pub fn planned(change: &'a Change, account: Option<&'a Site>) -> Self {
         let Change { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after, mark: None }
+        Self { action, subject: *subject, name, before, after, account, mark: None }
     }
-}
 
-impl<'a> From<&'a Recorded> for Shown<'a> {
-    fn from(change: &'a Recorded) -> Self {
+    /// A change of a run. `account` is none where all changes go to one account.
+    #[must_use]
+    pub fn recorded(change: &'a Recorded, account: Option<&'a Site>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after, mark: None }
+        Self { action, subject: *subject, name, before, after, account, mark: None }
+    }
+
+    fn account_key(&self) -> Option<AccountKey<'a>> {
+        self.account.map(Site::account_key)
     }
 }
 
@@ -188,7 +198,10 @@ fn shown(value: Option<&String>) -> String {
     match value {
         None => "(none)".into(),
         Some(text) if text.is_empty() => "\"\"".into(),
-        Some(text) if text.contains([' ', ',']) => format!("\"{}\"", visible(text)),
+        // The last of these would be taken for no value.
+        Some(text) if text.contains([' ', ',']) || text == "(none)" => {
+            format!("\"{}\"", visible(text))
+        }
         Some(text) => visible(text),
     }
 }
@@ -204,11 +217,12 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-/// The changes, one line each: in their order; those that are alike are folded into one unless `full`.
+/// The changes, one line each: in their order; those that are alike are folded into one unless
+/// `full`, where those of each of several accounts stand below its name.
 #[must_use]
 pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     if full {
-        return changes.iter().map(line).collect();
+        return by_account(changes);
     }
     let mut groups: Vec<(Vec<usize>, String)> = Vec::new();
     let mut by_key: HashMap<(&str, String), usize> = HashMap::new();
@@ -245,10 +259,13 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn line(change: &Shown<'_>) -> String {
+/// One change in a line, with its account where there are several.
+#[must_use]
+pub fn line(change: &Shown<'_>) -> String {
     let (sign, style) = (change.sign(), change.sign().style());
+    let place = change.account.map_or(String::new(), |site| format!(" in {}", site.describe()));
     format!(
-        "{style}{}{style:#} {} {} {}: {}",
+        "{style}{}{style:#} {} {} {}{place}: {}",
         sign.letter(),
         change.words(),
         change.subject.name(),
@@ -257,50 +274,153 @@ fn line(change: &Shown<'_>) -> String {
     )
 }
 
+/// A line for each change: those of each of several accounts below its name.
+fn by_account(changes: &[Shown<'_>]) -> Vec<String> {
+    let bold = Style::new().bold();
+    let mut accounts: BTreeMap<_, (Option<&Site>, Vec<String>)> = BTreeMap::new();
+    for change in changes {
+        let (_, lines) = accounts.entry(change.account_key()).or_insert((change.account, vec![]));
+        let indent = if change.account.is_some() { "  " } else { "" };
+        lines.push(format!("{indent}{}", line(&Shown { account: None, ..*change })));
+    }
+    let mut all = Vec::new();
+    for (account, lines) in accounts.into_values() {
+        all.extend(account.map(|site| format!("{bold}{}{bold:#}", site.describe())));
+        all.extend(lines);
+    }
+    all
+}
+
 fn fold(changes: &[Shown<'_>], members: &[usize], outcome: &str) -> String {
     let first = &changes[members[0]];
     let (sign, style) = (first.sign(), first.sign().style());
-    let names: Vec<_> = members.iter().take(NAMES).map(|at| visible(changes[*at].name)).collect();
-    let rest = members.len() - names.len();
     let mut text = format!(
-        "{style}{}{style:#} {} {}",
+        "{style}{}{style:#} {} {}{}",
         sign.letter(),
         first.words(),
         count(members.len() as u64, first.subject.name()),
+        in_places(members.iter().map(|at| &changes[*at])),
     );
     if !outcome.is_empty() {
         let _ = write!(text, ": {outcome}");
     }
     let dim = Style::new().dimmed();
-    let _ = write!(text, "  {dim}{} and {} more{dim:#}", names.join(", "), number(rest as u64));
+    let _ = write!(text, "  {dim}{}{dim:#}", names(changes, members));
     text
 }
 
-/// How many profiles and roles are created, changed and deleted in all.
+/// " in 3 accounts", or the one of several that these changes go to; nothing where there is one.
 #[must_use]
-pub fn summary(changes: &[Shown<'_>]) -> String {
-    let mut ends: HashMap<(Subject, String), (bool, bool)> = HashMap::new();
+pub fn places(changes: &[Shown<'_>]) -> String {
+    in_places(changes.iter())
+}
+
+fn in_places<'a>(changes: impl Iterator<Item = &'a Shown<'a>>) -> String {
+    let accounts: HashMap<_, _> =
+        changes.filter_map(|change| Some((change.account_key()?, change.account?))).collect();
+    match accounts.len() {
+        0 => String::new(),
+        1 => format!(" in {}", describe_accounts(accounts.into_values())),
+        n => format!(" in {}", count(n as u64, "account")),
+    }
+}
+
+/// The first names of what is folded, how many more there are, and its accounts if these are
+/// several.
+fn names(changes: &[Shown<'_>], members: &[usize]) -> String {
+    let accounts = members.iter().filter_map(|at| changes[*at].account);
+    let keys: HashSet<_> = accounts.clone().map(Site::account_key).collect();
+    if keys.len() < 2 {
+        let names: Vec<_> =
+            members.iter().take(NAMES).map(|at| visible(changes[*at].name)).collect();
+        let rest = members.len() - names.len();
+        return format!("{} and {} more", names.join(", "), number(rest as u64));
+    }
+    // A name in several accounts stands here once.
+    let mut seen = HashSet::new();
+    let mut distinct = members.iter().map(|at| changes[*at].name);
+    let first: Vec<_> =
+        distinct.by_ref().filter(|name| seen.insert(*name)).take(NAMES).map(visible).collect();
+    let more = match distinct.filter(|name| seen.insert(*name)).count() as u64 {
+        0 => String::new(),
+        n => format!(" and {}", count(n, "more name")),
+    };
+    format!("{}{more}; {}", first.join(", "), describe_accounts(accounts))
+}
+
+/// Numbers of profiles and roles that are created, changed and deleted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    create: u64,
+    change: u64,
+    delete: u64,
+}
+
+impl Totals {
+    const fn add(&mut self, (was, is): (bool, bool)) {
+        match (was, is) {
+            (false, true) => self.create += 1,
+            (true, true) => self.change += 1,
+            (true, false) => self.delete += 1,
+            (false, false) => {}
+        }
+    }
+
+    fn parts(self) -> [(u64, &'static str); 3] {
+        [(self.create, "create"), (self.change, "change"), (self.delete, "delete")]
+    }
+
+    /// "0 to create, 10 to change, 0 to delete".
+    fn all(self) -> String {
+        self.parts().map(|(n, what)| format!("{} to {what}", number(n))).join(", ")
+    }
+
+    /// "10 to change".
+    fn some(self) -> String {
+        let some = self.parts().into_iter().filter(|(n, _)| *n > 0);
+        let some: Vec<_> = some.map(|(n, what)| format!("{} to {what}", number(n))).collect();
+        if some.is_empty() { self.all() } else { some.join(", ") }
+    }
+}
+
+/// Numbers of profiles and roles that are created, changed and deleted: in all, and a line for
+/// each account where there are several.
+#[must_use]
+pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
+    let mut ends: HashMap<_, (Option<&Site>, (bool, bool))> = HashMap::new();
     for change in changes {
         let there = (change.before.is_some(), change.after.is_some());
-        ends.entry((change.subject, change.name.to_ascii_lowercase()))
-            .and_modify(|ends| ends.1 = there.1)
-            .or_insert(there);
+        ends.entry((change.account_key(), change.subject, change.name.to_ascii_lowercase()))
+            .and_modify(|(_, ends)| ends.1 = there.1)
+            .or_insert((change.account, there));
     }
-    let of = |was: bool, is: bool| ends.values().filter(|ends| **ends == (was, is)).count() as u64;
-    format!(
-        "{} to create, {} to change, {} to delete",
-        number(of(false, true)),
-        number(of(true, true)),
-        number(of(true, false))
-    )
+    let mut all = Totals::default();
+    let mut accounts: BTreeMap<AccountKey<'_>, (&Site, Totals)> = BTreeMap::new();
+    for (account, ends) in ends.into_values() {
+        all.add(ends);
+        if let Some(site) = account {
+            accounts.entry(site.account_key()).or_insert((site, Totals::default())).1.add(ends);
+        }
+    }
+    let text = format!("{}{}", all.all(), places(changes));
+    let lines = if accounts.len() > 1 {
+        account_lines(&accounts, |totals| totals.some())
+    } else {
+        Vec::new()
+    };
+    (text, lines)
+}
+
+/// The changes of a plan, to be put into words.
+#[must_use]
+pub fn of_plan<'a>(plan: &'a Plan, places: &Places<'a>) -> Vec<Shown<'a>> {
+    plan.changes.iter().map(|change| Shown::planned(change, places.account(change.site))).collect()
 }
 
 /// A whole plan for people.
 #[must_use]
 pub fn plan(plan: &Plan, full: bool) -> String {
     let bold = Style::new().bold();
-    let places: BTreeSet<_> = plan.sites.iter().map(crate::session::site::Site::describe).collect();
-    let places = places.into_iter().collect::<Vec<_>>().join(" and ");
     let incomplete = plan.incomplete.as_ref().map_or(String::new(), |why| {
         let red = AnsiColor::Red.on_default();
         format!(
@@ -313,17 +433,20 @@ pub fn plan(plan: &Plan, full: bool) -> String {
             if plan.incomplete.is_some() { "no change so far" } else { "nothing to change" };
         return format!("{bold}Plan: {nothing}{bold:#}\n{incomplete}");
     }
-    let shown: Vec<_> = plan.changes.iter().map(Shown::from).collect();
-    let mut text = format!("{bold}Plan for {places}{bold:#}\n\n");
+    let shown = of_plan(plan, &Places::of(&plan.sites));
+    let mut text = format!("{bold}Plan for {}{bold:#}\n\n", describe_accounts(&plan.sites));
     for line in lines(&shown, full) {
         let _ = writeln!(text, "  {line}");
     }
+    let (totals, accounts) = summary(&shown);
     let _ = writeln!(
         text,
-        "\n{bold}Plan: {}{bold:#} ({} to make)",
-        summary(&shown),
+        "\n{bold}Plan: {totals}{bold:#} ({} to make)",
         count(plan.changes.len() as u64, "call")
     );
+    for account in accounts {
+        let _ = writeln!(text, "  {account}");
+    }
     text.push_str(&incomplete);
     text
 }
@@ -364,6 +487,7 @@ mod tests {
                 name,
                 before,
                 after,
+                account: None,
                 mark: None,
             })
             .collect();
@@ -376,7 +500,114 @@ mod tests {
             plain(&lines(&shown[..2], false)),
             ["~ tag profile p0: Owner dev → ops", "~ tag profile p1: Owner (none) → ops"]
         );
-        assert_eq!(summary(&shown), "0 to create, 4,812 to change, 0 to delete");
+        assert_eq!(
+            summary(&shown),
+            ("0 to create, 4,812 to change, 0 to delete".to_owned(), vec![])
+        );
+    }
+
+    fn site(account: usize) -> Site {
+        serde_json::from_value(
+            serde_json::json!({ "target": "aws", "account": account.to_string() }),
+        )
+        .expect("a site")
+    }
+
+    /// A change of the same `names` in each of some accounts.
+    fn over<'a>(
+        sites: &'a [Site],
+        names: &'a [&str],
+        (before, after): (&'a State, &'a State),
+    ) -> Vec<Shown<'a>> {
+        let places = Places::of(sites);
+        let each = (0..sites.len()).flat_map(|site| {
+            let account = places.account(site);
+            names.iter().map(move |name| Shown {
+                action: "TagInstanceProfile",
+                subject: Subject::Profile,
+                name,
+                before,
+                after,
+                account,
+                mark: None,
+            })
+        });
+        each.collect()
+    }
+
+    const NAMES_OF_TEN: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+
+    #[test]
+    fn changes_in_several_accounts_are_counted_in_each_of_them() {
+        let states = (&image("p", Some("dev")), &image("p", Some("ops")));
+        let sites: Vec<_> = (1..=3).map(site).collect();
+        let shown = over(&sites, &NAMES_OF_TEN, states);
+        assert_eq!(
+            plain(&lines(&shown, false)),
+            ["~ tag 30 profiles in 3 accounts: Owner → ops  a, b, c and 7 more names; AWS \
+              accounts 1, 2 and 3"]
+        );
+        let (totals, accounts) = summary(&shown);
+        assert_eq!(totals, "0 to create, 30 to change, 0 to delete in 3 accounts");
+        assert_eq!(accounts[1], "AWS account 2: 10 to change");
+        let full = plain(&lines(&shown, true));
+        assert_eq!((full.len(), full[11].as_str()), (33, "AWS account 2"));
+        assert_eq!(full[12], "  ~ tag profile a: Owner dev → ops");
+
+        // Two ways to one account are one account, which need not be named.
+        let as_somebody = Site { caller: Some("arn".into()), ..site(1) };
+        let ways = [site(1), as_somebody];
+        let shown = over(&ways, &NAMES_OF_TEN, states);
+        assert_eq!(summary(&shown), ("0 to create, 10 to change, 0 to delete".to_owned(), vec![]));
+        assert_eq!(
+            plain(&lines(&shown, false)),
+            ["~ tag 20 profiles: Owner → ops  a, b, c and 17 more"]
+        );
+    }
+
+    #[test]
+    fn what_goes_to_one_of_several_accounts_names_it_and_many_accounts_are_cut_short() {
+        let states = (&image("p", Some("dev")), &image("p", Some("ops")));
+        let sites: Vec<_> = (1..=8).map(site).collect();
+        let shown = over(&sites[..2], &NAMES_OF_TEN, states);
+        assert_eq!(
+            plain(&lines(&shown[..10], false)),
+            ["~ tag 10 profiles in AWS account 1: Owner → ops  a, b, c and 7 more"]
+        );
+        assert_eq!(
+            plain(&lines(&shown[9..11], false)),
+            [
+                "~ tag profile j in AWS account 1: Owner dev → ops",
+                "~ tag profile a in AWS account 2: Owner dev → ops"
+            ]
+        );
+        let shown = over(&sites, &NAMES_OF_TEN[..2], states);
+        assert_eq!(
+            plain(&lines(&shown, false)),
+            ["~ tag 16 profiles in 8 accounts: Owner → ops  a, b; AWS accounts 1, 2, 3, 4, 5 and \
+              3 more"]
+        );
+        let (_, accounts) = summary(&shown);
+        assert_eq!(accounts.len(), 6);
+        assert_eq!(accounts[4..], ["AWS account 5: 2 to change", "and 3 more accounts"]);
+    }
+
+    #[test]
+    fn changes_with_other_values_are_not_said_to_be_alike() {
+        let before = image("p", Some("dev"));
+        let ends = [image("p", Some("(none)")), image("p", None)];
+        let sites = [site(1), site(2)];
+        let shown: Vec<_> =
+            ends.iter().flat_map(|after| over(&sites, &NAMES_OF_TEN, (&before, after))).collect();
+        assert_eq!(
+            plain(&lines(&shown, false)),
+            [
+                "~ tag 20 profiles in 2 accounts: Owner → \"(none)\"  a, b, c and 7 more names; \
+                 AWS accounts 1 and 2",
+                "~ tag 20 profiles in 2 accounts: Owner → (none)  a, b, c and 7 more names; AWS \
+                 accounts 1 and 2"
+            ]
+        );
     }
 
     #[test]
@@ -388,6 +619,7 @@ mod tests {
             name: "p",
             before: &before,
             after: &after,
+            account: None,
             mark: None,
         };
         assert_eq!(plain(&lines(&[shown], false)), ["~ tag profile p: Owner a → \\u{1b}[2Jx"]);

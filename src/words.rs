@@ -20,6 +20,16 @@ pub fn count(n: u64, what: &str) -> String {
     format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
+/// "a", "a and b", "a, b and c".
+#[must_use]
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// A length of time for people: `0.42 s`, `12.3 s`, `4m 05s`, `1h 02m`.
 #[must_use]
 pub fn time(seconds: f64) -> String {

@@ -16,7 +16,7 @@ use crate::session::apply::check_accounts;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{About, Outcome};
 use crate::session::recover::{self, describe};
-use crate::session::site::Site;
+use crate::session::site::{Places, short_accounts};
 use crate::session::{Mode, Session};
 use crate::words::{count, number};
 use crate::{run, screen, state, table};
@@ -164,7 +164,7 @@ fn row(run: &Run) -> Vec<String> {
         run.id.clone(),
         date(run.started),
         what(run),
-        places(run),
+        short_accounts(&run.sites),
         run.operator.clone(),
         changes,
         status,
@@ -186,11 +186,6 @@ fn shortened(script: &str) -> String {
         Ok(below) => below.display().to_string(),
         Err(_) => script.to_owned(),
     }
-}
-
-fn places(run: &Run) -> String {
-    let places: std::collections::BTreeSet<_> = run.sites.iter().map(Site::short).collect();
-    places.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
@@ -259,6 +254,7 @@ fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
     for by in undone {
         field("undone by", by.clone());
     }
+    let places = Places::of(&run.sites);
     for (title, outcome) in
         [("done", Some(Outcome::Done)), ("failed", Some(Outcome::Failed)), ("in doubt", None)]
     {
@@ -272,8 +268,11 @@ fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
         if these.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "\n{title}: {}", count(these.len() as u64, "change"));
-        let shown: Vec<_> = these.iter().map(|change| Shown::from(*change)).collect();
+        let shown: Vec<_> = (these.iter())
+            .map(|change| Shown::recorded(change, places.account(change.site)))
+            .collect();
+        let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
+        let _ = writeln!(text, "\n{title}: {all}{accounts}");
         if outcome == Some(Outcome::Done) {
             for line in plan_text::lines(&shown, full) {
                 let _ = writeln!(text, "  {line}");
@@ -281,8 +280,7 @@ fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
             continue;
         }
         for (change, shown) in these.iter().zip(shown) {
-            let line = plan_text::lines(&[shown], true).join("");
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", plan_text::line(&shown));
             for why in change.error.iter().chain(&change.note) {
                 let _ = writeln!(text, "      {why}");
             }
@@ -316,6 +314,7 @@ impl RecoverCommand {
         runtime.shutdown_background();
         let findings = findings?;
         let mut unclear = 0;
+        let places = Places::of(&earlier.sites);
         for finding in &findings {
             let verdict = match &finding.verdict {
                 Verdict::Happened => "happened".to_owned(),
@@ -325,8 +324,9 @@ impl RecoverCommand {
                     format!("cannot be told, the account has moved on: {}", describe(differences))
                 }
             };
-            let line = plan_text::lines(&[Shown::from(&finding.change)], true).join("");
-            print(&format!("{line}: {verdict}\n"))?;
+            let change = &finding.change;
+            let shown = Shown::recorded(change, places.account(change.site));
+            print(&format!("{}: {verdict}\n", plan_text::line(&shown)))?;
         }
         if unclear > 0 {
             return Err(Error::new(

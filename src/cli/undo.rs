@@ -15,6 +15,7 @@ use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::plan::Plan;
 use crate::session::recover;
+use crate::session::site::Places;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
 use crate::words::count;
@@ -125,10 +126,11 @@ fn check(earlier: &Run, changes: &[Recorded], only: &[String], skip_drifted: boo
     }
     let is_meant =
         |name: &str| only.is_empty() || only.iter().any(|only| only.eq_ignore_ascii_case(name));
+    let places = Places::of(&earlier.sites);
     let mut open: Vec<_> = changes
         .iter()
         .filter(|change| change.is_open() && is_meant(&change.name))
-        .map(|change| format!("{} {}", change.subject.name(), change.name))
+        .map(|change| places.describe(change.site, change.subject, &change.name))
         .collect();
     open.dedup();
     if open.is_empty() || skip_drifted {

@@ -15,7 +15,7 @@ use crate::session::apply::{self, Options};
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, Outcome};
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{Site, SiteTarget};
+use crate::session::site::{Places, Site, SiteTarget, describe_accounts};
 use crate::session::{Gate, Mode, Rules, Session, recover, undo};
 use crate::words::count;
 use crate::{execution, run, spec, state};
@@ -113,17 +113,22 @@ impl Repl {
         }
         let mut stand = false;
         for run in &runs {
-            let (_, changes) = self.recorded(run)?;
+            let (recorded, changes) = self.recorded(run)?;
+            let places = Places::of(&recorded.sites);
             let stands = |change: &&Recorded| {
                 change.undone.is_none() && change.outcome != Some(Outcome::Failed)
             };
-            let done: Vec<Shown<'_>> = changes.iter().filter(stands).map(Shown::from).collect();
+            let done: Vec<_> = (changes.iter().filter(stands))
+                .map(|change| Shown::recorded(change, places.account(change.site)))
+                .collect();
             if done.is_empty() {
                 continue;
             }
             stand = true;
             print(&(plan_text::lines(&done, false).join("\n") + "\n"));
-            say(&format!("{} made by this prompt, run {run}", count(done.len() as u64, "change")));
+            let all = count(done.len() as u64, "change");
+            let accounts = plan_text::places(&done);
+            say(&format!("{all}{accounts} made by this prompt, run {run}"));
         }
         if !runs.is_empty() && !stand {
             say("nothing is planned, and what was changed was taken back");
@@ -147,7 +152,8 @@ impl Repl {
             return Ok(());
         }
         print(&plan_text::plan(&plan, false));
-        self.may_write(&format!("Make {}", count(plan.changes.len() as u64, "change")), false)?;
+        let what = format!("Make {}", count(plan.changes.len() as u64, "change"));
+        self.may_write(&what, &plan.sites, false)?;
         let about =
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
         let (session, result) = self.carry_out(&plan, about, ".commit");
@@ -201,14 +207,11 @@ impl Repl {
         let planned = self.interrupts.during(&nothing, || {
             self.runtime.block_on(crate::session::plan_again(&gates, changes))
         });
+        let places = Places::of(sites);
         for (change, planned) in changes.iter().zip(&planned) {
             if let Err(error) = planned {
-                say(&format!(
-                    "no longer planned: {} {} {}: {error}",
-                    change.action,
-                    change.subject.name(),
-                    change.name
-                ));
+                let what = places.describe(change.site, change.subject, &change.name);
+                say(&format!("no longer planned: {} {what}: {error}", change.action));
             }
         }
         planned.iter().filter(|planned| planned.is_ok()).count()
@@ -291,7 +294,7 @@ impl Repl {
             return Ok(());
         }
         print(&plan_text::plan(&plan, false));
-        self.may_write("Take this back", true)?;
+        self.may_write("Take this back", &plan.sites, true)?;
         let about = About {
             command: "undo".into(),
             plan: Some(plan.id.clone()),
@@ -335,8 +338,10 @@ impl Repl {
             .collect()
     }
 
-    /// Asks before something is written where the prompt does not do that anyway: always on AWS, on the local account `if_local`.
-    fn may_write(&self, what: &str, if_local: bool) -> Result<()> {
+    /// Asks before something is written where the prompt does not do that anyway: always on AWS, on
+    /// the local account `if_local`. The question names the accounts that `sites` lead to; without
+    /// any, that of the prompt.
+    fn may_write(&self, what: &str, sites: &[Site], if_local: bool) -> Result<()> {
         if self.is_read_only_by_config {
             return Err(Error::new(
                 Kind::Refused,
@@ -347,11 +352,19 @@ impl Repl {
         if self.session.mode() == Mode::Apply || (self.place.is_local() && !if_local) {
             return Ok(());
         }
-        if super::editor::ask(&format!("{what} in {}?", self.place.describe())) == Some(Answer::Yes)
+        if super::editor::ask(&format!("{what} in {}?", self.accounts(sites))) == Some(Answer::Yes)
         {
             return Ok(());
         }
         Err(Error::new(Kind::Refused, "nothing was changed"))
+    }
+
+    /// The accounts that sites lead to, in words: that of the prompt as the prompt names it.
+    fn accounts(&self, sites: &[Site]) -> String {
+        let own = self.runtime.block_on(self.gate.site());
+        let is_own =
+            |site: &Site| own.as_ref().is_ok_and(|own| own.account_key() == site.account_key());
+        if sites.iter().all(is_own) { self.place.describe() } else { describe_accounts(sites) }
     }
 
     /// Changes what becomes of changes.
@@ -364,7 +377,7 @@ impl Repl {
             return Err(pending("changing the mode"));
         }
         if mode == Mode::Apply {
-            self.may_write("Make changes from now on", false)?;
+            self.may_write("Make changes from now on", &[], false)?;
         }
         self.session.switch(mode);
         self.session.forget_read();

@@ -9,9 +9,9 @@ use crate::aws::client::{Connection, Target};
 use crate::error::{Kind, Result};
 use crate::iam::image::Verdict;
 use crate::session::apply::check_accounts;
-use crate::session::journal::records::{Records, Run};
+use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::recover::{self, describe};
-use crate::session::site::Site;
+use crate::session::site::{Places, Site};
 use crate::session::{Gate, Rules, Session};
 use crate::spec;
 use crate::words::count;
@@ -112,12 +112,15 @@ fn left(run: &Run, why: &str) -> Settled {
 fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
     let mut happened = 0;
     let mut unclear = Vec::new();
+    let places = Places::of(&run.sites);
     for finding in findings {
         match &finding.verdict {
             Verdict::Happened => happened += 1,
             Verdict::NotHappened => {}
             Verdict::MovedOn(differences) => {
-                unclear.push(format!("{}: {}", finding.change.name, describe(differences)));
+                let Recorded { name, site, .. } = &finding.change;
+                let place = places.suffix(*site);
+                unclear.push(format!("{name}{place}: {}", describe(differences)));
             }
         }
     }

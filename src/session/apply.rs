@@ -117,10 +117,14 @@ pub async fn done_before(
                 return Err(Error::new(
                     Kind::Refused,
                     format!(
-                        "nobody can tell whether run {} has made its change of {} {}: the account has moved on",
+                        "nobody can tell whether run {} has made its change of {}: the account has \
+                         moved on",
                         run.id,
-                        finding.change.subject.name(),
-                        finding.change.name
+                        Places::of(&run.sites).describe(
+                            finding.change.site,
+                            finding.change.subject,
+                            &finding.change.name
+                        )
                     ),
                 )
                 .hint(format!("`iamlua runs show {}` has the details; make a new plan, or leave such changes out with --skip-drifted", run.id)));
@@ -230,7 +234,7 @@ pub async fn apply(
 }
 
 /// How many of the next changes do not rest on each other.
-fn window(places: &Places, pending: &[&Change]) -> usize {
+fn window(places: &Places<'_>, pending: &[&Change]) -> usize {
     let (mut written, mut read) = (HashSet::new(), HashSet::new());
     let mut deletes = false;
     for (count, change) in pending.iter().take(AT_ONCE).enumerate() {
@@ -266,7 +270,7 @@ fn named_roles(change: &Change) -> Vec<String> {
 struct Work<'a> {
     session: Arc<Session>,
     gates: &'a [Gate],
-    places: &'a Places,
+    places: &'a Places<'a>,
     options: Options,
     /// What this run has changed, and when: the account may not show it yet.
     ours: HashMap<(usize, Key), Instant>,
@@ -297,7 +301,7 @@ impl Work<'_> {
                     self.summary.skipped.push(((*change).clone(), why));
                 }
                 Ok(Some(why)) => {
-                    self.summary.stopped = Some(drifted(change, &why));
+                    self.summary.stopped = Some(drifted(self.places, change, &why));
                     break;
                 }
                 Err(error) => {
@@ -332,7 +336,8 @@ impl Work<'_> {
         }
         if let (None, Some((change, error))) = (&stopped, failed.first()) {
             let Change { number, action, name, .. } = change;
-            let why = format!("change {number} ({action} {name}) failed: {error}");
+            let place = self.places.suffix(change.site);
+            let why = format!("change {number} ({action} {name}{place}) failed: {error}");
             let mut error_of_plan = Error::new(Kind::Aws, why);
             error_of_plan.hints.clone_from(&error.hints);
             *stopped = Some(error_of_plan);
@@ -377,19 +382,13 @@ fn moved(planned: &State, now: &State) -> Vec<Difference> {
     differences(planned, now)
 }
 
-fn key_of(places: &Places, change: &Change) -> (usize, Key) {
+fn key_of(places: &Places<'_>, change: &Change) -> (usize, Key) {
     places.key(change.site, change.subject, &change.name)
 }
 
-fn drifted(change: &Change, why: &str) -> Error {
-    Error::new(
-        Kind::Refused,
-        format!(
-            "{} {} is not as it was when the plan was made: {why}",
-            change.subject.name(),
-            change.name
-        ),
-    )
+fn drifted(places: &Places<'_>, change: &Change, why: &str) -> Error {
+    let what = places.describe(change.site, change.subject, &change.name);
+    Error::new(Kind::Refused, format!("{what} is not as it was when the plan was made: {why}"))
     .hint(
         "nothing after it was done; make a new plan, or leave such changes out with --skip-drifted",
     )
@@ -430,7 +429,7 @@ mod tests {
             let mut at = 0;
             let mut lengths = Vec::new();
             while at < changes.len() {
-                let length = window(&Places::of(&[]), &changes[at..]);
+                let length = window(&Places::of([]), &changes[at..]);
                 lengths.push(length);
                 at += length;
             }

@@ -1,11 +1,17 @@
 //! A place that calls go to, as the journal and plan files name it: enough to find the way back there.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use serde::{Deserialize, Serialize};
 
 use super::memory::Key;
 use crate::aws::client::{Connection, Role, Target};
 use crate::aws::network::without_password;
 use crate::iam::image::Subject;
+use crate::words;
+
+/// So many accounts are named in a list.
+const NAMED: usize = 5;
 
 /// A place that calls go to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +40,7 @@ pub struct Site {
 }
 
 /// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SiteTarget {
     /// The local account.
@@ -132,24 +138,195 @@ impl Site {
             SiteTarget::Aws => format!("aws {account}"),
         }
     }
+
+    /// Identity of the account: equal for all sites that lead there.
+    #[must_use]
+    pub fn account_key(&self) -> AccountKey<'_> {
+        AccountKey {
+            target: self.target,
+            account: self.account.as_deref(),
+            endpoint_url: self.endpoint_url.as_deref(),
+        }
+    }
 }
 
-/// Which sites lead to the same account: what is done through one of them is done to what the others show.
-#[derive(Debug)]
-pub(super) struct Places(Vec<usize>);
+/// The account that a site leads to, by whichever way and as whomever. Sorted as lists name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountKey<'a> {
+    target: SiteTarget,
+    account: Option<&'a str>,
+    endpoint_url: Option<&'a str>,
+}
 
-impl Places {
-    pub(super) fn of(sites: &[Site]) -> Self {
-        let is_same = |one: &Site, other: &Site| {
-            one.is_same_account(other) && one.endpoint_url == other.endpoint_url
-        };
-        let first =
-            |site: &Site| sites.iter().position(|other| is_same(other, site)).unwrap_or_default();
-        Self(sites.iter().map(first).collect())
+/// Words of a list of accounts: for one, for several, and after the numbers.
+type Heads = (&'static str, &'static str, String);
+
+/// The accounts of sites in words, each once: "AWS accounts 111122223333 and 444455556666". Where
+/// there are many, only the first ones are named.
+#[must_use]
+pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
+    list_accounts(sites, |site| match (site.target, &site.endpoint_url) {
+        (SiteTarget::Local, _) => ("the local account", "the local accounts", String::new()),
+        (SiteTarget::Aws, None) => ("AWS account", "AWS accounts", String::new()),
+        (SiteTarget::Aws, Some(url)) => ("AWS account", "AWS accounts", format!(" at {url}")),
+    })
+}
+
+/// The same in as few words as possible: "aws 111122223333 and 444455556666".
+#[must_use]
+pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
+    list_accounts(sites, |site| match site.target {
+        SiteTarget::Local => ("local", "local", String::new()),
+        SiteTarget::Aws => ("aws", "aws", String::new()),
+    })
+}
+
+fn list_accounts<'a>(
+    sites: impl IntoIterator<Item = &'a Site>,
+    heads: impl Fn(&Site) -> Heads,
+) -> String {
+    let accounts: BTreeMap<_, _> =
+        sites.into_iter().map(|site| (site.account_key(), site)).collect();
+    let accounts: BTreeSet<_> = accounts
+        .into_values()
+        .map(|site| (site.account.as_deref().unwrap_or("(unknown)"), heads(site)))
+        .collect();
+    let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
+    for (account, heads) in accounts.iter().take(NAMED) {
+        match groups.iter_mut().find(|(known, _)| *known == heads) {
+            Some((_, group)) => group.push((*account).to_owned()),
+            None => groups.push((heads, vec![(*account).to_owned()])),
+        }
+    }
+    let mut more = match accounts.len().saturating_sub(NAMED) {
+        0 => None,
+        more => Some(format!("{} more", words::number(more as u64))),
+    };
+    if let [(_, group)] = &mut groups[..] {
+        group.extend(more.take());
+    }
+    let groups = groups.into_iter().map(|((one, several, tail), accounts)| {
+        let head = if accounts.len() == 1 { one } else { several };
+        format!("{head} {}{tail}", words::list(&accounts))
+    });
+    words::list(&groups.chain(more).collect::<Vec<_>>())
+}
+
+/// Lines with what there is to say of each account. Where there are many, only the first ones have
+/// a line.
+#[must_use]
+pub fn account_lines<'a, T>(
+    accounts: &BTreeMap<AccountKey<'_>, (&'a Site, T)>,
+    text: impl Fn(&T) -> String,
+) -> Vec<String> {
+    let first = accounts.values().take(NAMED);
+    let mut lines: Vec<_> =
+        first.map(|(site, of_it)| format!("{}: {}", site.describe(), text(of_it))).collect();
+    let more = accounts.len().saturating_sub(NAMED) as u64;
+    if more > 0 {
+        lines.push(format!("and {}", words::count(more, "more account")));
+    }
+    lines
+}
+
+/// The accounts that the sites of a plan or a run lead to: what is done through one site is done to
+/// what the others of its account show.
+#[derive(Clone, Debug)]
+pub struct Places<'a> {
+    sites: Vec<&'a Site>,
+    /// For each site the first one of its account.
+    first: Vec<usize>,
+    are_several: bool,
+}
+
+impl<'a> Places<'a> {
+    /// The accounts of sites.
+    #[must_use]
+    pub fn of(sites: impl IntoIterator<Item = &'a Site>) -> Self {
+        let sites: Vec<_> = sites.into_iter().collect();
+        let mut known = HashMap::new();
+        let first: Vec<_> = (sites.iter().enumerate())
+            .map(|(at, site)| *known.entry(site.account_key()).or_insert(at))
+            .collect();
+        let are_several = known.len() > 1;
+        Self { sites, first, are_several }
     }
 
     /// A profile or role, wherever it is, by the site through which it was reached.
     pub(super) fn key(&self, site: usize, subject: Subject, name: &str) -> (usize, Key) {
-        (self.0.get(site).copied().unwrap_or(site), Key::new(subject, name))
+        (self.number(site), Key::new(subject, name))
+    }
+
+    /// Number of the account that a site leads to.
+    #[must_use]
+    pub fn number(&self, site: usize) -> usize {
+        self.first.get(site).copied().unwrap_or(site)
+    }
+
+    /// The account that a site leads to, as its first site; `None` if all lead to one account, so
+    /// that it need not be named.
+    #[must_use]
+    pub fn account(&self, site: usize) -> Option<&'a Site> {
+        self.sites.get(self.number(site)).copied().filter(|_| self.are_several)
+    }
+
+    /// " in AWS account 123456789012" for a site; nothing if all lead to one account.
+    #[must_use]
+    pub fn suffix(&self, site: usize) -> String {
+        let account = self.account(site);
+        account.map_or(String::new(), |account| format!(" in {}", account.describe()))
+    }
+
+    /// A profile or role that was reached through a site, in words: "profile web", and its account
+    /// where there are several.
+    #[must_use]
+    pub fn describe(&self, site: usize, subject: Subject, name: &str) -> String {
+        format!("{} {name}{}", subject.name(), self.suffix(site))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(account: &str, endpoint_url: Option<&str>) -> Site {
+        serde_json::from_value(serde_json::json!({
+            "target": "aws", "account": account, "endpoint_url": endpoint_url,
+        }))
+        .expect("a site")
+    }
+
+    #[test]
+    fn a_list_of_accounts_names_each_once_and_the_first_ones_of_many() {
+        let sites: Vec<_> = (1..=7).map(|n| site(&n.to_string(), None)).collect();
+        let listed = |range: std::ops::Range<usize>| describe_accounts(&sites[range]);
+        assert_eq!(listed(0..0), "");
+        assert_eq!(listed(0..1), sites[0].describe());
+        assert_eq!(listed(0..3), "AWS accounts 1, 2 and 3");
+        assert_eq!(listed(0..5), "AWS accounts 1, 2, 3, 4 and 5");
+        assert_eq!(listed(0..7), "AWS accounts 1, 2, 3, 4, 5 and 2 more");
+        assert_eq!(short_accounts(&sites), "aws 1, 2, 3, 4, 5 and 2 more");
+        let ways = [&sites[1], &sites[0], &sites[1]];
+        assert_eq!(describe_accounts(ways), "AWS accounts 1 and 2");
+        let elsewhere = [site("2", Some("http://b")), site("2", Some("http://a"))];
+        let all = sites[..2].iter().chain(&elsewhere);
+        assert_eq!(
+            describe_accounts(all),
+            "AWS accounts 1 and 2, AWS account 2 at http://a and AWS account 2 at http://b"
+        );
+        assert_eq!(short_accounts(&elsewhere), "aws 2");
+        let local = Site { target: SiteTarget::Local, ..site("1", None) };
+        assert_eq!(describe_accounts([&local]), local.describe());
+        assert_eq!(short_accounts([&local]), local.short());
+    }
+
+    #[test]
+    fn sites_of_one_account_are_one_place() {
+        let sites = [site("1", None), site("2", None), site("1", None), site("1", Some("x"))];
+        let as_somebody = Site { caller: Some("arn".into()), ..sites[0].clone() };
+        let places = Places::of(sites.iter().chain([&as_somebody]));
+        assert_eq!((0..5).map(|at| places.number(at)).collect::<Vec<_>>(), [0, 1, 0, 3, 0]);
+        assert_eq!(places.suffix(4), " in AWS account 1");
+        assert_eq!(Places::of([&sites[0], &as_somebody]).suffix(1), "");
     }
 }

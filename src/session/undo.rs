@@ -42,6 +42,7 @@ pub async fn plan(
 ) -> Result<Undoing> {
     super::apply::note_earlier(gates, changes, Some).await;
     let places = Places::of(&run.sites);
+    let what = |change: &Recorded| places.describe(change.site, change.subject, &change.name);
     let is_meant = |change: &Recorded| {
         let is_named =
             only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name));
@@ -67,24 +68,26 @@ pub async fn plan(
         let gate = gates
             .get(change.site)
             .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
-        match take_back(&run.id, change, gate, &mut undoing.lost).await {
+        let mut lost = Vec::new();
+        let taken = take_back(&run.id, change, gate, &mut lost).await;
+        undoing.lost.extend(lost.into_iter().map(|note| match places.account(change.site) {
+            Some(account) => format!("{}: {note}", account.describe()),
+            None => note,
+        }));
+        match taken {
             Ok(Taken::Planned) => {}
             Ok(Taken::Nothing) => {
                 undoing.moot.push(change.number);
                 if !differences(&change.before, &change.after).is_empty() {
-                    undoing.back.push(format!("{} {}", change.subject.name(), change.name));
+                    undoing.back.push(what(change));
                 }
             }
             Ok(Taken::MovedOn(why)) => {
-                undoing.conflicts.push(format!("{} {}: {why}", change.subject.name(), change.name));
+                undoing.conflicts.push(format!("{}: {why}", what(change)));
                 given_up.insert(key);
             }
             Err(error) if matches!(error.kind, Kind::Aws | Kind::Protected) => {
-                undoing.conflicts.push(format!(
-                    "{} {}: {error}",
-                    change.subject.name(),
-                    change.name
-                ));
+                undoing.conflicts.push(format!("{}: {error}", what(change)));
                 given_up.insert(key);
             }
             Err(error) => return Err(error),
@@ -94,7 +97,11 @@ pub async fn plan(
 }
 
 /// The changes of what a run has made and deleted again.
-fn moot(changes: &[Recorded], places: &Places, is_meant: impl Fn(&Recorded) -> bool) -> Vec<u64> {
+fn moot(
+    changes: &[Recorded],
+    places: &Places<'_>,
+    is_meant: impl Fn(&Recorded) -> bool,
+) -> Vec<u64> {
     let mut of: HashMap<(usize, Key), Vec<&Recorded>> = HashMap::new();
     for change in changes.iter().filter(|change| is_meant(change) && change.undone.is_none()) {
         let key = places.key(change.site, change.subject, &change.name);

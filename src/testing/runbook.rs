@@ -20,6 +20,7 @@ use crate::run;
 use crate::script::{Loaded, Script};
 use crate::session::journal::About;
 use crate::session::plan::sha256;
+use crate::session::site::Places;
 use crate::session::{Gate, Mode, Rules, Session};
 
 /// A run that a test asks for.
@@ -199,9 +200,12 @@ fn changes(
 ) -> Result<Vec<Json>> {
     if session.mode() != Mode::Plan {
         let changes = world.runtime.block_on(session.journal().recorded())?;
-        let made = changes
-            .iter()
-            .map(|change| in_words(serde_json::to_value(change), Shown::from(change)));
+        let sites = session.journal().sites();
+        let places = Places::of(&sites);
+        let made = changes.iter().map(|change| {
+            let shown = Shown::recorded(change, places.account(change.site));
+            in_words(serde_json::to_value(change), &shown)
+        });
         return made.collect();
     }
     let incomplete =
@@ -215,10 +219,12 @@ fn changes(
             let _ = writeln!(err, "{}", run::NOTHING_CHANGED);
         }
     }
+    let places = Places::of(&plan.sites);
     plan.changes
         .iter()
         .map(|change| {
-            let mut json = in_words(serde_json::to_value(change), Shown::from(change))?;
+            let shown = Shown::planned(change, places.account(change.site));
+            let mut json = in_words(serde_json::to_value(change), &shown)?;
             json["outcome"] = "planned".into();
             Ok(json)
         })
@@ -226,12 +232,12 @@ fn changes(
 }
 
 /// A change, with how it is said, and without what differs each time.
-fn in_words(json: serde_json::Result<Json>, shown: Shown<'_>) -> Result<Json> {
+fn in_words(json: serde_json::Result<Json>, shown: &Shown<'_>) -> Result<Json> {
     let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     if let Some(fields) = json.as_object_mut() {
         fields.retain(|name, _| !["site", "started", "ended"].contains(&name.as_str()));
     }
-    let text = plan_text::lines(&[shown], true).join("\n");
+    let text = plan_text::line(shown);
     json["text"] = anstream::adapter::strip_str(&text).to_string().into();
     Ok(json)
 }

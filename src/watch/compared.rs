@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
 use crate::diff;
-use crate::plan_text::{Shown, lines};
+use crate::plan_text::{Shown, line, lines};
 use crate::session::plan::{Change, Plan};
+use crate::session::site::Places;
 use crate::words::count;
 
 /// More changes that differ are not shown with what each was before.
@@ -14,21 +15,29 @@ const MOST: usize = 6;
 /// What two plans differ in, one line each: `+` for changes that are new, `-` for those that are gone, `~` for those that do something else to the
 /// same thing.
 pub(super) fn plans(before: &Plan, now: &Plan) -> String {
+    // The sites of both, because each plan numbers its own.
+    let places = Places::of(before.sites.iter().chain(&now.sites));
+    let (was_at, is_at) =
+        (|change: &Change| change.site, |change: &Change| before.sites.len() + change.site);
+    let was_shown = |change| Shown::planned(change, places.account(was_at(change)));
+    let is_shown = |change| Shown::planned(change, places.account(is_at(change)));
     let mut gone: HashMap<_, VecDeque<&Change>> = HashMap::new();
     for change in in_order(before) {
-        gone.entry(key(change)).or_default().push_back(change);
+        let account = places.number(was_at(change));
+        gone.entry(key(account, change)).or_default().push_back(change);
     }
     let (mut new, mut others, mut same) = (Vec::new(), Vec::new(), 0);
     for change in in_order(now) {
-        match gone.get_mut(&key(change)).and_then(VecDeque::pop_front) {
-            None => new.push(Shown::from(change).as_new()),
+        let account = places.number(is_at(change));
+        match gone.get_mut(&key(account, change)).and_then(VecDeque::pop_front) {
+            None => new.push(is_shown(change).as_new()),
             Some(was) if is_same(was, change) => same += 1,
-            Some(was) => others.push((Shown::from(change), Shown::from(was))),
+            Some(was) => others.push((is_shown(change), was_shown(was))),
         }
     }
     let mut gone: Vec<_> = gone.into_values().flatten().collect();
     gone.sort_by_key(|change| order(change));
-    let gone: Vec<_> = gone.into_iter().map(|change| Shown::from(change).as_gone()).collect();
+    let gone: Vec<_> = gone.into_iter().map(|change| was_shown(change).as_gone()).collect();
     if new.is_empty() && others.is_empty() && gone.is_empty() {
         return match same {
             0 => "the plan is as before: nothing to change\n".into(),
@@ -61,9 +70,9 @@ fn order(change: &Change) -> (&'static str, &str, u64) {
     (change.subject.name(), &change.name, change.number)
 }
 
-/// What a change is about.
-fn key(change: &Change) -> (usize, &str, &'static str, &str) {
-    (change.site, &change.action, change.subject.name(), &change.name)
+/// Subject of a change, in an account of that number.
+fn key(account: usize, change: &Change) -> (usize, &str, &'static str, &str) {
+    (account, &change.action, change.subject.name(), &change.name)
 }
 
 fn is_same(one: &Change, other: &Change) -> bool {
@@ -81,9 +90,12 @@ pub(super) struct Remembered {
 
 impl Remembered {
     pub(super) fn new(output: String, plan: Option<&Plan>) -> Self {
-        let shown: Vec<_> = plan.into_iter().flat_map(in_order).map(Shown::from).collect();
-        let without_styles = |line: &String| anstream::adapter::strip_str(line).to_string();
-        Self { output, plan: lines(&shown, true).iter().map(without_styles).collect() }
+        let places = Places::of(plan.into_iter().flat_map(|plan| &plan.sites));
+        let in_words = |change| {
+            let text = line(&Shown::planned(change, places.account(change.site)));
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        Self { output, plan: plan.into_iter().flat_map(in_order).map(in_words).collect() }
     }
 
     /// In what this run differs from the one before.
@@ -159,6 +171,40 @@ mod tests {
         let difference = other.against(&one);
         let expected = "plan:\n- ~ tag profile a: Owner (none) → x\n+ ~ tag profile a: Owner (none) → y\n  ~ tag profile b: Owner (none) → x\n";
         assert_eq!(difference, expected);
+    }
+
+    #[test]
+    fn changes_in_several_accounts_are_compared_by_account() {
+        let over = |accounts: &[&str], owner: &str| {
+            let mut plan = plan(&[("a", "x"), ("a", owner)]);
+            plan.sites = (accounts.iter())
+                .map(|account| serde_json::json!({ "target": "aws", "account": account }))
+                .map(|json| serde_json::from_value(json).expect("a site"))
+                .collect();
+            plan.changes[1].site = plan.sites.len() - 1;
+            plan
+        };
+        let text = |before: &Plan, now: &Plan| {
+            anstream::adapter::strip_str(&plans(before, now)).to_string()
+        };
+        let (one, both) = (over(&["1"], "x"), over(&["1", "2"], "x"));
+        assert_eq!(text(&both, &over(&["2", "1"], "x")), "the plan is as before (2 changes)\n");
+        assert_eq!(
+            text(&both, &over(&["1", "2"], "y")),
+            "what is different in the plan:\n\
+             \x20 ~ tag profile a in AWS account 2: Owner (none) → y, before: Owner (none) → x\n\
+             the plan has 2 changes now\n"
+        );
+        assert_eq!(
+            text(&one, &both),
+            "what is different in the plan:\n\
+             \x20 - tag profile a in AWS account 1: Owner (none) → x\n\
+             \x20 + tag profile a in AWS account 2: Owner (none) → x\n\
+             the plan has 2 changes now\n"
+        );
+        let remembered = |plan: &Plan| Remembered::new(String::new(), Some(plan));
+        let difference = remembered(&both).against(&remembered(&one));
+        assert!(difference.contains("+ ~ tag profile a in AWS account 2: "), "{difference}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! test, by which they try their runbooks. Each
 //! test has a desk of its own, with a small account on it.
 
+mod accounts;
 mod apply;
 mod configuration;
 mod documentation;

@@ -263,6 +263,13 @@ impl Journal {
         })
     }
 
+    /// The sites that its changes went to, by number.
+    #[must_use]
+    pub fn sites(&self) -> Vec<Site> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().map(|opened| opened.sites.clone()).unwrap_or_default()
+    }
+
     /// Waits until all that is known is on the disk, for others to read.
     ///
     /// # Errors
