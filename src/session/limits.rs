@@ -365,8 +365,8 @@ mod tests {
         iam::entry("profiles.create")
     }
 
-    async fn no_count() -> Result<Option<u64>> {
-        Ok(None)
+    fn no_count() -> std::future::Ready<Result<Option<u64>>> {
+        std::future::ready(Ok(None))
     }
 
     fn bounds(most: u64) -> Bounds {

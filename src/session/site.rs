@@ -10,7 +10,7 @@ use crate::aws::network::without_password;
 use crate::iam::image::Subject;
 use crate::words;
 
-/// So many accounts are named in a list.
+/// Number of accounts that a list names.
 const NAMED: usize = 5;
 
 /// A place that calls go to, and as whom.
@@ -215,8 +215,8 @@ fn list_accounts<'a>(
 /// Lines with what there is to say of each account. Where there are many, only the first ones have
 /// a line.
 #[must_use]
-pub fn account_lines<'a, T>(
-    accounts: &BTreeMap<AccountKey<'_>, (&'a Site, T)>,
+pub fn account_lines<T>(
+    accounts: &BTreeMap<AccountKey<'_>, (&Site, T)>,
     text: impl Fn(&T) -> String,
 ) -> Vec<String> {
     let first = accounts.values().take(NAMED);

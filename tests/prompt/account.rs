@@ -1,6 +1,7 @@
 //! Where one is, what is planned and changed, and the way back.
 
 use super::{HERE, Seat};
+use crate::commands::Desk;
 use crate::end_to_end::Home;
 
 #[test]
@@ -176,6 +177,33 @@ fn on_aws_it_plans_and_asks_before_it_writes() {
     seat.enter("y", "changes are made from now on");
     seat.until_line("aws acme-example APPLY> ");
     assert!(seat.raw().contains("\x1b[1m\x1b[31mAPPLY"), "{:?}", seat.raw());
+    served.kill().expect("it serves");
+    served.wait().expect("it ends");
+}
+
+#[test]
+fn a_question_names_the_accounts_that_are_changed() {
+    let (home, other) = (Home::new(), Desk::new());
+    let account = other.read("account.json").replace("123456789012", "999999999999");
+    other.write("account.json", account);
+    other.run(&["account", "import", "account.json"]).ends(0, "account 999999999999");
+    let elsewhere = other.serve();
+    let (mut served, url) = crate::end_to_end::serve(&home, &[]);
+    let keys = |command: &mut std::process::Command| {
+        command.env("AWS_ACCESS_KEY_ID", "AKIAOPERATOR").env("AWS_SECRET_ACCESS_KEY", "secret");
+    };
+    let mut seat = Seat::at(home, &["--endpoint-url", &url], 50, 200, keys);
+    let there = &elsewhere.url;
+    seat.enter(&format!("other = iam.connect {{ endpoint_url = {there:?} }}"), "plan> ");
+    seat.enter("other.profiles.tag('alpha', { A = '1' })", "plan+1> ");
+    let second = format!("AWS account 999999999999 at {there}");
+    seat.enter(".commit", &format!("Make 1 change in {second}? [y/N]"));
+    seat.enter("n", "nothing was changed");
+    seat.enter("iam.profiles.tag('bastion', { A = '1' })", "plan+2> ");
+    let both = format!("AWS account 123456789012 at {url} and {second}");
+    seat.enter(".commit", &format!("Make 2 changes in {both}? [y/N]"));
+    seat.enter("y", "2 done");
+    assert_eq!(other.profile("alpha")["tags"]["A"], "1");
     served.kill().expect("it serves");
     served.wait().expect("it ends");
 }

@@ -104,7 +104,7 @@ impl Overlay {
             self.copy_a_profile_with(gate, &name).await?;
         }
         let mut admitted = gate.admit(entry).await?;
-        // What AWS would refuse leaves the limit as it is.
+        // A call that AWS would refuse leaves the limit as it is.
         let answer = (write.call)(self.clients.clone(), args.clone()).await?;
         let change = Change {
             number: 0,
