@@ -4,15 +4,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
+use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
+use crate::run::quoted;
 use crate::session::journal::records::Recorded;
+use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
-use crate::words::{count, number};
+use crate::words::{self, count, number};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;
@@ -20,6 +23,8 @@ const FOLD: usize = 6;
 const FOLD_ALL: usize = 40;
 /// So many names are shown of what is folded.
 const NAMES: usize = 3;
+/// Most characters of a command line that is not shown in full.
+const COMMAND: usize = 200;
 const UNKNOWN: &str = "(known after apply)";
 
 /// A change to be put into words.
@@ -309,6 +314,106 @@ fn fold(changes: &[Shown<'_>], members: &[usize], outcome: &str) -> String {
     text
 }
 
+/// Programs and files outside of the account, one line each: in their order; those that are alike
+/// are folded into one unless `full`.
+#[must_use]
+pub fn outside_lines(outside: &[Outside], full: bool) -> Vec<String> {
+    if full {
+        return outside.iter().map(|action| outside_line(action, full)).collect();
+    }
+    let mut groups: Vec<Vec<&Outside>> = Vec::new();
+    let mut by_key: HashMap<(bool, &str), usize> = HashMap::new();
+    for action in outside {
+        let key = match action {
+            Outside::Run { program, .. } => (true, program.as_str()),
+            Outside::Write { path, .. } => (false, folder_of(path)),
+        };
+        let group = *by_key.entry(key).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[group].push(action);
+    }
+    let lines = groups.iter().flat_map(|group| {
+        if group.len() < FOLD {
+            return group.iter().map(|action| outside_line(action, full)).collect();
+        }
+        vec![outside_fold(group)]
+    });
+    lines.collect()
+}
+
+fn folder_of(path: &str) -> &str {
+    Path::new(path).parent().and_then(Path::to_str).unwrap_or_default()
+}
+
+/// Words as a shell takes them, harmless for a terminal.
+fn command_line<'a>(words: impl Iterator<Item = &'a String>, full: bool) -> String {
+    let text = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let cut = text.char_indices().nth(COMMAND).filter(|_| !full);
+    match cut {
+        Some((at, _)) => words::visible(&text[..at]) + "…",
+        None => words::visible(text),
+    }
+}
+
+fn outside_line(action: &Outside, full: bool) -> String {
+    match action {
+        Outside::Run { program, arguments } => {
+            let words = std::iter::once(program).chain(arguments);
+            format!("would run {}", command_line(words, full))
+        }
+        Outside::Write { path, bytes } => {
+            let path = command_line(std::iter::once(path), true);
+            format!("would write {path} ({})", count(*bytes, "byte"))
+        }
+    }
+}
+
+fn outside_fold(group: &[&Outside]) -> String {
+    let mut bytes = 0;
+    let mut names: Vec<String> = Vec::new();
+    for action in group {
+        match action {
+            Outside::Run { arguments, .. } => names.push(command_line(arguments.iter(), false)),
+            Outside::Write { path, bytes: own } => {
+                bytes += own;
+                let name = Path::new(path).file_name().unwrap_or_default();
+                names.push(words::visible(name.as_encoded_bytes()));
+            }
+        }
+    }
+    let all = number(group.len() as u64);
+    let what = match group[0] {
+        Outside::Run { program, .. } if names.iter().all(|name| *name == names[0]) => {
+            let words = words::visible(quoted(program)) + " " + &names[0];
+            return format!("would run {}, {all} times", words.trim_end());
+        }
+        Outside::Run { program, .. } => {
+            format!("would run {}, {all} times", words::visible(quoted(program)))
+        }
+        Outside::Write { path, .. } => {
+            let folder = words::visible(quoted(folder_of(path)));
+            let place = if folder == "''" { String::new() } else { format!(" in {folder}") };
+            format!("would write {all} files{place} ({})", count(bytes, "byte"))
+        }
+    };
+    let rest = number((names.len() - NAMES) as u64);
+    let dim = Style::new().dimmed();
+    format!("{what}  {dim}{} and {rest} more{dim:#}", names[..NAMES].join(", "))
+}
+
+/// Number of programs and files: `2 programs and 1 file`.
+#[must_use]
+pub fn outside_count(outside: &[Outside]) -> String {
+    let programs =
+        outside.iter().filter(|action| matches!(action, Outside::Run { .. })).count() as u64;
+    let files = outside.len() as u64 - programs;
+    let parts = [(programs, "program"), (files, "file")];
+    let parts = parts.into_iter().filter(|(n, _)| *n > 0);
+    parts.map(|(n, what)| count(n, what)).collect::<Vec<_>>().join(" and ")
+}
+
 /// " in 3 accounts", or the one of several that these changes go to; nothing where there is one.
 #[must_use]
 pub fn places(changes: &[Shown<'_>]) -> String {
@@ -428,22 +533,37 @@ pub fn plan(plan: &Plan, full: bool) -> String {
             visible(why)
         )
     });
-    if plan.changes.is_empty() {
-        let nothing =
-            if plan.incomplete.is_some() { "no change so far" } else { "nothing to change" };
-        return format!("{bold}Plan: {nothing}{bold:#}\n{incomplete}");
-    }
     let shown = of_plan(plan, &Places::of(&plan.sites));
-    let mut text = format!("{bold}Plan for {}{bold:#}\n\n", describe_accounts(&plan.sites));
-    for line in lines(&shown, full) {
-        let _ = writeln!(text, "  {line}");
-    }
     let (totals, accounts) = summary(&shown);
-    let _ = writeln!(
-        text,
-        "\n{bold}Plan: {totals}{bold:#} ({} to make)",
-        count(plan.changes.len() as u64, "call")
-    );
+    let mut summary = if !shown.is_empty() {
+        let calls = count(shown.len() as u64, "call");
+        format!("{bold}Plan: {totals}{bold:#} ({calls} to make)")
+    } else if plan.incomplete.is_some() {
+        format!("{bold}Plan: no change so far{bold:#}")
+    } else {
+        format!("{bold}Plan: nothing to change{bold:#}")
+    };
+    if !plan.outside.is_empty() {
+        let _ = write!(summary, "; outside of the account {}", outside_count(&plan.outside));
+    }
+    if plan.is_empty() {
+        return format!("{summary}\n{incomplete}");
+    }
+    let place = match plan.sites.as_slice() {
+        [] => String::new(),
+        sites => format!(" for {}", describe_accounts(sites)),
+    };
+    let mut text = format!("{bold}Plan{place}{bold:#}\n\n");
+    for part in [lines(&shown, full), outside_lines(&plan.outside, full)] {
+        for line in &part {
+            let _ = writeln!(text, "  {line}");
+        }
+        if !part.is_empty() {
+            text.push('\n');
+        }
+    }
+    text.push_str(&summary);
+    text.push('\n');
     for account in accounts {
         let _ = writeln!(text, "  {account}");
     }
@@ -608,6 +728,44 @@ mod tests {
                  accounts 1 and 2"
             ]
         );
+    }
+
+    #[test]
+    fn programs_and_files_are_lines_too() {
+        let run = |arguments: &[&str]| Outside::Run {
+            program: "/usr/sbin/sendmail".into(),
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        let write = |path: &str, bytes| Outside::Write { path: path.into(), bytes };
+        let mut outside = vec![
+            run(&["-t", "it's \u{1b}[2J"]),
+            write("report.csv", 1204),
+            write("a b.csv", 1),
+            run(&["-t", &"x".repeat(300)]),
+        ];
+        let cut = format!("would run /usr/sbin/sendmail -t {}…", "x".repeat(200 - 22));
+        let lines = [
+            r"would run /usr/sbin/sendmail -t 'it'\''s \x1b[2J'",
+            &cut,
+            "would write report.csv (1,204 bytes)",
+            "would write 'a b.csv' (1 byte)",
+        ];
+        assert_eq!(plain(&outside_lines(&outside, false)), lines);
+        assert_eq!(outside_count(&outside), "2 programs and 2 files");
+        outside.clear();
+        outside.extend((0..300).map(|n| write(&format!("out/{n}.csv"), 10)));
+        outside.extend((0..300).map(|n| run(&["-f", &n.to_string()])));
+        assert_eq!(
+            plain(&outside_lines(&outside, false)),
+            [
+                "would write 300 files in out (3,000 bytes)  0.csv, 1.csv, 2.csv and 297 more",
+                "would run /usr/sbin/sendmail, 300 times  -f 0, -f 1, -f 2 and 297 more",
+            ]
+        );
+        assert_eq!(outside_lines(&outside, true).len(), 600);
+        let alike: Vec<_> = (0..300).map(|_| run(&["-t"])).collect();
+        let line = "would run /usr/sbin/sendmail -t, 300 times";
+        assert_eq!(plain(&outside_lines(&alike, false)), [line]);
     }
 
     #[test]

@@ -290,6 +290,7 @@ pub fn execute(
     let ending = vm.run(&loaded.source, &loaded.name);
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
+    session.recorder().outside().finish();
     let result = outcome(ending, &session, options.planning.file.is_some());
     let result = match runtime.block_on(end(&session, &result)) {
         Ok(()) => result,
@@ -449,7 +450,7 @@ pub fn tell_changes(session: &Session) {
 fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<u8> {
     let plan = executed.plan();
     let result = executed.result;
-    if planning.is_result || !plan.changes.is_empty() {
+    if planning.is_result || !plan.is_empty() {
         print_plan(&plan, planning, format)?;
     }
     let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
@@ -457,7 +458,7 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
         keep_plan(&plan, file)?;
     }
     let code = result?;
-    if !planning.is_result && !plan.changes.is_empty() {
+    if !planning.is_result && !plan.is_empty() {
         say(NOTHING_CHANGED);
     }
     Ok(if code == 0 && planning.detailed_exit_code && !plan.changes.is_empty() {
@@ -480,11 +481,14 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     let text = match format {
         Format::Table | Format::Csv => plan_text::plan(plan, planning.full),
         Format::Json => plan.to_file()?,
-        Format::Jsonl => plan.changes.iter().try_fold(String::new(), |text, change| {
-            let line = serde_json::to_string(change)
-                .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-            Ok(text + &line + "\n")
-        })?,
+        Format::Jsonl => {
+            let changes = plan.changes.iter().map(serde_json::to_string);
+            let outside = plan.outside.iter().map(serde_json::to_string);
+            changes.chain(outside).try_fold(String::new(), |text, line| {
+                let line = line.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+                Ok(text + &line + "\n")
+            })?
+        }
     };
     match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -558,7 +562,7 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
     let loaded = Loaded::read(script)?;
     let name = loaded.name.clone();
     let runtime = runtime()?;
-    let declared = declared(loaded, Permissions::default(), runtime.handle());
+    let declared = declared(loaded, Permissions::default(), false, runtime.handle());
     runtime.shutdown_background();
     declared?.ok_or_else(|| {
         Error::new(Kind::Script, format!("{name} has no manifest"))
@@ -566,16 +570,18 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
     })
 }
 
-/// The same of a script that was read, which finds these permissions; `None` if it has run to its end and is no runbook.
+/// The same of a script that was read, which finds these permissions; `None` if it has run to its end and is no runbook. Under a plan, of
+/// which `is_planned` says so, it runs no programs and writes no files.
 ///
 /// # Errors
 /// If it fails before its manifest.
 pub fn declared(
     loaded: Loaded,
     permissions: Permissions,
+    is_planned: bool,
     runtime: &Handle,
 ) -> Result<Option<Manifest>> {
-    declared_by(loaded, permissions, runtime, Seen::default())
+    declared_by(loaded, permissions, is_planned, runtime, Seen::default())
 }
 
 /// A script that takes longer to declare itself does not do so first.
@@ -588,6 +594,7 @@ const MANIFEST_PATIENCE: Duration = Duration::from_secs(10);
 pub fn declared_by(
     loaded: Loaded,
     permissions: Permissions,
+    is_planned: bool,
     runtime: &Handle,
     seen: Seen,
 ) -> Result<Option<Manifest>> {
@@ -598,8 +605,9 @@ pub fn declared_by(
     });
     let connection = Connection { target: Target::Local(nowhere), ..Connection::default() };
     let declared = Rc::new(RefCell::new(None));
+    let mode = if is_planned { Mode::Plan } else { Mode::ReadOnly };
     let setup = Setup {
-        gate: Gate::new(Session::new(Mode::ReadOnly), connection),
+        gate: Gate::new(Session::new(mode), connection),
         runtime: runtime.clone(),
         canceller: Canceller::default(),
         script: loaded.name.clone(),

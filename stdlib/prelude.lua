@@ -106,6 +106,11 @@ local function as_error(value, level)
     local own = find(value, "^%[iamlua:%w+%]:%d+: ") and find(value, ": ", 1, true)
     e.message = own and sub(value, own + 2) or value
     e.where = own and where(level + 1) or nil
+    if host.not_run and find(value, "attempt to index a nil value", 1, true) then
+      e.hint = "under a plan process.run('"
+        .. host.not_run
+        .. "') returns nil; give it `plan = function … end`, or ask for iamlua.mode"
+    end
     if value == "not enough memory" then
       e.hint = "the script holds more than --max-memory allows; iterate with each instead of collecting"
     end
@@ -322,6 +327,14 @@ local function open(path, mode)
   end
   if writes then
     real = host.resolve("write", path)
+    -- Plain Lua refuses other modes.
+    if find(mode, "^[rwa]%+?b*$") then
+      local planned = host.plan_file(path, mode)
+      if type(planned) == "table" then
+        return nil, path .. ": " .. planned.problem, planned.code
+      end
+      real = planned or real
+    end
   end
   local file, why, code = native_open(real, mode)
   if not file then
@@ -335,6 +348,8 @@ local stdout, stderr = stream(host.write), stream(host.write_err)
 --- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
 io = {
   --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission" that names the missing flag.
+  --- Under a plan, what is written into it stays in the run: later reads see it, and the file on the
+  --- disk stays as it is.
   ---@param path string
   ---@param mode? string as in plain Lua; default `"r"`
   ---@return file*? file nil if the system refuses
@@ -534,6 +549,9 @@ function host.load_prompt()
   return assert(native_load(source, "=[iamlua:prompt]", "t", pristine))("prompt", host)
 end
 
+-- Fields of the module `iamlua`. The mode of a prompt changes between two entries.
+host.facts = { mode = host.mode() }
+
 local is_stdlib = {}
 for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
@@ -578,7 +596,8 @@ package = { loaded = loaded }
 function host.reset()
   blocked = 0
   loading = {}
-  host.failed, host.is_declared = nil, nil
+  host.failed, host.is_declared, host.not_run = nil, nil, nil
+  host.facts.mode = host.mode()
   for key in pairs(host.works) do
     host.works[key] = nil
   end

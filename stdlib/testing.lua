@@ -856,11 +856,19 @@ end
 ---@field error? string what AWS said, if it failed
 ---@field text string the change in words, as a plan shows it: `~ tag profile web: Owner → ops`
 
+---@class run_runbook.Outside
+---@field kind "run"|"write" a program that would run, or a file that would be written
+---@field program? string of a program
+---@field arguments? string[] of a program
+---@field path? string of a file
+---@field bytes? integer size of a file
+
 ---@class run_runbook.Result
 ---@field code integer the exit code
 ---@field stdout string the results
 ---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
+---@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
 

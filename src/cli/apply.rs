@@ -14,7 +14,7 @@ use crate::session::journal::records::claim_plan;
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
-use crate::{execution, run, signals, state};
+use crate::{execution, plan_text, run, screen, signals, state};
 
 /// `iamlua apply`.
 #[derive(Debug, Parser)]
@@ -76,6 +76,13 @@ impl ApplyCommand {
             undoes: plan.undoes.clone(),
         };
         let again = format!("iamlua apply {}", run::quoted(&self.plan.display().to_string()));
+        if !plan.outside.is_empty() {
+            let are = if plan.outside.len() == 1 { "is" } else { "are" };
+            screen::say(&format!(
+                "{} of the plan {are} not part of apply: run the script with --apply to have them",
+                plan_text::outside_count(&plan.outside)
+            ));
+        }
         carry_out(&plan, &target, &self.limits, &self.how, about, &again)
     }
 }

@@ -17,8 +17,8 @@ use crate::run::{self, Options, Planning};
 use crate::schedule::log::Level;
 use crate::screen;
 use crate::script::Script;
-use crate::session::Mode;
 use crate::session::journal::About;
+use crate::session::{Mode, Rules};
 
 /// `iamlua run`.
 #[derive(Debug, Parser)]
@@ -79,7 +79,7 @@ pub struct PlanOptions {
     /// Show every change in a line of its own, also where thousands are alike.
     #[arg(long, help_heading = "Plan")]
     full: bool,
-    /// Exit with 3 if the plan has changes.
+    /// Exit with 3 if the plan has changes of the account.
     #[arg(long, help_heading = "Plan")]
     detailed_exitcode: bool,
 }
@@ -145,6 +145,9 @@ pub struct GrantOptions {
     /// Let the script run PROGRAM, or all.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
+    /// Run programs and write files under a plan too, instead of listing them.
+    #[arg(long, help_heading = "Permissions")]
+    pub plan_runs_programs: bool,
 }
 
 /// `--progress`.
@@ -257,7 +260,10 @@ impl RunOptions {
             plan, yes, output, progress, stats, log_level, timeout, max_memory, ..
         } = self.host;
         Ok(Options {
-            rules: target.rules(mode, &self.limits, about),
+            rules: Rules {
+                plan_runs_programs: self.host.grants.plan_runs_programs,
+                ..target.rules(mode, &self.limits, about)
+            },
             planning: plan.planning(is_result),
             permissions,
             max_memory,

@@ -21,6 +21,7 @@ use crate::schedule::log::{self, Log};
 use crate::schedule::roster::{Asking, Listed, Roster};
 use crate::schedule::status::Listen;
 use crate::schedule::{Settings, showing, single};
+use crate::session::Rules;
 use crate::session::journal::About;
 use crate::{screen, state, table};
 
@@ -136,7 +137,10 @@ impl JobOptions {
         target.announce();
         let about = About { command: "schedule".into(), ..About::default() };
         Ok(Options {
-            rules: target.rules(target.mode(self.mode.given()), &self.limits, about),
+            rules: Rules {
+                plan_runs_programs: self.grants.plan_runs_programs,
+                ..target.rules(target.mode(self.mode.given()), &self.limits, about)
+            },
             planning: Planning::default(),
             permissions: self.permissions()?,
             max_memory: self.max_memory,
@@ -197,7 +201,7 @@ impl ScheduleCommand {
 
     fn look(&self) -> Result<u8> {
         let folder = state::folder()?;
-        let jobs = find(&self.paths, &folder, self.options.permissions()?)?;
+        let jobs = find(&self.paths, &folder, self.options.permissions()?, false)?;
         let now = Timestamp::now();
         let list = if self.list {
             listing::jobs(&jobs, &folder, now)?
@@ -225,15 +229,21 @@ impl ScheduleCommand {
 impl RunNowCommand {
     fn execute(self) -> Result<u8> {
         let folder = state::folder()?;
-        let jobs = find(&self.paths, &folder, self.options.permissions()?)?;
-        let (job, runbook) = single::find(&jobs, &self.name)?;
         let options = self.options.resolve(self.output)?;
+        let is_planned = options.rules.plans_outside();
+        let jobs = find(&self.paths, &folder, options.permissions.clone(), is_planned)?;
+        let (job, runbook) = single::find(&jobs, &self.name)?;
         single::run(job, &runbook, options, &folder, self.options.log(LogFormat::Text))
     }
 }
 
 /// The jobs at these paths; without any, those that the state folder knows.
-fn find(paths: &[PathBuf], folder: &Path, permissions: Permissions) -> Result<Vec<Listed>> {
+fn find(
+    paths: &[PathBuf],
+    folder: &Path,
+    permissions: Permissions,
+    is_planned: bool,
+) -> Result<Vec<Listed>> {
     let mut roster = if paths.is_empty() {
         let known = Book::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
@@ -243,7 +253,7 @@ fn find(paths: &[PathBuf], folder: &Path, permissions: Permissions) -> Result<Ve
         Roster::new(paths)?
     };
     let runtime = run::runtime()?;
-    let asking = Asking { permissions, runtime: runtime.handle().clone() };
+    let asking = Asking { permissions, is_planned, runtime: runtime.handle().clone() };
     roster.look(&asking, Duration::ZERO);
     runtime.shutdown_background();
     Ok(roster.jobs())

@@ -16,12 +16,13 @@ use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::manifest;
-use super::sandbox::Access;
+use super::sandbox::{self, Access};
 use super::{Declared, Output, Setup, Timer, usage};
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
-use crate::seen::{Seen, Sight};
+use crate::seen::Sight;
+use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
 use crate::stdlib;
 
@@ -53,11 +54,16 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     let fallible = lua.create_table()?;
     table.set("marker", driver::marker())?;
     table.set("stopped", cancel::stopped())?;
+    let shared = Rc::clone(host);
+    let mode =
+        lua.create_function(move |_, ()| Ok(shared.setup.borrow().gate.session().mode().name()))?;
+    table.set("mode", mode)?;
     table.set("entries", entries(lua)?)?;
     calls(lua, host, &table, &fallible)?;
     waiting(lua, host, &table)?;
     bulk(lua, host, &table)?;
     text(lua, host, &table, &fallible)?;
+    files(lua, host, &fallible)?;
     outside(lua, host, &table, &fallible)?;
     modules(lua, host, &table, &fallible)?;
     usage::functions(lua, host, &table, &fallible)?;
@@ -348,60 +354,144 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("csv_line", csv)
 }
 
-/// Files, environment, programs, and the grants of a manifest.
-fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
-    fn access_arg(args: &MultiValue, at: usize) -> Result<Access> {
-        let name = text_arg(args, at, "access")?;
-        Access::ALL
-            .into_iter()
-            .find(|access| access.name() == name)
-            .ok_or_else(|| Error::argument(format!("there is no permission {name:?}")))
+/// Planned programs and files of the run.
+fn planned(setup: &Setup) -> &Recorder {
+    setup.gate.session().recorder().outside()
+}
+
+/// Path whose content a script reads: under a plan that of a planned file, else the file itself.
+pub(super) fn to_read(setup: &Setup, given: &str) -> Result<PathBuf> {
+    let path = setup.permissions.path(Access::Read, given)?;
+    let content = planned(setup)
+        .planned(&path)
+        .map_err(|error| Error::io(format!("cannot read {given}"), error))?;
+    if content.is_none() {
+        setup.seen.read(Path::new(given));
     }
-    fn string(lua: &Lua, bytes: impl AsRef<[u8]>) -> Result<LuaValue> {
-        lua.create_string(bytes).map(LuaValue::String).map_err(|error| internal(&error))
+    Ok(content.unwrap_or(path))
+}
+
+/// Whether a write to that path, which resolves to `path`, is only planned.
+fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
+    let is_stream = || {
+        let named = std::path::absolute(given);
+        outside::is_stream(path) || named.is_ok_and(|named| outside::is_stream(&named))
+    };
+    setup.gate.session().plans_outside() && !is_stream()
+}
+
+/// Writes a file whole, or plans that.
+pub(super) fn write_file(
+    setup: &Setup,
+    given: &str,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
+    let path = setup.permissions.path(Access::Write, given)?;
+    let failed = |error| Error::io(format!("cannot write {given}"), error);
+    if is_planned(setup, given, &path) {
+        let shown = setup.gate.session().journal().without_secrets(given);
+        return planned(setup).write(&path, &shown, write).map_err(failed);
     }
+    crate::files::write_whole_with(&path, write).map_err(failed)?;
+    setup.seen.written(Path::new(given));
+    Ok(())
+}
+
+/// Opens a file for writing under a plan: the path to open in its place, nil if it is to be opened
+/// itself, or a table with the problem and the code that plain Lua gives.
+fn plan_file(lua: &Lua, setup: &Setup, given: &str, mode: &str) -> Result<LuaValue> {
+    let path = setup.permissions.path(Access::Write, given)?;
+    if !is_planned(setup, given, &path) {
+        return Ok(LuaValue::Nil);
+    }
+    let mode = OpenMode {
+        must_exist: mode.starts_with('r'),
+        truncates: mode.starts_with('w'),
+        reads: mode.contains('+'),
+    };
+    let shown = setup.gate.session().journal().without_secrets(given);
+    let opened = match planned(setup).open(&path, &shown, mode) {
+        Ok(content) => {
+            lua.create_string(content.as_os_str().as_encoded_bytes()).map(LuaValue::String)
+        }
+        Err(error) => lua.create_table().and_then(|refused| {
+            let text = error.to_string();
+            let code = error.raw_os_error();
+            let plain = code.and_then(|code| text.strip_suffix(&format!(" (os error {code})")));
+            refused.set("problem", plain.unwrap_or(&text))?;
+            refused.set("code", code.unwrap_or(libc::EIO))?;
+            Ok(LuaValue::Table(refused))
+        }),
+    };
+    opened.map_err(|error| internal(&error))
+}
+
+fn access_arg(args: &MultiValue, at: usize) -> Result<Access> {
+    let name = text_arg(args, at, "access")?;
+    Access::ALL
+        .into_iter()
+        .find(|access| access.name() == name)
+        .ok_or_else(|| Error::argument(format!("there is no permission {name:?}")))
+}
+
+fn string(lua: &Lua, bytes: impl AsRef<[u8]>) -> Result<LuaValue> {
+    lua.create_string(bytes).map(LuaValue::String).map_err(|error| internal(&error))
+}
+
+/// Reading, writing and listing files.
+fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "resolve", |lua, host, args| {
         let access = access_arg(&args, 0)?;
         let given = text_arg(&args, 1, "the path")?;
         let setup = host.setup.borrow();
-        let path = setup.permissions.path(access, &given)?;
-        match access {
-            Access::Read => setup.seen.read(Path::new(&given)),
-            _ => setup.seen.written(Path::new(&given)),
-        }
+        let path = if access == Access::Read {
+            to_read(&setup, &given)?
+        } else {
+            let path = setup.permissions.path(access, &given)?;
+            if !is_planned(&setup, &given, &path) {
+                setup.seen.written(Path::new(&given));
+            }
+            path
+        };
         string(lua, path.as_os_str().as_encoded_bytes())
+    })?;
+    add(lua, host, fallible, "plan_file", |lua, host, args| {
+        let given = text_arg(&args, 0, "the path")?;
+        let mode = text_arg(&args, 1, "the mode")?;
+        plan_file(lua, &host.setup.borrow(), &given, &mode)
     })?;
     add(lua, host, fallible, "fs_read", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.read: the path")?;
-        let setup = host.setup.borrow();
-        let path = setup.permissions.path(Access::Read, &given)?;
-        setup.seen.read(Path::new(&given));
-        let content = std::fs::read(path);
+        let content = std::fs::read(to_read(&host.setup.borrow(), &given)?);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
     add(lua, host, fallible, "fs_write", |_, host, args| {
         let given = text_arg(&args, 0, "fs.write: the path")?;
-        let path = host.setup.borrow().permissions.path(Access::Write, &given)?;
+        let setup = host.setup.borrow();
+        setup.permissions.path(Access::Write, &given)?;
         let Some(LuaValue::String(content)) = args.get(1) else {
             return Err(Error::argument("fs.write: the content must be a string"));
         };
-        crate::files::write_whole(&path, &content.as_bytes())
-            .map_err(|error| Error::io(format!("cannot write {given}"), error))?;
-        host.setup.borrow().seen.written(Path::new(&given));
+        write_file(&setup, &given, |out| out.write_all(&content.as_bytes()))?;
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "fs_list", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.list: the path")?;
-        let path = host.setup.borrow().permissions.path(Access::Read, &given)?;
-        host.setup.borrow().seen.read(Path::new(&given));
+        let setup = host.setup.borrow();
+        let path = to_read(&setup, &given)?;
         let failed = |error| Error::io(format!("cannot list {given}"), error);
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(failed)? {
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
             names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
         }
-        names.sort_unstable();
+        let names = planned(&setup).names_in(&path, names);
         lua.create_sequence_from(names).map(LuaValue::Table).map_err(|error| internal(&error))
     })?;
+    Ok(())
+}
+
+/// Environment, programs, and the grants of a manifest.
+fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "getenv", |lua, host, args| {
         let name = text_arg(&args, 0, "os.getenv: the name")?;
         host.setup.borrow().permissions.name(Access::Env, &name)?;
@@ -418,6 +508,15 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
                     Error::argument("process.run: every argument must be a string")
                 })?);
             }
+        }
+        let setup = host.setup.borrow();
+        let session = setup.gate.session();
+        if session.plans_outside() {
+            outside::check_program(&program, &rest)
+                .map_err(|error| Error::io(format!("cannot run {program}"), error))?;
+            let shown = |word: &String| session.journal().without_secrets(word);
+            planned(&setup).run(shown(&program), rest.iter().map(shown).collect());
+            return Ok(LuaValue::Nil);
         }
         let input = args.get(2).and_then(LuaValue::as_string).map(|text| text.as_bytes().to_vec());
         let handle = host.driver.start(lua, true, run_program(program, rest, input));
@@ -505,7 +604,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     add(lua, host, fallible, "module_source", |lua, host, args| {
         let name = text_arg(&args, 0, "require: the name")?;
         let setup = host.setup.borrow();
-        let Some((path, source)) = find_module(&name, setup.folder.as_deref(), &setup.seen)? else {
+        let Some((path, source)) = find_module(&name, &setup)? else {
             return Ok(LuaValue::Nil);
         };
         let found = lua.create_table().map_err(|error| internal(&error))?;
@@ -551,11 +650,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
 }
 
 /// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.
-fn find_module(
-    name: &str,
-    folder: Option<&Path>,
-    seen: &Seen,
-) -> Result<Option<(PathBuf, Vec<u8>)>> {
+fn find_module(name: &str, setup: &Setup) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
     };
@@ -564,26 +659,30 @@ fn find_module(
             "it takes names such as \"tags\" or \"lib.tags\", without slashes and \".lua\"",
         ));
     }
-    let Some(folder) = folder else { return Ok(None) };
+    let Some(folder) = setup.folder.as_deref() else { return Ok(None) };
     let relative: PathBuf = name.split('.').collect();
     for candidate in [relative.with_added_extension("lua"), relative.join("init.lua")] {
         let path = folder.join(candidate);
-        if !path.is_file() {
+        let content = sandbox::resolve(&path).and_then(|path| planned(setup).planned(&path));
+        let content = content.ok().flatten();
+        if content.is_none() && !path.is_file() {
             // If it is made one day, it is this one.
-            seen.read(&path);
+            setup.seen.read(&path);
             continue;
         }
         let failed =
             |error| Error::io(format!("require {name:?}: cannot read {}", path.display()), error);
         let (real, base) =
-            (path.canonicalize().map_err(failed)?, folder.canonicalize().map_err(failed)?);
+            (sandbox::resolve(&path).map_err(failed)?, folder.canonicalize().map_err(failed)?);
         if !real.starts_with(&base) {
             let refusal =
                 format!("require {name:?}: {} leads out of the script's folder", path.display());
             return Err(Error::new(Kind::Permission, refusal));
         }
-        let source = std::fs::read(&real).map_err(failed)?;
-        seen.found(&path, Sight::content(&source));
+        let source = std::fs::read(content.as_ref().unwrap_or(&real)).map_err(failed)?;
+        if content.is_none() {
+            setup.seen.found(&path, Sight::content(&source));
+        }
         return Ok(Some((path, source)));
     }
     Ok(None)

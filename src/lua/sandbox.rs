@@ -172,7 +172,7 @@ fn refuse(access: Access, what: &str, grant: &str) -> Error {
 }
 
 /// An absolute path without symbolic links and `..`; the last parts need not exist yet.
-fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let mut base = std::path::absolute(path)?;
     let mut rest = Vec::new();
     loop {

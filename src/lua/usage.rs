@@ -11,7 +11,9 @@ use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 use super::bind;
 use super::bulk::{Board, Outcome as Progress, Tally};
 use super::convert::{self, from_lua};
-use super::host::{Host, add, entry_arg, handle_arg, internal, text_arg, userdata};
+use super::host::{
+    Host, add, entry_arg, handle_arg, internal, text_arg, to_read, userdata, write_file,
+};
 use super::sandbox::Access;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Invoke};
@@ -224,11 +226,10 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "usage_save", |_, host, args| {
         let scanned = scanned(&args, 0)?;
         let given = text_arg(&args, 1, "scan:save: the path")?;
-        let path = host.setup.borrow().permissions.path(Access::Write, &given)?;
+        let setup = host.setup.borrow();
+        setup.permissions.path(Access::Write, &given)?;
         let scan = scanned.scan()?;
-        crate::files::write_whole_with(&path, |out| scan.save(out))
-            .map_err(|error| Error::io(format!("cannot write {given}"), error))?;
-        host.setup.borrow().seen.written(std::path::Path::new(&given));
+        write_file(&setup, &given, |out| scan.save(out))?;
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "usage_load", |lua, host, args| {
@@ -238,8 +239,7 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let max_age = max_age
             .map_err(|_| Error::argument("usage.load: max_age must be a duration from 0 on"))?;
         let setup = host.setup.borrow();
-        let path = setup.permissions.path(Access::Read, &given)?;
-        setup.seen.read(std::path::Path::new(&given));
+        let path = to_read(&setup, &given)?;
         let now = Timestamp::from_millisecond(setup.clock.milliseconds()).unwrap_or_default();
         let file = std::fs::File::open(path);
         let file = file.map_err(|error| Error::io(format!("cannot read {given}"), error))?;

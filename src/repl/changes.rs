@@ -91,12 +91,12 @@ impl Repl {
     pub(super) fn show_changes(&self, file: &str) -> Result<()> {
         let plan = self.plan();
         if !file.is_empty() {
-            if plan.changes.is_empty() {
+            if plan.is_empty() {
                 return Err(Error::usage("nothing is planned, so there is nothing to keep"));
             }
             return run::keep_plan(&plan, &super::commands::path(file));
         }
-        if !plan.changes.is_empty() {
+        if !plan.is_empty() {
             print(&plan_text::plan(&plan, false));
             say(
                 "nothing is changed yet: .commit makes these changes, .undo takes back the last, .discard all",
@@ -147,11 +147,21 @@ impl Repl {
     /// Makes what is planned.
     pub(super) fn commit(&mut self) -> Result<()> {
         let plan = self.plan();
-        if plan.changes.is_empty() {
+        if plan.is_empty() {
             say("nothing is planned");
             return Ok(());
         }
         print(&plan_text::plan(&plan, false));
+        if !plan.outside.is_empty() {
+            let are = if plan.outside.len() == 1 { "is" } else { "are" };
+            say(&format!(
+                "{} {are} not part of .commit: enter them again after .apply to have them",
+                plan_text::outside_count(&plan.outside)
+            ));
+        }
+        if plan.changes.is_empty() {
+            return Ok(());
+        }
         let what = format!("Make {}", count(plan.changes.len() as u64, "change"));
         self.may_write(&what, &plan.sites, false)?;
         let about =
@@ -165,6 +175,7 @@ impl Repl {
         let left = self.plan_anew(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
         self.steps.push(Step::Committed(run));
+        self.session.recorder().outside().clear();
         if left > 0 {
             // They can only be taken back together: nobody knows any more which entry planned which.
             self.steps.push(Step::Planned(0));
@@ -222,7 +233,10 @@ impl Repl {
         let planned = self.session.recorder().len();
         self.runtime.block_on(self.session.forget_plan());
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
-        say(&format!("{} forgotten", count(planned as u64, "planned change")));
+        let outside = self.session.recorder().outside().clear();
+        let mut parts = vec![count(planned as u64, "planned change")];
+        parts.extend((!outside.is_empty()).then(|| plan_text::outside_count(&outside)));
+        say(&format!("{} forgotten", parts.join(", ")));
     }
 
     /// Takes back what the last entry has planned or changed.
@@ -381,6 +395,10 @@ impl Repl {
         }
         self.session.switch(mode);
         self.session.forget_read();
+        let outside = self.session.recorder().outside().clear();
+        if !outside.is_empty() {
+            say(&format!("{} of the plan forgotten", plan_text::outside_count(&outside)));
+        }
         say(match mode {
             Mode::Apply => "changes are made from now on",
             Mode::Plan => "changes are planned from now on: .commit makes them",

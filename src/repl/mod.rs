@@ -104,6 +104,7 @@ pub fn run(options: Options) -> Result<u8> {
         say(&format!("{} forgotten", words::count(planned as u64, "planned change")));
         repl.runtime.block_on(repl.session.forget_plan());
     }
+    repl.session.recorder().outside().clear();
     let Repl { runtime, prompt, session, .. } = repl;
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(prompt);

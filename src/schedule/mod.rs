@@ -149,8 +149,11 @@ fn work(
 ) -> Result<u8> {
     let log = &settings.log;
     let book = Book::open(&settings.folder)?;
-    let asking =
-        Asking { permissions: settings.options.permissions.clone(), runtime: runtime.clone() };
+    let asking = Asking {
+        permissions: settings.options.permissions.clone(),
+        is_planned: settings.options.rules.plans_outside(),
+        runtime: runtime.clone(),
+    };
     let mut roster = Roster::new(&settings.paths)?;
     roster.look(&asking, Duration::ZERO);
     let jobs = roster.jobs();
@@ -281,7 +284,11 @@ fn reread(
     let rates = scheduler.runner().manner.options.rules.rates.clone();
     let rules = crate::session::Rules { rates, ..options.rules.clone() };
     let options = Options { rules, ..options };
-    let asking = Asking { permissions: options.permissions.clone(), ..asking.clone() };
+    let asking = Asking {
+        permissions: options.permissions.clone(),
+        is_planned: options.rules.plans_outside(),
+        ..asking.clone()
+    };
     scheduler.runner().manner = Arc::new(Manner::new(options));
     lookout.reread(asking);
 }

@@ -58,6 +58,8 @@ pub struct Listed {
 pub struct Asking {
     /// What they may touch when they are asked, and when they run.
     pub permissions: Permissions,
+    /// Whether they run no programs and write no files when they are asked, because they will plan.
+    pub is_planned: bool,
     /// Where their calls would run.
     pub runtime: Handle,
 }
@@ -269,7 +271,12 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
             "it does not declare itself: a job begins with runbook { schedule = \"0 3 * * *\", … }",
         );
     }
-    let declared = match run::declared(loaded, asking.permissions.clone(), &asking.runtime) {
+    let declared = match run::declared(
+        loaded,
+        asking.permissions.clone(),
+        asking.is_planned,
+        &asking.runtime,
+    ) {
         // What calls iam first may be no runbook at all.
         Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
         Err(error) if error.kind == Kind::Timeout => {

@@ -23,6 +23,7 @@ use crate::lua::cancel::{Canceller, Stop};
 use crate::run::{self, Executed, Options, Running, Surroundings};
 use crate::script::{Loaded, Script};
 use crate::seen::Seen;
+use crate::session::plan::Plan;
 use crate::session::{Gate, Mode, Rules, Session, Tell};
 use crate::{plan_text, screen, words};
 
@@ -188,12 +189,14 @@ impl Workshop {
             Ok(())
         };
         let executed = run::execute(loaded, Vec::new(), &options, around, began)?;
-        note(execution, &executed, &tail);
-        if executed.session.mode() == Mode::Plan && execution.changes > 0 {
+        let is_plan = executed.session.mode() == Mode::Plan;
+        let plan = is_plan.then(|| executed.plan()).filter(|plan| !plan.is_empty());
+        note(execution, &executed, plan.as_ref(), &tail);
+        if let Some(plan) = &plan {
             match self.1 {
                 Shown::InLog => log.line(Level::Info, &origin, run::NOTHING_CHANGED, &[]),
                 Shown::AsRun => {
-                    run::print_plan(&executed.plan(), &options.planning, options.format)?;
+                    run::print_plan(plan, &options.planning, options.format)?;
                     screen::say(run::NOTHING_CHANGED);
                 }
             }
@@ -298,16 +301,16 @@ impl Workshop {
 }
 
 /// Notes what an execution did.
-fn note(execution: &mut Execution, executed: &Executed, tail: &Tail) {
+fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tail: &Tail) {
     let session = &executed.session;
     (execution.changes, execution.failed) = (session.changes(), session.failed());
     (execution.calls, execution.throttled) = (session.calls(), session.throttled());
     let mut output = tail.text();
-    if session.mode() == Mode::Plan && execution.changes > 0 {
+    if let Some(plan) = plan {
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
         }
-        output.push_str(&end_of(plan_text::plan(&executed.plan(), false)));
+        output.push_str(&end_of(plan_text::plan(plan, false)));
         output = end_of(output);
     }
     execution.output = session.journal().without_secrets(&output);

@@ -10,6 +10,7 @@ mod line;
 mod looking;
 mod memory;
 pub mod names;
+pub mod outside;
 mod overlay;
 pub mod plan;
 mod rate;
@@ -83,6 +84,8 @@ impl Mode {
 pub struct Rules {
     /// What it does with calls that would change the account.
     pub mode: Mode,
+    /// Whether a plan runs programs and writes files, instead of listing them.
+    pub plan_runs_programs: bool,
     /// The most changes, and where that comes from.
     pub max_changes: Option<(MaxChanges, &'static str)>,
     /// The names of profiles that are never changed, with `*` and `?`.
@@ -105,6 +108,14 @@ pub struct Rules {
     pub recent: RecentChanges,
     /// Whom it tells what its operator should know.
     pub tell: Tell,
+}
+
+impl Rules {
+    /// Whether programs are not run and files not written, but listed.
+    #[must_use]
+    pub fn plans_outside(&self) -> bool {
+        self.mode == Mode::Plan && !self.plan_runs_programs
+    }
 }
 
 /// Whom a session tells what its operator should know: by default, whoever sees standard error.
@@ -139,6 +150,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             mode: Mode::ReadOnly,
+            plan_runs_programs: false,
             max_changes: None,
             protect: Vec::new(),
             override_protection: false,
@@ -158,6 +170,7 @@ impl Default for Rules {
 pub struct Session {
     /// A [`Mode`], which a prompt can change.
     mode: AtomicU8,
+    plan_runs_programs: bool,
     bounds: Bounds,
     protection: Protection,
     accounts: Vec<String>,
@@ -197,6 +210,7 @@ impl Session {
         }
         Arc::new(Self {
             mode: AtomicU8::new(rules.mode as u8),
+            plan_runs_programs: rules.plan_runs_programs,
             bounds,
             protection: Protection::new(&rules.protect, rules.override_protection),
             accounts: rules.accounts,
@@ -227,6 +241,12 @@ impl Session {
             mode if mode == Mode::Plan as u8 => Mode::Plan,
             _ => Mode::ReadOnly,
         }
+    }
+
+    /// Whether programs are not run and files not written, but listed.
+    #[must_use]
+    pub fn plans_outside(&self) -> bool {
+        self.mode() == Mode::Plan && !self.plan_runs_programs
     }
 
     /// Sets what the runbook's manifest allows.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::journal::new_id;
 use super::locked;
+use super::outside::{self, Outside};
 use super::site::Site;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
@@ -98,9 +99,18 @@ pub struct Plan {
     pub sites: Vec<Site>,
     /// The changes, in order.
     pub changes: Vec<Change>,
+    /// Programs and files outside of the account, which applying the plan leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<Outside>,
 }
 
 impl Plan {
+    /// Whether there is nothing in it, neither in the account nor outside.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.outside.is_empty()
+    }
+
     /// Refuses a plan that deletes profiles on the word of a scan that is too old by `now`: they may be used since.
     ///
     /// # Errors
@@ -206,7 +216,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Where a run that plans notes its changes.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Recorded>);
+pub struct Recorder(Mutex<Recorded>, outside::Recorder);
 
 #[derive(Debug, Default)]
 struct Recorded {
@@ -227,13 +237,19 @@ impl Recorder {
         recorded.changes.push(Change { number, site: at, ..change });
     }
 
+    /// Programs and files outside of the account.
+    #[must_use]
+    pub const fn outside(&self) -> &outside::Recorder {
+        &self.1
+    }
+
     /// Notes that what is planned may rest on a scan that began then.
     pub fn rests_on(&self, scanned: Timestamp) {
         let mut recorded = locked(&self.0);
         recorded.scanned = Some(recorded.scanned.map_or(scanned, |known| known.min(scanned)));
     }
 
-    /// Forgets all of it; says how many changes that were.
+    /// Forgets the changes, and not what is outside; says how many they were.
     pub(super) fn clear(&self) -> u64 {
         std::mem::take(&mut *locked(&self.0)).changes.len() as u64
     }
@@ -275,6 +291,7 @@ impl Recorder {
             scanned: recorded.scanned,
             sites: recorded.sites.clone(),
             changes: recorded.changes.clone(),
+            outside: self.1.actions(),
         }
     }
 }

@@ -174,6 +174,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     }
     let ending = vm.run(&loaded.source, &loaded.name);
     drop(vm);
+    session.recorder().outside().finish();
     let result = run::outcome(ending, &session, false);
     world.runtime.block_on(run::end(&session, &result))?;
     let changes = changes(world, &session, origin, &result, &mut err)?;
@@ -185,6 +186,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         "stdout": out.take(),
         "stderr": err.take(),
         "changes": changes,
+        "outside": session.recorder().outside().actions(),
         "calls": session.calls(),
         "error": result.err().map(|error| described(&error)),
     }))
@@ -212,7 +214,7 @@ fn changes(
         result.as_ref().err().map(|error| session.journal().without_secrets(&error.to_string()));
     let plan =
         session.recorder().plan(Some(origin), session.journal().parameters(), None, incomplete);
-    if !plan.changes.is_empty() {
+    if !plan.is_empty() {
         let text = plan_text::plan(&plan, false);
         let _ = write!(err, "{}", anstream::adapter::strip_str(&text));
         if result.is_ok() {

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
 use crate::diff;
-use crate::plan_text::{Shown, line, lines};
+use crate::plan_text::{Shown, line, lines, outside_count, outside_lines};
+use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::Places;
 use crate::words::count;
@@ -38,11 +39,16 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     let mut gone: Vec<_> = gone.into_values().flatten().collect();
     gone.sort_by_key(|change| order(change));
     let gone: Vec<_> = gone.into_iter().map(|change| was_shown(change).as_gone()).collect();
-    if new.is_empty() && others.is_empty() && gone.is_empty() {
-        return match same {
-            0 => "the plan is as before: nothing to change\n".into(),
-            n => format!("the plan is as before ({})\n", count(n, "change")),
-        };
+    let (gone_outside, new_outside) =
+        (without(&before.outside, &now.outside), without(&now.outside, &before.outside));
+    let is_same_outside = gone_outside.is_empty() && new_outside.is_empty();
+    if new.is_empty() && others.is_empty() && gone.is_empty() && is_same_outside {
+        if now.is_empty() {
+            return "the plan is as before: nothing to change\n".into();
+        }
+        let mut parts = vec![count(same, "change")];
+        parts.extend((!now.outside.is_empty()).then(|| outside_count(&now.outside)));
+        return format!("the plan is as before ({})\n", parts.join(", "));
     }
     let mut text = String::from("what is different in the plan:\n");
     let shown = lines(&gone, false).into_iter().chain(lines(&new, false));
@@ -55,8 +61,29 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     for line in shown.chain(others) {
         text.extend(["  ", &line, "\n"]);
     }
+    for (sign, outside) in [('-', gone_outside), ('+', new_outside)] {
+        for line in outside_lines(&outside, false) {
+            let _ = writeln!(text, "  {sign} {line}");
+        }
+    }
     let _ = writeln!(text, "the plan has {} now", count(now.changes.len() as u64, "change"));
     text
+}
+
+/// The actions of a list that are not in another one, each as often as it is missing there.
+fn without(list: &[Outside], other: &[Outside]) -> Vec<Outside> {
+    let mut left: HashMap<&Outside, usize> = HashMap::new();
+    for action in other {
+        *left.entry(action).or_default() += 1;
+    }
+    let is_missing = |action: &&Outside| match left.get_mut(*action) {
+        Some(n) if *n > 0 => {
+            *n -= 1;
+            false
+        }
+        _ => true,
+    };
+    list.iter().filter(is_missing).cloned().collect()
 }
 
 /// The changes by what they are about: which of several things comes first is another one each time where many are changed at once.
@@ -95,7 +122,10 @@ impl Remembered {
             let text = line(&Shown::planned(change, places.account(change.site)));
             anstream::adapter::strip_str(&text).to_string()
         };
-        Self { output, plan: plan.into_iter().flat_map(in_order).map(in_words).collect() }
+        let outside = plan.map(|plan| outside_lines(&plan.outside, true)).unwrap_or_default();
+        let outside = outside.iter().map(|line| anstream::adapter::strip_str(line).to_string());
+        let changes = plan.into_iter().flat_map(in_order).map(in_words);
+        Self { output, plan: changes.chain(outside).collect() }
     }
 
     /// In what this run differs from the one before.
@@ -151,6 +181,30 @@ mod tests {
              the plan has 3 changes now\n"
         );
         assert_eq!(compared(&[], &[]), "the plan is as before: nothing to change\n");
+    }
+
+    #[test]
+    fn programs_and_files_are_compared_too() {
+        let text = |before: &[Outside], now: &[Outside]| {
+            let (mut one, mut other) = (plan(&[]), plan(&[]));
+            (one.outside, other.outside) = (before.to_vec(), now.to_vec());
+            plans(&one, &other)
+        };
+        let run = |program: &str| Outside::Run { program: program.into(), arguments: vec![] };
+        let write = |bytes| Outside::Write { path: "a".into(), bytes };
+        let before = [run("x"), run("x"), write(1)];
+        assert_eq!(
+            text(&before, &before),
+            "the plan is as before (0 changes, 2 programs and 1 file)\n"
+        );
+        assert_eq!(
+            text(&before, &[run("x"), write(2)]),
+            "what is different in the plan:\n\
+             \x20 - would run x\n\
+             \x20 - would write a (1 byte)\n\
+             \x20 + would write a (2 bytes)\n\
+             the plan has 0 changes now\n"
+        );
     }
 
     #[test]

@@ -139,7 +139,9 @@ impl Worker {
                 source: loaded.source.clone(),
             };
             let permissions = self.options.permissions.clone();
-            let declared = run::declared_by(copy, permissions, &self.runtime, job.seen.clone());
+            let is_planned = self.options.rules.plans_outside();
+            let seen = job.seen.clone();
+            let declared = run::declared_by(copy, permissions, is_planned, &self.runtime, seen);
             if job.only_looks {
                 return Ok(Outcome::LookedAt);
             }

@@ -3,16 +3,21 @@
 
 --- Other programs, within what was granted by `--allow-run` or the manifest of the runbook.
 ---
+--- Under a plan none is run; the plan lists them.
+---
 --- ```lua
 --- local ran = process.run("uname", { "-s" }) -- with --allow-run=uname
---- assert(ran.ok, ran.stderr)
---- print(ran.stdout)
+--- if ran then -- nil under a plan
+---   assert(ran.ok, ran.stderr)
+---   print(ran.stdout)
+--- end
 --- ```
 ---@class process
 process = {}
 
 ---@class process.Options
 ---@field stdin? string what the program reads from its standard input; without it there is none
+---@field plan? fun(program: string, args: string[]): any called instead of the program under a plan
 
 ---@class process.Result
 ---@field code? integer the exit code; nil if a signal ended it
@@ -23,10 +28,26 @@ process = {}
 --- Runs a program, without a shell, and waits for its end.
 ---
 --- Other tasks go on meanwhile. A program that fails is a result, not an error; raises one of kind "permission" if it was not granted, and of kind "io" if it cannot be started.
+---
+--- Under a plan the program is not run, and the plan lists it as `would run …`. `plan` is called instead, and what it returns is returned; without it the result is nil, and a note that says so. A script that goes on with the result, as in `process.run(…).ok`, then ends with "attempt to index a nil value": give it a `plan`, or ask for `iamlua.mode`. `--plan-runs-programs` runs programs under a plan too. In read-only mode, which is about the account, they run.
+---
+--- ```lua
+--- local ran = process.run("uname", { "-s" }, {
+---   plan = function(program, args)
+---     return { code = 0, ok = true, stdout = "(from " .. program .. ")\n", stderr = "" }
+---   end,
+--- })
+--- assert(ran.ok, ran.stderr)
+---
+--- if iamlua.mode ~= "plan" then
+---   print(process.run("uname", { "-m" }).stdout)
+--- end
+--- ```
 ---@param program string
 ---@param args? string[]
 ---@param options? process.Options
----@return process.Result
+---@return process.Result? ran nil under a plan, unless there is a `plan`
+---@return string? note under a plan, that the program was not run
 function process.run(program, args, options) end
 
 return process

@@ -11,6 +11,7 @@ mod journal;
 mod kills;
 mod limits;
 mod operations;
+mod outside;
 mod plan;
 mod policy;
 mod test;

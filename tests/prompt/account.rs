@@ -36,6 +36,29 @@ fn plans_are_shown_committed_and_taken_back() {
 }
 
 #[test]
+fn programs_and_files_are_planned_until_the_mode_is_another() {
+    let flags = ["--plan", "--allow-read", "--allow-write", "--allow-run"];
+    let mut seat = Seat::with(&flags, 60, 160, |_| {});
+    let file = seat.home.path("report.txt");
+    seat.enter("iamlua.mode", "\n\"plan\"\n");
+    seat.enter(&format!("local file = '{}'", file.display()), "plan> ");
+    seat.enter("fs.write(file, '12')", "plan> ");
+    seat.enter("#fs.read(file)", "\n2\n");
+    seat.enter("process.run('true')", "not run: this is a plan");
+    seat.enter(".changes", "Plan: nothing to change; outside of the account 1 program and 1 file");
+    seat.enter(".commit", "1 program and 1 file are not part of .commit");
+    seat.enter(".discard", "0 planned changes, 1 program and 1 file forgotten");
+    seat.enter("try(fs.read, file) == nil", "\ntrue\n");
+    seat.enter("fs.write(file, '12')", "plan> ");
+    seat.enter(".apply", "1 file of the plan forgotten");
+    seat.enter("iamlua.mode", "\n\"apply\"\n");
+    assert!(!file.exists());
+    seat.enter("fs.write(file, '12')", "APPLY> ");
+    seat.enter("#fs.read(file)", "\n2\n");
+    assert!(file.exists());
+}
+
+#[test]
 fn a_plan_kept_in_a_file_is_one_for_apply() {
     let mut seat = Seat::with(&["--plan"], 40, 100, |_| {});
     let file = seat.home.path("plan.json");

@@ -21,8 +21,11 @@ impl Desk {
             std::fs::write(folder.join(name), text).expect("a file");
         }
         let runtime = crate::run::runtime().expect("a runtime");
-        let asking =
-            Asking { permissions: Permissions::default(), runtime: runtime.handle().clone() };
+        let asking = Asking {
+            permissions: Permissions::default(),
+            is_planned: false,
+            runtime: runtime.handle().clone(),
+        };
         let roster = Roster::new(&[folder]).expect("a roster");
         let mut desk = Self { place, roster, asking, _runtime: runtime };
         assert!(desk.look(0).0, "the first look waits for nothing");

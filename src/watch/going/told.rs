@@ -77,7 +77,7 @@ impl Watch {
                         {
                             tell(&error);
                         }
-                        if !plan.changes.is_empty() && plan.incomplete.is_none() {
+                        if !plan.is_empty() && plan.incomplete.is_none() {
                             say(NOTHING_CHANGED);
                         }
                     }

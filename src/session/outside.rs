@@ -1,0 +1,369 @@
+//! Programs and files of a plan: what a script would run and write outside of the account.
+//!
+//! Nothing of it is done. A planned file exists in a private temporary folder, where later reads of
+//! the same run find it; the folder goes with the run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::locked;
+
+/// An action outside of the account that a plan lists and does not do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Outside {
+    /// A program that would run.
+    Run {
+        /// Name or path, as the script gives it.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// A file that would be written.
+    Write {
+        /// Path, as the script gives it.
+        path: String,
+        /// Its size afterwards.
+        bytes: u64,
+    },
+}
+
+/// Paths of the operator's own output, which a plan writes as a run does.
+const STREAMS: [&str; 5] = ["/dev/stdout", "/dev/stderr", "/dev/null", "/dev/fd/1", "/dev/fd/2"];
+/// Folder for temporary files where the usual one cannot be written, as in many containers.
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Start of the name of the temporary folder.
+const PREFIX: &str = "iamlua-plan-";
+
+/// Whether a path is the operator's standard output or error, or the null device.
+#[must_use]
+pub fn is_stream(path: &Path) -> bool {
+    STREAMS.iter().any(|stream| path == Path::new(stream))
+}
+
+/// Mode of an opened file, as in C: `r+`, `w`, `w+`, `a`, `a+`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenMode {
+    /// Whether the file must exist: `r+`.
+    pub must_exist: bool,
+    /// Whether it begins empty: `w`, `w+`.
+    pub truncates: bool,
+    /// Whether it can be read too: those with `+`.
+    pub reads: bool,
+}
+
+/// Recorder of the programs and files of a plan, and the planned files themselves.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Recorded>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    actions: Vec<Outside>,
+    /// Planned files by their resolved paths.
+    files: BTreeMap<PathBuf, Planned>,
+    folder: Option<TempDir>,
+    /// Number of contents made so far, for their names.
+    contents: u64,
+}
+
+#[derive(Debug)]
+struct Planned {
+    /// Index of its action.
+    action: usize,
+    /// File with its content.
+    content: PathBuf,
+    /// Whether it is a pipe or device, of which nothing can be read back.
+    is_special: bool,
+}
+
+impl Recorder {
+    /// Records a program that would run.
+    pub fn run(&self, program: String, arguments: Vec<String>) {
+        locked(&self.0).actions.push(Outside::Run { program, arguments });
+    }
+
+    /// File with the content of a planned file; `None` if nothing is planned there.
+    ///
+    /// # Errors
+    /// If the path leads through a planned file as if that were a folder.
+    pub fn planned(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let recorded = locked(&self.0);
+        recorded.check_parents(path)?;
+        let planned = recorded.files.get(path).filter(|planned| !planned.is_special);
+        Ok(planned.map(|planned| planned.content.clone()))
+    }
+
+    /// Names of a folder's entries, from those on the disk: with the planned files, without the
+    /// temporary folder of this recorder.
+    #[must_use]
+    pub fn names_in(&self, folder: &Path, on_disk: Vec<String>) -> Vec<String> {
+        let recorded = locked(&self.0);
+        let own = recorded.folder.as_ref().map(TempDir::path);
+        let mut names = on_disk;
+        names.retain(|name| own != Some(&folder.join(name)));
+        for (path, planned) in &recorded.files {
+            if path.parent() == Some(folder) && !planned.is_special {
+                names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Plans that a file is written whole. `shown` is its path in the plan.
+    ///
+    /// # Errors
+    /// Those of the write itself, as far as they can be known before it; and if there is no room
+    /// for the content.
+    pub fn write(
+        &self,
+        path: &Path,
+        shown: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut recorded = locked(&self.0);
+        recorded.check_parents(path)?;
+        let is_special = match path.metadata() {
+            Ok(there) if there.is_dir() => return Err(Errno::ISDIR.into()),
+            Ok(there) if !there.is_file() => {
+                access(path, Access::WRITE_OK)?;
+                true
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            // A file is replaced by one that is made beside it.
+            _ => {
+                check_folder(path)?;
+                false
+            }
+        };
+        // A new content: whoever has opened the old one goes on seeing that, as on the disk.
+        let content = recorded.new_content()?;
+        let mut out = io::BufWriter::new(File::create(&content)?);
+        write(&mut out)?;
+        out.flush()?;
+        recorded.plan(path, shown, content, is_special);
+        Ok(())
+    }
+
+    /// Plans that a file is opened for writing; returns the file to open in its place. `shown` is
+    /// its path in the plan.
+    ///
+    /// # Errors
+    /// Those of opening the file itself.
+    pub fn open(&self, path: &Path, shown: &str, mode: OpenMode) -> io::Result<PathBuf> {
+        let mut recorded = locked(&self.0);
+        recorded.check_parents(path)?;
+        if let Some(planned) = recorded.files.get(path) {
+            return Ok(planned.content.clone());
+        }
+        let about = path.metadata();
+        let (is_file, is_special) = match &about {
+            Ok(there) if there.is_dir() => return Err(Errno::ISDIR.into()),
+            Ok(there) => (there.is_file(), !there.is_file()),
+            Err(_) => (false, false),
+        };
+        match about {
+            Ok(_) if is_special => access(path, Access::WRITE_OK)?,
+            // Neither makes nor changes anything.
+            Ok(_) => drop(File::options().write(true).read(mode.reads).open(path)?),
+            Err(error) if error.kind() == ErrorKind::NotFound && !mode.must_exist => {
+                check_folder(path)?;
+            }
+            Err(error) => return Err(error),
+        }
+        let content = recorded.new_content()?;
+        // A file that can only be written has nothing that a script could read back.
+        if !is_file || mode.truncates || std::fs::copy(path, &content).is_err() {
+            File::create(&content)?;
+        }
+        recorded.plan(path, shown, content.clone(), is_special);
+        Ok(content)
+    }
+
+    /// What was recorded, in order; files with their sizes.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Outside> {
+        let mut recorded = locked(&self.0);
+        recorded.measure();
+        recorded.actions.clone()
+    }
+
+    /// Removes the temporary files, once the script has ended; the record stays.
+    pub fn finish(&self) {
+        let mut recorded = locked(&self.0);
+        recorded.measure();
+        recorded.files.clear();
+        recorded.folder = None;
+    }
+
+    /// Forgets the record and the planned files; returns what was recorded.
+    pub fn clear(&self) -> Vec<Outside> {
+        std::mem::take(&mut *locked(&self.0)).actions
+    }
+}
+
+impl Recorded {
+    fn check_parents(&self, path: &Path) -> io::Result<()> {
+        let is_file = |parent: &Path| self.files.contains_key(parent);
+        if !self.files.is_empty() && path.ancestors().skip(1).any(is_file) {
+            return Err(Errno::NOTDIR.into());
+        }
+        Ok(())
+    }
+
+    fn new_content(&mut self) -> io::Result<PathBuf> {
+        let folder = self.folder.take().map_or_else(new_folder, Ok)?;
+        self.contents += 1;
+        let content = folder.path().join(self.contents.to_string());
+        self.folder = Some(folder);
+        Ok(content)
+    }
+
+    fn plan(&mut self, path: &Path, shown: &str, content: PathBuf, is_special: bool) {
+        if let Some(planned) = self.files.get_mut(path) {
+            (planned.content, planned.is_special) = (content, is_special);
+            return;
+        }
+        let action = self.actions.len();
+        self.actions.push(Outside::Write { path: shown.to_owned(), bytes: 0 });
+        self.files.insert(path.to_owned(), Planned { action, content, is_special });
+    }
+
+    fn measure(&mut self) {
+        for planned in self.files.values() {
+            if let Some(Outside::Write { bytes, .. }) = self.actions.get_mut(planned.action) {
+                *bytes = planned.content.metadata().map_or(0, |about| about.len());
+            }
+        }
+    }
+}
+
+/// A temporary folder for the contents of planned files.
+fn new_folder() -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    builder.tempdir().or_else(|error| {
+        builder.tempdir_in(SHARED_MEMORY).map_err(|_| {
+            let why = format!("no temporary folder for files of the plan: {error}");
+            io::Error::new(error.kind(), why)
+        })
+    })
+}
+
+/// Checks that a file could be made in its folder.
+fn check_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.metadata()?.is_dir() {
+        return Err(Errno::NOTDIR.into());
+    }
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Checks that a program could be started, as the system looks for it: a path as it is, a name in
+/// the folders of `PATH`.
+///
+/// # Errors
+/// The error of starting it.
+pub fn check_program(program: &str, arguments: &[String]) -> io::Result<()> {
+    if program.contains('\0') || arguments.iter().any(|argument| argument.contains('\0')) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "nul byte found in provided data"));
+    }
+    let check = |path: &Path| -> io::Result<()> {
+        let about = path.metadata()?;
+        if about.is_dir() {
+            return Err(Errno::ACCESS.into());
+        }
+        Ok(access(path, Access::EXEC_OK)?)
+    };
+    if program.contains('/') {
+        return check(Path::new(program));
+    }
+    let mut problem = Errno::NOENT.into();
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    for folder in std::env::split_paths(&folders) {
+        match check(&folder.join(program)) {
+            Ok(()) if !program.is_empty() => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => problem = error,
+            _ => {}
+        }
+    }
+    Err(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITE: OpenMode = OpenMode { must_exist: false, truncates: true, reads: false };
+    const APPEND: OpenMode = OpenMode { must_exist: false, truncates: false, reads: false };
+    const UPDATE: OpenMode = OpenMode { must_exist: true, truncates: false, reads: true };
+
+    #[test]
+    fn a_planned_file_is_read_back_and_the_disk_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        std::fs::write(&old, "before").expect("a file");
+        let recorder = Recorder::default();
+        recorder.write(&new, "new", |out| out.write_all(b"planned")).expect("it is planned");
+        let content = recorder.open(&old, "old", APPEND).expect("it is planned");
+        assert_eq!(std::fs::read_to_string(&content).expect("a copy"), "before");
+        std::fs::write(&content, "before and after").expect("a planned file");
+        assert_eq!(recorder.open(&old, "./old", UPDATE).expect("the same"), content);
+        let names = recorder.names_in(folder.path(), vec!["old".into()]);
+        assert_eq!(names, ["new", "old"]);
+        let inside = recorder.planned(&new.join("child")).expect_err("a file is no folder");
+        assert_eq!(inside.kind(), ErrorKind::NotADirectory);
+        let listed = [("new", 7), ("old", 16)]
+            .map(|(path, bytes)| Outside::Write { path: path.into(), bytes });
+        assert_eq!(recorder.actions(), listed);
+        recorder.finish();
+        assert_eq!(recorder.actions(), listed, "the sizes stay");
+        assert!(!content.exists() && !new.exists());
+        assert_eq!(std::fs::read_to_string(&old).expect("the file"), "before");
+    }
+
+    #[test]
+    fn errors_are_those_of_a_write() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recorder = Recorder::default();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("a file");
+        let cases = [
+            (folder.path().to_owned(), WRITE, ErrorKind::IsADirectory),
+            (folder.path().join("missing/file"), WRITE, ErrorKind::NotFound),
+            (folder.path().join("missing"), UPDATE, ErrorKind::NotFound),
+            (file.join("child"), APPEND, ErrorKind::NotADirectory),
+            (folder.path().join("x".repeat(300)), WRITE, ErrorKind::InvalidFilename),
+        ];
+        for (path, mode, kind) in cases {
+            let error = recorder.open(&path, "shown", mode).expect_err("it cannot be written");
+            assert_eq!(error.kind(), kind, "{} {mode:?}", path.display());
+        }
+        assert!(recorder.actions().is_empty());
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_found_out() {
+        let none = Vec::new();
+        check_program("sh", &none).expect("a name on the path");
+        check_program("/bin/sh", &none).expect("a path");
+        for (program, kind) in [
+            ("iamlua-no-such-program", ErrorKind::NotFound),
+            ("/no/such/program", ErrorKind::NotFound),
+            ("", ErrorKind::NotFound),
+            ("/tmp", ErrorKind::PermissionDenied),
+            ("a\0b", ErrorKind::InvalidInput),
+        ] {
+            assert_eq!(check_program(program, &none).expect_err(program).kind(), kind);
+        }
+    }
+}
