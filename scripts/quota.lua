@@ -12,7 +12,8 @@
 --- With `--scan` it also looks who uses the profiles, in every region, and says how many a cleanup would free; see docs/usage.md. That takes
 --- calls in proportion to what there is in the account, so it is off by default.
 ---
---- `--html FILE` writes all of it as one page that loads nothing from elsewhere.
+--- `--html FILE` writes all of it as one page that loads nothing from elsewhere. On AWS that takes `--read-only` (or `--apply`): without,
+--- it is a plan, which writes no file.
 
 local p = runbook {
   description = "Shows how full the quota of instance profiles is, what fills it, and how fast.",
@@ -384,6 +385,9 @@ report(rows, {
 })
 if p.html then
   fs.write(p.html, html_page())
+  if iamlua.mode == "plan" then
+    log.warn("a plan does not write the page; with --read-only it is written", { file = p.html })
+  end
 end
 for _, note in ipairs(notes) do
   report.note(note)
