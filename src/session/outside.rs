@@ -288,10 +288,13 @@ pub fn check_program(program: &str, arguments: &[String]) -> io::Result<()> {
         return check(Path::new(program));
     }
     let mut problem = Errno::NOENT.into();
+    if program.is_empty() {
+        return Err(problem);
+    }
     let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     for folder in std::env::split_paths(&folders) {
         match check(&folder.join(program)) {
-            Ok(()) if !program.is_empty() => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => problem = error,
             _ => {}
         }
