@@ -46,6 +46,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
                 };
                 add(&tag);
             }
+            one.plan_reads().for_each(|action| add(&action));
             read_before(write.subject.get(), &mut add);
             if write.needs_policies {
                 read_before("roles.list_attached_policies", &mut add);
@@ -96,7 +97,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
 
 fn read_before(path: &'static str, add: &mut impl FnMut(&Action)) {
     let entry = iam::entry(path);
-    if matches!(entry.run, Run::Read(_)) {
+    if matches!(entry.run, Run::Read(..)) {
         entry.spec.actions.iter().for_each(add);
     }
 }

@@ -297,6 +297,15 @@ impl Page<'_> {
         self.end(last.map(|(number, _)| Point { number: *number, key: String::new() }).as_ref())
     }
 
+    /// The same for tags, which are sorted by key.
+    pub(super) fn finish_tags(&self, found: &mut Vec<(u64, &Tag)>) -> Xml {
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let last = found.last().filter(|_| more);
+        let point = last.map(|(number, tag)| Point { number: *number, key: tag.key.clone() });
+        self.end(point.as_ref())
+    }
+
     /// The page's end, with where the next one begins.
     pub(super) fn end(&self, point: Option<&Point>) -> Xml {
         let mut xml = Xml::default();

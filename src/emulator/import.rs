@@ -337,6 +337,16 @@ impl<'a> Import<'a> {
             let message = format!("there is no role `{role}` among the roles");
             return Err(wrong(&format!("profiles[{number}].role"), message));
         }
+        if !self.adds {
+            self.check_quotas()?;
+            self.settle_trust_policies()?;
+        }
+        let Self { edit, account_id, roles, profiles, .. } = self;
+        let resources = self.resources.finish(edit, &account_id)?;
+        Ok(ImportSummary { account_id, roles, profiles, resources })
+    }
+
+    fn check_quotas(&self) -> Result<(), Trouble> {
         for (what, count, quota) in [
             ("profiles", self.profiles, self.quotas.profiles),
             ("roles", self.roles, self.quotas.roles),
@@ -352,12 +362,7 @@ impl<'a> Import<'a> {
             let message = format!("{most} are more than account.quotas.policies_per_role, {quota}");
             return Err(wrong(&format!("roles[{number}].attached_policies"), message));
         }
-        if !self.adds {
-            self.settle_trust_policies()?;
-        }
-        let Self { edit, account_id, roles, profiles, .. } = self;
-        let resources = self.resources.finish(edit, &account_id)?;
-        Ok(ImportSummary { account_id, roles, profiles, resources })
+        Ok(())
     }
 
     fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, Trouble> {

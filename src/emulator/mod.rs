@@ -130,6 +130,12 @@ pub enum Contents {
     Empty,
 }
 
+/// Check for a partition of which an account can be.
+#[must_use]
+pub fn is_partition(name: &str) -> bool {
+    partition::ALL.contains(&name)
+}
+
 /// A quota that can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
@@ -266,6 +272,20 @@ impl Emulator {
             edit.connection.execute(&format!("UPDATE account SET {column} = ?1"), [value])?;
             Ok(())
         })
+    }
+
+    /// Check for the ARN of a managed policy that is neither the account's nor known as AWS's.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read.
+    pub fn lacks_policy(&self, arn: &str) -> Result<bool> {
+        let found = self.shared.store.read(|connection| {
+            let account = Account::load(connection)?;
+            let arn = partition::swap(arn, &account.partition);
+            let standing = managed_policies::standing(connection, &account.id, &arn)?;
+            Ok::<_, Trouble>(standing == managed_policies::Standing::Unknown)
+        });
+        found.map_err(|trouble| self.explain(trouble))
     }
 
     /// Makes the account count so many profiles or roles, whatever it holds, for an emulator that

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 /// The partition that needs no translation.
 pub(super) const AWS: &str = "aws";
-/// The partitions that there are. botocore's `partitions.json`, without those that are isolated.
-pub(super) const ALL: [&str; 4] = [AWS, "aws-cn", "aws-us-gov", "aws-eusc"];
+/// The partitions that there are: those of botocore's `partitions.json`.
+pub(super) const ALL: [&str; 8] =
+    [AWS, "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
 /// The same text with the ARNs of that partition and of `aws` swapped, also those within a document
 /// that is percent-encoded.

@@ -64,10 +64,15 @@ pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) 
     })
 }
 
-/// Writes one page of tags.
+/// Writes one page of tags. "The returned list of tags is sorted by tag key" (IAM API Reference,
+/// `ListInstanceProfileTags` and `ListRoleTags`).
 pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> Outcome<()> {
-    let mut found: Vec<_> = tags.behind(page.place()?).take(page.limit + 1).collect();
-    let end = page.finish_items(&mut found);
+    let mut found: Vec<_> = tags.behind(0).collect();
+    found.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
+    if let Some(point) = page.point()? {
+        found.retain(|(_, tag)| tag.key > point.key);
+    }
+    let end = page.finish_tags(&mut found);
     write(xml, found.into_iter().map(|(_, tag)| tag))?;
     xml.piece(&end);
     Ok(())

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_iam::types::SummaryKeyType;
 
-use super::{Entry, Run, date};
+use super::{Entry, Reads, Run, date};
 use crate::aws::client::Clients;
 use crate::aws::from_sdk;
 use crate::aws::network::without_password;
@@ -91,7 +91,7 @@ pub static ENTRIES: &[Entry] = &[
 local account = iam.account()
 assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)"#,
         },
-        run: Run::Read(|clients, _| {
+        run: Run::Read(Reads::Account, |clients, _| {
             Box::pin(async move {
                 let (caller, counts, alias) =
                     tokio::join!(identity(&clients), counts(&clients), alias(&clients));
@@ -188,6 +188,14 @@ pub struct Identity {
     pub user_id: Option<String>,
 }
 
+impl Identity {
+    /// The partition of the caller's ARN, such as `aws-cn`.
+    #[must_use]
+    pub fn partition(&self) -> Option<&str> {
+        self.arn.as_deref()?.split(':').nth(1)
+    }
+}
+
 /// Asks who calls; that needs no permission.
 ///
 /// # Errors
@@ -250,6 +258,39 @@ pub async fn counts(clients: &Clients) -> Result<Option<Counts>> {
             policies_per_role: count("AttachedPoliciesPerRoleQuota"),
         }
     }))
+}
+
+/// Existence of a managed policy; assumed where the caller may not see it.
+///
+/// # Errors
+/// Every other failure.
+pub async fn has_policy(clients: &Clients, arn: &str) -> Result<bool> {
+    let found = Box::pin(clients.iam.get_policy().policy_arn(arn).send()).await;
+    match found.map_err(|error| from_sdk("GetPolicy", error)) {
+        Err(error) if error.code() == "NoSuchEntity" => Ok(false),
+        other => if_allowed(other).map(|_| true),
+    }
+}
+
+/// One page of the names of a role's inline policies, and the marker of the next one. No names
+/// where the caller may not see them or there is no such role.
+///
+/// # Errors
+/// Every other failure.
+pub async fn inline_policies(
+    clients: &Clients,
+    role: &str,
+    marker: Option<String>,
+) -> Result<(Vec<String>, Option<String>)> {
+    let call = clients.iam.list_role_policies().role_name(role).set_marker(marker);
+    let page = Box::pin(call.send()).await;
+    match page.map_err(|error| from_sdk("ListRolePolicies", error)) {
+        Err(error) if error.code() == "NoSuchEntity" => Ok((Vec::new(), None)),
+        other => Ok(if_allowed(other)?.map_or_else(Default::default, |page| {
+            let marker = page.marker.filter(|_| page.is_truncated);
+            (page.policy_names, marker)
+        })),
+    }
 }
 
 /// Nothing instead of an error where the caller lacks the permission.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::documents::same_policy;
@@ -77,9 +78,9 @@ pub struct Image {
     /// The ARN of a role's permissions boundary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions_boundary: Option<String>,
-    /// The ARNs of a role's attached policies; none where they were not read.
+    /// The ARNs of a role's attached policies, in AWS's order; none where they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policies: Option<BTreeSet<String>>,
+    pub policies: Option<IndexSet<String>>,
 }
 
 impl Image {
@@ -95,7 +96,7 @@ impl Image {
             description: described(args.text("description")),
             max_session_duration: is_role.then(|| args.int("max_session_duration").unwrap_or(3600)),
             permissions_boundary: args.text("permissions_boundary"),
-            policies: is_role.then(BTreeSet::new),
+            policies: is_role.then(IndexSet::new),
             ..Self::default()
         }
     }
@@ -162,7 +163,7 @@ impl Image {
                 if other.policies.as_ref().is_some_and(|policies| policies.contains(arn)) {
                     policies.insert(arn.clone());
                 } else {
-                    policies.remove(arn);
+                    policies.shift_remove(arn);
                 }
             }
         }
@@ -203,7 +204,7 @@ impl Image {
     pub fn detached(mut self, args: &Args) -> Self {
         let arn = args.text("policy_arn").unwrap_or_default();
         if let Some(policies) = &mut self.policies {
-            policies.remove(&arn);
+            policies.shift_remove(&arn);
         }
         self
     }
@@ -339,6 +340,59 @@ pub fn differences(from: &State, to: &State) -> Vec<Difference> {
     found.collect()
 }
 
+/// A record with some differences applied, as a read shows them. Fields that a listing leaves out
+/// stay out. `roles` are the records of a profile's new role.
+#[must_use]
+pub fn patched(record: Value, found: &[Difference], roles: Option<&Value>) -> Value {
+    let Value::Record(mut fields) = record else { return record };
+    for Difference { field, to, .. } in found {
+        let text = Value::text(to.clone());
+        match field {
+            Field::Role => {
+                set(&mut fields, "role", text);
+                if let Some(roles) = roles {
+                    set(&mut fields, "roles", roles.clone());
+                }
+            }
+            Field::Tag(key) => {
+                let tags = fields.iter_mut().find(|(name, _)| *name == "tags");
+                if let Some((_, Value::Map(tags))) = tags {
+                    match to {
+                        Some(value) => tags.insert(key.clone(), Value::Str(value.clone())),
+                        None => tags.remove(key),
+                    };
+                }
+            }
+            Field::TrustPolicy => set(&mut fields, "assume_role_policy", text),
+            Field::Description => set(&mut fields, "description", text),
+            Field::MaxSessionDuration => {
+                let seconds = to.as_ref().and_then(|seconds| seconds.parse().ok());
+                let seconds = seconds.map_or(Value::Nil, Value::Int);
+                set(&mut fields, "max_session_duration", seconds);
+            }
+            // Only a record with tags is one that shows the boundary.
+            Field::PermissionsBoundary if fields.iter().any(|(name, _)| *name == "tags") => {
+                set(&mut fields, "permissions_boundary", text);
+            }
+            Field::PermissionsBoundary
+            | Field::Existence
+            | Field::Id
+            | Field::Path
+            | Field::Policy(_) => {}
+        }
+    }
+    Value::Record(fields)
+}
+
+/// Sets a field of a record in its place; `Nil` removes it.
+fn set(fields: &mut Vec<(&'static str, Value)>, name: &'static str, value: Value) {
+    match fields.iter_mut().find(|(own, _)| *own == name) {
+        _ if value == Value::Nil => fields.retain(|(own, _)| *own != name),
+        Some((_, own)) => *own = value,
+        None => fields.push((name, value)),
+    }
+}
+
 /// What an account shows of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -409,7 +463,7 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
         (Some(from), Some(_)) => from,
         (Some(from), None) => {
             let name = Args::of([("name", Value::Str(from.name.clone()))]);
-            blank = Image { role: None, policies: Some(BTreeSet::new()), ..from.clone() };
+            blank = Image { role: None, policies: Some(IndexSet::new()), ..from.clone() };
             // What it holds goes first, as AWS demands.
             change(&mut steps, &mut lost, subject, from, &blank);
             let delete =
@@ -422,7 +476,7 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
             for key in to.tags.keys().filter(|key| is_reserved_tag(key)) {
                 lost.push(reserved(subject, to, key));
             }
-            blank = Image { role: None, policies: Some(BTreeSet::new()), ..to.clone() };
+            blank = Image { role: None, policies: Some(IndexSet::new()), ..to.clone() };
             lost.push(match subject {
                 Subject::Profile => format!(
                     "profile {} is made anew: it gets a new id, and instances that had the old one are not associated with it",

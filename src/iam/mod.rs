@@ -19,10 +19,13 @@ use futures_util::future::BoxFuture;
 
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Args, Effect, Function, Page, Value};
+use crate::spec::{Action, Args, Effect, Function, Page, Value};
 use image::{State, Subject};
 
-pub use account::{ACCOUNT, Counts, Identity, alias, counts, credentials_end, identity};
+pub use account::{
+    ACCOUNT, Counts, Identity, alias, counts, credentials_end, has_policy, identity,
+    inline_policies,
+};
 pub use profiles::PROFILE;
 pub use roles::{POLICY, ROLE, path_and_name};
 
@@ -69,11 +72,22 @@ pub struct Write {
     pub needs_policies: bool,
 }
 
+/// Read by which a plan knows that there is a policy.
+const GET_POLICY: Action = Action::iam("GetPolicy");
+/// Read by which a plan knows that a role cannot be deleted.
+const LIST_ROLE_POLICIES: Action = Action::role("ListRolePolicies");
+
 impl Write {
     /// Whether there is nothing to send: no tags were given to set.
     #[must_use]
     pub fn is_idle(&self, args: &Args) -> bool {
         self.words == "tag" && args.tags("tags").is_none_or(|tags| tags.is_empty())
+    }
+
+    /// Check for an action that deletes its subject.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        (self.after)(&Args::default(), Some(image::Image::default())).is_none()
     }
 
     /// Whether AWS would say yes to it and change nothing, because all is so already.
@@ -83,10 +97,37 @@ impl Write {
     }
 }
 
+/// Subject of an action that only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The profile or role in the argument `name`.
+    One(Subject),
+    /// A page of profiles or roles.
+    Page(Subject),
+    /// A page of the tags of the profile or role in the argument `name`.
+    Tags(Subject),
+    /// A page of the policies that are attached to the role in the argument `name`.
+    Policies,
+    /// The account.
+    Account,
+}
+
+impl Reads {
+    /// Kind of the things whose names an answer has.
+    #[must_use]
+    pub const fn subject(self) -> Option<Subject> {
+        match self {
+            Self::One(subject) | Self::Page(subject) | Self::Tags(subject) => Some(subject),
+            Self::Policies => Some(Subject::Role),
+            Self::Account => None,
+        }
+    }
+}
+
 /// How a function is carried out.
 pub enum Run {
     /// An action that only reads.
-    Read(Call),
+    Read(Reads, Call),
     /// An action that changes the account.
     Write(Write),
     /// Several actions, each of which goes through the gate.
@@ -125,6 +166,19 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Reads that only a plan makes, to be refused where AWS would refuse.
+    pub fn plan_reads(&self) -> impl Iterator<Item = Action> {
+        let takes_policy = ["policy_arn", "permissions_boundary"]
+            .iter()
+            .any(|name| self.spec.param(name).is_some());
+        let deletes_role = matches!(&self.run, Run::Write(write)
+            if write.subject == Subject::Role && write.deletes());
+        let of = |is_read: bool, action| is_read.then_some(action);
+        of(self.writes() && takes_policy, GET_POLICY)
+            .into_iter()
+            .chain(of(deletes_role, LIST_ROLE_POLICIES))
+    }
+
     /// Whether it can change the account.
     #[must_use]
     pub fn writes(&self) -> bool {
@@ -159,6 +213,7 @@ pub fn is_read(service: &str, action: &str) -> bool {
     registry()
         .filter(|entry| !entry.writes())
         .flat_map(|entry| entry.spec.actions)
+        .chain([&GET_POLICY, &LIST_ROLE_POLICIES])
         .any(|known| known.name == action && known.service.prefix() == service)
 }
 

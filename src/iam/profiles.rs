@@ -10,7 +10,8 @@ use super::image::{Image, Subject};
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
 use super::{
-    Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
+    Entry, Invoke, Iterate, Reads, Run, Step, Write, call, call_all, call_if_there, date, paged,
+    tags,
 };
 use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
@@ -164,7 +165,7 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
 local profile = iam.profiles.get("web-frontend")
 assert(profile.path == "/ec2/web/" and profile.tags)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::One(Subject::Profile), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -214,7 +215,7 @@ assert(#page == 2 and page.is_truncated)
 local rest = iam.profiles.list { path_prefix = "/ec2/", marker = page.marker }
 assert(rest[1].name ~= page[1].name)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Page(Subject::Profile), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -310,7 +311,7 @@ assert(count > 20)",
 local page = iam.profiles.list_for_role { role = "web-frontend" }
 assert(page[1].role == "web-frontend")"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Page(Subject::Profile), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -545,7 +546,7 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
 local page = iam.profiles.list_tags { name = "web-frontend", max_items = 1 }
 assert(page[1].key and page[1].value)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Tags(Subject::Profile), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam

@@ -12,7 +12,8 @@ use super::profiles::{
     refuse_other_path, set_tags,
 };
 use super::{
-    Entry, Invoke, Iterate, Run, Step, Write, call, call_all, call_if_there, date, paged, tags,
+    Entry, Invoke, Iterate, Reads, Run, Step, Write, call, call_all, call_if_there, date, paged,
+    tags,
 };
 use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
@@ -115,7 +116,8 @@ pub(super) fn record(role: Role) -> Value {
         ("arn", Value::Str(role.arn)),
         ("create_date", date(role.create_date)),
         ("assume_role_policy", Value::text(document)),
-        ("description", Value::text(role.description)),
+        // AWS keeps an empty one that an update has set; it is none.
+        ("description", Value::text(described(role.description))),
         (
             "max_session_duration",
             role.max_session_duration.map_or(Value::Nil, |n| Value::Int(n.into())),
@@ -222,7 +224,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
 local role = iam.roles.get("web-frontend")
 assert(role.max_session_duration >= 3600 and role.tags)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::One(Subject::Role), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -271,7 +273,7 @@ assert(iam.roles.find("no-such-role") == nil)"#,
 local page = iam.roles.list { max_items = 1 }
 assert(#page == 1 and page.marker)",
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Page(Subject::Role), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -580,7 +582,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Tags(Subject::Role), |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam
@@ -681,7 +683,7 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             example: r#"
 assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         },
-        run: Run::Read(|clients, args| {
+        run: Run::Read(Reads::Policies, |clients, args| {
             Box::pin(async move {
                 let out = clients
                     .iam

@@ -126,7 +126,7 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
         item.set("name", entry.spec.name)?;
         item.set("path", entry.spec.path())?;
         let kind = match &entry.run {
-            Run::Read(_) | Run::Write(_) | Run::Compose(_) => "call",
+            Run::Read(..) | Run::Write(_) | Run::Compose(_) => "call",
             Run::Iterate(iterate) if iterate.by == Step::Page => "pages",
             Run::Iterate(_) => "items",
             Run::Host if matches!(entry.spec.returns, Returns::Scan) => "scan",

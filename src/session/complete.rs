@@ -13,8 +13,8 @@ use super::memory::Key;
 use super::recent::{Chain, History, PageRead, Shown, Values};
 use super::{Gate, reading};
 use crate::error::{AwsDetail, Error, Kind, Result};
-use crate::iam::image::{Field, Image, State, Subject, differences};
-use crate::iam::{Entry, path_and_name};
+use crate::iam::image::{Field, Image, State, Subject, differences, patched};
+use crate::iam::{Entry, Identity, Reads, Run, path_and_name};
 use crate::spec::{Args, Page, Value};
 
 /// Entries in a page, unless the call says otherwise (service model, `MaxItems`).
@@ -64,17 +64,15 @@ impl Filter {
 
 impl What {
     fn of(entry: &Entry, args: &Args) -> Option<Self> {
-        let subject = super::subject_of(entry);
-        let key = || Key::new(subject, &args.text("name").unwrap_or_default());
-        Some(match (entry.spec.module, entry.spec.name) {
-            ("profiles" | "roles", "get") => Self::Record(key()),
-            ("profiles" | "roles", "list") | ("profiles", "list_for_role") => {
-                Self::Listing(subject, Filter::of(args))
-            }
-            ("profiles" | "roles", "list_tags") => Self::Tags(key()),
-            ("roles", "list_attached_policies") => Self::Policies(key(), Filter::of(args)),
-            _ => return None,
-        })
+        let Run::Read(reads, _) = entry.run else { return None };
+        let key = |subject| Key::new(subject, &args.text("name").unwrap_or_default());
+        match reads {
+            Reads::One(subject) => Some(Self::Record(key(subject))),
+            Reads::Page(subject) => Some(Self::Listing(subject, Filter::of(args))),
+            Reads::Tags(subject) => Some(Self::Tags(key(subject))),
+            Reads::Policies => Some(Self::Policies(key(Subject::Role), Filter::of(args))),
+            Reads::Account => None,
+        }
     }
 
     /// Recent changes of the values that a listing has.
@@ -226,10 +224,10 @@ impl Gate {
         }
     }
 
-    /// Check for a state from before a change that an earlier run made just now.
+    /// Check for a state from before a change that this process or an earlier run made just now.
     pub(super) async fn is_unsettled(&self, key: &Key, state: &State) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
-        self.session().recent.compare(&place, key, state) == Shown::Unsettled
+        self.session().recent.is_unsettled(&place, key, state)
     }
 
     async fn completed_record(
@@ -257,35 +255,10 @@ impl Gate {
 
     /// A record with the fields in which two images differ as they are in the second.
     async fn with_fields(&self, place: &str, record: Value, shown: &Image, now: &Image) -> Value {
-        let Value::Record(mut fields) = record else { return record };
-        let mut set = |name: &'static str, value: Value| {
-            fields.retain(|(own, _)| *own != name);
-            if value != Value::Nil {
-                fields.push((name, value));
-            }
-        };
-        for found in differences(&Some(shown.clone()), &Some(now.clone())) {
-            match found.field {
-                Field::Role => {
-                    set("role", Value::text(now.role.clone()));
-                    set("roles", self.roles_of(place, now).await);
-                }
-                Field::Tag(_) => set("tags", tags_of(now)),
-                Field::TrustPolicy => {
-                    set("assume_role_policy", Value::text(now.assume_role_policy.clone()));
-                }
-                Field::Description => set("description", Value::text(now.description.clone())),
-                Field::MaxSessionDuration => {
-                    let seconds = now.max_session_duration.map_or(Value::Nil, Value::Int);
-                    set("max_session_duration", seconds);
-                }
-                Field::PermissionsBoundary => {
-                    set("permissions_boundary", Value::text(now.permissions_boundary.clone()));
-                }
-                Field::Existence | Field::Id | Field::Path | Field::Policy(_) => {}
-            }
-        }
-        Value::Record(fields)
+        let found = differences(&Some(shown.clone()), &Some(now.clone()));
+        let has_other_role = found.iter().any(|found| found.field == Field::Role);
+        let roles = if has_other_role { Some(self.roles_of(place, now).await) } else { None };
+        patched(record, &found, roles.as_ref())
     }
 
     /// The record of something that AWS does not show yet.
@@ -322,8 +295,7 @@ impl Gate {
         };
         let identity = self.0.identity.get();
         let account = identity.and_then(|identity| identity.account.as_deref());
-        let caller = identity.and_then(|identity| identity.arn.as_deref());
-        let partition = caller.and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+        let partition = identity.and_then(Identity::partition).unwrap_or("aws");
         let Some(account) = account else { return Value::Nil };
         let Image { path, name, .. } = image;
         Value::Str(format!("arn:{partition}:iam::{account}:{kind}{path}{name}"))

@@ -2,11 +2,11 @@
 //! written down, also when answers get lost. Every change is made once: when an attempt is repeated and AWS says that there
 //! is nothing left to do, the account is asked whether our own first attempt did it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexSet;
 use jiff::Timestamp;
 
 use super::journal::{Intent, Outcome, Settled};
@@ -284,7 +284,7 @@ impl Call<'_> {
             "DeleteConflict" => {
                 let image = self.before.as_ref()?;
                 let is_empty =
-                    image.role.is_none() && image.policies.as_ref().is_none_or(BTreeSet::is_empty);
+                    image.role.is_none() && image.policies.as_ref().is_none_or(IndexSet::is_empty);
                 let freed = recent.freed(&place, self.name).filter(|_| subject == Subject::Role);
                 freed.max(changed(subject, self.name, true)).filter(|_| is_empty)
             }

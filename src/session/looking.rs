@@ -19,15 +19,14 @@ impl Look for Gate {
             gate.session().allows(iam::entry("usage.scan"))?;
             let identity = gate.identity().await?.clone();
             let line = gate.line().await?;
-            let account = identity.account.ok_or_else(|| {
+            let account = identity.account.clone().ok_or_else(|| {
                 Error::new(Kind::Aws, "the endpoint does not say which account this is")
             })?;
-            // `arn:aws-cn:sts::…`
-            let partition = identity.arn.as_deref().and_then(|arn| arn.split(':').nth(1));
+            let partition = identity.partition().unwrap_or("aws").to_owned();
             let region = line.clients().config.region();
             Ok(Whereabouts {
                 account,
-                partition: partition.unwrap_or("aws").to_owned(),
+                partition,
                 region: region.map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string),
             })
         })

@@ -36,7 +36,7 @@ use crate::aws::client::{Clients, Connection, ConnectionInfo, Target};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Run, Write};
+use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Reads, Run, Write};
 use crate::screen;
 use crate::spec::{Args, Value};
 
@@ -45,7 +45,7 @@ use limits::{Admitted, Bounds, Protection};
 use line::{Effort, Line};
 use memory::{Key, Memory, Turns};
 use names::Names;
-use overlay::Overlay;
+use overlay::{Listings, Overlay};
 use plan::Recorder;
 use site::Site;
 use wire::Wire;
@@ -192,6 +192,8 @@ pub struct Session {
     connections: AtomicU64,
     /// Where names that calls show are kept, if somebody wants them.
     names: OnceLock<Names>,
+    /// Positions of listings that a plan is reading.
+    listings: Listings,
 }
 
 impl Session {
@@ -230,6 +232,7 @@ impl Session {
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
             names: OnceLock::new(),
+            listings: Listings::default(),
         })
     }
 
@@ -618,24 +621,28 @@ impl Gate {
 
     async fn overlay(&self) -> Result<Arc<Overlay>> {
         let session = &self.0.session;
-        let (account, place) = (self.identity().await?.account.clone(), self.place().await?);
+        let place = self.place().await?;
         let mut overlays = session.overlays.lock().await;
         if let Some(overlay) = overlays.get(&place) {
             return Ok(Arc::clone(overlay));
         }
-        let overlay = Arc::new(Box::pin(Overlay::new(account.as_deref())).await?);
+        let overlay = Arc::new(Box::pin(Overlay::new(self.identity().await?)).await?);
         overlays.insert(place, Arc::clone(&overlay));
         session.has_overlays.store(true, Ordering::SeqCst);
         Ok(overlay)
     }
 
     async fn read(&self, entry: &'static Entry, call: iam::Call, args: Args) -> Result<Value> {
-        let session = &self.0.session;
-        session.allows(entry)?;
+        self.0.session.allows(entry)?;
         if let Some(overlay) = self.planned().await? {
             return Box::pin(overlay.read(self, entry, call, args)).await;
         }
-        self.read_really(entry, call, args).await
+        let marker = args.text("marker");
+        let answer = self.read_really(entry, call, args).await?;
+        if self.0.session.mode() == Mode::Plan {
+            self.note_page(entry, marker.as_deref(), &answer);
+        }
+        Ok(answer)
     }
 
     /// Reads from AWS, whatever is planned.
@@ -651,11 +658,13 @@ impl Gate {
         let session = &self.0.session;
         let line = self.line().await?;
         let reading = self.reading(entry, &args).await;
-        let is_get = session.mode() != Mode::ReadOnly && entry.spec.name == "get";
-        let key = is_get.then(|| {
-            let subject = subject_of(entry);
-            Key::new(subject, &args.text("name").unwrap_or_default())
-        });
+        let is_kept = session.mode() != Mode::ReadOnly;
+        let key = match entry.run {
+            Run::Read(Reads::One(subject), _) if is_kept => {
+                Some(Key::new(subject, &args.text("name").unwrap_or_default()))
+            }
+            _ => None,
+        };
         let answer = line.read(entry, call, &args).await;
         let answer = match &reading {
             Some(reading) if self.2 == Answers::Completed => {
@@ -694,15 +703,15 @@ impl Gate {
         })
     }
 
-    /// Current state of a profile or role: AWS's answer, with what this process has just
-    /// changed.
+    /// Current state of a profile or role, for a decision. An answer from before a change of ours is
+    /// asked for again for some seconds. What it shows after that, somebody else has set back.
     async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
         const PAUSE: Duration = Duration::from_millis(500);
         let line = self.line().await?;
         loop {
             let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
             if !self.is_unsettled(key, &state).await {
-                return Ok(self.completed_state(key, state).await);
+                return Ok(state);
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -792,10 +801,6 @@ fn stopped(entry: &Entry) -> Error {
     )
 }
 
-fn subject_of(entry: &Entry) -> Subject {
-    if entry.spec.module == "roles" { Subject::Role } else { Subject::Profile }
-}
-
 impl Invoke for Gate {
     fn finishing(&self) -> Arc<dyn Invoke> {
         Arc::new(Self(Arc::clone(&self.0), Stops::WhenDone, self.2))
@@ -823,7 +828,7 @@ impl Invoke for Gate {
             answer
         };
         match &entry.run {
-            Run::Read(call) => {
+            Run::Read(_, call) => {
                 let call = *call;
                 Box::pin(async move { learn(gate.read(entry, call, args).await) })
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::Gate;
 use crate::error::Result;
 use crate::iam::image::Subject;
-use crate::iam::{self, Entry, Run};
+use crate::iam::{self, Entry, Reads, Run};
 use crate::spec::{Args, Returns, Value};
 
 /// So many of a kind are kept: more than any account on AWS may have, and less than 100 MiB.
@@ -89,22 +89,25 @@ impl Names {
 
     /// Notes what a call shows: the records in its answer, and that something was deleted.
     pub(super) fn learn(&self, entry: &Entry, name: Option<&str>, answer: &Value) {
-        let subject = super::subject_of(entry);
-        if entry.spec.name == "delete" {
-            if let Some(name) = name {
-                let mut inner = self.write();
-                inner.of(subject).remove(name);
+        match &entry.run {
+            Run::Write(write) if write.deletes() => {
+                if let Some(name) = name {
+                    self.write().of(write.subject).remove(name);
+                }
             }
-            return;
-        }
-        let (Returns::One(record) | Returns::Page(record)) = entry.spec.returns else { return };
-        if [iam::PROFILE.name, iam::ROLE.name].contains(&record.name) {
-            self.learn_records(subject, answer);
-        } else if record.name == iam::POLICY.name {
-            let mut inner = self.write();
-            records(answer, &mut |record| {
-                inner.policies.extend(record.field("arn").as_str().map(Into::into));
-            });
+            Run::Write(write) if matches!(entry.spec.returns, Returns::One(_)) => {
+                self.learn_records(write.subject, answer);
+            }
+            Run::Read(Reads::One(subject) | Reads::Page(subject), _) => {
+                self.learn_records(*subject, answer);
+            }
+            Run::Read(Reads::Policies, _) => {
+                let mut inner = self.write();
+                records(answer, &mut |record| {
+                    inner.policies.extend(record.field("arn").as_str().map(Into::into));
+                });
+            }
+            _ => {}
         }
     }
 
@@ -143,7 +146,7 @@ impl Gate {
     pub async fn gather_names(&self, names: &Names) -> Result<()> {
         for (path, of) in [("profiles.list", Of::Profile), ("roles.list", Of::Role)] {
             let entry = iam::entry(path);
-            let Run::Read(call) = entry.run else { continue };
+            let Run::Read(_, call) = entry.run else { continue };
             let mut args = Args::of([("max_items", Value::Int(1000))]);
             while names.has_room(of) {
                 let page = self.line().await?.read(entry, call, &args).await?;

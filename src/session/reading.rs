@@ -67,7 +67,7 @@ pub async fn call(line: &Line, path: &'static str, args: Args) -> Result<Value> 
 pub fn read_of(path: &'static str) -> (&'static Entry, Call) {
     let entry = iam::entry(path);
     match entry.run {
-        Run::Read(call) => (entry, call),
+        Run::Read(_, call) => (entry, call),
         _ => unreachable!("{path} only reads"),
     }
 }

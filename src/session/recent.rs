@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexSet;
 use tokio::sync::Notify;
 
 use super::memory::Key;
@@ -20,8 +21,8 @@ pub const PROPAGATION: Duration = Duration::from_mins(1);
 /// Once a read has shown a change, older answers are put down to another copy of IAM's for so long
 /// after the change; from then on to somebody who has set it back.
 const CONFIRMED: Duration = Duration::from_secs(15);
-/// For so long an answer that is older than a change of an earlier run is asked for again: in the
-/// meantime others may have changed it back, which only time can tell.
+/// How long a decision asks again for an answer that is older than a change of ours: others may
+/// have changed it back, which only time can tell.
 pub const SETTLING: Duration = Duration::from_secs(10);
 /// For so long a refusal that contradicts our own change is put down to propagation.
 pub const REFUSALS: Duration = Duration::from_secs(30);
@@ -210,7 +211,7 @@ impl History {
 
     /// The policies that were attached or detached, likewise: their ARNs, or nothing.
     pub fn policies(&self) -> BTreeMap<String, Values> {
-        let known: Vec<Option<&BTreeSet<String>>> = self
+        let known: Vec<Option<&IndexSet<String>>> = self
             .states
             .iter()
             .filter_map(|state| match state {
@@ -330,6 +331,17 @@ impl RecentChanges {
             }
             compared => compared,
         }
+    }
+
+    /// Check for a state from before a change that was made so lately that AWS may not show it.
+    pub(super) fn is_unsettled(&self, place: &str, key: &Key, shown: &State) -> bool {
+        let now = Instant::now();
+        let mut inner = self.inner();
+        inner.forget_old(now);
+        inner.history(place, key).is_some_and(|history| {
+            now.duration_since(history.at) < SETTLING
+                && matches!(history.compare(shown), Shown::Stale(_))
+        })
     }
 
     /// Entries that a listing may lack, by changes from before it began.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use iamlua::emulator::Options;
 use iamlua::lua::Format;
-use iamlua::session::{Mode, Session};
+use iamlua::session::journal::Place;
+use iamlua::session::{Mode, RecentChanges, Rules, Session};
 
 use super::World;
 use super::line::{self, Fate};
@@ -162,4 +163,20 @@ fn a_run_is_taken_back_at_once_although_reads_lag_behind() {
     let (_, summary) = world.apply(&plan, false).expect("it is taken back");
     assert!(summary.stopped.is_none() && summary.failed.is_empty(), "{summary:?}");
     assert_eq!(world.contents(), before);
+}
+
+#[test]
+fn what_somebody_has_set_back_just_now_is_no_lag() {
+    let world = World::new();
+    let recent = RecentChanges::default();
+    let rules = |mode| Rules { recent: recent.clone(), ..world.rules(mode) };
+    let (plan, _) = world.plan("iam.profiles.tag('worker', { Owner = 'first' })");
+    assert_eq!(world.apply_with(rules(Mode::Apply), &plan, false).expect("applied").1.done, 1);
+    let (plan, _) = world.plan("iam.profiles.tag('worker', { Owner = 'second' })");
+    let somebody = Rules { journal: Place::Memory, ..world.rules(Mode::Apply) };
+    let back = "iam.profiles.untag('worker', { 'Owner' })";
+    world.run_with(somebody, back, "test.lua", &[]);
+    let (_, summary) = world.apply_with(rules(Mode::Apply), &plan, false).expect("it is tried");
+    let why = summary.stopped.expect("it has drifted").to_string();
+    assert!(why.contains("tag Owner is none and should be first"), "{why}");
 }

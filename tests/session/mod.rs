@@ -7,6 +7,7 @@ mod lag;
 mod line;
 mod modes;
 mod pairs;
+mod planned_reads;
 mod plans;
 mod random_scripts;
 mod retries;
@@ -101,7 +102,15 @@ impl World {
 
     /// Carries a plan out, as the command does.
     pub fn apply(&self, plan: &Plan, skip_drifted: bool) -> Result<(Arc<Session>, Summary)> {
-        let mut rules = self.rules(Mode::Apply);
+        self.apply_with(self.rules(Mode::Apply), plan, skip_drifted)
+    }
+
+    pub fn apply_with(
+        &self,
+        mut rules: Rules,
+        plan: &Plan,
+        skip_drifted: bool,
+    ) -> Result<(Arc<Session>, Summary)> {
         rules.about.plan = Some(plan.id.clone());
         rules.about.undoes.clone_from(&plan.undoes);
         let session = Session::with(rules);
@@ -173,6 +182,9 @@ pub fn contents(export: &str) -> serde_json::Value {
             let entry = entry.as_object_mut().expect("an object");
             for key in ["id", "create_date", "arn", "last_used"] {
                 entry.remove(key);
+            }
+            if entry.get("description").is_some_and(|text| text == "") {
+                entry.remove("description");
             }
             if let Some(tags) = entry.get_mut("tags").and_then(|tags| tags.as_object_mut()) {
                 tags.sort_keys();

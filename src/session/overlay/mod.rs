@@ -1,11 +1,14 @@
-//! The account as a plan sees it: reads are real, and what was planned shows in them. What a plan changes is copied into an
-//! emulator first, and the change is made there, by the same calls, so that it succeeds or fails as on AWS.
+//! The account as a plan sees it. Reads are answered by AWS, with the planned changes applied to
+//! the fields that they change. What a plan changes is first copied into an emulator, and the
+//! change is made there by the same calls, so that it succeeds or fails as on AWS.
 
-mod view;
+mod listing;
+mod read;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use indexmap::IndexSet;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -13,17 +16,16 @@ use super::memory::Key;
 use super::plan::Change;
 use super::{Gate, Origin, locked, reading};
 use crate::aws::client::{Clients, Connection, Target};
-use crate::emulator::{Contents, Emulator, Options, Quota};
+use crate::emulator::{Contents, Emulator, Options, Quota, is_partition};
 use crate::error::Result;
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{Counts, Entry, Markers, Write};
+use crate::iam::{self, Counts, Entry, Identity, Markers, Write};
 use crate::spec::{Args, Value};
 
-/// What stands for a value that only AWS can make.
-pub const UNKNOWN: &str = "(known after apply)";
+pub use listing::Listings;
 
-/// How many managed policies a role may have, unless the account's quota says otherwise.
-const DEFAULT_POLICIES: usize = 10;
+/// Placeholder of a value that only AWS can make.
+pub const UNKNOWN: &str = "(known after apply)";
 
 /// What is planned in one account.
 #[derive(Debug)]
@@ -31,17 +33,27 @@ pub struct Overlay {
     emulator: Emulator,
     clients: Clients,
     counts: OnceCell<Option<Counts>>,
+    /// Managed policies about which AWS was asked, by ARN.
+    policies: tokio::sync::Mutex<HashSet<String>>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Number of planned changes.
+    changes: u64,
     /// What was copied.
     copies: HashMap<Key, Copy>,
     /// The roles that are in the emulator, also those that are there only because a profile has them.
     roles: HashSet<String>,
     /// The ids that AWS has made; all others are of the emulator's making.
     ids: HashSet<String>,
+}
+
+/// What a listing is of.
+struct Filter {
+    prefix: Option<String>,
+    role: Option<String>,
 }
 
 /// A profile or role that was copied, or its absence.
@@ -51,27 +63,49 @@ struct Copy {
     base: State,
     /// As it is planned.
     now: State,
-    /// How many were copied before it.
-    order: u64,
+    /// Number of planned changes after the last one of it.
+    changed: u64,
+    /// Names of a role's inline policies, as far as they were asked for.
+    inline: Vec<String>,
+}
+
+impl Copy {
+    /// Check for something that the plan creates, also in the place of one that it deletes.
+    fn is_created(&self) -> bool {
+        match (&self.base, &self.now) {
+            (None, Some(_)) => true,
+            (Some(base), Some(now)) => base.id.is_some() && now.id.is_none(),
+            (_, None) => false,
+        }
+    }
 }
 
 impl Overlay {
-    /// Nothing planned yet, in an account of that number.
-    pub async fn new(account: Option<&str>) -> Result<Self> {
+    /// Nothing planned yet, in the account and partition of that caller.
+    pub async fn new(identity: &Identity) -> Result<Self> {
         let emulator = Emulator::in_memory(Options::default())?;
         emulator.reset(Contents::Empty)?;
-        let quotas = json!({
-            "profiles": u32::MAX, "roles": u32::MAX, "policies_per_role": DEFAULT_POLICIES,
-        });
+        // The account's own quotas are asked for before the first change that they may refuse.
+        let quotas =
+            json!({ "profiles": u32::MAX, "roles": u32::MAX, "policies_per_role": u32::MAX });
         let mut about = json!({ "quotas": quotas });
-        if let Some(account) = account {
-            about["id"] = account.into();
+        if let Some(account) = &identity.account {
+            about["id"] = account.as_str().into();
+        }
+        if let Some(partition) = identity.partition().filter(|name| is_partition(name)) {
+            about["partition"] = partition.into();
         }
         emulator.absorb(&json!({ "format": "iamlua-account", "version": 1, "account": about }))?;
         let connection =
             Connection { target: Target::local(emulator.http_client()), ..Connection::default() };
         let clients = connection.clients(|client| client).await?;
-        Ok(Self { emulator, clients, counts: OnceCell::new(), inner: Mutex::default() })
+        Ok(Self {
+            emulator,
+            clients,
+            counts: OnceCell::new(),
+            policies: tokio::sync::Mutex::default(),
+            inner: Mutex::default(),
+        })
     }
 
     /// Plans a change: makes it in the emulator, and notes it.
@@ -95,17 +129,22 @@ impl Overlay {
             session.spare();
             return Ok(Value::Nil);
         }
-        let policies = after.as_ref().and_then(|image| image.policies.as_ref());
-        let attaches_many = policies.is_some_and(|policies| policies.len() > DEFAULT_POLICIES);
-        if (before.is_none() && after.is_some()) || attaches_many {
-            self.set_quota(gate, write.subject).await?;
+        let policies = |state: &State| {
+            let policies = state.as_ref().and_then(|image| image.policies.as_ref());
+            policies.map_or(0, IndexSet::len)
+        };
+        let attaches = policies(&after) > policies(&before);
+        if (before.is_none() && after.is_some()) || attaches {
+            self.set_quotas(gate, write.subject).await?;
         }
-        if after.is_none() && write.subject == Subject::Role {
+        if after.is_none() && before.is_some() && write.subject == Subject::Role {
             self.copy_a_profile_with(gate, &name).await?;
+            self.copy_inline_policies(gate, &key, &name).await?;
         }
         let mut admitted = gate.admit(entry).await?;
         // A call that AWS would refuse leaves the limit as it is.
         let answer = (write.call)(self.clients.clone(), args.clone()).await?;
+        let kept = self.as_kept(write.subject, &before, after.clone()).await?;
         let change = Change {
             number: 0,
             site: 0,
@@ -114,16 +153,34 @@ impl Overlay {
             name,
             arguments: args.to_json(),
             before: before.map(Image::bare),
-            after: after.clone().map(Image::bare),
+            after: after.map(Image::bare),
             undoes: origin.undoes,
         };
-        if let Some(copy) = locked(&self.inner).copies.get_mut(&key) {
-            copy.now = after;
+        {
+            let mut inner = locked(&self.inner);
+            inner.changes += 1;
+            let changed = inner.changes;
+            if let Some(copy) = inner.copies.get_mut(&key) {
+                copy.now = kept;
+                copy.changed = changed;
+            }
         }
         let site = gate.site().await?;
         admitted.begin();
         session.recorder.record(site, change);
         Ok(self.shown(answer))
+    }
+
+    /// A state with the trust policy in the form in which AWS keeps it.
+    async fn as_kept(&self, subject: Subject, before: &State, after: State) -> Result<State> {
+        let policy = |state: &State| state.as_ref()?.assume_role_policy.clone();
+        let Some(image) = &after else { return Ok(after) };
+        if subject != Subject::Role || policy(before) == policy(&after) {
+            return Ok(after);
+        }
+        let record = self.planned_record(subject, &image.name).await?;
+        let kept = record.field("assume_role_policy").as_str().map(str::to_owned);
+        Ok(after.map(|image| Image { assume_role_policy: kept, ..image }))
     }
 
     /// The state of a profile or role as it is planned, after it was copied if it was not yet.
@@ -141,7 +198,7 @@ impl Overlay {
             let policies =
                 gate.completed_state(key, Some(read)).await.and_then(|image| image.policies);
             let state = now.map(|image| Image { policies, ..image });
-            self.absorb(key.subject, &state)?;
+            self.absorb(key.subject, &state, &self.inline(key))?;
             let mut inner = locked(&self.inner);
             if let Some(copy) = inner.copies.get_mut(key) {
                 copy.now.clone_from(&state);
@@ -152,11 +209,17 @@ impl Overlay {
             return Ok(state);
         }
         let state = gate.before(key, name, with_policies).await?;
-        self.absorb(key.subject, &state)?;
+        self.absorb(key.subject, &state, &[])?;
         let mut inner = locked(&self.inner);
-        let order = inner.copies.len() as u64;
-        inner.copies.insert(key.clone(), Copy { base: state.clone(), now: state.clone(), order });
+        let (base, now) = (state.clone(), state.clone());
+        let copy = Copy { base, now, changed: 0, inline: Vec::new() };
+        inner.copies.insert(key.clone(), copy);
         Ok(state)
+    }
+
+    fn inline(&self, key: &Key) -> Vec<String> {
+        let inner = locked(&self.inner);
+        inner.copies.get(key).map(|copy| copy.inline.clone()).unwrap_or_default()
     }
 
     /// What is planned to be there of a profile or role.
@@ -176,14 +239,14 @@ impl Overlay {
     }
 
     /// Puts something into the emulator as it is.
-    fn absorb(&self, subject: Subject, state: &State) -> Result<()> {
+    fn absorb(&self, subject: Subject, state: &State, inline: &[String]) -> Result<()> {
         let Some(image) = state else { return Ok(()) };
         let mut inner = locked(&self.inner);
         let mut contents = json!({ "format": "iamlua-account", "version": 1 });
         match subject {
             Subject::Role => {
                 inner.roles.insert(image.name.to_ascii_lowercase());
-                contents["roles"] = json!([role_json(image)]);
+                contents["roles"] = json!([role_json(image, inline)]);
             }
             Subject::Profile => {
                 if let Some(role) = &image.role
@@ -191,7 +254,7 @@ impl Overlay {
                 {
                     let stand_in = stand_in(role, image.role_record.as_deref());
                     inner.ids.extend(stand_in.id.clone());
-                    contents["roles"] = json!([role_json(&stand_in)]);
+                    contents["roles"] = json!([role_json(&stand_in, &[])]);
                 }
                 contents["profiles"] = json!([{
                     "name": image.name, "path": image.path, "id": image.id, "create_date": image.create_date,
@@ -229,18 +292,57 @@ impl Overlay {
                 self.copy_role(gate, &role).await?;
             }
         }
-        let is_aws = matches!(gate.connection().target, Target::Aws);
         for name in ["policy_arn", "permissions_boundary"] {
-            let Some(arn) = args.text(name) else { continue };
-            // The local account knows its policies, and so does its emulator; what AWS has beyond those cannot be looked up.
-            if is_aws || !arn.contains("::aws:") {
-                let contents =
-                    json!({ "format": "iamlua-account", "version": 1, "policies": [arn] });
-                // One that is malformed is refused by the call itself.
-                let _ = self.emulator.absorb(&contents);
+            if let Some(arn) = args.text(name) {
+                self.copy_policy(gate, &arn).await?;
             }
         }
         Ok(())
+    }
+
+    /// Makes a managed policy known to the emulator, if AWS has it.
+    async fn copy_policy(&self, gate: &Gate, arn: &str) -> Result<()> {
+        let mut asked = self.policies.lock().await;
+        if asked.contains(arn) || !self.emulator.lacks_policy(arn)? {
+            return Ok(());
+        }
+        let line = gate.line().await?;
+        if line.make("GetPolicy", || iam::has_policy(line.clients(), arn)).await? {
+            let contents = json!({ "format": "iamlua-account", "version": 1, "policies": [arn] });
+            // One of another account is refused by the call itself.
+            let _ = self.emulator.absorb(&contents);
+        }
+        asked.insert(arn.to_owned());
+        Ok(())
+    }
+
+    /// A role that has inline policies cannot be deleted.
+    async fn copy_inline_policies(&self, gate: &Gate, key: &Key, name: &str) -> Result<()> {
+        let is_created = locked(&self.inner).copies.get(key).is_none_or(Copy::is_created);
+        if is_created {
+            return Ok(());
+        }
+        let line = gate.line().await?;
+        let (mut found, mut marker) = (Vec::new(), None);
+        loop {
+            let call = || iam::inline_policies(line.clients(), name, marker.clone());
+            let (names, next) = line.make("ListRolePolicies", call).await?;
+            found.extend(names);
+            if next.is_none() || next == marker {
+                break;
+            }
+            marker = next;
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let now = {
+            let mut inner = locked(&self.inner);
+            let Some(copy) = inner.copies.get_mut(key) else { return Ok(()) };
+            copy.inline.clone_from(&found);
+            copy.now.clone()
+        };
+        self.absorb(key.subject, &now, &found)
     }
 
     async fn copy_role(&self, gate: &Gate, name: &str) -> Result<()> {
@@ -252,7 +354,7 @@ impl Overlay {
                 let image = stand_in(name, None);
                 locked(&self.inner).roles.insert(key.name);
                 self.emulator.absorb(&json!({
-                    "format": "iamlua-account", "version": 1, "roles": [role_json(&image)],
+                    "format": "iamlua-account", "version": 1, "roles": [role_json(&image, &[])],
                 }))
             }
             other => other.map(|_| ()),
@@ -286,23 +388,22 @@ impl Overlay {
         }
     }
 
-    /// Makes the emulator as full as the account.
-    async fn set_quota(&self, gate: &Gate, subject: Subject) -> Result<()> {
+    /// Makes the emulator as full as the account, with the account's quotas.
+    async fn set_quotas(&self, gate: &Gate, subject: Subject) -> Result<()> {
         let Some(counts) = self.counts.get_or_try_init(|| gate.counts()).await? else {
             return Ok(());
         };
+        let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+        if let Some(policies) = counts.policies_per_role {
+            self.emulator.set_quota(Quota::PoliciesPerRole, number(policies))?;
+        }
         let (count, most, quota) = match subject {
             Subject::Profile => (counts.profiles, counts.profiles_quota, Quota::Profiles),
             Subject::Role => (counts.roles, counts.roles_quota, Quota::Roles),
         };
         let (Some(count), Some(most)) = (count, most) else { return Ok(()) };
-        let number = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
         self.emulator.set_quota(quota, number(most))?;
-        self.emulator.set_count(quota, number(count.saturating_add(self.surplus(subject))))?;
-        if let Some(policies) = counts.policies_per_role {
-            self.emulator.set_quota(Quota::PoliciesPerRole, number(policies))?;
-        }
-        Ok(())
+        self.emulator.set_count(quota, number(count.saturating_add(self.surplus(subject))))
     }
 
     /// How many more there will be than there are.
@@ -353,17 +454,15 @@ fn stand_in(name: &str, record: Option<&Value>) -> Image {
 }
 
 /// A role in the form that the emulator absorbs.
-fn role_json(image: &Image) -> serde_json::Value {
-    // The emulator knows one partition, and would not take the policies of another.
-    let is_known = |arn: &&String| arn.starts_with("arn:aws:");
-    let boundary = image.permissions_boundary.as_ref().filter(is_known);
-    let policies = image.policies.as_ref();
-    let policies = policies.map(|arns| arns.iter().filter(is_known).collect::<Vec<_>>());
+fn role_json(image: &Image, inline: &[String]) -> serde_json::Value {
+    let inline: serde_json::Map<_, _> =
+        inline.iter().map(|name| (name.clone(), json!({}))).collect();
     json!({
         "name": image.name, "path": image.path, "id": image.id, "create_date": image.create_date,
         "assume_role_policy": image.assume_role_policy, "description": image.description,
-        "max_session_duration": image.max_session_duration, "permissions_boundary": boundary,
-        "attached_policies": policies, "tags": image.tags,
+        "max_session_duration": image.max_session_duration,
+        "permissions_boundary": image.permissions_boundary,
+        "attached_policies": image.policies, "inline_policies": inline, "tags": image.tags,
     })
 }
 
