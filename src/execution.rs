@@ -35,18 +35,19 @@ pub async fn carry_out(
 ) -> Result<u8> {
     apply::check_accounts(&plan.sites, gates).await?;
     let records = Records::open(folder)?;
-    let done = apply::done_before(records.as_ref(), plan, gates, options).await?;
+    let earlier = apply::done_before(records.as_ref(), plan, gates, options).await?;
+    let done = &earlier.done;
     if done.len() < plan.changes.len() {
         plan.check_scan(Timestamp::now())?;
     }
     if let Some(gate) = gates.first() {
         gate.admits((plan.changes.len() - done.len()) as u64).await?;
     }
-    announce(plan, &done);
+    announce(plan, done);
     let total = plan.changes.len() as u64;
     let mut told = Instant::now();
     let bar = screen::can_draw().then(|| screen::Bar::new("apply", Some(total)));
-    let summary = apply::apply(plan, session, gates, &done, options, |behind| {
+    let summary = apply::apply(plan, session, gates, &earlier, options, |behind| {
         if let Some(bar) = &bar {
             let throttled = throttled_text(session, session.throttled());
             bar.show(behind, throttled.trim_start_matches("; ").to_owned());
@@ -134,10 +135,15 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
     match summary.stopped {
         Some(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => Err(error),
         Some(error) => Err(error.hint(format!("`{again}` again does what is left"))),
+        None if !summary.failed.is_empty() => {
+            let failed = count(summary.failed.len() as u64, "change");
+            Err(Error::new(Kind::Aws, format!("{failed} failed, listed above; the rest was done"))
+                .hint(format!("`{again}` again does what is left")))
+        }
         None if !summary.skipped.is_empty() => Err(Error::new(
             Kind::Refused,
             format!(
-                "{} left out because the account has moved on",
+                "{} left out, listed above: what they rest on has changed since the plan",
                 count(summary.skipped.len() as u64, "change")
             ),
         )),

@@ -25,33 +25,30 @@ pub struct ApplyCommand {
     target: TargetOptions,
     #[command(flatten)]
     limits: LimitOptions,
+    /// Leave out changes whose profile or role is not as it was when the plan was made, and what
+    /// rests on them, instead of stopping there.
+    #[arg(long)]
+    skip_drifted: bool,
     #[command(flatten)]
-    how: HowOptions,
+    settle: SettleOptions,
     /// Carry out a plan whose script did not run to its end.
     #[arg(long)]
     allow_incomplete: bool,
 }
 
-/// How a plan is carried out.
+/// Settling of changes that an interrupted run has left in doubt.
 #[derive(Debug, clap::Args)]
-pub struct HowOptions {
-    /// Leave out changes whose profile or role is not as it was when the plan was made, instead of stopping there.
-    #[arg(long)]
-    skip_drifted: bool,
-    /// How old a change of an interrupted try must be before it counts that the account does not show it.
+pub struct SettleOptions {
+    /// Age of a change of an interrupted run from which on it counts that the account does not
+    /// show it.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
 }
 
-impl HowOptions {
-    /// How old a change must be before it counts that the account does not show it.
+impl SettleOptions {
+    /// Age from which on it counts that the account does not show a change.
     pub const fn patience(&self) -> Duration {
         self.settle_after
-    }
-
-    /// Whether what has changed is left out.
-    pub const fn skip_drifted(&self) -> bool {
-        self.skip_drifted
     }
 }
 
@@ -83,7 +80,8 @@ impl ApplyCommand {
                 plan_text::outside_count(&plan.outside)
             ));
         }
-        carry_out(&plan, &target, &self.limits, &self.how, about, &again)
+        let options = Options { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
+        carry_out(&plan, &target, &self.limits, options, about, &again)
     }
 }
 
@@ -92,7 +90,7 @@ pub fn carry_out(
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
-    how: &HowOptions,
+    options: Options,
     about: About,
     again: &str,
 ) -> Result<u8> {
@@ -104,7 +102,6 @@ pub fn carry_out(
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
-    let options = Options { skip_drifted: how.skip_drifted, patience: how.settle_after };
     let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
     let result = runtime.block_on(work);
     runtime.shutdown_background();

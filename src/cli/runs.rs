@@ -321,7 +321,10 @@ impl RecoverCommand {
                 Verdict::NotHappened => "did not happen".to_owned(),
                 Verdict::MovedOn(differences) => {
                     unclear += 1;
-                    format!("cannot be told, the account has moved on: {}", describe(differences))
+                    format!(
+                        "cannot be told, because the account has changed since: {}",
+                        describe(differences)
+                    )
                 }
             };
             let change = &finding.change;

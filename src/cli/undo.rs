@@ -1,4 +1,4 @@
-//! `iamlua undo`: takes a run back.
+//! `iamlua undo`: undoes a run.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::apply::{self, HowOptions};
+use super::apply::{self, SettleOptions};
 use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
 use crate::error::{Error, Kind, Result};
-use crate::session::apply::check_accounts;
+use crate::session::apply::{Options, check_accounts};
 use crate::session::journal::About;
-use crate::session::journal::records::{Recorded, Records, Run, no_run};
+use crate::session::journal::records::{Recorded, Records, Run, claim_undo, no_run};
 use crate::session::plan::Plan;
 use crate::session::recover;
-use crate::session::site::Places;
 use crate::session::undo::{self, Undoing};
 use crate::session::{Mode, Session};
 use crate::words::count;
@@ -27,10 +26,10 @@ use crate::{signals, state};
 pub struct UndoCommand {
     /// The run, by its id, the beginning or end of that, or `last`.
     run: String,
-    /// Do it; without this the way back is only shown.
+    /// Make the undo; without this it is only shown.
     #[arg(long)]
     apply: bool,
-    /// Take back only the changes of this profile or role; can be repeated.
+    /// Undo only the changes of this profile or role; can be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     #[command(flatten)]
@@ -40,42 +39,45 @@ pub struct UndoCommand {
     #[command(flatten)]
     plan: PlanOptions,
     #[command(flatten)]
-    how: HowOptions,
+    settle: SettleOptions,
     /// How the plan is written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }
 
 impl UndoCommand {
-    /// Shows the way back, and goes it with `--apply`.
+    /// Shows the undo, and makes it with `--apply`.
     pub fn execute(self) -> Result<u8> {
-        let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(&self.run))?;
+        let folder = state::folder()?;
+        let records = Records::open(&folder)?.ok_or_else(|| no_run(&self.run))?;
         let earlier = records.run(&self.run)?;
         if earlier.status == "running" {
             return Err(Error::new(Kind::Refused, format!("run {} is still going", earlier.id))
                 .hint("wait for its end, or stop it"));
         }
+        let _ours_alone = if self.apply { Some(claim_undo(&folder, &earlier.id)?) } else { None };
         let again = self.command(&earlier.id);
         let target = self.target.resolve()?;
-        settle_earlier_tries(&records, &earlier, &target, &self.limits, self.how.patience())?;
-        let changes = records.changes(&earlier.id)?;
-        check(&earlier, &changes, &self.only, self.how.skip_drifted())?;
-        let (plan, undoing) = way_back(&earlier, &changes, &target, &self.limits, &self.only)?;
-        explain(&undoing);
-        if !undoing.conflicts.is_empty() && !self.how.skip_drifted() {
-            return Err(Error::new(
-                Kind::Refused,
-                format!("run {} cannot be taken back as it is: the account has moved on since", earlier.id),
-            )
-            .hint("nothing was changed; --skip-drifted leaves such changes as they are, --only NAME takes back a part"));
+        let mut unsettled = records.runs_that_undo(&earlier.id)?;
+        unsettled.push(earlier.clone());
+        for run in unsettled {
+            settle(&records, &run, &target, &self.limits, self.settle.patience())?;
         }
+        let earlier = records.run(&earlier.id)?;
+        let changes = records.changes(&earlier.id)?;
+        check_names(&earlier, &changes, &self.only)?;
+        let (plan, undoing) =
+            plan_undo(&records, &earlier, &changes, &target, &self.limits, &self.only)?;
+        explain(&undoing);
         if plan.changes.is_empty() {
-            screen::say(if undoing.undone_before > 0 {
-                "there is nothing left to take back: it was undone before"
+            screen::say(if !undoing.left_out.is_empty() {
+                "nothing else is left to undo"
+            } else if undoing.undone_before > 0 {
+                "there is nothing left to undo: it was undone before"
             } else {
-                "there is nothing to take back"
+                "there is nothing to undo"
             });
-            return Ok(0);
+            return outcome(&undoing, 0, "what is listed above is");
         }
         let planning = self.plan.planning(true);
         run::print_plan(&plan, &planning, self.output.into())?;
@@ -84,8 +86,9 @@ impl UndoCommand {
             run::keep_plan(&plan, file)?;
         }
         if !self.apply {
-            screen::say(&format!("nothing was changed: `{again}` does it"));
-            return Ok(if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 });
+            screen::say(&format!("Plan only. Undo it with: {again}"));
+            let code = if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 };
+            return outcome(&undoing, code, "the rest can be undone; what is listed above is");
         }
         let about = About {
             run: None,
@@ -93,93 +96,92 @@ impl UndoCommand {
             script: plan.script.clone(),
             parameters: plan.parameters.clone(),
             plan: Some(plan.id.clone()),
-            undoes: Some(earlier.id),
+            undoes: Some(earlier.id.clone()),
         };
-        let code = apply::carry_out(&plan, &target, &self.limits, &self.how, about, &again)?;
-        if undoing.conflicts.is_empty() {
-            return Ok(code);
+        let options = Options { skip_drifted: true, patience: self.settle.patience() };
+        let code = apply::carry_out(&plan, &target, &self.limits, options, about, &again)?;
+        if let Some(first) = first_part(&records, &earlier)? {
+            screen::say(&format!(
+                "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
+            ));
         }
-        let left = count(undoing.conflicts.len() as u64, "conflict");
-        Err(Error::new(Kind::Refused, format!("not all was taken back: {left}, listed above")))
+        outcome(&undoing, code, "the rest was undone; what is listed above is")
     }
 
-    /// The command that takes back what this one shows.
+    /// The command that undoes what this one shows.
     fn command(&self, run: &str) -> String {
         let mut command = format!("iamlua undo {run}");
         for name in &self.only {
             command.push_str(" --only ");
             command.push_str(&run::quoted(name));
         }
-        if self.how.skip_drifted() {
-            command.push_str(" --skip-drifted");
-        }
         command + " --apply"
     }
 }
 
-/// Whether the run has changed what is named, and it is known what became of that.
-fn check(earlier: &Run, changes: &[Recorded], only: &[String], skip_drifted: bool) -> Result<()> {
-    let has = |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
-    if let Some(unknown) = only.iter().find(|name| !has(name)) {
-        return Err(Error::usage(format!("run {} changed nothing named {unknown}", earlier.id))
-            .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)));
+/// Exit code of an undo, or the refusal that says how much was left out.
+fn outcome(undoing: &Undoing, code: u8, rest: &str) -> Result<u8> {
+    match undoing.left_out.len() as u64 {
+        0 => Ok(code),
+        n => Err(Error::new(
+            Kind::Refused,
+            format!("{} left as it is: {rest} not undone", count(n, "profile or role")),
+        )),
     }
-    let is_meant =
-        |name: &str| only.is_empty() || only.iter().any(|only| only.eq_ignore_ascii_case(name));
-    let places = Places::of(&earlier.sites);
-    let mut open: Vec<_> = changes
-        .iter()
-        .filter(|change| change.is_open() && is_meant(&change.name))
-        .map(|change| places.describe(change.site, change.subject, &change.name))
-        .collect();
-    open.dedup();
-    if open.is_empty() || skip_drifted {
-        return Ok(());
-    }
-    let unknown = format!(
-        "nobody knows whether all changes of run {} have happened: {}",
-        earlier.id,
-        some(&open)
-    );
-    Err(Error::new(Kind::Refused, unknown).hint(format!(
-        "`iamlua runs recover {}` finds out; --skip-drifted leaves these as they are, --only NAME takes back a part",
-        earlier.id
-    )))
 }
 
-/// Settles what an undo of the same run has left in doubt that was interrupted.
-fn settle_earlier_tries(
+/// The run that made the part of a plan before that of this one, if it stands.
+fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
+    let Some(plan) = &run.plan else { return Ok(None) };
+    let earlier = records.runs_of_plan(plan)?;
+    let earlier = earlier.into_iter().filter(|other| other.id < run.id);
+    Ok(earlier.filter(|other| other.counts.standing > 0).last().map(|other| other.id))
+}
+
+/// Checks that the run has changed what is named.
+fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<()> {
+    let has = |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
+    match only.iter().find(|name| !has(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            Err(Error::usage(format!("run {} changed nothing named {unknown}", earlier.id))
+                .hint(format!("`iamlua runs show {}` lists what it changed", earlier.id)))
+        }
+    }
+}
+
+/// Settles what a run has left in doubt that was interrupted.
+fn settle(
     records: &Records,
-    earlier: &Run,
+    run: &Run,
     target: &Resolved,
     limits: &LimitOptions,
     patience: Duration,
 ) -> Result<()> {
-    for again in records.runs_that_undo(&earlier.id)? {
-        if again.counts.in_doubt == 0 {
-            continue;
-        }
-        let runtime = run::runtime()?;
-        let session = Session::with(target.rules(Mode::ReadOnly, limits, About::default()));
-        let gates = target.gates(&session, &again.sites);
-        let settled = runtime.block_on(async {
-            check_accounts(&again.sites, &gates).await?;
-            recover::recover(records, &again, &gates, patience).await
-        });
-        runtime.shutdown_background();
-        settled?;
+    if run.counts.in_doubt == 0 {
+        return Ok(());
     }
-    Ok(())
+    let runtime = run::runtime()?;
+    let session = Session::with(target.rules(Mode::ReadOnly, limits, About::default()));
+    let gates = target.gates(&session, &run.sites);
+    let settled = runtime.block_on(async {
+        check_accounts(&run.sites, &gates).await?;
+        recover::recover(records, run, &gates, patience).await
+    });
+    runtime.shutdown_background();
+    settled.map(|_| ())
 }
 
-/// Plans the way back of a run.
-fn way_back(
+/// Plans the undo of a run.
+fn plan_undo(
+    records: &Records,
     earlier: &Run,
     changes: &[Recorded],
     target: &Resolved,
     limits: &LimitOptions,
     only: &[String],
 ) -> Result<(Plan, Undoing)> {
+    let identities = records.identities()?;
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
@@ -187,7 +189,7 @@ fn way_back(
     let gates = target.gates(&session, &earlier.sites);
     let undoing = runtime.block_on(async {
         check_accounts(&earlier.sites, &gates).await?;
-        undo::plan(earlier, changes, &gates, only).await
+        undo::plan(earlier, changes, &gates, only, &identities).await
     });
     runtime.shutdown_background();
     let undoing = undoing?;
@@ -200,22 +202,12 @@ fn way_back(
     Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
 }
 
-/// The first names of a list, and how many more there are.
-fn some(names: &[String]) -> String {
-    const MOST: usize = 5;
-    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 fn explain(undoing: &Undoing) {
-    for conflict in &undoing.conflicts {
-        screen::say(&format!("moved on: {conflict}"));
+    for left_out in &undoing.left_out {
+        screen::say(&format!("left out: {left_out}"));
     }
     for back in &undoing.back {
-        screen::say(&format!("back already: {back}"));
+        screen::say(&format!("undone already: {back}"));
     }
     for lost in &undoing.lost {
         screen::say(&format!("note: {lost}"));

@@ -1,6 +1,5 @@
 //! What a prompt has planned and changed, and the way back: `.changes`, `.commit`, `.undo`, `.discard`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +7,10 @@ use super::Repl;
 use super::editor::Answer;
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::State;
 use crate::plan_text::{self, Shown};
 use crate::screen::say;
 use crate::session::apply::{self, Options};
+use crate::session::journal::identities::Identities;
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, Outcome};
 use crate::session::plan::{Change, Plan};
@@ -29,34 +28,6 @@ pub enum Step {
     Changed(u64, u64),
     /// The run that has carried a plan out.
     Committed(String),
-}
-
-/// The new ids of what was deleted here and made again by an undo, by the old ones: it is the same thing to whoever takes back what came before.
-#[derive(Debug, Default)]
-pub struct Remade(HashMap<String, String>);
-
-impl Remade {
-    /// Notes what was made again when these changes were taken back.
-    fn note(&mut self, taken_back: &[Recorded], made: &[Recorded]) {
-        for gone in taken_back.iter().filter(|change| change.after.is_none()) {
-            let again = made.iter().find(|change| {
-                change.before.is_none()
-                    && change.subject == gone.subject
-                    && change.name.eq_ignore_ascii_case(&gone.name)
-            });
-            let id = |state: &State| state.as_ref().and_then(|image| image.id.clone());
-            let ids = id(&gone.before).zip(again.and_then(|again| id(&again.after)));
-            self.0.extend(ids);
-        }
-    }
-
-    /// Gives an image the id that it has now.
-    fn follow(&self, state: &mut State) {
-        let Some(id) = state.as_mut().and_then(|image| image.id.as_mut()) else { return };
-        while let Some(new) = self.0.get(id) {
-            id.clone_from(new);
-        }
-    }
 }
 
 /// How many changes there were before an entry.
@@ -113,7 +84,7 @@ impl Repl {
         }
         let mut stand = false;
         for run in &runs {
-            let (recorded, changes) = self.recorded(run)?;
+            let (recorded, changes, _) = self.recorded(run)?;
             let places = Places::of(&recorded.sites);
             let stands = |change: &&Recorded| {
                 change.undone.is_none() && change.outcome != Some(Outcome::Failed)
@@ -137,11 +108,11 @@ impl Repl {
     }
 
     /// A run of the journal with its changes, as far as they are known.
-    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>)> {
+    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, Identities)> {
         self.runtime.block_on(self.session.journal().sync())?;
         let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
         let records = Records::open(&state::folder()?)?.ok_or_else(missing)?;
-        Ok((records.run(run)?, records.changes(run)?))
+        Ok((records.run(run)?, records.changes(run)?, records.identities()?))
     }
 
     /// Makes what is planned.
@@ -197,7 +168,7 @@ impl Repl {
             Ok(done) => plan
                 .changes
                 .iter()
-                .filter(|change| !done.contains(&change.number))
+                .filter(|change| !done.done.contains(&change.number))
                 .cloned()
                 .collect(),
             Err(error) => {
@@ -272,25 +243,21 @@ impl Repl {
         if !self.session.recorder().is_empty() {
             return Err(pending("taking back what was changed"));
         }
-        let (run, mut changes) = self.recorded(run)?;
+        let (run, mut changes, identities) = self.recorded(run)?;
         changes.retain(is_meant);
-        for change in &mut changes {
-            self.remade.follow(&mut change.before);
-            self.remade.follow(&mut change.after);
-        }
         let planning = Session::with(Rules { mode: Mode::Plan, ..self.rules.clone() });
         let gates = self.gates(&planning, &run.sites);
-        let undoing = self
-            .interrupts
-            .during(&planning, || self.runtime.block_on(undo::plan(&run, &changes, &gates, &[])))?;
-        if !undoing.conflicts.is_empty() {
+        let undoing = self.interrupts.during(&planning, || {
+            self.runtime.block_on(undo::plan(&run, &changes, &gates, &[], &identities))
+        })?;
+        if !undoing.left_out.is_empty() {
             // What cannot be taken back must not stand in the way of what came before it.
             self.steps.pop();
             return Err(Error::new(
                 Kind::Refused,
                 format!(
-                    "it is not taken back, because the account has moved on: {}",
-                    undoing.conflicts.join("; ")
+                    "it is not undone: {}",
+                    undoing.left_out.join("; ")
                 ),
             )
             .hint(format!(
@@ -315,10 +282,8 @@ impl Repl {
             undoes: Some(run.id),
             ..About::default()
         };
-        let (session, result) = self.carry_out(&plan, about, ".undo");
+        let (_, result) = self.carry_out(&plan, about, ".undo");
         self.session.forget_read();
-        let made = self.runtime.block_on(session.journal().recorded())?;
-        self.remade.note(&changes, &made);
         result.map(|_| ())
     }
 

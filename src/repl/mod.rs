@@ -28,7 +28,7 @@ use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
 use crate::{state, words};
 
-use changes::{Remade, Step};
+use changes::Step;
 use editor::{Answer, Editor, Typed};
 use history::History;
 use place::Place;
@@ -67,7 +67,6 @@ struct Repl {
     names: Names,
     /// What can be taken back, the latest last.
     steps: Vec<Step>,
-    remade: Remade,
     /// What was typed, for `.save`.
     entries: Vec<Saved>,
     is_timed: bool,
@@ -194,7 +193,6 @@ impl Repl {
             history,
             names,
             steps: Vec::new(),
-            remade: Remade::default(),
             entries: Vec::new(),
             is_timed: options.stats,
         })

@@ -129,7 +129,7 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
         format!("settled what run {} left in doubt: {happened} of {all} happened", run.id);
     if !unclear.is_empty() {
         text = format!(
-            "{} of run {} cannot be told, the account has moved on: {}",
+            "{} of run {} cannot be told, because the account has changed since: {}",
             count(unclear.len() as u64, "change"),
             run.id,
             unclear.join("; ")

@@ -9,15 +9,17 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::journal::Outcome;
+use super::journal::identities::Identities;
 use super::journal::records::{Recorded, Records, Run};
 use super::memory::{FRESH, Key};
 use super::plan::{Change, Plan};
 use super::recent::SETTLING;
 use super::recover::{self, describe};
 use super::site::{Places, Site};
+use super::undo::LeftOut;
 use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Difference, State, Subject, Verdict, differences};
+use crate::iam::image::{State, Subject, Verdict, differences};
 
 /// So many changes that do not rest on each other are made at once.
 const AT_ONCE: usize = 16;
@@ -66,6 +68,15 @@ pub async fn check_accounts(sites: &[Site], gates: &[Gate]) -> Result<()> {
     Ok(())
 }
 
+/// Work of earlier runs.
+#[derive(Clone, Debug, Default)]
+pub struct Earlier {
+    /// Changes of the plan that they have made and that stand.
+    pub done: BTreeSet<u64>,
+    /// Ids of what was made again.
+    pub identities: Identities,
+}
+
 /// What earlier runs have done of a plan, by change. What they left open is settled first.
 ///
 /// # Errors
@@ -75,9 +86,9 @@ pub async fn done_before(
     plan: &Plan,
     gates: &[Gate],
     options: Options,
-) -> Result<BTreeSet<u64>> {
+) -> Result<Earlier> {
+    let Some(records) = records else { return Ok(Earlier::default()) };
     let mut done = BTreeSet::new();
-    let Some(records) = records else { return Ok(done) };
     let gate_of = |run: &Run, site: usize| {
         let site = run.sites.get(site)?;
         plan.sites.iter().position(|planned| planned.is_same_account(site))
@@ -117,8 +128,8 @@ pub async fn done_before(
                 return Err(Error::new(
                     Kind::Refused,
                     format!(
-                        "nobody can tell whether run {} has made its change of {}: the account has \
-                         moved on",
+                        "it cannot be told whether run {} has made its change of {}: the account \
+                         has changed since",
                         run.id,
                         Places::of(&run.sites).describe(
                             finding.change.site,
@@ -140,7 +151,7 @@ pub async fn done_before(
             }
         }
     }
-    Ok(done)
+    Ok(Earlier { done, identities: records.identities()? })
 }
 
 /// Notes what an earlier run has done: AWS may not show it yet. `gate_of` says through which gate a
@@ -173,7 +184,7 @@ pub async fn apply(
     plan: &Plan,
     session: &Arc<Session>,
     gates: &[Gate],
-    done: &BTreeSet<u64>,
+    earlier: &Earlier,
     options: Options,
     mut progress: impl FnMut(u64),
 ) -> Summary {
@@ -183,12 +194,16 @@ pub async fn apply(
         gates,
         places: &places,
         options,
+        // An undo restores what it can.
+        goes_on: plan.undoes.is_some(),
+        identities: &earlier.identities,
         ours: HashMap::new(),
-        given_up: HashSet::new(),
+        left_out: LeftOut::default(),
+        held: HashSet::new(),
         summary: Summary::default(),
     };
     let pending: Vec<&Change> =
-        plan.changes.iter().filter(|change| !done.contains(&change.number)).collect();
+        plan.changes.iter().filter(|change| !earlier.done.contains(&change.number)).collect();
     work.summary.earlier = plan.changes.len() as u64 - pending.len() as u64;
     let mut windows = Vec::new();
     let mut rest = &pending[..];
@@ -272,10 +287,15 @@ struct Work<'a> {
     gates: &'a [Gate],
     places: &'a Places<'a>,
     options: Options,
+    /// Goes on with other profiles and roles where one fails or has drifted.
+    goes_on: bool,
+    identities: &'a Identities,
     /// What this run has changed, and when: the account may not show it yet.
     ours: HashMap<(usize, Key), Instant>,
-    /// What no further change of the plan is made to.
-    given_up: HashSet<(usize, Key)>,
+    /// Left out or failed: no further change of the plan is made to these.
+    left_out: LeftOut,
+    /// Roles that are still in profiles because the change that takes them out was left out.
+    held: HashSet<(usize, Key)>,
     summary: Summary,
 }
 
@@ -288,17 +308,19 @@ impl Work<'_> {
     ) -> Vec<&'c Change> {
         let mut to_make = Vec::new();
         for (change, checked) in window.iter().zip(checked) {
-            let key = key_of(self.places, change);
-            let moved = if self.given_up.contains(&key) {
-                Ok(Some("an earlier change of it was left out".to_owned()))
-            } else {
-                checked
+            let moved = match self.missing(change) {
+                Some(why) => Ok(Some(why)),
+                None => checked,
             };
             match moved {
                 Ok(None) => to_make.push(*change),
-                Ok(Some(why)) if self.options.skip_drifted => {
-                    self.given_up.insert(key);
+                Ok(Some(why)) if self.options.skip_drifted || self.goes_on => {
+                    self.leave_out(change);
                     self.summary.skipped.push(((*change).clone(), why));
+                }
+                Err(error) if self.goes_on && is_of_one(&error) => {
+                    self.leave_out(change);
+                    self.summary.failed.push(((*change).clone(), error));
                 }
                 Ok(Some(why)) => {
                     self.summary.stopped = Some(drifted(self.places, change, &why));
@@ -313,27 +335,61 @@ impl Work<'_> {
         to_make
     }
 
-    /// Notes what came of changes. One that failed stops the plan.
+    /// Reason why a change cannot be made after what was left out before it.
+    fn missing(&self, change: &Change) -> Option<String> {
+        let key = key_of(self.places, change);
+        if self.left_out.has(&key) {
+            return Some("an earlier change of it was left out".to_owned());
+        }
+        if change.after.is_none() && self.held.contains(&key) {
+            return Some("it is still in a profile whose change was left out".to_owned());
+        }
+        let role = named_roles(change)
+            .into_iter()
+            .find(|role| self.left_out.lacks(&self.places.key(change.site, Subject::Role, role)));
+        role.map(|role| format!("role {role} was not made"))
+    }
+
+    /// Notes that a change is not made, for those that rest on it.
+    fn leave_out(&mut self, change: &Change) {
+        self.left_out.add(key_of(self.places, change), change.before.is_none());
+        let role = |state: &State| state.as_ref().and_then(|image| image.role.clone());
+        if let Some(role) = role(&change.before)
+            && change.subject == Subject::Profile
+        {
+            self.held.insert(self.places.key(change.site, Subject::Role, &role));
+        }
+    }
+
+    /// Notes what came of changes. One that failed stops the plan, unless it goes on.
     fn note(&mut self, changes: Vec<&Change>, made: Vec<Result<()>>) {
-        let Summary { done, failed, stopped, .. } = &mut self.summary;
         for (change, made) in changes.into_iter().zip(made) {
             match made {
                 Ok(()) => {
-                    *done += 1;
+                    self.summary.done += 1;
                     self.ours.insert(key_of(self.places, change), Instant::now());
                 }
                 // Not begun, so it is still to do.
                 Err(error) if error.kind == Kind::Interrupted => {
-                    stopped.get_or_insert(Error::new(Kind::Interrupted, "interrupted"));
+                    let interrupted = Error::new(Kind::Interrupted, "interrupted");
+                    self.summary.stopped.get_or_insert(interrupted);
+                }
+                Err(error) if self.goes_on && is_of_one(&error) => {
+                    self.leave_out(change);
+                    self.summary.failed.push((change.clone(), error));
                 }
                 Err(error)
                     if matches!(error.kind, Kind::State | Kind::Refused | Kind::Protected) =>
                 {
-                    stopped.get_or_insert(error);
+                    self.summary.stopped.get_or_insert(error);
                 }
-                Err(error) => failed.push((change.clone(), error)),
+                Err(error) => self.summary.failed.push((change.clone(), error)),
             }
         }
+        if self.goes_on && self.summary.failed.iter().all(|(_, error)| is_of_one(error)) {
+            return;
+        }
+        let Summary { failed, stopped, .. } = &mut self.summary;
         if let (None, Some((change, error))) = (&stopped, failed.first()) {
             let Change { number, action, name, .. } = change;
             let place = self.places.suffix(change.site);
@@ -366,7 +422,8 @@ impl Work<'_> {
         let gate = &self.gates[change.site];
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
         let now = gate.now(&key.1, &change.name, with_policies).await?;
-        let moved = moved(&change.before, &now);
+        let known_as = |state: &State| self.identities.known_as(state);
+        let moved = differences(&known_as(&change.before), &known_as(&now));
         self.session.memory.keep(gate.0.number, key.1, now);
         Ok((!moved.is_empty()).then(|| describe(&moved)))
     }
@@ -378,8 +435,22 @@ impl Work<'_> {
     }
 }
 
-fn moved(planned: &State, now: &State) -> Vec<Difference> {
-    differences(planned, now)
+/// Check for an error that only one profile or role has: others may still be changed.
+fn is_of_one(error: &Error) -> bool {
+    // Credentials that AWS does not accept fail for all.
+    const OF_CREDENTIALS: [&str; 6] = [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+    ];
+    match error.kind {
+        Kind::Aws => !OF_CREDENTIALS.contains(&error.code()),
+        Kind::Protected => true,
+        _ => false,
+    }
 }
 
 fn key_of(places: &Places<'_>, change: &Change) -> (usize, Key) {

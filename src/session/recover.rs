@@ -111,7 +111,7 @@ fn settled(change: &Recorded, verdict: &Verdict, seen: State) -> Settled {
         Verdict::MovedOn(differences) => {
             settled.outcome = Outcome::InDoubt;
             settled.note = Some(format!(
-                "the account has moved on, so nobody can tell: {}",
+                "the account has changed since, so that it cannot be told: {}",
                 describe(differences)
             ));
         }

@@ -1,9 +1,11 @@
-//! Taking a run back: the inverse of each of its changes, in reverse order, as a plan. It is made in a session that plans, so
-//! that each inverse is tried on what the ones before it leave, and refused where the account has moved on.
+//! Undo of a run: the inverse of each of its changes, in reverse order, as a plan. It is made in a
+//! session that plans, so that each inverse is tried on what the ones before it leave. What has
+//! changed since is left as it is, and with it what rests on it.
 
 use std::collections::{HashMap, HashSet};
 
 use super::journal::Outcome;
+use super::journal::identities::Identities;
 use super::journal::records::{Recorded, Run};
 use super::memory::Key;
 use super::recover::describe;
@@ -11,14 +13,14 @@ use super::site::Places;
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::iam;
-use crate::iam::image::{Difference, Field, State, differences, steps};
+use crate::iam::image::{Difference, Field, State, Subject, differences, steps};
 use crate::spec::Value;
 
 /// What planning an undo has found.
 #[derive(Debug, Default)]
 pub struct Undoing {
-    /// What cannot be taken back, because the account has moved on: what, and why.
-    pub conflicts: Vec<String>,
+    /// Profiles and roles that are left as they are, with the reason.
+    pub left_out: Vec<String>,
     /// What somebody has set back already.
     pub back: Vec<String>,
     /// What does not come back as it was.
@@ -29,8 +31,8 @@ pub struct Undoing {
     pub moot: Vec<u64>,
 }
 
-/// Plans the way back of a run's changes through gates of a session in plan mode; they lead to the run's sites. `only` names the profiles and roles to
-/// which it is restricted; none for all.
+/// Plans the undo of a run's changes through gates of a session in plan mode; they lead to the
+/// run's sites. `only` names the profiles and roles to which it is restricted; none for all.
 ///
 /// # Errors
 /// If AWS cannot be asked, or a guard refuses.
@@ -39,20 +41,29 @@ pub async fn plan(
     changes: &[Recorded],
     gates: &[Gate],
     only: &[String],
+    identities: &Identities,
 ) -> Result<Undoing> {
     super::apply::note_earlier(gates, changes, Some).await;
     let places = Places::of(&run.sites);
     let what = |change: &Recorded| places.describe(change.site, change.subject, &change.name);
-    let is_meant = |change: &Recorded| {
-        let is_named =
-            only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name));
-        is_named && change.outcome == Some(Outcome::Done)
+    let is_named = |change: &Recorded| {
+        only.is_empty() || only.iter().any(|name| name.eq_ignore_ascii_case(&change.name))
     };
+    let is_meant = |change: &Recorded| is_named(change) && change.outcome == Some(Outcome::Done);
     let mut undoing = Undoing { moot: moot(changes, &places, is_meant), ..Undoing::default() };
+    let mut left_out = LeftOut::default();
     // What nobody knows of is left as it is.
-    let open = changes.iter().filter(|change| change.is_open());
-    let mut given_up: HashSet<(usize, Key)> =
-        open.map(|change| places.key(change.site, change.subject, &change.name)).collect();
+    for change in changes.iter().filter(|change| change.is_open()) {
+        let key = places.key(change.site, change.subject, &change.name);
+        if left_out.add(key, change.before.is_some() && change.after.is_none()) && is_named(change)
+        {
+            undoing.left_out.push(format!(
+                "{}: it is not known whether {} has happened",
+                what(change),
+                change.action
+            ));
+        }
+    }
     for change in changes.iter().rev() {
         let key = places.key(change.site, change.subject, &change.name);
         if !is_meant(change) || undoing.moot.contains(&change.number) {
@@ -62,14 +73,20 @@ pub async fn plan(
             undoing.undone_before += 1;
             continue;
         }
-        if given_up.contains(&key) {
+        if left_out.has(&key) {
             continue;
         }
         let gate = gates
             .get(change.site)
             .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
         let mut lost = Vec::new();
-        let taken = take_back(&run.id, change, gate, &mut lost).await;
+        let absent = roles_of_inverse(change)
+            .into_iter()
+            .find(|role| left_out.lacks(&places.key(change.site, Subject::Role, role)));
+        let taken = match absent {
+            Some(role) => Ok(Taken::Drifted(format!("role {role} is not made again"))),
+            None => take_back(&run.id, change, gate, identities, &mut lost).await,
+        };
         undoing.lost.extend(lost.into_iter().map(|note| match places.account(change.site) {
             Some(account) => format!("{}: {note}", account.describe()),
             None => note,
@@ -82,18 +99,54 @@ pub async fn plan(
                     undoing.back.push(what(change));
                 }
             }
-            Ok(Taken::MovedOn(why)) => {
-                undoing.conflicts.push(format!("{}: {why}", what(change)));
-                given_up.insert(key);
+            Ok(Taken::Drifted(why)) => {
+                undoing.left_out.push(format!("{}: {why}", what(change)));
+                left_out.add(key, change.after.is_none());
             }
             Err(error) if matches!(error.kind, Kind::Aws | Kind::Protected) => {
-                undoing.conflicts.push(format!("{}: {error}", what(change)));
-                given_up.insert(key);
+                undoing.left_out.push(format!("{}: {error}", what(change)));
+                left_out.add(key, change.after.is_none());
             }
             Err(error) => return Err(error),
         }
     }
     Ok(undoing)
+}
+
+/// Profiles and roles that a plan leaves out.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    all: HashSet<(usize, Key)>,
+    /// Those of them that were to be made.
+    absent: HashSet<(usize, Key)>,
+}
+
+impl LeftOut {
+    /// Adds one; `true` if it is new.
+    pub(super) fn add(&mut self, key: (usize, Key), was_to_be_made: bool) -> bool {
+        if was_to_be_made {
+            self.absent.insert(key.clone());
+        }
+        self.all.insert(key)
+    }
+
+    /// Check for one that is left out.
+    pub(super) fn has(&self, key: &(usize, Key)) -> bool {
+        self.all.contains(key)
+    }
+
+    /// Check for one that was to be made and is not.
+    pub(super) fn lacks(&self, key: &(usize, Key)) -> bool {
+        self.absent.contains(key)
+    }
+}
+
+/// Roles that the inverse of a change names besides its subject.
+fn roles_of_inverse(change: &Recorded) -> Vec<String> {
+    let Some(before) = &change.before else { return Vec::new() };
+    let policy = before.assume_role_policy.as_deref();
+    let named = policy.map(super::overlay::roles_in).unwrap_or_default();
+    before.role.clone().into_iter().chain(named).collect()
 }
 
 /// The changes of what a run has made and deleted again.
@@ -121,8 +174,8 @@ enum Taken {
     Planned,
     /// There is nothing to take back: it had no effect, or is back already.
     Nothing,
-    /// The account has moved on, in words.
-    MovedOn(String),
+    /// It has changed since, in words.
+    Drifted(String),
 }
 
 /// Plans the way back of one change.
@@ -130,13 +183,15 @@ async fn take_back(
     run: &str,
     change: &Recorded,
     gate: &Gate,
+    identities: &Identities,
     lost: &mut Vec<String>,
 ) -> Result<Taken> {
-    let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
+    let has_policies = |state: &State| state.as_ref().is_some_and(|image| image.policies.is_some());
+    let with_policies = has_policies(&change.before) || has_policies(&change.after);
     let now = gate.planned_state(change.subject, &change.name, with_policies).await?;
-    let from = match what_is_left(change, &now) {
+    let from = match what_is_left(change, &now, identities) {
         Ok(from) => from,
-        Err(conflict) => return Ok(Taken::MovedOn(describe(&conflict))),
+        Err(conflict) => return Ok(Taken::Drifted(describe(&conflict))),
     };
     let (steps, not_back) = steps(change.subject, &from, &change.before);
     if steps.is_empty() {
@@ -147,7 +202,9 @@ async fn take_back(
     for (at, (action, args)) in steps.into_iter().enumerate() {
         let (entry, write) = iam::write(action)
             .ok_or_else(|| Error::new(Kind::Bug, format!("there is no action {action}")))?;
-        let Value::Map(given) = Value::from(&args.to_json()) else { continue };
+        let Value::Map(given) = Value::from(&args.to_json()) else {
+            return Err(Error::new(Kind::Bug, format!("{action} has no arguments")));
+        };
         let args = entry.spec.check(given.into_iter().collect())?;
         let undoes = (at == end).then(|| (run.to_owned(), change.number));
         gate.write(entry, write, args, Origin { plan_change: None, undoes }).await?;
@@ -157,17 +214,23 @@ async fn take_back(
 
 /// What of a change is still there to be taken back: its image after, but with those fields as before that are back already, as an undo leaves
 /// them that was interrupted.
-fn what_is_left(change: &Recorded, now: &State) -> std::result::Result<State, Vec<Difference>> {
-    let (Some(before), Some(after), Some(_)) = (&change.before, &change.after, now) else {
+fn what_is_left(
+    change: &Recorded,
+    now: &State,
+    identities: &Identities,
+) -> std::result::Result<State, Vec<Difference>> {
+    let known_as = |state: &State| identities.known_as(state);
+    let (before, after, now) = (known_as(&change.before), known_as(&change.after), known_as(now));
+    let (Some(old), Some(new), Some(_)) = (&before, &after, &now) else {
         // The name must be free, whoever has taken it since; and what was made must be as it was made.
-        let moved = differences(&change.after, now);
+        let moved = differences(&after, &now);
         return if moved.is_empty() { Ok(change.after.clone()) } else { Err(moved) };
     };
-    let touched = differences(&change.before, &change.after);
-    let from_before = differences(&change.before, now);
+    let touched = differences(&before, &after);
+    let from_before = differences(&before, &now);
     let names = |list: &[Difference], field: &Field| list.iter().any(|one| one.field == *field);
-    let (mut left, mut conflict) = (after.clone(), Vec::new());
-    for moved in differences(&change.after, now) {
+    let (mut left, mut conflict) = (new.clone(), Vec::new());
+    for moved in differences(&after, &now) {
         if moved.field == Field::Id {
             return Err(vec![moved]);
         }
@@ -177,7 +240,7 @@ fn what_is_left(change: &Recorded, now: &State) -> std::result::Result<State, Ve
         if names(&from_before, &moved.field) {
             conflict.push(moved);
         } else {
-            left.take(&moved.field, before);
+            left.take(&moved.field, old);
         }
     }
     if conflict.is_empty() { Ok(Some(left)) } else { Err(conflict) }

@@ -253,3 +253,29 @@ fn one_plan_is_carried_out_by_one_process_at_a_time() {
     let made: u64 = desk.runs().iter().filter_map(|run| run["counts"]["done"].as_u64()).sum();
     assert_eq!(made, 3, "each change is made once");
 }
+
+#[test]
+fn what_rests_on_a_change_that_is_left_out_is_left_out_too() {
+    let desk = Desk::new();
+    desk.plans(
+        "iam.roles.create { name = 'made', assume_role_policy = policy.trust('ec2.amazonaws.com') }
+         iam.profiles.add_role('delta', 'made')
+         iam.profiles.remove_role('gamma', 'web')
+         iam.roles.delete('web')
+         iam.profiles.tag('alpha', { Owner = 'ops' })",
+    );
+    // Somebody makes another role of that name, and takes gamma for something else.
+    desk.does("iam.roles.create { name = 'made', path = '/x/', assume_role_policy = policy.trust('ec2.amazonaws.com') }
+         iam.profiles.tag('gamma', { Owner = 'else' })");
+    let applied = desk.run(&["apply", "plan.json", "--skip-drifted"]).ends(4, "1 done, 4 left out");
+    for line in [
+        "left out: CreateRole role made: it is there and should not be",
+        "left out: AddRoleToInstanceProfile profile delta: role made was not made",
+        "left out: RemoveRoleFromInstanceProfile profile gamma: tag Owner is else and should be dev",
+        "left out: DeleteRole role web: it is still in a profile whose change was left out",
+    ] {
+        assert!(applied.err.contains(line), "{line:?} is not in {}", applied.err);
+    }
+    assert_eq!(desk.profile("delta")["role"], serde_json::Value::Null);
+    assert_eq!(desk.profile("gamma")["role"], "web");
+}

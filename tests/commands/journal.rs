@@ -164,7 +164,7 @@ fn a_read_only_journal_can_still_be_read() {
     std::fs::set_permissions(&journal, PermissionsExt::from_mode(0o444)).expect("it is ours");
     assert_eq!(desk.runs().len(), 1);
     let before = desk.account();
-    desk.run(&["undo", "last"]).ends(0, "nothing was changed");
+    desk.run(&["undo", "last"]).ends(0, "Plan only.");
     desk.run(&["undo", "last", "--apply"]).ends(1, "is read-only");
     assert_eq!(desk.account(), before);
 }

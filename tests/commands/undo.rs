@@ -12,7 +12,7 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     let before = desk.account();
     desk.does(WORK);
     let after = desk.account();
-    let shown = desk.run(&["undo", "last"]).ends(0, "nothing was changed");
+    let shown = desk.run(&["undo", "last"]).ends(0, "Plan only.");
     assert!(shown.out.contains("~ tag profile alpha: Owner ops → dev"), "{shown:?}");
     assert!(shown.out.contains("- delete profile epsilon"), "{shown:?}");
     assert!(shown.err.contains("profile beta is made anew: it gets a new id"), "{shown:?}");
@@ -87,7 +87,7 @@ fn undo_brings_every_kind_of_change_back() {
 }
 
 #[test]
-fn undo_refuses_where_the_account_has_moved_on() {
+fn undo_leaves_what_has_changed_since_and_undoes_the_rest() {
     let cases = [
         (
             "iam.profiles.tag('alpha', { Owner = 'third' })",
@@ -104,11 +104,15 @@ fn undo_refuses_where_the_account_has_moved_on() {
         desk.does(meanwhile);
         let moved = desk.account();
         for apply in [&[][..], &["--apply"]] {
-            let refused = desk.run(&[&["undo", &run][..], apply].concat()).ends(4, conflict);
-            assert!(refused.err.contains("moved on"), "{refused:?}");
-            assert!(refused.err.contains("--skip-drifted"), "{refused:?}");
+            assert_eq!(desk.account(), moved, "{meanwhile}");
+            let conflict = format!("left out: {conflict}");
+            let left = desk.run(&[&["undo", &run][..], apply].concat()).ends(4, &conflict);
+            assert!(left.err.contains("1 profile or role left as it is"), "{left:?}");
         }
-        assert_eq!(desk.account(), moved, "{meanwhile}");
+        assert_eq!(desk.profile("gamma")["role"], "web", "{meanwhile}");
+        assert_eq!(desk.profile("delta")["role"], Value::Null, "{meanwhile}");
+        let again = desk.run(&["undo", &run, "--apply"]).ends(4, conflict);
+        assert!(again.err.contains("nothing else is left to undo"), "{again:?}");
     }
 }
 
@@ -119,24 +123,90 @@ fn what_somebody_has_set_back_already_is_no_conflict() {
     desk.does(WORK);
     let run = desk.last_id();
     desk.does("iam.profiles.remove_role('delta', 'db')");
-    desk.run(&["undo", &run, "--apply"]).ends(0, "back already: profile delta");
+    desk.run(&["undo", &run, "--apply"]).ends(0, "undone already: profile delta");
     assert_eq!(desk.account(), before);
     desk.run(&["undo", &run]).ends(0, "it was undone before");
 }
 
 #[test]
-fn undo_leaves_what_has_moved_on_if_told() {
+fn a_run_that_was_undone_in_part_says_so() {
     let desk = Desk::new();
     desk.does(WORK);
     let run = desk.last_id();
     desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");
-    let left = desk.run(&["undo", &run, "--skip-drifted", "--apply"]).ends(4, "profile alpha: ");
+    let left = desk.run(&["undo", &run, "--apply"]).ends(4, "profile alpha: ");
     assert!(left.err.contains("5 done"), "{left:?}");
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
     assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
-    assert_eq!(desk.profile("gamma")["role"], "web");
     assert_eq!(desk.profile("epsilon"), Value::Null);
     assert!(desk.run(&["runs"]).out.contains("undone in part"));
+}
+
+#[test]
+fn one_call_that_is_refused_holds_up_nothing_else() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.does(WORK);
+    let run = desk.last_id();
+    let denied = "deny=iam:AddRoleToInstanceProfile";
+    let failed = desk.run(&["undo", &run, "--apply", "--faults", denied]).ends(1, "1 failed");
+    assert!(failed.err.contains("5 done"), "{failed:?}");
+    assert!(failed.err.contains("failed: AddRoleToInstanceProfile profile gamma"), "{failed:?}");
+    assert_eq!(desk.profile("gamma")["role"], Value::Null);
+    desk.run(&["undo", &run, "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.account(), before);
+}
+
+#[test]
+fn what_was_made_again_can_still_be_undone() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.does("iam.profiles.tag('gamma', { Owner = 'ops' })");
+    let first = desk.last_id();
+    desk.does("iam.profiles.delete('gamma', { detach = true })");
+    let second = desk.last_id();
+    desk.run(&["undo", &second, "--apply"]).ends(0, "2 done");
+    desk.run(&["undo", &first, "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.account(), before);
+    // The undos too, the last one first.
+    desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    desk.run(&["undo", &desk.runs()[2]["id"].as_str().expect("an id").to_owned(), "--apply"])
+        .ends(0, "2 done");
+    assert_eq!(desk.profile("gamma"), Value::Null);
+}
+
+#[test]
+fn a_plan_can_be_applied_again_after_its_undo() {
+    let desk = Desk::new();
+    desk.plans(
+        "iam.profiles.tag('gamma', { A = '1' }) iam.profiles.delete('gamma', { detach = true })
+        iam.profiles.create('new') iam.profiles.tag('new', { B = '2' })",
+    );
+    desk.run(&["apply", "plan.json"]).ends(0, "5 done");
+    let after = desk.account();
+    for _ in 0..2 {
+        desk.run(&["undo", "last", "--apply"]).ends(0, "5 done");
+        assert_eq!(desk.account(), Desk::new().account());
+        desk.run(&["apply", "plan.json"]).ends(0, "5 done");
+        assert_eq!(desk.account(), after);
+    }
+}
+
+#[test]
+fn a_plan_that_an_interruption_has_split_is_undone_run_by_run() {
+    let desk = Desk::new();
+    let before = desk.account();
+    desk.plans(
+        "iam.profiles.remove_role('gamma', 'web') iam.profiles.delete('gamma')
+        iam.profiles.create('new')",
+    );
+    desk.run(&["apply", "plan.json", "--faults", "deny=iam:DeleteInstanceProfile"])
+        .ends(1, "failed");
+    let first = desk.last_id();
+    desk.run(&["apply", "plan.json"]).ends(0, "2 done, 1 done before");
+    desk.run(&["undo", "last", "--apply"]).ends(0, &format!("iamlua undo {first}"));
+    desk.run(&["undo", &first, "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.account(), before);
 }
 
 #[test]
@@ -212,5 +282,20 @@ fn an_undo_can_be_kept_as_a_plan() {
 fn a_run_that_changed_nothing_needs_no_undo() {
     let desk = Desk::new();
     desk.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
-    desk.run(&["undo", "last", "--apply"]).ends(0, "nothing to take back");
+    desk.run(&["undo", "last", "--apply"]).ends(0, "nothing to undo");
+}
+
+#[test]
+fn two_undos_of_one_run_at_once_exclude_each_other() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.tag('alpha', { Owner = 'ops' })");
+    let run = desk.last_id();
+    let lock = std::fs::File::create(desk.0.path(&format!("state/running/undo-{run}")));
+    let lock = lock.expect("a lock");
+    lock.lock().expect("nobody has it");
+    desk.run(&["undo", &run]).ends(0, "Plan only.");
+    desk.run(&["undo", &run, "--apply"]).ends(4, "another process is undoing run");
+    assert_eq!(desk.profile("alpha")["tags"]["Owner"], "ops");
+    drop(lock);
+    desk.run(&["undo", &run, "--apply"]).ends(0, "1 done");
 }

@@ -132,7 +132,7 @@ fn an_undo_is_refused_where_the_account_has_moved_on() {
     // What the run has not touched does not matter.
     world.run(Mode::Apply, "iam.profiles.tag('worker', { Other = 'x' })");
     let (plan, undoing) = world.undo(&run, &[]).expect("it can be planned");
-    assert!(undoing.conflicts.is_empty(), "{:?}", undoing.conflicts);
+    assert!(undoing.left_out.is_empty(), "{:?}", undoing.left_out);
     assert_eq!(plan.changes.len(), 4);
     assert!(undoing.lost.iter().any(|note| note.contains("new id")), "{:?}", undoing.lost);
     let (plan, _) = world.undo(&run, &["BASTION"]).expect("a part of it");
@@ -143,7 +143,7 @@ fn an_undo_is_refused_where_the_account_has_moved_on() {
         "iam.profiles.tag('worker', { Owner = 'b' }) iam.profiles.tag('new', { A = '1' }) iam.profiles.create('ci-sandbox')",
     );
     let (plan, undoing) = world.undo(&run, &[]).expect("it can be planned");
-    assert_eq!(undoing.conflicts.len(), 3, "{:?}", undoing.conflicts);
+    assert_eq!(undoing.left_out.len(), 3, "{:?}", undoing.left_out);
     assert_eq!(plan.changes.len(), 1, "what can still be taken back");
 }
 

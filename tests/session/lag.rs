@@ -159,7 +159,7 @@ fn a_run_is_taken_back_at_once_although_reads_lag_behind() {
     assert_eq!(ran.code(), 0, "{:?}", ran.result);
     let run = world.last_run();
     let (plan, undoing) = world.undo(&run, &[]).expect("a plan");
-    assert!(undoing.conflicts.is_empty() && undoing.back.is_empty(), "{undoing:?}");
+    assert!(undoing.left_out.is_empty() && undoing.back.is_empty(), "{undoing:?}");
     let (_, summary) = world.apply(&plan, false).expect("it is taken back");
     assert!(summary.stopped.is_none() && summary.failed.is_empty(), "{summary:?}");
     assert_eq!(world.contents(), before);

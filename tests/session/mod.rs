@@ -10,6 +10,7 @@ mod pairs;
 mod planned_reads;
 mod plans;
 mod random_scripts;
+mod random_undo;
 mod retries;
 
 use std::collections::BTreeMap;
@@ -120,8 +121,8 @@ impl World {
             apply::check_accounts(&plan.sites, &gates).await?;
             let records = Records::open(self.folder.path())?;
             let options = apply::Options { skip_drifted, patience };
-            let done = apply::done_before(records.as_ref(), plan, &gates, options).await?;
-            let summary = apply::apply(plan, &session, &gates, &done, options, |_| {}).await;
+            let earlier = apply::done_before(records.as_ref(), plan, &gates, options).await?;
+            let summary = apply::apply(plan, &session, &gates, &earlier, options, |_| {}).await;
             session.end("done", None).await?;
             Ok(summary)
         })?;
@@ -134,7 +135,13 @@ impl World {
         let session = Session::with(self.rules(Mode::Plan));
         let gates = self.gates(&session, run.sites.len());
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
-        let undoing = self.bench.runtime.block_on(undo::plan(run, &changes, &gates, &only))?;
+        let undoing = self.bench.runtime.block_on(undo::plan(
+            run,
+            &changes,
+            &gates,
+            &only,
+            &self.records().identities()?,
+        ))?;
         let plan = session.recorder().plan(None, None, Some(run.id.clone()), None);
         Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
     }

@@ -174,7 +174,7 @@ fn two_connections_to_one_account_share_a_plan() {
     let (_, summary) = world.apply(&plan, false).expect("it starts");
     assert!(summary.stopped.is_none(), "{:?}", summary.stopped);
     let (back, undoing) = world.undo(&world.last_run(), &[]).expect("it can be planned");
-    assert!(undoing.conflicts.is_empty(), "{:?}", undoing.conflicts);
+    assert!(undoing.left_out.is_empty(), "{:?}", undoing.left_out);
     assert_eq!(back.changes.len(), 3);
 }
 
@@ -231,7 +231,7 @@ fn an_empty_description_is_none() {
         assert_ne!(before, after, "{source}");
         for expected in [&before, &after, &before] {
             let (back, undoing) = world.undo(&world.last_run(), &[]).expect("it can be planned");
-            assert!(undoing.conflicts.is_empty(), "{source}: {:?}", undoing.conflicts);
+            assert!(undoing.left_out.is_empty(), "{source}: {:?}", undoing.left_out);
             let (_, summary) = world.apply(&back, false).expect("it starts");
             assert!(summary.stopped.is_none(), "{source}: {:?}", summary.stopped);
             assert_eq!(&contents(), expected, "{source}");

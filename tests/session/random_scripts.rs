@@ -213,7 +213,7 @@ fn check(account: Option<&str>, source: &str, name: &str, args: &[&str]) {
         let after = world.contents();
         let run = world.last_run();
         let (back, undoing) = world.undo(&run, &[]).expect("it can be taken back");
-        assert!(undoing.conflicts.is_empty(), "{:?}: {source}", undoing.conflicts);
+        assert!(undoing.left_out.is_empty(), "{:?}: {source}", undoing.left_out);
         let (_, summary) = world.apply(&back, false).expect("the way back can be gone");
         assert!(summary.stopped.is_none(), "{:?}: {source}", summary.stopped);
         assert_eq!(world.contents(), before, "undo of {source}");
@@ -225,7 +225,7 @@ fn check(account: Option<&str>, source: &str, name: &str, args: &[&str]) {
             continue;
         }
         let (forth, undoing) = world.undo(&world.last_run(), &[]).expect("undo of the undo");
-        assert!(undoing.conflicts.is_empty(), "{:?}: {source}", undoing.conflicts);
+        assert!(undoing.left_out.is_empty(), "{:?}: {source}", undoing.left_out);
         let (_, summary) = world.apply(&forth, false).expect("it can be gone");
         assert!(summary.stopped.is_none(), "{:?}: {source}", summary.stopped);
         assert_eq!(world.contents(), after, "undo of the undo of {source}");

@@ -27,7 +27,7 @@ fn locks(folder: &Path) -> PathBuf {
 }
 
 /// Takes an id for a run of this process, with the lock that shows that it lives.
-pub(super) fn claim(folder: &Path, id: impl Fn() -> String) -> Result<(String, File)> {
+pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(String, File)> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
     std::fs::create_dir_all(&locks).map_err(failed)?;
@@ -49,21 +49,19 @@ pub(super) fn claim(folder: &Path, id: impl Fn() -> String) -> Result<(String, F
     }
 }
 
-/// Takes a plan for this process, so that no other carries it out at the same time.
-pub(super) fn claim_plan(folder: &Path, plan: &str) -> Result<File> {
+/// Takes work of that name for this process, so that no other does it at the same time. `what` is
+/// what the other process is doing.
+pub(super) fn claim(folder: &Path, name: &str, what: &str) -> Result<File> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
     std::fs::create_dir_all(&locks).map_err(failed)?;
-    let path = locks.join(format!("plan-{plan}"));
+    let path = locks.join(name);
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(Error::new(
-            Kind::Refused,
-            format!("another process is carrying out plan {plan} right now"),
-        )
-        .hint("wait for its end; `iamlua runs` shows how far it is")),
+        Err(_) => Err(Error::new(Kind::Refused, format!("another process is {what} right now"))
+            .hint("wait for its end; `iamlua runs` shows how far it is")),
     }
 }
 

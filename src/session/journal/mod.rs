@@ -2,6 +2,7 @@
 //! is sent. `writer` is the thread that writes; `records` reads it back.
 
 mod file;
+pub mod identities;
 pub mod records;
 mod writer;
 
@@ -319,7 +320,7 @@ impl Journal {
             None => (file::JOURNAL.in_memory()?, id(), None),
             Some(folder) => {
                 let connection = file::JOURNAL.open(&file::path(folder))?;
-                let (run, lock) = file::claim(folder, id)?;
+                let (run, lock) = file::claim_run(folder, id)?;
                 (connection, run, Some(lock))
             }
         };

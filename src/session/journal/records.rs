@@ -221,6 +221,16 @@ impl Records {
         })
     }
 
+    /// Pairs of ids that a query finds.
+    pub(super) fn id_pairs(&self, sql: &str) -> Result<Vec<(String, String)>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(sql)?;
+            let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let pairs: Vec<(Option<String>, Option<String>)> = pairs.collect::<Result<_, _>>()?;
+            Ok(pairs.into_iter().filter_map(|(one, other)| one.zip(other)).collect())
+        })
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         look(&self.connection).map_err(|error| {
             file::JOURNAL.unusable(&file::path(&self.folder).display().to_string(), &error)
@@ -295,7 +305,15 @@ pub(super) fn changes(connection: &Connection, run: &str) -> rusqlite::Result<Ve
 /// # Errors
 /// If another process has it, or there is no place for the lock.
 pub fn claim_plan(folder: &Path, plan: &str) -> Result<std::fs::File> {
-    file::claim_plan(folder, plan)
+    file::claim(folder, &format!("plan-{plan}"), &format!("carrying out plan {plan}"))
+}
+
+/// Takes the undo of a run for this process, for as long as the file is held.
+///
+/// # Errors
+/// If another process has it, or there is no place for the lock.
+pub fn claim_undo(folder: &Path, run: &str) -> Result<std::fs::File> {
+    file::claim(folder, &format!("undo-{run}"), &format!("undoing run {run}"))
 }
 
 /// The error for an id that no run has.
