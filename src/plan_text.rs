@@ -246,10 +246,10 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     // Each line stands where the first of its changes does.
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut folded: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (members, outcome) in &groups {
+    for (members, _) in &groups {
         let first = &changes[members[0]];
         if members.len() >= FOLD {
-            lines.push((members[0], fold(changes, members, outcome)));
+            lines.push((members[0], fold(changes, members, None)));
         } else if singles[first.action] > FOLD_ALL {
             folded.entry(first.action).or_default().extend(members);
         } else {
@@ -258,7 +258,7 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
     }
     lines.extend(folded.into_values().map(|mut members| {
         members.sort_unstable();
-        (members[0], fold(changes, &members, "each its own"))
+        (members[0], fold(changes, &members, Some("each its own")))
     }));
     lines.sort_unstable_by_key(|(at, _)| *at);
     lines.into_iter().map(|(_, line)| line).collect()
@@ -296,7 +296,7 @@ fn by_account(changes: &[Shown<'_>]) -> Vec<String> {
     all
 }
 
-fn fold(changes: &[Shown<'_>], members: &[usize], outcome: &str) -> String {
+fn fold(changes: &[Shown<'_>], members: &[usize], outcome: Option<&str>) -> String {
     let first = &changes[members[0]];
     let (sign, style) = (first.sign(), first.sign().style());
     let mut text = format!(
@@ -306,12 +306,60 @@ fn fold(changes: &[Shown<'_>], members: &[usize], outcome: &str) -> String {
         count(members.len() as u64, first.subject.name()),
         in_places(members.iter().map(|at| &changes[*at])),
     );
+    let outcome = match outcome {
+        Some(outcome) => outcome.to_owned(),
+        None => outcomes(changes, members),
+    };
     if !outcome.is_empty() {
         let _ = write!(text, ": {outcome}");
     }
     let dim = Style::new().dimmed();
     let _ = write!(text, "  {dim}{}{dim:#}", names(changes, members));
     text
+}
+
+/// Outcome of changes that are alike, with the number of values that are new and replaced:
+/// "Owner → ops: 2 new, 8 replace a value".
+fn outcomes(changes: &[Shown<'_>], members: &[usize]) -> String {
+    let first = &changes[members[0]];
+    let (before, Some(_)) = (first.before, first.after) else { return String::new() };
+    if before.is_none() {
+        return first.outcome();
+    }
+    let all: Vec<_> = members.iter().flat_map(|at| found(&changes[*at])).collect();
+    let of_first = found(first);
+    let parts = of_first.iter().map(|one| {
+        let name = field_name(&one.field);
+        if matches!(one.field, Field::Policy(_)) {
+            return name;
+        }
+        let Some(to) = &one.to else { return format!("{name} removed") };
+        let to = match one.field {
+            Field::TrustPolicy => format!("{name} replaced"),
+            _ => format!("{name} → {}", shown(Some(to))),
+        };
+        let same = || all.iter().filter(|other| other.field == one.field);
+        let new = same().filter(|other| other.from.is_none()).count() as u64;
+        let replaced = same().count() as u64 - new;
+        match (new, replaced) {
+            (_, 0) => format!("{to}: all new"),
+            (0, _) if one.field == Field::TrustPolicy => to,
+            (0, _) => format!("{to}: all replace a value"),
+            (1, 1) => format!("{to}: 1 new, 1 replaces a value"),
+            (new, 1) => format!("{to}: {} new, 1 replaces a value", number(new)),
+            (new, replaced) => {
+                format!("{to}: {} new, {} replace a value", number(new), number(replaced))
+            }
+        }
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Differences that a change makes, but for ids.
+fn found(change: &Shown<'_>) -> Vec<Difference> {
+    let mut found = differences(change.before, change.after);
+    found.retain(|found| found.field != Field::Id);
+    found
 }
 
 /// Programs and files outside of the account, one line each: in their order; those that are alike
@@ -554,7 +602,9 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         sites => format!(" for {}", describe_accounts(sites)),
     };
     let mut text = format!("{bold}Plan{place}{bold:#}\n\n");
-    for part in [lines(&shown, full), outside_lines(&plan.outside, full)] {
+    let changes = lines(&shown, full);
+    let is_folded = !full && changes.len() < shown.len();
+    for part in [changes, outside_lines(&plan.outside, full)] {
         for line in &part {
             let _ = writeln!(text, "  {line}");
         }
@@ -563,7 +613,7 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         }
     }
     text.push_str(&summary);
-    text.push('\n');
+    text.push_str(if is_folded { "; --full lists each\n" } else { "\n" });
     for account in accounts {
         let _ = writeln!(text, "  {account}");
     }
@@ -613,7 +663,9 @@ mod tests {
             .collect();
         assert_eq!(
             plain(&lines(&shown, false)),
-            ["~ tag 4,812 profiles: Owner → ops  p0, p1, p2 and 4,809 more"]
+            [
+                "~ tag 4,812 profiles: Owner → ops: 2,406 new, 2,406 replace a value  p0, p1, p2 and 4,809 more"
+            ]
         );
         assert_eq!(lines(&shown, true).len(), 4812);
         assert_eq!(

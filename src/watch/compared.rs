@@ -217,7 +217,7 @@ mod tests {
         let all = |owner| names.iter().map(|name| (name.as_str(), owner)).collect::<Vec<_>>();
         let text = compared(&all("dev"), &all("ops"));
         assert!(
-            text.contains("\n  ~ tag 10 profiles: Owner → ops  p0, p1, p2 and 7 more\n"),
+            text.contains("\n  ~ tag 10 profiles: Owner → ops: all new  p0, p1, p2 and 7 more\n"),
             "{text}"
         );
         let one = Remembered::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));

@@ -75,7 +75,7 @@ fn a_plan_over_several_accounts_counts_and_names_each_of_them() {
         &[
             format!("Plan for {all}\n"),
             format!(
-                "~ tag 12 profiles in 3 accounts: All → 1  alpha, beta, gamma and 1 more name; {all}"
+                "~ tag 12 profiles in 3 accounts: All → 1: all new  alpha, beta, gamma and 1 more name; {all}"
             ),
             "Plan: 0 to create, 12 to change, 0 to delete in 3 accounts (24 calls to make)".into(),
         ],

@@ -215,3 +215,59 @@ fn a_plan_that_ends_because_nobody_reads_is_not_a_whole_one() {
     assert!(ran.err.contains("not whole"), "{ran:?}");
     desk.run(&["apply", "plan.json"]).ends(4, "not whole");
 }
+
+/// A role that is used, in a profile of which nothing else is known.
+const QUIET: &str = r#"{"format":"iamlua-account","version":1,"account":{"id":"123456789012"},
+    "roles":[{"name":"quiet-role","create_date":"2023-01-01T00:00:00Z",
+        "last_used":{"date":"2026-11-27T14:12:01Z","region":"eu-west-1"},
+        "assume_role_policy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+            "Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}}],
+    "profiles":[{"name":"quiet","create_date":"2023-01-01T00:00:00Z","role":"quiet-role"}]}"#;
+
+#[test]
+fn a_planned_change_of_a_role_does_not_make_its_profile_unused() {
+    let desk = Desk::new();
+    desk.write("quiet.json", QUIET);
+    desk.run(&["account", "import", "quiet.json"]).ends(0, "1 profile");
+    desk.write(
+        "orphan.lua",
+        "for profile in iam.profiles.each() do
+            if profile.role then iam.roles.tag(profile.role, { ReviewedBy = 'ops' }) end
+            local verdict = usage.scan{}:verdict(profile)
+            print(verdict.verdict)
+            if verdict.verdict == 'unused' then iam.profiles.delete(profile.name, { detach = true }) end
+        end",
+    );
+    let planned = desk.run(&["plan", "orphan.lua"]).ends(0, "");
+    assert!(planned.out.contains("~ tag role quiet-role"), "{planned:?}");
+    assert!(planned.out.contains("1 to change, 0 to delete (1 call to make)"), "{planned:?}");
+    assert!(!planned.err.contains("unused"), "{planned:?}");
+}
+
+#[test]
+fn a_folded_group_says_how_many_values_are_new_and_how_many_are_replaced() {
+    let desk = Desk::new();
+    desk.does("for n = 1, 8 do iam.profiles.create { name = 'many-' .. n, tags = n < 6 and { Owner = 'dev' } or nil } end");
+    desk.does("for n = 1, 7 do iam.roles.create { name = 'role-' .. n, assume_role_policy = policy.trust('ec2.amazonaws.com') } end");
+    desk.write(
+        "group.lua",
+        "for n = 1, 8 do iam.profiles.tag('many-' .. n, { Owner = 'ops' }) end
+         for n = 1, 7 do
+            iam.roles.attach_policy('role-' .. n, 'arn:aws:iam::aws:policy/ReadOnlyAccess')
+            iam.roles.set_assume_role_policy('role-' .. n, policy.trust('ssm.amazonaws.com'))
+         end
+         for n = 1, 8 do iam.profiles.untag('many-' .. n, { 'Owner' }) end",
+    );
+    let plan = desk.run(&["plan", "group.lua"]).ends(0, "");
+    for line in [
+        "~ tag 8 profiles: Owner → ops: 3 new, 5 replace a value  many-1, many-2, many-3 and 5 more",
+        "~ attach policy to 7 roles: policy arn:aws:iam::aws:policy/ReadOnlyAccess  role-1,",
+        "~ set trust policy of 7 roles: trust policy replaced  role-1,",
+        "~ untag 8 profiles: Owner removed  many-1,",
+        "; --full lists each",
+    ] {
+        assert!(plan.out.contains(line), "{line:?} is not in {}", plan.out);
+    }
+    let full = desk.run(&["plan", "group.lua", "--full"]).ends(0, "").out;
+    assert!(!full.contains("--full") && full.lines().count() > 30, "{full}");
+}
