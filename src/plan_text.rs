@@ -1,5 +1,5 @@
 //! Changes in words: one line each, with what was and what will be, folded where many are alike.
-//! Where they go to several accounts, these are named. The text carries ANSI styles; whoever prints
+//! Several accounts are named. The text carries ANSI styles; whoever prints
 //! it strips them where there is no terminal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -570,8 +570,8 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
     })
 }
 
-/// The same of a script that was read, which finds these permissions; `None` if it has run to its end and is no runbook. Under a plan, of
-/// which `is_planned` says so, it runs no programs and writes no files.
+/// The same of a script that was read, which finds these permissions; `None` if it has run to its
+/// end and is no runbook. If `is_planned`, it runs no programs and writes no files.
 ///
 /// # Errors
 /// If it fails before its manifest.

@@ -371,7 +371,7 @@ pub(super) fn to_read(setup: &Setup, given: &str) -> Result<PathBuf> {
     Ok(content.unwrap_or(path))
 }
 
-/// Whether a write to that path, which resolves to `path`, is only planned.
+/// Check for a write that is only planned: to that path, which resolves to `path`.
 fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
     let is_stream = || {
         let named = std::path::absolute(given);

@@ -58,7 +58,7 @@ pub struct Listed {
 pub struct Asking {
     /// What they may touch when they are asked, and when they run.
     pub permissions: Permissions,
-    /// Whether they run no programs and write no files when they are asked, because they will plan.
+    /// Runs no programs and writes no files when they are asked, because they will plan.
     pub is_planned: bool,
     /// Where their calls would run.
     pub runtime: Handle,

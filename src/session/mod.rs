@@ -84,7 +84,7 @@ impl Mode {
 pub struct Rules {
     /// What it does with calls that would change the account.
     pub mode: Mode,
-    /// Whether a plan runs programs and writes files, instead of listing them.
+    /// A plan runs programs and writes files, instead of listing them.
     pub plan_runs_programs: bool,
     /// The most changes, and where that comes from.
     pub max_changes: Option<(MaxChanges, &'static str)>,
@@ -111,7 +111,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether programs are not run and files not written, but listed.
+    /// Programs are not run and files not written, but listed.
     #[must_use]
     pub fn plans_outside(&self) -> bool {
         self.mode == Mode::Plan && !self.plan_runs_programs
@@ -246,7 +246,7 @@ impl Session {
         }
     }
 
-    /// Whether programs are not run and files not written, but listed.
+    /// Programs are not run and files not written, but listed.
     #[must_use]
     pub fn plans_outside(&self) -> bool {
         self.mode() == Mode::Plan && !self.plan_runs_programs

@@ -43,7 +43,7 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// Start of the name of the temporary folder.
 const PREFIX: &str = "iamlua-plan-";
 
-/// Whether a path is the operator's standard output or error, or the null device.
+/// Check for the operator's standard output or error, or the null device.
 #[must_use]
 pub fn is_stream(path: &Path) -> bool {
     STREAMS.iter().any(|stream| path == Path::new(stream))
@@ -52,11 +52,11 @@ pub fn is_stream(path: &Path) -> bool {
 /// Mode of an opened file, as in C: `r+`, `w`, `w+`, `a`, `a+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenMode {
-    /// Whether the file must exist: `r+`.
+    /// Existence of the file before: `r+`.
     pub must_exist: bool,
-    /// Whether it begins empty: `w`, `w+`.
+    /// Removal of what was in it: `w`, `w+`.
     pub truncates: bool,
-    /// Whether it can be read too: those with `+`.
+    /// Permission to read it too: those with `+`.
     pub reads: bool,
 }
 
@@ -80,7 +80,7 @@ struct Planned {
     action: usize,
     /// File with its content.
     content: PathBuf,
-    /// Whether it is a pipe or device, of which nothing can be read back.
+    /// A pipe or device, of which nothing can be read back.
     is_special: bool,
 }
 
@@ -189,7 +189,7 @@ impl Recorder {
         Ok(content)
     }
 
-    /// What was recorded, in order; files with their sizes.
+    /// Recorded programs and files, in order; files with their sizes.
     #[must_use]
     pub fn actions(&self) -> Vec<Outside> {
         let mut recorded = locked(&self.0);

@@ -105,7 +105,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing in it, neither in the account nor outside.
+    /// Absence of anything to do, in the account and outside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.outside.is_empty()

@@ -21,7 +21,7 @@ pub const PROPAGATION: Duration = Duration::from_mins(1);
 /// Once a read has shown a change, older answers are put down to another copy of IAM's for so long
 /// after the change; from then on to somebody who has set it back.
 const CONFIRMED: Duration = Duration::from_secs(15);
-/// How long a decision asks again for an answer that is older than a change of ours: others may
+/// Time for which a decision asks again for an answer from before a change of ours: others may
 /// have changed it back, which only time can tell.
 pub const SETTLING: Duration = Duration::from_secs(10);
 /// For so long a refusal that contradicts our own change is put down to propagation.

@@ -174,7 +174,7 @@ enum Taken {
     Planned,
     /// There is nothing to take back: it had no effect, or is back already.
     Nothing,
-    /// It has changed since, in words.
+    /// Changes since then, in words.
     Drifted(String),
 }
 

@@ -170,8 +170,7 @@ fn what_was_made_again_can_still_be_undone() {
     assert_eq!(desk.account(), before);
     // The undos too, the last one first.
     desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
-    desk.run(&["undo", &desk.runs()[2]["id"].as_str().expect("an id").to_owned(), "--apply"])
-        .ends(0, "2 done");
+    desk.run(&["undo", desk.runs()[2]["id"].as_str().expect("an id"), "--apply"]).ends(0, "2 done");
     assert_eq!(desk.profile("gamma"), Value::Null);
 }
 

@@ -63,7 +63,8 @@ impl Records {
                  AND deleted.after IS NULL
              UNION ALL
              SELECT first.after ->> '$.id', again.after ->> '$.id'
-             FROM run AS earlier JOIN run AS later ON later.plan = earlier.plan AND later.id > earlier.id
+             FROM run AS earlier
+             JOIN run AS later ON later.plan = earlier.plan AND later.id > earlier.id
              JOIN change AS first ON first.run = earlier.id
              JOIN change AS again
                  ON again.run = later.id AND again.plan_change = first.plan_change

@@ -146,8 +146,8 @@ struct Slot {
 }
 
 enum What {
-    /// An entry of AWS's, and what is planned of it.
-    Shown { item: Value, base: State, now: State },
+    /// An entry of AWS's, with its real and planned state if it was copied.
+    Shown { item: Value, states: Box<(State, State)> },
     /// An entry that is only planned.
     Planned(String),
 }
@@ -266,7 +266,7 @@ impl Overlay {
         let mut items = Vec::with_capacity(slots.len());
         for slot in slots {
             items.push(match slot.what {
-                What::Shown { item, base, now } => self.patched(item, &base, &now).await?,
+                What::Shown { item, states } => self.patched(item, &states.0, &states.1).await?,
                 What::Planned(name) => {
                     let item = self.planned_entry(subject, &name).await?;
                     cursor.seen.insert(name.to_ascii_lowercase());
@@ -315,7 +315,7 @@ impl Overlay {
                 Some(copy) => (copy.base.clone(), copy.now.clone()),
             };
             slots.push(Slot {
-                what: What::Shown { item: item.clone(), base, now },
+                what: What::Shown { item: item.clone(), states: Box::new((base, now)) },
                 place: own,
                 used,
             });

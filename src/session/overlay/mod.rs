@@ -50,7 +50,7 @@ struct Inner {
     ids: HashSet<String>,
 }
 
-/// What a listing is of.
+/// Filter of a listing.
 struct Filter {
     prefix: Option<String>,
     role: Option<String>,
