@@ -7,22 +7,49 @@ use std::path::{Path, PathBuf};
 /// A chain of links that is longer goes in a circle.
 const MAX_LINKS: usize = 40;
 
-/// Replaces a file's content.
+/// Check for standard output as the file that a command writes: `-`, or its device.
+#[must_use]
+pub fn is_output(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1"].iter().any(|output| path == Path::new(output))
+}
+
+/// Mode of a new file that says what is in an account: for its owner only.
+pub const PRIVATE: u32 = 0o600;
+
+/// Mode of any other new file.
+pub const USUAL: u32 = 0o644;
+
+/// Replaces a file's content. Standard output is written to.
 ///
 /// # Errors
 /// Any I/O error; the old file is then untouched.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_whole_with(path, |out| out.write_all(content))
+    write_whole_with(path, USUAL, |out| out.write_all(content))
 }
 
-/// Replaces a file's content by what `write` writes.
+/// Replaces a file's content; a new file is for its owner only.
+///
+/// # Errors
+/// Those of [`write_whole`].
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_whole_with(path, PRIVATE, |out| out.write_all(content))
+}
+
+/// Replaces a file's content by what `write` writes. A new file gets the mode, less the umask; one
+/// that is there keeps its own.
 ///
 /// # Errors
 /// Any I/O error, also of `write`; the old file is then untouched.
 pub fn write_whole_with(
     path: &Path,
+    mode: u32,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    if is_output(path) {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        write(&mut out)?;
+        return out.flush();
+    }
     let path = &target(path)?;
     if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let mut out = io::BufWriter::new(std::fs::File::options().write(true).open(path)?);
@@ -33,10 +60,9 @@ pub fn write_whole_with(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What the old file had, or what a plain new file gets (the umask still applies to a new one).
         let permissions = match path.metadata() {
             Ok(old) => old.permissions(),
-            Err(_) => std::fs::Permissions::from_mode(0o644),
+            Err(_) => std::fs::Permissions::from_mode(mode),
         };
         builder.permissions(permissions);
     }
@@ -54,6 +80,9 @@ pub fn write_whole_with(
 /// # Errors
 /// Why it could not.
 pub fn check_writable(path: &Path) -> io::Result<()> {
+    if is_output(path) {
+        return Ok(());
+    }
     let path = &target(path)?;
     match path.metadata() {
         Ok(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),

@@ -503,7 +503,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
 /// # Errors
 /// If it cannot be written; a file that was there is then untouched.
 pub fn keep_plan(plan: &Plan, file: &Path) -> Result<()> {
-    files::write_whole(file, plan.to_file()?.as_bytes())
+    files::write_private(file, plan.to_file()?.as_bytes())
         .map_err(|error| Error::io(format!("cannot write the plan {}", file.display()), error))?;
     let word = quoted(&file.display().to_string());
     say(&match plan.incomplete {

@@ -1,6 +1,6 @@
 //! Which files a run has looked at, and what it found there: that is what the next run of it depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,11 @@ impl Sight {
 
 /// What one run has looked at; clones are the same list.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<Mutex<BTreeMap<PathBuf, Noted>>>);
+pub struct Seen {
+    notes: Arc<Mutex<BTreeMap<PathBuf, Noted>>>,
+    /// Files that this run and those before it have written.
+    made: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
 
 #[derive(Clone, Debug)]
 struct Noted {
@@ -102,6 +106,19 @@ impl Seen {
         if let Some(noted) = self.notes().get_mut(&path) {
             noted.is_written = true;
         }
+        self.made().insert(path);
+    }
+
+    /// List for the next run of the same script, which knows the files that were written before.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { notes: Arc::default(), made: Arc::clone(&self.made) }
+    }
+
+    /// Check for a file that this run, or one before it, has written.
+    #[must_use]
+    pub fn has_made(&self, path: &Path) -> bool {
+        std::path::absolute(path).is_ok_and(|path| self.made().contains(&path))
     }
 
     /// What was looked at, and what was there. To be asked when the run is over: what it has itself written is looked at now.
@@ -119,7 +136,11 @@ impl Seen {
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Noted>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -62,7 +62,7 @@ local open, exit = io.open, os.exit
 ---@field run? string[] programs
 
 ---@class runbook.Param
----@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it, naming a new file lets it write that one.
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
 ---@field default? any
 ---@field required? boolean
 ---@field help? string
@@ -250,7 +250,10 @@ local PARSE = {
   end,
   duration = seconds_of,
 }
-PARSE.new_file = PARSE.file
+-- `-` is standard output, as everywhere.
+PARSE.new_file = function(text)
+  return PARSE.file(text == "-" and "/dev/stdout" or text)
+end
 
 -- What is wrong with a value of the right type; nil if nothing is.
 local function violation(param, value)
@@ -861,6 +864,9 @@ local function grant_files(manifest, given)
         wrong_usage(param.flag .. ": cannot read " .. visible(why))
       end
     elseif param.type == "new_file" and path then
+      if host.is_file(path) then
+        wrong_usage(param.flag .. ": " .. visible(path) .. " is there already", "remove it, or choose another name")
+      end
       host.grant("write", path)
     end
   end

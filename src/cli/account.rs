@@ -31,7 +31,7 @@ pub enum AccountCommand {
     },
     /// Write what is in it as JSON.
     Export {
-        /// The file; standard output if there is none.
+        /// The file, or `-` for standard output, as without one.
         file: Option<PathBuf>,
     },
     /// Replace what is in it by a JSON file, whole or not at all.
@@ -112,7 +112,7 @@ fn export(file: Option<PathBuf>) -> Result<u8> {
         }
         Some(path) => {
             let mut failure = None;
-            files::write_whole_with(&path, |out| {
+            files::write_whole_with(&path, files::PRIVATE, |out| {
                 local.export(out).map_err(|error| {
                     let said = io::Error::other(error.to_string());
                     failure = Some(error);

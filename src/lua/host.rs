@@ -380,9 +380,9 @@ fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
     setup.gate.session().plans_outside() && !is_stream()
 }
 
-/// Writes a file whole, or plans that.
+/// Writes a file whole, or plans that; a new one gets the mode. Standard output is that of the script.
 pub(super) fn write_file(
-    setup: &Setup,
+    host: &Host,
     given: &str,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
@@ -390,10 +390,17 @@ pub(super) fn write_file(
     let failed = |error| Error::io(format!("cannot write {given}"), error);
     if is_planned(setup, given, &path) {
         let shown = setup.gate.session().journal().without_secrets(given);
+    mode: u32,
         return planned(setup).write(&path, &shown, write).map_err(failed);
     }
-    crate::files::write_whole_with(&path, write).map_err(failed)?;
+    let setup = &host.setup.borrow();
+    crate::files::write_whole_with(&path, mode, write).map_err(failed)?;
     setup.seen.written(Path::new(given));
+    if outside::is_output(&path) {
+        let mut content = Vec::new();
+        write(&mut content).map_err(failed)?;
+        return host.output.borrow_mut().write(&content).map_err(failed);
+    }
     Ok(())
 }
 
@@ -467,12 +474,11 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     })?;
     add(lua, host, fallible, "fs_write", |_, host, args| {
         let given = text_arg(&args, 0, "fs.write: the path")?;
-        let setup = host.setup.borrow();
-        setup.permissions.path(Access::Write, &given)?;
+        host.setup.borrow().permissions.path(Access::Write, &given)?;
         let Some(LuaValue::String(content)) = args.get(1) else {
             return Err(Error::argument("fs.write: the content must be a string"));
         };
-        write_file(&setup, &given, |out| out.write_all(&content.as_bytes()))?;
+        write_file(host, &given, crate::files::USUAL, |out| out.write_all(&content.as_bytes()))?;
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "fs_list", |lua, host, args| {
@@ -532,6 +538,18 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let what = text_arg(&args, 1, "the permission")?;
         host.setup.borrow_mut().permissions.allow(access, &what)?;
         Ok(LuaValue::Nil)
+    })?;
+    // Pipes and devices lose nothing to a write. A dangling link is a name that is taken.
+    add(lua, host, fallible, "is_file", |_, host, args| {
+        let given = text_arg(&args, 0, "the path")?;
+        let path = Path::new(&given);
+        let is_other =
+            |path: &Path| path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
+        let is_stream = std::path::absolute(path).is_ok_and(|path| outside::is_stream(&path));
+        let is_there = path.symlink_metadata().is_ok() && !is_stream && !is_other(path);
+        // `iamlua watch` runs a script again and again.
+        let is_taken = is_there && !host.setup.borrow().seen.has_made(path);
+        Ok(LuaValue::Boolean(is_taken))
     })?;
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {

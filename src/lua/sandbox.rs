@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
+use crate::session::outside;
 
 /// One kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +175,10 @@ fn refuse(access: Access, what: &str, grant: &str) -> Error {
 /// An absolute path without symbolic links and `..`; the last parts need not exist yet.
 pub(super) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let mut base = std::path::absolute(path)?;
+    // They lead to pipes that have no path, or to files that a redirection has opened already.
+    if outside::is_stream(&base) {
+        return Ok(base);
+    }
     let mut rest = Vec::new();
     loop {
         match base.canonicalize() {

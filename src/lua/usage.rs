@@ -226,10 +226,9 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "usage_save", |_, host, args| {
         let scanned = scanned(&args, 0)?;
         let given = text_arg(&args, 1, "scan:save: the path")?;
-        let setup = host.setup.borrow();
-        setup.permissions.path(Access::Write, &given)?;
+        host.setup.borrow().permissions.path(Access::Write, &given)?;
         let scan = scanned.scan()?;
-        write_file(&setup, &given, |out| scan.save(out))?;
+        write_file(host, &given, crate::files::PRIVATE, |out| scan.save(out))?;
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "usage_load", |lua, host, args| {

@@ -49,6 +49,12 @@ pub fn is_stream(path: &Path) -> bool {
     STREAMS.iter().any(|stream| path == Path::new(stream))
 }
 
+/// Check for the operator's standard output.
+#[must_use]
+pub fn is_output(path: &Path) -> bool {
+    path == Path::new("/dev/stdout") || path == Path::new("/dev/fd/1")
+}
+
 /// Mode of an opened file, as in C: `r+`, `w`, `w+`, `a`, `a+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenMode {

@@ -8,7 +8,7 @@ use super::worker::shown;
 use crate::error::{Error, Result};
 use crate::following::{Changed, is_script};
 use crate::script::{Loaded, Script};
-use crate::seen::Sight;
+use crate::seen::{Seen, Sight};
 use crate::session::plan::Plan;
 use crate::spec;
 
@@ -26,6 +26,8 @@ pub(super) struct Watched {
     pub(super) is_of_folder: bool,
     /// The files that its last run has looked at, with what was there.
     pub(super) saw: BTreeMap<PathBuf, Sight>,
+    /// What the lists of all its runs share.
+    pub(super) seen: Seen,
     /// Whether it was there when it was last looked for.
     is_gone: bool,
     /// Whether it is no runbook.
@@ -57,6 +59,7 @@ impl Watched {
             path,
             at,
             is_of_folder,
+            seen: Seen::default(),
             is_gone: false,
             is_left_alone: false,
             plan: None,

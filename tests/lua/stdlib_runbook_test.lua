@@ -256,6 +256,32 @@ it("a new file that the command line names can be written, and neither read befo
   misused('{ params = { page = { type = "new_file" } } }', { "--page=" }, "--page must name a file")
 end)
 
+it("a new file is never one that is there, in a plan either", function()
+  local manifest = '{ params = { page = { type = "new_file" } } }'
+  local write = " require('fs').write(p.page, 'mine') print('written')"
+  local folder = temp_folder { ["old.txt"] = "old" }
+  local function tries(page, mode)
+    local code = "local p = runbook " .. manifest .. write
+    local book = temp_folder { ["book.lua"] = code } .. "/book.lua"
+    return run_runbook(book, nil, { args = { "--page", page }, mode = mode, confirm = false })
+  end
+  for _, mode in ipairs { "apply", "plan" } do
+    for _, page in ipairs { folder .. "/old.txt", folder } do
+      local ran = tries(page, mode)
+      assert(ran.code == 2 and ran.stdout == "", ran.stdout .. ran.stderr)
+      assert(ran.stderr:find("--page: " .. page .. " is there already", 1, true), ran.stderr)
+      assert(ran.stderr:find("hint: remove it, or choose another name", 1, true), ran.stderr)
+    end
+    -- What is written on standard output replaces nothing.
+    for _, page in ipairs { "-", "/dev/stdout" } do
+      local ran = tries(page, mode)
+      assert(ran.code == 0 and ran.stdout == "minewritten\n", ran.stdout .. ran.stderr)
+    end
+    assert(tries("/dev/null", mode).code == 0)
+  end
+  assert(require("fs").read(folder .. "/old.txt") == "old")
+end)
+
 it("a file that only the manifest names is not granted", function()
   local ran = run(
     '{ params = { file = { type = "file", default = "/etc/hostname" } } }',

@@ -158,5 +158,5 @@ fn save(
         None => fresh.remove("refreshToken"),
     };
     // The file is there, so that its permissions stay.
-    let _ = files::write_whole(path, Json::Object(fresh).to_string().as_bytes());
+    let _ = files::write_private(path, Json::Object(fresh).to_string().as_bytes());
 }

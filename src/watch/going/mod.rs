@@ -153,7 +153,7 @@ impl Watch {
             },
         };
         let watched = &self.scripts.all[script];
-        let seen = Seen::default();
+        let seen = self.scripts.all[script].seen.again();
         let job = Job {
             script,
             path: watched.path.clone(),
