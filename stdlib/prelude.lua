@@ -182,8 +182,24 @@ local function settle(ok, ...)
 end
 
 for name, f in pairs(host.fallible) do
+-- Ends the script if a task has failed that nobody can wait for any more.
+function host.check_tasks()
+  for _, state in ipairs(host.failures) do
+    if not state.held[1] then
+      host.failed = state
+      host.end_by_task()
+      -- The stop arrives before the next instruction; this loop is never left in another way.
+      while true do
+      end
+    end
+  end
+end
+
   host[name] = function(...)
     return settle(f(...))
+    if host.failed then
+      host.check_tasks()
+    end
   end
 end
 
@@ -196,6 +212,9 @@ local blocked = 0
 
 local function wait_for(handle)
   if host.ready(handle) then
+  if host.failed then
+    host.check_tasks()
+  end
     return
   end
   if blocked == 0 and isyieldable() then
@@ -596,7 +615,7 @@ package = { loaded = loaded }
 function host.reset()
   blocked = 0
   loading = {}
-  host.failed, host.is_declared, host.not_run = nil, nil, nil
+  host.failed, host.failures, host.is_declared, host.not_run = nil, nil, nil, nil
   host.facts.mode = host.mode()
   for key in pairs(host.works) do
     host.works[key] = nil

@@ -18,7 +18,38 @@ local _, host = ...
 local Task = { __name = "task" }
 Task.__index = Task
 
---- Starts a function as a task. It runs while the others wait. An error of a task that nobody waits for ends the run.
+-- Of a task that the script holds no longer, nothing is left in here.
+local WEAK = { __mode = "v" }
+
+-- Keeps the error of a task that nobody waits for yet. To know whether anybody still can, what is
+-- held no longer must be gone; that takes time, so it is not done for each of many.
+local function keep_failure(state)
+  local failures = host.failures or {}
+  host.failures = failures
+  failures[#failures + 1] = state
+  host.failed = failures[1]
+  if #failures & (#failures - 1) == 0 then
+    collectgarbage()
+  end
+  host.check_tasks()
+end
+
+-- Somebody waits for a task, so that its error is not lost.
+local function await(state)
+  state.is_awaited = true
+  for at, failure in ipairs(host.failures or {}) do
+    if failure == state then
+      table.remove(host.failures, at)
+      host.failed = host.failures[1]
+      return
+    end
+  end
+end
+
+--- Starts a function as a task. It runs while the others wait.
+---
+--- An error of a task that nobody waits for ends the run: at once if the script does not hold the
+--- task any more, so that nobody can wait for it, else when the script ends.
 ---@param f function
 ---@param ... any arguments of the function
 ---@return task.Task
@@ -26,16 +57,18 @@ function task.spawn(f, ...)
   if type(f) ~= "function" then
     host.fail("argument", "task.spawn: the first argument must be a function, got " .. type(f))
   end
-  local self = setmetatable({ is_done = false }, Task)
+  local state = { is_done = false }
+  local self = setmetatable({ state = state }, Task)
+  state.held = setmetatable({ self }, WEAK)
   local co = coroutine.create(function(...)
-    self.result = table.pack(xpcall(f, host.handler, ...))
-    self.is_done = true
-    host.finish(self.handle)
-    if not self.result[1] and not self.is_awaited then
-      host.failed = host.failed or self
+    state.result = table.pack(xpcall(f, host.handler, ...))
+    state.is_done = true
+    host.finish(state.handle)
+    if not state.result[1] and not state.is_awaited then
+      keep_failure(state)
     end
   end)
-  self.handle = host.spawn(co, ...)
+  state.handle = host.spawn(co, ...)
   return self
 end
 
@@ -46,14 +79,12 @@ local function check(t, name)
 end
 
 local function wait(t)
-  t.is_awaited = true
-  if host.failed == t then
-    host.failed = nil
+  local state = t.state
+  await(state)
+  if not state.is_done then
+    host.wait_for(state.handle)
   end
-  if not t.is_done then
-    host.wait_for(t.handle)
-  end
-  return t.result
+  return state.result
 end
 
 --- Waits until a task has ended and returns what its function returned; raises its error if it failed.
@@ -91,7 +122,7 @@ function task.all(list)
     end
     check(item, "task.all")
     -- Waited for below, so that an early failure is not reported twice.
-    item.is_awaited = true
+    await(item.state)
     tasks[i] = item
   end
   local results, failure = {}, nil
@@ -112,7 +143,7 @@ end
 --- Whether the task has ended.
 ---@return boolean
 function Task:done()
-  return self.is_done
+  return self.state.is_done
 end
 
 --- Waits until it has ended: the same as `task.wait`.

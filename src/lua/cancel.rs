@@ -29,6 +29,8 @@ pub enum Stop {
     Exit(u8),
     /// Nobody reads its output any more.
     OutputClosed,
+    /// A task of it has failed that nobody can wait for.
+    TaskFailed,
 }
 
 /// Lua allows 200 C calls on top of each other (`LUAI_MAXCCALLS`), and each resume is one.

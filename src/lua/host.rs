@@ -235,7 +235,13 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
         shared.setup.borrow().canceller.stop(Stop::Exit(code));
         Ok(())
     })?;
-    table.set("exit", exit)
+    table.set("exit", exit)?;
+    let shared = Rc::clone(host);
+    let end_by_task = lua.create_function(move |_, ()| {
+        shared.setup.borrow().canceller.stop(Stop::TaskFailed);
+        Ok(())
+    })?;
+    table.set("end_by_task", end_by_task)
 }
 
 /// Bulk work: latches, and what becomes of the items.
@@ -384,23 +390,23 @@ fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
 pub(super) fn write_file(
     host: &Host,
     given: &str,
+    mode: u32,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
+    let setup = &host.setup.borrow();
     let path = setup.permissions.path(Access::Write, given)?;
     let failed = |error| Error::io(format!("cannot write {given}"), error);
-    if is_planned(setup, given, &path) {
-        let shown = setup.gate.session().journal().without_secrets(given);
-    mode: u32,
-        return planned(setup).write(&path, &shown, write).map_err(failed);
-    }
-    let setup = &host.setup.borrow();
-    crate::files::write_whole_with(&path, mode, write).map_err(failed)?;
-    setup.seen.written(Path::new(given));
     if outside::is_output(&path) {
         let mut content = Vec::new();
         write(&mut content).map_err(failed)?;
         return host.output.borrow_mut().write(&content).map_err(failed);
     }
+    if is_planned(setup, given, &path) {
+        let shown = setup.gate.session().journal().without_secrets(given);
+        return planned(setup).write(&path, &shown, write).map_err(failed);
+    }
+    crate::files::write_whole_with(&path, mode, write).map_err(failed)?;
+    setup.seen.written(Path::new(given));
     Ok(())
 }
 
@@ -533,12 +539,6 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let what = text_arg(&args, 1, "the permission")?;
         Ok(LuaValue::Boolean(host.setup.borrow().permissions.covers(access, &what)))
     })?;
-    add(lua, host, fallible, "grant", |_, host, args| {
-        let access = access_arg(&args, 0)?;
-        let what = text_arg(&args, 1, "the permission")?;
-        host.setup.borrow_mut().permissions.allow(access, &what)?;
-        Ok(LuaValue::Nil)
-    })?;
     // Pipes and devices lose nothing to a write. A dangling link is a name that is taken.
     add(lua, host, fallible, "is_file", |_, host, args| {
         let given = text_arg(&args, 0, "the path")?;
@@ -550,6 +550,12 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         // `iamlua watch` runs a script again and again.
         let is_taken = is_there && !host.setup.borrow().seen.has_made(path);
         Ok(LuaValue::Boolean(is_taken))
+    })?;
+    add(lua, host, fallible, "grant", |_, host, args| {
+        let access = access_arg(&args, 0)?;
+        let what = text_arg(&args, 1, "the permission")?;
+        host.setup.borrow_mut().permissions.allow(access, &what)?;
+        Ok(LuaValue::Nil)
     })?;
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {

@@ -306,6 +306,9 @@ impl Vm {
         let stop = self.host.setup.borrow().canceller.reason();
         if let Some(stop) = stop {
             self.tell_what_was_stopped();
+            if stop == Stop::TaskFailed {
+                self.failed_task()?;
+            }
             return stopped(stop);
         }
         let returned = returned.map_err(|error| lua_failure(&error))?;
@@ -378,6 +381,7 @@ fn stopped(stop: Stop) -> Result<Ending> {
     match stop {
         Stop::Exit(code) => Ok(Ending::Exit(code)),
         Stop::OutputClosed => Ok(Ending::OutputClosed),
+        Stop::TaskFailed => Err(Error::new(Kind::Script, "a task has failed")),
         Stop::Interrupted => Err(Error::new(Kind::Interrupted, "interrupted")),
         Stop::Timeout => {
             Err(Error::new(Kind::Timeout, "the run took longer than its timeout allows")
