@@ -65,6 +65,9 @@ pub struct ScheduleCommand {
 #[derive(Debug, Subcommand)]
 enum ScheduleSubcommand {
     /// Run one job now, whether or not it is due.
+    ///
+    /// A failure is tried again, and the last one told to whom `on_failure` names, as by the
+    /// scheduler.
     Run(Box<RunNowCommand>),
     /// List what was run, and how it went.
     History(HistoryCommand),
@@ -79,6 +82,9 @@ struct RunNowCommand {
     /// How results are written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
+    /// Try once, whatever `retries` of the manifest says.
+    #[arg(long, help_heading = "Mode")]
+    no_retry: bool,
     /// The job, by its name or its path.
     name: String,
     /// Where it is looked for. Default: the jobs that the state folder knows.
@@ -233,7 +239,8 @@ impl RunNowCommand {
         let is_planned = options.rules.plans_outside();
         let jobs = find(&self.paths, &folder, options.permissions.clone(), is_planned)?;
         let (job, runbook) = single::find(&jobs, &self.name)?;
-        single::run(job, &runbook, options, &folder, self.options.log(LogFormat::Text))
+        let log = self.options.log(LogFormat::Text);
+        single::run(job, &runbook, options, &folder, log, !self.no_retry)
     }
 }
 

@@ -184,12 +184,8 @@ pub fn ended(
         Outcome::Done | Outcome::Skipped | Outcome::Refused => None,
         Outcome::Failed | Outcome::Timeout => {
             tries.failures += 1;
-            // Wrong usage and a refusal are the same the next time.
-            let may_pass = !matches!(exit_code, Some(2 | 4));
-            let delay = job.retry_delay.saturating_mul(1 << (tries.failures - 1).min(20));
-            let delay = milliseconds(delay.min(LONGEST_DELAY));
-            (may_pass && tries.failures <= job.retries)
-                .then(|| after(now, SignedDuration::from_millis(delay)))
+            retry_delay(job, tries.failures, outcome, exit_code)
+                .map(|delay| after(now, SignedDuration::from_millis(milliseconds(delay))))
         }
         Outcome::Interrupted | Outcome::Killed => {
             tries.kills += 1;
@@ -203,6 +199,21 @@ pub fn ended(
         None => Verdict::Over,
     };
     (Entry { tries: again.map(|_| tries), ..entry }, verdict)
+}
+
+/// Pause before another try after so many failures; `None` if it is not tried again.
+#[must_use]
+pub fn retry_delay(
+    job: &Job,
+    failures: u32,
+    outcome: Outcome,
+    exit_code: Option<u8>,
+) -> Option<Duration> {
+    // Wrong usage and a refusal are the same the next time.
+    let may_pass =
+        matches!(outcome, Outcome::Failed | Outcome::Timeout) && !matches!(exit_code, Some(2 | 4));
+    let delay = job.retry_delay.saturating_mul(1 << failures.saturating_sub(1).min(20));
+    (may_pass && failures <= job.retries).then(|| delay.min(LONGEST_DELAY))
 }
 
 fn after(moment: Timestamp, time: SignedDuration) -> Timestamp {

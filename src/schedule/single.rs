@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::book::{Begun, Book};
 use super::due;
+use super::failure;
 use super::hold::Hold;
 use super::log::Log;
 use super::record::{Execution, Outcome};
@@ -15,8 +17,10 @@ use super::roster::{Listed, Runbook};
 use super::scheduler::Order;
 use super::worker::{Manner, Workshop};
 use crate::error::{Error, Kind, Result};
+use crate::lua::OnFailure;
 use crate::run::{self, Options};
 use crate::screen::say;
+use crate::timing::spelled;
 use crate::{signals, spec};
 
 /// Another process may look at a job for a moment, without executing it.
@@ -46,6 +50,9 @@ pub fn find<'a>(jobs: &'a [Listed], wanted: &str) -> Result<(&'a Listed, Arc<Run
 
 /// Executes a job now, and keeps what became of it. Returns its exit code.
 ///
+/// A failure is tried again as the manifest says, if `retries` is set. The last one is told to whom
+/// the manifest names, unless it was interrupted.
+///
 /// # Errors
 /// If it runs elsewhere, or the state cannot be written.
 pub fn run(
@@ -54,33 +61,77 @@ pub fn run(
     options: Options,
     folder: &Path,
     log: Log,
+    retries: bool,
 ) -> Result<u8> {
     let mut book = Book::open(folder)?;
     let path = job.path.display().to_string();
     let _hold = hold(folder, &path, job, &book)?;
     bury(&mut book, &path, runbook)?;
-    let mode = options.rules.mode.name().to_owned();
+    let runtime = run::runtime()?;
+    let workshop =
+        Workshop::new(runtime.handle().clone(), log.clone(), folder.to_owned()).shown_as_run();
+    let (stop, stopped) = channel();
+    let stopping = workshop.clone();
+    signals::tell_on_signals(move || {
+        stopping.stop();
+        // Nobody listens once the last try has ended.
+        let _ = stop.send(());
+        say("stopping: calls in flight are being finished; again to end at once");
+    })?;
+    let manner = Manner::new(options);
+    let mut attempt = 1;
+    let (execution, is_told) = loop {
+        let order = begin(&mut book, job, runbook, &manner, attempt)?;
+        let execution = workshop.execute(&manner, &order);
+        let ended = Timestamp::now();
+        let execution = Execution { ended: Some(ended), ..execution };
+        let outcome = execution.outcome.unwrap_or(Outcome::Failed);
+        let result = (outcome, execution.exit_code);
+        let delay = due::retry_delay(&runbook.job, attempt, outcome, execution.exit_code)
+            .filter(|_| retries);
+        let has_failed =
+            !matches!(outcome, Outcome::Done | Outcome::Skipped | Outcome::Interrupted);
+        let is_told =
+            has_failed && delay.is_none() && runbook.job.on_failure != OnFailure::default();
+        book.end(&execution, is_told, |entry| {
+            due::ended(&runbook.job, entry, false, result, ended)
+        })?;
+        tell_end(&execution, outcome);
+        let Some(delay) = delay else { break (execution, is_told) };
+        say(&format!("{}: it is tried again in {}", job.name, spelled(delay)));
+        if stopped.recv_timeout(delay).is_ok() {
+            break (execution, false);
+        }
+        attempt += 1;
+    };
+    if is_told && let Some(_hold) = Hold::take(folder, &path, &format!("tell-{}", execution.run))? {
+        let telling = failure::tell(&runbook.job.on_failure, &execution, &log, &failure::PAUSES);
+        runtime.block_on(telling);
+        book.told(&execution.run)?;
+    }
+    runtime.shutdown_background();
+    Ok(execution.exit_code.unwrap_or(1))
+}
+
+/// Writes down that an execution for a person begins.
+fn begin(
+    book: &mut Book,
+    job: &Listed,
+    runbook: &Arc<Runbook>,
+    manner: &Manner,
+    attempt: u32,
+) -> Result<Order> {
+    let mode = manner.options.rules.mode.name().to_owned();
     let now = Timestamp::now();
-    let execution = Execution::begun(job.path.clone(), job.name.clone(), None, 1, now, mode);
+    let execution = Execution::begun(job.path.clone(), job.name.clone(), None, attempt, now, mode);
     let Begun::Run(run) = book.begin(&execution, None)? else {
         return Err(Error::new(Kind::Bug, "an execution for a person depends on nothing"));
     };
     let execution = Execution { run, ..execution };
-    let runtime = run::runtime()?;
-    let workshop = Workshop::new(runtime.handle().clone(), log, folder.to_owned()).shown_as_run();
-    let stopped = workshop.clone();
-    signals::tell_on_signals(move || {
-        stopped.stop();
-        say("stopping: calls in flight are being finished; again to end at once");
-    })?;
-    let order = Order { execution, runbook: Arc::clone(runbook), missed: 0 };
-    let execution = workshop.execute(&Manner::new(options), &order);
-    runtime.shutdown_background();
-    let ended = Timestamp::now();
-    let execution = Execution { ended: Some(ended), ..execution };
-    let outcome = execution.outcome.unwrap_or(Outcome::Failed);
-    let result = (outcome, execution.exit_code);
-    book.end(&execution, false, |entry| due::ended(&runbook.job, entry, false, result, ended))?;
+    Ok(Order { execution, runbook: Arc::clone(runbook), missed: 0 })
+}
+
+fn tell_end(execution: &Execution, outcome: Outcome) {
     if let Some(error) = &execution.error {
         say(&format!("error: {error}"));
     }
@@ -88,12 +139,11 @@ pub fn run(
     let changes = crate::words::count(execution.changes, "change");
     say(&format!(
         "{}: {} in {}, {changes} (run {})",
-        job.name,
+        execution.job,
         outcome.name(),
         crate::words::time(seconds),
         execution.run
     ));
-    Ok(execution.exit_code.unwrap_or(1))
 }
 
 fn hold(folder: &Path, path: &str, job: &Listed, book: &Book) -> Result<Hold> {
@@ -128,7 +178,7 @@ fn bury(book: &mut Book, path: &str, runbook: &Runbook) -> Result<()> {
             error: Some("the scheduler, or the machine, was killed while it ran".into()),
             ..open
         };
-        let is_told = is_due && runbook.job.on_failure != crate::lua::OnFailure::default();
+        let is_told = is_due && runbook.job.on_failure != OnFailure::default();
         let result = (Outcome::Killed, None);
         book.end(&killed, is_told, |entry| due::ended(&runbook.job, entry, is_due, result, now))?;
     }

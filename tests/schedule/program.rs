@@ -344,6 +344,43 @@ fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
 }
 
 /// Makes jobs known, and their last moment one of the day before.
+#[test]
+fn a_job_that_fails_when_it_is_run_now_is_tried_again_and_told() {
+    let home = home();
+    let told = "on_failure = { command = { 'sh', '-c', 'cat >> told; echo >> told' } }";
+    home.write(
+        "jobs/fails.lua",
+        format!(
+            "runbook {{ every = '1h', retries = 2, retry_delay = 0.1, {told} }} error('no luck')"
+        ),
+    );
+    home.write(
+        "jobs/third.lua",
+        format!(
+            "runbook {{ every = '1h', retries = 2, retry_delay = 0.1, {told} }}
+             local n = #iam.profiles.list() + 1
+             iam.profiles.create('try-' .. n) if n < 3 then error('try ' .. n) end"
+        ),
+    );
+    let failures = || -> Vec<Value> {
+        let text = std::fs::read_to_string(home.path("told")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let ran = run(&home, &["run", "third", "jobs", "--allow-run=sh"]).ends(0, "third: done");
+    assert_eq!(ran.err.matches("third: it is tried again in 100ms").count(), 1, "{ran:?}");
+    assert_eq!(profiles(&home).len(), 3);
+    assert!(failures().is_empty());
+    let ran = run(&home, &["run", "fails", "jobs", "--allow-run=sh"]).ends(1, "of the failure");
+    assert_eq!(ran.err.matches("fails: failed in").count(), 3, "{ran:?}");
+    let once = ["run", "fails", "jobs", "--allow-run=sh", "--no-retry"];
+    let ran = run(&home, &once).ends(1, "of the failure");
+    assert_eq!(ran.err.matches("fails: failed in").count(), 1, "{ran:?}");
+    let failures = failures();
+    let attempts: Vec<_> = failures.iter().map(|failure| failure["attempt"].as_u64()).collect();
+    assert_eq!(attempts, [Some(3), Some(1)]);
+    assert!(failures[0]["error"].as_str().is_some_and(|error| error.contains("no luck")));
+}
+
 pub(super) fn seen_long_ago(home: &Home, jobs: &[&str]) {
     let mut daemon = Daemon::start(home, &["jobs"]);
     daemon.says("schedules", 1);
