@@ -154,9 +154,16 @@ fn work(
         is_planned: settings.options.rules.plans_outside(),
         runtime: runtime.clone(),
     };
-    let mut roster = Roster::new(&settings.paths)?;
+    let mut roster = Roster::new(&settings.paths)?.waiting(roster::SHORT);
     roster.look(&asking, Duration::ZERO);
+    // One that does not come to its manifest holds no job up.
+    while roster.is_asking() && roster.jobs().iter().all(|job| job.what.is_err()) {
+        roster.look(&asking, Duration::ZERO);
+    }
     let jobs = roster.jobs();
+    if jobs.iter().all(|job| job.what.is_err()) {
+        return Err(no_job(&settings.paths, &jobs));
+    }
     let broken = jobs.iter().filter(|job| job.what.is_err()).count();
     let mode = settings.options.rules.mode.name();
     let text = format!(
@@ -237,6 +244,19 @@ fn work(
             event = heard.try_recv().map_err(|_| RecvTimeoutError::Timeout);
         }
     }
+}
+
+/// Error for paths at which there is nothing to schedule.
+fn no_job(paths: &[PathBuf], found: &[Listed]) -> Error {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    let paths = paths.join(", ");
+    if found.is_empty() {
+        return Error::usage(format!("there is no job in {paths}"))
+            .hint("a job is a runbook with `schedule` or `every` in its manifest");
+    }
+    let broken = found.iter().filter_map(|job| Some((&job.name, job.what.as_ref().err()?)));
+    let error = Error::usage(format!("every job in {paths} is broken"));
+    broken.fold(error, |error, (name, why)| error.hint(format!("{name}: {why}")))
 }
 
 /// How long it is until a moment, on the machine's clock.

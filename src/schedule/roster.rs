@@ -7,7 +7,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 
@@ -21,6 +22,15 @@ use crate::spec;
 
 /// A file that has changed is read once it has been left alone for so long, so that none is read while it is being written.
 pub const SETTLED: Duration = Duration::from_millis(300);
+
+/// Most runbooks that are asked for their manifests at once.
+const MOST_ASKED: usize = 32;
+
+/// How long a look waits for manifests, where all must be known; a runbook is stopped long before.
+const WHOLE: Duration = Duration::from_mins(1);
+
+/// How long a look waits for manifests, where one that does not come must hold up no other.
+pub const SHORT: Duration = Duration::from_millis(500);
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,12 +97,77 @@ struct Seen {
     changed: Option<(Stamp, Duration)>,
 }
 
+/// The manifest of a file, as it was then.
+type Answer = (PathBuf, Stamp, What);
+
+/// Runbooks that are being asked for their manifests, each on a thread of its own.
+struct Asked {
+    answers: (Sender<Answer>, Receiver<Answer>),
+    /// Those whose answers are waited for.
+    waiting: BTreeMap<PathBuf, Stamp>,
+    threads: usize,
+}
+
+impl Asked {
+    fn new() -> Self {
+        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0 }
+    }
+
+    /// Asks these and returns what comes within that time, also of earlier ones.
+    fn ask(
+        &mut self,
+        wanted: Vec<(PathBuf, Stamp, bool)>,
+        asking: &Asking,
+        patience: Duration,
+    ) -> Vec<Answer> {
+        let end = Instant::now() + patience;
+        let mut wanted = wanted.into_iter();
+        let mut came = Vec::new();
+        loop {
+            while self.threads < MOST_ASKED
+                && let Some((path, stamp, is_named)) = wanted.next()
+            {
+                self.start(path, stamp, is_named, asking);
+            }
+            if self.waiting.is_empty() {
+                return came;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok((path, stamp, what)) = self.answers.1.recv_timeout(left) else { return came };
+            self.threads = self.threads.saturating_sub(1);
+            if self.waiting.get(&path) == Some(&stamp) {
+                self.waiting.remove(&path);
+                came.push((path, stamp, what));
+            }
+        }
+    }
+
+    fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, asking: &Asking) {
+        self.waiting.insert(path.clone(), stamp);
+        self.threads += 1;
+        let (asking, answers) = (asking.clone(), self.answers.0.clone());
+        let asked = path.clone();
+        let work = move || {
+            let what = ask(&asked, stamp, is_named, &asking);
+            // It may have taken so long that the roster is gone.
+            let _ = answers.send((asked, stamp, what));
+        };
+        let thread = std::thread::Builder::new().name("iamlua-manifest".into());
+        if let Err(error) = thread.spawn(work) {
+            let error = Error::io("cannot start a thread that reads it", error);
+            let _ = self.answers.0.send((path, stamp, What::Broken(told(&error))));
+        }
+    }
+}
+
 /// The files that may be jobs.
 pub struct Roster {
     paths: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Seen>,
     /// Whether it was looked at before: what is there then was not just made.
     has_looked: bool,
+    asked: Asked,
+    patience: Duration,
 }
 
 impl Roster {
@@ -111,13 +186,32 @@ impl Roster {
                 all.push(path);
             }
         }
-        Ok(Self { paths: all, seen: BTreeMap::new(), has_looked: false })
+        Ok(Self::of_known(all))
     }
 
     /// A roster of files that were jobs before; they need not be there any more.
     #[must_use]
     pub fn of_known(paths: Vec<PathBuf>) -> Self {
-        Self { paths, seen: BTreeMap::new(), has_looked: false }
+        Self {
+            paths,
+            seen: BTreeMap::new(),
+            has_looked: false,
+            asked: Asked::new(),
+            patience: WHOLE,
+        }
+    }
+
+    /// The same, but a look waits only so long for manifests; those that come later are found by
+    /// the next one.
+    #[must_use]
+    pub fn waiting(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Check for manifests that have not come yet.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        !self.asked.waiting.is_empty()
     }
 
     /// The files and folders that it is of.
@@ -131,6 +225,7 @@ impl Roster {
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         let mut there = BTreeMap::new();
         let (mut has_changed, mut is_changing) = (false, false);
+        let mut wanted = Vec::new();
         for path in &self.paths {
             if path.is_dir() {
                 // It may have been away, and be missed.
@@ -157,6 +252,9 @@ impl Roster {
                 seen.changed = None;
                 continue;
             }
+            if self.asked.waiting.get(&path) == Some(&stamp) {
+                continue;
+            }
             let since = match seen.changed {
                 Some((same, since)) if same == stamp => since,
                 _ => now,
@@ -166,10 +264,14 @@ impl Roster {
                 is_changing = true;
                 continue;
             }
-            let what = ask(&path, stamp, is_named, asking);
+            wanted.push((path, stamp, is_named));
+        }
+        for (path, stamp, what) in self.asked.ask(wanted, asking, self.patience) {
+            let Some(seen) = self.seen.get_mut(&path) else { continue };
             has_changed |= what != seen.what;
             *seen = Seen { stamp, what, changed: None };
         }
+        is_changing |= self.is_asking();
         self.seen.retain(|path, seen| {
             seen.stamp.is_some() || seen.changed.is_some() || self.paths.contains(path)
         });
@@ -182,6 +284,7 @@ impl Roster {
             seen.stamp = UNREAD;
             seen.changed = None;
         }
+        self.asked.waiting.clear();
     }
 
     /// The jobs, and what is broken, by path.

@@ -137,6 +137,7 @@ fn a_failure_is_told_to_whom_the_operator_allows_and_no_secret_is_said() {
             "runbook {{ every = '1s', on_failure = {{ webhook = 'http://127.0.0.1:{port}/s3cr3t' }} }}\nprint('so far') error('no luck')"
         ),
     );
+    desk.write("jobs/works.lua", "runbook { every = '1h' }");
     let mut scheduler = Scheduler::start(&desk, &["--listen", "0"]);
     let address = scheduler.address();
     let broken = scheduler.until(|line| line["level"] == "error");
