@@ -20,7 +20,7 @@ use crate::lua::{
     Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
     throttled_text,
 };
-use crate::screen::say;
+use crate::screen::{self, say};
 use crate::script::{Loaded, Script};
 use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
@@ -342,11 +342,11 @@ pub fn run(script: &Script, args: Vec<String>, options: &Options) -> Result<u8> 
 pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
     let out: Box<dyn Write> = if to_stderr {
-        Box::new(io::stderr())
+        Box::new(screen::Messages::default())
     } else {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
-    Output { out, err: Box::new(io::stderr()), by_line, is_pending: false }
+    Output { out, err: Box::new(screen::Messages::default()), by_line, is_pending: false }
 }
 
 /// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.
@@ -468,18 +468,33 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     })
 }
 
+/// Refusal of `--output csv` for a plan.
+#[must_use]
+pub fn no_csv() -> Error {
+    Error::usage("a plan is written as a table, as JSON or as JSON lines, not as CSV")
+        .hint("--output jsonl has one change a line")
+}
+
 /// Prints a plan: to standard output if it is the result, else to standard error.
 ///
 /// # Errors
 /// If it cannot be written there.
 pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()> {
-    if !planning.is_result {
+    // The file is the result then.
+    let is_aside = planning.file.as_deref().is_some_and(files::is_output);
+    if !planning.is_result || is_aside {
         // With no standard error there is nobody to tell.
-        let _ = anstream::stderr().write_all(plan_text::plan(plan, planning.full).as_bytes());
+        let text = plan_text::plan(plan, planning.full);
+        let _ = if screen::speaks_events() {
+            screen::Messages::default().write_all(text.as_bytes())
+        } else {
+            anstream::stderr().write_all(text.as_bytes())
+        };
         return Ok(());
     }
     let text = match format {
-        Format::Table | Format::Csv => plan_text::plan(plan, planning.full),
+        Format::Table => plan_text::plan(plan, planning.full),
+        Format::Csv => return Err(no_csv()),
         Format::Json => plan.to_file()?,
         Format::Jsonl => {
             let changes = plan.changes.iter().map(serde_json::to_string);
@@ -498,13 +513,16 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     }
 }
 
-/// Writes a plan file.
+/// Writes a plan file; `-` is standard output.
 ///
 /// # Errors
 /// If it cannot be written; a file that was there is then untouched.
 pub fn keep_plan(plan: &Plan, file: &Path) -> Result<()> {
     files::write_private(file, plan.to_file()?.as_bytes())
         .map_err(|error| Error::io(format!("cannot write the plan {}", file.display()), error))?;
+    if files::is_output(file) {
+        return Ok(());
+    }
     let word = quoted(&file.display().to_string());
     say(&match plan.incomplete {
         None => format!("kept in {word}; `iamlua apply {word}` carries it out"),

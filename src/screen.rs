@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +28,67 @@ pub fn while_typing<T>(messages: &Sender<String>, read: impl FnOnce() -> T) -> T
     typed
 }
 
+/// Whether messages are lines of JSON, because progress is.
+static AS_EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// Makes every message a line of JSON from now on, so that a program that reads progress finds
+/// nothing else between it.
+pub fn speak_events() {
+    AS_EVENTS.store(true, Ordering::SeqCst);
+}
+
+/// Check for messages that are lines of JSON.
+#[must_use]
+pub fn speaks_events() -> bool {
+    AS_EVENTS.load(Ordering::SeqCst)
+}
+
+/// Standard error for messages, which are lines of JSON where progress is.
+#[derive(Debug, Default)]
+pub struct Messages(Vec<u8>);
+
+impl Messages {
+    fn end_line(&mut self) -> io::Result<()> {
+        let line = std::mem::take(&mut self.0);
+        let line = String::from_utf8_lossy(&line);
+        let line = anstream::adapter::strip_str(line.trim_end()).to_string();
+        if line.is_empty() {
+            return Ok(());
+        }
+        // Progress is JSON already.
+        let is_event = serde_json::from_str::<serde_json::Map<_, _>>(&line).is_ok();
+        let event = serde_json::json!({ "event": "message", "text": &line });
+        let event = if is_event { line } else { event.to_string() };
+        io::stderr().write_all((event + "\n").as_bytes())
+    }
+}
+
+impl Write for Messages {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !speaks_events() {
+            return io::stderr().write(bytes);
+        }
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.0.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_line()?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        // With no standard error there is nobody to tell.
+        let _ = self.end_line();
+    }
+}
+
 /// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
 pub fn say(text: &str) {
     if let Some(messages) = &*TYPING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -36,7 +97,7 @@ pub fn say(text: &str) {
         return;
     }
     aside(|| {
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = Messages::default().write_all(format!("{text}\n").as_bytes());
     });
 }
 

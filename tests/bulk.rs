@@ -77,6 +77,23 @@ fn without_a_terminal_there_are_lines_and_a_summary() {
         (&last["event"], &last["label"], &last["done"]),
         (&"summary".into(), &"nap".into(), &3.into())
     );
+    // Messages, the script's own and errors are no text between them.
+    let talks =
+        "log.info('hello') io.stderr:write('half') io.stderr:write(' a line') report.note('note')
+        bulk.each({ 1 }, { label = 'nap' }, function() error('oh \"no\"') end)";
+    for args in
+        [&["--output", "jsonl", "--plan"][..], &["--progress", "events", "--plan", "--stats"]]
+    {
+        let plans = format!("iam.profiles.create('planned') {talks}");
+        let ran = home.run(&[args, &["-e", &plans]].concat()).ends(1, "half a line");
+        let events: Vec<serde_json::Value> = ran
+            .err
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}")))
+            .collect();
+        let last = events.last().expect("an event")["text"].as_str().expect("a message");
+        assert!(ran.err.contains("hello") && ran.err.contains("error: "), "{last}: {}", ran.err);
+    }
     let quiet = home.run(&["--progress", "none", "-e", "bulk.each({ 1 }, {}, function() end)"]);
     assert_eq!(quiet.ends(0, "").err, "");
 }

@@ -19,13 +19,14 @@ mod watch;
 mod whoami;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
 use crate::error::{Error, Result};
+use crate::screen;
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
@@ -55,8 +56,14 @@ struct Cli {
 #[allow(clippy::large_enum_variant, reason = "there is one of it")]
 enum Command {
     /// Run a script.
+    ///
+    /// What the script prints goes to standard output: it is the result, also where it only plans.
+    /// The plan, messages and progress go to standard error.
     Run(run::RunCommand),
     /// Run a script without changing anything, and list what it would change.
+    ///
+    /// The plan goes to standard output: it is the result, in the format of --output. What the
+    /// script prints, messages and progress go to standard error.
     Plan(run::RunCommand),
     /// Carry out a plan: its changes and no other, if what they rest on is still so.
     ///
@@ -132,7 +139,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // With no standard error there is nobody to tell.
-            let _ = io::stderr().write_all(error.describe().as_bytes());
+            let _ = screen::Messages::default().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }

@@ -15,10 +15,10 @@ use crate::lua::sandbox::{Access, Permissions};
 use crate::repl;
 use crate::run::{self, Options, Planning};
 use crate::schedule::log::Level;
-use crate::screen;
 use crate::script::Script;
 use crate::session::journal::About;
 use crate::session::{Mode, Rules};
+use crate::{files, screen};
 
 /// `iamlua run`.
 #[derive(Debug, Parser)]
@@ -73,7 +73,8 @@ impl ModeOptions {
 /// What becomes of a plan.
 #[derive(Args, Debug)]
 pub struct PlanOptions {
-    /// Keep the plan in this file, for `iamlua apply`.
+    /// Keep the plan in this file, for `iamlua apply`; `-` is standard output, and the text of the
+    /// plan then goes to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
     /// Show every change in a line of its own, also where thousands are alike.
@@ -110,7 +111,8 @@ struct HostOptions {
     /// How results are written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// How bulk work is shown while it goes on: a bar on a terminal, lines elsewhere, JSON with --output jsonl.
+    /// How bulk work is shown while it goes on: a bar on a terminal, elsewhere lines, or events with
+    /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
     /// Say at the end how many calls were made, by operation, how many were throttled, and how long it took.
@@ -163,7 +165,9 @@ enum Progress {
 impl Progress {
     fn show(self, output: OutputFormat) -> Show {
         match self {
-            Self::Auto if matches!(output, OutputFormat::Jsonl) => Show::Events,
+            Self::Auto if matches!(output, OutputFormat::Jsonl) && !screen::can_draw() => {
+                Show::Events
+            }
             Self::Auto | Self::Bar if screen::can_draw() => Show::Bar,
             Self::Auto | Self::Bar | Self::Lines => Show::Lines,
             Self::Events => Show::Events,
@@ -242,6 +246,10 @@ impl GrantOptions {
 impl RunOptions {
     /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
     pub fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
+        let show = self.host.progress.show(self.host.output);
+        if show == Show::Events {
+            screen::speak_events();
+        }
         let target = self.target.resolve()?;
         target.announce();
         let mode = target.mode(mode.or_else(|| self.mode.given()));
@@ -253,12 +261,20 @@ impl RunOptions {
             ))
             .hint("`iamlua plan SCRIPT`, or --plan, makes a plan"));
         }
+        if !is_result && plan.out.as_deref().is_some_and(files::is_output) {
+            return Err(Error::usage(
+                "--out - writes the plan to standard output, which has what the script prints",
+            )
+            .hint("`iamlua plan SCRIPT -o -` prints the plan alone"));
+        }
+        if is_result && matches!(self.host.output, OutputFormat::Csv) {
+            return Err(run::no_csv());
+        }
         let about = About { command: command.into(), ..About::default() };
         let permissions = self.host.grants.permissions()?;
         let reserved = reserved();
-        let HostOptions {
-            plan, yes, output, progress, stats, log_level, timeout, max_memory, ..
-        } = self.host;
+        let HostOptions { plan, yes, output, stats, log_level, timeout, max_memory, .. } =
+            self.host;
         Ok(Options {
             rules: Rules {
                 plan_runs_programs: self.host.grants.plan_runs_programs,
@@ -270,7 +286,7 @@ impl RunOptions {
             timeout: timeout.or(target.config.timeout),
             against: target.against,
             format: output.into(),
-            show: progress.show(output),
+            show,
             stats,
             yes,
             log_level: log_level.name(),

@@ -36,7 +36,8 @@ pub struct TestCommand {
     /// How results are written: for people, as TAP, or as JUnit XML.
     #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
     output: Output,
-    /// Write the results into this file, and those for people to standard output.
+    /// Write the results into this file, and those for people to standard output; with `-` the
+    /// results go there, as without it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Show what tests print, also where they pass.
@@ -93,6 +94,12 @@ impl TestCommand {
             ..defaults
         };
         let found = testing::find(&self.paths)?;
+        // Standard output is where they go by themselves.
+        let this = Self { out: self.out.clone().filter(|out| !files::is_output(out)), ..self };
+        this.run(&found, &options)
+    }
+
+    fn run(&self, found: &[PathBuf], options: &Options) -> Result<u8> {
         if let Some(out) = &self.out {
             files::check_writable(out).map_err(|error| cannot_write(out, error))?;
         }
@@ -104,7 +111,7 @@ impl TestCommand {
             print(tap::HEADER)?;
         }
         let mut points = 0;
-        let report = testing::run(&found, &options, &interrupt, |file| {
+        let report = testing::run(found, options, &interrupt, |file| {
             let text = self.file(shown, file, points);
             points += file.counts().all();
             print(&text)

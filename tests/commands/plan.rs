@@ -196,6 +196,67 @@ fn half_a_plan_is_not_printed_like_a_whole_one() {
 }
 
 #[test]
+fn one_of_plan_and_script_is_the_result_and_the_other_is_told_aside() {
+    let desk = Desk::new();
+    desk.write("work.lua", "print('printed') report { { a = 1 } } iam.profiles.create('new')");
+    let planned = desk.run(&["plan", "work.lua"]).ends(0, "printed");
+    assert!(planned.out.contains("new") && !planned.out.contains("printed"), "{planned:?}");
+    let ran = desk.run(&["run", "work.lua", "--plan"]).ends(0, "nothing was changed");
+    assert!(ran.out.starts_with("printed\n") && !ran.out.contains("new"), "{ran:?}");
+    for (args, wants_text) in [
+        (&["plan", "work.lua", "--output", "json"][..], false),
+        (&["plan", "work.lua", "-o", "-"], true),
+        (&["plan", "work.lua", "-o", "/dev/stdout", "--output", "jsonl"], true),
+    ] {
+        let planned = desk.run(args).ends(0, "printed");
+        let plan: serde_json::Value = serde_json::from_str(&planned.out).expect("JSON alone");
+        assert_eq!(plan["changes"].as_array().expect("changes").len(), 1, "{planned:?}");
+        assert_eq!(planned.err.contains("Plan: "), wants_text, "{planned:?}");
+    }
+    assert!(!desk.path("-").exists());
+    let piped = desk.run(&["plan", "work.lua", "-o", "-"]).ends(0, "").out;
+    desk.write("plan.json", piped);
+    desk.run(&["apply", "plan.json", "--yes"]).ends(0, "");
+    desk.run(&["run", "work.lua", "--plan", "-o", "-"]).ends(2, "iamlua plan SCRIPT -o -");
+}
+
+#[test]
+fn a_format_that_a_plan_has_not_is_refused_before_the_script_runs() {
+    let desk = Desk::new();
+    desk.write("work.lua", "print('ran') iam.profiles.create('new')");
+    let refused = desk.run(&["plan", "work.lua", "--output", "csv"]).ends(2, "not as CSV");
+    assert!(!refused.err.contains("ran\n") && refused.out.is_empty(), "{refused:?}");
+    // There it is the format of the script's results.
+    desk.run(&["run", "work.lua", "--plan", "--output", "csv"]).ends(0, "nothing was changed");
+}
+
+#[test]
+fn what_says_what_is_in_an_account_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    desk.write("work.lua", "iam.profiles.create('new')");
+    desk.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "");
+    desk.run(&["account", "export", "export.json"]).ends(0, "");
+    let save = "usage.scan({}):save('scan.json')";
+    desk.run(&["--allow-write=.", "-e", save]).ends(0, "");
+    let mode = |name: &str| {
+        let about = desk.path(name).metadata().expect("a file");
+        about.permissions().mode() & 0o777
+    };
+    for name in ["plan.json", "export.json", "scan.json"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    // Who has shared a file goes on sharing it.
+    let shared = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(desk.path("plan.json"), shared).expect("it is ours");
+    desk.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "");
+    assert_eq!(mode("plan.json"), 0o640);
+    let exported = desk.run(&["account", "export", "-"]).ends(0, "").out;
+    assert_eq!(exported, desk.read("export.json"));
+    assert!(!desk.path("-").exists());
+}
+
+#[test]
 fn a_plan_that_ends_because_nobody_reads_is_not_a_whole_one() {
     let desk = Desk::new();
     desk.write(
