@@ -16,6 +16,7 @@ local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
 local native_load, native_open = load, io.open
+local native_date, native_time = os.date, os.time
 local create, yield, isyieldable, status =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status
 local pack, unpack, concat = table.pack, table.unpack, table.concat
@@ -181,7 +182,6 @@ local function settle(ok, ...)
   raise((...))
 end
 
-for name, f in pairs(host.fallible) do
 -- Ends the script if a task has failed that nobody can wait for any more.
 function host.check_tasks()
   for _, state in ipairs(host.failures) do
@@ -195,11 +195,12 @@ function host.check_tasks()
   end
 end
 
+for name, f in pairs(host.fallible) do
   host[name] = function(...)
-    return settle(f(...))
     if host.failed then
       host.check_tasks()
     end
+    return settle(f(...))
   end
 end
 
@@ -211,10 +212,10 @@ host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_err
 local blocked = 0
 
 local function wait_for(handle)
-  if host.ready(handle) then
   if host.failed then
     host.check_tasks()
   end
+  if host.ready(handle) then
     return
   end
   if blocked == 0 and isyieldable() then
@@ -419,7 +420,8 @@ io = {
   popen = no_access("io.popen", "process.run, with --allow-run"),
 }
 
---- Times, and the environment within what was granted by `--allow-env` or the manifest of the runbook.
+--- Times, and the environment within what was granted by `--allow-env` or the manifest of the runbook. In tests
+--- the time is that of `clock`.
 os = {
   --- Seconds of processor time, as in plain Lua.
   ---@return number
@@ -428,7 +430,9 @@ os = {
   ---@param format? string
   ---@param time? integer seconds since 1970; default now
   ---@return string|osdate
-  date = os.date,
+  date = function(format, time)
+    return native_date(format, time or host.now() // 1000)
+  end,
   --- Seconds between two times, as in plain Lua.
   ---@param later integer
   ---@param earlier integer
@@ -437,7 +441,12 @@ os = {
   --- Seconds since 1970, of now or of a table with `year`, `month`, `day` and so on.
   ---@param date? table
   ---@return integer
-  time = os.time,
+  time = function(date)
+    if date == nil then
+      return host.now() // 1000
+    end
+    return native_time(date)
+  end,
   --- An environment variable, nil if it is not set. Raises an error of kind "permission" that names the missing flag.
   ---@param name string
   ---@return string?
