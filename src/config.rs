@@ -110,7 +110,8 @@ impl Config {
 
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else `$HOME/.config/iamlua/iamlua.toml`) and the
     /// project's (`iamlua.toml` in the current folder, else in the nearest folder above it), if they are there. The
-    /// project's values win, key by key. With `explicit` only that file is read; with an empty path, none.
+    /// project's values win, key by key. With `explicit` only that file is read. With an empty
+    /// path the two files are read, but only their guards hold: `account`, `mode`, `max_changes` and `protect`.
     ///
     /// # Errors
     /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an unknown key (with the
@@ -118,16 +119,23 @@ impl Config {
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let mut config = Self::default();
         match explicit {
-            Some(path) if path.as_os_str().is_empty() => Ok(config),
-            Some(path) => config.read(path).map(|()| config),
-            None => {
+            Some(path) if !path.as_os_str().is_empty() => config.read(path).map(|()| config),
+            _ => {
                 let current = std::env::current_dir().map_err(|error| {
                     Error::io(format!("cannot look for {FILE_NAME} from the current folder"), error)
-                        .hint("go to another folder, or read no file with --config ''")
+                        .hint("go to another folder, or name another file with --config")
                 })?;
-                Self::find(&current, user_folder(|name| std::env::var_os(name)).as_deref())
+                let user = user_folder(|name| std::env::var_os(name));
+                let found = Self::find(&current, user.as_deref())?;
+                Ok(if explicit.is_some() { found.guards() } else { found })
             }
         }
+    }
+
+    /// What keeps a run from harm, without the defaults.
+    fn guards(self) -> Self {
+        let Self { accounts, mode, max_changes, protect, files, .. } = self;
+        Self { accounts, mode, max_changes, protect, files, ..Self::default() }
     }
 
     /// [`load`](Self::load) without an explicit file, from these two folders.
@@ -151,7 +159,7 @@ impl Config {
     fn read(&mut self, path: &Path) -> Result<()> {
         let bytes = std::fs::read(path).map_err(|error| {
             Error::usage(format!("cannot read the configuration {}: {error}", path.display()))
-                .hint("it must be a TOML file that you can read; --config '' reads none")
+                .hint("it must be a TOML file that you can read; --config FILE reads another")
                 .caused_by(error)
         })?;
         self.parse(&bytes).map_err(|wrong| {
@@ -328,7 +336,9 @@ fn all(items: &[Item<'_>], what: &str, right: impl Fn(&str) -> bool) -> Checked<
 
 fn user_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
+    // A relative one is invalid, by the specification.
+    let base = folder("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+    let config = base.or_else(|| Some(folder("HOME")?.join(".config")))?;
     Some(config.join("iamlua"))
 }
 
@@ -342,7 +352,7 @@ fn check_owner(path: &Path) -> Result<()> {
             path.display(),
             about.uid()
         ))
-        .hint("name it with --config if you trust it; --config '' reads none")),
+        .hint("name it with --config if you trust it, or another file if you do not")),
         // What cannot be looked at fails when it is read.
         _ => Ok(()),
     }
@@ -357,7 +367,7 @@ fn is_there(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        Config, DefaultMode, Duration, FILE_NAME, KEYS, MaxChanges, Path, PathBuf, TargetName,
+        Config, DefaultMode, Duration, FILE_NAME, KEYS, MaxChanges, PathBuf, TargetName,
         user_folder,
     };
     use crate::error::Kind;
@@ -438,7 +448,14 @@ mod tests {
         }
         let nearest = work.parent().unwrap().join(FILE_NAME);
         assert_eq!(Config::find(&work, None).unwrap().files, [nearest]);
-        assert!(Config::load(Some(Path::new(""))).unwrap().files.is_empty());
+        let all = "region = 'r'\ntarget = 'aws'\nprofile = 'p'\ntimeout = '1m'\nprotect = ['a']
+            mode = 'plan'\nmax_changes = 5\naccount = '111111111111'";
+        let guards = merged(all, "").guards();
+        assert_eq!((guards.region, guards.target, guards.profile), (None, None, None));
+        assert_eq!((guards.timeout, guards.protect), (None, vec!["a".to_owned()]));
+        assert_eq!(guards.mode, Some(DefaultMode::Plan));
+        assert_eq!(guards.max_changes, Some(MaxChanges::Count(5)));
+        assert_eq!(guards.accounts, ["111111111111"]);
         let error = Config::load(Some(&home.path().join("none.toml"))).unwrap_err();
         assert!(error.message.contains("none.toml: No such file"), "{error}");
         std::fs::create_dir(work.join(FILE_NAME)).unwrap();
@@ -453,6 +470,7 @@ mod tests {
         };
         assert_eq!(folder("/x", "/h"), Some("/x/iamlua".into()));
         assert_eq!(folder("", "/h"), Some("/h/.config/iamlua".into()));
+        assert_eq!(folder("relative", "/h"), Some("/h/.config/iamlua".into()));
         assert_eq!(folder("", ""), None);
         assert_eq!(user_folder(|_| None), None);
     }

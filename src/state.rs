@@ -1,5 +1,5 @@
-//! Where the program keeps its state: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua`, else `~/.local/state/iamlua`, for its owner
-//! only.
+//! Where the program keeps its state: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua` (if that is
+//! absolute), else `~/.local/state/iamlua`, for its owner only.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,10 @@ use crate::error::{Error, Kind, Result};
 pub fn folder() -> Result<PathBuf> {
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // A relative one is invalid, by the specification.
+    let base = |name| variable(name).filter(|folder| folder.is_absolute());
     let folder = variable("IAMLUA_HOME")
-        .or_else(|| variable("XDG_STATE_HOME").map(|state| state.join("iamlua")))
+        .or_else(|| base("XDG_STATE_HOME").map(|state| state.join("iamlua")))
         .or_else(|| variable("HOME").map(|home| home.join(".local/state/iamlua")))
         .ok_or_else(|| {
             Error::new(

@@ -244,6 +244,17 @@ fn an_interrupt_lets_a_change_in_flight_finish() {
 }
 
 #[test]
+fn a_relative_state_folder_of_xdg_is_ignored() {
+    let home = Home::new();
+    let mut command = home.command(&["-e", "iam.account()"]);
+    command.env_remove("IAMLUA_HOME").env("XDG_STATE_HOME", "relative");
+    command.env("HOME", home.path("home")).current_dir(home.path("."));
+    Ran::from(command.output().expect("the program starts")).ends(0, "");
+    assert!(home.path("home/.local/state/iamlua/local.db").exists());
+    assert!(!home.path("relative").exists());
+}
+
+#[test]
 fn the_sandbox_opens_only_what_is_allowed() {
     let home = Home::new();
     let data = home.write("data/list.txt", "one\ntwo\n");

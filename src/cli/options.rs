@@ -45,7 +45,8 @@ pub struct TargetOptions {
     /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=….
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
-    /// Take defaults from this file instead of iamlua.toml; '' takes none.
+    /// Take the configuration from this file instead of iamlua.toml; with '' no defaults of that
+    /// hold, but its guards do: account, mode, `max_changes` and protect.
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }

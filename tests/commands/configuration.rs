@@ -48,12 +48,30 @@ fn a_file_that_cannot_be_understood_stops_everything_that_could_change_something
 }
 
 #[test]
-fn an_empty_config_option_reads_no_file() {
+fn an_empty_config_option_drops_defaults_and_keeps_guards() {
     let desk = Desk::new();
-    desk.write("iamlua.toml", "max_changes = 0");
+    desk.write("iamlua.toml", "target = \"aws\"\nprofile = \"none\"\ntimeout = \"1ms\"");
     desk.run(&["--config", "", "-e", TAG_ALL]).ends(0, "4 changes");
     let again = TAG_ALL.replace("'1'", "'2'");
     desk.run(&["--config=", "-e", &again]).ends(0, "4 changes");
+    let before = desk.account();
+    for (guard, code, why) in [
+        ("max_changes = 0", 4, "max_changes"),
+        ("mode = \"plan\"", 0, "nothing was changed"),
+        ("mode = \"read-only\"", 4, "may only read"),
+        ("protect = [\"*\"]", 4, "protect"),
+    ] {
+        desk.write("iamlua.toml", format!("timeout = \"1ms\"\n{guard}"));
+        let create = "iam.profiles.tag('alpha', { All = '3' })";
+        desk.run(&["--config", "", "-e", create]).ends(code, why);
+        assert_eq!(desk.account(), before, "{guard}");
+    }
+    desk.write("iamlua.toml", "max_changes = nonsense");
+    desk.run(&["--config", "", "-e", TAG_ALL]).ends(2, "this is not TOML");
+    // Another file has guards of its own.
+    desk.write("other.toml", "");
+    desk.run(&["--config", "other.toml", "-e", &TAG_ALL.replace("'1'", "'4'")])
+        .ends(0, "4 changes");
 }
 
 #[test]
