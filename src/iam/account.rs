@@ -168,7 +168,8 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
             positional: &[],
             returns: Returns::Module,
             doc: "Returns another `iam`, for another account or caller.",
-            long: "What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call.",
+            long: "What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call. \
+                   On the local account `profile` and `endpoint_url` are refused, because they lead out of it.",
             example: r#"
 local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
 assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,

@@ -93,12 +93,12 @@ fn takes_table(entry: &Entry, name: &str) -> bool {
 pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
     let mut connection = gate.connection().clone();
     let is_local = matches!(connection.target, Target::Local(_));
-    if is_local && args.has("endpoint_url") {
-        return Err(Error::new(
-            Kind::Refused,
-            "iam.connect: this run is on the local account, and endpoint_url leads out of it",
-        )
-        .hint("run it with --aws"));
+    for way in ["endpoint_url", "profile"] {
+        if is_local && args.has(way) {
+            let refusal =
+                format!("iam.connect: this run is on the local account, and {way} leads out of it");
+            return Err(Error::new(Kind::Refused, refusal).hint("run it with --aws"));
+        }
     }
     if let Some(profile) = args.text("profile") {
         connection.profile = Some(profile);

@@ -287,5 +287,6 @@ it("connect gives another caller", function()
   -- A role for EC2 only lets nobody else in.
   fails("AccessDenied", iam.connect({ role_arn = iam.roles.get("worker").arn }).account)
   fails("refused", iam.connect, { endpoint_url = "http://127.0.0.1:1" })
+  fails("refused", iam.connect, { profile = "ops" })
   fails("argument", iam.connect, { session_name = "x1" })
 end)
