@@ -255,6 +255,31 @@ fn a_relative_state_folder_of_xdg_is_ignored() {
 }
 
 #[test]
+fn a_quota_is_never_less_than_what_is_there() {
+    let home = Home::new();
+    let code = "for i = 1, 3 do iam.profiles.create('p' .. i) end
+        local trust = policy.trust('ec2.amazonaws.com')
+        iam.roles.create { name = 'r', assume_role_policy = trust }
+        for _, name in ipairs { 'ReadOnlyAccess', 'AdministratorAccess' } do
+            iam.roles.attach_policy('r', 'arn:aws:iam::aws:policy/' .. name)
+        end";
+    home.run(&["account", "reset", "--empty"]).ends(0, "");
+    home.run(&["-e", code]).ends(0, "");
+    let before = home.run(&["account", "quota"]).ends(0, "").out;
+    for (set, why) in [
+        ("profiles=2", "profiles=2 is too little: 3 are in the account"),
+        ("roles=0", "roles=0 is too little: 1 are in the account"),
+        ("policies-per-role=1", "policies-per-role=1 is too little: 2 are attached to one role"),
+    ] {
+        home.run(&["account", "quota", "profiles=9", set]).ends(2, why);
+        assert_eq!(home.run(&["account", "quota"]).ends(0, "").out, before, "whole or not at all");
+    }
+    let set = ["account", "quota", "profiles=3", "roles=1", "policies-per-role=2"];
+    home.run(&set).ends(0, "");
+    home.run(&["-e", "iam.profiles.create('p4')"]).ends(1, "LimitExceeded");
+}
+
+#[test]
 fn the_sandbox_opens_only_what_is_allowed() {
     let home = Home::new();
     let data = home.write("data/list.txt", "one\ntwo\n");

@@ -40,6 +40,8 @@ pub enum AccountCommand {
         file: PathBuf,
     },
     /// Show its quotas, or set some: profiles=5000 roles=5000 policies-per-role=20.
+    ///
+    /// None can be less than what is there.
     Quota {
         /// What to set.
         #[arg(value_name = "NAME=VALUE")]
@@ -147,19 +149,31 @@ fn import(file: &PathBuf) -> Result<u8> {
 
 fn quota(set: &[String]) -> Result<u8> {
     let local = open()?;
+    let held = local.held()?;
+    let mut wanted = Vec::new();
     for pair in set {
         let wrong = || Error::usage(format!("{pair:?} is not NAME=VALUE, such as profiles=5000"));
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
-        let quota = match name {
-            "profiles" => Quota::Profiles,
-            "roles" => Quota::Roles,
-            "policies-per-role" => Quota::PoliciesPerRole,
+        let (quota, least, what) = match name {
+            "profiles" => (Quota::Profiles, held.profiles, "in the account"),
+            "roles" => (Quota::Roles, held.roles, "in the account"),
+            "policies-per-role" => {
+                (Quota::PoliciesPerRole, held.policies_per_role, "attached to one role")
+            }
             _ => {
                 return Err(Error::usage(format!("there is no quota {name:?}"))
                     .hint("profiles, roles, policies-per-role"));
             }
         };
-        local.set_quota(quota, value.parse().map_err(|_| wrong())?)?;
+        let value: u32 = value.parse().map_err(|_| wrong())?;
+        if value < least {
+            return Err(Error::usage(format!("{pair} is too little: {least} are {what}"))
+                .hint(format!("{name}={least} lets no more be made")));
+        }
+        wanted.push((quota, value));
+    }
+    for (quota, value) in wanted {
+        local.set_quota(quota, value)?;
     }
     let quotas = local.quotas()?;
     let text = format!(

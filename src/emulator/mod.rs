@@ -257,6 +257,26 @@ impl Emulator {
         Ok(self.account()?.quotas)
     }
 
+    /// Amounts that the account holds of what has a quota; of policies that of the role with most.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read.
+    pub fn held(&self) -> Result<Quotas> {
+        let account = self.account()?;
+        let most = self.shared.store.read(|connection| {
+            let sql = "SELECT coalesce(max(count), 0) FROM
+                (SELECT count(*) AS count FROM attachment WHERE usage = 'policy' GROUP BY role)";
+            Ok::<i64, Trouble>(connection.query_row(sql, [], |row| row.get(0))?)
+        });
+        let most = most.map_err(|trouble| self.explain(trouble))?;
+        let amount = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(Quotas {
+            profiles: amount(account.profiles),
+            roles: amount(account.roles),
+            policies_per_role: amount(most),
+        })
+    }
+
     /// Sets a quota, for every process that uses the account from now on. One below what the
     /// account already holds only keeps more from being made.
     ///
