@@ -1,4 +1,5 @@
-//! Ctrl-C and the request to end: the first lets what is under way finish, the second ends the process.
+//! Ctrl-C, the request to end and a closed terminal: the first lets what is under way finish, the
+//! second ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,22 +9,33 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
 use crate::lua::Waker;
-use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::cancel::{self, Canceller, Stop};
 use crate::run::Running;
 use crate::screen::say;
 use crate::session::Session;
 
-/// Ctrl-C and the request to end, as they are heard.
+/// Ctrl-C, the request to end and a closed terminal, as they are heard.
 struct Requests {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: HangUp,
 }
 
 impl Requests {
     fn listen() -> Result<Self> {
+        Self::with(HangUp::listen()?)
+    }
+
+    /// Requests for programs to which a closed terminal means something else.
+    fn without_hang_up() -> Result<Self> {
+        Self::with(HangUp(None))
+    }
+
+    fn with(hang_up: HangUp) -> Result<Self> {
         Ok(Self {
             interrupt: listen_for(SignalKind::interrupt())?,
             terminate: listen_for(SignalKind::terminate())?,
+            hang_up,
         })
     }
 
@@ -32,6 +44,30 @@ impl Requests {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = self.hang_up.heard() => {}
+        }
+    }
+}
+
+/// Closed terminal. System and shell may both tell of it, so that it is heard once; a process that
+/// ignores it, as under `nohup`, goes on doing so.
+struct HangUp(Option<Signal>);
+
+impl HangUp {
+    fn listen() -> Result<Self> {
+        if cancel::ignores_hang_up() {
+            return Ok(Self(None));
+        }
+        listen_for(SignalKind::hangup()).map(|signal| Self(Some(signal)))
+    }
+
+    async fn heard(&mut self) {
+        match &mut self.0 {
+            Some(signal) => {
+                signal.recv().await;
+                self.0 = None;
+            }
+            None => std::future::pending().await,
         }
     }
 }
@@ -98,7 +134,8 @@ pub enum Heard {
 /// If the system gives no signals or threads.
 pub fn tell_each_signal(tell: impl Fn(Heard) + Send + 'static) -> Result<()> {
     on_a_thread(|| {
-        let (mut requests, mut hang_up) = (Requests::listen()?, listen_for(SignalKind::hangup())?);
+        let mut requests = Requests::without_hang_up()?;
+        let mut hang_up = listen_for(SignalKind::hangup())?;
         Ok(async move {
             let mut is_ending = false;
             loop {
@@ -202,13 +239,13 @@ impl Interrupts {
         });
         let shared = Arc::clone(&interrupts);
         on_a_thread(|| {
-            let (requests, hang_up) = (Requests::listen()?, listen_for(SignalKind::hangup())?);
-            Ok(shared.hear(requests, hang_up))
+            let requests = Requests::listen()?;
+            Ok(shared.hear(requests))
         })?;
         Ok(interrupts)
     }
 
-    async fn hear(self: Arc<Self>, mut requests: Requests, mut hang_up: Signal) {
+    async fn hear(self: Arc<Self>, mut requests: Requests) {
         // What the last signal stopped, which may not have ended yet.
         let mut stopped = None;
         let mut idle = 0;
@@ -216,7 +253,7 @@ impl Interrupts {
             let ends = tokio::select! {
                 _ = requests.interrupt.recv() => false,
                 _ = requests.terminate.recv() => true,
-                _ = hang_up.recv() => true,
+                () = requests.hang_up.heard() => true,
             };
             let now = self.under_way();
             if ends {
@@ -317,14 +354,12 @@ pub fn tell_requests(
 ) -> Result<()> {
     on_a_thread(|| {
         let mut requests = Requests::listen()?;
-        let mut hang_up = listen_for(SignalKind::hangup())?;
         let mut go_on = listen_for(SignalKind::from_raw(libc::SIGCONT))?;
         Ok(async move {
             let mut is_ending = false;
             loop {
                 tokio::select! {
                     () = requests.next() => {}
-                    _ = hang_up.recv() => {}
                     _ = go_on.recv() => {
                         tell(Request::GoOn);
                         continue;

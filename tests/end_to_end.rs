@@ -1,7 +1,7 @@
 //! The program from the outside: arguments and files in; output and exit code out. Each test has a home of its own and a cleared
 //! environment.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -241,6 +241,51 @@ fn an_interrupt_lets_a_change_in_flight_finish() {
     ran.ends(130, "1 call that changes the account");
     let names = "for profile in iam.profiles.each {} do print(profile.name) end";
     assert_eq!(home.run(&["-e", names]).out, "in-flight\n");
+}
+
+#[test]
+fn a_closed_terminal_lets_what_is_in_flight_finish() {
+    use std::io::{BufRead, BufReader};
+    let work = "touch begun; until [ -e go ]; do sleep 0.05; done; touch finished";
+    let code = format!("process.run('sh', {{ '-c', '{work}' }}) iam.profiles.create('after')");
+    for ignores in [false, true] {
+        let home = Home::new();
+        home.run(&["account", "reset", "--empty"]).ends(0, "");
+        let run = home.command(&["--allow-run=sh", "-e", &code]);
+        let mut command = Command::new("sh");
+        // As `nohup` starts a program.
+        let ignore = if ignores { "trap '' HUP; " } else { "" };
+        command.args(["-c", &format!("{ignore}exec \"$0\" \"$@\"")]);
+        command.arg(run.get_program()).args(run.get_args()).env_clear();
+        let variables = run.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(variables).current_dir(home.path("."));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let began = Instant::now();
+        while !home.path("begun").exists() {
+            assert!(began.elapsed() < Duration::from_mins(2), "it does not begin");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // The system and the shell both tell of it.
+        for _ in 0..2 {
+            let id = child.id().to_string();
+            assert!(Command::new("kill").args(["-HUP", &id]).status().expect("kill").success());
+        }
+        let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        if !ignores {
+            err.read_line(&mut said).expect("its first line");
+            assert!(said.starts_with("stopping: calls in flight are being finished"), "{said}");
+        }
+        home.write("go", "");
+        let status = child.wait().expect("it ended");
+        err.read_to_string(&mut said).expect("its messages");
+        assert_eq!(status.code(), Some(if ignores { 0 } else { 130 }), "{said}");
+        assert!(home.path("finished").exists());
+        let names = "for profile in iam.profiles.each {} do print(profile.name) end";
+        let made = if ignores { "after\n" } else { "" };
+        assert_eq!(home.run(&["-e", names]).out, made);
+    }
 }
 
 #[test]

@@ -273,6 +273,17 @@ extern "C" fn on_signal(_: c_int) {
     }
 }
 
+/// Check for a process that was told to ignore a closed terminal, as `nohup` tells it.
+#[must_use]
+pub fn ignores_hang_up() -> bool {
+    // SAFETY: a zeroed `sigaction` is valid, and without a new action the call only reads.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 fn install_handler() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
