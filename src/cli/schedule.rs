@@ -240,7 +240,7 @@ impl RunNowCommand {
         let jobs = find(&self.paths, &folder, options.permissions.clone(), is_planned)?;
         let (job, runbook) = single::find(&jobs, &self.name)?;
         let log = self.options.log(LogFormat::Text);
-        single::run(job, &runbook, options, &folder, log, !self.no_retry)
+        single::run(job, &runbook, options, &folder, &log, !self.no_retry)
     }
 }
 

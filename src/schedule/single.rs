@@ -60,7 +60,7 @@ pub fn run(
     runbook: &Arc<Runbook>,
     options: Options,
     folder: &Path,
-    log: Log,
+    log: &Log,
     retries: bool,
 ) -> Result<u8> {
     let mut book = Book::open(folder)?;
@@ -105,7 +105,7 @@ pub fn run(
         attempt += 1;
     };
     if is_told && let Some(_hold) = Hold::take(folder, &path, &format!("tell-{}", execution.run))? {
-        let telling = failure::tell(&runbook.job.on_failure, &execution, &log, &failure::PAUSES);
+        let telling = failure::tell(&runbook.job.on_failure, &execution, log, &failure::PAUSES);
         runtime.block_on(telling);
         book.told(&execution.run)?;
     }

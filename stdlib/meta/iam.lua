@@ -768,7 +768,7 @@ function iam.account() end
 
 --- Returns another `iam`, for another account or caller.
 ---
---- What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call.
+--- What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call. On the local account `profile` and `endpoint_url` are refused, because they lead out of it.
 ---
 --- AWS: [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)
 ---

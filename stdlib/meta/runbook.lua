@@ -51,7 +51,7 @@ runbook = {}
 ---@field run? string[] programs
 
 ---@class runbook.Param
----@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it, naming a new file lets it write that one.
+---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
 ---@field default? any
 ---@field required? boolean
 ---@field help? string

@@ -21,7 +21,9 @@ local Task = {}
 
 --- Starts a function as a task.
 ---
---- It runs while the others wait. An error of a task that nobody waits for ends the run.
+--- It runs while the others wait.
+---
+--- An error of a task that nobody waits for ends the run: at once if the script does not hold the task any more, so that nobody can wait for it, else when the script ends.
 ---@param f function
 ---@param ... any arguments of the function
 ---@return task.Task

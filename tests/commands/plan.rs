@@ -216,7 +216,7 @@ fn one_of_plan_and_script_is_the_result_and_the_other_is_told_aside() {
     assert!(!desk.path("-").exists());
     let piped = desk.run(&["plan", "work.lua", "-o", "-"]).ends(0, "").out;
     desk.write("plan.json", piped);
-    desk.run(&["apply", "plan.json", "--yes"]).ends(0, "");
+    desk.run(&["apply", "plan.json"]).ends(0, "");
     desk.run(&["run", "work.lua", "--plan", "-o", "-"]).ends(2, "iamlua plan SCRIPT -o -");
 }
 
