@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
+use crate::signature::TrustedKey;
 use crate::spec::{check_role_arn, nearest, parse_duration};
 
 const FILE_NAME: &str = "iamlua.toml";
@@ -96,6 +97,9 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// The names that no run may change, as patterns with `*` and `?`: those of all files together.
     pub protect: Vec<String>,
+    /// Keys of minisign, each as its 56 characters or the path of its file: a plan is applied only
+    /// if one of them has signed it.
+    pub require_signature: Vec<String>,
     /// The files that were read, the user's before the project's.
     pub files: Vec<PathBuf>,
 }
@@ -162,7 +166,17 @@ impl Config {
                 .hint("it must be a TOML file that you can read; --config FILE reads another")
                 .caused_by(error)
         })?;
-        self.parse(&bytes).map_err(|wrong| {
+        let keys = std::mem::take(&mut self.require_signature);
+        let parsed = self.parse(&bytes);
+        for key in self.require_signature.iter_mut().filter(|key| !TrustedKey::is_key(key)) {
+            // A path is one from the folder of the file that names it.
+            let folder = path.parent().unwrap_or_else(|| Path::new(""));
+            *key = folder.join(&*key).to_string_lossy().into_owned();
+        }
+        if self.require_signature.is_empty() {
+            self.require_signature = keys;
+        }
+        parsed.map_err(|wrong| {
             let line = bytes[..wrong.at.min(bytes.len())].split(|byte| *byte == b'\n').count();
             let mut error = Error::usage(format!("{}:{line}: {}", path.display(), wrong.why));
             error.hints.extend(wrong.hint);
@@ -276,13 +290,22 @@ impl Config {
                 new.retain(|name| !self.protect.contains(name));
                 self.protect.append(&mut new);
             }
+            ("require_signature", _) => {
+                let items = item.as_ref().as_array().map_or(std::slice::from_ref(item), |all| all);
+                // An empty list would read as "nobody" and, being no demand, mean all.
+                if items.is_empty() {
+                    return Err(must_be(item, "at least one key"));
+                }
+                let what = "public keys of minisign, or their files, in quotes";
+                self.require_signature = all(items, what, |_| true)?;
+            }
             _ => unreachable!("`parse` lets only KEYS in, and a test tries each"),
         }
         Ok(())
     }
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "target",
     "profile",
     "region",
@@ -293,6 +316,7 @@ const KEYS: [&str; 10] = [
     "max_changes",
     "timeout",
     "protect",
+    "require_signature",
 ];
 
 /// What is wrong at a byte of a file.
@@ -372,6 +396,8 @@ mod tests {
     };
     use crate::error::Kind;
 
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
     /// A user's folder and a folder deep in a project, with these files if they say something.
     fn files(user: &str, project: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let home = tempfile::tempdir().unwrap();
@@ -409,7 +435,14 @@ mod tests {
             "target = 'aws'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::111111111111:role/r'
             endpoint_url = 'https://x'\naccount = ['222222222222', '000000000001']
             mode = 'read-only'\nmax_changes = 1_000\ntimeout = '1h30m'\nprotect = ['b', 'prod-*']";
+        let user = &format!("{user}\nrequire_signature = 'mine.pub'");
         let config = merged(user, project);
+        assert!(config.require_signature[0].ends_with("/config/mine.pub"), "from its own folder");
+        let project = &format!("{project}\nrequire_signature = ['keys/ours.pub', '{KEY}']");
+        let (_home, folder, work) = files(user, project);
+        let config = Config::find(&work, Some(&folder)).unwrap();
+        let project_key = work.ancestors().nth(2).unwrap().join("keys/ours.pub");
+        let project_key = project_key.display().to_string();
         assert_eq!(config.target, Some(TargetName::Aws));
         assert_eq!(config.profile.as_deref(), Some("mine"));
         assert_eq!(config.region.as_deref(), Some("eu-west-1"));
@@ -420,6 +453,7 @@ mod tests {
         assert_eq!(config.max_changes, Some(MaxChanges::Count(1000)));
         assert_eq!(config.timeout, Some(Duration::from_mins(90)));
         assert_eq!(config.protect, ["a", "b", "prod-*"]);
+        assert_eq!(config.require_signature, [project_key.as_str(), KEY]);
         assert!(config.files[0].ends_with("config/iamlua.toml"), "{:?}", config.files);
         assert!(config.files[1].ends_with("project/iamlua.toml"), "{:?}", config.files);
     }
@@ -503,7 +537,9 @@ mod tests {
             timeout = '99999999999999999999s' => 1: timeout must be a shorter time
             protect = 'prod-*' => 1: protect must be an array, such as ["prod-*"], got "prod-*"
             protect = ['a',;'/b'] => 2: protect must be names of letters, digits and _+=,.@- in
-            protect = [''] => 1: protect must be names"#;
+            protect = [''] => 1: protect must be names
+            require_signature = [] => 1: require_signature must be at least one key, got none
+            require_signature = [''] => 1: require_signature must be public keys of minisign"#;
         for line in mistakes.trim().lines() {
             let (text, expected) = line.trim_start().split_once(" => ").unwrap();
             let message = refused(text.replace(';', "\n"));

@@ -15,7 +15,7 @@ use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
-use crate::words::{self, count, number};
+use crate::words::{count, number, visible};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;
@@ -205,21 +205,10 @@ fn shown(value: Option<&String>) -> String {
         Some(text) if text.is_empty() => "\"\"".into(),
         // The last of these would be taken for no value.
         Some(text) if text.contains([' ', ',']) || text == "(none)" => {
-            format!("\"{}\"", visible(text))
+            format!("\"{}\"", visible(text.replace('"', "\\\"")))
         }
         Some(text) => visible(text),
     }
-}
-
-/// Text from an account, harmless for a terminal.
-fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = escaped.is_none().then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 /// The changes, one line each: in their order; those that are alike are folded into one unless
@@ -400,8 +389,8 @@ fn command_line<'a>(words: impl Iterator<Item = &'a String>, full: bool) -> Stri
     let text = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let cut = text.char_indices().nth(COMMAND).filter(|_| !full);
     match cut {
-        Some((at, _)) => words::visible(&text[..at]) + "…",
-        None => words::visible(text),
+        Some((at, _)) => visible(&text[..at]) + "…",
+        None => visible(text),
     }
 }
 
@@ -427,21 +416,21 @@ fn outside_fold(group: &[&Outside]) -> String {
             Outside::Write { path, bytes: own } => {
                 bytes += own;
                 let name = Path::new(path).file_name().unwrap_or_default();
-                names.push(words::visible(name.as_encoded_bytes()));
+                names.push(visible(name.as_encoded_bytes()));
             }
         }
     }
     let all = number(group.len() as u64);
     let what = match group[0] {
         Outside::Run { program, .. } if names.iter().all(|name| *name == names[0]) => {
-            let words = words::visible(quoted(program)) + " " + &names[0];
+            let words = visible(quoted(program)) + " " + &names[0];
             return format!("would run {}, {all} times", words.trim_end());
         }
         Outside::Run { program, .. } => {
-            format!("would run {}, {all} times", words::visible(quoted(program)))
+            format!("would run {}, {all} times", visible(quoted(program)))
         }
         Outside::Write { path, .. } => {
-            let folder = words::visible(quoted(folder_of(path)));
+            let folder = visible(quoted(folder_of(path)));
             let place = if folder == "''" { String::new() } else { format!(" in {folder}") };
             format!("would write {all} files{place} ({})", count(bytes, "byte"))
         }
@@ -502,11 +491,14 @@ fn names(changes: &[Shown<'_>], members: &[usize]) -> String {
 }
 
 /// Numbers of profiles and roles that are created, changed and deleted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    create: u64,
-    change: u64,
-    delete: u64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Number of those that are not there before.
+    pub create: u64,
+    /// Number of those that are there before and after.
+    pub change: u64,
+    /// Number of those that are not there after.
+    pub delete: u64,
 }
 
 impl Totals {
@@ -524,7 +516,8 @@ impl Totals {
     }
 
     /// "0 to create, 10 to change, 0 to delete".
-    fn all(self) -> String {
+    #[must_use]
+    pub fn all(self) -> String {
         self.parts().map(|(n, what)| format!("{} to {what}", number(n))).join(", ")
     }
 
@@ -536,10 +529,13 @@ impl Totals {
     }
 }
 
-/// Numbers of profiles and roles that are created, changed and deleted: in all, and a line for
-/// each account where there are several.
+/// Accounts with the numbers of what is done to each of them.
+pub type TotalsByAccount<'a> = BTreeMap<AccountKey<'a>, (&'a Site, Totals)>;
+
+/// Numbers of profiles and roles that are created, changed and deleted: in all, and in each account
+/// that is named.
 #[must_use]
-pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
+pub fn totals<'a>(changes: &[Shown<'a>]) -> (Totals, TotalsByAccount<'a>) {
     let mut ends: HashMap<_, (Option<&Site>, (bool, bool))> = HashMap::new();
     for change in changes {
         let there = (change.before.is_some(), change.after.is_some());
@@ -548,13 +544,20 @@ pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
             .or_insert((change.account, there));
     }
     let mut all = Totals::default();
-    let mut accounts: BTreeMap<AccountKey<'_>, (&Site, Totals)> = BTreeMap::new();
+    let mut accounts = TotalsByAccount::new();
     for (account, ends) in ends.into_values() {
         all.add(ends);
         if let Some(site) = account {
             accounts.entry(site.account_key()).or_insert((site, Totals::default())).1.add(ends);
         }
     }
+    (all, accounts)
+}
+
+/// The same in words: in all, and a line for each account where there are several.
+#[must_use]
+pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
+    let (all, accounts) = totals(changes);
     let text = format!("{}{}", all.all(), places(changes));
     let lines = if accounts.len() > 1 {
         account_lines(&accounts, |totals| totals.some())
@@ -716,8 +719,10 @@ mod tests {
         let shown = over(&sites, &NAMES_OF_TEN, states);
         assert_eq!(
             plain(&lines(&shown, false)),
-            ["~ tag 30 profiles in 3 accounts: Owner → ops  a, b, c and 7 more names; AWS \
-              accounts 1, 2 and 3"]
+            [
+                "~ tag 30 profiles in 3 accounts: Owner → ops: all replace a value  a, b, c and 7 more \
+              names; AWS accounts 1, 2 and 3"
+            ]
         );
         let (totals, accounts) = summary(&shown);
         assert_eq!(totals, "0 to create, 30 to change, 0 to delete in 3 accounts");
@@ -733,7 +738,7 @@ mod tests {
         assert_eq!(summary(&shown), ("0 to create, 10 to change, 0 to delete".to_owned(), vec![]));
         assert_eq!(
             plain(&lines(&shown, false)),
-            ["~ tag 20 profiles: Owner → ops  a, b, c and 17 more"]
+            ["~ tag 20 profiles: Owner → ops: all replace a value  a, b, c and 17 more"]
         );
     }
 
@@ -744,7 +749,9 @@ mod tests {
         let shown = over(&sites[..2], &NAMES_OF_TEN, states);
         assert_eq!(
             plain(&lines(&shown[..10], false)),
-            ["~ tag 10 profiles in AWS account 1: Owner → ops  a, b, c and 7 more"]
+            [
+                "~ tag 10 profiles in AWS account 1: Owner → ops: all replace a value  a, b, c and 7 more"
+            ]
         );
         assert_eq!(
             plain(&lines(&shown[9..11], false)),
@@ -756,8 +763,10 @@ mod tests {
         let shown = over(&sites, &NAMES_OF_TEN[..2], states);
         assert_eq!(
             plain(&lines(&shown, false)),
-            ["~ tag 16 profiles in 8 accounts: Owner → ops  a, b; AWS accounts 1, 2, 3, 4, 5 and \
-              3 more"]
+            [
+                "~ tag 16 profiles in 8 accounts: Owner → ops: all replace a value  a, b; AWS accounts \
+              1, 2, 3, 4, 5 and 3 more"
+            ]
         );
         let (_, accounts) = summary(&shown);
         assert_eq!(accounts.len(), 6);
@@ -774,9 +783,9 @@ mod tests {
         assert_eq!(
             plain(&lines(&shown, false)),
             [
-                "~ tag 20 profiles in 2 accounts: Owner → \"(none)\"  a, b, c and 7 more names; \
-                 AWS accounts 1 and 2",
-                "~ tag 20 profiles in 2 accounts: Owner → (none)  a, b, c and 7 more names; AWS \
+                "~ tag 20 profiles in 2 accounts: Owner → \"(none)\": all replace a value  a, b, c \
+                 and 7 more names; AWS accounts 1 and 2",
+                "~ tag 20 profiles in 2 accounts: Owner removed  a, b, c and 7 more names; AWS \
                  accounts 1 and 2"
             ]
         );
@@ -832,6 +841,6 @@ mod tests {
             account: None,
             mark: None,
         };
-        assert_eq!(plain(&lines(&[shown], false)), ["~ tag profile p: Owner a → \\u{1b}[2Jx"]);
+        assert_eq!(plain(&lines(&[shown], false)), ["~ tag profile p: Owner a → \\x1b[2Jx"]);
     }
 }

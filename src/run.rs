@@ -25,6 +25,7 @@ use crate::script::{Loaded, Script};
 use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
+use crate::signature::{self, SigningKey};
 use crate::{files, plan_text, signals, state, words};
 
 /// What a script runs against.
@@ -85,6 +86,8 @@ pub struct Planning {
     pub is_result: bool,
     /// The file to keep it in.
     pub file: Option<PathBuf>,
+    /// The key that signs the file.
+    pub signing_key: Option<Arc<SigningKey>>,
     /// Whether every change has a line of its own.
     pub full: bool,
     /// Whether a plan with changes ends with exit code 3.
@@ -455,7 +458,7 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     }
     let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
     if let Some(file) = planning.file.as_ref().filter(|_| !was_stopped) {
-        keep_plan(&plan, file)?;
+        keep_plan(&plan, file, planning.signing_key.as_deref())?;
     }
     let code = result?;
     if !planning.is_result && !plan.is_empty() {
@@ -513,19 +516,35 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     }
 }
 
-/// Writes a plan file; `-` is standard output.
+/// Writes a plan file, and its signature beside it if there is a key; `-` is standard output.
 ///
 /// # Errors
-/// If it cannot be written; a file that was there is then untouched.
-pub fn keep_plan(plan: &Plan, file: &Path) -> Result<()> {
-    files::write_private(file, plan.to_file()?.as_bytes())
-        .map_err(|error| Error::io(format!("cannot write the plan {}", file.display()), error))?;
+/// If they cannot be written; a file that was there is then untouched.
+pub fn keep_plan(plan: &Plan, file: &Path, signing_key: Option<&SigningKey>) -> Result<()> {
+    if signing_key.is_some() && files::is_output(file) {
+        return Err(Error::usage("--sign needs a file beside which the signature is written")
+            .hint("name a file with -o"));
+    }
+    let content = plan.to_file()?;
+    let failed = |error| Error::io(format!("cannot write the plan {}", file.display()), error);
+    files::write_private(file, content.as_bytes()).map_err(failed)?;
     if files::is_output(file) {
         return Ok(());
     }
+    if let Some(key) = signing_key {
+        let path = signature::beside(file);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        files::write_whole(&path, key.sign(content.as_bytes(), &name)?.as_bytes()).map_err(
+            |error| Error::io(format!("cannot write the signature {}", path.display()), error),
+        )?;
+        let word = quoted(&path.display().to_string());
+        say(&format!("signed with the key {}: {word}", key.id()));
+    }
     let word = quoted(&file.display().to_string());
     say(&match plan.incomplete {
-        None => format!("kept in {word}; `iamlua apply {word}` carries it out"),
+        None => format!(
+            "kept in {word}; `iamlua show {word}` shows it, `iamlua apply {word}` carries it out"
+        ),
         Some(_) => format!(
             "kept in {word}, but not whole; `iamlua apply {word} --allow-incomplete` carries out what there is"
         ),
@@ -664,13 +683,19 @@ pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
+/// Presence of somebody to ask.
+#[must_use]
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks a yes-or-no question at the terminal; no is the default. `None` if there is nobody to ask.
 #[must_use]
 pub fn confirm(question: &str, yes: bool) -> Option<bool> {
     if yes {
         return Some(true);
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask() {
         return None;
     }
     // A question that cannot be shown is answered by no.

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
+use crate::run::quoted;
+use crate::session::plan::Plan;
 use crate::spec;
 
 /// Larger than any script that a person wrote.
@@ -79,6 +81,15 @@ impl Loaded {
                 Kind::Script,
                 format!("{name} is a binary file, not a Lua script"),
             ));
+        }
+        if Plan::is_file(&source) {
+            let (what, word) = match script {
+                Script::File(_) => (name.as_str(), quoted(&name)),
+                Script::Stdin | Script::Code(_) => ("this", "-".to_owned()),
+            };
+            return Err(Error::usage(format!("{what} is a plan, not a script")).hint(format!(
+                "show it with `iamlua show {word}`, apply it with `iamlua apply {word}`"
+            )));
         }
         Ok(Self { name, folder, source })
     }

@@ -78,7 +78,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal> {
 
 /// Ends the process at once, with the terminal as it was.
 fn leave() -> ! {
-    crate::aws::credentials::restore_terminal();
+    crate::hidden_input::restore_terminal();
     std::process::exit(130)
 }
 

@@ -47,8 +47,10 @@ pub fn time(seconds: f64) -> String {
     }
 }
 
-/// Text with all in it visible that acts on a terminal or hides something from its reader, as `inspect.visible` of Lua has it: control
-/// characters (`\n`, `\x1b`), bytes that are not UTF-8 (`\xff`), and marks that turn the direction of writing (`\u{202e}`).
+/// Text with all in it visible that acts on a terminal or hides something from its reader, as
+/// `inspect.visible` of Lua has it: control characters (`\n`, `\x1b`), bytes that are not UTF-8
+/// (`\xff`), marks that turn the direction of writing (`\u{202e}`), and characters without a shape
+/// (`\u{200b}`). Names and values of accounts, plans and journals are shown by this alone.
 #[must_use]
 pub fn visible(text: impl AsRef<[u8]>) -> String {
     visible_but(text.as_ref(), |_| false)
@@ -96,8 +98,53 @@ fn push_byte(text: &mut String, byte: u8) {
     text.extend(['\\', 'x', digit(byte >> 4), digit(byte)]);
 }
 
-/// Whether a character acts on a terminal, or hides text from its reader.
+/// Presence of a character that acts on a terminal, or hides text from its reader: controls, line
+/// and paragraph separators, and all that Unicode calls ignorable by default
+/// (`Default_Ignorable_Code_Point`), which has the marks of direction.
 #[must_use]
 pub const fn acts(c: char) -> bool {
-    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(
+        c,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_acts_on_a_terminal_or_cannot_be_seen_is_escaped() {
+        let cases: [(&[u8], &str); 8] = [
+            ("Grüße – 日本 👍".as_bytes(), "Grüße – 日本 👍"),
+            (b"a\x1b[2J\x07\n\x7f", r"a\x1b[2J\a\n\x7f"),
+            (b"\xff\xfe", r"\xff\xfe"),
+            ("\u{9b}".as_bytes(), r"\u{9b}"),
+            ("\u{202a}\u{202e}\u{2066}\u{2069}".as_bytes(), r"\u{202a}\u{202e}\u{2066}\u{2069}"),
+            ("\u{200e}\u{200f}\u{61c}".as_bytes(), r"\u{200e}\u{200f}\u{61c}"),
+            ("o\u{200b}ps\u{ad}\u{feff}\u{2060}".as_bytes(), r"o\u{200b}ps\u{ad}\u{feff}\u{2060}"),
+            ("\u{e0041}\u{3164}".as_bytes(), r"\u{e0041}\u{3164}"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(visible(text), shown);
+        }
+    }
 }

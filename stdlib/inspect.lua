@@ -42,14 +42,32 @@ local function escape_character(character)
   return format("\\u{%x}", codepoint(character))
 end
 
--- Text that is UTF-8 without what acts on a terminal or hides text from its reader: control characters of both sets, line and
--- paragraph separators, and marks that turn the direction of writing.
+-- What hides text from its reader, by the first byte: control characters of the second set, line and paragraph separators, marks that turn
+-- the direction of writing, and all else that Unicode calls ignorable by default.
+local HIDING = {
+  { "\xc2", "\xc2[\x80-\x9f\xad]" },
+  { "\xcd", "\xcd\x8f" },
+  { "\xd8", "\xd8\x9c" },
+  { "\xe1", "\xe1\x85[\x9f\xa0]", "\xe1\x9e[\xb4\xb5]", "\xe1\xa0[\x8b-\x8f]" },
+  { "\xe2", "\xe2\x80[\x8b-\x8f\xa8-\xae]", "\xe2\x81[\xa0-\xaf]" },
+  { "\xe3", "\xe3\x85\xa4" },
+  { "\xef", "\xef\xb8[\x80-\x8f]", "\xef\xbb\xbf", "\xef\xbe\xa0", "\xef\xbf[\xb0-\xbb]" },
+  { "\xf0", "\xf0\x9b\xb2[\xa0-\xa3]", "\xf0\x9d\x85[\xb3-\xba]" },
+  { "\xf3", "\xf3\xa0[\x80-\xbf][\x80-\xbf]" },
+}
+
+-- Text that is UTF-8 without what acts on a terminal or hides text from its reader.
 local function escape_text(text)
   text = gsub(text, "%c", escape_byte)
-  if find(text, "[\xc2\xe2]") then
-    text = gsub(text, "\xc2[\x80-\x9f]", escape_character)
-    text = gsub(text, "\xe2\x80[\xa8-\xae]", escape_character)
-    text = gsub(text, "\xe2\x81[\xa6-\xa9]", escape_character)
+  if find(text, "[\xc2-\xf3]") then
+    for at = 1, #HIDING do
+      local patterns = HIDING[at]
+      if find(text, patterns[1], 1, true) then
+        for i = 2, #patterns do
+          text = gsub(text, patterns[i], escape_character)
+        end
+      end
+    end
   end
   return text
 end
@@ -74,8 +92,8 @@ local function quote(text)
   return '"' .. visible((gsub(text, '[\\"]', "\\%0"))) .. '"'
 end
 
---- Makes control characters and bytes that are not UTF-8 visible, as Lua would write them in a string (`\n`, `\x1b`); all other text
---- stays as it is. Raises an argument error for what is no text.
+--- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn the direction of writing visible, as Lua
+--- would write them in a string (`\n`, `\x1b`, `\u{202e}`); all other text stays as it is. Raises an argument error for what is no text.
 ---@param text string
 ---@return string
 function inspect.visible(text)

@@ -1,12 +1,13 @@
-//! `iamlua apply`: carries out a plan file.
+//! `iamlua apply`: carries out a plan file, after it was approved.
 
-use std::path::PathBuf;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 
-use super::options::{LimitOptions, Resolved, TargetOptions, duration, read_plan};
+use super::options::{LimitOptions, Resolved, TargetOptions, duration};
+use super::plan_file::{Approval, PlanFile};
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::Options;
 use crate::session::journal::About;
@@ -14,13 +15,22 @@ use crate::session::journal::records::claim_plan;
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
+use crate::words::count;
 use crate::{execution, plan_text, run, screen, signals, state};
 
 /// `iamlua apply`.
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
     /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
-    plan: PathBuf,
+    plan: std::path::PathBuf,
+    #[command(flatten)]
+    approval: Approval,
+    /// Make the changes without a question. On AWS that is necessary where there is no terminal.
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Before the question, show every change in a line of its own, also where thousands are alike.
+    #[arg(long)]
+    full: bool,
     #[command(flatten)]
     target: TargetOptions,
     #[command(flatten)]
@@ -55,7 +65,11 @@ impl SettleOptions {
 impl ApplyCommand {
     /// Carries the plan out.
     pub fn execute(self) -> Result<u8> {
-        let plan = read_plan(&self.plan)?;
+        let file = PlanFile::read(&self.plan)?;
+        self.approval.check_hash(&file)?;
+        let target = self.target.resolve()?;
+        self.approval.check_signature(&file, &target.config.require_signature)?;
+        let plan = file.plan()?;
         if let Some(why) = plan.incomplete.as_ref().filter(|_| !self.allow_incomplete) {
             return Err(Error::new(
                 Kind::Refused,
@@ -63,7 +77,10 @@ impl ApplyCommand {
             )
             .hint("mend the script and plan again, or carry out what there is with --allow-incomplete"));
         }
-        let target = self.target.resolve()?;
+        target.refuse_if_read_only()?;
+        if !plan.changes.is_empty() && target.leads_to_aws(&plan.sites) {
+            ask(&plan, self.yes, self.full)?;
+        }
         let about = About {
             run: None,
             command: "apply".into(),
@@ -72,7 +89,8 @@ impl ApplyCommand {
             plan: Some(plan.id.clone()),
             undoes: plan.undoes.clone(),
         };
-        let again = format!("iamlua apply {}", run::quoted(&self.plan.display().to_string()));
+        let yes = if self.yes { " --yes" } else { "" };
+        let again = format!("iamlua apply {}{yes}", file.word());
         if !plan.outside.is_empty() {
             let are = if plan.outside.len() == 1 { "is" } else { "are" };
             screen::say(&format!(
@@ -82,6 +100,28 @@ impl ApplyCommand {
         }
         let options = Options { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
         carry_out(&plan, &target, &self.limits, options, about, &again)
+    }
+}
+
+/// Shows a plan for AWS, and asks for it.
+fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    let changes = count(plan.changes.len() as u64, "change");
+    if run::can_ask() {
+        // With no standard error there is nobody to ask.
+        let _ = anstream::stderr().write_all(plan_text::plan(plan, full).as_bytes());
+    }
+    let these = if plan.changes.len() == 1 { "this" } else { "these" };
+    match run::confirm(&format!("Make {these} {changes}?"), false) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::new(Kind::Refused, "not confirmed, so nothing was changed")),
+        None => Err(Error::new(
+            Kind::Refused,
+            format!("the plan makes {changes} on AWS, and there is no terminal to ask at"),
+        )
+        .hint("review it with `iamlua show PLAN`; --yes makes the changes without a question")),
     }
 }
 

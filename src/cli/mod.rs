@@ -8,11 +8,13 @@ mod executions;
 mod init;
 mod options;
 mod output;
+mod plan_file;
 mod policy;
 mod run;
 mod runs;
 mod schedule;
 mod shell;
+mod show;
 mod test;
 mod undo;
 mod watch;
@@ -65,9 +67,14 @@ enum Command {
     /// The plan goes to standard output: it is the result, in the format of --output. What the
     /// script prints, messages and progress go to standard error.
     Plan(run::RunCommand),
+    /// Show a saved plan: its changes, where it comes from, and the hash to approve it by.
+    ///
+    /// It reads nothing but the file.
+    Show(show::ShowCommand),
     /// Carry out a plan: its changes and no other, if what they rest on is still so.
     ///
-    /// It goes where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise.
+    /// It goes where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise. On AWS
+    /// it shows the plan and asks first.
     Apply(apply::ApplyCommand),
     /// Take a run back.
     ///
@@ -134,7 +141,7 @@ pub fn main() -> ExitCode {
         Some(cli) => execute(cli),
         None => Ok(0),
     });
-    crate::aws::credentials::restore_terminal();
+    crate::hidden_input::restore_terminal();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -167,6 +174,7 @@ fn execute(cli: Cli) -> Result<u8> {
     match cli.command {
         Some(Command::Run(command)) => command.execute(),
         Some(Command::Plan(command)) => command.plan(),
+        Some(Command::Show(command)) => command.execute(),
         Some(Command::Apply(command)) => command.execute(),
         Some(Command::Undo(command)) => command.execute(),
         Some(Command::Runs(command)) => command.execute(),

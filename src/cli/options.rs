@@ -15,7 +15,6 @@ use crate::lua::Format;
 use crate::run::{Against, AwsTarget};
 use crate::screen;
 use crate::session::journal::{About, Place};
-use crate::session::plan::Plan;
 use crate::session::site::{Site, SiteTarget};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::spec;
@@ -249,6 +248,15 @@ impl Resolved {
         }
     }
 
+    /// Presence of a site of a plan or an earlier run on AWS, to which [`gates`](Self::gates) lead.
+    pub fn leads_to_aws(&self, sites: &[Site]) -> bool {
+        sites.iter().any(|site| match self.against {
+            Against::Local(_) if self.is_named => false,
+            Against::Aws(_) if self.is_named => true,
+            _ => site.target == SiteTarget::Aws,
+        })
+    }
+
     /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they
     /// lead to is checked by whoever uses them.
     pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Site]) -> Vec<Gate> {
@@ -282,22 +290,4 @@ impl Resolved {
             })
             .collect()
     }
-}
-
-/// Reads a plan file, or standard input for `-`.
-pub fn read_plan(path: &Path) -> Result<Plan> {
-    let shown = path.display().to_string();
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::usage(format!("there is no plan {shown}"))
-            .hint("`iamlua plan SCRIPT -o FILE` makes one"),
-        _ => Error::io(format!("cannot read the plan {shown}"), error),
-    };
-    let bytes = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map_err(failed)?;
-        bytes
-    } else {
-        std::fs::read(path).map_err(failed)?
-    };
-    Plan::from_file(&shown, &String::from_utf8_lossy(&bytes))
 }

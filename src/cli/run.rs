@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
@@ -18,6 +19,7 @@ use crate::schedule::log::Level;
 use crate::script::Script;
 use crate::session::journal::About;
 use crate::session::{Mode, Rules};
+use crate::signature::SigningKey;
 use crate::{files, screen};
 
 /// `iamlua run`.
@@ -77,6 +79,10 @@ pub struct PlanOptions {
     /// plan then goes to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
+    /// Sign that file with this secret key of minisign; the signature is written beside it, as
+    /// FILE.minisig.
+    #[arg(long, value_name = "KEY", requires = "out", help_heading = "Plan")]
+    sign: Option<PathBuf>,
     /// Show every change in a line of its own, also where thousands are alike.
     #[arg(long, help_heading = "Plan")]
     full: bool,
@@ -90,13 +96,16 @@ impl PlanOptions {
         self.out.is_some() || self.full || self.detailed_exitcode
     }
 
-    pub fn planning(self, is_result: bool) -> Planning {
-        Planning {
+    /// The same as a run has it. A key with a password is asked for it here, before the run.
+    pub fn planning(self, is_result: bool) -> Result<Planning> {
+        let key = self.sign.as_deref().map(SigningKey::read).transpose()?;
+        Ok(Planning {
             is_result,
             file: self.out,
+            signing_key: key.map(Arc::new),
             full: self.full,
             detailed_exit_code: self.detailed_exitcode,
-        }
+        })
     }
 }
 
@@ -280,7 +289,7 @@ impl RunOptions {
                 plan_runs_programs: self.host.grants.plan_runs_programs,
                 ..target.rules(mode, &self.limits, about)
             },
-            planning: plan.planning(is_result),
+            planning: plan.planning(is_result)?,
             permissions,
             max_memory,
             timeout: timeout.or(target.config.timeout),

@@ -18,7 +18,7 @@ use crate::session::journal::{About, Outcome};
 use crate::session::recover::{self, describe};
 use crate::session::site::{Places, short_accounts};
 use crate::session::{Mode, Session};
-use crate::words::{count, number};
+use crate::words::{count, number, visible_but};
 use crate::{run, screen, state, table};
 
 /// `iamlua runs`.
@@ -213,16 +213,14 @@ fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
 fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
     let mut text = format!("run {}: {}\n", run.id, run.status);
     let mut field = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<11}{value}");
+        let _ = writeln!(text, "  {name:<11}{}", visible_but(value.as_bytes(), |c| c == '\n'));
     };
     field("what", what(run));
     if let (Some(script), Some(hash)) = (&run.script, &run.script_sha256) {
         field("script", format!("{script}, sha256 {hash}"));
     }
-    if let Some(serde_json::Value::Object(parameters)) = &run.parameters {
-        let shown: Vec<_> =
-            parameters.iter().map(|(name, value)| format!("{name}={}", plain(value))).collect();
-        field("parameters", shown.join(" "));
+    if let Some(shown) = run.parameters.as_ref().and_then(parameters) {
+        field("parameters", shown);
     }
     if let Some(plan) = &run.plan {
         field("plan", plan.clone());
@@ -282,15 +280,20 @@ fn describe_run(run: &Run, changes: &[Recorded], full: bool) -> String {
         for (change, shown) in these.iter().zip(shown) {
             let _ = writeln!(text, "  {}", plan_text::line(&shown));
             for why in change.error.iter().chain(&change.note) {
-                let _ = writeln!(text, "      {why}");
+                let _ = writeln!(text, "      {}", visible_but(why.as_bytes(), |c| c == '\n'));
             }
         }
     }
     text
 }
 
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// Parameters of a script in words: `owner=ops days=30`; `None` if there are none.
+pub(super) fn parameters(parameters: &serde_json::Value) -> Option<String> {
+    let parameters = parameters.as_object().filter(|parameters| !parameters.is_empty())?;
+    let plain =
+        |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown = parameters.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+    Some(shown.collect::<Vec<_>>().join(" "))
 }
 
 impl RecoverCommand {

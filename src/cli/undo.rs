@@ -29,6 +29,9 @@ pub struct UndoCommand {
     /// Make the undo; without this it is only shown.
     #[arg(long)]
     apply: bool,
+    /// Taken as `apply` takes it; an undo with --apply asks no question.
+    #[arg(long, short = 'y')]
+    yes: bool,
     /// Undo only the changes of this profile or role; can be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -48,6 +51,7 @@ pub struct UndoCommand {
 impl UndoCommand {
     /// Shows the undo, and makes it with `--apply`.
     pub fn execute(self) -> Result<u8> {
+        let _ = self.yes;
         let folder = state::folder()?;
         let records = Records::open(&folder)?.ok_or_else(|| no_run(&self.run))?;
         let earlier = records.run(&self.run)?;
@@ -79,11 +83,11 @@ impl UndoCommand {
             });
             return outcome(&undoing, 0, "what is listed above is");
         }
-        let planning = self.plan.planning(true);
+        let planning = self.plan.planning(true)?;
         run::print_plan(&plan, &planning, self.output.into())?;
         let _ = std::io::stdout().flush();
         if let Some(file) = &planning.file {
-            run::keep_plan(&plan, file)?;
+            run::keep_plan(&plan, file, planning.signing_key.as_deref())?;
         }
         if !self.apply {
             screen::say(&format!("Plan only. Undo it with: {again}"));

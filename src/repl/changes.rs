@@ -65,7 +65,7 @@ impl Repl {
             if plan.is_empty() {
                 return Err(Error::usage("nothing is planned, so there is nothing to keep"));
             }
-            return run::keep_plan(&plan, &super::commands::path(file));
+            return run::keep_plan(&plan, &super::commands::path(file), None);
         }
         if !plan.is_empty() {
             print(&plan_text::plan(&plan, false));

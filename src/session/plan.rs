@@ -12,7 +12,7 @@ use super::locked;
 use super::outside::{self, Outside};
 use super::site::Site;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{State, Subject};
+use crate::iam::image::{State, Subject, differences};
 use crate::iam::{self, Entry, Write};
 use crate::spec::{Args, Value};
 use crate::usage::MAX_AGE;
@@ -151,6 +151,22 @@ impl Plan {
         Ok(text)
     }
 
+    /// Recognizes a plan file, also one that is damaged.
+    #[must_use]
+    pub fn is_file(content: &[u8]) -> bool {
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+        }
+        let content = content.trim_ascii_start();
+        if !content.starts_with(b"{") {
+            return false;
+        }
+        let head = String::from_utf8_lossy(&content[..content.len().min(100)]);
+        (head.contains("\"format\"") && head.contains(&format!("\"{FORMAT}\"")))
+            || serde_json::from_slice::<Head>(content).is_ok_and(|head| head.format == FORMAT)
+    }
+
     /// Reads a plan file; `name` is what it is called.
     ///
     /// # Errors
@@ -184,15 +200,32 @@ impl Plan {
         }
         let plan: Self =
             serde_json::from_value(json).map_err(|error| refuse(format!("is damaged: {error}")))?;
+        // They name files and rows of the journal.
+        if std::iter::once(&plan.id).chain(&plan.undoes).any(|id| !is_id(id)) {
+            return Err(refuse("has an id that is none".into()));
+        }
         for change in &plan.changes {
             let call = change.call();
-            call.map_err(|error| refuse(format!("cannot be carried out: {error}")))?;
+            let (_, write, args) =
+                call.map_err(|error| refuse(format!("cannot be carried out: {error}")))?;
+            // The states are what people are shown and approve, the arguments what is done.
+            let after = (write.after)(&args, change.before.clone());
+            if !differences(&after, &change.after).is_empty() {
+                return Err(refuse(format!("does not say what change {} does", change.number)));
+            }
             if change.site >= plan.sites.len() {
                 return Err(refuse(format!("does not say where change {} goes", change.number)));
             }
         }
         Ok(plan)
     }
+}
+
+/// Form of the id of a plan or a run.
+fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn checksum(json: &Json) -> String {

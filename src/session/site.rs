@@ -117,11 +117,11 @@ impl Site {
     /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
     #[must_use]
     pub fn describe(&self) -> String {
-        let account = self.account.as_deref().unwrap_or("(unknown)");
+        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("the local account {account}"),
             SiteTarget::Aws => match &self.endpoint_url {
-                Some(url) => format!("AWS account {account} at {url}"),
+                Some(url) => format!("AWS account {account} at {}", words::visible(url)),
                 None => format!("AWS account {account}"),
             },
         }
@@ -132,7 +132,7 @@ impl Site {
     /// The same in two words: "local 123456789012", "aws 123456789012".
     #[must_use]
     pub fn short(&self) -> String {
-        let account = self.account.as_deref().unwrap_or("(unknown)");
+        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("local {account}"),
             SiteTarget::Aws => format!("aws {account}"),
@@ -168,7 +168,9 @@ pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> Strin
     list_accounts(sites, |site| match (site.target, &site.endpoint_url) {
         (SiteTarget::Local, _) => ("the local account", "the local accounts", String::new()),
         (SiteTarget::Aws, None) => ("AWS account", "AWS accounts", String::new()),
-        (SiteTarget::Aws, Some(url)) => ("AWS account", "AWS accounts", format!(" at {url}")),
+        (SiteTarget::Aws, Some(url)) => {
+            ("AWS account", "AWS accounts", format!(" at {}", words::visible(url)))
+        }
     })
 }
 
@@ -194,8 +196,8 @@ fn list_accounts<'a>(
     let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
     for (account, heads) in accounts.iter().take(NAMED) {
         match groups.iter_mut().find(|(known, _)| *known == heads) {
-            Some((_, group)) => group.push((*account).to_owned()),
-            None => groups.push((heads, vec![(*account).to_owned()])),
+            Some((_, group)) => group.push(words::visible(account)),
+            None => groups.push((heads, vec![words::visible(account)])),
         }
     }
     let mut more = match accounts.len().saturating_sub(NAMED) {

@@ -148,7 +148,7 @@ fn a_plan_is_for_the_account_that_it_was_made_for() {
     let desk = Desk::new();
     desk.plans(WORK);
     let endpoint = desk.serve();
-    let elsewhere = ["apply", "plan.json", "--endpoint-url", &endpoint.url];
+    let elsewhere = ["apply", "plan.json", "--yes", "--endpoint-url", &endpoint.url];
     let refused = desk.run(&elsewhere).ends(4, "was made for the local account 123456789012");
     assert!(refused.err.contains("this is AWS account 123456789012"), "{refused:?}");
     desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "aws.json"]).ends(0, "");
@@ -171,8 +171,9 @@ fn a_plan_for_an_endpoint_finds_its_way_back_there() {
     let endpoint = desk.serve();
     desk.write("work.lua", WORK);
     desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "plan.json"]).ends(0, "");
-    desk.run(&["apply", "plan.json"]).ends(0, "6 changes to AWS account 123456789012 at http://");
-    desk.run(&["apply", "plan.json"]).ends(0, "6 done before");
+    let apply = ["apply", "plan.json", "--yes"];
+    desk.run(&apply).ends(0, "6 changes to AWS account 123456789012 at http://");
+    desk.run(&apply).ends(0, "6 done before");
     assert_eq!(desk.last()["sites"][0]["endpoint_url"], json!(endpoint.url));
     desk.run(&["undo", "last", "--apply"]).ends(0, "6 done");
     let fresh = Desk::new();

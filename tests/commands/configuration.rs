@@ -128,7 +128,7 @@ fn nothing_is_asked_of_an_account_that_the_configuration_is_not_for() {
         &["-e", WORK],
         &["--apply", "-e", WORK],
         &["plan", "work.lua"],
-        &["apply", "plan.json"],
+        &["apply", "plan.json", "--yes"],
         &["undo", "last", "--apply"],
     ] {
         let refused = desk

@@ -274,7 +274,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete(&["run", "--output", "=", "j"]), ["json", "jsonl"]);
     assert_eq!(complete(&["doc", "--output", "="]), ["text", "json"]);
     // Where no word fits, bash offers files and folders.
-    for path in ["run", "plan", "apply", "test", "man", "init"] {
+    for path in ["run", "plan", "show", "apply", "test", "man", "init"] {
         assert_eq!(complete(&[path, ""]), [""; 0], "{path}");
     }
     assert!(complete(&[""]).contains(&"plan".to_owned()));

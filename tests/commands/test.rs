@@ -414,7 +414,7 @@ fn a_terminal_obeys_nothing_that_a_test_says() {
     let ran = tests(
         "it('x', function() print('a\\27[2J\\tb\\r') error('\\27]0;x\\7\\u{9b}\\u{202e}') end)",
     );
-    assert!(ran.out.contains("    \\x1b]0;x\\x07\\u{9b}\\u{202e}\n"), "{}", ran.out);
+    assert!(ran.out.contains("    \\x1b]0;x\\a\\u{9b}\\u{202e}\n"), "{}", ran.out);
     assert!(ran.out.contains("      a\\x1b[2J\tb\\r\n"), "{}", ran.out);
 }
 

@@ -20,7 +20,6 @@ use super::shared_config::{Profile, Properties, SharedConfig};
 use crate::error::{Error, Kind, Result};
 use crate::spec;
 
-pub use mfa::restore_terminal;
 pub use provider::{Assume, ContainerToken, Context, instance_region, provider};
 
 /// The source of credentials.

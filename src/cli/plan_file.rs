@@ -1,0 +1,153 @@
+//! The file of a plan, read once: what is hashed, verified and shown is what is applied.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+
+use crate::error::{Error, Kind, Result};
+use crate::run::quoted;
+use crate::screen;
+use crate::session::plan::{Plan, sha256};
+use crate::signature::{self, TrustedKey};
+
+/// Digits of a SHA-256 in hexadecimal: the least that name a file, and all.
+const DIGITS: (usize, usize) = (16, 64);
+
+/// The bytes of a plan file.
+#[derive(Debug)]
+pub struct PlanFile {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+impl PlanFile {
+    /// Reads a plan file, or standard input for `-`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::usage(format!("there is no plan {shown}"))
+                .hint("`iamlua plan SCRIPT -o FILE` makes one"),
+            _ => Error::io(format!("cannot read the plan {shown}"), error),
+        };
+        let content = if is_stdin(path) {
+            let mut content = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut content).map_err(failed)?;
+            content
+        } else {
+            std::fs::read(path).map_err(failed)?
+        };
+        Ok(Self { path: path.to_owned(), content })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> Result<Plan> {
+        Plan::from_file(&self.name(), &String::from_utf8_lossy(&self.content))
+    }
+
+    /// Hash of the file's bytes, as `sha256sum` says it.
+    pub fn sha256(&self) -> String {
+        sha256(&self.content)
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// What a shell calls it.
+    pub fn word(&self) -> String {
+        quoted(&self.name())
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Which plan was approved, and by whom.
+#[derive(Args, Debug)]
+pub struct Approval {
+    /// Refuse any file but the one with this SHA-256: at least the first 16 digits, as `iamlua
+    /// show` and `sha256sum` say it.
+    #[arg(long, value_name = "HEX", value_parser = digits, help_heading = "Approval")]
+    sha256: Option<String>,
+    /// Refuse a plan that is not signed, in PLAN.minisig, by this key of minisign: its 56
+    /// characters or its file. If repeated, one of them must have signed. `require_signature` of
+    /// the configuration holds too.
+    #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath, help_heading = "Approval")]
+    require_signature: Vec<String>,
+}
+
+fn digits(text: &str) -> std::result::Result<String, String> {
+    let digits = text.trim().to_ascii_lowercase();
+    let (least, most) = DIGITS;
+    if (least..=most).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(digits);
+    }
+    Err(format!("must be {least} to {most} hexadecimal digits"))
+}
+
+impl Approval {
+    /// Refuses a file with another hash than the approved one.
+    pub fn check_hash(&self, file: &PlanFile) -> Result<()> {
+        let Some(approved) = &self.sha256 else { return Ok(()) };
+        let hash = file.sha256();
+        if hash.starts_with(approved) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Refused,
+            format!(
+                "{} is not the plan that was approved: its SHA-256 is {hash}, and must be \
+                 {approved}",
+                file.name()
+            ),
+        )
+        .hint(format!(
+            "get the plan that was approved, or review this one with `iamlua show {}`",
+            file.word()
+        )))
+    }
+
+    /// Refuses a file without a signature by one of the keys that the command line names, or
+    /// without one by those of the configuration.
+    pub fn check_signature(&self, file: &PlanFile, by_config: &[String]) -> Result<()> {
+        let demands: Vec<&[String]> = [&self.require_signature[..], by_config]
+            .into_iter()
+            .filter(|keys| !keys.is_empty())
+            .collect();
+        if demands.is_empty() {
+            return Ok(());
+        }
+        if is_stdin(&file.path) {
+            return Err(Error::new(
+                Kind::Refused,
+                "the plan must be signed, and on standard input it has no signature",
+            )
+            .hint("name the plan's file: its signature is beside it, in FILE.minisig"));
+        }
+        let path = signature::beside(&file.path);
+        let name = path.display().to_string();
+        let signature = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                let message = format!("{} must be signed, and there is no {name}", file.name());
+                Error::new(Kind::Refused, message).hint(format!(
+                    "`minisign -S -m {}` signs it, `iamlua plan SCRIPT -o FILE --sign KEY` a new \
+                     one",
+                    file.word()
+                ))
+            }
+            _ => Error::io(format!("cannot read the signature {name}"), error),
+        })?;
+        let signature = String::from_utf8_lossy(&signature);
+        let mut signed_by = String::new();
+        for keys in demands {
+            let keys: Vec<_> =
+                keys.iter().map(|key| TrustedKey::read(key)).collect::<Result<_>>()?;
+            signed_by = signature::verify(&file.content, &signature, &name, &keys)?;
+        }
+        screen::say(&format!("signed with the key {signed_by}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! `iamlua show`: a saved plan, for whoever is to approve it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::options::OutputFormat;
+use super::output;
+use super::plan_file::PlanFile;
+use super::runs::parameters;
+use crate::error::{Error, Result};
+use crate::run::{self, Planning};
+use crate::session::plan::Plan;
+use crate::words::visible;
+use crate::{plan_markdown, plan_text};
+
+/// `iamlua show`.
+#[derive(Debug, Parser)]
+pub struct ShowCommand {
+    /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
+    plan: PathBuf,
+    /// Show every change in a line of its own, also where thousands are alike.
+    #[arg(long)]
+    full: bool,
+    /// Write Markdown, for a pull request.
+    #[arg(long, conflicts_with = "output")]
+    markdown: bool,
+    /// How it is written: table, json, or jsonl for a change a line.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
+    output: OutputFormat,
+}
+
+impl ShowCommand {
+    /// Shows the plan.
+    pub fn execute(self) -> Result<u8> {
+        let file = PlanFile::read(&self.plan)?;
+        let plan = file.plan()?;
+        if self.markdown {
+            return output::print(&plan_markdown::plan(&plan, &file.sha256(), self.full));
+        }
+        match self.output {
+            OutputFormat::Csv => Err(Error::usage("a plan is shown as a table or as JSON")
+                .hint("--output json, or jsonl for a change a line")),
+            OutputFormat::Table => print(&text(&file, &plan, self.full)),
+            OutputFormat::Json | OutputFormat::Jsonl => {
+                let planning = Planning { is_result: true, ..Planning::default() };
+                run::print_plan(&plan, &planning, self.output.into()).map(|()| 0)
+            }
+        }
+    }
+}
+
+fn print(text: &str) -> Result<u8> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to standard output", error))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// The plan with where it comes from.
+fn text(file: &PlanFile, plan: &Plan, full: bool) -> String {
+    let mut text = format!("plan {}\n", visible(&plan.id));
+    let mut field = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<11}{}", visible(value));
+    };
+    field("file", &file.name());
+    field("sha256", &file.sha256());
+    field("created", &plan.created);
+    if let Some((script, hash)) = &plan.script {
+        let first: String = hash.chars().take(12).collect();
+        field("script", &format!("{script}, sha256 {first}"));
+    }
+    if let Some(shown) = plan.parameters.as_ref().and_then(parameters) {
+        field("parameters", &shown);
+    }
+    if let Some(scanned) = plan.scanned {
+        field("usage scan", &scanned.to_string());
+    }
+    if let Some(run) = &plan.undoes {
+        field("undoes", &format!("run {run}"));
+    }
+    if plan.incomplete.is_some() {
+        field("incomplete", "the script did not run to its end");
+    }
+    text + "\n" + &plan_text::plan(plan, full)
+}

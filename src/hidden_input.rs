@@ -1,0 +1,107 @@
+//! A line that a person types at the controlling terminal without an echo: an MFA code, or the
+//! password of a key. It goes into no log or history.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
+
+/// The terminal as it was, while a question is open.
+static BEFORE: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+/// Opens the terminal of this process, also where standard input is something else.
+///
+/// # Errors
+/// If there is none.
+pub fn open_terminal() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
+}
+
+/// Gives the terminal its echo back if a question was open when the process began to end.
+pub fn restore_terminal() {
+    if let Some((terminal, before)) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
+    }
+}
+
+/// Reads a line key by key, without an echo. Keys that would send signals arrive as such, so that
+/// the terminal is never left without its echo.
+///
+/// # Errors
+/// [`io::ErrorKind::Interrupted`] after Ctrl-C, [`io::ErrorKind::UnexpectedEof`] after Ctrl-D, and
+/// what the terminal answers.
+pub fn read_line(terminal: &mut File, question: &str) -> io::Result<String> {
+    loop {
+        let before = tcgetattr(&*terminal)?;
+        let mut hidden = before.clone();
+        hidden.local_modes -=
+            LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((terminal.try_clone()?, before));
+        let typed = tcsetattr(&*terminal, OptionalActions::Flush, &hidden)
+            .map_err(io::Error::from)
+            // A line that is typed at once must not be shown.
+            .and_then(|()| write!(terminal, "{question}"))
+            .and_then(|()| read_keys(terminal));
+        restore_terminal();
+        // The keys that send signals mean what they always mean, once the terminal is as it was.
+        let signal = match typed? {
+            Typed::Line(line) => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            Typed::Interrupt => Signal::INT,
+            Typed::Suspend => Signal::TSTP,
+        };
+        let _ = kill_process(getpid(), signal);
+        if signal == Signal::INT {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+    }
+}
+
+/// A line, or a key that sends a signal.
+enum Typed {
+    Line(Vec<u8>),
+    Interrupt,
+    Suspend,
+}
+
+fn read_keys(terminal: &mut File) -> io::Result<Typed> {
+    let mut typed = Vec::new();
+    let mut key = [0];
+    loop {
+        match terminal.read(&mut key) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+        }
+        match key[0] {
+            b'\r' | b'\n' => return Ok(Typed::Line(typed)),
+            // Ctrl-C and Ctrl-\.
+            3 | 28 => return Ok(Typed::Interrupt),
+            // Ctrl-Z.
+            26 => return Ok(Typed::Suspend),
+            // Ctrl-D.
+            4 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            8 | 127 => erase(&mut typed),
+            // Ctrl-U.
+            21 => typed.clear(),
+            byte if byte >= b' ' => typed.push(byte),
+            _ => {}
+        }
+    }
+}
+
+/// Takes the last character away, which may be several bytes of UTF-8.
+fn erase(typed: &mut Vec<u8>) {
+    while let Some(byte) = typed.pop() {
+        if byte & 0xc0 != 0x80 {
+            return;
+        }
+    }
+}
