@@ -1,7 +1,7 @@
 //! Listings of an account in which something is planned. Entries keep AWS's order. What is planned
 //! stands before the first entry that comes after it by path and name.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use super::read::{id_of, page_size};
@@ -17,7 +17,7 @@ use crate::spec::{Args, Page, Value};
 /// Prefix of the markers of listings with planned entries.
 const MARKER: &str = "iamlua-plan.";
 /// Maximum number of listings that can be continued.
-const MOST: usize = 256;
+const MOST: usize = 16_384;
 
 /// Path and name, in lower case, of an entry.
 type Place = (String, String);
@@ -29,7 +29,8 @@ pub struct Listings(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     last: u64,
-    open: VecDeque<(String, Cursor)>,
+    open: HashMap<String, Cursor>,
+    order: VecDeque<String>,
 }
 
 impl Listings {
@@ -42,16 +43,18 @@ impl Listings {
 
     fn keep(&self, id: String, cursor: Cursor) {
         let mut inner = locked(&self.0);
-        inner.open.retain(|(known, _)| *known != id);
-        inner.open.push_back((id, cursor));
-        if inner.open.len() > MOST {
-            inner.open.pop_front();
+        if inner.open.insert(id.clone(), cursor).is_none() {
+            inner.order.push_back(id);
+        }
+        if inner.order.len() > MOST
+            && let Some(oldest) = inner.order.pop_front()
+        {
+            inner.open.remove(&oldest);
         }
     }
 
     fn cursor(&self, id: &str) -> Option<Cursor> {
-        let inner = locked(&self.0);
-        inner.open.iter().find(|(known, _)| known == id).map(|(_, cursor)| cursor.clone())
+        locked(&self.0).open.get(id).cloned()
     }
 }
 
@@ -74,7 +77,9 @@ pub(super) struct Cursor {
 
 impl Gate {
     fn cursor_id(&self, entry: &Entry, marker: &str) -> String {
-        format!("{} {} {marker}", self.0.number, entry.spec.path())
+        // Markers of a plan's own are good for every connection.
+        let number = if marker.starts_with(MARKER) { 0 } else { self.0.number };
+        format!("{number} {} {marker}", entry.spec.path())
     }
 
     pub(super) fn cursor(&self, entry: &Entry, marker: &str) -> Option<Cursor> {
@@ -116,7 +121,12 @@ impl Gate {
         mut seen: HashSet<String>,
         mut items: Vec<Value>,
     ) -> Value {
-        items.retain(|item| !seen.contains(id_of(item)));
+        let is_sorted = matches!(entry.run, Run::Read(Reads::Tags(_), _));
+        let last = seen.iter().max().filter(|_| is_sorted).cloned();
+        items.retain(|item| {
+            let id = id_of(item);
+            !seen.contains(id) && last.as_deref().is_none_or(|last| id > last)
+        });
         let more = items.split_off(items.len().min(page_size(args)));
         if more.is_empty() {
             return Value::page(items, None, false);
@@ -304,6 +314,13 @@ impl Overlay {
                 }
                 None => (None, None),
                 Some(copy) if !filter.matches(&copy.now) => {
+                    dropped += 1;
+                    continue;
+                }
+                // It is planned to be elsewhere.
+                Some(copy)
+                    if copy.now.as_ref().is_some_and(|now| place(&now.path, &now.name) != own) =>
+                {
                     dropped += 1;
                     continue;
                 }

@@ -5,7 +5,7 @@
 mod listing;
 mod read;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
 use indexmap::IndexSet;
@@ -17,7 +17,7 @@ use super::plan::Change;
 use super::{Gate, Origin, locked, reading};
 use crate::aws::client::{Clients, Connection, Target};
 use crate::emulator::{Contents, Emulator, Options, Quota, is_partition};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::iam::image::{Image, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Markers, Write};
 use crate::spec::{Args, Value};
@@ -42,6 +42,8 @@ pub struct Overlay {
 struct Inner {
     /// Number of planned changes.
     changes: u64,
+    /// Ids of roles that are planned to be deleted, by their ARNs.
+    deleted: BTreeMap<String, String>,
     /// What was copied.
     copies: HashMap<Key, Copy>,
     /// The roles that are in the emulator, also those that are there only because a profile has them.
@@ -143,8 +145,10 @@ impl Overlay {
         }
         let mut admitted = gate.admit(entry).await?;
         // A call that AWS would refuse leaves the limit as it is.
-        let answer = (write.call)(self.clients.clone(), args.clone()).await?;
+        let answer = (write.call)(self.clients.clone(), args.clone()).await;
+        let answer = answer.map_err(without_request)?;
         let kept = self.as_kept(write.subject, &before, after.clone()).await?;
+        let gone = before.clone().filter(|_| write.subject == Subject::Role && after.is_none());
         let change = Change {
             number: 0,
             site: 0,
@@ -164,6 +168,9 @@ impl Overlay {
                 copy.now = kept;
                 copy.changed = changed;
             }
+            if let Some(image) = &gone {
+                self.turn_into_id(&mut inner, gate, image);
+            }
         }
         let site = gate.site().await?;
         admitted.begin();
@@ -171,16 +178,38 @@ impl Overlay {
         Ok(self.shown(answer))
     }
 
-    /// A state with the trust policy in the form in which AWS keeps it.
+    /// Lets the trust policies that name a role name it by its id, as AWS does once it is deleted.
+    fn turn_into_id(&self, inner: &mut Inner, gate: &Gate, role: &Image) {
+        let identity = gate.0.identity.get();
+        let account = identity.and_then(|identity| identity.account.as_deref());
+        let (Some(id), Some(account)) = (&role.id, account) else { return };
+        let partition = identity.and_then(Identity::partition).unwrap_or("aws");
+        let arn = format!("arn:{partition}:iam::{account}:role{}{}", role.path, role.name);
+        inner.deleted.insert(arn, id.clone());
+        let mut copies = std::mem::take(&mut inner.copies);
+        for image in copies.values_mut().filter_map(|copy| copy.now.as_mut()) {
+            if let Some(policy) = &mut image.assume_role_policy {
+                *policy = inner.with_ids(policy);
+            }
+        }
+        inner.copies = copies;
+    }
+
+    /// A state with the trust policy in the form in which AWS keeps it, and with the role by its own
+    /// name.
     async fn as_kept(&self, subject: Subject, before: &State, after: State) -> Result<State> {
-        let policy = |state: &State| state.as_ref()?.assume_role_policy.clone();
+        let values = |state: &State| {
+            let image = state.as_ref();
+            image.map(|image| (image.assume_role_policy.clone(), image.role.clone()))
+        };
         let Some(image) = &after else { return Ok(after) };
-        if subject != Subject::Role || policy(before) == policy(&after) {
+        if values(before) == values(&after) {
             return Ok(after);
         }
         let record = self.planned_record(subject, &image.name).await?;
-        let kept = record.field("assume_role_policy").as_str().map(str::to_owned);
-        Ok(after.map(|image| Image { assume_role_policy: kept, ..image }))
+        let text = |field: &str| record.field(field).as_str().map(str::to_owned);
+        let (policy, role) = (text("assume_role_policy"), text("role"));
+        Ok(after.map(|image| Image { assume_role_policy: policy, role, ..image }))
     }
 
     /// The state of a profile or role as it is planned, after it was copied if it was not yet.
@@ -211,10 +240,13 @@ impl Overlay {
         let state = gate.before(key, name, with_policies).await?;
         self.absorb(key.subject, &state, &[])?;
         let mut inner = locked(&self.inner);
-        let (base, now) = (state.clone(), state.clone());
-        let copy = Copy { base, now, changed: 0, inline: Vec::new() };
+        let (base, mut now) = (state.clone(), state);
+        if let Some(policy) = now.as_mut().and_then(|image| image.assume_role_policy.as_mut()) {
+            *policy = inner.with_ids(policy);
+        }
+        let copy = Copy { base, now: now.clone(), changed: 0, inline: Vec::new() };
         inner.copies.insert(key.clone(), copy);
-        Ok(state)
+        Ok(now)
     }
 
     fn inline(&self, key: &Key) -> Vec<String> {
@@ -368,7 +400,13 @@ impl Overlay {
         loop {
             let (entry, call) = reading::read_of("profiles.list_for_role");
             let page = match gate.read_really(entry, call, args.clone()).await {
-                Err(error) if error.code() == "NoSuchEntity" => return Ok(()),
+                // Who may not read them may still be allowed to delete the role.
+                Err(error)
+                    if error.code() == "NoSuchEntity"
+                        || error.code().starts_with("AccessDenied") =>
+                {
+                    return Ok(());
+                }
                 other => other?,
             };
             let Value::Page(page) = page else { return Ok(()) };
@@ -436,6 +474,14 @@ impl Overlay {
         walk(&mut answer, &locked(&self.inner).ids);
         answer
     }
+}
+
+/// An error of a call that was not sent.
+fn without_request(mut error: Error) -> Error {
+    if let Some(aws) = &mut error.aws {
+        aws.request_id = None;
+    }
+    error
 }
 
 /// A role of which only the name is known, or what a profile's record shows of it.

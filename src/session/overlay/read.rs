@@ -1,8 +1,8 @@
 //! Reads of an account in which something is planned.
 
-use super::{Copy, Filter, Overlay};
+use super::{Copy, Filter, Inner, Overlay};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Field, State, Subject, differences, patched};
+use crate::iam::image::{Difference, Field, State, Subject, differences, patched};
 use crate::iam::{Call, Entry, Reads, Run};
 use crate::session::memory::Key;
 use crate::session::{Gate, locked, reading};
@@ -98,20 +98,18 @@ impl Overlay {
         Ok(Value::Record(fields))
     }
 
-    /// A profile's record with the planned trust policies of the roles in it.
+    /// A record with the planned trust policies, of itself or of the roles in it.
     pub(super) fn with_trust_policies(&self, mut record: Value) -> Value {
         let inner = locked(&self.inner);
+        if record.field("assume_role_policy") != &Value::Nil {
+            record = inner.with_trust_policy(record);
+        }
         let Value::Record(fields) = &mut record else { return record };
         let roles = fields.iter_mut().find(|(name, _)| *name == "roles");
-        let Some((_, Value::List(roles))) = roles else { return record };
-        for role in roles {
-            let key = Key::new(Subject::Role, role.field("name").as_str().unwrap_or_default());
-            let Some(Copy { base: Some(base), now: Some(now), .. }) = inner.copies.get(&key) else {
-                continue;
-            };
-            let mut found = differences(&Some(base.clone()), &Some(now.clone()));
-            found.retain(|found| found.field == Field::TrustPolicy);
-            *role = patched(std::mem::replace(role, Value::Nil), &found, None);
+        if let Some((_, Value::List(roles))) = roles {
+            for role in roles {
+                *role = inner.with_trust_policy(std::mem::replace(role, Value::Nil));
+            }
         }
         record
     }
@@ -162,6 +160,35 @@ impl Overlay {
         let Value::Page(page) = answer else { return Ok(answer) };
         let seen = cursor.map(|cursor| cursor.seen).unwrap_or_default();
         Ok(gate.page_of(entry, &args, seen, page.items))
+    }
+}
+
+impl Inner {
+    /// A role's record with its planned trust policy.
+    fn with_trust_policy(&self, record: Value) -> Value {
+        let key = Key::new(Subject::Role, record.field("name").as_str().unwrap_or_default());
+        if let Some(Copy { base: Some(base), now: Some(now), .. }) = self.copies.get(&key) {
+            let mut found = differences(&Some(base.clone()), &Some(now.clone()));
+            found.retain(|found| found.field == Field::TrustPolicy);
+            if !found.is_empty() {
+                return patched(record, &found, None);
+            }
+        }
+        let Some(policy) = record.field("assume_role_policy").as_str() else { return record };
+        let to = self.with_ids(policy);
+        if to == policy {
+            return record;
+        }
+        let found = Difference { field: Field::TrustPolicy, from: None, to: Some(to) };
+        patched(record, &[found], None)
+    }
+
+    /// A trust policy as AWS shows it once the roles are deleted that the plan deletes: by their
+    /// ids.
+    pub(super) fn with_ids(&self, policy: &str) -> String {
+        self.deleted.iter().fold(policy.to_owned(), |policy, (arn, id)| {
+            policy.replace(&format!("\"{arn}\""), &format!("\"{id}\""))
+        })
     }
 }
 
