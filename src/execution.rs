@@ -137,7 +137,8 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         Some(error) => Err(error.hint(format!("`{again}` again does what is left"))),
         None if !summary.failed.is_empty() => {
             let failed = count(summary.failed.len() as u64, "change");
-            Err(Error::new(Kind::Aws, format!("{failed} failed, listed above; the rest was done"))
+            let rest = if summary.done > 0 { "; the rest was done" } else { "" };
+            Err(Error::new(Kind::Aws, format!("{failed} failed, listed above{rest}"))
                 .hint(format!("`{again}` again does what is left")))
         }
         None if !summary.skipped.is_empty() => Err(Error::new(

@@ -490,7 +490,16 @@ fn names(changes: &[Shown<'_>], members: &[usize]) -> String {
     format!("{}{more}; {}", first.join(", "), describe_accounts(accounts))
 }
 
-/// Numbers of profiles and roles that are created, changed and deleted.
+/// Existence of a profile or role before and after a plan.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    was: bool,
+    is: bool,
+    /// Absence in between.
+    was_absent: bool,
+}
+
+/// Numbers of profiles and roles that are created, changed, deleted and replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Number of those that are not there before.
@@ -499,26 +508,36 @@ pub struct Totals {
     pub change: u64,
     /// Number of those that are not there after.
     pub delete: u64,
+    /// Number of those that are deleted and created again.
+    pub replace: u64,
 }
 
 impl Totals {
-    const fn add(&mut self, (was, is): (bool, bool)) {
-        match (was, is) {
+    const fn add(&mut self, ends: Ends) {
+        match (ends.was, ends.is) {
             (false, true) => self.create += 1,
+            (true, true) if ends.was_absent => self.replace += 1,
             (true, true) => self.change += 1,
             (true, false) => self.delete += 1,
             (false, false) => {}
         }
     }
 
-    fn parts(self) -> [(u64, &'static str); 3] {
-        [(self.create, "create"), (self.change, "change"), (self.delete, "delete")]
+    fn parts(self) -> [(u64, &'static str); 4] {
+        [
+            (self.create, "create"),
+            (self.change, "change"),
+            (self.delete, "delete"),
+            (self.replace, "replace"),
+        ]
     }
 
-    /// "0 to create, 10 to change, 0 to delete".
+    /// "0 to create, 10 to change, 0 to delete", and what is deleted and created again.
     #[must_use]
     pub fn all(self) -> String {
-        self.parts().map(|(n, what)| format!("{} to {what}", number(n))).join(", ")
+        let parts = self.parts().into_iter();
+        let parts = parts.filter(|(n, what)| *n > 0 || *what != "replace");
+        parts.map(|(n, what)| format!("{} to {what}", number(n))).collect::<Vec<_>>().join(", ")
     }
 
     /// "10 to change".
@@ -536,12 +555,15 @@ pub type TotalsByAccount<'a> = BTreeMap<AccountKey<'a>, (&'a Site, Totals)>;
 /// that is named.
 #[must_use]
 pub fn totals<'a>(changes: &[Shown<'a>]) -> (Totals, TotalsByAccount<'a>) {
-    let mut ends: HashMap<_, (Option<&Site>, (bool, bool))> = HashMap::new();
+    let mut ends: HashMap<_, (Option<&Site>, Ends)> = HashMap::new();
     for change in changes {
-        let there = (change.before.is_some(), change.after.is_some());
+        let (was, is) = (change.before.is_some(), change.after.is_some());
         ends.entry((change.account_key(), change.subject, change.name.to_ascii_lowercase()))
-            .and_modify(|(_, ends)| ends.1 = there.1)
-            .or_insert((change.account, there));
+            .and_modify(|(_, ends)| {
+                ends.was_absent |= !ends.is;
+                ends.is = is;
+            })
+            .or_insert((change.account, Ends { was, is, was_absent: false }));
     }
     let mut all = Totals::default();
     let mut accounts = TotalsByAccount::new();

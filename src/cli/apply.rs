@@ -11,7 +11,7 @@ use super::plan_file::{Approval, PlanFile};
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::Options;
 use crate::session::journal::About;
-use crate::session::journal::records::claim_plan;
+use crate::session::journal::records::{claim_plan, claim_undo};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
@@ -77,6 +77,10 @@ impl ApplyCommand {
             )
             .hint("mend the script and plan again, or carry out what there is with --allow-incomplete"));
         }
+        let _ours_alone = match &plan.undoes {
+            Some(run) => Some(claim_undo(&state::folder()?, run)?),
+            None => None,
+        };
         target.refuse_if_read_only()?;
         if !plan.changes.is_empty() && target.leads_to_aws(&plan.sites) {
             ask(&plan, self.yes, self.full)?;

@@ -326,7 +326,7 @@ impl RecoverCommand {
                     unclear += 1;
                     format!(
                         "cannot be told, because the account has changed since: {}",
-                        describe(differences)
+                        describe(differences, "after the change")
                     )
                 }
             };

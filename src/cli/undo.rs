@@ -1,5 +1,6 @@
 //! `iamlua undo`: undoes a run.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::session::journal::records::{Recorded, Records, Run, claim_undo, no_ru
 use crate::session::plan::Plan;
 use crate::session::recover;
 use crate::session::undo::{self, Undoing};
-use crate::session::{Mode, Session};
+use crate::session::{Gate, Mode, Session};
 use crate::words::count;
 use crate::{run, screen};
 use crate::{signals, state};
@@ -81,7 +82,7 @@ impl UndoCommand {
             } else {
                 "there is nothing to undo"
             });
-            return outcome(&undoing, 0, "what is listed above is");
+            return outcome(&undoing, 0, "");
         }
         let planning = self.plan.planning(true)?;
         run::print_plan(&plan, &planning, self.output.into())?;
@@ -92,7 +93,7 @@ impl UndoCommand {
         if !self.apply {
             screen::say(&format!("Plan only. Undo it with: {again}"));
             let code = if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 };
-            return outcome(&undoing, code, "the rest can be undone; what is listed above is");
+            return outcome(&undoing, code, "; the rest can be undone");
         }
         let about = About {
             run: None,
@@ -109,7 +110,7 @@ impl UndoCommand {
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
             ));
         }
-        outcome(&undoing, code, "the rest was undone; what is listed above is")
+        outcome(&undoing, code, "; the rest was undone")
     }
 
     /// The command that undoes what this one shows.
@@ -123,14 +124,12 @@ impl UndoCommand {
     }
 }
 
-/// Exit code of an undo, or the refusal that says how much was left out.
+/// Exit code of an undo, or the refusal that says how much was left out. `rest` says what becomes
+/// of the others.
 fn outcome(undoing: &Undoing, code: u8, rest: &str) -> Result<u8> {
-    match undoing.left_out.len() as u64 {
+    match undoing.left_out.len() {
         0 => Ok(code),
-        n => Err(Error::new(
-            Kind::Refused,
-            format!("{} left as it is: {rest} not undone", count(n, "profile or role")),
-        )),
+        n => Err(Error::new(Kind::Refused, format!("{n} left out, listed above{rest}"))),
     }
 }
 
@@ -173,7 +172,47 @@ fn settle(
         recover::recover(records, run, &gates, patience).await
     });
     runtime.shutdown_background();
-    settled.map(|_| ())
+    match settled {
+        Ok(found) => {
+            let settled = count(found.len() as u64, "change");
+            screen::say(&format!("run {}: looked up {settled} that were in doubt", run.id));
+            Ok(())
+        }
+        // What stays in doubt is left out.
+        Err(error) if error.kind == Kind::Connection => {
+            screen::say(&format!("note: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Sites of a run that cannot be reached, of those that the undo is about.
+async fn unreachable(
+    run: &Run,
+    changes: &[Recorded],
+    gates: &[Gate],
+    options: &undo::Options,
+) -> Result<HashMap<usize, String>> {
+    let mut found = HashMap::new();
+    let mut first = None;
+    let meant = changes.iter().filter(|change| options.is_meant(change) && change.undone.is_none());
+    let sites: BTreeSet<usize> = meant.map(|change| change.site).collect();
+    for at in &sites {
+        let (Some(site), Some(gate)) = (run.sites.get(*at), gates.get(*at)) else { continue };
+        let checked = check_accounts(std::slice::from_ref(site), std::slice::from_ref(gate)).await;
+        match checked {
+            Err(error) if error.kind == Kind::Connection => {
+                found.insert(*at, error.to_string());
+                first.get_or_insert(error);
+            }
+            other => other?,
+        }
+    }
+    match first {
+        Some(error) if found.len() == sites.len() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// Plans the undo of a run.
@@ -185,15 +224,15 @@ fn plan_undo(
     limits: &LimitOptions,
     only: &[String],
 ) -> Result<(Plan, Undoing)> {
-    let identities = records.identities()?;
+    let mut options = undo::Options { only: only.to_vec(), ..undo::Options::of(records)? };
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &earlier.sites);
     let undoing = runtime.block_on(async {
-        check_accounts(&earlier.sites, &gates).await?;
-        undo::plan(earlier, changes, &gates, only, &identities).await
+        options.unreachable = unreachable(earlier, changes, &gates, &options).await?;
+        undo::plan(earlier, changes, &gates, &options).await
     });
     runtime.shutdown_background();
     let undoing = undoing?;
@@ -210,7 +249,9 @@ fn explain(undoing: &Undoing) {
     for left_out in &undoing.left_out {
         screen::say(&format!("left out: {left_out}"));
     }
-    for back in &undoing.back {
+    let mut back = undoing.back.clone();
+    back.dedup();
+    for back in back {
         screen::say(&format!("undone already: {back}"));
     }
     for lost in &undoing.lost {

@@ -588,6 +588,11 @@ fn change(
         args.set("max_session_duration", Value::Int(to.max_session_duration.unwrap_or(3600)));
         later.push(("UpdateRole", args));
     }
+    // A tag whose key differs only in case is replaced.
+    gone.retain(|key| {
+        let key = key.as_str().unwrap_or_default();
+        !set.keys().any(|new: &String| same_key(new, key, subject))
+    });
     // Removing first keeps a full resource within its 50 tags.
     if !gone.is_empty() {
         steps

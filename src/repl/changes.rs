@@ -10,7 +10,6 @@ use crate::error::{Error, Kind, Result};
 use crate::plan_text::{self, Shown};
 use crate::screen::say;
 use crate::session::apply::{self, Options};
-use crate::session::journal::identities::Identities;
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, Outcome};
 use crate::session::plan::{Change, Plan};
@@ -108,11 +107,11 @@ impl Repl {
     }
 
     /// A run of the journal with its changes, as far as they are known.
-    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, Identities)> {
+    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, undo::Options)> {
         self.runtime.block_on(self.session.journal().sync())?;
         let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
         let records = Records::open(&state::folder()?)?.ok_or_else(missing)?;
-        Ok((records.run(run)?, records.changes(run)?, records.identities()?))
+        Ok((records.run(run)?, records.changes(run)?, undo::Options::of(&records)?))
     }
 
     /// Makes what is planned.
@@ -243,12 +242,12 @@ impl Repl {
         if !self.session.recorder().is_empty() {
             return Err(pending("taking back what was changed"));
         }
-        let (run, mut changes, identities) = self.recorded(run)?;
+        let (run, mut changes, options) = self.recorded(run)?;
         changes.retain(is_meant);
         let planning = Session::with(Rules { mode: Mode::Plan, ..self.rules.clone() });
         let gates = self.gates(&planning, &run.sites);
         let undoing = self.interrupts.during(&planning, || {
-            self.runtime.block_on(undo::plan(&run, &changes, &gates, &[], &identities))
+            self.runtime.block_on(undo::plan(&run, &changes, &gates, &options))
         })?;
         if !undoing.left_out.is_empty() {
             // What cannot be taken back must not stand in the way of what came before it.

@@ -120,7 +120,8 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
             Verdict::MovedOn(differences) => {
                 let Recorded { name, site, .. } = &finding.change;
                 let place = places.suffix(*site);
-                unclear.push(format!("{name}{place}: {}", describe(differences)));
+                unclear
+                    .push(format!("{name}{place}: {}", describe(differences, "after the change")));
             }
         }
     }

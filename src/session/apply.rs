@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::journal::Outcome;
 use super::journal::identities::Identities;
-use super::journal::records::{Recorded, Records, Run};
+use super::journal::records::{Recorded, Records};
 use super::memory::{FRESH, Key};
 use super::plan::{Change, Plan};
 use super::recent::SETTLING;
@@ -89,13 +89,8 @@ pub async fn done_before(
 ) -> Result<Earlier> {
     let Some(records) = records else { return Ok(Earlier::default()) };
     let mut done = BTreeSet::new();
-    let gate_of = |run: &Run, site: usize| {
-        let site = run.sites.get(site)?;
-        plan.sites.iter().position(|planned| planned.is_same_account(site))
-    };
     if let Some(undone) = &plan.undoes {
-        let run = records.run(undone)?;
-        note_earlier(gates, &records.changes(&run.id)?, |site| gate_of(&run, site)).await;
+        check_undo(records, plan, undone)?;
     }
     for run in records.runs_of_plan(&plan.id)? {
         if run.status == "running" {
@@ -141,9 +136,7 @@ pub async fn done_before(
                 .hint(format!("`iamlua runs show {}` has the details; make a new plan, or leave such changes out with --skip-drifted", run.id)));
             }
         }
-        let changes = records.changes(&run.id)?;
-        note_earlier(gates, &changes, |site| gate_of(&run, site)).await;
-        for change in changes {
+        for change in records.changes(&run.id)? {
             if let (Some(number), Some(Outcome::Done), None) =
                 (change.plan_change, change.outcome, &change.undone)
             {
@@ -151,20 +144,45 @@ pub async fn done_before(
             }
         }
     }
-    Ok(Earlier { done, identities: records.identities()? })
+    let gate_of = |site: &Site| plan.sites.iter().position(|own| own.is_same_account(site));
+    note_recent(gates, &records.recent_changes()?, gate_of).await;
+    let states = plan.changes.iter().flat_map(|change| {
+        let site = plan.sites.get(change.site);
+        [&change.before, &change.after].into_iter().filter_map(move |state| Some((site?, state)))
+    });
+    Ok(Earlier { done, identities: records.identities()?.with_roles(states) })
 }
 
-/// Notes what an earlier run has done: AWS may not show it yet. `gate_of` says through which gate a
-/// site of that run is reached.
-pub(super) async fn note_earlier(
+/// Refuses the plan of an undo if another one has undone some of it since.
+fn check_undo(records: &Records, plan: &Plan, undone: &str) -> Result<()> {
+    let own: HashSet<_> = records.runs_of_plan(&plan.id)?.into_iter().map(|run| run.id).collect();
+    let meant: HashSet<_> =
+        plan.changes.iter().filter_map(|change| change.undoes.clone()).collect();
+    for change in records.changes(undone)? {
+        if let Some(other) = change.undone.filter(|other| !own.contains(other))
+            && meant.contains(&(undone.to_owned(), change.number))
+        {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("run {undone} was undone by run {other} since this plan was made"),
+            )
+            .hint(format!("`iamlua undo {undone}` shows what is left of it")));
+        }
+    }
+    Ok(())
+}
+
+/// Notes what any run has changed just now: AWS may not show it yet. `gate_of` is the gate that
+/// reaches the account of a site.
+pub(super) async fn note_recent(
     gates: &[Gate],
-    changes: &[Recorded],
-    gate_of: impl Fn(usize) -> Option<usize>,
+    changes: &[(Site, Recorded)],
+    gate_of: impl Fn(&Site) -> Option<usize>,
 ) {
     let now = Timestamp::now().as_millisecond();
     let mut noted = Vec::new();
-    for change in changes.iter().filter(|change| change.outcome == Some(Outcome::Done)) {
-        let Some(gate) = gate_of(change.site).and_then(|at| gates.get(at)) else { continue };
+    for (site, change) in changes {
+        let Some(gate) = gate_of(site).and_then(|at| gates.get(at)) else { continue };
         let ended = change.ended.unwrap_or(change.started);
         let ago = Duration::from_millis(u64::try_from(now - ended).unwrap_or_default());
         if ago < SETTLING
@@ -425,7 +443,7 @@ impl Work<'_> {
         let known_as = |state: &State| self.identities.known_as(state);
         let moved = differences(&known_as(&change.before), &known_as(&now));
         self.session.memory.keep(gate.0.number, key.1, now);
-        Ok((!moved.is_empty()).then(|| describe(&moved)))
+        Ok((!moved.is_empty()).then(|| describe(&moved, "when planned")))
     }
 
     async fn make(&self, change: &Change) -> Result<()> {

@@ -181,10 +181,7 @@ impl Bounds {
                 describe(max, most, profiles, source)
             );
             inner.reached.get_or_insert_with(|| refusal.clone());
-            let done = if most == 0 { "" } else { "what was done stays done; " };
-            return Err(
-                Error::new(Kind::Refused, refusal).hint(format!("{done}raise the limit to go on"))
-            );
+            return Err(Error::new(Kind::Refused, refusal).hint("raise the limit to go on"));
         }
         if strictest.is_some_and(|(most, ..)| inner.made + inner.in_flight >= most) {
             return Ok(None);

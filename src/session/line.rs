@@ -1,6 +1,7 @@
 //! The line to one account: each call waits for its turn, is sent, and is sent again for as long as
 //! that may help. Whether it may be made at all, and what it does, is decided above.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub struct Effort {
     /// When it was last said that calls still wait.
     told: Mutex<Option<Instant>>,
     tell: Tell,
+    /// Notices that are given once.
+    once: Mutex<HashSet<&'static str>>,
     closed: watch::Sender<bool>,
 }
 
@@ -45,7 +48,16 @@ impl Effort {
             throttled: AtomicU64::new(0),
             told: Mutex::default(),
             tell,
+            once: Mutex::default(),
             closed: watch::Sender::new(false),
+        }
+    }
+
+    /// Gives the operator a notice, the first time.
+    pub fn tell_once(&self, notice: &'static str) {
+        let is_new = self.once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
+        if is_new {
+            self.tell.say(notice);
         }
     }
 

@@ -708,10 +708,17 @@ impl Gate {
     async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
         const PAUSE: Duration = Duration::from_millis(500);
         let line = self.line().await?;
+        let mut pauses = 0;
         loop {
             let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
             if !self.is_unsettled(key, &state).await {
                 return Ok(state);
+            }
+            pauses += 1;
+            if pauses == 3 {
+                self.0.session.effort.tell_once(
+                    "AWS does not show a change of the last seconds yet; waiting for it",
+                );
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -112,29 +112,30 @@ fn settled(change: &Recorded, verdict: &Verdict, seen: State) -> Settled {
             settled.outcome = Outcome::InDoubt;
             settled.note = Some(format!(
                 "the account has changed since, so that it cannot be told: {}",
-                describe(differences)
+                describe(differences, "after the change")
             ));
         }
     }
     settled
 }
 
-/// Differences in words: `role is web and should be none; tag Owner is dev and should be ops`.
+/// Differences in words: `role was none when planned and is now web`.
 #[must_use]
-pub fn describe(differences: &[Difference]) -> String {
+pub fn describe(differences: &[Difference], when: &str) -> String {
     let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
     let words: Vec<_> = differences
         .iter()
         .map(|difference| match difference.field {
             crate::iam::image::Field::Existence if difference.to.is_none() => {
-                "it is not there".to_owned()
+                format!("it was there {when} and is not now")
             }
-            crate::iam::image::Field::Existence => "it is there and should not be".to_owned(),
+            crate::iam::image::Field::Existence => format!("it was not there {when} and is now"),
+            crate::iam::image::Field::Id => format!("it was another one {when}: it has a new id"),
             _ => format!(
-                "{} is {} and should be {}",
+                "{} was {} {when} and is now {}",
                 difference.field.name(),
-                shown(&difference.to),
-                shown(&difference.from)
+                shown(&difference.from),
+                shown(&difference.to)
             ),
         })
         .collect();

@@ -1,5 +1,7 @@
 //! Plans, runs and their undo over several accounts.
 
+use serde_json::Value;
+
 use super::{ACCOUNT, Desk, Endpoint};
 
 const IDS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
@@ -104,7 +106,7 @@ fn a_plan_over_several_accounts_counts_and_names_each_of_them() {
     assert!(!undone.err.contains(&names[0]), "{undone:?}");
     has(
         &undone.out,
-        &["Plan: 0 to create, 12 to change, 0 to delete in 3 accounts (23 calls to make)".into()],
+        &["Plan: 0 to create, 11 to change, 0 to delete in 3 accounts (11 calls to make)".into()],
     );
 }
 
@@ -129,4 +131,22 @@ fn what_is_left_out_or_fails_in_one_of_several_accounts_is_said_with_its_name() 
     let shown = accounts.plan(&[]);
     assert!(shown.contains("Plan: 0 to create, 4 to change, 0 to delete (8 calls"), "{shown}");
     assert_eq!(shown.matches(IDS[0]).count(), 1, "{shown}");
+}
+
+#[test]
+fn an_account_that_cannot_be_reached_holds_up_no_other() {
+    let mut accounts = Accounts::new();
+    let desk = &accounts.desk;
+    accounts.write(&[0, 1], "iam.profiles.tag('alpha', { A = '1' })");
+    let url = accounts.served[0].1.url.clone();
+    desk.run(&["run", "work.lua", "--endpoint-url", &url, "--apply"]).ends(0, "2 changes");
+    let (gone, endpoint) = accounts.served.remove(1);
+    drop(endpoint);
+    let desk = &accounts.desk;
+    let left = desk
+        .run(&["undo", "last", "--apply"])
+        .ends(4, "left out: profile alpha in AWS account 222222222222");
+    assert!(left.err.contains("1 done"), "{left:?}");
+    assert_eq!(accounts.served[0].0.profile("alpha")["tags"]["A"], Value::Null);
+    assert_eq!(gone.profile("alpha")["tags"]["A"], "1");
 }

@@ -63,17 +63,23 @@ fn apply_gives_the_state_that_the_script_gives() {
 #[test]
 fn apply_stops_at_what_is_not_as_it_was() {
     let cases = [
-        ("iam.profiles.tag('beta', { Owner = 'other' })", "tag Owner is other and should be dev"),
-        ("iam.profiles.untag('beta', { 'Owner' })", "tag Owner is none and should be dev"),
-        ("iam.profiles.add_role('beta', 'db')", "role is db and should be none"),
-        ("iam.profiles.delete('beta')", "it is not there"),
+        (
+            "iam.profiles.tag('beta', { Owner = 'other' })",
+            "tag Owner was dev when planned and is now other",
+        ),
+        (
+            "iam.profiles.untag('beta', { 'Owner' })",
+            "tag Owner was dev when planned and is now none",
+        ),
+        ("iam.profiles.add_role('beta', 'db')", "role was none when planned and is now db"),
+        ("iam.profiles.delete('beta')", "it was there when planned and is not now"),
         (
             "iam.profiles.delete('beta') iam.profiles.create { name = 'beta', path = '/ec2/', tags = { Owner = 'dev' } }",
-            "id is ",
+            "it was another one when planned: it has a new id",
         ),
         (
             "iam.profiles.delete('beta') iam.profiles.create { name = 'beta', tags = { Owner = 'dev' } }",
-            "path is / and should be /ec2/",
+            "path was /ec2/ when planned and is now /",
         ),
     ];
     for (meanwhile, difference) in cases {
@@ -106,7 +112,7 @@ fn apply_does_not_make_what_somebody_else_has_made() {
     let desk = Desk::new();
     desk.plans("iam.profiles.create('epsilon') iam.profiles.tag('epsilon', { Owner = 'ops' })");
     desk.does("iam.profiles.create('epsilon')");
-    desk.run(&["apply", "plan.json"]).ends(4, "it is there and should not be");
+    desk.run(&["apply", "plan.json"]).ends(4, "it was not there when planned and is now");
     let rest = desk.run(&["apply", "plan.json", "--skip-drifted"]).ends(4, "0 done, 2 left out");
     assert!(rest.err.contains("an earlier change of it was left out"), "{rest:?}");
     assert_eq!(desk.profile("epsilon")["tags"], json!({}));
@@ -270,9 +276,9 @@ fn what_rests_on_a_change_that_is_left_out_is_left_out_too() {
          iam.profiles.tag('gamma', { Owner = 'else' })");
     let applied = desk.run(&["apply", "plan.json", "--skip-drifted"]).ends(4, "1 done, 4 left out");
     for line in [
-        "left out: CreateRole role made: it is there and should not be",
+        "left out: CreateRole role made: it was not there when planned and is now",
         "left out: AddRoleToInstanceProfile profile delta: role made was not made",
-        "left out: RemoveRoleFromInstanceProfile profile gamma: tag Owner is else and should be dev",
+        "left out: RemoveRoleFromInstanceProfile profile gamma: tag Owner was dev when planned and is now else",
         "left out: DeleteRole role web: it is still in a profile whose change was left out",
     ] {
         assert!(applied.err.contains(line), "{line:?} is not in {}", applied.err);

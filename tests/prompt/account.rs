@@ -142,7 +142,7 @@ fn what_somebody_else_has_changed_is_passed_over() {
     seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);
     seat.enter("iam.profiles.tag('worker', { A = '1' })", HERE);
     seat.home.run(&["-e", "iam.profiles.tag('worker', { A = 'other' })"]).ends(0, "");
-    seat.enter(".undo", "it is not undone: profile worker: tag A is other");
+    seat.enter(".undo", "it is not undone: profile worker: tag A was 1");
     seat.enter(".undo", "untag profile bastion");
     seat.enter(".undo", "this prompt has changed nothing that could be taken back");
 }

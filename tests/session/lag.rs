@@ -178,5 +178,5 @@ fn what_somebody_has_set_back_just_now_is_no_lag() {
     world.run_with(somebody, back, "test.lua", &[]);
     let (_, summary) = world.apply_with(rules(Mode::Apply), &plan, false).expect("it is tried");
     let why = summary.stopped.expect("it has drifted").to_string();
-    assert!(why.contains("tag Owner is none and should be first"), "{why}");
+    assert!(why.contains("tag Owner was first when planned and is now none"), "{why}");
 }

@@ -169,8 +169,8 @@ const READS: &[(&str, &[&str])] = &[
 ];
 
 const PRELUDE: &str = r#"
-local PROFILES = { "aaa", "empty", "new", "quiet", "QUIET", "made", "shared-a", "shared-b" }
-local ROLES = { "bare", "full", "inline", "made", "quiet-role", "Quiet-Role", "spare", "nobody" }
+local PROFILES = { "trusting", "aaa", "empty", "new", "quiet", "QUIET", "made", "shared-a", "shared-b" }
+local ROLES = { "truster", "bare", "full", "inline", "made", "quiet-role", "Quiet-Role", "spare", "nobody" }
 local SCAN = usage.scan { regions = { 'eu-west-1' } }
 local function each(names, f)
   local all = {}
@@ -243,12 +243,16 @@ pub(super) fn account(partition: &str, quotas: [u32; 3]) -> String {
                 "tags": { "Owner": "dev", "Stage": "prod" },
             })),
             role("spare", json!({ "last_used": used })),
+            role("truster", json!({ "assume_role_policy": { "Version": "2012-10-17",
+                "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole", "Principal":
+                    { "AWS": format!("arn:{partition}:iam::123456789012:role/spare") } }] } })),
         ],
         "profiles": [
             profile("empty", "/", None, json!({})),
             profile("quiet", "/ec2/", Some("quiet-role"), json!({ "Owner": "dev", "Zone": "a" })),
             profile("shared-a", "/ec2/", Some("full"), json!({ "Owner": "dev" })),
             profile("shared-b", "/zz/", Some("full"), json!({})),
+            profile("trusting", "/zz/", Some("truster"), json!({})),
         ],
     })
     .to_string()
@@ -277,7 +281,7 @@ fn every_read_after_a_planned_change_is_as_after_the_change() {
                     "{prelude}show('write', function() return iam.{path}({call}) end)\n{reads}"
                 );
                 let (planned, direct) = (World::new(), World::new());
-                let account = account(partition, [6, 6, 3]);
+                let account = account(partition, [7, 7, 3]);
                 planned.account().import(account.as_bytes()).expect("an account");
                 let start = planned.bench.export();
                 direct.account().import(start.as_bytes()).expect("the same account");

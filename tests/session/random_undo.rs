@@ -139,10 +139,10 @@ impl Accounts {
             settled.expect("it can be settled");
         }
         let (earlier, changes) = (self.find(run), records.changes(run).expect("changes"));
-        let identities = records.identities().expect("the journal");
+        let options = undo::Options::of(&records).expect("the journal");
         let session = Session::with(self.world.rules(Mode::Plan));
         let gates = self.gates(&session, &earlier.sites, &sane);
-        let planned = undo::plan(&earlier, &changes, &gates, &[], &identities);
+        let planned = undo::plan(&earlier, &changes, &gates, &options);
         let undoing = runtime.block_on(planned).expect("a plan");
         let plan = session.recorder().plan(None, None, Some(run.to_owned()), None);
         let plan = Plan { moot: undoing.moot.clone(), ..plan };
@@ -196,7 +196,7 @@ fn assert_holds(accounts: &Accounts, expected: &[Value; 2], why: &str) {
 }
 
 fn seeds() -> u64 {
-    std::env::var("IAMLUA_TEST_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+    std::env::var("IAMLUA_TEST_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
 }
 
 fn partition(dice: &mut Dice) -> String {

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Kind, Result};
 use crate::sqlite::Kept;
 
@@ -16,6 +18,19 @@ pub(super) static JOURNAL: Kept = Kept {
     need: "nothing is changed without it",
     loss: "what it held can then not be undone",
 };
+
+/// Opens the journal of a state folder for writing; the first use makes it.
+pub(super) fn open(folder: &Path) -> Result<Connection> {
+    // Journals of earlier versions lack it.
+    const INDEX: &str = "CREATE INDEX IF NOT EXISTS change_name
+        ON change (run, subject, name COLLATE NOCASE)";
+    let path = path(folder);
+    let connection = JOURNAL.open(&path)?;
+    connection
+        .execute_batch(INDEX)
+        .map_err(|error| JOURNAL.unusable(&path.display().to_string(), &error))?;
+    Ok(connection)
+}
 
 /// The file in a state folder.
 pub(super) fn path(folder: &Path) -> PathBuf {

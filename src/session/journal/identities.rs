@@ -1,17 +1,34 @@
 //! Unique ids of what was made again. AWS gives a new id to a profile or role that an undo makes
 //! again. The journal knows which one it replaces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rusqlite::{Connection, params};
 
 use super::records::Records;
 use crate::error::Result;
 use crate::iam::image::{Image, State};
+use crate::session::site::Site;
 
 /// Ids that stand for the same profile or role, because an undo or a plan made it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
     /// By id, an older one; the oldest has none.
     older: HashMap<String, String>,
+    /// ARNs of roles by their ids. A trust policy names a role by its id once it was deleted.
+    principals: BTreeMap<String, String>,
+}
+
+/// ARN of a role, in the partition of the caller.
+fn role_arn(site: &Site, account: &str, Image { path, name, .. }: &Image) -> String {
+    let partition = site.caller.as_deref().and_then(|arn| arn.split(':').nth(1));
+    format!("arn:{}:iam::{account}:role{path}{name}", partition.unwrap_or("aws"))
+}
+
+/// ARN of the role that a state of it has.
+#[must_use]
+pub fn arn_of(site: &Site, state: &State) -> Option<String> {
+    Some(role_arn(site, site.account.as_deref()?, state.as_ref()?))
 }
 
 impl Identities {
@@ -37,14 +54,74 @@ impl Identities {
         id
     }
 
-    /// A state with the oldest id of what it is.
+    /// The same, with the ids of roles as principals.
+    #[must_use]
+    pub fn with_roles<'a>(&self, states: impl Iterator<Item = (&'a Site, &'a State)>) -> Self {
+        let mut identities = self.clone();
+        for (site, state) in states {
+            let Some(image) = state else { continue };
+            let (Some(id), Some(account)) = (&image.id, &site.account) else { continue };
+            if image.assume_role_policy.is_none() {
+                continue;
+            }
+            identities.principals.insert(id.clone(), role_arn(site, account, image));
+        }
+        // A policy may have any of the ids that a role had.
+        let mut arns = HashMap::new();
+        for (id, arn) in &identities.principals {
+            arns.insert(identities.oldest(id).to_owned(), arn.clone());
+        }
+        for id in self.older.iter().flat_map(|(id, older)| [id, older]) {
+            if let Some(arn) = arns.get(self.oldest(id)) {
+                identities.principals.insert(id.clone(), arn.clone());
+            }
+        }
+        identities
+    }
+
+    /// A state with the oldest id of what it is, and with the ARNs of the roles that it trusts.
     #[must_use]
     pub fn known_as(&self, state: &State) -> State {
         let image = state.clone()?;
         let id = image.id.as_deref().map(|id| self.oldest(id).to_owned());
-        Some(Image { id, ..image })
+        let assume_role_policy = image.assume_role_policy.map(|policy| self.with_arns(policy));
+        Some(Image { id, assume_role_policy, ..image })
+    }
+
+    /// The same, of which only these ARNs are principals.
+    #[must_use]
+    pub fn of_roles(&self, arns: &HashSet<String>) -> Self {
+        let principals = self.principals.iter().filter(|(_, arn)| arns.contains(*arn));
+        let principals = principals.map(|(id, arn)| (id.clone(), arn.clone())).collect();
+        Self { principals, ..Self::default() }
+    }
+
+    /// A trust policy with the ARNs of the roles that it names by their ids.
+    #[must_use]
+    pub fn with_arns(&self, policy: String) -> String {
+        if !policy.contains("\"AROA") {
+            return policy;
+        }
+        self.principals.iter().fold(policy, |policy, (id, arn)| {
+            policy.replace(&format!("\"{id}\""), &format!("\"{arn}\""))
+        })
     }
 }
+
+/// First and last state of a profile or role in a run, by id.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    first: Option<String>,
+    last: Option<String>,
+    /// Path and name, by which it was restored in its place or deleted.
+    first_place: Option<String>,
+    last_place: Option<String>,
+    was_absent: bool,
+    is_undone: bool,
+}
+
+/// Account, kind and name in lower case of a profile or role.
+type Name = (Option<String>, String, String);
 
 impl Records {
     /// Ids of what undos and plans have made again.
@@ -52,27 +129,122 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn identities(&self) -> Result<Identities> {
-        // What an undo makes again is what the undone change has deleted. What a plan makes that is
-        // applied again after its undo is what its first run has made.
-        let pairs = self.id_pairs(
-            "SELECT deleted.before ->> '$.id', made.after ->> '$.id'
-             FROM run JOIN change AS made ON made.run = run.id
-             JOIN change AS deleted
-                 ON deleted.run = made.undoes_run AND deleted.number = made.undoes_change
-             WHERE run.undoes IS NOT NULL AND made.before IS NULL AND made.outcome = 'done'
-                 AND deleted.after IS NULL
-             UNION ALL
-             SELECT first.after ->> '$.id', again.after ->> '$.id'
-             FROM run AS earlier
-             JOIN run AS later ON later.plan = earlier.plan AND later.id > earlier.id
-             JOIN change AS first ON first.run = earlier.id
-             JOIN change AS again
-                 ON again.run = later.id AND again.plan_change = first.plan_change
-             WHERE earlier.plan IS NOT NULL AND first.before IS NULL AND again.before IS NULL
-                 AND first.outcome = 'done' AND again.outcome = 'done'",
-        )?;
+        let pairs = self.read(|connection| {
+            let mut pairs = again(connection)?;
+            let sql = "SELECT id, undoes FROM run WHERE undoes IS NOT NULL ORDER BY id";
+            let mut statement = connection.prepare(sql)?;
+            let undos = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut known: HashMap<String, HashMap<Name, Ends>> = HashMap::new();
+            for undo in undos {
+                let (undo, undone): (String, String) = undo?;
+                if !known.contains_key(&undone) {
+                    let ends = ends(connection, &undone)?;
+                    // Deleted and made again by the run, and restored in its place.
+                    pairs.extend(
+                        ends.values()
+                            .filter(|ends| ends.is_undone && ends.was_absent)
+                            .filter(|ends| ends.first_place == ends.last_place)
+                            .filter_map(|ends| ends.first.clone().zip(ends.last.clone())),
+                    );
+                    known.insert(undone.clone(), ends);
+                }
+                for (name, id, first) in made(connection, &undo)? {
+                    let known = known[&undone].get(&name).and_then(|ends| ends.first.clone());
+                    pairs.extend(first.or(known).map(|first| (first, id)));
+                }
+            }
+            Ok(pairs)
+        })?;
         Ok(Identities::of(pairs))
     }
+
+    /// Ids of what undos have deleted.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn deleted_by_undos(&self) -> Result<HashSet<String>> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT change.before ->> '$.id' FROM run JOIN change ON change.run = run.id
+                 WHERE run.undoes IS NOT NULL AND change.after IS NULL AND change.outcome = 'done'
+                     AND change.before IS NOT NULL",
+            )?;
+            let ids = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
+            ids.filter_map(Result::transpose).collect()
+        })
+    }
+}
+
+/// Ids of what a plan makes that is applied again after its undo, each with the one that its first
+/// run has made.
+fn again(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT first.after ->> '$.id', again.after ->> '$.id'
+         FROM run AS earlier
+         JOIN run AS later ON later.plan = earlier.plan AND later.id > earlier.id
+         JOIN change AS first ON first.run = earlier.id
+         JOIN change AS again ON again.run = later.id AND again.number = (
+             SELECT min(number) FROM change AS other
+             WHERE other.run = later.id AND other.plan_change = first.plan_change)
+         WHERE earlier.plan IS NOT NULL AND first.before IS NULL AND again.before IS NULL
+             AND first.outcome = 'done' AND again.outcome = 'done'",
+    )?;
+    let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let pairs: Vec<(Option<String>, Option<String>)> = pairs.collect::<Result<_, _>>()?;
+    Ok(pairs.into_iter().filter_map(|(one, other)| one.zip(other)).collect())
+}
+
+/// What an undo has made, by id, and the id that it had before the first change that was undone;
+/// none if the undo was interrupted before that was known.
+fn made(
+    connection: &Connection,
+    run: &str,
+) -> rusqlite::Result<Vec<(Name, String, Option<String>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT site.site ->> '$.account', made.subject, lower(made.name), made.after ->> '$.id',
+             (SELECT undone.before ->> '$.id' FROM change AS this JOIN change AS undone
+                  ON undone.run = this.undoes_run AND undone.number = this.undoes_change
+              WHERE this.run = made.run AND this.site = made.site
+                  AND this.subject = made.subject AND this.name = made.name COLLATE NOCASE
+                  AND this.number >= made.number AND this.outcome = 'done'
+              ORDER BY this.number LIMIT 1)
+         FROM change AS made JOIN site ON site.run = made.run AND site.number = made.site
+         WHERE made.run = ?1 AND made.before IS NULL AND made.after IS NOT NULL
+             AND made.outcome = 'done'",
+    )?;
+    let rows = statement.query_map(params![run], |row| {
+        let name = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((name, row.get::<_, Option<String>>(3)?, row.get(4)?))
+    })?;
+    let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+    Ok(rows.into_iter().filter_map(|(name, id, first)| Some((name, id?, first))).collect())
+}
+
+/// First and last states of what a run has changed.
+fn ends(connection: &Connection, run: &str) -> rusqlite::Result<HashMap<Name, Ends>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT site.site ->> '$.account', subject, lower(name), before ->> '$.id',
+             after ->> '$.id', after IS NULL, undone IS NOT NULL,
+             (before ->> '$.path') || (before ->> '$.name'),
+             (after ->> '$.path') || (after ->> '$.name')
+         FROM change JOIN site ON site.run = change.run AND site.number = change.site
+         WHERE change.run = ?1 AND outcome = 'done' ORDER BY change.number",
+    )?;
+    let mut rows = statement.query(params![run])?;
+    let mut all: HashMap<Name, Ends> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let name = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let first: Option<String> = row.get(3)?;
+        let ends = all.entry(name).or_default();
+        if ends.first.is_none() {
+            (ends.first, ends.first_place) = (first, row.get(7)?);
+        }
+        ends.last_place = row.get(8)?;
+        ends.last = row.get(4)?;
+        ends.was_absent |= row.get::<_, bool>(5)?;
+        ends.is_undone |= row.get::<_, bool>(6)?;
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -319,7 +319,7 @@ impl Journal {
         let (connection, run, lock) = match &folder {
             None => (file::JOURNAL.in_memory()?, id(), None),
             Some(folder) => {
-                let connection = file::JOURNAL.open(&file::path(folder))?;
+                let connection = file::open(folder)?;
                 let (run, lock) = file::claim_run(folder, id)?;
                 (connection, run, Some(lock))
             }

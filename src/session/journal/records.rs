@@ -11,6 +11,7 @@ use super::writer::settle;
 use super::{Outcome, Settled, file};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
+use crate::session::recent::SETTLING;
 use crate::session::site::Site;
 
 /// The journal of a state folder.
@@ -202,6 +203,30 @@ impl Records {
         self.read(|connection| changes(connection, run))
     }
 
+    /// Changes of all runs that were made so lately that AWS may not show them, in order.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn recent_changes(&self) -> Result<Vec<(Site, Recorded)>> {
+        let age = i64::try_from(SETTLING.as_millis()).unwrap_or(i64::MAX);
+        let since = Timestamp::now().as_millisecond().saturating_sub(age);
+        let runs = self.query(&format!("{RUN} WHERE ended IS NULL OR ended >= ?1"), [since])?;
+        let mut recent = Vec::new();
+        for run in runs {
+            for change in self.changes(&run.id)? {
+                let is_recent = change.ended.is_some_and(|ended| ended >= since);
+                if is_recent
+                    && change.outcome == Some(Outcome::Done)
+                    && let Some(site) = run.sites.get(change.site)
+                {
+                    recent.push((site.clone(), change));
+                }
+            }
+        }
+        recent.sort_by_key(|(_, change)| change.ended);
+        Ok(recent)
+    }
+
     /// Writes down what became of an open change.
     ///
     /// # Errors
@@ -221,17 +246,10 @@ impl Records {
         })
     }
 
-    /// Pairs of ids that a query finds.
-    pub(super) fn id_pairs(&self, sql: &str) -> Result<Vec<(String, String)>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare(sql)?;
-            let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let pairs: Vec<(Option<String>, Option<String>)> = pairs.collect::<Result<_, _>>()?;
-            Ok(pairs.into_iter().filter_map(|(one, other)| one.zip(other)).collect())
-        })
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    pub(super) fn read<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         look(&self.connection).map_err(|error| {
             file::JOURNAL.unusable(&file::path(&self.folder).display().to_string(), &error)
         })

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -214,15 +214,49 @@ pub(super) fn settle(
             .execute(params![run, number, image_json(after)?])?;
     }
     if settled.outcome == Outcome::Done {
-        // What this one takes back is undone; and what that one had taken back stands again.
-        let stands = "UPDATE change SET undone = NULL WHERE (run, number) =
-             (SELECT undone.undoes_run, undone.undoes_change FROM change AS undone
-              JOIN change AS this ON this.undoes_run = undone.run AND this.undoes_change = undone.number
-              WHERE this.run = ?1 AND this.number = ?2)";
-        connection.prepare_cached(stands)?.execute(params![run, number])?;
-        let sql = "UPDATE change SET undone = ?1 WHERE (run, number) =
-             (SELECT undoes_run, undoes_change FROM change WHERE run = ?1 AND number = ?2)";
-        connection.prepare_cached(sql)?.execute(params![run, number])?;
+        mark_undone(connection, run, number)?;
+    }
+    Ok(())
+}
+
+/// Marks what a change undoes: the change that it names, and all later ones of the same profile or
+/// role in that run. What these had undone stands again.
+fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<()> {
+    const OF_SAME: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
+         AND site IN (
+             SELECT other.number FROM site AS other JOIN site AS own
+                 ON own.run = other.run AND own.number = ?3
+             WHERE other.run = ?2
+                 AND (other.site ->> '$.account') IS (own.site ->> '$.account')
+                 AND (other.site ->> '$.endpoint_url') IS (own.site ->> '$.endpoint_url'))";
+    let of_undone = "SELECT undone.run, undone.site, undone.subject, undone.name
+         FROM change AS this JOIN change AS undone
+             ON undone.run = this.undoes_run AND undone.number = this.undoes_change
+         WHERE this.run = ?1 AND this.number = ?2";
+    type Subject = (String, i64, String, String);
+    let subject = |run: &str, number: i64| -> rusqlite::Result<Option<Subject>> {
+        let mut statement = connection.prepare_cached(of_undone)?;
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        statement.query_row(params![run, number], row).optional()
+    };
+    let Some((undone, site, kind, name)) = subject(run, number)? else { return Ok(()) };
+    let sql = format!(
+        "UPDATE change SET undone = ?1 WHERE {OF_SAME} AND outcome = 'done' AND undone IS NULL
+             AND number >= (SELECT undoes_change FROM change WHERE run = ?1 AND number = ?6)"
+    );
+    let parameters = params![run, undone, site, kind, name, number];
+    connection.prepare_cached(&sql)?.execute(parameters)?;
+    let sql = format!(
+        "SELECT number FROM change WHERE {OF_SAME} AND undoes_change IS NOT NULL AND ?1 = ?1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let numbers = statement.query_map(params![run, undone, site, kind, name], |row| row.get(0))?;
+    for number in numbers.collect::<rusqlite::Result<Vec<i64>>>()? {
+        if let Some((stands, site, kind, name)) = subject(&undone, number)? {
+            let sql = format!("UPDATE change SET undone = NULL WHERE {OF_SAME} AND undone = ?1");
+            connection.prepare_cached(&sql)?.execute(params![undone, stands, site, kind, name])?;
+        }
     }
     Ok(())
 }
