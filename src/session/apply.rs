@@ -144,6 +144,8 @@ pub async fn done_before(
             }
         }
     }
+    let known: HashSet<_> = plan.changes.iter().map(|change| change.number).collect();
+    done.retain(|number| known.contains(number));
     let gate_of = |site: &Site| plan.sites.iter().position(|own| own.is_same_account(site));
     note_recent(gates, &records.recent_changes()?, gate_of).await;
     let states = plan.changes.iter().flat_map(|change| {

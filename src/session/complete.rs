@@ -230,6 +230,21 @@ impl Gate {
         self.session().recent.is_unsettled(&place, key, state)
     }
 
+    /// Check for a state from before a change that an earlier run made just now.
+    pub(super) async fn is_unsettled_by_others(&self, key: &Key, state: &State) -> bool {
+        let Some(place) = self.place_of_changes().await else { return false };
+        self.session().recent.compare(&place, key, state) == Shown::Unsettled
+    }
+
+    /// Forgets what was changed of something if AWS shows that somebody has set it back.
+    pub(super) async fn believe(&self, key: &Key, state: &State) {
+        let Some(place) = self.place_of_changes().await else { return };
+        let recent = &self.session().recent;
+        if matches!(recent.compare(&place, key, state), Shown::Stale(_)) {
+            recent.forget(&place, key);
+        }
+    }
+
     async fn completed_record(
         &self,
         place: &str,

@@ -305,10 +305,10 @@ impl Call<'_> {
         match (error.code(), self.write.subject) {
             ("EntityAlreadyExists", _) => {
                 // With what this process has changed, the one that it has deleted is not there.
-                matches!(self.gate.now(&key, self.name, false).await, Ok(Some(_)))
+                matches!(self.gate.current(&key, self.name, false).await, Ok(Some(_)))
             }
             ("LimitExceeded" | "DeleteConflict", Subject::Profile) => {
-                let now = self.gate.now(&key, self.name, false).await;
+                let now = self.gate.current(&key, self.name, false).await;
                 now.is_ok_and(|now| now.is_none_or(|image| image.role.is_some()))
             }
             ("DeleteConflict", Subject::Role) => {

@@ -694,7 +694,7 @@ impl Gate {
             // before.
             return Ok(self.completed_state(key, state).await);
         }
-        self.now(key, name, with_policies).await.map_err(|error| {
+        self.current(key, name, with_policies).await.map_err(|error| {
             if error.code().starts_with("AccessDenied") {
                 error.hint("what is there must be read before it is changed, so that the change can be undone")
             } else {
@@ -703,25 +703,41 @@ impl Gate {
         })
     }
 
-    /// Current state of a profile or role, for a decision. An answer from before a change of ours is
-    /// asked for again for some seconds. What it shows after that, somebody else has set back.
-    async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
-        const PAUSE: Duration = Duration::from_millis(500);
+    /// Current state of a profile or role: AWS's answer, with what this process has just
+    /// changed.
+    async fn current(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
         let line = self.line().await?;
-        let mut pauses = 0;
+        loop {
+            let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
+            if !self.is_unsettled_by_others(key, &state).await {
+                return Ok(self.completed_state(key, state).await);
+            }
+            self.wait_for_aws().await;
+        }
+    }
+
+    /// The same for a decision. An answer from before a change of ours is asked for again for some
+    /// seconds. What it shows after that, somebody else has set back.
+    async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+        let line = self.line().await?;
         loop {
             let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
             if !self.is_unsettled(key, &state).await {
+                self.believe(key, &state).await;
                 return Ok(state);
             }
-            pauses += 1;
-            if pauses == 3 {
-                self.0.session.effort.tell_once(
-                    "AWS does not show a change of the last seconds yet; waiting for it",
-                );
-            }
-            tokio::time::sleep(PAUSE).await;
+            self.wait_for_aws().await;
         }
+    }
+
+    /// Waits before AWS is asked again for what it does not show yet.
+    async fn wait_for_aws(&self) {
+        const PAUSE: Duration = Duration::from_millis(500);
+        self.0
+            .session
+            .effort
+            .tell_once("AWS does not show a change of the last seconds yet; waiting for it");
+        tokio::time::sleep(PAUSE).await;
     }
 
     /// How many profiles there are, if the caller may know.
@@ -758,7 +774,12 @@ impl Gate {
         with_policies: bool,
     ) -> Result<State> {
         let key = Key::new(subject, name);
-        self.overlay().await?.state(self, &key, name, with_policies).await
+        let overlay = self.overlay().await?;
+        if !overlay.has(&key) {
+            let now = self.now(&key, name, with_policies).await?;
+            self.0.session.memory.keep(self.0.number, key.clone(), now);
+        }
+        overlay.state(self, &key, name, with_policies).await
     }
 
     /// Makes a change, or plans it, or refuses it.

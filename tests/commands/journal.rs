@@ -210,7 +210,7 @@ fn two_processes_at_once_are_both_in_the_journal() {
     }
     // Each can be taken back on its own.
     let first = runs[2]["id"].as_str().expect("an id");
-    desk.run(&["undo", first, "--apply"]).ends(0, "50 done");
+    desk.run(&["undo", first, "--apply"]).ends(0, "25 done");
     assert_eq!(desk.account()["profiles"].as_array().map(Vec::len), Some(4 + 50));
 }
 

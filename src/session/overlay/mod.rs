@@ -266,6 +266,11 @@ impl Overlay {
         self.copy(gate, key, name, with_policies).await
     }
 
+    /// Check for a profile or role that was copied, or its absence.
+    pub fn has(&self, key: &Key) -> bool {
+        locked(&self.inner).copies.contains_key(key)
+    }
+
     fn now(&self, key: &Key) -> Option<State> {
         locked(&self.inner).copies.get(key).map(|copy| copy.now.clone())
     }
