@@ -184,7 +184,7 @@ fn looks(image: &Image) -> Vec<String> {
 fn field_name(field: &Field) -> String {
     match field {
         Field::Tag(key) => visible(key),
-        other => visible(&other.name()),
+        other => visible(other.name()),
     }
 }
 

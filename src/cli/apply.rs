@@ -19,6 +19,7 @@ use crate::words::count;
 use crate::{execution, plan_text, run, screen, signals, state};
 
 /// `iamlua apply`.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
     /// The plan, as `iamlua plan -o` made it, or `-` for standard input.

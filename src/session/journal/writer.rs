@@ -219,6 +219,9 @@ pub(super) fn settle(
     Ok(())
 }
 
+/// Run, site, kind and name of what a change was about.
+type Undone = (String, i64, String, String);
+
 /// Marks what a change undoes: the change that it names, and all later ones of the same profile or
 /// role in that run. What these had undone stands again.
 fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<()> {
@@ -233,8 +236,7 @@ fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Res
          FROM change AS this JOIN change AS undone
              ON undone.run = this.undoes_run AND undone.number = this.undoes_change
          WHERE this.run = ?1 AND this.number = ?2";
-    type Subject = (String, i64, String, String);
-    let subject = |run: &str, number: i64| -> rusqlite::Result<Option<Subject>> {
+    let subject = |run: &str, number: i64| -> rusqlite::Result<Option<Undone>> {
         let mut statement = connection.prepare_cached(of_undone)?;
         let row =
             |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));

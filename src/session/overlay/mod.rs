@@ -169,7 +169,7 @@ impl Overlay {
                 copy.changed = changed;
             }
             if let Some(image) = &gone {
-                self.turn_into_id(&mut inner, gate, image);
+                Self::turn_into_id(&mut inner, gate, image);
             }
         }
         let site = gate.site().await?;
@@ -179,7 +179,7 @@ impl Overlay {
     }
 
     /// Lets the trust policies that name a role name it by its id, as AWS does once it is deleted.
-    fn turn_into_id(&self, inner: &mut Inner, gate: &Gate, role: &Image) {
+    fn turn_into_id(inner: &mut Inner, gate: &Gate, role: &Image) {
         let identity = gate.0.identity.get();
         let account = identity.and_then(|identity| identity.account.as_deref());
         let (Some(id), Some(account)) = (&role.id, account) else { return };

@@ -267,8 +267,8 @@ impl Attempt<'_> {
 
     /// Lets roles trust the roles again that are made again. AWS has put the id of a role that was
     /// deleted in the place of its ARN.
-    async fn restore_trust(&self, gate: &Gate, arns: &HashSet<String>) -> Result<()> {
-        let identities = self.identities.of_roles(arns);
+    async fn restore_trust(&self, gate: &Gate, made: &HashSet<String>) -> Result<()> {
+        let identities = self.identities.of_roles(made);
         let (entry, call) = super::reading::read_of("roles.list");
         let mut args = Args::of([("max_items", Value::Int(1000))]);
         let mut markers = Markers::default();

@@ -30,6 +30,7 @@ pub struct Net {
 }
 
 /// Inverse of a net effect.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inverse {
     /// The effect is none.

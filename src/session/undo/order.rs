@@ -150,6 +150,7 @@ fn names(state: &State, (place, _): &(usize, Key)) -> Vec<(usize, Key)> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
     fn role(name: &str, trusts: &[&str]) -> State {
         let arns: Vec<_> =
             trusts.iter().map(|role| format!("arn:aws:iam::1:role/{role}")).collect();
@@ -158,6 +159,7 @@ mod tests {
         Some(Image { name, path: "/".into(), assume_role_policy, ..Image::default() })
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
     fn profile(name: &str, role: Option<&str>) -> State {
         let (name, role) = (name.to_owned(), role.map(str::to_owned));
         Some(Image { name, path: "/".into(), role, ..Image::default() })
