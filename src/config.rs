@@ -115,7 +115,8 @@ impl Config {
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else `$HOME/.config/iamlua/iamlua.toml`) and the
     /// project's (`iamlua.toml` in the current folder, else in the nearest folder above it), if they are there. The
     /// project's values win, key by key. With `explicit` only that file is read. With an empty
-    /// path the two files are read, but only their guards hold: `account`, `mode`, `max_changes` and `protect`.
+    /// path the two files are read, but only their guards hold: `account`, `mode`, `max_changes` and
+    /// `protect`.
     ///
     /// # Errors
     /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an unknown key (with the
@@ -136,7 +137,7 @@ impl Config {
         }
     }
 
-    /// What keeps a run from harm, without the defaults.
+    /// Guards of a run, without the defaults.
     fn guards(self) -> Self {
         let Self { accounts, mode, max_changes, protect, files, .. } = self;
         Self { accounts, mode, max_changes, protect, files, ..Self::default() }

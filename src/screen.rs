@@ -28,7 +28,7 @@ pub fn while_typing<T>(messages: &Sender<String>, read: impl FnOnce() -> T) -> T
     typed
 }
 
-/// Whether messages are lines of JSON, because progress is.
+/// Messages as lines of JSON, because progress is.
 static AS_EVENTS: AtomicBool = AtomicBool::new(false);
 
 /// Makes every message a line of JSON from now on, so that a program that reads progress finds

@@ -59,7 +59,8 @@ struct Cli {
 enum Command {
     /// Run a script.
     ///
-    /// What the script prints goes to standard output: it is the result, also where it only plans.
+    /// The output of the script goes to standard output: it is the result, also where it only
+    /// plans.
     /// The plan, messages and progress go to standard error.
     Run(run::RunCommand),
     /// Run a script without changing anything, and list what it would change.
@@ -69,12 +70,12 @@ enum Command {
     Plan(run::RunCommand),
     /// Show a saved plan: its changes, where it comes from, and the hash to approve it by.
     ///
-    /// It reads nothing but the file.
+    /// Nothing but the file is read.
     Show(show::ShowCommand),
     /// Carry out a plan: its changes and no other, if what they rest on is still so.
     ///
-    /// It goes where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise. On AWS
-    /// it shows the plan and asks first.
+    /// The changes go where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise. On
+    /// AWS it shows the plan and asks first.
     Apply(apply::ApplyCommand),
     /// Take a run back.
     ///

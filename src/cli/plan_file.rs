@@ -50,12 +50,12 @@ impl PlanFile {
         sha256(&self.content)
     }
 
-    /// What messages call it.
+    /// Name of it in messages.
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// What a shell calls it.
+    /// Name of it for a shell.
     pub fn word(&self) -> String {
         quoted(&self.name())
     }
@@ -65,7 +65,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Which plan was approved, and by whom.
+/// Approval of a plan: its hash, and who signed it.
 #[derive(Args, Debug)]
 pub struct Approval {
     /// Refuse any file but the one with this SHA-256: at least the first 16 digits, as `iamlua

@@ -120,7 +120,7 @@ struct HostOptions {
     /// How results are written.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// How bulk work is shown while it goes on: a bar on a terminal, elsewhere lines, or events with
+    /// Progress of bulk work: a bar on a terminal, elsewhere lines, or events with
     /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,

@@ -27,7 +27,7 @@ pub struct ShowCommand {
     /// Write Markdown, for a pull request.
     #[arg(long, conflicts_with = "output")]
     markdown: bool,
-    /// How it is written: table, json, or jsonl for a change a line.
+    /// Format: table, json, or jsonl for a change a line.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }

@@ -386,7 +386,8 @@ fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
     setup.gate.session().plans_outside() && !is_stream()
 }
 
-/// Writes a file whole, or plans that; a new one gets the mode. Standard output is that of the script.
+/// Writes a file whole, or plans that; a new one gets the mode. Standard output is that of the
+/// script.
 pub(super) fn write_file(
     host: &Host,
     given: &str,

@@ -26,10 +26,11 @@ pub const SETTLED: Duration = Duration::from_millis(300);
 /// Most runbooks that are asked for their manifests at once.
 const MOST_ASKED: usize = 32;
 
-/// How long a look waits for manifests, where all must be known; a runbook is stopped long before.
+/// Time for which a look waits for manifests, where all must be known; a runbook is stopped long
+/// before.
 const WHOLE: Duration = Duration::from_mins(1);
 
-/// How long a look waits for manifests, where one that does not come must hold up no other.
+/// Time for which a look waits for manifests, where one that does not come must hold up no other.
 pub const SHORT: Duration = Duration::from_millis(500);
 
 /// What is at a path.

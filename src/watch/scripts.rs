@@ -26,7 +26,7 @@ pub(super) struct Watched {
     pub(super) is_of_folder: bool,
     /// The files that its last run has looked at, with what was there.
     pub(super) saw: BTreeMap<PathBuf, Sight>,
-    /// What the lists of all its runs share.
+    /// Shared by the lists of all its runs.
     pub(super) seen: Seen,
     /// Whether it was there when it was last looked for.
     is_gone: bool,

@@ -194,7 +194,7 @@ fn again(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     Ok(pairs.into_iter().filter_map(|(one, other)| one.zip(other)).collect())
 }
 
-/// What an undo has made, by id, and the id that it had before the first change that was undone;
+/// Names and ids of what an undo has made, with the id before the first change that was undone;
 /// none if the undo was interrupted before that was known.
 fn made(
     connection: &Connection,

@@ -195,8 +195,8 @@ impl Overlay {
         inner.copies = copies;
     }
 
-    /// A state with the trust policy in the form in which AWS keeps it, and with the role by its own
-    /// name.
+    /// A state with the trust policy in the form in which AWS keeps it, and with the role by its
+    /// own name.
     async fn as_kept(&self, subject: Subject, before: &State, after: State) -> Result<State> {
         let values = |state: &State| {
             let image = state.as_ref();

@@ -1,5 +1,5 @@
-//! Undo of a run: the inverse of its net effect on each profile and role, as a plan. It is made in a
-//! session that plans, so that each inverse is tried on what the ones before it leave. What has
+//! Undo of a run: the inverse of its net effect on each profile and role, as a plan. It is made in
+//! a session that plans, so that each inverse is tried on what the ones before it leave. What has
 //! changed since is left as it is, and with it what rests on it.
 
 mod net;
@@ -24,16 +24,16 @@ use crate::spec::{Args, Value};
 use net::{Inverse, Net};
 use order::{Inverted, Part};
 
-/// What planning an undo has found.
+/// Findings of the plan of an undo.
 #[derive(Debug, Default)]
 pub struct Undoing {
     /// Profiles and roles that are left as they are, with the reason.
     pub left_out: Vec<String>,
     /// Profiles and roles that somebody has set back already, once for each change.
     pub back: Vec<String>,
-    /// What does not come back as it was.
+    /// Notes on what does not come back as it was.
     pub lost: Vec<String>,
-    /// How many changes were taken back earlier.
+    /// Number of changes that were undone earlier.
     pub undone_before: u64,
     /// Changes of which nothing is left to undo: of what the run has made and deleted itself, and
     /// those without effect.
