@@ -12,8 +12,8 @@
 --- With `--scan` it also looks who uses the profiles, in every region, and says how many a cleanup would free; see docs/usage.md. That takes
 --- calls in proportion to what there is in the account, so it is off by default.
 ---
---- `--html FILE` writes all of it as one page that loads nothing from elsewhere. On AWS that takes `--read-only` (or `--apply`): without,
---- it is a plan, which writes no file.
+--- `--html FILE` writes all of it as one page that loads nothing from elsewhere. On AWS that takes
+--- `--read-only` (or `--apply`): without, it is a plan, which writes no file.
 
 local p = runbook {
   description = "Shows how full the quota of instance profiles is, what fills it, and how fast.",

@@ -1,4 +1,4 @@
-//! Where the program keeps its state: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua` (if that is
+//! Folder of the program's state: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua` (if that is
 //! absolute), else `~/.local/state/iamlua`, for its owner only.
 
 use std::path::{Path, PathBuf};

@@ -42,8 +42,9 @@ local function escape_character(character)
   return format("\\u{%x}", codepoint(character))
 end
 
--- What hides text from its reader, by the first byte: control characters of the second set, line and paragraph separators, marks that turn
--- the direction of writing, and all else that Unicode calls ignorable by default.
+-- What hides text from its reader, by the first byte: control characters of the second set, line
+-- and paragraph separators, marks that turn the direction of writing, and all else that Unicode
+-- calls ignorable by default.
 local HIDING = {
   { "\xc2", "\xc2[\x80-\x9f\xad]" },
   { "\xcd", "\xcd\x8f" },
@@ -92,8 +93,9 @@ local function quote(text)
   return '"' .. visible((gsub(text, '[\\"]', "\\%0"))) .. '"'
 end
 
---- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn the direction of writing visible, as Lua
---- would write them in a string (`\n`, `\x1b`, `\u{202e}`); all other text stays as it is. Raises an argument error for what is no text.
+--- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn
+--- the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`,
+--- `\u{202e}`); all other text stays as it is. Raises an argument error for what is no text.
 ---@param text string
 ---@return string
 function inspect.visible(text)

@@ -367,9 +367,9 @@ local stdin = host.has_input and io.stdin or assert(native_open("/dev/null", "r"
 local stdout, stderr = stream(host.write), stream(host.write_err)
 --- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
 io = {
-  --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission" that names the missing flag.
-  --- Under a plan, what is written into it stays in the run: later reads see it, and the file on the
-  --- disk stays as it is.
+  --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission"
+  --- that names the missing flag. Under a plan, what is written into it stays in the run: later
+  --- reads see it, and the file on the disk stays as it is.
   ---@param path string
   ---@param mode? string as in plain Lua; default `"r"`
   ---@return file*? file nil if the system refuses
@@ -420,8 +420,8 @@ io = {
   popen = no_access("io.popen", "process.run, with --allow-run"),
 }
 
---- Times, and the environment within what was granted by `--allow-env` or the manifest of the runbook. In tests
---- the time is that of `clock`.
+--- Times, and the environment within what was granted by `--allow-env` or the manifest of the
+--- runbook. In tests the time is that of `clock`.
 os = {
   --- Seconds of processor time, as in plain Lua.
   ---@return number

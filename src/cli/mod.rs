@@ -74,8 +74,8 @@ enum Command {
     Show(show::ShowCommand),
     /// Carry out a plan: its changes and no other, if what they rest on is still so.
     ///
-    /// The changes go where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise. On
-    /// AWS it shows the plan and asks first.
+    /// The changes go where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise.
+    /// On AWS it shows the plan and asks first.
     Apply(apply::ApplyCommand),
     /// Take a run back.
     ///
@@ -86,12 +86,12 @@ enum Command {
     Runs(runs::RunsCommand),
     /// Run runbooks by themselves, at the moments that their manifests name.
     ///
-    /// It runs until it is told to end. On AWS its jobs plan; with --apply they make their changes.
-    /// docs/schedule.md has the rules.
+    /// The scheduler runs until it is told to end. On AWS its jobs plan; with --apply they make
+    /// their changes. docs/schedule.md has the rules.
     Schedule(Box<schedule::ScheduleCommand>),
     /// Run scripts again when they, or what they read, have changed.
     ///
-    /// What a script depends on is what it looked at in its last run: itself, its modules, the
+    /// The dependencies of a script are what it looked at in its last run: itself, its modules, the
     /// files that it has read. Without --apply it only plans on AWS, and shows what is different in
     /// the plan each time; with it, it asks once which account that is.
     Watch(watch::WatchCommand),
@@ -115,9 +115,9 @@ enum Command {
     Doc(doc::DocCommand),
     /// Make a working folder for runbooks.
     ///
-    /// It gets a sample runbook with its tests, iamlua.toml with all defaults commented out, and
-    /// declarations for editors with the Lua language server. What is there already is left alone,
-    /// except for the declarations, which are made anew.
+    /// The folder gets a sample runbook with its tests, iamlua.toml with all defaults commented
+    /// out, and declarations for editors with the Lua language server. What is there already is
+    /// left alone, except for the declarations, which are made anew.
     Init(init::InitCommand),
     /// Print the script that completes this command line in a shell.
     Completions(shell::CompletionsCommand),

@@ -626,8 +626,8 @@ fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcom
     }
 }
 
-/// Failure of a change by hand: an error that has its words, or trouble with the file that gets them
-/// from the store.
+/// Failure of a change by hand: an error that has its words, or trouble with the file that gets
+/// them from the store.
 enum Trouble {
     Told(Error),
     Storage(rusqlite::Error),

@@ -1,6 +1,6 @@
-//! What an instance profile or a role looks like at one moment, and what two such moments differ
-//! in. From that alone follow the words of a plan, whether a change has happened, whether the
-//! account has moved on, and how a change is taken back.
+//! State of an instance profile or a role at one moment, and the differences of two such moments.
+//! From that alone follow the words of a plan, whether a change has happened, whether the account
+//! has moved on, and how a change is taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -405,8 +405,8 @@ pub enum Verdict {
     MovedOn(Vec<Difference>),
 }
 
-/// Whether a change from `before` to `after` has happened, going by what is there `now`. Only what
-/// the change touches is looked at.
+/// Verdict on a change from `before` to `after`: if it has happened, going by what is there `now`.
+/// Only what the change touches is looked at.
 #[must_use]
 pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
     if before.is_none() && after.is_none() {

@@ -523,8 +523,8 @@ impl Gate {
         self.0.identity.get_or_try_init(|| ask).await
     }
 
-    /// Whether the configuration is for the account that was reached. The local account has no such
-    /// guard.
+    /// Check that the configuration is for the account that was reached. The local account has no
+    /// such guard.
     fn check_account(&self, identity: &Identity) -> Result<()> {
         self.check_confirmed(identity)?;
         let guard = &self.0.session.accounts;

@@ -1,4 +1,4 @@
-//! Whether an argument is what its parameter takes: AWS's own limits, checked before anything is
+//! Check that an argument is what its parameter takes: AWS's own limits, checked before anything is
 //! sent.
 
 use std::collections::BTreeMap;

@@ -107,8 +107,8 @@ pub enum Means {
     Id,
     /// What the calls of the next step need.
     Carry,
-    /// Value of the steps before that the call has asked for: the field [`Means::Carry`] of that number.
-    /// A record that has something else there belongs to another answer.
+    /// Value of the steps before that the call has asked for: the field [`Means::Carry`] of that
+    /// number. A record that has something else there belongs to another answer.
     Echo(usize),
     /// The state of the resource.
     State,
