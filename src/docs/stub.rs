@@ -143,17 +143,34 @@ fn describe(out: &mut String, item: &Item) {
     out.push_str(&comment_of(item));
 }
 
+/// Writes text as comment lines of at most 100 columns. Code and tables stay as they are.
+fn write_text(out: &mut String, text: &str) {
+    let whole_words = textwrap::Options::new(100 - "--- ".len())
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let mut is_code = false;
+    for line in text.lines() {
+        is_code ^= line.starts_with("```");
+        if is_code || line.starts_with(['|', ' ', '`', '-']) {
+            let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
+            continue;
+        }
+        for part in textwrap::wrap(line, &whole_words) {
+            let _ = writeln!(out, "{}", format!("--- {part}").trim_end());
+        }
+    }
+}
+
 /// The comment with what is said about an item, and its examples.
 fn comment_of(item: &Item) -> String {
     let mut out = String::new();
     if !item.summary.is_empty() {
-        let _ = writeln!(out, "--- {}", item.summary);
+        write_text(&mut out, &item.summary);
     }
     if !item.text.is_empty() {
         out.push_str("---\n");
-        for line in item.text.lines() {
-            let _ = writeln!(out, "{}", format!("--- {line}").trim_end());
-        }
+        write_text(&mut out, &item.text);
     }
     if !item.actions.is_empty() {
         let link =

@@ -46,7 +46,8 @@ function arn.is(value) end
 
 --- Puts the text of an ARN together.
 ---
---- Give either the whole resource, or its type and name. Raises an argument error if the parts make no ARN.
+--- Give either the whole resource, or its type and name. Raises an argument error if the parts make
+--- no ARN.
 ---@param parts arn.Parts
 ---@return string
 function arn.build(parts) end

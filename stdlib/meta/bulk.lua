@@ -3,7 +3,11 @@
 
 --- Work on many items, several of them at once: while one waits for AWS, others go on.
 ---
---- Items are taken from the source only when they are needed, so that a million of them need no memory. An item whose function raises is counted and said on standard error, and the others go on; at its end the run exits with 1 then. What would fail the same way for all of them, such as expired credentials or the limit of changes, ends the whole. What is protected is left alone and counts as skipped.
+--- Items are taken from the source only when they are needed, so that a million of them need no
+--- memory. An item whose function raises is counted and said on standard error, and the others go
+--- on; at its end the run exits with 1 then. What would fail the same way for all of them, such as
+--- expired credentials or the limit of changes, ends the whole. What is protected is left alone and
+--- counts as skipped.
 ---
 --- ```lua
 --- bulk.each(iam.profiles.each { path_prefix = "/ec2/" }, { label = "tag" }, function(profile)
@@ -49,16 +53,19 @@ bulk = {}
 ---@return any
 function bulk.skip(reason) end
 
---- Whether every other item would fail the same way: the credentials have expired, a limit is reached, the run is being stopped.
+--- Whether every other item would fail the same way: the credentials have expired, a limit is
+--- reached, the run is being stopped.
 ---
 --- Such an error ends the whole.
 ---@param err iam.Error
 ---@return boolean
 function bulk.is_hopeless(err) end
 
---- Calls a function for every item, several at once, and returns how many are done, have failed and were skipped.
+--- Calls a function for every item, several at once, and returns how many are done, have failed and
+--- were skipped.
 ---
---- Raises only what ends the whole: an error of the source, of an item with `on_error = "stop"`, and what would fail for all of them.
+--- Raises only what ends the whole: an error of the source, of an item with `on_error = "stop"`,
+--- and what would fail for all of them.
 ---@generic T
 ---@param source T[]|fun(): T? an array, or an iterator
 ---@param options? bulk.Options
@@ -66,7 +73,8 @@ function bulk.is_hopeless(err) end
 ---@return bulk.Result
 function bulk.each(source, options, f) end
 
---- The same, and returns what the function returned for each item, in the order of the items: an array with nil for those that failed or were skipped, and their number in `n`.
+--- The same, and returns what the function returned for each item, in the order of the items: an
+--- array with nil for those that failed or were skipped, and their number in `n`.
 ---
 --- It holds them all at once; `bulk.stream` does not.
 ---
@@ -82,9 +90,11 @@ function bulk.each(source, options, f) end
 ---@return bulk.Result
 function bulk.map(source, options, f) end
 
---- The same as an iterator over what the function returns, in the order of the items, without those that failed or were skipped.
+--- The same as an iterator over what the function returns, in the order of the items, without those
+--- that failed or were skipped.
 ---
---- Items are worked on ahead, as many as `concurrency` allows, and no further. Its field `result` is brought up to date as it goes on.
+--- Items are worked on ahead, as many as `concurrency` allows, and no further. Its field `result`
+--- is brought up to date as it goes on.
 ---
 --- ```lua
 --- report(bulk.stream(iam.profiles.each(), {}, function(profile)

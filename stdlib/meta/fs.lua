@@ -1,11 +1,15 @@
 ---@meta fs
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Files, within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
+--- Files, within what was granted by `--allow-read`, `--allow-write` or the manifest of the
+--- runbook.
 ---
---- Every function raises an error of kind "permission" that names the missing flag, and one of kind "io" if the system refuses.
+--- Every function raises an error of kind "permission" that names the missing flag, and one of kind
+--- "io" if the system refuses.
 ---
---- Under a plan nothing on the disk changes: what the script writes is listed as `would write …`, and later reads of the same run see it. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are written. In read-only mode, which is about the account, files are written.
+--- Under a plan nothing on the disk changes: what the script writes is listed as `would write …`,
+--- and later reads of the same run see it. Only `/dev/stdout`, `/dev/stderr` and `/dev/null` are
+--- written. In read-only mode, which is about the account, files are written.
 ---
 --- ```lua
 --- for _, name in ipairs(fs.list("scripts")) do -- with --allow-read=scripts

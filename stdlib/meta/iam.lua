@@ -99,7 +99,8 @@ local profiles = {}
 
 --- Creates an instance profile without a role.
 ---
---- Raises `EntityAlreadyExists` if the name is taken (ignoring case) and `LimitExceeded` at the account's quota (1,000 by default). EC2 may not see a new profile for some seconds.
+--- Raises `EntityAlreadyExists` if the name is taken (ignoring case) and `LimitExceeded` at the
+--- account's quota (1,000 by default). EC2 may not see a new profile for some seconds.
 ---
 --- AWS: [CreateInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html)
 ---
@@ -148,7 +149,8 @@ function profiles.find(name) end
 
 --- Reads one page of instance profiles.
 ---
---- The array part of the page holds the profiles, without tags; `marker` is nil on the last page. `iam.profiles.each` goes through all pages by itself.
+--- The array part of the page holds the profiles, without tags; `marker` is nil on the last page.
+--- `iam.profiles.each` goes through all pages by itself.
 ---
 --- AWS: [ListInstanceProfiles](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html)
 ---
@@ -169,7 +171,9 @@ function profiles.list(options) end
 
 --- Iterates over all instance profiles.
 ---
---- The next page is fetched while the script works on this one; memory does not grow with the account. Without `with_tags` `profile.tags` is nil, because listings do not carry tags; with it each profile costs one more call.
+--- The next page is fetched while the script works on this one; memory does not grow with the
+--- account. Without `with_tags` `profile.tags` is nil, because listings do not carry tags; with it
+--- each profile costs one more call.
 ---
 --- AWS: [ListInstanceProfiles](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfiles.html), [ListInstanceProfileTags](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListInstanceProfileTags.html)
 ---
@@ -239,7 +243,9 @@ function profiles.each_for_role(role, options) end
 
 --- Puts a role into an instance profile.
 ---
---- A profile holds one role: with one in it already, even the same, AWS answers `LimitExceeded`. The caller also needs `iam:PassRole` for the role. Right after the role was created AWS may say `NoSuchEntity` for some seconds.
+--- A profile holds one role: with one in it already, even the same, AWS answers `LimitExceeded`.
+--- The caller also needs `iam:PassRole` for the role. Right after the role was created AWS may say
+--- `NoSuchEntity` for some seconds.
 ---
 --- AWS: [AddRoleToInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddRoleToInstanceProfile.html)
 ---
@@ -255,7 +261,8 @@ function profiles.add_role(name, role) end
 
 --- Takes a role out of an instance profile.
 ---
---- Instances that use the profile lose the role's permissions, up to an hour later. Raises `NoSuchEntity` if the role is not in it.
+--- Instances that use the profile lose the role's permissions, up to an hour later. Raises
+--- `NoSuchEntity` if the role is not in it.
 ---
 --- AWS: [RemoveRoleFromInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveRoleFromInstanceProfile.html)
 ---
@@ -273,7 +280,9 @@ function profiles.remove_role(name, role) end
 
 --- Deletes an instance profile.
 ---
---- AWS does not check whether instances use it: they break when their credentials run out, hours later. With a role in it AWS answers `DeleteConflict`, unless `detach` is given. If the second half of a detach-and-delete fails, calling it again does what is left.
+--- AWS does not check whether instances use it: they break when their credentials run out, hours
+--- later. With a role in it AWS answers `DeleteConflict`, unless `detach` is given. If the second
+--- half of a detach-and-delete fails, calling it again does what is left.
 ---
 --- AWS: [DeleteInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteInstanceProfile.html), [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html), [RemoveRoleFromInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveRoleFromInstanceProfile.html)
 ---
@@ -288,7 +297,9 @@ function profiles.delete(name, options) end
 
 --- Sets tags of an instance profile; tags not named stay as they are.
 ---
---- Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before anything is sent, more in all raise `LimitExceeded`. Tags that are so already, by what was read in the last two minutes, are not sent.
+--- Keys are case-sensitive. A profile has at most 50 tags: more in one call are refused before
+--- anything is sent, more in all raise `LimitExceeded`. Tags that are so already, by what was read
+--- in the last two minutes, are not sent.
 ---
 --- AWS: [TagInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagInstanceProfile.html)
 ---
@@ -356,7 +367,8 @@ function profiles.tags(name) end
 
 --- Brings an instance profile into a state, creating it if need be, and calls only what differs.
 ---
---- What is not named stays as it is. Returns the profile and what was changed, in words; nothing changed, nothing written.
+--- What is not named stays as it is. Returns the profile and what was changed, in words; nothing
+--- changed, nothing written.
 ---
 --- AWS: [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html), [CreateInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateInstanceProfile.html), [AddRoleToInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddRoleToInstanceProfile.html), [RemoveRoleFromInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveRoleFromInstanceProfile.html), [TagInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagInstanceProfile.html), [UntagInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagInstanceProfile.html)
 ---
@@ -378,7 +390,10 @@ function profiles.ensure(name, options) end
 
 --- Waits until AWS shows an instance profile with all that this run has changed.
 ---
---- IAM is eventually consistent: what was just created may not be there yet. The other functions need no waiting, because they know what this run has changed; other programs do. EC2 may take some seconds more. When the time is over it raises `NoSuchEntity`, or an error of kind `timeout` if the profile is there, but not as it was changed.
+--- IAM is eventually consistent: what was just created may not be there yet. The other functions
+--- need no waiting, because they know what this run has changed; other programs do. EC2 may take
+--- some seconds more. When the time is over it raises `NoSuchEntity`, or an error of kind `timeout`
+--- if the profile is there, but not as it was changed.
 ---
 --- AWS: [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html)
 ---
@@ -406,7 +421,8 @@ local roles = {}
 
 --- Creates a role.
 ---
---- Raises `EntityAlreadyExists`, `MalformedPolicyDocument` or `LimitExceeded`. Right after, other calls may not see it for some seconds.
+--- Raises `EntityAlreadyExists`, `MalformedPolicyDocument` or `LimitExceeded`. Right after, other
+--- calls may not see it for some seconds.
 ---
 --- AWS: [CreateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html)
 ---
@@ -517,7 +533,8 @@ function roles.set_assume_role_policy(name, assume_role_policy) end
 
 --- Changes the description of a role, its longest session, or both.
 ---
---- What is not given stays as it is: the role is read first, because AWS sets what a call leaves out to its default. An empty description is none.
+--- What is not given stays as it is: the role is read first, because AWS sets what a call leaves
+--- out to its default. An empty description is none.
 ---
 --- AWS: [UpdateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html), [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html)
 ---
@@ -561,7 +578,8 @@ function roles.remove_permissions_boundary(name) end
 
 --- Sets tags of a role; tags not named stay as they are.
 ---
---- Other than those of instance profiles, the keys of a role's tags ignore case: `dept` replaces `Dept`.
+--- Other than those of instance profiles, the keys of a role's tags ignore case: `dept` replaces
+--- `Dept`.
 ---
 --- AWS: [TagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagRole.html)
 ---
@@ -684,7 +702,9 @@ function roles.attached_policies(name) end
 
 --- Brings a role into a state, creating it if need be, and calls only what differs.
 ---
---- What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes a boundary. Trust policies of which AWS makes the same are not sent again. Returns the role and what was changed, in words.
+--- What is not named stays as it is; `iam.roles.remove_permissions_boundary` removes a boundary.
+--- Trust policies of which AWS makes the same are not sent again. Returns the role and what was
+--- changed, in words.
 ---
 --- AWS: [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html), [CreateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html), [UpdateAssumeRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateAssumeRolePolicy.html), [UpdateRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html), [PutRolePermissionsBoundary](https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html), [TagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_TagRole.html), [UntagRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_UntagRole.html), [ListAttachedRolePolicies](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAttachedRolePolicies.html), [AttachRolePolicy](https://docs.aws.amazon.com/IAM/latest/APIReference/API_AttachRolePolicy.html)
 ---
@@ -707,7 +727,8 @@ function roles.ensure(name, options) end
 
 --- Who uses instance profiles.
 ---
---- Of the account of its `iam`; for the run's own account there is the shorter `usage`, which says more.
+--- Of the account of its `iam`; for the run's own account there is the shorter `usage`, which says
+--- more.
 ---@class iam.usage
 local usage = {}
 
@@ -718,9 +739,12 @@ local usage = {}
 ---@field concurrency? integer How many calls are under way at once. Default 16. (1-256)
 ---@field timeout? string|number A call that has no answer after that time, however often it was made again, is given up. Default 5 minutes. (`"90s"`, `"15m"`, `"2h"`, `"7d"` or seconds)
 
---- Asks every service that can name an instance profile, in every enabled region, which profiles it names.
+--- Asks every service that can name an instance profile, in every enabled region, which profiles it
+--- names.
 ---
---- It only reads, and makes no call per profile. What it cannot check is no error but a gap, and makes verdicts `unknown`. Raises an error if it cannot find out which regions are enabled, or the credentials are not valid.
+--- It only reads, and makes no call per profile. What it cannot check is no error but a gap, and
+--- makes verdicts `unknown`. Raises an error if it cannot find out which regions are enabled, or
+--- the credentials are not valid.
 ---
 --- AWS: [DescribeRegions](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html), [GetInstanceProfile](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetInstanceProfile.html), [GetRole](https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html), [DescribeInstances](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html), [DescribeIamInstanceProfileAssociations](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeIamInstanceProfileAssociations.html), [DescribeLaunchTemplates](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplates.html), [DescribeLaunchTemplateVersions](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeLaunchTemplateVersions.html), [DescribeSpotFleetRequests](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotFleetRequests.html), [DescribeSpotInstanceRequests](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotInstanceRequests.html), [DescribeLaunchConfigurations](https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeLaunchConfigurations.html), [DescribeComputeEnvironments](https://docs.aws.amazon.com/batch/latest/APIReference/API_DescribeComputeEnvironments.html), [ListClusters](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html), [DescribeCapacityProviders](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html), [ListInfrastructureConfigurations](https://docs.aws.amazon.com/imagebuilder/latest/APIReference/API_ListInfrastructureConfigurations.html), [ListClusters](https://docs.aws.amazon.com/emr/latest/APIReference/API_ListClusters.html), [DescribeCluster](https://docs.aws.amazon.com/emr/latest/APIReference/API_DescribeCluster.html), [DescribeEnvironments](https://docs.aws.amazon.com/elasticbeanstalk/latest/api/API_DescribeEnvironments.html), [DescribeConfigurationSettings](https://docs.aws.amazon.com/elasticbeanstalk/latest/api/API_DescribeConfigurationSettings.html), [ListClusters](https://docs.aws.amazon.com/eks/latest/APIReference/API_ListClusters.html), [ListNodegroups](https://docs.aws.amazon.com/eks/latest/APIReference/API_ListNodegroups.html), [DescribeNodegroup](https://docs.aws.amazon.com/eks/latest/APIReference/API_DescribeNodegroup.html), [DescribeDBInstances](https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBInstances.html)
 ---
@@ -738,7 +762,10 @@ function usage.scan(options) end
 
 --- AWS IAM instance profiles, and the roles in them.
 ---
---- Most functions take their first arguments by position and the rest in a table; all of them can be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`. Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it instead.
+--- Most functions take their first arguments by position and the rest in a table; all of them can
+--- be named in one table too: `iam.profiles.tag { name = "web", tags = { Owner = "ops" } }`.
+--- Arguments are checked before anything is sent. A failure raises an `iam.Error`; `try` returns it
+--- instead.
 ---@class iam
 ---@field profiles iam.profiles
 ---@field roles iam.roles
@@ -768,7 +795,9 @@ function iam.account() end
 
 --- Returns another `iam`, for another account or caller.
 ---
---- What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call. On the local account `profile` and `endpoint_url` are refused, because they lead out of it.
+--- What is not named is as in this one. The run's mode and limits hold there too. The role is
+--- assumed at the first call. On the local account `profile` and `endpoint_url` are refused,
+--- because they lead out of it.
 ---
 --- AWS: [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)
 ---

@@ -5,7 +5,9 @@
 ---
 --- The fields can only be read; another name is an error.
 ---
---- In the mode "plan" no program runs and no file is written either, unless `--plan-runs-programs` is given: `process.run` and `fs` say what a script finds instead. At a prompt the mode is that of the entry.
+--- In the mode "plan" no program runs and no file is written either, unless `--plan-runs-programs`
+--- is given: `process.run` and `fs` say what a script finds instead. At a prompt the mode is that
+--- of the entry.
 ---
 --- ```lua
 --- if iamlua.mode == "plan" then

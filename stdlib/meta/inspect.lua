@@ -3,7 +3,8 @@
 
 --- Readable printing of any value, for people: `print(inspect(value))`.
 ---
---- Looks like Lua, with keys in order, short tables on one line, and without anything that a terminal would obey.
+--- Looks like Lua, with keys in order, short tables on one line, and without anything that a
+--- terminal would obey.
 ---
 --- ```lua
 --- print(inspect(iam.profiles.get("bastion")))
@@ -18,7 +19,9 @@ inspect = {}
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
 ---@field most? integer how many values in tables to print; `…` stands for the others. Default: all.
 
---- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`, `\u{202e}`); all other text stays as it is.
+--- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn
+--- the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`,
+--- `\u{202e}`); all other text stays as it is.
 ---
 --- Raises an argument error for what is no text.
 ---@param text string

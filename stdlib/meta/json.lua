@@ -22,7 +22,9 @@ json.null = nil
 
 --- Writes a value as JSON text.
 ---
---- A table with values at 1…n is an array, any other an object with its keys sorted; `json.array` makes an empty one an array. Raises an argument error for what JSON has not: functions, NaN, text that is not UTF-8, a table that is array and object at once or holds itself.
+--- A table with values at 1…n is an array, any other an object with its keys sorted; `json.array`
+--- makes an empty one an array. Raises an argument error for what JSON has not: functions, NaN,
+--- text that is not UTF-8, a table that is array and object at once or holds itself.
 ---@param value any
 ---@param options? json.Options
 ---@return string
@@ -30,7 +32,8 @@ function json.encode(value, options) end
 
 --- Reads JSON text.
 ---
---- Objects become tables, arrays become tables that `json.encode` writes as arrays again, `null` becomes `json.null`. Raises an argument error that says where the text is wrong.
+--- Objects become tables, arrays become tables that `json.encode` writes as arrays again, `null`
+--- becomes `json.null`. Raises an argument error that says where the text is wrong.
 ---@param text string
 ---@return any
 function json.decode(text) end
@@ -41,9 +44,11 @@ function json.decode(text) end
 ---@return T
 function json.array(items) end
 
---- Whether `json.encode` takes a value for an array: a table whose length is not 0, or one that `json.array` marked.
+--- Whether `json.encode` takes a value for an array: a table whose length is not 0, or one that
+--- `json.array` marked.
 ---
---- It does not look further: `json.encode` refuses such a table all the same if an entry between is missing, or if it has other keys too.
+--- It does not look further: `json.encode` refuses such a table all the same if an entry between is
+--- missing, or if it has other keys too.
 ---@param value any
 ---@return boolean
 function json.is_array(value) end

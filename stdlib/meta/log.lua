@@ -1,7 +1,8 @@
 ---@meta log
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO  tagged profile=web count=3`.
+--- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO
+--- tagged profile=web count=3`.
 ---
 --- ```lua
 --- log.info("tagged", { profile = "bastion", count = 3 })

@@ -1,7 +1,8 @@
 ---@meta policy
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume it.
+--- IAM policy documents: making them, reading them, and asking a role's trust policy who may assume
+--- it.
 ---
 --- ```lua
 --- iam.roles.create { name = "doc-worker", assume_role_policy = policy.trust("ec2.amazonaws.com") }
@@ -25,7 +26,8 @@ policy = {}
 ---@field Condition? table<string, table<string, string|string[]>>
 ---@field Sid? string
 
---- A statement that allows actions on resources: `policy.allow("s3:GetObject", "arn:aws:s3:::logs/*")`.
+--- A statement that allows actions on resources: `policy.allow("s3:GetObject",
+--- "arn:aws:s3:::logs/*")`.
 ---
 --- `Sid` and `Condition` can be set on the result. Raises an argument error for what is no action or resource.
 ---@param actions string|string[]
@@ -55,7 +57,8 @@ function policy.document(statements) end
 ---@return policy.Document
 function policy.trust(...) end
 
---- Writes a document as JSON text without spaces, its keys sorted: the same document is always the same text.
+--- Writes a document as JSON text without spaces, its keys sorted: the same document is always the
+--- same text.
 ---
 --- Raises an argument error for what is no document.
 ---@param document policy.Document
@@ -69,9 +72,11 @@ function policy.encode(document) end
 ---@return policy.Document
 function policy.decode(text) end
 
---- Whether a service may assume a role, going by its trust policy: some statement allows `sts:AssumeRole` to it and none denies it.
+--- Whether a service may assume a role, going by its trust policy: some statement allows
+--- `sts:AssumeRole` to it and none denies it.
 ---
---- Conditions are not weighed: an Allow counts although it has one, a Deny with one does not. Raises an argument error for what is neither a role nor a document.
+--- Conditions are not weighed: an Allow counts although it has one, a Deny with one does not.
+--- Raises an argument error for what is neither a role nor a document.
 ---@param role_or_document iam.Role|policy.Document|string a role, a document, or its JSON text
 ---@param service string such as `"ec2.amazonaws.com"`
 ---@return boolean

@@ -27,9 +27,14 @@ process = {}
 
 --- Runs a program, without a shell, and waits for its end.
 ---
---- Other tasks go on meanwhile. A program that fails is a result, not an error; raises one of kind "permission" if it was not granted, and of kind "io" if it cannot be started.
+--- Other tasks go on meanwhile. A program that fails is a result, not an error; raises one of kind
+--- "permission" if it was not granted, and of kind "io" if it cannot be started.
 ---
---- Under a plan the program is not run, and the plan lists it as `would run …`. `plan` is called instead, and what it returns is returned; without it the result is nil, and a note that says so. A script that goes on with the result, as in `process.run(…).ok`, then ends with "attempt to index a nil value": give it a `plan`, or ask for `iamlua.mode`. `--plan-runs-programs` runs programs under a plan too. In read-only mode, which is about the account, they run.
+--- Under a plan the program is not run, and the plan lists it as `would run …`. `plan` is called
+--- instead, and what it returns is returned; without it the result is nil, and a note that says so.
+--- A script that goes on with the result, as in `process.run(…).ok`, then ends with "attempt to
+--- index a nil value": give it a `plan`, or ask for `iamlua.mode`. `--plan-runs-programs` runs
+--- programs under a plan too. In read-only mode, which is about the account, they run.
 ---
 --- ```lua
 --- local ran = process.run("uname", { "-s" }, {

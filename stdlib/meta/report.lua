@@ -1,11 +1,13 @@
 ---@meta report
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- Results on standard output, in the format that the operator chose with `--output`: `table`, `json`, `jsonl` or `csv`.
+--- Results on standard output, in the format that the operator chose with `--output`: `table`,
+--- `json`, `jsonl` or `csv`.
 ---
 --- `report(rows)` writes rows: an array, or an iterator such as `iam.profiles.each()`. JSON, JSON lines and CSV are written row by row, so that a listing of any length needs no memory; a table has to be collected. No rows are `[]`, a lone heading, or a note on standard error.
 ---
---- Numbers can be drawn as bars, and rows come in groups, each a table of its own; in the other formats these are plain columns:
+--- Numbers can be drawn as bars, and rows come in groups, each a table of its own; in the other
+--- formats these are plain columns:
 ---
 --- ```lua
 --- report(iam.profiles.each(), { columns = { "name", "role", { key = "tags.Owner", title = "OWNER" } } })

@@ -1,9 +1,12 @@
 ---@meta runbook
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
---- A script that declares itself: `runbook { … }` at its beginning says what the script is for, which parameters it takes, and what it may do.
+--- A script that declares itself: `runbook { … }` at its beginning says what the script is for,
+--- which parameters it takes, and what it may do.
 ---
---- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the command line is said before anything runs; no function of `iam` outside of `allow` can be called afterwards.
+--- The parameters become flags of `iamlua run SCRIPT`, with `--help`; what is wrong with the
+--- command line is said before anything runs; no function of `iam` outside of `allow` can be called
+--- afterwards.
 ---
 --- ```lua
 --- local p = runbook {
@@ -61,7 +64,8 @@ runbook = {}
 ---@field choices? any[] the only values
 ---@field secret? boolean whether the journal must not have the value
 
---- Ends the script because its command line is wrong in a way that the declarations cannot say, such as two flags that exclude each other.
+--- Ends the script because its command line is wrong in a way that the declarations cannot say,
+--- such as two flags that exclude each other.
 ---
 --- Always raises, an error of kind "usage": exit code 2.
 ---@param problem string

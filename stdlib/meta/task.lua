@@ -23,13 +23,15 @@ local Task = {}
 ---
 --- It runs while the others wait.
 ---
---- An error of a task that nobody waits for ends the run: at once if the script does not hold the task any more, so that nobody can wait for it, else when the script ends.
+--- An error of a task that nobody waits for ends the run: at once if the script does not hold the
+--- task any more, so that nobody can wait for it, else when the script ends.
 ---@param f function
 ---@param ... any arguments of the function
 ---@return task.Task
 function task.spawn(f, ...) end
 
---- Waits until a task has ended and returns what its function returned; raises its error if it failed.
+--- Waits until a task has ended and returns what its function returned; raises its error if it
+--- failed.
 ---@param t task.Task
 ---@return any ...
 function task.wait(t) end

@@ -1,11 +1,16 @@
 ---@meta _
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
--- What a test file finds besides everything that scripts have: `iamlua test` runs it, and nothing else knows these globals.
+-- What a test file finds besides everything that scripts have: `iamlua test` runs it, and nothing
+-- else knows these globals.
 --
--- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless it says otherwise. For each test the file is read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
+-- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless
+-- it says otherwise. For each test the file is read anew, so what stands at its top or in a
+-- `describe` is done before every test, and no test sees what another one has left behind.
 --
--- Test code may change its account as it likes, and read files beside the test file; what `bulk` counts as failed in it is for the test to look at. What it prints is shown when it fails. `iamlua.toml` does not count.
+-- Test code may change its account as it likes, and read files beside the test file; what `bulk`
+-- counts as failed in it is for the test to look at. What it prints is shown when it fails.
+-- `iamlua.toml` does not count.
 --
 -- ```lua
 -- describe("bulk_tag.lua", function()
@@ -39,7 +44,8 @@ function describe(name, f) end
 
 --- Defines a test.
 ---
---- It passes if its function returns, and fails if that raises an error: `expect`, `assert` and `error` do, and so does a call of `iam` that fails.
+--- It passes if its function returns, and fails if that raises an error: `expect`, `assert` and
+--- `error` do, and so does a call of `iam` that fails.
 ---
 --- ```lua
 --- it("makes a profile at the root", function()
@@ -55,7 +61,8 @@ it = {}
 ---@param f fun()
 function it.skip(name, f) end
 
---- Defines a test that is run alone: the others of the file, except those defined in this way too, are skipped.
+--- Defines a test that is run alone: the others of the file, except those defined in this way too,
+--- are skipped.
 ---
 --- For the time of work on it.
 ---@param name string
@@ -68,7 +75,8 @@ function it.only(name, f) end
 ---@param f fun()
 function before_each(f) end
 
---- Has a function called after each test of the description, or of the file, also after one that has failed.
+--- Has a function called after each test of the description, or of the file, also after one that
+--- has failed.
 ---
 --- Those of inner descriptions come first. Temporary folders and the account go by themselves.
 ---@param f fun()
@@ -76,7 +84,8 @@ function after_each(f) end
 
 --- What is expected of a value.
 ---
---- Each function raises an error where it is not so, which names the line of the test and shows the difference.
+--- Each function raises an error where it is not so, which names the line of the test and shows the
+--- difference.
 ---@class Expectation
 local Expectation = {}
 
@@ -142,9 +151,11 @@ function Expectation:to_contain(part) end
 ---@param pattern string
 function Expectation:to_match(pattern) end
 
---- A table has these fields, with values that are equal; it may have others, and so may the tables in it.
+--- A table has these fields, with values that are equal; it may have others, and so may the tables
+--- in it.
 ---
---- An array in it must have as many elements, and where an empty table is expected there must be one.
+--- An array in it must have as many elements, and where an empty table is expected there must be
+--- one.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
@@ -153,7 +164,8 @@ function Expectation:to_match(pattern) end
 ---@param fields table
 function Expectation:to_have(fields) end
 
---- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose message contains or matches that, or which has these fields.
+--- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind
+--- (`"refused"`), whose message contains or matches that, or which has these fields.
 ---
 --- Returns the error.
 ---
@@ -178,9 +190,11 @@ function expect(value) end
 ---@class account
 account = {}
 
---- Puts something else in place of everything in the account: what a file of `iamlua account export` says, or a table of that shape.
+--- Puts something else in place of everything in the account: what a file of `iamlua account
+--- export` says, or a table of that shape.
 ---
---- The file is looked for beside the test file, then in the current folder. In a table `format` and `version` can be left out.
+--- The file is looked for beside the test file, then in the current folder. In a table `format` and
+--- `version` can be left out.
 ---
 --- ```lua
 --- account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } } }
@@ -189,7 +203,8 @@ account = {}
 ---@param what string|table
 function account.import(what) end
 
---- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`, `.policies`, `.account`.
+--- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`,
+--- `.policies`, `.account`.
 ---@return table
 function account.export() end
 
@@ -197,7 +212,8 @@ function account.export() end
 ---@param contents "empty"|"example"
 function account.reset(contents) end
 
---- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or nil makes it well again.
+--- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or
+--- nil makes it well again.
 ---
 --- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
 ---
@@ -207,7 +223,8 @@ function account.reset(contents) end
 ---@param faults? string
 function account.faults(faults) end
 
---- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are counted too.
+--- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are
+--- counted too.
 ---
 --- ```lua
 --- iam.profiles.tag("bastion", { Stage = "prod" })
@@ -216,9 +233,12 @@ function account.faults(faults) end
 ---@return table<string, integer>
 function account.calls() end
 
---- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the test and in the runbooks that it runs.
+--- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the
+--- test and in the runbooks that it runs.
 ---
---- When a test starts it shows the real time, and there it stands: so dates can be told beforehand. It moves when it is moved, and when a script waits with `time.sleep`, which takes its time. Writes that lag and a throttled account wait for real time to pass, or for `clock.advance`.
+--- When a test starts it shows the real time, and there it stands: so dates can be told beforehand.
+--- It moves when it is moved, and when a script waits with `time.sleep`, which takes its time.
+--- Writes that lag and a throttled account wait for real time to pass, or for `clock.advance`.
 ---@class clock
 clock = {}
 
@@ -285,9 +305,13 @@ function clock.now() end
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
 
---- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run` would: in a Lua of its own, with its parameters as flags (`dry_path = true` is `--dry-path`, false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the permissions that its manifest asks for, and no others.
+--- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run`
+--- would: in a Lua of its own, with its parameters as flags (`dry_path = true` is `--dry-path`,
+--- false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
+--- permissions that its manifest asks for, and no others.
 ---
---- The file is looked for beside the test file, then in the current folder. However the runbook ends, that is a result.
+--- The file is looked for beside the test file, then in the current folder. However the runbook
+--- ends, that is a result.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops", path = "/ec2/" }, { mode = "plan" })
@@ -302,7 +326,8 @@ function run_runbook(path, params, options) end
 
 --- Makes a folder that is gone after the test, with files in it, and returns its path.
 ---
---- The test may read and write there; a runbook may if it is given the folder, or a file in it, in the ways in which operators do that.
+--- The test may read and write there; a runbook may if it is given the folder, or a file in it, in
+--- the ways in which operators do that.
 ---
 --- ```lua
 --- local folder = temp_folder { ["profiles.json"] = '[{ "name": "made", "path": "/new/" }]' }

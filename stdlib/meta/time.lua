@@ -3,7 +3,9 @@
 
 --- Points in time as ISO 8601 text in UTC, such as `2026-01-02T03:04:05Z`, and lengths of time.
 ---
---- Dates of profiles and roles have that form, to the second, so `<` orders them: `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`, `"7d"`, `"2w"`, or a number of seconds.
+--- Dates of profiles and roles have that form, to the second, so `<` orders them:
+--- `profile.create_date < time.ago("90d")`. Durations are text such as `"90s"`, `"15m"`, `"1h30m"`,
+--- `"7d"`, `"2w"`, or a number of seconds.
 ---
 --- ```lua
 --- for profile in iam.profiles.each() do
@@ -40,7 +42,8 @@ function time.after(length) end
 
 --- Reads ISO 8601 text into whole seconds since 1970.
 ---
---- Takes a date alone, fractions (cut off) and offsets; without an offset it is UTC. Raises an argument error for anything else.
+--- Takes a date alone, fractions (cut off) and offsets; without an offset it is UTC. Raises an
+--- argument error for anything else.
 ---@param iso string
 ---@return integer
 function time.parse(iso) end
@@ -59,7 +62,8 @@ function time.format(epoch) end
 ---@return integer
 function time.since(iso) end
 
---- How long ago that was, short and for people: `45s`, `12m`, `3h` up to two days, then `412d`; `in 3h` for the future.
+--- How long ago that was, short and for people: `45s`, `12m`, `3h` up to two days, then `412d`; `in
+--- 3h` for the future.
 ---
 --- Raises an argument error for what is no date.
 ---@param iso string

@@ -3,7 +3,8 @@
 
 --- Who uses an instance profile: verdicts with evidence.
 ---
---- A scan asks every service that can name a profile, in every enabled region; a verdict says what follows for one profile. What could not be checked makes it `unknown`, never `unused`.
+--- A scan asks every service that can name a profile, in every enabled region; a verdict says what
+--- follows for one profile. What could not be checked makes it `unknown`, never `unused`.
 ---
 --- `unused` means that nothing on AWS that iamlua knows of names the profile, and that its role was not used. docs/usage.md says what each source proves and what lies outside AWS.
 ---
@@ -97,7 +98,9 @@ local Scan = {}
 
 --- Asks every source in every region: `iam.usage.scan` of the run's own account.
 ---
---- It makes no call per profile, and shows how it gets on. A denied or failing call is a gap of the scan and no error. Raises an error if nobody can say which regions are enabled, or the credentials are not valid.
+--- It makes no call per profile, and shows how it gets on. A denied or failing call is a gap of the
+--- scan and no error. Raises an error if nobody can say which regions are enabled, or the
+--- credentials are not valid.
 ---@param options? usage.ScanOptions
 ---@return usage.Scan
 function usage.scan(options) end
@@ -124,7 +127,8 @@ function usage.sources() end
 
 --- Whether a profile is used.
 ---
---- A profile that nothing refers to costs one call, for its role, once per role. The profile must be of the scan's account.
+--- A profile that nothing refers to costs one call, for its role, once per role. The profile must
+--- be of the scan's account.
 ---@param profile iam.Profile|string a profile of `iam.profiles.each`, `list` or `get`; of a name, the profile is read
 ---@return usage.Verdict
 function Scan:verdict(profile) end
@@ -133,7 +137,8 @@ function Scan:verdict(profile) end
 ---@return usage.Gap[]
 function Scan:gaps() end
 
---- The same in a few sentences for people: gaps that belong together, such as a source that is denied in every region, are one.
+--- The same in a few sentences for people: gaps that belong together, such as a source that is
+--- denied in every region, are one.
 ---@return string[]
 function Scan:gap_summary() end
 
