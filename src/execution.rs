@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
 use crate::session::apply::{self, Options, Summary};
+use crate::session::journal::LeftOut;
 use crate::session::journal::records::Records;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
@@ -58,6 +59,7 @@ pub async fn carry_out(
     })
     .await;
     drop(bar);
+    session.journal().leave_out(left_out(plan, &summary));
     let result = conclude(plan, summary, again);
     match run::end(session, &result).await {
         Ok(()) => result,
@@ -104,6 +106,18 @@ fn by_account<'a>(
         }
     }
     accounts
+}
+
+/// Profiles and roles, and single changes, that stay as they are.
+fn left_out(plan: &Plan, summary: &Summary) -> Vec<LeftOut> {
+    let skipped = summary.skipped.iter().map(|(change, reason)| LeftOut {
+        site: plan.sites.get(change.site).cloned(),
+        subject: change.subject,
+        name: change.name.clone(),
+        action: Some(change.action.clone()),
+        reason: reason.clone(),
+    });
+    plan.left_out.iter().cloned().chain(skipped).collect()
 }
 
 fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {

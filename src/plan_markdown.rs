@@ -31,7 +31,7 @@ pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
     if let Some(why) = &plan.incomplete {
         let _ = writeln!(
             text,
-            "\n**The plan is not whole, because the script did not run to its end:** {}",
+            "\n**The plan is incomplete: the script did not run to its end:** {}",
             code(why)
         );
     }
@@ -41,6 +41,9 @@ pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
     for (site, totals) in accounts.values() {
         let cells = [totals.create, totals.change, totals.delete].map(number).join(" | ");
         let _ = writeln!(text, "| {} | {cells} |", account(site));
+    }
+    for left_out in &plan.left_out {
+        let _ = writeln!(text, "\n**Left out:** {}", code(&left_out.describe(&plan.sites)));
     }
     let lines: Vec<_> = [
         plan_text::lines(&plan_text::of_plan(plan, &places), full),

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::diff;
 use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
 use crate::run::quoted;
@@ -15,7 +16,7 @@ use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
-use crate::words::{count, number, visible};
+use crate::words::{count, number, visible, visible_but};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;
@@ -39,6 +40,8 @@ pub struct Shown<'a> {
     account: Option<&'a Site>,
     /// What stands before it instead of its own sign.
     mark: Option<Sign>,
+    /// Tried, and not made: what was there before does not say what it was to do.
+    is_tried: bool,
 }
 
 impl<'a> Shown<'a> {
@@ -46,14 +49,32 @@ impl<'a> Shown<'a> {
     #[must_use]
     pub fn planned(change: &'a Change, account: Option<&'a Site>) -> Self {
         let Change { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after, account, mark: None }
+        Self {
+            action,
+            subject: *subject,
+            name,
+            before,
+            after,
+            account,
+            mark: None,
+            is_tried: false,
+        }
     }
 
     /// A change of a run. `account` is none where all changes go to one account.
     #[must_use]
     pub fn recorded(change: &'a Recorded, account: Option<&'a Site>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
-        Self { action, subject: *subject, name, before, after, account, mark: None }
+        Self {
+            action,
+            subject: *subject,
+            name,
+            before,
+            after,
+            account,
+            mark: None,
+            is_tried: false,
+        }
     }
 
     fn account_key(&self) -> Option<AccountKey<'a>> {
@@ -106,6 +127,17 @@ impl Shown<'_> {
         Self { mark: Some(Sign::Change), ..self }
     }
 
+    /// As a change that was tried and has failed.
+    #[must_use]
+    pub fn as_tried(self) -> Self {
+        let mark = match self.words() {
+            "create" => Sign::Create,
+            "delete" => Sign::Delete,
+            _ => Sign::Change,
+        };
+        Self { mark: Some(mark), is_tried: true, ..self }
+    }
+
     /// The same in a line, with what it is in the other plan.
     #[must_use]
     pub fn instead_of(self, other: &Self) -> String {
@@ -130,6 +162,8 @@ impl Shown<'_> {
     /// What it does, without the name: `Owner dev → ops`.
     fn detail(&self) -> String {
         match (self.before, self.after) {
+            _ if self.is_tried && self.mark != Some(Sign::Change) => String::new(),
+            (None, _) | (_, None) if self.is_tried => String::new(),
             (None, Some(image)) => {
                 let mut parts = looks(image);
                 parts.push(format!("id {}", image.id.as_deref().unwrap_or(UNKNOWN)));
@@ -139,7 +173,7 @@ impl Shown<'_> {
             (before, after) => {
                 let found = differences(before, after);
                 if found.is_empty() {
-                    return "as it is already".into();
+                    return if self.is_tried { String::new() } else { "as it is already".into() };
                 }
                 found.iter().map(difference).collect::<Vec<_>>().join(", ")
             }
@@ -215,8 +249,13 @@ fn shown(value: Option<&String>) -> String {
 /// `full`, where those of each of several accounts stand below its name.
 #[must_use]
 pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
+    folded_lines(changes, full).0
+}
+
+/// The same, with the number of changes that share a line with another one.
+fn folded_lines(changes: &[Shown<'_>], full: bool) -> (Vec<String>, usize) {
     if full {
-        return by_account(changes);
+        return (by_account(changes), 0);
     }
     let mut groups: Vec<(Vec<usize>, String)> = Vec::new();
     let mut by_key: HashMap<(&str, String), usize> = HashMap::new();
@@ -233,24 +272,34 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
         *singles.entry(changes[members[0]].action).or_default() += members.len();
     }
     // Each line stands where the first of its changes does.
-    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut lines: Vec<(usize, Vec<String>)> = Vec::new();
     let mut folded: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut count = 0;
     for (members, _) in &groups {
         let first = &changes[members[0]];
         if members.len() >= FOLD {
-            lines.push((members[0], fold(changes, members, None)));
+            count += members.len();
+            lines.push((members[0], vec![fold(changes, members, None)]));
         } else if singles[first.action] > FOLD_ALL {
             folded.entry(first.action).or_default().extend(members);
         } else {
-            lines.extend(members.iter().map(|at| (*at, line(&changes[*at]))));
+            lines.extend(members.iter().map(|at| (*at, with_details(&changes[*at]))));
         }
     }
     lines.extend(folded.into_values().map(|mut members| {
         members.sort_unstable();
-        (members[0], fold(changes, &members, Some("each its own")))
+        count += members.len();
+        (members[0], vec![fold(changes, &members, Some("each its own"))])
     }));
     lines.sort_unstable_by_key(|(at, _)| *at);
-    lines.into_iter().map(|(_, line)| line).collect()
+    (lines.into_iter().flat_map(|(_, lines)| lines).collect(), count)
+}
+
+/// A change in a line, and what is below it.
+fn with_details(change: &Shown<'_>) -> Vec<String> {
+    let mut lines = vec![line(change)];
+    lines.extend(trust_policy(change));
+    lines
 }
 
 /// One change in a line, with its account where there are several.
@@ -258,14 +307,45 @@ pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
 pub fn line(change: &Shown<'_>) -> String {
     let (sign, style) = (change.sign(), change.sign().style());
     let place = change.account.map_or(String::new(), |site| format!(" in {}", site.describe()));
+    let detail = match change.detail() {
+        detail if detail.is_empty() => detail,
+        detail => format!(": {detail}"),
+    };
     format!(
-        "{style}{}{style:#} {} {} {}{place}: {}",
+        "{style}{}{style:#} {} {} {}{place}{detail}",
         sign.letter(),
         change.words(),
         change.subject.name(),
         visible(change.name),
-        change.detail()
     )
+}
+
+/// Lines below a change: the trust policy that it sets, as a difference where it replaces one.
+fn trust_policy(change: &Shown<'_>) -> Vec<String> {
+    const INDENT: &str = "      ";
+    if change.is_tried {
+        return Vec::new();
+    }
+    let document = |state: &State| {
+        let text = state.as_ref()?.assume_role_policy.clone()?;
+        let pretty = serde_json::from_str::<serde_json::Value>(&text)
+            .and_then(|document| serde_json::to_string_pretty(&document));
+        Some(visible_but(pretty.unwrap_or(text).as_bytes(), |c| c == '\n'))
+    };
+    let text = match (document(change.before), document(change.after)) {
+        (Some(before), Some(after)) if before != after => {
+            let is_same = differences(change.before, change.after)
+                .iter()
+                .all(|found| found.field != Field::TrustPolicy);
+            if is_same {
+                return Vec::new();
+            }
+            diff::lines(&before, &after)
+        }
+        (None, Some(after)) => format!("trust policy {after}"),
+        _ => return Vec::new(),
+    };
+    text.lines().map(|line| format!("{INDENT}{line}")).collect()
 }
 
 /// A line for each change: those of each of several accounts below its name.
@@ -275,7 +355,8 @@ fn by_account(changes: &[Shown<'_>]) -> Vec<String> {
     for change in changes {
         let (_, lines) = accounts.entry(change.account_key()).or_insert((change.account, vec![]));
         let indent = if change.account.is_some() { "  " } else { "" };
-        lines.push(format!("{indent}{}", line(&Shown { account: None, ..*change })));
+        let own = with_details(&Shown { account: None, ..*change });
+        lines.extend(own.into_iter().map(|line| format!("{indent}{line}")));
     }
     let mut all = Vec::new();
     for (account, lines) in accounts.into_values() {
@@ -601,10 +682,11 @@ pub fn plan(plan: &Plan, full: bool) -> String {
     let bold = Style::new().bold();
     let incomplete = plan.incomplete.as_ref().map_or(String::new(), |why| {
         let red = AnsiColor::Red.on_default();
-        format!(
-            "{red}The plan is not whole, because the script did not run to its end:{red:#} {}\n",
-            visible(why)
-        )
+        let cause = "The plan is incomplete: the script did not run to its end";
+        match why.as_str() {
+            "" => format!("{red}{cause}.{red:#}\n"),
+            why => format!("{red}{cause}:{red:#} {}\n", visible(why)),
+        }
     });
     let shown = of_plan(plan, &Places::of(&plan.sites));
     let (totals, accounts) = summary(&shown);
@@ -619,16 +701,18 @@ pub fn plan(plan: &Plan, full: bool) -> String {
     if !plan.outside.is_empty() {
         let _ = write!(summary, "; outside of the account {}", outside_count(&plan.outside));
     }
+    let left_out: String = (plan.left_out.iter())
+        .map(|left_out| format!("left out: {}\n", left_out.describe(&plan.sites)))
+        .collect();
     if plan.is_empty() {
-        return format!("{summary}\n{incomplete}");
+        return format!("{summary}\n{left_out}{incomplete}");
     }
     let place = match plan.sites.as_slice() {
         [] => String::new(),
         sites => format!(" for {}", describe_accounts(sites)),
     };
     let mut text = format!("{bold}Plan{place}{bold:#}\n\n");
-    let changes = lines(&shown, full);
-    let is_folded = !full && changes.len() < shown.len();
+    let (changes, folded) = folded_lines(&shown, full);
     for part in [changes, outside_lines(&plan.outside, full)] {
         for line in &part {
             let _ = writeln!(text, "  {line}");
@@ -638,10 +722,11 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         }
     }
     text.push_str(&summary);
-    text.push_str(if is_folded { "; --full lists each\n" } else { "\n" });
+    text.push_str(if folded > 0 { "; --full lists each\n" } else { "\n" });
     for account in accounts {
         let _ = writeln!(text, "  {account}");
     }
+    text.push_str(&left_out);
     text.push_str(&incomplete);
     text
 }
@@ -684,6 +769,7 @@ mod tests {
                 after,
                 account: None,
                 mark: None,
+                is_tried: false,
             })
             .collect();
         assert_eq!(
@@ -727,6 +813,7 @@ mod tests {
                 after,
                 account,
                 mark: None,
+                is_tried: false,
             })
         });
         each.collect()
@@ -862,6 +949,7 @@ mod tests {
             after: &after,
             account: None,
             mark: None,
+            is_tried: false,
         };
         assert_eq!(plain(&lines(&[shown], false)), ["~ tag profile p: Owner a → \\x1b[2Jx"]);
     }

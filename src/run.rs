@@ -95,7 +95,7 @@ pub struct Planning {
 }
 
 /// What is said after a plan that is not the result of the command.
-pub const NOTHING_CHANGED: &str = "nothing was changed: with --apply it is";
+pub const PLAN_ONLY: &str = "Plan only. Add --apply to make these changes.";
 
 /// The exit code for a plan with changes, where it is asked for.
 pub const HAS_CHANGES: u8 = 3;
@@ -233,6 +233,8 @@ impl Executed {
     pub fn plan(&self) -> Plan {
         let incomplete = match &self.result {
             Ok(0) => None,
+            // It goes beyond a limit, and has all that the script would do.
+            Err(error) if self.session.exceeded().as_ref() == Some(&error.message) => None,
             Ok(code) => Some(format!("the script ended with exit code {code}")),
             Err(error) => Some(self.session.journal().without_secrets(&error.to_string())),
         };
@@ -359,11 +361,14 @@ pub(crate) fn output(to_stderr: bool) -> Output {
 pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
+    if let (Ok(Ending::Finished | Ending::Exit(0)), Some(refusal)) = (&ending, session.exceeded()) {
+        return Err(Error::new(Kind::Refused, refusal).hint("raise the limit, or plan less"));
+    }
     // A script that has caught the refusal has still not done all of its work.
     if let (Ok(Ending::Finished | Ending::Exit(_)), Some(refusal)) = (&ending, session.refusal()) {
         let done = if is_plan { "planned" } else { "done" };
         let error = Error::new(Kind::Refused, refusal);
-        return Err(match changes.saturating_sub(session.failed()) {
+        return Err(match session.made() {
             0 => error,
             n => error.hint(format!("{} {done} before that", words::count(n, "change"))),
         });
@@ -402,13 +407,19 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
 /// # Errors
 /// If the journal cannot be written.
 pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
+    let has_made_some = session.made() > 0;
     let (status, error) = match result {
+        Ok(0) if session.journal().is_partial() => ("partial", None),
         Ok(0) => ("done", None),
-        Ok(code) => ("failed", Some(format!("exit code {code}"))),
+        Ok(code) => {
+            let status = if has_made_some { "partial" } else { "failed" };
+            (status, Some(format!("exit code {code}")))
+        }
         Err(error) => {
             let status = match error.kind {
                 Kind::Interrupted => "interrupted",
                 Kind::Timeout => "timeout",
+                _ if has_made_some => "partial",
                 Kind::Refused | Kind::Protected | Kind::Permission => "refused",
                 _ => "failed",
             };
@@ -432,21 +443,26 @@ pub(crate) fn tell_stats(session: &Session, began: Instant) {
     say(&format!("{} in {took}{by_action}{throttled}{spared}", words::count(all, "call")));
 }
 
-/// Says what a run has changed and how it is taken back.
+/// Says what a run has changed, and which command undoes it.
 pub fn tell_changes(session: &Session) {
     let Some(run) = session.journal().run() else { return };
-    let (all, failed) = (session.changes(), session.failed());
-    let failed_words = if failed > 0 {
-        format!(", {} of them failed or in doubt", words::number(failed))
-    } else {
-        String::new()
+    let (made, failed, in_doubt) = (session.made(), session.failed(), session.in_doubt());
+    let mut text = match made {
+        0 => format!("run {run}: no change made"),
+        made => format!("run {run}: {}", words::count(made, "change")),
     };
-    let back = if all > failed {
-        format!("; `iamlua undo {run}` shows the way back")
-    } else {
-        format!("; `iamlua runs show {run}` has the details")
+    for (n, what) in [(failed, "failed"), (in_doubt, "in doubt")] {
+        if n > 0 {
+            text.push_str(&format!(", {} {what}", words::number(n)));
+        }
+    }
+    let next = match session.journal().undoes() {
+        _ if in_doubt > 0 => format!("Look them up with: iamlua runs recover {run}"),
+        _ if made == 0 => format!("Details: iamlua runs show {run}"),
+        Some(_) => format!("Preview the redo with: iamlua redo {run}"),
+        None => format!("Preview the undo with: iamlua undo {run}"),
     };
-    say(&format!("run {run}: {}{failed_words}{back}", words::count(all, "change")));
+    say(&format!("{text}. {next}"));
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
@@ -454,7 +470,14 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     let plan = executed.plan();
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
-        print_plan(&plan, planning, format)?;
+        let plan = match &result {
+            // The error itself is said at the end.
+            Err(_) if format == Format::Table => {
+                &Plan { incomplete: Some(String::new()), ..plan.clone() }
+            }
+            _ => &plan,
+        };
+        print_plan(plan, planning, format)?;
     }
     let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
     if let Some(file) = planning.file.as_ref().filter(|_| !was_stopped) {
@@ -462,7 +485,7 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     }
     let code = result?;
     if !planning.is_result && !plan.is_empty() {
-        say(NOTHING_CHANGED);
+        say(PLAN_ONLY);
     }
     Ok(if code == 0 && planning.detailed_exit_code && !plan.changes.is_empty() {
         HAS_CHANGES
@@ -543,10 +566,10 @@ pub fn keep_plan(plan: &Plan, file: &Path, signing_key: Option<&SigningKey>) -> 
     let word = quoted(&file.display().to_string());
     say(&match plan.incomplete {
         None => format!(
-            "kept in {word}; `iamlua show {word}` shows it, `iamlua apply {word}` carries it out"
+            "kept in {word}; `iamlua show {word}` shows it, `iamlua apply {word}` makes the changes"
         ),
         Some(_) => format!(
-            "kept in {word}, but not whole; `iamlua apply {word} --allow-incomplete` carries out what there is"
+            "kept in {word}, incomplete; `iamlua apply {word} --allow-incomplete` makes the changes that it has"
         ),
     });
     Ok(())

@@ -74,9 +74,9 @@ impl ApplyCommand {
         if let Some(why) = plan.incomplete.as_ref().filter(|_| !self.allow_incomplete) {
             return Err(Error::new(
                 Kind::Refused,
-                format!("the plan is not whole, because its script failed: {why}"),
+                format!("the plan is incomplete: its script failed: {why}"),
             )
-            .hint("mend the script and plan again, or carry out what there is with --allow-incomplete"));
+            .hint("correct the script and plan again, or make the changes that it has with --allow-incomplete"));
         }
         let _ours_alone = match &plan.undoes {
             Some(run) => Some(claim_undo(&state::folder()?, run)?),

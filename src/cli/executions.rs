@@ -34,6 +34,7 @@ pub struct HistoryCommand {
 #[derive(Debug, Parser)]
 pub struct ShowCommand {
     /// The execution, by the id of its run, the beginning or end of that, or `last`.
+    #[arg(add = super::complete::executions())]
     run: String,
     /// How it is written: table or json.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
@@ -60,7 +61,7 @@ impl HistoryCommand {
 }
 
 /// The latest executions of a job, or of all jobs.
-fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
+pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
     let Some(book) = Book::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     let Some(name) = name else { return book.latest(None, most) };
     let mut found = book.latest(Some(name), most)?;

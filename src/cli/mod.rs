@@ -3,6 +3,7 @@
 
 mod account;
 mod apply;
+mod complete;
 mod doc;
 mod executions;
 mod init;
@@ -77,12 +78,16 @@ enum Command {
     /// The changes go where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise.
     /// On AWS it shows the plan and asks first.
     Apply(apply::ApplyCommand),
-    /// Take a run back.
+    /// Undo a run.
     ///
-    /// Shows the inverse of its changes, in reverse order; --apply makes them. It goes where the
-    /// run went, unless an option or `IAMLUA_TARGET` says otherwise.
+    /// Shows the changes that undo it; --apply makes them. They go where the run went, unless an
+    /// option or `IAMLUA_TARGET` says otherwise. What has changed since the run is left out.
     Undo(undo::UndoCommand),
-    /// Show what was changed, by whom, and how it went.
+    /// Undo an undo: make the changes again that it has undone.
+    ///
+    /// Shows the changes; --apply makes them.
+    Redo(undo::RedoCommand),
+    /// List, show, export and prune the runs that changed something.
     Runs(runs::RunsCommand),
     /// Run runbooks by themselves, at the moments that their manifests name.
     ///
@@ -117,7 +122,7 @@ enum Command {
     ///
     /// The folder gets a sample runbook with its tests, iamlua.toml with all defaults commented
     /// out, and declarations for editors with the Lua language server. What is there already is
-    /// left alone, except for the declarations, which are made anew.
+    /// left alone, except for the declarations, which are written again.
     Init(init::InitCommand),
     /// Print the script that completes this command line in a shell.
     Completions(shell::CompletionsCommand),
@@ -137,6 +142,8 @@ fn faults(text: &str) -> std::result::Result<Faults, String> {
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Tab in a shell asks in this way. Nothing else happens then.
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::ASKS).complete();
     let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = parse(args).and_then(|cli| match cli {
         Some(cli) => execute(cli),
@@ -178,6 +185,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Show(command)) => command.execute(),
         Some(Command::Apply(command)) => command.execute(),
         Some(Command::Undo(command)) => command.execute(),
+        Some(Command::Redo(command)) => command.execute(),
         Some(Command::Runs(command)) => command.execute(),
         Some(Command::Schedule(command)) => command.execute(),
         Some(Command::Watch(command)) => command.execute(),
@@ -187,7 +195,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Account(command)) => command.execute(),
         Some(Command::Doc(command)) => command.execute(),
         Some(Command::Init(command)) => command.execute(),
-        Some(Command::Completions(command)) => command.execute(Cli::command()),
+        Some(Command::Completions(command)) => command.execute(),
         Some(Command::Man(command)) => command.execute(Cli::command()),
         None => run::default(cli.code, cli.run, cli.vi),
     }

@@ -16,6 +16,16 @@ pub(super) fn print(text: &str) -> Result<u8> {
     print_bytes(text.as_bytes())
 }
 
+/// The same for text with ANSI styles, which are left out where there is no terminal.
+pub(super) fn print_styled(text: &str) -> Result<u8> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to standard output", error))
+        }
+        _ => Ok(0),
+    }
+}
+
 /// The same for what may be no text.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<u8> {
     let mut out = io::stdout();

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use clap::{Command, Parser};
-use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use super::output::{print, print_bytes};
 use crate::error::{Error, Result};
@@ -18,30 +18,41 @@ use crate::files;
                         powershell:  iamlua completions powershell | Out-String | Invoke-Expression")]
 pub struct CompletionsCommand {
     /// The shell.
-    #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| name.parse::<Shell>()))]
-    shell: Shell,
+    #[arg(value_parser = PossibleValuesParser::new(SHELLS))]
+    shell: String,
 }
 
 /// Those that there are tests for.
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
-/// What clap's script for bash leaves open: it offers options before anything is typed, so that bash does not offer files, and it does not
-/// know that bash makes three words of `--output=json`.
+/// Variable by which a shell asks for completions.
+pub const ASKS: &str = "IAMLUA_COMPLETE";
+
+/// Addition to clap's script for bash, which makes three words of `--output=json`.
 const BASH_WORDS: &[u8] = br#"
 _iamlua_words() {
-    local cur="$2" prev="$3"
-    if [[ "$cur" == "=" ]]; then
-        cur=""
-    elif [[ "$prev" == "=" && $COMP_CWORD -ge 2 ]]; then
-        prev="${COMP_WORDS[COMP_CWORD-2]}"
-    fi
-    _iamlua "$1" "$cur" "$prev"
-    if [[ -z "$cur" ]]; then
-        local word words=()
-        for word in "${COMPREPLY[@]}"; do
-            [[ "$word" == -* ]] || words+=("$word")
+    local words=() at index=0 glued=false
+    for ((at = 0; at < ${#COMP_WORDS[@]}; at++)); do
+        if [[ $glued == true ]] || [[ "${COMP_WORDS[at]}" == "=" && "${words[-1]-}" == --* ]]; then
+            words[-1]+="${COMP_WORDS[at]}"
+            [[ $glued == true ]] && glued=false || glued=true
+        else
+            words+=("${COMP_WORDS[at]}")
+        fi
+        ((at == COMP_CWORD)) && index=$((${#words[@]} - 1))
+    done
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$index
+    local word="${words[index]-}"
+    _clap_complete_iamlua "$1" "$word" "$3"
+    if [[ "$word" == --*=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${word%%=*}="}")
+    elif [[ -z "$word" ]]; then
+        # Options would be in the way of files and names.
+        local reply=("${COMPREPLY[@]}")
+        COMPREPLY=()
+        for word in "${reply[@]}"; do
+            [[ "$word" == -* ]] || COMPREPLY+=("$word")
         done
-        COMPREPLY=("${words[@]}")
     fi
 }
 complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua 2>/dev/null ||
@@ -50,13 +61,31 @@ complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua 2>/dev/null
 
 impl CompletionsCommand {
     /// Prints the script for the shell.
-    pub fn execute(self, mut command: Command) -> Result<u8> {
+    pub fn execute(self) -> Result<u8> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command, "iamlua", &mut script);
-        if self.shell == Shell::Bash {
+        let shells = Shells::builtins();
+        let failed = |error| Error::io("cannot write the script", error);
+        if let Some(shell) = shells.completer(&self.shell) {
+            shell
+                .write_registration(ASKS, "iamlua", "iamlua", &completer(), &mut script)
+                .map_err(failed)?;
+        }
+        if self.shell == "bash" {
             script.extend_from_slice(BASH_WORDS);
         }
         print_bytes(&script)
+    }
+}
+
+/// The program as the script calls it: by its name, if `PATH` has it under that.
+fn completer() -> String {
+    let Ok(own) = std::env::current_exe() else { return "iamlua".into() };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("iamlua"));
+    let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == own);
+    match found.into_iter().find(|path| path.exists()) {
+        Some(path) if is_own(&path) => "iamlua".into(),
+        _ => own.display().to_string(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `iamlua show`: a saved plan, for whoever is to approve it.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -43,21 +42,12 @@ impl ShowCommand {
         match self.output {
             OutputFormat::Csv => Err(Error::usage("a plan is shown as a table or as JSON")
                 .hint("--output json, or jsonl for a change a line")),
-            OutputFormat::Table => print(&text(&file, &plan, self.full)),
+            OutputFormat::Table => output::print_styled(&text(&file, &plan, self.full)),
             OutputFormat::Json | OutputFormat::Jsonl => {
                 let planning = Planning { is_result: true, ..Planning::default() };
                 run::print_plan(&plan, &planning, self.output.into()).map(|()| 0)
             }
         }
-    }
-}
-
-fn print(text: &str) -> Result<u8> {
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write to standard output", error))
-        }
-        _ => Ok(0),
     }
 }
 

@@ -1,13 +1,14 @@
-//! `iamlua undo`: undoes a run.
+//! `iamlua undo` and `iamlua redo`: undo of a run, and of an undo.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser};
 
 use super::apply::{self, SettleOptions};
+use super::complete;
 use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
 use crate::error::{Error, Kind, Result};
@@ -25,15 +26,36 @@ use crate::{signals, state};
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
 pub struct UndoCommand {
-    /// The run, by its id, the beginning or end of that, or `last`.
+    /// The run, by its id, the beginning or end of that, or `last`: the last run that is neither an
+    /// undo nor undone.
+    #[arg(add = complete::runs())]
     run: String,
-    /// Make the undo; without this it is only shown.
+    #[command(flatten)]
+    options: UndoOptions,
+}
+
+/// `iamlua redo`.
+#[derive(Debug, Parser)]
+pub struct RedoCommand {
+    /// The undo, by the id of its run or of the run that it has undone, the beginning or end of
+    /// that, or `last`.
+    #[arg(add = complete::runs())]
+    run: String,
+    #[command(flatten)]
+    options: UndoOptions,
+}
+
+/// Options of an undo and a redo.
+#[derive(Args, Debug)]
+struct UndoOptions {
+    /// Make the changes. Without this they are only shown.
     #[arg(long)]
     apply: bool,
-    /// Taken as `apply` takes it; an undo with --apply asks no question.
+    /// Accepted as in `apply`. With --apply no question is asked.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Undo only the changes of this profile or role; can be repeated.
+    /// Restrict it to this profile or role: `web` for both, `profile/web` or `role/web` for one;
+    /// can be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     #[command(flatten)]
@@ -49,55 +71,144 @@ pub struct UndoCommand {
     output: OutputFormat,
 }
 
+/// Word for what is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Undo,
+    Redo,
+}
+
+impl Verb {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Undo => "undo",
+            Self::Redo => "redo",
+        }
+    }
+}
+
 impl UndoCommand {
     /// Shows the undo, and makes it with `--apply`.
     pub fn execute(self) -> Result<u8> {
+        let records = Records::open(&state::folder()?)?;
+        let records = records.ok_or_else(|| no_run(&self.run))?;
+        let earlier = match self.run.as_str() {
+            "last" => match records.last_to_undo()? {
+                Some(run) => run,
+                None => return nothing(Verb::Undo),
+            },
+            id => records.run(id)?,
+        };
+        self.options.execute(Verb::Undo, &records, &earlier)
+    }
+}
+
+impl RedoCommand {
+    /// Shows the changes that an undo has undone, and makes them again with `--apply`.
+    pub fn execute(self) -> Result<u8> {
+        let records = Records::open(&state::folder()?)?;
+        let records = records.ok_or_else(|| no_run(&self.run))?;
+        let earlier = match self.run.as_str() {
+            "last" => match records.last_to_redo()? {
+                Some(run) => run,
+                None => return nothing(Verb::Redo),
+            },
+            id => undo_of(&records, records.run(id)?)?,
+        };
+        self.options.execute(Verb::Redo, &records, &earlier)
+    }
+}
+
+/// End of `undo last` and `redo last` where no run is left.
+fn nothing(verb: Verb) -> Result<u8> {
+    let verb = verb.name();
+    screen::say(&format!("there is no run left to {verb}; `iamlua runs` lists all runs"));
+    Ok(0)
+}
+
+/// The undo that is meant by its own run, or by the run that it has undone.
+fn undo_of(records: &Records, run: Run) -> Result<Run> {
+    if run.undoes.is_some() {
+        return Ok(run);
+    }
+    let mut undos = records.runs_that_undo(&run.id)?;
+    undos.retain(|undo| undo.counts.standing > 0 || undo.counts.in_doubt > 0);
+    match (undos.pop(), undos.is_empty()) {
+        (Some(undo), true) => Ok(undo),
+        (Some(undo), false) => {
+            let ids: Vec<_> = undos.iter().chain([&undo]).map(|undo| undo.id.as_str()).collect();
+            Err(Error::usage(format!("run {} was undone in several runs", run.id))
+                .hint(format!("name one of them: {}", ids.join(", "))))
+        }
+        (None, _) => Err(Error::usage(format!("run {} was not undone", run.id))
+            .hint("`iamlua runs` lists the runs and what was undone")),
+    }
+}
+
+impl UndoOptions {
+    fn execute(self, verb: Verb, records: &Records, earlier: &Run) -> Result<u8> {
         let _ = self.yes;
         let folder = state::folder()?;
-        let records = Records::open(&folder)?.ok_or_else(|| no_run(&self.run))?;
-        let earlier = records.run(&self.run)?;
         if earlier.status == "running" {
-            return Err(Error::new(Kind::Refused, format!("run {} is still going", earlier.id))
+            return Err(Error::new(Kind::Refused, format!("run {} is still running", earlier.id))
                 .hint("wait for its end, or stop it"));
         }
         let _ours_alone = if self.apply { Some(claim_undo(&folder, &earlier.id)?) } else { None };
-        let again = self.command(&earlier.id);
+        let again = self.command(verb, &earlier.id);
         let target = self.target.resolve()?;
         let mut unsettled = records.runs_that_undo(&earlier.id)?;
         unsettled.push(earlier.clone());
         for run in unsettled {
-            settle(&records, &run, &target, &self.limits, self.settle.patience())?;
+            settle(records, &run, &target, &self.limits, self.settle.patience())?;
         }
         let earlier = records.run(&earlier.id)?;
         let changes = records.changes(&earlier.id)?;
         check_names(&earlier, &changes, &self.only)?;
-        let (plan, undoing) =
-            plan_undo(&records, &earlier, &changes, &target, &self.limits, &self.only)?;
-        explain(&undoing);
+        let (plan, undoing, refusal) =
+            plan_undo(records, &earlier, &changes, &target, &self.limits, &self.only)?;
+        explain(&earlier, &undoing);
         if plan.changes.is_empty() {
-            screen::say(if !undoing.left_out.is_empty() {
-                "nothing else is left to undo"
+            let verb = verb.name();
+            screen::say(&if !undoing.left_out.is_empty() {
+                format!("nothing else is left to {verb}")
             } else if undoing.undone_before > 0 {
-                "there is nothing left to undo: it was undone before"
+                format!("there is nothing left to {verb}: run {} was undone before", earlier.id)
             } else {
-                "there is nothing to undo"
+                format!("there is nothing to {verb}")
             });
+            if !matches!(self.output, OutputFormat::Table) {
+                let planning = run::Planning { is_result: true, ..run::Planning::default() };
+                run::print_plan(&plan, &planning, self.output.into())?;
+            }
             return outcome(&undoing, 0, "");
         }
         let planning = self.plan.planning(true)?;
-        run::print_plan(&plan, &planning, self.output.into())?;
+        if matches!(self.output, OutputFormat::Table) {
+            // What is left out was listed above.
+            let shown = Plan { left_out: Vec::new(), ..plan.clone() };
+            run::print_plan(&shown, &planning, self.output.into())?;
+        } else {
+            run::print_plan(&plan, &planning, self.output.into())?;
+        }
         let _ = std::io::stdout().flush();
         if let Some(file) = &planning.file {
             run::keep_plan(&plan, file, planning.signing_key.as_deref())?;
         }
         if !self.apply {
-            screen::say(&format!("Plan only. Undo it with: {again}"));
+            let what = match verb {
+                Verb::Undo => "Undo it",
+                Verb::Redo => "Make the changes again",
+            };
+            screen::say(&format!("Plan only. {what} with: {again}"));
+            if let Some(refusal) = refusal {
+                return Err(Error::new(Kind::Refused, refusal).hint("raise the limit"));
+            }
             let code = if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 };
             return outcome(&undoing, code, "; the rest can be undone");
         }
         let about = About {
             run: None,
-            command: "undo".into(),
+            command: verb.name().into(),
             script: plan.script.clone(),
             parameters: plan.parameters.clone(),
             plan: Some(plan.id.clone()),
@@ -105,17 +216,21 @@ impl UndoCommand {
         };
         let options = Options { skip_drifted: true, patience: self.settle.patience() };
         let code = apply::carry_out(&plan, &target, &self.limits, options, about, &again)?;
-        if let Some(first) = first_part(&records, &earlier)? {
+        if let Some(first) = first_part(records, &earlier)? {
             screen::say(&format!(
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
             ));
         }
-        outcome(&undoing, code, "; the rest was undone")
+        let rest = match verb {
+            Verb::Undo => "; the rest was undone",
+            Verb::Redo => "; the rest was made again",
+        };
+        outcome(&undoing, code, rest)
     }
 
-    /// The command that undoes what this one shows.
-    fn command(&self, run: &str) -> String {
-        let mut command = format!("iamlua undo {run}");
+    /// The command that makes the changes that this one shows.
+    fn command(&self, verb: Verb, run: &str) -> String {
+        let mut command = format!("iamlua {} {run}", verb.name());
         for name in &self.only {
             command.push_str(" --only ");
             command.push_str(&run::quoted(name));
@@ -143,7 +258,7 @@ fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
 
 /// Checks that the run has changed what is named.
 fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<()> {
-    let has = |name: &String| changes.iter().any(|change| change.name.eq_ignore_ascii_case(name));
+    let has = |name: &String| changes.iter().any(|change| undo::is_of(name, change));
     match only.iter().find(|name| !has(name)) {
         None => Ok(()),
         Some(unknown) => {
@@ -223,7 +338,7 @@ fn plan_undo(
     target: &Resolved,
     limits: &LimitOptions,
     only: &[String],
-) -> Result<(Plan, Undoing)> {
+) -> Result<(Plan, Undoing, Option<String>)> {
     let mut options = undo::Options { only: only.to_vec(), ..undo::Options::of(records)? };
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
@@ -242,12 +357,13 @@ fn plan_undo(
         Some(earlier.id.clone()),
         None,
     );
-    Ok((Plan { moot: undoing.moot.clone(), ..plan }, undoing))
+    let (moot, left_out) = (undoing.moot.clone(), undoing.left_out.clone());
+    Ok((Plan { moot, left_out, ..plan }, undoing, session.exceeded()))
 }
 
-fn explain(undoing: &Undoing) {
+fn explain(earlier: &Run, undoing: &Undoing) {
     for left_out in &undoing.left_out {
-        screen::say(&format!("left out: {left_out}"));
+        screen::say(&format!("left out: {}", left_out.describe(&earlier.sites)));
     }
     let mut back = undoing.back.clone();
     back.dedup();

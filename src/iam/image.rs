@@ -479,11 +479,11 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
             blank = Image { role: None, policies: Some(IndexSet::new()), ..to.clone() };
             lost.push(match subject {
                 Subject::Profile => format!(
-                    "profile {} is made anew: it gets a new id, and instances that had the old one are not associated with it",
+                    "profile {} is created again: it gets a new id, and instances that had the old one are not associated with it",
                     to.name
                 ),
                 Subject::Role => format!(
-                    "role {} is made anew: it gets a new id, and policies elsewhere that name it as a principal no longer mean it",
+                    "role {} is created again: it gets a new id, and policies elsewhere that name it as a principal no longer mean it",
                     to.name
                 ),
             });

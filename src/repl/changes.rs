@@ -1,4 +1,4 @@
-//! What a prompt has planned and changed, and the way back: `.changes`, `.commit`, `.undo`, `.discard`.
+//! What a prompt has planned and changed, and how it is undone: `.changes`, `.commit`, `.undo`, `.discard`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,9 @@ impl Repl {
         let now = self.mark();
         if now.planned > before.planned {
             self.steps.push(Step::Planned(before.planned));
+            if let Some(refusal) = self.session.exceeded() {
+                say(&format!("note: {refusal}"));
+            }
         }
         if now.changed > before.changed {
             self.steps.push(Step::Changed(before.changed, now.changed));
@@ -256,7 +259,7 @@ impl Repl {
                 Kind::Refused,
                 format!(
                     "it is not undone: {}",
-                    undoing.left_out.join("; ")
+                    undoing.left_out.iter().map(|left_out| left_out.describe(&run.sites)).collect::<Vec<_>>().join("; ")
                 ),
             )
             .hint(format!(

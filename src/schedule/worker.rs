@@ -194,10 +194,10 @@ impl Workshop {
         note(execution, &executed, plan.as_ref(), &tail);
         if let Some(plan) = &plan {
             match self.1 {
-                Shown::InLog => log.line(Level::Info, &origin, run::NOTHING_CHANGED, &[]),
+                Shown::InLog => log.line(Level::Info, &origin, run::PLAN_ONLY, &[]),
                 Shown::AsRun => {
                     run::print_plan(plan, &options.planning, options.format)?;
-                    screen::say(run::NOTHING_CHANGED);
+                    screen::say(run::PLAN_ONLY);
                 }
             }
         }
@@ -303,7 +303,8 @@ impl Workshop {
 /// Notes what an execution did.
 fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tail: &Tail) {
     let session = &executed.session;
-    (execution.changes, execution.failed) = (session.changes(), session.failed());
+    execution.changes = session.changes();
+    execution.failed = session.failed() + session.in_doubt();
     (execution.calls, execution.throttled) = (session.calls(), session.throttled());
     let mut output = tail.text();
     if let Some(plan) = plan {

@@ -16,7 +16,7 @@ use super::plan::{Change, Plan};
 use super::recent::SETTLING;
 use super::recover::{self, describe};
 use super::site::{Places, Site};
-use super::undo::LeftOut;
+use super::undo::Excluded;
 use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject, Verdict, differences};
@@ -218,7 +218,7 @@ pub async fn apply(
         goes_on: plan.undoes.is_some(),
         identities: &earlier.identities,
         ours: HashMap::new(),
-        left_out: LeftOut::default(),
+        left_out: Excluded::default(),
         held: HashSet::new(),
         summary: Summary::default(),
     };
@@ -313,7 +313,7 @@ struct Work<'a> {
     /// What this run has changed, and when: the account may not show it yet.
     ours: HashMap<(usize, Key), Instant>,
     /// Left out or failed: no further change of the plan is made to these.
-    left_out: LeftOut,
+    left_out: Excluded,
     /// Roles that are still in profiles because the change that takes them out was left out.
     held: HashSet<(usize, Key)>,
     summary: Summary,

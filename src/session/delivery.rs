@@ -134,9 +134,11 @@ pub(super) async fn deliver(
             (Err(error.hint(hint)), Known::Nothing)
         }
     };
-    if settled.outcome != Outcome::Done {
-        session.failed.fetch_add(1, Ordering::Relaxed);
-    }
+    match settled.outcome {
+        Outcome::Done => 0,
+        Outcome::Failed => session.failed.fetch_add(1, Ordering::Relaxed),
+        Outcome::InDoubt => session.in_doubt.fetch_add(1, Ordering::Relaxed),
+    };
     session.journal.settle(settled);
     match known {
         Known::Now(state) => {

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::iam::{self, Entry};
 use crate::spec::Action;
+use crate::words::count;
 
 /// The tag that protects a profile, whatever its value.
 pub const PROTECTED: &str = "iamlua:protected";
@@ -51,6 +52,8 @@ struct Inner {
     refused: u64,
     /// The refusal, once the limit was reached.
     reached: Option<String>,
+    /// The limit that a plan has gone beyond, in numbers and in words.
+    exceeded: Option<(u64, String)>,
 }
 
 /// A change that the limit has admitted. It settles when this is dropped.
@@ -146,17 +149,31 @@ impl Bounds {
         self.lock().reached.clone()
     }
 
+    /// The refusal that carrying a plan out would meet, if it goes beyond the limit.
+    pub fn exceeded(&self) -> Option<String> {
+        let inner = self.lock();
+        let (_, limit) = inner.exceeded.as_ref().filter(|(most, _)| inner.made > *most)?;
+        let made = count(inner.made, "change");
+        let refusal = "apply would refuse this plan";
+        Some(format!("{refusal}: it makes {made}, and the run may make {limit}"))
+    }
+
     /// Admits one change, or refuses it because there were too many. Where it depends on those in
-    /// flight, waits until one of them has settled. `count` says how many profiles there are.
+    /// flight, waits until one of them has settled. A plan counts on beyond the limit. `profiles` says how many there
+    /// are.
     ///
     /// # Errors
     /// A refusal, or that of `count`.
     pub async fn admit(
         &self,
         entry: &Entry,
-        count: impl Future<Output = Result<Option<u64>>>,
+        is_plan: bool,
+        profiles: impl Future<Output = Result<Option<u64>>>,
     ) -> Result<Admitted<'_>> {
-        let profiles = self.profiles(count).await?;
+        let profiles = self.profiles(profiles).await?;
+        if is_plan {
+            return Ok(self.admit_planned(profiles));
+        }
         loop {
             // Whatever settles after the look below wakes this up.
             let mut settled = std::pin::pin!(self.settled.notified());
@@ -166,6 +183,16 @@ impl Bounds {
             }
             settled.await;
         }
+    }
+
+    /// Admits a planned change, and notes the limit that it may go beyond.
+    fn admit_planned(&self, profiles: u64) -> Admitted<'_> {
+        let mut inner = self.lock();
+        if let Some((most, max, source)) = inner.strictest(profiles) {
+            inner.exceeded = Some((most, describe(max, most, profiles, source)));
+        }
+        inner.in_flight += 1;
+        Admitted { bounds: self, end: End::NotBegun }
     }
 
     /// Admits one change, or refuses it; `None` while that depends on those in flight.
@@ -247,6 +274,7 @@ impl Bounds {
         inner.actions = None;
         inner.max_changes.retain(|(_, source)| *source != BY_MANIFEST);
         inner.reached = None;
+        inner.exceeded = None;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -375,10 +403,12 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_meets_the_limit_waits_for_those_in_flight() {
         let bounds = bounds(1);
-        let mut first = bounds.admit(entry(), no_count()).await.expect("it is admitted");
+        let mut first = bounds.admit(entry(), false, no_count()).await.expect("it is admitted");
         first.begin();
-        let (mut second, mut third) =
-            (pin!(bounds.admit(entry(), no_count())), pin!(bounds.admit(entry(), no_count())));
+        let (mut second, mut third) = (
+            pin!(bounds.admit(entry(), false, no_count())),
+            pin!(bounds.admit(entry(), false, no_count())),
+        );
         assert!(
             second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none()
         );
@@ -396,8 +426,8 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_is_given_up_before_it_begins_leaves_its_room_to_others() {
         let bounds = bounds(1);
-        let first = bounds.admit(entry(), no_count()).await.expect("it is admitted");
-        let mut second = pin!(bounds.admit(entry(), no_count()));
+        let first = bounds.admit(entry(), false, no_count()).await.expect("it is admitted");
+        let mut second = pin!(bounds.admit(entry(), false, no_count()));
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
         assert_eq!(bounds.begun(), 0);
@@ -406,9 +436,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_plan_counts_on_beyond_the_limit_and_says_so() {
+        let bounds = bounds(2);
+        for made in 1..=3 {
+            bounds.admit(entry(), true, no_count()).await.expect("it is planned").begin();
+            assert_eq!(bounds.exceeded().is_some(), made > 2);
+        }
+        let refusal = bounds.exceeded().expect("a refusal");
+        assert!(refusal.contains("it makes 3 changes, and the run may make 2 changes (a test)"));
+        bounds.uncount(1);
+        assert!(bounds.exceeded().is_none());
+    }
+
+    #[tokio::test]
     async fn what_was_made_counts_against_what_is_to_be_made() {
         let bounds = bounds(2);
-        bounds.admit(entry(), no_count()).await.expect("it is admitted").begin();
+        bounds.admit(entry(), false, no_count()).await.expect("it is admitted").begin();
         bounds.admits(1, no_count()).await.expect("one more may be made");
         bounds.admits(2, no_count()).await.expect_err("two more may not");
     }

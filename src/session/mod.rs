@@ -187,6 +187,7 @@ pub struct Session {
     overlays: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Overlay>>>,
     has_overlays: AtomicBool,
     failed: AtomicU64,
+    in_doubt: AtomicU64,
     spared: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
@@ -228,6 +229,7 @@ impl Session {
             overlays: tokio::sync::Mutex::default(),
             has_overlays: AtomicBool::new(false),
             failed: AtomicU64::new(0),
+            in_doubt: AtomicU64::new(0),
             spared: AtomicU64::new(0),
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
@@ -274,9 +276,19 @@ impl Session {
         self.bounds.begun()
     }
 
-    /// How many of them have failed or are in doubt.
+    /// Number of them that have failed.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Number of them that are in doubt: no answer came.
+    pub fn in_doubt(&self) -> u64 {
+        self.in_doubt.load(Ordering::Relaxed)
+    }
+
+    /// Number of them that were made or planned.
+    pub fn made(&self) -> u64 {
+        self.changes().saturating_sub(self.failed() + self.in_doubt())
     }
 
     /// How many changes were not made because all was so already.
@@ -290,10 +302,16 @@ impl Session {
     }
 
     /// The refusal by which a run could not do what it was to do, whether or not the script has
-    /// caught it: the limit of changes was reached, or the account is not the one that the
+    /// caught it: the limit of changes was reached, a plan goes beyond it, or the account is not the one that the
     /// configuration is for.
     pub fn refusal(&self) -> Option<String> {
-        self.bounds.reached().or_else(|| locked(&self.refusal).clone())
+        let reached = self.bounds.reached().or_else(|| locked(&self.refusal).clone());
+        reached.or_else(|| self.exceeded())
+    }
+
+    /// The refusal that carrying the plan out would meet, because it goes beyond a limit.
+    pub fn exceeded(&self) -> Option<String> {
+        self.bounds.exceeded()
     }
 
     /// How many requests were sent, repeats included, by AWS action.
@@ -751,10 +769,12 @@ impl Gate {
 
     /// Admits one change, or refuses it because there were too many or the run is being stopped.
     async fn admit(&self, entry: &Entry) -> Result<Admitted<'_>> {
+        let session = &self.0.session;
+        let (bounds, is_plan) = (&session.bounds, session.mode() == Mode::Plan);
         tokio::select! {
             biased;
             () = self.closing() => Err(stopped(entry)),
-            admitted = Box::pin(self.0.session.bounds.admit(entry, self.count())) => admitted,
+            admitted = Box::pin(bounds.admit(entry, is_plan, self.count())) => admitted,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::journal::new_id;
+use super::journal::{LeftOut, new_id};
 use super::locked;
 use super::outside::{self, Outside};
 use super::site::Site;
@@ -89,6 +89,9 @@ pub struct Plan {
     /// The changes of that run of which nothing is left to take back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moot: Vec<u64>,
+    /// Profiles and roles that the undo leaves as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Why it is not all of what the script would do, if it is not: the error that ended the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
@@ -320,6 +323,7 @@ impl Recorder {
             parameters,
             undoes,
             moot: Vec::new(),
+            left_out: Vec::new(),
             incomplete,
             scanned: recorded.scanned,
             sites: recorded.sites.clone(),

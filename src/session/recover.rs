@@ -36,7 +36,7 @@ pub async fn recover(
     patience: Duration,
 ) -> Result<Vec<Finding>> {
     if run.status == "running" {
-        return Err(Error::new(Kind::Refused, format!("run {} is still going", run.id))
+        return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
             .hint("wait for its end, or stop it"));
     }
     let changes = records.changes(&run.id)?;

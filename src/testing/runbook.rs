@@ -218,7 +218,7 @@ fn changes(
         let text = plan_text::plan(&plan, false);
         let _ = write!(err, "{}", anstream::adapter::strip_str(&text));
         if result.is_ok() {
-            let _ = writeln!(err, "{}", run::NOTHING_CHANGED);
+            let _ = writeln!(err, "{}", run::PLAN_ONLY);
         }
     }
     let places = Places::of(&plan.sites);

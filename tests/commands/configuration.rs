@@ -57,7 +57,7 @@ fn an_empty_config_option_drops_defaults_and_keeps_guards() {
     let before = desk.account();
     for (guard, code, why) in [
         ("max_changes = 0", 4, "max_changes"),
-        ("mode = \"plan\"", 0, "nothing was changed"),
+        ("mode = \"plan\"", 0, "Plan only."),
         ("mode = \"read-only\"", 4, "may only read"),
         ("protect = [\"*\"]", 4, "protect"),
     ] {
@@ -79,7 +79,7 @@ fn the_configured_mode_holds_unless_a_flag_says_otherwise() {
     let desk = Desk::new();
     let before = desk.account();
     desk.write("iamlua.toml", "mode = \"plan\"");
-    desk.run(&["-e", WORK]).ends(0, "nothing was changed: with --apply it is");
+    desk.run(&["-e", WORK]).ends(0, "Plan only. Add --apply to make these changes.");
     desk.write("iamlua.toml", "mode = \"read-only\"");
     desk.run(&["-e", WORK]).ends(4, "may only read");
     assert_eq!(desk.account(), before);
@@ -92,7 +92,7 @@ fn the_configured_target_holds_unless_a_flag_says_otherwise() {
     let endpoint = desk.serve();
     let before = desk.account();
     desk.write("iamlua.toml", format!("target = \"aws\"\nendpoint_url = \"{}\"\n", endpoint.url));
-    let planned = desk.run(&["-e", WORK]).ends(0, "nothing was changed: with --apply it is");
+    let planned = desk.run(&["-e", WORK]).ends(0, "Plan only. Add --apply to make these changes.");
     assert!(planned.err.contains("note: on AWS, by"), "{planned:?}");
     assert!(planned.err.contains("Plan for AWS account 123456789012"), "{planned:?}");
     assert_eq!(desk.account(), before, "no file makes writing to AWS the default");

@@ -263,7 +263,11 @@ fn bash_completes_commands_options_and_values() {
             line.join(" "),
             last - 1,
         );
-        let bash = Command::new("bash").args(["-c", &ask]).current_dir(home.path("")).output();
+        let bash = Command::new("bash")
+            .args(["-c", &ask])
+            .current_dir(home.path(""))
+            .env("IAMLUA_HOME", home.path("state"))
+            .output();
         let ran = Ran::from(bash.expect("bash"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran.out.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
@@ -271,11 +275,12 @@ fn bash_completes_commands_options_and_values() {
     assert!(
         script.contains("complete -F _iamlua_words -o nosort -o bashdefault -o default iamlua")
     );
+    home.write("sub/tag.lua", "");
     assert_eq!(complete(&["run", "--output", "=", "j"]), ["json", "jsonl"]);
     assert_eq!(complete(&["doc", "--output", "="]), ["text", "json"]);
-    // Where no word fits, bash offers files and folders.
-    for path in ["run", "plan", "show", "apply", "test", "man", "init"] {
-        assert_eq!(complete(&[path, ""]), [""; 0], "{path}");
+    for path in ["run", "plan", "show", "apply"] {
+        assert!(complete(&[path, ""]).contains(&"sub/".to_owned()), "{path}");
+        assert_eq!(complete(&[path, "sub/"]), ["sub/tag.lua"], "{path}");
     }
     assert!(complete(&[""]).contains(&"plan".to_owned()));
     assert!(complete(&["account", ""]).contains(&"export".to_owned()));
@@ -284,6 +289,20 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(complete(&["run", "--read"]), ["--read-only"]);
     assert_eq!(complete(&["doc", "--output", ""]), ["text", "json"]);
     assert_eq!(complete(&["completions", "z"]), ["zsh"]);
+    // Ids of runs, the latest first.
+    assert_eq!(complete(&["undo", ""]), ["last"]);
+    for name in ["one", "two"] {
+        let code = format!("iam.profiles.create('{name}')");
+        home.run(&["-e", &code]).ends(0, "1 change");
+    }
+    let listed = home.run(&["runs", "list", "--output", "csv"]).ends(0, "").out;
+    let ids: Vec<_> = listed.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    for words in
+        [&["undo", "2"][..], &["redo", "2"], &["runs", "show", "2"], &["runs", "export", "2"]]
+    {
+        assert_eq!(complete(words), ids, "{words:?}");
+    }
+    assert_eq!(complete(&["undo", &ids[1][..16]]).last().map(String::as_str), Some(ids[1]));
 }
 
 #[test]
@@ -291,10 +310,16 @@ fn there_are_completions_for_each_shell_and_no_other() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = home.run(&["completions", shell]).ends(0, "").out;
-        for command in ["recover", "init", "completions"] {
-            assert!(script.contains(command), "{shell}: {command}");
-        }
-        assert!(!script.contains(env!("CARGO_MANIFEST_DIR")), "{shell}");
+        assert!(script.contains("IAMLUA_COMPLETE"), "{shell}");
+        let name = if shell == "zsh" { "zsh" } else { shell };
+        let asked = home
+            .command(&["--", "iamlua", "acc"])
+            .env("IAMLUA_COMPLETE", name)
+            .env("_CLAP_COMPLETE_INDEX", "1")
+            .output()
+            .expect("it runs");
+        let offered = Ran::from(asked);
+        assert!(offered.out.starts_with("account"), "{shell}: {offered:?}");
     }
     home.run(&["completions", "tcsh"]).ends(2, "invalid value 'tcsh'");
 }

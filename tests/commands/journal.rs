@@ -12,7 +12,7 @@ use crate::end_to_end::Ran;
 #[test]
 fn a_run_can_be_explained_by_someone_who_was_not_there() {
     let desk = Desk::new();
-    desk.run(&["runs"]).ends(0, "nothing was changed yet");
+    desk.run(&["runs"]).ends(0, "no run has changed anything yet");
     desk.run(&["runs", "show", "last"]).ends(2, "there is no run");
     let script = r#"
         local p = runbook { description = "Tags.", params = { owner = { required = true }, count = { default = 3 } },
@@ -30,7 +30,7 @@ fn a_run_can_be_explained_by_someone_who_was_not_there() {
     assert!(run["script"].as_str().is_some_and(|path| path.ends_with("tag.lua")), "{run}");
     assert_eq!(run["script_sha256"], json!(sum));
     assert_eq!(run["parameters"], json!({ "owner": "ops", "count": 3 }));
-    assert_eq!(run["status"], "failed");
+    assert_eq!(run["status"], "partial");
     assert!(run["error"].as_str().is_some_and(|error| error.contains("NoSuchEntity")), "{run}");
     assert_eq!(run["sites"][0]["account"], "123456789012");
     assert_eq!(run["sites"][0]["caller"], "arn:aws:iam::123456789012:user/local-operator");
@@ -53,7 +53,7 @@ fn a_run_can_be_explained_by_someone_who_was_not_there() {
         assert!(shown.contains(part), "{part:?} is not in {shown}");
     }
     let listed = desk.run(&["runs"]).ends(0, "").out;
-    assert!(listed.contains("run tag.lua") && listed.contains("failed"), "{listed}");
+    assert!(listed.contains("run tag.lua") && listed.contains("partial"), "{listed}");
     let csv = desk.run(&["runs", "list", "--output", "csv"]).ends(0, "").out;
     assert!(csv.starts_with("RUN,STARTED,"), "{csv}");
     // Neither reads nor plans are runs that changed something.
@@ -181,7 +181,7 @@ fn without_a_place_for_a_journal_reading_works_and_writing_does_not() {
     let before = desk.account();
     let read = homeless(&["-e", "print(iam.profiles.get('alpha').name)"]).ends(0, "");
     assert_eq!(read.out, "alpha\n");
-    homeless(&["-e", WORK]).ends(0, "nothing was changed");
+    homeless(&["-e", WORK]).ends(0, "Plan only.");
     homeless(&["--apply", "-e", WORK]).ends(1, "set IAMLUA_HOME");
     assert_eq!(desk.account(), before);
 }

@@ -146,7 +146,7 @@ fn an_undo_that_was_killed_does_the_rest_when_started_again() {
         child.wait().expect("it ended");
         desk.run(&["undo", &run, "--apply", "--settle-after", "0s"]).ends(0, "done");
         assert_eq!(desk.account(), before);
-        desk.run(&["undo", &run]).ends(0, "it was undone before");
+        desk.run(&["undo", &run]).ends(0, "was undone before");
     }
 }
 
@@ -158,8 +158,8 @@ fn a_run_that_is_still_going_is_left_alone() {
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it speaks");
     assert_eq!(desk.runs()[0]["status"], "running");
-    desk.run(&["undo", "last", "--apply"]).ends(4, "is still going");
-    desk.run(&["runs", "recover", "last"]).ends(4, "is still going");
+    desk.run(&["undo", "last", "--apply"]).ends(4, "is still running");
+    desk.run(&["runs", "recover", "last"]).ends(4, "is still running");
     child.kill().expect("it can be killed");
     child.wait().expect("it ended");
     assert_eq!(desk.runs()[0]["status"], "killed");

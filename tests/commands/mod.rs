@@ -14,6 +14,7 @@ mod operations;
 mod outside;
 mod plan;
 mod policy;
+mod runs;
 mod show;
 mod tasks;
 mod test;

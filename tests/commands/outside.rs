@@ -211,7 +211,7 @@ fn a_program_is_listed_and_its_stand_in_is_used() {
     "#;
     desk.write("work.lua", code);
     let run = ["run", "work.lua", "--allow-run=touch"];
-    let planned = desk.run(&[&run[..], &["--plan"]].concat()).ends(0, "nothing was changed");
+    let planned = desk.run(&[&run[..], &["--plan"]].concat()).ends(0, "Plan only.");
     assert_eq!(planned.out, "nil\tnot run: this is a plan\ntouch made\nplan\n");
     let text = "Plan for the local account 123456789012
 
@@ -360,7 +360,7 @@ fn watch_schedule_and_test_plan_alike() {
         ["would run touch early", "would run touch made", "would write report.csv (2 bytes)"];
     let flags = ["--plan", "--allow-write=.", "--allow-run=touch"];
     for command in [&["watch", "--once", "jobs"][..], &["schedule", "run", "work", "jobs"]] {
-        let ran = desk.run(&[command, &flags[..]].concat()).ends(0, "nothing was changed");
+        let ran = desk.run(&[command, &flags[..]].concat()).ends(0, "Plan only.");
         for line in lines {
             assert!(ran.err.contains(line), "{command:?}: {line:?} is not in {ran:?}");
         }

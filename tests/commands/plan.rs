@@ -60,7 +60,7 @@ fn the_exit_code_of_a_plan_tells_whether_it_has_changes_if_asked() {
     desk.run(&["plan", "work.lua", "--detailed-exitcode"]).ends(3, "");
     let idle = desk.run(&["plan", "idle.lua", "--detailed-exitcode"]).ends(0, "");
     assert!(idle.out.contains("nothing to change"), "{idle:?}");
-    desk.run(&["--plan", "--detailed-exitcode", "-e", WORK]).ends(3, "nothing was changed");
+    desk.run(&["--plan", "--detailed-exitcode", "-e", WORK]).ends(3, "Plan only.");
     desk.write("fails.lua", format!("{WORK} error('no')"));
     desk.run(&["plan", "fails.lua", "--detailed-exitcode"]).ends(1, "no");
     desk.run(&["plan", "work.lua", "--apply"]).ends(2, "makes no sense");
@@ -124,7 +124,7 @@ fn a_plan_reads_its_own_writes() {
     desk.write("reads.lua", code);
     desk.run(&["plan", "reads.lua"]).ends(0, "all as on AWS");
     let at_once =
-        desk.run(&["--plan", "-e", code]).ends(0, "nothing was changed: with --apply it is");
+        desk.run(&["--plan", "-e", code]).ends(0, "Plan only. Add --apply to make these changes.");
     assert_eq!(
         at_once.out, "all as on AWS\n",
         "a run's output is the script's, also when it plans"
@@ -149,8 +149,9 @@ fn on_aws_a_run_is_a_plan_unless_told_to_apply() {
     assert!(planned.err.contains("~ tag profile alpha: Owner dev → ops"), "{planned:?}");
     assert!(planned.err.contains("--apply"), "{planned:?}");
     assert_eq!(desk.account(), before);
-    let applied =
-        desk.run(&[&on_aws[..], &["--apply"]].concat()).ends(0, "6 changes; `iamlua undo");
+    let applied = desk
+        .run(&[&on_aws[..], &["--apply"]].concat())
+        .ends(0, "6 changes. Preview the undo with: iamlua undo");
     assert_eq!(applied.out, "the script speaks\n");
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "ops");
     assert_eq!(desk.profile("beta"), Value::Null);
@@ -201,7 +202,7 @@ fn one_of_plan_and_script_is_the_result_and_the_other_is_told_aside() {
     desk.write("work.lua", "print('printed') report { { a = 1 } } iam.profiles.create('new')");
     let planned = desk.run(&["plan", "work.lua"]).ends(0, "printed");
     assert!(planned.out.contains("new") && !planned.out.contains("printed"), "{planned:?}");
-    let ran = desk.run(&["run", "work.lua", "--plan"]).ends(0, "nothing was changed");
+    let ran = desk.run(&["run", "work.lua", "--plan"]).ends(0, "Plan only.");
     assert!(ran.out.starts_with("printed\n") && !ran.out.contains("new"), "{ran:?}");
     for (args, wants_text) in [
         (&["plan", "work.lua", "--output", "json"][..], false),
@@ -227,7 +228,7 @@ fn a_format_that_a_plan_has_not_is_refused_before_the_script_runs() {
     let refused = desk.run(&["plan", "work.lua", "--output", "csv"]).ends(2, "not as CSV");
     assert!(!refused.err.contains("ran\n") && refused.out.is_empty(), "{refused:?}");
     // There it is the format of the script's results.
-    desk.run(&["run", "work.lua", "--plan", "--output", "csv"]).ends(0, "nothing was changed");
+    desk.run(&["run", "work.lua", "--plan", "--output", "csv"]).ends(0, "Plan only.");
 }
 
 #[test]
@@ -273,8 +274,8 @@ fn a_plan_that_ends_because_nobody_reads_is_not_a_whole_one() {
     drop(out);
     let ran = Ran::from(child.wait_with_output().expect("it ends"));
     let ran = ran.ends(1, "stopped before its end");
-    assert!(ran.err.contains("not whole"), "{ran:?}");
-    desk.run(&["apply", "plan.json"]).ends(4, "not whole");
+    assert!(ran.err.contains("incomplete"), "{ran:?}");
+    desk.run(&["apply", "plan.json"]).ends(4, "incomplete");
 }
 
 /// A role that is used, in a profile of which nothing else is known.

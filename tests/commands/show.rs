@@ -129,7 +129,7 @@ fn a_plan_of_an_undo_and_one_that_is_not_whole_say_so() {
     let shown = desk.run(&["show", "half.json"]).ends(0, "");
     has(&shown.out, &["  incomplete ", "then it broke"]);
     let markdown = desk.run(&["show", "half.json", "--markdown"]).ends(0, "");
-    has(&markdown.out, &["**The plan is not whole", "then it broke"]);
+    has(&markdown.out, &["**The plan is incomplete", "then it broke"]);
 }
 
 #[test]

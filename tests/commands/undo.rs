@@ -15,7 +15,7 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     let shown = desk.run(&["undo", "last"]).ends(0, "Plan only.");
     assert!(shown.out.contains("~ tag profile alpha: Owner ops → dev"), "{shown:?}");
     assert!(shown.out.contains("- delete profile epsilon"), "{shown:?}");
-    assert!(shown.err.contains("profile beta is made anew: it gets a new id"), "{shown:?}");
+    assert!(shown.err.contains("profile beta is created again: it gets a new id"), "{shown:?}");
     assert_eq!(desk.account(), after);
     desk.run(&["undo", "last", "--detailed-exitcode"]).ends(3, "");
     let run = desk.last_id();
@@ -24,13 +24,17 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     let runs = desk.runs();
     assert_eq!((&runs[0]["command"], &runs[0]["undoes"]), (&json!("undo"), &json!(run)));
     assert_eq!(runs[1]["counts"]["undone"], 6);
-    assert!(desk.run(&["runs"]).out.contains("done, undone"));
+    assert!(desk.run(&["runs"]).out.contains("undone"));
     desk.run(&["undo", &run]).ends(0, "undone before");
     desk.run(&["undo", &run, "--apply"]).ends(0, "undone before");
     assert_eq!(desk.runs().len(), 2);
 
-    // Taking back what was taken back.
-    desk.run(&["undo", "last", "--apply"]).ends(0, "5 done");
+    // Neither an undo nor what was undone is the last run to undo.
+    desk.run(&["undo", "last", "--apply"]).ends(0, "there is no run left to undo");
+    let again = desk.run(&["redo", "last"]).ends(0, "Make the changes again with: iamlua redo");
+    assert!(again.out.contains("~ tag profile alpha: Owner dev → ops"), "{again:?}");
+    desk.run(&["redo", "last", "--apply"]).ends(0, "5 done");
+    assert_eq!(desk.last()["command"], "redo");
     assert_eq!(desk.account(), after);
     desk.run(&["undo", "last", "--apply"]).ends(0, "5 done");
     assert_eq!(desk.account(), before);
@@ -43,7 +47,7 @@ fn what_was_redone_can_be_undone_again() {
     desk.run(&["apply", "plan.json"]).ends(0, "1 done");
     let run = desk.last_id();
     desk.run(&["undo", &run, "--apply"]).ends(0, "1 done");
-    desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    desk.run(&["redo", &run, "--apply"]).ends(0, "1 done");
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "ops");
     desk.run(&["apply", "plan.json"]).ends(0, "1 done before");
     assert_eq!(desk.runs()[2]["counts"]["undone"], 0);
@@ -81,7 +85,7 @@ fn undo_brings_every_kind_of_change_back() {
         let after = desk.account();
         desk.run(&["undo", "last", "--apply"]).ends(0, "");
         assert_eq!(desk.account(), before, "undo of {code}");
-        desk.run(&["undo", "last", "--apply"]).ends(0, "");
+        desk.run(&["redo", "last", "--apply"]).ends(0, "");
         assert_eq!(desk.account(), after, "undo of the undo of {code}");
     }
 }
@@ -128,7 +132,7 @@ fn what_somebody_has_set_back_already_is_no_conflict() {
     desk.does("iam.profiles.remove_role('delta', 'db')");
     desk.run(&["undo", &run, "--apply"]).ends(0, "undone already: profile delta");
     assert_eq!(desk.account(), before);
-    desk.run(&["undo", &run]).ends(0, "it was undone before");
+    desk.run(&["undo", &run]).ends(0, "was undone before");
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn a_run_that_was_undone_in_part_says_so() {
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "third");
     assert_eq!(desk.profile("beta")["tags"]["Owner"], "dev");
     assert_eq!(desk.profile("epsilon"), Value::Null);
-    assert!(desk.run(&["runs"]).out.contains("undone in part"));
+    assert!(desk.run(&["runs"]).out.contains("partly undone"));
 }
 
 #[test]
@@ -172,7 +176,7 @@ fn what_was_made_again_can_still_be_undone() {
     desk.run(&["undo", &first, "--apply"]).ends(0, "1 done");
     assert_eq!(desk.account(), before);
     // The undos too, the last one first.
-    desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    desk.run(&["redo", "last", "--apply"]).ends(0, "1 done");
     desk.run(&["undo", desk.runs()[2]["id"].as_str().expect("an id"), "--apply"]).ends(0, "2 done");
     assert_eq!(desk.profile("gamma"), Value::Null);
 }
@@ -276,7 +280,7 @@ fn an_undo_can_be_kept_as_a_plan() {
     assert_eq!(desk.account(), before);
     assert_eq!(desk.runs()[1]["counts"]["undone"], 6);
     desk.run(&["apply", "undo.json"]).ends(0, "5 done before");
-    let json = desk.run(&["undo", "last", "--output", "json"]).ends(0, "");
+    let json = desk.run(&["redo", "last", "--output", "json"]).ends(0, "");
     assert_eq!(json_of(&json.out)["format"], "iamlua-plan");
 }
 
@@ -284,7 +288,8 @@ fn an_undo_can_be_kept_as_a_plan() {
 fn a_run_that_changed_nothing_needs_no_undo() {
     let desk = Desk::new();
     desk.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
-    desk.run(&["undo", "last", "--apply"]).ends(0, "nothing to undo");
+    desk.run(&["undo", &desk.last_id(), "--apply"]).ends(0, "nothing to undo");
+    desk.run(&["undo", "last", "--apply"]).ends(0, "no run left to undo");
 }
 
 #[test]
@@ -378,8 +383,8 @@ fn what_a_run_has_done_and_taken_back_itself_does_not_stand_in_the_way() {
         let run = run.as_str().expect("an id");
         desk.run(&["undo", run, "--apply"]).ends(0, "");
         assert_eq!(desk.account(), before, "undo of {code}");
-        if !desk.runs().iter().any(|run| run["status"] == "failed") && desk.runs().len() > 1 {
-            desk.run(&["undo", "last", "--apply"]).ends(0, "");
+        if desk.runs().len() > 1 && desk.runs().iter().all(|run| run["status"] == "done") {
+            desk.run(&["redo", "last", "--apply"]).ends(0, "");
             assert_eq!(desk.account(), after, "undo of the undo of {code}");
         }
     }

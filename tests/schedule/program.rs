@@ -460,7 +460,7 @@ fn on_aws_a_job_plans_and_says_that_nothing_was_changed() {
         command.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
         Ran::from(command.output().expect("the program starts"))
     };
-    with(&["run", "tag", "jobs"]).ends(0, "nothing was changed: with --apply it is");
+    with(&["run", "tag", "jobs"]).ends(0, "Plan only. Add --apply to make these changes.");
     assert!(profiles(&home).is_empty());
     with(&["run", "tag", "jobs", "--apply"]).ends(0, "1 change");
     assert_eq!(profiles(&home), ["planned"]);

@@ -84,7 +84,7 @@ fn on_aws_it_plans_and_says_what_is_different_in_the_plan() {
     let first = watching.err();
     assert!(first.contains("Plan for AWS account 123456789012 at http://"), "{first}");
     assert!(first.contains("  ~ tag profile alpha: Owner dev → ops\n"), "{first}");
-    assert!(first.contains("nothing was changed: with --apply it is"), "{first}");
+    assert!(first.contains("Plan only. Add --apply to make these changes."), "{first}");
     watching.write("owners.lua", "-- the same\nreturn { alpha = 'ops', beta = 'ops' }");
     watching.has_run(2);
     watching.says("the plan is as before (2 changes)");
@@ -100,7 +100,7 @@ fn on_aws_it_plans_and_says_what_is_different_in_the_plan() {
     // A plan that is not whole is no measure for the next one.
     watching.write("owners.lua", "error('x')");
     watching.has_run(4);
-    watching.says("the plan is not whole, so it is not compared with the last one");
+    watching.says("the plan is incomplete, so it is not compared with the last one");
     watching.write("owners.lua", "return { beta = 'web', delta = 'ops' }");
     watching.has_run(5);
     assert!(watching.err().ends_with(&format!("{}\n", watching.ends()[4])), "{}", watching.err());

@@ -14,20 +14,20 @@ pub(super) static JOURNAL: Kept = Kept {
     name: "journal",
     application_id: 0x6961_4c6a,
     version: 1,
-    schema: include_str!("schema.sql"),
+    schema: concat!(include_str!("schema.sql"), include_str!("schema_additions.sql")),
     need: "nothing is changed without it",
     loss: "what it held can then not be undone",
 };
 
+/// Tables and indexes that journals of earlier versions lack.
+const ADDITIONS: &str = include_str!("schema_additions.sql");
+
 /// Opens the journal of a state folder for writing; the first use makes it.
 pub(super) fn open(folder: &Path) -> Result<Connection> {
-    // Journals of earlier versions lack it.
-    const INDEX: &str = "CREATE INDEX IF NOT EXISTS change_name
-        ON change (run, subject, name COLLATE NOCASE)";
     let path = path(folder);
     let connection = JOURNAL.open(&path)?;
     connection
-        .execute_batch(INDEX)
+        .execute_batch(ADDITIONS)
         .map_err(|error| JOURNAL.unusable(&path.display().to_string(), &error))?;
     Ok(connection)
 }

@@ -8,7 +8,7 @@ mod writer;
 
 use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +20,7 @@ use super::site::Site;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::state;
+use crate::words::visible;
 use records::Recorded;
 use writer::{Job, Writer};
 
@@ -103,6 +104,39 @@ pub struct Intent {
     pub undoes: Option<(String, u64)>,
 }
 
+/// Profile or role that a run has left as it is, although it was to change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// The account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+    /// Kind of what is left as it is.
+    pub subject: Subject,
+    /// The name of that.
+    pub name: String,
+    /// The AWS action, if it is a single change of a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Reason in words: "Owner was dev after the run and is now ops".
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// The same in words, with its account if it is not the only one of these sites.
+    #[must_use]
+    pub fn describe(&self, sites: &[Site]) -> String {
+        let Self { site, subject, name, action, reason } = self;
+        let action = action.as_deref().map_or(String::new(), |action| visible(action) + " ");
+        let is_one_of_several =
+            |own: &Site| sites.iter().any(|other| other.account_key() != own.account_key());
+        let place = site.as_ref().filter(|own| is_one_of_several(own));
+        let place = place.map_or(String::new(), |site| format!(" in {}", site.describe()));
+        let (name, reason) = (visible(name), visible(reason));
+        format!("{action}{} {name}{place}: {reason}", subject.name())
+    }
+}
+
 /// What became of a change that was sent.
 #[derive(Clone, Debug)]
 pub struct Settled {
@@ -121,7 +155,7 @@ pub struct Settled {
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// `done`, `failed`, `interrupted`, `refused`, `timeout`.
+    /// `done`, `partial`, `failed`, `interrupted`, `refused`, `timeout`.
     pub status: &'static str,
     /// The error that ended it.
     pub error: Option<String>,
@@ -140,6 +174,8 @@ pub struct Journal {
     secrets: Mutex<Vec<String>>,
     opened: Mutex<Option<Opened>>,
     changes: AtomicU64,
+    /// Presence of something that was left out.
+    is_partial: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -147,8 +183,6 @@ struct Opened {
     run: String,
     jobs: Sender<Job>,
     sites: Vec<Site>,
-    /// Held for as long as the run lives: that is how others see that it does. The next run removes its file.
-    _lock: Option<std::fs::File>,
 }
 
 impl Journal {
@@ -161,6 +195,7 @@ impl Journal {
             secrets: Mutex::default(),
             opened: Mutex::default(),
             changes: AtomicU64::new(0),
+            is_partial: AtomicBool::new(false),
         }
     }
 
@@ -186,6 +221,11 @@ impl Journal {
     pub fn run(&self) -> Option<String> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_ref().map(|opened| opened.run.clone())
+    }
+
+    /// The run that this one undoes.
+    pub fn undoes(&self) -> Option<String> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner).undoes.clone()
     }
 
     /// Writes a change down; when this returns, it is on the disk, and may be sent. Returns its number in the run.
@@ -244,6 +284,23 @@ impl Journal {
         if let Some(opened) = &*opened {
             let _ = opened.jobs.send(Job::Undone(run.to_owned(), changes.to_vec()));
         }
+    }
+
+    /// Writes down what the run leaves as it is. Does nothing for a run without changes.
+    pub fn leave_out(&self, left_out: Vec<LeftOut>) {
+        if left_out.is_empty() {
+            return;
+        }
+        self.is_partial.store(true, Ordering::Relaxed);
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*opened {
+            let _ = opened.jobs.send(Job::LeftOut(left_out));
+        }
+    }
+
+    /// Presence of something that the run has left as it is.
+    pub fn is_partial(&self) -> bool {
+        self.is_partial.load(Ordering::Relaxed)
     }
 
     /// The changes so far, in order, with what became of them.
@@ -329,14 +386,14 @@ impl Journal {
             || "the journal in memory".to_owned(),
             |folder| file::path(&folder).display().to_string(),
         );
-        let writer = Writer { connection, run: run.clone(), shown, kept: Vec::new() };
+        let writer = Writer { connection, run: run.clone(), shown, kept: Vec::new(), _lock: lock };
         std::thread::Builder::new()
             .name("iamlua-journal".into())
             .spawn(move || writer.work(&received))
             .map_err(|error| Error::io("cannot start the journal's thread", error))?;
         let (reply, answer) = oneshot::channel();
         jobs.send(Job::Start(Box::new(about), reply)).map_err(|_| gone())?;
-        Ok((Opened { run, jobs, sites: Vec::new(), _lock: lock }, answer))
+        Ok((Opened { run, jobs, sites: Vec::new() }, answer))
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::writer::settle;
-use super::{Outcome, Settled, file};
+use super::{LeftOut, Outcome, Settled, file};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
 use crate::session::recent::SETTLING;
@@ -26,7 +26,9 @@ pub struct Records {
 pub struct Run {
     /// Its id.
     pub id: String,
-    /// `running`, `done`, `failed`, `interrupted`, `refused`, `timeout`, or `killed` when its process is gone and did not say how.
+    /// `running`, `done`, `partial` when it made some changes and not all that it was to make,
+    /// `failed`, `interrupted`, `refused`, `timeout`, or `killed` when its process is gone and did
+    /// not say how.
     pub status: String,
     /// The command, such as `run`.
     pub command: String,
@@ -46,7 +48,7 @@ pub struct Run {
     pub program: String,
     /// The plan that it carried out.
     pub plan: Option<String>,
-    /// The run that it took back.
+    /// The run that it undid.
     pub undoes: Option<String>,
     /// The error that ended it.
     pub error: Option<String>,
@@ -69,9 +71,9 @@ pub struct Counts {
     pub failed: u64,
     /// Sent, and nobody knows.
     pub in_doubt: u64,
-    /// Done, and taken back since.
+    /// Done, and undone since.
     pub undone: u64,
-    /// Done, not taken back, and of an effect.
+    /// Done, not undone, and of an effect.
     pub standing: u64,
 }
 
@@ -106,7 +108,7 @@ pub struct Recorded {
     pub note: Option<String>,
     /// Which change of a plan it carried out.
     pub plan_change: Option<u64>,
-    /// The run that took it back.
+    /// The run that undid it.
     pub undone: Option<String>,
 }
 
@@ -139,6 +141,87 @@ impl Records {
     /// If the journal cannot be read.
     pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
         self.query(&format!("{RUN} ORDER BY id DESC LIMIT ?1"), [most.cast_signed()])
+    }
+
+    /// The last run that is not an undo and of which something stands or is in doubt.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn last_to_undo(&self) -> Result<Option<Run>> {
+        self.last_that_stands("undoes IS NULL")
+    }
+
+    /// The last undo of which something stands or is in doubt.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn last_to_redo(&self) -> Result<Option<Run>> {
+        self.last_that_stands("undoes IS NOT NULL AND command IS NOT 'redo'")
+    }
+
+    fn last_that_stands(&self, condition: &str) -> Result<Option<Run>> {
+        let sql = format!(
+            "{RUN} WHERE {condition} AND EXISTS (SELECT 1 FROM change WHERE change.run = run.id
+                AND (outcome IS NULL OR outcome = 'in doubt'
+                    OR outcome = 'done' AND undone IS NULL AND before IS NOT after))
+             ORDER BY id DESC LIMIT 1"
+        );
+        Ok(self.query(&sql, [])?.pop())
+    }
+
+    /// Profiles and roles that a run has left as they are, although it was to change them.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn left_out(&self, run: &str) -> Result<Vec<LeftOut>> {
+        let texts: Vec<String> = self.read(|connection| {
+            // Journals of earlier versions lack it.
+            if !connection.table_exists(None, "left_out")? {
+                return Ok(Vec::new());
+            }
+            let sql = "SELECT left_out FROM left_out WHERE run = ?1 ORDER BY number";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([run], |row| row.get(0))?;
+            rows.collect()
+        })?;
+        texts
+            .iter()
+            .map(|text| serde_json::from_str(text).map_err(|error| damaged(run, &error)))
+            .collect()
+    }
+
+    /// The runs that ended, or began if they did not end, before a moment in milliseconds since
+    /// 1970; the earliest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn runs_before(&self, moment: i64) -> Result<Vec<Run>> {
+        self.query(&format!("{RUN} WHERE coalesce(ended, started) < ?1 ORDER BY id"), [moment])
+    }
+
+    /// Removes runs with their changes, and gives their room in the file back.
+    ///
+    /// # Errors
+    /// If the journal cannot be written; then none is removed.
+    pub fn remove(&self, runs: &[&str]) -> Result<()> {
+        const OF_A_RUN: [(&str, &str); 4] =
+            [("change", "run"), ("site", "run"), ("left_out", "run"), ("run", "id")];
+        self.read(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            for (table, column) in OF_A_RUN {
+                if transaction.table_exists(None, table)? {
+                    let sql = format!("DELETE FROM {table} WHERE {column} = ?1");
+                    let mut statement = transaction.prepare(&sql)?;
+                    for run in runs {
+                        statement.execute([run])?;
+                    }
+                }
+            }
+            transaction.commit()
+        })?;
+        // While another process uses the file it stays as large as it is; the room is used again.
+        let _ = self.connection.execute_batch("VACUUM");
+        Ok(())
     }
 
     /// The runs that have carried out a plan, the earliest first.
@@ -281,11 +364,7 @@ impl Records {
         })?;
         texts
             .iter()
-            .map(|text| {
-                serde_json::from_str(text).map_err(|error| {
-                    Error::new(Kind::State, format!("run {run}: the journal is damaged: {error}"))
-                })
-            })
+            .map(|text| serde_json::from_str(text).map_err(|error| damaged(run, &error)))
             .collect()
     }
 
@@ -332,6 +411,10 @@ pub fn claim_plan(folder: &Path, plan: &str) -> Result<std::fs::File> {
 /// If another process has it, or there is no place for the lock.
 pub fn claim_undo(folder: &Path, run: &str) -> Result<std::fs::File> {
     file::claim(folder, &format!("undo-{run}"), &format!("undoing run {run}"))
+}
+
+fn damaged(run: &str, error: &serde_json::Error) -> Error {
+    Error::new(Kind::State, format!("run {run}: the journal is damaged: {error}"))
 }
 
 /// The error for an id that no run has.

@@ -54,5 +54,3 @@ CREATE TABLE change (
 -- What is still in doubt is found without reading what is not.
 CREATE INDEX change_open ON change (run) WHERE outcome IS NULL OR outcome = 'in doubt';
 CREATE INDEX run_plan ON run (plan) WHERE plan IS NOT NULL;
--- All changes of one profile or role of a run.
-CREATE INDEX IF NOT EXISTS change_name ON change (run, subject, name COLLATE NOCASE);

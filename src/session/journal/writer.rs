@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::records::{Recorded, changes};
-use super::{About, End, Intent, Outcome, Settled, file};
+use super::{About, End, Intent, LeftOut, Outcome, Settled, file};
 use crate::error::{Error, Result};
 use crate::iam::image::State;
 use crate::session::site::Site;
@@ -24,6 +24,7 @@ pub(super) enum Job {
     Site(usize, Box<Site>),
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
+    LeftOut(Vec<LeftOut>),
     End(Box<End>, Reply),
     /// Asks for the changes, and is no news.
     Read(oneshot::Sender<rusqlite::Result<Vec<Recorded>>>),
@@ -44,7 +45,11 @@ impl Job {
             | Self::Intend(_, reply)
             | Self::End(_, reply)
             | Self::Sync(reply) => Some(reply),
-            Self::Site(..) | Self::Settle(_) | Self::Undone(..) | Self::Read(_) => None,
+            Self::Site(..)
+            | Self::Settle(_)
+            | Self::Undone(..)
+            | Self::LeftOut(_)
+            | Self::Read(_) => None,
         }
     }
 }
@@ -57,6 +62,9 @@ pub(super) struct Writer {
     pub(super) shown: String,
     /// Outcomes that could not be written yet.
     pub(super) kept: Vec<Job>,
+    /// Held until the last job is written: others see by it that the run lives. The next run
+    /// removes its file.
+    pub(super) _lock: Option<std::fs::File>,
 }
 
 impl Writer {
@@ -82,7 +90,11 @@ impl Writer {
             let written = self.write(&batch);
             for job in batch {
                 let reply = match job {
-                    Job::Settle(_) | Job::Undone(..) | Job::Site(..) | Job::Read(_) => {
+                    Job::Settle(_)
+                    | Job::Undone(..)
+                    | Job::LeftOut(_)
+                    | Job::Site(..)
+                    | Job::Read(_) => {
                         if written.is_err() {
                             self.kept.push(job);
                         }
@@ -179,6 +191,16 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
             for change in changes {
                 let number = change.cast_signed();
                 connection.prepare_cached(sql)?.execute(params![run, undone, number])?;
+            }
+        }
+        Job::LeftOut(all) => {
+            let sql = "INSERT OR REPLACE INTO left_out (run, number, left_out) VALUES (?1, ?2, ?3)";
+            for (number, left_out) in (1_i64..).zip(all) {
+                connection.prepare_cached(sql)?.execute(params![
+                    run,
+                    number,
+                    to_json(left_out)?
+                ])?;
             }
         }
         Job::End(end, _) => {

@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 
-use super::journal::Outcome;
 use super::journal::identities::{Identities, arn_of};
 use super::journal::records::{Recorded, Records, Run};
+use super::journal::{LeftOut, Outcome};
 use super::memory::Key;
 use super::recover::describe;
 use super::site::{Places, Site};
@@ -27,8 +27,8 @@ use order::{Inverted, Part};
 /// Findings of the plan of an undo.
 #[derive(Debug, Default)]
 pub struct Undoing {
-    /// Profiles and roles that are left as they are, with the reason.
-    pub left_out: Vec<String>,
+    /// Profiles and roles that are left as they are.
+    pub left_out: Vec<LeftOut>,
     /// Profiles and roles that somebody has set back already, once for each change.
     pub back: Vec<String>,
     /// Notes on what does not come back as it was.
@@ -43,7 +43,8 @@ pub struct Undoing {
 /// Bounds of an undo, and what the journal knows besides the run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Names of the profiles and roles to which it is restricted; none for all.
+    /// Names of the profiles and roles to which it is restricted, such as `web`, `profile/web` or
+    /// `role/web`; none for all.
     pub only: Vec<String>,
     /// Ids of what was made again.
     pub identities: Identities,
@@ -66,7 +67,7 @@ impl Options {
     }
 
     fn names(&self, change: &Recorded) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name.eq_ignore_ascii_case(&change.name))
+        self.only.is_empty() || self.only.iter().any(|only| is_of(only, change))
     }
 
     /// Check for a change that the undo is about.
@@ -74,6 +75,17 @@ impl Options {
     pub fn is_meant(&self, change: &Recorded) -> bool {
         self.names(change) && change.outcome == Some(Outcome::Done)
     }
+}
+
+/// Check for a change of what such a name means: `web`, `profile/web` or `role/web`.
+#[must_use]
+pub fn is_of(only: &str, change: &Recorded) -> bool {
+    let name = match only.split_once('/') {
+        Some((kind, name)) if kind == change.subject.name() => name,
+        Some(_) => return false,
+        None => only,
+    };
+    name.eq_ignore_ascii_case(&change.name)
 }
 
 /// Plans the undo of a run's changes through gates of a session in plan mode; they lead to the
@@ -92,7 +104,7 @@ pub async fn plan(
         (!options.unreachable.contains_key(&at)).then_some(at)
     };
     super::apply::note_recent(gates, &options.recent, reachable).await;
-    let mut left_out = LeftOut::default();
+    let mut left_out = Excluded::default();
     let mut told = Vec::new();
     loop {
         let mut attempt = Attempt {
@@ -125,7 +137,7 @@ struct Attempt<'a> {
     identities: Identities,
     /// Something is planned of what is left out.
     is_torn: bool,
-    left_out: LeftOut,
+    left_out: Excluded,
     undoing: Undoing,
 }
 
@@ -138,8 +150,13 @@ impl Attempt<'_> {
     ) {
         let key = self.places.key(site, subject, name);
         if self.left_out.add(key, absent) {
-            let what = self.places.describe(site, subject, name);
-            self.undoing.left_out.push(format!("{what}: {why}"));
+            self.undoing.left_out.push(LeftOut {
+                site: self.run.sites.get(site).cloned(),
+                subject,
+                name: name.to_owned(),
+                action: None,
+                reason: why.to_owned(),
+            });
         }
     }
 
@@ -342,13 +359,13 @@ impl Attempt<'_> {
 
 /// Profiles and roles that a plan leaves out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LeftOut {
+pub(super) struct Excluded {
     all: HashSet<(usize, Key)>,
     /// Those of them that were to be made.
     absent: HashSet<(usize, Key)>,
 }
 
-impl LeftOut {
+impl Excluded {
     /// Adds one; `true` if it is new.
     pub(super) fn add(&mut self, key: (usize, Key), was_to_be_made: bool) -> bool {
         if was_to_be_made {

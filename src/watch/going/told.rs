@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Watch;
 use crate::error::{Error, Kind};
-use crate::run::{self, Executed, NOTHING_CHANGED};
+use crate::run::{self, Executed, PLAN_ONLY};
 use crate::screen::{self, say, tell};
 use crate::session::Mode;
 use crate::watch::compared::{self, Remembered};
@@ -78,11 +78,11 @@ impl Watch {
                             tell(&error);
                         }
                         if !plan.is_empty() && plan.incomplete.is_none() {
-                            say(NOTHING_CHANGED);
+                            say(PLAN_ONLY);
                         }
                     }
                     Some(_) if plan.incomplete.is_some() => {
-                        say("the plan is not whole, so it is not compared with the last one");
+                        say("the plan is incomplete, so it is not compared with the last one");
                     }
                     Some(before) => print(&compared::plans(before, &plan)),
                 }

@@ -1,0 +1,51 @@
+//! Completion of values that only this machine knows, for Tab in a shell.
+
+use std::ffi::OsStr;
+
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use super::runs::what;
+use crate::schedule::record::Execution;
+use crate::session::journal::records::{Records, Run};
+use crate::state;
+
+/// Most values that are offered.
+const MOST: u32 = 100;
+
+/// Ids of the runs in the journal, the latest first, and `last`.
+pub fn runs() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let describe = |run: Run| (run.id.clone(), format!("{}, {}", what(&run), run.status));
+        candidates(current, latest_runs().into_iter().map(describe))
+    })
+}
+
+/// Without a journal, or with one that cannot be read, there is nothing to offer.
+fn latest_runs() -> Vec<Run> {
+    let records = state::folder().and_then(|folder| Records::open(&folder));
+    let Ok(Some(records)) = records else { return Vec::new() };
+    records.runs(MOST as usize).unwrap_or_default()
+}
+
+/// Ids of executions of jobs, the latest first, and `last`.
+pub fn executions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let found = super::executions::latest(None, MOST).unwrap_or_default();
+        let describe = |Execution { run, job, .. }: Execution| (run, job);
+        candidates(current, found.into_iter().map(describe))
+    })
+}
+
+/// `last`, and ids with their descriptions, of those that begin like what was typed.
+fn candidates(
+    current: &OsStr,
+    found: impl Iterator<Item = (String, String)>,
+) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let last = ("last".to_owned(), "the latest".to_owned());
+    let fit = std::iter::once(last).chain(found).filter(|(id, _)| id.starts_with(current));
+    let candidate = |(at, (id, help)): (usize, (String, String))| {
+        CompletionCandidate::new(id).help(Some(help.into())).display_order(Some(at))
+    };
+    fit.enumerate().map(candidate).collect()
+}

@@ -1,0 +1,141 @@
+//! `iamlua runs`: the runs in the journal.
+
+mod export;
+mod list;
+mod prune;
+mod recover;
+mod show;
+
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::options::OutputFormat;
+use super::{complete, output};
+use crate::error::{Error, Kind, Result};
+use crate::session::journal::records::{Recorded, Run};
+
+pub(super) use show::parameters;
+
+/// `iamlua runs`.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RunsCommand {
+    #[command(subcommand)]
+    command: Option<RunsSubcommand>,
+    #[command(flatten)]
+    list: list::ListOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunsSubcommand {
+    /// List the latest runs that changed something.
+    ///
+    /// The time in an id is UTC. A narrow terminal leaves columns out; --output json has all.
+    List(list::ListOptions),
+    /// Show what a run changed, where, by whom, what failed, and what it left out.
+    Show {
+        /// The run, by its id, the beginning or end of that, or `last`.
+        #[arg(add = complete::runs())]
+        run: String,
+        /// Show every change in a line of its own.
+        #[arg(long)]
+        full: bool,
+        /// Format: table or json.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
+        output: OutputFormat,
+    },
+    /// Look up whether changes were made that a run has left in doubt.
+    ///
+    /// A change is in doubt when the run was killed or the answer of AWS was lost.
+    Recover(Box<recover::RecoverCommand>),
+    /// Write runs and their changes as JSON, one object a line.
+    ///
+    /// Each object has a `type`: `run`, `change` or `left_out`; those of a run follow it. What a
+    /// run was given and has changed is in it, also tags and trust policies.
+    Export(export::ExportCommand),
+    /// Remove old runs from the journal.
+    ///
+    /// They can no longer be shown or undone. A run of which something is in doubt stays.
+    Prune(prune::PruneCommand),
+}
+
+impl RunsCommand {
+    /// Carries the command out.
+    pub fn execute(self) -> Result<u8> {
+        match self.command {
+            None => list::list(&self.list),
+            Some(RunsSubcommand::List(options)) => list::list(&options),
+            Some(RunsSubcommand::Show { run, full, output }) => show::show(&run, full, output),
+            Some(RunsSubcommand::Recover(command)) => command.execute(),
+            Some(RunsSubcommand::Export(command)) => command.execute(),
+            Some(RunsSubcommand::Prune(command)) => command.execute(),
+        }
+    }
+}
+
+/// A moment as ISO 8601 in UTC, to the second.
+fn date(milliseconds: i64) -> String {
+    let at = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+    Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
+}
+
+fn bug(error: &serde_json::Error) -> Error {
+    Error::new(Kind::Bug, error.to_string())
+}
+
+/// A run as JSON, with its moments as text.
+fn json_of(run: &Run) -> Result<Value> {
+    let mut json = serde_json::to_value(run).map_err(|error| bug(&error))?;
+    json["started"] = date(run.started).into();
+    json["ended"] = run.ended.map(date).into();
+    Ok(json)
+}
+
+/// A change of a run as JSON, with its moments as text.
+fn json_of_change(change: &Recorded) -> Result<Value> {
+    let mut json = serde_json::to_value(change).map_err(|error| bug(&error))?;
+    json["started"] = date(change.started).into();
+    json["ended"] = change.ended.map(date).into();
+    Ok(json)
+}
+
+/// Command and script of a run in words: "run tag.lua", "undo 20261124-083533-417k7".
+pub(super) fn what(run: &Run) -> String {
+    let command = &run.command;
+    match (&run.undoes, &run.script) {
+        (Some(undone), _) => format!("{command} {undone}"),
+        (None, Some(script)) => format!("{command} {}", shortened(script)),
+        (None, None) => command.clone(),
+    }
+}
+
+/// A script's path as one would type it here.
+fn shortened(script: &str) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    match std::path::Path::new(script).strip_prefix(here) {
+        Ok(below) => below.display().to_string(),
+        Err(_) => script.to_owned(),
+    }
+}
+
+/// Part of a run that was undone since, in words.
+const fn undone(run: &Run) -> Option<&'static str> {
+    match (run.counts.undone, run.counts.standing) {
+        (0, _) => None,
+        (_, 0) => Some("undone"),
+        _ => Some("partly undone"),
+    }
+}
+
+/// Status of a run in words, with what was undone of it since.
+fn status(run: &Run) -> String {
+    match undone(run) {
+        None => run.status.clone(),
+        Some(undone) => format!("{}, {undone}", run.status),
+    }
+}
+
+fn print(text: &str) -> Result<u8> {
+    output::print_styled(text)
+}

@@ -1,0 +1,85 @@
+//! `iamlua runs recover`: a look at what a run has left in doubt.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::super::complete;
+use super::super::options::{LimitOptions, TargetOptions, duration};
+use super::print;
+use crate::error::{Error, Kind, Result};
+use crate::iam::image::Verdict;
+use crate::plan_text::{self, Shown};
+use crate::session::apply::check_accounts;
+use crate::session::journal::About;
+use crate::session::journal::records::{Records, no_run};
+use crate::session::recover::{self, describe};
+use crate::session::site::Places;
+use crate::session::{Mode, Session};
+use crate::words::count;
+use crate::{run, screen, state};
+
+#[derive(Args, Debug)]
+pub struct RecoverCommand {
+    /// The run, by its id, the beginning or end of that, or `last`.
+    #[arg(add = complete::runs())]
+    run: String,
+    /// Age of a change from which on it counts that the account does not show it: IAM is
+    /// eventually consistent.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = recover::PATIENCE)]
+    settle_after: Duration,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+impl RecoverCommand {
+    /// Looks the changes up, and prints what was found.
+    pub fn execute(self) -> Result<u8> {
+        let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(&self.run))?;
+        let earlier = records.run(&self.run)?;
+        if earlier.counts.in_doubt == 0 && earlier.status != "running" {
+            records.close(&earlier.id)?;
+            screen::say(&format!("nothing of run {} is in doubt", earlier.id));
+            return Ok(0);
+        }
+        let target = self.target.resolve()?;
+        let runtime = run::runtime()?;
+        let _entered = runtime.enter();
+        let session = Session::with(target.rules(Mode::ReadOnly, &self.limits, About::default()));
+        let gates = target.gates(&session, &earlier.sites);
+        let findings = runtime.block_on(async {
+            check_accounts(&earlier.sites, &gates).await?;
+            recover::recover(&records, &earlier, &gates, self.settle_after).await
+        });
+        runtime.shutdown_background();
+        let findings = findings?;
+        let mut unclear = 0;
+        let places = Places::of(&earlier.sites);
+        for finding in &findings {
+            let verdict = match &finding.verdict {
+                Verdict::Happened => "happened".to_owned(),
+                Verdict::NotHappened => "did not happen".to_owned(),
+                Verdict::MovedOn(differences) => {
+                    unclear += 1;
+                    format!(
+                        "cannot be told, because the account has changed since: {}",
+                        describe(differences, "after the change")
+                    )
+                }
+            };
+            let change = &finding.change;
+            let shown = Shown::recorded(change, places.account(change.site));
+            print(&format!("{}: {verdict}\n", plan_text::line(&shown)))?;
+        }
+        if unclear > 0 {
+            return Err(Error::new(
+                Kind::State,
+                format!("{} still in doubt", count(unclear, "change")),
+            )
+            .hint("look at the account, and decide what should be there"));
+        }
+        Ok(0)
+    }
+}
