@@ -251,9 +251,9 @@ fn outcome(undoing: &Undoing, code: u8, rest: &str) -> Result<u8> {
 /// The run that made the part of a plan before that of this one, if it stands.
 fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
     let Some(plan) = &run.plan else { return Ok(None) };
-    let mut earlier = records.runs_of_plan(plan)?;
-    earlier.retain(|other| other.id < run.id && other.counts.standing > 0);
-    Ok(earlier.pop().map(|other| other.id))
+    let all = records.runs_of_plan(plan)?;
+    let earlier = all.into_iter().take_while(|other| other.id != run.id);
+    Ok(earlier.filter(|other| other.counts.standing > 0).last().map(|other| other.id))
 }
 
 /// Checks that the run has changed what is named.

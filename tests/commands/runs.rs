@@ -146,6 +146,26 @@ fn old_runs_can_be_removed_and_exported_before() {
 }
 
 #[test]
+fn the_last_run_is_the_one_that_began_last_whatever_the_clock_says() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.create('one')");
+    let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
+    // The clock was a century ahead.
+    for (table, column) in [("run", "id"), ("run_order", "run"), ("change", "run"), ("site", "run")]
+    {
+        let sql = format!("UPDATE {table} SET {column} = '2126' || substr({column}, 5)");
+        journal.execute(&sql, []).expect("it is written");
+    }
+    drop(journal);
+    desk.does("iam.profiles.create('two')");
+    let undo = desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    assert!(undo.out.contains("delete profile two"), "{undo:?}");
+    assert_eq!(desk.last()["command"], "undo");
+    desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
+    assert_eq!(desk.profile("one"), Value::Null);
+}
+
+#[test]
 fn what_is_in_doubt_is_not_removed() {
     let desk = Desk::new();
     desk.does("iam.profiles.tag('alpha', { A = '1' })");
@@ -164,8 +184,16 @@ fn a_journal_of_an_earlier_version_is_read_and_added_to() {
     desk.does(WORK);
     let run = desk.last_id();
     let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
-    journal.execute_batch("DROP TABLE left_out; DROP INDEX change_name").expect("an older one");
+    journal
+        .execute_batch("DROP TABLE left_out; DROP TABLE run_order; DROP INDEX change_name")
+        .expect("an older one");
     drop(journal);
+    // Also where it cannot be written.
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    let file = desk.path("state/journal.db");
+    std::fs::set_permissions(&file, mode(0o400)).expect("read-only");
+    assert_eq!(desk.last()["left_out"], json!([]));
+    std::fs::set_permissions(&file, mode(0o600)).expect("writable");
     assert_eq!(desk.last()["left_out"], json!([]));
     desk.run(&["runs", "export"]).ends(0, "");
     desk.does("iam.profiles.tag('alpha', { Owner = 'third' })");

@@ -32,6 +32,27 @@ pub(super) fn open(folder: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Opens the journal of a state folder for reading; `None` if there is none yet. One that cannot be
+/// written is read as if it had all tables.
+pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>> {
+    let path = path(folder);
+    let Some(connection) = JOURNAL.open_existing(&path)? else { return Ok(None) };
+    let added = connection.execute_batch(ADDITIONS).or_else(|error| {
+        let is_read_only = error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly);
+        if !is_read_only {
+            return Err(error);
+        }
+        let tables = ADDITIONS.split(';').filter(|sql| sql.contains("CREATE TABLE"));
+        tables.map(|sql| sql.replace("CREATE TABLE", "CREATE TEMP TABLE")).try_for_each(|sql| {
+            let name = sql.split_whitespace().skip_while(|word| *word != "EXISTS").nth(1);
+            let exists = connection.table_exists(Some("main"), name.unwrap_or_default())?;
+            if exists { Ok(()) } else { connection.execute_batch(&sql) }
+        })
+    });
+    added.map_err(|error| JOURNAL.unusable(&path.display().to_string(), &error))?;
+    Ok(Some(connection))
+}
+
 /// The file in a state folder.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("journal.db")

@@ -131,7 +131,8 @@ impl Records {
     pub fn identities(&self) -> Result<Identities> {
         let pairs = self.read(|connection| {
             let mut pairs = again(connection)?;
-            let sql = "SELECT id, undoes FROM run WHERE undoes IS NOT NULL ORDER BY id";
+            let sql = "SELECT id, undoes FROM run LEFT JOIN run_order ON run = id
+                 WHERE undoes IS NOT NULL ORDER BY number, id";
             let mut statement = connection.prepare(sql)?;
             let undos = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let mut known: HashMap<String, HashMap<Name, Ends>> = HashMap::new();

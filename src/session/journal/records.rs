@@ -121,7 +121,10 @@ impl Recorded {
 }
 
 const RUN: &str = "SELECT id, status, command, started, ended, script, script_sha256, parameters, operator, program, plan, undoes,
-    error, calls, throttled FROM run";
+    error, calls, throttled FROM run LEFT JOIN run_order ON run_order.run = id";
+/// Order of runs: those of earlier versions come first, by their ids.
+const ORDER: &str = "ORDER BY run_order.number, id";
+const LATEST_FIRST: &str = "ORDER BY run_order.number DESC, id DESC";
 const CHANGE: &str = "SELECT number, site, action, subject, name, arguments, before, after, started, ended, outcome, error, note,
     plan_change, undone FROM change";
 
@@ -131,7 +134,7 @@ impl Records {
     /// # Errors
     /// If there is one that cannot be used.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
-        let connection = file::JOURNAL.open_existing(&file::path(folder))?;
+        let connection = file::open_existing(folder)?;
         Ok(connection.map(|connection| Self { folder: folder.to_owned(), connection }))
     }
 
@@ -140,7 +143,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
-        self.query(&format!("{RUN} ORDER BY id DESC LIMIT ?1"), [most.cast_signed()])
+        self.query(&format!("{RUN} {LATEST_FIRST} LIMIT ?1"), [most.cast_signed()])
     }
 
     /// The last run that is not an undo and of which something stands or is in doubt.
@@ -164,7 +167,7 @@ impl Records {
             "{RUN} WHERE {condition} AND EXISTS (SELECT 1 FROM change WHERE change.run = run.id
                 AND (outcome IS NULL OR outcome = 'in doubt'
                     OR outcome = 'done' AND undone IS NULL AND before IS NOT after))
-             ORDER BY id DESC LIMIT 1"
+             {LATEST_FIRST} LIMIT 1"
         );
         Ok(self.query(&sql, [])?.pop())
     }
@@ -175,10 +178,6 @@ impl Records {
     /// If the journal cannot be read.
     pub fn left_out(&self, run: &str) -> Result<Vec<LeftOut>> {
         let texts: Vec<String> = self.read(|connection| {
-            // Journals of earlier versions lack it.
-            if !connection.table_exists(None, "left_out")? {
-                return Ok(Vec::new());
-            }
             let sql = "SELECT left_out FROM left_out WHERE run = ?1 ORDER BY number";
             let mut statement = connection.prepare(sql)?;
             let rows = statement.query_map([run], |row| row.get(0))?;
@@ -196,7 +195,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn runs_before(&self, moment: i64) -> Result<Vec<Run>> {
-        self.query(&format!("{RUN} WHERE coalesce(ended, started) < ?1 ORDER BY id"), [moment])
+        self.query(&format!("{RUN} WHERE coalesce(ended, started) < ?1 {ORDER}"), [moment])
     }
 
     /// Removes runs with their changes, and gives their room in the file back.
@@ -204,17 +203,20 @@ impl Records {
     /// # Errors
     /// If the journal cannot be written; then none is removed.
     pub fn remove(&self, runs: &[&str]) -> Result<()> {
-        const OF_A_RUN: [(&str, &str); 4] =
-            [("change", "run"), ("site", "run"), ("left_out", "run"), ("run", "id")];
+        const OF_A_RUN: [(&str, &str); 5] = [
+            ("change", "run"),
+            ("site", "run"),
+            ("left_out", "run"),
+            ("run_order", "run"),
+            ("run", "id"),
+        ];
         self.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
             for (table, column) in OF_A_RUN {
-                if transaction.table_exists(None, table)? {
-                    let sql = format!("DELETE FROM {table} WHERE {column} = ?1");
-                    let mut statement = transaction.prepare(&sql)?;
-                    for run in runs {
-                        statement.execute([run])?;
-                    }
+                let sql = format!("DELETE FROM {table} WHERE {column} = ?1");
+                let mut statement = transaction.prepare(&sql)?;
+                for run in runs {
+                    statement.execute([run])?;
                 }
             }
             transaction.commit()
@@ -229,7 +231,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn runs_of_plan(&self, plan: &str) -> Result<Vec<Run>> {
-        self.query(&format!("{RUN} WHERE plan = ?1 ORDER BY id"), [plan])
+        self.query(&format!("{RUN} WHERE plan = ?1 {ORDER}"), [plan])
     }
 
     /// The runs that have taken back changes of a run, the earliest first.
@@ -237,7 +239,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be read.
     pub fn runs_that_undo(&self, run: &str) -> Result<Vec<Run>> {
-        self.query(&format!("{RUN} WHERE undoes = ?1 ORDER BY id"), [run])
+        self.query(&format!("{RUN} WHERE undoes = ?1 {ORDER}"), [run])
     }
 
     /// The runs of a script, by its path, of which something is in doubt or that were killed, the earliest first; without those that go on.
@@ -246,7 +248,7 @@ impl Records {
     /// If the journal cannot be read.
     pub fn unsettled_runs(&self, script: &str) -> Result<Vec<Run>> {
         let open = "EXISTS (SELECT 1 FROM change WHERE change.run = run.id AND (outcome IS NULL OR outcome = 'in doubt'))";
-        let sql = format!("{RUN} WHERE script = ?1 AND (status IS NULL OR {open}) ORDER BY id");
+        let sql = format!("{RUN} WHERE script = ?1 AND (status IS NULL OR {open}) {ORDER}");
         let mut runs = self.query(&sql, [script])?;
         runs.retain(|run| run.status != "running");
         Ok(runs)
@@ -263,7 +265,7 @@ impl Records {
             let exact = self.query(&format!("{RUN} WHERE id = ?1"), [id])?;
             if exact.is_empty() && id.len() >= 3 {
                 let sql = format!(
-                    "{RUN} WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 ORDER BY id DESC LIMIT 3"
+                    "{RUN} WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 {LATEST_FIRST} LIMIT 3"
                 );
                 self.query(&sql, [id])?
             } else {

@@ -10,3 +10,9 @@ CREATE TABLE IF NOT EXISTS left_out (
     left_out TEXT NOT NULL,
     PRIMARY KEY (run, number)
 ) WITHOUT ROWID;
+
+-- The order in which runs began, whatever the clock said.
+CREATE TABLE IF NOT EXISTS run_order (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL UNIQUE
+);

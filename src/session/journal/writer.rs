@@ -157,6 +157,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
                     about.undoes,
                 ],
             )?;
+            connection.execute("INSERT INTO run_order (run) VALUES (?1)", [run])?;
         }
         Job::Site(number, site) => {
             connection.execute(
