@@ -79,6 +79,22 @@ fn compile(lua: &Lua, text: &str, environment: &Table) -> mlua::Result<Function>
 
 /// The text without `local` where that stands outside of every block, and the names that were declared so.
 fn keep_locals(text: &str) -> (String, Vec<String>) {
+    assigning(text, true, |_| true)
+}
+
+/// A text whose declarations outside of every block are assignments, if one of their names is meant.
+#[must_use]
+pub fn without_locals(text: &str, is_meant: impl Fn(&str) -> bool) -> String {
+    assigning(text, false, |names| names.iter().any(|name| is_meant(name))).0
+}
+
+/// The text with assignments in place of the declarations of these names, and all names that were
+/// declared so. If `keeps_places`, all else stays in its line and column.
+fn assigning(
+    text: &str,
+    keeps_places: bool,
+    is_meant: impl Fn(&[String]) -> bool,
+) -> (String, Vec<String>) {
     let all: Vec<Token> = tokens(text)
         .into_iter()
         .filter(|token| !matches!(token.kind, Kind::Comment { .. }))
@@ -104,7 +120,8 @@ fn keep_locals(text: &str) -> (String, Vec<String>) {
                 "do" | "function" | "if" | "repeat" => depth += 1,
                 "end" | "until" => depth = depth.saturating_sub(1),
                 "local" if depth == 0 => {
-                    if let Some(declared) = declaration(text, &all, at) {
+                    let declared = declaration(text, &all, at);
+                    if let Some(declared) = declared.filter(|d| is_meant(&d.names)) {
                         edits.push((token.at.clone(), " ".repeat(word.len())));
                         edits.extend(declared.edits);
                         locals.extend(declared.names);
@@ -117,7 +134,16 @@ fn keep_locals(text: &str) -> (String, Vec<String>) {
         at += 1;
     }
     edits.sort_by_key(|(range, _)| range.start);
-    for (range, replacement) in edits.into_iter().rev() {
+    for (mut range, mut replacement) in edits.into_iter().rev() {
+        if !keeps_places && replacement.trim().is_empty() {
+            // `local` goes with the white space after it, an attribute with that before it.
+            if text[range.clone()].starts_with('<') {
+                range.start = text[..range.start].trim_end().len();
+            } else {
+                range.end = text.len() - text[range.end..].trim_start().len();
+            }
+            replacement.clear();
+        }
         out.replace_range(range, &replacement);
     }
     (out, locals)
@@ -172,6 +198,21 @@ mod tests {
     fn kept(text: &str) -> (String, String) {
         let (text, locals) = keep_locals(text);
         (text, locals.join(" "))
+    }
+
+    #[test]
+    fn a_declaration_becomes_an_assignment_where_that_is_meant() {
+        for (text, made) in [
+            ("local x = 1", "x = 1"),
+            ("y() local x", "y() x = nil"),
+            ("local y, x = f()", "y, x = f()"),
+            ("local function x() local x end", "function x() local x end"),
+            ("local X <const>, x <const> = 5, 6", "X, x = 5, 6"),
+            ("local y = 1; local x = 2", "local y = 1; x = 2"),
+            ("do local x = 1 end", "do local x = 1 end"),
+        ] {
+            assert_eq!(without_locals(text, |name| name == "x"), made, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A VM that runs one entry after another, for a prompt: what they share, what becomes of each, and what can be named in the next.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mlua::{Function, IntoLua, MultiValue, Table, Value as LuaValue};
@@ -23,7 +24,13 @@ pub struct Prompt {
     set_error: Function,
     reset: Function,
     load_all: Function,
+    /// What the functions above share.
+    made: Table,
 }
+
+/// Values of variables, to be compared with later ones.
+#[derive(Debug)]
+pub struct Values(Vec<(String, LuaValue)>);
 
 /// Something that a name can be completed to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +74,7 @@ impl Prompt {
             load_all: host.get("load_all").map_err(bug)?,
             vm,
             timeout,
+            made,
         })
     }
 
@@ -145,6 +153,49 @@ impl Prompt {
         let ending = self.run(&self.run, screen, values);
         self.vm.host.setup.borrow_mut().folder = before;
         ending
+    }
+
+    /// Number of values that the last entry has returned.
+    #[must_use]
+    pub fn shown(&self) -> usize {
+        self.made.raw_get("shown").unwrap_or_default()
+    }
+
+    /// The values of these variables and globals.
+    #[must_use]
+    pub fn values(&self, names: impl IntoIterator<Item = String>) -> Values {
+        Values(names.into_iter().map(|name| (name.clone(), self.value(&name))).collect())
+    }
+
+    /// The values of all globals.
+    #[must_use]
+    pub fn globals(&self) -> Values {
+        let globals = self.vm.lua.globals();
+        Values(globals.pairs::<String, LuaValue>().flatten().collect())
+    }
+
+    /// The names whose values are others than before; `is_all` also finds globals that are new.
+    #[must_use]
+    pub fn changed(&self, before: &Values, is_all: bool) -> Vec<String> {
+        let known = before.0.iter().filter(|(name, value)| self.value(name) != *value);
+        let mut names: Vec<_> = known.map(|(name, _)| name.clone()).collect();
+        if is_all {
+            let known: BTreeSet<_> = before.0.iter().map(|(name, _)| name.as_str()).collect();
+            let now = self.globals().0.into_iter().map(|(name, _)| name);
+            names.extend(now.filter(|name| !known.contains(name.as_str())));
+        }
+        names
+    }
+
+    /// Presence of a global of that name, or a module that is loaded when it is first named.
+    #[must_use]
+    pub fn is_global(&self, name: &str) -> bool {
+        let global: LuaValue = self.vm.lua.globals().raw_get(name).unwrap_or(LuaValue::Nil);
+        global != LuaValue::Nil || stdlib::modules().contains(&name)
+    }
+
+    fn value(&self, name: &str) -> LuaValue {
+        self.value_of(&[name]).unwrap_or(LuaValue::Nil)
     }
 
     /// Shows what did not fit on the screen.

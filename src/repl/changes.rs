@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Repl;
+use super::{Repl, entries};
 use super::editor::Answer;
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
@@ -32,8 +32,10 @@ pub enum Step {
 /// How many changes there were before an entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    planned: usize,
-    changed: u64,
+    /// Number of planned changes.
+    pub planned: usize,
+    /// Number of changes in the run of the prompt.
+    pub changed: u64,
 }
 
 impl Repl {
@@ -54,6 +56,15 @@ impl Repl {
         if now.changed > before.changed {
             self.steps.push(Step::Changed(before.changed, now.changed));
         }
+    }
+
+    /// The changes that the journal has of a run of this prompt, as far as they can be read.
+    pub(super) fn recorded_by(&self, run: &entries::Run<'_>) -> Option<Vec<Recorded>> {
+        let run = match run {
+            entries::Run::Own => self.session.journal().run()?,
+            entries::Run::Committed(run) => (*run).to_owned(),
+        };
+        self.recorded(&run).ok().map(|(_, changes, _)| changes)
     }
 
     fn plan(&self) -> Plan {
@@ -145,6 +156,7 @@ impl Repl {
             return result.map(|_| ());
         };
         let left = self.left_of(&plan, &session);
+        self.entries.commit(&run, &plan, &left);
         let left = self.plan_anew(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
         self.steps.push(Step::Committed(run));
@@ -206,6 +218,7 @@ impl Repl {
         let planned = self.session.recorder().len();
         self.runtime.block_on(self.session.forget_plan());
         self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+        self.entries.discard();
         let outside = self.session.recorder().outside().clear();
         let mut parts = vec![count(planned as u64, "planned change")];
         parts.extend((!outside.is_empty()).then(|| plan_text::outside_count(&outside)));
@@ -236,7 +249,12 @@ impl Repl {
                 self.take_back(&run, |_| true)?;
             }
         }
-        self.steps.pop();
+        match self.steps.pop() {
+            Some(Step::Planned(from)) => self.entries.undo_planned(from),
+            Some(Step::Changed(after, last)) => self.entries.undo_changed(after, last),
+            Some(Step::Committed(run)) => self.entries.undo_committed(&run),
+            None => {}
+        }
         Ok(())
     }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::editor::Answer;
-use super::{Next, Repl, Saved};
+use super::saving::{self, Entry, Fate, Lua};
+use super::{Next, Repl};
 use crate::docs;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lua::Ending;
-use crate::lua::tokens::tokens;
 use crate::screen::say;
 use crate::script::{Loaded, Script};
 use crate::session::Mode;
@@ -114,7 +114,7 @@ pub static COMMANDS: &[Command] = &[
         ".save",
         "FILE",
         Argument::File,
-        "Write what was entered into a file, as a script.",
+        "Write the entries that stand into a file, as a script: without those that failed, were undone or were discarded.",
         |repl, file| go(repl.save(file)),
     ),
     command(
@@ -252,10 +252,22 @@ impl Repl {
         };
         let loaded = Loaded::read(&Script::File(path(file)))?;
         let before = self.mark();
+        let globals = self.prompt.globals();
         let ending = self.prompt.load(&loaded.source, &loaded.name, args, super::screen_size());
         self.note_step(before);
-        let text = format!(".load {words}");
-        self.entries.push(Saved { text, has_failed: ending.is_err() });
+        let entry = Entry {
+            text: format!(".load {words}"),
+            loaded: Some(saving::Loaded {
+                name: loaded.name,
+                source: String::from_utf8_lossy(&loaded.source).into_owned(),
+                args: args.to_vec(),
+            }),
+            values: if ending.is_ok() { self.prompt.shown() } else { 0 },
+            fate: if ending.is_ok() { Fate::Stands } else { Fate::Failed },
+            defined: self.prompt.changed(&globals, true),
+            ..Entry::default()
+        };
+        self.entries.push(entry, before, self.mark());
         match ending? {
             // Its own end is not the prompt's.
             Ending::Exit(code) if code != 0 => say(&format!("it ended with exit code {code}")),
@@ -267,8 +279,21 @@ impl Repl {
 
     fn save(&self, file: &str) -> Result<()> {
         let file = path(file);
-        if self.entries.is_empty() {
+        let entries = self.entries.standing(|run| self.recorded_by(run));
+        if entries.is_empty() {
             return Err(Error::usage("nothing was entered yet, so there is nothing to save"));
+        }
+        let prompt = &self.prompt;
+        let lua = Lua {
+            compiles: &|text| prompt.check(text, "(saved)").is_ok(),
+            is_global: &|name| prompt.is_global(name),
+        };
+        let script = saving::script(&entries, &lua);
+        let left_out = script.left_out();
+        if script.saved == 0 {
+            return Err(Error::usage(format!(
+                "no entry stands, so there is nothing to save: there was {left_out}"
+            )));
         }
         if file.exists()
             && super::editor::ask(&format!("{} is there already. Replace it?", file.display()))
@@ -276,55 +301,20 @@ impl Repl {
         {
             return Err(Error::usage(format!("{} was left as it is", file.display())));
         }
-        let text = self.script();
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%d");
+        let text = format!("-- Entered at a prompt of iamlua on {now}.\n{}", script.text);
         files::write_whole(&file, text.as_bytes())
             .map_err(|error| Error::io(format!("cannot write {}", file.display()), error))?;
-        let uses_last = self.entries.iter().any(|entry| {
-            let all = tokens(&entry.text);
-            all.iter()
-                .any(|token| ["_", "_error"].into_iter().any(|name| token.is(&entry.text, name)))
-        });
         let word = crate::run::quoted(&file.display().to_string());
+        let without =
+            if left_out.is_empty() { String::new() } else { format!("; left out {left_out}") };
+        let said = format!("{} saved in {word}{without}", script.saved());
         if let Err(error) = self.prompt.check(&text, &file.display().to_string()) {
-            // Such as a label in two entries, or a constant that a later one assigns to.
-            say(&format!("saved in {word}, but the entries do not run as one script: {error}"));
+            say(&format!("{said}; they do not run as one script: {error}"));
             return Ok(());
         }
-        let caveat = if uses_last { "; `_` and `_error` are nil there" } else { "" };
-        say(&format!("saved in {word}; `iamlua run {word}` runs it{caveat}"));
+        say(&format!("{said}; `iamlua run {word}` runs it"));
         Ok(())
-    }
-
-    /// What was entered, as a script: what has failed is a comment, and what only has a value prints it.
-    fn script(&self) -> String {
-        const SHOW: &str = "local function show(...)\n  for i = 1, select(\"#\", ...) do\n    print(inspect((select(i, ...))))\n  end\nend\n";
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%d");
-        let mut text = String::new();
-        for entry in &self.entries {
-            text.push('\n');
-            let code = entry.text.trim();
-            let has_return = tokens(code).iter().any(|token| token.is(code, "return"));
-            if entry.has_failed {
-                text.push_str("-- This has failed:\n");
-                for line in code.lines() {
-                    let _ = writeln!(text, "-- {line}");
-                }
-            } else if is_command(code) {
-                let _ = writeln!(text, "-- {code}");
-            } else if !self.prompt.is_statement(code) {
-                let code = code.strip_prefix('=').unwrap_or(code);
-                let _ = writeln!(text, "show(\n{code}\n)");
-            } else if has_return && !self.prompt.is_statement(&format!("{code}\ndo end")) {
-                // A `return` at its end would end the script.
-                let _ = writeln!(text, "show((function()\n{code}\nend)())");
-            } else {
-                // Else it could be taken for the arguments of what stands before it.
-                let begin = if code.starts_with('(') { ";" } else { "" };
-                let _ = writeln!(text, "{begin}{code}");
-            }
-        }
-        let show = if text.contains("\nshow(") { format!("\n{SHOW}") } else { String::new() };
-        format!("-- Entered at a prompt of iamlua on {now}.\n{show}{text}")
     }
 
     fn doc(name: &str) -> Result<()> {

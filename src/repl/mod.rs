@@ -5,9 +5,11 @@ mod changes;
 pub mod commands;
 mod complete;
 mod editor;
+mod entries;
 mod history;
 mod parameters;
 pub mod place;
+mod saving;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -30,8 +32,10 @@ use crate::{state, words};
 
 use changes::Step;
 use editor::{Answer, Editor, Typed};
+use entries::Entries;
 use history::History;
 use place::Place;
+use saving::{Entry, Fate};
 
 /// The local account says who it is within that time; the first prompt waits for it.
 const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
@@ -68,14 +72,8 @@ struct Repl {
     /// What can be taken back, the latest last.
     steps: Vec<Step>,
     /// What was typed, for `.save`.
-    entries: Vec<Saved>,
+    entries: Entries,
     is_timed: bool,
-}
-
-/// An entry of the prompt.
-struct Saved {
-    text: String,
-    has_failed: bool,
 }
 
 /// What comes after an entry.
@@ -193,7 +191,7 @@ impl Repl {
             history,
             names,
             steps: Vec::new(),
-            entries: Vec::new(),
+            entries: Entries::default(),
             is_timed: options.stats,
         })
     }
@@ -307,9 +305,18 @@ impl Repl {
     /// Runs an entry of Lua.
     fn enter(&mut self, text: &str) -> Result<Next> {
         let before = self.mark();
+        let values = self.prompt.values(saving::defined(text));
         let ending = self.prompt.enter(text, screen_size());
         self.note_step(before);
-        self.entries.push(Saved { text: text.to_owned(), has_failed: ending.is_err() });
+        let entry = Entry { text: text.to_owned(), ..Entry::default() };
+        let entry = match &ending {
+            Ok(_) => Entry { values: self.prompt.shown(), ..entry },
+            Err(_) => {
+                let defined = self.prompt.changed(&values, false);
+                Entry { fate: Fate::Failed, defined, ..entry }
+            }
+        };
+        self.entries.push(entry, before, self.mark());
         ending.map(Self::after)
     }
 

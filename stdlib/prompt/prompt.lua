@@ -324,6 +324,7 @@ end
 
 local function show_all(...)
   local values = pack(...)
+  prompt.shown = values.n
   if values.n > 0 then
     rawset(_G, "_", values[1])
   end
@@ -335,6 +336,7 @@ end
 -- Runs an entry and shows what it returns. What it has to show after that waits for `.more`.
 function prompt.run(lines, columns, chunk, ...)
   height, width, pending = lines, columns, nil
+  prompt.shown = 0
   show_all(chunk(...))
 end
 

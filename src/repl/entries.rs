@@ -1,0 +1,147 @@
+//! The entries of a prompt, with what became of the changes of each.
+
+use std::collections::BTreeSet;
+
+use super::changes::Mark;
+use super::saving::{Entry, Fate};
+use crate::session::journal::Outcome;
+use crate::session::journal::records::Recorded;
+use crate::session::plan::{Change, Plan};
+
+/// The entries, the latest last.
+#[derive(Debug, Default)]
+pub struct Entries(Vec<Made>);
+
+/// An entry, with the changes that it has planned or made.
+#[derive(Debug)]
+struct Made {
+    entry: Entry,
+    /// The changes that it has planned, by their places in the plan: from the first up to the last,
+    /// which is excluded.
+    planned: Option<(usize, usize)>,
+    /// The changes that it has made, by their numbers in the run of the prompt: the first is
+    /// excluded.
+    changed: Option<(u64, u64)>,
+    /// The run that has made what it had planned, with the numbers of its changes in the plan.
+    committed: Option<(String, BTreeSet<u64>)>,
+}
+
+impl Made {
+    /// A change in the fate of an entry that stood.
+    fn end(&mut self, fate: Fate) {
+        self.planned = None;
+        if self.entry.fate == Fate::Stands {
+            self.entry.fate = fate;
+        }
+    }
+}
+
+impl Entries {
+    /// Adds an entry that has run between these two.
+    pub fn push(&mut self, entry: Entry, before: Mark, after: Mark) {
+        let planned = (after.planned > before.planned).then_some((before.planned, after.planned));
+        let changed = (after.changed > before.changed).then_some((before.changed, after.changed));
+        let made = after.changed.saturating_sub(before.changed);
+        let changes = after.planned.saturating_sub(before.planned)
+            + usize::try_from(made).unwrap_or(usize::MAX);
+        let entry = Entry { changes, ..entry };
+        self.0.push(Made { entry, planned, changed, committed: None });
+    }
+
+    /// The entries as they stand. `changes` has what the journal knows of a run.
+    pub fn standing(&self, changes: impl Fn(&Run<'_>) -> Option<Vec<Recorded>>) -> Vec<Entry> {
+        let is_gone = |change: &Recorded| {
+            change.undone.is_some() || change.outcome == Some(Outcome::Failed)
+        };
+        let mut entries = Vec::new();
+        for made in &self.0 {
+            let mut entry = made.entry.clone();
+            let run = match (&made.committed, made.changed) {
+                (Some((run, _)), _) => Some(Run::Committed(run)),
+                (None, Some(_)) => Some(Run::Own),
+                (None, None) => None,
+            };
+            // What is still planned is not in the journal.
+            let recorded = run.filter(|_| made.planned.is_none()).and_then(|run| changes(&run));
+            let recorded = recorded.as_deref();
+            let is_meant = |change: &&Recorded| match (&made.committed, made.changed) {
+                (Some((_, numbers)), _) => {
+                    change.plan_change.is_some_and(|number| numbers.contains(&number))
+                }
+                (None, Some((after, last))) => change.number > after && change.number <= last,
+                (None, None) => false,
+            };
+            if let Some(changes) = recorded {
+                let own = changes.iter().filter(is_meant);
+                let (all, stand) = (own.clone().count(), own.filter(|c| !is_gone(c)).count());
+                if entry.fate == Fate::Stands && all > 0 && stand == 0 {
+                    entry.fate = Fate::Undone;
+                } else if entry.fate == Fate::Failed {
+                    entry.changes = stand;
+                }
+            }
+            entries.push(entry);
+        }
+        entries
+    }
+
+    /// The planned changes were discarded.
+    pub fn discard(&mut self) {
+        for made in self.0.iter_mut().filter(|made| made.planned.is_some()) {
+            made.end(Fate::Discarded);
+        }
+    }
+
+    /// The planned changes from that one on were undone.
+    pub fn undo_planned(&mut self, from: usize) {
+        for made in &mut self.0 {
+            if made.planned.is_some_and(|(first, _)| first >= from) {
+                made.end(Fate::Undone);
+            }
+        }
+    }
+
+    /// The changes between these two numbers, the first excluded, were undone.
+    pub fn undo_changed(&mut self, after: u64, last: u64) {
+        for made in &mut self.0 {
+            if made.changed.is_some_and(|(first, end)| first >= after && end <= last) {
+                made.end(Fate::Undone);
+            }
+        }
+    }
+
+    /// What that run has made was undone.
+    pub fn undo_committed(&mut self, undone: &str) {
+        for made in &mut self.0 {
+            if made.committed.as_ref().is_some_and(|(run, _)| run == undone) {
+                made.end(Fate::Undone);
+            }
+        }
+    }
+
+    /// A run has made the planned changes, but for those that are left and are planned anew.
+    pub fn commit(&mut self, run: &str, plan: &Plan, left: &[Change]) {
+        let left: BTreeSet<_> = left.iter().map(|change| change.number).collect();
+        for made in &mut self.0 {
+            let Some((first, end)) = made.planned else { continue };
+            let own = plan.changes.iter().take(end).skip(first);
+            let numbers: BTreeSet<_> = own.map(|change| change.number).collect();
+            if numbers.iter().all(|number| left.contains(number)) {
+                // They can only be undone together from now on.
+                made.planned = Some((0, left.len()));
+            } else {
+                made.planned = None;
+                made.committed = Some((run.to_owned(), numbers));
+            }
+        }
+    }
+}
+
+/// A run in which entries have made their changes.
+#[derive(Debug)]
+pub enum Run<'r> {
+    /// The run of the prompt itself.
+    Own,
+    /// A commit.
+    Committed(&'r str),
+}
