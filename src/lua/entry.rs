@@ -82,7 +82,8 @@ fn keep_locals(text: &str) -> (String, Vec<String>) {
     assigning(text, true, |_| true)
 }
 
-/// A text whose declarations outside of every block are assignments, if one of their names is meant.
+/// A text whose declarations outside of every block are assignments, if one of their names is
+/// meant.
 #[must_use]
 pub fn without_locals(text: &str, is_meant: impl Fn(&str) -> bool) -> String {
     assigning(text, false, |names| names.iter().any(|name| is_meant(name))).0

@@ -1,6 +1,7 @@
 //! The statements of a piece of Lua and the names in them: which names each statement declares and
 //! assigns for the code after it, which it reads, and what it calls. Locals of blocks, loops and
-//! functions are resolved and left out. For text that Lua has compiled before; Lua reports the errors.
+//! functions are resolved and left out. For text that Lua has compiled before: Lua reports the
+//! errors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -93,6 +94,7 @@ struct Target {
     /// The plain name that it is, by its place in the names of the statement; none if it is bound.
     name: Option<usize>,
     is_plain: bool,
+    is_call: bool,
 }
 
 struct Parser<'t> {
@@ -336,8 +338,10 @@ impl<'t> Parser<'t> {
             for target in targets.iter().filter(|target| target.is_plain) {
                 self.assign(target.name);
             }
+            return Some(());
         }
-        Some(())
+        // A value alone is no statement.
+        matches!(targets.as_slice(), [one] if one.is_call).then_some(())
     }
 
     /// Parameters and body of a function.
@@ -416,7 +420,7 @@ impl<'t> Parser<'t> {
 
     /// A name or an expression in parentheses, with fields, indices and calls after it.
     fn suffixed(&mut self) -> Option<Target> {
-        let mut target = Target { name: None, is_plain: false };
+        let mut target = Target { name: None, is_plain: false, is_call: false };
         // The names that lead to a function; none after an index or a call.
         let mut chain = None;
         if self.skip("(") {
@@ -425,35 +429,44 @@ impl<'t> Parser<'t> {
         } else {
             let at = self.all.get(self.at)?.at.start;
             let name = self.name()?;
-            target = Target { name: self.use_name(name, at), is_plain: true };
+            target = Target { name: self.use_name(name, at), is_plain: true, is_call: false };
             let is_bound = target.name.is_none();
             chain = (!is_bound).then(|| name.to_owned());
         }
         loop {
-            match self.word() {
+            target.is_call = match self.word() {
                 "." => {
                     self.at += 1;
                     let field = self.name()?;
                     chain = chain.map(|chain| format!("{chain}.{field}"));
+                    false
                 }
                 "[" => {
                     self.at += 1;
                     self.expression()?;
                     self.need("]")?;
                     chain = None;
+                    false
                 }
                 ":" => {
                     self.at += 1;
                     self.name()?;
                     chain = None;
                     self.call(None)?;
+                    true
                 }
-                "(" | "{" => self.call(chain.take())?,
-                _ if matches!(self.kind(), Some(Kind::Text { .. })) => self.call(chain.take())?,
+                _ if self.is_at_arguments() => {
+                    self.call(chain.take())?;
+                    true
+                }
                 _ => return Some(target),
-            }
+            };
             target.is_plain = false;
         }
+    }
+
+    fn is_at_arguments(&self) -> bool {
+        matches!(self.word(), "(" | "{") || matches!(self.kind(), Some(Kind::Text { .. }))
     }
 
     /// The arguments of a call of that function.
@@ -472,10 +485,11 @@ impl<'t> Parser<'t> {
                 }
                 Some(())
             }
-            _ => {
+            _ if matches!(self.kind(), Some(Kind::Text { .. })) => {
                 self.at += 1;
                 Some(())
             }
+            _ => None,
         }
     }
 }
@@ -538,8 +552,9 @@ mod tests {
 
     #[test]
     fn what_is_no_lua_is_said_to_be_so() {
-        for text in ["x = = 1", "local", "f(", "end", "for x do", "x y", "1", "function f"] {
-            assert!(parse(text).is_none_or(|chunk| chunk.statements.len() > 1), "{text}");
+        for text in ["x = = 1", "local", "f(", "end", "for x do", "a:b", "a:b c", "1", "function f"]
+        {
+            assert!(parse(text).is_none(), "{text}");
         }
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Repl, entries};
 use super::editor::Answer;
+use super::{Repl, entries};
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
 use crate::plan_text::{self, Shown};

@@ -50,9 +50,8 @@ impl Entries {
 
     /// The entries as they stand. `changes` has what the journal knows of a run.
     pub fn standing(&self, changes: impl Fn(&Run<'_>) -> Option<Vec<Recorded>>) -> Vec<Entry> {
-        let is_gone = |change: &Recorded| {
-            change.undone.is_some() || change.outcome == Some(Outcome::Failed)
-        };
+        let is_gone =
+            |change: &Recorded| change.undone.is_some() || change.outcome == Some(Outcome::Failed);
         let mut entries = Vec::new();
         for made in &self.0 {
             let mut entry = made.entry.clone();

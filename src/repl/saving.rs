@@ -521,9 +521,11 @@ impl<'p> Text<'p> {
         let mut text = String::new();
         let mut declared = BTreeSet::new();
         // A function may read it before it is first set, or have seen it as a global.
-        let mut is_last_declared = self.pieces.iter().flat_map(|piece| piece.chunk.names()).any(
-            |name| name.text == "_" && name.in_function,
-        );
+        let mut is_last_declared = self
+            .pieces
+            .iter()
+            .flat_map(|piece| piece.chunk.names())
+            .any(|name| name.text == "_" && name.in_function);
         for piece in self.pieces {
             text.push('\n');
             self.declare(piece, &mut declared, &mut text);
@@ -563,9 +565,10 @@ impl<'p> Text<'p> {
     fn write_piece(&self, piece: &Piece, set: &str, text: &mut String) {
         let show = self.show;
         let code = without_locals(&piece.code, |name| self.early.contains(name));
-        let is_call = parse(&piece.code).is_some_and(|chunk| {
+        let is_call = || {
+            let chunk = parse(&piece.code).unwrap_or_default();
             matches!(chunk.statements.as_slice(), [one] if one.calls_now && !one.is_definition)
-        });
+        };
         match piece.form {
             Form::Comment => {
                 for line in piece.code.lines() {
@@ -584,7 +587,7 @@ impl<'p> Text<'p> {
                 };
             }
             // What changes something says so itself, in the plan.
-            Form::Value if is_call && (piece.changes || !piece.shows) => {
+            Form::Value if (piece.changes || !piece.shows) && is_call() => {
                 let begin = if set.is_empty() && code.starts_with('(') { ";" } else { "" };
                 let _ = writeln!(text, "{set}{begin}{code}");
             }
@@ -607,8 +610,9 @@ impl<'p> Text<'p> {
 const SHOW: &str = r##"local function NAME(...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
-    local is_row = type(value) == "table" and type(value[1]) == "table" and not getmetatable(value[1])
-    if is_row and type(next(value[1])) == "string" then
+    local first = type(value) == "table" and value[1]
+    local is_row = type(first) == "table" and not getmetatable(first)
+    if is_row and type(next(first)) == "string" then
       report(value)
     else
       print(inspect(value))

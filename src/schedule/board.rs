@@ -27,6 +27,8 @@ impl Board {
             now: started,
             came_round: Instant::now(),
             started,
+            mode: "",
+            account: None,
             jobs: Vec::new(),
             ended: BTreeMap::new(),
             seconds: BTreeMap::new(),
@@ -53,10 +55,16 @@ impl Board {
         self.locked().about.quota = quota;
     }
 
+    /// Says which account the jobs work on.
+    pub fn set_account(&self, account: String) {
+        self.locked().about.account = Some(account);
+    }
+
     /// Shows that the loop has come round.
-    pub(super) fn show(&self, now: Timestamp, is_ending: bool) {
+    pub(super) fn show(&self, now: Timestamp, is_ending: bool, mode: &'static str) {
         let about = &mut self.locked().about;
         (about.now, about.came_round, about.is_ending) = (now, Instant::now(), is_ending);
+        about.mode = mode;
     }
 
     /// Shows a job, or that it is gone.

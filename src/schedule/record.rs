@@ -202,6 +202,17 @@ pub struct JobStatus {
     pub broken: Option<String>,
 }
 
+impl JobStatus {
+    /// Its last execution, if that has failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Execution> {
+        use Outcome::{Failed, Killed, Refused, Timeout};
+        let has_failed =
+            |last: &&Execution| matches!(last.outcome, Some(Failed | Refused | Timeout | Killed));
+        self.last.as_ref().filter(has_failed)
+    }
+}
+
 /// How full an account is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -222,6 +233,10 @@ pub struct Snapshot {
     pub came_round: Instant,
     /// When it was started.
     pub started: Timestamp,
+    /// What its jobs do with changes: `apply`, `plan` or `read-only`.
+    pub mode: &'static str,
+    /// The account that its jobs work on, once it is known.
+    pub account: Option<String>,
     /// Its jobs, by name.
     pub jobs: Vec<JobStatus>,
     /// How many executions have ended since it was started, by job and outcome.

@@ -16,6 +16,8 @@ use super::failure;
 use crate::error::{Error, Kind, Result};
 use crate::lua::Job;
 use crate::lua::sandbox::Permissions;
+use crate::lua::scopes::parse;
+use crate::lua::tokens::{Kind as token, Token, tokens};
 use crate::run;
 use crate::script::{Loaded, Script};
 use crate::spec;
@@ -26,12 +28,19 @@ pub const SETTLED: Duration = Duration::from_millis(300);
 /// Most runbooks that are asked for their manifests at once.
 const MOST_ASKED: usize = 32;
 
+/// Time after which a runbook is broken that was asked for its manifest and cannot be stopped: more
+/// than it is given to declare itself.
+const HANGING: Duration = Duration::from_secs(15);
+
 /// Time for which a look waits for manifests, where all must be known; a runbook is stopped long
 /// before.
 const WHOLE: Duration = Duration::from_mins(1);
 
 /// Time for which a look waits for manifests, where one that does not come must hold up no other.
 pub const SHORT: Duration = Duration::from_millis(500);
+
+const NO_MANIFEST: &str =
+    "it does not come to its manifest: runbook { … } must be the first thing that it does";
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,14 +113,16 @@ type Answer = (PathBuf, Stamp, What);
 /// Runbooks that are being asked for their manifests, each on a thread of its own.
 struct Asked {
     answers: (Sender<Answer>, Receiver<Answer>),
-    /// Those whose answers are waited for.
-    waiting: BTreeMap<PathBuf, Stamp>,
+    /// Those whose answers are waited for, and since when.
+    waiting: BTreeMap<PathBuf, (Stamp, Instant)>,
     threads: usize,
+    /// Time after which an answer is not waited for any longer.
+    hanging: Duration,
 }
 
 impl Asked {
     fn new() -> Self {
-        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0 }
+        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0, hanging: HANGING }
     }
 
     /// Asks these and returns what comes within that time, also of earlier ones.
@@ -130,21 +141,45 @@ impl Asked {
             {
                 self.start(path, stamp, is_named, asking);
             }
-            if self.waiting.is_empty() {
-                return came;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok((path, stamp, what)) = self.answers.1.recv_timeout(left) else { return came };
+            came.extend(self.give_up());
+            let first = self.waiting.values().map(|(_, since)| *since + self.hanging).min();
+            let Some(first) = first else { return came };
+            let left = end.min(first).saturating_duration_since(Instant::now());
+            let Ok((path, stamp, what)) = self.answers.1.recv_timeout(left) else {
+                if Instant::now() >= end {
+                    return came;
+                }
+                continue;
+            };
             self.threads = self.threads.saturating_sub(1);
-            if self.waiting.get(&path) == Some(&stamp) {
+            if self.is_asked(&path, stamp) {
                 self.waiting.remove(&path);
                 came.push((path, stamp, what));
             }
         }
     }
 
+    /// Check for an answer that is waited for.
+    fn is_asked(&self, path: &Path, stamp: Stamp) -> bool {
+        self.waiting.get(path).is_some_and(|(asked, _)| *asked == stamp)
+    }
+
+    /// The runbooks that do not answer, such as one in a `string.find` that takes for ever. Their
+    /// threads stay.
+    fn give_up(&mut self) -> Vec<Answer> {
+        let is_over = |since: &Instant| since.elapsed() >= self.hanging;
+        let over = self.waiting.iter().filter(|(_, (_, since))| is_over(since));
+        let over: Vec<_> = over
+            .map(|(path, (stamp, _))| (path.clone(), *stamp, What::Broken(NO_MANIFEST.into())))
+            .collect();
+        for (path, ..) in &over {
+            self.waiting.remove(path);
+        }
+        over
+    }
+
     fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, asking: &Asking) {
-        self.waiting.insert(path.clone(), stamp);
+        self.waiting.insert(path.clone(), (stamp, Instant::now()));
         self.threads += 1;
         let (asking, answers) = (asking.clone(), self.answers.0.clone());
         let asked = path.clone();
@@ -253,7 +288,7 @@ impl Roster {
                 seen.changed = None;
                 continue;
             }
-            if self.asked.waiting.get(&path) == Some(&stamp) {
+            if self.asked.is_asked(&path, stamp) {
                 continue;
             }
             let since = match seen.changed {
@@ -335,12 +370,16 @@ fn missing(path: &Path) -> Error {
     }
 }
 
+/// The ends of the names of files with tests, which are no jobs.
+const TESTS: &str = "_test.lua";
+
+/// The files in a folder that may be runbooks.
 fn runbooks_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name());
     let is_lua = |name: &std::ffi::OsString| {
         let name = name.to_string_lossy();
-        name.ends_with(".lua") && !name.starts_with('.')
+        name.ends_with(".lua") && !name.ends_with(TESTS) && !name.starts_with('.')
     };
     names.filter(is_lua).map(|name| folder.join(name)).collect()
 }
@@ -370,23 +409,20 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
         Err(error) => return What::Broken(told(&error)),
     };
     // A module of the others is not run.
-    if !contains(&loaded.source, b"runbook") {
+    let mention = mention(&loaded.source);
+    if mention == Mention::None {
         return no_job(
             "it does not declare itself: a job begins with runbook { schedule = \"0 3 * * *\", … }",
         );
     }
-    let declared = match run::declared(
-        loaded,
-        asking.permissions.clone(),
-        asking.is_planned,
-        &asking.runtime,
-    ) {
+    // What may be a module must not write and start anything when it is asked.
+    let is_planned = asking.is_planned || mention == Mention::InFunctions;
+    let permissions = asking.permissions.clone();
+    let declared = match run::declared(loaded, permissions, is_planned, &asking.runtime) {
         // What calls iam first may be no runbook at all.
         Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
         Err(error) if error.kind == Kind::Timeout => {
-            return What::Broken(
-                "it does not come to its manifest: runbook { … } must be the first thing that it does".into(),
-            );
+            return What::Broken(NO_MANIFEST.into());
         }
         Err(error) => return What::Broken(told(&error)),
         Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
@@ -431,8 +467,52 @@ pub(super) fn wait_until_settled(path: &Path) {
     }
 }
 
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|part| part == word)
+/// How a file names `runbook`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mention {
+    /// Not at all, or only in comments, texts and names of fields.
+    None,
+    /// In the bodies of functions alone.
+    InFunctions,
+    /// Where it may call it as it begins.
+    Direct,
+}
+
+/// How a file names `runbook`, by its text: it is not run.
+fn mention(source: &[u8]) -> Mention {
+    const WORD: &str = "runbook";
+    let source = String::from_utf8_lossy(source);
+    if !source.contains(WORD) {
+        return Mention::None;
+    }
+    let text = source.trim_start_matches('\u{feff}');
+    let text = match text.strip_prefix('#') {
+        Some(rest) => rest.find('\n').map_or("", |end| &rest[end..]),
+        None => text,
+    };
+    let all = tokens(text);
+    let is_text = |token: &Token| match token.kind {
+        // For `require`.
+        token::Text { is_closed } => {
+            !is_closed || token.text(text).trim_matches(['"', '\'', '[', ']', '=']) == WORD
+        }
+        token::Comment { is_closed } => !is_closed,
+        _ => false,
+    };
+    let Some(chunk) = parse(text).filter(|_| !all.iter().any(is_text)) else {
+        // Lua says what is wrong with it.
+        return Mention::Direct;
+    };
+    let is_field = all.iter().any(|token| token.is(text, WORD))
+        && chunk.names().any(|name| ["_G", "_ENV"].contains(&name.text.as_str()));
+    let named = chunk.names().filter(|name| name.text == WORD && !name.is_assigned);
+    let named: Vec<_> = named.map(|name| name.in_function).collect();
+    match named.as_slice() {
+        _ if is_field => Mention::Direct,
+        [] => Mention::None,
+        named if named.iter().all(|in_function| *in_function) => Mention::InFunctions,
+        _ => Mention::Direct,
+    }
 }
 
 /// An error with what to do about it, in one line.

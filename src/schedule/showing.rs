@@ -1,19 +1,32 @@
 //! What a scheduler shows while it works: its board and its book on the status page, and how full the account is on its board.
 
+use std::collections::BTreeSet;
 use std::future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::book::Book;
 use super::log::{Level, Origin};
 use super::record::Execution;
-use super::status::{self, History, Listen, Status};
+use super::status::{self, Changes, Group, History, Listen, Status};
 use super::{Show, quota};
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::plan_text::{self, Shown};
 use crate::run::Options;
+use crate::session::journal::Outcome;
+use crate::session::journal::records::{Recorded, Records};
+use crate::session::site::{Places, Site};
 use crate::session::{Gate, Mode, Rules, Session};
+use crate::words::{count, number};
+
+/// Pause before an account that does not answer is asked again who it is.
+const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);
+
+/// Most changes of a run that have failed, or are in doubt, on its page.
+const MOST_TROUBLES: usize = 100;
 
 /// Shows nothing.
 #[must_use]
@@ -41,6 +54,17 @@ pub fn page(listen: Listen, folder: PathBuf, options: &Options) -> Show {
         });
         let gate = Gate::new(Session::with(rules.clone()), against.connection());
         let told = board.clone();
+        let site = gate.clone();
+        runtime.spawn(async move {
+            loop {
+                if let Ok(site) = site.site().await {
+                    return told.set_account(site.describe());
+                }
+                // The log has what keeps the jobs from it.
+                tokio::time::sleep(ACCOUNT_AGAIN).await;
+            }
+        });
+        let told = board.clone();
         runtime.spawn(quota::follow(gate, log.clone(), move |quota| told.set_quota(Some(quota))));
         Ok(())
     })
@@ -59,5 +83,58 @@ impl History for Kept {
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
         let execution = Book::open_existing(&self.0)?.map(|book| book.execution(run));
         Ok(execution.transpose()?.flatten())
+    }
+
+    fn changes(&self, run: &str) -> Result<Option<Changes>> {
+        let Some(records) = Records::open(&self.0)? else { return Ok(None) };
+        let known = match records.run(run) {
+            Ok(known) => known,
+            // A run that has changed nothing is not in the journal.
+            Err(error) if error.kind == Kind::Usage => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(changes(&known.sites, &records.changes(&known.id)?)))
+    }
+}
+
+/// The changes of a run, as `iamlua runs show` has them.
+fn changes(sites: &[Site], recorded: &[Recorded]) -> Changes {
+    let places = Places::of(sites);
+    let mut groups = Vec::new();
+    for (name, is_meant) in [
+        ("Done", (|change| change.outcome == Some(Outcome::Done)) as fn(&Recorded) -> bool),
+        ("Failed", |change| change.outcome == Some(Outcome::Failed)),
+        ("In doubt", Recorded::is_open),
+    ] {
+        let these: Vec<_> = recorded.iter().filter(|change| is_meant(change)).collect();
+        let shown = these.iter().map(|change| Shown::recorded(change, places.account(change.site)));
+        let shown: Vec<_> = shown.collect();
+        let mut lines = Vec::new();
+        if name == "Done" {
+            lines = plan_text::lines(&shown, false);
+        } else {
+            for (change, shown) in these.iter().zip(&shown).take(MOST_TROUBLES) {
+                lines.push(plan_text::line(shown));
+                let why = change.error.iter().chain(&change.note);
+                lines.extend(why.map(|why| format!("    {why}")));
+            }
+            let more = these.len().saturating_sub(MOST_TROUBLES) as u64;
+            lines.extend((more > 0).then(|| format!("… {} more", number(more))));
+        }
+        if !these.is_empty() {
+            let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
+            let plain = |line: String| anstream::adapter::strip_str(&line).to_string();
+            let title = plain(format!("{name}: {all}{accounts}"));
+            groups.push(Group { title, lines: lines.into_iter().map(plain).collect() });
+        }
+    }
+    let undone_by: BTreeSet<_> =
+        recorded.iter().filter_map(|change| change.undone.clone()).collect();
+    let is_standing =
+        |change: &Recorded| change.outcome == Some(Outcome::Done) && change.undone.is_none();
+    Changes {
+        groups,
+        stands: recorded.iter().any(is_standing),
+        undone_by: undone_by.into_iter().collect(),
     }
 }

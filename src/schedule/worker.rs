@@ -311,7 +311,9 @@ fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tai
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
         }
-        output.push_str(&end_of(plan_text::plan(plan, false)));
+        // Without its colours.
+        let plan = anstream::adapter::strip_str(&plan_text::plan(plan, false)).to_string();
+        output.push_str(&end_of(plan));
         output = end_of(output);
     }
     execution.output = session.journal().without_secrets(&output);

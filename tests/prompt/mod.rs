@@ -2,6 +2,7 @@
 
 mod account;
 mod keys;
+mod saving;
 mod screens;
 mod values;
 

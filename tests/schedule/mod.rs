@@ -1,6 +1,8 @@
 //! The scheduler: its rules with a clock that is moved, and the program from the outside.
 
 mod cron;
+mod discovery;
+mod page;
 mod program;
 mod restarts;
 mod signals;

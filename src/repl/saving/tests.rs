@@ -46,26 +46,50 @@ fn a_name_stands_for_what_it_did_at_the_prompt() {
         // `_`
         (vec!["f()", "_.name"], "local _ = show(f())\nshow(_.name)"),
         (vec!["f()", "_", "_ + 1"], "local _ = show(f())\n_ = show(_)\nshow(_ + 1)"),
-        (vec!["f()", "for _, p in g() do print(_, p) end"], "show(f())\nfor _, p in g() do print(_, p) end"),
-        (vec!["f()", "print('a')", "t._ = { _ = 1 }", "x = _"], "local _ = show(f())\nprint('a')\nt._ = { _ = 1 }\nx = _"),
+        (
+            vec!["f()", "for _, p in g() do print(_, p) end"],
+            "show(f())\nfor _, p in g() do print(_, p) end",
+        ),
+        (
+            vec!["f()", "print('a')", "t._ = { _ = 1 }", "x = _"],
+            "local _ = show(f())\nprint('a')\nt._ = { _ = 1 }\nx = _",
+        ),
         (vec!["f()", "local _, y = g()", "_"], "show(f())\nlocal _, y = g()\nshow(_)"),
-        (vec!["function h() return _ end", "f()", "h()"], "function h() return _ end\n_ = show(f())\n_ = show(h())"),
+        (
+            vec!["function h() return _ end", "f()", "h()"],
+            "function h() return _ end\n_ = show(f())\n_ = show(h())",
+        ),
         // Locals.
         (vec!["local x = 1", "x"], "local x = 1\nshow(x)"),
         (vec!["local x = 1", "local x = x + 1", "x"], "local x = 1\nlocal x = x + 1\nshow(x)"),
-        (vec!["local x = 1", "function f() return x end", "local x = 2"], "local x\nx = 1\nfunction f() return x end\nx = 2"),
-        (vec!["function f() return x end", "local x, y = 2"], "local x\nfunction f() return x end\nlocal y\nx, y = 2"),
+        (
+            vec!["local x = 1", "function f() return x end", "local x = 2"],
+            "local x\nx = 1\nfunction f() return x end\nx = 2",
+        ),
+        (
+            vec!["function f() return x end", "local x, y = 2"],
+            "local x\nfunction f() return x end\nlocal y\nx, y = 2",
+        ),
         (vec!["local f = function() return f() end"], "local f\nf = function() return f() end"),
         (vec!["local function f() return f() end"], "local function f() return f() end"),
-        (vec!["local print = function(...) print(...) end"], "local print = print\nprint = function(...) print(...) end"),
+        (
+            vec!["local print = function(...) print(...) end"],
+            "local print = print\nprint = function(...) print(...) end",
+        ),
         (vec!["x = 1 local x = 2"], "local x\nx = 1 x = 2"),
         (vec!["local X <const> = 5", "X"], "local X <const> = 5\nshow(X)"),
         (vec!["local X <const> = 5", "X = 6"], "local X\nX = 5\nX = 6"),
         // What would end the script, or is known in all of it.
-        (vec!["local x = 7 return x", "x"], "local x\nshow((function(...)\nx = 7 return x\nend)(...))\nshow(x)"),
+        (
+            vec!["local x = 7 return x", "x"],
+            "local x\nshow((function(...)\nx = 7 return x\nend)(...))\nshow(x)",
+        ),
         (vec!["if a then return end f()"], ";(function(...)\nif a then return end f()\nend)(...)"),
         (vec!["::a:: f()", "::a:: g()"], "do\n::a:: f()\nend\ndo\n::a:: g()\nend"),
-        (vec!["local f <close> = g() local y = f", "y"], "local y\ndo\nlocal f <close> = g() y = f\nend\nshow(y)"),
+        (
+            vec!["local f <close> = g() local y = f", "y"],
+            "local y\ndo\nlocal f <close> = g() y = f\nend\nshow(y)",
+        ),
     ] {
         let entries: Vec<_> = entries.into_iter().map(entry).collect();
         let entries: Vec<_> = (entries.into_iter())
@@ -97,12 +121,22 @@ fn what_does_not_stand_is_left_out() {
 
 #[test]
 fn a_definition_that_changes_nothing_stays_where_it_is_used() {
-    let names = "local names = { 'a', 'b' } for _, n in ipairs(names) do iam.profiles.create(n) end";
+    let names =
+        "local names = { 'a', 'b' } for _, n in ipairs(names) do iam.profiles.create(n) end";
     for (first, second, script) in [
-        (gone(names, Fate::Undone, 2, &[]), "print(#names)", "local names = { 'a', 'b' }\nprint(#names)"),
+        (
+            gone(names, Fate::Undone, 2, &[]),
+            "print(#names)",
+            "local names = { 'a', 'b' }\nprint(#names)",
+        ),
         (gone(names, Fate::Undone, 2, &[]), "print(1)", "print(1)"),
         (
-            gone("local list = iam.profiles.list() iam.profiles.tag(list[1].name, t)", Fate::Undone, 1, &[]),
+            gone(
+                "local list = iam.profiles.list() iam.profiles.tag(list[1].name, t)",
+                Fate::Undone,
+                1,
+                &[],
+            ),
             "print(#list)",
             "local list = iam.profiles.list()\nprint(#list)",
         ),
@@ -117,10 +151,18 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
             "local a = 1\nlocal b = a + 1\nshow(b)",
         ),
         // A failed entry that changed nothing can call what it will.
-        (gone("local p = get() p.x.y()", Fate::Failed, 0, &["p"]), "print(p)", "local p = get()\nprint(p)"),
+        (
+            gone("local p = get() p.x.y()", Fate::Failed, 0, &["p"]),
+            "print(p)",
+            "local p = get()\nprint(p)",
+        ),
         // It had not come so far.
         (gone("local p = get()", Fate::Failed, 0, &[]), "print(p)", "print(p)"),
-        (gone("local p = 1 error()", Fate::Failed, 0, &["p"]), "for _, p in f() do g(p) end", "for _, p in f() do g(p) end"),
+        (
+            gone("local p = 1 error()", Fate::Failed, 0, &["p"]),
+            "for _, p in f() do g(p) end",
+            "for _, p in f() do g(p) end",
+        ),
     ] {
         assert_eq!(text(&[first, entry(second)]), script);
     }
@@ -130,7 +172,8 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
 fn an_entry_that_needs_what_is_left_out_is_told() {
     let needs = "-- Left out, because it needs what an entry that is left out has defined:";
     let made = || gone("local p = iam.profiles.create('x')", Fate::Undone, 1, &[]);
-    let entries = [made(), entry("q = p.name"), entry("print(q)"), entry("local p = 2"), entry("print(p)")];
+    let entries =
+        [made(), entry("q = p.name"), entry("print(q)"), entry("local p = 2"), entry("print(p)")];
     assert_eq!(
         text(&entries),
         format!("{needs}\n-- q = p.name\n{needs}\n-- print(q)\nlocal p = 2\nprint(p)")

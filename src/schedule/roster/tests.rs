@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Asking, Roster, SETTLED, names, wait_until_settled};
-use crate::lua::sandbox::Permissions;
+use super::{Asking, Mention, Roster, SETTLED, mention, names, wait_until_settled};
+use crate::lua::sandbox::{Access, Permissions};
 
 /// A roster of a folder, that is looked at when a test says so.
 struct Desk {
@@ -100,4 +100,95 @@ fn nothing_is_run_that_was_written_just_now() {
 fn a_name_has_as_much_of_the_path_as_tells_it_from_others() {
     let paths = ["/jobs/a.lua", "/jobs/x/b.lua", "/jobs/y/b.lua", "/old/y/b.lua"].map(Path::new);
     assert_eq!(names(&paths), ["a", "x/b", "jobs/y/b", "old/y/b"]);
+}
+
+#[test]
+fn tests_and_files_that_never_call_runbook_are_passed_over() {
+    let job = "runbook { every = '1h' }";
+    let desk = Desk::new(&[
+        ("a.lua", job),
+        ("a_test.lua", "describe('a', function() run_runbook('a.lua') end)"),
+        ("b_test.lua", job),
+        (
+            "lib.lua",
+            "-- For the runbooks.\nlocal M = { runbook = 1 }\nerror('it is run')\nreturn M",
+        ),
+        ("common.lua", "local M = {} function M.declare(t) return runbook(t) end return M"),
+        ("fails.lua", "-- the runbook of\nx = = 1"),
+        ("open.lua", "--[[ a header\nrunbook { every = '1h' }"),
+        ("late.lua", "local function main() runbook { every = '2h' } end main()"),
+        ("rare.lua", "if false then runbook { every = '1h' } end"),
+    ]);
+    let jobs = desk.jobs();
+    let names: Vec<_> = jobs.iter().map(|(name, why)| (name.as_str(), why.is_none())).collect();
+    assert_eq!(names, [("a", true), ("fails", false), ("late", true), ("open", false)], "{jobs:?}");
+    let folder = desk.place.path().join("jobs");
+    let named = ["b_test.lua", "lib.lua", "common.lua"].map(|name| folder.join(name));
+    let mut roster = Roster::new(&named).expect("a roster");
+    roster.look(&desk.asking, Duration::ZERO);
+    let of = |name: &str| {
+        let jobs = roster.jobs();
+        let job = jobs.into_iter().find(|job| job.name == name).expect("it is named");
+        job.what.err().unwrap_or_default()
+    };
+    assert_eq!(of("b_test"), "");
+    assert!(of("lib").starts_with("it does not declare itself"), "{}", of("lib"));
+    assert!(of("common").starts_with("it does not call runbook"), "{}", of("common"));
+}
+
+#[test]
+fn what_may_be_a_module_writes_nothing_when_it_is_asked() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (written, path) = (place.path().join("written"), place.path().join("lib.lua"));
+    let text = format!(
+        "fs.write({:?}, 'x') return {{ declare = function(t) return runbook(t) end }}",
+        written.display().to_string()
+    );
+    std::fs::write(&path, text).expect("a file");
+    let runtime = crate::run::runtime().expect("a runtime");
+    let mut permissions = Permissions::default();
+    permissions.allow(Access::Write, &place.path().display().to_string()).expect("a folder");
+    let asking = Asking { permissions, is_planned: false, runtime: runtime.handle().clone() };
+    let mut roster = Roster::new(&[path]).expect("a roster");
+    roster.look(&asking, Duration::ZERO);
+    let why = roster.jobs().remove(0).what.expect_err("it is no job");
+    assert!(why.starts_with("it does not call runbook"), "{why}");
+    assert!(!written.exists());
+}
+
+#[test]
+fn a_file_says_by_its_text_whether_it_may_declare_itself() {
+    for (text, shown) in [
+        ("runbook { every = '1h' }", Mention::Direct),
+        ("#!/usr/bin/env iamlua\nrunbook { every = '1h' }", Mention::Direct),
+        ("local p = runbook({})", Mention::Direct),
+        ("local declare = runbook", Mention::Direct),
+        ("local r = require('runbook') r {}", Mention::Direct),
+        ("_G.runbook {}", Mention::Direct),
+        ("runbook {", Mention::Direct),
+        ("x = 'runbook", Mention::Direct),
+        ("function f() runbook {} end", Mention::InFunctions),
+        ("-- runbook {}", Mention::None),
+        ("x = 'a runbook'", Mention::None),
+        ("local M = {} function M.runbook() end M.runbook()", Mention::None),
+        ("for _, runbook in ipairs(all) do runbook() end", Mention::None),
+        ("runbooks()", Mention::None),
+        ("", Mention::None),
+    ] {
+        assert_eq!(mention(text.as_bytes()), shown, "{text}");
+    }
+}
+
+#[test]
+fn a_runbook_that_cannot_be_stopped_is_broken_after_a_time() {
+    let mut desk = Desk::new(&[("a.lua", "runbook { every = '1h' }")]);
+    // It is asked for longer than this, in a way that no clock has to tell.
+    desk.write("b.lua", "while true do end runbook { every = '1h' }");
+    desk.roster.asked.hanging = Duration::ZERO;
+    desk.look(1000);
+    let looked = desk.look(2000);
+    assert_eq!(looked, (true, false));
+    let jobs = desk.jobs();
+    let why = jobs[1].1.as_ref().expect("it is broken");
+    assert!(why.starts_with("it does not come to its manifest"), "{why}");
 }

@@ -204,7 +204,7 @@ impl<R: Runner> Scheduler<R> {
                 self.board.show_job(path, Some(known));
             }
         }
-        self.board.show(now, self.is_ending);
+        self.board.show(now, self.is_ending, self.runner.mode());
     }
 
     /// Looks whether a job is to begin, for which moment, and whether that is in time; everything short of that is done here.
@@ -359,7 +359,7 @@ impl<R: Runner> Scheduler<R> {
     /// Lets nothing more begin.
     pub fn end(&mut self) {
         self.is_ending = true;
-        self.board.show(moment(&self.clock), true);
+        self.board.show(moment(&self.clock), true, self.runner.mode());
     }
 
     /// Whether everything is over that must be waited for at the end.

@@ -40,6 +40,32 @@ pub trait History: Send + Sync {
     /// # Errors
     /// If the state cannot be read.
     fn execution(&self, run: &str) -> Result<Option<Execution>>;
+
+    /// The changes of a run, as the journal has them; `None` if it has none.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    fn changes(&self, run: &str) -> Result<Option<Changes>>;
+}
+
+/// The changes of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Those that are done, that have failed, and that are in doubt.
+    pub groups: Vec<Group>,
+    /// Presence of changes that were made and not undone.
+    pub stands: bool,
+    /// The runs that have undone some of them.
+    pub undone_by: Vec<String>,
+}
+
+/// Changes that have ended alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// How they have ended, and how many they are.
+    pub title: String,
+    /// The changes, as text.
+    pub lines: Vec<String>,
 }
 
 /// What the pages are made from.
@@ -119,7 +145,11 @@ impl Status {
             let mut running = running.filter(|execution| execution.run == run);
             let execution = self.history.execution(run)?.or_else(|| running.next().cloned());
             return Ok(match execution {
-                Some(execution) => Answer::page(StatusCode::OK, pages::execution(&execution, now)),
+                Some(execution) => {
+                    let changes = self.history.changes(&execution.run)?;
+                    let page = pages::execution(&execution, changes.as_ref(), now);
+                    Answer::page(StatusCode::OK, page)
+                }
                 None => Answer::missing(
                     "The scheduler knows no such run; old ones are forgotten, but `iamlua runs show` may know it still.",
                 ),

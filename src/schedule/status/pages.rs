@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::Changes;
 use super::html::{Html, Page, all, element, facts, link, lone, table, text, words};
 use super::moments::{changes, moment, outcome, took};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
@@ -36,6 +37,8 @@ fn zone(job: &JobStatus) -> TimeZone {
 /// The page of all jobs.
 pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     let broken: Vec<_> = now.jobs.iter().filter(|job| job.broken.is_some()).collect();
+    let failing = now.jobs.iter().filter_map(|job| Some((job, job.failure()?)));
+    let failing: Vec<_> = failing.collect();
     let running: Vec<_> = now.jobs.iter().filter_map(|job| job.running.as_ref()).collect();
     let mut content = Vec::new();
     if now.is_ending {
@@ -49,9 +52,19 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     if !broken.is_empty() {
         summary.push(format!("{} broken", number(broken.len() as u64)));
     }
+    if !failing.is_empty() {
+        summary.push(format!("{} failing", number(failing.len() as u64)));
+    }
     content.push(words("p", summary.join(", ")));
-    let since = [text("Up since "), moment(now.started, now.now, &TimeZone::system())];
-    content.push(element("p", &[("class", "soft")], since));
+    content.push(facts([
+        ("Mode", mode(now.mode)),
+        ("Account", text(now.account.as_deref().unwrap_or("not known yet"))),
+        ("Up since", moment(now.started, now.now, &TimeZone::system())),
+    ]));
+    if !failing.is_empty() {
+        content.push(words("h2", "Failing jobs"));
+        content.extend(failing.into_iter().map(|(job, last)| failing_job(job, last, now)));
+    }
     if !broken.is_empty() {
         content.push(words("h2", "Broken runbooks"));
         content.extend(broken.into_iter().map(broken_job));
@@ -77,7 +90,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
         let rows = now.jobs.iter().map(|job| job_row(job, now));
         content.push(table("The jobs", &titles, rows.collect()));
     }
-    content.push(words("h2", "Account"));
+    content.push(words("h2", "Quota and calls"));
     content.extend(now.quota.iter().map(quota));
     content.push(calls(now));
     Page {
@@ -94,6 +107,35 @@ fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
         Some(_) if next <= now.now => text("when this run has ended"),
         _ => moment(next, now.now, &zone(job)),
     })
+}
+
+/// What becomes of the changes of all jobs.
+fn mode(name: &str) -> Html {
+    let means = match name {
+        "apply" => "jobs make their changes",
+        "plan" => "jobs plan their changes and make none",
+        "read-only" => "jobs may change nothing",
+        _ => return text("not known yet"),
+    };
+    all([words("strong", name), text(format!(": {means}"))])
+}
+
+/// A job whose last execution has failed.
+fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
+    /// Most lines of an error; its run has all.
+    const LINES: usize = 3;
+    let zone = zone(job);
+    let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
+    let run = element("a", &[("href", &run_address(&last.run))], [outcome(last)]);
+    let mut told = vec![run, text(" "), moment(last.ended.unwrap_or(last.started), now.now, &zone)];
+    told.extend((last.attempt > 1).then(|| text(format!(", try {}", last.attempt))));
+    if let Some(next) = next(job, now) {
+        told.extend([text("; next run "), next]);
+    }
+    let error = last.error.as_deref().unwrap_or("It has said no reason.");
+    let lines: Vec<_> = error.lines().take(LINES).collect();
+    let error = words("pre", lines.join("\n"));
+    element("div", &[("class", "alert")], [name, element("p", &[], told), error])
 }
 
 fn broken_job(job: &JobStatus) -> Html {
@@ -211,8 +253,39 @@ pub(super) fn job(
     Page { title: job.name.clone(), is_live, other, content: all(content) }
 }
 
+/// The changes of an execution.
+fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
+    let groups = changes.map_or(&[][..], |changes| &changes.groups);
+    let mut content = vec![words("h2", "Changes")];
+    for group in groups {
+        content.push(words("h3", &group.title));
+        let label = [("tabindex", "0"), ("aria-label", group.title.as_str())];
+        content.push(element("pre", &label, [text(group.lines.join("\n"))]));
+    }
+    if groups.is_empty() {
+        let is_plan = execution.mode == "plan" && execution.changes > 0;
+        content.push(words(
+            "p",
+            match (is_plan, execution.ended) {
+                (true, _) => "None were made. The plan is at the end of the output.",
+                (false, None) => "None yet.",
+                (false, Some(_)) => "None.",
+            },
+        ));
+    }
+    for run in changes.map_or(&[][..], |changes| &changes.undone_by) {
+        content.push(element("p", &[], [text("Undone by run "), words("code", run), text(".")]));
+    }
+    let stands = changes.is_some_and(|changes| changes.stands);
+    if execution.outcome.is_some() && execution.mode == "apply" && stands {
+        let back = format!("iamlua undo {}", execution.run);
+        content.push(element("p", &[], [words("code", back), text(" shows the way back.")]));
+    }
+    all(content)
+}
+
 /// The page of one execution.
-pub(super) fn execution(execution: &Execution, now: &Snapshot) -> Page {
+pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Snapshot) -> Page {
     let job = now.jobs.iter().find(|job| job.path == execution.path);
     let zone = job.map_or(TimeZone::UTC, zone);
     let name = match job {
@@ -233,17 +306,10 @@ pub(super) fn execution(execution: &Execution, now: &Snapshot) -> Page {
     known.push(("Throttled calls", text(number(execution.throttled))));
     known.push(("Runbook", text(execution.path.display().to_string())));
     let mut content = vec![facts(known)];
-    if execution.outcome.is_some()
-        && execution.mode == "apply"
-        && execution.changes > execution.failed
-    {
-        let back = format!("iamlua undo {}", execution.run);
-        let sentence = [words("code", back), text(" shows the way back.")];
-        content.push(element("p", &[], sentence));
-    }
     if let Some(error) = &execution.error {
         content.extend([words("h2", "Error"), words("pre", error)]);
     }
+    content.push(changes_of(execution, made));
     content.push(words("h2", "Output"));
     content.push(match execution.output.as_str() {
         "" if execution.ended.is_none() => words(

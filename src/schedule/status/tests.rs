@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::{History, Listen, Status, bind, serve};
+use super::{Changes, Group, History, Listen, Status, bind, serve};
 use crate::error::{Error, Kind, Result};
 use crate::schedule::log::{Format, Level, Log};
 use crate::schedule::record::{Execution, JobStatus, Outcome, Quota, Snapshot};
@@ -70,6 +70,8 @@ fn snapshot() -> Snapshot {
         now: at("2026-11-24T17:00:00Z"),
         came_round: Instant::now(),
         started: at("2026-11-20T08:00:00Z"),
+        mode: "apply",
+        account: Some("AWS account 123456789012".into()),
         jobs: vec![cleanup, broken, job("idle")],
         ended: BTreeMap::from([
             (("prod/clean up".into(), Outcome::Done), 3),
@@ -106,6 +108,18 @@ impl History for Book {
 
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
         Ok((run == "20261124-020001-417k7").then(|| execution(run, Some(Outcome::Failed))))
+    }
+
+    fn changes(&self, run: &str) -> Result<Option<Changes>> {
+        let group = |title: &str, line: String| Group { title: title.into(), lines: vec![line] };
+        Ok((run == "20261124-020001-417k7").then(|| Changes {
+            groups: vec![
+                group("Done: 4,809 changes", format!("~ tag profile a: {EVIL}")),
+                group("Failed: 3 changes", "~ tag profile b\n    it is full".into()),
+            ],
+            stands: true,
+            undone_by: vec!["20261124-090000-undo1".into()],
+        }))
     }
 }
 
@@ -169,7 +183,12 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
         "<html lang=\"en\">",
         "<title>Scheduler · iamlua schedule</title>",
         "http-equiv=\"refresh\" content=\"15\"",
-        "3 jobs, 1 running, 1 broken",
+        "3 jobs, 1 running, 1 broken, 1 failing",
+        "<dt>Mode</dt><dd><strong>apply</strong>: jobs make their changes</dd>",
+        "<dt>Account</dt><dd>AWS account 123456789012</dd>",
+        "<h2>Failing jobs</h2>",
+        "<pre>no answer came &lt;img",
+        ", try 2; next run ",
         "0 3 * * * (Europe/Berlin)",
         "<time datetime=\"2026-11-25T02:00:00Z\">2026-11-25 03:00:00 CET</time>",
         "(in 9 h)",
@@ -194,6 +213,8 @@ fn the_overview_has_all_that_an_operator_looks_for_and_no_markup_of_others() {
         let mut now = up.now.lock().expect("no test panics there");
         now.jobs[0].next = Some(at("2026-11-24T16:00:00Z"));
     }
+    let top = |text: &str| body.find(text).unwrap_or(usize::MAX);
+    assert!(top("Failing jobs") < top("Broken runbooks"), "{body}");
     let (_, late) = up.get("/");
     assert!(late.contains("when this run has ended"), "{late}");
     let (_, still) = up.get("/?still");
@@ -229,9 +250,20 @@ fn the_pages_of_a_job_and_of_a_run_are_found_by_their_links() {
     let (_, body) = up.get("/runs/20261124-020001-417k7");
     assert!(body.contains("one\ttwo\nthree &lt;img src=x") && !body.contains("<img"), "{body}");
     assert!(body.contains("iamlua undo 20261124-020001-417k7"), "{body}");
+    let changes = body.find("<h3>Done: 4,809 changes</h3>").expect("its changes");
+    assert!(changes < body.find("<h2>Output</h2>").expect("its output"), "{body}");
+    for wanted in [
+        "~ tag profile a: &lt;img",
+        "<h3>Failed: 3 changes</h3>",
+        "    it is full",
+        "Undone by run <code>20261124-090000-undo1",
+    ] {
+        assert!(body.contains(wanted), "{wanted}\n{body}");
+    }
     assert!(!body.contains("http-equiv"), "what has ended does not change: {body}");
     let (_, body) = up.get("/runs/20261124-170000-aaaaa");
     assert!(body.contains(">running<") && body.contains("http-equiv"), "{body}");
+    assert!(body.contains("<h2>Changes</h2><p>None yet.</p>"), "{body}");
     // What cannot be read is said, with its reason.
     let (head, body) =
         up.get("/jobs/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%26%22'%E2%80%AE%1B%5B2J");
