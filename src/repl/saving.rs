@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::iam;
+use crate::iam::{self, Run, Step};
 use crate::lua::scopes::{Chunk, Statement, parse};
 use crate::lua::without_locals;
 use crate::words::count;
@@ -439,6 +439,17 @@ fn only_reads(statement: &Statement) -> bool {
     !statement.calls_now || statement.calls.iter().all(reads)
 }
 
+/// Check for the call of an iterator of entries of the account.
+fn is_listing(code: &str) -> bool {
+    let chunk = parse(code).unwrap_or_default();
+    let mut calls = chunk.statements.iter().flat_map(|statement| &statement.calls);
+    let (Some(path), None) = (calls.next(), calls.next()) else { return false };
+    let operation = path.strip_prefix("iam.").and_then(iam::find);
+    operation.is_some_and(
+        |operation| matches!(&operation.run, Run::Iterate(iterate) if iterate.by == Step::Item),
+    )
+}
+
 /// A piece of a script.
 #[derive(Clone, Debug)]
 struct Piece {
@@ -590,6 +601,10 @@ impl<'p> Text<'p> {
             Form::Value if (piece.changes || !piece.shows) && is_call() => {
                 let begin = if set.is_empty() && code.starts_with('(') { ";" } else { "" };
                 let _ = writeln!(text, "{set}{begin}{code}");
+            }
+            // At the prompt it shows its first entries.
+            Form::Value if set.is_empty() && is_listing(&code) && is_call() => {
+                let _ = writeln!(text, "report({code})");
             }
             Form::Value if code.contains("--") || code.contains('\n') => {
                 let _ = writeln!(text, "{set}{show}(\n{code}\n)");

@@ -67,7 +67,7 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
         assert!(shown.contains(line.trim()), "{line}\n{shown}");
     }
     assert!(!shown.contains("\\x1b") && !shown.contains("<b>"), "{shown}");
-    home.run(&["undo", id, "--apply"]).ends(0, "9 done");
+    home.run(&["undo", id, "--apply"]).ends(0, "8 done");
     let shown = page(&daemon, &format!("/runs/{id}"));
     assert!(shown.contains("Undone by run") && !shown.contains("shows the way back"), "{shown}");
     daemon.signal("-TERM");

@@ -43,6 +43,10 @@ fn a_name_stands_for_what_it_did_at_the_prompt() {
         (vec!["1 + 1", "= 2", "print('x')"], "show(1 + 1)\nshow(2)\nprint('x')"),
         (vec!["f() -- all"], "show(\nf() -- all\n)"),
         (vec!["x = f", "(x)()"], "x = f\nshow((x)())"),
+        (
+            vec!["iam.profiles.each()", "iam.roles.pages()"],
+            "report(iam.profiles.each())\nshow(iam.roles.pages())",
+        ),
         // `_`
         (vec!["f()", "_.name"], "local _ = show(f())\nshow(_.name)"),
         (vec!["f()", "_", "_ + 1"], "local _ = show(f())\n_ = show(_)\nshow(_ + 1)"),
