@@ -16,6 +16,7 @@ pub struct Chunk {
 }
 
 /// A statement outside of every block.
+#[allow(clippy::struct_excessive_bools, reason = "they are facts that do not exclude each other")]
 #[derive(Clone, Debug, Default)]
 pub struct Statement {
     /// The bytes that it takes.
@@ -179,7 +180,7 @@ impl<'t> Parser<'t> {
 
     fn statement(&mut self, is_outermost: bool) -> Option<()> {
         match self.word() {
-            ";" => self.at += 1,
+            ";" | "break" => self.at += 1,
             "if" => {
                 self.at += 1;
                 self.expression()?;
@@ -230,7 +231,6 @@ impl<'t> Parser<'t> {
                 }
                 self.skip(";");
             }
-            "break" => self.at += 1,
             "goto" => {
                 self.at += 1;
                 self.name()?;

@@ -39,13 +39,16 @@ impl Made {
 impl Entries {
     /// Adds an entry that has run between these two.
     pub fn push(&mut self, entry: Entry, before: Mark, after: Mark) {
-        let planned = (after.planned > before.planned).then_some((before.planned, after.planned));
-        let changed = (after.changed > before.changed).then_some((before.changed, after.changed));
-        let made = after.changed.saturating_sub(before.changed);
-        let changes = after.planned.saturating_sub(before.planned)
-            + usize::try_from(made).unwrap_or(usize::MAX);
-        let entry = Entry { changes, ..entry };
-        self.0.push(Made { entry, planned, changed, committed: None });
+        let planned = (before.planned, after.planned);
+        let changed = (before.changed, after.changed);
+        let new = usize::try_from(changed.1.saturating_sub(changed.0)).unwrap_or(usize::MAX);
+        let entry = Entry { changes: planned.1.saturating_sub(planned.0) + new, ..entry };
+        self.0.push(Made {
+            entry,
+            planned: (planned.1 > planned.0).then_some(planned),
+            changed: (changed.1 > changed.0).then_some(changed),
+            committed: None,
+        });
     }
 
     /// The entries as they stand. `changes` has what the journal knows of a run.

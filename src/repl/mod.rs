@@ -309,12 +309,11 @@ impl Repl {
         let ending = self.prompt.enter(text, screen_size());
         self.note_step(before);
         let entry = Entry { text: text.to_owned(), ..Entry::default() };
-        let entry = match &ending {
-            Ok(_) => Entry { values: self.prompt.shown(), ..entry },
-            Err(_) => {
-                let defined = self.prompt.changed(&values, false);
-                Entry { fate: Fate::Failed, defined, ..entry }
-            }
+        let entry = if ending.is_ok() {
+            Entry { values: self.prompt.shown(), ..entry }
+        } else {
+            let defined = self.prompt.changed(&values, false);
+            Entry { fate: Fate::Failed, defined, ..entry }
         };
         self.entries.push(entry, before, self.mark());
         ending.map(Self::after)

@@ -123,8 +123,8 @@ fn tests_and_files_that_never_call_runbook_are_passed_over() {
     let names: Vec<_> = jobs.iter().map(|(name, why)| (name.as_str(), why.is_none())).collect();
     assert_eq!(names, [("a", true), ("fails", false), ("late", true), ("open", false)], "{jobs:?}");
     let folder = desk.place.path().join("jobs");
-    let named = ["b_test.lua", "lib.lua", "common.lua"].map(|name| folder.join(name));
-    let mut roster = Roster::new(&named).expect("a roster");
+    let given = ["b_test.lua", "lib.lua", "common.lua"].map(|name| folder.join(name));
+    let mut roster = Roster::new(&given).expect("a roster");
     roster.look(&desk.asking, Duration::ZERO);
     let of = |name: &str| {
         let jobs = roster.jobs();
