@@ -1,9 +1,11 @@
-//! What a prompt has planned and changed, and how it is undone: `.changes`, `.commit`, `.undo`, `.discard`.
+//! What a prompt has planned and changed, and how it is undone: `.changes`,
+//! `.commit`, `.undo`, `.redo`, `.discard`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::editor::Answer;
+use super::saving::Fate;
 use super::{Repl, entries};
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
@@ -11,15 +13,15 @@ use crate::plan_text::{self, Shown};
 use crate::screen::say;
 use crate::session::apply::{self, Options};
 use crate::session::journal::records::{Recorded, Records, Run};
-use crate::session::journal::{About, Outcome};
+use crate::session::journal::{About, LeftOut, Outcome};
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{Places, Site, SiteTarget, describe_accounts};
 use crate::session::{Gate, Mode, Rules, Session, recover, undo};
 use crate::words::count;
 use crate::{execution, run, spec, state};
 
-/// Something that can be taken back, as one.
-#[derive(Debug)]
+/// Something that can be undone, as one.
+#[derive(Clone, Debug)]
 pub enum Step {
     /// What an entry has planned: the changes after so many.
     Planned(usize),
@@ -44,9 +46,12 @@ impl Repl {
         Mark { planned: self.session.recorder().len(), changed: self.session.journal().changes() }
     }
 
-    /// Keeps what an entry has done, to be taken back.
+    /// Keeps what an entry has done, to be undone.
     pub(super) fn note_step(&mut self, before: Mark) {
         let now = self.mark();
+        if now.planned > before.planned || now.changed > before.changed {
+            self.undone.clear();
+        }
         if now.planned > before.planned {
             self.steps.push(Step::Planned(before.planned));
             if let Some(refusal) = self.session.exceeded() {
@@ -83,7 +88,7 @@ impl Repl {
         if !plan.is_empty() {
             print(&plan_text::plan(&plan, false));
             say(
-                "nothing is changed yet: .commit makes these changes, .undo takes back the last, .discard all",
+                "Plan only. .commit makes these changes, .undo drops the last, .discard drops all.",
             );
             return Ok(());
         }
@@ -115,7 +120,7 @@ impl Repl {
             say(&format!("{all}{accounts} made by this prompt, run {run}"));
         }
         if !runs.is_empty() && !stand {
-            say("nothing is planned, and what was changed was taken back");
+            say("nothing is planned, and what was changed was undone");
         }
         Ok(())
     }
@@ -162,7 +167,7 @@ impl Repl {
         self.steps.push(Step::Committed(run));
         self.session.recorder().outside().clear();
         if left > 0 {
-            // They can only be taken back together: nobody knows any more which entry planned which.
+            // They can only be undone together: nobody knows any more which entry planned which.
             self.steps.push(Step::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
@@ -225,43 +230,57 @@ impl Repl {
         say(&format!("{} forgotten", parts.join(", ")));
     }
 
-    /// Takes back what the last entry has planned or changed.
+    /// Undoes what the last entry has planned or changed.
     pub(super) fn undo(&mut self) -> Result<()> {
-        let Some(step) = self.steps.last() else {
-            return Err(Error::usage("this prompt has changed nothing that could be taken back")
-                .hint("`iamlua undo RUN` takes back an earlier run; `iamlua runs` lists them"));
+        let Some(step) = self.steps.last().cloned() else {
+            return Err(Error::usage("this prompt has made no change that could be undone")
+                .hint("`iamlua undo RUN` undoes an earlier run; `iamlua runs` lists them"));
         };
-        match step {
+        let made = match step.clone() {
             Step::Planned(before) => {
-                let before = *before;
                 let plan = self.plan();
                 let (kept, dropped) = plan.changes.split_at(before.min(plan.changes.len()));
                 self.plan_anew(&plan.sites, kept);
                 say(&format!("{} no longer planned", count(dropped.len() as u64, "change")));
+                None
             }
             Step::Changed(after, last) => {
-                let (after, last) = (*after, *last);
                 let run = self.session.journal().run().unwrap_or_default();
-                self.take_back(&run, |change| change.number > after && change.number <= last)?;
+                let is_meant = |change: &Recorded| change.number > after && change.number <= last;
+                self.invert(".undo", &run, is_meant)?
             }
-            Step::Committed(run) => {
-                let run = run.clone();
-                self.take_back(&run, |_| true)?;
-            }
-        }
-        match self.steps.pop() {
-            Some(Step::Planned(from)) => self.entries.undo_planned(from),
-            Some(Step::Changed(after, last)) => self.entries.undo_changed(after, last),
-            Some(Step::Committed(run)) => self.entries.undo_committed(&run),
-            None => {}
-        }
+            Step::Committed(run) => self.invert(".undo", &run, |_| true)?,
+        };
+        self.steps.pop();
+        self.entries.set_fate(&step, Fate::Undone);
+        self.undone.extend(made.map(|run| (step, run)));
         Ok(())
     }
 
-    /// Takes back changes of a run.
-    fn take_back(&mut self, run: &str, is_meant: impl Fn(&Recorded) -> bool) -> Result<()> {
+    /// Makes the changes again that the last `.undo` has undone.
+    pub(super) fn redo(&mut self) -> Result<()> {
+        let Some((step, run)) = self.undone.last().cloned() else {
+            return Err(Error::usage("there is no .undo whose changes could be made again")
+                .hint("`iamlua redo RUN` makes those of an earlier undo again"));
+        };
+        self.invert(".redo", &run, |_| true)?;
+        self.undone.pop();
+        self.entries.set_fate(&step, Fate::Stands);
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// Makes the inverse of changes of a run. Returns the run that has made it, if there was
+    /// something to make.
+    fn invert(
+        &mut self,
+        command: &str,
+        run: &str,
+        is_meant: impl Fn(&Recorded) -> bool,
+    ) -> Result<Option<String>> {
+        let verb = command.trim_start_matches('.');
         if !self.session.recorder().is_empty() {
-            return Err(pending("taking back what was changed"));
+            return Err(pending(&format!("{command} of what was changed")));
         }
         let (run, mut changes, options) = self.recorded(run)?;
         changes.retain(is_meant);
@@ -271,17 +290,17 @@ impl Repl {
             self.runtime.block_on(undo::plan(&run, &changes, &gates, &options))
         })?;
         if !undoing.left_out.is_empty() {
-            // What cannot be taken back must not stand in the way of what came before it.
-            self.steps.pop();
-            return Err(Error::new(
-                Kind::Refused,
-                format!(
-                    "it is not undone: {}",
-                    undoing.left_out.iter().map(|left_out| left_out.describe(&run.sites)).collect::<Vec<_>>().join("; ")
-                ),
-            )
-            .hint(format!(
-                ".undo goes on with what came before; `iamlua undo {} --only NAME` takes back a part of it",
+            // What cannot be undone must not stand in the way of what came before it.
+            if verb == "undo" {
+                self.steps.pop();
+            } else {
+                self.undone.pop();
+            }
+            let describe = |left_out: &LeftOut| left_out.describe(&run.sites);
+            let left_out: Vec<_> = undoing.left_out.iter().map(describe).collect();
+            let refusal = format!("nothing is changed: {}", left_out.join("; "));
+            return Err(Error::new(Kind::Refused, refusal).hint(format!(
+                "{command} goes on with what came before; `iamlua {verb} {} --only NAME` does a part of it",
                 run.id
             )));
         }
@@ -291,20 +310,21 @@ impl Repl {
             say(&format!("note: {lost}"));
         }
         if plan.changes.is_empty() {
-            say("it is back already: there is nothing to take back");
-            return Ok(());
+            say(&format!("there is nothing to {verb}: it is as it was already"));
+            return Ok(None);
         }
         print(&plan_text::plan(&plan, false));
-        self.may_write("Take this back", &plan.sites, true)?;
+        let question = if verb == "undo" { "Undo this" } else { "Make this again" };
+        self.may_write(question, &plan.sites, true)?;
         let about = About {
-            command: "undo".into(),
+            command: verb.into(),
             plan: Some(plan.id.clone()),
             undoes: Some(run.id),
             ..About::default()
         };
-        let (_, result) = self.carry_out(&plan, about, ".undo");
+        let (session, result) = self.carry_out(&plan, about, command);
         self.session.forget_read();
-        result.map(|_| ())
+        result.map(|_| session.journal().run())
     }
 
     /// Makes a plan's changes in a session of their own.
@@ -401,7 +421,7 @@ fn patience() -> Duration {
 
 fn pending(what: &str) -> Error {
     Error::new(Kind::Refused, format!("changes are planned, which come before {what}"))
-        .hint(".commit makes them, .undo takes back the last, .discard forgets all")
+        .hint(".commit makes them, .undo drops the last, .discard drops all")
 }
 
 /// Prints what a person has asked for.

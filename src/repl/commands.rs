@@ -93,8 +93,15 @@ pub static COMMANDS: &[Command] = &[
         ".undo",
         "",
         Argument::None,
-        "Take back what the last entry has planned or changed, or the last commit; again for the one before.",
+        "Undo what the last entry has planned or changed, or the last commit; again for the one before.",
         |repl, _| go(repl.undo()),
+    ),
+    command(
+        ".redo",
+        "",
+        Argument::None,
+        "Make the changes again that the last .undo has undone.",
+        |repl, _| go(repl.redo()),
     ),
     command(".discard", "", Argument::None, "Forget the planned changes.", |repl, _| {
         repl.discard();

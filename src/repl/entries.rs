@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::changes::Mark;
+use super::changes::{Mark, Step};
 use super::saving::{Entry, Fate};
 use crate::session::journal::Outcome;
 use crate::session::journal::records::Recorded;
@@ -94,29 +94,22 @@ impl Entries {
         }
     }
 
-    /// The planned changes from that one on were undone.
-    pub fn undo_planned(&mut self, from: usize) {
+    /// A step was undone, or made again.
+    pub fn set_fate(&mut self, step: &Step, fate: Fate) {
         for made in &mut self.0 {
-            if made.planned.is_some_and(|(first, _)| first >= from) {
-                made.end(Fate::Undone);
-            }
-        }
-    }
-
-    /// The changes between these two numbers, the first excluded, were undone.
-    pub fn undo_changed(&mut self, after: u64, last: u64) {
-        for made in &mut self.0 {
-            if made.changed.is_some_and(|(first, end)| first >= after && end <= last) {
-                made.end(Fate::Undone);
-            }
-        }
-    }
-
-    /// What that run has made was undone.
-    pub fn undo_committed(&mut self, undone: &str) {
-        for made in &mut self.0 {
-            if made.committed.as_ref().is_some_and(|(run, _)| run == undone) {
-                made.end(Fate::Undone);
+            let is_meant = match step {
+                Step::Planned(from) => made.planned.is_some_and(|(first, _)| first >= *from),
+                Step::Changed(after, last) => {
+                    made.changed.is_some_and(|(first, end)| first >= *after && end <= *last)
+                }
+                Step::Committed(run) => {
+                    made.committed.as_ref().is_some_and(|(committed, _)| committed == run)
+                }
+            };
+            match (is_meant, fate) {
+                (true, Fate::Stands) if made.entry.fate == Fate::Undone => made.entry.fate = fate,
+                (true, Fate::Stands) | (false, _) => {}
+                (true, fate) => made.end(fate),
             }
         }
     }

@@ -69,8 +69,10 @@ struct Repl {
     asks_person: bool,
     history: Option<History>,
     names: Names,
-    /// What can be taken back, the latest last.
+    /// What can be undone, the latest last.
     steps: Vec<Step>,
+    /// What was undone, with the run that has done it, the latest last.
+    undone: Vec<(Step, String)>,
     /// What was typed, for `.save`.
     entries: Entries,
     is_timed: bool,
@@ -191,6 +193,7 @@ impl Repl {
             history,
             names,
             steps: Vec::new(),
+            undone: Vec::new(),
             entries: Entries::default(),
             is_timed: options.stats,
         })

@@ -20,7 +20,7 @@ fn plans_are_shown_committed_and_taken_back() {
     seat.enter(".commit", "1 done");
     seat.until_line("local acme-example plan> ");
     seat.enter(".changes", "1 change made by this prompt");
-    seat.enter(".undo", "Take this back in the local account");
+    seat.enter(".undo", "Undo this in the local account");
     seat.enter("y", "1 done");
     seat.until_line("local acme-example plan> ");
     seat.enter("iam.profiles.tags('bastion').A", "\nnil\n");
@@ -119,9 +119,19 @@ fn changes_are_taken_back_one_entry_after_the_other() {
     seat.enter(".changes", "3 changes made by this prompt");
     seat.enter(".undo", "2 done");
     seat.enter(".undo", "1 done");
-    seat.enter(".undo", "this prompt has changed nothing that could be taken back");
-    seat.enter(".changes", "what was changed was taken back");
+    seat.enter(".undo", "this prompt has made no change that could be undone");
+    seat.enter(".changes", "what was changed was undone");
     seat.enter("iam.profiles.tags('test').A", "\nnil\n");
+    // And made again in the other order.
+    seat.enter(".redo", "1 done");
+    seat.enter(".redo", "2 done");
+    seat.enter(".redo", "there is no .undo whose changes could be made again");
+    seat.enter("iam.profiles.tags('test').A", "\n2\n");
+    seat.enter(".undo", "2 done");
+    seat.enter("iam.profiles.tag('bastion', { A = '3' })", HERE);
+    seat.enter(".redo", "there is no .undo whose changes could be made again");
+    seat.enter(".undo", "1 done");
+    seat.enter("iam.profiles.tags('bastion').A", "\n1\n");
 }
 
 #[test]
@@ -142,9 +152,9 @@ fn what_somebody_else_has_changed_is_passed_over() {
     seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);
     seat.enter("iam.profiles.tag('worker', { A = '1' })", HERE);
     seat.home.run(&["-e", "iam.profiles.tag('worker', { A = 'other' })"]).ends(0, "");
-    seat.enter(".undo", "it is not undone: profile worker: tag A was 1");
+    seat.enter(".undo", "nothing is changed: profile worker: tag A was 1");
     seat.enter(".undo", "untag profile bastion");
-    seat.enter(".undo", "this prompt has changed nothing that could be taken back");
+    seat.enter(".undo", "this prompt has made no change that could be undone");
 }
 
 #[test]
@@ -152,7 +162,7 @@ fn an_undo_asks_where_changes_are_not_made() {
     let mut seat = Seat::new();
     seat.enter("iam.profiles.tag('bastion', { A = '1' })", HERE);
     seat.enter(".read-only", "changes are refused from now on");
-    seat.enter(".undo", "Take this back in the local account 123456789012 (acme-example)? [y/N]");
+    seat.enter(".undo", "Undo this in the local account 123456789012 (acme-example)? [y/N]");
     seat.enter("", "nothing was changed");
     seat.enter(".undo", "[y/N]");
     seat.enter("y", "1 done");
