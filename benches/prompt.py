@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How soon the prompt is there, and how long a key takes: on the example account and on one of 100,000 profiles.
 
-    cargo build --release && python3 benches/prompt.py [--iamlua PATH] [--profiles N]
+    cargo build --profile dist && python3 benches/prompt.py [--iamlua PATH] [--profiles N]
 
 Whole process at a pseudo-terminal, from the start to the first prompt, and from a key to the first byte that it draws; the median and the
 worst of several tries, in milliseconds. Needs nothing but Python.
@@ -109,7 +109,7 @@ def shown(figures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--iamlua", default=str(ROOT / "target/release/iamlua"))
+    parser.add_argument("--iamlua", default=str(ROOT / "target/dist/iamlua"))
     parser.add_argument("--profiles", type=int, default=100_000)
     given = parser.parse_args()
     print(f"{'':50} median   worst  (ms)")

@@ -193,8 +193,8 @@ def check_disk(folder):
 def iamluas(given):
     """Paths of the programs to measure by name: those given, else the one built here."""
     if not given:
-        subprocess.run(["cargo", "build", "--quiet", "--release"], check=True, cwd=ROOT)
-        given = [str(ROOT / "target" / "release" / "iamlua")]
+        subprocess.run(["cargo", "build", "--quiet", "--profile", "dist"], check=True, cwd=ROOT)
+        given = [str(ROOT / "target" / "dist" / "iamlua")]
     for path in given:
         if not os.access(path, os.X_OK):
             sys.exit(f"{path} is not a program.")

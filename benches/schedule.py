@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a scheduler costs that has nothing to do, and how soon a job begins once it is due.
 
-    cargo build --release && python3 benches/schedule.py [--iamlua PATH] [--jobs N] [--seconds N]
+    cargo build --profile dist && python3 benches/schedule.py [--iamlua PATH] [--jobs N] [--seconds N]
 
 Idle: N jobs, none of which is due for months; how long it takes until all are taken over, the processor time as a share of one core, and
 the memory. Late: a job that is due every second says how many milliseconds after the moment it runs. Needs nothing but Python on Linux.
@@ -96,7 +96,7 @@ def late(program, times):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--iamlua", default=ROOT / "target/release/iamlua", type=Path)
+    parser.add_argument("--iamlua", default=ROOT / "target/dist/iamlua", type=Path)
     parser.add_argument("--jobs", default=1000, type=int)
     parser.add_argument("--seconds", default=60, type=int)
     options = parser.parse_args()

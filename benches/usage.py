@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Who uses 1,000 instance profiles: iamlua against the same calls by boto3, on an account of 17 regions and 50,000 instances.
 
-    cargo build --release && python3 benches/usage.py
+    cargo build --profile dist && python3 benches/usage.py
 
 `iamlua account serve` is the endpoint of both. A first run of each goes through a proxy that counts its requests: they must be as many as there are
 pages, and one for the role of each profile that was not seen used. Then they take turns without it.
@@ -221,7 +221,7 @@ def used(run):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--iamlua", default=str(ROOT / "target/release/iamlua"))
+    parser.add_argument("--iamlua", default=str(ROOT / "target/dist/iamlua"))
     parser.add_argument("--instances", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--disk", default=tempfile.gettempdir())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How soon a script runs again after a save, and what a storm of files nobody asked for costs the watcher.
 
-    cargo build --release && python3 benches/watch.py [--iamlua PATH] [--files N]
+    cargo build --profile dist && python3 benches/watch.py [--iamlua PATH] [--files N]
 
 From the moment before the save to the line that says why the script runs, with the default debounce of 50 ms: the median and the worst of
 several tries, in milliseconds. A storm makes, writes and deletes files beside the script as fast as it can, then a thousand a second: the
@@ -110,7 +110,7 @@ def storm(watcher, folder, files, a_second):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iamlua", default=str(ROOT / "target/release/iamlua"))
+    parser.add_argument("--iamlua", default=str(ROOT / "target/dist/iamlua"))
     parser.add_argument("--files", type=int, default=10_000)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())

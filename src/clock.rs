@@ -133,6 +133,22 @@ impl Clock {
         }
     }
 
+    /// Waits until so much time has passed for those who wait. A clock that is moved on shortens it.
+    pub async fn passes(self, time: Duration) {
+        const LOOK: Duration = Duration::from_millis(10);
+        if let Self::Real = self {
+            return tokio::time::sleep(time).await;
+        }
+        let end = self.elapsed().saturating_add(time);
+        loop {
+            let left = end.saturating_sub(self.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+    }
+
     /// Waits so long, in the machine's time. A date that is held moves on by that, once for all who wait at the same time.
     pub async fn sleep(self, time: Duration) {
         let until = self.milliseconds().saturating_add(milliseconds(time));
@@ -157,6 +173,19 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a moment")
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_moved_on_ends_the_wait_for_time_to_pass() {
+        let held = HeldClock::new(at(1000));
+        let waits = tokio::spawn(Clock::Held(held.clone()).passes(Duration::from_hours(1)));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!waits.is_finished());
+        // The wait may begin later.
+        while !waits.is_finished() {
+            held.set(at(held.milliseconds() / 1000 + 3600));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[test]

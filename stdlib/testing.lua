@@ -764,6 +764,17 @@ end
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
 --- ```
 ---
+--- Calls of `hold=…` wait until the faults are changed:
+---
+--- ```lua
+--- account.faults("hold=iam:GetRole")
+--- local role = task.spawn(iam.roles.get, "worker")
+--- time.sleep("20ms")
+--- expect(role:done()):to_be_false()
+--- account.faults()
+--- expect(role:wait().name):to_equal("worker")
+--- ```
+---
 --- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
 ---@param faults? string
 function account.faults(faults)

@@ -1,12 +1,12 @@
 //! Bulk work from the outside: what is shown while it goes on, at its end, and when it is interrupted.
 
 use std::io::Read;
-use std::process::{Child, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::end_to_end::{Home, Ran};
+use crate::patience::{Heard, ends};
 
 /// Makes profiles, as slowly as the endpoint answers.
 const MAKE: &str = r#"
@@ -24,25 +24,22 @@ fn interrupt(child: &Child) {
     kill_process(pid, Signal::INT).expect("it runs");
 }
 
-/// Waits until a change is in the journal, which is after the first call was made.
-fn until_it_works(home: &Home) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !home.path("state/journal.db").exists() {
-        assert!(Instant::now() < end, "it never began");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_millis(500));
-}
-
 #[test]
 fn an_interrupt_says_what_is_done_and_what_is_not() {
     let home = Home::new();
-    let args = ["--faults", "latency=20ms", "-e", MAKE];
-    let child = home.command(&args).spawn().expect("it starts");
-    until_it_works(&home);
+    let args = ["--faults", "hold=iam:CreateInstanceProfile", "-e", MAKE];
+    let mut child = home.command(&args).spawn().expect("it starts");
+    let err = Heard::from(child.stderr.take().expect("a pipe"));
+    // The second calls of all four that are under way at once.
+    home.gatekeeper().holds(4);
+    home.gatekeeper().releases();
+    home.gatekeeper().holds(4);
     interrupt(&child);
-    let ran =
-        Ran::from(child.wait_with_output().expect("it ends")).ends(130, "make: stopped after ");
+    err.says("calls in flight are being finished");
+    let open = home.gatekeeper().opens();
+    let ran = Ran::from(ends(child));
+    drop(open);
+    let ran = Ran { err: err.all(), ..ran }.ends(130, "make: stopped after ");
     assert_eq!(ran.out, "");
     let line = ran.err.lines().find(|line| line.starts_with("make: stopped")).expect("a line");
     let numbers: Vec<u64> = line
@@ -64,14 +61,26 @@ fn an_interrupt_says_what_is_done_and_what_is_not() {
 #[test]
 fn without_a_terminal_there_are_lines_and_a_summary() {
     let home = Home::new();
-    let script = "bulk.each({ 1, 2, 3 }, { label = 'nap', concurrency = 1 }, function(n) time.sleep(n == 3 and 6 or 0.1) end)";
-    let ran = home.run(&["-e", script]).ends(0, "nap: 3 done in ");
-    assert!(ran.err.contains("INFO  nap: 2 of 3, "), "{}", ran.err);
-    let ran = home.run(&["--output", "jsonl", "-e", script]).ends(0, "");
+    // The third one ends when it was seen that two are done.
+    let script = "bulk.each({ 1, 2, 3 }, { label = 'nap', concurrency = 1 }, function(n)
+        while n == 3 and not iam.profiles.find('go') do time.sleep('50ms') end
+    end)";
+    let nap = |args: &[&str], two: &str| {
+        let mut child = home.command(&[args, &["-e", script]].concat()).spawn().expect("it starts");
+        let err = Heard::from(child.stderr.take().expect("a pipe"));
+        err.says(two);
+        home.run(&["-e", "iam.profiles.create('go')"]).ends(0, "");
+        let ran = Ran { err: String::new(), ..Ran::from(ends(child)) }.ends(0, "");
+        home.run(&["-e", "iam.profiles.delete('go')"]).ends(0, "");
+        Ran { err: err.all(), ..ran }
+    };
+    home.run(&["-e", "iam.account()"]).ends(0, "");
+    nap(&[], "INFO  nap: 2 of 3, ").ends(0, "nap: 3 done in ");
+    let ran = nap(&["--output", "jsonl"], "\"done\":2");
     let events: Vec<serde_json::Value> =
         ran.err.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(events[0]["event"], "progress");
-    assert_eq!((&events[0]["done"], &events[0]["total"]), (&2.into(), &3.into()));
+    let two = events.iter().find(|event| event["done"] == 2).expect("two are done");
+    assert_eq!((&two["event"], &two["total"]), (&"progress".into(), &3.into()));
     let last = events.last().expect("an event");
     assert_eq!(
         (&last["event"], &last["label"], &last["done"]),
@@ -115,7 +124,8 @@ fn the_cost_of_a_run_is_said_where_it_is_asked_for() {
     let throttled = [
         "--stats",
         "--faults",
-        "throttle=50/10",
+        // Slower than any machine, after a burst that is not enough for all.
+        "throttle=1/20",
         "-e",
         "bulk.each(iam.profiles.each(), {}, function(p) iam.profiles.get(p.name) end)",
     ];
@@ -163,17 +173,4 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
         let last = seen.rsplit("\x1b[2K").next().expect("the end");
         assert!(last.starts_with("make: 400 done in "), "{last}");
     }
-}
-
-/// The end of a program that could hang.
-fn ends(mut child: Child) -> Output {
-    let end = Instant::now() + Duration::from_mins(1);
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > end {
-            child.kill().expect("it can be killed");
-            panic!("it hangs");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().expect("it has ended")
 }

@@ -17,6 +17,8 @@ use iamlua::session::{Gate, Mode, Session};
 use iamlua::testing;
 use iamlua::testing::report::human;
 
+use crate::patience::PATIENCE;
+
 /// An account, a session on it, and a runtime: what a VM of a test is made with.
 #[derive(Clone)]
 pub struct Bench {
@@ -147,7 +149,8 @@ fn run_all(lag: Duration) {
     let files = testing::find(std::slice::from_ref(&folder)).expect("tests/lua");
     // What the command line has, as far as a test asks for it.
     let reserved = vec!["output".into(), "apply".into()];
-    let options = testing::Options { reserved, lag, ..testing::Options::default() };
+    let timeout = PATIENCE * 2;
+    let options = testing::Options { reserved, lag, timeout, ..testing::Options::default() };
     let mut told = String::new();
     let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
         if file.counts().failed > 0 {

@@ -9,6 +9,7 @@ mod examples;
 mod identity;
 mod lua;
 mod network;
+mod patience;
 mod prompt;
 mod refusals;
 mod registry;

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Whatever a person waits for is there by then, also on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::patience::{until, until_some};
 
 /// Both ends of a new terminal.
 pub(crate) fn pair(rows: u16, columns: u16) -> (File, File) {
@@ -107,22 +106,27 @@ impl Terminal {
     /// Clears the screen, which shows that keys are being read again, and what is seen next is new.
     #[track_caller]
     pub(crate) fn clear(&mut self) {
-        let end = Instant::now() + PATIENCE;
         // A key that is pressed while nobody reads keys can be lost.
         let mut again = Instant::now();
-        while self.screen().trim_end().lines().count() != 1 || self.is_canonical() {
-            assert!(Instant::now() < end, "no keys are read:\n{}", self.screen());
-            if Instant::now() >= again {
-                self.keys("\x0c");
+        let is_clear = || {
+            let is_clear = self.screen().trim_end().lines().count() == 1 && !self.is_canonical();
+            if !is_clear && Instant::now() >= again {
+                (&self.keyboard).write_all(b"\x0c").expect("the terminal is there");
                 again = Instant::now() + Duration::from_millis(500);
             }
-            std::thread::sleep(Duration::from_millis(2));
-        }
+            is_clear
+        };
+        until(is_clear, || format!("no keys are read:\n{}", self.screen()));
     }
 
     /// What is on the screen, without the blank lines at its end.
     pub(crate) fn screen(&self) -> String {
         self.seen.lock().expect("no reader has failed").screen.screen().contents()
+    }
+
+    /// The column of the cursor.
+    pub(crate) fn column(&self) -> u16 {
+        self.seen.lock().expect("no reader has failed").screen.screen().cursor_position().1
     }
 
     /// Everything that has arrived, with its escape sequences.
@@ -147,28 +151,24 @@ impl Terminal {
     /// Waits for what a person would wait for.
     #[track_caller]
     pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let screen = self.screen();
-            if is_there(&screen) {
-                return screen;
-            }
-            assert!(Instant::now() < end, "{what:?} did not appear:\n{screen}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until_some(
+            || Some(self.screen()).filter(|screen| is_there(screen)),
+            || format!("{what:?} did not appear:\n{}", self.screen()),
+        )
     }
 
     /// Waits until the program has ended.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is a child") {
-                return status;
-            }
-            assert!(Instant::now() < end, "it has not ended:\n{}", self.screen());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let child = &mut self.child;
+        let seen = &self.seen;
+        until_some(
+            || child.try_wait().expect("it is a child"),
+            || {
+                let seen = seen.lock().expect("no reader has failed");
+                format!("it has not ended:\n{}", seen.screen.screen().contents())
+            },
+        )
     }
 
     /// The exit status, if the program has ended and all of its output has arrived.

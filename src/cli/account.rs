@@ -19,7 +19,8 @@ pub enum AccountCommand {
         #[arg(long, default_value_t = 7100)]
         port: u16,
         /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
-        /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=….
+        /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `account
+        /// release`.
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
     },
@@ -47,6 +48,12 @@ pub enum AccountCommand {
         #[arg(value_name = "NAME=VALUE")]
         set: Vec<String>,
     },
+    /// List the calls that wait because of the fault hold=….
+    Held,
+    /// Let the calls go that wait because of the fault hold=….
+    ///
+    /// Calls that are made later wait as before.
+    Release,
 }
 
 impl AccountCommand {
@@ -66,6 +73,11 @@ impl AccountCommand {
             Self::Export { file } => export(file),
             Self::Import { file } => import(&file),
             Self::Quota { set } => quota(&set),
+            Self::Held => {
+                list(&open()?.held_calls()?)?;
+                Ok(0)
+            }
+            Self::Release => release(),
         }
     }
 }
@@ -144,6 +156,22 @@ fn import(file: &PathBuf) -> Result<u8> {
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
     ));
+    Ok(0)
+}
+
+/// Writes calls to standard output, one a line.
+fn list(calls: &[String]) -> Result<()> {
+    let text: String = calls.iter().map(|call| format!("{call}\n")).collect();
+    let written = io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))
+}
+
+fn release() -> Result<u8> {
+    let calls = open()?.release_calls()?;
+    list(&calls)?;
+    if calls.is_empty() {
+        screen::say("no call waits: calls do after a start with --faults hold=iam:TagRole");
+    }
     Ok(0)
 }
 

@@ -41,7 +41,8 @@ pub struct TargetOptions {
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
     /// Bad weather on the local account: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
-    /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=….
+    /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `iamlua account
+    /// release`.
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
     /// Take the configuration from this file instead of iamlua.toml; with '' no defaults of that

@@ -27,8 +27,9 @@ use super::targets::Targets;
 /// | `fail` | these calls fail every time with an error of the service's own, of status 500 |
 /// | `choke` | these calls are throttled every time |
 /// | `cut` | the answers to these calls break off in their middle, if they are no errors |
+/// | `hold` | these calls wait until they are let go, or the faults are changed |
 ///
-/// The last four take calls such as `deny=ec2:*@eu-west-1+batch`: see [`Targets`].
+/// The last five take calls such as `deny=ec2:*@eu-west-1+batch`: see [`Targets`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     /// How much longer every call takes.
@@ -51,6 +52,8 @@ pub struct Faults {
     pub choke: Targets,
     /// The calls whose answers break off.
     pub cut: Targets,
+    /// The calls that wait until somebody lets them go.
+    pub hold: Targets,
 }
 
 /// A token bucket.
@@ -62,7 +65,7 @@ pub struct Throttle {
     pub burst: f64,
 }
 
-const KNOBS: [(&str, &str); 10] = [
+const KNOBS: [(&str, &str); 11] = [
     ("latency", "a duration such as latency=20ms"),
     ("throttle", "calls a second and burst, such as throttle=50/100"),
     ("error", "a percentage such as error=1%"),
@@ -73,6 +76,7 @@ const KNOBS: [(&str, &str); 10] = [
     ("fail", "calls such as fail=eks@eu-west-1"),
     ("choke", "calls such as choke=ec2:DescribeInstances"),
     ("cut", "calls such as cut=*@eu-west-1"),
+    ("hold", "calls such as hold=iam:CreateInstanceProfile"),
 ];
 
 impl FromStr for Faults {
@@ -113,6 +117,7 @@ impl Faults {
             "fail" => Some(&mut self.fail),
             "choke" => Some(&mut self.choke),
             "cut" => Some(&mut self.cut),
+            "hold" => Some(&mut self.hold),
             _ => None,
         }
     }
@@ -205,9 +210,13 @@ impl fmt::Display for Faults {
         if let Some(seed) = self.seed {
             settings.push(format!("seed={seed}"));
         }
-        for (knob, targets) in
-            [("deny", &self.deny), ("fail", &self.fail), ("choke", &self.choke), ("cut", &self.cut)]
-        {
+        for (knob, targets) in [
+            ("deny", &self.deny),
+            ("fail", &self.fail),
+            ("choke", &self.choke),
+            ("cut", &self.cut),
+            ("hold", &self.hold),
+        ] {
             if !targets.is_empty() {
                 settings.push(format!("{knob}={targets}"));
             }

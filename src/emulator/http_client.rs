@@ -49,7 +49,15 @@ impl HttpConnector for Plug {
             let body = body.ok_or_else(|| {
                 ConnectorError::user("the local account takes no streamed bodies".into())
             })?;
-            let answer = emulator.answer(Request { method, path, target, authorization, body });
+            let request = Request { method, path, target, authorization, body };
+            // A call that somebody holds takes as long as they like.
+            let held = emulator.hold(&request).await;
+            let answer = async {
+                match held {
+                    Some(answer) => answer,
+                    None => emulator.answer_unheld(request).await,
+                }
+            };
             let answer = match patience {
                 None => answer.await,
                 Some(patience) => tokio::time::timeout(patience, answer)

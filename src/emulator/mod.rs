@@ -22,6 +22,7 @@ mod example;
 mod export;
 mod faults;
 mod form;
+mod held;
 mod http_client;
 mod import;
 mod import_resources;
@@ -85,7 +86,7 @@ pub use crate::clock::{Clock, HeldClock, ManualClock};
 pub use actions::actions;
 pub use faults::{Faults, Throttle};
 pub use import::ImportSummary;
-pub use serve::{bind, serve};
+pub use serve::{bind, serve, serve_with_farewell};
 pub use targets::Targets;
 pub use view::Quotas;
 
@@ -347,10 +348,34 @@ impl Emulator {
         })
     }
 
-    /// Changes the weather, with a full token bucket; calls under way end in the old one.
+    /// Changes the weather, with a full token bucket; calls under way end in the old one. Those
+    /// that are held go on, unless the new weather holds them too.
     pub fn set_faults(&self, faults: Faults) {
         let weather = Arc::new(Weather::new(faults, self.shared.seed, &self.shared.clock));
         *self.shared.weather.write().unwrap_or_else(PoisonError::into_inner) = weather;
+    }
+
+    /// The calls that the fault `hold` keeps waiting now, in any process that uses the account, such
+    /// as `iam:CreateInstanceProfile@us-east-1`.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be read.
+    pub fn held_calls(&self) -> Result<Vec<String>> {
+        let calls = self.shared.store.read(|connection| Ok(held::calls(connection)?));
+        calls.map_err(|trouble| self.explain(trouble))
+    }
+
+    /// Lets the calls go that the fault `hold` keeps waiting now, in any process, and returns them.
+    /// Later calls are held as before.
+    ///
+    /// # Errors
+    /// `Kind::State` if the file cannot be written.
+    pub fn release_calls(&self) -> Result<Vec<String>> {
+        self.change(|edit| {
+            let calls = held::calls(edit.connection)?;
+            held::release(edit.connection)?;
+            Ok(calls)
+        })
     }
 
     fn weather(&self) -> Arc<Weather> {
@@ -456,9 +481,40 @@ impl Emulator {
         http_client::plug(self.clone())
     }
 
-    /// Answers one request. This waits only for the fault `latency`; everything else takes some
-    /// microseconds, or milliseconds for a page of a thousand resources.
+    /// Answers one request. This waits only for the faults `hold` and `latency`; everything else
+    /// takes some microseconds, or milliseconds for a page of a thousand resources.
     pub async fn answer(&self, request: Request) -> Answer {
+        match self.hold(&request).await {
+            Some(answer) => answer,
+            None => self.answer_unheld(request).await,
+        }
+    }
+
+    /// Waits while the fault `hold` is about that request. An answer comes only of trouble with the
+    /// file.
+    async fn hold(&self, request: &Request) -> Option<Answer> {
+        if self.weather().faults.hold.is_empty() {
+            return None;
+        }
+        // What is no call is refused later.
+        let routed = Routed::of(request).ok()?;
+        let (service, action, region) = (routed.service(), routed.action.name, routed.region());
+        let is_over = || !self.weather().faults.hold.contain(service, action, region);
+        if is_over() {
+            return None;
+        }
+        let request_id = self.shared.random.request_id();
+        let call = format!("{}:{action}@{region}", service.name());
+        let waited = match held::Held::new(&self.shared.store, &request_id, &call) {
+            Ok(held) => held.wait(is_over).await,
+            Err(error) => Err(error),
+        };
+        let refusal = self.refusal(service, waited.err()?.into());
+        Some(Answer::Reply(reply::failure(service, &refusal, request_id)))
+    }
+
+    /// The same for a request that is not held, or not any more.
+    async fn answer_unheld(&self, request: Request) -> Answer {
         let shared = &*self.shared;
         let request_id = shared.random.request_id();
         let routed = match Routed::of(&request) {

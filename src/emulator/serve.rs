@@ -43,7 +43,8 @@ pub async fn bind(port: u16) -> Result<TcpListener> {
     })
 }
 
-/// Serves the account until `shutdown` is ready, then finishes the calls that are under way.
+/// Serves the account until `shutdown` is ready, then finishes the calls that are under way, but
+/// waits for them no longer than some seconds.
 ///
 /// # Errors
 /// `Kind::Usage` if the listener is not on a loopback address; `Kind::Io` if it breaks.
@@ -51,6 +52,19 @@ pub async fn serve(
     emulator: Emulator,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    serve_with_farewell(emulator, listener, shutdown, FAREWELL).await
+}
+
+/// The same, with the longest wait for calls that are under way.
+///
+/// # Errors
+/// As those of [`serve`].
+pub async fn serve_with_farewell(
+    emulator: Emulator,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    farewell: Duration,
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the local account", error);
     let address = listener.local_addr().map_err(broken)?;
@@ -85,7 +99,7 @@ pub async fn serve(
     drop((listener, alive));
     // Fails only if no connection is left to be told.
     let _ = stop.send(());
-    let _ = tokio::time::timeout(FAREWELL, all_gone.recv()).await;
+    let _ = tokio::time::timeout(farewell, all_gone.recv()).await;
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use super::{Gate, locked, wire};
 use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
-use crate::usage::{self, Look, Page, Step, Whereabouts};
-use crate::words::time;
+use crate::usage::{self, Look, Page, Patience, Step, Whereabouts};
+use crate::words;
 
 impl Look for Gate {
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
@@ -38,7 +38,7 @@ impl Look for Gate {
         region: &str,
         carried: &[String],
         token: Option<&str>,
-        patience: Duration,
+        patience: Patience,
     ) -> BoxFuture<'static, Result<Page>> {
         let (gate, region) = (self.clone(), region.to_owned());
         let (carried, token) = (carried.to_vec(), token.map(str::to_owned));
@@ -66,8 +66,12 @@ impl Look for Gate {
             };
             let action = step.action.name;
             let made = line.make_in(lanes.lane(action), action, attempt);
-            let made = tokio::time::timeout(patience, Box::pin(made)).await;
-            made.unwrap_or_else(|_| Err(given_up(action, patience, locked(&last).take())))
+            let Patience { time, clock } = patience;
+            tokio::select! {
+                biased;
+                made = Box::pin(made) => made,
+                () = clock.passes(time) => Err(given_up(action, time, locked(&last).take())),
+            }
         })
     }
 }
@@ -75,10 +79,10 @@ impl Look for Gate {
 /// The error of a call that nobody waits for any longer; `last` is what its last attempt that ended has said.
 fn given_up(
     action: &str,
-    patience: Duration,
+    waited: Duration,
     last: Option<(String, Option<Box<AwsDetail>>)>,
 ) -> Error {
-    let waited = time(patience.as_secs_f64());
+    let waited = words::time(waited.as_secs_f64());
     let (said, aws) = last.unwrap_or_else(|| (format!("{action}: no answer"), None));
     let mut error = Error::new(Kind::Timeout, format!("{said}, for {waited}"))
         .hint("give calls more time with `timeout`");

@@ -22,7 +22,7 @@ pub use findings::{
 };
 pub use matching::{By, Named};
 pub use saved::MAX_AGE;
-pub use scanning::{Asking, Look, Watch, Whereabouts, is_everywhere, scan, why};
+pub use scanning::{Asking, Look, Patience, Watch, Whereabouts, is_everywhere, scan, why};
 pub use source::{Field, Given, Means, Paging, Route, Source, Step};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};
 pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Subject, Verdict};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::Desk;
+use crate::patience::until;
 
 /// Starts a bulk job, kills it once that many profiles have been reported, which leaves it no time for anything.
 fn kill_after(desk: &Desk, args: &[&str], lines: usize) {
@@ -108,11 +108,9 @@ fn an_apply_that_was_killed_does_the_rest_when_started_again() {
             .spawn()
             .expect("it starts");
         // Not a fixed time: until so many changes are in the journal.
-        let begun = Instant::now();
-        while desk.runs().first().is_none_or(|run| run["counts"]["done"].as_u64() < Some(kill * 20))
-        {
-            assert!(begun.elapsed() < Duration::from_mins(1), "it makes changes");
-        }
+        let is_made = |run: &Value| run["counts"]["done"].as_u64() >= Some(kill * 20);
+        let are_made = || desk.runs().first().is_some_and(is_made);
+        until(are_made, || "it makes no changes".into());
         child.kill().expect("it can be killed");
         child.wait().expect("it ended");
         desk.run(&["apply", "plan.json", "--settle-after", "0s"]).ends(0, "done before");
@@ -136,12 +134,11 @@ fn an_undo_that_was_killed_does_the_rest_when_started_again() {
             .command(&["undo", &run, "--apply", "--faults", "latency=20ms"])
             .spawn()
             .expect("it starts");
-        let begun = Instant::now();
-        while desk.runs()[0]["undoes"] != run
-            || desk.runs()[0]["counts"]["done"].as_u64() < Some(kill * 20)
-        {
-            assert!(begun.elapsed() < Duration::from_mins(1), "it makes changes");
-        }
+        let are_made = || {
+            let last = &desk.runs()[0];
+            last["undoes"] == run && last["counts"]["done"].as_u64() >= Some(kill * 20)
+        };
+        until(are_made, || "it makes no changes".into());
         child.kill().expect("it can be killed");
         child.wait().expect("it ended");
         desk.run(&["undo", &run, "--apply", "--settle-after", "0s"]).ends(0, "done");
@@ -172,13 +169,14 @@ fn a_run_that_is_still_going_is_left_alone() {
 /// Kills a run while a change is in flight, so that nobody knows whether it has happened, and as many others are done.
 fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
     desk.has_a_journal();
-    let mut child =
-        desk.command(&["-e", code, "--faults", "latency=1s"]).spawn().expect("it starts");
-    let begun = Instant::now();
+    let faults = "hold=iam:TagInstanceProfile";
+    let mut child = desk.command(&["-e", code, "--faults", faults]).spawn().expect("it starts");
+    let gate = desk.gatekeeper();
+    gate.passes(usize::try_from(done).expect("a few"));
+    gate.holds(1);
     let is_there = |run: &Value| run["counts"]["done"] == done && run["counts"]["in_doubt"] == 1;
-    while !desk.runs().first().is_some_and(is_there) {
-        assert!(begun.elapsed() < Duration::from_mins(1), "it makes changes");
-    }
+    let are_there = || desk.runs().first().is_some_and(is_there);
+    until(are_there, || format!("{:?}", desk.runs().first()));
     child.kill().expect("it can be killed");
     child.wait().expect("it ended");
 }

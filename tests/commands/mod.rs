@@ -26,6 +26,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::end_to_end::{Home, Ran};
+use crate::patience::Gatekeeper;
 
 /// Two roles, `web` and `db`, and four profiles: `alpha` and `beta` under `/ec2/`, `gamma` with the role `web`, `delta` without tags.
 const ACCOUNT: &str = r#"{"format": "iamlua-account", "version": 1, "account": {"id": "123456789012"},
@@ -82,6 +83,11 @@ impl Desk {
             .env("AWS_ACCESS_KEY_ID", "AKIAOPERATOR")
             .env("AWS_SECRET_ACCESS_KEY", "the-secret-access-key");
         command
+    }
+
+    /// The calls that are held in the local account.
+    pub(crate) fn gatekeeper(&self) -> Gatekeeper {
+        self.0.gatekeeper()
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {

@@ -3,12 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Desk;
+use crate::patience::until_some;
 
 /// A scheduler, and the lines of its log.
 struct Scheduler {
@@ -79,15 +79,10 @@ fn get(address: &str, path: &str) -> String {
 /// What is at a path, once that is in it: the page may be a moment behind the log.
 #[track_caller]
 fn shows(address: &str, path: &str, wanted: &str) -> String {
-    let began = Instant::now();
-    loop {
-        let answer = get(address, path);
-        if answer.contains(wanted) {
-            return answer;
-        }
-        assert!(began.elapsed() < Duration::from_mins(2), "{wanted} is not in {answer}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_some(
+        || Some(get(address, path)).filter(|answer| answer.contains(wanted)),
+        || format!("{wanted} is not in {}", get(address, path)),
+    )
 }
 
 #[test]

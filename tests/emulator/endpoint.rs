@@ -2,9 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, bind, serve};
+use iamlua::emulator::{Emulator, Options, bind, serve, serve_with_farewell};
 use iamlua::error::Kind;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -12,8 +12,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{options, request};
+use crate::patience::{PATIENCE, until};
+
+/// Longer than any test waits.
+const FAREWELL: Duration = Duration::from_hours(1);
 
 struct Served {
+    emulator: Emulator,
     runtime: Runtime,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -28,10 +33,11 @@ fn served(faults: &str) -> Served {
     let listener = runtime.block_on(bind(0)).expect("a free port");
     let address = listener.local_addr().expect("it listens");
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = runtime.spawn(serve(emulator, listener, async {
+    let stopped = async {
         let _ = stopped.await;
-    }));
-    Served { runtime, address, stop, server }
+    };
+    let server = runtime.spawn(serve_with_farewell(emulator.clone(), listener, stopped, FAREWELL));
+    Served { emulator, runtime, address, stop, server }
 }
 
 /// A POST with that body, or with the body of that many bytes.
@@ -67,7 +73,7 @@ fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("somebody listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     stream
 }
 
@@ -134,19 +140,23 @@ fn what_is_no_call_is_refused() {
 
 #[test]
 fn a_shutdown_finishes_what_is_under_way() {
-    let served = served("latency=300ms");
+    let served = served("hold=iam:ListRoles");
     let mut stream = connect(served.address);
     let idle = connect(served.address);
     stream.write_all(&list_roles()).expect("it listens");
-    std::thread::sleep(Duration::from_millis(100));
-    let start = Instant::now();
+    let held = || served.emulator.held_calls().expect("memory");
+    until(|| !held().is_empty(), || "the call does not come".into());
     served.stop.send(()).expect("it serves");
+    let is_closed = || TcpStream::connect(served.address).is_err();
+    until(is_closed, || "it still listens".into());
+    assert_eq!(served.emulator.release_calls().expect("memory"), ["iam:ListRoles@us-east-1"]);
     let reply = read_until(&mut stream, "</ListRolesResponse>");
     assert!(reply.contains("200 OK") && reply.contains("</ListRolesResponse>"), "{reply}");
-    served.runtime.block_on(served.server).expect("no panic").expect("no error");
-    assert!(start.elapsed() < Duration::from_secs(3), "an idle connection held it up");
+    // An idle connection does not hold it up.
+    let ends = async { tokio::time::timeout(PATIENCE, served.server).await };
+    let ended = served.runtime.block_on(ends).expect("it ends");
+    ended.expect("no panic").expect("no error");
     drop(idle);
-    assert!(TcpStream::connect(served.address).is_err(), "it still listens");
 }
 
 #[test]

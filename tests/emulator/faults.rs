@@ -1,11 +1,14 @@
 //! Bad weather: each knob by itself, that one seed is one weather, and how the knobs are written.
 
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use iamlua::emulator::{Answer, Clock, Faults, ManualClock, Options};
 use iamlua::error::Kind;
 
-use super::{Client, options, stopped_clock};
+use super::{Client, options, request, stopped_clock};
+use crate::patience::until;
 
 const PROFILE: &str = "InstanceProfileName";
 
@@ -38,16 +41,57 @@ fn a_throttle_lets_a_burst_through_and_then_a_rate() {
 
 #[test]
 fn latency_takes_time_but_not_from_a_throttled_call() {
-    let (client, _) = under("latency=30ms,throttle=0/1");
-    let timed = |expected| {
-        let start = std::time::Instant::now();
-        assert_eq!(client.ask("ListRoles", &[]).status, expected);
-        start.elapsed()
+    let (client, _) = under("latency=30ms");
+    let start = std::time::Instant::now();
+    assert_eq!(client.ask("ListRoles", &[]).status, 200);
+    assert!(start.elapsed() >= Duration::from_millis(30));
+    let (client, _) = under("latency=100000h,throttle=0/1");
+    assert!(is_pending(&client, "ListRoles"), "it takes the token of the bucket and waits");
+    assert_eq!(client.ask("ListRoles", &[]).status, 400, "this one does not wait");
+}
+
+/// Begins a call and gives it up; returns whether it waited.
+fn is_pending(client: &Client, action: &str) -> bool {
+    let emulator = client.emulator.clone();
+    client.run(async move {
+        let mut answer = std::pin::pin!(emulator.answer(request("AKIAIOSFODNN7EXAMPLE", action, &[])));
+        std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending()))
+            .await
+    })
+}
+
+#[test]
+fn a_call_that_is_held_waits_until_it_is_let_go() {
+    let (client, _) = under("hold=iam:Create*+iam:GetRole");
+    let held = || client.emulator.held_calls().expect("memory");
+    assert!(held().is_empty());
+    assert_eq!(client.ask("ListRoles", &[]).status, 200, "others are not held");
+    let create = |name: &'static str| {
+        let client = client.with_access_key("AKIAIOSFODNN7EXAMPLE");
+        std::thread::spawn(move || client.ask("CreateInstanceProfile", &[(PROFILE, name)]).status)
     };
-    let answered = timed(200);
-    assert!(answered >= Duration::from_millis(30), "{answered:?}");
-    let throttled = timed(400);
-    assert!(throttled < Duration::from_millis(25), "{throttled:?}");
+    let names = || client.get("ListInstanceProfiles", &[]).texts("InstanceProfiles", PROFILE);
+    let holds = |calls| until(|| held().len() == calls, || format!("{:?}", held()));
+    let one = create("one");
+    holds(1);
+    assert_eq!(held(), ["iam:CreateInstanceProfile@us-east-1"]);
+    assert!(names().is_empty(), "nothing happens before it is let go");
+    assert_eq!(client.emulator.release_calls().expect("memory").len(), 1);
+    assert_eq!(one.join().expect("no panic"), 200);
+    assert_eq!((names(), held().len()), (vec!["one".to_owned()], 0));
+    // Later calls are held as well, until other faults let them go.
+    let two = create("two");
+    holds(1);
+    client.emulator.set_faults("hold=iam:Create*,seed=1".parse().expect("faults"));
+    assert_eq!(held().len(), 1, "it is still among them");
+    client.emulator.set_faults("hold=iam:DeleteRole".parse().expect("faults"));
+    assert_eq!(two.join().expect("no panic"), 200);
+    // One that is given up is held no more, and did not happen.
+    client.emulator.set_faults("hold=iam:ListRoles".parse().expect("faults"));
+    assert!(is_pending(&client, "ListRoles"));
+    assert!(held().is_empty());
+    assert_eq!(names(), ["one", "two"]);
+    assert!(client.emulator.release_calls().expect("memory").is_empty());
 }
 
 #[test]
@@ -172,7 +216,8 @@ fn faults_are_written_one_after_the_other() {
     );
     assert_eq!((faults.error, faults.lost, faults.seed), (0.01, 0.005, Some(7)));
     assert_eq!(faults.to_string().parse::<Faults>().expect("what it writes it reads"), faults);
-    let text = "deny=ec2:Describe*@eu-west-1+batch,fail=eks@us-*,choke=*:ListClusters,cut=*";
+    let text = "deny=ec2:Describe*@eu-west-1+batch,fail=eks@us-*,choke=*:ListClusters,cut=*,\
+                hold=iam:TagRole";
     let faults: Faults = text.parse().expect("the faults are well written");
     assert_eq!(faults.to_string(), text);
     assert_eq!("".parse::<Faults>().expect("no faults"), Faults::default());
@@ -186,7 +231,7 @@ fn a_wrong_fault_says_what_is_right() {
         (
             "fire=1",
             "there is no fault `fire`",
-            "the faults are latency, throttle, error, lost, lag, seed, deny, fail, choke, cut",
+            "the faults are latency, throttle, error, lost, lag, seed, deny, fail, choke, cut, hold",
         ),
         ("lag", "the fault `lag` cannot be ``: it must be a duration such as lag=2s", ""),
         ("lag=2", "the fault `lag` cannot be `2`: it must be a duration such as lag=2s", ""),

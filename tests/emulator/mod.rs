@@ -59,6 +59,11 @@ impl Client {
         Self { access_key: access_key.to_owned(), ..Self::of(self.emulator.clone()) }
     }
 
+    /// Runs something to its end.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// Asks and gives whatever comes back.
     pub fn answer(&self, action: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = request(&self.access_key, action, parameters);

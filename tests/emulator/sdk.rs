@@ -14,6 +14,10 @@ use iamlua::emulator::{Clock, Contents, Emulator, Options};
 use super::options;
 
 fn iam(faults: &str, attempts: u32) -> (Emulator, Iam) {
+    iam_with_timeout(faults, attempts, crate::patience::PATIENCE)
+}
+
+fn iam_with_timeout(faults: &str, attempts: u32, timeout: Duration) -> (Emulator, Iam) {
     let faults = faults.parse().expect("the faults are well written");
     let options = Options { faults, clock: Clock::Real, ..options() };
     let emulator = Emulator::in_memory(options).expect("memory");
@@ -26,7 +30,7 @@ fn iam(faults: &str, attempts: u32) -> (Emulator, Iam) {
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("AKID", "secret", None, None, "test"))
         .retry_config(retries)
-        .timeout_config(TimeoutConfig::builder().read_timeout(Duration::from_millis(200)).build())
+        .timeout_config(TimeoutConfig::builder().read_timeout(timeout).build())
         .http_client(emulator.http_client())
         .build();
     (emulator, Iam::from_conf(config))
@@ -95,7 +99,7 @@ async fn an_answer_that_breaks_off_is_none() {
 
 #[tokio::test]
 async fn the_clients_own_timeout_holds() {
-    let (_, iam) = iam("latency=10s", 1);
+    let (_, iam) = iam_with_timeout("latency=1000h", 1, Duration::from_millis(200));
     let error = iam.list_roles().send().await.expect_err("it does not wait that long");
     assert!(
         matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout()),

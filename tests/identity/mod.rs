@@ -18,13 +18,12 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 use toml::de::{DeTable, DeValue};
 
+use crate::patience::PATIENCE;
 use crate::terminal::Terminal;
 use endpoint::Endpoint;
 
 const CASES: &str = include_str!("cases.toml");
 const EXPECTED: &str = include_str!("expected.json");
-/// A case that has not ended by then hangs.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Calls without an effect when made again. `AssumeRole` may use up a code, and a refresh a token.
 const REPEATABLE: [&str; 4] =
@@ -215,6 +214,7 @@ fn run(case: &Value, endpoint: &Endpoint) -> (Outcome, String) {
         .args(["whoami", "--aws"])
         .args(flags)
         .env_clear()
+        .envs(crate::end_to_end::clock_settings())
         .envs(environment(case, &places))
         .current_dir(&home);
     let (code, said) = if case["types"].is_array() {

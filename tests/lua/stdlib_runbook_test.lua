@@ -220,8 +220,8 @@ it("no more changes than the limit", function()
 end)
 
 it("no longer than the timeout", function()
-  local ran = run('{ timeout = "100ms" }', {}, " print('on') while true do pcall(time.sleep, 1) end")
-  assert(ran.code == 1 and ran.stdout == "on\n" and ran.stderr:find("timeout", 1, true), ran.stderr)
+  local ran = run('{ timeout = "100ms" }', {}, " while true do pcall(time.sleep, 1) end")
+  assert(ran.code == 1 and ran.stderr:find("timeout", 1, true), ran.stderr)
 end)
 
 it("a file that the command line names can be read, and no other", function()

@@ -139,16 +139,23 @@ end)
 
 it("sleep waits, and tasks sleep at the same time", function()
   local start = time.epoch()
-  task.all {
-    function()
-      time.sleep("400ms")
-    end,
-    function()
-      time.sleep(0.4)
-    end,
-  }
+  time.sleep("50ms")
   local took = time.epoch() - start
-  assert(took >= 0.39, "woke up after " .. took)
-  assert(took < 0.75, "one waited for the other: " .. took)
+  assert(took >= 0.049, "woke up after " .. took)
+  -- Each goes on sleeping until the other one sleeps too.
+  local asleep = {}
+  local function sleeper(own, other)
+    return function()
+      for _ = 1, 20000 do
+        asleep[own] = true
+        time.sleep(0.001)
+        if asleep[other] then
+          return
+        end
+      end
+      error("one waits for the other")
+    end
+  end
+  task.all { sleeper(1, 2), sleeper(2, 1) }
   refuses("time.sleep", time.sleep, "long")
 end)

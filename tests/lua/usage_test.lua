@@ -67,11 +67,8 @@ local function open(resources, more)
   account.import(what)
 end
 
--- Calls of the local account that are throttled for ever are given up soon.
-local OPTIONS = { timeout = "300ms" }
-
 local function verdict(name, options)
-  return iam.usage.scan(options or OPTIONS):verdict(name)
+  return iam.usage.scan(options):verdict(name)
 end
 
 it("a profile that nothing names is unused", function()
@@ -88,7 +85,7 @@ for _, source in ipairs(usage.sources()) do
   it("a profile that only " .. source.name .. " names is used", function()
     local resource = assert(REFERENCES[source.name], "the test knows no resource of " .. source.name)
     open { resource }
-    local scan = iam.usage.scan(OPTIONS)
+    local scan = iam.usage.scan()
     local v = scan:verdict("web")
     expect(v.verdict):to_equal("used")
     expect(#v.references):to_equal(1)
@@ -106,24 +103,62 @@ local function calls_of(source)
   return table.concat(source.actions, "+")
 end
 
+-- The calls that `work` has made, by action.
+local function calls_made(work)
+  local before, made = account.calls(), {}
+  work()
+  for action, count in pairs(account.calls()) do
+    made[action] = count - (before[action] or 0)
+  end
+  return made
+end
+
+-- A scan under a fault of one call of a source. Once all other calls, which are those of `whole`, are made, and that one was made again or is
+-- not, the time is up for it.
+local function impatient_scan(source, action, whole)
+  local own, before = {}, account.calls()
+  for _, name in ipairs(source.actions) do
+    own[name] = true
+  end
+  local function made(name)
+    return (account.calls()[name] or 0) - (before[name] or 0)
+  end
+  local function is_stuck()
+    for name, count in pairs(whole) do
+      if not own[name] and made(name) < count then
+        return false
+      end
+    end
+    return made(action) > 1
+  end
+  local scanning = task.spawn(iam.usage.scan)
+  while not scanning:done() do
+    if is_stuck() then
+      -- What was sent before the last repeat was answered before it.
+      clock.advance("1h")
+    end
+    time.sleep("2ms")
+  end
+  return scanning:wait()
+end
+
 for _, fault in ipairs { "deny", "fail", "choke", "cut" } do
   it("nothing is unused where a source answers with " .. fault, function()
     for _, source in ipairs(usage.sources()) do
+      open { REFERENCES[source.name] }
+      local whole = calls_made(iam.usage.scan)
       for _, action in ipairs(source.actions) do
         -- What the first call has listed makes the second one.
         open { REFERENCES[source.name] }
         account.faults(fault .. "=" .. action)
-        local scan = iam.usage.scan(OPTIONS)
+        local scan = impatient_scan(source, action, whole)
         local v = scan:verdict("web-2")
         expect(v.verdict .. " " .. action):to_equal("unknown " .. action)
         expect(#v.gaps):to_equal(1)
         expect(v.gaps[1].source):to_equal(source.name)
         expect(v.gaps[1].region):to_equal(REGION)
         local reasons = { deny = "denied", fail = "failed", choke = "throttled", cut = "cut off" }
-        -- A machine that is slow enough hears nothing at all in that time.
-        if not v.gaps[1].message:find("no answer, for", 1, true) then
-          expect(v.gaps[1].reason):to_equal(reasons[fault])
-        end
+        expect(v.gaps[1].reason):to_equal(reasons[fault])
         account.faults()
       end
     end
@@ -149,11 +184,11 @@ end)
 
 it("a scan says in a few sentences what was not checked", function()
   open({}, { regions = { [REGION] = "opt-in-not-required", ["eu-west-1"] = "opt-in-not-required" } })
-  local scan = usage.scan(OPTIONS)
+  local scan = usage.scan()
   expect(scan:gap_summary()):to_equal {}
   expect(tostring(scan)):to_match("2 regions, 0 resources, everything was checked$")
   account.faults("deny=*:*@eu-west-1+batch")
-  scan = usage.scan(OPTIONS)
+  scan = usage.scan()
   expect(#scan:gaps()):to_equal(#usage.sources() + 1)
   expect(scan:gap_summary()):to_equal {
     "nothing could be checked in eu-west-1: denied",
@@ -193,7 +228,7 @@ it("only profiles that nothing names cost a call, and each role one", function()
     end
   end
   open(resources, { profiles = profiles })
-  local scan = iam.usage.scan(OPTIONS)
+  local scan = iam.usage.scan()
   local before = account.calls()
   local counts = {}
   bulk.each(iam.profiles.each(), {}, function(profile)
@@ -218,7 +253,7 @@ it("what is over, another account's or only alike is no reference", function()
     { kind = "batch.compute_environment", name = "ce", profile = arn_of("web", "210987654321") },
     { kind = "ec2.launch_template", id = "lt-0a", name = "t", versions = { { profile = "my-web" }, { profile = "web.old" } } },
   }
-  local scan = iam.usage.scan(OPTIONS)
+  local scan = iam.usage.scan()
   expect(scan:verdict("web").verdict):to_equal("unused")
   expect(scan:verdict("web-2").verdict):to_equal("used")
 end)
@@ -233,7 +268,7 @@ it("all pages are read", function()
     resources[#resources + 1] = { kind = "emr.cluster", id = ("j-%013d"):format(i), name = "e" .. i, profile = "web-2" }
   end
   open(resources)
-  local scan = iam.usage.scan(OPTIONS)
+  local scan = iam.usage.scan()
   expect(#scan:verdict("web").references):to_equal(2500)
   expect(#scan:verdict("web-2").references):to_equal(500)
   local calls = account.calls()
@@ -244,7 +279,7 @@ end)
 
 it("a profile of another account, and one that was made after the scan, get no verdict", function()
   open {}
-  local scan = iam.usage.scan(OPTIONS)
+  local scan = iam.usage.scan()
   local other = iam.profiles.get("web")
   other.arn = arn_of("web", "210987654321")
   expect(function()
@@ -259,7 +294,7 @@ it("a scan in a file says the same, until it is too old", function()
   open { REFERENCES["ec2.instances"] }
   local folder = temp_folder()
   local path = folder .. "/scan.json"
-  local scan = usage.scan(OPTIONS)
+  local scan = usage.scan()
   scan:save(path)
   local loaded = usage.load(path)
   expect(loaded:verdict("web").references):to_equal(scan:verdict("web").references)
@@ -300,7 +335,7 @@ it("wrong arguments are refused before anything is asked", function()
       usage.scan(options)
     end):to_raise { kind = "argument" }
   end
-  local scan = usage.scan(OPTIONS)
+  local scan = usage.scan()
   for _, profile in ipairs { {}, { name = "web" }, 1, true } do
     expect(function()
       scan:verdict(profile)
@@ -318,13 +353,13 @@ it("without the regions there is no scan", function()
   open {}
   account.faults("deny=ec2:DescribeRegions")
   expect(function()
-    usage.scan(OPTIONS)
+    usage.scan()
   end):to_raise { code = "UnauthorizedOperation" }
 end)
 
 it("two scans of the same account read the same", function()
   local function told()
-    local scan = usage.scan(OPTIONS)
+    local scan = usage.scan()
     local lines = {}
     for profile in iam.profiles.each() do
       lines[#lines + 1] = tostring(scan:verdict(profile))

@@ -87,7 +87,8 @@ fn what_stops_a_commit_leaves_the_rest_planned() {
 
 #[test]
 fn an_interrupted_commit_leaves_the_rest_planned() {
-    let mut seat = Seat::with(&["--plan", "--faults", "latency=150ms"], 60, 100, |_| {});
+    let faults = "hold=iam:TagInstanceProfile";
+    let mut seat = Seat::with(&["--plan", "--faults", faults], 60, 100, |_| {});
     // Each rests on the one before, so they are made one after the other.
     seat.enter(
         "for i = 1, 12 do iam.profiles.tag('bastion', { A = tostring(i) }) end",
@@ -96,8 +97,12 @@ fn an_interrupted_commit_leaves_the_rest_planned() {
     seat.clear();
     seat.keys(".commit\r");
     seat.until("12 changes to the local account");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let gate = seat.home.gatekeeper();
+    gate.passes(1);
+    gate.holds(1);
     seat.keys("\x03");
+    seat.until("calls in flight are being finished");
+    let _open = gate.opens();
     let screen = seat.until("error: interrupted");
     assert!(screen.contains("still planned"), "{screen}");
     // What is left is taken back first, then what was made.

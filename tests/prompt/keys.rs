@@ -1,6 +1,7 @@
 //! Every key that the help names, and then some.
 
 use super::{HERE, Seat};
+use crate::patience::until;
 
 const LEFT: &str = "\x1b[D";
 const RIGHT: &str = "\x1b[C";
@@ -98,17 +99,22 @@ fn the_keys_of_emacs_edit_a_line() {
     seat.wait("less", |screen| !screen.lines().last().is_some_and(|line| line.contains("xby")));
 }
 
+/// Presses Escape, which in vi mode ends the insertion and moves the cursor one column back.
+fn escape(seat: &mut Seat) {
+    let column = seat.column();
+    seat.keys("\x1b");
+    until(|| seat.column() + 1 == column, || "Escape does nothing".into());
+}
+
 #[test]
 fn the_keys_of_vi_edit_a_line() {
     let mut seat = Seat::with(&["--vi"], 24, 100, |_| {});
     seat.keys("hello world");
     seat.until_line(&format!("{HERE}hello world"));
-    seat.keys("\x1b");
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    escape(&mut seat);
     seat.keys("0dwA!");
     seat.until_line(&format!("{HERE}world!"));
-    seat.keys("\x1b");
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    escape(&mut seat);
     seat.keys("cc1 + 2\r");
     seat.until("\n3\n");
 }
@@ -171,9 +177,8 @@ fn ctrl_c_stops_what_runs_and_the_prompt_goes_on() {
         "table.sort({ 1, 2, 3 }, function() time.sleep(600) end)",
     ] {
         seat.clear();
-        seat.keys(&format!("{code}\r"));
-        seat.until(code);
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        seat.keys(&format!("print('it ' .. 'runs') {code}\r"));
+        seat.until_line("it runs");
         seat.keys("\x03");
         seat.until("error: interrupted");
         // Everything works as before, concurrency too.
@@ -187,15 +192,20 @@ fn ctrl_c_stops_what_runs_and_the_prompt_goes_on() {
 
 #[test]
 fn calls_in_flight_are_finished_and_journalled() {
-    let mut seat = Seat::with(&["--faults", "latency=700ms"], 40, 100, |_| {});
+    let mut seat = Seat::with(&["--faults", "hold=iam:TagInstanceProfile"], 40, 100, |_| {});
+    let gate = seat.home.gatekeeper();
+    let open = gate.opens();
     seat.enter("iam.profiles.tag('bastion', { A = '0' })", HERE);
+    drop(open);
     // What is there before is known when the second one is sent.
     seat.clear();
     let change = "iam.profiles.tag('bastion', { A = '1' })";
     seat.keys(&format!("iam.profiles.get('bastion') print('read') {change} while true do end\r"));
     seat.until_line("read");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    gate.holds(1);
     seat.keys("\x03");
+    seat.until("calls in flight are being finished");
+    gate.releases();
     seat.until("error: interrupted");
     seat.enter("iam.profiles.tags('bastion').A", "\n\"1\"\n");
     seat.enter(".changes", "~ tag profile bastion: A 0 → 1");

@@ -7,6 +7,7 @@ mod screens;
 mod values;
 
 use crate::end_to_end::Home;
+use crate::patience::until;
 use crate::terminal::Terminal;
 
 /// A prompt on the example account.
@@ -48,12 +49,15 @@ impl Seat {
             .any(|(name, value)| name == "TERM" && value.is_some_and(|value| value == "dumb"))
         {
             // The account may say who it is a moment later.
-            let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
-            while !seat.screen().contains("acme-") {
-                assert!(std::time::Instant::now() < end, "{}", seat.screen());
-                seat.keys("\r");
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
+            let is_known = || {
+                let is_known = seat.screen().contains("acme-");
+                if !is_known {
+                    seat.keys("\r");
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                is_known
+            };
+            until(is_known, || "the account does not say who it is".into());
             if !args.contains(&"--vi") {
                 seat.clear();
             }
@@ -66,16 +70,13 @@ impl Seat {
     /// Waits until the names in the account are known, which are read in the background: roles come last.
     #[track_caller]
     fn knows_names(&mut self) {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
         self.clear();
-        loop {
+        let is_completed = || {
             self.keys("\x15iam.roles.get('web-frontend-st\t");
             std::thread::sleep(std::time::Duration::from_millis(50));
-            if self.screen().contains("web-frontend-staging'") {
-                break;
-            }
-            assert!(std::time::Instant::now() < end, "{}", self.screen());
-        }
+            self.screen().contains("web-frontend-staging'")
+        };
+        until(is_completed, || "the name is not completed".into());
         self.keys("\x15");
         self.until_line(HERE);
     }

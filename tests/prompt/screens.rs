@@ -1,7 +1,6 @@
 //! Terminals of all kinds, and what arrives from them.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
 
 use super::{HERE, Seat};
 use crate::end_to_end::Home;
@@ -93,11 +92,9 @@ fn a_paste_of_a_megabyte_is_one_entry() {
         let _ = writeln!(code, "  \"a line of data, number {lines}\",");
     }
     code.push('}');
-    let began = Instant::now();
     seat.keys(&format!("\x1b[200~{code}\x1b[201~\r"));
     seat.keys("#big\r");
     seat.until(&format!("\n{lines}\n"));
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // Too much for the history, which has what is code.
     let mut next = Seat::at(std::mem::replace(&mut seat.home, Home::new()), &[], 24, 80, |_| {});
     next.keys("\x1b[A");

@@ -2,20 +2,17 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::end_to_end::{Home, Ran};
-
-/// No test waits longer: a machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::patience::{Heard, until, until_some};
 
 /// A scheduler that runs, and what it says.
 pub(super) struct Daemon {
     pub(super) child: Child,
-    said: Arc<Mutex<String>>,
+    said: Heard,
 }
 
 impl Daemon {
@@ -25,20 +22,14 @@ impl Daemon {
 
     pub(super) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::null()).spawn().expect("the program starts");
-        let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
-        let said = Arc::new(Mutex::new(String::new()));
-        let heard = Arc::clone(&said);
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            while err.read_line(&mut line).is_ok_and(|n| n > 0) {
-                heard.lock().expect("nobody panicked").push_str(&std::mem::take(&mut line));
-            }
-        });
+        let said = Heard::from(child.stderr.take().expect("a pipe"));
         Self { child, said }
     }
 
     pub(super) fn said(&self) -> String {
-        self.said.lock().expect("nobody panicked").clone()
+        // Whole lines.
+        let said = self.said.text();
+        said[..said.rfind('\n').map_or(0, |at| at + 1)].to_owned()
     }
 
     /// Waits until it has said that, so many times.
@@ -59,15 +50,11 @@ impl Daemon {
     /// Waits for its end.
     #[track_caller]
     pub(super) fn ends(&mut self, code: i32) {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
-                assert_eq!(status.code(), Some(code), "{}", self.said());
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "it does not end:\n{}", self.said());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let (child, said) = (&mut self.child, &self.said);
+        let look = || child.try_wait().expect("it can be waited for");
+        let status = until_some(look, || format!("it does not end:\n{}", said.text()));
+        assert_eq!(status.code(), Some(code), "{}", said.all());
+        said.all();
     }
 
     pub(super) fn kill(&mut self) {
@@ -89,13 +76,10 @@ pub(super) fn command(home: &Home, args: &[&str]) -> Command {
     command
 }
 
-#[track_caller]
-pub(super) fn until(mut is_so: impl FnMut() -> bool, why: impl Fn() -> String) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "{}", why());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// A schedule whose last moment and whose next one are months away, whenever the test runs.
+pub(super) fn far() -> String {
+    let month = TimeZone::UTC.to_datetime(jiff::Timestamp::now()).month();
+    format!("schedule = '0 0 1 {} *'", (month + 5) % 12 + 1)
 }
 
 pub(super) fn run(home: &Home, args: &[&str]) -> Ran {
@@ -133,6 +117,15 @@ fn jobs_run_and_what_became_of_them_is_kept() {
     let mut daemon = Daemon::start(&home, &["jobs", "--log-format", "json"]);
     daemon.says("made\\tmade-2", 1);
     daemon.says("no luck", 3);
+    // Each has an execution that has ended by itself.
+    let has_ended = |job: &Value, outcome: &str| job["last"]["outcome"] == outcome;
+    let jobs = until_some(
+        || {
+            let jobs = list(&home);
+            (has_ended(&jobs[0], "failed") && has_ended(&jobs[1], "done")).then_some(jobs)
+        },
+        || daemon.said(),
+    );
     daemon.signal("-TERM");
     daemon.ends(0);
     let lines: Vec<Value> = daemon
@@ -159,7 +152,6 @@ fn jobs_run_and_what_became_of_them_is_kept() {
         (shown["command"].as_str(), shown["counts"]["done"].as_u64()),
         (Some("schedule"), Some(1))
     );
-    let jobs = list(&home);
     assert_eq!(jobs.len(), 2, "{jobs:?}");
     assert_eq!((jobs[0]["job"].as_str(), jobs[1]["job"].as_str()), (Some("fails"), Some("make")));
     assert_eq!(jobs[0]["last"]["outcome"], "failed");
@@ -295,7 +287,8 @@ fn a_dry_run_says_what_would_run_when_and_runs_nothing() {
     let home = home();
     home.write(
         "jobs/nightly.lua",
-        "runbook { schedule = '30 2 * * *', timezone = 'Europe/Berlin' }",
+        // Where clocks never change, so that each day has one such time.
+        "runbook { schedule = '30 2 * * *', timezone = 'Asia/Kolkata' }",
     );
     home.write("jobs/often.lua", "runbook { every = '6h' }");
     home.write("jobs/spread.lua", "runbook { every = '1d', jitter = '30m' }");
@@ -310,7 +303,7 @@ fn a_dry_run_says_what_would_run_when_and_runs_nothing() {
     }
     let again = run(&home, &["--dry-run", "jobs", "--until", "2d", "--output", "csv"]).ends(0, "");
     assert_eq!(again.out.lines().next(), Some("WHEN,JOB,DUE,WHY"));
-    assert!(again.out.contains("02:30:00 CE"), "in its own zone: {}", again.out);
+    assert!(again.out.contains("02:30:00 IST"), "in its own zone: {}", again.out);
     assert!(!home.path("state/schedule.db").exists(), "nothing is written down");
 }
 
@@ -384,13 +377,15 @@ fn a_job_that_fails_when_it_is_run_now_is_tried_again_and_told() {
 #[test]
 fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
     let home = home();
-    home.write(
-        "jobs/third.lua",
-        "runbook { every = '24h', retries = 5, retry_delay = '1s' } local n = #iam.profiles.list() + 1
-         iam.profiles.create('try-' .. n) if n < 3 then error('try ' .. n) end",
-    );
-    home.write("jobs/slow.lua", "runbook { every = '24h', retries = 1, retry_delay = '1s', timeout = '1s' } time.sleep('1h')");
-    home.write("jobs/refused.lua", "runbook { every = '24h', retries = 5, retry_delay = '1s', allow = { 'profiles.list' } } iam.roles.list()");
+    let job = |name: &str, manifest: &str, code: &str| {
+        let text = format!("runbook {{ {}, retry_delay = '1s', {manifest} }} {code}", far());
+        home.write(&format!("jobs/{name}.lua"), text);
+    };
+    let third = "local n = #iam.profiles.list() + 1
+         iam.profiles.create('try-' .. n) if n < 3 then error('try ' .. n) end";
+    job("third", "retries = 5", third);
+    job("slow", "retries = 1, timeout = '1s'", "time.sleep('1h')");
+    job("refused", "retries = 5, allow = { 'profiles.list' }", "iam.roles.list()");
     // They are due right away because their last moments are long ago: they were seen, and nobody ran them since.
     seen_long_ago(&home, &["third", "slow", "refused"]);
     let mut daemon = Daemon::start(&home, &["jobs"]);
@@ -419,15 +414,17 @@ fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
     );
 }
 
-/// Makes jobs known, and their last moment one of the day before.
+/// Makes jobs known, and their last moment one of the year before, with a month to spare.
 pub(super) fn seen_long_ago(home: &Home, jobs: &[&str]) {
     let mut daemon = Daemon::start(home, &["jobs"]);
     daemon.says("schedules", 1);
     until(|| list(home).len() >= jobs.len(), || daemon.said());
     daemon.kill();
     let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
-    let changed =
-        book.execute("UPDATE job SET handled = handled - 86400000, free = free - 86400000", []);
+    let changed = book.execute(
+        "UPDATE job SET handled = handled - 400 * 86400000, free = free - 400 * 86400000",
+        [],
+    );
     assert!(changed.expect("the state") >= jobs.len());
 }
 

@@ -2,25 +2,36 @@
 
 use std::time::Duration;
 
-use super::program::{Daemon, home, list, profiles, seen_long_ago, until};
+use super::program::{Daemon, far, home, list, profiles, seen_long_ago};
+use crate::end_to_end::Home;
+use crate::patience::until;
 
-/// Makes a profile for each of its steps, each of which takes a while.
-const STEPS: &str = "runbook { every = '24h' } for n = 1, 5 do
+/// Makes a profile for each of its steps.
+const STEPS: &str = "for n = 1, 5 do
     if not iam.profiles.find('step-' .. n) then iam.profiles.create('step-' .. n) end end print('all steps')";
+
+/// Writes the text of a job that is due once.
+fn write_job(home: &Home, name: &str, code: &str) {
+    home.write(&format!("jobs/{name}.lua"), format!("runbook {{ {} }} {code}", far()));
+}
 
 #[test]
 fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
     let home = home();
-    home.write("jobs/steps.lua", STEPS);
+    write_job(&home, "steps", STEPS);
     seen_long_ago(&home, &["steps"]);
-    // Long enough for a machine that is busy.
-    let slow = ["jobs", "--faults", "latency=2s"];
-    let mut daemon = Daemon::start(&home, &slow);
+    let held = ["jobs", "--faults", "hold=iam:CreateInstanceProfile", "--grace", "1h"];
+    let mut daemon = Daemon::start(&home, &held);
     daemon.says("begins, late: ", 1);
     // In the middle of its calls.
-    until(|| !profiles(&home).is_empty(), || daemon.said());
+    let gate = home.gatekeeper();
+    gate.passes(1);
+    gate.holds(1);
     daemon.signal("-TERM");
+    daemon.says("told to end", 1);
+    gate.releases();
     daemon.ends(0);
+    assert_eq!(profiles(&home).len(), 2);
     let said = daemon.said();
     assert!(said.contains("told to end: 1 execution is being stopped"), "{said}");
     assert!(said.contains("outcome=interrupted") && !said.contains("all steps"), "{said}");
@@ -40,12 +51,12 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
 }
 
 /// Deep inside of one operation of Lua's library, where nothing stops it.
-const STUCK: &str = "runbook { every = '24h' } print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
+const STUCK: &str = "print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
 
 #[test]
 fn what_does_not_end_in_time_is_said() {
     let home = home();
-    home.write("jobs/stuck.lua", STUCK);
+    write_job(&home, "stuck", STUCK);
     seen_long_ago(&home, &["stuck"]);
     let mut daemon = Daemon::start(&home, &["jobs", "--grace", "500ms"]);
     daemon.says("stuck stream=out", 1);
@@ -58,7 +69,7 @@ fn what_does_not_end_in_time_is_said() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let home = home();
-    home.write("jobs/stuck.lua", STUCK);
+    write_job(&home, "stuck", STUCK);
     seen_long_ago(&home, &["stuck"]);
     let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1h"]);
     daemon.says("stuck stream=out", 1);
@@ -123,7 +134,7 @@ fn two_of_them_on_one_state_run_no_job_twice() {
 #[test]
 fn an_end_that_cannot_be_written_is_not_passed_over_in_silence() {
     let home = home();
-    home.write("jobs/ends.lua", "runbook { every = '1s' } print('it works') time.sleep('1s')");
+    home.write("jobs/ends.lua", "runbook { every = '1s' } print('it works') time.sleep('1h')");
     let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1s"]);
     daemon.says("it works", 1);
     let state = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
@@ -150,9 +161,13 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
     let mut dice = fastrand::Rng::with_seed(11);
     let mut last = String::new();
     for _ in 0..6 {
-        let mut daemon = Daemon::start(&home, &["jobs", "--faults", "latency=30ms"]);
-        daemon.says("begins", 1);
-        std::thread::sleep(Duration::from_millis(dice.u64(0..900)));
+        let mut daemon = Daemon::start(&home, &["jobs", "--faults", "hold=iam"]);
+        let gate = home.gatekeeper();
+        gate.passes(dice.usize(0..12));
+        // With a call in flight, or at any other moment.
+        if last.is_empty() || dice.bool() {
+            gate.holds(1);
+        }
         daemon.kill();
         last = daemon.said();
     }
@@ -179,12 +194,11 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
 #[test]
 fn who_is_being_told_of_a_failure_ends_with_it_and_is_told_anew() {
     let home = home();
-    home.write("jobs/fails.lua", "runbook { every = '24h' }");
+    write_job(&home, "fails", "");
     seen_long_ago(&home, &["fails"]);
-    home.write(
-        "jobs/fails.lua",
-        "runbook { every = '24h', on_failure = { command = { 'sh', '-c', 'echo $$ >> told; sleep 600 & wait' } } } error('no')",
-    );
+    let tells = "on_failure = { command = { 'sh', '-c', 'echo $$ >> told; sleep 600 & wait' } }";
+    let text = format!("runbook {{ {}, {tells} }} error('no')", far());
+    home.write("jobs/fails.lua", text);
     let args = ["jobs", "--allow-run=sh", "--grace", "100ms"];
     let told = || -> Vec<String> {
         let told = std::fs::read_to_string(home.path("told")).unwrap_or_default();

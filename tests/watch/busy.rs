@@ -29,6 +29,7 @@ fn a_change_is_followed_by_one_more_run() {
     let watching = waits(&[]);
     for n in 0..5 {
         watching.write("m.lua", &format!("return 'two{n}'"));
+        // Apart from the others, as somebody saves.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     watching.printed("start\tone\n");
@@ -71,6 +72,7 @@ fn a_change_is_forgotten_where_that_is_wanted() {
 #[test]
 fn a_restart_lets_a_detach_and_delete_pair_be_done() {
     const ROUNDS: usize = 6;
+    const HOLD: &str = "hold=iam:RemoveRoleFromInstanceProfile+iam:DeleteInstanceProfile";
     let desk = Desk::new();
     for n in 0..ROUNDS {
         desk.does(&format!("iam.profiles.ensure {{ name = 'p{n}', role = 'web' }}"));
@@ -84,14 +86,26 @@ fn a_restart_lets_a_detach_and_delete_pair_be_done() {
          print('end', n)",
     );
     let mut watching =
-        Watching::new(desk, &["a.lua", "--on-busy", "restart", "--faults", "latency=300ms"]);
+        Watching::new(desk, &["a.lua", "--on-busy", "restart", "--faults", HOLD]);
+    let gate = watching.desk.gatekeeper();
     for n in 1..=ROUNDS {
         let start = format!("start\t{}\n", n - 1);
         watching.wait(&start, |watching| watching.out().contains(&start));
-        // Before, between and after the two calls.
-        std::thread::sleep(std::time::Duration::from_millis(150 * n as u64));
+        // In the first call of the two, in the second one, and after both.
+        gate.passes(n % 3);
+        if n % 3 < 2 {
+            gate.holds(1);
+        }
         watching.write("m.lua", &format!("return {}", n % ROUNDS));
+        if n % 3 < 2 {
+            // The script is told to stop before the call is let go.
+            let stops = "a.lua is being stopped: calls in flight are being finished";
+            let told = (1..=n).filter(|n| n % 3 < 2).count();
+            watching.wait(stops, |watching| watching.err().matches(stops).count() == told);
+            gate.passes(2 - n % 3);
+        }
     }
+    let _open = gate.opens();
     watching.wait("the last start", |watching| watching.out().matches("start\t0\n").count() == 2);
     assert_eq!(watching.is_told(Signal::TERM).code(), Some(130));
     assert!(watching.err().contains("because m.lua changed"), "{}", watching.err());
@@ -114,11 +128,17 @@ fn an_interrupt_ends_the_watcher_once_its_calls_are_finished() {
     computing.says("a.lua: stopped after");
     let tag = |owner: &str| format!("iam.profiles.tag('alpha', {{ Owner = '{owner}' }})\n");
     let script = [tag("ops"), "print 'x'\n".into(), tag("web"), tag("db")].concat();
-    let mut writing = Watching::new(desk_with(&script), &["a.lua", "--faults", "latency=1s"]);
+    let hold = ["a.lua", "--faults", "hold=iam:TagInstanceProfile"];
+    let mut writing = Watching::new(desk_with(&script), &hold);
+    let gate = writing.desk.gatekeeper();
+    gate.passes(1);
     writing.wait("the start", |watching| watching.out() == "x\n");
-    // It is in the middle of the second change, or soon will be.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert_eq!(writing.is_told(Signal::INT).code(), Some(130));
+    // In the middle of the second change.
+    gate.holds(1);
+    writing.tell(Signal::INT);
+    writing.says("calls in flight are being finished");
+    gate.releases();
+    assert_eq!(writing.ends_with_status().code(), Some(130));
     let run = writing.desk.last();
     let changes = run["changes"].as_array().expect("a list");
     assert!(changes.iter().all(|change| change["outcome"] == "done"), "{run}");

@@ -7,23 +7,18 @@ mod modes;
 mod saves;
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use crate::commands::Desk;
-
-/// Whatever somebody waits for is there by then, also on a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::patience::{Heard, until, until_some};
 
 /// A watcher at a desk.
 struct Watching {
     desk: Desk,
     child: Child,
-    out: Arc<Mutex<String>>,
-    err: Arc<Mutex<String>>,
+    out: Heard,
+    err: Heard,
 }
 
 impl Watching {
@@ -37,26 +32,23 @@ impl Watching {
     fn start(desk: Desk, args: &[&str]) -> Self {
         let args: Vec<_> = ["watch"].iter().chain(args).copied().collect();
         let mut child = desk.command(&args).spawn().expect("the program starts");
-        let out = gather(child.stdout.take().expect("a pipe"));
-        let err = gather(child.stderr.take().expect("a pipe"));
+        let out = Heard::from(child.stdout.take().expect("a pipe"));
+        let err = Heard::from(child.stderr.take().expect("a pipe"));
         Self { desk, child, out, err }
     }
 
     fn out(&self) -> String {
-        self.out.lock().expect("no reader has failed").clone()
+        self.out.text()
     }
 
     fn err(&self) -> String {
-        self.err.lock().expect("no reader has failed").clone()
+        self.err.text()
     }
 
     #[track_caller]
     fn wait(&self, what: &str, is_there: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !is_there(self) {
-            assert!(Instant::now() < end, "{what} did not come:\n{}\n{}", self.out(), self.err());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let why = || format!("{what} did not come:\n{}\n{}", self.out(), self.err());
+        until(|| is_there(self), why);
     }
 
     /// Waits until it has said that, on standard error.
@@ -105,25 +97,27 @@ impl Watching {
         self.desk.path(name)
     }
 
-    /// Sends a signal, and waits for the end.
-    fn is_told(&mut self, signal: rustix::process::Signal) -> ExitStatus {
+    /// Sends a signal.
+    fn tell(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// Sends a signal, and waits for the end.
+    fn is_told(&mut self, signal: rustix::process::Signal) -> ExitStatus {
+        self.tell(signal);
         self.ends_with_status()
     }
 
     #[track_caller]
     fn ends_with_status(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is a child") {
-                // What it has said last may still be on its way.
-                std::thread::sleep(Duration::from_millis(50));
-                return status;
-            }
-            assert!(Instant::now() < end, "it has not ended:\n{}", self.err());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let (child, err) = (&mut self.child, &self.err);
+        let look = || child.try_wait().expect("it is a child");
+        let status = until_some(look, || format!("it has not ended:\n{}", err.text()));
+        // What it has said last may still be on its way.
+        self.out.all();
+        self.err.all();
+        status
     }
 }
 
@@ -132,19 +126,6 @@ impl Drop for Watching {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn gather(mut from: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let shared = Arc::clone(&text);
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            let piece = String::from_utf8_lossy(&buffer[..n]);
-            shared.lock().expect("nobody fails while it is held").push_str(&piece);
-        }
-    });
-    text
 }
 
 /// Replaces a file at once, as editors do that rename.

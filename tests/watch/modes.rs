@@ -23,6 +23,17 @@ fn one_round_ends_with_the_worst_exit_code() {
     desk.run(&["watch", "jobs", "--once"]).ends(4, "profiles.list");
 }
 
+/// Saves a file again and again until the watcher has ended, with time for a run between the saves.
+#[track_caller]
+fn saves_until_it_ends(watching: &mut Watching, mut save: impl FnMut(&Watching)) {
+    let has_ended = || {
+        save(watching);
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        watching.child.try_wait().expect("it is a child").is_some()
+    };
+    crate::patience::until(has_ended, || "it does not end".into());
+}
+
 #[test]
 fn postponed_the_first_change_starts_it() {
     let desk = Desk::new();
@@ -34,13 +45,10 @@ fn postponed_the_first_change_starts_it() {
     let mut watching = Watching::start(desk, &["a.lua", "--postpone", "--once"]);
     // Until it follows the module nobody knows when; each of these contents is another one.
     let mut n = 1;
-    let end = std::time::Instant::now() + super::PATIENCE;
-    while watching.child.try_wait().expect("it is a child").is_none() {
-        assert!(std::time::Instant::now() < end, "{}", watching.err());
+    saves_until_it_ends(&mut watching, |watching| {
         n += 1;
         watching.write("m.lua", &format!("return {n}"));
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
+    });
     assert_eq!(watching.ends_with_status().code(), Some(0));
     assert_eq!(watching.reasons("a.lua"), ["m.lua changed"]);
     watching.wait("ran\t", |watching| watching.out().starts_with("ran\t"));
@@ -53,15 +61,12 @@ fn postponed_a_file_that_is_no_lua_is_not_the_first_change() {
     desk.write("jobs/compiled.lua", "\x1bLua");
     let mut watching = Watching::start(desk, &["jobs", "--postpone", "--once"]);
     // Until it watches the folder nobody knows when.
-    let end = std::time::Instant::now() + super::PATIENCE;
     let mut n = 0;
-    while watching.child.try_wait().expect("it is a child").is_none() {
-        assert!(std::time::Instant::now() < end, "{}", watching.err());
-        std::thread::sleep(std::time::Duration::from_secs(1));
+    saves_until_it_ends(&mut watching, |watching| {
         n += 1;
         let text = format!("runbook {{ description = 'x' }} print('ran', {n})");
         watching.write("jobs/new.lua", &text);
-    }
+    });
     assert_eq!(watching.ends_with_status().code(), Some(0), "{}", watching.err());
     watching.wait("ran\t", |watching| watching.out().starts_with("ran\t"));
 }

@@ -38,8 +38,17 @@ pub trait Look: Send + Sync {
         region: &str,
         carried: &[String],
         token: Option<&str>,
-        patience: Duration,
+        patience: Patience,
     ) -> BoxFuture<'static, Result<Page>>;
+}
+
+/// Time for which a call is made again and again.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// How long that is.
+    pub time: Duration,
+    /// What measures it.
+    pub clock: Clock,
 }
 
 /// Where a connection leads.
@@ -100,7 +109,8 @@ pub async fn scan(
 ) -> Result<Scan> {
     let whereabouts = look.whereabouts().await?;
     let started = now(&clock);
-    let page = look.look(&REGIONS, &whereabouts.region, &[], None, asking.patience).await;
+    let patience = Patience { time: asking.patience, clock: clock.clone() };
+    let page = look.look(&REGIONS, &whereabouts.region, &[], None, patience).await;
     let page = page.map_err(|error| {
         error.hint(
             "without ec2:DescribeRegions nobody can say in which regions a profile may be used",
@@ -315,7 +325,8 @@ impl Effort {
     ) -> Result<Page> {
         // It is never closed.
         let _place = self.places.acquire().await;
-        self.look.look(step, region, carried, token, self.patience).await
+        let patience = Patience { time: self.patience, clock: self.clock.clone() };
+        self.look.look(step, region, carried, token, patience).await
     }
 
     fn scan(&self) -> std::sync::MutexGuard<'_, Scan> {

@@ -42,7 +42,7 @@ impl Look for Cloud {
         region: &str,
         _: &[String],
         _: Option<&str>,
-        _: Duration,
+        _: Patience,
     ) -> BoxFuture<'static, Result<Page>> {
         let name = step.action.name;
         let at = format!("{name}@{region}");

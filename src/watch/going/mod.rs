@@ -248,6 +248,7 @@ impl Watch {
                     current.restarts = Some(why);
                     self.asked = None;
                     stop(current);
+                    current.waits_until = Some(Instant::now() + STOPS_WITHIN);
                 }
                 // Otherwise it is looked at when it has ended.
                 continue;
@@ -289,8 +290,6 @@ impl Watch {
         current.running = Some(running);
         if current.restarts.is_some() || self.ends.is_some() {
             stop(current);
-        }
-        if self.ends.is_some() {
             current.waits_until = Some(Instant::now() + STOPS_WITHIN);
         }
     }
@@ -313,6 +312,14 @@ impl Watch {
     fn does_not_stop(&mut self, runtime: &Handle) {
         let Some(current) = &mut self.current else { return };
         current.waits_until = None;
+        if self.ends.is_none() {
+            // It runs again, and is waited for.
+            if current.running.as_ref().is_some_and(|running| running.writes_in_flight() > 0) {
+                let name = self.scripts.all[current.script].name();
+                say(&format!("{name} is being stopped: calls in flight are being finished"));
+            }
+            return;
+        }
         let Some(running) = &current.running else {
             // It has not begun.
             keys::restore();

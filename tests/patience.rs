@@ -1,0 +1,168 @@
+//! Ways to wait for a moment, all with one end: far enough away for a machine that is busy.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use iamlua::emulator::{Emulator, Options};
+
+/// The longest wait of a test. Nothing that works comes near it, so a test that meets it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Waits until something is so, and fails with `why` if it never is.
+#[track_caller]
+pub(crate) fn until(mut is_so: impl FnMut() -> bool, why: impl FnOnce() -> String) {
+    until_some(|| is_so().then_some(()), why);
+}
+
+/// Waits until there is something, and returns it.
+#[track_caller]
+pub(crate) fn until_some<T>(
+    mut look: impl FnMut() -> Option<T>,
+    why: impl FnOnce() -> String,
+) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "{}", why());
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Waits for the end of a program that could hang, and returns what it wrote.
+#[track_caller]
+pub(crate) fn ends(mut child: Child) -> Output {
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > end {
+            child.kill().expect("it can be killed");
+            panic!("it hangs: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(LOOK);
+    }
+    child.wait_with_output().expect("it has ended")
+}
+
+/// Everything that a program writes to a pipe, gathered while it runs.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    text: Arc<Mutex<String>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Heard {
+    pub(crate) fn from(mut pipe: impl Read + Send + 'static) -> Self {
+        let heard = Self { text: Arc::default(), is_over: Arc::default() };
+        let shared = heard.clone();
+        std::thread::spawn(move || {
+            let (mut buffer, mut bytes) = (vec![0; 64 << 10], Vec::new());
+            while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                bytes.extend_from_slice(&buffer[..n]);
+                let whole = String::from_utf8_lossy(&bytes).into_owned();
+                *shared.text.lock().expect("nobody fails while it is held") = whole;
+            }
+            shared.is_over.store(true, Ordering::SeqCst);
+        });
+        heard
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.text.lock().expect("nobody fails while it is held").clone()
+    }
+
+    /// Waits until the program has written that.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        until(|| self.text().contains(text), || format!("{text:?} is not in\n{}", self.text()));
+    }
+
+    /// Waits until the program writes no more, and returns everything.
+    #[track_caller]
+    pub(crate) fn all(&self) -> String {
+        until(
+            || self.is_over.load(Ordering::SeqCst),
+            || format!("it goes on after\n{}", self.text()),
+        );
+        self.text()
+    }
+}
+
+/// The calls that the fault `hold` keeps waiting in the account of a state folder.
+pub(crate) struct Gatekeeper {
+    file: PathBuf,
+}
+
+impl Gatekeeper {
+    pub(crate) fn of(state: &Path) -> Self {
+        Self { file: state.join("local.db") }
+    }
+
+    fn account(&self) -> Emulator {
+        Emulator::open(&self.file, Options::default()).expect("the local account")
+    }
+
+    /// Waits until that many calls are held, at least, and returns them.
+    #[track_caller]
+    pub(crate) fn holds(&self, calls: usize) -> Vec<String> {
+        until(|| self.file.exists(), || "there is no account".into());
+        let account = self.account();
+        let held = || account.held_calls().expect("the account can be read");
+        until_some(
+            || Some(held()).filter(|held| held.len() >= calls),
+            || format!("{:?} are held, and not {calls}", held()),
+        )
+    }
+
+    /// Lets go what is held now, and returns it.
+    pub(crate) fn releases(&self) -> Vec<String> {
+        self.account().release_calls().expect("the account can be written")
+    }
+
+    /// Waits until calls are held, and lets them go, that many times.
+    #[track_caller]
+    pub(crate) fn passes(&self, times: usize) {
+        for _ in 0..times {
+            self.holds(1);
+            self.releases();
+        }
+    }
+
+    /// Lets all calls go from now on, until the result is dropped.
+    pub(crate) fn opens(&self) -> Open {
+        let (account, is_over) = (self.account(), Arc::new(AtomicBool::new(false)));
+        let ends = Arc::clone(&is_over);
+        let releasing = std::thread::spawn(move || {
+            while !ends.load(Ordering::SeqCst) {
+                if !account.held_calls().expect("the account can be read").is_empty() {
+                    account.release_calls().expect("the account can be written");
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+        Open { is_over, releasing: Some(releasing) }
+    }
+}
+
+/// See [`Gatekeeper::opens`].
+pub(crate) struct Open {
+    is_over: Arc<AtomicBool>,
+    releasing: Option<JoinHandle<()>>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if let Some(releasing) = self.releasing.take() {
+            let _ = releasing.join();
+        }
+    }
+}
