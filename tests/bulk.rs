@@ -1,12 +1,12 @@
 //! Bulk work from the outside: what is shown while it goes on, at its end, and when it is interrupted.
 
 use std::io::Read;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::end_to_end::{Home, Ran};
-use crate::patience::{Heard, ends};
+use crate::patience::Running;
 
 /// Makes profiles, as slowly as the endpoint answers.
 const MAKE: &str = r#"
@@ -19,25 +19,20 @@ end)
 print("not reached")
 "#;
 
-fn interrupt(child: &Child) {
-    let pid = Pid::from_child(child);
-    kill_process(pid, Signal::INT).expect("it runs");
-}
-
 #[test]
 fn an_interrupt_says_what_is_done_and_what_is_not() {
     let home = Home::new();
     let args = ["--faults", "hold=iam:CreateInstanceProfile", "-e", MAKE];
-    let mut child = home.command(&args).spawn().expect("it starts");
-    let err = Heard::from(child.stderr.take().expect("a pipe"));
+    let mut child = Running::start(&mut home.command(&args));
+    let err = child.err();
     // The second calls of all four that are under way at once.
     home.gatekeeper().holds(4);
     home.gatekeeper().releases();
     home.gatekeeper().holds(4);
-    interrupt(&child);
+    child.signal(Signal::INT);
     err.says("calls in flight are being finished");
     let open = home.gatekeeper().opens();
-    let ran = Ran::from(ends(child));
+    let ran = Ran::from(child.ends());
     drop(open);
     let ran = Ran { err: err.all(), ..ran }.ends(130, "make: stopped after ");
     assert_eq!(ran.out, "");
@@ -66,11 +61,11 @@ fn without_a_terminal_there_are_lines_and_a_summary() {
         while n == 3 and not iam.profiles.find('go') do time.sleep('50ms') end
     end)";
     let nap = |args: &[&str], two: &str| {
-        let mut child = home.command(&[args, &["-e", script]].concat()).spawn().expect("it starts");
-        let err = Heard::from(child.stderr.take().expect("a pipe"));
+        let mut child = Running::start(&mut home.command(&[args, &["-e", script]].concat()));
+        let err = child.err();
         err.says(two);
         home.run(&["-e", "iam.profiles.create('go')"]).ends(0, "");
-        let ran = Ran { err: String::new(), ..Ran::from(ends(child)) }.ends(0, "");
+        let ran = Ran { err: String::new(), ..Ran::from(child.ends()) }.ends(0, "");
         home.run(&["-e", "iam.profiles.delete('go')"]).ends(0, "");
         Ran { err: err.all(), ..ran }
     };
@@ -145,7 +140,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
             command.stdout(Stdio::from(theirs.try_clone().expect("another handle")));
         }
         command.env("TERM", "xterm-256color").stderr(Stdio::from(theirs));
-        let child = command.spawn().expect("it starts");
+        let child = Running::start(&mut command);
         drop(command);
         let reader = std::thread::spawn(move || {
             let (mut terminal, mut seen) = (terminal, Vec::new());
@@ -153,7 +148,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
             let _ = terminal.read_to_end(&mut seen);
             String::from_utf8_lossy(&seen).into_owned()
         });
-        let ran = Ran::from(ends(child)).ends(0, "");
+        let ran = Ran::from(child.ends()).ends(0, "");
         let seen = reader.join().expect("it reads");
         assert!(
             seen.contains("make: ") && seen.contains(" of 400 [") && seen.contains(" left"),

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::patience::{Gatekeeper, Heard, ends, until};
+use rustix::process::Signal;
+
+use crate::patience::{Gatekeeper, Running, until};
 
 pub(crate) struct Home(tempfile::TempDir);
 
@@ -198,11 +200,6 @@ fn exit_codes_say_how_it_ended() {
         .ends(4, "allow");
 }
 
-fn interrupt(child: &std::process::Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(status.expect("kill").success());
-}
-
 #[test]
 fn an_interrupt_ends_any_script() {
     let home = Home::new();
@@ -218,12 +215,12 @@ fn an_interrupt_ends_any_script() {
         "local s = ('a'):rep(40) s:find(('a?'):rep(40) .. ('a*'):rep(40) .. 'b')",
         "setmetatable({}, { __close = function() end }) while true do local ok = xpcall(error, function() while true do end end) end",
     ] {
-        let script = format!("time.sleep(0.01) io.stdout:write('up\\n') io.stdout:flush() {code}");
-        let mut child = home.command(&["-e", &script]).spawn().expect("the program starts");
-        Heard::from(child.stdout.take().expect("a pipe")).says("up");
-        interrupt(&child);
+        let script = format!("time.sleep(0.01) io.stderr:write('up\\n') {code}");
+        let mut child = Running::start(&mut home.command(&["-e", &script]));
+        child.err().says("up");
+        child.signal(Signal::INT);
         // A script that cannot be stopped fails the test.
-        let ran = Ran::from(ends(child));
+        let ran = Ran::from(child.ends());
         assert_eq!(ran.code, Some(130), "{code}: {ran:?}");
     }
 }
@@ -234,13 +231,13 @@ fn an_interrupt_lets_a_change_in_flight_finish() {
     home.run(&["account", "reset", "--empty"]).ends(0, "");
     let code = "iam.profiles.create('in-flight') iam.profiles.create('after')";
     let args = ["--faults", "hold=iam:CreateInstanceProfile", "-e", code];
-    let mut child = home.command(&args).spawn().expect("the program starts");
-    let err = Heard::from(child.stderr.take().expect("a pipe"));
+    let mut child = Running::start(&mut home.command(&args));
+    let err = child.err();
     home.gatekeeper().holds(1);
-    interrupt(&child);
+    child.signal(Signal::INT);
     err.says("stopping: calls in flight are being finished");
     home.gatekeeper().releases();
-    assert_eq!(ends(child).status.code(), Some(130));
+    assert_eq!(child.ends().status.code(), Some(130));
     let said = err.all();
     assert!(said.contains("1 call that changes the account"), "{said}");
     let names = "for profile in iam.profiles.each {} do print(profile.name) end";
@@ -254,7 +251,7 @@ fn a_call_is_held_until_it_is_let_go_or_the_run_is_stopped() {
     home.run(&["account", "release"]).ends(0, "no call waits");
     let start = |code: &str| {
         let args = ["--faults", "hold=iam:GetRole+iam:TagRole", "-e", code];
-        home.command(&args).spawn().expect("the program starts")
+        Running::start(&mut home.command(&args))
     };
     // Let go by another process.
     let child = start("print(iam.roles.get('worker').name)");
@@ -263,31 +260,30 @@ fn a_call_is_held_until_it_is_let_go_or_the_run_is_stopped() {
     assert_eq!(listed.out, "iam:GetRole@us-east-1\n");
     let released = home.run(&["account", "release"]).ends(0, "");
     assert_eq!(released.out, listed.out);
-    assert_eq!(Ran::from(ends(child)).ends(0, "").out, "worker\n");
+    assert_eq!(Ran::from(child.ends()).ends(0, "").out, "worker\n");
     // A read ends with its run.
-    for signal in ["-INT", "-TERM"] {
+    for signal in [Signal::INT, Signal::TERM] {
         let child = start("iam.roles.get('worker')");
         home.gatekeeper().holds(1);
-        let id = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
-        Ran::from(ends(child)).ends(130, "interrupted");
+        child.signal(signal);
+        Ran::from(child.ends()).ends(130, "interrupted");
         assert_eq!(home.run(&["account", "held"]).ends(0, "").out, "");
     }
     // A change is a call in flight: a second signal ends it, and it was not made.
     let mut child = start("iam.roles.tag('worker', { Held = '1' })");
-    let err = Heard::from(child.stderr.take().expect("a pipe"));
+    let err = child.err();
     let mut held = home.gatekeeper().holds(1);
     while held == ["iam:GetRole@us-east-1"] {
         home.gatekeeper().releases();
         held = home.gatekeeper().holds(1);
     }
     assert_eq!(held, ["iam:TagRole@us-east-1"]);
-    interrupt(&child);
+    child.signal(Signal::INT);
     err.says("stopping: calls in flight are being finished");
-    interrupt(&child);
-    assert_eq!(ends(child).status.code(), Some(130));
+    child.signal(Signal::INT);
+    assert_eq!(child.ends().status.code(), Some(130));
     assert_eq!(home.run(&["account", "held"]).ends(0, "").out, "");
-    let code = "print(iam.roles.tags('worker').Held)";
+    let code = "print(iam.roles.get('worker').tags.Held)";
     assert_eq!(home.run(&["-e", code]).ends(0, "").out, "nil\n");
 }
 

@@ -1,14 +1,16 @@
 //! Ways to wait for a moment, all with one end: far enough away for a machine that is busy.
 
 use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use iamlua::emulator::{Emulator, Options};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest wait of a test. Nothing that works comes near it, so a test that meets it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
@@ -38,18 +40,53 @@ pub(crate) fn until_some<T>(
     }
 }
 
-/// Waits for the end of a program that could hang, and returns what it wrote.
-#[track_caller]
-pub(crate) fn ends(mut child: Child) -> Output {
-    let end = Instant::now() + PATIENCE;
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > end {
-            child.kill().expect("it can be killed");
-            panic!("it hangs: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(LOOK);
+/// A program that runs, and is killed where a test fails.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(Some(command.spawn().expect("the program starts")))
     }
-    child.wait_with_output().expect("it has ended")
+
+    /// Takes what it writes to standard error.
+    pub(crate) fn err(&mut self) -> Heard {
+        Heard::from(self.stderr.take().expect("a pipe"))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self), signal).expect("it runs");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> Output {
+        let child = &mut *self;
+        until(|| child.try_wait().expect("a child").is_some(), || "it hangs".into());
+        self.0.take().expect("it is there").wait_with_output().expect("it has ended")
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().expect("it is there until its end")
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it is there until its end")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Everything that a program writes to a pipe, gathered while it runs.

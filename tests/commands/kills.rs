@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::Desk;
-use crate::patience::until;
+use crate::patience::{Running, until};
 
 /// Starts a bulk job, kills it once that many profiles have been reported, which leaves it no time for anything.
 fn kill_after(desk: &Desk, args: &[&str], lines: usize) {
@@ -170,7 +170,7 @@ fn a_run_that_is_still_going_is_left_alone() {
 fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
     desk.has_a_journal();
     let faults = "hold=iam:TagInstanceProfile";
-    let mut child = desk.command(&["-e", code, "--faults", faults]).spawn().expect("it starts");
+    let mut child = Running::start(&mut desk.command(&["-e", code, "--faults", faults]));
     let gate = desk.gatekeeper();
     gate.passes(usize::try_from(done).expect("a few"));
     gate.holds(1);

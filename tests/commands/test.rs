@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 
 use super::Desk;
 use crate::end_to_end::Ran;
-use crate::patience::{ends, until};
+use crate::patience::{Running, until};
 
 const RUNBOOK: &str = r#"
 local p = runbook {
@@ -303,7 +303,7 @@ fn an_interrupt_does_not_wait_for_one_long_operation_and_leaves_no_folder_behind
         return ("x"):rep(50000):find((".-"):rep(40) .. "y")
     end)"#;
     desk.write("a_test.lua", code);
-    let child = desk.command(&["test"]).env("TMPDIR", &temporary).spawn().expect("it starts");
+    let child = Running::start(desk.command(&["test"]).env("TMPDIR", &temporary));
     let folders = || -> Vec<_> {
         let entries = std::fs::read_dir(&temporary).expect("a folder").flatten();
         entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
@@ -313,7 +313,7 @@ fn an_interrupt_does_not_wait_for_one_long_operation_and_leaves_no_folder_behind
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
     // The operation itself would take longer than anybody waits.
-    Ran::from(ends(child)).ends(130, "error: interrupted");
+    Ran::from(child.ends()).ends(130, "error: interrupted");
     assert!(folders().is_empty(), "{:?}", folders());
     desk.write("a_test.lua", "for n = 1, 3 do it('x' .. n, function() temp_folder {} end) end");
     let ran = desk.command(&["test"]).env("TMPDIR", &temporary).output().expect("it runs");

@@ -54,7 +54,8 @@ fn latency_takes_time_but_not_from_a_throttled_call() {
 fn is_pending(client: &Client, action: &str) -> bool {
     let emulator = client.emulator.clone();
     client.run(async move {
-        let mut answer = std::pin::pin!(emulator.answer(request("AKIAIOSFODNN7EXAMPLE", action, &[])));
+        let mut answer =
+            std::pin::pin!(emulator.answer(request("AKIAIOSFODNN7EXAMPLE", action, &[])));
         std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending()))
             .await
     })

@@ -85,8 +85,7 @@ fn a_restart_lets_a_detach_and_delete_pair_be_done() {
          iam.profiles.delete('p' .. n, { detach = true })
          print('end', n)",
     );
-    let mut watching =
-        Watching::new(desk, &["a.lua", "--on-busy", "restart", "--faults", HOLD]);
+    let mut watching = Watching::new(desk, &["a.lua", "--on-busy", "restart", "--faults", HOLD]);
     let gate = watching.desk.gatekeeper();
     for n in 1..=ROUNDS {
         let start = format!("start\t{}\n", n - 1);
