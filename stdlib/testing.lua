@@ -768,11 +768,10 @@ end
 ---
 --- ```lua
 --- account.faults("hold=iam:GetRole")
---- local role = task.spawn(iam.roles.get, "worker")
+--- local reading = task.spawn(iam.roles.get, "worker")
 --- time.sleep("20ms")
---- expect(role:done()):to_be_false()
+--- expect(reading:done()):to_be_false()
 --- account.faults()
---- expect(role:wait().name):to_equal("worker")
 --- ```
 ---
 --- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.

@@ -11,6 +11,11 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+wrong() {
+  echo "$0: $1" >&2
+  exit 2
+}
+
 runs=5 loops=4 only=all filters=()
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -18,12 +23,15 @@ while [ $# -gt 0 ]; do
     --loops) loops=${2:?"--loops needs a number"}; shift ;;
     --only) only=${2:?"--only needs busy or moments"}; shift ;;
     --help | -h) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit ;;
-    -*) echo "$0: $1 is no option; --help says more" >&2; exit 2 ;;
+    -*) wrong "$1 is no option; --help says more" ;;
     *) filters+=("$1") ;;
   esac
   shift
 done
-case "$only" in all | busy | moments) ;; *) echo "$0: --only takes busy or moments" >&2; exit 2 ;; esac
+case "$only" in
+  all | busy | moments) ;;
+  *) wrong "--only takes busy or moments" ;;
+esac
 
 # Schedules are the tests of time: each of them meets the moment by itself.
 by_themselves=schedule::
@@ -94,7 +102,7 @@ moments=(
 # The library of libfaketime, for programs with several threads.
 library() {
   local file
-  for file in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr{,/local}/lib/faketime/libfaketimeMT.so.1; do
+  for file in /usr/lib{/*,,64}/faketime/libfaketimeMT.so.1 /usr/local/lib/faketime/*MT.so.1; do
     [ -e "$file" ] && echo "$file" && return
   done
 }
@@ -114,16 +122,13 @@ at_moment() {
 
 if [ "$only" != busy ]; then
   faketime=$(library)
-  if [ -z "$faketime" ]; then
-    echo "$0: libfaketime is not there (Debian: apt install faketime)" >&2
-    exit 2
-  fi
+  [ -n "$faketime" ] || wrong "libfaketime is not there (Debian: apt install faketime)"
   for line in "${moments[@]}"; do
     zone=${line%% *} moment=${line#* }
     all_programs "$moment $zone" at_moment "$zone" "$moment"
-    [ ${#filters[@]} -gt 0 ] && continue
     for program in $programs; do
-      for test in $("$program" --list 2>/dev/null | sed -n "s/^\($by_themselves.*\): test$/\1/p"); do
+      tests=$("$program" --list "${filters[@]}" | sed -n "s/^\($by_themselves.*\): test$/\1/p")
+      for test in $tests; do
         number=$((number + 1))
         at_moment "$zone" "$moment" "$program" --exact "$test" >"$logs/$number" 2>&1
         note "$moment $zone, by itself" "$logs/$number" $?

@@ -82,14 +82,14 @@ mod tests {
         assert!(problems().is_empty(), "\n{}", problems().join("\n"));
     }
 
-    /// Prints how long the list takes to make: `cargo test --lib docs -- --nocapture`.
+    /// Prints how long the list takes to make: `cargo test --lib docs -- --ignored --nocapture`.
     #[test]
-    fn the_list_is_made_soon() {
+    #[ignore = "it proves nothing, it only tells times"]
+    fn how_long_the_list_takes_to_make() {
         let start = std::time::Instant::now();
         let (library, _) = library::items();
         let count = library.len() + registry::items().len();
         println!("{count} items in {:?}", start.elapsed());
-        assert!(start.elapsed() < std::time::Duration::from_millis(250));
     }
 
     #[test]

@@ -215,10 +215,20 @@ function account.reset(contents) end
 --- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or
 --- nil makes it well again.
 ---
+--- Calls of `hold=…` wait until the faults are changed:
+---
 --- The lag of `iamlua test --lag` stays, unless `lag=` is given: `lag=0` takes it away.
 ---
 --- ```lua
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
+--- ```
+---
+--- ```lua
+--- account.faults("hold=iam:GetRole")
+--- local reading = task.spawn(iam.roles.get, "worker")
+--- time.sleep("20ms")
+--- expect(reading:done()):to_be_false()
+--- account.faults()
 --- ```
 ---@param faults? string
 function account.faults(faults) end
