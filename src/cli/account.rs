@@ -161,7 +161,7 @@ fn import(file: &PathBuf) -> Result<u8> {
 
 /// Writes calls to standard output, one a line.
 fn list(calls: &[String]) -> Result<()> {
-    let text: String = calls.iter().map(|call| format!("{call}\n")).collect();
+    let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
     let written = io::stdout().write_all(text.as_bytes());
     written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))
 }
