@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::program::{Daemon, home, list, run, until};
+use super::program::{Daemon, home, list, run};
+use crate::patience::until;
 
 /// The page at a path.
 fn page(daemon: &Daemon, path: &str) -> String {
