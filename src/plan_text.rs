@@ -12,6 +12,7 @@ use crate::diff;
 use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
 use crate::run::quoted;
+use crate::session::journal::Outcome;
 use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
@@ -61,20 +62,15 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A change of a run. `account` is none where all changes go to one account.
+    /// A change of a run; one that has failed as what was tried. `account` is none where all changes
+    /// go to one account.
     #[must_use]
     pub fn recorded(change: &'a Recorded, account: Option<&'a Site>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
-        Self {
-            action,
-            subject: *subject,
-            name,
-            before,
-            after,
-            account,
-            mark: None,
-            is_tried: false,
-        }
+        let mark = None;
+        let shown =
+            Self { action, subject: *subject, name, before, after, account, mark, is_tried: false };
+        if change.outcome == Some(Outcome::Failed) { shown.as_tried() } else { shown }
     }
 
     fn account_key(&self) -> Option<AccountKey<'a>> {
@@ -128,8 +124,7 @@ impl Shown<'_> {
     }
 
     /// As a change that was tried and has failed.
-    #[must_use]
-    pub fn as_tried(self) -> Self {
+    fn as_tried(self) -> Self {
         let mark = match self.words() {
             "create" => Sign::Create,
             "delete" => Sign::Delete,

@@ -456,11 +456,11 @@ pub fn tell_changes(session: &Session) {
             text.push_str(&format!(", {} {what}", words::number(n)));
         }
     }
-    let next = match session.journal().undoes() {
+    let next = match session.journal().is_undo() {
         _ if in_doubt > 0 => format!("Look them up with: iamlua runs recover {run}"),
         _ if made == 0 => format!("Details: iamlua runs show {run}"),
-        Some(_) => format!("Preview the redo with: iamlua redo {run}"),
-        None => format!("Preview the undo with: iamlua undo {run}"),
+        true => format!("Preview the redo with: iamlua redo {run}"),
+        false => format!("Preview the undo with: iamlua undo {run}"),
     };
     say(&format!("{text}. {next}"));
 }

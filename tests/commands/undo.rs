@@ -34,7 +34,19 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     let again = desk.run(&["redo", "last"]).ends(0, "Make the changes again with: iamlua redo");
     assert!(again.out.contains("~ tag profile alpha: Owner dev → ops"), "{again:?}");
     desk.run(&["redo", "last", "--apply"]).ends(0, "5 done");
-    assert_eq!(desk.last()["command"], "redo");
+    let redo = desk.last();
+    assert_eq!(redo["command"], "redo");
+    let undone = |desk: &Desk, at: usize| desk.runs()[at]["counts"]["undone"].clone();
+    assert_eq!((undone(&desk, 1), undone(&desk, 2)), (json!(5), json!(0)));
+    // To undo the redo is to undo the run again.
+    desk.run(&["undo", redo["id"].as_str().expect("an id"), "--apply"]).ends(0, "5 done");
+    assert_eq!(desk.account(), before);
+    assert_eq!(
+        (undone(&desk, 1), undone(&desk, 2), undone(&desk, 3)),
+        (json!(5), json!(0), json!(6))
+    );
+    desk.run(&["undo", "last"]).ends(0, "there is no run left to undo");
+    desk.run(&["redo", "last", "--apply"]).ends(0, "5 done");
     assert_eq!(desk.account(), after);
     desk.run(&["undo", "last", "--apply"]).ends(0, "5 done");
     assert_eq!(desk.account(), before);

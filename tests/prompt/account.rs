@@ -63,7 +63,7 @@ fn a_plan_kept_in_a_file_is_one_for_apply() {
     let mut seat = Seat::with(&["--plan"], 40, 100, |_| {});
     let file = seat.home.path("plan.json");
     seat.enter("iam.profiles.tag('bastion', { A = '1' })", "plan+1> ");
-    seat.enter(&format!(".changes {}", file.display()), "carries it out");
+    seat.enter(&format!(".changes {}", file.display()), "makes the changes");
     seat.home.run(&["apply", file.to_str().expect("UTF-8")]).ends(0, "1 done");
 }
 
@@ -131,12 +131,12 @@ fn changes_are_taken_back_one_entry_after_the_other() {
     seat.enter(".redo", "1 done");
     seat.enter(".redo", "2 done");
     seat.enter(".redo", "there is no .undo whose changes could be made again");
-    seat.enter("iam.profiles.tags('test').A", "\n2\n");
+    seat.enter("iam.profiles.tags('test').A", "\n\"2\"\n");
     seat.enter(".undo", "2 done");
     seat.enter("iam.profiles.tag('bastion', { A = '3' })", HERE);
     seat.enter(".redo", "there is no .undo whose changes could be made again");
     seat.enter(".undo", "1 done");
-    seat.enter("iam.profiles.tags('bastion').A", "\n1\n");
+    seat.enter("iam.profiles.tags('bastion').A", "\n\"1\"\n");
 }
 
 #[test]
@@ -311,5 +311,5 @@ fn scripts_are_loaded_with_their_flags_and_entries_saved_as_one() {
     seat.enter("iam.account().id", "calls: GetAccountSummary 1, GetCallerIdentity 1");
     seat.enter(".doc TagInstanceProfile", "iam.profiles.tag(name, tags)");
     seat.enter(".doc quotaa", "nothing is named quotaa");
-    seat.enter(".help", "Take back what the last entry has planned or changed");
+    seat.enter(".help", "Undo what the last entry has planned or changed");
 }

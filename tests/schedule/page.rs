@@ -56,7 +56,7 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
         "<h3>Failed: 1 change</h3>",
         "Why (none) → so",
         "EntityAlreadyExists",
-        "shows the way back",
+        "previews the undo",
     ] {
         assert!(shown.contains(wanted), "{wanted}\n{shown}");
     }
@@ -70,7 +70,7 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
     assert!(!shown.contains("\\x1b") && !shown.contains("<b>"), "{shown}");
     home.run(&["undo", id, "--apply"]).ends(0, "8 done");
     let shown = page(&daemon, &format!("/runs/{id}"));
-    assert!(shown.contains("Undone by run") && !shown.contains("shows the way back"), "{shown}");
+    assert!(shown.contains("Undone by run") && !shown.contains("previews the undo"), "{shown}");
     daemon.signal("-TERM");
     daemon.ends(0);
 }
@@ -79,10 +79,10 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
 fn a_run_that_only_planned_says_where_its_plan_is() {
     let home = home();
     home.write("jobs/make.lua", "runbook { schedule = '@yearly' } iam.profiles.create('planned')");
-    run(&home, &["run", "make", "jobs", "--plan"]).ends(0, "nothing was changed");
+    run(&home, &["run", "make", "jobs", "--plan"]).ends(0, "Plan only.");
     let daemon = Daemon::start(&home, &["jobs", "--plan", "--listen", "127.0.0.1:0"]);
-    let top = page(&daemon, "/");
-    assert!(top.contains("<strong>plan</strong>: jobs plan their changes"), "{top}");
+    let mode = "<strong>plan</strong>: jobs plan their changes";
+    until(|| page(&daemon, "/").contains(mode), || daemon.said());
     let jobs = list(&home);
     let id = jobs[0]["last"]["run"].as_str().expect("a run");
     let shown = page(&daemon, &format!("/runs/{id}"));

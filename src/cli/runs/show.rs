@@ -91,7 +91,6 @@ fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -
         }
         let shown: Vec<_> = (these.iter())
             .map(|change| Shown::recorded(change, places.account(change.site)))
-            .map(|shown| if outcome == Some(Outcome::Failed) { shown.as_tried() } else { shown })
             .collect();
         let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
         let _ = writeln!(text, "\n{title}: {all}{accounts}");

@@ -279,7 +279,7 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
     let stands = changes.is_some_and(|changes| changes.stands);
     if execution.outcome.is_some() && execution.mode == "apply" && stands {
         let back = format!("iamlua undo {}", execution.run);
-        content.push(element("p", &[], [words("code", back), text(" shows the way back.")]));
+        content.push(element("p", &[], [words("code", back), text(" previews the undo.")]));
     }
     all(content)
 }

@@ -223,9 +223,10 @@ impl Journal {
         opened.as_ref().map(|opened| opened.run.clone())
     }
 
-    /// The run that this one undoes.
-    pub fn undoes(&self) -> Option<String> {
-        self.about.lock().unwrap_or_else(PoisonError::into_inner).undoes.clone()
+    /// Check for a run that undoes another one, and is no redo.
+    pub fn is_undo(&self) -> bool {
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        about.undoes.is_some() && about.command != "redo"
     }
 
     /// Writes a change down; when this returns, it is on the disk, and may be sent. Returns its number in the run.

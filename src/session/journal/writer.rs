@@ -242,45 +242,72 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Run, site, kind and name of what a change was about.
-type Undone = (String, i64, String, String);
+/// What a change undoes: the run, and the site, kind and name of what it was about there.
+struct Undone {
+    run: String,
+    site: i64,
+    subject: String,
+    name: String,
+    /// The change that it names.
+    number: i64,
+}
 
-/// Marks what a change undoes: the change that it names, and all later ones of the same profile or
-/// role in that run. What these had undone stands again.
-fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<()> {
-    const OF_SAME: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
-         AND site IN (
-             SELECT other.number FROM site AS other JOIN site AS own
-                 ON own.run = other.run AND own.number = ?3
-             WHERE other.run = ?2
-                 AND (other.site ->> '$.account') IS (own.site ->> '$.account')
-                 AND (other.site ->> '$.endpoint_url') IS (own.site ->> '$.endpoint_url'))";
-    let of_undone = "SELECT undone.run, undone.site, undone.subject, undone.name
+/// Changes of a run to the same profile or role as an [`Undone`].
+const OF_SAME: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
+     AND site IN (
+         SELECT other.number FROM site AS other JOIN site AS own
+             ON own.run = other.run AND own.number = ?3
+         WHERE other.run = ?2
+             AND (other.site ->> '$.account') IS (own.site ->> '$.account')
+             AND (other.site ->> '$.endpoint_url') IS (own.site ->> '$.endpoint_url'))";
+
+fn undone_by(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<Option<Undone>> {
+    let sql = "SELECT undone.run, undone.site, undone.subject, undone.name, undone.number
          FROM change AS this JOIN change AS undone
              ON undone.run = this.undoes_run AND undone.number = this.undoes_change
          WHERE this.run = ?1 AND this.number = ?2";
-    let subject = |run: &str, number: i64| -> rusqlite::Result<Option<Undone>> {
-        let mut statement = connection.prepare_cached(of_undone)?;
-        let row =
-            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-        statement.query_row(params![run, number], row).optional()
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let [run, subject, name] = [row.get(0)?, row.get(2)?, row.get(3)?];
+        Ok(Undone { run, site: row.get(1)?, subject, name, number: row.get(4)? })
     };
-    let Some((undone, site, kind, name)) = subject(run, number)? else { return Ok(()) };
+    statement.query_row(params![run, number], row).optional()
+}
+
+/// Marks what a change undoes: the change that it names, and all later ones of the same profile or
+/// role in that run. What these had undone stands again, and so on.
+fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<()> {
+    let Some(undone) = undone_by(connection, run, number)? else { return Ok(()) };
+    mark(connection, run, &undone, false)
+}
+
+/// Marks the changes of an [`Undone`] as undone by a run, or as standing again after that run was
+/// undone, and then what they undo.
+fn mark(connection: &Connection, by: &str, undone: &Undone, stands: bool) -> rusqlite::Result<()> {
+    let Undone { run, site, subject, name, number } = undone;
+    let same = params![by, run, site, subject, name];
+    if stands {
+        let sql = format!("UPDATE change SET undone = NULL WHERE {OF_SAME} AND undone = ?1");
+        connection.prepare_cached(&sql)?.execute(same)?;
+    } else {
+        let sql = format!(
+            "UPDATE change SET undone = ?1 WHERE {OF_SAME} AND outcome = 'done'
+                 AND undone IS NULL AND number >= ?6"
+        );
+        let parameters = params![by, run, site, subject, name, number];
+        connection.prepare_cached(&sql)?.execute(parameters)?;
+    }
     let sql = format!(
-        "UPDATE change SET undone = ?1 WHERE {OF_SAME} AND outcome = 'done' AND undone IS NULL
-             AND number >= (SELECT undoes_change FROM change WHERE run = ?1 AND number = ?6)"
+        "SELECT number FROM change WHERE {OF_SAME} AND undoes_change IS NOT NULL
+             AND outcome = 'done' AND ?1 = ?1"
     );
-    let parameters = params![run, undone, site, kind, name, number];
-    connection.prepare_cached(&sql)?.execute(parameters)?;
-    let sql = format!(
-        "SELECT number FROM change WHERE {OF_SAME} AND undoes_change IS NOT NULL AND ?1 = ?1"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let numbers = statement.query_map(params![run, undone, site, kind, name], |row| row.get(0))?;
-    for number in numbers.collect::<rusqlite::Result<Vec<i64>>>()? {
-        if let Some((stands, site, kind, name)) = subject(&undone, number)? {
-            let sql = format!("UPDATE change SET undone = NULL WHERE {OF_SAME} AND undone = ?1");
-            connection.prepare_cached(&sql)?.execute(params![undone, stands, site, kind, name])?;
+    let numbers: Vec<i64> = connection
+        .prepare_cached(&sql)?
+        .query_map(same, |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for number in numbers {
+        if let Some(earlier) = undone_by(connection, run, number)? {
+            mark(connection, run, &earlier, !stands)?;
         }
     }
     Ok(())
