@@ -91,8 +91,8 @@ pub struct Config {
     pub accounts: Vec<String>,
     /// What a run does with changes.
     pub mode: Option<DefaultMode>,
-    /// How many changes a run may make.
-    pub max_changes: Option<MaxChanges>,
+    /// Limits of the changes of a run; all of them hold.
+    pub max_changes: Vec<MaxChanges>,
     /// How long a run may take.
     pub timeout: Option<Duration>,
     /// The names that no run may change, as patterns with `*` and `?`: those of all files together.
@@ -115,7 +115,7 @@ impl Config {
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else
     /// `$HOME/.config/iamlua/iamlua.toml`) and the project's (`iamlua.toml` in the current folder,
     /// else in the nearest folder above it), if they are there. The project's values win, key by
-    /// key. With `explicit` only that file is read. With an empty path the two files are read, but
+    /// key; its guards can only tighten those of the user. With `explicit` only that file is read. With an empty path the two files are read, but
     /// only their guards hold: `account`, `mode`, `max_changes` and `protect`.
     ///
     /// # Errors
@@ -151,11 +151,57 @@ impl Config {
         if let Some(path) = &project {
             check_owner(path)?;
         }
-        for path in [user.and_then(there), project].iter().flatten() {
-            // Below the user's own folder both searches end at the same file.
-            if !config.files.contains(path) {
-                config.read(path)?;
+        let user = user.and_then(there);
+        if let Some(path) = &user {
+            config.read(path)?;
+        }
+        // Below the user's own folder both searches end at the same file.
+        match project.filter(|path| user.as_ref() != Some(path)) {
+            Some(path) => config.tightened(&path),
+            None => Ok(config),
+        }
+    }
+
+    /// The same with the file of a project, which may come from somebody else: its guards hold
+    /// besides those that are here.
+    fn tightened(self, path: &Path) -> Result<Self> {
+        let user = self.clone();
+        let mut config = Self {
+            accounts: Vec::new(),
+            mode: None,
+            timeout: None,
+            require_signature: Vec::new(),
+            ..self
+        };
+        config.read(path)?;
+        config.mode = match (user.mode, config.mode) {
+            (Some(DefaultMode::ReadOnly), _) | (_, Some(DefaultMode::ReadOnly)) => {
+                Some(DefaultMode::ReadOnly)
             }
+            (user, project) => project.or(user),
+        };
+        config.timeout = match (user.timeout, config.timeout) {
+            (Some(user), Some(project)) => Some(user.min(project)),
+            (user, project) => project.or(user),
+        };
+        if config.accounts.is_empty() {
+            config.accounts = user.accounts;
+        } else if !user.accounts.is_empty() {
+            let wanted = std::mem::take(&mut config.accounts);
+            config.accounts =
+                wanted.iter().filter(|id| user.accounts.contains(id)).cloned().collect();
+            if config.accounts.is_empty() {
+                return Err(Error::usage(format!(
+                    "{}: account is {}, and your own configuration allows only {}",
+                    path.display(),
+                    wanted.join(", "),
+                    user.accounts.join(", ")
+                ))
+                .hint("name another file with --config, or change one of the two"));
+            }
+        }
+        if !user.require_signature.is_empty() {
+            config.require_signature = user.require_signature;
         }
         Ok(config)
     }
@@ -272,7 +318,7 @@ impl Config {
                     }
                     _ => string.and_then(|text| text.parse().ok()),
                 };
-                self.max_changes = Some(limit.ok_or_else(|| must_be(item, MAX_CHANGES))?);
+                self.max_changes.push(limit.ok_or_else(|| must_be(item, MAX_CHANGES))?);
             }
             ("timeout", Some(text)) => {
                 let seconds =
@@ -429,9 +475,9 @@ mod tests {
     }
 
     #[test]
-    fn the_project_wins_key_by_key_and_protection_adds_up() {
-        let user = "profile = 'mine'\nregion = 'us-east-1'\naccount = '111111111111'\nmode = 'plan'
-            protect = ['a', 'b']";
+    fn the_project_wins_key_by_key_and_its_guards_add_up() {
+        let user = "profile = 'mine'\nregion = 'us-east-1'\naccount = ['222222222222', '111111111111']\nmode = 'plan'
+            max_changes = '5%'\ntimeout = '2h'\nprotect = ['a', 'b']";
         let project =
             "target = 'aws'\nregion = 'eu-west-1'\nrole_arn = 'arn:aws:iam::111111111111:role/r'
             endpoint_url = 'https://x'\naccount = ['222222222222', '000000000001']
@@ -442,21 +488,48 @@ mod tests {
         let project = &format!("{project}\nrequire_signature = ['keys/ours.pub', '{KEY}']");
         let (_home, folder, work) = files(user, project);
         let config = Config::find(&work, Some(&folder)).unwrap();
-        let project_key = work.ancestors().nth(2).unwrap().join("keys/ours.pub");
-        let project_key = project_key.display().to_string();
         assert_eq!(config.target, Some(TargetName::Aws));
         assert_eq!(config.profile.as_deref(), Some("mine"));
         assert_eq!(config.region.as_deref(), Some("eu-west-1"));
         assert_eq!(config.role_arn.as_deref(), Some("arn:aws:iam::111111111111:role/r"));
         assert_eq!(config.endpoint_url.as_deref(), Some("https://x"));
-        assert_eq!(config.accounts, ["222222222222", "000000000001"]);
+        assert_eq!(config.accounts, ["222222222222"]);
         assert_eq!(config.mode, Some(DefaultMode::ReadOnly));
-        assert_eq!(config.max_changes, Some(MaxChanges::Count(1000)));
+        assert_eq!(config.max_changes, [MaxChanges::Percent(5.0), MaxChanges::Count(1000)]);
         assert_eq!(config.timeout, Some(Duration::from_mins(90)));
         assert_eq!(config.protect, ["a", "b", "prod-*"]);
-        assert_eq!(config.require_signature, [project_key.as_str(), KEY]);
+        assert!(config.require_signature[0].ends_with("/config/mine.pub"), "the user's own hold");
+        let (_home, folder, work) = files("", project);
+        let alone = Config::find(&work, Some(&folder)).unwrap();
+        let project_key = work.ancestors().nth(2).unwrap().join("keys/ours.pub");
+        let project_key = project_key.display().to_string();
+        assert_eq!(alone.require_signature, [project_key.as_str(), KEY]);
         assert!(config.files[0].ends_with("config/iamlua.toml"), "{:?}", config.files);
         assert!(config.files[1].ends_with("project/iamlua.toml"), "{:?}", config.files);
+    }
+
+    #[test]
+    fn a_project_cannot_loosen_what_the_user_says() {
+        for (user, project, mode) in [
+            ("mode = 'read-only'", "mode = 'plan'", DefaultMode::ReadOnly),
+            ("mode = 'read-only'", "", DefaultMode::ReadOnly),
+            ("mode = 'plan'", "mode = 'read-only'", DefaultMode::ReadOnly),
+            ("mode = 'plan'", "region = 'x'", DefaultMode::Plan),
+        ] {
+            assert_eq!(merged(user, project).mode, Some(mode), "{user} and {project}");
+        }
+        assert_eq!(
+            merged("timeout = '1m'", "timeout = '1h'").timeout,
+            Some(Duration::from_mins(1))
+        );
+        let user = "account = '111111111111'";
+        assert_eq!(merged(user, "region = 'x'").accounts, ["111111111111"]);
+        let (_home, config, work) = files(user, "account = '222222222222'");
+        let error = Config::find(&work, Some(&config)).unwrap_err();
+        assert!(
+            error.message.contains("your own configuration allows only 111111111111"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -467,7 +540,7 @@ mod tests {
         assert_eq!((config.profile, config.region), (None, None));
         assert_eq!((config.role_arn, config.endpoint_url), (None, None));
         assert_eq!(config.target, Some(TargetName::Local));
-        assert_eq!(config.max_changes, Some(MaxChanges::Percent(5.0)));
+        assert_eq!(config.max_changes, [MaxChanges::Percent(5.0)]);
         let config = merged(user, "region = 'mine'\ntarget = 'local'");
         assert_eq!(config.region.as_deref(), Some("mine"), "the project's own stays");
     }
@@ -489,7 +562,7 @@ mod tests {
         assert_eq!((guards.region, guards.target, guards.profile), (None, None, None));
         assert_eq!((guards.timeout, guards.protect), (None, vec!["a".to_owned()]));
         assert_eq!(guards.mode, Some(DefaultMode::Plan));
-        assert_eq!(guards.max_changes, Some(MaxChanges::Count(5)));
+        assert_eq!(guards.max_changes, [MaxChanges::Count(5)]);
         assert_eq!(guards.accounts, ["111111111111"]);
         let error = Config::load(Some(&home.path().join("none.toml"))).unwrap_err();
         assert!(error.message.contains("none.toml: No such file"), "{error}");

@@ -48,6 +48,11 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
             }
             one.plan_reads().for_each(|action| add(&action));
             read_before(write.subject.get(), &mut add);
+            if write.subject == Subject::Role && one.spec.name != "create" {
+                // The role in a protected profile is protected.
+                read_before("profiles.list_for_role", &mut add);
+                read_before("profiles.get", &mut add);
+            }
             if write.needs_policies {
                 read_before("roles.list_attached_policies", &mut add);
             }

@@ -141,7 +141,7 @@ mod tests {
         let all = load(&set.join("\n")).expect("all of them at once");
         assert!(all.target.is_some() && all.profile.is_some() && all.region.is_some());
         assert!(all.role_arn.is_some() && all.endpoint_url.is_some() && all.mode.is_some());
-        assert!(all.max_changes.is_some() && all.timeout.is_some());
+        assert!(!all.max_changes.is_empty() && all.timeout.is_some());
         assert!(!all.accounts.is_empty() && !all.protect.is_empty());
     }
 }

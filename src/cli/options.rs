@@ -234,12 +234,14 @@ impl Resolved {
 
     /// The rules of a session: the command line's limits, else the configuration's.
     pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> Rules {
+        let by_config = self.config.max_changes.iter();
+        let max_changes = match limits.max_changes {
+            Some(max) => vec![(max, "--max-changes")],
+            None => by_config.map(|max| (*max, "`max_changes` in iamlua.toml")).collect(),
+        };
         Rules {
             mode,
-            max_changes: limits
-                .max_changes
-                .map(|max| (max, "--max-changes"))
-                .or(self.config.max_changes.map(|max| (max, "`max_changes` in iamlua.toml"))),
+            max_changes,
             protect: self.config.protect.clone(),
             override_protection: limits.override_protection,
             accounts: self.config.accounts.clone(),

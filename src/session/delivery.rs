@@ -72,6 +72,7 @@ pub(super) async fn deliver(
         if write.is_so_already(&before, &after) {
             return Ok(None);
         }
+        Box::pin(gate.check_role(write.subject, &before)).await?;
         let intent = Intent {
             site,
             action: entry.spec.actions[0].name,

@@ -358,6 +358,11 @@ impl Protection {
         Self { patterns: patterns.collect(), is_lifted }
     }
 
+    /// Check for protection that was lifted for the run.
+    pub const fn is_lifted(&self) -> bool {
+        self.is_lifted
+    }
+
     /// Whether something of that name, which looks like that, may be changed.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ use crate::aws::client::{Clients, Connection, ConnectionInfo, Target};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Counts, Entry, Identity, Invoke, Pending, Reads, Run, Write};
+use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
 use crate::screen;
 use crate::spec::{Args, Value};
 
@@ -86,8 +86,8 @@ pub struct Rules {
     pub mode: Mode,
     /// A plan runs programs and writes files, instead of listing them.
     pub plan_runs_programs: bool,
-    /// The most changes, and where that comes from.
-    pub max_changes: Option<(MaxChanges, &'static str)>,
+    /// Limits of the changes, each with where it comes from; the strictest counts.
+    pub max_changes: Vec<(MaxChanges, &'static str)>,
     /// The names of profiles that are never changed, with `*` and `?`.
     pub protect: Vec<String>,
     /// Whether what is protected may be changed all the same.
@@ -151,7 +151,7 @@ impl Default for Rules {
         Self {
             mode: Mode::ReadOnly,
             plan_runs_programs: false,
-            max_changes: None,
+            max_changes: Vec::new(),
             protect: Vec::new(),
             override_protection: false,
             accounts: Vec::new(),
@@ -208,7 +208,7 @@ impl Session {
     #[must_use]
     pub fn with(rules: Rules) -> Arc<Self> {
         let bounds = Bounds::default();
-        if let Some((max, source)) = rules.max_changes {
+        for (max, source) in rules.max_changes {
             bounds.limit(max, source);
         }
         Arc::new(Self {
@@ -800,6 +800,71 @@ impl Gate {
             self.0.session.memory.keep(self.0.number, key.clone(), now);
         }
         overlay.state(self, &key, name, with_policies).await
+    }
+
+    /// Checks that a role is in no protected profile, as far as this run and AWS know.
+    ///
+    /// # Errors
+    /// A refusal that names the profile, or says that it cannot be told.
+    async fn check_role(&self, subject: Subject, role: &State) -> Result<()> {
+        let protection = &self.0.session.protection;
+        let Some(role) = role.as_ref().filter(|_| subject == Subject::Role) else { return Ok(()) };
+        if protection.is_lifted() {
+            return Ok(());
+        }
+        let refuse = |error: Error| {
+            if error.kind == Kind::Protected {
+                let message = format!("role {} is in a protected profile: {error}", role.name);
+                return Error { message, ..error };
+            }
+            if error.code().starts_with("AccessDenied") {
+                let what = format!("role {} may be in a protected profile: {error}", role.name);
+                return Error::new(Kind::Protected, what).hint(
+                    "allow iam:ListInstanceProfilesForRole and iam:GetInstanceProfile, \
+                     or lift the protection with --override-protection",
+                );
+            }
+            error
+        };
+        for profile in self.profiles_of(&role.name).await.map_err(refuse)? {
+            protection.check(Subject::Profile, &profile, &None).map_err(refuse)?;
+            let key = Key::new(Subject::Profile, &profile);
+            let state = match self.planned().await? {
+                Some(overlay) => overlay.state(self, &key, &profile, false).await,
+                None => self.before(&key, &profile, false).await,
+            };
+            let state = state.map_err(refuse)?;
+            protection.check(Subject::Profile, &profile, &state).map_err(refuse)?;
+        }
+        Ok(())
+    }
+
+    /// Names of the profiles that a role is in, with what is planned.
+    async fn profiles_of(&self, role: &str) -> Result<Vec<String>> {
+        let (entry, call) = reading::read_of("profiles.list_for_role");
+        let overlay = self.planned().await?;
+        let role = Value::Str(role.to_owned());
+        let mut args = Args::of([("role", role), ("max_items", Value::Int(1000))]);
+        let (mut names, mut markers) = (Vec::new(), Markers::default());
+        loop {
+            let answer = match &overlay {
+                Some(overlay) => overlay.read(self, entry, call, args.clone()).await,
+                None => self.read_really(entry, call, args.clone()).await,
+            };
+            let page = match answer {
+                Ok(Value::Page(page)) => page,
+                // A role that is not there is in no profile.
+                Err(error) if error.code() == "NoSuchEntity" => return Ok(names),
+                Ok(_) => return Ok(names),
+                Err(error) => return Err(error),
+            };
+            let name = |item: &Value| item.field("name").as_str().map(str::to_owned);
+            names.extend(page.items.iter().filter_map(name));
+            match markers.after(&page)? {
+                Some(marker) => args.set("marker", Value::Str(marker)),
+                None => return Ok(names),
+            }
+        }
     }
 
     /// Makes a change, or plans it, or refuses it.

@@ -135,7 +135,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let about = About { command: "run".into(), script: Some(origin.clone()), ..About::default() };
     let session = Session::with(Rules {
         mode,
-        max_changes: max_changes.map(|max| (max, "--max-changes")),
+        max_changes: max_changes.map(|max| (max, "--max-changes")).into_iter().collect(),
         about,
         ..Rules::default()
     });

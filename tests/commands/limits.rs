@@ -109,6 +109,54 @@ fn what_is_protected_is_not_changed_on_any_way() {
 }
 
 #[test]
+fn the_role_in_a_protected_profile_is_protected() {
+    let read_only = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    let by_tag = "iam.profiles.tag('gamma', { ['iamlua:protected'] = '' })";
+    for (tag, config) in [(by_tag, ""), ("", "protect = [\"gam*\"]")] {
+        let desk = Desk::new();
+        desk.does(&format!(
+            "iam.roles.tag('web', {{ Own = '1' }}) iam.roles.attach_policy('web', '{read_only}') {tag}
+            for _, role in ipairs {{ 'web', 'db' }} do
+              iam.roles.set_permissions_boundary(role, '{read_only}')
+            end"
+        ));
+        desk.write("iamlua.toml", config);
+        let endpoint = desk.serve();
+        let before = desk.account();
+        for change in [
+            "tag(ROLE, { A = '1' })",
+            "untag(ROLE, { 'Own' })",
+            "attach_policy(ROLE, 'arn:aws:iam::aws:policy/IAMReadOnlyAccess')",
+            "detach_policy(ROLE, 'arn:aws:iam::aws:policy/ReadOnlyAccess')",
+            "set_assume_role_policy(ROLE, policy.trust('ecs-tasks.amazonaws.com'))",
+            "update(ROLE, { description = 'mine' })",
+            "set_permissions_boundary(ROLE, 'arn:aws:iam::aws:policy/IAMReadOnlyAccess')",
+            "remove_permissions_boundary(ROLE)",
+            "delete(ROLE)",
+            "ensure { name = ROLE, assume_role_policy = policy.trust('ecs.amazonaws.com') }",
+        ] {
+            let code = format!("local ROLE = 'WEB' iam.roles.{change}");
+            let on_aws = ["--endpoint-url", &endpoint.url, "--apply", "-e", &code];
+            for args in [&["-e", &code][..], &["--plan", "-e", &code], &on_aws] {
+                let refused =
+                    desk.run(args).ends(4, "role web is in a protected profile: profile gamma is");
+                assert!(refused.err.contains("--override-protection"), "{code}: {refused:?}");
+            }
+            assert_eq!(desk.account(), before, "{code}");
+        }
+        desk.run(&["-e", "iam.roles.tag('db', { A = '1' })"]).ends(0, "1 change");
+        let lifted = ["--override-protection", "-e", "iam.roles.tag('web', { A = '1' })"];
+        desk.run(&lifted).ends(0, "1 change");
+        // An undo too, and who may not look may not change.
+        desk.run(&["undo", "last", "--apply"]).ends(4, "role web is in a protected profile");
+        let denied = ["--faults", "deny=iam:ListInstanceProfilesForRole", "-e"];
+        desk.run(&[&denied[..], &["iam.roles.tag('db', { A = '2' })"]].concat())
+            .ends(4, "role db may be in a protected profile: ListInstanceProfilesForRole")
+            .ends(4, "allow iam:ListInstanceProfilesForRole");
+    }
+}
+
+#[test]
 fn what_is_protected_since_is_not_changed_by_a_plan_or_an_undo() {
     let desk = Desk::new();
     desk.plans(

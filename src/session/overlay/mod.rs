@@ -131,6 +131,7 @@ impl Overlay {
             session.spare();
             return Ok(Value::Nil);
         }
+        Box::pin(gate.check_role(write.subject, &before)).await?;
         let policies = |state: &State| {
             let policies = state.as_ref().and_then(|image| image.policies.as_ref());
             policies.map_or(0, IndexSet::len)
