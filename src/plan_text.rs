@@ -315,19 +315,53 @@ pub fn line(change: &Shown<'_>) -> String {
     )
 }
 
+/// A document with its keys in the order that another one has, so that a difference shows nothing
+/// but what differs.
+fn in_order_of(model: &serde_json::Value, document: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match (model, document) {
+        (Json::Object(model), Json::Object(mut document)) => {
+            let mut ordered = serde_json::Map::new();
+            for (key, value) in model {
+                if let Some(own) = document.shift_remove(key) {
+                    ordered.insert(key.clone(), in_order_of(value, own));
+                }
+            }
+            ordered.extend(document);
+            Json::Object(ordered)
+        }
+        (Json::Array(model), Json::Array(document)) => {
+            let model = model.iter().map(Some).chain(std::iter::repeat(None));
+            let items = document.into_iter().zip(model);
+            let ordered = |(item, model): (Json, Option<&Json>)| match model {
+                Some(model) => in_order_of(model, item),
+                None => item,
+            };
+            items.map(ordered).collect()
+        }
+        (_, document) => document,
+    }
+}
+
 /// Lines below a change: the trust policy that it sets, as a difference where it replaces one.
 fn trust_policy(change: &Shown<'_>) -> Vec<String> {
     const INDENT: &str = "      ";
     if change.is_tried {
         return Vec::new();
     }
-    let document = |state: &State| {
+    let parsed = |state: &State| {
         let text = state.as_ref()?.assume_role_policy.clone()?;
-        let pretty = serde_json::from_str::<serde_json::Value>(&text)
-            .and_then(|document| serde_json::to_string_pretty(&document));
-        Some(visible_but(pretty.unwrap_or(text).as_bytes(), |c| c == '\n'))
+        Some(serde_json::from_str::<serde_json::Value>(&text).unwrap_or(text.into()))
     };
-    let text = match (document(change.before), document(change.after)) {
+    let (before, mut after) = (parsed(change.before), parsed(change.after));
+    if let (Some(before), Some(after)) = (&before, &mut after) {
+        *after = in_order_of(before, std::mem::take(after));
+    }
+    let pretty = |document: serde_json::Value| {
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        visible_but(text.as_bytes(), |c| c == '\n')
+    };
+    let text = match (before.map(pretty), after.map(pretty)) {
         (Some(before), Some(after)) if before != after => {
             let is_same = differences(change.before, change.after)
                 .iter()
@@ -722,6 +756,9 @@ pub fn plan(plan: &Plan, full: bool) -> String {
         let _ = writeln!(text, "  {account}");
     }
     text.push_str(&left_out);
+    if let Some(why) = &plan.exceeds {
+        let _ = writeln!(text, "Beyond its limit: {}", visible(why));
+    }
     text.push_str(&incomplete);
     text
 }

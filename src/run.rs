@@ -234,12 +234,20 @@ impl Executed {
         let incomplete = match &self.result {
             Ok(0) => None,
             // It goes beyond a limit, and has all that the script would do.
-            Err(error) if self.session.exceeded().as_ref() == Some(&error.message) => None,
+            Err(error)
+                if error.kind == Kind::Refused
+                    && self.session.exceeded().is_some()
+                    && self.session.refusal().as_ref() == Some(&error.message) =>
+            {
+                None
+            }
             Ok(code) => Some(format!("the script ended with exit code {code}")),
             Err(error) => Some(self.session.journal().without_secrets(&error.to_string())),
         };
         let parameters = self.session.journal().parameters();
-        self.session.recorder().plan(Some(self.origin.clone()), parameters, None, incomplete)
+        let origin = Some(self.origin.clone());
+        let plan = self.session.recorder().plan(origin, parameters, None, incomplete);
+        Plan { exceeds: self.session.exceeded(), ..plan }
     }
 }
 
@@ -354,6 +362,14 @@ pub(crate) fn output(to_stderr: bool) -> Output {
     Output { out, err: Box::new(screen::Messages::default()), by_line, is_pending: false }
 }
 
+/// Refusal of a plan that goes beyond its limit.
+#[must_use]
+pub fn over_limit(why: &str) -> Error {
+    let refusal = format!("apply would refuse this plan: {why}");
+    Error::new(Kind::Refused, refusal)
+        .hint("plan fewer changes, or raise the limit: `apply --max-changes` holds instead of it")
+}
+
 /// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.
 ///
 /// # Errors
@@ -361,8 +377,8 @@ pub(crate) fn output(to_stderr: bool) -> Output {
 pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
-    if let (Ok(Ending::Finished | Ending::Exit(0)), Some(refusal)) = (&ending, session.exceeded()) {
-        return Err(Error::new(Kind::Refused, refusal).hint("raise the limit, or plan less"));
+    if let (Ok(Ending::Finished | Ending::Exit(0)), Some(why)) = (&ending, session.exceeded()) {
+        return Err(over_limit(&why));
     }
     // A script that has caught the refusal has still not done all of its work.
     if let (Ok(Ending::Finished | Ending::Exit(_)), Some(refusal)) = (&ending, session.refusal()) {
@@ -392,11 +408,11 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
         }
         Err(error)
             if matches!(error.kind, Kind::Interrupted | Kind::Timeout)
-                && changes > 0
+                && session.made() > 0
                 && !is_plan =>
         {
-            Err(error
-                .hint(format!("{} had been made; those in flight were finished", calls(changes))))
+            let made = words::count(session.made(), "change");
+            Err(error.hint(format!("{made} made before that; calls in flight were finished")))
         }
         Err(error) => Err(error),
     }
@@ -472,7 +488,7 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     if planning.is_result || !plan.is_empty() {
         let plan = match &result {
             // The error itself is said at the end.
-            Err(_) if format == Format::Table => {
+            Err(_) if format == Format::Table && plan.incomplete.is_some() => {
                 &Plan { incomplete: Some(String::new()), ..plan.clone() }
             }
             _ => &plan,
@@ -481,7 +497,10 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     }
     let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
     if let Some(file) = planning.file.as_ref().filter(|_| !was_stopped) {
-        keep_plan(&plan, file, planning.signing_key.as_deref())?;
+        match (keep_plan(&plan, file, planning.signing_key.as_deref()), &result) {
+            (Err(error), Err(_)) => say(&format!("note: {error}")),
+            (kept, _) => kept?,
+        }
     }
     let code = result?;
     if !planning.is_result && !plan.is_empty() {
@@ -564,7 +583,10 @@ pub fn keep_plan(plan: &Plan, file: &Path, signing_key: Option<&SigningKey>) -> 
         say(&format!("signed with the key {}: {word}", key.id()));
     }
     let word = quoted(&file.display().to_string());
-    say(&match plan.incomplete {
+    say(&match &plan.incomplete {
+        None if plan.exceeds.is_some() => {
+            format!("kept in {word}; `iamlua show {word}` shows it. It goes beyond its limit")
+        }
         None => format!(
             "kept in {word}; `iamlua show {word}` shows it, `iamlua apply {word}` makes the changes"
         ),

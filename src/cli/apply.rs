@@ -78,6 +78,11 @@ impl ApplyCommand {
             )
             .hint("correct the script and plan again, or make the changes that it has with --allow-incomplete"));
         }
+        if let Some(why) = plan.exceeds.as_ref().filter(|_| !self.limits.has_limit()) {
+            let refusal = format!("the plan goes beyond the limit it was made under: {why}");
+            return Err(Error::new(Kind::Refused, refusal)
+                .hint("plan fewer changes, or give --max-changes here, which holds instead"));
+        }
         let _ours_alone = match &plan.undoes {
             Some(run) => Some(claim_undo(&state::folder()?, run)?),
             None => None,

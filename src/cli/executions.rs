@@ -167,11 +167,15 @@ fn meant(id: &str) -> Result<Vec<Execution>> {
     }
 }
 
-/// The error for a run that the journal does not have: a job that has changed nothing is kept elsewhere.
+/// The error for a run that the journal does not have: executions of jobs are kept elsewhere.
 pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     match meant(id).as_deref() {
         Ok([one]) => {
-            Error::usage(format!("run {} of the job {} changed nothing", one.run, one.job))
+            let why = match (one.mode.as_str(), one.changes + one.failed) {
+                ("apply", 1..) => "is not in the journal any more: it was removed by `runs prune`",
+                _ => "changed nothing",
+            };
+            Error::usage(format!("run {} of the job {} {why}", one.run, one.job))
                 .hint(format!("`iamlua schedule show {}` shows what it printed", one.run))
         }
         _ => error,

@@ -62,6 +62,13 @@ pub struct LimitOptions {
     override_protection: bool,
 }
 
+impl LimitOptions {
+    /// Presence of a limit of changes.
+    pub const fn has_limit(&self) -> bool {
+        self.max_changes.is_some()
+    }
+}
+
 /// `--output`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum OutputFormat {

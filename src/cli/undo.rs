@@ -1,7 +1,9 @@
 //! `iamlua undo` and `iamlua redo`: undo of a run, and of an undo.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use super::apply::{self, SettleOptions};
 use super::complete;
 use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
+use super::runs::what;
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::{Options, check_accounts};
 use crate::session::journal::About;
@@ -90,32 +93,14 @@ impl Verb {
 impl UndoCommand {
     /// Shows the undo, and makes it with `--apply`.
     pub fn execute(self) -> Result<u8> {
-        let records = Records::open(&state::folder()?)?;
-        let records = records.ok_or_else(|| no_run(&self.run))?;
-        let earlier = match self.run.as_str() {
-            "last" => match records.last_to_undo()? {
-                Some(run) => run,
-                None => return nothing(Verb::Undo),
-            },
-            id => records.run(id)?,
-        };
-        self.options.execute(Verb::Undo, &records, &earlier)
+        self.options.execute(Verb::Undo, &self.run)
     }
 }
 
 impl RedoCommand {
     /// Shows the changes that an undo has undone, and makes them again with `--apply`.
     pub fn execute(self) -> Result<u8> {
-        let records = Records::open(&state::folder()?)?;
-        let records = records.ok_or_else(|| no_run(&self.run))?;
-        let earlier = match self.run.as_str() {
-            "last" => match records.last_to_redo()? {
-                Some(run) => run,
-                None => return nothing(Verb::Redo),
-            },
-            id => undo_of(&records, records.run(id)?)?,
-        };
-        self.options.execute(Verb::Redo, &records, &earlier)
+        self.options.execute(Verb::Redo, &self.run)
     }
 }
 
@@ -145,27 +130,68 @@ fn undo_of(records: &Records, run: Run) -> Result<Run> {
     }
 }
 
+/// The run that is meant by `last`; none if nothing is left.
+fn last(verb: Verb, records: &Records) -> Result<Option<Run>> {
+    match verb {
+        Verb::Undo => records.last_to_undo(),
+        Verb::Redo => records.last_to_redo(),
+    }
+}
+
+/// Takes the undo of a run for this process, if it is to be made.
+fn claim(is_made: bool, folder: &Path, run: &Run) -> Result<Option<File>> {
+    if run.status == "running" {
+        return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
+            .hint("wait for its end, or stop it"));
+    }
+    is_made.then(|| claim_undo(folder, &run.id)).transpose()
+}
+
 impl UndoOptions {
-    fn execute(self, verb: Verb, records: &Records, earlier: &Run) -> Result<u8> {
+    fn execute(self, verb: Verb, meant: &str) -> Result<u8> {
         let _ = self.yes;
         let folder = state::folder()?;
-        if earlier.status == "running" {
-            return Err(Error::new(Kind::Refused, format!("run {} is still running", earlier.id))
-                .hint("wait for its end, or stop it"));
-        }
-        let _ours_alone = if self.apply { Some(claim_undo(&folder, &earlier.id)?) } else { None };
-        let again = self.command(verb, &earlier.id);
+        let Some(records) = Records::open(&folder)? else {
+            return if meant == "last" { nothing(verb) } else { Err(no_run(meant)) };
+        };
+        let records = &records;
+        let found = match (meant, verb) {
+            ("last", _) => last(verb, records)?,
+            (id, Verb::Undo) => Some(records.run(id)?),
+            (id, Verb::Redo) => Some(undo_of(records, records.run(id)?)?),
+        };
+        let Some(mut earlier) = found else { return nothing(verb) };
+        let mut ours_alone = claim(self.apply, &folder, &earlier)?;
         let target = self.target.resolve()?;
-        let mut unsettled = records.runs_that_undo(&earlier.id)?;
-        unsettled.push(earlier.clone());
-        for run in unsettled {
-            settle(records, &run, &target, &self.limits, self.settle.patience())?;
+        let mut settled = BTreeSet::new();
+        loop {
+            let mut unsettled = records.runs_that_undo(&earlier.id)?;
+            unsettled.push(earlier.clone());
+            for run in unsettled {
+                settle(records, &run, &target, &self.limits, self.settle.patience())?;
+            }
+            settled.insert(earlier.id.clone());
+            if meant != "last" {
+                break;
+            }
+            // What was in doubt may not have happened: then another run is the last one.
+            match last(verb, records)? {
+                None => return nothing(verb),
+                Some(run) if settled.contains(&run.id) => break,
+                Some(run) => {
+                    ours_alone = claim(self.apply, &folder, &run)?;
+                    earlier = run;
+                }
+            }
         }
+        let _ours_alone = ours_alone;
+        let again = command(verb, &earlier.id, &self.only);
         let earlier = records.run(&earlier.id)?;
         let changes = records.changes(&earlier.id)?;
         check_names(&earlier, &changes, &self.only)?;
         let (plan, undoing, refusal) =
             plan_undo(records, &earlier, &changes, &target, &self.limits, &self.only)?;
+        screen::say(&format!("{} of run {}: {}", verb.name(), earlier.id, what(&earlier)));
         explain(&earlier, &undoing);
         if plan.changes.is_empty() {
             let verb = verb.name();
@@ -200,8 +226,8 @@ impl UndoOptions {
                 Verb::Redo => "Make the changes again",
             };
             screen::say(&format!("Plan only. {what} with: {again}"));
-            if let Some(refusal) = refusal {
-                return Err(Error::new(Kind::Refused, refusal).hint("raise the limit"));
+            if let Some(why) = refusal {
+                return Err(run::over_limit(&why));
             }
             let code = if planning.detailed_exit_code { run::HAS_CHANGES } else { 0 };
             return outcome(&undoing, code, "; the rest can be undone");
@@ -227,16 +253,16 @@ impl UndoOptions {
         };
         outcome(&undoing, code, rest)
     }
+}
 
-    /// The command that makes the changes that this one shows.
-    fn command(&self, verb: Verb, run: &str) -> String {
-        let mut command = format!("iamlua {} {run}", verb.name());
-        for name in &self.only {
-            command.push_str(" --only ");
-            command.push_str(&run::quoted(name));
-        }
-        command + " --apply"
+/// The command that makes the changes that this one shows.
+fn command(verb: Verb, run: &str, only: &[String]) -> String {
+    let mut command = format!("iamlua {} {run}", verb.name());
+    for name in only {
+        command.push_str(" --only ");
+        command.push_str(&run::quoted(name));
     }
+    command + " --apply"
 }
 
 /// Exit code of an undo, or the refusal that says how much was left out. `rest` says what becomes
@@ -358,7 +384,8 @@ fn plan_undo(
         None,
     );
     let (moot, left_out) = (undoing.moot.clone(), undoing.left_out.clone());
-    Ok((Plan { moot, left_out, ..plan }, undoing, session.exceeded()))
+    let exceeds = session.exceeded();
+    Ok((Plan { moot, left_out, exceeds: exceeds.clone(), ..plan }, undoing, exceeds))
 }
 
 fn explain(earlier: &Run, undoing: &Undoing) {

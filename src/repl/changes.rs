@@ -55,7 +55,7 @@ impl Repl {
         if now.planned > before.planned {
             self.steps.push(Step::Planned(before.planned));
             if let Some(refusal) = self.session.exceeded() {
-                say(&format!("note: {refusal}"));
+                say(&format!("note: .commit would refuse this plan: {refusal}"));
             }
         }
         if now.changed > before.changed {
@@ -157,8 +157,15 @@ impl Repl {
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
         let (session, result) = self.carry_out(&plan, about, ".commit");
         let Some(run) = session.journal().run() else {
-            // Nothing was begun, so all is as it was.
-            return result.map(|_| ());
+            let is_drift = matches!(&result, Err(error) if error.kind == Kind::Refused);
+            if is_drift && plan.exceeds.is_none() {
+                let left = self.plan_anew(&plan.sites, &plan.changes);
+                self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+                self.steps.push(Step::Planned(0));
+                let still = count(left as u64, "change");
+                say(&format!("{still} planned again on what is there now: .changes shows them"));
+            }
+            return result.map(|_| ()).map_err(without_options);
         };
         let left = self.left_of(&plan, &session);
         self.entries.commit(&run, &plan, &left);
@@ -171,7 +178,7 @@ impl Repl {
             self.steps.push(Step::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
-        result.map(|_| ())
+        result.map(|_| ()).map_err(without_options)
     }
 
     /// The changes of a plan that a session has not made.
@@ -261,7 +268,7 @@ impl Repl {
     pub(super) fn redo(&mut self) -> Result<()> {
         let Some((step, run)) = self.undone.last().cloned() else {
             return Err(Error::usage("there is no .undo whose changes could be made again")
-                .hint("`iamlua redo RUN` makes those of an earlier undo again"));
+                .hint("what was only planned is entered again"));
         };
         self.invert(".redo", &run, |_| true)?;
         self.undone.pop();
@@ -299,10 +306,8 @@ impl Repl {
             let describe = |left_out: &LeftOut| left_out.describe(&run.sites);
             let left_out: Vec<_> = undoing.left_out.iter().map(describe).collect();
             let refusal = format!("nothing is changed: {}", left_out.join("; "));
-            return Err(Error::new(Kind::Refused, refusal).hint(format!(
-                "{command} goes on with what came before; `iamlua {verb} {} --only NAME` does a part of it",
-                run.id
-            )));
+            return Err(Error::new(Kind::Refused, refusal)
+                .hint(format!("{command} again goes on with what came before")));
         }
         let plan = planning.recorder().plan(None, None, Some(run.id.clone()), None);
         let plan = Plan { moot: undoing.moot, ..plan };
@@ -429,4 +434,10 @@ fn print(text: &str) {
     use std::io::Write;
     // Who has closed standard output does not want it.
     let _ = anstream::stdout().write_all(text.as_bytes());
+}
+
+/// An error without the hints that name options of a command line.
+fn without_options(mut error: Error) -> Error {
+    error.hints.retain(|hint| !hint.contains("--"));
+    error
 }

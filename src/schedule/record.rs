@@ -92,9 +92,9 @@ pub struct Execution {
     pub account: Option<String>,
     /// What it did with changes: `apply`, `plan` or `read-only`.
     pub mode: String,
-    /// The changes that were made, or planned, those that failed included.
+    /// Number of changes that were made or planned.
     pub changes: u64,
-    /// How many of them failed or are in doubt.
+    /// Number of changes that failed or are in doubt.
     pub failed: u64,
     /// The calls that were sent, by AWS action.
     pub calls: BTreeMap<String, u64>,

@@ -303,7 +303,7 @@ impl Workshop {
 /// Notes what an execution did.
 fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tail: &Tail) {
     let session = &executed.session;
-    execution.changes = session.changes();
+    execution.changes = session.made();
     execution.failed = session.failed() + session.in_doubt();
     (execution.calls, execution.throttled) = (session.calls(), session.throttled());
     let mut output = tail.text();

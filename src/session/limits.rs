@@ -149,13 +149,12 @@ impl Bounds {
         self.lock().reached.clone()
     }
 
-    /// The refusal that carrying a plan out would meet, if it goes beyond the limit.
+    /// The limit that a plan goes beyond, in words.
     pub fn exceeded(&self) -> Option<String> {
         let inner = self.lock();
         let (_, limit) = inner.exceeded.as_ref().filter(|(most, _)| inner.made > *most)?;
         let made = count(inner.made, "change");
-        let refusal = "apply would refuse this plan";
-        Some(format!("{refusal}: it makes {made}, and the run may make {limit}"))
+        Some(format!("it makes {made}, and the run may make {limit}"))
     }
 
     /// Admits one change, or refuses it because there were too many. Where it depends on those in

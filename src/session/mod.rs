@@ -306,10 +306,11 @@ impl Session {
     /// configuration is for.
     pub fn refusal(&self) -> Option<String> {
         let reached = self.bounds.reached().or_else(|| locked(&self.refusal).clone());
-        reached.or_else(|| self.exceeded())
+        reached
+            .or_else(|| self.exceeded().map(|why| format!("apply would refuse this plan: {why}")))
     }
 
-    /// The refusal that carrying the plan out would meet, because it goes beyond a limit.
+    /// The limit that the plan goes beyond, in words: "it makes 6 changes, and the run may make 2".
     pub fn exceeded(&self) -> Option<String> {
         self.bounds.exceeded()
     }

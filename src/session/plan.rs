@@ -95,6 +95,9 @@ pub struct Plan {
     /// Why it is not all of what the script would do, if it is not: the error that ended the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
+    /// The limit that it goes beyond, in words: "it makes 6 changes, and the run may make 2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exceeds: Option<String>,
     /// When the oldest scan of who uses profiles began that the script has asked: ISO 8601, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned: Option<Timestamp>,
@@ -325,6 +328,7 @@ impl Recorder {
             moot: Vec::new(),
             left_out: Vec::new(),
             incomplete,
+            exceeds: None,
             scanned: recorded.scanned,
             sites: recorded.sites.clone(),
             changes: recorded.changes.clone(),

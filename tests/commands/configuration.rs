@@ -4,15 +4,17 @@ use super::{Desk, TAG_ALL, WORK};
 use crate::end_to_end::Ran;
 
 #[test]
-fn the_projects_file_wins_over_the_users() {
+fn the_projects_file_wins_over_the_users_and_tightens_its_guards() {
     let desk = Desk::new();
     desk.write("config/iamlua/iamlua.toml", "max_changes = 1\nprotect = [\"alpha\"]\n");
     desk.run(&["-e", TAG_ALL]).ends(4, "may make 1 change");
-    desk.write("iamlua.toml", "max_changes = 2\nprotect = [\"beta\"]\n");
+    desk.write("iamlua.toml", "max_changes = 2\nregion = 'eu-west-1'\nprotect = [\"beta\"]\n");
     desk.run(&["-e", "iam.profiles.tag('alpha', { A = '1' })"]).ends(4, "alpha is protected");
     desk.run(&["-e", "iam.profiles.tag('beta', { A = '1' })"]).ends(4, "beta is protected");
     let three = "for i = 1, 3 do iam.profiles.create('n' .. i) end";
-    desk.run(&["-e", three]).ends(4, "may make 2 changes");
+    desk.run(&["-e", three]).ends(4, "may make 1 change");
+    desk.write("config/iamlua/iamlua.toml", "max_changes = 3\nprotect = [\"alpha\"]\n");
+    desk.run(&["-e", three.replace("'n'", "'m'").as_str()]).ends(4, "may make 2 changes");
     let only = desk.0.path("only.toml");
     desk.write("only.toml", "max_changes = 9");
     // One of the four was made before the limit was reached, and need not be made again.

@@ -151,7 +151,7 @@ fn the_role_in_a_protected_profile_is_protected() {
         desk.run(&["undo", "last", "--apply"]).ends(4, "role web is in a protected profile");
         let denied = ["--faults", "deny=iam:ListInstanceProfilesForRole", "-e"];
         desk.run(&[&denied[..], &["iam.roles.tag('db', { A = '2' })"]].concat())
-            .ends(4, "role db may be in a protected profile: ListInstanceProfilesForRole")
+            .ends(4, "role db may be in a protected profile: AccessDenied")
             .ends(4, "allow iam:ListInstanceProfilesForRole");
     }
 }

@@ -179,6 +179,34 @@ fn what_is_in_doubt_is_not_removed() {
 }
 
 #[test]
+fn a_run_that_turns_out_to_have_changed_nothing_is_passed_over_by_its_preview_too() {
+    let desk = Desk::new();
+    desk.does("iam.profiles.create('first')");
+    let first = desk.last_id();
+    desk.does("iam.profiles.tag('alpha', { A = '1' })");
+    doubt(&desk);
+    // It did not happen.
+    let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
+    let sql = "UPDATE change SET ended = NULL WHERE run = (SELECT max(id) FROM run)";
+    journal.execute(sql, []).expect("it is written");
+    drop(journal);
+    let reset = "iam.profiles.untag('alpha', { 'A' })";
+    desk.does(reset);
+    let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
+    for table in ["change", "site", "run_order"] {
+        let sql = format!("DELETE FROM {table} WHERE run = (SELECT max(id) FROM run)");
+        journal.execute(&sql, []).expect("it is written");
+    }
+    journal.execute("DELETE FROM run WHERE id = (SELECT max(id) FROM run)", []).expect("a run");
+    drop(journal);
+    for apply in [&[][..], &["--apply"]] {
+        let undo = [&["undo", "last", "--settle-after", "0s"][..], apply].concat();
+        desk.run(&undo).ends(0, &format!("undo of run {first}: run (command line)"));
+    }
+    assert_eq!(desk.profile("first"), Value::Null);
+}
+
+#[test]
 fn a_journal_of_an_earlier_version_is_read_and_added_to() {
     let desk = Desk::new();
     desk.does(WORK);
@@ -210,14 +238,17 @@ fn a_plan_beyond_the_limit_is_whole_and_says_that_apply_would_refuse_it() {
     has(&planned.out, &["Plan: 1 to create, 3 to change, 1 to delete (6 calls to make)"]);
     let shown = desk.run(&["show", "plan.json"]).ends(0, "").out;
     assert!(!shown.contains("incomplete"), "{shown}");
+    assert!(shown.contains("Beyond its limit: it makes 6 changes, and the run may make 2 changes"));
+    desk.run(&["apply", "plan.json"]).ends(4, "goes beyond the limit it was made under");
     desk.run(&["apply", "plan.json", "--max-changes", "2"]).ends(4, "nothing was done");
-    desk.run(&["apply", "plan.json"]).ends(0, "6 done");
+    desk.run(&["apply", "plan.json", "--max-changes", "6"]).ends(0, "6 done");
     let undo = desk.run(&["undo", "last", "--max-changes", "2"]);
     let undo = undo.ends(4, "it makes 5 changes, and the run may make 2 changes");
     has(&undo.out, &["(5 calls to make)"]);
     // A script that fails is another matter.
     desk.write("work.lua", "iam.profiles.create('one') iam.profiles.create('two') iam.profiles.create('three') error('it broke')");
-    desk.run(&plan).ends(1, "it broke");
+    let broken = desk.run(&plan).ends(1, "it broke");
+    has(&broken.out, &["The plan is incomplete", "Beyond its limit: it makes 3 changes"]);
     let again = desk.run(&["plan", "work.lua"]).ends(1, "it broke");
     assert_eq!(format!("{}{}", again.out, again.err).matches("it broke").count(), 1, "{again:?}");
 }
@@ -241,6 +272,10 @@ fn a_trust_policy_is_shown_where_it_is_set_and_replaced() {
             "        +         \"Service\": \"ecs-tasks.amazonaws.com\"\n",
         ],
     );
+    // Keys in another order are no difference.
+    let lines = planned.lines().map(str::trim_start);
+    let differing = lines.filter(|line| line.starts_with("- ") || line.starts_with("+  "));
+    assert_eq!(differing.count(), 2, "{planned}");
     desk.run(&["run", "work.lua", "--apply"]).ends(0, "2 changes");
     has(&desk.run(&["runs", "show", "last"]).out, &["+         \"Service\": \"ecs-tasks"]);
 }
