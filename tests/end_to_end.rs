@@ -239,7 +239,7 @@ fn an_interrupt_lets_a_change_in_flight_finish() {
     home.gatekeeper().releases();
     assert_eq!(child.ends().status.code(), Some(130));
     let said = err.all();
-    assert!(said.contains("1 call that changes the account"), "{said}");
+    assert!(said.contains("1 change made before that"), "{said}");
     let names = "for profile in iam.profiles.each {} do print(profile.name) end";
     assert_eq!(home.run(&["-e", names]).out, "in-flight\n");
 }

@@ -167,7 +167,7 @@ fn on_aws_it_asks_once_which_account_is_written_to() {
     seat.terminal.until("[y/N]");
     seat.terminal.keys("y\r");
     seat.has_run(1);
-    seat.terminal.until("`iamlua undo");
+    seat.terminal.until("iamlua undo");
     assert_eq!(aws.profile("alpha")["tags"]["Owner"], "ops");
     replace(&seat.desk.path("a.lua"), &tag("web"));
     seat.has_run(2);
