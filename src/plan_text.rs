@@ -730,9 +730,10 @@ pub fn plan(plan: &Plan, full: bool) -> String {
     if !plan.outside.is_empty() {
         let _ = write!(summary, "; outside of the account {}", outside_count(&plan.outside));
     }
-    let left_out: String = (plan.left_out.iter())
-        .map(|left_out| format!("left out: {}\n", left_out.describe(&plan.sites)))
-        .collect();
+    let mut left_out = String::new();
+    for one in &plan.left_out {
+        let _ = writeln!(left_out, "left out: {}", one.describe(&plan.sites));
+    }
     if plan.is_empty() {
         return format!("{summary}\n{left_out}{incomplete}");
     }

@@ -1,6 +1,7 @@
 //! One execution of one script: what it runs against, what becomes of its plan, and what its end means for the exit code.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -469,7 +470,7 @@ pub fn tell_changes(session: &Session) {
     };
     for (n, what) in [(failed, "failed"), (in_doubt, "in doubt")] {
         if n > 0 {
-            text.push_str(&format!(", {} {what}", words::number(n)));
+            let _ = write!(text, ", {} {what}", words::number(n));
         }
     }
     let next = match session.journal().is_undo() {

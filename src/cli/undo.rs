@@ -105,10 +105,10 @@ impl RedoCommand {
 }
 
 /// End of `undo last` and `redo last` where no run is left.
-fn nothing(verb: Verb) -> Result<u8> {
+fn nothing(verb: Verb) -> u8 {
     let verb = verb.name();
     screen::say(&format!("there is no run left to {verb}; `iamlua runs` lists all runs"));
-    Ok(0)
+    0
 }
 
 /// The undo that is meant by its own run, or by the run that it has undone.
@@ -152,7 +152,7 @@ impl UndoOptions {
         let _ = self.yes;
         let folder = state::folder()?;
         let Some(records) = Records::open(&folder)? else {
-            return if meant == "last" { nothing(verb) } else { Err(no_run(meant)) };
+            return if meant == "last" { Ok(nothing(verb)) } else { Err(no_run(meant)) };
         };
         let records = &records;
         let found = match (meant, verb) {
@@ -160,7 +160,7 @@ impl UndoOptions {
             (id, Verb::Undo) => Some(records.run(id)?),
             (id, Verb::Redo) => Some(undo_of(records, records.run(id)?)?),
         };
-        let Some(mut earlier) = found else { return nothing(verb) };
+        let Some(mut earlier) = found else { return Ok(nothing(verb)) };
         let mut ours_alone = claim(self.apply, &folder, &earlier)?;
         let target = self.target.resolve()?;
         let mut settled = BTreeSet::new();
@@ -176,7 +176,7 @@ impl UndoOptions {
             }
             // What was in doubt may not have happened: then another run is the last one.
             match last(verb, records)? {
-                None => return nothing(verb),
+                None => return Ok(nothing(verb)),
                 Some(run) if settled.contains(&run.id) => break,
                 Some(run) => {
                     ours_alone = claim(self.apply, &folder, &run)?;
@@ -194,14 +194,7 @@ impl UndoOptions {
         screen::say(&format!("{} of run {}: {}", verb.name(), earlier.id, what(&earlier)));
         explain(&earlier, &undoing);
         if plan.changes.is_empty() {
-            let verb = verb.name();
-            screen::say(&if !undoing.left_out.is_empty() {
-                format!("nothing else is left to {verb}")
-            } else if undoing.undone_before > 0 {
-                format!("there is nothing left to {verb}: run {} was undone before", earlier.id)
-            } else {
-                format!("there is nothing to {verb}")
-            });
+            nothing_left(verb, &earlier, &undoing);
             if !matches!(self.output, OutputFormat::Table) {
                 let planning = run::Planning { is_result: true, ..run::Planning::default() };
                 run::print_plan(&plan, &planning, self.output.into())?;
@@ -253,6 +246,18 @@ impl UndoOptions {
         };
         outcome(&undoing, code, rest)
     }
+}
+
+/// Says why there is nothing to do for a run.
+fn nothing_left(verb: Verb, earlier: &Run, undoing: &Undoing) {
+    let verb = verb.name();
+    screen::say(&if !undoing.left_out.is_empty() {
+        format!("nothing else is left to {verb}")
+    } else if undoing.undone_before > 0 {
+        format!("there is nothing left to {verb}: run {} was undone before", earlier.id)
+    } else {
+        format!("there is nothing to {verb}")
+    });
 }
 
 /// The command that makes the changes that this one shows.

@@ -34,7 +34,7 @@ impl PruneCommand {
     /// Removes the runs, after a question.
     pub fn execute(&self) -> Result<u8> {
         let before = before(self.older_than)?;
-        let Some(records) = Records::open(&state::folder()?)? else { return nothing() };
+        let Some(records) = Records::open(&state::folder()?)? else { return Ok(nothing()) };
         let is_settled = |run: &Run| run.counts.in_doubt == 0 && run.status != "running";
         let (old, kept): (Vec<_>, Vec<_>) =
             records.runs_before(before)?.into_iter().partition(is_settled);
@@ -45,7 +45,7 @@ impl PruneCommand {
                 "run {id} stays: {changes} of it in doubt. Look them up with: iamlua runs recover {id}"
             ));
         }
-        let (Some(first), Some(last)) = (old.first(), old.last()) else { return nothing() };
+        let (Some(first), Some(last)) = (old.first(), old.last()) else { return Ok(nothing()) };
         let changes: u64 = old.iter().map(|run| run.counts.done + run.counts.failed).sum();
         let what = format!(
             "{} with {}, from {} to {}",
@@ -75,7 +75,7 @@ impl PruneCommand {
     }
 }
 
-fn nothing() -> Result<u8> {
+fn nothing() -> u8 {
     screen::say("no run is that old");
-    Ok(0)
+    0
 }
