@@ -133,7 +133,8 @@ impl Clock {
         }
     }
 
-    /// Waits until so much time has passed for those who wait. A clock that is moved on shortens it.
+    /// Waits until so much time has passed for those who wait. A clock that is moved on shortens
+    /// it.
     pub async fn passes(self, time: Duration) {
         const LOOK: Duration = Duration::from_millis(10);
         if let Self::Real = self {

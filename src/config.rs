@@ -115,8 +115,9 @@ impl Config {
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else
     /// `$HOME/.config/iamlua/iamlua.toml`) and the project's (`iamlua.toml` in the current folder,
     /// else in the nearest folder above it), if they are there. The project's values win, key by
-    /// key; its guards can only tighten those of the user. With `explicit` only that file is read. With an empty path the two files are read, but
-    /// only their guards hold: `account`, `mode`, `max_changes` and `protect`.
+    /// key; its guards can only tighten those of the user. With `explicit` only that file is read.
+    /// With an empty path the two files are read, but only their guards hold: `account`, `mode`,
+    /// `max_changes` and `protect`.
     ///
     /// # Errors
     /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an unknown key (with the

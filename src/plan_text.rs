@@ -62,8 +62,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A change of a run; one that has failed as what was tried. `account` is none where all changes
-    /// go to one account.
+    /// A change of a run; one that has failed as what was tried. `account` is none where all
+    /// changes go to one account.
     #[must_use]
     pub fn recorded(change: &'a Recorded, account: Option<&'a Site>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;

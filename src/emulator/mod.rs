@@ -355,8 +355,8 @@ impl Emulator {
         *self.shared.weather.write().unwrap_or_else(PoisonError::into_inner) = weather;
     }
 
-    /// The calls that the fault `hold` keeps waiting now, in any process that uses the account, such
-    /// as `iam:CreateInstanceProfile@us-east-1`.
+    /// The calls that the fault `hold` keeps waiting now, in any process that uses the account,
+    /// such as `iam:CreateInstanceProfile@us-east-1`.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.

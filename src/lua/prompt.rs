@@ -24,7 +24,7 @@ pub struct Prompt {
     set_error: Function,
     reset: Function,
     load_all: Function,
-    /// What the functions above share.
+    /// State that the functions above share.
     made: Table,
 }
 

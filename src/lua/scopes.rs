@@ -44,7 +44,7 @@ pub struct Statement {
 pub struct Name {
     /// The name.
     pub text: String,
-    /// Where it begins.
+    /// Place of its beginning.
     pub at: usize,
     /// A new value for it, rather than a use of its value.
     pub is_assigned: bool,

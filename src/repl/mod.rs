@@ -69,9 +69,9 @@ struct Repl {
     asks_person: bool,
     history: Option<History>,
     names: Names,
-    /// What can be undone, the latest last.
+    /// Steps that can be undone, the latest last.
     steps: Vec<Step>,
-    /// What was undone, with the run that has done it, the latest last.
+    /// Steps that were undone, each with the run that has done it, the latest last.
     undone: Vec<(Step, String)>,
     /// What was typed, for `.save`.
     entries: Entries,

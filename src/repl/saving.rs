@@ -1,10 +1,10 @@
 //! `.save`: the script that does what stands of the entries of a prompt.
 //!
-//! Left out are the entries that failed, that were undone, and whose planned changes were discarded.
-//! A definition in one of them stays if a later entry uses it and if making it changes nothing. An
-//! entry that uses what was left out is left out too, as a comment. The rest is written so that it
-//! means in one script what it has meant at the prompt: `_` is set where a later entry uses it,
-//! values are printed, and the locals of one entry are those of the next.
+//! Left out are the entries that failed, that were undone, and whose planned changes were
+//! discarded. A definition in one of them stays if a later entry uses it and if making it changes
+//! nothing. An entry that uses what was left out is left out too, as a comment. The rest is written
+//! so that it means in one script what it has meant at the prompt: `_` is set where a later entry
+//! uses it, values are printed, and the locals of one entry are those of the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -34,7 +34,7 @@ pub struct Entry {
     pub values: usize,
     /// Number of changes that it has planned or made.
     pub changes: usize,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
     /// The names that it has given new values, where its text does not say that: it has failed, or
     /// has loaded a script.
@@ -52,13 +52,13 @@ pub struct Loaded {
     pub args: Vec<String>,
 }
 
-/// What became of an entry.
+/// Fate of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
-    /// What it did stands.
+    /// Its changes stand.
     #[default]
     Stands,
-    /// It has raised an error, or was interrupted.
+    /// An error was raised, or it was interrupted.
     Failed,
     /// Its changes were undone.
     Undone,
@@ -69,17 +69,17 @@ pub enum Fate {
 /// Why an entry is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// It failed.
+    /// A failed entry.
     Failed,
-    /// It was undone.
+    /// An entry that was undone.
     Undone,
     /// Its planned changes were discarded.
     Discarded,
-    /// It uses a name that was defined by an entry that is left out.
+    /// Use of a name that an entry defines that is left out.
     Needs,
-    /// It uses `_error`, which no script has.
+    /// Use of `_error`, which no script has.
     UsesError,
-    /// It has loaded a runbook, which reads a command line of its own.
+    /// Load of a runbook, which reads a command line of its own.
     Runbook,
 }
 
@@ -159,7 +159,7 @@ pub fn script(entries: &[Entry], lua: &Lua<'_>) -> Script {
     Script { text, saved, left_out }
 }
 
-/// What a piece of a script is.
+/// Kind of a piece of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Statements,
@@ -169,7 +169,7 @@ enum Form {
     Returning,
     /// A script that was loaded.
     Loaded,
-    /// What is only told.
+    /// Pieces that are only told.
     Comment,
 }
 
@@ -200,7 +200,7 @@ impl Parsed {
     }
 }
 
-/// Which entries are in a script, and what is kept of the others.
+/// Entries that are in a script, and what is kept of the others.
 struct Selection<'e> {
     entries: &'e [Entry],
     parsed: Vec<Parsed>,

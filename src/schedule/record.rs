@@ -233,7 +233,7 @@ pub struct Snapshot {
     pub came_round: Instant,
     /// When it was started.
     pub started: Timestamp,
-    /// What its jobs do with changes: `apply`, `plan` or `read-only`.
+    /// Mode of its jobs: `apply`, `plan` or `read-only`.
     pub mode: &'static str,
     /// The account that its jobs work on, once it is known.
     pub account: Option<String>,

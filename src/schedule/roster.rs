@@ -467,18 +467,18 @@ pub(super) fn wait_until_settled(path: &Path) {
     }
 }
 
-/// How a file names `runbook`.
+/// Manner in which a file names `runbook`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mention {
     /// Not at all, or only in comments, texts and names of fields.
     None,
     /// In the bodies of functions alone.
     InFunctions,
-    /// Where it may call it as it begins.
+    /// In a place that it may call as it begins.
     Direct,
 }
 
-/// How a file names `runbook`, by its text: it is not run.
+/// Manner in which a file names `runbook`, by its text: it is not run.
 fn mention(source: &[u8]) -> Mention {
     const WORD: &str = "runbook";
     let source = String::from_utf8_lossy(source);

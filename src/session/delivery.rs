@@ -34,7 +34,7 @@ const CONTRADICTIONS: [&str; 4] =
 
 /// What is known of something after a call.
 enum Known {
-    /// What is there now.
+    /// Current state.
     Now(Box<State>),
     /// What was known before.
     AsBefore,

@@ -158,8 +158,8 @@ impl Bounds {
     }
 
     /// Admits one change, or refuses it because there were too many. Where it depends on those in
-    /// flight, waits until one of them has settled. A plan counts on beyond the limit. `profiles` says how many there
-    /// are.
+    /// flight, waits until one of them has settled. A plan counts on beyond the limit. `profiles`
+    /// says how many there are.
     ///
     /// # Errors
     /// A refusal, or that of `count`.

@@ -302,8 +302,8 @@ impl Session {
     }
 
     /// The refusal by which a run could not do what it was to do, whether or not the script has
-    /// caught it: the limit of changes was reached, a plan goes beyond it, or the account is not the one that the
-    /// configuration is for.
+    /// caught it: the limit of changes was reached, a plan goes beyond it, or the account is not
+    /// the one that the configuration is for.
     pub fn refusal(&self) -> Option<String> {
         let reached = self.bounds.reached().or_else(|| locked(&self.refusal).clone());
         reached

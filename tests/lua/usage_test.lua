@@ -113,8 +113,8 @@ local function calls_made(work)
   return made
 end
 
--- A scan under a fault of one call of a source. Once all other calls, which are those of `whole`, are made, and that one was made again or is
--- not, the time is up for it.
+-- A scan under a fault of one call of a source. Once all other calls, which are those of `whole`,
+-- are made, and that one was made again or is not, the time is up for it.
 local function impatient_scan(source, action, whole)
   local own, before = {}, account.calls()
   for _, name in ipairs(source.actions) do

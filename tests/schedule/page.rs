@@ -1,4 +1,5 @@
-//! The status page of a scheduler that runs: its mode and account, what fails, and what a run changed.
+//! The status page of a scheduler that runs: its mode and account, what fails, and what a run
+//! changed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -62,7 +62,7 @@ pub struct Changes {
 /// Changes that have ended alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// How they have ended, and how many they are.
+    /// Their ends, and their number.
     pub title: String,
     /// The changes, as text.
     pub lines: Vec<String>,

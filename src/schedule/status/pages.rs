@@ -109,7 +109,7 @@ fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
     })
 }
 
-/// What becomes of the changes of all jobs.
+/// Fate of the changes of all jobs.
 fn mode(name: &str) -> Html {
     let means = match name {
         "apply" => "jobs make their changes",

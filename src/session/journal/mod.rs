@@ -142,7 +142,7 @@ impl LeftOut {
 pub struct Settled {
     /// The change, by the number that [`Journal::intend`] gave.
     pub number: u64,
-    /// What became of it.
+    /// Its fate.
     pub outcome: Outcome,
     /// What is there now, if it succeeded and more is known than before, such as the id.
     pub after: Option<State>,

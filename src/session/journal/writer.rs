@@ -242,7 +242,7 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// What a change undoes: the run, and the site, kind and name of what it was about there.
+/// Target of a change that undoes: the run, and the site, kind and name of what it was about.
 struct Undone {
     run: String,
     site: i64,

@@ -45,9 +45,9 @@ pub trait Look: Send + Sync {
 /// Time for which a call is made again and again.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// How long that is.
+    /// Length of that time.
     pub time: Duration,
-    /// What measures it.
+    /// Clock that measures it.
     pub clock: Clock,
 }
 
