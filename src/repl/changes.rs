@@ -1,4 +1,4 @@
-//! What a prompt has planned and changed, and how it is undone: `.changes`,
+//! Changes that a prompt has planned and made, and their undo: `.changes`,
 //! `.commit`, `.undo`, `.redo`, `.discard`.
 
 use std::sync::Arc;

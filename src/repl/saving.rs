@@ -66,7 +66,7 @@ pub enum Fate {
     Discarded,
 }
 
-/// Why an entry is left out.
+/// Reason why an entry is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A failed entry.
