@@ -1,4 +1,4 @@
-//! What is a job in a folder, and what is passed over without a word.
+//! Recognition of jobs in a folder, and of what is passed over without a word.
 
 use super::program::{Daemon, home, run};
 
