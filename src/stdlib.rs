@@ -20,8 +20,8 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
-/// What is part of the program and no module: the prelude, and what only test files find.
-const NO_MODULES: [&str; 2] = ["prelude", "testing"];
+/// What is part of the program and no module: the prelude with what it is made of, and what only test files find.
+const NO_MODULES: [&str; 3] = ["prelude", "stoppable", "testing"];
 
 /// The modules that `require` finds, sorted.
 #[must_use]

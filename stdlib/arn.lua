@@ -41,17 +41,17 @@ local ACCOUNTS = { [""] = true, ["aws"] = true, ["*"] = true }
 
 -- What is wrong with the parts that every ARN has; nil if nothing is.
 local function problem(parts)
-  if not parts.partition:find("^[%a*][%w-]*$") then
+  if not string.find(parts.partition, "^[%a*][%w-]*$") then
     return "the partition must be a word such as aws"
-  elseif not parts.service:find("^[%l%d-]+$") then
+  elseif not string.find(parts.service, "^[%l%d-]+$") then
     return "the service must be a word such as iam"
-  elseif not parts.region:find("^[%l%d*-]*$") then
+  elseif not string.find(parts.region, "^[%l%d*-]*$") then
     return "the region must be a word such as eu-central-1, or empty"
-  elseif not (parts.account:find("^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account]) then
+  elseif not (string.find(parts.account, "^%d%d%d%d%d%d%d%d%d%d%d%d$") or ACCOUNTS[parts.account]) then
     return "the account must be 12 digits"
   elseif parts.resource == "" then
     return "there is no resource"
-  elseif parts.resource:find("%c") then
+  elseif string.find(parts.resource, "%c") then
     return "the resource has control characters"
   end
 end
@@ -64,24 +64,24 @@ local function add_resource(parts)
       parts.name = resource
       return nil
     end
-    parts.type, parts.path = resource:match("^([%l-]+)(/.*)$")
+    parts.type, parts.path = string.match(resource, "^([%l-]+)(/.*)$")
     if not parts.type then
       return "an IAM resource looks like instance-profile/path/name"
     end
-    parts.path, parts.name = parts.path:match("^(.*/)([^/]+)$")
+    parts.path, parts.name = string.match(parts.path, "^(.*/)([^/]+)$")
     if not parts.name then
       return "the name of the resource is missing"
     end
   elseif parts.service == "sts" then
-    parts.type, parts.name, parts.session = resource:match("^(assumed%-role)/([^/]+)/([^/]+)$")
+    parts.type, parts.name, parts.session = string.match(resource, "^(assumed%-role)/([^/]+)/([^/]+)$")
     if not parts.type then
-      parts.type, parts.name = resource:match("^([%l-]+)/(.+)$")
+      parts.type, parts.name = string.match(resource, "^([%l-]+)/(.+)$")
     end
   elseif parts.service == "s3" then
     -- What looks like a kind there is a bucket.
     parts.name = resource
   else
-    parts.type, parts.name = resource:match("^([%w-]+)[/:](.+)$")
+    parts.type, parts.name = string.match(resource, "^([%w-]+)[/:](.+)$")
     parts.name = parts.name or resource
   end
 end
@@ -90,7 +90,7 @@ end
 local function split(text)
   local parts = {}
   parts.partition, parts.service, parts.region, parts.account, parts.resource =
-    text:match("^arn:([^:]*):([^:]*):([^:]*):([^:]*):(.*)$")
+    string.match(text, "^arn:([^:]*):([^:]*):([^:]*):([^:]*):(.*)$")
   if not parts.partition then
     return nil, "it must look like arn:partition:service:region:account:resource"
   end
@@ -158,7 +158,7 @@ function arn.build(parts)
     local path = parts.path or "/"
     if not (parts.type and parts.name) then
       host.fail("argument", "arn.build: the resource is missing, or its type and name")
-    elseif not path:find("^/") or not path:find("/$") then
+    elseif not string.find(path, "^/") or not string.find(path, "/$") then
       host.fail("argument", "arn.build: the path must begin and end with /, got " .. inspect.quote(path))
     end
     resource = parts.type .. path .. parts.name

@@ -99,7 +99,7 @@ local function name_of(item)
     return inspect.visible(item)
   end
   local text = inspect(item, { width = math.maxinteger })
-  return #text > 60 and text:sub(1, 57) .. "…" or text
+  return #text > 60 and string.sub(text, 1, 57) .. "…" or text
 end
 
 ---------------------------------------------------------------------------------------------------------------- Sources
@@ -327,7 +327,7 @@ end
 local function reasons(skips)
   local words = {}
   for reason, count in pairs(skips) do
-    words[#words + 1] = ("%s %d"):format(inspect.visible(reason), count)
+    words[#words + 1] = string.format("%s %d", inspect.visible(reason), count)
   end
   table.sort(words)
   return table.concat(words, ", ")

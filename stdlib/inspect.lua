@@ -154,7 +154,7 @@ end
 local render
 
 local function key_text(key, state)
-  if type(key) == "string" and key:find("^[%a_][%w_]*$") and not KEYWORDS[key] then
+  if type(key) == "string" and find(key, "^[%a_][%w_]*$") and not KEYWORDS[key] then
     return key
   end
   return "[" .. render(key, 0, 0, state) .. "]"
@@ -175,7 +175,7 @@ local function render_table(value, indent, taken, state)
   local function add(text)
     items[#items + 1] = text
     used = used + utf8_len(text) + 2
-    is_long = is_long or text:find("\n", 1, true) ~= nil
+    is_long = is_long or find(text, "\n", 1, true) ~= nil
   end
   local length = rawlen(value)
   for i = 1, length do
@@ -208,7 +208,7 @@ local function render_table(value, indent, taken, state)
   if not is_long and indent + taken + used <= state.width then
     return "{ " .. concat(items, ", ") .. " }"
   end
-  local margin = (" "):rep(indent)
+  local margin = string.rep(" ", indent)
   return "{\n" .. margin .. "  " .. concat(items, ",\n" .. margin .. "  ") .. ",\n" .. margin .. "}"
 end
 

@@ -24,13 +24,13 @@ log.level = host.log_level or "info"
 local function value_text(value)
   if type(value) == "string" then
     local visible = inspect.visible(value)
-    if visible == value and value ~= "" and not value:find('[%s"\\=]') then
+    if visible == value and value ~= "" and not string.find(value, '[%s"\\=]') then
       return value
     end
     return inspect.quote(value)
   end
   local text = inspect(value, { width = math.maxinteger })
-  return text:find('[%s"=]') and inspect.quote(text) or text
+  return string.find(text, '[%s"=]') and inspect.quote(text) or text
 end
 
 local function message_text(message)
@@ -62,7 +62,7 @@ local function write(level, message, fields)
     host.log(level, message_text(message), named)
     return
   end
-  local words = { time.now(), ("%-5s"):format(level:upper()), message_text(message) }
+  local words = { time.now(), string.format("%-5s", string.upper(level)), message_text(message) }
   local pairs_of_text = {}
   for key, value in pairs(fields or {}) do
     pairs_of_text[#pairs_of_text + 1] = value_text(type(key) == "string" and key or tostring(key))

@@ -58,15 +58,15 @@ local function strings(name, what, value, is_right, example)
 end
 
 local function is_action(text)
-  return text == "*" or text:find("^[%w-]+:[%w*?]+$") ~= nil
+  return text == "*" or string.find(text, "^[%w-]+:[%w*?]+$") ~= nil
 end
 
 local function is_resource(text)
-  return text == "*" or text:find("^arn:[^:]*:[^:]*:[^:]*:[^:]*:.") ~= nil
+  return text == "*" or string.find(text, "^arn:[^:]*:[^:]*:[^:]*:[^:]*:.") ~= nil
 end
 
 local function is_service(text)
-  return text:find("^%l[%w-]*%.[%w.-]*%w$") ~= nil
+  return string.find(text, "^%l[%w-]*%.[%w.-]*%w$") ~= nil
 end
 
 --- A statement that allows actions on resources: `policy.allow("s3:GetObject", "arn:aws:s3:::logs/*")`. `Sid` and `Condition` can be set on
@@ -128,7 +128,7 @@ function policy.trust(...)
     if type(service) ~= "string" then
       fail("trust", "the services must be strings, got " .. type(service))
     elseif not is_service(service) then
-      local hint = service:find("^[%l%d-]+$") and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
+      local hint = string.find(service, "^[%l%d-]+$") and "did you mean " .. inspect.quote(service .. ".amazonaws.com") .. "?"
       fail("trust", inspect.quote(service) .. " is no service principal", hint or 'write it like "ec2.amazonaws.com"')
     end
   end
@@ -144,7 +144,7 @@ local function read(name, document)
   if type(document) == "string" then
     local ok, decoded = host.fallible.json_decode(document)
     if not ok then
-      fail(name, "the text is not JSON: " .. decoded.message:gsub("^json%.decode: ", ""))
+      fail(name, "the text is not JSON: " .. string.gsub(decoded.message, "^json%.decode: ", ""))
     end
     document = decoded
   end
@@ -176,10 +176,10 @@ end
 
 -- Whether a pattern with `*` and `?` matches the whole text, ignoring case, as in actions.
 local function matches(pattern, text)
-  local lua_pattern = pattern:lower():gsub("[^%w]", function(character)
+  local lua_pattern = string.gsub(string.lower(pattern), "[^%w]", function(character)
     return character == "*" and ".*" or character == "?" and "." or "%" .. character
   end)
-  return text:lower():find("^" .. lua_pattern .. "$") ~= nil
+  return string.find(string.lower(text), "^" .. lua_pattern .. "$") ~= nil
 end
 
 local function any(list, test)
@@ -210,7 +210,7 @@ local function holds_service(principal, service)
   end
   return any(principal.AWS, is_everyone)
     or any(principal.Service, function(item)
-      return item == "*" or item:lower() == service:lower()
+      return item == "*" or string.lower(item) == string.lower(service)
     end)
 end
 

@@ -15,16 +15,51 @@
 local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
-local native_load, native_open = load, io.open
+local native_load, native_open, native_collect = load, io.open, collectgarbage
 local native_date, native_time = os.date, os.time
-local create, yield, isyieldable, status =
-  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status
+local create, yield, isyieldable, native_status, running =
+  coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
 local pack, unpack, concat = table.pack, table.unpack, table.concat
-local getmetatable, setmetatable, type, tostring, error = getmetatable, setmetatable, type, tostring, error
+-- The metatable itself, whatever its `__metatable` shows to scripts.
+local getmetatable, native_setmetatable, set_metatable = debug.getmetatable, setmetatable, debug.setmetatable
+local type, tostring, error = type, tostring, error
 local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset = select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
 -- Not as methods: those are fields of the global `string`, which a script can put others in place of.
-local find, sub, utf8_len = string.find, string.sub, utf8.len
+local find, sub, gsub, utf8_len = string.find, string.sub, string.gsub, utf8.len
+local math_type = math.type
 local WAIT = host.marker
+
+----------------------------------------------------------------------------------------------------------------- Metatables
+
+-- What is in a metatable is run by the program, and a finalizer (`__gc`) even where Lua must not be called. So no script gets at a metatable that
+-- the program has made, or shares with it. It sees `false`, or a stand-in for one that it may give to its own tables.
+local function setmetatable(value, meta)
+  if meta and rawget(meta, "__metatable") == nil then
+    rawset(meta, "__metatable", false)
+  end
+  return set_metatable(value, meta)
+end
+
+local behind = {}
+
+local function show_stand_in(meta, fields)
+  local stand_in = setmetatable({}, {
+    __index = fields,
+    __newindex = function()
+      error("this metatable is the program's own and cannot be changed", 2)
+    end,
+  })
+  meta.__metatable = stand_in
+  behind[stand_in] = meta
+end
+
+show_stand_in(getmetatable(""), { __index = string, __name = "string" })
+show_stand_in(host.array_meta, { __name = "array" })
+show_stand_in(host.error_meta, { __name = "error" })
+getmetatable(io.stdin).__metatable = false
+
+-- The same functions as in Lua's library, but stoppable.
+native_load(host.stdlib_source("stoppable"), "=[iamlua:stoppable]", "t")(host)
 
 --------------------------------------------------------------------------------------------------------------------- Errors
 
@@ -211,6 +246,16 @@ host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_err
 -- Above zero while a coroutine was resumed from where Lua cannot yield: then nothing below it may yield to the driver either.
 local blocked = 0
 
+-- The coroutines that wait for the driver, or are its own: only the driver resumes them. For scripts they are in the middle of a call.
+local waits, owned = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+
+local function yield_to_driver(handle)
+  local co = running()
+  waits[co] = true
+  yield(WAIT, handle)
+  waits[co] = nil
+end
+
 local function wait_for(handle)
   if host.failed then
     host.check_tasks()
@@ -219,10 +264,22 @@ local function wait_for(handle)
     return
   end
   if blocked == 0 and isyieldable() then
-    yield(WAIT, handle)
+    yield_to_driver(handle)
   else
     host.block(handle)
   end
+end
+
+local function status(co)
+  local state = native_status(co)
+  return state == "suspended" and (waits[co] or owned[co]) and "normal" or state
+end
+
+-- Makes a coroutine a task of the driver's.
+local native_spawn = host.spawn
+function host.spawn(co, ...)
+  owned[co] = true
+  return native_spawn(co, ...)
 end
 
 local function await(handle)
@@ -238,7 +295,7 @@ local function pass_up(co, ...)
   if mark ~= WAIT then
     return ...
   end
-  yield(WAIT, handle)
+  yield_to_driver(handle)
   return pass_up(co, native_resume(co))
 end
 
@@ -250,6 +307,10 @@ end
 local function resume(co, ...)
   if type(co) ~= "thread" then
     error("bad argument #1 to 'resume' (coroutine expected)", 2)
+  end
+  local state = status(co)
+  if state ~= "suspended" then
+    return false, "cannot resume " .. (state == "dead" and "dead" or "non-suspended") .. " coroutine"
   end
   if blocked == 0 and isyieldable() then
     return pass_up(co, native_resume(co, ...))
@@ -286,6 +347,16 @@ local function unwrap(co, ok, ...)
 end
 
 coroutine.resume, coroutine.close = resume, close
+
+--- As in plain Lua. A coroutine that waits, or is a task, is "normal": it is in the middle of a call, and cannot be resumed or closed.
+---@param co thread
+---@return "running"|"suspended"|"normal"|"dead"
+function coroutine.status(co)
+  if type(co) ~= "thread" then
+    error("bad argument #1 to 'status' (coroutine expected)", 2)
+  end
+  return status(co)
+end
 
 --- As in plain Lua. What the coroutine waits for does not end up in its caller.
 ---@param f function
@@ -459,7 +530,7 @@ os = {
     elseif code == false then
       code = 1
     end
-    if math.type(code) ~= "integer" or code < 0 or code > 255 then
+    if math_type(code) ~= "integer" or code < 0 or code > 255 then
       error("bad argument #1 to 'exit' (a code from 0 to 255 expected)", 2)
     end
     host.exit(code)
@@ -518,10 +589,32 @@ function _G.setmetatable(value, meta)
     -- What a script puts in place of the metatable knows nothing of modules that are not there yet.
     host.load_all()
   end
-  return setmetatable(value, meta)
+  -- A stand-in is a table of the program's, so `meta` is nil or a table here.
+  return native_setmetatable(value, meta and behind[meta] or meta)
+end
+
+-- In Lua, so that it can be stopped also where it is called again and again by a function of Lua's library.
+--- As in plain Lua.
+---@param what? string
+---@param ... any
+---@return any
+function collectgarbage(what, ...)
+  return native_collect(what, ...)
 end
 
 dofile, loadfile = nil, nil
+
+-- A long text is read piece by piece, so that reading it can be stopped.
+local PIECE = 1 << 20
+
+local function in_pieces(text)
+  local from = 1
+  return function()
+    local piece = sub(text, from, from + PIECE - 1)
+    from = from + PIECE
+    return piece
+  end
+end
 
 -- Text only: bytecode can break the VM.
 --- As in plain Lua, but only text can be loaded, no bytecode.
@@ -532,8 +625,17 @@ dofile, loadfile = nil, nil
 ---@return function?
 ---@return string? problem
 function load(chunk, name, mode, ...)
-  if mode ~= nil and not tostring(mode):find("t", 1, true) then
+  if mode ~= nil and not find(tostring(mode), "t", 1, true) then
     return nil, "bytecode cannot be loaded"
+  end
+  if type(chunk) == "string" and #chunk > PIECE then
+    return native_load(in_pieces(chunk), name or chunk, "t", ...)
+  elseif type(chunk) == "function" then
+    -- So that it can be stopped also between two pieces of a function of Lua's library.
+    local given = chunk
+    chunk = function()
+      return (given())
+    end
   end
   return native_load(chunk, name, "t", ...)
 end
@@ -554,21 +656,36 @@ local function run_module(name, chunk, ...)
       loading[name] = nil
     end,
   })
-  local value = chunk(name, ...)
-  if value == nil then
-    value = loaded[name] == nil and true or loaded[name]
-  end
-  loaded[name] = value
-  return value
+  return chunk(name, ...)
 end
 
--- What the program's own modules see: the globals as they were before any script ran.
+-- What the program's own modules see: the globals as they were before any script ran, and each other as they are made.
 local pristine
+local own = {}
 
+local function copy_of(module)
+  if type(module) ~= "table" then
+    return module
+  end
+  local copy = {}
+  for key, value in next, module do
+    copy[key] = value
+  end
+  return set_metatable(copy, getmetatable(module))
+end
+
+-- A module of the program's, as its own code sees it; scripts find another table of the same functions.
 local function stdlib_module(name)
-  local source = host.stdlib_source(name)
-  local chunk = source and assert(native_load(source, "=[iamlua:" .. name .. "]", "t", pristine))
-  return chunk and run_module(name, chunk, host)
+  if own[name] == nil then
+    local source = host.stdlib_source(name)
+    local chunk = assert(native_load(source, "=[iamlua:" .. name .. "]", "t", pristine))
+    local module = run_module(name, chunk, host)
+    own[name] = copy_of(module)
+    if loaded[name] == nil then
+      loaded[name] = module
+    end
+  end
+  return own[name]
 end
 
 -- What a prompt shares with this file; not for scripts.
@@ -597,12 +714,13 @@ function require(name)
     return loaded[name]
   end
   if is_stdlib[name] then
-    return stdlib_module(name)
+    stdlib_module(name)
+    return loaded[name]
   end
   local found = host.module_source(name)
   if not found then
     local near = host.nearest(name, host.modules)
-    local file = name:gsub("%.", "/")
+    local file = gsub(name, "%.", "/")
     host.fail(
       "script",
       "module '" .. name .. "' not found: there is no " .. file .. ".lua beside the script",
@@ -613,8 +731,15 @@ function require(name)
   if not chunk then
     host.fail("script", why)
   end
-  return run_module(name, chunk, found.path)
+  local value = run_module(name, chunk, found.path)
+  if value == nil then
+    value = loaded[name] == nil and true or loaded[name]
+  end
+  loaded[name] = value
+  return value
 end
+
+local script_require = require
 
 --- Only `package.loaded` is there: the modules by name.
 ---@type table
@@ -688,39 +813,44 @@ local function listing(...)
   return self
 end
 
+-- The table of a connection for scripts, and another of the same functions for the program's own code.
 local function module_of(gate)
-  local iam = {}
+  local iam, own_iam = {}, {}
   for _, entry in ipairs(host.entries) do
     local path, kind = entry.path, entry.kind
-    local into = iam
-    if entry.module ~= "" then
-      into = iam[entry.module] or {}
-      iam[entry.module] = into
-    end
+    local into = {}
     if kind == "call" then
       into[entry.name] = function(...)
         return await(host.start(gate, path, ...))
       end
     elseif kind == "connect" then
       into[entry.name] = function(...)
-        return module_of(host.connect(gate, path, ...))
+        return (module_of(host.connect(gate, path, ...)))
       end
     elseif kind == "scan" then
       into[entry.name] = function(...)
         -- It defines the function after it.
-        local _ = loaded.usage or stdlib_module("usage")
-        return host.usage_made(iam, gate, path, ...)
+        stdlib_module("usage")
+        return host.usage_made(own_iam, gate, path, ...)
       end
     else
       into[entry.name] = function(...)
         return listing(host.open(gate, path, ...), kind == "pages")
       end
     end
+    for _, whole in ipairs { iam, own_iam } do
+      local part = whole
+      if entry.module ~= "" then
+        part = whole[entry.module] or {}
+        whole[entry.module] = part
+      end
+      part[entry.name] = into[entry.name]
+    end
   end
-  return iam
+  return iam, own_iam
 end
 
-iam = module_of(host.gate)
+iam, own.iam = module_of(host.gate)
 loaded.iam = iam
 
 pristine = {}
@@ -734,9 +864,13 @@ for name, value in pairs(_G) do
   end
   pristine[name] = value
 end
+pristine.iam, pristine.getmetatable, pristine.setmetatable = own.iam, getmetatable, setmetatable
+function pristine.require(name)
+  return own[name] or stdlib_module(name)
+end
 setmetatable(pristine, {
   __index = function(_, name)
-    return is_stdlib[name] and require(name) or nil
+    return is_stdlib[name] and stdlib_module(name) or nil
   end,
 })
 
@@ -744,17 +878,17 @@ setmetatable(pristine, {
 local function load_all()
   for _, name in ipairs(host.modules) do
     if rawget(_G, name) == nil then
-      rawset(_G, name, require(name))
+      rawset(_G, name, script_require(name))
     end
   end
 end
 
 host.load_all = load_all
 
-setmetatable(_G, {
+native_setmetatable(_G, {
   __index = function(_, name)
     if is_stdlib[name] then
-      local module = require(name)
+      local module = script_require(name)
       rawset(_G, name, module)
       return module
     end
@@ -779,7 +913,11 @@ local function outcome(ok, ...)
   return false, as_error((...), 1)
 end
 
+-- From here on what this file calls is what it has found itself, whatever a script puts in place of the globals.
+_ENV = pristine
+
 -- Runs a chunk: true and what it returned, or false and an error.
 return function(chunk, ...)
+  owned[running()] = true
   return outcome(xpcall(chunk, handler, ...))
 end

@@ -59,13 +59,13 @@ local function field(row, key)
   end
   local from = 1
   while true do
-    local dot = key:find(".", from, true)
+    local dot = string.find(key, ".", from, true)
     if not dot then
       return nil
     end
-    local inner = row[key:sub(1, dot - 1)]
+    local inner = row[string.sub(key, 1, dot - 1)]
     if type(inner) == "table" then
-      value = field(inner, key:sub(dot + 1))
+      value = field(inner, string.sub(key, dot + 1))
       if value ~= nil then
         return value
       end
@@ -75,7 +75,7 @@ local function field(row, key)
 end
 
 local function heading(key)
-  return (inspect.visible(key):upper():gsub("_", " "))
+  return (string.gsub(string.upper(inspect.visible(key)), "_", " "))
 end
 
 local function column_of(given, at, name)
@@ -282,7 +282,7 @@ local EIGHTHS = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
 -- A bar of that many characters, to an eighth. What is more than nothing can be seen.
 local function bar_of(share, length)
   local eighths = share > 0 and math.max(1, math.floor(share * length * 8 + 0.5)) or 0
-  return ("█"):rep(eighths // 8) .. (EIGHTHS[eighths % 8] or "")
+  return string.rep("█", eighths // 8) .. (EIGHTHS[eighths % 8] or "")
 end
 
 -- The columns of the screen that a table takes without its bars; `widths` gets those of the cells.
@@ -318,7 +318,7 @@ local function draw_bars(columns, rows, numbers)
         most = math.max(most, numbers[at][i] or 0)
       end
       for at, cells in ipairs(rows) do
-        local number = (" "):rep(widths[i] - utf8.len(cells[i])) .. cells[i]
+        local number = string.rep(" ", widths[i] - utf8.len(cells[i])) .. cells[i]
         local share = most > 0 and math.max(0, numbers[at][i] or 0) / most or 0
         cells[i] = length >= SHORTEST_BAR and number .. "  " .. bar_of(share, length) or number
       end
@@ -463,7 +463,7 @@ function report.record(record, options)
     end
     for i, text in ipairs(cells_for_people(columns, record)) do
       local title = columns[i].title
-      host.write(title, (" "):rep(width - utf8.len(title) + 2), text, "\n")
+      host.write(title, string.rep(" ", width - utf8.len(title) + 2), text, "\n")
     end
   end
 end
@@ -473,7 +473,7 @@ end
 function report.note(text)
   check(type(text) == "string", "report.note", "the text must be a string, got " .. type(text))
   local lines = {}
-  for line in (text .. "\n"):gmatch("(.-)\r?\n") do
+  for line in string.gmatch(text .. "\n", "(.-)\r?\n") do
     lines[#lines + 1] = inspect.visible(line) .. "\n"
   end
   host.write_err(table.concat(lines))

@@ -48,7 +48,7 @@ local function text_of(epoch)
   end
   local year, month, day = date_of(seconds // DAY)
   local rest = seconds % DAY
-  return ("%04d-%02d-%02dT%02d:%02d:%02dZ"):format(year, month, day, rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE)
+  return string.format("%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE)
 end
 
 -- The seconds that an offset such as "Z", "+02:00", "-0530" or nothing stands for; nil if it is none of these.
@@ -56,9 +56,9 @@ local function offset_of(text)
   if text == "" or text == "Z" or text == "z" then
     return 0
   end
-  local sign, hours, minutes = text:match("^([+-])(%d%d):?(%d%d)$")
+  local sign, hours, minutes = string.match(text, "^([+-])(%d%d):?(%d%d)$")
   if not sign then
-    sign, hours, minutes = text:match("^([+-])(%d%d)()$")
+    sign, hours, minutes = string.match(text, "^([+-])(%d%d)()$")
     minutes = 0
   end
   hours, minutes = tonumber(hours), tonumber(minutes)
@@ -70,7 +70,7 @@ end
 
 -- Seconds since 1970, or nil and what is wrong.
 local function epoch_of(text)
-  local year, month, day, rest = text:match("^(%d%d%d%d)-(%d%d)-(%d%d)(.*)$")
+  local year, month, day, rest = string.match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)(.*)$")
   if not year then
     return nil, 'must look like "2026-01-02T03:04:05Z" or "2026-01-02"'
   end
@@ -83,14 +83,14 @@ local function epoch_of(text)
   local hour, minute, second, offset = 0, 0, 0, 0
   if rest ~= "" then
     local clock, after
-    hour, minute, clock = rest:match("^[Tt ](%d%d):(%d%d)(.*)$")
+    hour, minute, clock = string.match(rest, "^[Tt ](%d%d):(%d%d)(.*)$")
     if not hour then
       return nil, 'the time of day must look like "03:04:05"'
     end
-    second, after = clock:match("^:(%d%d)(.*)$")
+    second, after = string.match(clock, "^:(%d%d)(.*)$")
     if second then
-      local fraction = after:match("^[.,]%d+")
-      after = after:sub(#(fraction or "") + 1)
+      local fraction = string.match(after, "^[.,]%d+")
+      after = string.sub(after, #(fraction or "") + 1)
     else
       second, after = 0, clock
     end

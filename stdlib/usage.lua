@@ -32,8 +32,8 @@ Scan.__index = Scan
 
 -- What it is of, and what was not checked.
 function Scan:__tostring()
-  local found = ("scan of account %s at %s: %d regions, %d resources, "):format(self.account, self.started, #self.regions, self.resources)
-  local gaps = self:gap_summary()
+  local found = string.format("scan of account %s at %s: %d regions, %d resources, ", self.account, self.started, #self.regions, self.resources)
+  local gaps = Scan.gap_summary(self)
   return found .. (#gaps == 0 and "everything was checked" or "not everything could be checked\n  " .. table.concat(gaps, "\n  "))
 end
 
@@ -209,13 +209,13 @@ function Scan:verdict(profile)
     ask_role(own, verdict)
     verdict = host.usage_judge(own.raw, profile)
   end
-  local gaps = self:gaps()
+  local gaps = Scan.gaps(self)
   if verdict.role_gap then
     gaps = json.array(table.move(gaps, 1, #gaps, 1, {}))
     gaps[#gaps + 1] = verdict.role_gap
   end
   verdict.role_gap = nil
-  verdict.gaps, verdict.checked = gaps, self:checked()
+  verdict.gaps, verdict.checked = gaps, Scan.checked(self)
   verdict.references, verdict.doubts = json.array(verdict.references), json.array(verdict.doubts)
   local text = verdict.text
   verdict.text = nil

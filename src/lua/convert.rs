@@ -1,15 +1,30 @@
 //! Values between Lua and the rest of the program: arguments out, results and errors in, JSON both ways.
 
 use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::fmt;
 
 use mlua::{Lua, MultiValue, Table, Value as LuaValue, ffi};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
+use super::budget::Walk;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::spec::Value;
 
-/// Tables in tables, deeper than any document of AWS's; a table that holds itself ends here.
+/// Tables in tables, deeper than any document of AWS's.
 const MAX_NESTING: usize = 100;
+/// So many values are more than any call of AWS's takes.
+const MOST_VALUES: usize = 100_000;
+/// So are so many bytes of text.
+const MOST_TEXT: usize = 16 << 20;
+
+/// What is left for the arguments of a call, and the tables that are open.
+struct Left {
+    values: usize,
+    text: usize,
+    open: Vec<*const c_void>,
+}
 
 /// The key of the metatable that marks errors, set by the prelude.
 pub const ERROR_META: &str = "iamlua.error";
@@ -235,31 +250,53 @@ fn size_hint(length: usize) -> i32 {
 
 /// A Lua value as an argument. What AWS has no use for becomes [`Value::Foreign`] and is refused by the check that follows.
 pub fn from_lua(value: &LuaValue) -> Value {
-    from_lua_nested(value, 0)
+    from_lua_nested(value, &mut Left { values: MOST_VALUES, text: MOST_TEXT, open: Vec::new() })
 }
 
-fn from_lua_nested(value: &LuaValue, depth: usize) -> Value {
-    if depth > MAX_NESTING {
+fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
+    if left.open.len() > MAX_NESTING {
         return Value::Foreign("table nested too deeply");
     }
+    let Some(values) = left.values.checked_sub(1) else {
+        return Value::Foreign("table with more than 100,000 values in it");
+    };
+    left.values = values;
     match value {
         LuaValue::Nil => Value::Nil,
         LuaValue::Boolean(value) => Value::Bool(*value),
         LuaValue::Integer(value) => Value::Int(*value),
         LuaValue::Number(value) => Value::Num(*value),
         LuaValue::String(text) => match text.to_str() {
-            Ok(text) => Value::Str(text.to_owned()),
+            Ok(text) => match left.text.checked_sub(text.len()) {
+                Some(rest) => {
+                    left.text = rest;
+                    Value::Str(text.to_owned())
+                }
+                None => Value::Foreign("value with more than 16 MiB of text"),
+            },
             Err(_) => Value::Foreign("string that is not UTF-8"),
         },
-        LuaValue::Table(table) => from_table(table, depth),
+        LuaValue::Table(table) => {
+            if left.open.contains(&table.to_pointer()) {
+                return Value::Foreign("table that holds itself");
+            }
+            left.open.push(table.to_pointer());
+            let value = from_table(table, left);
+            left.open.pop();
+            value
+        }
         LuaValue::Function(_) => Value::Foreign("function"),
         LuaValue::Thread(_) => Value::Foreign("coroutine"),
         _ => Value::Foreign("userdata"),
     }
 }
 
-fn from_table(table: &Table, depth: usize) -> Value {
+/// A table; what is in it that is no argument stands for all of it, so that no more of it is gone through.
+fn from_table(table: &Table, left: &mut Left) -> Value {
     let length = table.raw_len();
+    if length > left.values {
+        return Value::Foreign("table with more than 100,000 values in it");
+    }
     let mut map = BTreeMap::new();
     let mut items = Vec::with_capacity(length);
     for pair in table.pairs::<LuaValue, LuaValue>() {
@@ -269,7 +306,11 @@ fn from_table(table: &Table, depth: usize) -> Value {
                 let Ok(key) = key.to_str() else {
                     return Value::Foreign("table with a key that is not UTF-8");
                 };
-                map.insert(key.to_owned(), from_lua_nested(&value, depth + 1));
+                let value = match from_lua_nested(&value, left) {
+                    Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+                    value => value,
+                };
+                map.insert(key.to_owned(), value);
             }
             _ => return Value::Foreign("table with keys that are not strings"),
         }
@@ -282,11 +323,19 @@ fn from_table(table: &Table, depth: usize) -> Value {
     }
     for at in 1..=length {
         match table.raw_get::<LuaValue>(at) {
-            Ok(value) => items.push(from_lua_nested(&value, depth + 1)),
+            Ok(value) => match from_lua_nested(&value, left) {
+                Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+                value => items.push(value),
+            },
             Err(_) => return Value::Foreign("table"),
         }
     }
     Value::List(items)
+}
+
+/// Whether the rest of what a value is in need not be looked at.
+fn is_endless(what: &str) -> bool {
+    what.starts_with("table nested") || what.contains(" more than ") || what.ends_with(" itself")
 }
 
 /// An error as the table that a script catches.
@@ -368,19 +417,112 @@ pub fn json_to_lua(lua: &Lua, json: &Json) -> mlua::Result<LuaValue> {
     })
 }
 
+/// Lua from the text of JSON, as [`json_to_lua`] makes it. Nothing of it is made on this side, so that what it takes is the script's.
+///
+/// # Errors
+/// What is wrong with the text and where, or that the script holds too much.
+pub fn json_text_to_lua(lua: &Lua, text: &str) -> serde_json::Result<LuaValue> {
+    let null = lua.named_registry_value(NULL).map_err(serde::de::Error::custom)?;
+    let array = lua.named_registry_value(ARRAY_META).map_err(serde::de::Error::custom)?;
+    let walk = Walk::new(lua);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = InLua { lua, null: &null, array: &array, walk: &walk }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
+}
+
+/// Makes Lua values of what a reader of JSON finds.
+#[derive(Clone, Copy)]
+struct InLua<'a> {
+    lua: &'a Lua,
+    null: &'a LuaValue,
+    array: &'a Table,
+    walk: &'a Walk<'a>,
+}
+
+impl<'de> DeserializeSeed<'de> for InLua<'_> {
+    type Value = LuaValue;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<LuaValue, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for InLua<'_> {
+    type Value = LuaValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<LuaValue, E> {
+        Ok(self.null.clone())
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<LuaValue, E> {
+        Ok(LuaValue::Boolean(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<LuaValue, E> {
+        Ok(LuaValue::Integer(value))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "Lua has no larger whole numbers")]
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<LuaValue, E> {
+        Ok(i64::try_from(value).map_or(LuaValue::Number(value as f64), LuaValue::Integer))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<LuaValue, E> {
+        Ok(LuaValue::Number(value))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<LuaValue, E> {
+        self.lua.create_string(text).map(LuaValue::String).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<LuaValue, A::Error> {
+        let make = serde::de::Error::custom::<mlua::Error>;
+        let table = self.lua.create_table().map_err(make)?;
+        let mut at = 0;
+        while let Some(item) = items.next_element_seed(self)? {
+            self.walk.count(0).map_err(|error| serde::de::Error::custom(error.message))?;
+            at += 1;
+            table.raw_seti(at, item).map_err(make)?;
+        }
+        table.set_metatable(Some(self.array.clone())).map_err(make)?;
+        Ok(LuaValue::Table(table))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<LuaValue, A::Error> {
+        let make = serde::de::Error::custom::<mlua::Error>;
+        let table = self.lua.create_table().map_err(make)?;
+        while let Some(key) = fields.next_key::<std::borrow::Cow<'de, str>>()? {
+            self.walk.count(0).map_err(|error| serde::de::Error::custom(error.message))?;
+            let value = fields.next_value_seed(self)?;
+            table.raw_set(&*key, value).map_err(make)?;
+        }
+        Ok(LuaValue::Table(table))
+    }
+}
+
 /// JSON from Lua. A table with values at 1…n, or marked by `json.array`, is an array; any other is an object with its keys sorted.
 ///
 /// # Errors
 /// An argument error for what JSON has not: functions, mixed tables, NaN, text that is not UTF-8, tables in themselves.
 pub fn json_from_lua(lua: &Lua, value: &LuaValue) -> Result<Json> {
-    json_nested(lua, value, 0)
+    json_nested(lua, value, &Walk::new(lua), 0)
 }
 
-fn json_nested(lua: &Lua, value: &LuaValue, depth: usize) -> Result<Json> {
+/// About as many bytes as a value takes, and one that has a name.
+const VALUE_BYTES: usize = 40;
+const NAMED_BYTES: usize = 120;
+
+fn json_nested(lua: &Lua, value: &LuaValue, walk: &Walk<'_>, depth: usize) -> Result<Json> {
     let refuse = |what: &str| Err(Error::argument(format!("JSON has no {what}")));
     if depth > MAX_NESTING {
-        return refuse("tables nested this deep, or inside of themselves");
+        return refuse("tables nested this deep");
     }
+    walk.count(VALUE_BYTES)?;
     match value {
         LuaValue::Nil => Ok(Json::Null),
         LuaValue::Boolean(value) => Ok(Json::Bool(*value)),
@@ -388,7 +530,8 @@ fn json_nested(lua: &Lua, value: &LuaValue, depth: usize) -> Result<Json> {
         LuaValue::Number(value) if value.is_finite() => Ok(Json::from(*value)),
         LuaValue::Number(_) => refuse("NaN and no infinity"),
         LuaValue::String(text) => match text.to_str() {
-            Ok(text) => Ok(Json::from(&*text)),
+            // Once as a value, and once in the text that is made of it.
+            Ok(text) => walk.count(2 * text.len()).map(|()| Json::from(&*text)),
             Err(_) => refuse("text that is not UTF-8"),
         },
         LuaValue::LightUserData(_)
@@ -396,12 +539,19 @@ fn json_nested(lua: &Lua, value: &LuaValue, depth: usize) -> Result<Json> {
         {
             Ok(Json::Null)
         }
-        LuaValue::Table(table) => json_table(lua, table, depth),
+        LuaValue::Table(table) => {
+            if !walk.enter(table.to_pointer()) {
+                return refuse("table that holds itself");
+            }
+            let json = json_table(lua, table, walk, depth);
+            walk.leave();
+            json
+        }
         other => refuse(&format!("{}s", other.type_name())),
     }
 }
 
-fn json_table(lua: &Lua, table: &Table, depth: usize) -> Result<Json> {
+fn json_table(lua: &Lua, table: &Table, walk: &Walk<'_>, depth: usize) -> Result<Json> {
     let lua_error = |error: mlua::Error| Error::argument(error.to_string());
     let length = table.raw_len();
     let marked = table.metatable().is_some_and(|meta| {
@@ -430,7 +580,7 @@ fn json_table(lua: &Lua, table: &Table, depth: usize) -> Result<Json> {
         return (1..=length)
             .map(|at| {
                 let item: LuaValue = table.raw_get(at).map_err(lua_error)?;
-                json_nested(lua, &item, depth + 1)
+                json_nested(lua, &item, walk, depth + 1)
             })
             .collect();
     }
@@ -450,7 +600,8 @@ fn json_table(lua: &Lua, table: &Table, depth: usize) -> Result<Json> {
                 )));
             }
         };
-        map.insert(key, json_nested(lua, &value, depth + 1)?);
+        walk.count(NAMED_BYTES + 2 * key.len())?;
+        map.insert(key, json_nested(lua, &value, walk, depth + 1)?);
     }
     Ok(Json::Object(map.into_iter().collect()))
 }

@@ -11,13 +11,14 @@ use std::time::Duration;
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
 use super::bind::{self, Connected, Pager};
+use super::budget::{self, Memory};
 use super::bulk::{Board, Outcome, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::manifest;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Setup, Timer, usage};
+use super::{Declared, Output, Setup, Timer, stoppable, usage};
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
@@ -66,6 +67,7 @@ pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     files(lua, host, &fallible)?;
     outside(lua, host, &table, &fallible)?;
     modules(lua, host, &table, &fallible)?;
+    stoppable::functions(lua, &table, &host.setup.borrow().canceller)?;
     usage::functions(lua, host, &table, &fallible)?;
     table.set("fallible", fallible)?;
     Ok(table)
@@ -321,10 +323,13 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("write_err", write_err)?;
     add(lua, host, fallible, "json_decode", |lua, _, args| {
         let text = text_arg(&args, 0, "json.decode: the text")?;
-        let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-            Error::argument(format!("json.decode: {error}")).hint("the text must be one JSON value")
-        })?;
-        convert::json_to_lua(lua, &json).map_err(|error| internal(&error))
+        convert::json_text_to_lua(lua, &text).map_err(|error| {
+            let what = error.to_string();
+            if what.contains(budget::NOT_ENOUGH) {
+                return budget::not_enough();
+            }
+            Error::argument(format!("json.decode: {what}")).hint("the text must be one JSON value")
+        })
     })?;
     add(lua, host, fallible, "json_encode", |lua, _, args| {
         let json = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
@@ -337,7 +342,8 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("number", lua.create_function(|_, n: u64| Ok(crate::words::number(n)))?)?;
     let shared = Rc::clone(host);
     let render = lua.create_function(
-        move |_, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
+        move |lua, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
+            Memory::check(lua, table_bytes(&heads, &rows)).map_err(mlua::Error::external)?;
             let rows: Vec<Vec<String>> = rows
                 .iter()
                 .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
@@ -351,6 +357,8 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     let width = lua.create_function(move |_, ()| Ok(shared.setup.borrow().width))?;
     table.set("width", width)?;
     let csv = lua.create_function(|lua, cells: Vec<LuaString>| {
+        let bytes: usize = cells.iter().map(|cell| 3 * cell.as_bytes().len()).sum();
+        Memory::check(lua, bytes).map_err(mlua::Error::external)?;
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
         writer
             .write_record(cells.iter().map(|cell| cell.as_bytes().to_vec()))
@@ -358,6 +366,18 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         lua.create_string(writer.into_inner().map_err(mlua::Error::external)?)
     })?;
     table.set("csv_line", csv)
+}
+
+/// About as many bytes as a table takes on the way to its text: every cell is as wide as the widest of its column.
+fn table_bytes(heads: &[String], rows: &[Vec<LuaString>]) -> usize {
+    const CELL_BYTES: usize = 200;
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.as_bytes().len());
+        cells.chain(heads.get(column).map(String::len)).max().unwrap_or(0)
+    };
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let row: usize = (0..columns).map(|column| CELL_BYTES + 2 * width(column)).sum();
+    row.saturating_mul(rows.len())
 }
 
 /// Planned programs and files of the run.

@@ -2,6 +2,7 @@
 //! reached only through the gate that it is given.
 
 mod bind;
+mod budget;
 mod bulk;
 pub mod cancel;
 mod convert;
@@ -13,6 +14,7 @@ mod offers;
 mod prompt;
 pub mod sandbox;
 pub mod scopes;
+mod stoppable;
 mod syntax;
 pub mod tokens;
 mod usage;
@@ -33,6 +35,7 @@ use crate::screen;
 use crate::seen::Seen;
 use crate::session::Gate;
 use crate::stdlib;
+use budget::Memory;
 use bulk::Board;
 pub use bulk::{Show, calls_text, throttled_text};
 use cancel::{Canceller, Stop};
@@ -217,6 +220,8 @@ impl Vm {
         });
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
         let board = Board::new(setup.show, Arc::clone(setup.gate.session()));
+        let session = Arc::clone(setup.gate.session());
+        lua.set_app_data(Memory::new(max_memory, session, setup.canceller.clone()));
         let setup = RefCell::new(setup);
         let host = Rc::new(Host {
             setup,
@@ -395,9 +400,7 @@ fn stopped(stop: Stop) -> Result<Ending> {
 /// A failure that Lua code could not catch: out of memory, or all tasks waiting for each other.
 fn lua_failure(error: &mlua::Error) -> Error {
     match error {
-        mlua::Error::MemoryError(_) => Error::new(Kind::Script, "not enough memory").hint(
-            "the script holds more than --max-memory allows; iterate with each instead of collecting",
-        ),
+        mlua::Error::MemoryError(_) => budget::not_enough(),
         mlua::Error::RuntimeError(message) => Error::new(Kind::Script, message.clone()),
         other => Error::new(Kind::Bug, other.to_string()),
     }

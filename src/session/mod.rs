@@ -331,6 +331,12 @@ impl Session {
         &self.rates
     }
 
+    /// About as many bytes as it holds of what was planned.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.recorder.held_bytes()
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {

@@ -47,6 +47,12 @@ pub struct Change {
 }
 
 impl Change {
+    /// About as many bytes as it takes.
+    fn bytes(&self) -> usize {
+        const FIXED: usize = 1024;
+        FIXED
+    }
+
     /// The call that makes it, with its arguments checked.
     ///
     /// # Errors
@@ -262,6 +268,8 @@ struct Recorded {
     scanned: Option<Timestamp>,
     sites: Vec<Site>,
     changes: Vec<Change>,
+    /// About as many bytes as they take.
+    bytes: usize,
 }
 
 impl Recorder {
@@ -273,7 +281,13 @@ impl Recorder {
             recorded.sites.push(site);
             recorded.sites.len() - 1
         });
+        recorded.bytes += change.bytes();
         recorded.changes.push(Change { number, site: at, ..change });
+    }
+
+    /// About as many bytes as it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        locked(&self.0).bytes
     }
 
     /// Programs and files outside of the account.
