@@ -15,7 +15,7 @@ use crate::aws::client::{Connection, OpenLocal, Role, Target};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
     Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
@@ -202,6 +202,11 @@ impl Running {
         self.session.close();
         self.canceller.stop(why);
         self.waker.wake();
+    }
+
+    /// Says what is done when its time is over, and it has not stopped so long after that.
+    pub fn when_overdue(&self, after: Duration, act: impl Fn() + Send + Sync + 'static) {
+        self.canceller.when_overdue(Overdue { after, act: Arc::new(act) });
     }
 
     /// How many calls are in flight that may change the account.

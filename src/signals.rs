@@ -3,16 +3,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
-use crate::lua::Waker;
 use crate::lua::cancel::{self, Canceller, Stop};
+use crate::lua::{self, Waker, children};
 use crate::run::Running;
 use crate::screen::say;
 use crate::session::Session;
+
+/// A script that has not stopped after that time waits for a person, or is deep inside of one long operation.
+const SOON: Duration = Duration::from_millis(80);
+/// Calls in flight are waited for that long when the time of a script is over.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Ctrl-C, the request to end and a closed terminal, as they are heard.
 struct Requests {
@@ -78,8 +83,13 @@ fn listen_for(kind: SignalKind) -> Result<Signal> {
 
 /// Ends the process at once, with the terminal as it was.
 fn leave() -> ! {
+    leave_with(130)
+}
+
+fn leave_with(code: i32) -> ! {
     crate::hidden_input::restore_terminal();
-    std::process::exit(130)
+    children::kill_all();
+    std::process::exit(code)
 }
 
 fn failed(error: std::io::Error) -> Error {
@@ -174,6 +184,20 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 /// # Errors
 /// If the system gives no signals or threads.
 pub fn stop_on_signals(running: Running) -> Result<()> {
+    let late = running.clone();
+    let runtime = tokio::runtime::Handle::current();
+    // The same when its time is over.
+    running.when_overdue(SOON, move || {
+        let began = Instant::now();
+        while late.writes_in_flight() > 0 && began.elapsed() < PATIENCE {
+            std::thread::sleep(SOON);
+        }
+        let error = lua::timed_out();
+        let end = late.session().end("timeout", Some(error.to_string()));
+        let _ = runtime.block_on(tokio::time::timeout(Duration::from_secs(5), end));
+        say(error.describe().trim_end());
+        leave_with(error.kind.exit_code().into());
+    });
     on_a_thread(|| {
         let mut requests = Requests::listen()?;
         Ok(async move {
@@ -181,7 +205,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             running.stop(Stop::Interrupted);
             tokio::select! {
                 () = requests.next() => leave(),
-                () = tokio::time::sleep(Duration::from_millis(80)) => {}
+                () = tokio::time::sleep(SOON) => {}
             }
             if running.writes_in_flight() == 0 {
                 // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once

@@ -14,13 +14,14 @@ local _, host = ...
 ---@class inspect.Options
 ---@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
----@field most? integer how many values in tables to print; `…` stands for the others. Default: all.
+---@field most? integer how many values in tables to print; `…` stands for the others. Default: a million.
 
 -- What `runbook` asks the operator passes through here, so none of it may be something that a script can put something else in place of.
 local find, gsub, sub, byte, format = string.find, string.gsub, string.sub, string.byte, string.format
 local concat, utf8_len, codepoint, type = table.concat, utf8.len, utf8.codepoint, type
 
-local DEPTH, WIDTH = 20, 100
+-- A table that is in several others is printed in each, so that a small one can be endless.
+local DEPTH, WIDTH, MOST = 20, 100, 1000000
 
 local KEYWORDS = {}
 for word in
@@ -252,7 +253,7 @@ return setmetatable(inspect, {
     local state = {
       depth = whole(options, "depth", DEPTH),
       width = whole(options, "width", WIDTH),
-      left = whole(options, "most", math.maxinteger),
+      left = whole(options, "most", MOST),
       level = 0,
       open = {},
     }

@@ -417,7 +417,7 @@ local function open(path, mode)
     real = host.resolve("read", path)
   end
   if writes then
-    real = host.resolve("write", path)
+    real = host.resolve("write", path, find(mode, "^[wa]%+?b*$") ~= nil)
     -- Plain Lua refuses other modes.
     if find(mode, "^[rwa]%+?b*$") then
       local planned = host.plan_file(path, mode)
@@ -426,6 +426,9 @@ local function open(path, mode)
       end
       real = planned or real
     end
+  end
+  if type(real) == "table" then
+    return nil, path .. ": " .. real.problem, real.code
   end
   local file, why, code = native_open(real, mode)
   if not file then

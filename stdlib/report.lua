@@ -171,8 +171,16 @@ end
 
 ------------------------------------------------------------------------------------------------------------------- Cells
 
+-- So many values are in a cell; `…` stands for the others.
+local MOST = 100000
+
 -- A value as text for a table or CSV; nil for nothing.
-local function cell(value, depth)
+local function cell(value, depth, state)
+  state = state or { left = MOST }
+  if state.left == 0 then
+    return "…"
+  end
+  state.left = state.left - 1
   if value == nil or value == json.null then
     return nil
   elseif type(value) == "string" then
@@ -184,19 +192,25 @@ local function cell(value, depth)
   if type(meta) == "table" and meta.__tostring then
     return tostring(value)
   elseif depth > 3 then
-    return inspect(value, { width = math.maxinteger })
+    return inspect(value, { width = math.maxinteger, most = state.left })
   end
   local pieces = {}
   if rawlen(value) > 0 then
     for i = 1, rawlen(value) do
-      pieces[i] = cell(value[i], depth + 1) or "-"
+      pieces[i] = cell(value[i], depth + 1, state) or "-"
+      if state.left == 0 then
+        break
+      end
     end
   elseif type(value.name) == "string" then
     -- A record in a record, such as the role in a profile, is known by its name.
     return value.name
   else
     for key, inner in next, value do
-      pieces[#pieces + 1] = tostring(key) .. "=" .. (cell(inner, depth + 1) or "-")
+      pieces[#pieces + 1] = tostring(key) .. "=" .. (cell(inner, depth + 1, state) or "-")
+      if state.left == 0 then
+        break
+      end
     end
     table.sort(pieces)
   end

@@ -12,6 +12,7 @@ use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use super::hints::{self, Refusal};
 use super::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
+use crate::session::SAID;
 
 /// Codes after which the same call may succeed later, beside those of throttling.
 const RETRYABLE: [&str; 6] = [
@@ -28,7 +29,9 @@ pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Er
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let status = error.raw_response().map(|response| response.status().as_u16());
+    let said = error.raw_response().and_then(|response| response.headers().get(SAID));
+    let said = said.and_then(|said| said.parse::<u16>().ok());
+    let status = said.or(error.raw_response().map(|response| response.status().as_u16()));
     let request_id = error.request_id().map(str::to_owned);
     let meta: ErrorMetadata = error.meta().clone();
     let detail = |code: &str, retryable| {
@@ -57,6 +60,16 @@ where
                 out.aws = Some(detail(code, true));
             }
             out.hints.extend(hints::hints(&Refusal { action, code, message }));
+            if let Some(said) = said {
+                let what = if is_read(action) {
+                    "nothing was changed"
+                } else {
+                    "the call may have been carried out all the same: look before you repeat it"
+                };
+                out = out.hint(format!(
+                    "the answer had HTTP status {said}, and an error in it; {what}"
+                ));
+            }
             if meta.code().is_none() && meta.message().is_none() {
                 out = out.hint(
                     "check the endpoint, and whether a proxy or a sign-in page of the network \
@@ -110,11 +123,7 @@ where
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
-            let is_read = ["Get", "List", "Describe", "Assume", "Create"]
-                .iter()
-                .any(|read| action.starts_with(read))
-                && !["CreateRole", "CreateInstanceProfile"].contains(&action);
-            if may_pass && !is_read && !why.contains("(Connect)") {
+            if may_pass && !is_read(action) && !why.contains("(Connect)") {
                 out = out.hint(
                     "the call may have been carried out all the same: look before you repeat it",
                 );
@@ -123,6 +132,12 @@ where
             out.caused_by(error)
         }
     }
+}
+
+/// Check for an action that changes nothing.
+fn is_read(action: &str) -> bool {
+    ["Get", "List", "Describe", "Assume", "Create"].iter().any(|read| action.starts_with(read))
+        && !["CreateRole", "CreateInstanceProfile"].contains(&action)
 }
 
 /// The SDK's own text lists the sources that it tried.

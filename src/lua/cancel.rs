@@ -14,6 +14,7 @@ use std::ffi::c_int;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use mlua::LightUserData;
 use mlua::ffi::{self, lua_Debug, lua_State};
@@ -63,7 +64,23 @@ struct Shared {
     writes: AtomicUsize,
     /// The VM's thread, while a VM is running there.
     thread: Mutex<Option<Thread>>,
+    /// Wakes what runs elsewhere and ends with the script.
+    stopped: tokio::sync::Notify,
+    overdue: Mutex<Option<Overdue>>,
 }
+
+/// What is done about a script whose time is over, and that has not stopped so long after that.
+#[derive(Clone)]
+pub struct Overdue {
+    /// How long that is.
+    pub after: Duration,
+    /// What is done.
+    pub act: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A script that waits in a call of the system's, such as for a pipe, is interrupted there so often until it has stopped: a signal that comes right
+/// before it begins to wait is lost.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// The id of a thread.
 #[derive(Clone, Copy)]
@@ -84,6 +101,8 @@ impl Default for Canceller {
             round: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             thread: Mutex::new(None),
+            stopped: tokio::sync::Notify::new(),
+            overdue: Mutex::new(None),
         }))
     }
 }
@@ -92,11 +111,57 @@ impl Canceller {
     /// Stops the script. The first reason counts.
     pub fn stop(&self, reason: Stop) {
         self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-        self.0.chain.stopping.store(true, Ordering::SeqCst);
+        let was_stopping = self.0.chain.stopping.swap(true, Ordering::SeqCst);
+        self.0.stopped.notify_waiters();
+        if self.interrupt() && !was_stopping {
+            let (canceller, round) = (self.clone(), self.round());
+            // Without a thread it is interrupted once.
+            let _ = std::thread::Builder::new().name("iamlua-stop".into()).spawn(move || {
+                loop {
+                    std::thread::sleep(AGAIN);
+                    let is_stopping = canceller.0.chain.stopping.load(Ordering::SeqCst);
+                    if !is_stopping || canceller.round() != round || !canceller.interrupt() {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Interrupts the VM's thread; false if there is none.
+    fn interrupt(&self) -> bool {
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Thread(thread)) = *thread {
             // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the thread is alive.
             unsafe { libc::pthread_kill(thread, SIGNAL) };
+        }
+        thread.is_some()
+    }
+
+    /// Waits until the script must stop.
+    pub async fn stopped(&self) {
+        loop {
+            let mut stopped = std::pin::pin!(self.0.stopped.notified());
+            stopped.as_mut().enable();
+            if self.reason().is_some() {
+                return;
+            }
+            stopped.await;
+        }
+    }
+
+    /// Says what is done about a script whose time is over, and that does not stop.
+    pub fn when_overdue(&self, overdue: Overdue) {
+        *self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner) = Some(overdue);
+    }
+
+    /// Waits for a script that was told to stop, and does about one that does not what was said.
+    pub(super) fn see_to_it(&self, round: usize) {
+        let overdue = self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(overdue) = overdue else { return };
+        std::thread::sleep(overdue.after);
+        if self.is_running() && self.round() == round {
+            (overdue.act)();
         }
     }
 
@@ -291,7 +356,8 @@ fn install_handler() {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as *const () as usize;
-            action.sa_flags = libc::SA_RESTART;
+            // Not restarted: what the script waits for in a call of the system's ends with an error.
+            action.sa_flags = 0;
             libc::sigemptyset(&raw mut action.sa_mask);
             libc::sigaction(SIGNAL, &raw const action, null_mut());
         }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,15 +11,16 @@ use std::time::Duration;
 
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
+use super::beneath::Beneath;
 use super::bind::{self, Connected, Pager};
-use super::budget::{self, Memory};
+use super::budget::{self, LARGEST_READ, Memory};
 use super::bulk::{Board, Outcome, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
 use super::manifest;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Setup, Timer, stoppable, usage};
+use super::{Declared, Output, Setup, Timer, children, reading, stoppable, usage};
 use crate::error::{Error, Kind, Result};
 use crate::iam::{self, Entry, Run, Step};
 use crate::screen;
@@ -35,6 +37,8 @@ pub(super) struct Host {
     pub board: Arc<Board>,
     /// Who wants to know what the manifest allows, and nothing else of the script.
     pub asked: RefCell<Option<Declared>>,
+    /// The file that is being opened.
+    pub opening: RefCell<Option<OwnedFd>>,
     /// What ends the script in time; they end with it.
     pub timers: RefCell<Vec<Timer>>,
 }
@@ -160,6 +164,10 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
     add(lua, host, fallible, "start", |lua, host, mut args| {
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
+        if entry.writes() {
+            // What is planned is held until the end.
+            Memory::check(lua, 1)?;
+        }
         let call = gate.perform(entry, args);
         let is_silent = matches!(entry.spec.returns, Returns::Nothing);
         let call = async move {
@@ -386,7 +394,7 @@ fn planned(setup: &Setup) -> &Recorder {
 }
 
 /// Path whose content a script reads: under a plan that of a planned file, else the file itself.
-pub(super) fn to_read(setup: &Setup, given: &str) -> Result<PathBuf> {
+pub(super) fn to_read(setup: &Setup, given: &str) -> Result<Beneath> {
     let path = setup.permissions.path(Access::Read, given)?;
     let content = planned(setup)
         .planned(&path)
@@ -394,7 +402,10 @@ pub(super) fn to_read(setup: &Setup, given: &str) -> Result<PathBuf> {
     if content.is_none() {
         setup.seen.read(Path::new(given));
     }
-    Ok(content.unwrap_or(path))
+    Ok(match content {
+        Some(path) => Beneath { path, base: None },
+        None => Beneath { base: setup.permissions.base(Access::Read, &path), path },
+    })
 }
 
 /// Check for a write that is only planned: to that path, which resolves to `path`.
@@ -426,7 +437,8 @@ pub(super) fn write_file(
         let shown = setup.gate.session().journal().without_secrets(given);
         return planned(setup).write(&path, &shown, write).map_err(failed);
     }
-    crate::files::write_whole_with(&path, mode, write).map_err(failed)?;
+    let base = setup.permissions.base(Access::Write, &path);
+    Beneath { path, base }.write_whole(mode, write).map_err(failed)?;
     setup.seen.written(Path::new(given));
     Ok(())
 }
@@ -448,16 +460,34 @@ fn plan_file(lua: &Lua, setup: &Setup, given: &str, mode: &str) -> Result<LuaVal
         Ok(content) => {
             lua.create_string(content.as_os_str().as_encoded_bytes()).map(LuaValue::String)
         }
-        Err(error) => lua.create_table().and_then(|refused| {
-            let text = error.to_string();
-            let code = error.raw_os_error();
-            let plain = code.and_then(|code| text.strip_suffix(&format!(" (os error {code})")));
-            refused.set("problem", plain.unwrap_or(&text))?;
-            refused.set("code", code.unwrap_or(libc::EIO))?;
-            Ok(LuaValue::Table(refused))
-        }),
+        Err(error) => return refusal_table(lua, &error),
     };
     opened.map_err(|error| internal(&error))
+}
+
+/// What `io.open` returns of an error of the system: a table with the problem and the code that plain Lua gives.
+fn refusal_table(lua: &Lua, error: &std::io::Error) -> Result<LuaValue> {
+    let text = error.to_string();
+    let code = error.raw_os_error();
+    let plain = code.and_then(|code| text.strip_suffix(&format!(" (os error {code})")));
+    let refused = lua.create_table().and_then(|refused| {
+        refused.set("problem", plain.unwrap_or(&text))?;
+        refused.set("code", code.unwrap_or(libc::EIO))?;
+        Ok(LuaValue::Table(refused))
+    });
+    refused.map_err(|error| internal(&error))
+}
+
+/// A name by which Lua's library opens a file: that of a handle on it, so that nobody can put a link in its place before it is opened.
+fn name_for_lua(host: &Host, path: &Beneath, makes: bool) -> std::io::Result<PathBuf> {
+    const HANDLES: &str = "/proc/self/fd";
+    if path.base.is_none() || !Path::new(HANDLES).is_dir() {
+        return Ok(path.path.clone());
+    }
+    let handle = path.handle(makes)?;
+    let name = Path::new(HANDLES).join(handle.as_raw_fd().to_string());
+    *host.opening.borrow_mut() = Some(handle);
+    Ok(name)
 }
 
 fn access_arg(args: &MultiValue, at: usize) -> Result<Access> {
@@ -482,12 +512,17 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
             to_read(&setup, &given)?
         } else {
             let path = setup.permissions.path(access, &given)?;
-            if !is_planned(&setup, &given, &path) {
-                setup.seen.written(Path::new(&given));
+            if is_planned(&setup, &given, &path) {
+                return string(lua, path.as_os_str().as_encoded_bytes());
             }
-            path
+            setup.seen.written(Path::new(&given));
+            Beneath { base: setup.permissions.base(access, &path), path }
         };
-        string(lua, path.as_os_str().as_encoded_bytes())
+        let name = match name_for_lua(host, &path, args.get(2) == Some(&LuaValue::Boolean(true))) {
+            Ok(name) => name,
+            Err(error) => return refusal_table(lua, &error),
+        };
+        string(lua, name.as_os_str().as_encoded_bytes())
     })?;
     add(lua, host, fallible, "plan_file", |lua, host, args| {
         let given = text_arg(&args, 0, "the path")?;
@@ -496,7 +531,10 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     })?;
     add(lua, host, fallible, "fs_read", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.read: the path")?;
-        let content = std::fs::read(to_read(&host.setup.borrow(), &given)?);
+        let setup = host.setup.borrow();
+        let path = to_read(&setup, &given)?;
+        let most = LARGEST_READ.min(Memory::left(lua) / 2);
+        let content = reading::whole(&path, most, &setup.canceller);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
     add(lua, host, fallible, "fs_write", |_, host, args| {
@@ -513,11 +551,8 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
         let failed = |error| Error::io(format!("cannot list {given}"), error);
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(failed)? {
-            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
-        }
-        let names = planned(&setup).names_in(&path, names);
+        let names = path.names().map_err(failed)?;
+        let names = planned(&setup).names_in(&path.path, names);
         lua.create_sequence_from(names).map(LuaValue::Table).map_err(|error| internal(&error))
     })?;
     Ok(())
@@ -552,7 +587,8 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             return Ok(LuaValue::Nil);
         }
         let input = args.get(2).and_then(LuaValue::as_string).map(|text| text.as_bytes().to_vec());
-        let handle = host.driver.start(lua, true, run_program(program, rest, input));
+        let running = children::run(program, rest, input, setup.canceller.clone());
+        let handle = host.driver.start(lua, true, running);
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;
     add(lua, host, fallible, "is_granted", |_, host, args| {
@@ -584,32 +620,6 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(screen::without_bars(|| (shared.setup.borrow().confirm)(&question)))
     })?;
     table.set("confirm", confirm)
-}
-
-async fn run_program(program: String, args: Vec<String>, input: Option<Vec<u8>>) -> Result<Value> {
-    use std::process::Stdio;
-    use tokio::io::AsyncWriteExt;
-    let failed = |error| Error::io(format!("cannot run {program}"), error);
-    let mut command = tokio::process::Command::new(&program);
-    command.args(&args).kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().map_err(failed)?;
-    let stdin = child.stdin.take();
-    let feed = async {
-        if let (Some(mut stdin), Some(input)) = (stdin, input) {
-            // A program that does not read all of its input is not an error.
-            let _ = stdin.write_all(&input).await;
-        }
-    };
-    let (out, ()) = tokio::join!(child.wait_with_output(), feed);
-    let out = out.map_err(failed)?;
-    let text = |bytes: Vec<u8>| Value::Str(String::from_utf8_lossy(&bytes).into_owned());
-    Ok(Value::Record(vec![
-        ("code", out.status.code().map_or(Value::Nil, |code| Value::Int(code.into()))),
-        ("ok", Value::Bool(out.status.success())),
-        ("stdout", text(out.stdout)),
-        ("stderr", text(out.stderr)),
-    ]))
 }
 
 /// `require`, the script's own arguments, and what its manifest says.

@@ -1,10 +1,12 @@
 //! The Lua VM: what a script finds in it, how it runs, how it is stopped, and how its failures come back as our errors. AWS is
 //! reached only through the gate that it is given.
 
+mod beneath;
 mod bind;
 mod budget;
 mod bulk;
 pub mod cancel;
+pub mod children;
 mod convert;
 mod driver;
 mod entry;
@@ -12,6 +14,7 @@ mod host;
 mod manifest;
 mod offers;
 mod prompt;
+mod reading;
 pub mod sandbox;
 pub mod scopes;
 mod stoppable;
@@ -165,6 +168,7 @@ impl Setup {
                 session.close();
                 canceller.stop(Stop::Timeout);
                 waker.wake();
+                canceller.see_to_it(round);
             }
         });
         timer
@@ -229,6 +233,7 @@ impl Vm {
             output,
             board,
             asked: RefCell::default(),
+            opening: RefCell::default(),
             timers: RefCell::default(),
         });
         let main = prepare(&lua, &host)
@@ -390,11 +395,15 @@ fn stopped(stop: Stop) -> Result<Ending> {
         Stop::OutputClosed => Ok(Ending::OutputClosed),
         Stop::TaskFailed => Err(Error::new(Kind::Script, "a task has failed")),
         Stop::Interrupted => Err(Error::new(Kind::Interrupted, "interrupted")),
-        Stop::Timeout => {
-            Err(Error::new(Kind::Timeout, "the run took longer than its timeout allows")
-                .hint("give it more with --timeout, or `timeout` in the manifest"))
-        }
+        Stop::Timeout => Err(timed_out()),
     }
+}
+
+/// The error of a script that took too long.
+#[must_use]
+pub fn timed_out() -> Error {
+    Error::new(Kind::Timeout, "the run took longer than its timeout allows")
+        .hint("give it more with --timeout, or `timeout` in the manifest")
 }
 
 /// A failure that Lua code could not catch: out of memory, or all tasks waiting for each other.

@@ -151,6 +151,17 @@ impl Permissions {
         Err(refuse(access, &format!("{} {path}", access.name()), &folder))
     }
 
+    /// The granted folder or file that a resolved path is below; `None` if everything is granted, or it is a stream of the process.
+    #[must_use]
+    pub fn base(&self, access: Access, resolved: &Path) -> Option<PathBuf> {
+        let grant = self.grant(access);
+        if grant.everything || outside::is_stream(resolved) {
+            return None;
+        }
+        let over = grant.paths.iter().filter(|dir| resolved.starts_with(dir));
+        over.max_by_key(|dir| dir.as_os_str().len()).cloned()
+    }
+
     /// Whether a script may read that variable or run that program.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 
 use super::bind;
 use super::bulk::{Board, Outcome as Progress, Tally};
+use rustix::fs::OFlags;
+
 use super::convert::{self, from_lua};
 use super::host::{
     Host, add, entry_arg, handle_arg, internal, text_arg, to_read, userdata, write_file,
@@ -240,8 +242,10 @@ fn keeping(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
         let now = Timestamp::from_millisecond(setup.clock.milliseconds()).unwrap_or_default();
-        let file = std::fs::File::open(path);
+        let canceller = setup.canceller.clone();
+        let file = path.open(OFlags::RDONLY, &move || canceller.reason().is_some());
         let file = file.map_err(|error| Error::io(format!("cannot read {given}"), error))?;
+        let file = std::fs::File::from(file);
         let scan = Scan::load(std::io::BufReader::new(file), now, max_age);
         let scan = scan.map_err(|mut error| {
             error.message = format!("usage.load: {given}: {}", error.message);

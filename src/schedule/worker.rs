@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -32,6 +32,15 @@ const KEPT_OUTPUT: usize = 64 << 10;
 
 /// An execution begins without the name of its account if that takes longer; its own timeout goes on from there.
 const ACCOUNT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// An execution that was told to stop because its time is over is left behind if it has not stopped after that.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Calls of it in flight that may change the account are waited for that long.
+const WRITE_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Is told of an execution that was left behind.
+type Abandoned = Arc<dyn Fn(Execution) + Send + Sync>;
 
 /// How executions run, as the command line and the configuration say.
 pub struct Manner {
@@ -110,10 +119,15 @@ impl Workshop {
         let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), order.execution.clone());
         let tell = Arc::clone(&ended);
         let begun = thread.spawn(move || {
-            let execution = workshop.execute(&manner, &order);
-            if let Some(ended) = locked(&tell).take() {
-                ended(execution);
-            }
+            let tell_once = move |execution| {
+                if let Some(ended) = locked(&tell).take() {
+                    ended(execution);
+                }
+            };
+            let tell_once = Arc::new(tell_once);
+            let abandoned: Abandoned = tell_once.clone();
+            let execution = workshop.execute_unless(&manner, &order, Some(&abandoned));
+            tell_once(execution);
         });
         if let Err(error) = begun {
             let error = Error::io("cannot start a thread for it", error);
@@ -126,10 +140,23 @@ impl Workshop {
     /// Executes on this thread.
     #[must_use]
     pub fn execute(&self, manner: &Manner, order: &Order) -> Execution {
+        self.execute_unless(manner, order, None)
+    }
+
+    /// The same; an execution whose time is over and that does not stop is left behind, so that its job can go on: its thread, and what it holds of
+    /// memory and processor, is lost until the process ends. `abandoned` is told what became of it.
+    fn execute_unless(
+        &self,
+        manner: &Manner,
+        order: &Order,
+        abandoned: Option<&Abandoned>,
+    ) -> Execution {
         let run = order.execution.run.clone();
         let mut execution = order.execution.clone();
         // The others go on, whatever happens in one.
-        let result = catch_unwind(AssertUnwindSafe(|| self.attempt(manner, order, &mut execution)))
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.attempt(manner, order, &mut execution, abandoned)
+        }))
             .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
         locked(&self.0.under_way).running.remove(&run);
         with_result(execution, result)
@@ -145,7 +172,13 @@ impl Workshop {
         }
     }
 
-    fn attempt(&self, manner: &Manner, order: &Order, execution: &mut Execution) -> Result<u8> {
+    fn attempt(
+        &self,
+        manner: &Manner,
+        order: &Order,
+        execution: &mut Execution,
+        abandoned: Option<&Abandoned>,
+    ) -> Result<u8> {
         let (runtime, log) = (&self.0.runtime, &self.0.log);
         let _entered = runtime.enter();
         wait_until_settled(&execution.path);
@@ -180,7 +213,11 @@ impl Workshop {
             log: self.messages(&origin, &tail),
         };
         let run_id = execution.run.clone();
+        let left = abandoned.map(|abandoned| (Arc::clone(abandoned), execution.clone()));
         let began = |running: Running| {
+            if let Some((abandoned, execution)) = left {
+                self.abandon_when_overdue(&running, abandoned, execution);
+            }
             let mut under_way = locked(&self.0.under_way);
             if under_way.is_ending {
                 running.stop(Stop::Interrupted);
@@ -202,6 +239,34 @@ impl Workshop {
             }
         }
         executed.result
+    }
+
+    /// Leaves an execution behind whose time is over, and that does not stop.
+    fn abandon_when_overdue(
+        &self,
+        running: &Running,
+        abandoned: Abandoned,
+        execution: Execution,
+    ) {
+        let (late, runtime) = (running.clone(), self.0.runtime.clone());
+        running.when_overdue(STOP_PATIENCE, move || {
+            let began = Instant::now();
+            while late.writes_in_flight() > 0 && began.elapsed() < WRITE_PATIENCE {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            let session = late.session();
+            let error = Error::new(
+                Kind::Timeout,
+                "its time is over and it does not stop: it was left behind, and lives on in this process",
+            );
+            // What it did until now; it cannot begin anything any more.
+            let _ = runtime.block_on(session.end("timeout", Some(error.to_string())));
+            let mut execution = execution.clone();
+            execution.changes = session.changes();
+            execution.failed = session.failed() + session.in_doubt();
+            (execution.calls, execution.throttled) = (session.calls(), session.throttled());
+            abandoned(with_result(execution, Err(error)));
+        });
     }
 
     /// Where what a runbook prints goes.

@@ -54,7 +54,7 @@ pub use limits::{Limits, PROTECTED, allowed};
 pub use rates::Rates;
 pub use recent::RecentChanges;
 pub use standing::plan_again;
-pub use wire::looking_ahead;
+pub use wire::{SAID, looking_ahead};
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,8 +49,29 @@ pub struct Change {
 impl Change {
     /// About as many bytes as it takes.
     fn bytes(&self) -> usize {
-        const FIXED: usize = 1024;
+        const FIXED: usize = 400;
+        const FIELD: usize = 100;
+        let state = |state: &State| {
+            state.as_ref().map_or(0, |image| {
+                let tags = image.tags.iter().map(|(key, value)| FIELD + key.len() + value.len());
+                let policies = image.policies.iter().flatten().map(|arn| FIELD + arn.len());
+                let texts = [&image.id, &image.create_date, &image.role, &image.description];
+                let texts = texts.into_iter().chain([
+                    &image.assume_role_policy,
+                    &image.permissions_boundary,
+                ]);
+                let texts = texts.flatten().map(String::len);
+                FIXED
+                    + image.name.len()
+                    + image.path.len()
+                    + tags.chain(policies).chain(texts).sum::<usize>()
+            })
+        };
         FIXED
+            + self.name.len()
+            + json_bytes(&self.arguments)
+            + state(&self.before)
+            + state(&self.after)
     }
 
     /// The call that makes it, with its arguments checked.
@@ -156,10 +177,14 @@ impl Plan {
     /// None that a caller could cause.
     pub fn to_file(&self) -> Result<String> {
         let bug = |error| Error::new(Kind::Bug, format!("the plan is not JSON: {error}"));
-        let mut json = serde_json::to_value(self).map_err(bug)?;
-        json["checksum"] = checksum(&json).into();
-        let mut text = serde_json::to_string_pretty(&json).map_err(bug)?;
-        text.push('\n');
+        // Once for the checksum and once for the file: a plan can be larger than what holds it twice.
+        let mut hashed = Hashed(Sha256::new());
+        serde_json::to_writer(&mut hashed, self).map_err(bug)?;
+        let mut text = serde_json::to_string_pretty(self).map_err(bug)?;
+        let end = text.trim_end_matches(['}', '\n']).len();
+        text.truncate(end);
+        let checksum = hexadecimal(&hashed.0.finalize());
+        text.push_str(&format!(",\n  \"checksum\": \"sha256:{checksum}\"\n}}\n"));
         Ok(text)
     }
 
@@ -240,6 +265,32 @@ fn is_id(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
+/// About as many bytes as a JSON value takes.
+fn json_bytes(json: &Json) -> usize {
+    const VALUE: usize = 100;
+    VALUE
+        + match json {
+            Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(json_bytes).sum(),
+            Json::Object(map) => map.iter().map(|(key, value)| key.len() + json_bytes(value)).sum(),
+            _ => 0,
+        }
+}
+
+/// Bytes on their way into a checksum.
+struct Hashed(Sha256);
+
+impl std::io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn checksum(json: &Json) -> String {
     // Written without white space, so that a formatter does not count as a change.
     format!("sha256:{}", hexadecimal(&Sha256::digest(json.to_string())))
@@ -274,7 +325,11 @@ struct Recorded {
 
 impl Recorder {
     /// Notes a change that goes there, and gives it its number.
-    pub(super) fn record(&self, site: Site, change: Change) {
+    pub(super) fn record(&self, site: Site, mut change: Change) {
+        // What was read with a profile is no part of the change.
+        for image in [&mut change.before, &mut change.after].into_iter().flatten() {
+            image.role_record = None;
+        }
         let mut recorded = locked(&self.0);
         let number = recorded.changes.len() as u64 + 1;
         let at = recorded.sites.iter().position(|known| *known == site).unwrap_or_else(|| {

@@ -17,8 +17,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
@@ -27,6 +28,12 @@ use crate::spec::Action;
 
 /// An answer that stops in its middle is waited for that long.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The most bytes of an answer; a thousand profiles take about one in thirty of it.
+const LARGEST: usize = 64 << 20;
+
+/// The header by which an answer that was an error although its status was not is known above: its status.
+pub const SAID: &str = "x-iamlua-said";
 
 /// Is told where the next page begins.
 pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
@@ -298,16 +305,44 @@ fn named(request: &HttpRequest) -> (&'static str, String) {
 /// The response with all of its body, so that an answer that breaks off is known for none.
 async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     if response.body().bytes().is_some() {
-        return Ok(response);
+        let is_contradiction = response.status().is_success()
+            && response.body().bytes().is_some_and(is_error_document);
+        return Ok(if is_contradiction { contradict(response) } else { response });
     }
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = tokio::time::timeout(PATIENCE, response.into_body().collect())
+    let body = Limited::new(response.into_body(), LARGEST);
+    let body = tokio::time::timeout(PATIENCE, body.collect())
         .await
         .map_err(|late| ConnectorError::timeout(late.into()))?
         .map_err(ConnectorError::io)?;
-    let mut response = HttpResponse::new(status, SdkBody::from(body.to_bytes()));
+    let body = body.to_bytes();
+    let is_contradiction = status.is_success() && is_error_document(&body);
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
     *response.headers_mut() = headers;
-    Ok(response)
+    Ok(if is_contradiction { contradict(response) } else { response })
+}
+
+/// Whether a body is what AWS answers with an error.
+fn is_error_document(body: &[u8]) -> bool {
+    const NEAR: usize = 1024;
+    let text = String::from_utf8_lossy(&body[..body.len().min(NEAR)]);
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    // What may stand before the root.
+    while let Some(after) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
+        let Some(end) = after.find('>') else { return false };
+        rest = after[end + 1..].trim_start();
+    }
+    ["<ErrorResponse", "<Error>", "<Response><Errors>"].iter().any(|root| rest.starts_with(root))
+}
+
+/// Makes an error of the server of an answer that says that all went well, and has an error in it.
+fn contradict(response: HttpResponse) -> HttpResponse {
+    let Ok(failed) = StatusCode::try_from(500) else { return response };
+    let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
+    headers.insert(SAID, status.to_string());
+    let mut contradicted = HttpResponse::new(failed, response.into_body());
+    *contradicted.headers_mut() = headers;
+    contradicted
 }
 
 /// Whether a request that failed has certainly not reached anyone: no connection was made.

@@ -1,0 +1,168 @@
+//! Files below a folder that was granted: opened part by part from a handle on that folder, so that no link leads out of it, whenever it was made. The
+//! path was resolved before, so a link on the way is one that somebody has put there since.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// A resolved path, and the granted folder or file that it is below; everything, if there is none.
+#[derive(Debug)]
+pub struct Beneath {
+    /// The path.
+    pub path: PathBuf,
+    /// What was granted.
+    pub base: Option<PathBuf>,
+}
+
+/// A handle that only stands for what it leads to, where the system has such.
+#[cfg(target_os = "linux")]
+const HANDLE: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const HANDLE: OFlags = OFlags::RDONLY;
+
+/// Interrupted calls are made again, as long as `must_stop` says no.
+fn again<T>(
+    must_stop: &dyn Fn() -> bool,
+    call: impl Fn() -> rustix::io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) if !must_stop() => {}
+            // What is told of a link tells the system's own words, which speak of too many.
+            Err(Errno::LOOP) => return Err(io::Error::other("it has become a symbolic link")),
+            done => return Ok(done?),
+        }
+    }
+}
+
+impl Beneath {
+    /// The folder that it is in, and its name there.
+    fn folder(&self) -> io::Result<(OwnedFd, &OsStr)> {
+        let none = || io::Error::from(io::ErrorKind::IsADirectory);
+        let name = self.path.file_name().ok_or_else(none)?;
+        let parent = self.path.parent().ok_or_else(none)?;
+        let root = match &self.base {
+            Some(base) if *base != self.path => base.as_path(),
+            _ => parent,
+        };
+        let folder = OFlags::DIRECTORY | OFlags::CLOEXEC | HANDLE;
+        let mut handle = rustix::fs::open(root, folder, Mode::empty())?;
+        for part in parent.strip_prefix(root).into_iter().flat_map(Path::components) {
+            let Component::Normal(part) = part else { continue };
+            handle = again(&|| false, || {
+                rustix::fs::openat(&handle, part, folder | OFlags::NOFOLLOW, Mode::empty())
+            })?;
+        }
+        Ok((handle, name))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Any I/O error, or that the script must stop.
+    pub fn open(&self, flags: OFlags, must_stop: &dyn Fn() -> bool) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        let new = Mode::from_raw_mode(0o666);
+        if self.base.is_none() {
+            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+        }
+        if self.base.as_deref() == Some(&*self.path) && self.path.is_dir() {
+            let flags = flags | OFlags::NOFOLLOW;
+            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+        }
+        let (folder, name) = self.folder()?;
+        again(must_stop, || rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, new))
+    }
+
+    /// A handle on it, for somebody who opens it by a name that leads there whatever becomes of its path; made if it is not there and `makes`.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn handle(&self, makes: bool) -> io::Result<OwnedFd> {
+        let never = || false;
+        for _ in 0..8 {
+            match self.open(HANDLE, &never) {
+                Err(error) if makes && error.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+            let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+            match self.open(new, &never) {
+                // Somebody else has made it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done,
+            }
+        }
+        Err(io::Error::other("it comes and goes"))
+    }
+
+    /// The names in a folder.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let folder = self.open(OFlags::RDONLY | OFlags::DIRECTORY, &|| false)?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy();
+            if name != "." && name != ".." {
+                names.push(name.into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Replaces a file's content by what `write` writes, as [`crate::files::write_whole_with`] does.
+    ///
+    /// # Errors
+    /// Any I/O error, also of `write`; the old file is then untouched.
+    pub fn write_whole(
+        &self,
+        mode: u32,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.base.is_none() {
+            return crate::files::write_whole_with(&self.path, mode, write);
+        }
+        let (folder, name) = self.folder()?;
+        let there = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Some(there),
+            Err(Errno::NOENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let kind = there.as_ref().map(|there| FileType::from_raw_mode(there.st_mode));
+        match kind {
+            None | Some(FileType::RegularFile) => {}
+            Some(FileType::Directory) => return Err(Errno::ISDIR.into()),
+            Some(_) => {
+                let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file =
+                    again(&|| false, || rustix::fs::openat(&folder, name, flags, Mode::empty()))?;
+                let mut out = io::BufWriter::new(std::fs::File::from(file));
+                write(&mut out)?;
+                return out.flush();
+            }
+        }
+        let temporary = format!(".iamlua-{:016x}", fastrand::u64(..));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file =
+            rustix::fs::openat(&folder, &*temporary, flags, Mode::from_raw_mode(mode as _))?;
+        let written = || -> io::Result<()> {
+            if let Some(there) = &there {
+                rustix::fs::fchmod(file.as_fd(), Mode::from_raw_mode(there.st_mode))?;
+            }
+            let mut out = io::BufWriter::new(std::fs::File::from(file));
+            write(&mut out)?;
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            Ok(rustix::fs::renameat(&folder, &*temporary, &folder, name)?)
+        };
+        written().inspect_err(|_| {
+            let _ = rustix::fs::unlinkat(&folder, &*temporary, AtFlags::empty());
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Programs that a script runs. Each has a group of processes of its own, so that whatever it starts ends with it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use super::budget::LARGEST_READ;
+use super::cancel::Canceller;
+use crate::error::{Error, Kind, Result};
+use crate::spec::Value;
+
+/// A program that is asked to end is killed after that time.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The groups that run.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<i32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills the programs of all scripts, because the process ends.
+pub fn kill_all() {
+    for group in running().iter().copied().filter_map(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// The processes of a program; those that still run when this is dropped are killed.
+struct Group(Pid);
+
+impl Group {
+    fn of(child: &Child) -> Option<Self> {
+        let group = child.id().and_then(|id| i32::try_from(id).ok())?;
+        running().insert(group);
+        Pid::from_raw(group).map(Self)
+    }
+
+    fn tell(&self, signal: Signal) {
+        // It may have ended.
+        let _ = kill_process_group(self.0, signal);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Under the lock: a group that is no longer in the set is not killed by its number.
+        let mut running = running();
+        self.tell(Signal::KILL);
+        running.remove(&self.0.as_raw_nonzero().get());
+    }
+}
+
+/// Runs a program and waits for its end, or until the script must stop.
+///
+/// # Errors
+/// If it cannot be started, prints too much, or the script must stop.
+pub async fn run(
+    program: String,
+    args: Vec<String>,
+    input: Option<Vec<u8>>,
+    canceller: Canceller,
+) -> Result<Value> {
+    let failed = |error| Error::io(format!("cannot run {program}"), error);
+    let mut command = Command::new(&program);
+    command.args(&args).process_group(0).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn().map_err(failed)?;
+    let group = Group::of(&child);
+    let ran = tokio::select! {
+        ran = to_the_end(&mut child, input) => ran.map_err(failed)?,
+        () = canceller.stopped() => {
+            if let Some(group) = &group {
+                group.tell(Signal::TERM);
+            }
+            let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+            drop(group);
+            let ended = format!("{program} was ended, because the run is being stopped");
+            return Err(Error::new(Kind::Interrupted, ended));
+        }
+    };
+    // What it has left in the background goes on, as it does in a shell.
+    if let Some(group) = group {
+        running().remove(&group.0.as_raw_nonzero().get());
+        std::mem::forget(group);
+    }
+    let Ran { status, out, err } = ran;
+    let text = |bytes: Vec<u8>| Value::Str(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Value::Record(vec![
+        ("code", status.code().map_or(Value::Nil, |code| Value::Int(code.into()))),
+        ("ok", Value::Bool(status.success())),
+        ("stdout", text(out)),
+        ("stderr", text(err)),
+    ]))
+}
+
+struct Ran {
+    status: ExitStatus,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+async fn to_the_end(child: &mut Child, input: Option<Vec<u8>>) -> io::Result<Ran> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+            // A program that does not read all of its input is not an error.
+            let _ = stdin.write_all(&input).await;
+        }
+        Ok(())
+    };
+    let ended = child.wait();
+    let (status, out, err, ()) = tokio::try_join!(ended, all(stdout), all(stderr), feed)?;
+    Ok(Ran { status, out, err })
+}
+
+async fn all(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(LARGEST_READ as u64 + 1).read_to_end(&mut bytes).await?;
+    }
+    if bytes.len() > LARGEST_READ {
+        return Err(io::Error::other("it prints more than 64 MiB; let it write into a file"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,45 @@
+//! Files that a script reads whole: of a bounded size, and in a way that ends when the script must stop, whatever it waits for.
+
+use std::io;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::beneath::Beneath;
+use super::cancel::Canceller;
+
+/// Reads a file, a pipe or a device to its end.
+///
+/// # Errors
+/// Any I/O error, or that there is more than `most` bytes, or that the script must stop.
+pub fn whole(path: &Beneath, most: usize, canceller: &Canceller) -> io::Result<Vec<u8>> {
+    // A call that waits is interrupted when the script must stop.
+    let must_stop = || canceller.reason().is_some();
+    let file = path.open(OFlags::RDONLY, &must_stop)?;
+    let too_large = || {
+        let most = most >> 20;
+        io::Error::other(format!("it has more than {most} MiB; read it in pieces with io.open"))
+    };
+    let about = rustix::fs::fstat(&file)?;
+    let size = usize::try_from(about.st_size).unwrap_or(0);
+    if size > most {
+        return Err(too_large());
+    }
+    let mut content = Vec::with_capacity(size + 1);
+    loop {
+        const PIECE: usize = 1 << 16;
+        if content.len() > most {
+            return Err(too_large());
+        }
+        content.reserve(PIECE.min(size.max(PIECE)));
+        match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)) {
+            Ok(0) => return Ok(content),
+            Ok(_) => {}
+            Err(Errno::INTR) if !must_stop() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if must_stop() {
+            return Err(Errno::INTR.into());
+        }
+    }
+}
