@@ -26,6 +26,8 @@ pub struct Bench {
     pub session: Arc<Session>,
     pub permissions: Permissions,
     pub runtime: Arc<tokio::runtime::Runtime>,
+    /// How long a script may take.
+    pub timeout: Option<Duration>,
 }
 
 /// What a script did.
@@ -78,6 +80,7 @@ impl Bench {
             session: Session::new(Mode::Apply),
             permissions: Permissions::default(),
             runtime: Arc::new(runtime.expect("a runtime")),
+            timeout: None,
         }
     }
 
@@ -131,7 +134,12 @@ impl Bench {
             by_line: false,
             is_pending: false,
         };
-        let result = Vm::new(setup, output).and_then(|vm| vm.run(source.as_bytes(), name));
+        let result = Vm::new(setup, output).and_then(|vm| {
+            if let Some(timeout) = self.timeout {
+                vm.stop_after(timeout);
+            }
+            vm.run(source.as_bytes(), name)
+        });
         Ran { result, stdout: out.text(), stderr: err.text() }
     }
 

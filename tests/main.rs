@@ -1,5 +1,6 @@
 //! The one test binary: every further one would link the whole SDK again.
 
+mod attacks;
 mod bulk;
 mod commands;
 mod docs;

@@ -66,9 +66,8 @@ where
                 } else {
                     "the call may have been carried out all the same: look before you repeat it"
                 };
-                out = out.hint(format!(
-                    "the answer had HTTP status {said}, and an error in it; {what}"
-                ));
+                out = out
+                    .hint(format!("the answer had HTTP status {said}, and an error in it; {what}"));
             }
             if meta.code().is_none() && meta.message().is_none() {
                 out = out.hint(

@@ -149,8 +149,7 @@ impl Beneath {
         }
         let temporary = format!(".iamlua-{:016x}", fastrand::u64(..));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::openat(&folder, &*temporary, flags, Mode::from_raw_mode(mode as _))?;
+        let file = rustix::fs::openat(&folder, &*temporary, flags, Mode::from_raw_mode(mode as _))?;
         let written = || -> io::Result<()> {
             if let Some(there) = &there {
                 rustix::fs::fchmod(file.as_fd(), Mode::from_raw_mode(there.st_mode))?;
@@ -164,5 +163,59 @@ impl Beneath {
         written().inspect_err(|_| {
             let _ = rustix::fs::unlinkat(&folder, &*temporary, AtFlags::empty());
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// What an attacker does between the check of a path and its use.
+    #[test]
+    fn a_link_that_was_put_there_since_leads_nowhere() {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path().canonicalize().expect("a path");
+        let (inside, outside) = (home.join("in"), home.join("out"));
+        for folder in [&inside.join("deep"), &outside] {
+            std::fs::create_dir_all(folder).expect("a folder");
+            std::fs::write(folder.join("file"), "content").expect("a file");
+        }
+        let beneath = |path: &str| Beneath { path: inside.join(path), base: Some(inside.clone()) };
+        let read = |file: &Beneath| file.open(OFlags::RDONLY, &|| false);
+        let write = |file: &Beneath| file.write_whole(0o644, |out| out.write_all(b"new"));
+        let file = beneath("deep/file");
+        read(&file).expect("a file");
+        write(&file).expect("it is written");
+        assert_eq!(beneath("deep").names().expect("names"), ["file"]);
+        // The file becomes a link.
+        std::fs::remove_file(inside.join("deep/file")).expect("it goes");
+        symlink(outside.join("file"), inside.join("deep/file")).expect("a link");
+        assert!(read(&file).is_err());
+        write(&file).expect("the link is replaced");
+        assert_eq!(std::fs::read_to_string(outside.join("file")).expect("a file"), "content");
+        assert!(!inside.join("deep/file").is_symlink());
+        // The folder becomes one.
+        std::fs::rename(inside.join("deep"), inside.join("away")).expect("it moves");
+        symlink(&outside, inside.join("deep")).expect("a link");
+        assert!(read(&file).is_err() && write(&file).is_err() && file.handle(true).is_err());
+        assert!(beneath("deep").names().is_err());
+        assert!(beneath("deep/new").handle(true).is_err());
+        assert_eq!(std::fs::read_dir(&outside).expect("a folder").count(), 1);
+        assert_eq!(std::fs::read_to_string(outside.join("file")).expect("a file"), "content");
+    }
+
+    #[test]
+    fn what_is_not_there_is_made_below_the_folder() {
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path().canonicalize().expect("a path");
+        let new = Beneath { path: home.join("new"), base: Some(home.clone()) };
+        assert_eq!(new.handle(false).expect_err("none").kind(), io::ErrorKind::NotFound);
+        drop(new.handle(true).expect("it is made"));
+        assert!(home.join("new").is_file());
+        let own = Beneath { path: home.join("own"), base: Some(home.join("own")) };
+        own.write_whole(0o600, |out| out.write_all(b"x")).expect("it is written");
+        assert_eq!(std::fs::read(home.join("own")).expect("a file"), b"x");
     }
 }

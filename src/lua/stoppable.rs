@@ -25,30 +25,40 @@ const REPEATED: f64 = (16 << 20) as f64;
 
 /// The functions of the host's that `stdlib/stoppable.lua` is made of.
 pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua::Result<()> {
-    let guard = lua.create_function(|lua, (name, native, slow): (String, Function, Function)| {
-        let check: ffi::lua_CFunction = match name.as_str() {
-            "find" => guarded::<Find>,
-            "match" | "gmatch" => guarded::<Match>,
-            "gsub" => guarded::<Gsub>,
-            "rep" => guarded::<Rep>,
-            "concat" => guarded::<Concat>,
-            "move" => guarded::<Move>,
-            "insert" | "remove" => guarded::<Insert>,
-            "sort" => guarded::<Sort>,
-            "unpack" => guarded::<Unpack>,
-            other => return Err(mlua::Error::runtime(format!("there is no guard for {other}"))),
-        };
-        // SAFETY: the two upvalues that `guarded` has are set right here: a C function of Lua's library and a Lua function.
-        unsafe {
-            lua.exec_raw::<Function>((native, slow), |state| {
-                ffi::lua_pushcclosure(state, check, 2);
-            })
-        }
-    })?;
+    let guard =
+        lua.create_function(|lua, (name, native, slow): (String, Function, Function)| {
+            let check: ffi::lua_CFunction = match name.as_str() {
+                "find" => guarded::<Find>,
+                "match" | "gmatch" => guarded::<Match>,
+                "gsub" => guarded::<Gsub>,
+                "rep" => guarded::<Rep>,
+                "concat" => guarded::<Concat>,
+                "move" => guarded::<Move>,
+                "insert" | "remove" => guarded::<Insert>,
+                "sort" => guarded::<Sort>,
+                "unpack" => guarded::<Unpack>,
+                other => {
+                    return Err(mlua::Error::runtime(format!("there is no guard for {other}")));
+                }
+            };
+            // SAFETY: the two upvalues that `guarded` has are set right here: a C function of Lua's library and a Lua function.
+            unsafe {
+                lua.exec_raw::<Function>((native, slow), |state| {
+                    ffi::lua_pushcclosure(state, check, 2);
+                })
+            }
+        })?;
     table.set("guard", guard)?;
     let stop = canceller.clone();
     let match_from = lua.create_function(
-        move |lua, (text, pattern, from, last, may_be_anchored): (LuaString, LuaString, usize, usize, bool)| {
+        move |lua,
+              (text, pattern, from, last, may_be_anchored): (
+            LuaString,
+            LuaString,
+            usize,
+            usize,
+            bool,
+        )| {
             let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
             let found = Matcher::new(&text, &pattern, &stop).find(from - 1, last, may_be_anchored);
             match found {
@@ -61,13 +71,14 @@ pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua
         },
     )?;
     table.set("match_from", match_from)?;
-    let find_plain = lua.create_function(|_, (text, what, from): (LuaString, LuaString, usize)| {
-        let (text, what) = (text.as_bytes(), what.as_bytes());
-        let at = memchr::memmem::find(text.get(from - 1..).unwrap_or_default(), &what);
-        let place: (Option<usize>, Option<usize>) =
-            at.map(|at| (at + from, at + from + what.len() - 1)).unzip();
-        Ok(place)
-    })?;
+    let find_plain =
+        lua.create_function(|_, (text, what, from): (LuaString, LuaString, usize)| {
+            let (text, what) = (text.as_bytes(), what.as_bytes());
+            let at = memchr::memmem::find(text.get(from - 1..).unwrap_or_default(), &what);
+            let place: (Option<usize>, Option<usize>) =
+                at.map(|at| (at + from, at + from + what.len() - 1)).unzip();
+            Ok(place)
+        })?;
     table.set("find_plain", find_plain)
 }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
+use rustix::fs::OFlags;
 
 use super::bind;
 use super::bulk::{Board, Outcome as Progress, Tally};
-use rustix::fs::OFlags;
-
 use super::convert::{self, from_lua};
 use super::host::{
     Host, add, entry_arg, handle_arg, internal, text_arg, to_read, userdata, write_file,

@@ -157,7 +157,7 @@ impl Workshop {
         let result = catch_unwind(AssertUnwindSafe(|| {
             self.attempt(manner, order, &mut execution, abandoned)
         }))
-            .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
+        .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
         locked(&self.0.under_way).running.remove(&run);
         with_result(execution, result)
     }
@@ -242,12 +242,7 @@ impl Workshop {
     }
 
     /// Leaves an execution behind whose time is over, and that does not stop.
-    fn abandon_when_overdue(
-        &self,
-        running: &Running,
-        abandoned: Abandoned,
-        execution: Execution,
-    ) {
+    fn abandon_when_overdue(&self, running: &Running, abandoned: Abandoned, execution: Execution) {
         let (late, runtime) = (running.clone(), self.0.runtime.clone());
         running.when_overdue(STOP_PATIENCE, move || {
             let began = Instant::now();

@@ -56,10 +56,9 @@ impl Change {
                 let tags = image.tags.iter().map(|(key, value)| FIELD + key.len() + value.len());
                 let policies = image.policies.iter().flatten().map(|arn| FIELD + arn.len());
                 let texts = [&image.id, &image.create_date, &image.role, &image.description];
-                let texts = texts.into_iter().chain([
-                    &image.assume_role_policy,
-                    &image.permissions_boundary,
-                ]);
+                let texts = texts
+                    .into_iter()
+                    .chain([&image.assume_role_policy, &image.permissions_boundary]);
                 let texts = texts.flatten().map(String::len);
                 FIXED
                     + image.name.len()
