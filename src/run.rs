@@ -237,7 +237,23 @@ impl Executed {
     /// The plan that it has made.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        let incomplete = match &self.result {
+        let parameters = self.session.journal().parameters();
+        let (origin, incomplete) = (Some(self.origin.clone()), self.incomplete());
+        let plan = self.session.recorder().plan(origin, parameters, None, incomplete);
+        Plan { exceeds: self.session.exceeded(), ..plan }
+    }
+
+    /// The same, which the session does not have any more then.
+    fn take_plan(&self) -> Plan {
+        let parameters = self.session.journal().parameters();
+        let (origin, incomplete) = (Some(self.origin.clone()), self.incomplete());
+        let plan = self.session.recorder().take_plan(origin, parameters, incomplete);
+        Plan { exceeds: self.session.exceeded(), ..plan }
+    }
+
+    /// Why the plan is not all of what the script would do, if it is not.
+    fn incomplete(&self) -> Option<String> {
+        match &self.result {
             Ok(0) => None,
             // It goes beyond a limit, and has all that the script would do.
             Err(error)
@@ -249,11 +265,7 @@ impl Executed {
             }
             Ok(code) => Some(format!("the script ended with exit code {code}")),
             Err(error) => Some(self.session.journal().without_secrets(&error.to_string())),
-        };
-        let parameters = self.session.journal().parameters();
-        let origin = Some(self.origin.clone());
-        let plan = self.session.recorder().plan(origin, parameters, None, incomplete);
-        Plan { exceeds: self.session.exceeded(), ..plan }
+        }
     }
 }
 
@@ -489,17 +501,16 @@ pub fn tell_changes(session: &Session) {
 
 /// Shows what a script would change, and keeps it if that was asked for.
 fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<u8> {
-    let plan = executed.plan();
+    let mut plan = executed.take_plan();
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
-        let plan = match &result {
+        let why = plan.incomplete.clone();
             // The error itself is said at the end.
-            Err(_) if format == Format::Table && plan.incomplete.is_some() => {
-                &Plan { incomplete: Some(String::new()), ..plan.clone() }
-            }
-            _ => &plan,
-        };
-        print_plan(plan, planning, format)?;
+        if result.is_err() && format == Format::Table && why.is_some() {
+            plan.incomplete = Some(String::new());
+        }
+        print_plan(&plan, planning, format)?;
+        plan.incomplete = why;
     }
     let was_stopped = matches!(&result, Err(error) if error.kind == Kind::Interrupted);
     if let Some(file) = planning.file.as_ref().filter(|_| !was_stopped) {

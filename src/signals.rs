@@ -194,7 +194,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
         }
         let error = lua::timed_out();
         let end = late.session().end("timeout", Some(error.to_string()));
-        let _ = runtime.block_on(tokio::time::timeout(Duration::from_secs(5), end));
+        let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         say(error.describe().trim_end());
         leave_with(error.kind.exit_code().into());
     });

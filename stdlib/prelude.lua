@@ -9,6 +9,10 @@
 --- coroutines, iterators, metamethods, `table.sort` and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals
 --- already; `require` finds them too.
 ---
+--- Metatables of the program's own, which errors, files, strings and JSON arrays have, cannot be changed; `getmetatable` gives
+--- `false` for them, or a stand-in that `setmetatable` takes. What a script puts in place of a global or a module is its own
+--- affair: the program goes on with what it had.
+---
 --- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of `debug` but `debug.traceback`, `io.close`, `io.flush`,
 --- `io.input`, `io.output`, `io.tmpfile` and `os.setlocale`.
 

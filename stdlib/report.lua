@@ -192,7 +192,9 @@ local function cell(value, depth, state)
   if type(meta) == "table" and meta.__tostring then
     return tostring(value)
   elseif depth > 3 then
-    return inspect(value, { width = math.maxinteger, most = state.left })
+    local text = inspect(value, { width = math.maxinteger, most = state.left })
+    state.left = math.max(0, state.left - #text // 4)
+    return text
   end
   local pieces = {}
   if rawlen(value) > 0 then

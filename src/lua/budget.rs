@@ -60,6 +60,9 @@ pub fn not_enough() -> Error {
     Error::new(Kind::Script, NOT_ENOUGH).hint(HINT)
 }
 
+/// So many values are more than anybody writes at once; tables that are in several others count each time.
+const MOST_VALUES: u32 = 1_000_000;
+
 /// A walk through a value: what it may cost, and the tables that are open.
 pub struct Walk<'a> {
     lua: &'a Lua,
@@ -81,12 +84,25 @@ impl<'a> Walk<'a> {
     /// If there are not so many left, or the script must stop.
     pub fn count(&self, bytes: usize) -> Result<()> {
         const OFTEN: u32 = 1 << 12;
-        let steps = self.steps.get().wrapping_add(1);
+        let steps = self.steps.get().saturating_add(1);
         self.steps.set(steps);
         if steps.is_multiple_of(OFTEN) && Memory::must_stop(self.lua) {
             return Err(Error::new(Kind::Script, "stopped"));
         }
         self.left.set(self.left.get().checked_sub(bytes).ok_or_else(not_enough)?);
+        Ok(())
+    }
+
+    /// Counts a value that is written.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count), and if there were too many.
+    pub fn count_value(&self, bytes: usize) -> Result<()> {
+        self.count(bytes)?;
+        if self.steps.get() > MOST_VALUES {
+            let refusal = "there are more than 1,000,000 values in it, or a table that is in several others again and again";
+            return Err(Error::argument(refusal));
+        }
         Ok(())
     }
 

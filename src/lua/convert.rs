@@ -522,7 +522,7 @@ fn json_nested(lua: &Lua, value: &LuaValue, walk: &Walk<'_>, depth: usize) -> Re
     if depth > MAX_NESTING {
         return refuse("tables nested this deep");
     }
-    walk.count(VALUE_BYTES)?;
+    walk.count_value(VALUE_BYTES)?;
     match value {
         LuaValue::Nil => Ok(Json::Null),
         LuaValue::Boolean(value) => Ok(Json::Bool(*value)),

@@ -373,6 +373,18 @@ impl Recorder {
         self.len() == 0
     }
 
+    /// The plan of what was noted; it is not noted any more, so that it need not be held twice.
+    #[must_use]
+    pub fn take_plan(
+        &self,
+        script: Option<(String, String)>,
+        parameters: Option<Json>,
+        incomplete: Option<String>,
+    ) -> Plan {
+        let changes = std::mem::take(&mut locked(&self.0).changes);
+        Plan { changes, ..self.plan(script, parameters, None, incomplete) }
+    }
+
     /// The plan of what was noted.
     #[must_use]
     pub fn plan(

@@ -251,7 +251,7 @@ const FORGERIES: &[Attack] = &[
 /// Coroutines: one that waits, or that the driver runs, is in the middle of a call.
 const COROUTINES: &[Attack] = &[
     (
-        "local co = coroutine.create(function() iam.profiles.get('ci-sandbox') end) local t = task.spawn(function() coroutine.resume(co) end) task.spawn(function() time.sleep(0) coroutine.close(co) end):wait()",
+        "local co = coroutine.create(function() time.sleep('1h') end) task.spawn(function() coroutine.resume(co) end) task.spawn(function() coroutine.close(co) end):wait()",
         1,
         "cannot close a",
     ),
@@ -332,7 +332,7 @@ const VALUES: &[Attack] = &[
     ),
     ("iam.profiles.get { name = ('x'):rep(20 << 20) }", 1, "16 MiB"),
     ("local t = {} t.t = t json.encode(t)", 1, "table that holds itself"),
-    ("local t = {} for i = 1, 60 do t = { t, t } end json.encode(t)", 1, "not enough memory"),
+    ("local t = {} for i = 1, 60 do t = { t, t } end json.encode(t)", 1, "1,000,000 values"),
     (
         "local t, s = {}, ('x'):rep(1 << 20) for i = 1, 1000 do t[i] = s end json.encode(t)",
         1,
@@ -340,8 +340,6 @@ const VALUES: &[Attack] = &[
     ),
     ("local t = {} for i = 1, 200 do t = { t } end json.encode(t)", 1, "nested this deep"),
     ("json.decode(('['):rep(1e6))", 1, "recursion limit"),
-    ("json.decode('[' .. ('1,'):rep(2e7) .. '1]')", 1, "not enough memory"),
-    ("json.decode('[' .. ('{},'):rep(2e6) .. '{}]')", 1, "not enough memory"),
     (
         "local t = {} for i = 1, 60 do t = { t, t } end assert(#inspect(t, { most = 1000 }) < 1e6) print('held')",
         0,
@@ -354,7 +352,7 @@ const VALUES: &[Attack] = &[
         HOLDS,
     ),
     (
-        "local s = ('x'):rep(1 << 20) local rows = {} for i = 1, 2000 do rows[i] = { a = s } end report(rows)",
+        "local s = ('x'):rep(1 << 20) local rows = {} for i = 1, 300 do rows[i] = { a = s } end report(rows)",
         1,
         "not enough memory",
     ),
@@ -497,6 +495,26 @@ fn no_script_gets_at_a_metatable_of_the_program_or_into_a_finalizer() {
 #[test]
 fn nothing_that_a_script_replaces_changes_what_the_host_decides() {
     each(FORGERIES, &[]);
+}
+
+/// A method of a string is a field of the global `string`, which a script can replace.
+#[test]
+fn the_program_calls_no_methods_of_strings() {
+    let method = regex::Regex::new(
+        r":(byte|find|format|gmatch|gsub|len|lower|match|rep|reverse|sub|upper|pack|unpack)\(",
+    );
+    let method = method.expect("a regular expression");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
+    for folder in [folder.clone(), folder.join("prompt")] {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+            for (at, line) in text.lines().enumerate() {
+                let is_comment = line.trim_start().starts_with("--");
+                let place = format!("{}:{}", entry.path().display(), at + 1);
+                assert!(is_comment || !method.is_match(line), "{place}: {line}");
+            }
+        }
+    }
 }
 
 #[test]
