@@ -19,7 +19,7 @@
 local host, native_resume, native_close = ...
 
 local getinfo, native_traceback = debug.getinfo, debug.traceback
-local native_load, native_open, native_collect = load, io.open, collectgarbage
+local native_load, native_open, collectgarbage = load, io.open, collectgarbage
 local native_date, native_time = os.date, os.time
 local create, yield, isyieldable, native_status, running =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
@@ -605,8 +605,8 @@ end
 ---@param what? string
 ---@param ... any
 ---@return any
-function collectgarbage(what, ...)
-  return native_collect(what, ...)
+function _G.collectgarbage(what, ...)
+  return collectgarbage(what, ...)
 end
 
 dofile, loadfile = nil, nil

@@ -123,9 +123,14 @@ impl Beneath {
     pub fn write_whole(
         &self,
         mode: u32,
+        must_stop: &dyn Fn() -> bool,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.base.is_none() {
+            if self.path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+                let file = self.open(OFlags::WRONLY, must_stop)?;
+                return write_in_place(&file, must_stop, write);
+            }
             return crate::files::write_whole_with(&self.path, mode, write);
         }
         let (folder, name) = self.folder()?;
@@ -141,10 +146,8 @@ impl Beneath {
             Some(_) => {
                 let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file =
-                    again(&|| false, || rustix::fs::openat(&folder, name, flags, Mode::empty()))?;
-                let mut out = io::BufWriter::new(std::fs::File::from(file));
-                write(&mut out)?;
-                return out.flush();
+                    again(must_stop, || rustix::fs::openat(&folder, name, flags, Mode::empty()))?;
+                return write_in_place(&file, must_stop, write);
             }
         }
         let temporary = format!(".iamlua-{:016x}", fastrand::u64(..));
@@ -166,6 +169,39 @@ impl Beneath {
     }
 }
 
+/// Writes into a pipe or device, which nobody may ever read.
+fn write_in_place(
+    file: &OwnedFd,
+    must_stop: &dyn Fn() -> bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = io::BufWriter::new(InPlace { file, must_stop });
+    write(&mut out)?;
+    let written = out.flush();
+    // What is left after a failure is not written once more.
+    let _ = out.into_parts();
+    written
+}
+
+struct InPlace<'a> {
+    file: &'a OwnedFd,
+    must_stop: &'a dyn Fn() -> bool,
+}
+
+impl Write for InPlace<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match rustix::io::write(self.file, bytes) {
+            // The standard library would go on for ever.
+            Err(Errno::INTR) if (self.must_stop)() => Err(io::Error::other("interrupted")),
+            done => Ok(done?),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -184,7 +220,8 @@ mod tests {
         }
         let beneath = |path: &str| Beneath { path: inside.join(path), base: Some(inside.clone()) };
         let read = |file: &Beneath| file.open(OFlags::RDONLY, &|| false);
-        let write = |file: &Beneath| file.write_whole(0o644, |out| out.write_all(b"new"));
+        let write =
+            |file: &Beneath| file.write_whole(0o644, &|| false, |out| out.write_all(b"new"));
         let file = beneath("deep/file");
         read(&file).expect("a file");
         write(&file).expect("it is written");
@@ -215,7 +252,7 @@ mod tests {
         drop(new.handle(true).expect("it is made"));
         assert!(home.join("new").is_file());
         let own = Beneath { path: home.join("own"), base: Some(home.join("own")) };
-        own.write_whole(0o600, |out| out.write_all(b"x")).expect("it is written");
+        own.write_whole(0o600, &|| false, |out| out.write_all(b"x")).expect("it is written");
         assert_eq!(std::fs::read(home.join("own")).expect("a file"), b"x");
     }
 }

@@ -438,7 +438,8 @@ pub(super) fn write_file(
         return planned(setup).write(&path, &shown, write).map_err(failed);
     }
     let base = setup.permissions.base(Access::Write, &path);
-    Beneath { path, base }.write_whole(mode, write).map_err(failed)?;
+    let must_stop = || setup.canceller.reason().is_some();
+    Beneath { path, base }.write_whole(mode, &must_stop, write).map_err(failed)?;
     setup.seen.written(Path::new(given));
     Ok(())
 }

@@ -34,7 +34,7 @@ const METATABLES: &[Attack] = &[
         HOLDS,
     ),
     ("rawset(getmetatable(''), '__gc', print) collectgarbage() print('held')", 0, HOLDS),
-    ("table.move({ __gc = print }, 1, 1, 1, getmetatable('')) print('held')", 0, HOLDS),
+    ("table.move({ __gc = print }, 1, 1, 1, getmetatable(''))", 1, "cannot be changed"),
     ("setmetatable({}, { __gc = print })", 1, "finalizers (__gc) are not available"),
     ("setmetatable({}, { __gc = true })", 1, "finalizers (__gc) are not available"),
     ("setmetatable({}, { __gc = false })", 1, "finalizers (__gc) are not available"),
@@ -394,10 +394,10 @@ const ENDLESS: &[&str] = &[
     "repeat until xpcall(error, function() while true do end end)",
     "for i = 1, math.maxinteger do end",
     "table.move({}, 1, 1 << 60, 2)",
-    "table.move({}, 1, 1 << 60, 2, setmetatable({}, { __newindex = math.max }))",
-    "table.insert(setmetatable({}, { __len = function() return 1 << 60 end, __index = math.abs, __newindex = math.max }), 1, 1)",
+    "table.move({}, 1, 1 << 60, 2, setmetatable({}, { __newindex = rawequal }))",
+    "table.insert(setmetatable({}, { __len = function() return 1 << 60 end, __index = rawlen, __newindex = rawequal }), 1, 1)",
     "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
-    "table.concat(setmetatable({}, { __index = collectgarbage }), '', 1, 1 << 60)",
+    "table.concat(setmetatable({}, { __index = rawlen }), '', 1, 1 << 60)",
     "table.sort(setmetatable({}, { __len = function() return 1 << 30 end, __index = function() return 1 end, __newindex = rawequal }))",
     "local t = {} for i = 1, 3e5 do t[i] = i % 7 end while true do table.sort(t) end",
     "local n = 0 table.sort({ 3, 1, 2, 5, 4 }, function() while true do end end)",
@@ -407,11 +407,10 @@ const ENDLESS: &[&str] = &[
     "('a'):rep(3e4):gsub('.-.-.-.-b', '')",
     "('('):rep(1e6):find('%b()')",
     "('a'):rep(3e4):find('(.*)(.*)%1%2b')",
-    "('x'):rep(1e6):gsub('', collectgarbage)",
+    "while true do ('x'):rep(1e6):gsub('', string.len) end",
     "local s = ('a'):rep(1e6) while true do s:find(('a'):rep(5e5) .. 'b', 1, true) end",
     "load(collectgarbage)",
     "load(function() return ' ' end)",
-    "load(setmetatable({}, { __call = function() return ' ' end }))  while true do end",
     "local s = (' '):rep(1e7) while true do load(s) end",
     "table.unpack(setmetatable({}, { __index = function() while true do end end }), 1, 10)",
     "time.sleep('1h')",
@@ -429,7 +428,7 @@ const ENDLESS: &[&str] = &[
     "local t = {} for i = 1, 40 do t = { t, t } end while true do pcall(inspect, t, { most = 1e6 }) end",
     "table.sort({ 1, 2, 3 }, function() time.sleep('1h') end)",
     "('x'):gsub('x', function() time.sleep('1h') end)",
-    "bulk.each(function() return 1 end, { label = 'x', at_once = 1 }, function() end)",
+    "bulk.each(function() return 1 end, { label = 'x', concurrency = 1 }, function() end)",
     "process.run('sleep', { '3600' })",
     "process.run('sh', { '-c', 'sleep 3600 & sleep 3600' })",
     "process.run('sh', { '-c', 'trap \"\" TERM; sleep 3600' })",
@@ -529,16 +528,17 @@ fn values_without_end_cost_no_more_than_was_allowed() {
 
 #[test]
 fn every_script_without_end_ends_when_its_time_is_over() {
-    let home = Home::new();
-    let pipe = home.path("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
-    assert!(made.success());
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 while let Some(script) = ENDLESS.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    // With nobody at its other end.
+                    let home = Home::new();
+                    let pipe = home.path("pipe");
+                    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+                    assert!(made.success());
                     let mut bench = Bench::new();
                     bench.timeout = Some(Duration::from_millis(300));
                     for access in Access::ALL {
