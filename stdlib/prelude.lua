@@ -432,7 +432,10 @@ local function open(path, mode)
     end
   end
   if type(real) == "table" then
-    return nil, path .. ": " .. real.problem, real.code
+    if find(mode, "^[rwa]%+?b*$") then
+      return nil, path .. ": " .. real.problem, real.code
+    end
+    real = path
   end
   local file, why, code = native_open(real, mode)
   if not file then

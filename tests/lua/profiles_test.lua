@@ -213,5 +213,5 @@ it("wrong arguments are named before anything is called", function()
   refused("tags", iam.profiles.tag, "x")
   local loop = {}
   loop.loop = loop
-  refused("value of", iam.profiles.tag, "x", loop)
+  refused("table that holds itself", iam.profiles.tag, "x", loop)
 end)

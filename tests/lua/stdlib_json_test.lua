@@ -64,7 +64,7 @@ it("what JSON has not is refused by name", function()
   refuses("array with holes", json.encode, { "a", nil, "c" })
   local loop = {}
   loop.self = loop
-  refuses("inside of themselves", json.encode, loop)
+  refuses("table that holds itself", json.encode, loop)
   refuses("keys of type boolean", json.encode, { [true] = 1 })
 end)
 
