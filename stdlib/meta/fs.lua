@@ -19,7 +19,7 @@
 ---@class fs
 fs = {}
 
---- Reads a whole file.
+--- Reads a whole file, pipe or device, of at most 64 MiB; `io.open` reads larger ones in pieces.
 ---@param path string
 ---@return string
 function fs.read(path) end
