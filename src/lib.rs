@@ -24,6 +24,7 @@ pub mod run;
 pub mod schedule;
 pub mod screen;
 pub mod script;
+pub mod secrets;
 pub mod seen;
 pub mod session;
 pub mod signals;

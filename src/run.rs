@@ -15,6 +15,7 @@ use crate::aws::client::{Connection, OpenLocal, Role, Target};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
+use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
@@ -27,7 +28,7 @@ use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::signature::{self, SigningKey};
-use crate::{files, plan_text, signals, state, words};
+use crate::{files, plan_text, secrets, signals, state, words};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ pub struct Options {
     pub show: Show,
     /// Whether calls, throttling and time are summed up at the end.
     pub stats: bool,
-    /// Whether every question is answered with yes.
+    /// Whether every question is answered with yes, but for those about permissions.
     pub yes: bool,
     /// The least severe messages that `log` shows.
     pub log_level: &'static str,
@@ -285,10 +286,13 @@ pub fn execute(
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
     rules.about.script = Some(origin.clone());
-    if !args.is_empty() {
-        rules.about.parameters = Some(serde_json::json!({ "arguments": without_secrets(&args) }));
+    let (shown, secrets) = secrets::without_secrets(&args);
+    if !shown.is_empty() {
+        rules.about.parameters = Some(serde_json::json!({ "arguments": shown }));
     }
+    let args = Arguments::of(args, &loaded.source, &loaded.name, &options.reserved)?;
     let session = Session::with(rules);
+    session.journal().set_secrets(secrets::recognizable(secrets));
     let gate = Gate::new(Arc::clone(&session), around.connection);
     gate.warm_up();
     let canceller = around.canceller;
@@ -351,7 +355,7 @@ pub fn run(script: &Script, args: Vec<String>, options: &Options) -> Result<u8> 
         connection: options.against.connection(),
         canceller: Canceller::default(),
         output: output(options.planning.is_result),
-        confirm: Box::new(move |question| confirm(question, yes)),
+        confirm: Box::new(move |question| if yes { None } else { confirm(question, false) }),
         width: terminal_width(),
         has_input: true,
         seen: Seen::default(),
@@ -505,7 +509,7 @@ fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
         let why = plan.incomplete.clone();
-            // The error itself is said at the end.
+        // The error itself is said at the end.
         if result.is_err() && format == Format::Table && why.is_some() {
             plan.incomplete = Some(String::new());
         }
@@ -625,34 +629,6 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// Arguments without the values of flags that sound like secrets.
-fn without_secrets(args: &[String]) -> Vec<String> {
-    const HIDDEN: &str = "(hidden)";
-    let sounds_secret = |flag: &str| {
-        let flag = flag.to_lowercase();
-        flag.starts_with('-')
-            && ["secret", "token", "password", "passwd", "credential", "key"]
-                .iter()
-                .any(|word| flag.contains(word))
-    };
-    let mut is_next_hidden = false;
-    args.iter()
-        .map(|arg| {
-            if std::mem::take(&mut is_next_hidden) && !arg.starts_with('-') {
-                return HIDDEN.to_owned();
-            }
-            match arg.split_once('=') {
-                Some((flag, _)) if sounds_secret(flag) => format!("{flag}={HIDDEN}"),
-                None if sounds_secret(arg) => {
-                    is_next_hidden = true;
-                    arg.clone()
-                }
-                _ => arg.clone(),
-            }
-        })
-        .collect()
-}
-
 /// The manifest of a runbook, without running more of the script than leads to it.
 ///
 /// # Errors
@@ -711,7 +687,7 @@ pub fn declared_by(
         canceller: Canceller::default(),
         script: loaded.name.clone(),
         folder: loaded.folder,
-        args: Vec::new(),
+        args: Arguments::default(),
         permissions,
         max_memory: 256 << 20,
         format: Format::Table,

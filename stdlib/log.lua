@@ -1,4 +1,5 @@
 --- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO  tagged profile=web count=3`.
+--- A field whose name suggests a secret, such as `api_token`, shows `(secret)`, and so does the value of a secret parameter.
 ---
 --- ```lua
 --- log.info("tagged", { profile = "bastion", count = 3 })
@@ -17,6 +18,9 @@ local SEVERITY = {}
 for severity, level in ipairs(LEVELS) do
   SEVERITY[level] = severity
 end
+
+-- In place of a value whose name suggests a secret.
+local SECRET = "(secret)"
 
 log.level = host.log_level or "info"
 
@@ -57,21 +61,22 @@ local function write(level, message, fields)
   if host.has_log then
     local named = {}
     for key, value in pairs(fields or {}) do
-      named[tostring(key)] = value
+      local name = tostring(key)
+      named[name] = host.suggests_secret(name) and SECRET or value
     end
-    host.log(level, message_text(message), named)
+    host.log(level, host.without_secrets(message_text(message)), named)
     return
   end
   local words = { time.now(), string.format("%-5s", string.upper(level)), message_text(message) }
   local pairs_of_text = {}
   for key, value in pairs(fields or {}) do
-    pairs_of_text[#pairs_of_text + 1] = value_text(type(key) == "string" and key or tostring(key))
-      .. "="
-      .. value_text(value)
+    local name = type(key) == "string" and key or tostring(key)
+    local shown = utf8.len(name) and host.suggests_secret(name) and SECRET or value
+    pairs_of_text[#pairs_of_text + 1] = value_text(name) .. "=" .. value_text(shown)
   end
   table.sort(pairs_of_text)
   table.move(pairs_of_text, 1, #pairs_of_text, #words + 1, words)
-  host.write_err(table.concat(words, " ") .. "\n")
+  host.write_err(host.without_secrets(table.concat(words, " ")) .. "\n")
 end
 
 --- Details for whoever looks for a fault. Raises an argument error if the fields are no table.

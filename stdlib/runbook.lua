@@ -38,6 +38,7 @@ local open, exit = io.open, os.exit
 ---@class runbook.Manifest
 ---@field description? string what the script does, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
+---@field args? boolean that the script reads its arguments itself, from `...`: options among them are then not checked, so a misspelt option of iamlua is one of the script's. Without `args` or `params`, options for the script stand after a lone `--`. Default: false.
 ---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
 ---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
 ---@field timeout? string|number how long it may take
@@ -60,6 +61,7 @@ local open, exit = io.open, os.exit
 ---@field write? string[] files and folders
 ---@field env? string[] environment variables
 ---@field run? string[] programs
+---@field net? string[] hosts that `iam.connect` may send calls to, or `HOST:PORT`; not needed for AWS's own and for the endpoint of the run
 
 ---@class runbook.Param
 ---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
@@ -70,11 +72,12 @@ local open, exit = io.open, os.exit
 ---@field min? number|string the least number, duration, or count of items
 ---@field max? number|string the greatest one
 ---@field choices? any[] the only values
----@field secret? boolean whether the journal must not have the value
+---@field secret? boolean whether journal, plan file, log and errors must not have the value. Default: whether the name suggests a secret by one of its words, such as `password`, `db_token`, `secret`, `credential`, `auth` or `api_key`; `partition_key`, `sort_key`, `public_key` and their like do not. Parameters with `choices`, files, durations and booleans are no secrets unless it is said.
 
 local MANIFEST_KEYS = {
   "description",
   "params",
+  "args",
   "allow",
   "max_changes",
   "timeout",
@@ -102,15 +105,18 @@ local VALUE_NAMES = {
   file = "FILE",
   new_file = "FILE",
 }
-local PERMISSIONS = { "read", "write", "env", "run" }
+local PERMISSIONS = { "read", "write", "env", "run", "net" }
 local PERMISSION_TEXTS = {
   read = "read files: ",
   write = "write files: ",
   env = "read the environment variable ",
   run = "run the program ",
+  net = "have its calls sent to ",
 }
 -- The types that `min` and `max` mean something for.
 local HAS_SIZE = { integer = true, number = true, duration = true, list = true, map = true }
+-- The types of parameters that are secrets if their names suggest it.
+local MAY_BE_SECRET = { string = true, integer = true, number = true, list = true, map = true }
 local HELP_WIDTH = 80
 
 ---------------------------------------------------------------------------------------------------------------- Manifest
@@ -424,7 +430,7 @@ local function param_of(name, spec)
     type = spec.type or (shown ~= nil and type_of(shown)) or "string",
     help = spec.help,
     required = spec.required == true,
-    secret = spec.secret == true,
+    secret = spec.secret,
     shown = { min = spec.min, max = spec.max, default = copy_of(spec.default) },
   }
   if not contains(TYPES, param.type) then
@@ -435,6 +441,9 @@ local function param_of(name, spec)
   param.choices = choices_of(param, spec.choices, where .. ".choices")
   param.pattern = pattern_of(param, spec.pattern, where .. ".pattern")
   param.default = default_of(param, spec.default, where .. ".default")
+  param.is_suspected = spec.secret == nil and not param.choices and MAY_BE_SECRET[param.type] and host.suggests_secret(name)
+  param.secret = spec.secret or param.is_suspected
+  param.is_plain = spec.secret == false
   return param
 end
 
@@ -528,6 +537,7 @@ local function manifest_of(given)
   end
   check_keys(given, MANIFEST_KEYS, "the manifest")
   check_text(given.description, "description")
+  check_type(given.args, "boolean", "args")
   check_text(given.schedule, "schedule")
   check_text(given.timezone, "timezone")
   if given.schedule and given.every ~= nil then
@@ -554,6 +564,10 @@ local function manifest_of(given)
     shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
   }
   manifest.params, manifest.names = params_of(given.params)
+  manifest.args = given.args == true
+  if manifest.args and #manifest.names > 0 then
+    wrong("params and args exclude each other", "the parameters are all that such a command line has")
+  end
   manifest.required = {}
   for _, name in ipairs(manifest.names) do
     if manifest.params[name].required then
@@ -713,7 +727,7 @@ local function help_text(manifest)
     local param = manifest.params[name]
     usage = usage .. (param.required and " " .. usage_of(param) or "")
   end
-  lines[#lines + 1] = usage .. " [options]"
+  lines[#lines + 1] = usage .. (manifest.args and " [options] [arguments of its own]" or " [options]")
   lines[#lines + 1] = ""
   add_options(lines, manifest)
   local bounds = {}
@@ -746,7 +760,11 @@ local function find_param(manifest, flag)
   for _, other in ipairs(manifest.names) do
     known[#known + 1] = manifest.params[other].flag
   end
-  wrong_usage("there is no option " .. visible(flag), nearest_hint(flag, known))
+  for _, option in ipairs(host.reserved) do
+    known[#known + 1] = "--" .. option
+  end
+  local near = utf8_len(flag) and host.similar_option(flag, known)
+  wrong_usage("there is no option " .. visible(flag), near and "did you mean " .. near .. "?")
 end
 
 -- Splits "--owner=ops"; the second is nil without "=".
@@ -758,10 +776,15 @@ local function split_flag(word)
   return word, nil
 end
 
+-- What is wrong with a value, without the value if that is a secret.
+local function without_value(param, why)
+  return param.secret and gsub(why, ", got .*$", "") or why
+end
+
 local function add_to_map(param, map, text)
   local at = find(text, "=", 1, true)
   if not at or at == 1 then
-    wrong_usage(param.flag .. " must look like KEY=VALUE, got " .. quote(text))
+    wrong_usage(param.flag .. " " .. without_value(param, "must look like KEY=VALUE, got " .. quote(text)))
   end
   local key = sub(text, 1, at - 1)
   if map[key] ~= nil then
@@ -787,7 +810,7 @@ local function take(param, values, text)
   end
   local value, why = PARSE[param.type](text)
   if value == nil then
-    wrong_usage(param.flag .. " " .. why)
+    wrong_usage(param.flag .. " " .. without_value(param, why))
   end
   values[param.name] = value
 end
@@ -839,7 +862,7 @@ local function complete(manifest, values)
     else
       local why, hint = violation(param, values[name])
       if why then
-        wrong_usage(param.flag .. " " .. why, hint)
+        wrong_usage(param.flag .. " " .. without_value(param, why), hint)
       end
     end
   end
@@ -904,21 +927,26 @@ local function guarded(manifest, values)
   })
 end
 
--- The values for the journal, and those that must not be in it.
+-- The values for the journal; those that must not be in it, by what is said and by what is suspected; and the names of parameters that may be
+-- in it whatever they are.
 local function shown_parameters(manifest, values)
-  local shown, secrets = {}, {}
+  local shown, secrets, suspected, plain = {}, {}, {}, {}
   for _, name in ipairs(manifest.names) do
     local value = values[name]
+    if manifest.params[name].is_plain then
+      plain[#plain + 1] = name
+    end
     if manifest.params[name].secret and value ~= nil then
       shown[name] = "(secret)"
+      local hidden = manifest.params[name].is_suspected and suspected or secrets
       for _, item in next, type(value) == "table" and value or { value } do
-        secrets[#secrets + 1] = tostring(item)
+        hidden[#hidden + 1] = tostring(item)
       end
     else
       shown[name] = value
     end
   end
-  return shown, secrets
+  return shown, secrets, suspected, plain
 end
 
 local function declare(_, given)
@@ -934,7 +962,7 @@ local function declare(_, given)
     host.write(help_text(manifest))
     exit(0)
   end
-  local values = parse(manifest, host.args)
+  local values = manifest.args and {} or parse(manifest, host.args)
   local named = copy_of(values)
   complete(manifest, values)
   host.parameters(shown_parameters(manifest, values))

@@ -4,6 +4,8 @@
 --- read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
 ---
 --- Test code may change its account as it likes, and read files beside the test file; what `bulk` counts as failed in it is for the test to look at.
+--- More takes the same flags as for `iamlua run`, such as `--allow-run=git`. Runbooks under test run no programs and touch no files of this machine
+--- either, whatever their manifests ask for: they find what `fake` makes up, and what they do is in the result of `run_runbook`.
 --- What it prints is shown when it fails. `iamlua.toml` does not count.
 ---
 --- ```lua
@@ -840,6 +842,118 @@ function clock.now()
   return require("time").now()
 end
 
+------------------------------------------------------------------------------------------------------------ The machine
+
+--- Programs, files and variables that a test makes up for the runbooks that it runs. A runbook still needs the permission, by its manifest or
+--- by an option of `run_runbook`. What is not made up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there:
+--- an error says so.
+---
+--- ```lua
+--- fake.process("date", { stdout = "2026-01-01\n" })
+--- fake.file("/etc/owners", "ops\n")
+--- local folder = temp_folder { ["tag.lua"] = [[
+---   runbook { permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } } }
+---   local owner = fs.read("/etc/owners"):match("%a+")
+---   iam.profiles.tag("bastion", { Owner = owner, Checked = process.run("date").stdout:match("%S+") })
+---   fs.write("/var/log/tagged.txt", "bastion")
+--- ]] }
+--- local run = run_runbook(folder .. "/tag.lua")
+--- expect(run.changes[1].after.tags):to_equal { Owner = "ops", Checked = "2026-01-01" }
+--- expect(run.processes):to_equal { { program = "date", args = {} } }
+--- expect(run.files["/var/log/tagged.txt"]):to_equal("bastion")
+--- ```
+---@class fake
+fake = {}
+
+---@class fake.End
+---@field code? integer the exit code, from 0 to 255. Default: 0.
+---@field stdout? string what it writes on its standard output. Default: nothing.
+---@field stderr? string what it writes on its standard error. Default: nothing.
+---@field args? string[] the only arguments that are meant; `process.run` with others looks elsewhere. Default: any.
+---@field error? string why it cannot be started: `process.run` then raises that as an error of kind "io"
+
+local END_FIELDS = { "code", "stdout", "stderr", "args", "error" }
+
+local function end_of(given)
+  given = host.check_options("fake.process", given, END_FIELDS)
+  local code = given.code
+  if code ~= nil and (math_type(code) ~= "integer" or code < 0 or code > 255) then
+    wrong("fake.process: code must be a whole number from 0 to 255, got " .. inspect(code))
+  end
+  for _, name in ipairs { "stdout", "stderr", "error" } do
+    if given[name] ~= nil then
+      check_text("fake.process: " .. name, given[name])
+    end
+  end
+  return { code = code, stdout = given.stdout, stderr = given.stderr, error = given.error }
+end
+
+--- Makes a program up: `process.run` of a runbook returns that result, and nothing runs. An array of results is for one call after the other, the
+--- last one for all further calls too. One with the same `args` as the call goes before one without, and of others the latest.
+---
+--- ```lua
+--- fake.process("git", { args = { "rev-parse", "HEAD" }, stdout = "0a1b2c\n" })
+--- fake.process("ping", { { code = 1, stderr = "unreachable" }, { stdout = "1 received" } })
+--- fake.process("kubectl", { error = "No such file or directory" })
+--- ```
+---@param program string its name or path, as the runbook gives it
+---@param result? fake.End|fake.End[] default: it ends with 0 and writes nothing
+function fake.process(program, result)
+  check_text("fake.process: the program", program)
+  if result ~= nil and type(result) ~= "table" then
+    wrong("fake.process: the result must be a table, got " .. type(result))
+  end
+  local results = result and #result > 0 and result or { result or {} }
+  local ends, args = {}, nil
+  for at, given in ipairs(results) do
+    ends[at] = end_of(given)
+    args = args or given.args
+  end
+  local words
+  if args ~= nil then
+    if type(args) ~= "table" then
+      wrong("fake.process: args must be an array of strings, got " .. type(args))
+    end
+    words = array {}
+    for at, word in ipairs(args) do
+      check_text("fake.process: args[" .. at .. "]", word)
+      words[at] = word
+    end
+  end
+  offer("fake_process", { program = program, args = words, ends = array(ends) })
+end
+
+--- Makes a file up: runbooks read that text there, also where the machine has a file of that name. What they write there, and to any other path
+--- that neither `temp_folder` nor a flag of `iamlua test` has made real, is in `files` of the result of `run_runbook`. Without a text there is no file:
+--- for a runbook that copes with that.
+---
+--- ```lua
+--- fake.file("config.json", '{ "owner": "ops" }')
+--- fake.file("/etc/missing")
+--- ```
+---@param path string as the runbook gives it
+---@param text? string
+function fake.file(path, text)
+  check_text("fake.file: the path", path)
+  if text ~= nil then
+    check_text("fake.file: the text", text)
+  end
+  offer("fake_file", path, text)
+end
+
+--- Makes an environment variable up, for `os.getenv` in runbooks. Others are nil there.
+---
+--- ```lua
+--- fake.env("STAGE", "prod")
+--- ```
+---@param name string
+---@param value string
+function fake.env(name, value)
+  check_text("fake.env: the name", name)
+  check_text("fake.env: the value", value)
+  offer("fake_env", name, value)
+end
+
 --------------------------------------------------------------------------------------------------------------- Runbooks
 
 ---@class run_runbook.Options
@@ -848,11 +962,12 @@ end
 ---@field args? string[] more arguments, as they would stand on the command line
 ---@field max_changes? integer|string as `--max-changes`
 ---@field timeout? string|number as `--timeout`
----@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`. Default true.
+---@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`: on the machine that `fake` makes up. Default true.
 ---@field allow_read? string[] as `--allow-read`
 ---@field allow_write? string[] as `--allow-write`
 ---@field allow_env? string[] as `--allow-env`
 ---@field allow_run? string[] as `--allow-run`
+---@field allow_net? string[] as `--allow-net`
 
 ---@class run_runbook.Change
 ---@field number integer its place among the changes of the run, from 1
@@ -873,11 +988,18 @@ end
 ---@field path? string of a file
 ---@field bytes? integer size of a file
 
+---@class run_runbook.Process
+---@field program string name or path, as the runbook gives it
+---@field args string[]
+---@field stdin? string what it was given to read
+
 ---@class run_runbook.Result
 ---@field code integer the exit code
 ---@field stdout string the results
 ---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
+---@field processes run_runbook.Process[] the programs that it ran, made up or not, in order; none under a plan
+---@field files table<string, string> the files that it wrote and that are not real, or planned to write, by the paths that it gives
 ---@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
@@ -893,6 +1015,7 @@ local OPTIONS = {
   "allow_write",
   "allow_env",
   "allow_run",
+  "allow_net",
 }
 
 local function sorted_names(map, what)
@@ -968,7 +1091,7 @@ end
 
 --- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run` would: in a Lua of its own, with its
 --- parameters as flags (`dry_path = true` is `--dry-path`, false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
---- permissions that its manifest asks for, and no others. The file is looked for beside the test file, then in the current folder. However the
+--- permissions that its manifest asks for, and no others, on the machine that `fake` makes up. The file is looked for beside the test file, then in the current folder. However the
 --- runbook ends, that is a result.
 ---
 --- ```lua
@@ -1002,7 +1125,7 @@ function run_runbook(path, params, options)
     timeout = timeout or nil,
     confirm = options.confirm,
   }
-  for _, name in ipairs { "read", "write", "env", "run" } do
+  for _, name in ipairs { "read", "write", "env", "run", "net" } do
     given["allow_" .. name] = array(texts_of("allow_" .. name, options["allow_" .. name]))
   end
   local words = array(words_of(params or {}, texts_of("args", options.args)))

@@ -433,7 +433,8 @@ fn what_is_allowed_works() {
     let script = script.to_str().expect("UTF-8");
     // Nobody is there to be asked, so it refuses instead of waiting.
     home.run(&["run", script]).ends(4, &format!("--allow-read={folder}"));
-    assert_eq!(home.run(&["run", script, "--yes"]).ends(0, "").out, "new.txt\n");
+    // `--yes` answers questions, and grants nothing.
+    home.run(&["run", script, "--yes"]).ends(4, &format!("--allow-read={folder}"));
     assert_eq!(home.run(&["run", script, &read]).ends(0, "").out, "new.txt\n");
 }
 

@@ -114,7 +114,7 @@ impl Bench {
             canceller: Canceller::default(),
             script: name.to_owned(),
             folder: Path::new(name).parent().map(Path::to_owned),
-            args,
+            args: iamlua::lua::arguments::Arguments::unchecked(args),
             permissions: self.permissions.clone(),
             max_memory: 256 << 20,
             format,

@@ -335,7 +335,8 @@ fn check_url(endpoint: &Setting<String>) -> Result<()> {
     if is_url {
         return Ok(());
     }
-    let message = format!("the endpoint {url:?} ({}) is no address", endpoint.origin);
+    let shown = without_password(url);
+    let message = format!("the endpoint {shown:?} ({}) is no address", endpoint.origin);
     Err(Error::new(Kind::Configuration, message)
         .hint("it is written like https://iam.example.com or http://127.0.0.1:7100"))
 }

@@ -17,6 +17,7 @@ mod shared_config;
 pub use clock::CorrectedClock;
 pub use environment::Environment;
 pub(crate) use errors::from_sdk;
+pub(crate) use settings::is_region;
 pub use settings::{Origin, Request, ServiceEndpoints, Setting, Settings};
 
 /// Region of calls for which none is configured. IAM is one service for a whole partition, so it

@@ -79,11 +79,12 @@ impl fmt::Debug for CaBundle {
     }
 }
 
-/// A URL without the name and password that may stand before its host.
+/// A URL without what may be a secret: the name and password before its host, and its query.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     format!("{scheme}://{host}{path}")
 }

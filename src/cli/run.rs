@@ -30,8 +30,9 @@ pub struct RunCommand {
     options: RunOptions,
     /// The script, or `-` for standard input.
     script: PathBuf,
-    /// The script's own arguments; `iamlua run SCRIPT --help` lists those of a runbook. Options of iamlua are understood here
-    /// too; what comes after `--` is the script's alone.
+    /// The script's own arguments; `iamlua run SCRIPT --help` lists those of a runbook. Options of
+    /// iamlua are understood here too, and others that the script does not declare are an error;
+    /// what comes after `--` is the script's alone.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
 }
@@ -114,7 +115,7 @@ impl PlanOptions {
 struct HostOptions {
     #[command(flatten)]
     plan: PlanOptions,
-    /// Answer every question with yes.
+    /// Answer every question with yes. Permissions take their flags, --allow-….
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
     /// How results are written.
@@ -138,6 +139,9 @@ struct HostOptions {
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
+    /// Run programs and write files under a plan too, instead of listing them.
+    #[arg(long, help_heading = "Permissions")]
+    plan_runs_programs: bool,
 }
 
 /// What a script may touch on this machine.
@@ -156,9 +160,10 @@ pub struct GrantOptions {
     /// Let the script run PROGRAM, or all.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
-    /// Run programs and write files under a plan too, instead of listing them.
-    #[arg(long, help_heading = "Permissions")]
-    pub plan_runs_programs: bool,
+    /// Let `iam.connect` send calls to HOST, HOST:PORT, or all, and `on_failure.webhook` of a job
+    /// post there. AWS's own hosts and the run's own endpoint need no permission.
+    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
+    allow_net: Vec<String>,
 }
 
 /// `--progress`.
@@ -241,8 +246,7 @@ impl GrantOptions {
                 Access::Write => &self.allow_write,
                 Access::Env => &self.allow_env,
                 Access::Run => &self.allow_run,
-                // Scripts have no way to the network.
-                Access::Net => continue,
+                Access::Net => &self.allow_net,
             };
             for what in grants {
                 permissions.allow(access, what)?;
@@ -286,7 +290,7 @@ impl RunOptions {
             self.host;
         Ok(Options {
             rules: Rules {
-                plan_runs_programs: self.host.grants.plan_runs_programs,
+                plan_runs_programs: self.host.plan_runs_programs,
                 ..target.rules(mode, &self.limits, about)
             },
             planning: plan.planning(is_result)?,
@@ -384,6 +388,8 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
             if script.is_none() {
                 script = words.next();
             }
+            // What stands after it is the script's alone, which whoever runs it must still see.
+            rest.push(word);
             rest.extend(words);
             break;
         }

@@ -12,7 +12,7 @@ use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use super::output::print;
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
 use crate::error::{Error, Kind, Result};
-use crate::lua::sandbox::{Access, Permissions};
+use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
 use crate::run::{self, Options, Planning};
 use crate::schedule::book::Book;
@@ -101,7 +101,7 @@ struct JobOptions {
     limits: LimitOptions,
     #[command(flatten)]
     mode: ModeOptions,
-    /// Answer every question with yes.
+    /// Answer every question with yes. Permissions take their flags, --allow-….
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
     /// The least severe messages that are shown, of jobs and of the scheduler.
@@ -115,9 +115,9 @@ struct JobOptions {
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
-    /// Let `on_failure.webhook` of a manifest post to HOST, HOST:PORT, or all.
-    #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = clap::ArgAction::Append, help_heading = "Permissions")]
-    allow_net: Vec<String>,
+    /// Run programs and write files under a plan too, instead of listing them.
+    #[arg(long, help_heading = "Permissions")]
+    plan_runs_programs: bool,
 }
 
 /// `--log-format`.
@@ -130,25 +130,17 @@ enum LogFormat {
 }
 
 impl JobOptions {
-    fn permissions(&self) -> Result<Permissions> {
-        let mut permissions = self.grants.permissions()?;
-        for host in &self.allow_net {
-            permissions.allow(Access::Net, host)?;
-        }
-        Ok(permissions)
-    }
-
     fn resolve(&self, format: OutputFormat) -> Result<Options> {
         let target = self.target.clone().resolve()?;
         target.announce();
         let about = About { command: "schedule".into(), ..About::default() };
         Ok(Options {
             rules: Rules {
-                plan_runs_programs: self.grants.plan_runs_programs,
+                plan_runs_programs: self.plan_runs_programs,
                 ..target.rules(target.mode(self.mode.given()), &self.limits, about)
             },
             planning: Planning::default(),
-            permissions: self.permissions()?,
+            permissions: self.grants.permissions()?,
             max_memory: self.max_memory,
             timeout: self.timeout.or(target.config.timeout),
             against: target.against,
@@ -207,7 +199,7 @@ impl ScheduleCommand {
 
     fn look(&self) -> Result<u8> {
         let folder = state::folder()?;
-        let jobs = find(&self.paths, &folder, self.options.permissions()?, false)?;
+        let jobs = find(&self.paths, &folder, self.options.grants.permissions()?, false)?;
         let now = Timestamp::now();
         let list = if self.list {
             listing::jobs(&jobs, &folder, now)?

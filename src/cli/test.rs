@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use super::options::duration;
-use super::run;
+use super::run::{self, GrantOptions};
 use crate::error::{Error, Kind, Result};
 use crate::testing::report::{human, junit, tap};
 use crate::testing::{self, FileReport, Interrupt, Options, Report};
@@ -46,6 +46,8 @@ pub struct TestCommand {
     /// List the tests, and run none.
     #[arg(long, conflicts_with_all = ["output", "out", "show_output"])]
     list: bool,
+    #[command(flatten)]
+    grants: GrantOptions,
 }
 
 /// `--output`.
@@ -91,6 +93,7 @@ impl TestCommand {
             list: self.list,
             reserved: run::reserved(),
             lag: self.lag,
+            permissions: self.grants.permissions()?,
             ..defaults
         };
         let found = testing::find(&self.paths)?;

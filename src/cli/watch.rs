@@ -58,7 +58,8 @@ impl WatchCommand {
         watch::run(Options {
             run: self.run.resolve("watch", None, false)?,
             paths: self.paths,
-            args: self.args,
+            // They stand after a lone `--`, as they were given.
+            args: std::iter::once("--".to_owned()).chain(self.args).collect(),
             debounce: self.debounce,
             on_busy: match self.on_busy {
                 Busy::Queue => OnBusy::Queue,

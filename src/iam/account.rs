@@ -169,7 +169,8 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
             returns: Returns::Module,
             doc: "Returns another `iam`, for another account or caller.",
             long: "What is not named is as in this one. The run's mode and limits hold there too. The role is assumed at the first call. \
-                   On the local account `profile` and `endpoint_url` are refused, because they lead out of it.",
+                   On the local account `profile` and `endpoint_url` are refused, because they lead out of it. \
+                   An endpoint that is neither AWS's own nor the run's, by `endpoint_url` or by the profile, takes `--allow-net=HOST`, also under a plan.",
             example: r#"
 local other = iam.connect { role_arn = iam.roles.get("reporting").arn }
 assert(other.account().arn:match(":assumed%-role/reporting/iamlua$"))"#,

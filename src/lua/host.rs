@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
+use super::arguments;
 use super::beneath::Beneath;
 use super::bind::{self, Connected, Pager};
 use super::budget::{self, LARGEST_READ, Memory};
@@ -18,7 +19,9 @@ use super::bulk::{Board, Outcome, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
+use super::fakes::Fakes;
 use super::manifest;
+use super::net;
 use super::sandbox::{self, Access};
 use super::{Declared, Output, Setup, Timer, children, reading, stoppable, usage};
 use crate::error::{Error, Kind, Result};
@@ -44,6 +47,15 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// Refuses what must not happen while an option on the command line is one that nobody knows.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn check_arguments(&self) -> Result<()> {
+        let setup = self.setup.borrow();
+        setup.args.unclaimed.as_ref().map_or(Ok(()), |unclaimed| Err(unclaimed.error()))
+    }
+
     /// Stops the script after that time.
     pub fn stop_after(&self, time: Duration) {
         let timer = self.setup.borrow().stop_after(time, self.driver.waker());
@@ -162,6 +174,7 @@ pub(super) fn userdata<T: mlua::UserData + 'static>(lua: &Lua, value: T) -> Resu
 fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("gate", lua.create_userdata(Connected(host.setup.borrow().gate.clone()))?)?;
     add(lua, host, fallible, "start", |lua, host, mut args| {
+        host.check_arguments()?;
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
         if entry.writes() {
@@ -177,7 +190,8 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
         let handle = host.driver.start(lua, entry.writes(), call);
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;
-    add(lua, host, fallible, "open", |lua, _, mut args| {
+    add(lua, host, fallible, "open", |lua, host, mut args| {
+        host.check_arguments()?;
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
         userdata(lua, Pager::open(gate, entry, args)?)
@@ -188,11 +202,14 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
         let handle = host.driver.start(lua, false, pager.fetch());
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;
-    add(lua, host, fallible, "connect", |lua, _, mut args| {
+    add(lua, host, fallible, "connect", |lua, host, mut args| {
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
         gate.session().allows(entry)?;
-        userdata(lua, Connected(bind::connect(&gate, &args)?))
+        let other = bind::connect(&gate, &args)?;
+        let setup = host.setup.borrow();
+        net::check(setup.gate.connection(), other.connection(), &setup.permissions)?;
+        userdata(lua, Connected(other))
     })
 }
 
@@ -304,6 +321,11 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
 fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("format", host.setup.borrow().format.name())?;
     add(lua, host, fallible, "write", |_, host, args| {
+        let holds =
+            host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
+        if holds {
+            host.check_arguments()?;
+        }
         let mut output = host.output.borrow_mut();
         for value in &args {
             let LuaValue::String(text) = value else {
@@ -396,6 +418,10 @@ fn planned(setup: &Setup) -> &Recorder {
 /// Path whose content a script reads: under a plan that of a planned file, else the file itself.
 pub(super) fn to_read(setup: &Setup, given: &str) -> Result<Beneath> {
     let path = setup.permissions.path(Access::Read, given)?;
+    if let Some(fakes) = hiding(setup, Access::Read, &path) {
+        let path = fakes.to_read(planned(setup), &path, given)?;
+        return Ok(Beneath { path, base: None });
+    }
     let content = planned(setup)
         .planned(&path)
         .map_err(|error| Error::io(format!("cannot read {given}"), error))?;
@@ -408,13 +434,20 @@ pub(super) fn to_read(setup: &Setup, given: &str) -> Result<Beneath> {
     })
 }
 
+/// The made-up machine, where it hides the file of a path.
+fn hiding<'a>(setup: &'a Setup, access: Access, path: &Path) -> Option<&'a Fakes> {
+    setup.permissions.fakes.as_ref().filter(|fakes| fakes.hides(access, path))
+}
+
 /// Check for a write that is only planned: to that path, which resolves to `path`.
 fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
     let is_stream = || {
         let named = std::path::absolute(given);
         outside::is_stream(path) || named.is_ok_and(|named| outside::is_stream(&named))
     };
-    setup.gate.session().plans_outside() && !is_stream()
+    let is_apart =
+        setup.gate.session().plans_outside() || hiding(setup, Access::Write, path).is_some();
+    is_apart && !is_stream()
 }
 
 /// Writes a file whole, or plans that; a new one gets the mode. Standard output is that of the
@@ -425,6 +458,7 @@ pub(super) fn write_file(
     mode: u32,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
+    host.check_arguments()?;
     let setup = &host.setup.borrow();
     let path = setup.permissions.path(Access::Write, given)?;
     let failed = |error| Error::io(format!("cannot write {given}"), error);
@@ -435,7 +469,8 @@ pub(super) fn write_file(
     }
     if is_planned(setup, given, &path) {
         let shown = setup.gate.session().journal().without_secrets(given);
-        return planned(setup).write(&path, &shown, write).map_err(failed);
+        let is_on_disk = hiding(setup, Access::Write, &path).is_none();
+        return planned(setup).write(&path, &shown, is_on_disk, write).map_err(failed);
     }
     let base = setup.permissions.base(Access::Write, &path);
     let must_stop = || setup.canceller.reason().is_some();
@@ -457,7 +492,10 @@ fn plan_file(lua: &Lua, setup: &Setup, given: &str, mode: &str) -> Result<LuaVal
         reads: mode.contains('+'),
     };
     let shown = setup.gate.session().journal().without_secrets(given);
-    let opened = match planned(setup).open(&path, &shown, mode) {
+    let fakes = hiding(setup, Access::Write, &path);
+    let ready = fakes.map_or(Ok(()), |fakes| fakes.before_write(planned(setup), &path));
+    let open = || planned(setup).open(&path, &shown, fakes.is_none(), mode);
+    let opened = match ready.and_then(|()| open()) {
         Ok(content) => {
             lua.create_string(content.as_os_str().as_encoded_bytes()).map(LuaValue::String)
         }
@@ -512,6 +550,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let path = if access == Access::Read {
             to_read(&setup, &given)?
         } else {
+            host.check_arguments()?;
             let path = setup.permissions.path(access, &given)?;
             if is_planned(&setup, &given, &path) {
                 return string(lua, path.as_os_str().as_encoded_bytes());
@@ -550,8 +589,16 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "fs_list", |lua, host, args| {
         let given = text_arg(&args, 0, "fs.list: the path")?;
         let setup = host.setup.borrow();
-        let path = to_read(&setup, &given)?;
+        let listed = setup.permissions.path(Access::Read, &given)?;
         let failed = |error| Error::io(format!("cannot list {given}"), error);
+        if let Some(fakes) =
+            setup.permissions.fakes.as_ref().filter(|f| f.hides(Access::Read, &listed))
+        {
+            let names = fakes.names_in(planned(&setup), &listed, &given)?;
+            let names = lua.create_sequence_from(names).map(LuaValue::Table);
+            return names.map_err(|error| internal(&error));
+        }
+        let path = to_read(&setup, &given)?;
         let names = path.names().map_err(failed)?;
         let names = planned(&setup).names_in(&path.path, names);
         lua.create_sequence_from(names).map(LuaValue::Table).map_err(|error| internal(&error))
@@ -564,10 +611,15 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     add(lua, host, fallible, "getenv", |lua, host, args| {
         let name = text_arg(&args, 0, "os.getenv: the name")?;
         host.setup.borrow().permissions.name(Access::Env, &name)?;
+        let fakes = host.setup.borrow().permissions.fakes.clone();
+        if let Some(value) = fakes.and_then(|fakes| fakes.variable(&name)) {
+            return value.map_or(Ok(LuaValue::Nil), |value| string(lua, value));
+        }
         std::env::var_os(&name)
             .map_or(Ok(LuaValue::Nil), |value| string(lua, value.as_encoded_bytes()))
     })?;
     add(lua, host, fallible, "run_program", |lua, host, args| {
+        host.check_arguments()?;
         let program = text_arg(&args, 0, "process.run: the program")?;
         host.setup.borrow().permissions.name(Access::Run, &program)?;
         let mut rest = Vec::new();
@@ -580,16 +632,28 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         }
         let setup = host.setup.borrow();
         let session = setup.gate.session();
+        let fakes = setup.permissions.fakes.as_ref();
         if session.plans_outside() {
-            outside::check_program(&program, &rest)
-                .map_err(|error| Error::io(format!("cannot run {program}"), error))?;
+            if !fakes.is_some_and(|fakes| fakes.hides_program(&program)) {
+                outside::check_program(&program, &rest)
+                    .map_err(|error| Error::io(format!("cannot run {program}"), error))?;
+            }
             let shown = |word: &String| session.journal().without_secrets(word);
             planned(&setup).run(shown(&program), rest.iter().map(shown).collect());
             return Ok(LuaValue::Nil);
         }
         let input = args.get(2).and_then(LuaValue::as_string).map(|text| text.as_bytes().to_vec());
-        let running = children::run(program, rest, input, setup.canceller.clone());
-        let handle = host.driver.start(lua, true, running);
+        let made_up = match fakes {
+            Some(fakes) => fakes.run(&program, &rest, input.as_deref())?,
+            None => None,
+        };
+        let handle = match made_up {
+            Some(end) => host.driver.start(lua, true, async move { Ok(end) }),
+            None => {
+                let running = children::run(program, rest, input, setup.canceller.clone());
+                host.driver.start(lua, true, running)
+            }
+        };
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;
     add(lua, host, fallible, "is_granted", |_, host, args| {
@@ -604,9 +668,14 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let is_other =
             |path: &Path| path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
         let is_stream = std::path::absolute(path).is_ok_and(|path| outside::is_stream(&path));
+        let setup = host.setup.borrow();
+        let resolved = sandbox::resolve(path).unwrap_or_else(|_| path.to_owned());
+        if let Some(fakes) = hiding(&setup, Access::Write, &resolved) {
+            return Ok(LuaValue::Boolean(fakes.has_file(planned(&setup), &resolved)));
+        }
         let is_there = path.symlink_metadata().is_ok() && !is_stream && !is_other(path);
         // `iamlua watch` runs a script again and again.
-        let is_taken = is_there && !host.setup.borrow().seen.has_made(path);
+        let is_taken = is_there && !setup.seen.has_made(path);
         Ok(LuaValue::Boolean(is_taken))
     })?;
     add(lua, host, fallible, "grant", |_, host, args| {
@@ -627,7 +696,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
 fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     {
         let setup = host.setup.borrow();
-        table.set("args", setup.args.clone())?;
+        table.set("args", setup.args.words.clone())?;
         table.set("script", setup.script.as_str())?;
         table.set("reserved", setup.reserved.clone())?;
         table.set("log_level", setup.log_level)?;
@@ -693,6 +762,19 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         Ok(LuaValue::Number(seconds))
     })?;
     manifest::functions(lua, host, fallible)?;
+    let suggests =
+        lua.create_function(|_, name: String| Ok(crate::secrets::suggests_secret(&name)))?;
+    table.set("suggests_secret", suggests)?;
+    let shared = Rc::clone(host);
+    let without = lua.create_function(move |lua, text: LuaString| {
+        let text = text.to_string_lossy();
+        lua.create_string(shared.setup.borrow().gate.session().journal().without_secrets(&text))
+    })?;
+    table.set("without_secrets", without)?;
+    let option = lua.create_function(|_, (word, known): (String, Vec<String>)| {
+        Ok(arguments::similar(&word, known.iter().map(String::as_str)))
+    })?;
+    table.set("similar_option", option)?;
     let near = lua.create_function(|_, (word, known): (String, Vec<String>)| {
         Ok(spec::nearest(&word, known.iter().map(String::as_str)).map(str::to_owned))
     })?;

@@ -10,6 +10,7 @@ use super::host::{Host, add, internal};
 use super::sandbox::Access;
 use crate::config::MaxChanges;
 use crate::error::{Error, Result};
+use crate::secrets;
 use crate::session::Limits;
 use crate::timing::Timing;
 
@@ -72,6 +73,7 @@ pub struct OnFailure {
 /// The functions with which a runbook declares itself.
 pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "declare", |_, host, args| {
+        host.setup.borrow_mut().args.claim();
         let asked = host.asked.borrow();
         if let (Some(answer), Some(LuaValue::Table(given))) = (&*asked, args.front()) {
             *answer.borrow_mut() = Some(read(given)?);
@@ -86,12 +88,24 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
     })?;
     add(lua, host, fallible, "parameters", |lua, host, args| {
         let values = convert::json_from_lua(lua, args.front().unwrap_or(&LuaValue::Nil))?;
-        let secrets = match args.get(1) {
-            Some(LuaValue::Table(secrets)) => {
-                secrets.sequence_values::<String>().flatten().collect()
-            }
+        let texts = |at: usize| match args.get(at) {
+            Some(LuaValue::Table(list)) => list.sequence_values::<String>().flatten().collect(),
             _ => Vec::new(),
         };
+        let (mut secrets, suspected, plain): (Vec<_>, Vec<_>, Vec<_>) =
+            (texts(1), texts(2), texts(3));
+        let mut found = suspected;
+        let values = match values {
+            serde_json::Value::Object(values) => values
+                .into_iter()
+                .map(|(name, value)| match plain.contains(&name) {
+                    true => (name, value),
+                    false => (name, secrets::without_secrets_in(value, &mut found)),
+                })
+                .collect(),
+            other => other,
+        };
+        secrets.extend(secrets::recognizable(found));
         host.setup.borrow().gate.session().journal().set_parameters(values, secrets);
         Ok(LuaValue::Nil)
     })?;

@@ -1,6 +1,7 @@
 //! The Lua VM: what a script finds in it, how it runs, how it is stopped, and how its failures come back as our errors. AWS is
 //! reached only through the gate that it is given.
 
+pub mod arguments;
 mod beneath;
 mod bind;
 mod budget;
@@ -10,8 +11,10 @@ pub mod children;
 mod convert;
 mod driver;
 mod entry;
+pub mod fakes;
 mod host;
 mod manifest;
+mod net;
 mod offers;
 mod prompt;
 mod reading;
@@ -38,6 +41,7 @@ use crate::screen;
 use crate::seen::Seen;
 use crate::session::Gate;
 use crate::stdlib;
+use arguments::Arguments;
 use budget::Memory;
 use bulk::Board;
 pub use bulk::{Show, calls_text, throttled_text};
@@ -106,7 +110,7 @@ impl Output {
     }
 }
 
-/// Asks a person a yes-or-no question; `None` when there is nobody to ask.
+/// Asks a person whether something may be granted; `None` when there is nobody to ask.
 pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
 
 /// Takes the messages of `log` instead of standard error: how severe one is, its text, and its fields by name.
@@ -128,7 +132,7 @@ pub struct Setup {
     /// The folder whose modules `require` finds.
     pub folder: Option<PathBuf>,
     /// The script's own arguments.
-    pub args: Vec<String>,
+    pub args: Arguments,
     /// What the script may touch.
     pub permissions: Permissions,
     /// The most bytes of Lua values.
@@ -285,11 +289,22 @@ impl Vm {
         let chunk = syntax::load(&self.lua, source, name)?;
         let args: MultiValue = {
             let setup = self.host.setup.borrow();
-            let args = setup.args.iter().map(|arg| self.lua.create_string(arg));
+            let args = setup.args.words.iter().map(|arg| self.lua.create_string(arg));
             let args: mlua::Result<_> = args.map(|arg| arg.map(LuaValue::String)).collect();
             args.map_err(|error| lua_failure(&error))?
         };
-        self.call(chunk, args).and_then(|ending| self.with_failed_items(ending))
+        let ending = self.call(chunk, args);
+        self.check_claimed(ending).and_then(|ending| self.with_failed_items(ending))
+    }
+
+    /// The end of a script that has declared its options, or the error that it has not.
+    pub(crate) fn check_claimed(&self, ending: Result<Ending>) -> Result<Ending> {
+        let from_outside =
+            |error: &Error| matches!(error.kind, Kind::Interrupted | Kind::Timeout | Kind::Bug);
+        match self.host.check_arguments() {
+            Err(error) if !ending.as_ref().is_err_and(from_outside) => Err(error),
+            _ => ending,
+        }
     }
 
     /// Runs a function to its end, with all of its tasks. Items of bulk work that have failed are its own affair.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mlua::{Function, IntoLua, MultiValue, Table, Value as LuaValue};
 
+use super::arguments::Arguments;
 use super::entry::{self, Entry, Read};
 use super::{Ending, Vm, lua_failure, syntax};
 use crate::error::{Error, Kind, Result};
@@ -132,8 +133,12 @@ impl Prompt {
         screen: (u16, u16),
     ) -> Result<Ending> {
         let lua = &self.vm.lua;
+        let args = {
+            let setup = self.vm.host.setup.borrow();
+            Arguments::of(args.to_vec(), source, name, &setup.reserved)?
+        };
         let chunk = syntax::load(lua, source, name)?;
-        let words = || args.iter().map(|arg| arg.as_str().into_lua(lua));
+        let words = || args.words.iter().map(|arg| arg.as_str().into_lua(lua));
         let mut values = vec![LuaValue::Function(chunk)];
         let mut prepare = || -> mlua::Result<()> {
             for word in words() {
@@ -141,17 +146,20 @@ impl Prompt {
             }
             // A runbook reads its flags there.
             let host: Table = lua.named_registry_value("iamlua.host")?;
-            host.set("args", args.to_vec())?;
+            host.set("args", args.words.clone())?;
             host.set("script", name)?;
-            let arg = lua.create_sequence_from(args.to_vec())?;
+            let arg = lua.create_sequence_from(args.words.clone())?;
             arg.set(0, name)?;
             lua.globals().raw_set("arg", arg)
         };
         prepare().map_err(|error| lua_failure(&error))?;
         let folder = std::path::Path::new(name).parent().map(std::path::Path::to_owned);
         let before = std::mem::replace(&mut self.vm.host.setup.borrow_mut().folder, folder);
+        self.vm.host.setup.borrow_mut().args = args;
         let ending = self.run(&self.run, screen, values);
-        self.vm.host.setup.borrow_mut().folder = before;
+        let ending = self.vm.check_claimed(ending);
+        let mut setup = self.vm.host.setup.borrow_mut();
+        (setup.folder, setup.args) = (before, Arguments::default());
         ending
     }
 

@@ -1,10 +1,11 @@
 //! What a script may touch outside of Lua: files, environment variables, programs. Nothing, unless it was granted. Paths are
 //! resolved before they are compared, so neither `..` nor a symbolic link leads out of what was granted. Hosts on the network are granted
-//! here too, to who tells of failed jobs; no function of a script's goes there.
+//! here too: those that `iam.connect` may lead to, and those that are told of failed jobs.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use super::fakes::Fakes;
 use crate::error::{Error, Kind, Result};
 use crate::session::outside;
 
@@ -19,15 +20,15 @@ pub enum Access {
     Env,
     /// Running programs.
     Run,
-    /// Telling a host on the network that a job has failed.
+    /// Sending calls to a host on the network, or telling it that a job has failed.
     Net,
 }
 
 impl Access {
     /// Every kind that a script can have, in the order of the manual.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Env, Self::Run];
+    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Env, Self::Run, Self::Net];
 
-    /// The name in a manifest: `read`, `write`, `env`, `run`; in a flag, `net` too.
+    /// The name in a manifest and a flag: `read`, `write`, `env`, `run`, `net`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,6 +62,8 @@ struct Grant {
 /// What a script may touch.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
+    /// What a runbook under test finds in place of the machine.
+    pub fakes: Option<Fakes>,
     read: Grant,
     write: Grant,
     env: Grant,
@@ -69,6 +72,12 @@ pub struct Permissions {
 }
 
 impl Permissions {
+    /// No permissions, on a made-up machine.
+    #[must_use]
+    pub fn within(fakes: Fakes) -> Self {
+        Self { fakes: Some(fakes), ..Self::default() }
+    }
+
     const fn grant(&self, access: Access) -> &Grant {
         match access {
             Access::Read => &self.read,
@@ -102,7 +111,7 @@ impl Permissions {
                 .map_err(|source| Error::io(format!("{}: {what}", access.flag(what)), source))?;
             grant.paths.push(path);
         } else if access == Access::Net {
-            if what.contains(['/', '@']) {
+            if what.contains(['/', '@', '?', '#']) {
                 return Err(Error::usage("--allow-net takes a host, not an address").hint(
                     "such as --allow-net=hooks.example.com, or HOST:PORT for one port of it",
                 ));
@@ -121,11 +130,23 @@ impl Permissions {
         if grant.everything {
             return true;
         }
-        if !access.is_path() {
+        if access == Access::Net {
+            let what = what.to_ascii_lowercase();
+            // A host is all of its ports.
+            let host = what.rsplit_once(':').map_or(what.as_str(), |(host, _)| host);
+            return grant.names.contains(&what) || grant.names.contains(host);
+        } else if !access.is_path() {
             return grant.names.contains(what);
         }
         resolve(Path::new(what))
             .is_ok_and(|path| grant.paths.iter().any(|dir| path.starts_with(dir)))
+    }
+
+    /// Whether a resolved path is granted.
+    #[must_use]
+    pub fn covers_path(&self, access: Access, path: &Path) -> bool {
+        let grant = self.grant(access);
+        grant.everything || grant.paths.iter().any(|dir| path.starts_with(dir))
     }
 
     /// Whether a host on the network may be told something, at that port.
@@ -184,7 +205,7 @@ fn refuse(access: Access, what: &str, grant: &str) -> Error {
 }
 
 /// An absolute path without symbolic links and `..`; the last parts need not exist yet.
-pub(super) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
+pub(crate) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let mut base = std::path::absolute(path)?;
     // They lead to pipes that have no path, or to files that a redirection has opened already.
     if outside::is_stream(&base) {

@@ -114,6 +114,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "usage_scan", |lua, host, mut args| {
         let (gate, entry) = entry_arg(&mut args)?;
         let asking = asking(&bind::arguments(entry, args)?)?;
+        host.check_arguments()?;
         gate.session().allows(entry)?;
         let scanned = Scanned::default();
         let shown = Arc::new(Shown {

@@ -11,6 +11,7 @@ use crate::docs;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lua::Ending;
+use crate::lua::arguments::without_separator;
 use crate::screen::say;
 use crate::script::{Loaded, Script};
 use crate::session::Mode;
@@ -267,7 +268,7 @@ impl Repl {
             loaded: Some(saving::Loaded {
                 name: loaded.name,
                 source: String::from_utf8_lossy(&loaded.source).into_owned(),
-                args: args.to_vec(),
+                args: without_separator(args),
             }),
             values: if ending.is_ok() { self.prompt.shown() } else { 0 },
             fate: if ending.is_ok() { Fate::Stands } else { Fate::Failed },

@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
 use crate::run::{self, Against};
@@ -28,7 +29,7 @@ use crate::screen::{say, tell};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
-use crate::{state, words};
+use crate::{secrets, state, words};
 
 use changes::Step;
 use editor::{Answer, Editor, Typed};
@@ -143,7 +144,7 @@ impl Repl {
             canceller: canceller.clone(),
             script: "(prompt)".into(),
             folder: Some(".".into()),
-            args: Vec::new(),
+            args: Arguments::default(),
             permissions: options.permissions,
             max_memory: options.max_memory,
             format: options.format,
@@ -153,7 +154,7 @@ impl Repl {
             log_level: options.log_level,
             confirm: Box::new(move |question| {
                 if options.yes {
-                    return Some(true);
+                    return None;
                 }
                 let answer = editor::ask(question)?;
                 if answer == Answer::Interrupted {
@@ -270,12 +271,15 @@ impl Repl {
         }
     }
 
-    /// Keeps an entry in the history. One that begins with a space is not kept.
+    /// Keeps an entry in the history. One that begins with a space is not kept, and one with a secret
+    /// not beyond this prompt.
     fn keep(&mut self, text: &str, editor: &mut Editor) {
         if text.starts_with(' ') {
             return;
         }
         match &mut self.history {
+            // It can be called back here, and is not on the disk.
+            _ if secrets::has_secret(text) => editor.remember(text),
             None => editor.remember(text),
             Some(history) => {
                 if let Err(error) = history.add(text) {

@@ -200,13 +200,12 @@ impl Workshop {
         self.settle(manner, &loaded.path(), &rules, &origin)?;
         let tail = Tail::default();
         let options = Options { rules, ..manner.options.clone() };
-        let yes = options.yes;
         let around = Surroundings {
             runtime: runtime.clone(),
             connection: manner.connection.clone(),
             canceller: Canceller::default(),
             output: self.output(&origin, &tail),
-            confirm: Box::new(move |_| yes.then_some(true)),
+            confirm: Box::new(|_| None),
             width: None,
             has_input: false,
             seen: Seen::default(),

@@ -82,8 +82,8 @@ struct Recorded {
 
 #[derive(Debug)]
 struct Planned {
-    /// Index of its action.
-    action: usize,
+    /// Index of its action; none for one that was only provided.
+    action: Option<usize>,
     /// File with its content.
     content: PathBuf,
     /// A pipe or device, of which nothing can be read back.
@@ -107,6 +107,43 @@ impl Recorder {
         Ok(planned.map(|planned| planned.content.clone()))
     }
 
+    /// Provides a file that the script finds there, and not on the disk.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub fn provide(&self, path: &Path, text: &[u8]) -> io::Result<()> {
+        let mut recorded = locked(&self.0);
+        if recorded.files.contains_key(path) {
+            return Ok(());
+        }
+        let content = recorded.new_content()?;
+        std::fs::write(&content, text)?;
+        let planned = Planned { action: None, content, is_special: false };
+        recorded.files.insert(path.to_owned(), planned);
+        Ok(())
+    }
+
+    /// Path at which there is no file.
+    ///
+    /// # Errors
+    /// If there is no temporary folder.
+    pub fn nothing(&self) -> io::Result<PathBuf> {
+        locked(&self.0).new_content()
+    }
+
+    /// Planned files, by the paths that the script gives, with their contents.
+    #[must_use]
+    pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        let recorded = locked(&self.0);
+        let written = recorded.files.values().filter_map(|planned| {
+            let Outside::Write { path, .. } = recorded.actions.get(planned.action?)? else {
+                return None;
+            };
+            Some((path.clone(), std::fs::read(&planned.content).unwrap_or_default()))
+        });
+        written.collect()
+    }
+
     /// Names of a folder's entries, from those on the disk: with the planned files, without the
     /// temporary folder of this recorder.
     #[must_use]
@@ -125,7 +162,8 @@ impl Recorder {
         names
     }
 
-    /// Plans that a file is written whole. `shown` is its path in the plan.
+    /// Plans that a file is written whole. `shown` is its path in the plan. Unless it `is_on_disk`,
+    /// what is on the disk does not count.
     ///
     /// # Errors
     /// Those of the write itself, as far as they can be known before it; and if there is no room
@@ -134,11 +172,13 @@ impl Recorder {
         &self,
         path: &Path,
         shown: &str,
+        is_on_disk: bool,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut recorded = locked(&self.0);
         recorded.check_parents(path)?;
         let is_special = match path.metadata() {
+            _ if !is_on_disk => false,
             Ok(there) if there.is_dir() => return Err(Errno::ISDIR.into()),
             Ok(there) if !there.is_file() => {
                 access(path, Access::WRITE_OK)?;
@@ -161,17 +201,26 @@ impl Recorder {
     }
 
     /// Plans that a file is opened for writing; returns the file to open in its place. `shown` is
-    /// its path in the plan.
+    /// its path in the plan. Unless it `is_on_disk`, what is on the disk does not count.
     ///
     /// # Errors
     /// Those of opening the file itself.
-    pub fn open(&self, path: &Path, shown: &str, mode: OpenMode) -> io::Result<PathBuf> {
+    pub fn open(
+        &self,
+        path: &Path,
+        shown: &str,
+        is_on_disk: bool,
+        mode: OpenMode,
+    ) -> io::Result<PathBuf> {
         let mut recorded = locked(&self.0);
         recorded.check_parents(path)?;
         if let Some(planned) = recorded.files.get(path) {
-            return Ok(planned.content.clone());
+            let (content, is_special) = (planned.content.clone(), planned.is_special);
+            recorded.plan(path, shown, content.clone(), is_special);
+            return Ok(content);
         }
-        let about = path.metadata();
+        let nowhere = || Err(ErrorKind::NotFound.into());
+        let about = if is_on_disk { path.metadata() } else { nowhere() };
         let (is_file, is_special) = match &about {
             Ok(there) if there.is_dir() => return Err(Errno::ISDIR.into()),
             Ok(there) => (there.is_file(), !there.is_file()),
@@ -182,8 +231,11 @@ impl Recorder {
             // Neither makes nor changes anything.
             Ok(_) => drop(File::options().write(true).read(mode.reads).open(path)?),
             Err(error) if error.kind() == ErrorKind::NotFound && !mode.must_exist => {
-                check_folder(path)?;
+                if is_on_disk {
+                    check_folder(path)?;
+                }
             }
+            Err(_) if !is_on_disk => return Err(Errno::NOENT.into()),
             Err(error) => return Err(error),
         }
         let content = recorded.new_content()?;
@@ -235,18 +287,19 @@ impl Recorded {
     }
 
     fn plan(&mut self, path: &Path, shown: &str, content: PathBuf, is_special: bool) {
-        if let Some(planned) = self.files.get_mut(path) {
-            (planned.content, planned.is_special) = (content, is_special);
-            return;
+        let next = self.actions.len();
+        let action = self.files.get(path).and_then(|planned| planned.action).unwrap_or(next);
+        if action == next {
+            self.actions.push(Outside::Write { path: shown.to_owned(), bytes: 0 });
         }
-        let action = self.actions.len();
-        self.actions.push(Outside::Write { path: shown.to_owned(), bytes: 0 });
+        let action = Some(action);
         self.files.insert(path.to_owned(), Planned { action, content, is_special });
     }
 
     fn measure(&mut self) {
         for planned in self.files.values() {
-            if let Some(Outside::Write { bytes, .. }) = self.actions.get_mut(planned.action) {
+            let action = planned.action.and_then(|action| self.actions.get_mut(action));
+            if let Some(Outside::Write { bytes, .. }) = action {
                 *bytes = planned.content.metadata().map_or(0, |about| about.len());
             }
         }
@@ -322,11 +375,11 @@ mod tests {
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
         std::fs::write(&old, "before").expect("a file");
         let recorder = Recorder::default();
-        recorder.write(&new, "new", |out| out.write_all(b"planned")).expect("it is planned");
-        let content = recorder.open(&old, "old", APPEND).expect("it is planned");
+        recorder.write(&new, "new", true, |out| out.write_all(b"planned")).expect("it is planned");
+        let content = recorder.open(&old, "old", true, APPEND).expect("it is planned");
         assert_eq!(std::fs::read_to_string(&content).expect("a copy"), "before");
         std::fs::write(&content, "before and after").expect("a planned file");
-        assert_eq!(recorder.open(&old, "./old", UPDATE).expect("the same"), content);
+        assert_eq!(recorder.open(&old, "./old", true, UPDATE).expect("the same"), content);
         let names = recorder.names_in(folder.path(), vec!["old".into()]);
         assert_eq!(names, ["new", "old"]);
         let inside = recorder.planned(&new.join("child")).expect_err("a file is no folder");
@@ -354,7 +407,8 @@ mod tests {
             (folder.path().join("x".repeat(300)), WRITE, ErrorKind::InvalidFilename),
         ];
         for (path, mode, kind) in cases {
-            let error = recorder.open(&path, "shown", mode).expect_err("it cannot be written");
+            let error =
+                recorder.open(&path, "shown", true, mode).expect_err("it cannot be written");
             assert_eq!(error.kind(), kind, "{} {mode:?}", path.display());
         }
         assert!(recorder.actions().is_empty());

@@ -14,8 +14,8 @@ use super::world::{Live, World};
 use super::{Failure, FileReport, Interrupt, Options, Test, Verdict, shown};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::lua::sandbox::{Access, Permissions};
 use crate::lua::{Ending, Format, Output, Setup, Show, Vm};
 use crate::script::{Loaded, Script};
 use crate::session::{Gate, Mode as Changes, Session};
@@ -150,8 +150,6 @@ fn work(
 ) -> Result<()> {
     let session = Session::new(Changes::Apply);
     let canceller = Canceller::default();
-    let mut permissions = Permissions::default();
-    permissions.allow(Access::Read, &world.folder.display().to_string())?;
     let name = shown(Path::new(&loaded.name));
     let setup = Setup {
         gate: Gate::new(Arc::clone(&session), world.connection()),
@@ -159,8 +157,8 @@ fn work(
         canceller: canceller.clone(),
         script: name.clone(),
         folder: Some(world.folder.clone()),
-        args: Vec::new(),
-        permissions,
+        args: Arguments::default(),
+        permissions: world.real(),
         max_memory: world.max_memory,
         format: Format::Table,
         show: Show::AtEnd,

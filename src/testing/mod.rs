@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
+use crate::lua::sandbox::Permissions;
 use crate::run;
 
 pub use find::{find, nothing_found};
@@ -46,6 +47,8 @@ pub struct Options {
     /// Lag of reads behind writes in the account of a test, unless the test says
     /// otherwise.
     pub lag: Duration,
+    /// What tests, and the runbooks that they run, may touch on this machine.
+    pub permissions: Permissions,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             max_memory: 1 << 30,
             reserved: Vec::new(),
             lag: Duration::ZERO,
+            permissions: Permissions::default(),
         }
     }
 }
@@ -135,12 +139,15 @@ impl From<Error> for Failure {
 
 /// A hint that names a flag of `iamlua run` which `iamlua test` has not, as a test needs it.
 fn in_tests(hint: String) -> String {
-    if hint.starts_with("allow it with --allow-env") {
-        "a test may read no variable; run_runbook lets a runbook, with its option allow_env".into()
-    } else if hint.starts_with("allow it with --allow-run") {
-        "a test may run no program; run_runbook lets a runbook, with its option allow_run".into()
-    } else if hint.starts_with("allow it with --allow-") {
-        "a test may read files beside it, and write in a folder of temp_folder".into()
+    if let Some(flag) =
+        hint.strip_prefix("allow it with ").filter(|flag| flag.starts_with("--allow-"))
+    {
+        let own = if flag.starts_with("--allow-read") || flag.starts_with("--allow-write") {
+            "a test may read files beside it, and write in a folder of temp_folder; "
+        } else {
+            ""
+        };
+        format!("{own}allow it with `iamlua test {flag}`")
     } else if hint.contains("--max-memory") {
         "a test holds more than it may; iterate with each instead of collecting".into()
     } else {

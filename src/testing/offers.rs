@@ -1,6 +1,7 @@
 //! What `stdlib/testing.lua` is built on: the functions of its world.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use super::world::World;
 use crate::diff;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
-use crate::lua::Offer;
+use crate::lua::fakes::Program;
+use crate::lua::{Offer, sandbox};
 
 /// A test that a file has defined.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -81,6 +83,9 @@ pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'st
         ("clock_set", ask(set_clock)),
         ("clock_advance", ask(advance_clock)),
         ("temp_folder", ask(temp_folder)),
+        ("fake_process", ask(fake_process)),
+        ("fake_file", ask(fake_file)),
+        ("fake_env", ask(fake_env)),
         ("runbook", Offer::Background(run)),
     ]
 }
@@ -89,6 +94,7 @@ fn import(world: &Arc<World>, args: &[Json]) -> Result<Json> {
     match args.first() {
         Some(Json::String(path)) => {
             let found = world.find(path);
+            world.check_readable(&found)?;
             let file = std::fs::File::open(&found).map_err(|error| {
                 Error::io(format!("account.import: cannot read {}", found.display()), error)
                     .hint("the file is looked for beside the test file, then in the current folder")
@@ -187,6 +193,32 @@ fn advance_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
     let now = Timestamp::from_millisecond(world.clock.milliseconds()).unwrap_or_default();
     let moment = now.checked_add(by).map_err(|_| out_of_range("clock.advance"))?;
     world.clock.set(moment);
+    Ok(Json::Null)
+}
+
+fn fake_process(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let program: Program = serde_json::from_value(args.first().cloned().unwrap_or_default())
+        .map_err(|error| Error::argument(format!("fake.process: {error}")))?;
+    world.make_up(|made_up| made_up.programs.push(program));
+    Ok(Json::Null)
+}
+
+fn fake_file(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let given = text(args, 0);
+    let path = sandbox::resolve(Path::new(given))
+        .map_err(|error| Error::io(format!("fake.file: {given}"), error))?;
+    let content = args.get(1).and_then(Json::as_str).map(str::to_owned);
+    world.make_up(|made_up| {
+        made_up.files.insert(path, content);
+    });
+    Ok(Json::Null)
+}
+
+fn fake_env(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+    let (name, value) = (text(args, 0).to_owned(), text(args, 1).to_owned());
+    world.make_up(|made_up| {
+        made_up.env.insert(name, value);
+    });
     Ok(Json::Null)
 }
 

@@ -12,6 +12,7 @@ use super::world::{Live, World};
 use crate::clock::Clock;
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
+use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::lua::{Format, Output, Setup, Show, Vm};
@@ -82,7 +83,7 @@ impl Request {
             Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Error::argument("run_runbook: timeout is out of range"))
         });
-        let mut permissions = Permissions::default();
+        let mut permissions = Permissions::within(world.fakes());
         for access in Access::ALL {
             for what in texts(&options[format!("allow_{}", access.name())]) {
                 match access {
@@ -132,6 +133,11 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
         request;
     let origin = (loaded.path(), sha256(&loaded.source));
+    let given = Arguments::of(args, &loaded.source, &loaded.name, &world.reserved);
+    let (args, refused) = match given {
+        Ok(args) => (args, None),
+        Err(error) => (Arguments::default(), Some(error)),
+    };
     let about = About { command: "run".into(), script: Some(origin.clone()), ..About::default() };
     let session = Session::with(Rules {
         mode,
@@ -140,6 +146,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         ..Rules::default()
     });
     let canceller = Canceller::default();
+    let fakes = permissions.fakes.clone();
     let setup = Setup {
         gate: Gate::new(Arc::clone(&session), world.connection()),
         runtime: world.runtime.clone(),
@@ -172,9 +179,16 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     if let Some(timeout) = timeout {
         vm.stop_after(timeout);
     }
-    let ending = vm.run(&loaded.source, &loaded.name);
+    let ending = refused.map_or_else(|| vm.run(&loaded.source, &loaded.name), Err);
     drop(vm);
-    session.recorder().outside().finish();
+    let outside = session.recorder().outside();
+    let files: serde_json::Map<_, _> = outside
+        .contents()
+        .into_iter()
+        .map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned().into()))
+        .collect();
+    let listed = if session.plans_outside() { outside.actions() } else { Vec::new() };
+    outside.finish();
     let result = run::outcome(ending, &session, false);
     world.runtime.block_on(run::end(&session, &result))?;
     let changes = changes(world, &session, origin, &result, &mut err)?;
@@ -186,7 +200,9 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         "stdout": out.take(),
         "stderr": err.take(),
         "changes": changes,
-        "outside": session.recorder().outside().actions(),
+        "outside": listed,
+        "processes": fakes.map(|fakes| fakes.ran()).unwrap_or_default(),
+        "files": files,
         "calls": session.calls(),
         "error": result.err().map(|error| described(&error)),
     }))

@@ -16,6 +16,8 @@ use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::lua::Waker;
 use crate::lua::cancel::{Canceller, Stop};
+use crate::lua::fakes::{Fakes, MadeUp};
+use crate::lua::sandbox::{Access, Permissions};
 use crate::session::Session;
 
 /// Makes ids the same for every run of a test.
@@ -37,6 +39,11 @@ pub(super) struct World {
     pub reserved: Vec<String>,
     /// Lag of reads behind writes, unless the test says otherwise.
     pub lag: Duration,
+    /// What is real for the test and its runbooks: what belongs to the test, and what the operator
+    /// has granted.
+    real: Mutex<Permissions>,
+    /// What the test has made up of the machine.
+    made_up: Mutex<MadeUp>,
     running: Mutex<Running>,
     /// The temporary folders; none any more once the test is over.
     folders: Mutex<Option<Vec<TempDir>>>,
@@ -89,7 +96,11 @@ impl World {
             seed: Some(SEED),
             faults: Faults { lag: options.lag, ..Faults::default() },
         };
+        let mut real = options.permissions.clone();
+        real.allow(Access::Read, &folder.display().to_string())?;
         Ok(Arc::new(Self {
+            real: Mutex::new(real),
+            made_up: Mutex::default(),
             account: Emulator::in_memory(options_of_account)?,
             clock,
             folder,
@@ -100,6 +111,21 @@ impl World {
             running: Mutex::default(),
             folders: Mutex::new(Some(Vec::new())),
         }))
+    }
+
+    /// What is real for the test and its runbooks.
+    pub fn real(&self) -> Permissions {
+        locked(&self.real).clone()
+    }
+
+    /// The machine for a run of a runbook.
+    pub fn fakes(&self) -> Fakes {
+        Fakes::new(locked(&self.made_up).clone(), self.real())
+    }
+
+    /// Changes what the test has made up.
+    pub fn make_up(&self, change: impl FnOnce(&mut MadeUp)) {
+        change(&mut locked(&self.made_up));
     }
 
     /// A connection to the account.
@@ -167,6 +193,16 @@ impl World {
         }
     }
 
+    /// Refuses a file that neither belongs to the test nor is in the current folder.
+    ///
+    /// # Errors
+    /// A permission error that names the flag.
+    pub fn check_readable(&self, path: &Path) -> Result<()> {
+        let mut real = self.real();
+        real.allow(Access::Read, ".")?;
+        real.path(Access::Read, &path.display().to_string()).map(|_| ())
+    }
+
     /// A folder that lives until the test is over, with empty files in it of those names.
     ///
     /// # Errors
@@ -189,6 +225,9 @@ impl World {
                 .map_err(|error| Error::io(format!("temp_folder: cannot write {name}"), error))?;
         }
         let path = folder.path().to_owned();
+        for access in [Access::Read, Access::Write] {
+            locked(&self.real).allow(access, &path.display().to_string())?;
+        }
         match &mut *locked(&self.folders) {
             Some(folders) => folders.push(folder),
             None => return Err(Error::new(Kind::Interrupted, "temp_folder: the test is over")),

@@ -102,6 +102,55 @@ fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) ->
     format!("{name}.{region}.{}", partition.suffix)
 }
 
+/// Check for a name that AWS gives to one of these services, and that no customer of AWS can choose.
+#[must_use]
+pub fn is_aws(host: &str) -> bool {
+    let is_regional = |region: &str| {
+        let parts: Vec<_> = region.split('-').collect();
+        let (words, number) = parts.split_at(parts.len() - 1);
+        words.len() >= 2
+            && words.iter().all(|word| word.bytes().all(|c| c.is_ascii_lowercase()))
+            && !words.iter().any(|word| word.is_empty())
+            && words[0].len() <= 4
+            && number.iter().all(|digits| digits.parse::<u8>().is_ok())
+    };
+    let domains = PARTITIONS.iter().flat_map(|partition| [partition.suffix, partition.dual_stack]);
+    let mut begins = domains.filter_map(|domain| host.strip_suffix(domain)?.strip_suffix('.'));
+    begins.any(|begin| {
+        SERVICES.into_iter().any(|service| {
+            let Names { host, fips, .. } = names(service);
+            let plain = format!("{host}-fips");
+            [host, fips, plain.as_str()].into_iter().any(|name| {
+                let region = begin.strip_prefix(name);
+                region.is_some_and(|region| match region.strip_prefix('.') {
+                    Some(region) => ["us-gov", "global"].contains(&region) || is_regional(region),
+                    None => region.is_empty() && [Service::Iam, Service::Sts].contains(&service),
+                })
+            })
+        })
+    })
+}
+
+/// The ids of all services in AWS's configuration files.
+pub fn service_ids() -> impl Iterator<Item = &'static str> {
+    SERVICES.into_iter().map(|service| names(service).id)
+}
+
+/// All services that calls go to.
+const SERVICES: [Service; 11] = [
+    Service::Iam,
+    Service::Sts,
+    Service::Ec2,
+    Service::AutoScaling,
+    Service::Batch,
+    Service::Ecs,
+    Service::ImageBuilder,
+    Service::Emr,
+    Service::ElasticBeanstalk,
+    Service::Eks,
+    Service::Rds,
+];
+
 /// A partition of AWS: how its regions begin, and the domains of its services.
 struct Partition {
     beginning: &'static str,

@@ -2,7 +2,7 @@
 //! answers. It looks only; whether and when a call may be made is the gate's to decide (`session`). It does not know Lua.
 
 mod caller;
-mod endpoint;
+pub(crate) mod endpoint;
 mod extract;
 mod findings;
 mod matching;

@@ -181,9 +181,7 @@ impl Worker {
 
     /// Questions of scripts are answered by who reads the keys.
     fn confirm(&self) -> Confirm {
-        if self.options.yes {
-            return Box::new(|_| Some(true));
-        } else if !self.can_ask {
+        if self.options.yes || !self.can_ask {
             return Box::new(|_| None);
         }
         let (happened, allowed) = (self.happened.clone(), Arc::clone(&self.allowed));

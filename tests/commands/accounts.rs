@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::{ACCOUNT, Desk, Endpoint};
 
+/// The accounts behind these URLs may be reached by scripts.
+const NET: &str = "--allow-net=127.0.0.1";
 const IDS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
 
 /// Three accounts behind URLs, and a desk of an operator who reaches them all.
@@ -46,7 +48,8 @@ impl Accounts {
     }
 
     fn plan(&self, more: &[&str]) -> String {
-        let plan = ["plan", "work.lua", "--endpoint-url", &self.served[0].1.url, "-o", "plan.json"];
+        let url = &self.served[0].1.url;
+        let plan = ["plan", "work.lua", "--endpoint-url", url, NET, "-o", "plan.json"];
         self.desk.run(&[&plan[..], more].concat()).ends(0, "kept in plan.json").out
     }
 }
@@ -139,7 +142,7 @@ fn an_account_that_cannot_be_reached_holds_up_no_other() {
     let desk = &accounts.desk;
     accounts.write(&[0, 1], "iam.profiles.tag('alpha', { A = '1' })");
     let url = accounts.served[0].1.url.clone();
-    desk.run(&["run", "work.lua", "--endpoint-url", &url, "--apply"]).ends(0, "2 changes");
+    desk.run(&["run", "work.lua", "--endpoint-url", &url, NET, "--apply"]).ends(0, "2 changes");
     let (gone, endpoint) = accounts.served.remove(1);
     drop(endpoint);
     let desk = &accounts.desk;

@@ -415,7 +415,7 @@ fn a_terminal_obeys_nothing_that_a_test_says() {
 #[test]
 fn hints_name_what_a_test_can_do() {
     fails("require('fs').write('x', '')", "hint: a test may read files beside it, and write in a");
-    fails("os.getenv('HOME')", "hint: a test may read no variable; run_runbook lets a runbook");
+    fails("os.getenv('HOME')", "hint: allow it with `iamlua test --allow-env=HOME`");
     passes(
         r#"it("is the option", function()
           local folder = temp_folder { ["x.lua"] = "print(require('fs').read(arg[0]))" }

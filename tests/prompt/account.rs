@@ -230,7 +230,8 @@ fn a_question_names_the_accounts_that_are_changed() {
     let keys = |command: &mut std::process::Command| {
         command.env("AWS_ACCESS_KEY_ID", "AKIAOPERATOR").env("AWS_SECRET_ACCESS_KEY", "secret");
     };
-    let mut seat = Seat::at(home, &["--endpoint-url", &url], 50, 200, keys);
+    let mut seat =
+        Seat::at(home, &["--endpoint-url", &url, "--allow-net=127.0.0.1"], 50, 200, keys);
     let there = &elsewhere.url;
     seat.enter(&format!("other = iam.connect {{ endpoint_url = {there:?} }}"), "plan> ");
     seat.enter("other.profiles.tag('alpha', { A = '1' })", "plan+1> ");

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::site::Site;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
+use crate::secrets::HIDDEN;
 use crate::state;
 use crate::words::visible;
 use records::Recorded;
@@ -201,15 +202,20 @@ impl Journal {
 
     /// Says what is only known once the script runs: its parameters, and which values are secrets.
     pub fn set_parameters(&self, parameters: serde_json::Value, secrets: Vec<String>) {
-        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
+        self.set_secrets(secrets);
         self.about.lock().unwrap_or_else(PoisonError::into_inner).parameters = Some(parameters);
+    }
+
+    /// Sets which values are secrets.
+    pub fn set_secrets(&self, secrets: Vec<String>) {
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
     }
 
     /// A text, such as an error's, without the secrets.
     pub fn without_secrets(&self, text: &str) -> String {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(secret)"))
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
     }
 
     /// The script's parameters, as far as they are known.

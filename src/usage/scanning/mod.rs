@@ -18,6 +18,7 @@ use super::matching::Named;
 use super::source::{Means, Source, Step};
 use super::sources::{REGIONS, SOURCES};
 use crate::aws::hints::{self, Cause, Refusal};
+use crate::aws::is_region;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::spec::nearest;
@@ -178,6 +179,12 @@ fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<S
     for record in &page.records {
         let text = |means| record.of(&REGIONS, means).next();
         let Some(name) = text(Means::Id) else { continue };
+        // It becomes a part of host names.
+        if !is_region(name) {
+            let message = format!("DescribeRegions names {name:?}, which is no region");
+            return Err(Error::new(Kind::Connection, message)
+                .hint("no service was asked; `iamlua whoami` shows the endpoints of the calls"));
+        }
         let is_wanted = wanted.is_none_or(|wanted| wanted.iter().any(|wanted| wanted == name));
         let standing = match (text(Means::State), is_wanted) {
             (Some("not-opted-in"), _) => {

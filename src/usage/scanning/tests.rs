@@ -104,6 +104,15 @@ fn every_source_is_asked_in_every_enabled_region() {
 }
 
 #[test]
+fn an_answer_leads_to_no_other_host() {
+    const ODD: &str = "<DescribeRegionsResponse><regionInfo><item>\
+        <regionName>evil.example/</regionName></item></regionInfo></DescribeRegionsResponse>";
+    let scan = Cloud::default().with("DescribeRegions", || Ok(ODD)).scan(Asking::default());
+    let error = scan.map(|_| ()).expect_err("it is no region");
+    assert!(error.message.contains("\"evil.example/\", which is no region"), "{error}");
+}
+
+#[test]
 fn a_service_whose_name_does_not_exist_is_missing_only_where_it_may_be() {
     let no_host = || Err(refused(Kind::Connection, NO_SUCH_HOST));
     // Beanstalk is not in mx-central-1, and is in eu-west-1.

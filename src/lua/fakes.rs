@@ -1,0 +1,238 @@
+//! The machine as a runbook under test finds it: programs, files and variables that the test has
+//! made up in place of the real ones, which stay out of reach unless the operator has granted them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::sandbox::{Access, Permissions};
+use crate::error::{Error, Kind, Result};
+use crate::session::outside::{self, Recorder};
+use crate::spec::Value;
+
+/// A program that a test has made up.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Program {
+    /// Its name or path, as runbooks give it.
+    pub program: String,
+    /// The only arguments that it takes; any if there are none.
+    pub args: Option<Vec<String>>,
+    /// Its ends, one after the other; the last one is that of all further runs too.
+    pub ends: Vec<End>,
+}
+
+/// End of a made-up program.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct End {
+    /// Its exit code; 0 if it is not said.
+    #[serde(default)]
+    code: u8,
+    /// What it writes on standard output.
+    #[serde(default)]
+    stdout: String,
+    /// What it writes on standard error.
+    #[serde(default)]
+    stderr: String,
+    /// Why it cannot be started, if it cannot.
+    error: Option<String>,
+}
+
+/// A program that a runbook has run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ran {
+    program: String,
+    args: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdin: Option<String>,
+}
+
+/// Programs, files and variables that a test has made up.
+#[derive(Clone, Debug, Default)]
+pub struct MadeUp {
+    /// Programs, the latest last.
+    pub programs: Vec<Program>,
+    /// Files by their resolved paths; none where there is no file.
+    pub files: BTreeMap<PathBuf, Option<String>>,
+    /// Variables by their names.
+    pub env: BTreeMap<String, String>,
+}
+
+/// The machine of one run of a runbook. Cheap to clone.
+#[derive(Clone)]
+pub struct Fakes(Arc<Inner>);
+
+struct Inner {
+    made_up: MadeUp,
+    /// What the operator has granted, and what belongs to the test: that is real.
+    real: Permissions,
+    ran: Mutex<Vec<Ran>>,
+    /// Number of runs so far of each made-up program.
+    runs: Mutex<BTreeMap<usize, usize>>,
+}
+
+impl fmt::Debug for Fakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fakes").finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fakes {
+    /// The machine for one run.
+    #[must_use]
+    pub fn new(made_up: MadeUp, real: Permissions) -> Self {
+        Self(Arc::new(Inner { made_up, real, ran: Mutex::default(), runs: Mutex::default() }))
+    }
+
+    /// Programs that were run, in order.
+    #[must_use]
+    pub fn ran(&self) -> Vec<Ran> {
+        locked(&self.0.ran).clone()
+    }
+
+    /// Check for a resolved path whose file on the disk stays out of reach.
+    pub(super) fn hides(&self, access: Access, path: &Path) -> bool {
+        if outside::is_stream(path) {
+            return false;
+        }
+        self.0.made_up.files.contains_key(path) || !self.0.real.covers_path(access, path)
+    }
+
+    /// Makes a made-up file known to the recorder, which holds the files of the run.
+    fn provide(&self, recorder: &Recorder, path: &Path) -> std::io::Result<()> {
+        match self.0.made_up.files.get(path) {
+            Some(Some(text)) => recorder.provide(path, text.as_bytes()),
+            _ => Ok(()),
+        }
+    }
+
+    /// File with the content of a hidden file.
+    ///
+    /// # Errors
+    /// If the test says nothing of it.
+    pub(super) fn to_read(&self, recorder: &Recorder, path: &Path, given: &str) -> Result<PathBuf> {
+        let failed = |error| Error::io(format!("cannot read {given}"), error);
+        self.provide(recorder, path).map_err(failed)?;
+        if let Some(content) = recorder.planned(path).map_err(failed)? {
+            return Ok(content);
+        } else if self.0.made_up.files.contains_key(path) {
+            return recorder.nothing().map_err(failed);
+        }
+        let error = format!("cannot read {given}: a test does not read the files of this machine");
+        Err(Error::new(Kind::Io, error).hint(format!(
+            "make it up with fake.file({given:?}, \"…\"), or `iamlua test {}` reads it",
+            Access::Read.flag(given)
+        )))
+    }
+
+    /// Names of the entries of a hidden folder.
+    ///
+    /// # Errors
+    /// If the test says nothing of it.
+    pub(super) fn names_in(
+        &self,
+        recorder: &Recorder,
+        path: &Path,
+        given: &str,
+    ) -> Result<Vec<String>> {
+        let files = self.0.made_up.files.iter().filter(|(_, text)| text.is_some());
+        let inside = files.filter_map(|(file, _)| file.strip_prefix(path).ok());
+        let names = inside.filter_map(|rest| rest.components().next()).map(|name| {
+            let name: &Path = name.as_ref();
+            name.display().to_string()
+        });
+        let names = recorder.names_in(path, names.collect());
+        if names.is_empty() {
+            let error =
+                format!("cannot list {given}: a test does not list folders of this machine");
+            return Err(Error::new(Kind::Io, error).hint(format!(
+                "make a file in it up with fake.file, or `iamlua test {}` lists it",
+                Access::Read.flag(given)
+            )));
+        }
+        Ok(names)
+    }
+
+    /// Presence of a hidden file.
+    pub(super) fn has_file(&self, recorder: &Recorder, path: &Path) -> bool {
+        matches!(self.0.made_up.files.get(path), Some(Some(_)))
+            || recorder.planned(path).is_ok_and(|content| content.is_some())
+    }
+
+    /// Makes a hidden file ready for writing.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub(super) fn before_write(&self, recorder: &Recorder, path: &Path) -> std::io::Result<()> {
+        self.provide(recorder, path)
+    }
+
+    /// Value of a variable; none if it is the machine's.
+    pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
+        let made_up = self.0.made_up.env.get(name);
+        if made_up.is_none() && self.0.real.covers(Access::Env, name) {
+            return None;
+        }
+        Some(made_up.cloned())
+    }
+
+    /// Notes that a program runs; returns how it ends, or none if it is a program of the machine.
+    ///
+    /// # Errors
+    /// If it cannot be started, as the test has it, or if the test says nothing of it.
+    pub(super) fn run(
+        &self,
+        program: &str,
+        args: &[String],
+        stdin: Option<&[u8]>,
+    ) -> Result<Option<Value>> {
+        let is_meant = |made_up: &&Program| {
+            made_up.program == program && made_up.args.as_ref().is_none_or(|own| own == args)
+        };
+        let all = || self.0.made_up.programs.iter().enumerate();
+        let exact = all().rfind(|(_, made_up)| made_up.args.is_some() && is_meant(made_up));
+        let found = exact.or_else(|| all().rfind(|(_, made_up)| is_meant(made_up)));
+        if found.is_none() && !self.0.real.covers(Access::Run, program) {
+            let error = format!("cannot run {program}: a test runs no programs of this machine");
+            return Err(Error::new(Kind::Io, error).hint(format!(
+                "make it up with fake.process({program:?}, {{ stdout = \"…\" }}), or `iamlua test \
+                 {}` runs it",
+                Access::Run.flag(program)
+            )));
+        }
+        locked(&self.0.ran).push(Ran {
+            program: program.to_owned(),
+            args: args.to_vec(),
+            stdin: stdin.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        });
+        let Some((at, made_up)) = found else { return Ok(None) };
+        let run = {
+            let mut runs = locked(&self.0.runs);
+            let run = runs.entry(at).or_default();
+            *run += 1;
+            *run - 1
+        };
+        let end = made_up.ends.get(run).or(made_up.ends.last()).cloned().unwrap_or_default();
+        if let Some(error) = end.error {
+            return Err(Error::new(Kind::Io, format!("cannot run {program}: {error}")));
+        }
+        Ok(Some(Value::Record(vec![
+            ("code", Value::Int(end.code.into())),
+            ("ok", Value::Bool(end.code == 0)),
+            ("stdout", Value::Str(end.stdout)),
+            ("stderr", Value::Str(end.stderr)),
+        ])))
+    }
+
+    /// Check for a program that no machine needs to have.
+    pub(super) fn hides_program(&self, program: &str) -> bool {
+        self.0.made_up.programs.iter().any(|made_up| made_up.program == program)
+            || !self.0.real.covers(Access::Run, program)
+    }
+}

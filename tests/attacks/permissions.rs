@@ -1,0 +1,6 @@
+//! Permissions, the command line, and secrets on it.
+
+mod command_line;
+mod network;
+mod secrets;
+mod testing;

@@ -1,0 +1,166 @@
+//! Hosts on the network: no script has its calls sent to one that nobody has allowed.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::commands::Desk;
+
+/// A host of an attacker's: it counts who comes.
+struct Trap {
+    place: String,
+    visits: Arc<AtomicUsize>,
+}
+
+impl Trap {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let place = listener.local_addr().expect("an address").to_string();
+        let visits = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&visits);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                if let Ok(mut stream) = stream {
+                    let _ = stream.read(&mut [0; 64]);
+                }
+            }
+        });
+        Self { place, visits }
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn calls_go_nowhere_that_nobody_has_allowed() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    let trap = Trap::new();
+    let there = &trap.place;
+    let own = endpoint.url.trim_start_matches("http://");
+    let port = there.rsplit_once(':').expect("a port").1.to_owned();
+    desk.write(
+        "aws-config",
+        format!(
+            "[profile plain]\nregion = eu-west-1\n\
+             [profile own]\nendpoint_url = {}\n\
+             [profile away]\nendpoint_url = http://{there}\n\
+             [profile part]\nservices = part\n[services part]\nsts =\n  endpoint_url = http://{there}\n\
+             [profile ec2]\nservices = ec2\n[services ec2]\nec2 =\n  endpoint_url = http://{there}\n\
+             [profile role]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = plain\n\
+             endpoint_url = http://{there}\n",
+            endpoint.url
+        ),
+    );
+    let refused = [
+        format!("endpoint_url = 'http://{there}'"),
+        format!("endpoint_url = 'http://{there}/'"),
+        format!("endpoint_url = 'HTTP://{there}'"),
+        format!("endpoint_url = 'http://localhost:{port}'"),
+        format!("endpoint_url = 'http://{own}@{there}'"),
+        format!("endpoint_url = 'http://iam.amazonaws.com@{there}'"),
+        format!("endpoint_url = 'http://{there}/{own}'"),
+        format!("endpoint_url = 'http://{there}?{own}'"),
+        format!("endpoint_url = 'http://{there}#@{own}'"),
+        format!("endpoint_url = 'http://[::ffff:127.0.0.1]:{port}'"),
+        format!("endpoint_url = 'http://2130706433:{port}'"),
+        "endpoint_url = 'https://iam.amazonaws.com.evil.example'".into(),
+        "endpoint_url = 'https://iam.s3.amazonaws.com'".into(),
+        "endpoint_url = 'http://iam.amazonaws.com'".into(),
+        "endpoint_url = 'http://169.254.169.254'".into(),
+        "endpoint_url = 'https://x.execute-api.us-east-1.amazonaws.com/prod'".into(),
+        format!("endpoint_url = 'http://{there}\\\\@{own}'"),
+        format!("endpoint_url = 'http://{there} '"),
+        "endpoint_url = 'gopher://evil.example'".into(),
+        "endpoint_url = 'evil.example:80'".into(),
+        "profile = 'away'".into(),
+        "profile = 'part'".into(),
+        "profile = 'ec2'".into(),
+        "profile = 'role'".into(),
+        format!("profile = 'plain', endpoint_url = 'http://{there}'"),
+        format!("role_arn = 'arn:aws:iam::123456789012:role/web', endpoint_url = 'http://{there}'"),
+        format!("region = 'x.{there}/'"),
+        "region = 'evil.example/#'".into(),
+        "region = 'us-east-1@evil.example'".into(),
+        "region = 'evil.example'".into(),
+        "region = '..'".into(),
+        "region = 'us-east-1\\n'".into(),
+        "region = '%65vil'".into(),
+    ];
+    let config = desk.path("aws-config");
+    let run = |args: &[&str]| {
+        let mut command = desk.command(args);
+        command.env("AWS_CONFIG_FILE", &config);
+        crate::end_to_end::Ran::from(command.output().expect("the program starts"))
+    };
+    for target in &refused {
+        // It is also tried through another connection.
+        for iam in ["iam", "iam.connect { region = 'us-west-2' }"] {
+            let code = format!(
+                "local other = {iam}.connect {{ {target} }}
+                 try(other.account) try(other.profiles.list) try(other.usage.scan, {{}})"
+            );
+            for mode in ["--plan", "--apply", "--read-only"] {
+                // An endpoint that is given outright is that of all profiles.
+                let base = match target.starts_with("profile") {
+                    true => ["--profile", "own"],
+                    false => ["--endpoint-url", &endpoint.url],
+                };
+                let ran = run(&[&base[..], &[mode, "-e", &code]].concat());
+                assert!(matches!(ran.code, Some(1 | 2 | 4)), "{target}: {ran:?}");
+                let is_named = ["--allow-net=", "is no address", "is no region", "must be"];
+                assert!(is_named.iter().any(|says| ran.err.contains(says)), "{target}: {ran:?}");
+            }
+        }
+    }
+    // A grant of one host is none of another, and other permissions are none of hosts.
+    for grant in [
+        "--allow-net=evil.example",
+        "--allow-net=127.0.0.1:1",
+        "--allow-net=127.0.0.10",
+        "--allow-net=localhost",
+        "--allow-run",
+        "--allow-read",
+        "--yes",
+    ] {
+        let code = format!("iam.connect {{ endpoint_url = 'http://{there}' }}");
+        run(&["--endpoint-url", &endpoint.url, grant, "-e", &code])
+            .ends(4, &format!("--allow-net={there}"));
+    }
+    assert_eq!(trap.visits(), 0, "somebody has called");
+}
+
+#[test]
+fn hosts_of_ones_own_and_those_that_were_allowed_are_reached() {
+    let desk = Desk::new();
+    let (endpoint, other) = (desk.serve(), desk.serve());
+    let there = other.url.trim_start_matches("http://");
+    let count = "print(#{target}.profiles.list().items)";
+    let code = |target: &str| count.replace("{target}", target);
+    let elsewhere = format!("iam.connect {{ endpoint_url = '{}' }}", other.url);
+    for (grant, target) in [
+        ("--yes", "iam".to_owned()),
+        ("--yes", "iam.connect { region = 'us-west-2' }".into()),
+        ("--yes", format!("iam.connect {{ endpoint_url = '{}' }}", endpoint.url)),
+        (&format!("--allow-net={there}"), elsewhere.clone()),
+        ("--allow-net=127.0.0.1", elsewhere.clone()),
+        ("--allow-net", elsewhere.clone()),
+    ] {
+        let args = ["--endpoint-url", &endpoint.url, grant, "-e", &code(&target)];
+        assert_eq!(desk.run(&args).ends(0, "").out, "4\n", "{grant} {target}");
+    }
+    // A manifest asks for a host, and `-y` answers; without an answer it is refused.
+    let manifest = format!("runbook {{ permissions = {{ net = {{ '{there}' }} }} }} ");
+    desk.write("asks.lua", manifest + &code(&elsewhere));
+    let args = ["run", "--endpoint-url", &endpoint.url, "asks.lua"];
+    desk.run(&args).ends(4, &format!("allow it with --allow-net={there}"));
+    let ran = desk.run(&[&args[..], &[&format!("--allow-net={there}")]].concat()).ends(0, "");
+    assert_eq!(ran.out, "4\n");
+    desk.run(&["run", "asks.lua", "--help"]).ends(0, "");
+    desk.write("odd.lua", "runbook { permissions = { net = { 'http://x/y' } } }");
+    desk.run(&["run", "odd.lua", "-y"]).ends(2, "takes a host");
+}
