@@ -141,6 +141,16 @@ fn the_history_is_shared_and_private_and_can_be_turned_off() {
     let mut other = Seat::at(home, &[], 24, 100, |_| {});
     one.enter("from_one = 1", HERE);
     one.enter(" secret = 'not kept'", HERE);
+    for code in
+        ["api_key = 'hunter2'", "x = { dbPassword = 'hunter2' }", "f = 'https://me:hunter2@h'"]
+    {
+        one.enter(code, HERE);
+    }
+    one.enter(".load missing.lua --token hunter2", "there is no script");
+    // The prompt itself calls it back.
+    one.keys("\x1b[A");
+    one.until(".load missing.lua --token hunter2");
+    one.keys("\x03");
     other.enter("from_other = 1", HERE);
     one.enter("1 + 1", "\n2\n");
     // Each sees what the other has entered, after its own next entry at the latest.
@@ -153,6 +163,10 @@ fn the_history_is_shared_and_private_and_can_be_turned_off() {
     other.until("(failed reverse-i-search)`secret'");
     let mode = file.metadata().expect("the history").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let kept = ["history.db", "history.db-wal"]
+        .map(|name| std::fs::read(home.path("state").join(name)).unwrap_or_default())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(kept.concat().contains("from_one") && !kept.concat().contains("hunter2"));
     let mut off = Seat::with(&[], 24, 100, |command| {
         command.env("IAMLUA_HISTORY", "");
     });
