@@ -276,7 +276,7 @@ impl Executed {
 /// If the VM cannot be made, or `began` fails. What ends the script is in what is returned.
 pub fn execute(
     loaded: Loaded,
-    args: Vec<String>,
+    args: &[String],
     options: &Options,
     around: Surroundings,
     began: impl FnOnce(Running) -> Result<()>,
@@ -286,7 +286,7 @@ pub fn execute(
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
     rules.about.script = Some(origin.clone());
-    let (shown, secrets) = secrets::without_secrets(&args);
+    let (shown, secrets) = secrets::without_secrets(args);
     if !shown.is_empty() {
         rules.about.parameters = Some(serde_json::json!({ "arguments": shown }));
     }
@@ -345,7 +345,7 @@ pub fn execute(
 ///
 /// # Errors
 /// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
-pub fn run(script: &Script, args: Vec<String>, options: &Options) -> Result<u8> {
+pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
     let began = Instant::now();
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;

@@ -347,7 +347,7 @@ impl RunCommand {
     pub fn execute(self) -> Result<u8> {
         let script =
             if self.script.as_os_str() == "-" { Script::Stdin } else { Script::File(self.script) };
-        run::run(&script, self.args, &self.options.resolve("run", None, false)?)
+        run::run(&script, &self.args, &self.options.resolve("run", None, false)?)
     }
 
     /// Runs the script as a plan, whose text is the result.
@@ -360,7 +360,7 @@ impl RunCommand {
         }
         let script =
             if self.script.as_os_str() == "-" { Script::Stdin } else { Script::File(self.script) };
-        run::run(&script, self.args, &self.options.resolve("plan", Some(Mode::Plan), true)?)
+        run::run(&script, &self.args, &self.options.resolve("plan", Some(Mode::Plan), true)?)
     }
 }
 
@@ -371,7 +371,7 @@ pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8
         None if std::io::stdin().is_terminal() => return options.prompt(vi),
         None => Script::Stdin,
     };
-    run::run(&script, Vec::new(), &options.resolve("run", None, false)?)
+    run::run(&script, &[], &options.resolve("run", None, false)?)
 }
 
 /// `iamlua run SCRIPT … --apply` means the same as `iamlua run --apply SCRIPT …`: moves options of iamlua that stand among the

@@ -58,10 +58,10 @@ impl Arguments {
     ///
     /// # Errors
     /// A usage error if the script has no manifest and there is an option among the words.
-    pub fn of(given: Vec<String>, source: &[u8], name: &str, known: &[String]) -> Result<Self> {
+    pub fn of(given: &[String], source: &[u8], name: &str, known: &[String]) -> Result<Self> {
         let separator = given.iter().position(|word| word == "--");
         let before = &given[..separator.unwrap_or(given.len())];
-        let words = without_separator(&given);
+        let words = without_separator(given);
         let Some(option) = before.iter().find(|word| is_option(word)) else {
             return Ok(Self::unchecked(words));
         };
@@ -139,8 +139,8 @@ mod tests {
 
     fn of(words: &[&str], source: &str) -> Result<Arguments> {
         let known = ["plan", "max-changes", "read-only", "apply"].map(str::to_owned);
-        let words = words.iter().map(|word| (*word).to_owned()).collect();
-        Arguments::of(words, source.as_bytes(), "x.lua", &known)
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        Arguments::of(&words, source.as_bytes(), "x.lua", &known)
     }
 
     #[test]

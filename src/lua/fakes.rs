@@ -173,13 +173,14 @@ impl Fakes {
         self.provide(recorder, path)
     }
 
-    /// Value of a variable; none if it is the machine's.
-    pub(super) fn variable(&self, name: &str) -> Option<Option<String>> {
-        let made_up = self.0.made_up.env.get(name);
-        if made_up.is_none() && self.0.real.covers(Access::Env, name) {
-            return None;
-        }
-        Some(made_up.cloned())
+    /// Check for a variable whose value on the machine stays out of reach.
+    pub(super) fn hides_variable(&self, name: &str) -> bool {
+        self.0.made_up.env.contains_key(name) || !self.0.real.covers(Access::Env, name)
+    }
+
+    /// Value of a made-up variable.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.0.made_up.env.get(name).map(String::as_str)
     }
 
     /// Notes that a program runs; returns how it ends, or none if it is a program of the machine.

@@ -612,8 +612,8 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let name = text_arg(&args, 0, "os.getenv: the name")?;
         host.setup.borrow().permissions.name(Access::Env, &name)?;
         let fakes = host.setup.borrow().permissions.fakes.clone();
-        if let Some(value) = fakes.and_then(|fakes| fakes.variable(&name)) {
-            return value.map_or(Ok(LuaValue::Nil), |value| string(lua, value));
+        if let Some(fakes) = fakes.filter(|fakes| fakes.hides_variable(&name)) {
+            return fakes.variable(&name).map_or(Ok(LuaValue::Nil), |value| string(lua, value));
         }
         std::env::var_os(&name)
             .map_or(Ok(LuaValue::Nil), |value| string(lua, value.as_encoded_bytes()))

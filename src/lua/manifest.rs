@@ -98,9 +98,11 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
         let values = match values {
             serde_json::Value::Object(values) => values
                 .into_iter()
-                .map(|(name, value)| match plain.contains(&name) {
-                    true => (name, value),
-                    false => (name, secrets::without_secrets_in(value, &mut found)),
+                .map(|(name, value)| {
+                    if plain.contains(&name) {
+                        return (name, value);
+                    }
+                    (name, secrets::without_secrets_in(value, &mut found))
                 })
                 .collect(),
             other => other,

@@ -135,7 +135,7 @@ impl Prompt {
         let lua = &self.vm.lua;
         let args = {
             let setup = self.vm.host.setup.borrow();
-            Arguments::of(args.to_vec(), source, name, &setup.reserved)?
+            Arguments::of(args, source, name, &setup.reserved)?
         };
         let chunk = syntax::load(lua, source, name)?;
         let words = || args.words.iter().map(|arg| arg.as_str().into_lua(lua));

@@ -224,7 +224,7 @@ impl Workshop {
             under_way.running.insert(run_id, running);
             Ok(())
         };
-        let executed = run::execute(loaded, Vec::new(), &options, around, began)?;
+        let executed = run::execute(loaded, &[], &options, around, began)?;
         let is_plan = executed.session.mode() == Mode::Plan;
         let plan = is_plan.then(|| executed.plan()).filter(|plan| !plan.is_empty());
         note(execution, &executed, plan.as_ref(), &tail);

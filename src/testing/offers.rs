@@ -214,6 +214,7 @@ fn fake_file(world: &Arc<World>, args: &[Json]) -> Result<Json> {
     Ok(Json::Null)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "all of them have this type")]
 fn fake_env(world: &Arc<World>, args: &[Json]) -> Result<Json> {
     let (name, value) = (text(args, 0).to_owned(), text(args, 1).to_owned());
     world.make_up(|made_up| {

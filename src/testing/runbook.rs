@@ -133,7 +133,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
         request;
     let origin = (loaded.path(), sha256(&loaded.source));
-    let given = Arguments::of(args, &loaded.source, &loaded.name, &world.reserved);
+    let given = Arguments::of(&args, &loaded.source, &loaded.name, &world.reserved);
     let (args, refused) = match given {
         Ok(args) => (args, None),
         Err(error) => (Arguments::default(), Some(error)),

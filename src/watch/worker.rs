@@ -176,7 +176,7 @@ impl Worker {
             let _ = self.happened.send(Happened::Began(running));
             Ok(())
         };
-        run::execute(loaded, self.args.clone(), &self.options, around, began)
+        run::execute(loaded, &self.args, &self.options, around, began)
     }
 
     /// Questions of scripts are answered by who reads the keys.

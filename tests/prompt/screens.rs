@@ -164,7 +164,7 @@ fn the_history_is_shared_and_private_and_can_be_turned_off() {
     let mode = file.metadata().expect("the history").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let kept = ["history.db", "history.db-wal"]
-        .map(|name| std::fs::read(home.path("state").join(name)).unwrap_or_default())
+        .map(|name| std::fs::read(file.with_file_name(name)).unwrap_or_default())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(kept.concat().contains("from_one") && !kept.concat().contains("hunter2"));
     let mut off = Seat::with(&[], 24, 100, |command| {
