@@ -162,8 +162,11 @@ fn without_named(text: &str, found: &mut Vec<String>) -> String {
     let text = named.replace_all(&text, |pair: &Captures<'_>| {
         let value = &pair["value"];
         // `https://…` is no name with a value.
-        if value.starts_with("//") || value == HIDDEN {
+        if value == HIDDEN {
             return pair[0].to_owned();
+        } else if let Some(rest) = value.strip_prefix("//") {
+            let rest = without_named(rest, found);
+            return format!("{}{}//{rest}", &pair["name"], &pair["between"]);
         } else if !suggests_secret(&pair["name"]) {
             return match inside(value) {
                 Some((quote, inner)) => {
@@ -340,6 +343,7 @@ mod tests {
             (&["-H", "X-Auth-Token: s3cr3t"], "-H X-Auth-Token: (secret)"),
             (&["Authorization: Bearer s3cr3t"], "Authorization: (secret)"),
             (&["https://me:s3cr3t@h/x"], "https://(secret)@h/x"),
+            (&["https://h/x?token=s3cr3t"], "https://h/x?token=(secret)"),
             (&["https://h/x?a=1&token=s3cr3t&b=2"], "https://h/x?a=1&token=(secret)&b=2"),
             (&[r#"{"password": "s3cr3t", "a": 1}"#], r#"{"password": (secret), "a": 1}"#),
             (&["host=h;password=s3cr3t;port=1"], "host=h;password=(secret);port=1"),

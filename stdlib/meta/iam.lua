@@ -797,7 +797,8 @@ function iam.account() end
 ---
 --- What is not named is as in this one. The run's mode and limits hold there too. The role is
 --- assumed at the first call. On the local account `profile` and `endpoint_url` are refused,
---- because they lead out of it.
+--- because they lead out of it. An endpoint that is neither AWS's own nor the run's, by
+--- `endpoint_url` or by the profile, takes `--allow-net=HOST`, also under a plan.
 ---
 --- AWS: [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)
 ---

@@ -4,6 +4,9 @@
 --- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO
 --- tagged profile=web count=3`.
 ---
+--- A field whose name suggests a secret, such as `api_token`, shows `(secret)`, and so does the
+--- value of a secret parameter.
+---
 --- ```lua
 --- log.info("tagged", { profile = "bastion", count = 3 })
 --- log.warn("there is no role in it", { profile = "bastion" })

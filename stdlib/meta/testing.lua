@@ -9,8 +9,11 @@
 -- `describe` is done before every test, and no test sees what another one has left behind.
 --
 -- Test code may change its account as it likes, and read files beside the test file; what `bulk`
--- counts as failed in it is for the test to look at. What it prints is shown when it fails.
--- `iamlua.toml` does not count.
+-- counts as failed in it is for the test to look at. More takes the same flags as for `iamlua
+-- run`, such as `--allow-run=git`. Runbooks under test run no programs and touch no files of this
+-- machine either, whatever their manifests ask for: they find what `fake` makes up, and what they
+-- do is in the result of `run_runbook`. What it prints is shown when it fails. `iamlua.toml` does
+-- not count.
 --
 -- ```lua
 -- describe("bulk_tag.lua", function()
@@ -275,17 +278,87 @@ function clock.advance(length) end
 ---@return string
 function clock.now() end
 
+--- Programs, files and variables that a test makes up for the runbooks that it runs.
+---
+--- A runbook still needs the permission, by its manifest or by an option of `run_runbook`. What is
+--- not made up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there:
+--- an error says so.
+---
+--- ```lua
+--- fake.process("date", { stdout = "2026-01-01\n" })
+--- fake.file("/etc/owners", "ops\n")
+--- local folder = temp_folder { ["tag.lua"] = [[
+---   runbook { permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } } }
+---   local owner = fs.read("/etc/owners"):match("%a+")
+---   iam.profiles.tag("bastion", { Owner = owner, Checked = process.run("date").stdout:match("%S+") })
+---   fs.write("/var/log/tagged.txt", "bastion")
+--- ]] }
+--- local run = run_runbook(folder .. "/tag.lua")
+--- expect(run.changes[1].after.tags):to_equal { Owner = "ops", Checked = "2026-01-01" }
+--- expect(run.processes):to_equal { { program = "date", args = {} } }
+--- expect(run.files["/var/log/tagged.txt"]):to_equal("bastion")
+--- ```
+---@class fake
+fake = {}
+
+---@class fake.End
+---@field code? integer the exit code, from 0 to 255. Default: 0.
+---@field stdout? string what it writes on its standard output. Default: nothing.
+---@field stderr? string what it writes on its standard error. Default: nothing.
+---@field args? string[] the only arguments that are meant; `process.run` with others looks elsewhere. Default: any.
+---@field error? string why it cannot be started: `process.run` then raises that as an error of kind "io"
+
+--- Makes a program up: `process.run` of a runbook returns that result, and nothing runs.
+---
+--- An array of results is for one call after the other, the last one for all further calls too. One
+--- with the same `args` as the call goes before one without, and of others the latest.
+---
+--- ```lua
+--- fake.process("git", { args = { "rev-parse", "HEAD" }, stdout = "0a1b2c\n" })
+--- fake.process("ping", { { code = 1, stderr = "unreachable" }, { stdout = "1 received" } })
+--- fake.process("kubectl", { error = "No such file or directory" })
+--- ```
+---@param program string its name or path, as the runbook gives it
+---@param result? fake.End|fake.End[] default: it ends with 0 and writes nothing
+function fake.process(program, result) end
+
+--- Makes a file up: runbooks read that text there, also where the machine has a file of that name.
+---
+--- What they write there, and to any other path that neither `temp_folder` nor a flag of `iamlua
+--- test` has made real, is in `files` of the result of `run_runbook`. Without a text there is no
+--- file: for a runbook that copes with that.
+---
+--- ```lua
+--- fake.file("config.json", '{ "owner": "ops" }')
+--- fake.file("/etc/missing")
+--- ```
+---@param path string as the runbook gives it
+---@param text? string
+function fake.file(path, text) end
+
+--- Makes an environment variable up, for `os.getenv` in runbooks.
+---
+--- Others are nil there.
+---
+--- ```lua
+--- fake.env("STAGE", "prod")
+--- ```
+---@param name string
+---@param value string
+function fake.env(name, value) end
+
 ---@class run_runbook.Options
 ---@field mode? "apply"|"plan"|"read-only" what it does with changes: makes them, lists them, refuses them. Default "apply".
 ---@field output? "table"|"json"|"jsonl"|"csv" how results are written, as `--output`. Default "table".
 ---@field args? string[] more arguments, as they would stand on the command line
 ---@field max_changes? integer|string as `--max-changes`
 ---@field timeout? string|number as `--timeout`
----@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`. Default true.
+---@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`: on the machine that `fake` makes up. Default true.
 ---@field allow_read? string[] as `--allow-read`
 ---@field allow_write? string[] as `--allow-write`
 ---@field allow_env? string[] as `--allow-env`
 ---@field allow_run? string[] as `--allow-run`
+---@field allow_net? string[] as `--allow-net`
 
 ---@class run_runbook.Change
 ---@field number integer its place among the changes of the run, from 1
@@ -306,11 +379,18 @@ function clock.now() end
 ---@field path? string of a file
 ---@field bytes? integer size of a file
 
+---@class run_runbook.Process
+---@field program string name or path, as the runbook gives it
+---@field args string[]
+---@field stdin? string what it was given to read
+
 ---@class run_runbook.Result
 ---@field code integer the exit code
 ---@field stdout string the results
 ---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
+---@field processes run_runbook.Process[] the programs that it ran, made up or not, in order; none under a plan
+---@field files table<string, string> the files that it wrote and that are not real, or planned to write, by the paths that it gives
 ---@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
@@ -318,7 +398,7 @@ function clock.now() end
 --- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run`
 --- would: in a Lua of its own, with its parameters as flags (`dry_path = true` is `--dry-path`,
 --- false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
---- permissions that its manifest asks for, and no others.
+--- permissions that its manifest asks for, and no others, on the machine that `fake` makes up.
 ---
 --- The file is looked for beside the test file, then in the current folder. However the runbook
 --- ends, that is a result.
