@@ -1,4 +1,5 @@
-//! Runs every `*_test.lua` of `tests/lua/`, as `iamlua test tests/lua` does; and has a VM on an account in memory for tests in Rust.
+//! Runs every `*_test.lua` of `tests/lua/`, as
+//! `iamlua test tests/lua --allow-read=scripts` does; and has a VM on an account in memory for tests in Rust.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -11,7 +12,7 @@ use iamlua::aws::client::{Connection, Target};
 use iamlua::emulator::{Emulator, Options};
 use iamlua::error::Result;
 use iamlua::lua::cancel::Canceller;
-use iamlua::lua::sandbox::Permissions;
+use iamlua::lua::sandbox::{Access, Permissions};
 use iamlua::lua::{Ending, Format, Output, Setup, Show, Vm};
 use iamlua::session::{Gate, Mode, Session};
 use iamlua::testing;
@@ -158,7 +159,11 @@ fn run_all(lag: Duration) {
     // What the command line has, as far as a test asks for it.
     let reserved = vec!["output".into(), "apply".into()];
     let timeout = PATIENCE * 2;
-    let options = testing::Options { reserved, lag, timeout, ..testing::Options::default() };
+    let mut permissions = Permissions::default();
+    // Some run a script of the project with something in front of it.
+    permissions.allow(Access::Read, "scripts").expect("a folder");
+    let options =
+        testing::Options { reserved, lag, timeout, permissions, ..testing::Options::default() };
     let mut told = String::new();
     let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
         if file.counts().failed > 0 {
