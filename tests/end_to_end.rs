@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use rustix::process::Signal;
 
-use crate::patience::{Gatekeeper, Running, until};
+use crate::patience::{Gatekeeper, Running};
 
 pub(crate) struct Home(tempfile::TempDir);
 
