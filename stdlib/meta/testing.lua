@@ -294,7 +294,7 @@ function clock.now() end
 ---   fs.write("/var/log/tagged.txt", "bastion")
 --- ]] }
 --- local run = run_runbook(folder .. "/tag.lua")
---- expect(run.changes[1].after.tags):to_equal { Owner = "ops", Checked = "2026-01-01" }
+--- expect(run.changes[1].after.tags):to_have { Owner = "ops", Checked = "2026-01-01" }
 --- expect(run.processes):to_equal { { program = "date", args = {} } }
 --- expect(run.files["/var/log/tagged.txt"]):to_equal("bastion")
 --- ```
