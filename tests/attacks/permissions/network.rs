@@ -163,5 +163,6 @@ fn hosts_of_ones_own_and_those_that_were_allowed_are_reached() {
     assert_eq!(ran.out, "4\n");
     desk.run(&["run", "asks.lua", "--help"]).ends(0, "");
     desk.write("odd.lua", "runbook { permissions = { net = { 'http://x/y' } } }");
-    desk.run(&["run", "odd.lua", "-y"]).ends(2, "takes a host");
+    desk.run(&["run", "odd.lua", "-y"]).ends(4, "was not allowed");
+    desk.run(&["run", "odd.lua", "--allow-net=http://x/y"]).ends(2, "takes a host");
 }
