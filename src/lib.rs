@@ -26,6 +26,7 @@ pub mod screen;
 pub mod script;
 pub mod secrets;
 pub mod seen;
+pub mod serving;
 pub mod session;
 pub mod signals;
 pub mod signature;

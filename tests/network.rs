@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, bind, serve};
+use iamlua::emulator::{Emulator, Options, Serving, bind, serve_with};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, split};
@@ -49,7 +49,9 @@ impl Company {
         let (plain, tls_port, proxy) = runtime.block_on(async {
             let account = bind(0).await.expect("a free port");
             let plain = account.local_addr().expect("it listens").port();
-            tokio::spawn(serve(emulator, account, std::future::pending()));
+            let hosts = vec![".amazonaws.com".parse().expect("a name")];
+            let serving = Serving { hosts, ..Serving::default() };
+            tokio::spawn(serve_with(emulator, account, std::future::pending(), serving));
             let (secure, tls_port) = listen().await;
             tokio::spawn(terminate(secure, tls, plain, Arc::clone(&agents)));
             let (listener, proxy) = listen().await;

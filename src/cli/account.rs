@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use crate::emulator::{self, Contents, Emulator, Faults, Quota};
 use crate::error::{Error, Kind, Result};
+use crate::serving::AllowedHost;
 use crate::{files, run, screen, state};
 
 /// `iamlua account`.
@@ -23,6 +24,10 @@ pub enum AccountCommand {
         /// release`.
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
+        /// Answer by that name too, or by all below it (.NAME); only names and addresses of this
+        /// machine are answered otherwise.
+        #[arg(long, value_name = "NAME")]
+        allow_host: Vec<AllowedHost>,
     },
     /// Replace what is in it by the example account.
     Reset {
@@ -60,7 +65,9 @@ impl AccountCommand {
     /// Carries the command out.
     pub fn execute(self) -> Result<u8> {
         match self {
-            Self::Serve { port, faults } => serve(port, faults.unwrap_or_default()),
+            Self::Serve { port, faults, allow_host } => {
+                serve(port, faults.unwrap_or_default(), allow_host)
+            }
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
                 open_quietly()?.reset(contents)?;
@@ -91,7 +98,7 @@ fn open_quietly() -> Result<Emulator> {
     Emulator::open(&state::local_account()?, emulator::Options::default())
 }
 
-fn serve(port: u16, faults: Faults) -> Result<u8> {
+fn serve(port: u16, faults: Faults, hosts: Vec<AllowedHost>) -> Result<u8> {
     let local = run::open_local(faults)?;
     let runtime = run::runtime()?;
     runtime.block_on(async {
@@ -102,7 +109,8 @@ fn serve(port: u16, faults: Faults) -> Result<u8> {
         screen::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
              AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"));
         let _ = io::stdout().flush();
-        emulator::serve(local, listener, interrupted()).await
+        let serving = emulator::Serving { hosts, ..Default::default() };
+        emulator::serve_with(local, listener, interrupted(), serving).await
     })?;
     Ok(0)
 }

@@ -86,7 +86,7 @@ pub use crate::clock::{Clock, HeldClock, ManualClock};
 pub use actions::actions;
 pub use faults::{Faults, Throttle};
 pub use import::ImportSummary;
-pub use serve::{bind, serve, serve_with_farewell};
+pub use serve::{Serving, bind, serve, serve_with};
 pub use targets::Targets;
 pub use view::Quotas;
 

@@ -5,11 +5,14 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, DATE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,12 +20,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, Result};
+use crate::serving::{AllowedHost, Misaddressed, Place, Places, check_host};
 
 use super::torn::Torn;
 use super::{Answer, Emulator, Request};
 
 /// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.
 const LARGEST_BODY: usize = 1 << 20;
+/// The largest head, with a session token and room to spare.
+const LARGEST_HEAD: usize = 64 << 10;
+/// Time for the head of a request, from the end of the one before, and again for its body.
+const REQUEST: Duration = Duration::from_secs(30);
+/// So many connections at once; one more takes the place of one that is idle.
+const CONNECTIONS: usize = 256;
 /// How long a shutdown waits for calls that are under way.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -43,6 +53,25 @@ pub async fn bind(port: u16) -> Result<TcpListener> {
     })
 }
 
+/// Settings of a server.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Names by which it is addressed, besides those of this machine.
+    pub hosts: Vec<AllowedHost>,
+    /// Longest wait for calls that are under way when it is shut down.
+    pub farewell: Duration,
+    /// Longest wait for the rest of a request that has begun.
+    pub request: Duration,
+    /// Most connections at once.
+    pub connections: usize,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Self { hosts: Vec::new(), farewell: FAREWELL, request: REQUEST, connections: CONNECTIONS }
+    }
+}
+
 /// Serves the account until `shutdown` is ready, then finishes the calls that are under way, but
 /// waits for them no longer than some seconds.
 ///
@@ -53,18 +82,18 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    serve_with_farewell(emulator, listener, shutdown, FAREWELL).await
+    serve_with(emulator, listener, shutdown, Serving::default()).await
 }
 
-/// The same, with the longest wait for calls that are under way.
+/// The same, with other settings.
 ///
 /// # Errors
 /// As those of [`serve`].
-pub async fn serve_with_farewell(
+pub async fn serve_with(
     emulator: Emulator,
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
-    farewell: Duration,
+    serving: Serving,
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the local account", error);
     let address = listener.local_addr().map_err(broken)?;
@@ -78,15 +107,18 @@ pub async fn serve_with_farewell(
     // Every connection holds a sender; the receiver ends when the last one is gone.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
+    let (farewell, places) = (serving.farewell, Places::new(serving.connections));
+    let serving = Arc::new(serving);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let (emulator, stopping) = (emulator.clone(), stopping.clone());
-                    let alive = alive.clone();
+                    let (alive, place) = (alive.clone(), places.take());
+                    let serving = Arc::clone(&serving);
                     tokio::spawn(async move {
-                        converse(emulator, stream, stopping).await;
+                        converse(emulator, stream, stopping, &serving, &place).await;
                         drop(alive);
                     });
                 }
@@ -103,17 +135,26 @@ pub async fn serve_with_farewell(
     Ok(())
 }
 
-async fn converse(emulator: Emulator, stream: TcpStream, mut stopping: watch::Receiver<()>) {
+async fn converse(
+    emulator: Emulator,
+    stream: TcpStream,
+    mut stopping: watch::Receiver<()>,
+    serving: &Serving,
+    place: &Place,
+) {
     // A small answer must not wait for the next.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer(&emulator, request));
+    let service = service_fn(|request| answer(&emulator, request, serving, place));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(serving.request)
+        .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // A connection that ends badly concerns only the client at its other end.
     let stopped = tokio::select! {
         _ = connection.as_mut() => false,
+        () = place.displaced() => false,
         _ = stopping.changed() => true,
     };
     if stopped {
@@ -126,7 +167,18 @@ async fn converse(emulator: Emulator, stream: TcpStream, mut stopping: watch::Re
 async fn answer(
     emulator: &Emulator,
     request: hyper::Request<Incoming>,
+    serving: &Serving,
+    place: &Place,
 ) -> io::Result<Response<Torn>> {
+    match check_host(&request, &serving.hosts) {
+        Ok(()) => {}
+        Err(Misaddressed::Unclear) => {
+            return Ok(refused(StatusCode::BAD_REQUEST, "the request must have one header Host"));
+        }
+        Err(Misaddressed::Stranger) => {
+            return Ok(refused(StatusCode::MISDIRECTED_REQUEST, STRANGER));
+        }
+    }
     let header = |name: &str| {
         let value = request.headers().get(name);
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -136,12 +188,27 @@ async fn answer(
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let body = match *request.method() {
         Method::GET => Vec::new(),
-        Method::POST => match Limited::new(request.into_body(), LARGEST_BODY).collect().await {
-            Ok(body) => body.to_bytes().to_vec(),
-            Err(_) => return Ok(empty(StatusCode::PAYLOAD_TOO_LARGE)),
-        },
-        _ => return Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+        Method::POST => {
+            let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+            match tokio::time::timeout(serving.request, body).await {
+                Ok(Ok(body)) => body.to_bytes().to_vec(),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                    let text = format!("a request has {LARGEST_BODY} bytes at most");
+                    return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+                }
+                Ok(Err(_)) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Err(_) => {
+                    let text = "the rest of the request did not come";
+                    return Ok(refused(StatusCode::REQUEST_TIMEOUT, text));
+                }
+            }
+        }
+        _ => {
+            let text = "this server answers GET and POST";
+            return Ok(refused(StatusCode::METHOD_NOT_ALLOWED, text));
+        }
     };
+    let _answering = place.answering();
     let request = Request { method, path, target, authorization, body };
     let (mut reply, body): (_, fn(String) -> Torn) = match emulator.answer(request).await {
         Answer::Reply(reply) => (reply, Torn::whole),
@@ -165,8 +232,17 @@ async fn answer(
     Ok(response)
 }
 
-fn empty(status: StatusCode) -> Response<Torn> {
-    let mut response = Response::new(Torn::whole(String::new()));
+/// Text for whoever uses a name that is not this machine's.
+const STRANGER: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
+     or localhost; `account serve --allow-host NAME` allows another";
+
+/// An answer to what is no call, after which the connection is closed.
+fn refused(status: StatusCode, text: impl Into<String>) -> Response<Torn> {
+    let mut response = Response::new(Torn::whole(text.into() + "\n"));
     *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

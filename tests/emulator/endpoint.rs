@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, bind, serve, serve_with_farewell};
+use iamlua::emulator::{Emulator, Options, Serving, bind, serve, serve_with};
 use iamlua::error::Kind;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -26,6 +26,10 @@ struct Served {
 }
 
 fn served(faults: &str) -> Served {
+    served_with(faults, Serving { farewell: FAREWELL, ..Serving::default() })
+}
+
+fn served_with(faults: &str, serving: Serving) -> Served {
     let faults = faults.parse().expect("the faults are well written");
     let emulator = Emulator::in_memory(Options { faults, ..options() }).expect("memory");
     let runtime =
@@ -36,7 +40,7 @@ fn served(faults: &str) -> Served {
     let stopped = async {
         let _ = stopped.await;
     };
-    let server = runtime.spawn(serve_with_farewell(emulator.clone(), listener, stopped, FAREWELL));
+    let server = runtime.spawn(serve_with(emulator.clone(), listener, stopped, serving));
     Served { emulator, runtime, address, stop, server }
 }
 
@@ -125,8 +129,12 @@ fn a_cut_answer_announces_more_than_comes() {
 fn what_is_no_call_is_refused() {
     let served = served("");
     for (request, status) in [
-        (b"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "405"),
-        (b"GET /?Action=ListRoles&Version=2010-05-08 HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "403"),
+        (b"DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), "405"),
+        (
+            b"GET /?Action=ListRoles&Version=2010-05-08 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                .to_vec(),
+            "403",
+        ),
         (post(&vec![b'x'; (1 << 20) + 1]), "413"),
         (b"nonsense\r\n\r\n".to_vec(), "400"),
     ] {
@@ -135,6 +143,74 @@ fn what_is_no_call_is_refused() {
         let _ = stream.write_all(&request);
         let reply = read_until(&mut stream, "\r\n\r\n");
         assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {reply}");
+    }
+}
+
+#[test]
+fn only_names_of_this_machine_are_answered() {
+    let hosts = vec!["account.test".parse().expect("a name")];
+    let served = served_with("", Serving { hosts, ..Serving::default() });
+    let call = String::from_utf8(list_roles()).expect("text");
+    for (target, host, status) in [
+        ("/", "Host: localhost", 200),
+        ("/", "Host: 127.0.0.1:7100", 200),
+        ("/", "Host: [::1]:7100", 200),
+        ("/", "Host: account.test:7100", 200),
+        ("/", "Host: evil.test", 421),
+        ("/", "Host: 127.0.0.1.evil.test:7100", 421),
+        ("/", "Host: iam.amazonaws.com", 421),
+        ("http://evil.test/", "Host: localhost", 421),
+        ("/", "Host: localhost\r\nHost: evil.test", 400),
+        ("/", "X-Host: localhost", 400),
+    ] {
+        let call = call.replacen("POST /", &format!("POST {target}"), 1);
+        let call = call.replacen("Host: localhost", host, 1);
+        let mut stream = connect(served.address);
+        let _ = stream.write_all(call.as_bytes());
+        let reply = read_until(&mut stream, "\r\n\r\n");
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{target} {host}: {reply}");
+        if status == 421 {
+            assert!(read_until(&mut stream, "NAME`").len() + reply.len() > 200, "{reply}");
+        }
+    }
+}
+
+#[test]
+fn half_a_request_ends_by_itself_and_keeps_nobody_waiting() {
+    let request = Duration::from_millis(200);
+    let served = served_with("", Serving { request, connections: 4, ..Serving::default() });
+    let whole = list_roles();
+    let head = whole.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
+    for (part, answer) in [(0, ""), (10, ""), (head - 1, ""), (head, "408"), (head + 3, "408")] {
+        let mut stream = connect(served.address);
+        stream.write_all(&whole[..part]).expect("it listens");
+        let reply = read_until(&mut stream, "nothing");
+        assert!(reply.contains(answer) && !reply.contains("200"), "{part}: {reply}");
+    }
+    let served = served_with("", Serving { connections: 4, ..Serving::default() });
+    let mut idle: Vec<_> = (0..40).map(|_| connect(served.address)).collect();
+    let mut stream = connect(served.address);
+    stream.write_all(&whole).expect("it listens");
+    let reply = read_until(&mut stream, "</ListRolesResponse>");
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    // The first one had to go.
+    assert_eq!(read_until(&mut idle[0], "nothing"), "");
+}
+
+#[test]
+fn heads_without_end_are_cut() {
+    let served = served("");
+    for line in ["X-Long: ", "X: y\r\n"] {
+        let mut stream = connect(served.address);
+        let _ = stream.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\n");
+        let mut is_open = true;
+        for _ in 0..(4 << 20) / (line.len() * 1000) {
+            is_open = stream.write_all(line.repeat(1000).as_bytes()).is_ok();
+            if !is_open {
+                break;
+            }
+        }
+        assert!(!is_open, "four megabytes of a head are taken");
     }
 }
 

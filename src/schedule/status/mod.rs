@@ -115,6 +115,10 @@ impl Status {
         Self { snapshot: Box::new(snapshot), history: Box::new(history), makers }
     }
 
+    fn health(&self) -> Answer {
+        health(&(self.snapshot)())
+    }
+
     fn answer(&self, path: &str, is_live: bool) -> Answer {
         let now = (self.snapshot)();
         match path {
@@ -123,7 +127,6 @@ impl Status {
                 Ok(body) => Answer { status: StatusCode::OK, kind: metrics::CONTENT_TYPE, body },
                 Err(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot be written"),
             },
-            "/healthz" => health(&now),
             _ => self.inner_page(path, &now, is_live).unwrap_or_else(|error| {
                 let page = pages::problem("The state cannot be read", &error.describe());
                 Answer::page(StatusCode::INTERNAL_SERVER_ERROR, page)

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -13,25 +13,27 @@ use base64::prelude::BASE64_STANDARD;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::html::STYLE;
 use super::{Answer, Status};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::schedule::log::{Level, Log, Origin};
+use crate::serving::{Misaddressed, Place, Places, check_host};
 
-/// So many connections at once; more wait until one is done.
+/// So many connections at once; one more takes the place of one that is idle.
 const CONNECTIONS: usize = 64;
 /// A request must be there within that time.
 const HEADERS: Duration = Duration::from_secs(10);
+/// Bytes of the head of a request; more than any browser sends.
+const LARGEST_HEAD: usize = 16 << 10;
 /// A connection is over after that time, whatever is going on.
 const CONVERSATION: Duration = Duration::from_secs(30);
 
@@ -97,19 +99,13 @@ pub async fn serve(
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the status page", error);
     let is_loopback = listener.local_addr().map_err(broken)?.ip().is_loopback();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     let accept = async {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return Err(Error::new(Kind::Bug, "the status page has no places any more"));
-            };
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let status = Arc::clone(&status);
-                    tokio::spawn(async move {
-                        converse(status, stream, is_loopback).await;
-                        drop(place);
-                    });
+                    tokio::spawn(converse(status, stream, is_loopback, places.take()));
                 }
                 // One connection that broke before it was taken is no reason to stop; a shortage of files takes a moment to pass.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -118,20 +114,24 @@ pub async fn serve(
     };
     tokio::select! {
         () = shutdown => Ok(()),
-        ended = accept => ended,
+        () = accept => Ok(()),
     }
 }
 
-async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool) {
+async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, place: Place) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| respond(Arc::clone(&status), request, is_loopback));
+    let service = service_fn(|request| respond(&status, request, is_loopback, &place));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
+        .max_buf_size(LARGEST_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     // A connection that ends badly concerns only the client at its other end.
-    let _ = tokio::time::timeout(CONVERSATION, connection).await;
+    tokio::select! {
+        _ = tokio::time::timeout(CONVERSATION, connection) => {}
+        () = place.displaced() => {}
+    }
 }
 
 /// What browsers may do with a page: nothing but show it in its own style.
@@ -144,18 +144,23 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 async fn respond(
-    status: Arc<Status>,
+    status: &Arc<Status>,
     request: Request<Incoming>,
     is_loopback: bool,
+    place: &Place,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let answer = if let Some(answer) = refusal(&request, is_loopback) {
         answer
+    } else if request.uri().path() == "/healthz" {
+        // Probes wait for nobody's page.
+        status.health()
     } else {
         let (path, query) = (request.uri().path().to_owned(), request.uri().query());
         let is_live = query != Some("still");
         // However many ask, few copies of what is shown are in memory at once. To make one may have to wait for the disk.
-        let _place = status.makers.acquire().await;
-        let making = Arc::clone(&status);
+        let _maker = status.makers.acquire().await;
+        let _answering = place.answering();
+        let making = Arc::clone(status);
         let answer = tokio::task::spawn_blocking(move || making.answer(&path, is_live)).await;
         answer.unwrap_or_else(|_| {
             Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "that page cannot be made")
@@ -175,35 +180,22 @@ async fn respond(
     Ok(response)
 }
 
-/// Why a request is not answered, if it is not. A page on loopback is for this machine: a name that somebody else has given this address
-/// would let their web page read it through the browser of whoever sits here.
+/// Reason not to answer a request. A page on loopback is for this machine alone.
 fn refusal(request: &Request<Incoming>, is_loopback: bool) -> Option<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let text = "this server only answers GET and HEAD";
         return Some(Answer::text(StatusCode::METHOD_NOT_ALLOWED, text));
     }
-    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
-    let authority = request.uri().authority().map(hyper::http::uri::Authority::as_str);
-    match authority.or(host) {
-        None if request.version() >= Version::HTTP_11 => {
-            Some(Answer::text(StatusCode::BAD_REQUEST, "the header Host is missing"))
+    match check_host(request, &[]) {
+        Err(Misaddressed::Unclear) => {
+            let text = "the request must have one header Host";
+            Some(Answer::text(StatusCode::BAD_REQUEST, text))
         }
-        Some(host) if is_loopback && !is_loopback_name(host) => {
+        Err(Misaddressed::Stranger) if is_loopback => {
             let text =
                 "this server answers only by a name of this machine: 127.0.0.1, [::1] or localhost";
             Some(Answer::text(StatusCode::MISDIRECTED_REQUEST, text))
         }
         _ => None,
     }
-}
-
-/// Whether the host of `host[:port]` is this machine, whoever resolves it.
-fn is_loopback_name(host: &str) -> bool {
-    let Ok(authority) = host.parse::<hyper::http::uri::Authority>() else { return false };
-    if host.contains('@') {
-        return false;
-    }
-    let name = authority.host();
-    name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
