@@ -19,6 +19,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::CertificateDer;
@@ -364,12 +366,26 @@ impl HttpConnector for Connector {
                     if is_signed {
                         observe(&clock, &response, sent);
                     }
-                    Ok(response)
+                    Ok(response.map(bounded))
                 }
                 Err(error) => Err(placed(error, place)),
             }
         })
     }
+}
+
+/// Bytes of the largest answer; those of AWS are far from it.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// A body that breaks off with an error where it becomes larger than any answer of AWS's.
+fn bounded(body: SdkBody) -> SdkBody {
+    let named = |error: Box<dyn StdError + Send + Sync>| -> Box<dyn StdError + Send + Sync> {
+        if !error.is::<LengthLimitError>() {
+            return error;
+        }
+        format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20).into()
+    };
+    SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER).map_err(named))
 }
 
 /// Adds the name of this program to the user agent, before that of the SDK.

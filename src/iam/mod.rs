@@ -278,11 +278,43 @@ impl Markers {
             return Ok(None);
         };
         if !self.0.insert(marker.clone()) {
-            return Err(Error::new(Kind::Connection, REPEATED)
-                .hint("check the endpoint (--endpoint-url): AWS does not answer so"));
+            return Err(repeated(None));
         }
         Ok(Some(marker))
     }
+}
+
+/// The way through the pages of a listing that keeps few markers: the one that it compares with
+/// moves on after 1, 2, 4, 8 pages and so on, so that each circle ends (Brent).
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    kept: Option<String>,
+    pages: u64,
+    most: u64,
+}
+
+impl Trail {
+    /// Goes on to the page with that marker.
+    ///
+    /// # Errors
+    /// If the way has gone in a circle.
+    pub fn go(&mut self, action: &str, marker: &str) -> Result<()> {
+        if self.kept.as_deref() == Some(marker) {
+            return Err(repeated(Some(action)));
+        }
+        if self.pages >= self.most {
+            self.kept = Some(marker.to_owned());
+            (self.pages, self.most) = (0, (self.most * 2).max(1));
+        }
+        self.pages += 1;
+        Ok(())
+    }
+}
+
+fn repeated(action: Option<&str>) -> Error {
+    let action = action.map_or_else(String::new, |action| format!("{action}: "));
+    Error::new(Kind::Connection, format!("{action}{REPEATED}"))
+        .hint("check the endpoint (--endpoint-url): AWS does not answer so")
 }
 
 /// The entries of all pages of a listing.
@@ -323,6 +355,20 @@ fn date(at: aws_smithy_types::DateTime) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_circle_of_markers_ends() {
+        for (before, length) in [(0, 1), (0, 2), (0, 3), (1, 1), (5, 7), (100, 3), (3, 100)] {
+            let mut trail = Trail::default();
+            let way =
+                |page: u64| if page < before { page } else { before + (page - before) % length };
+            let ends = (0..3 * (before + length) + 3)
+                .find(|page| trail.go("ListRoles", &way(*page).to_string()).is_err());
+            assert!(ends.is_some_and(|page| page >= before + length), "{before} {length} {ends:?}");
+        }
+        let mut trail = Trail::default();
+        assert!((0..10_000).all(|page| trail.go("ListRoles", &page.to_string()).is_ok()));
+    }
 
     #[test]
     fn a_date_is_written_as_it_is_everywhere() {

@@ -8,7 +8,7 @@ use super::read::{id_of, page_size};
 use super::{Filter, Overlay};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{Call, Entry, Reads, Run};
+use crate::iam::{Call, Entry, Reads, Run, Trail};
 use crate::session::memory::Key;
 use crate::session::wire::looking_ahead;
 use crate::session::{Gate, locked};
@@ -67,6 +67,8 @@ pub(super) struct Cursor {
     rest: Vec<Value>,
     /// Marker of AWS's next page; none for the first page.
     marker: Option<String>,
+    /// AWS's pages so far.
+    trail: Trail,
     /// Existence of a next page of AWS's.
     has_more: bool,
     /// Place of the last entry that was handed out.
@@ -222,6 +224,9 @@ impl Overlay {
                     began: 0,
                     ..cursor.clone()
                 });
+            }
+            if let Some(next) = page.marker.as_deref().filter(|_| page.is_truncated) {
+                cursor.trail.go(&entry.spec.lua_name(), next)?;
             }
             if page.items.is_empty() && page.is_truncated {
                 cursor.marker = page.marker;

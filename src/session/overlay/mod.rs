@@ -19,7 +19,7 @@ use crate::aws::client::{Clients, Connection, Target};
 use crate::emulator::{Contents, Emulator, Options, Quota, is_partition};
 use crate::error::{Error, Result};
 use crate::iam::image::{Image, State, Subject};
-use crate::iam::{self, Counts, Entry, Identity, Markers, Write};
+use crate::iam::{self, Counts, Entry, Identity, Markers, Trail, Write};
 use crate::spec::{Args, Value};
 
 pub use listing::Listings;
@@ -361,15 +361,14 @@ impl Overlay {
             return Ok(());
         }
         let line = gate.line().await?;
-        let (mut found, mut marker) = (Vec::new(), None);
+        let (mut found, mut marker, mut trail) = (Vec::new(), None, Trail::default());
         loop {
             let call = || iam::inline_policies(line.clients(), name, marker.clone());
             let (names, next) = line.make("ListRolePolicies", call).await?;
             found.extend(names);
-            if next.is_none() || next == marker {
-                break;
-            }
-            marker = next;
+            let Some(next) = next else { break };
+            trail.go("ListRolePolicies", &next)?;
+            marker = Some(next);
         }
         if found.is_empty() {
             return Ok(());

@@ -310,7 +310,8 @@ impl Effort {
                     Some(_) => {
                         let message =
                             format!("{}: AWS sends the same page again", step.action.name);
-                        return Err(Error::new(Kind::Connection, message));
+                        return Err(Error::new(Kind::Connection, message)
+                            .hint("check the endpoint (--endpoint-url): AWS does not answer so"));
                     }
                 }
             }
