@@ -9,9 +9,15 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
+use crate::state;
 
 /// So long others who use a file are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A file of so many bytes is looked at for damage whenever it is opened for writing: 4 ms a MiB.
+const SMALL: u64 = 4 << 20;
+/// So long a larger file is taken to be as it was when it was looked at.
+const CHECKED: Duration = Duration::from_hours(24);
 
 /// Turns the write-ahead log on. Unlike everything else this does not wait for others by itself.
 ///
@@ -83,10 +89,14 @@ impl Kept {
                 "make it writable (`chmod u+w {shown}`), or set IAMLUA_HOME to another folder"
             )));
         }
+        // Files that SQLite makes beside it get the same mode.
+        state::close_database(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
-        self.is_empty(&shown, &connection)?;
+        if !self.is_empty(&shown, &connection)? {
+            self.check(path, &shown, &connection)?;
+        }
         use_write_ahead_log(&connection, PATIENCE).map_err(failed)?;
         // With FULL a commit is on the disk when it returns.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
@@ -114,6 +124,7 @@ impl Kept {
         }
         let shown = path.display().to_string();
         let failed = |error| self.unusable(&shown, &error);
+        state::close_database(path);
         let read_only = path.metadata().is_ok_and(|about| about.permissions().readonly());
         let flags = if read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -126,10 +137,48 @@ impl Kept {
         if self.is_empty(&shown, &connection)? {
             return Ok(None);
         }
+        connection.pragma_update(None, "cell_size_check", true).map_err(failed)?;
         if !read_only {
             connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         }
         Ok(Some(connection))
+    }
+
+    /// Looks for damage before anything is written. That reads the whole file, so a large one is
+    /// looked at once a day.
+    fn check(&self, path: &Path, shown: &str, connection: &Connection) -> Result<()> {
+        let failed = |error| self.unusable(shown, &error);
+        // Damage of a page that is read later is noticed then.
+        connection.pragma_update(None, "cell_size_check", true).map_err(failed)?;
+        let mut mark = path.as_os_str().to_owned();
+        mark.push(".checked");
+        let mark = Path::new(&mark);
+        let is_large = path.metadata().is_ok_and(|about| about.len() > SMALL);
+        let is_checked = || {
+            let checked = mark.metadata().and_then(|about| about.modified());
+            checked.is_ok_and(|checked| checked.elapsed().is_ok_and(|since| since < CHECKED))
+        };
+        if is_large && is_checked() {
+            return Ok(());
+        }
+        let found: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if found != "ok" {
+            let message = format!("the {} {shown} is damaged: {found}", self.name);
+            return Err(Error::new(Kind::State, message).hint(self.damaged(shown)));
+        }
+        if is_large {
+            // Without the mark it is looked at again the next time.
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let opened = options.open(mark);
+            let _ = opened.and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, shown: &str) -> String {
+        format!("move it away (`mv {shown} {shown}.broken`); {}", self.loss)
     }
 
     /// Whether a file is still empty; an error if it is not of this kind, or of a newer version.
@@ -168,7 +217,7 @@ impl Kept {
     pub fn unusable(&self, shown: &str, error: &rusqlite::Error) -> Error {
         let (what, hint) = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                ("is damaged", format!("move it away (`mv {shown} {shown}.broken`); {}", self.loss))
+                ("is damaged", self.damaged(shown))
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 ("is in use by another process", "wait for it to finish and try again".to_owned())

@@ -275,6 +275,7 @@ fn prepare_file(path: &Path) -> Result<bool> {
         return Err(Error::new(Kind::State, message)
             .hint("move it away, or set IAMLUA_HOME to another folder"));
     }
+    crate::state::close_database(path);
     Ok(!about.permissions().readonly())
 }
 

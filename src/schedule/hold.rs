@@ -27,7 +27,7 @@ impl Hold {
             Error::io(format!("cannot make a lock in {}", locks.display()), error)
                 .hint("make the state folder writable, or set IAMLUA_HOME to another folder")
         };
-        std::fs::create_dir_all(&locks).map_err(failed)?;
+        crate::state::make_private(&locks).map_err(failed)?;
         let file = Self::file(folder, path, what);
         // It stays there: one that is removed while others open it would be two.
         let file =

@@ -1,10 +1,12 @@
 //! Endpoints that do not do what AWS does: filters that are ignored, and markers that lead nowhere.
 
 use iamlua::error::Kind;
+use iamlua::lua::Format;
+use iamlua::session::{Mode, Session};
 
 use super::World;
 use super::line::{self, Fate};
-use crate::lua::Ran;
+use crate::lua::{Bench, Ran};
 
 /// Runs a script against an endpoint that answers an action with that result, whatever its
 /// parameters.
@@ -98,6 +100,56 @@ fn a_marker_that_leads_nowhere_is_an_error_and_not_the_end() {
             let ran = against(action, &answer(list_name, rest), script);
             let error = ran.result.as_ref().expect_err(script);
             assert!(error.to_string().contains(words), "{script}: {error}");
+        }
+    }
+}
+
+#[test]
+fn markers_in_a_circle_are_an_error_in_every_listing() {
+    let create = "iam.profiles.create { name = 'zz', tags = { Owner = 'ops' } } ";
+    let role = "iam.roles.tag('worker', { Owner = 'ops' }) ";
+    for (action, list_name, script) in [
+        ("ListInstanceProfiles", "InstanceProfiles", "for _ in iam.profiles.each() do end"),
+        (
+            "ListInstanceProfilesForRole",
+            "InstanceProfiles",
+            "for _ in iam.profiles.each_for_role('worker') do end",
+        ),
+        ("ListRoles", "Roles", "for _ in iam.roles.each() do end"),
+        ("ListInstanceProfileTags", "Tags", "iam.profiles.tags('web-frontend')"),
+        ("ListRoleTags", "Tags", "iam.roles.list_tags('worker')"),
+        ("ListAttachedRolePolicies", "AttachedPolicies", "iam.roles.attached_policies('worker')"),
+        ("ListRolePolicies", "PolicyNames", "iam.roles.delete('worker')"),
+    ] {
+        for (mode, before) in
+            [(Mode::Apply, ""), (Mode::Plan, ""), (Mode::Plan, create), (Mode::Plan, role)]
+        {
+            if action == "ListRolePolicies" && (mode == Mode::Apply || before == role) {
+                continue;
+            }
+            for circle in [&["a"][..], &["a", "b"], &["a", "b", "c"]] {
+                let world = World::new();
+                let mut asked_for = circle.iter().cycle();
+                let connection = line::connection(world.account(), move |asked| {
+                    if asked.action != action {
+                        return Fate::Pass;
+                    }
+                    let marker = asked_for.next().expect("it has no end");
+                    Fate::Answer(format!(
+                        "<{action}Response xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+                         <{action}Result><IsTruncated>true</IsTruncated><Marker>{marker}</Marker>\
+                         <{list_name}></{list_name}></{action}Result></{action}Response>"
+                    ))
+                });
+                let session = Session::with(world.rules(mode));
+                let bench = Bench { session, ..world.bench.clone() };
+                let script = format!("{before}{script}");
+                let format = Format::Table;
+                let ran = bench.run_through(connection, &script, "test.lua", Vec::new(), format);
+                let case = format!("{action} {mode:?} {circle:?} {before}");
+                let error = ran.result.as_ref().expect_err(&case).to_string();
+                assert!(error.contains("the same marker again"), "{case}: {error}");
+            }
         }
     }
 }

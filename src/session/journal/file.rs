@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
 use crate::sqlite::Kept;
+use crate::state;
 
 /// `iaLj` is the number by which it is known for ours.
 pub(super) static JOURNAL: Kept = Kept {
@@ -66,7 +67,7 @@ fn locks(folder: &Path) -> PathBuf {
 pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(String, File)> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
-    std::fs::create_dir_all(&locks).map_err(failed)?;
+    state::make_private(&locks).map_err(failed)?;
     sweep(folder);
     loop {
         let run = id();
@@ -90,7 +91,7 @@ pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(Strin
 pub(super) fn claim(folder: &Path, name: &str, what: &str) -> Result<File> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
-    std::fs::create_dir_all(&locks).map_err(failed)?;
+    state::make_private(&locks).map_err(failed)?;
     let path = locks.join(name);
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(failed)?;
