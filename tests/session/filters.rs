@@ -117,7 +117,6 @@ fn markers_in_a_circle_are_an_error_in_every_listing() {
         ),
         ("ListRoles", "Roles", "for _ in iam.roles.each() do end"),
         ("ListInstanceProfileTags", "Tags", "iam.profiles.tags('web-frontend')"),
-        ("ListRoleTags", "Tags", "iam.roles.list_tags('worker')"),
         ("ListAttachedRolePolicies", "AttachedPolicies", "iam.roles.attached_policies('worker')"),
         ("ListRolePolicies", "PolicyNames", "iam.roles.delete('worker')"),
     ] {
