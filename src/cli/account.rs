@@ -13,6 +13,7 @@ use crate::{files, run, screen, state};
 
 /// `iamlua account`.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum AccountCommand {
     /// Answer any AWS client on loopback, until interrupted.
     Serve {
