@@ -170,9 +170,10 @@ fn options_of_the_program_may_stand_after_the_script() {
     let script = home.write("args.lua", "print(table.concat({...}, ' '))");
     let script = script.to_str().expect("UTF-8");
     assert_eq!(
-        home.run(&["run", script, "--mine", "--timeout", "5s", "x"]).ends(0, "").out,
-        "--mine x\n"
+        home.run(&["run", script, "y", "--timeout", "5s", "x", "--", "--mine"]).ends(0, "").out,
+        "y x --mine\n"
     );
+    home.run(&["run", script, "--mine", "x"]).ends(2, "there is no option --mine");
     assert_eq!(
         home.run(&["run", script, "--", "--timeout", "5s"]).ends(0, "").out,
         "--timeout 5s\n"

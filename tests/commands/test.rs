@@ -705,7 +705,7 @@ fn a_runbook_runs_as_it_would_on_the_command_line() {
             ["ends.lua"] = "os.exit(7)",
             ["broken.lua"] = "end",
           }
-          local run = run_runbook(folder .. "/plain.lua", nil, { args = { "x", "--y" } })
+          local run = run_runbook(folder .. "/plain.lua", nil, { args = { "x", "--", "--y" } })
           expect(run.stdout):to_match("^x\t%-%-y\n")
           expect(run.changes[1].text):to_contain("- delete profile alpha")
           expect(run.changes[1].after):to_be_nil()
@@ -742,7 +742,7 @@ fn a_runbook_runs_as_it_would_on_the_command_line() {
 #[test]
 fn nothing_of_it_is_there_in_scripts() {
     let desk = Desk::new();
-    desk.run(&["-e", "assert(describe == nil and expect == nil and account == nil and clock == nil and testing == nil)"])
+    desk.run(&["-e", "assert(describe == nil and expect == nil and account == nil and fake == nil and clock == nil and testing == nil)"])
         .ends(0, "");
     desk.run(&["-e", "require('testing')"]).ends(1, "module 'testing' not found");
     desk.write("testing.lua", "return 'mine'");
