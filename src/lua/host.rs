@@ -647,12 +647,11 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             Some(fakes) => fakes.run(&program, &rest, input.as_deref())?,
             None => None,
         };
-        let handle = match made_up {
-            Some(end) => host.driver.start(lua, true, async move { Ok(end) }),
-            None => {
-                let running = children::run(program, rest, input, setup.canceller.clone());
-                host.driver.start(lua, true, running)
-            }
+        let handle = if let Some(end) = made_up {
+            host.driver.start(lua, true, async move { Ok(end) })
+        } else {
+            let running = children::run(program, rest, input, setup.canceller.clone());
+            host.driver.start(lua, true, running)
         };
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))
     })?;

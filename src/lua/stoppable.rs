@@ -19,7 +19,7 @@ const ELEMENTS: i64 = 1_000_000;
 /// The same where each may be a call of its own.
 const CALLS: i64 = 100;
 /// So many are sorted in a short call.
-const SORTED: usize = 100_000;
+const SORTED: i64 = 100_000;
 /// A text of so many bytes is put together in a short call.
 const REPEATED: f64 = (16 << 20) as f64;
 
@@ -347,7 +347,7 @@ impl Arguments for Sort {
             }
             // What compares is Lua, which can be stopped.
             (is_function && ffi::lua_iscfunction(state, 2) == 0)
-                || plain_length(state, 1).is_some_and(|length| length <= SORTED as i64)
+                || plain_length(state, 1).is_some_and(|length| length <= SORTED)
         }
     }
 }

@@ -180,10 +180,14 @@ impl Plan {
         let mut hashed = Hashed(Sha256::new());
         serde_json::to_writer(&mut hashed, self).map_err(bug)?;
         let mut text = serde_json::to_string_pretty(self).map_err(bug)?;
-        let end = text.trim_end_matches(['}', '\n']).len();
-        text.truncate(end);
+        // The checksum goes before the brace that ends the object.
+        if text.ends_with("\n}") {
+            text.truncate(text.len() - "\n}".len());
+        }
         let checksum = hexadecimal(&hashed.0.finalize());
-        text.push_str(&format!(",\n  \"checksum\": \"sha256:{checksum}\"\n}}\n"));
+        text.push_str(",\n  \"checksum\": \"sha256:");
+        text.push_str(&checksum);
+        text.push_str("\"\n}\n");
         Ok(text)
     }
 

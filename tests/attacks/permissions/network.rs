@@ -107,9 +107,10 @@ fn calls_go_nowhere_that_nobody_has_allowed() {
             );
             for mode in ["--plan", "--apply", "--read-only"] {
                 // An endpoint that is given outright is that of all profiles.
-                let base = match target.starts_with("profile") {
-                    true => ["--profile", "own"],
-                    false => ["--endpoint-url", &endpoint.url],
+                let base = if target.starts_with("profile") {
+                    ["--profile", "own"]
+                } else {
+                    ["--endpoint-url", &endpoint.url]
                 };
                 let ran = run(&[&base[..], &[mode, "-e", &code]].concat());
                 assert!(matches!(ran.code, Some(1 | 2 | 4)), "{target}: {ran:?}");
