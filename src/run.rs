@@ -376,12 +376,14 @@ pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
 /// Where a script's output goes.
 pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
+    let is_terminal = if to_stderr { io::stderr().is_terminal() } else { by_line };
     let out: Box<dyn Write> = if to_stderr {
         Box::new(screen::Messages::default())
     } else {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
-    Output { out, err: Box::new(screen::Messages::default()), by_line, is_pending: false }
+    let err = Box::new(screen::Messages::default());
+    Output { out, err, by_line, is_terminal, is_pending: false }
 }
 
 /// Refusal of a plan that goes beyond its limit.
@@ -549,18 +551,13 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     // The file is the result then.
     let is_aside = planning.file.as_deref().is_some_and(files::is_output);
     if !planning.is_result || is_aside {
-        // With no standard error there is nobody to tell.
-        let text = plan_text::plan(plan, planning.full);
-        let _ = if screen::speaks_events() {
-            screen::Messages::default().write_all(text.as_bytes())
-        } else {
-            anstream::stderr().write_all(text.as_bytes())
-        };
+        screen::show(&plan_text::plan(plan, planning.full));
         return Ok(());
     }
     let text = match format {
-        Format::Table => plan_text::plan(plan, planning.full),
+        Format::Table => return screen::print(&plan_text::plan(plan, planning.full)),
         Format::Csv => return Err(no_csv()),
+        // A plan file has a checksum of its very bytes.
         Format::Json => plan.to_file()?,
         Format::Jsonl => {
             let changes = plan.changes.iter().map(serde_json::to_string);
@@ -571,12 +568,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
             })?
         }
     };
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write to standard output", error))
-        }
-        _ => Ok(()),
-    }
+    screen::print_bytes(words::printable_json(&text).as_bytes())
 }
 
 /// Writes a plan file, and its signature beside it if there is a key; `-` is standard output.
@@ -737,7 +729,8 @@ pub fn confirm(question: &str, yes: bool) -> Option<bool> {
         return None;
     }
     // A question that cannot be shown is answered by no.
-    write!(io::stderr(), "{question} [y/N] ").ok()?;
+    let question = format!("{question} [y/N] ");
+    io::stderr().write_all(&words::printable(question.as_bytes())).ok()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

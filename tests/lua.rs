@@ -133,6 +133,7 @@ impl Bench {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
             by_line: false,
+            is_terminal: false,
             is_pending: false,
         };
         let result = Vm::new(setup, output).and_then(|vm| {

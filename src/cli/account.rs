@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::emulator::{self, Contents, Emulator, Faults, Quota};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::serving::AllowedHost;
 use crate::{files, run, screen, state};
 
@@ -171,8 +171,7 @@ fn import(file: &PathBuf) -> Result<u8> {
 /// Writes calls to standard output, one a line.
 fn list(calls: &[String]) -> Result<()> {
     let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
-    let written = io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))
+    screen::print(&text)
 }
 
 fn release() -> Result<u8> {
@@ -217,7 +216,6 @@ fn quota(set: &[String]) -> Result<u8> {
         "profiles           {}\nroles              {}\npolicies-per-role  {}\n",
         quotas.profiles, quotas.roles, quotas.policies_per_role
     );
-    let written = io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))?;
+    screen::print(&text)?;
     Ok(0)
 }

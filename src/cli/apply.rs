@@ -1,6 +1,5 @@
 //! `iamlua apply`: carries out a plan file, after it was approved.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +120,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     let changes = count(plan.changes.len() as u64, "change");
     if run::can_ask() {
         // With no standard error there is nobody to ask.
-        let _ = anstream::stderr().write_all(plan_text::plan(plan, full).as_bytes());
+        screen::show(&plan_text::plan(plan, full));
     }
     let these = if plan.changes.len() == 1 { "this" } else { "these" };
     match run::confirm(&format!("Make {these} {changes}?"), false) {

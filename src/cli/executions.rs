@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::options::OutputFormat;
-use super::output::print;
+use super::output::{print, print_json};
 use super::schedule::show as show_list;
 use crate::error::{Error, Kind, Result};
 use crate::schedule::book::Book;
@@ -134,7 +134,7 @@ impl ShowCommand {
             OutputFormat::Json | OutputFormat::Jsonl => {
                 let mut record = json(&execution)?;
                 record["output"] = execution.output.into();
-                print(&format!("{record:#}\n"))
+                print_json(&format!("{record:#}\n"))
             }
         }
     }

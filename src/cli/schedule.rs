@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
-use super::output::print;
+use super::output::{print, print_csv, print_json};
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
 use crate::run::{self, Options, Planning};
@@ -260,25 +260,15 @@ fn find(
 
 /// Prints a list.
 pub(super) fn show(list: &List, output: OutputFormat) -> Result<u8> {
-    let bug = |error: csv::Error| Error::new(Kind::Bug, error.to_string());
     match output {
         OutputFormat::Json => {
-            print(&format!("{:#}\n", serde_json::Value::from(list.records.clone())))
+            print_json(&format!("{:#}\n", serde_json::Value::from(list.records.clone())))
         }
         OutputFormat::Jsonl => {
             let lines: Vec<_> = list.records.iter().map(ToString::to_string).collect();
-            print(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>())
+            print_json(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>())
         }
-        OutputFormat::Csv => {
-            let mut csv = csv::Writer::from_writer(Vec::new());
-            csv.write_record(&list.heads).map_err(bug)?;
-            for row in &list.rows {
-                csv.write_record(row).map_err(bug)?;
-            }
-            let text =
-                csv.into_inner().map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-            print(&String::from_utf8_lossy(&text))
-        }
+        OutputFormat::Csv => print_csv(&list.heads, &list.rows),
         OutputFormat::Table if list.rows.is_empty() => Ok(0),
         OutputFormat::Table => {
             let heads: Vec<_> = list.heads.iter().map(|head| (*head).to_owned()).collect();

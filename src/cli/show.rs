@@ -42,7 +42,7 @@ impl ShowCommand {
         match self.output {
             OutputFormat::Csv => Err(Error::usage("a plan is shown as a table or as JSON")
                 .hint("--output json, or jsonl for a change a line")),
-            OutputFormat::Table => output::print_styled(&text(&file, &plan, self.full)),
+            OutputFormat::Table => output::print(&text(&file, &plan, self.full)),
             OutputFormat::Json | OutputFormat::Jsonl => {
                 let planning = Planning { is_result: true, ..Planning::default() };
                 run::print_plan(&plan, &planning, self.output.into()).map(|()| 0)

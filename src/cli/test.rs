@@ -1,12 +1,13 @@
 //! `iamlua test`: runs the tests of scripts.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 use super::options::duration;
+use super::output::print;
 use super::run::{self, GrantOptions};
 use crate::error::{Error, Kind, Result};
 use crate::testing::report::{human, junit, tap};
@@ -68,16 +69,6 @@ fn some_time(text: &str) -> std::result::Result<Duration, String> {
     }
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = anstream::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write to standard output", error))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn cannot_write(out: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot write the results {}", out.display()), error)
 }
@@ -117,7 +108,7 @@ impl TestCommand {
         let report = testing::run(found, options, &interrupt, |file| {
             let text = self.file(shown, file, points);
             points += file.counts().all();
-            print(&text)
+            print(&text).map(drop)
         })?;
         print(&self.end(shown, &report)?)?;
         if let Some(out) = &self.out {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
 use super::options::{Resolved, TargetOptions};
+use super::output::{print, print_json};
 use crate::aws::client::{ConnectionInfo, Target};
 use crate::aws::{Origin, Setting, Settings};
 use crate::error::{Error, Kind, Result};
@@ -60,7 +61,7 @@ impl WhoamiCommand {
             .inspect_err(|error| {
                 // Whoever reads JSON finds the reason there too.
                 if output == WhoamiFormat::Json && error.kind == Kind::Configuration {
-                    println!("{}", json(&[], Some(error)));
+                    let _ = print_json(&format!("{}\n", json(&[], Some(error))));
                 }
             })
     }
@@ -91,10 +92,10 @@ impl WhoamiCommand {
         }];
         rows.extend(caller_rows(caller.as_ref().ok()));
         rows.extend(settings_rows(&target, &info));
-        match self.output {
-            WhoamiFormat::Table => print!("{}", text(&rows)),
-            WhoamiFormat::Json => println!("{}", json(&rows, caller.as_ref().err())),
-        }
+        let _ = match self.output {
+            WhoamiFormat::Table => print(&text(&rows))?,
+            WhoamiFormat::Json => print_json(&format!("{}\n", json(&rows, caller.as_ref().err())))?,
+        };
         if let Ok((caller, ..)) = &caller
             && !is_local
             && !target.config.accounts.is_empty()

@@ -30,7 +30,7 @@ use crate::screen;
 use crate::seen::Sight;
 use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
-use crate::stdlib;
+use crate::{stdlib, words};
 
 /// What the functions share.
 pub(super) struct Host {
@@ -317,40 +317,58 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("tally_end", end)
 }
 
+/// Writes texts on standard output.
+fn write(
+    host: &Host,
+    texts: &MultiValue,
+    write: fn(&mut Output, &[u8]) -> std::io::Result<()>,
+) -> Result<LuaValue> {
+    let holds = host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
+    if holds {
+        host.check_arguments()?;
+    }
+    let mut output = host.output.borrow_mut();
+    for value in texts {
+        let LuaValue::String(text) = value else {
+            return Err(Error::argument(format!("cannot write a {}", value.type_name())));
+        };
+        if let Err(error) = write(&mut output, &text.as_bytes()) {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                host.setup.borrow().canceller.stop(Stop::OutputClosed);
+            }
+            return Err(Error::io("cannot write to standard output", error));
+        }
+    }
+    Ok(LuaValue::Nil)
+}
+
+/// Writes on standard error, after what was printed before.
+fn write_err(host: &Host, text: &[u8]) {
+    let mut output = host.output.borrow_mut();
+    screen::aside(|| {
+        // A message that cannot be shown must not end the script.
+        let _ = output.flush();
+        let _ = output.err.write_all(text);
+    });
+}
+
 /// Output, JSON, tables, CSV.
 fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("format", host.setup.borrow().format.name())?;
-    add(lua, host, fallible, "write", |_, host, args| {
-        let holds =
-            host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
-        if holds {
-            host.check_arguments()?;
-        }
-        let mut output = host.output.borrow_mut();
-        for value in &args {
-            let LuaValue::String(text) = value else {
-                return Err(Error::argument(format!("cannot write a {}", value.type_name())));
-            };
-            if let Err(error) = output.write(&text.as_bytes()) {
-                if error.kind() == std::io::ErrorKind::BrokenPipe {
-                    host.setup.borrow().canceller.stop(Stop::OutputClosed);
-                }
-                return Err(Error::io("cannot write to standard output", error));
-            }
-        }
-        Ok(LuaValue::Nil)
-    })?;
+    add(lua, host, fallible, "print", |_, host, args| write(host, &args, Output::print))?;
+    add(lua, host, fallible, "write", |_, host, args| write(host, &args, Output::write))?;
     let shared = Rc::clone(host);
-    let write_err = lua.create_function(move |_, text: LuaString| {
-        let mut output = shared.output.borrow_mut();
-        screen::aside(|| {
-            // What was printed before belongs before it on the screen; a message that cannot be shown must not end the script.
-            let _ = output.flush();
-            let _ = output.err.write_all(&text.as_bytes());
-        });
+    let print_err = move |_: &Lua, text: LuaString| {
+        write_err(&shared, &words::printable(&text.as_bytes()));
         Ok(())
-    })?;
-    table.set("write_err", write_err)?;
+    };
+    table.set("print_err", lua.create_function(print_err)?)?;
+    let shared = Rc::clone(host);
+    let raw = move |_: &Lua, text: LuaString| {
+        write_err(&shared, &text.as_bytes());
+        Ok(())
+    };
+    table.set("write_err", lua.create_function(raw)?)?;
     add(lua, host, fallible, "json_decode", |lua, _, args| {
         let text = text_arg(&args, 0, "json.decode: the text")?;
         convert::json_text_to_lua(lua, &text).map_err(|error| {

@@ -40,7 +40,7 @@ use crate::error::{Error, Kind, Result};
 use crate::screen;
 use crate::seen::Seen;
 use crate::session::Gate;
-use crate::stdlib;
+use crate::{stdlib, words};
 use arguments::Arguments;
 use budget::Memory;
 use bulk::Board;
@@ -90,11 +90,20 @@ pub struct Output {
     pub err: Box<dyn Write>,
     /// Whether each line of results should be seen at once: there is a person at a terminal.
     pub by_line: bool,
+    /// Presence of a terminal behind the results, which obeys what it is sent.
+    pub is_terminal: bool,
     /// Whether something was written that may not be seen yet.
     pub is_pending: bool,
 }
 
 impl Output {
+    /// Writes what a script prints, of which nothing but line ends, tabs and colours acts on a
+    /// terminal.
+    fn print(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.is_terminal { self.write(&words::printable(text)) } else { self.write(text) }
+    }
+
+    /// Writes bytes as they are.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_pending = true;
         self.out.write_all(bytes)?;

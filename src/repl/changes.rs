@@ -10,7 +10,7 @@ use super::{Repl, entries};
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
 use crate::plan_text::{self, Shown};
-use crate::screen::say;
+use crate::screen::{self, say};
 use crate::session::apply::{self, Options};
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, LeftOut, Outcome};
@@ -431,9 +431,8 @@ fn pending(what: &str) -> Error {
 
 /// Prints what a person has asked for.
 fn print(text: &str) {
-    use std::io::Write;
     // Who has closed standard output does not want it.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    let _ = screen::print(text);
 }
 
 /// An error without the hints that name options of a command line.

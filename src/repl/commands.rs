@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::lua::Ending;
 use crate::lua::arguments::without_separator;
-use crate::screen::say;
+use crate::screen::{print, say};
 use crate::script::{Loaded, Script};
 use crate::session::Mode;
 use crate::spec;
@@ -219,11 +219,6 @@ fn listed(rows: &[Vec<String>], columns: usize) -> String {
         text.push('\n');
     }
     text
-}
-
-fn print(text: &str) -> Result<()> {
-    std::io::Write::write_all(&mut anstream::stdout(), text.as_bytes())
-        .map_err(|error| Error::io("cannot write to standard output", error))
 }
 
 impl Repl {

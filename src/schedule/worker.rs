@@ -276,7 +276,7 @@ impl Workshop {
                 Box::new(Both(io::stderr(), tail.clone())),
             ),
         };
-        Output { out, err, by_line: false, is_pending: false }
+        Output { out, err, by_line: false, is_terminal: false, is_pending: false }
     }
 
     /// Who takes the messages of `log`; none if they are printed.

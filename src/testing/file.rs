@@ -172,7 +172,8 @@ fn work(
         log: None,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
-    let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;
+    let vm =
+        Vm::new(setup, Output { out, err, by_line: false, is_terminal: false, is_pending: false })?;
     world.add(Live { canceller, waker: vm.waker(), session });
     let definitions = Definitions::default();
     let call = vm.extend("testing.lua", offers(world, &definitions))?;

@@ -172,6 +172,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         by_line: false,
+        is_terminal: false,
         is_pending: false,
     };
     let vm = Vm::new(setup, output)?;

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::complete;
 use super::options::OutputFormat;
-use super::{complete, output};
 use crate::error::{Error, Kind, Result};
 use crate::session::journal::records::{Recorded, Run};
 
@@ -134,8 +134,4 @@ fn status(run: &Run) -> String {
         None => run.status.clone(),
         Some(undone) => format!("{}, {undone}", run.status),
     }
-}
-
-fn print(text: &str) -> Result<u8> {
-    output::print_styled(text)
 }

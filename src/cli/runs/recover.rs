@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::super::complete;
 use super::super::options::{LimitOptions, TargetOptions, duration};
-use super::print;
+use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::Verdict;
 use crate::plan_text::{self, Shown};

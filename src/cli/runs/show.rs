@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::super::executions::not_in_the_journal;
 use super::super::options::OutputFormat;
-use super::{bug, date, json_of, json_of_change, print, status, what};
+use super::{bug, date, json_of, json_of_change, status, what};
+use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
 use crate::plan_text::{self, Shown};
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
@@ -29,7 +30,7 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
         let changes: Vec<_> = changes.iter().map(json_of_change).collect::<Result<_>>()?;
         json["changes"] = changes.into();
         json["left_out"] = serde_json::to_value(&left_out).map_err(|error| bug(&error))?;
-        return print(&format!("{json:#}\n"));
+        return print_json(&format!("{json:#}\n"));
     }
     print(&describe(&run, &changes, &left_out, full))
 }

@@ -1,6 +1,5 @@
 //! What the watcher says of what it does and of what runs have come to.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::Watch;
@@ -134,8 +133,5 @@ impl Watch {
 
 /// Shows text with its styles, where there is a terminal for them.
 pub(super) fn print(text: &str) {
-    screen::aside(|| {
-        // With no standard error there is nobody to tell.
-        let _ = anstream::stderr().write_all(text.as_bytes());
-    });
+    screen::aside(|| screen::show(text));
 }
