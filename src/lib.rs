@@ -37,6 +37,7 @@ pub mod stdlib;
 pub mod table;
 pub mod testing;
 pub mod timing;
+pub mod trust;
 pub mod usage;
 pub mod watch;
 pub mod words;

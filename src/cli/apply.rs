@@ -87,6 +87,10 @@ impl ApplyCommand {
             None => None,
         };
         target.refuse_if_read_only()?;
+        // A person sees the endpoint in the question, and whoever approved the plan has seen it.
+        if self.yes && !self.approval.is_given(&target.config.require_signature) {
+            target.check_endpoints(&plan.sites)?;
+        }
         if !plan.changes.is_empty() && target.leads_to_aws(&plan.sites) {
             ask(&plan, self.yes, self.full)?;
         }

@@ -17,6 +17,7 @@ mod schedule;
 mod shell;
 mod show;
 mod test;
+mod trust;
 mod undo;
 mod watch;
 mod whoami;
@@ -109,6 +110,11 @@ enum Command {
     ///
     /// The first thing to run when something is odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
+    /// Accept the profile, role and endpoint that the iamlua.toml of a project sets.
+    ///
+    /// Such a file leads calls elsewhere, so it is asked about the first time, and when it has
+    /// changed. Where nobody can be asked, runs are refused until this command accepts it.
+    Trust(trust::TrustCommand),
     /// Print the least IAM policy that a runbook needs.
     Policy(policy::PolicyCommand),
     /// Look after the local account.
@@ -191,6 +197,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Watch(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Whoami(command)) => command.execute(),
+        Some(Command::Trust(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
         Some(Command::Doc(command)) => command.execute(),

@@ -8,16 +8,19 @@ use std::time::Duration;
 use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::trust;
+use crate::aws::network::without_password;
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
-use crate::lua::Format;
+use crate::lua::{Format, net};
 use crate::run::{Against, AwsTarget};
 use crate::screen;
 use crate::session::journal::{About, Place};
 use crate::session::site::{Site, SiteTarget};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::spec;
+use crate::trust::Redirection;
 
 /// Where calls go.
 #[derive(Args, Clone, Debug)]
@@ -184,6 +187,13 @@ impl TargetOptions {
                 })
             }
         };
+        let redirection = match &against {
+            Against::Aws(aws) => config.redirection.as_ref().and_then(|set| in_effect(set, aws)),
+            Against::Local(_) => None,
+        };
+        if let Some(redirection) = &redirection {
+            trust::check(redirection)?;
+        }
         if let Against::Aws(aws) = &against {
             against.connection().check().map_err(|error| {
                 let is_by_file = aws.profile.is_some() && options.profile.is_none();
@@ -196,8 +206,26 @@ impl TargetOptions {
         }
         let is_named = by_options.or(by_variable).is_some();
         let is_by_config = target == TargetName::Aws && !is_named;
+        if let Some(Redirection { file, .. }) = &redirection {
+            let set = redirection.as_ref().map(Redirection::in_words).unwrap_or_default();
+            screen::say(&format!("note: {} sets {set}", file.display()));
+        }
         Ok(Resolved { against, config, is_named, is_by_config, options, faults })
     }
+}
+
+/// The settings of a project that calls follow: those which nothing on the command line replaces.
+fn in_effect(set: &Redirection, aws: &AwsTarget) -> Option<Redirection> {
+    let mut redirection = set.clone();
+    redirection.settings.retain(|key, value| {
+        let used = match key.as_str() {
+            "profile" => &aws.profile,
+            "role_arn" => &aws.role_arn,
+            _ => &aws.endpoint_url,
+        };
+        used.as_ref() == Some(value)
+    });
+    Some(redirection).filter(|found| !found.settings.is_empty())
 }
 
 impl Resolved {
@@ -265,6 +293,29 @@ impl Resolved {
             Against::Aws(_) if self.is_named => true,
             _ => site.target == SiteTarget::Aws,
         })
+    }
+
+    /// Refuses sites of a plan, which may be somebody else's, whose endpoint is neither AWS's nor
+    /// one that this run names.
+    ///
+    /// # Errors
+    /// A refusal that names the endpoint.
+    pub fn check_endpoints(&self, sites: &[Site]) -> Result<()> {
+        let own = self.against.connection();
+        for site in sites {
+            let Some(url) = &site.endpoint_url else { continue };
+            if self.leads_to_aws(std::slice::from_ref(site))
+                && self.options.endpoint_url.is_none()
+                && net::is_elsewhere(&own, url)?
+            {
+                let shown = without_password(url);
+                let refusal = format!("the plan sends its calls to {shown}, and nothing here does");
+                return Err(Error::new(Kind::Refused, refusal).hint(format!(
+                    "name it with --endpoint-url {shown}, or approve the plan with --sha256"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they

@@ -89,6 +89,11 @@ fn digits(text: &str) -> std::result::Result<String, String> {
 }
 
 impl Approval {
+    /// Presence of an approval of this very plan, by its hash or a signature.
+    pub fn is_given(&self, by_config: &[String]) -> bool {
+        self.sha256.is_some() || !self.require_signature.is_empty() || !by_config.is_empty()
+    }
+
     /// Refuses a file with another hash than the approved one.
     pub fn check_hash(&self, file: &PlanFile) -> Result<()> {
         let Some(approved) = &self.sha256 else { return Ok(()) };

@@ -14,7 +14,7 @@ mod entry;
 pub mod fakes;
 mod host;
 mod manifest;
-mod net;
+pub(crate) mod net;
 mod offers;
 mod prompt;
 mod reading;

@@ -56,6 +56,16 @@ fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
     Ok(endpoint::service_ids().filter_map(|id| settings.configured_endpoint(id)).collect())
 }
 
+/// Check for an endpoint that is neither AWS's own nor one that the run itself uses.
+///
+/// # Errors
+/// If the settings of the run cannot be read.
+pub(crate) fn is_elsewhere(own: &Connection, url: &str) -> Result<bool> {
+    let Some(place) = Place::of(url) else { return Ok(true) };
+    let is_own = |setting: &Setting<String>| Place::of(&setting.value).as_ref() == Some(&place);
+    Ok(!place.is_aws() && !endpoints(own)?.iter().any(is_own))
+}
+
 /// Refuses another connection of a script that leads to a host that nobody has allowed.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use super::prune::before;
 use super::{json_of, json_of_change};
 use crate::error::{Error, Kind, Result};
 use crate::session::journal::records::{Records, Run, no_run};
-use crate::words::count;
+use crate::words::{self, count};
 use crate::{files, screen, state};
 
 #[derive(Args, Debug)]
@@ -96,7 +96,7 @@ fn lines(records: &Records, run: &Run) -> Result<String> {
             return Err(Error::new(Kind::Bug, format!("a {kind} is no object")));
         };
         line.extend(fields);
-        lines.push_str(&serde_json::Value::Object(line).to_string());
+        lines.push_str(&words::printable_json(&serde_json::Value::Object(line).to_string()));
         lines.push('\n');
         Ok(())
     };
