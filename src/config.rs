@@ -12,10 +12,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::app::trust::Redirection;
 use crate::error::{Error, Result};
 use crate::signature::TrustedKey;
 use crate::spec::{check_role_arn, nearest, parse_duration};
-use crate::trust::Redirection;
 
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "iamlua.toml";

@@ -126,7 +126,7 @@ impl Bench {
             confirm: Box::new(|_| None),
             clock: iamlua::clock::Clock::Real,
             has_input: true,
-            seen: iamlua::seen::Seen::default(),
+            seen: iamlua::files::read_set::Seen::default(),
             log: None,
         };
         let output = Output {

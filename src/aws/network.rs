@@ -31,7 +31,7 @@ use super::environment::Environment;
 use super::settings::{Origin, Setting};
 use super::shared_config::Profile;
 use crate::error::{Error, Kind, Result};
-use crate::screen;
+use crate::ui::terminal;
 
 /// The name of this program in the user agent, and so in `CloudTrail`.
 pub const USER_AGENT: &str = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
@@ -407,7 +407,7 @@ fn observe(clock: &CorrectedClock, response: &HttpResponse, sent: SystemTime) {
     let Some(date) = date else { return };
     let took = sent.elapsed().unwrap_or_default();
     if let Some(note) = clock.observe(system_time(date), sent + took / 2) {
-        screen::say(&note);
+        terminal::say(&note);
     }
 }
 

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::app::run;
 use crate::emulator::{self, Contents, Emulator, Faults, Quota};
 use crate::error::{Error, Result};
-use crate::serving::AllowedHost;
-use crate::{files, run, screen, state};
+use crate::http_server::AllowedHost;
+use crate::ui::terminal;
+use crate::{files, state};
 
 /// `iamlua account`.
 #[derive(Debug, Subcommand)]
@@ -72,7 +74,7 @@ impl AccountCommand {
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
                 open_quietly()?.reset(contents)?;
-                screen::say(&format!(
+                terminal::say(&format!(
                     "the local account is {}",
                     if empty { "empty" } else { "the example account" }
                 ));
@@ -107,7 +109,7 @@ fn serve(port: u16, faults: Faults, hosts: Vec<AllowedHost>) -> Result<u8> {
         let address = listener.local_addr().map_err(|error| Error::io("no address", error))?;
         writeln!(io::stdout(), "http://{address}")
             .map_err(|error| Error::io("cannot write to standard output", error))?;
-        screen::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+        terminal::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
              AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"));
         let _ = io::stdout().flush();
         let serving = emulator::Serving { hosts, ..Default::default() };
@@ -161,7 +163,7 @@ fn import(file: &PathBuf) -> Result<u8> {
         )
     };
     let summary = open_quietly()?.import(io::BufReader::new(source))?;
-    screen::say(&format!(
+    terminal::say(&format!(
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
     ));
@@ -171,14 +173,14 @@ fn import(file: &PathBuf) -> Result<u8> {
 /// Writes calls to standard output, one a line.
 fn list(calls: &[String]) -> Result<()> {
     let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
-    screen::print(&text)
+    terminal::print(&text)
 }
 
 fn release() -> Result<u8> {
     let calls = open()?.release_calls()?;
     list(&calls)?;
     if calls.is_empty() {
-        screen::say("no call waits: calls do after a start with --faults hold=iam:TagRole");
+        terminal::say("no call waits: calls do after a start with --faults hold=iam:TagRole");
     }
     Ok(0)
 }
@@ -216,6 +218,6 @@ fn quota(set: &[String]) -> Result<u8> {
         "profiles           {}\nroles              {}\npolicies-per-role  {}\n",
         quotas.profiles, quotas.roles, quotas.policies_per_role
     );
-    screen::print(&text)?;
+    terminal::print(&text)?;
     Ok(0)
 }

@@ -7,6 +7,7 @@ use clap::Parser;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
+use crate::app::{plan_text, run, signals};
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::Options;
 use crate::session::journal::About;
@@ -14,8 +15,9 @@ use crate::session::journal::records::{claim_plan, claim_undo};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
-use crate::words::count;
-use crate::{execution, plan_text, run, screen, signals, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 /// `iamlua apply`.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -106,7 +108,7 @@ impl ApplyCommand {
         let again = format!("iamlua apply {}{yes}", file.word());
         if !plan.outside.is_empty() {
             let are = if plan.outside.len() == 1 { "is" } else { "are" };
-            screen::say(&format!(
+            terminal::say(&format!(
                 "{} of the plan {are} not part of apply: run the script with --apply to have them",
                 plan_text::outside_count(&plan.outside)
             ));
@@ -124,7 +126,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     let changes = count(plan.changes.len() as u64, "change");
     if run::can_ask() {
         // With no standard error there is nobody to ask.
-        screen::show(&plan_text::plan(plan, full));
+        terminal::show(&plan_text::plan(plan, full));
     }
     let these = if plan.changes.len() == 1 { "this" } else { "these" };
     match run::confirm(&format!("Make {these} {changes}?"), false) {
@@ -155,7 +157,7 @@ pub fn carry_out(
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
-    let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
+    let work = crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     run::tell_changes(&session);

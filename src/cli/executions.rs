@@ -11,11 +11,13 @@ use super::options::OutputFormat;
 use super::output::{print, print_json};
 use super::schedule::show as show_list;
 use crate::error::{Error, Kind, Result};
+use crate::escape::{visible, visible_but};
 use crate::schedule::book::Book;
 use crate::schedule::listing::List;
 use crate::schedule::record::Execution;
-use crate::words::{count, number, time, visible, visible_but};
-use crate::{screen, state};
+use crate::state;
+use crate::ui::format::{count, number, time};
+use crate::ui::terminal;
 
 /// `iamlua schedule history`.
 #[derive(Debug, Parser)]
@@ -54,7 +56,7 @@ impl HistoryCommand {
             list.records.push(json(execution)?);
         }
         if list.rows.is_empty() {
-            screen::say("nothing was run yet");
+            terminal::say("nothing was run yet");
         }
         show_list(&list, self.output)
     }

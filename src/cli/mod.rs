@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
 use crate::error::{Error, Result};
-use crate::screen;
+use crate::ui::terminal;
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
@@ -155,12 +155,12 @@ pub fn main() -> ExitCode {
         Some(cli) => execute(cli),
         None => Ok(0),
     });
-    crate::hidden_input::restore_terminal();
+    crate::ui::hidden_input::restore_terminal();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // With no standard error there is nobody to tell.
-            let _ = screen::Messages::default().write_all(error.describe().as_bytes());
+            let _ = terminal::Messages::default().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }

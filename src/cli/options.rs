@@ -9,18 +9,18 @@ use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::trust;
+use crate::app::run::{Against, AwsTarget};
+use crate::app::trust::Redirection;
 use crate::aws::network::without_password;
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 use crate::lua::{Format, net};
-use crate::run::{Against, AwsTarget};
-use crate::screen;
 use crate::session::journal::{About, Place};
 use crate::session::site::{Site, SiteTarget};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::spec;
-use crate::trust::Redirection;
+use crate::ui::terminal;
 
 /// Where calls go.
 #[derive(Args, Clone, Debug)]
@@ -208,7 +208,7 @@ impl TargetOptions {
         let is_by_config = target == TargetName::Aws && !is_named;
         if let Some(Redirection { file, .. }) = &redirection {
             let set = redirection.as_ref().map(Redirection::in_words).unwrap_or_default();
-            screen::say(&format!("note: {} sets {set}", file.display()));
+            terminal::say(&format!("note: {} sets {set}", file.display()));
         }
         Ok(Resolved { against, config, is_named, is_by_config, options, faults })
     }
@@ -237,7 +237,7 @@ impl Resolved {
     /// Says so when the configuration leads to AWS, which nobody should learn from the bill.
     pub fn announce(&self) {
         if self.is_by_config {
-            screen::say(&format!("note: on AWS, by {}", self.config.shown_files()));
+            terminal::say(&format!("note: on AWS, by {}", self.config.shown_files()));
         }
     }
 

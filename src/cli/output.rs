@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal};
 use anstream::{AutoStream, ColorChoice};
 
 use crate::error::{Error, Kind, Result};
-use crate::{screen, words};
+use crate::escape;
+use crate::ui::terminal;
 
 /// The widest that text is made: longer lines are hard to read.
 const WIDEST: usize = 100;
@@ -15,12 +16,12 @@ const USUAL: usize = 80;
 /// Prints text for people, with styles where there is a terminal. Nothing in it but line ends, tabs
 /// and colours acts on the terminal. A reader that has gone away needs no more.
 pub(super) fn print(text: &str) -> Result<u8> {
-    screen::print(text).map(|()| 0)
+    terminal::print(text).map(|()| 0)
 }
 
 /// Prints JSON text, whose strings hold nothing that acts on a terminal.
 pub(super) fn print_json(text: &str) -> Result<u8> {
-    screen::print_bytes(words::printable_json(text).as_bytes()).map(|()| 0)
+    terminal::print_bytes(escape::printable_json(text).as_bytes()).map(|()| 0)
 }
 
 /// Prints a table as CSV. Its cells are as they are, but for those that a terminal would obey.
@@ -43,9 +44,9 @@ where
 /// Prints what other programs read: unchanged, unless a terminal is there to obey it.
 pub(super) fn print_data(bytes: &[u8]) -> Result<u8> {
     if io::stdout().is_terminal() {
-        screen::print_bytes(&words::printable(bytes)).map(|()| 0)
+        terminal::print_bytes(&escape::printable(bytes)).map(|()| 0)
     } else {
-        screen::print_bytes(bytes).map(|()| 0)
+        terminal::print_bytes(bytes).map(|()| 0)
     }
 }
 

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::output::print_json;
+use crate::app::policy::{self, Scope};
+use crate::app::run;
+use crate::app::script::Script;
 use crate::error::{Error, Kind, Result};
-use crate::policy::{self, Scope};
-use crate::run;
-use crate::script::Script;
 use crate::session::allowed;
 
 /// `iamlua policy`.

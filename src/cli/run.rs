@@ -9,18 +9,19 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
+use crate::app::run::{self, Options, Planning};
+use crate::app::script::Script;
 use crate::config::DefaultMode;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::lua::Show;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::repl;
-use crate::run::{self, Options, Planning};
 use crate::schedule::log::Level;
-use crate::script::Script;
 use crate::session::journal::About;
 use crate::session::{Mode, Rules};
 use crate::signature::SigningKey;
-use crate::{files, screen};
+use crate::ui::terminal;
 
 /// `iamlua run`.
 #[derive(Debug, Parser)]
@@ -179,10 +180,10 @@ enum Progress {
 impl Progress {
     fn show(self, output: OutputFormat) -> Show {
         match self {
-            Self::Auto if matches!(output, OutputFormat::Jsonl) && !screen::can_draw() => {
+            Self::Auto if matches!(output, OutputFormat::Jsonl) && !terminal::can_draw() => {
                 Show::Events
             }
-            Self::Auto | Self::Bar if screen::can_draw() => Show::Bar,
+            Self::Auto | Self::Bar if terminal::can_draw() => Show::Bar,
             Self::Auto | Self::Bar | Self::Lines => Show::Lines,
             Self::Events => Show::Events,
             Self::None => Show::Nothing,
@@ -261,7 +262,7 @@ impl RunOptions {
     pub fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
         let show = self.host.progress.show(self.host.output);
         if show == Show::Events {
-            screen::speak_events();
+            terminal::speak_events();
         }
         let target = self.target.resolve()?;
         target.announce();

@@ -11,10 +11,10 @@ use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use super::output::{print, print_csv, print_json};
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
+use crate::app::run::{self, Options, Planning};
 use crate::error::{Error, Result};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
-use crate::run::{self, Options, Planning};
 use crate::schedule::book::Book;
 use crate::schedule::listing::{self, List};
 use crate::schedule::log::{self, Log};
@@ -23,7 +23,8 @@ use crate::schedule::status::Listen;
 use crate::schedule::{Settings, showing, single};
 use crate::session::Rules;
 use crate::session::journal::About;
-use crate::{screen, state, table};
+use crate::state;
+use crate::ui::{table, terminal};
 
 /// `iamlua schedule`.
 #[derive(Debug, Parser)]
@@ -209,16 +210,16 @@ impl ScheduleCommand {
             listing::dry_run(&jobs, &folder, now, until)?
         };
         if jobs.is_empty() {
-            screen::say(
+            terminal::say(
                 "there are no jobs: a job is a runbook with `schedule` or `every` in its manifest",
             );
         }
         show(&list, self.output)?;
         for (job, why) in &list.broken {
-            screen::say(&format!("{job} is broken: {why}"));
+            terminal::say(&format!("{job} is broken: {why}"));
         }
         if list.is_cut {
-            screen::say("there is more; a shorter --until shows less");
+            terminal::say("there is more; a shorter --until shows less");
         }
         Ok(u8::from(self.dry_run && !list.broken.is_empty()))
     }

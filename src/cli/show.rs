@@ -9,11 +9,11 @@ use super::options::OutputFormat;
 use super::output;
 use super::plan_file::PlanFile;
 use super::runs::parameters;
+use crate::app::run::{self, Planning};
+use crate::app::{plan_markdown, plan_text};
 use crate::error::{Error, Result};
-use crate::run::{self, Planning};
+use crate::escape::visible;
 use crate::session::plan::Plan;
-use crate::words::visible;
-use crate::{plan_markdown, plan_text};
 
 /// `iamlua show`.
 #[derive(Debug, Parser)]

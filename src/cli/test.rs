@@ -9,10 +9,11 @@ use clap::{Parser, ValueEnum};
 use super::options::duration;
 use super::output::print;
 use super::run::{self, GrantOptions};
+use crate::app::signals;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::testing::report::{human, junit, tap};
 use crate::testing::{self, FileReport, Interrupt, Options, Report};
-use crate::{files, signals};
 
 /// `iamlua test`.
 #[derive(Debug, Parser)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueHint};
 
 use super::output::print;
+use crate::app::trust::{Redirection, TrustStore};
 use crate::config::{Config, FILE_NAME};
 use crate::error::{Error, Kind, Result};
-use crate::screen::say;
-use crate::trust::{Redirection, TrustStore};
+use crate::ui::terminal::say;
 
 /// `iamlua trust`.
 #[derive(Debug, Parser)]
@@ -72,12 +72,12 @@ pub(super) fn check(redirection: &Redirection) -> Result<()> {
         return Ok(());
     }
     let sets = format!("{} sets {}", redirection.file.display(), redirection.in_words());
-    if crate::run::confirm(&format!("{sets}. Trust it?"), false) == Some(true) {
+    if crate::app::run::confirm(&format!("{sets}. Trust it?"), false) == Some(true) {
         return store.accept(redirection);
     }
     let folder = redirection.file.parent().unwrap_or_else(|| Path::new("."));
     Err(Error::new(Kind::Refused, format!("{sets}, and is not trusted yet")).hint(format!(
         "if you know who wrote it, `iamlua trust {}` accepts it; --config \"\" leaves it out",
-        crate::run::quoted(&folder.display().to_string())
+        crate::app::run::quoted(&folder.display().to_string())
     )))
 }

@@ -10,12 +10,13 @@ use serde_json::{Map, Value as Json};
 
 use super::options::{Resolved, TargetOptions};
 use super::output::{print, print_json};
+use crate::app::run;
 use crate::aws::client::{ConnectionInfo, Target};
 use crate::aws::{Origin, Setting, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
 use crate::iam::{Identity, alias, identity};
 use crate::session::{Gate, Mode, Session};
-use crate::{run, words};
 
 /// `iamlua whoami`.
 #[derive(Args, Debug)]
@@ -101,13 +102,15 @@ impl WhoamiCommand {
             && !target.config.accounts.is_empty()
             && caller.account.as_ref().is_none_or(|id| !target.config.accounts.contains(id))
         {
-            crate::screen::say(&format!(
+            crate::ui::terminal::say(&format!(
                 "note: runs are refused here: `account` in iamlua.toml is {}",
                 target.config.accounts.join(", ")
             ));
         }
         if is_local && self.output == WhoamiFormat::Table {
-            crate::screen::say("note: this is the local account; --aws or --profile NAME asks AWS");
+            crate::ui::terminal::say(
+                "note: this is the local account; --aws or --profile NAME asks AWS",
+            );
         }
         caller.map(|_| 0)
     }
@@ -260,7 +263,7 @@ fn text(rows: &[Row]) -> String {
         let value = row.value.as_deref().unwrap_or(row.absent);
         let origin = row.origin.as_ref().filter(|_| row.value.is_some());
         let origin = origin.map(|origin| format!("  ({origin})")).unwrap_or_default();
-        format!("{:width$}  {}\n", row.name, words::visible(format!("{value}{origin}")))
+        format!("{:width$}  {}\n", row.name, escape::visible(format!("{value}{origin}")))
     };
     rows.iter().map(line).collect()
 }

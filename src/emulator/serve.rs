@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, Result};
-use crate::serving::{AllowedHost, Misaddressed, Place, Places, check_host};
+use crate::http_server::{AllowedHost, Misaddressed, Place, Places, check_host};
 
 use super::torn::Torn;
 use super::{Answer, Emulator, Request};

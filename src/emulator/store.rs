@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
-use crate::sqlite::use_write_ahead_log;
+use crate::state::sqlite::use_write_ahead_log;
 
 use super::policies::upgrade;
 

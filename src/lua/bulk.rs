@@ -11,9 +11,9 @@ use mlua::UserData;
 use serde_json::json;
 
 use crate::error::{Error, Kind};
-use crate::screen::{self, Bar};
 use crate::session::Session;
-use crate::words::{count, number, time};
+use crate::ui::format::{count, number, time};
+use crate::ui::terminal::{self, Bar};
 
 /// So many items that failed are named at the end.
 const NAMED: u64 = 10;
@@ -379,12 +379,12 @@ fn update(board: &Board, shown: &mut Shown) {
     } else if shown.told.elapsed() >= LINE {
         shown.told = Instant::now();
         if board.show == Show::Events {
-            screen::say(&board.event("progress", &tally, Some(rate)));
+            terminal::say(&board.event("progress", &tally, Some(rate)));
         } else {
             let of = tally.total.map_or_else(String::new, |total| format!(" of {}", number(total)));
             let words = words(board, &tally, ended, rate);
             let done = number(ended);
-            screen::say(&format!("{} INFO  {}: {done}{of}, {words}", now(), tally.label));
+            terminal::say(&format!("{} INFO  {}: {done}{of}, {words}", now(), tally.label));
         }
     }
 }

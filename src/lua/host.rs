@@ -25,12 +25,13 @@ use super::net;
 use super::sandbox::{self, Access};
 use super::{Declared, Output, Setup, Timer, children, reading, stoppable, usage};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
+use crate::files::read_set::Sight;
 use crate::iam::{self, Entry, Run, Step};
-use crate::screen;
-use crate::seen::Sight;
 use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
-use crate::{stdlib, words};
+use crate::stdlib;
+use crate::ui::terminal;
 
 /// What the functions share.
 pub(super) struct Host {
@@ -345,7 +346,7 @@ fn write(
 /// Writes on standard error, after what was printed before.
 fn write_err(host: &Host, text: &[u8]) {
     let mut output = host.output.borrow_mut();
-    screen::aside(|| {
+    terminal::aside(|| {
         // A message that cannot be shown must not end the script.
         let _ = output.flush();
         let _ = output.err.write_all(text);
@@ -359,7 +360,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     add(lua, host, fallible, "write", |_, host, args| write(host, &args, Output::write))?;
     let shared = Rc::clone(host);
     let print_err = move |_: &Lua, text: LuaString| {
-        write_err(&shared, &words::printable(&text.as_bytes()));
+        write_err(&shared, &escape::printable(&text.as_bytes()));
         Ok(())
     };
     table.set("print_err", lua.create_function(print_err)?)?;
@@ -387,7 +388,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         let text = text.map_err(|error| Error::argument(format!("json.encode: {error}")))?;
         lua.create_string(text).map(LuaValue::String).map_err(|error| internal(&error))
     })?;
-    table.set("number", lua.create_function(|_, n: u64| Ok(crate::words::number(n)))?)?;
+    table.set("number", lua.create_function(|_, n: u64| Ok(crate::ui::format::number(n)))?)?;
     let shared = Rc::clone(host);
     let render = lua.create_function(
         move |lua, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
@@ -397,7 +398,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
                 .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
                 .collect();
             let width = shared.setup.borrow().width;
-            Ok(crate::table::render(&heads, &rows, &right, width))
+            Ok(crate::ui::table::render(&heads, &rows, &right, width))
         },
     )?;
     table.set("render_table", render)?;
@@ -704,7 +705,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {
         let _ = shared.output.borrow_mut().flush();
-        Ok(screen::without_bars(|| (shared.setup.borrow().confirm)(&question)))
+        Ok(terminal::without_bars(|| (shared.setup.borrow().confirm)(&question)))
     })?;
     table.set("confirm", confirm)
 }
@@ -780,7 +781,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     })?;
     manifest::functions(lua, host, fallible)?;
     let suggests =
-        lua.create_function(|_, name: String| Ok(crate::secrets::suggests_secret(&name)))?;
+        lua.create_function(|_, name: String| Ok(crate::redaction::suggests_secret(&name)))?;
     table.set("suggests_secret", suggests)?;
     let shared = Rc::clone(host);
     let without = lua.create_function(move |lua, text: LuaString| {

@@ -37,10 +37,11 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, V
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::screen;
-use crate::seen::Seen;
+use crate::escape;
+use crate::files::read_set::Seen;
 use crate::session::Gate;
-use crate::{stdlib, words};
+use crate::stdlib;
+use crate::ui::terminal;
 use arguments::Arguments;
 use budget::Memory;
 use bulk::Board;
@@ -100,7 +101,7 @@ impl Output {
     /// Writes what a script prints, of which nothing but line ends, tabs and colours acts on a
     /// terminal.
     fn print(&mut self, text: &[u8]) -> io::Result<()> {
-        if self.is_terminal { self.write(&words::printable(text)) } else { self.write(text) }
+        if self.is_terminal { self.write(&escape::printable(text)) } else { self.write(text) }
     }
 
     /// Writes bytes as they are.
@@ -115,7 +116,7 @@ impl Output {
             return Ok(());
         }
         // Bars are in the way only where what is written is on the screen too.
-        if self.by_line { screen::aside(|| self.out.flush()) } else { self.out.flush() }
+        if self.by_line { terminal::aside(|| self.out.flush()) } else { self.out.flush() }
     }
 }
 

@@ -7,18 +7,19 @@ use std::time::Duration;
 use super::editor::Answer;
 use super::saving::Fate;
 use super::{Repl, entries};
+use crate::app::plan_text::{self, Shown};
+use crate::app::run;
 use crate::aws::client::Target;
 use crate::error::{Error, Kind, Result};
-use crate::plan_text::{self, Shown};
-use crate::screen::{self, say};
 use crate::session::apply::{self, Options};
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, LeftOut, Outcome};
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{Places, Site, SiteTarget, describe_accounts};
 use crate::session::{Gate, Mode, Rules, Session, recover, undo};
-use crate::words::count;
-use crate::{execution, run, spec, state};
+use crate::ui::format::count;
+use crate::ui::terminal::{self, say};
+use crate::{spec, state};
 
 /// Something that can be undone, as one.
 #[derive(Clone, Debug)]
@@ -339,7 +340,8 @@ impl Repl {
         let gates = self.gates(&session, &plan.sites);
         let result = state::folder().and_then(|folder| {
             let options = Options { skip_drifted: false, patience: patience() };
-            let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
+            let work =
+                crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
             self.interrupts.during(&session, || self.runtime.block_on(work))
         });
         run::tell_changes(&session);
@@ -432,7 +434,7 @@ fn pending(what: &str) -> Error {
 /// Prints what a person has asked for.
 fn print(text: &str) {
     // Who has closed standard output does not want it.
-    let _ = screen::print(text);
+    let _ = terminal::print(text);
 }
 
 /// An error without the hints that name options of a command line.

@@ -19,17 +19,18 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use crate::app::run::{self, Against};
+use crate::app::signals::Interrupts;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
-use crate::run::{self, Against};
-use crate::screen::{say, tell};
 use crate::session::names::Names;
 use crate::session::{Gate, Mode, Rules, Session};
-use crate::signals::Interrupts;
-use crate::{secrets, state, words};
+use crate::ui::format;
+use crate::ui::terminal::{say, tell};
+use crate::{redaction, state};
 
 use changes::Step;
 use editor::{Answer, Editor, Typed};
@@ -101,7 +102,7 @@ pub fn run(options: Options) -> Result<u8> {
     let result = repl.work(vi);
     let planned = repl.session.recorder().len();
     if planned > 0 {
-        say(&format!("{} forgotten", words::count(planned as u64, "planned change")));
+        say(&format!("{} forgotten", format::count(planned as u64, "planned change")));
         repl.runtime.block_on(repl.session.forget_plan());
     }
     repl.session.recorder().outside().clear();
@@ -165,7 +166,7 @@ impl Repl {
             }),
             clock: Clock::Real,
             has_input: true,
-            seen: crate::seen::Seen::default(),
+            seen: crate::files::read_set::Seen::default(),
             log: None,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
@@ -232,7 +233,7 @@ impl Repl {
                 }
                 Typed::End if planned > 0 && !is_warned && std::io::stdin().is_terminal() => {
                     is_warned = true;
-                    let planned = words::count(planned as u64, "planned change");
+                    let planned = format::count(planned as u64, "planned change");
                     say(&format!(
                         "{planned} will be forgotten: .commit makes them, Ctrl-D again leaves"
                     ));
@@ -279,7 +280,7 @@ impl Repl {
         }
         match &mut self.history {
             // It can be called back here, and is not on the disk.
-            _ if secrets::has_secret(text) => editor.remember(text),
+            _ if redaction::has_secret(text) => editor.remember(text),
             None => editor.remember(text),
             Some(history) => {
                 if let Err(error) = history.add(text) {
@@ -337,7 +338,7 @@ impl Repl {
 
     /// Says how long something took, and what it called.
     fn tell_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
-        let took = words::time(began.elapsed().as_secs_f64());
+        let took = format::time(began.elapsed().as_secs_f64());
         let mut calls = self.session.calls();
         for (action, n) in before {
             if let Some(now) = calls.get_mut(action) {
@@ -347,7 +348,7 @@ impl Repl {
         calls.retain(|_, n| *n > 0);
         let all: u64 = calls.values().sum();
         let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
-        say(&format!("{took}; {}{by_action}", words::count(all, "call")));
+        say(&format!("{took}; {}{by_action}", format::count(all, "call")));
     }
 }
 

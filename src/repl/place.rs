@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::app::run::Against;
 use crate::error::Result;
-use crate::run::Against;
-use crate::screen;
 use crate::session::{Gate, Mode};
+use crate::ui::terminal;
 
 /// The account that calls go to.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Place {
                     then(gate).await;
                 }
                 Err(error) => {
-                    screen::say(error.describe().trim_end());
+                    terminal::say(error.describe().trim_end());
                     has_answered.store(true, Ordering::SeqCst);
                 }
             }
@@ -159,7 +159,7 @@ fn shortened(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::AwsTarget;
+    use crate::app::run::AwsTarget;
 
     #[test]
     fn the_prompt_says_where_one_is_and_leaves_room_to_type() {

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use crate::iam::{self, Run, Step};
 use crate::lua::scopes::{Chunk, Statement, parse};
 use crate::lua::without_locals;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// Most locals that a saved script declares; Lua takes 200, of which loops need some.
 const MOST_LOCALS: usize = 150;

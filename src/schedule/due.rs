@@ -227,9 +227,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{Entry, Next, Tries, Verdict, ended, next, start};
+    use crate::cron::Timing;
     use crate::lua::{CatchUp, Job, OnFailure};
     use crate::schedule::record::Outcome;
-    use crate::timing::Timing;
 
     fn job(every: u64) -> Job {
         Job {

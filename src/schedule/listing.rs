@@ -102,7 +102,7 @@ fn row(
     let outcome = last.and_then(|last| last.outcome);
     let changes = last.map_or_else(String::new, |last| {
         let planned = if last.mode == "plan" { " planned" } else { "" };
-        format!("{}{planned}", crate::words::number(last.changes))
+        format!("{}{planned}", crate::ui::format::number(last.changes))
     });
     vec![
         job.name.clone(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::roster::{Asking, Listed, Roster};
 use crate::error::{Error, Result};
-use crate::following::Following;
+use crate::files::watch::Following;
 
 /// Files are looked at so often, whether or not a change was heard of.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

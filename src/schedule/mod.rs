@@ -35,11 +35,12 @@ use roster::{Asking, Listed, Roster, Runbook, told};
 use scheduler::{Holds, Order, Runner, Scheduler};
 use worker::{Manner, Workshop};
 
+use crate::app::run;
+use crate::app::run::Options;
+use crate::app::signals::{self, Heard};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::run::Options;
-use crate::signals::{self, Heard};
-use crate::{run, screen, words};
+use crate::ui::{format, terminal};
 
 /// However long nothing happens on the scheduler's own clock: so long it sleeps at most, because the machine's clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -132,7 +133,7 @@ pub fn run(settings: &Settings) -> Result<u8> {
         .spawn(listens)
         .map_err(|error| Error::io("cannot start a thread", error))?;
     let handle = runtime.handle().clone();
-    let result = screen::while_typing(&said, || work(settings, &handle, events, &heard));
+    let result = terminal::while_typing(&said, || work(settings, &handle, events, &heard));
     // Programs that are being told of a failure are killed with what they have started; they are told anew at the next start.
     runtime.shutdown_timeout(LAST);
     if result.is_ok() {
@@ -169,7 +170,7 @@ fn work(
     let text = format!(
         "iamlua {} schedules {}",
         env!("CARGO_PKG_VERSION"),
-        words::count((jobs.len() - broken) as u64, "job")
+        format::count((jobs.len() - broken) as u64, "job")
     );
     let mut fields = vec![("mode".to_owned(), mode.into())];
     if broken > 0 {
@@ -270,7 +271,7 @@ fn until(wake: jiff::Timestamp) -> Duration {
 fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
     let unwritten = scheduler.unwritten() as u64;
     if scheduler.going() == 0 && unwritten > 0 {
-        let ends = words::count(unwritten, "execution");
+        let ends = format::count(unwritten, "execution");
         return Err(Error::new(Kind::State, format!("the end of {ends} could not be written"))
             .hint("the next start takes what has no end for killed, and runs it again"));
     }
@@ -278,8 +279,8 @@ fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
         // Whoever was not told of a failure yet is told at the next start.
         return Ok(0);
     }
-    let going = words::count(scheduler.going() as u64, "execution");
-    let grace = crate::timing::spelled(grace);
+    let going = format::count(scheduler.going() as u64, "execution");
+    let grace = crate::cron::spelled(grace);
     Err(Error::new(Kind::Timeout, format!("{going} did not end within {grace}"))
         .hint("the next start settles what they left in doubt, and so does `iamlua runs recover`"))
 }

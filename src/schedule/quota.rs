@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn an_account_says_how_full_it_is() {
-        let runtime = crate::run::runtime().expect("a runtime");
+        let runtime = crate::app::run::runtime().expect("a runtime");
         let local = Emulator::in_memory(crate::emulator::Options::default()).expect("an account");
         let connection =
             Connection { target: Target::local(local.http_client()), ..Connection::default() };

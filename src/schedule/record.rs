@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::log::Origin;
-use crate::timing::Timing;
+use crate::cron::Timing;
 
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

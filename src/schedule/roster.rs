@@ -13,13 +13,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 use super::failure;
+use crate::app::run;
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
 use crate::lua::Job;
 use crate::lua::sandbox::Permissions;
 use crate::lua::scopes::parse;
 use crate::lua::tokens::{Kind as token, Token, tokens};
-use crate::run;
-use crate::script::{Loaded, Script};
 use crate::spec;
 
 /// A file that has changed is read once it has been left alone for so long, so that none is read while it is being written.

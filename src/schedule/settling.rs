@@ -14,7 +14,7 @@ use crate::session::recover::{self, describe};
 use crate::session::site::{Places, Site};
 use crate::session::{Gate, Rules, Session};
 use crate::spec;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// What was found about an earlier run.
 #[derive(Debug)]

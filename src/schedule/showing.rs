@@ -13,14 +13,14 @@ use super::log::{Level, Origin};
 use super::record::Execution;
 use super::status::{self, Changes, Group, History, Listen, Status};
 use super::{Show, quota};
+use crate::app::plan_text::{self, Shown};
+use crate::app::run::Options;
 use crate::error::{Kind, Result};
-use crate::plan_text::{self, Shown};
-use crate::run::Options;
 use crate::session::journal::Outcome;
 use crate::session::journal::records::{Recorded, Records};
 use crate::session::site::{Places, Site};
 use crate::session::{Gate, Mode, Rules, Session};
-use crate::words::{count, number};
+use crate::ui::format::{count, number};
 
 /// Pause before an account that does not answer is asked again who it is.
 const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);

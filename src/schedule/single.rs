@@ -16,12 +16,13 @@ use super::record::{Execution, Outcome};
 use super::roster::{Listed, Runbook};
 use super::scheduler::Order;
 use super::worker::{Manner, Workshop};
+use crate::app::run::{self, Options};
+use crate::app::signals;
+use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
-use crate::run::{self, Options};
-use crate::screen::say;
-use crate::timing::spelled;
-use crate::{signals, spec};
+use crate::spec;
+use crate::ui::terminal::say;
 
 /// Another process may look at a job for a moment, without executing it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -136,12 +137,12 @@ fn tell_end(execution: &Execution, outcome: Outcome) {
         say(&format!("error: {error}"));
     }
     let seconds = execution.seconds().unwrap_or_default();
-    let changes = crate::words::count(execution.changes, "change");
+    let changes = crate::ui::format::count(execution.changes, "change");
     say(&format!(
         "{}: {} in {}, {changes} (run {})",
         execution.job,
         outcome.name(),
-        crate::words::time(seconds),
+        crate::ui::format::time(seconds),
         execution.run
     ));
 }

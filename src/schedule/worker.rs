@@ -16,16 +16,17 @@ use super::record::{Execution, Outcome};
 use super::roster::{told, wait_until_settled};
 use super::scheduler::{Order, due_words};
 use super::settling;
+use crate::app::plan_text;
+use crate::app::run::{self, Executed, Options, Running, Surroundings};
+use crate::app::script::{Loaded, Script};
 use crate::aws::client::Connection;
 use crate::error::{Error, Kind, Result};
+use crate::files::read_set::Seen;
 use crate::lua::Output;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::run::{self, Executed, Options, Running, Surroundings};
-use crate::script::{Loaded, Script};
-use crate::seen::Seen;
 use crate::session::plan::Plan;
 use crate::session::{Gate, Mode, Rules, Session, Tell};
-use crate::{plan_text, screen, words};
+use crate::ui::{format, terminal};
 
 /// So much of what an execution printed is kept: the end of it.
 const KEPT_OUTPUT: usize = 64 << 10;
@@ -233,7 +234,7 @@ impl Workshop {
                 Shown::InLog => log.line(Level::Info, &origin, run::PLAN_ONLY, &[]),
                 Shown::AsRun => {
                     run::print_plan(plan, &options.planning, options.format)?;
-                    screen::say(run::PLAN_ONLY);
+                    terminal::say(run::PLAN_ONLY);
                 }
             }
         }
@@ -420,7 +421,7 @@ impl Tail {
         let text = String::from_utf8_lossy(&kept[over..]).into_owned();
         match lost + over as u64 {
             0 => text,
-            lost => format!("… ({} bytes before this)\n{text}", words::number(lost)),
+            lost => format!("… ({} bytes before this)\n{text}", format::number(lost)),
         }
     }
 }
@@ -434,7 +435,7 @@ fn end_of(text: String) -> String {
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    format!("… ({} bytes before this)\n{}", words::number(from as u64), &text[from..])
+    format!("… ({} bytes before this)\n{}", format::number(from as u64), &text[from..])
 }
 
 /// Writes to the log and to what is kept.

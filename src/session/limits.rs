@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::iam::{self, Entry};
 use crate::spec::Action;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// The tag that protects a profile, whatever its value.
 pub const PROTECTED: &str = "iamlua:protected";

@@ -15,7 +15,7 @@ use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{Call, Entry};
 use crate::spec::{Args, Value};
-use crate::words::time;
+use crate::ui::format::time;
 
 /// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says
 /// otherwise.

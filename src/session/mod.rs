@@ -37,8 +37,8 @@ use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{Image, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
-use crate::screen;
 use crate::spec::{Args, Value};
+use crate::ui::terminal;
 
 use journal::{About, Journal, Place};
 use limits::{Admitted, Bounds, Protection};
@@ -136,7 +136,7 @@ impl Tell {
 
 impl Default for Tell {
     fn default() -> Self {
-        Self::to(screen::say)
+        Self::to(terminal::say)
     }
 }
 

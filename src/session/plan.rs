@@ -15,8 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject, differences};
 use crate::iam::{self, Entry, Write};
 use crate::spec::{Args, Value};
+use crate::ui::format;
 use crate::usage::MAX_AGE;
-use crate::words;
 
 const FORMAT: &str = "iamlua-plan";
 const VERSION: u64 = 1;
@@ -158,7 +158,7 @@ impl Plan {
         if age <= most {
             return Ok(());
         }
-        let hours = |time: SignedDuration| words::count(time.as_hours().unsigned_abs(), "hour");
+        let hours = |time: SignedDuration| format::count(time.as_hours().unsigned_abs(), "hour");
         Err(Error::new(
             Kind::Refused,
             format!(

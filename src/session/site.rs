@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::memory::Key;
 use crate::aws::client::{Connection, Role, Target};
 use crate::aws::network::without_password;
+use crate::escape;
 use crate::iam::image::Subject;
-use crate::words;
+use crate::ui::format;
 
 /// Number of accounts that a list names.
 const NAMED: usize = 5;
@@ -117,11 +118,11 @@ impl Site {
     /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
     #[must_use]
     pub fn describe(&self) -> String {
-        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
+        let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("the local account {account}"),
             SiteTarget::Aws => match &self.endpoint_url {
-                Some(url) => format!("AWS account {account} at {}", words::visible(url)),
+                Some(url) => format!("AWS account {account} at {}", escape::visible(url)),
                 None => format!("AWS account {account}"),
             },
         }
@@ -132,7 +133,7 @@ impl Site {
     /// The same in two words: "local 123456789012", "aws 123456789012".
     #[must_use]
     pub fn short(&self) -> String {
-        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
+        let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("local {account}"),
             SiteTarget::Aws => format!("aws {account}"),
@@ -169,7 +170,7 @@ pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> Strin
         (SiteTarget::Local, _) => ("the local account", "the local accounts", String::new()),
         (SiteTarget::Aws, None) => ("AWS account", "AWS accounts", String::new()),
         (SiteTarget::Aws, Some(url)) => {
-            ("AWS account", "AWS accounts", format!(" at {}", words::visible(url)))
+            ("AWS account", "AWS accounts", format!(" at {}", escape::visible(url)))
         }
     })
 }
@@ -196,22 +197,22 @@ fn list_accounts<'a>(
     let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
     for (account, heads) in accounts.iter().take(NAMED) {
         match groups.iter_mut().find(|(known, _)| *known == heads) {
-            Some((_, group)) => group.push(words::visible(account)),
-            None => groups.push((heads, vec![words::visible(account)])),
+            Some((_, group)) => group.push(escape::visible(account)),
+            None => groups.push((heads, vec![escape::visible(account)])),
         }
     }
     let mut more = match accounts.len().saturating_sub(NAMED) {
         0 => None,
-        more => Some(format!("{} more", words::number(more as u64))),
+        more => Some(format!("{} more", format::number(more as u64))),
     };
     if let [(_, group)] = &mut groups[..] {
         group.extend(more.take());
     }
     let groups = groups.into_iter().map(|((one, several, tail), accounts)| {
         let head = if accounts.len() == 1 { one } else { several };
-        format!("{head} {}{tail}", words::list(&accounts))
+        format!("{head} {}{tail}", format::list(&accounts))
     });
-    words::list(&groups.chain(more).collect::<Vec<_>>())
+    format::list(&groups.chain(more).collect::<Vec<_>>())
 }
 
 /// Lines with what there is to say of each account. Where there are many, only the first ones have
@@ -226,7 +227,7 @@ pub fn account_lines<T>(
         first.map(|(site, of_it)| format!("{}: {}", site.describe(), text(of_it))).collect();
     let more = accounts.len().saturating_sub(NAMED) as u64;
     if more > 0 {
-        lines.push(format!("and {}", words::count(more, "more account")));
+        lines.push(format!("and {}", format::count(more, "more account")));
     }
     lines
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{Error, Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::words::number;
+use crate::ui::format::number;
 
 /// The most bytes of each end of what a test prints.
 const ENDS_OF_TEST: usize = 64 << 10;

@@ -12,12 +12,12 @@ use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
 use super::world::{Live, World};
 use super::{Failure, FileReport, Interrupt, Options, Test, Verdict, shown};
+use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Format, Output, Setup, Show, Vm};
-use crate::script::{Loaded, Script};
 use crate::session::{Gate, Mode as Changes, Session};
 
 /// How long a VM that was told to stop is waited for.
@@ -168,7 +168,7 @@ fn work(
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
-        seen: crate::seen::Seen::default(),
+        seen: crate::files::read_set::Seen::default(),
         log: None,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
@@ -273,7 +273,7 @@ fn list(
 }
 
 fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
-    let time = crate::words::time(timeout.as_secs_f64());
+    let time = crate::ui::format::time(timeout.as_secs_f64());
     let failure = Failure::new(format!("it took longer than {time}{what}"));
     if was_stopped {
         failure.hint("give it more time with --timeout")

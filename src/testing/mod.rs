@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use crate::app::run;
 use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
 use crate::lua::sandbox::Permissions;
-use crate::run;
 
 pub use find::{find, nothing_found};
 use world::World;

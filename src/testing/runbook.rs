@@ -9,6 +9,9 @@ use tokio::sync::oneshot;
 
 use super::captured::Captured;
 use super::world::{Live, World};
+use crate::app::plan_text::{self, Shown};
+use crate::app::run;
+use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
@@ -16,9 +19,6 @@ use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::lua::{Format, Output, Setup, Show, Vm};
-use crate::plan_text::{self, Shown};
-use crate::run;
-use crate::script::{Loaded, Script};
 use crate::session::journal::About;
 use crate::session::plan::sha256;
 use crate::session::site::Places;
@@ -164,7 +164,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         confirm: Box::new(move |_| Some(confirm)),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
-        seen: crate::seen::Seen::default(),
+        seen: crate::files::read_set::Seen::default(),
         log: None,
     };
     let (out, mut err) = (Captured::results(), Captured::notes());

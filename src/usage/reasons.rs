@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::findings::{Gap, Reason, Scan, Scope, Standing};
 use super::matching::By;
 use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
-use crate::words::{count, number, visible};
+use crate::escape::visible;
+use crate::ui::format::{count, number};
 
 /// So many things are named, and of the others it is said how many they are.
 const NAMED: usize = 3;

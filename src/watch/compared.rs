@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
-use crate::diff;
-use crate::plan_text::{Shown, line, lines, outside_count, outside_lines};
+use crate::app::plan_text::{Shown, line, lines, outside_count, outside_lines};
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::Places;
-use crate::words::count;
+use crate::ui::diff;
+use crate::ui::format::count;
 
 /// More changes that differ are not shown with what each was before.
 const MOST: usize = 6;

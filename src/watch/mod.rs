@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::app::run::{self, Against, Running};
+use crate::app::signals::{self, Request};
 use crate::error::{Error, Kind, Result};
-use crate::following::{Changed, Following};
+use crate::files::watch::{Changed, Following};
 use crate::repl::place::Place;
-use crate::run::{self, Against, Running};
 use crate::session::journal;
 use crate::session::{Gate, Mode, Rules, Session};
-use crate::signals::{self, Request};
 use going::Watch;
 use keys::Keys;
 use scripts::Scripts;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::compared::Remembered;
 use super::worker::shown;
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Result};
-use crate::following::{Changed, is_script};
-use crate::script::{Loaded, Script};
-use crate::seen::{Seen, Sight};
+use crate::files::read_set::{Seen, Sight};
+use crate::files::watch::{Changed, is_script};
 use crate::session::plan::Plan;
 use crate::spec;
 

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::Happened;
+use crate::app::run::{self, Executed, Options, Surroundings};
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
+use crate::files::read_set::{Seen, Sight};
 use crate::lua::Confirm;
 use crate::lua::cancel::Canceller;
-use crate::run::{self, Executed, Options, Surroundings};
-use crate::screen::say;
-use crate::script::{Loaded, Script};
-use crate::seen::{Seen, Sight};
+use crate::ui::terminal::say;
 
 /// The most bytes of what a run prints that are kept for comparing.
 const MOST_KEPT: usize = 1 << 20;

@@ -102,7 +102,7 @@ struct Failures(Vec<String>);
 impl Failures {
     fn harmless(&mut self, what: &str, ran: &Ran) {
         for text in [&ran.out, &ran.err] {
-            let acts = |c: &char| iamlua::words::acts(*c) && !matches!(c, '\n' | '\t');
+            let acts = |c: &char| iamlua::escape::acts(*c) && !matches!(c, '\n' | '\t');
             if let Some(acting) = text.chars().find(acts) {
                 self.0.push(format!("{what}: {acting:?} in {text:?}"));
             }

@@ -163,7 +163,7 @@ fn what_a_plan_holds_cannot_act_on_a_terminal_or_end_a_block_of_markdown() {
         let before = plan.changes[0].before.as_mut().expect("it is there");
         before.tags.insert("Owner".into(), hostile.into());
     });
-    let acts = |text: &str| text.chars().any(|c| c != '\n' && iamlua::words::acts(c));
+    let acts = |text: &str| text.chars().any(|c| c != '\n' && iamlua::escape::acts(c));
     let shown = desk.run(&["show", "plan.json"]).ends(0, "");
     assert!(!acts(&shown.out), "{shown:?}");
     has(&shown.out, &[r"Owner", r"\x1b[2J\u{202e}x\u{200b}\n```\n</details>| @all `"]);

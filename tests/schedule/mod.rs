@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iamlua::clock::{Clock, ManualClock};
+use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job, OnFailure};
 use iamlua::schedule::book::Book;
 use iamlua::schedule::log::{Format, Level, Log};
 use iamlua::schedule::record::{Execution, Outcome};
 use iamlua::schedule::roster::{Listed, Runbook};
 use iamlua::schedule::scheduler::{Holds, Order, Runner, Scheduler};
-use iamlua::timing::Timing;
 use jiff::{SignedDuration, Timestamp};
 
 /// A job of that timing that is tried once.

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use iamlua::clock::ManualClock;
+use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job};
 use iamlua::schedule::book::Book;
 use iamlua::schedule::record::Outcome;
 use iamlua::schedule::roster::Listed;
 use iamlua::schedule::scheduler::Holds;
-use iamlua::timing::Timing;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Simulation, at, job, listed};

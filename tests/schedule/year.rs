@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use iamlua::clock::ManualClock;
+use iamlua::cron::Timing;
 use iamlua::schedule::book::Book;
 use iamlua::schedule::record::Outcome;
 use iamlua::schedule::scheduler::Holds;
-use iamlua::timing::Timing;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 

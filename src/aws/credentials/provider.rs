@@ -640,7 +640,7 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
     if !status.success() {
         const MOST_SAID: usize = 500;
         let said = String::from_utf8_lossy(&said);
-        let said: String = crate::words::visible(said.trim()).chars().take(MOST_SAID).collect();
+        let said: String = crate::escape::visible(said.trim()).chars().take(MOST_SAID).collect();
         let why = if said.is_empty() { String::new() } else { format!(": {said}") };
         return Err(what(&format!("failed ({status}){why}")));
     }

@@ -5,12 +5,15 @@ use textwrap::core::display_width;
 
 use super::super::options::OutputFormat;
 use super::{date, json_of, undone, what};
+use crate::app::run;
 use crate::cli::output::{print, print_csv, print_json};
 use crate::error::Result;
+use crate::escape::visible;
 use crate::session::journal::records::{Records, Run};
 use crate::session::site::{SiteTarget, short_accounts};
-use crate::words::{count, number, visible};
-use crate::{run, screen, state, table};
+use crate::state;
+use crate::ui::format::{count, number};
+use crate::ui::{table, terminal};
 
 #[derive(Args, Debug)]
 pub struct ListOptions {
@@ -41,7 +44,7 @@ pub fn list(options: &ListOptions) -> Result<u8> {
         }
         OutputFormat::Csv => csv(&runs),
         OutputFormat::Table if runs.is_empty() => {
-            screen::say("no run has changed anything yet");
+            terminal::say("no run has changed anything yet");
             Ok(0)
         }
         OutputFormat::Table => print(&to_table(&runs, run::terminal_width())),

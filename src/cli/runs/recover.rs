@@ -6,18 +6,20 @@ use clap::Args;
 
 use super::super::complete;
 use super::super::options::{LimitOptions, TargetOptions, duration};
+use crate::app::plan_text::{self, Shown};
+use crate::app::run;
 use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::Verdict;
-use crate::plan_text::{self, Shown};
 use crate::session::apply::check_accounts;
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, no_run};
 use crate::session::recover::{self, describe};
 use crate::session::site::Places;
 use crate::session::{Mode, Session};
-use crate::words::count;
-use crate::{run, screen, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct RecoverCommand {
@@ -41,7 +43,7 @@ impl RecoverCommand {
         let earlier = records.run(&self.run)?;
         if earlier.counts.in_doubt == 0 && earlier.status != "running" {
             records.close(&earlier.id)?;
-            screen::say(&format!("nothing of run {} is in doubt", earlier.id));
+            terminal::say(&format!("nothing of run {} is in doubt", earlier.id));
             return Ok(0);
         }
         let target = self.target.resolve()?;

@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::super::executions::not_in_the_journal;
 use super::super::options::OutputFormat;
 use super::{bug, date, json_of, json_of_change, status, what};
+use crate::app::plan_text::{self, Shown};
 use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
-use crate::plan_text::{self, Shown};
+use crate::escape::visible_but;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{LeftOut, Outcome};
 use crate::session::site::Places;
 use crate::state;
-use crate::words::{count, visible_but};
+use crate::ui::format::count;
 
 /// Prints a run.
 pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {

@@ -16,7 +16,7 @@ use super::due::{Entry, Verdict};
 use super::record::Execution;
 use crate::error::Result;
 use crate::session::journal::new_id;
-use crate::sqlite::Kept;
+use crate::state::sqlite::Kept;
 
 /// `iaLs` is the number by which it is known for ours.
 static SCHEDULE: Kept = Kept {

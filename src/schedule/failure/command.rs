@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use crate::escape::visible_but;
 use crate::schedule::record::{Execution, Outcome};
-use crate::words::visible_but;
 
 /// It is killed when it has run so long.
 const PATIENCE: Duration = Duration::from_secs(30);

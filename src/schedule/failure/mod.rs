@@ -14,10 +14,10 @@ use serde_json::Value;
 use self::webhook::Webhook;
 use super::log::{Level, Log, Origin};
 use super::record::{Execution, Outcome};
+use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
-use crate::timing::spelled;
 
 /// How long is waited between two tries.
 pub const PAUSES: [Duration; 3] =

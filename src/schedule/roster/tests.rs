@@ -20,7 +20,7 @@ impl Desk {
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("a file");
         }
-        let runtime = crate::run::runtime().expect("a runtime");
+        let runtime = crate::app::run::runtime().expect("a runtime");
         let asking = Asking {
             permissions: Permissions::default(),
             is_planned: false,
@@ -145,7 +145,7 @@ fn what_may_be_a_module_writes_nothing_when_it_is_asked() {
         written.display().to_string()
     );
     std::fs::write(&path, text).expect("a file");
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let mut permissions = Permissions::default();
     permissions.allow(Access::Write, &place.path().display().to_string()).expect("a folder");
     let asking = Asking { permissions, is_planned: false, runtime: runtime.handle().clone() };

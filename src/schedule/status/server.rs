@@ -25,8 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::html::STYLE;
 use super::{Answer, Status};
 use crate::error::{Error, Result};
+use crate::http_server::{Misaddressed, Place, Places, check_host};
 use crate::schedule::log::{Level, Log, Origin};
-use crate::serving::{Misaddressed, Place, Places, check_host};
 
 /// So many connections at once; one more takes the place of one that is idle.
 const CONNECTIONS: usize = 64;

@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::{Changes, Group, History, Listen, Status, bind, serve};
+use crate::cron::Timing;
 use crate::error::{Error, Kind, Result};
 use crate::schedule::log::{Format, Level, Log};
 use crate::schedule::record::{Execution, JobStatus, Outcome, Quota, Snapshot};
-use crate::timing::Timing;
 
 const EVIL: &str = "<img src=x onerror=alert(1)>&\"'\u{202e}\u{1b}[2J";
 
@@ -138,7 +138,7 @@ impl Up {
     }
 
     fn on(listen: &str) -> Self {
-        let runtime = crate::run::runtime().expect("a runtime");
+        let runtime = crate::app::run::runtime().expect("a runtime");
         let log = Log::new(Format::Text, Level::Debug, Box::new(std::io::sink()));
         let listen: Listen = listen.parse().expect("an address");
         let listener = runtime.block_on(bind(listen, &log)).expect("a port");
@@ -358,7 +358,7 @@ fn whoever_says_nothing_does_not_keep_others_waiting() {
 #[test]
 fn where_it_listens_is_said_and_a_taken_port_too() {
     let up = Up::new();
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let log = Log::new(Format::Text, Level::Debug, Box::new(std::io::sink()));
     let taken = runtime.block_on(bind(Listen(up.address), &log)).expect_err("it is taken");
     assert!(taken.describe().contains("choose another port with --listen"), "{}", taken.describe());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
-use crate::sqlite::Kept;
 use crate::state;
+use crate::state::sqlite::Kept;
 
 /// `iaLj` is the number by which it is known for ours.
 pub(super) static JOURNAL: Kept = Kept {

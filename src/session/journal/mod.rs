@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 
 use super::site::Site;
 use crate::error::{Error, Kind, Result};
+use crate::escape::visible;
 use crate::iam::image::{State, Subject};
-use crate::secrets::HIDDEN;
+use crate::redaction::HIDDEN;
 use crate::state;
-use crate::words::visible;
 use records::Recorded;
 use writer::{Job, Writer};
 

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{indented, visible};
 use crate::testing::{Counts, Failure, FileReport, Report, Test, Verdict};
-use crate::words::{number, time};
+use crate::ui::format::{number, time};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();

@@ -13,13 +13,13 @@ use tokio::runtime::Handle;
 use super::scripts::{News, Scripts, Sights, differences};
 use super::worker::{Ended, Job, Outcome};
 use super::{Happened, OnBusy, Options, keys};
+use crate::app::run::Running;
+use crate::app::signals::Request;
 use crate::error::{Error, Kind, Result};
-use crate::following::{Changed, Following};
+use crate::files::read_set::Seen;
+use crate::files::watch::{Changed, Following};
 use crate::lua::cancel::Stop;
-use crate::run::Running;
-use crate::screen::{say, tell};
-use crate::seen::Seen;
-use crate::signals::Request;
+use crate::ui::terminal::{say, tell};
 
 /// A script that is told to stop does so within that time, unless it has calls in flight or is deep inside of one operation of Lua's library.
 const STOPS_WITHIN: Duration = Duration::from_millis(80);

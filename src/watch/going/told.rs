@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::Watch;
+use crate::app::run::{self, Executed, PLAN_ONLY};
 use crate::error::{Error, Kind};
-use crate::run::{self, Executed, PLAN_ONLY};
-use crate::screen::{self, say, tell};
 use crate::session::Mode;
+use crate::ui::format;
+use crate::ui::terminal::{self, say, tell};
 use crate::watch::compared::{self, Remembered};
-use crate::words;
 
 impl Watch {
     pub(super) fn greet(&self) {
@@ -108,7 +108,7 @@ impl Watch {
         restarts: Option<&str>,
     ) {
         let name = self.scripts.all[script].name();
-        let took = words::time(took.as_secs_f64());
+        let took = format::time(took.as_secs_f64());
         if let Some(why) = restarts {
             say(&format!("{name}: stopped after {took}, because {why}"));
             return;
@@ -133,5 +133,5 @@ impl Watch {
 
 /// Shows text with its styles, where there is a terminal for them.
 pub(super) fn print(text: &str) {
-    screen::aside(|| screen::show(text));
+    terminal::aside(|| terminal::show(text));
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::aws::network::without_password;
 use crate::error::{Error, Kind, Result};
-use crate::words::{self, visible};
+use crate::escape::visible;
+use crate::ui::format::{self};
 use crate::{files, state};
 
 /// Settings of a project's `iamlua.toml` that lead calls elsewhere than the user's own.
@@ -27,7 +28,7 @@ impl Redirection {
         let setting = |(key, value): (&String, &String)| {
             format!("{key} \"{}\"", visible(without_password(value)))
         };
-        words::list(&self.settings.iter().map(setting).collect::<Vec<_>>())
+        format::list(&self.settings.iter().map(setting).collect::<Vec<_>>())
     }
 
     /// Presence of the file where only the administrator of the machine can have put it. To root

@@ -4,10 +4,11 @@
 
 use std::fmt::Write;
 
-use crate::plan_text::{self, Shown};
+use crate::app::plan_text::{self, Shown};
+use crate::escape::visible;
 use crate::session::plan::Plan;
 use crate::session::site::{Places, Site};
-use crate::words::{count, number, visible};
+use crate::ui::format::{count, number};
 
 /// Writes the section. `sha256` is the hash of the plan's file, `full` gives each change a line.
 #[must_use]

@@ -8,16 +8,17 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::diff;
+use crate::app::run::quoted;
+use crate::escape::{visible, visible_but};
 use crate::iam;
 use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
-use crate::run::quoted;
 use crate::session::journal::Outcome;
 use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
-use crate::words::{count, number, visible, visible_but};
+use crate::ui::diff;
+use crate::ui::format::{count, number};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;

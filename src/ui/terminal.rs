@@ -11,7 +11,7 @@ use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
-use crate::words;
+use crate::escape;
 
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
@@ -60,7 +60,7 @@ impl Messages {
         let is_event = serde_json::from_str::<serde_json::Map<_, _>>(&line).is_ok();
         let event = serde_json::json!({ "event": "message", "text": &line });
         let event = if is_event { line } else { event.to_string() };
-        io::stderr().write_all((words::printable_json(&event).into_owned() + "\n").as_bytes())
+        io::stderr().write_all((escape::printable_json(&event).into_owned() + "\n").as_bytes())
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for Messages {
 /// If it cannot be written.
 pub fn print(text: &str) -> Result<()> {
     let mut out = anstream::stdout();
-    let text = words::printable(text.as_bytes());
+    let text = escape::printable(text.as_bytes());
     written(out.write_all(&text).and_then(|()| out.flush()))
 }
 
@@ -122,7 +122,7 @@ fn written(written: io::Result<()>) -> Result<()> {
 /// Shows text for people, with styles, on standard error. Nothing in it but line ends, tabs and
 /// colours acts on the terminal.
 pub fn show(text: &str) {
-    let text = words::printable(text.as_bytes());
+    let text = escape::printable(text.as_bytes());
     // With no standard error there is nobody to tell.
     let _ = if speaks_events() {
         Messages::default().write_all(&text)
@@ -134,7 +134,7 @@ pub fn show(text: &str) {
 /// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
 pub fn say(text: &str) {
     let text = format!("{text}\n");
-    let text = words::printable(text.as_bytes());
+    let text = escape::printable(text.as_bytes());
     if let Some(messages) = &*TYPING.lock().unwrap_or_else(PoisonError::into_inner)
         && messages.send(String::from_utf8_lossy(&text).into_owned()).is_ok()
     {

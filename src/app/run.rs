@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::{Handle, Runtime};
 
+use crate::app::script::{Loaded, Script};
+use crate::app::{plan_text, signals};
 use crate::aws::client::{Connection, OpenLocal, Role, Target};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
+use crate::files::read_set::Seen;
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
@@ -22,13 +26,12 @@ use crate::lua::{
     Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
     throttled_text,
 };
-use crate::screen::{self, say};
-use crate::script::{Loaded, Script};
-use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
 use crate::session::{Gate, Mode, Rules, Session};
 use crate::signature::{self, SigningKey};
-use crate::{files, plan_text, secrets, signals, state, words};
+use crate::ui::format;
+use crate::ui::terminal::{self, say};
+use crate::{files, redaction, state};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
@@ -286,13 +289,13 @@ pub fn execute(
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
     rules.about.script = Some(origin.clone());
-    let (shown, secrets) = secrets::without_secrets(args);
+    let (shown, secrets) = redaction::without_secrets(args);
     if !shown.is_empty() {
         rules.about.parameters = Some(serde_json::json!({ "arguments": shown }));
     }
     let args = Arguments::of(args, &loaded.source, &loaded.name, &options.reserved)?;
     let session = Session::with(rules);
-    session.journal().set_secrets(secrets::recognizable(secrets));
+    session.journal().set_secrets(redaction::recognizable(secrets));
     let gate = Gate::new(Arc::clone(&session), around.connection);
     gate.warm_up();
     let canceller = around.canceller;
@@ -378,11 +381,11 @@ pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
     let is_terminal = if to_stderr { io::stderr().is_terminal() } else { by_line };
     let out: Box<dyn Write> = if to_stderr {
-        Box::new(screen::Messages::default())
+        Box::new(terminal::Messages::default())
     } else {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
-    let err = Box::new(screen::Messages::default());
+    let err = Box::new(terminal::Messages::default());
     Output { out, err, by_line, is_terminal, is_pending: false }
 }
 
@@ -410,7 +413,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
         let error = Error::new(Kind::Refused, refusal);
         return Err(match session.made() {
             0 => error,
-            n => error.hint(format!("{} {done} before that", words::count(n, "change"))),
+            n => error.hint(format!("{} {done} before that", format::count(n, "change"))),
         });
     }
     match ending {
@@ -435,7 +438,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
                 && session.made() > 0
                 && !is_plan =>
         {
-            let made = words::count(session.made(), "change");
+            let made = format::count(session.made(), "change");
             Err(error.hint(format!("{made} made before that; calls in flight were finished")))
         }
         Err(error) => Err(error),
@@ -477,10 +480,10 @@ pub(crate) fn tell_stats(session: &Session, began: Instant) {
     let throttled = throttled_text(session, session.throttled());
     let spared = match session.spared() {
         0 => String::new(),
-        n => format!("; {} not sent, because all was so already", words::count(n, "change")),
+        n => format!("; {} not sent, because all was so already", format::count(n, "change")),
     };
-    let took = words::time(began.elapsed().as_secs_f64());
-    say(&format!("{} in {took}{by_action}{throttled}{spared}", words::count(all, "call")));
+    let took = format::time(began.elapsed().as_secs_f64());
+    say(&format!("{} in {took}{by_action}{throttled}{spared}", format::count(all, "call")));
 }
 
 /// Says what a run has changed, and which command undoes it.
@@ -489,11 +492,11 @@ pub fn tell_changes(session: &Session) {
     let (made, failed, in_doubt) = (session.made(), session.failed(), session.in_doubt());
     let mut text = match made {
         0 => format!("run {run}: no change made"),
-        made => format!("run {run}: {}", words::count(made, "change")),
+        made => format!("run {run}: {}", format::count(made, "change")),
     };
     for (n, what) in [(failed, "failed"), (in_doubt, "in doubt")] {
         if n > 0 {
-            let _ = write!(text, ", {} {what}", words::number(n));
+            let _ = write!(text, ", {} {what}", format::number(n));
         }
     }
     let next = match session.journal().is_undo() {
@@ -551,11 +554,11 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     // The file is the result then.
     let is_aside = planning.file.as_deref().is_some_and(files::is_output);
     if !planning.is_result || is_aside {
-        screen::show(&plan_text::plan(plan, planning.full));
+        terminal::show(&plan_text::plan(plan, planning.full));
         return Ok(());
     }
     let text = match format {
-        Format::Table => return screen::print(&plan_text::plan(plan, planning.full)),
+        Format::Table => return terminal::print(&plan_text::plan(plan, planning.full)),
         Format::Csv => return Err(no_csv()),
         // A plan file has a checksum of its very bytes.
         Format::Json => plan.to_file()?,
@@ -568,7 +571,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
             })?
         }
     };
-    screen::print_bytes(words::printable_json(&text).as_bytes())
+    terminal::print_bytes(escape::printable_json(&text).as_bytes())
 }
 
 /// Writes a plan file, and its signature beside it if there is a key; `-` is standard output.
@@ -704,7 +707,7 @@ pub fn declared_by(
 /// How many calls that change the account.
 fn calls(n: u64) -> String {
     let change = if n == 1 { "call that changes" } else { "calls that change" };
-    format!("{} {change} the account", words::number(n))
+    format!("{} {change} the account", format::number(n))
 }
 
 /// The width of the terminal that standard output is, if it is one.
@@ -730,7 +733,7 @@ pub fn confirm(question: &str, yes: bool) -> Option<bool> {
     }
     // A question that cannot be shown is answered by no.
     let question = format!("{question} [y/N] ");
-    io::stderr().write_all(&words::printable(question.as_bytes())).ok()?;
+    io::stderr().write_all(&escape::printable(question.as_bytes())).ok()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{Error, Result};
-use crate::screen::say;
+use crate::ui::terminal::say;
 use names::{Heard, Names, Wanted};
 use polled::Marks;
 
