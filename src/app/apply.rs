@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use crate::app::run;
 use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
-use crate::session::apply::{self, Options, Summary};
+use crate::session::apply::{self, ApplyOptions, Summary};
 use crate::session::journal::LeftOut;
 use crate::session::journal::records::Records;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
+use crate::session::site::{AccountKey, Destination, Places, account_lines, describe_accounts};
 use crate::session::{Gate, Session};
 use crate::ui::format::{count, number};
 use crate::ui::terminal;
@@ -32,7 +32,7 @@ pub async fn carry_out(
     session: &Arc<Session>,
     gates: &[Gate],
     folder: &Path,
-    options: Options,
+    options: ApplyOptions,
     again: &str,
 ) -> Result<u8> {
     apply::check_accounts(&plan.sites, gates).await?;
@@ -99,7 +99,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
 fn by_account<'a>(
     plan: &'a Plan,
     done: &BTreeSet<u64>,
-) -> BTreeMap<AccountKey<'a>, (&'a Site, u64)> {
+) -> BTreeMap<AccountKey<'a>, (&'a Destination, u64)> {
     let mut accounts = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| !done.contains(&change.number)) {
         if let Some(site) = plan.sites.get(change.site) {

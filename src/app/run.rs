@@ -13,21 +13,21 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::app::script::{Loaded, Script};
 use crate::app::{plan_text, signals};
-use crate::aws::client::{Connection, OpenLocal, Role, Target};
+use crate::aws::client::{Backend, Connection, OpenLocal, Role};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
-use crate::files::read_set::Seen;
+use crate::files::read_set::ReadSet;
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
-    Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
+    Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
     throttled_text,
 };
 use crate::session::plan::{Plan, sha256};
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::signature::{self, SigningKey};
 use crate::ui::format;
 use crate::ui::terminal::{self, say};
@@ -35,7 +35,7 @@ use crate::{files, redaction, state};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
-pub enum Against {
+pub enum TargetConfig {
     /// The local account, under that weather.
     Local(Faults),
     /// AWS, or what an endpoint URL names.
@@ -57,11 +57,11 @@ pub struct AwsTarget {
 
 /// How a script runs.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RunSettings {
     /// What it runs against.
-    pub against: Against,
+    pub against: TargetConfig,
     /// What it may do there.
-    pub rules: Rules,
+    pub rules: SessionConfig,
     /// What becomes of the plan, if it only plans.
     pub planning: Planning,
     /// What it may touch on this machine.
@@ -125,7 +125,7 @@ pub fn runtime() -> Result<Runtime> {
 /// If there is no place for it, or its file cannot be used.
 pub fn open_local(faults: Faults) -> Result<Emulator> {
     let path = state::local_account()?;
-    let options = emulator::Options { faults, ..emulator::Options::default() };
+    let options = emulator::EmulatorSettings { faults, ..emulator::EmulatorSettings::default() };
     let local = Emulator::open(&path, options)?;
     if local.is_new() {
         say(&format!(
@@ -136,17 +136,17 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
     Ok(local)
 }
 
-impl Against {
+impl TargetConfig {
     /// The connection that leads there.
     #[must_use]
     pub fn connection(&self) -> Connection {
         match self {
             Self::Local(faults) => Connection {
-                target: Target::Local(open_once(faults.clone())),
+                target: Backend::Local(open_once(faults.clone())),
                 ..Connection::default()
             },
             Self::Aws(aws) => Connection {
-                target: Target::Aws,
+                target: Backend::Aws,
                 profile: aws.profile.clone(),
                 region: aws.region.clone(),
                 endpoint_url: aws.endpoint_url.clone(),
@@ -171,7 +171,7 @@ fn open_once(faults: Faults) -> OpenLocal {
 }
 
 /// What one execution has around it: for `iamlua run` what belongs to the process, and a world of its own where a process makes many.
-pub struct Surroundings {
+pub struct RunEnv {
     /// Where calls run.
     pub runtime: Handle,
     /// The way to the account.
@@ -187,7 +187,7 @@ pub struct Surroundings {
     /// Whether standard input is the script's.
     pub has_input: bool,
     /// Which files it looks at.
-    pub seen: Seen,
+    pub seen: ReadSet,
     /// Who takes the messages of `log`, if not standard error.
     pub log: Option<Log>,
 }
@@ -208,8 +208,16 @@ impl Running {
         self.waker.wake();
     }
 
-    /// Says what is done when its time is over, and it has not stopped so long after that.
-    pub fn when_overdue(&self, after: Duration, act: impl Fn() + Send + Sync + 'static) {
+    /// Sets the action for a run whose time is over, and that has not stopped so long after that.
+    pub fn when_overdue(&self, after: Duration, act: impl Fn(&Self) + Send + Sync + 'static) {
+        // The canceller holds the action, which must not hold the run: neither would ever be dropped.
+        let (canceller, session) = (self.canceller.downgrade(), Arc::downgrade(&self.session));
+        let waker = self.waker.clone();
+        let act = move || {
+            if let (Some(canceller), Some(session)) = (canceller.upgrade(), session.upgrade()) {
+                act(&Self { canceller, waker: waker.clone(), session });
+            }
+        };
         self.canceller.when_overdue(Overdue { after, act: Arc::new(act) });
     }
 
@@ -228,7 +236,7 @@ impl Running {
 
 /// What became of one execution.
 #[derive(Debug)]
-pub struct Executed {
+pub struct RunOutcome {
     /// The exit code that it means, or the error that ended it.
     pub result: Result<u8>,
     /// What it did to the account.
@@ -237,7 +245,7 @@ pub struct Executed {
     pub origin: (String, String),
 }
 
-impl Executed {
+impl RunOutcome {
     /// The plan that it has made.
     #[must_use]
     pub fn plan(&self) -> Plan {
@@ -280,10 +288,10 @@ impl Executed {
 pub fn execute(
     loaded: Loaded,
     args: &[String],
-    options: &Options,
-    around: Surroundings,
+    options: &RunSettings,
+    around: RunEnv,
     began: impl FnOnce(Running) -> Result<()>,
-) -> Result<Executed> {
+) -> Result<RunOutcome> {
     let runtime = around.runtime.clone();
     let _entered = runtime.enter();
     let origin = (loaded.path(), sha256(&loaded.source));
@@ -299,7 +307,7 @@ pub fn execute(
     let gate = Gate::new(Arc::clone(&session), around.connection);
     gate.warm_up();
     let canceller = around.canceller;
-    let setup = Setup {
+    let setup = VmConfig {
         gate,
         runtime: around.runtime,
         canceller: canceller.clone(),
@@ -341,19 +349,19 @@ pub fn execute(
             "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
         )),
     };
-    Ok(Executed { result, session, origin })
+    Ok(RunOutcome { result, session, origin })
 }
 
 /// Runs a script and returns the exit code.
 ///
 /// # Errors
 /// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
-pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
+pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8> {
     let began = Instant::now();
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let yes = options.yes;
-    let around = Surroundings {
+    let around = RunEnv {
         runtime: runtime.handle().clone(),
         connection: options.against.connection(),
         canceller: Canceller::default(),
@@ -361,7 +369,7 @@ pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
         confirm: Box::new(move |question| if yes { None } else { confirm(question, false) }),
         width: terminal_width(),
         has_input: true,
-        seen: Seen::default(),
+        seen: ReadSet::default(),
         log: None,
     };
     let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
@@ -509,7 +517,7 @@ pub fn tell_changes(session: &Session) {
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
-fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<u8> {
+fn show_plan(executed: RunOutcome, planning: &Planning, format: Format) -> Result<u8> {
     let mut plan = executed.take_plan();
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
@@ -651,7 +659,7 @@ pub fn declared(
     is_planned: bool,
     runtime: &Handle,
 ) -> Result<Option<Manifest>> {
-    declared_by(loaded, permissions, is_planned, runtime, Seen::default())
+    declared_by(loaded, permissions, is_planned, runtime, ReadSet::default())
 }
 
 /// A script that takes longer to declare itself does not do so first.
@@ -666,17 +674,17 @@ pub fn declared_by(
     permissions: Permissions,
     is_planned: bool,
     runtime: &Handle,
-    seen: Seen,
+    seen: ReadSet,
 ) -> Result<Option<Manifest>> {
     let _entered = runtime.enter();
     let nowhere: OpenLocal = Arc::new(|| {
         Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
             .hint("`runbook { … }` must be the first thing that it does"))
     });
-    let connection = Connection { target: Target::Local(nowhere), ..Connection::default() };
+    let connection = Connection { target: Backend::Local(nowhere), ..Connection::default() };
     let declared = Rc::new(RefCell::new(None));
     let mode = if is_planned { Mode::Plan } else { Mode::ReadOnly };
-    let setup = Setup {
+    let setup = VmConfig {
         gate: Gate::new(Session::new(mode), connection),
         runtime: runtime.clone(),
         canceller: Canceller::default(),

@@ -184,10 +184,9 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 /// # Errors
 /// If the system gives no signals or threads.
 pub fn stop_on_signals(running: Running) -> Result<()> {
-    let late = running.clone();
     let runtime = tokio::runtime::Handle::current();
     // The same when its time is over.
-    running.when_overdue(SOON, move || {
+    running.when_overdue(SOON, move |late| {
         let began = Instant::now();
         while late.writes_in_flight() > 0 && began.elapsed() < PATIENCE {
             std::thread::sleep(SOON);

@@ -98,7 +98,7 @@ fn open() -> Result<Emulator> {
 
 /// For commands after which the example account is gone, so that to speak of it would mislead.
 fn open_quietly() -> Result<Emulator> {
-    Emulator::open(&state::local_account()?, emulator::Options::default())
+    Emulator::open(&state::local_account()?, emulator::EmulatorSettings::default())
 }
 
 fn serve(port: u16, faults: Faults, hosts: Vec<AllowedHost>) -> Result<u8> {

@@ -9,7 +9,7 @@ use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
 use crate::app::{plan_text, run, signals};
 use crate::error::{Error, Kind, Result};
-use crate::session::apply::Options;
+use crate::session::apply::ApplyOptions;
 use crate::session::journal::About;
 use crate::session::journal::records::{claim_plan, claim_undo};
 use crate::session::plan::Plan;
@@ -113,7 +113,8 @@ impl ApplyCommand {
                 plan_text::outside_count(&plan.outside)
             ));
         }
-        let options = Options { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
+        let options =
+            ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
         carry_out(&plan, &target, &self.limits, options, about, &again)
     }
 }
@@ -145,7 +146,7 @@ pub fn carry_out(
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
-    options: Options,
+    options: ApplyOptions,
     about: About,
     again: &str,
 ) -> Result<u8> {

@@ -12,7 +12,7 @@ use super::output::{print, print_json};
 use super::schedule::show as show_list;
 use crate::error::{Error, Kind, Result};
 use crate::escape::{visible, visible_but};
-use crate::schedule::book::Book;
+use crate::schedule::book::Store;
 use crate::schedule::listing::List;
 use crate::schedule::record::Execution;
 use crate::state;
@@ -64,7 +64,7 @@ impl HistoryCommand {
 
 /// The latest executions of a job, or of all jobs.
 pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
-    let Some(book) = Book::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     let Some(name) = name else { return book.latest(None, most) };
     let mut found = book.latest(Some(name), most)?;
     if found.is_empty()
@@ -157,7 +157,7 @@ impl ShowCommand {
 
 /// The executions that an id, a part of it, or `last` can mean; not more than two.
 fn meant(id: &str) -> Result<Vec<Execution>> {
-    let Some(book) = Book::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     match id {
         "last" => {
             let last = book.latest(None, 1)?.pop();

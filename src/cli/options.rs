@@ -9,16 +9,16 @@ use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::trust;
-use crate::app::run::{Against, AwsTarget};
+use crate::app::run::{AwsTarget, TargetConfig};
 use crate::app::trust::Redirection;
 use crate::aws::network::without_password;
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 use crate::lua::{Format, net};
-use crate::session::journal::{About, Place};
-use crate::session::site::{Site, SiteTarget};
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::session::journal::{About, JournalLocation};
+use crate::session::site::{Destination, SiteTarget};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::spec;
 use crate::ui::terminal;
 
@@ -118,7 +118,7 @@ fn role_arn(text: &str) -> std::result::Result<String, String> {
 #[derive(Debug)]
 pub struct Resolved {
     /// Where calls go.
-    pub against: Against,
+    pub against: TargetConfig,
     /// The operator's defaults.
     pub config: Config,
     /// Whether the command line or the environment says where calls go.
@@ -166,7 +166,7 @@ impl TargetOptions {
         };
         let faults = self.faults.clone().unwrap_or_default();
         let against = match target {
-            TargetName::Local => Against::Local(faults.clone()),
+            TargetName::Local => TargetConfig::Local(faults.clone()),
             TargetName::Aws if self.faults.is_some() => {
                 return Err(Error::usage(
                     "--faults are for the local account, and this run is against AWS",
@@ -176,7 +176,7 @@ impl TargetOptions {
                 // Who it is comes from one place, never half from the command line and half from a file.
                 let is_someone = options.profile.is_some() || options.role_arn.is_some();
                 let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
-                Against::Aws(AwsTarget {
+                TargetConfig::Aws(AwsTarget {
                     profile: options.profile.clone().or_else(|| from_file(&config.profile)),
                     region: options.region.clone().or_else(|| config.region.clone()),
                     role_arn: options.role_arn.clone().or_else(|| from_file(&config.role_arn)),
@@ -188,13 +188,15 @@ impl TargetOptions {
             }
         };
         let redirection = match &against {
-            Against::Aws(aws) => config.redirection.as_ref().and_then(|set| in_effect(set, aws)),
-            Against::Local(_) => None,
+            TargetConfig::Aws(aws) => {
+                config.redirection.as_ref().and_then(|set| in_effect(set, aws))
+            }
+            TargetConfig::Local(_) => None,
         };
         if let Some(redirection) = &redirection {
             trust::check(redirection)?;
         }
-        if let Against::Aws(aws) = &against {
+        if let TargetConfig::Aws(aws) = &against {
             against.connection().check().map_err(|error| {
                 let is_by_file = aws.profile.is_some() && options.profile.is_none();
                 if is_by_file && error.message.starts_with("there is no profile") {
@@ -248,8 +250,8 @@ impl Resolved {
             DefaultMode::ReadOnly => Mode::ReadOnly,
         });
         let by_target = match self.against {
-            Against::Local(_) => Mode::Apply,
-            Against::Aws(_) => Mode::Plan,
+            TargetConfig::Local(_) => Mode::Apply,
+            TargetConfig::Aws(_) => Mode::Plan,
         };
         given.or(by_config).unwrap_or(by_target)
     }
@@ -268,29 +270,29 @@ impl Resolved {
     }
 
     /// The rules of a session: the command line's limits, else the configuration's.
-    pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> Rules {
+    pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> SessionConfig {
         let by_config = self.config.max_changes.iter();
         let max_changes = match limits.max_changes {
             Some(max) => vec![(max, "--max-changes")],
             None => by_config.map(|max| (*max, "`max_changes` in iamlua.toml")).collect(),
         };
-        Rules {
+        SessionConfig {
             mode,
             max_changes,
             protect: self.config.protect.clone(),
             override_protection: limits.override_protection,
             accounts: self.config.accounts.clone(),
-            journal: Place::StateFolder,
+            journal: JournalLocation::StateFolder,
             about,
-            ..Rules::default()
+            ..SessionConfig::default()
         }
     }
 
     /// Presence of a site of a plan or an earlier run on AWS, to which [`gates`](Self::gates) lead.
-    pub fn leads_to_aws(&self, sites: &[Site]) -> bool {
+    pub fn leads_to_aws(&self, sites: &[Destination]) -> bool {
         sites.iter().any(|site| match self.against {
-            Against::Local(_) if self.is_named => false,
-            Against::Aws(_) if self.is_named => true,
+            TargetConfig::Local(_) if self.is_named => false,
+            TargetConfig::Aws(_) if self.is_named => true,
             _ => site.target == SiteTarget::Aws,
         })
     }
@@ -300,7 +302,7 @@ impl Resolved {
     ///
     /// # Errors
     /// A refusal that names the endpoint.
-    pub fn check_endpoints(&self, sites: &[Site]) -> Result<()> {
+    pub fn check_endpoints(&self, sites: &[Destination]) -> Result<()> {
         let own = self.against.connection();
         for site in sites {
             let Some(url) = &site.endpoint_url else { continue };
@@ -320,19 +322,19 @@ impl Resolved {
 
     /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they
     /// lead to is checked by whoever uses them.
-    pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Site]) -> Vec<Gate> {
-        let local = Against::Local(self.faults.clone()).connection();
+    pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Destination]) -> Vec<Gate> {
+        let local = TargetConfig::Local(self.faults.clone()).connection();
         sites
             .iter()
             .map(|site| {
                 let connection = match (&self.against, site.target) {
-                    (Against::Local(_), _) if self.is_named => local.clone(),
-                    (Against::Aws(_), SiteTarget::Local) if self.is_named => {
+                    (TargetConfig::Local(_), _) if self.is_named => local.clone(),
+                    (TargetConfig::Aws(_), SiteTarget::Local) if self.is_named => {
                         self.against.connection()
                     }
                     (_, SiteTarget::Local) => local.clone(),
                     (_, SiteTarget::Aws) => {
-                        let mut connection = site.connection(crate::aws::client::Target::Aws);
+                        let mut connection = site.connection(crate::aws::client::Backend::Aws);
                         let named = &self.options;
                         if let Some(profile) = &named.profile {
                             connection.profile = Some(profile.clone());

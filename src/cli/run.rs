@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
-use crate::app::run::{self, Options, Planning};
+use crate::app::run::{self, Planning, RunSettings};
 use crate::app::script::Script;
 use crate::config::DefaultMode;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::lua::sandbox::{Access, Permissions};
 use crate::repl;
 use crate::schedule::log::Level;
 use crate::session::journal::About;
-use crate::session::{Mode, Rules};
+use crate::session::{Mode, SessionConfig};
 use crate::signature::SigningKey;
 use crate::ui::terminal;
 
@@ -259,7 +259,12 @@ impl GrantOptions {
 
 impl RunOptions {
     /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
-    pub fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
+    pub fn resolve(
+        self,
+        command: &str,
+        mode: Option<Mode>,
+        is_result: bool,
+    ) -> Result<RunSettings> {
         let show = self.host.progress.show(self.host.output);
         if show == Show::Events {
             terminal::speak_events();
@@ -289,8 +294,8 @@ impl RunOptions {
         let reserved = reserved();
         let HostOptions { plan, yes, output, stats, log_level, timeout, max_memory, .. } =
             self.host;
-        Ok(Options {
-            rules: Rules {
+        Ok(RunSettings {
+            rules: SessionConfig {
                 plan_runs_programs: self.host.plan_runs_programs,
                 ..target.rules(mode, &self.limits, about)
             },
@@ -333,7 +338,7 @@ impl RunOptions {
         let is_read_only = config.mode == Some(DefaultMode::ReadOnly);
         let is_read_only_by_config = is_read_only && self.mode.given() != Some(Mode::Apply);
         let run = self.resolve("prompt", None, false)?;
-        repl::run(repl::Options { run, vi, is_read_only_by_config })
+        repl::run(repl::ReplSettings { run, vi, is_read_only_by_config })
     }
 }
 

@@ -11,17 +11,17 @@ use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
 use super::output::{print, print_csv, print_json};
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
-use crate::app::run::{self, Options, Planning};
+use crate::app::run::{self, Planning, RunSettings};
 use crate::error::{Error, Result};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
-use crate::schedule::book::Book;
+use crate::schedule::book::Store;
 use crate::schedule::listing::{self, List};
 use crate::schedule::log::{self, Log};
-use crate::schedule::roster::{Asking, Listed, Roster};
+use crate::schedule::roster::{Asking, JobSet, Listed};
 use crate::schedule::status::Listen;
 use crate::schedule::{Settings, showing, single};
-use crate::session::Rules;
+use crate::session::SessionConfig;
 use crate::session::journal::About;
 use crate::state;
 use crate::ui::{table, terminal};
@@ -131,12 +131,12 @@ enum LogFormat {
 }
 
 impl JobOptions {
-    fn resolve(&self, format: OutputFormat) -> Result<Options> {
+    fn resolve(&self, format: OutputFormat) -> Result<RunSettings> {
         let target = self.target.clone().resolve()?;
         target.announce();
         let about = About { command: "schedule".into(), ..About::default() };
-        Ok(Options {
-            rules: Rules {
+        Ok(RunSettings {
+            rules: SessionConfig {
                 plan_runs_programs: self.plan_runs_programs,
                 ..target.rules(target.mode(self.mode.given()), &self.limits, about)
             },
@@ -245,12 +245,12 @@ fn find(
     is_planned: bool,
 ) -> Result<Vec<Listed>> {
     let mut roster = if paths.is_empty() {
-        let known = Book::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
+        let known = Store::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
         // What is gone is no job any more.
-        Roster::of_known(known.filter(|path| path.exists()).collect())
+        JobSet::of_known(known.filter(|path| path.exists()).collect())
     } else {
-        Roster::new(paths)?
+        JobSet::new(paths)?
     };
     let runtime = run::runtime()?;
     let asking = Asking { permissions, is_planned, runtime: runtime.handle().clone() };

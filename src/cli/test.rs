@@ -13,7 +13,7 @@ use crate::app::signals;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::testing::report::{human, junit, tap};
-use crate::testing::{self, FileReport, Interrupt, Options, Report};
+use crate::testing::{self, FileReport, Interrupt, Report, TestSettings};
 
 /// `iamlua test`.
 #[derive(Debug, Parser)]
@@ -77,8 +77,8 @@ fn cannot_write(out: &Path, error: io::Error) -> Error {
 impl TestCommand {
     /// Runs the tests.
     pub fn execute(self) -> Result<u8> {
-        let defaults = Options::default();
-        let options = Options {
+        let defaults = TestSettings::default();
+        let options = TestSettings {
             filter: self.filter.clone(),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
             timeout: self.timeout,
@@ -94,7 +94,7 @@ impl TestCommand {
         this.run(&found, &options)
     }
 
-    fn run(&self, found: &[PathBuf], options: &Options) -> Result<u8> {
+    fn run(&self, found: &[PathBuf], options: &TestSettings) -> Result<u8> {
         if let Some(out) = &self.out {
             files::check_writable(out).map_err(|error| cannot_write(out, error))?;
         }

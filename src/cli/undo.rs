@@ -17,12 +17,12 @@ use super::runs::what;
 use crate::app::run;
 use crate::app::signals;
 use crate::error::{Error, Kind, Result};
-use crate::session::apply::{Options, check_accounts};
+use crate::session::apply::{ApplyOptions, check_accounts};
 use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run, claim_undo, no_run};
 use crate::session::plan::Plan;
 use crate::session::recover;
-use crate::session::undo::{self, Undoing};
+use crate::session::undo::{self, UndoPlan};
 use crate::session::{Gate, Mode, Session};
 use crate::state;
 use crate::ui::format::count;
@@ -235,7 +235,7 @@ impl UndoOptions {
             plan: Some(plan.id.clone()),
             undoes: Some(earlier.id.clone()),
         };
-        let options = Options { skip_drifted: true, patience: self.settle.patience() };
+        let options = ApplyOptions { skip_drifted: true, patience: self.settle.patience() };
         let code = apply::carry_out(&plan, &target, &self.limits, options, about, &again)?;
         if let Some(first) = first_part(records, &earlier)? {
             terminal::say(&format!(
@@ -251,7 +251,7 @@ impl UndoOptions {
 }
 
 /// Says why there is nothing to do for a run.
-fn nothing_left(verb: Verb, earlier: &Run, undoing: &Undoing) {
+fn nothing_left(verb: Verb, earlier: &Run, undoing: &UndoPlan) {
     let verb = verb.name();
     terminal::say(&if !undoing.left_out.is_empty() {
         format!("nothing else is left to {verb}")
@@ -274,7 +274,7 @@ fn command(verb: Verb, run: &str, only: &[String]) -> String {
 
 /// Exit code of an undo, or the refusal that says how much was left out. `rest` says what becomes
 /// of the others.
-fn outcome(undoing: &Undoing, code: u8, rest: &str) -> Result<u8> {
+fn outcome(undoing: &UndoPlan, code: u8, rest: &str) -> Result<u8> {
     match undoing.left_out.len() {
         0 => Ok(code),
         n => Err(Error::new(Kind::Refused, format!("{n} left out, listed above{rest}"))),
@@ -340,7 +340,7 @@ async fn unreachable(
     run: &Run,
     changes: &[Recorded],
     gates: &[Gate],
-    options: &undo::Options,
+    options: &undo::UndoSettings,
 ) -> Result<HashMap<usize, String>> {
     let mut found = HashMap::new();
     let mut first = None;
@@ -371,8 +371,9 @@ fn plan_undo(
     target: &Resolved,
     limits: &LimitOptions,
     only: &[String],
-) -> Result<(Plan, Undoing, Option<String>)> {
-    let mut options = undo::Options { only: only.to_vec(), ..undo::Options::of(records)? };
+) -> Result<(Plan, UndoPlan, Option<String>)> {
+    let mut options =
+        undo::UndoSettings { only: only.to_vec(), ..undo::UndoSettings::of(records)? };
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
@@ -395,7 +396,7 @@ fn plan_undo(
     Ok((Plan { moot, left_out, exceeds: exceeds.clone(), ..plan }, undoing, exceeds))
 }
 
-fn explain(earlier: &Run, undoing: &Undoing) {
+fn explain(earlier: &Run, undoing: &UndoPlan) {
     for left_out in &undoing.left_out {
         terminal::say(&format!("left out: {}", left_out.describe(&earlier.sites)));
     }

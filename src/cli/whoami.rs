@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::options::{Resolved, TargetOptions};
 use super::output::{print, print_json};
 use crate::app::run;
-use crate::aws::client::{ConnectionInfo, Target};
+use crate::aws::client::{Backend, ConnectionInfo};
 use crate::aws::{Origin, Setting, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
@@ -70,7 +70,7 @@ impl WhoamiCommand {
     fn answer(self) -> Result<u8> {
         let target = self.target.resolve()?;
         let connection = target.against.connection();
-        let is_local = matches!(connection.target, Target::Local(_));
+        let is_local = matches!(connection.target, Backend::Local(_));
         let runtime = run::runtime()?;
         let gate = Gate::new(Session::new(Mode::ReadOnly), connection);
         let (info, caller) = runtime.block_on(async {

@@ -12,7 +12,7 @@ use crate::config::MaxChanges;
 use crate::cron::Timing;
 use crate::error::{Error, Result};
 use crate::redaction;
-use crate::session::Limits;
+use crate::session::ManifestLimits;
 
 /// What a runbook says of itself, as far as others than the runbook need it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,7 +112,7 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "limit", |_, host, args| {
-        let mut limits = Limits::default();
+        let mut limits = ManifestLimits::default();
         if let Some(LuaValue::Table(allow)) = args.front() {
             limits.allow = Some(names_of(allow)?);
         }

@@ -19,24 +19,24 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::app::run::{self, Against};
+use crate::app::run::{self, TargetConfig};
 use crate::app::signals::Interrupts;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
+use crate::lua::{Ending, Prompt, Vm, VmConfig, calls_text};
 use crate::session::names::Names;
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format;
 use crate::ui::terminal::{say, tell};
 use crate::{redaction, state};
 
-use changes::Step;
+use changes::UndoUnit;
 use editor::{Answer, Editor, Typed};
 use entries::Entries;
 use history::History;
-use place::Place;
+use place::PromptAccount;
 use saving::{Entry, Fate};
 
 /// The local account says who it is within that time; the first prompt waits for it.
@@ -48,9 +48,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a prompt runs.
 #[derive(Debug)]
-pub struct Options {
+pub struct ReplSettings {
     /// What its entries run against, and what they may do there.
-    pub run: run::Options,
+    pub run: run::RunSettings,
     /// Whether keys are those of vi rather than those of Emacs.
     pub vi: bool,
     /// Whether the configuration says that nothing is ever changed.
@@ -63,18 +63,18 @@ struct Repl {
     prompt: Rc<Prompt>,
     session: Arc<Session>,
     gate: Gate,
-    rules: Rules,
+    rules: SessionConfig,
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
-    place: Place,
+    place: PromptAccount,
     /// Need for a code that a person types before there are credentials.
     asks_person: bool,
     history: Option<History>,
     names: Names,
     /// Steps that can be undone, the latest last.
-    steps: Vec<Step>,
+    steps: Vec<UndoUnit>,
     /// Steps that were undone, each with the run that has done it, the latest last.
-    undone: Vec<(Step, String)>,
+    undone: Vec<(UndoUnit, String)>,
     /// What was typed, for `.save`.
     entries: Entries,
     is_timed: bool,
@@ -93,7 +93,7 @@ enum Next {
 ///
 /// # Errors
 /// If the terminal cannot be used, or there are no threads.
-pub fn run(options: Options) -> Result<u8> {
+pub fn run(options: ReplSettings) -> Result<u8> {
     let runtime = run::runtime()?;
     let handle = runtime.handle().clone();
     let _entered = handle.enter();
@@ -116,16 +116,16 @@ pub fn run(options: Options) -> Result<u8> {
 }
 
 impl Repl {
-    fn new(runtime: Runtime, options: Options) -> Result<Self> {
-        let Options { run: options, vi: _, is_read_only_by_config } = options;
+    fn new(runtime: Runtime, options: ReplSettings) -> Result<Self> {
+        let ReplSettings { run: options, vi: _, is_read_only_by_config } = options;
         let session = Session::with(options.rules.clone());
         let gate = Gate::new(Arc::clone(&session), options.against.connection());
         let names = Names::default();
         session.keep_names(names.clone());
-        let place = Place::new(&options.against);
+        let place = PromptAccount::new(&options.against);
         let asks_person = match options.against {
-            Against::Local(_) => false,
-            Against::Aws(_) => {
+            TargetConfig::Local(_) => false,
+            TargetConfig::Aws(_) => {
                 let settings = gate.connection().settings();
                 settings.is_ok_and(|settings| settings.credentials.asks_person())
             }
@@ -139,7 +139,7 @@ impl Repl {
         });
         let canceller = Canceller::default();
         let asker = canceller.clone();
-        let setup = Setup {
+        let setup = VmConfig {
             gate: gate.clone(),
             runtime: runtime.handle().clone(),
             canceller: canceller.clone(),
@@ -166,7 +166,7 @@ impl Repl {
             }),
             clock: Clock::Real,
             has_input: true,
-            seen: crate::files::read_set::Seen::default(),
+            seen: crate::files::read_set::ReadSet::default(),
             log: None,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);

@@ -10,9 +10,9 @@ use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
 use crate::ui::format;
-use crate::usage::{self, Look, Page, Patience, Step, Whereabouts};
+use crate::usage::{self, Page, Patience, SourceCall, Transport, Whereabouts};
 
-impl Look for Gate {
+impl Transport for Gate {
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
         let gate = self.clone();
         Box::pin(async move {
@@ -34,7 +34,7 @@ impl Look for Gate {
 
     fn look(
         &self,
-        step: &'static Step,
+        step: &'static SourceCall,
         region: &str,
         carried: &[String],
         token: Option<&str>,

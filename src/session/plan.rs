@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::journal::{LeftOut, new_id};
 use super::locked;
 use super::outside::{self, Outside};
-use super::site::Site;
+use super::site::Destination;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject, differences};
 use crate::iam::{self, Entry, Write};
@@ -128,7 +128,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned: Option<Timestamp>,
     /// The places that its changes go to.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Destination>,
     /// The changes, in order.
     pub changes: Vec<Change>,
     /// Programs and files outside of the account, which applying the plan leaves out.
@@ -320,7 +320,7 @@ pub struct Recorder(Mutex<Recorded>, outside::Recorder);
 #[derive(Debug, Default)]
 struct Recorded {
     scanned: Option<Timestamp>,
-    sites: Vec<Site>,
+    sites: Vec<Destination>,
     changes: Vec<Change>,
     /// About as many bytes as they take.
     bytes: usize,
@@ -328,7 +328,7 @@ struct Recorded {
 
 impl Recorder {
     /// Notes a change that goes there, and gives it its number.
-    pub(super) fn record(&self, site: Site, mut change: Change) {
+    pub(super) fn record(&self, site: Destination, mut change: Change) {
         // What was read with a profile is no part of the change.
         for image in [&mut change.before, &mut change.after].into_iter().flatten() {
             image.role_record = None;

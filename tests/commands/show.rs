@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use iamlua::session::plan::{Change, Plan, sha256};
-use iamlua::session::site::{Site, SiteTarget};
+use iamlua::session::site::{Destination, SiteTarget};
 use serde_json::json;
 
 use super::{Desk, Endpoint, WORK, json_of};
@@ -36,8 +36,8 @@ fn edit(desk: &Desk, edit: impl FnOnce(&mut Plan)) -> Plan {
     plan
 }
 
-fn site(account: &str) -> Site {
-    Site {
+fn site(account: &str) -> Destination {
+    Destination {
         target: SiteTarget::Aws,
         account: Some(account.into()),
         caller: None,

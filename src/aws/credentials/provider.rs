@@ -218,11 +218,11 @@ fn check(keys: &Credentials) -> Result<()> {
 struct Cached<F> {
     fetcher: F,
     clock: CorrectedClock,
-    state: tokio::sync::Mutex<State>,
+    state: tokio::sync::Mutex<CredentialState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CredentialState {
     credentials: Option<Credentials>,
     /// The last failure, and when it was.
     failed: Option<(Instant, Error)>,

@@ -6,11 +6,11 @@ use clap::Args;
 
 use super::super::complete;
 use super::super::options::{LimitOptions, TargetOptions, duration};
-use crate::app::plan_text::{self, Shown};
+use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
 use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::Verdict;
+use crate::iam::image::Effect;
 use crate::session::apply::check_accounts;
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, no_run};
@@ -61,9 +61,9 @@ impl RecoverCommand {
         let places = Places::of(&earlier.sites);
         for finding in &findings {
             let verdict = match &finding.verdict {
-                Verdict::Happened => "happened".to_owned(),
-                Verdict::NotHappened => "did not happen".to_owned(),
-                Verdict::MovedOn(differences) => {
+                Effect::Happened => "happened".to_owned(),
+                Effect::NotHappened => "did not happen".to_owned(),
+                Effect::MovedOn(differences) => {
                     unclear += 1;
                     format!(
                         "cannot be told, because the account has changed since: {}",
@@ -72,7 +72,7 @@ impl RecoverCommand {
                 }
             };
             let change = &finding.change;
-            let shown = Shown::recorded(change, places.account(change.site));
+            let shown = ChangeText::recorded(change, places.account(change.site));
             print(&format!("{}: {verdict}\n", plan_text::line(&shown)))?;
         }
         if unclear > 0 {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::super::executions::not_in_the_journal;
 use super::super::options::OutputFormat;
 use super::{bug, date, json_of, json_of_change, status, what};
-use crate::app::plan_text::{self, Shown};
+use crate::app::plan_text::{self, ChangeText};
 use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
 use crate::escape::visible_but;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
-use crate::session::journal::{LeftOut, Outcome};
+use crate::session::journal::{ChangeOutcome, LeftOut};
 use crate::session::site::Places;
 use crate::state;
 use crate::ui::format::count;
@@ -78,9 +78,11 @@ fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -
         field("undone by", by.clone());
     }
     let places = Places::of(&run.sites);
-    for (title, outcome) in
-        [("done", Some(Outcome::Done)), ("failed", Some(Outcome::Failed)), ("in doubt", None)]
-    {
+    for (title, outcome) in [
+        ("done", Some(ChangeOutcome::Done)),
+        ("failed", Some(ChangeOutcome::Failed)),
+        ("in doubt", None),
+    ] {
         let these: Vec<_> = changes
             .iter()
             .filter(|change| match outcome {
@@ -92,11 +94,11 @@ fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -
             continue;
         }
         let shown: Vec<_> = (these.iter())
-            .map(|change| Shown::recorded(change, places.account(change.site)))
+            .map(|change| ChangeText::recorded(change, places.account(change.site)))
             .collect();
         let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
         let _ = writeln!(text, "\n{title}: {all}{accounts}");
-        if outcome == Some(Outcome::Done) {
+        if outcome == Some(ChangeOutcome::Done) {
             for line in plan_text::lines(&shown, full) {
                 let _ = writeln!(text, "  {line}");
             }

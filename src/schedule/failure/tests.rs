@@ -14,7 +14,7 @@ use super::{check, command, tell};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::schedule::log::{Format, Level, Log};
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 
 const SOON: [Duration; 3] = [Duration::from_millis(1); 3];
 
@@ -28,7 +28,7 @@ fn execution() -> Execution {
         attempt: 3,
         started: at,
         ended: Some(at),
-        outcome: Some(Outcome::Failed),
+        outcome: Some(ExecutionOutcome::Failed),
         exit_code: Some(1),
         error: Some("no answer\0 came\n  at cleanup.lua:3".into()),
         account: Some("AWS account 123456789012".into()),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::html::{Html, all, element, text};
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::ui::format;
 
 /// A moment in a time zone, and how far it is from now: `2026-11-25 03:00:00 CET (in 9 h)`.
@@ -40,7 +40,7 @@ pub(super) fn took(execution: &Execution, now: Timestamp) -> Html {
 
 /// How an execution ended.
 pub(super) fn outcome(execution: &Execution) -> Html {
-    let name = execution.outcome.map_or("running", Outcome::name);
+    let name = execution.outcome.map_or("running", ExecutionOutcome::name);
     element("span", &[("class", name)], [text(name)])
 }
 

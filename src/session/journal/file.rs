@@ -8,10 +8,10 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
 use crate::state;
-use crate::state::sqlite::Kept;
+use crate::state::sqlite::DatabaseKind;
 
 /// `iaLj` is the number by which it is known for ours.
-pub(super) static JOURNAL: Kept = Kept {
+pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
     name: "journal",
     application_id: 0x6961_4c6a,
     version: 1,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Watch;
-use crate::app::run::{self, Executed, PLAN_ONLY};
+use crate::app::run::{self, PLAN_ONLY, RunOutcome};
 use crate::error::{Error, Kind};
 use crate::session::Mode;
 use crate::ui::format;
@@ -47,7 +47,7 @@ impl Watch {
     pub(super) fn ran(
         &mut self,
         script: usize,
-        executed: &Executed,
+        executed: &RunOutcome,
         output: String,
         took: Duration,
         restarts: Option<&str>,
