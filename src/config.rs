@@ -12,6 +12,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use serde::{Deserialize, Serialize};
+
 use crate::app::trust::Redirection;
 use crate::error::{Error, Result};
 use crate::signature::TrustedKey;
@@ -20,12 +22,13 @@ use crate::spec::{check_role_arn, nearest, parse_duration};
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "iamlua.toml";
 
-/// `target`: the account that a run works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetName {
+/// Kind of account that calls reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
     /// The local account.
     Local,
-    /// AWS.
+    /// AWS, or what an endpoint URL names.
     Aws,
 }
 
@@ -80,7 +83,7 @@ impl fmt::Display for MaxChanges {
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// The account to work on.
-    pub target: Option<TargetName>,
+    pub target: Option<Target>,
     /// The profile of `~/.aws/config`.
     pub profile: Option<String>,
     /// The AWS region.
@@ -306,8 +309,8 @@ impl Config {
             _ => Err(must_be(item, what)),
         };
         match (key, string) {
-            ("target", Some("local")) => self.target = Some(TargetName::Local),
-            ("target", Some("aws")) => self.target = Some(TargetName::Aws),
+            ("target", Some("local")) => self.target = Some(Target::Local),
+            ("target", Some("aws")) => self.target = Some(Target::Aws),
             ("target", _) => return Err(must_be(item, "\"local\" or \"aws\"")),
             ("profile" | "region", Some("")) => return Err(must_be(item, "a name")),
             ("profile", _) => self.profile = text("a name in quotes", &[""])?,
@@ -466,8 +469,7 @@ fn is_there(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        Config, DefaultMode, Duration, FILE_NAME, KEYS, MaxChanges, PathBuf, TargetName,
-        user_folder,
+        Config, DefaultMode, Duration, FILE_NAME, KEYS, MaxChanges, PathBuf, Target, user_folder,
     };
     use crate::error::Kind;
 
@@ -516,7 +518,7 @@ mod tests {
         let project = &format!("{project}\nrequire_signature = ['keys/ours.pub', '{KEY}']");
         let (_home, folder, work) = files(user, project);
         let config = Config::find(&work, Some(&folder)).unwrap();
-        assert_eq!(config.target, Some(TargetName::Aws));
+        assert_eq!(config.target, Some(Target::Aws));
         assert_eq!(config.profile.as_deref(), Some("mine"));
         assert_eq!(config.region.as_deref(), Some("eu-west-1"));
         assert_eq!(config.role_arn.as_deref(), Some("arn:aws:iam::111111111111:role/r"));
@@ -567,7 +569,7 @@ mod tests {
         let config = merged(user, "target = 'local'");
         assert_eq!((config.profile, config.region), (None, None));
         assert_eq!((config.role_arn, config.endpoint_url), (None, None));
-        assert_eq!(config.target, Some(TargetName::Local));
+        assert_eq!(config.target, Some(Target::Local));
         assert_eq!(config.max_changes, [MaxChanges::Percent(5.0)]);
         let config = merged(user, "region = 'mine'\ntarget = 'local'");
         assert_eq!(config.region.as_deref(), Some("mine"), "the project's own stays");

@@ -49,6 +49,12 @@ pub fn visible_but(text: &[u8], stays: impl Fn(char) -> bool) -> String {
     shown
 }
 
+/// Presence of nothing but printable ASCII, of which [`visible`] leaves all as it is.
+#[must_use]
+pub fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// Text for a terminal, of which only line ends, tabs and colours act on it: other control
 /// characters, sequences and marks of direction are made visible as [`visible`] does. Single fields
 /// go through [`visible`], which leaves nothing; whole texts and what scripts print go through this.

@@ -17,8 +17,8 @@ local _, host = ...
 ---@field most? integer how many values in tables to print; `…` stands for the others. Default: a million.
 
 -- What `runbook` asks the operator passes through here, so none of it may be something that a script can put something else in place of.
-local find, gsub, sub, byte, format = string.find, string.gsub, string.sub, string.byte, string.format
-local concat, utf8_len, codepoint, type = table.concat, utf8.len, utf8.codepoint, type
+local find, gsub = string.find, string.gsub
+local concat, utf8_len, type = table.concat, utf8.len, type
 
 -- A table that is in several others is printed in each, so that a small one can be endless.
 local DEPTH, WIDTH, MOST = 20, 100, 1000000
@@ -32,66 +32,14 @@ do
   KEYWORDS[word] = true
 end
 
-local NAMED =
-  { ["\a"] = "\\a", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\v"] = "\\v" }
-
-local function escape_byte(character)
-  return NAMED[character] or format("\\x%02x", byte(character))
-end
-
-local function escape_character(character)
-  return format("\\u{%x}", codepoint(character))
-end
-
--- What hides text from its reader, by the first byte: control characters of the second set, line
--- and paragraph separators, marks that turn the direction of writing, and all else that Unicode
--- calls ignorable by default.
-local HIDING = {
-  { "\xc2", "\xc2[\x80-\x9f\xad]" },
-  { "\xcd", "\xcd\x8f" },
-  { "\xd8", "\xd8\x9c" },
-  { "\xe1", "\xe1\x85[\x9f\xa0]", "\xe1\x9e[\xb4\xb5]", "\xe1\xa0[\x8b-\x8f]" },
-  { "\xe2", "\xe2\x80[\x8b-\x8f\xa8-\xae]", "\xe2\x81[\xa0-\xaf]" },
-  { "\xe3", "\xe3\x85\xa4" },
-  { "\xef", "\xef\xb8[\x80-\x8f]", "\xef\xbb\xbf", "\xef\xbe\xa0", "\xef\xbf[\xb0-\xbb]" },
-  { "\xf0", "\xf0\x9b\xb2[\xa0-\xa3]", "\xf0\x9d\x85[\xb3-\xba]" },
-  { "\xf3", "\xf3\xa0[\x80-\xbf][\x80-\xbf]" },
-}
-
--- Text that is UTF-8 without what acts on a terminal or hides text from its reader.
-local function escape_text(text)
-  text = gsub(text, "%c", escape_byte)
-  if find(text, "[\xc2-\xf3]") then
-    for at = 1, #HIDING do
-      local patterns = HIDING[at]
-      if find(text, patterns[1], 1, true) then
-        for i = 2, #patterns do
-          text = gsub(text, patterns[i], escape_character)
-        end
-      end
-    end
-  end
-  return text
-end
-
-local function visible(text)
-  if not find(text, "[%c\x80-\xff]") then
-    return text
-  end
-  local pieces, from = {}, 1
-  while true do
-    local length, bad = utf8_len(text, from)
-    if length then
-      pieces[#pieces + 1] = escape_text(sub(text, from))
-      return concat(pieces)
-    end
-    pieces[#pieces + 1] = escape_text(sub(text, from, bad - 1)) .. escape_byte(sub(text, bad, bad))
-    from = bad + 1
-  end
-end
+-- Of the host, so that there is one list of what acts on a terminal.
+local visible = host.visible
 
 local function quote(text)
-  return '"' .. visible((gsub(text, '[\\"]', "\\%0"))) .. '"'
+  if find(text, '[\\"]') then
+    text = gsub(text, '[\\"]', "\\%0")
+  end
+  return '"' .. visible(text) .. '"'
 end
 
 --- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn

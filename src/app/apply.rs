@@ -11,10 +11,12 @@ use crate::app::run;
 use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
 use crate::session::apply::{self, ApplyOptions, Summary};
+use crate::session::destination::{
+    AccountKey, Destination, Places, account_lines, describe_accounts,
+};
 use crate::session::journal::LeftOut;
 use crate::session::journal::records::Records;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{AccountKey, Destination, Places, account_lines, describe_accounts};
 use crate::session::{Gate, Session};
 use crate::ui::format::{count, number};
 use crate::ui::terminal;

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use crate::app::plan_text::{self, ChangeText};
 use crate::escape::visible;
+use crate::session::destination::{Destination, Places};
 use crate::session::plan::Plan;
-use crate::session::site::{Destination, Places};
 use crate::ui::format::{count, number};
 
 /// Writes the section. `sha256` is the hash of the plan's file, `full` gives each change a line.

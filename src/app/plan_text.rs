@@ -11,12 +11,14 @@ use anstyle::{AnsiColor, Style};
 use crate::app::run::quoted;
 use crate::escape::{visible, visible_but};
 use crate::iam;
-use crate::iam::image::{Difference, Field, Snapshot, State, Subject, differences};
+use crate::iam::snapshot::{Difference, Field, Snapshot, Subject, differences};
+use crate::session::destination::{
+    AccountKey, Destination, Places, account_lines, describe_accounts,
+};
 use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{AccountKey, Destination, Places, account_lines, describe_accounts};
 use crate::ui::diff;
 use crate::ui::format::{count, number};
 
@@ -36,8 +38,8 @@ pub struct ChangeText<'a> {
     action: &'a str,
     subject: Subject,
     name: &'a str,
-    before: &'a State,
-    after: &'a State,
+    before: &'a Option<Snapshot>,
+    after: &'a Option<Snapshot>,
     /// Its account, where the changes go to several.
     account: Option<&'a Destination>,
     /// What stands before it instead of its own sign.
@@ -350,7 +352,7 @@ fn trust_policy(change: &ChangeText<'_>) -> Vec<String> {
     if change.is_tried {
         return Vec::new();
     }
-    let parsed = |state: &State| {
+    let parsed = |state: &Option<Snapshot>| {
         let text = state.as_ref()?.assume_role_policy.clone()?;
         Some(serde_json::from_str::<serde_json::Value>(&text).unwrap_or(text.into()))
     };
@@ -773,7 +775,7 @@ mod tests {
     use super::*;
 
     #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
-    fn image(name: &str, owner: Option<&str>) -> State {
+    fn image(name: &str, owner: Option<&str>) -> Option<Snapshot> {
         Some(Snapshot {
             name: name.into(),
             path: "/ec2/".into(),
@@ -837,7 +839,7 @@ mod tests {
     fn over<'a>(
         sites: &'a [Destination],
         names: &'a [&str],
-        (before, after): (&'a State, &'a State),
+        (before, after): (&'a Option<Snapshot>, &'a Option<Snapshot>),
     ) -> Vec<ChangeText<'a>> {
         let places = Places::of(sites);
         let each = (0..sites.len()).flat_map(|site| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::iam::image::Subject;
+use crate::iam::snapshot::Subject;
 use crate::iam::{self, Entry, Run};
 use crate::spec::{Action, Resource, Service};
 

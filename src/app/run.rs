@@ -486,7 +486,7 @@ pub(crate) fn tell_stats(session: &Session, began: Instant) {
     let all: u64 = calls.values().sum();
     let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
     let throttled = throttled_text(session, session.throttled());
-    let spared = match session.spared() {
+    let spared = match session.noop_writes() {
         0 => String::new(),
         n => format!("; {} not sent, because all was so already", format::count(n, "change")),
     };

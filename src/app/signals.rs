@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::run::Running;
 use crate::error::{Error, Result};
 use crate::lua::cancel::{self, Canceller, Stop};
-use crate::lua::{self, Waker, children};
+use crate::lua::{self, Waker, processes};
 use crate::session::Session;
 use crate::ui::terminal::say;
 
@@ -88,7 +88,7 @@ fn leave() -> ! {
 
 fn leave_with(code: i32) -> ! {
     crate::ui::hidden_input::restore_terminal();
-    children::kill_all();
+    processes::kill_all();
     std::process::exit(code)
 }
 

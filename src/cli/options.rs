@@ -12,12 +12,12 @@ use super::trust;
 use crate::app::run::{AwsTarget, TargetConfig};
 use crate::app::trust::Redirection;
 use crate::aws::network::without_password;
-use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
+use crate::config::{Config, DefaultMode, MaxChanges, Target};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 use crate::lua::{Format, net};
+use crate::session::destination::Destination;
 use crate::session::journal::{About, JournalLocation};
-use crate::session::site::{Destination, SiteTarget};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::spec;
 use crate::ui::terminal;
@@ -139,8 +139,8 @@ impl TargetOptions {
     pub fn resolve(self) -> Result<Resolved> {
         let config = self.config()?;
         let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
-            Ok("aws") => Some(TargetName::Aws),
-            Ok("local") => Some(TargetName::Local),
+            Ok("aws") => Some(Target::Aws),
+            Ok("local") => Some(Target::Local),
             Ok("") | Err(_) => None,
             Ok(other) => {
                 return Err(Error::usage(format!("IAMLUA_TARGET is {other:?}"))
@@ -150,14 +150,14 @@ impl TargetOptions {
         let named =
             self.profile.is_some() || self.role_arn.is_some() || self.endpoint_url.is_some();
         let by_options = if self.local {
-            Some(TargetName::Local)
+            Some(Target::Local)
         } else {
-            (self.aws || named).then_some(TargetName::Aws)
+            (self.aws || named).then_some(Target::Aws)
         };
         let implied =
             config.profile.is_some() || config.role_arn.is_some() || config.endpoint_url.is_some();
-        let by_config = config.target.or(implied.then_some(TargetName::Aws));
-        let target = by_options.or(by_variable).or(by_config).unwrap_or(TargetName::Local);
+        let by_config = config.target.or(implied.then_some(Target::Aws));
+        let target = by_options.or(by_variable).or(by_config).unwrap_or(Target::Local);
         let options = AwsTarget {
             profile: self.profile,
             region: self.region,
@@ -166,13 +166,13 @@ impl TargetOptions {
         };
         let faults = self.faults.clone().unwrap_or_default();
         let against = match target {
-            TargetName::Local => TargetConfig::Local(faults.clone()),
-            TargetName::Aws if self.faults.is_some() => {
+            Target::Local => TargetConfig::Local(faults.clone()),
+            Target::Aws if self.faults.is_some() => {
                 return Err(Error::usage(
                     "--faults are for the local account, and this run is against AWS",
                 ));
             }
-            TargetName::Aws => {
+            Target::Aws => {
                 // Who it is comes from one place, never half from the command line and half from a file.
                 let is_someone = options.profile.is_some() || options.role_arn.is_some();
                 let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
@@ -207,7 +207,7 @@ impl TargetOptions {
             })?;
         }
         let is_named = by_options.or(by_variable).is_some();
-        let is_by_config = target == TargetName::Aws && !is_named;
+        let is_by_config = target == Target::Aws && !is_named;
         if let Some(Redirection { file, .. }) = &redirection {
             let set = redirection.as_ref().map(Redirection::in_words).unwrap_or_default();
             terminal::say(&format!("note: {} sets {set}", file.display()));
@@ -293,7 +293,7 @@ impl Resolved {
         sites.iter().any(|site| match self.against {
             TargetConfig::Local(_) if self.is_named => false,
             TargetConfig::Aws(_) if self.is_named => true,
-            _ => site.target == SiteTarget::Aws,
+            _ => site.target == Target::Aws,
         })
     }
 
@@ -329,11 +329,11 @@ impl Resolved {
             .map(|site| {
                 let connection = match (&self.against, site.target) {
                     (TargetConfig::Local(_), _) if self.is_named => local.clone(),
-                    (TargetConfig::Aws(_), SiteTarget::Local) if self.is_named => {
+                    (TargetConfig::Aws(_), Target::Local) if self.is_named => {
                         self.against.connection()
                     }
-                    (_, SiteTarget::Local) => local.clone(),
-                    (_, SiteTarget::Aws) => {
+                    (_, Target::Local) => local.clone(),
+                    (_, Target::Aws) => {
                         let mut connection = site.connection(crate::aws::client::Backend::Aws);
                         let named = &self.options;
                         if let Some(profile) = &named.profile {

@@ -15,12 +15,12 @@ use crate::app::run::{self, Planning, RunSettings};
 use crate::error::{Error, Result};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
-use crate::schedule::book::Store;
+use crate::schedule::job_set::{Asking, JobSet, Listed};
 use crate::schedule::listing::{self, List};
 use crate::schedule::log::{self, Log};
-use crate::schedule::roster::{Asking, JobSet, Listed};
 use crate::schedule::status::Listen;
-use crate::schedule::{Settings, showing, single};
+use crate::schedule::store::Store;
+use crate::schedule::{Settings, run_now, serving};
 use crate::session::SessionConfig;
 use crate::session::journal::About;
 use crate::state;
@@ -183,8 +183,8 @@ impl ScheduleCommand {
         let options = self.options.clone();
         let (folder, resolved) = (state::folder()?, options.resolve(OutputFormat::Table)?);
         let show = match self.listen {
-            Some(listen) => showing::page(listen, folder.clone(), &resolved),
-            None => showing::nothing(),
+            Some(listen) => serving::page(listen, folder.clone(), &resolved),
+            None => serving::nothing(),
         };
         crate::schedule::run(&Settings {
             paths: self.paths,
@@ -231,9 +231,9 @@ impl RunNowCommand {
         let options = self.options.resolve(self.output)?;
         let is_planned = options.rules.plans_outside();
         let jobs = find(&self.paths, &folder, options.permissions.clone(), is_planned)?;
-        let (job, runbook) = single::find(&jobs, &self.name)?;
+        let (job, runbook) = run_now::find(&jobs, &self.name)?;
         let log = self.options.log(LogFormat::Text);
-        single::run(job, &runbook, options, &folder, &log, !self.no_retry)
+        run_now::run(job, &runbook, options, &folder, &log, !self.no_retry)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::call::Call;
 use super::policies::record::Policy;
 use super::policies::{inline, managed, versions};
+use super::read_txn::ReadTxn;
 use super::records::{self, Profile, Role};
 use super::refusal::ApiResult;
 use super::trust;
-use super::view::ReadTxn;
 use super::xml::Xml;
 
 /// `GetAccountSummary`: what there is in the account is counted; what the local account never has

@@ -17,9 +17,9 @@ use super::constraints::{
     BOOLEAN, ENTITY_KIND, POLICY_DESCRIPTION, POLICY_NAME, POLICY_PATH, POLICY_SCOPE, POLICY_USAGE,
     USER_NAME, VERSION_ID,
 };
-use super::edit::WriteTxn;
 use super::policies::{inline, listing, managed, versions};
 use super::profiles;
+use super::read_txn::ReadTxn;
 use super::refusal::ApiResult;
 use super::role_updates;
 use super::roles;
@@ -30,8 +30,8 @@ use super::services::{
     autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
 };
 use super::users;
-use super::view::ReadTxn;
 use super::web_identity;
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// One action.

@@ -5,11 +5,11 @@
 
 use super::call::{Call, Caller, OPERATOR_ID, OPERATOR_NAME};
 use super::clock::iso8601;
-use super::edit::WriteTxn;
 use super::records::{Role, Tag};
 use super::trust::conditions::Known;
 use super::trust::evaluation::{Asked, Decision, Principal, decide};
 use super::web_identity::Token;
+use super::write_txn::WriteTxn;
 
 /// A request to assume a role.
 #[derive(Debug)]

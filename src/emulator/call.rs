@@ -8,11 +8,11 @@ use super::actions::Action;
 use super::form::Form;
 use super::marker::{Point, Seal};
 use super::random::session_account;
+use super::read_txn::{Account, position};
 use super::records::{self, Position, Tag};
 use super::refusal::{ApiResult, Refusal};
 use super::service::Service;
 use super::sessions::Context;
-use super::view::{Account, position};
 use super::xml::Xml;
 
 /// What a request's `Authorization` header says.

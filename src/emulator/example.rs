@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::clock::iso8601;
-use super::edit::WriteTxn;
+use super::write_txn::WriteTxn;
 use super::{Trouble, import};
 
 const DAY: i64 = 24 * 60 * 60;

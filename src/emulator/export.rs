@@ -13,11 +13,11 @@ use super::clock::iso8601;
 use super::import_resources;
 use super::partition;
 use super::policies::record::{Policy, Version};
+use super::read_txn::Account;
 use super::records::{Profile, Record, Role, Tag};
 use super::regions;
 use super::resources::{self, Kind, ResourceScope};
 use super::sequence::Sequence;
-use super::view::Account;
 
 /// What the file calls itself.
 pub(super) const FORMAT: &str = "iamlua-account";

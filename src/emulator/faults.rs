@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
+use super::fault_targets::Targets;
 use super::random::Random;
-use super::targets::Targets;
 
 /// Which faults the account shows. The default shows none.
 ///

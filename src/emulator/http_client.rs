@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use super::torn::Torn;
+use super::truncated_body::Torn;
 use super::{Answer, Emulator, Reply, Request};
 
 #[derive(Clone, Debug)]

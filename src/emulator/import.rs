@@ -14,7 +14,6 @@ use crate::error::{Error, Kind};
 
 use super::Trouble;
 use super::constraints::{self, Rule};
-use super::edit::{Counted, WriteTxn};
 use super::export::{FORMAT, VERSION};
 use super::faults::closest;
 use super::import_resources::{self, Resources};
@@ -22,12 +21,13 @@ use super::managed_policies::{self, ArnKind};
 use super::partition;
 use super::policies;
 use super::policies::record::Policy;
+use super::read_txn::{Account, Quotas};
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::refusal::Failure;
 use super::sequence::Sequence;
 use super::tags::MOST_TAGS;
 use super::trust::{self, stored};
-use super::view::{Account, Quotas};
+use super::write_txn::{Counted, WriteTxn};
 
 /// What an import brought.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::Trouble;
 use super::constraints;
-use super::edit::WriteTxn;
 use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
-use super::made_up::MadeUp;
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
 use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
+use super::synthetic::MadeUp;
+use super::write_txn::WriteTxn;
 
 /// What an import keeps in mind about its resources until everything was read.
 #[derive(Debug, Default)]

@@ -17,16 +17,15 @@ mod authorization;
 mod call;
 mod clock;
 mod constraints;
-mod edit;
 mod example;
 mod export;
+mod fault_targets;
 mod faults;
 mod form;
 mod held;
 mod http_client;
 mod import;
 mod import_resources;
-mod made_up;
 mod managed_policies;
 mod marker;
 mod partition;
@@ -34,6 +33,7 @@ mod policies;
 mod profiles;
 mod protected_roles;
 mod random;
+mod read_txn;
 mod records;
 mod refusal;
 mod regions;
@@ -50,13 +50,13 @@ mod service_linked_roles;
 mod services;
 mod sessions;
 mod store;
+mod synthetic;
 mod tags;
-mod targets;
-mod torn;
+mod truncated_body;
 mod trust;
 mod users;
-mod view;
 mod web_identity;
+mod write_txn;
 mod xml;
 
 use std::io::{BufReader, Read, Write};
@@ -71,24 +71,24 @@ use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
 use actions::Run;
-use edit::WriteTxn;
 use faults::Weather;
 use random::Random;
+use read_txn::{Account, ReadTxn};
 use refusal::{ApiResult, Failure, Refusal};
 use reply::Content;
 use routing::Routed;
 use service::Service;
 use store::{Age, Store};
-use view::{Account, ReadTxn};
+use write_txn::WriteTxn;
 use xml::Xml;
 
 pub use crate::clock::{Clock, HeldClock, ManualClock};
 pub use actions::actions;
+pub use fault_targets::Targets;
 pub use faults::{Faults, Throttle};
 pub use import::ImportSummary;
+pub use read_txn::Quotas;
 pub use serve::{Serving, bind, serve, serve_with};
-pub use targets::Targets;
-pub use view::Quotas;
 
 /// The number of every new account, which AWS uses in its own examples.
 const ACCOUNT_ID: &str = "123456789012";
@@ -213,7 +213,7 @@ impl Emulator {
     /// change.
     pub fn open(path: &Path, options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
-        let furnish = |connection: &Connection| furnish(connection, &clock, &random);
+        let furnish = |connection: &Connection| seed(connection, &clock, &random);
         let (store, age) = Store::open(path, furnish)?;
         Ok(Self::new(store, age, random, options))
     }
@@ -224,7 +224,7 @@ impl Emulator {
     /// None that a caller could cause.
     pub fn in_memory(options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
-        let store = Store::in_memory(|connection| furnish(connection, &clock, &random))?;
+        let store = Store::in_memory(|connection| seed(connection, &clock, &random))?;
         Ok(Self::new(store, Age::New, random, options))
     }
 
@@ -706,7 +706,7 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 /// Makes the example account in an empty file.
-fn furnish(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
+fn seed(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
     let quotas = Quotas::default();
     let result = (|| {
         connection.execute(

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use super::call::Call;
-use super::edit::WriteTxn;
 use super::protected_roles;
+use super::read_txn::{Account, ReadTxn};
 use super::records::{Profile, Role, Scope, key};
 use super::refusal::{ApiResult, Refusal};
 use super::roles::{self, require_role, write_embedded_role};
 use super::sequence::Sequence;
 use super::tags::{self, Keys};
-use super::view::{Account, ReadTxn};
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 const KEYS: Keys = Keys::ByCase;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::clock::iso8601;
 use super::policies::record::InlinePolicy;
 use super::policies::usage;
+use super::read_txn::Account;
 use super::sequence::Sequence;
 use super::trust::stored;
-use super::view::Account;
 
 /// A tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,12 @@
 //! Changes of a role's description, session duration and permissions boundary.
 
 use super::call::Call;
-use super::edit::WriteTxn;
 use super::managed_policies::{self, ArnKind};
 use super::protected_roles;
 use super::records::{Record, Role};
 use super::refusal::{ApiResult, Refusal};
 use super::roles::{require_role, write_described_role};
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// `UpdateRole`. What is not given stays as it is.

@@ -3,16 +3,16 @@
 
 use super::call::Call;
 use super::clock::iso8601;
-use super::edit::WriteTxn;
 use super::managed_policies::{self, ArnKind};
 use super::protected_roles;
+use super::read_txn::{Account, ReadTxn};
 use super::records::{Role, Scope};
 use super::refusal::{ApiResult, Refusal};
 use super::role_updates;
 use super::sequence::Sequence;
 use super::tags::{self, Keys};
 use super::trust::{self, stored};
-use super::view::{Account, ReadTxn};
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// What must go before a profile with a role, or a role in a profile, can be deleted.

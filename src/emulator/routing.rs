@@ -15,10 +15,10 @@ use super::call::{Call, Caller, Credential};
 use super::constraints;
 use super::form::Form;
 use super::partition;
+use super::read_txn::Account;
 use super::refusal::{ApiResult, Refusal};
 use super::service::{Protocol, Service};
 use super::sessions::Context;
-use super::view::Account;
 
 /// A request whose action is known.
 pub(super) struct Routed<'a> {

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::authorization::Request;
 use super::call::{Call, Caller};
-use super::edit::WriteTxn;
+use super::read_txn::ReadTxn;
 use super::records::{LastUsed, Role, Tag};
 use super::refusal::{ApiResult, Refusal};
 use super::sessions::{self, Context, Holder};
 use super::trust::evaluation::Decision;
-use super::view::ReadTxn;
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// Size limit of a session policy and session tags: AWS packs them into the token and answers with

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::error::{Error, Result};
 use crate::http_server::{AllowedHost, Connections, Misaddressed, Slot, check_host};
 
-use super::torn::Torn;
+use super::truncated_body::Torn;
 use super::{Answer, Emulator, Request};
 
 /// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.

@@ -7,13 +7,13 @@ use rusqlite::OptionalExtension;
 use serde_json::json;
 
 use super::call::Call;
-use super::edit::WriteTxn;
 use super::protected_roles::SERVICE_LINKED;
+use super::read_txn::ReadTxn;
 use super::records::Role;
 use super::refusal::{ApiResult, Refusal};
 use super::roles::{require_role, write_embedded_role};
 use super::sequence::Sequence;
-use super::view::ReadTxn;
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 const TABLE: &str = include_str!("service_linked_roles.txt");

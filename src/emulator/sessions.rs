@@ -5,10 +5,10 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::clock::iso8601;
-use super::edit::WriteTxn;
+use super::read_txn::Account;
 use super::records::{Role, Tag};
 use super::refusal::{ApiResult, Failure};
-use super::view::Account;
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// The context of one session. The default is that of a long-term key.

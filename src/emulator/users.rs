@@ -3,8 +3,8 @@
 
 use super::call::{Call, Caller};
 use super::clock::iso8601;
+use super::read_txn::{Account, ReadTxn};
 use super::refusal::{ApiResult, Failure, Refusal};
-use super::view::{Account, ReadTxn};
 use super::xml::Xml;
 
 /// The operator's name.

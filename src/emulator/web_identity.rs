@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 
 use super::authorization::Request;
 use super::call::Call;
-use super::edit::WriteTxn;
+use super::read_txn::Account;
 use super::refusal::{ApiResult, Refusal};
 use super::security_tokens::{check_session_policy, denied, packed_size, role_of, use_role};
 use super::sessions::{self, Context, Holder};
 use super::trust::evaluation::Decision;
-use super::view::Account;
+use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
 /// Providers that trust policies name as they are. IAM User Guide, "AWS JSON policy elements:

@@ -5,10 +5,10 @@
 mod account;
 mod documents;
 
-pub mod image;
 mod pages;
 mod profiles;
 mod roles;
+pub mod snapshot;
 mod tags;
 mod usage;
 
@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Function, Page, Value};
-use image::{State, Subject};
+use snapshot::{Snapshot, Subject};
 
 pub use account::{
     ACCOUNT, Counts, Identity, alias, counts, credentials_end, has_policy, identity,
@@ -65,7 +65,7 @@ pub struct Write {
     /// The call.
     pub call: Call,
     /// The state after it, if it succeeds, from its arguments and the state before.
-    pub after: fn(&Args, State) -> State,
+    pub after: fn(&Args, Option<Snapshot>) -> Option<Snapshot>,
     /// The code with which AWS answers the same call once it has been carried out; `None` if it then succeeds again.
     pub repeated: Option<&'static str>,
     /// Whether the attached policies of a role belong to the state that it changes.
@@ -87,13 +87,15 @@ impl Write {
     /// Check for an action that deletes its subject.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        (self.after)(&Args::default(), Some(image::Snapshot::default())).is_none()
+        (self.after)(&Args::default(), Some(snapshot::Snapshot::default())).is_none()
     }
 
     /// Whether AWS would say yes to it and change nothing, because all is so already.
     #[must_use]
-    pub fn is_so_already(&self, before: &State, after: &State) -> bool {
-        self.repeated.is_none() && before.is_some() && image::differences(before, after).is_empty()
+    pub fn is_so_already(&self, before: &Option<Snapshot>, after: &Option<Snapshot>) -> bool {
+        self.repeated.is_none()
+            && before.is_some()
+            && snapshot::differences(before, after).is_empty()
     }
 }
 

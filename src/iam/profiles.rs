@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use aws_sdk_iam::types::InstanceProfile;
 
-use super::image::{Snapshot, Subject};
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
+use super::snapshot::{Snapshot, Subject};
 use super::{
     Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
     tags,

@@ -6,11 +6,11 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::documents::same_policy;
-use super::image::{Snapshot, Subject, described};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, created_if_missing, ensured, max_items,
     refuse_other_path, set_tags,
 };
+use super::snapshot::{Snapshot, Subject, described};
 use super::{
     Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
     tags,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::Tag;
 
-use super::image::{Subject, same_key};
+use super::snapshot::{Subject, same_key};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Args, Param, Type, Value, is_reserved_tag};
 

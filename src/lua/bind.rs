@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::convert::from_lua;
 use crate::aws::client::{Backend, Role};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::Subject;
+use crate::iam::snapshot::Subject;
 use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
 use crate::session::{Gate, prefetch_next_page};
 use crate::spec::{Args, Page, Value};

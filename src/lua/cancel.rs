@@ -174,7 +174,7 @@ impl Canceller {
     }
 
     /// Waits for a script that was told to stop, and does about one that does not what was said.
-    pub(super) fn see_to_it(&self, round: usize) {
+    pub(super) fn watch_for_overdue(&self, round: usize) {
         let overdue = self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(overdue) = overdue else { return };
         std::thread::sleep(overdue.after);

@@ -12,7 +12,6 @@ use std::time::Duration;
 use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaValue};
 
 use super::arguments;
-use super::beneath::Beneath;
 use super::bind::{self, Connected, Pager};
 use super::budget::{self, LARGEST_READ, MemoryBudget};
 use super::bulk::{ItemOutcome, ProgressBoard, Tallied};
@@ -22,8 +21,9 @@ use super::driver::{self, Driver};
 use super::fakes::Fakes;
 use super::manifest;
 use super::net;
+use super::open_beneath::Beneath;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Timer, VmConfig, children, reading, stoppable, usage};
+use super::{Declared, Output, Timer, VmConfig, processes, source, stoppable, usage};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::files::read_set::Fingerprint;
@@ -388,6 +388,16 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         let text = text.map_err(|error| Error::argument(format!("json.encode: {error}")))?;
         lua.create_string(text).map(LuaValue::String).map_err(|error| internal(&error))
     })?;
+    let visible = lua.create_function(|lua, text: LuaString| {
+        if escape::is_plain(&text.as_bytes()) {
+            return Ok(text);
+        }
+        // What is escaped is longer than what it stands for.
+        const LONGEST: usize = "\\u{e0fff}".len();
+        MemoryBudget::check(lua, text.as_bytes().len() * LONGEST).map_err(mlua::Error::external)?;
+        lua.create_string(escape::visible(text.as_bytes()))
+    })?;
+    table.set("visible", visible)?;
     table.set("number", lua.create_function(|_, n: u64| Ok(crate::ui::format::number(n)))?)?;
     let shared = Rc::clone(host);
     let render = lua.create_function(
@@ -593,7 +603,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
         let most = LARGEST_READ.min(MemoryBudget::left(lua) / 2);
-        let content = reading::whole(&path, most, &setup.canceller);
+        let content = source::whole(&path, most, &setup.canceller);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
     add(lua, host, fallible, "fs_write", |_, host, args| {
@@ -669,7 +679,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let handle = if let Some(end) = made_up {
             host.driver.start(lua, true, async move { Ok(end) })
         } else {
-            let running = children::run(program, rest, input, setup.canceller.clone());
+            let running = processes::run(program, rest, input, setup.canceller.clone());
             host.driver.start(lua, true, running)
         };
         handle.map(LuaValue::UserData).map_err(|error| internal(&error))

@@ -2,12 +2,10 @@
 //! reached only through the gate that it is given.
 
 pub mod arguments;
-mod beneath;
 mod bind;
 mod budget;
 mod bulk;
 pub mod cancel;
-pub mod children;
 mod convert;
 mod driver;
 mod entry;
@@ -16,10 +14,12 @@ mod host;
 mod manifest;
 pub(crate) mod net;
 mod offers;
+mod open_beneath;
+pub mod processes;
 mod prompt;
-mod reading;
 pub mod sandbox;
 pub mod scopes;
+mod source;
 mod stoppable;
 mod syntax;
 pub mod tokens;
@@ -182,7 +182,7 @@ impl VmConfig {
                 session.close();
                 canceller.stop(Stop::Timeout);
                 waker.wake();
-                canceller.see_to_it(round);
+                canceller.watch_for_overdue(round);
             }
         });
         timer

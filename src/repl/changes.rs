@@ -10,12 +10,13 @@ use super::{Repl, entries};
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
 use crate::aws::client::Backend;
+use crate::config::Target;
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::{self, ApplyOptions};
+use crate::session::destination::{Destination, Places, describe_accounts};
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::journal::{About, ChangeOutcome, LeftOut};
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{Destination, Places, SiteTarget, describe_accounts};
 use crate::session::{Gate, Mode, Session, SessionConfig, recover, undo};
 use crate::ui::format::count;
 use crate::ui::terminal::{self, say};
@@ -356,8 +357,8 @@ impl Repl {
             .map(|site| {
                 let connection = match (&own, site.target) {
                     (Ok(own), _) if own == site => self.gate.connection().clone(),
-                    (_, SiteTarget::Local) => self.gate.connection().clone(),
-                    (_, SiteTarget::Aws) => site.connection(Backend::Aws),
+                    (_, Target::Local) => self.gate.connection().clone(),
+                    (_, Target::Aws) => site.connection(Backend::Aws),
                 };
                 Gate::new(Arc::clone(session), connection)
             })
@@ -375,7 +376,7 @@ impl Repl {
             )
             .hint("change it, or name another file with --config"));
         }
-        if self.session.mode() == Mode::Apply || (self.place.is_local() && !if_local) {
+        if self.session.mode() == Mode::Apply || (self.account.is_local() && !if_local) {
             return Ok(());
         }
         if super::editor::ask(&format!("{what} in {}?", self.accounts(sites))) == Some(Answer::Yes)
@@ -391,7 +392,7 @@ impl Repl {
         let is_own = |site: &Destination| {
             own.as_ref().is_ok_and(|own| own.account_key() == site.account_key())
         };
-        if sites.iter().all(is_own) { self.place.describe() } else { describe_accounts(sites) }
+        if sites.iter().all(is_own) { self.account.describe() } else { describe_accounts(sites) }
     }
 
     /// Changes what becomes of changes.

@@ -1,6 +1,7 @@
 //! The prompt: reads an entry, runs it, shows what it returns, and goes on, whatever it has raised. How Lua runs is in `lua`, what
 //! may be done to the account in `session`.
 
+pub mod account;
 mod changes;
 pub mod commands;
 mod complete;
@@ -8,7 +9,6 @@ mod editor;
 mod entries;
 mod history;
 mod parameters;
-pub mod place;
 mod saving;
 
 use std::collections::BTreeMap;
@@ -32,11 +32,11 @@ use crate::ui::format;
 use crate::ui::terminal::{say, tell};
 use crate::{redaction, state};
 
+use account::PromptAccount;
 use changes::UndoUnit;
 use editor::{Answer, Editor, Typed};
 use entries::Entries;
 use history::History;
-use place::PromptAccount;
 use saving::{Entry, Fate};
 
 /// The local account says who it is within that time; the first prompt waits for it.
@@ -66,7 +66,7 @@ struct Repl {
     rules: SessionConfig,
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
-    place: PromptAccount,
+    account: PromptAccount,
     /// Need for a code that a person types before there are credentials.
     asks_person: bool,
     history: Option<History>,
@@ -122,7 +122,7 @@ impl Repl {
         let gate = Gate::new(Arc::clone(&session), options.against.connection());
         let names = Names::default();
         session.keep_names(names.clone());
-        let place = PromptAccount::new(&options.against);
+        let account = PromptAccount::new(&options.against);
         let asks_person = match options.against {
             TargetConfig::Local(_) => false,
             TargetConfig::Aws(_) => {
@@ -131,7 +131,7 @@ impl Repl {
             }
         };
         let gathered = names.clone();
-        place.ask(gate.clone(), move |gate| async move {
+        account.ask(gate.clone(), move |gate| async move {
             // The first prompt comes first.
             tokio::time::sleep(LOCAL_PATIENCE * 2).await;
             // Who may not list must do without.
@@ -190,7 +190,7 @@ impl Repl {
             rules: options.rules,
             is_read_only_by_config,
             interrupts,
-            place,
+            account,
             asks_person,
             history,
             names,
@@ -205,19 +205,19 @@ impl Repl {
     fn work(&mut self, vi: bool) -> Result<u8> {
         let mut editor = Editor::new(Rc::clone(&self.prompt), self.names.clone(), vi)?;
         self.share_history(&mut editor);
-        if self.place.is_local() {
+        if self.account.is_local() {
             let is_new = state::local_account().is_ok_and(|file| !file.exists());
-            self.place.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
+            self.account.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
         } else if self.asks_person {
             // Two questions at one terminal would take each other's keys.
-            self.place.wait(ANSWER_PATIENCE);
+            self.account.wait(ANSWER_PATIENCE);
         }
         self.greet();
         // Ctrl-C or Ctrl-D again, where the first has warned.
         let mut is_warned = false;
         loop {
             let planned = self.session.recorder().len();
-            let prompt = self.place.prompt(self.session.mode(), planned, screen_size().1);
+            let prompt = self.account.prompt(self.session.mode(), planned, screen_size().1);
             match editor.read(&prompt)? {
                 Typed::Entry(text) => {
                     is_warned = false;
@@ -256,7 +256,7 @@ impl Repl {
         say(&format!(
             "iamlua {}, Lua 5.4, on {}; {mode}. Tab completes, .help lists the commands.",
             env!("CARGO_PKG_VERSION"),
-            self.place.describe()
+            self.account.describe()
         ));
     }
 

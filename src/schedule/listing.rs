@@ -6,12 +6,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::book::Store;
 use super::due::{self, Entry, Next};
-use super::hold::JobLock;
+use super::job_lock::JobLock;
+use super::job_set::{Listed, Runbook};
 use super::record::Execution;
-use super::roster::{Listed, Runbook};
 use super::scheduler::due_words;
+use super::store::Store;
 use crate::error::Result;
 
 /// What runs more often than so is not listed to its end.

@@ -1,23 +1,23 @@
 //! The scheduler: runbooks that run themselves, at the moments that their manifests name. This is its loop; what is decided in it is decided in
 //! `due`, what is done about that in `scheduler`.
 
-pub mod board;
-pub mod book;
 pub mod due;
+pub mod executor;
 pub mod failure;
-pub mod hold;
+pub mod job_lock;
+pub mod job_set;
 pub mod listing;
+pub mod live_status;
 pub mod log;
-mod lookout;
 pub mod quota;
 pub mod record;
-pub mod roster;
+mod recovery;
+mod reloader;
+pub mod run_now;
 pub mod scheduler;
-mod settling;
-pub mod showing;
-pub mod single;
+pub mod serving;
 pub mod status;
-pub mod worker;
+pub mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use board::LiveStatus;
-use book::Store;
+use executor::{Executor, RunConfig};
+use job_set::{Asking, JobSet, Listed, Runbook, told};
+use live_status::LiveStatus;
 use log::{Level, Log, Origin};
-use lookout::Reloader;
 use record::Execution;
-use roster::{Asking, JobSet, Listed, Runbook, told};
+use reloader::Reloader;
 use scheduler::{Holds, Runner, Scheduler, Start};
-use worker::{Executor, RunConfig};
+use store::Store;
 
 use crate::app::run;
 use crate::app::run::RunSettings;
@@ -149,19 +149,19 @@ fn work(
     heard: &Receiver<Event>,
 ) -> Result<u8> {
     let log = &settings.log;
-    let book = Store::open(&settings.folder)?;
+    let store = Store::open(&settings.folder)?;
     let asking = Asking {
         permissions: settings.options.permissions.clone(),
         is_planned: settings.options.rules.plans_outside(),
         runtime: runtime.clone(),
     };
-    let mut roster = JobSet::new(&settings.paths)?.waiting(roster::SHORT);
-    roster.look(&asking, Duration::ZERO);
+    let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT);
+    job_set.look(&asking, Duration::ZERO);
     // One that does not come to its manifest holds no job up.
-    while roster.is_asking() && roster.jobs().iter().all(|job| job.what.is_err()) {
-        roster.look(&asking, Duration::ZERO);
+    while job_set.is_asking() && job_set.jobs().iter().all(|job| job.what.is_err()) {
+        job_set.look(&asking, Duration::ZERO);
     }
-    let jobs = roster.jobs();
+    let jobs = job_set.jobs();
     if jobs.iter().all(|job| job.what.is_err()) {
         return Err(no_job(&settings.paths, &jobs));
     }
@@ -187,15 +187,15 @@ fn work(
     };
     let holds = Holds::Folder(settings.folder.clone());
     let mut scheduler =
-        Scheduler::new(Clock::Real, book, holds, log.clone(), crew, settings.places);
+        Scheduler::new(Clock::Real, store, holds, log.clone(), crew, settings.places);
     (settings.show)(scheduler.board(), runtime, log)?;
     let to_loop = events.clone();
     signals::tell_each_signal(move |signal| {
         let _ = to_loop.send(Event::Signal(signal));
     })?;
     scheduler.take_over(jobs);
-    let paths = roster.paths().to_vec();
-    let lookout = Reloader::start(paths, roster, asking.clone(), move |jobs| {
+    let paths = job_set.paths().to_vec();
+    let reloader = Reloader::start(paths, job_set, asking.clone(), move |jobs| {
         let _ = events.send(Event::Jobs(jobs));
     })?;
     let mut deadline = None;
@@ -221,7 +221,7 @@ fn work(
                 Event::Told(run) => scheduler.told(&run),
                 Event::Jobs(jobs) => scheduler.take_over(jobs),
                 Event::Signal(Heard::Reread) => {
-                    reread(settings, &mut scheduler, &lookout, &asking);
+                    reread(settings, &mut scheduler, &reloader, &asking);
                 }
                 Event::Signal(Heard::End) => {
                     scheduler.end();
@@ -289,7 +289,7 @@ fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
 fn reread(
     settings: &Settings,
     scheduler: &mut Scheduler<ThreadRunner>,
-    lookout: &Reloader,
+    reloader: &Reloader,
     asking: &Asking,
 ) {
     let log = &settings.log;
@@ -311,5 +311,5 @@ fn reread(
         ..asking.clone()
     };
     scheduler.runner().manner = Arc::new(RunConfig::new(options));
-    lookout.reread(asking);
+    reloader.reread(asking);
 }

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use super::destination::{Destination, Places};
 use super::journal::ChangeOutcome;
 use super::journal::identities::Identities;
 use super::journal::records::{Recorded, Records};
-use super::memory::{Key, TTL};
 use super::plan::{Change, Plan};
+use super::read_cache::{Key, TTL};
 use super::recent::SETTLING;
 use super::recover::{self, describe};
-use super::site::{Destination, Places};
 use super::undo::Excluded;
 use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Effect, State, Subject, differences};
+use crate::iam::snapshot::{Effect, Snapshot, Subject, differences};
 
 /// So many changes that do not rest on each other are made at once.
 const AT_ONCE: usize = 16;
@@ -118,7 +118,7 @@ pub async fn done_before(
             let found = recover::recover(records, &run, &gates, options.patience).await?;
             // With --skip-drifted what cannot be told is left out, because what it rests on has changed.
             let unclear =
-                found.iter().find(|finding| matches!(finding.verdict, Effect::MovedOn(_)));
+                found.iter().find(|finding| matches!(finding.verdict, Effect::Drifted(_)));
             if let Some(finding) = unclear.filter(|_| !options.skip_drifted) {
                 return Err(Error::new(
                     Kind::Refused,
@@ -373,7 +373,7 @@ impl Work<'_> {
     /// Notes that a change is not made, for those that rest on it.
     fn leave_out(&mut self, change: &Change) {
         self.left_out.add(key_of(self.places, change), change.before.is_none());
-        let role = |state: &State| state.as_ref().and_then(|image| image.role.clone());
+        let role = |state: &Option<Snapshot>| state.as_ref().and_then(|image| image.role.clone());
         if let Some(role) = role(&change.before)
             && change.subject == Subject::Profile
         {
@@ -442,7 +442,7 @@ impl Work<'_> {
         let gate = &self.gates[change.site];
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
         let now = gate.now(&key.1, &change.name, with_policies).await?;
-        let known_as = |state: &State| self.identities.known_as(state);
+        let known_as = |state: &Option<Snapshot>| self.identities.known_as(state);
         let moved = differences(&known_as(&change.before), &known_as(&now));
         self.session.memory.keep(gate.0.number, key.1, now);
         Ok((!moved.is_empty()).then(|| describe(&moved, "when planned")))
@@ -492,7 +492,7 @@ mod tests {
 
     fn change(number: u64, action: &str, name: &str, arguments: serde_json::Value) -> Change {
         let subject = if action.ends_with("Role") { Subject::Role } else { Subject::Profile };
-        let image = crate::iam::image::Snapshot { name: name.into(), ..Default::default() };
+        let image = crate::iam::snapshot::Snapshot { name: name.into(), ..Default::default() };
         let deletes = action.starts_with("Delete");
         let creates = action.starts_with("Create");
         Change {

@@ -9,11 +9,11 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::memory::Key;
+use super::read_cache::Key;
 use super::recent::{Chain, Freshness, History, PageRead, Values};
-use super::{Gate, reading};
+use super::{Gate, reads};
 use crate::error::{AwsDetail, Error, Kind, Result};
-use crate::iam::image::{Field, Snapshot, State, Subject, differences, patched};
+use crate::iam::snapshot::{Field, Snapshot, Subject, differences, patched};
 use crate::iam::{Entry, Identity, Reads, Run, path_and_name};
 use crate::spec::{Args, Page, Value};
 
@@ -216,7 +216,11 @@ impl Gate {
     }
 
     /// A state that was read, with what this process has just changed.
-    pub(super) async fn completed_state(&self, key: &Key, state: State) -> State {
+    pub(super) async fn completed_state(
+        &self,
+        key: &Key,
+        state: Option<Snapshot>,
+    ) -> Option<Snapshot> {
         let Some(place) = self.place_of_changes().await else { return state };
         match self.session().recent.compare(&place, key, &state) {
             Freshness::Current | Freshness::Unsettled => state,
@@ -225,19 +229,19 @@ impl Gate {
     }
 
     /// Check for a state from before a change that this process or an earlier run made just now.
-    pub(super) async fn is_unsettled(&self, key: &Key, state: &State) -> bool {
+    pub(super) async fn is_unsettled(&self, key: &Key, state: &Option<Snapshot>) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
         self.session().recent.is_unsettled(&place, key, state)
     }
 
     /// Check for a state from before a change that an earlier run made just now.
-    pub(super) async fn is_unsettled_by_others(&self, key: &Key, state: &State) -> bool {
+    pub(super) async fn is_unsettled_by_others(&self, key: &Key, state: &Option<Snapshot>) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
         self.session().recent.compare(&place, key, state) == Freshness::Unsettled
     }
 
     /// Forgets what was changed of something if AWS shows that somebody has set it back.
-    pub(super) async fn believe(&self, key: &Key, state: &State) {
+    pub(super) async fn believe(&self, key: &Key, state: &Option<Snapshot>) {
         let Some(place) = self.place_of_changes().await else { return };
         let recent = &self.session().recent;
         if matches!(recent.compare(&place, key, state), Freshness::Stale(_)) {
@@ -329,7 +333,7 @@ impl Gate {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
             let name = Value::Str(role.clone());
             let args = Args::of([("name", name.clone())]);
-            let read = async { reading::call(self.line().await?, "roles.get", args).await };
+            let read = async { reads::call(self.line().await?, "roles.get", args).await };
             let key = Key::new(Subject::Role, role);
             let read = read.await;
             let mut record = match self.completed_record(place, &key, (role, "GetRole"), read).await
@@ -540,7 +544,7 @@ enum Missing<T> {
 
 /// The image of an entry of a listing, which leaves out tags, and of roles the boundary: they are
 /// as they are known.
-fn listed_image(item: &Value, known: Option<&Snapshot>) -> State {
+fn listed_image(item: &Value, known: Option<&Snapshot>) -> Option<Snapshot> {
     let Value::Record(fields) = item else { return None };
     let mut fields: HashMap<_, _> = fields.iter().cloned().collect();
     if let Some(known) = known {

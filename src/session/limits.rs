@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Entry};
 use crate::spec::Action;
 use crate::ui::format::count;
@@ -366,7 +366,7 @@ impl Protection {
     ///
     /// # Errors
     /// A refusal that says what protects it.
-    pub fn check(&self, subject: Subject, name: &str, state: &State) -> Result<()> {
+    pub fn check(&self, subject: Subject, name: &str, state: &Option<Snapshot>) -> Result<()> {
         if self.is_lifted || subject != Subject::Profile {
             return Ok(());
         }

@@ -1,27 +1,27 @@
 //! The gate: the one function through which every AWS operation passes, whoever calls it. Modes,
 //! limits, protection, the plan overlay, the journal and undo live here and nowhere else.
 
+mod account_limiter;
 pub mod apply;
 mod complete;
-mod delivery;
+pub mod destination;
 pub mod journal;
 mod limits;
-mod line;
-mod looking;
-mod memory;
 pub mod names;
 pub mod outside;
 mod overlay;
 pub mod plan;
 mod rate;
-mod rates;
-mod reading;
+mod read_cache;
+mod reads;
 mod recent;
 pub mod recover;
-pub mod site;
-mod standing;
+mod replan;
+mod retrying_client;
+mod scan;
 pub mod undo;
 mod wire;
+mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -35,25 +35,25 @@ use tokio::sync::OnceCell;
 use crate::aws::client::{Backend, Clients, Connection, ConnectionInfo};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Snapshot, State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
 use crate::spec::{Args, Value};
 use crate::ui::terminal;
 
+use destination::Destination;
 use journal::{About, Journal, JournalLocation};
 use limits::{Admitted, Limits, Protection};
-use line::{RetryStats, RetryingClient};
-use memory::{Key, KeyedLocks, ReadCache};
 use names::Names;
 use overlay::{Listings, Overlay};
 use plan::Recorder;
-use site::Destination;
+use read_cache::{Key, KeyedLocks, ReadCache};
+use retrying_client::{RetryStats, RetryingClient};
 use wire::Wire;
 
+pub use account_limiter::AccountLimiter;
 pub use limits::{ManifestLimits, PROTECTED, allowed};
-pub use rates::AccountLimiter;
 pub use recent::RecentChanges;
-pub use standing::plan_again;
+pub use replan::plan_again;
 pub use wire::{SAID, prefetch_next_page};
 
 /// What a run does with calls that would change the account.
@@ -188,7 +188,7 @@ pub struct Session {
     has_overlays: AtomicBool,
     failed: AtomicU64,
     in_doubt: AtomicU64,
-    spared: AtomicU64,
+    noop_writes: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
     /// Where names that calls show are kept, if somebody wants them.
@@ -230,7 +230,7 @@ impl Session {
             has_overlays: AtomicBool::new(false),
             failed: AtomicU64::new(0),
             in_doubt: AtomicU64::new(0),
-            spared: AtomicU64::new(0),
+            noop_writes: AtomicU64::new(0),
             refusal: Mutex::default(),
             connections: AtomicU64::new(0),
             names: OnceLock::new(),
@@ -292,13 +292,13 @@ impl Session {
     }
 
     /// How many changes were not made because all was so already.
-    pub fn spared(&self) -> u64 {
-        self.spared.load(Ordering::Relaxed)
+    pub fn noop_writes(&self) -> u64 {
+        self.noop_writes.load(Ordering::Relaxed)
     }
 
     /// Counts a change that need not be made.
     fn spare(&self) {
-        self.spared.fetch_add(1, Ordering::Relaxed);
+        self.noop_writes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The refusal by which a run could not do what it was to do, whether or not the script has
@@ -513,12 +513,12 @@ impl Gate {
     /// The site of this connection with that account and caller. An endpoint of all services that
     /// variables or a profile name belongs to it, so that an undo goes the same way.
     pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Destination {
-        let mut site = Destination::of(&self.0.connection, account, caller);
-        if site.endpoint_url.is_none() {
+        let mut destination = Destination::of(&self.0.connection, account, caller);
+        if destination.endpoint_url.is_none() {
             let info = self.0.line.get().map(|line| Arc::clone(&line.clients().info));
-            site.endpoint_url = info.and_then(|info| info.common_endpoint());
+            destination.endpoint_url = info.and_then(|info| info.common_endpoint());
         }
-        site
+        destination
     }
 
     async fn bare_line(&self) -> Result<&RetryingClient> {
@@ -538,10 +538,10 @@ impl Gate {
             let line = self.bare_line().await?;
             let identity = line.make("GetCallerIdentity", || iam::identity(line.clients())).await?;
             self.check_account(&identity)?;
-            let site = self.site_as(identity.account.clone(), None);
+            let destination = self.site_as(identity.account.clone(), None);
             if let Some(account) = &identity.account {
                 line.is_of(account);
-                line.leads_to(&site.describe(), &self.0.session.rates);
+                line.leads_to(&destination.describe(), &self.0.session.rates);
             }
             Ok(identity)
         };
@@ -710,7 +710,7 @@ impl Gate {
     }
 
     /// What a change finds before it: what the run has just read, else what is read now.
-    async fn before(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+    async fn before(&self, key: &Key, name: &str, with_policies: bool) -> Result<Option<Snapshot>> {
         let known = self.0.session.memory.fresh(self.0.number, key);
         if let Some(state) = known
             && (!with_policies || state.as_ref().is_none_or(|image| image.policies.is_some()))
@@ -730,10 +730,15 @@ impl Gate {
 
     /// Current state of a profile or role: AWS's answer, with what this process has just
     /// changed.
-    async fn current(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+    async fn current(
+        &self,
+        key: &Key,
+        name: &str,
+        with_policies: bool,
+    ) -> Result<Option<Snapshot>> {
         let line = self.line().await?;
         loop {
-            let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
+            let (_, state) = reads::read(line, key.subject, name, with_policies).await?;
             if !self.is_unsettled_by_others(key, &state).await {
                 return Ok(self.completed_state(key, state).await);
             }
@@ -743,10 +748,10 @@ impl Gate {
 
     /// The same for a decision. An answer from before a change of ours is asked for again for some
     /// seconds. What it shows after that, somebody else has set back.
-    async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+    async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<Option<Snapshot>> {
         let line = self.line().await?;
         loop {
-            let (_, state) = reading::read(line, key.subject, name, with_policies).await?;
+            let (_, state) = reads::read(line, key.subject, name, with_policies).await?;
             if !self.is_unsettled(key, &state).await {
                 self.believe(key, &state).await;
                 return Ok(state);
@@ -799,7 +804,7 @@ impl Gate {
         subject: Subject,
         name: &str,
         with_policies: bool,
-    ) -> Result<State> {
+    ) -> Result<Option<Snapshot>> {
         let key = Key::new(subject, name);
         let overlay = self.overlay().await?;
         if !overlay.has(&key) {
@@ -813,7 +818,7 @@ impl Gate {
     ///
     /// # Errors
     /// A refusal that names the profile, or says that it cannot be told.
-    async fn check_role(&self, subject: Subject, role: &State) -> Result<()> {
+    async fn check_role(&self, subject: Subject, role: &Option<Snapshot>) -> Result<()> {
         let protection = &self.0.session.protection;
         let Some(role) = role.as_ref().filter(|_| subject == Subject::Role) else { return Ok(()) };
         if protection.is_lifted() {
@@ -848,7 +853,7 @@ impl Gate {
 
     /// Names of the profiles that a role is in, with what is planned.
     async fn profiles_of(&self, role: &str) -> Result<Vec<String>> {
-        let (entry, call) = reading::read_of("profiles.list_for_role");
+        let (entry, call) = reads::read_of("profiles.list_for_role");
         let overlay = self.planned().await?;
         let role = Value::Str(role.to_owned());
         let mut args = Args::of([("role", role), ("max_items", Value::Int(1000))]);
@@ -908,7 +913,7 @@ impl Gate {
             let overlay = self.overlay().await?;
             Box::pin(overlay.write(self, entry, write, args, origin)).await
         } else {
-            Box::pin(delivery::execute(self, entry, write, args, origin)).await
+            Box::pin(write::execute(self, entry, write, args, origin)).await
         }
     }
 }

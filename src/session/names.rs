@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Gate;
 use crate::error::Result;
-use crate::iam::image::Subject;
+use crate::iam::snapshot::Subject;
 use crate::iam::{self, Entry, Reads, Run};
 use crate::spec::{Args, Returns, Value};
 

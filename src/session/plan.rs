@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+use super::destination::Destination;
 use super::journal::{LeftOut, new_id};
 use super::locked;
 use super::outside::{self, Outside};
-use super::site::Destination;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{State, Subject, differences};
+use crate::iam::snapshot::{Snapshot, Subject, differences};
 use crate::iam::{self, Entry, Write};
 use crate::spec::{Args, Value};
 use crate::ui::format;
@@ -38,9 +38,9 @@ pub struct Change {
     /// The arguments, by the names that Lua has for them.
     pub arguments: Json,
     /// What is there before it: it is made only if that is so.
-    pub before: State,
+    pub before: Option<Snapshot>,
     /// What will be there after it.
-    pub after: State,
+    pub after: Option<Snapshot>,
     /// The change of an earlier run that it takes back: the run and the number there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<(String, u64)>,
@@ -51,7 +51,7 @@ impl Change {
     fn bytes(&self) -> usize {
         const FIXED: usize = 400;
         const FIELD: usize = 100;
-        let state = |state: &State| {
+        let state = |state: &Option<Snapshot>| {
             state.as_ref().map_or(0, |image| {
                 let tags = image.tags.iter().map(|(key, value)| FIELD + key.len() + value.len());
                 let policies = image.policies.iter().flatten().map(|arn| FIELD + arn.len());

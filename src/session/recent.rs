@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use indexmap::IndexSet;
 use tokio::sync::Notify;
 
-use super::memory::Key;
-use crate::iam::image::{Field, Snapshot, State, Subject, differences};
+use super::read_cache::Key;
+use crate::iam::snapshot::{Field, Snapshot, Subject, differences};
 use crate::spec::Value;
 
 /// For so long an older answer is completed. A change is mostly seen within seconds; Terraform's
@@ -57,7 +57,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub struct History {
     /// The last is what our last change has left.
-    states: Vec<State>,
+    states: Vec<Option<Snapshot>>,
     /// When that was.
     at: Instant,
     /// Confirmation by a read.
@@ -73,13 +73,13 @@ pub enum Freshness {
     /// No older than our last change.
     Current,
     /// Older; this is there now.
-    Stale(State),
+    Stale(Option<Snapshot>),
     /// From before a change that an earlier run made just now.
     Unsettled,
 }
 
 impl History {
-    fn new(before: &State, at: Instant) -> Self {
+    fn new(before: &Option<Snapshot>, at: Instant) -> Self {
         Self {
             states: vec![before.clone().map(Snapshot::bare)],
             at,
@@ -89,7 +89,7 @@ impl History {
     }
 
     /// State after our last change.
-    pub fn last(&self) -> &State {
+    pub fn last(&self) -> &Option<Snapshot> {
         self.states.last().unwrap_or(&None)
     }
 
@@ -98,7 +98,7 @@ impl History {
         self.at
     }
 
-    fn add(&mut self, before: &State, after: &State, at: Instant) {
+    fn add(&mut self, before: &Option<Snapshot>, after: &Option<Snapshot>, at: Instant) {
         if !differences(self.last(), before).is_empty() {
             self.push(before);
         }
@@ -108,7 +108,7 @@ impl History {
         self.is_earlier = false;
     }
 
-    fn push(&mut self, state: &State) {
+    fn push(&mut self, state: &Option<Snapshot>) {
         let mut state = state.clone().map(Snapshot::bare);
         // What one change has not looked at is as the one before has left it.
         if let (Some(image), Some(last)) = (&mut state, self.last())
@@ -122,7 +122,7 @@ impl History {
         }
     }
 
-    fn older(&self) -> &[State] {
+    fn older(&self) -> &[Option<Snapshot>] {
         &self.states[..self.states.len().saturating_sub(1)]
     }
 
@@ -142,7 +142,7 @@ impl History {
 
     /// Compares what a read shows. Each field that was changed is looked at by itself, so that what
     /// others have changed stays.
-    pub fn compare(&self, shown: &State) -> Freshness {
+    pub fn compare(&self, shown: &Option<Snapshot>) -> Freshness {
         match (shown, self.last()) {
             (None, None) => Freshness::Current,
             (None, Some(last)) => {
@@ -204,7 +204,8 @@ impl History {
         keys.collect::<BTreeSet<_>>()
             .into_iter()
             .map(|key| {
-                let value = |state: &State| state.as_ref().and_then(|image| of(image, &key));
+                let value =
+                    |state: &Option<Snapshot>| state.as_ref().and_then(|image| of(image, &key));
                 let last = value(self.last());
                 let older = self.older().iter().map(value).collect();
                 (key, Values { last, older })
@@ -240,7 +241,7 @@ impl History {
     /// Check that a listing may lack it although it belongs there: it does not belong there for all
     /// that was there before.
     pub fn is_new_to(&self, belongs: impl Fn(&Snapshot) -> bool) -> bool {
-        let is_there = |state: &State| state.as_ref().is_some_and(&belongs);
+        let is_there = |state: &Option<Snapshot>| state.as_ref().is_some_and(&belongs);
         is_there(self.last()) && self.older().iter().any(|older| !is_there(older))
     }
 }
@@ -277,7 +278,13 @@ impl RecentChanges {
     }
 
     /// Notes a change that was just made in that account.
-    pub(super) fn note(&self, place: &str, key: &Key, before: &State, after: &State) {
+    pub(super) fn note(
+        &self,
+        place: &str,
+        key: &Key,
+        before: &Option<Snapshot>,
+        after: &Option<Snapshot>,
+    ) {
         let now = Instant::now();
         let mut inner = self.inner();
         inner.forget_old(now);
@@ -288,7 +295,9 @@ impl RecentChanges {
     /// long ago each was made.
     pub(super) fn note_earlier<'a>(
         &self,
-        changes: impl IntoIterator<Item = (Arc<str>, Key, &'a State, &'a State, Duration)>,
+        changes: impl IntoIterator<
+            Item = (Arc<str>, Key, &'a Option<Snapshot>, &'a Option<Snapshot>, Duration),
+        >,
     ) {
         let now = Instant::now();
         let mut inner = self.inner();
@@ -316,7 +325,7 @@ impl RecentChanges {
     }
 
     /// Compares what a read shows of something, and remembers if it shows our last change.
-    pub(super) fn compare(&self, place: &str, key: &Key, shown: &State) -> Freshness {
+    pub(super) fn compare(&self, place: &str, key: &Key, shown: &Option<Snapshot>) -> Freshness {
         let now = Instant::now();
         let mut inner = self.inner();
         inner.forget_old(now);
@@ -338,7 +347,7 @@ impl RecentChanges {
     }
 
     /// Check for a state from before a change that was made so lately that AWS may not show it.
-    pub(super) fn is_unsettled(&self, place: &str, key: &Key, shown: &State) -> bool {
+    pub(super) fn is_unsettled(&self, place: &str, key: &Key, shown: &Option<Snapshot>) -> bool {
         let now = Instant::now();
         let mut inner = self.inner();
         inner.forget_old(now);
@@ -371,7 +380,7 @@ impl RecentChanges {
 
     /// When a role was last taken out of a profile, or a profile with it was deleted.
     pub(super) fn freed(&self, place: &str, role: &str) -> Option<Instant> {
-        let has_it = |state: &State| {
+        let has_it = |state: &Option<Snapshot>| {
             let own = state.as_ref().and_then(|image| image.role.as_ref());
             own.is_some_and(|own| own.eq_ignore_ascii_case(role))
         };
@@ -399,7 +408,14 @@ impl RecentChanges {
 }
 
 impl Inner {
-    fn note(&mut self, place: &str, key: &Key, before: &State, after: &State, at: Instant) {
+    fn note(
+        &mut self,
+        place: &str,
+        key: &Key,
+        before: &Option<Snapshot>,
+        after: &Option<Snapshot>,
+        at: Instant,
+    ) {
         let place = match self.of.get_key_value(place) {
             Some((known, _)) => Arc::clone(known),
             None => place.into(),
@@ -555,7 +571,7 @@ mod tests {
         }
     }
 
-    fn history(states: &[State]) -> History {
+    fn history(states: &[Option<Snapshot>]) -> History {
         let now = Instant::now();
         let mut history = History::new(&states[0], now);
         for pair in states.windows(2) {

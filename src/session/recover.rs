@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::destination::Places;
 use super::journal::records::{Recorded, Records, Run};
 use super::journal::{ChangeOutcome, Settled};
-use super::site::Places;
-use super::{Gate, reading};
+use super::{Gate, reads};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Difference, Effect, State, verdict};
+use crate::iam::snapshot::{Difference, Effect, Snapshot, verdict};
 
 /// So old a change must be, unless the operator says otherwise, before it counts that the account does not show it: IAM is eventually
 /// consistent.
@@ -62,13 +62,17 @@ pub async fn recover(
         records.settle(&run.id, &settled(change, &verdict, seen))?;
         findings.push(Finding { change: change.clone(), verdict });
     }
-    if findings.iter().all(|finding| !matches!(finding.verdict, Effect::MovedOn(_))) {
+    if findings.iter().all(|finding| !matches!(finding.verdict, Effect::Drifted(_))) {
         records.close(&run.id)?;
     }
     Ok(findings)
 }
 
-async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Effect, State)> {
+async fn look(
+    gate: &Gate,
+    change: &Recorded,
+    patience: Duration,
+) -> Result<(Effect, Option<Snapshot>)> {
     let line = gate.line().await?;
     let with_policies = [&change.before, &change.after]
         .into_iter()
@@ -76,7 +80,7 @@ async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Eff
     let with_policies = with_policies && change.before.is_some();
     let patience = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let (_, now) = reading::read(line, change.subject, &change.name, with_policies).await?;
+        let (_, now) = reads::read(line, change.subject, &change.name, with_policies).await?;
         let verdict = verdict(&change.before, &change.after, &now);
         let age = Timestamp::now().as_millisecond().saturating_sub(change.started);
         let left = patience.saturating_sub(age);
@@ -88,7 +92,7 @@ async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Eff
     }
 }
 
-fn settled(change: &Recorded, verdict: &Effect, seen: State) -> Settled {
+fn settled(change: &Recorded, verdict: &Effect, seen: Option<Snapshot>) -> Settled {
     let mut settled = Settled {
         number: change.number,
         outcome: ChangeOutcome::Done,
@@ -108,7 +112,7 @@ fn settled(change: &Recorded, verdict: &Effect, seen: State) -> Settled {
             settled.outcome = ChangeOutcome::Failed;
             settled.note = Some("settled later: the account shows that it was not done".into());
         }
-        Effect::MovedOn(differences) => {
+        Effect::Drifted(differences) => {
             settled.outcome = ChangeOutcome::InDoubt;
             settled.note = Some(format!(
                 "the account has changed since, so that it cannot be told: {}",
@@ -126,11 +130,13 @@ pub fn describe(differences: &[Difference], when: &str) -> String {
     let words: Vec<_> = differences
         .iter()
         .map(|difference| match difference.field {
-            crate::iam::image::Field::Existence if difference.to.is_none() => {
+            crate::iam::snapshot::Field::Existence if difference.to.is_none() => {
                 format!("it was there {when} and is not now")
             }
-            crate::iam::image::Field::Existence => format!("it was not there {when} and is now"),
-            crate::iam::image::Field::Id => format!("it was another one {when}: it has a new id"),
+            crate::iam::snapshot::Field::Existence => format!("it was not there {when} and is now"),
+            crate::iam::snapshot::Field::Id => {
+                format!("it was another one {when}: it has a new id")
+            }
             _ => format!(
                 "{} was {} {when} and is now {}",
                 difference.field.name(),

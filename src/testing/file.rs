@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::account::{Live, World};
 use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
-use super::world::{Live, World};
 use super::{Failure, FileReport, Interrupt, Test, TestResult, TestSettings, shown};
 use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;

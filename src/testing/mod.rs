@@ -4,13 +4,13 @@
 //! A test's VM is on a thread of its own, so that one that cannot be stopped, deep inside of one long operation of Lua's library, holds up
 //! nothing: it is left behind.
 
+mod account;
 mod captured;
 mod file;
 mod find;
 mod offers;
 pub mod report;
 mod runbook;
-mod world;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
 use crate::lua::sandbox::Permissions;
 
+use account::World;
 pub use find::{find, nothing_found};
-use world::World;
 
 /// How tests are run.
 #[derive(Clone, Debug)]

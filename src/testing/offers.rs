@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::account::World;
 use super::runbook;
-use super::world::World;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::lua::fakes::Program;

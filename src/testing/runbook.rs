@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
+use super::account::{Live, World};
 use super::captured::Captured;
-use super::world::{Live, World};
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
 use crate::app::script::{Loaded, Script};
@@ -19,9 +19,9 @@ use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::lua::{Format, Output, Show, Vm, VmConfig};
+use crate::session::destination::Places;
 use crate::session::journal::About;
 use crate::session::plan::sha256;
-use crate::session::site::Places;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 
 /// A run that a test asks for.

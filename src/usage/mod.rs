@@ -4,26 +4,26 @@
 mod caller;
 pub(crate) mod endpoint;
 mod extract;
+mod file;
 mod findings;
 mod matching;
 mod reasons;
 mod refusal;
 mod request;
-mod saved;
-mod scanning;
+mod scan;
 mod source;
 mod sources;
 mod verdict;
 
 pub use caller::fetch;
 pub use extract::{Page, Record};
+pub use file::MAX_AGE;
 pub use findings::{
     Check, CheckOutcome, Found, Gap, GapCause, Reason, Region, RegionState, Scan, Scope, kind_of,
     service_of,
 };
 pub use matching::{By, Mention};
-pub use saved::MAX_AGE;
-pub use scanning::{Asking, Patience, Transport, Watch, Whereabouts, is_everywhere, scan, why};
+pub use scan::{Asking, Patience, Transport, Watch, Whereabouts, is_everywhere, scan, why};
 pub use source::{Field, Given, Means, Paging, Route, Source, SourceCall};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};
 pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Subject, Verdict};

@@ -1,8 +1,8 @@
 //! `iamlua watch`: runs scripts again when what they depend on has changed. Events only make it look; what a script has seen in its last run
 //! decides. One thread runs scripts, one after the other; here files, keys and the time are kept.
 
-mod compared;
-mod going;
+mod comparison;
+mod event_loop;
 mod keys;
 mod scripts;
 mod worker;
@@ -18,10 +18,10 @@ use crate::app::run::{self, Running, TargetConfig};
 use crate::app::signals::{self, Request};
 use crate::error::{Error, Kind, Result};
 use crate::files::watch::{Changed, PathWatcher};
-use crate::repl::place::PromptAccount;
+use crate::repl::account::PromptAccount;
 use crate::session::journal;
 use crate::session::{Gate, Mode, Session, SessionConfig};
-use going::Watch;
+use event_loop::Watch;
 use keys::Keys;
 use scripts::Scripts;
 use worker::{Ended, Worker};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::compared::Remembered;
+use super::comparison::Remembered;
 use super::worker::shown;
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Result};

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use iamlua::config::Target;
+use iamlua::session::destination::Destination;
 use iamlua::session::plan::{Change, Plan, sha256};
-use iamlua::session::site::{Destination, SiteTarget};
 use serde_json::json;
 
 use super::{Desk, Endpoint, WORK, json_of};
@@ -38,7 +39,7 @@ fn edit(desk: &Desk, edit: impl FnOnce(&mut Plan)) -> Plan {
 
 fn site(account: &str) -> Destination {
     Destination {
-        target: SiteTarget::Aws,
+        target: Target::Aws,
         account: Some(account.into()),
         caller: None,
         profile: None,
@@ -56,7 +57,7 @@ fn large(desk: &Desk, count: usize) {
         let one = plan.changes[0].clone();
         let changes = (0..count).map(|at| {
             let name = format!("profile-{at}");
-            let named = |state: &iamlua::iam::image::State| {
+            let named = |state: &Option<iamlua::iam::snapshot::Snapshot>| {
                 let mut state = state.clone();
                 state.as_mut().expect("it is there").name.clone_from(&name);
                 state

@@ -17,11 +17,11 @@ use std::time::Duration;
 use iamlua::clock::{Clock, ManualClock};
 use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job, OnFailure};
-use iamlua::schedule::book::Store;
+use iamlua::schedule::job_set::{Listed, Runbook};
 use iamlua::schedule::log::{Format, Level, Log};
 use iamlua::schedule::record::{Execution, ExecutionOutcome};
-use iamlua::schedule::roster::{Listed, Runbook};
 use iamlua::schedule::scheduler::{Holds, Runner, Scheduler, Start};
+use iamlua::schedule::store::Store;
 use jiff::{SignedDuration, Timestamp};
 
 /// A job of that timing that is tried once.

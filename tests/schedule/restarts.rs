@@ -7,10 +7,10 @@ use std::time::Duration;
 use iamlua::clock::ManualClock;
 use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job};
-use iamlua::schedule::book::Store;
+use iamlua::schedule::job_set::Listed;
 use iamlua::schedule::record::ExecutionOutcome;
-use iamlua::schedule::roster::Listed;
 use iamlua::schedule::scheduler::Holds;
+use iamlua::schedule::store::Store;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Simulation, at, job, listed};

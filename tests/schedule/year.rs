@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use iamlua::clock::ManualClock;
 use iamlua::cron::Timing;
-use iamlua::schedule::book::Store;
 use iamlua::schedule::record::ExecutionOutcome;
 use iamlua::schedule::scheduler::Holds;
+use iamlua::schedule::store::Store;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 

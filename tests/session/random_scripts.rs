@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use iamlua::iam::image::Subject;
+use iamlua::iam::snapshot::Subject;
 use iamlua::session::Mode;
 use iamlua::session::journal::ChangeOutcome;
 use serde_json::{Value, json};

@@ -7,10 +7,11 @@ use super::super::options::OutputFormat;
 use super::{date, json_of, undone, what};
 use crate::app::run;
 use crate::cli::output::{print, print_csv, print_json};
+use crate::config::Target;
 use crate::error::Result;
 use crate::escape::visible;
+use crate::session::destination::short_accounts;
 use crate::session::journal::records::{Records, Run};
-use crate::session::site::{SiteTarget, short_accounts};
 use crate::state;
 use crate::ui::format::{count, number};
 use crate::ui::{table, terminal};
@@ -88,7 +89,7 @@ const COLUMNS: [Column; 9] = [
 
 /// The account's number, or that it is the local account.
 fn account(run: &Run) -> String {
-    let is_local = |target| matches!(target, SiteTarget::Local);
+    let is_local = |target| matches!(target, Target::Local);
     match run.sites.as_slice() {
         [site] if is_local(site.target) => "local".into(),
         [site] => site.account.as_deref().map_or_else(|| "(unknown)".into(), visible),

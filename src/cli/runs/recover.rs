@@ -10,12 +10,12 @@ use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
 use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::Effect;
+use crate::iam::snapshot::Effect;
 use crate::session::apply::check_accounts;
+use crate::session::destination::Places;
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, no_run};
 use crate::session::recover::{self, describe};
-use crate::session::site::Places;
 use crate::session::{Mode, Session};
 use crate::state;
 use crate::ui::format::count;
@@ -63,7 +63,7 @@ impl RecoverCommand {
             let verdict = match &finding.verdict {
                 Effect::Happened => "happened".to_owned(),
                 Effect::NotHappened => "did not happen".to_owned(),
-                Effect::MovedOn(differences) => {
+                Effect::Drifted(differences) => {
                     unclear += 1;
                     format!(
                         "cannot be told, because the account has changed since: {}",

@@ -11,9 +11,9 @@ use crate::app::plan_text::{self, ChangeText};
 use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
 use crate::escape::visible_but;
+use crate::session::destination::Places;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{ChangeOutcome, LeftOut};
-use crate::session::site::Places;
 use crate::state;
 use crate::ui::format::count;
 

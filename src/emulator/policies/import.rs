@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::super::Trouble;
 use super::super::constraints;
-use super::super::edit::WriteTxn;
 use super::super::import::{self, Entry, kind_of, policy_document, wrong};
 use super::super::records;
 use super::super::sequence::Sequence;
+use super::super::write_txn::WriteTxn;
 use super::document::{self, Kind};
 use super::inline::MOST_CHARACTERS as MOST_INLINE_CHARACTERS;
 use super::managed::MOST_CHARACTERS;

@@ -2,12 +2,12 @@
 //! the names of other things ignore case, and says nothing of the kind about these.
 
 use super::super::call::Call;
-use super::super::edit::WriteTxn;
 use super::super::protected_roles;
+use super::super::read_txn::ReadTxn;
 use super::super::records::Role;
 use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::roles::require_role;
-use super::super::view::ReadTxn;
+use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::InlinePolicy;

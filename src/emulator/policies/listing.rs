@@ -3,9 +3,9 @@
 use super::super::call::{Call, Page};
 use super::super::managed_policies;
 use super::super::marker::Point;
+use super::super::read_txn::{ReadTxn, position};
 use super::super::records::{self, Position, Scope};
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::view::{ReadTxn, position};
 use super::super::xml::Xml;
 use super::managed::{self, Detail, ListedPolicy};
 use super::record::Policy;

@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
-use super::super::edit::WriteTxn;
 use super::super::managed_policies::{self, Shipped};
 use super::super::marker::Point;
+use super::super::read_txn::{Account, ReadTxn};
 use super::super::records::Tag;
 use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::sequence::Sequence;
 use super::super::tags::{self, Keys};
-use super::super::view::{Account, ReadTxn};
+use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::{Policy, Version};

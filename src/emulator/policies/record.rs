@@ -3,9 +3,9 @@
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
-use super::super::edit::Counted;
 use super::super::records::{Record, Tag, key};
 use super::super::sequence::Sequence;
+use super::super::write_txn::Counted;
 
 /// An inline policy of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

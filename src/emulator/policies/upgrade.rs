@@ -3,10 +3,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::made_up::MadeUp;
 use super::super::managed_policies;
 use super::super::records::{self, Record, Role};
 use super::super::sequence::Sequence;
+use super::super::synthetic::MadeUp;
 use super::record::{Policy, Version};
 use super::usage;
 

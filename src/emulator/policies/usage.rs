@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, params};
 
+use super::super::read_txn::{ReadTxn, position};
 use super::super::records::{self, Position, Role, key};
-use super::super::view::{ReadTxn, position};
 
 /// The way in which a role uses a managed policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

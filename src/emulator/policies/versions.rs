@@ -2,9 +2,9 @@
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
-use super::super::edit::WriteTxn;
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::view::ReadTxn;
+use super::super::write_txn::WriteTxn;
 use super::super::xml::Xml;
 use super::managed::{self, ListedPolicy};
 use super::record::{Policy, Version};

@@ -1,10 +1,10 @@
 //! Amazon EC2 Auto Scaling: launch configurations.
 
 use super::super::call::Call;
-use super::super::made_up::MadeUp;
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::ReadTxn;
+use super::super::synthetic::MadeUp;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::{made_up, moment, place};

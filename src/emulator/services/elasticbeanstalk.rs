@@ -1,9 +1,9 @@
 //! AWS Elastic Beanstalk: environments and their settings.
 
 use super::super::call::Call;
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::{made_up, moment, place};

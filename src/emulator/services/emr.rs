@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::call::Call;
-use super::super::made_up::MadeUp;
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::ReadTxn;
+use super::super::synthetic::MadeUp;
 use super::listing::{Listing, Paging};
 use super::{made_up, place, seconds};
 

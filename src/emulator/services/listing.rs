@@ -2,9 +2,9 @@
 
 use super::super::call::Call;
 use super::super::marker::{Point, Seal};
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource, ResourceScope};
-use super::super::view::ReadTxn;
 
 /// How a service pages: the names of its parameters and the bounds of a page.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,8 @@ mod listing;
 pub(super) mod rds;
 
 use super::call::Call;
-use super::made_up::MadeUp;
 use super::resources::{Kind, Resource, ResourceScope};
+use super::synthetic::MadeUp;
 
 /// What an id, address or number of that resource is made from; `what` tells several of one resource apart.
 fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {

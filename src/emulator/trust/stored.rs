@@ -20,9 +20,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
 
 use super::super::call::{OPERATOR_ID, OPERATOR_NAME};
+use super::super::read_txn::Account;
 use super::super::records::key;
 use super::super::refusal::ApiResult;
-use super::super::view::Account;
 use super::unknown_principal;
 
 /// Treatment of principals that name roles of the account.

@@ -6,7 +6,7 @@
 //! a table.
 
 mod names;
-mod polled;
+mod polling;
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use crate::error::{Error, Result};
 use crate::ui::terminal::say;
 use names::{Heard, Names, Wanted};
-use polled::PollState;
+use polling::PollState;
 
 /// Where the system tells of no changes, files are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::{Runner, Scheduler, Start, moment};
 use crate::lua::OnFailure;
 use crate::schedule::due::{self, Entry, NextStep};
+use crate::schedule::job_set::{Runbook, told};
 use crate::schedule::log::Level;
 use crate::schedule::record::{Execution, ExecutionOutcome};
-use crate::schedule::roster::{Runbook, told};
 
 impl<R: Runner> Scheduler<R> {
     /// Takes what became of an execution.

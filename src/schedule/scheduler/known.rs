@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::schedule::due::{self, Entry};
+use crate::schedule::job_set::Runbook;
 use crate::schedule::record::Execution;
-use crate::schedule::roster::Runbook;
 
 /// A job as the scheduler knows it.
 #[derive(Debug)]

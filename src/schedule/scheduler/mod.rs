@@ -15,13 +15,13 @@ use jiff::{SignedDuration, Timestamp};
 pub(in crate::schedule) use self::known::Known;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::schedule::board::LiveStatus;
-use crate::schedule::book::{Begun, Store, Takeover};
 use crate::schedule::due::{self, Entry, Next, Tries};
-use crate::schedule::hold::JobLock;
+use crate::schedule::job_lock::JobLock;
+use crate::schedule::job_set::{Runbook, told};
+use crate::schedule::live_status::LiveStatus;
 use crate::schedule::log::{Level, Log, Origin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
-use crate::schedule::roster::{Runbook, told};
+use crate::schedule::store::{Begun, Store, Takeover};
 
 /// However long nothing is due: so often the clock is looked at, which may have been set, or have stood while the machine slept.
 const LOOK: SignedDuration = SignedDuration::from_secs(30);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::{Runner, SOON, Scheduler, Start, later};
-use crate::schedule::hold::JobLock;
+use crate::schedule::job_lock::JobLock;
+use crate::schedule::job_set::told;
 use crate::schedule::record::{Execution, ExecutionOutcome};
-use crate::schedule::roster::told;
 
 impl<R: Runner> Scheduler<R> {
     /// Takes a job, once nobody else has it, and closes what was killed there.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Runner, Scheduler, moment};
-use crate::schedule::book::Takeover;
+use crate::schedule::job_set::{Listed, told};
 use crate::schedule::log::{Level, Origin};
-use crate::schedule::roster::{Listed, told};
+use crate::schedule::store::Takeover;
 
 impl<R: Runner> Scheduler<R> {
     /// Takes the jobs over that there are now: new ones, changed ones, and those that are gone.

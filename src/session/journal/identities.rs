@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::records::Records;
 use crate::error::Result;
-use crate::iam::image::{Snapshot, State};
-use crate::session::site::Destination;
+use crate::iam::snapshot::Snapshot;
+use crate::session::destination::Destination;
 
 /// Ids that stand for the same profile or role, because an undo or a plan made it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ fn role_arn(site: &Destination, account: &str, Snapshot { path, name, .. }: &Sna
 
 /// ARN of the role that a state of it has.
 #[must_use]
-pub fn arn_of(site: &Destination, state: &State) -> Option<String> {
+pub fn arn_of(site: &Destination, state: &Option<Snapshot>) -> Option<String> {
     Some(role_arn(site, site.account.as_deref()?, state.as_ref()?))
 }
 
@@ -58,7 +58,7 @@ impl Identities {
     #[must_use]
     pub fn with_roles<'a>(
         &self,
-        states: impl Iterator<Item = (&'a Destination, &'a State)>,
+        states: impl Iterator<Item = (&'a Destination, &'a Option<Snapshot>)>,
     ) -> Self {
         let mut identities = self.clone();
         for (site, state) in states {
@@ -84,7 +84,7 @@ impl Identities {
 
     /// A state with the oldest id of what it is, and with the ARNs of the roles that it trusts.
     #[must_use]
-    pub fn known_as(&self, state: &State) -> State {
+    pub fn known_as(&self, state: &Option<Snapshot>) -> Option<Snapshot> {
         let image = state.clone()?;
         let id = image.id.as_deref().map(|id| self.oldest(id).to_owned());
         let assume_role_policy = image.assume_role_policy.map(|policy| self.with_arns(policy));

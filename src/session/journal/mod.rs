@@ -16,10 +16,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::site::Destination;
+use super::destination::Destination;
 use crate::error::{Error, Kind, Result};
 use crate::escape::visible;
-use crate::iam::image::{State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::redaction::HIDDEN;
 use crate::state;
 use records::Recorded;
@@ -96,9 +96,9 @@ pub struct Intent {
     /// Its arguments, as JSON.
     pub arguments: serde_json::Value,
     /// What was there before.
-    pub before: State,
+    pub before: Option<Snapshot>,
     /// What will be there if it succeeds.
-    pub after: State,
+    pub after: Option<Snapshot>,
     /// Which change of a plan it carries out.
     pub plan_change: Option<u64>,
     /// The change of an earlier run that is taken back once this one is done.
@@ -146,7 +146,7 @@ pub struct Settled {
     /// Its fate.
     pub outcome: ChangeOutcome,
     /// What is there now, if it succeeded and more is known than before, such as the id.
-    pub after: Option<State>,
+    pub after: Option<Option<Snapshot>>,
     /// What AWS said, if it failed.
     pub error: Option<String>,
     /// What is worth knowing besides.

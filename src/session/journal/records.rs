@@ -10,9 +10,9 @@ use serde_json::Value as Json;
 use super::writer::settle;
 use super::{ChangeOutcome, LeftOut, Settled, file};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Snapshot, State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
+use crate::session::destination::Destination;
 use crate::session::recent::SETTLING;
-use crate::session::site::Destination;
 
 /// The journal of a state folder.
 #[derive(Debug)]
@@ -93,9 +93,9 @@ pub struct Recorded {
     /// Its arguments.
     pub arguments: Json,
     /// What was there before.
-    pub before: State,
+    pub before: Option<Snapshot>,
     /// What it leaves there.
-    pub after: State,
+    pub after: Option<Snapshot>,
     /// When it began, in milliseconds since 1970.
     pub started: i64,
     /// When its outcome was known, likewise.

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::records::{Recorded, changes};
 use super::{About, ChangeOutcome, End, Intent, LeftOut, Settled, file};
 use crate::error::{Error, Result};
-use crate::iam::image::State;
-use crate::session::site::Destination;
+use crate::iam::snapshot::Snapshot;
+use crate::session::destination::Destination;
 
 pub(super) type Reply = oneshot::Sender<Result<()>>;
 
@@ -318,6 +318,6 @@ fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-fn image_json(state: &State) -> rusqlite::Result<Option<String>> {
+fn image_json(state: &Option<Snapshot>) -> rusqlite::Result<Option<String>> {
     state.as_ref().map(to_json).transpose()
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use super::read::{id_of, page_size};
 use super::{Filter, Overlay};
 use crate::error::{AwsDetail, Error, Kind, Result};
-use crate::iam::image::{Snapshot, State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{Call, Entry, Reads, Run, Trail};
-use crate::session::memory::Key;
+use crate::session::read_cache::Key;
 use crate::session::wire::prefetch_next_page;
 use crate::session::{Gate, locked};
 use crate::spec::{Args, Page, Value};
@@ -159,7 +159,7 @@ struct Slot {
 
 enum What {
     /// An entry of AWS's, with its real and planned state if it was copied.
-    Shown { item: Value, states: Box<(State, State)> },
+    Shown { item: Value, states: Box<(Option<Snapshot>, Option<Snapshot>)> },
     /// An entry that is only planned.
     Planned(String),
 }
@@ -361,7 +361,8 @@ impl Overlay {
         let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);
         let mut added: Vec<_> = copies
             .filter(|(key, copy)| {
-                let path = |state: &State| state.as_ref().map(|image| image.path.clone());
+                let path =
+                    |state: &Option<Snapshot>| state.as_ref().map(|image| image.path.clone());
                 filter.matches(&copy.now)
                     && !cursor.seen.contains(&key.name)
                     && (!filter.matches(&copy.base)

@@ -12,13 +12,13 @@ use indexmap::IndexSet;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use super::memory::Key;
 use super::plan::Change;
-use super::{Gate, Origin, locked, reading};
+use super::read_cache::Key;
+use super::{Gate, Origin, locked, reads};
 use crate::aws::client::{Backend, Clients, Connection};
 use crate::emulator::{Contents, Emulator, EmulatorSettings, Quota, is_partition};
 use crate::error::{Error, Result};
-use crate::iam::image::{Snapshot, State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Markers, Trail, Write};
 use crate::spec::{Args, Value};
 
@@ -62,9 +62,9 @@ struct Filter {
 #[derive(Debug)]
 struct Copy {
     /// As it really is.
-    base: State,
+    base: Option<Snapshot>,
     /// As it is planned.
-    now: State,
+    now: Option<Snapshot>,
     /// Number of planned changes after the last one of it.
     changed: u64,
     /// Names of a role's inline policies, as far as they were asked for.
@@ -132,7 +132,7 @@ impl Overlay {
             return Ok(Value::Nil);
         }
         Box::pin(gate.check_role(write.subject, &before)).await?;
-        let policies = |state: &State| {
+        let policies = |state: &Option<Snapshot>| {
             let policies = state.as_ref().and_then(|image| image.policies.as_ref());
             policies.map_or(0, IndexSet::len)
         };
@@ -198,8 +198,13 @@ impl Overlay {
 
     /// A state with the trust policy in the form in which AWS keeps it, and with the role by its
     /// own name.
-    async fn as_kept(&self, subject: Subject, before: &State, after: State) -> Result<State> {
-        let values = |state: &State| {
+    async fn as_kept(
+        &self,
+        subject: Subject,
+        before: &Option<Snapshot>,
+        after: Option<Snapshot>,
+    ) -> Result<Option<Snapshot>> {
+        let values = |state: &Option<Snapshot>| {
             let image = state.as_ref();
             image.map(|image| (image.assume_role_policy.clone(), image.role.clone()))
         };
@@ -214,14 +219,20 @@ impl Overlay {
     }
 
     /// The state of a profile or role as it is planned, after it was copied if it was not yet.
-    async fn copy(&self, gate: &Gate, key: &Key, name: &str, with_policies: bool) -> Result<State> {
+    async fn copy(
+        &self,
+        gate: &Gate,
+        key: &Key,
+        name: &str,
+        with_policies: bool,
+    ) -> Result<Option<Snapshot>> {
         if let Some(now) = self.now(key) {
             let needs_more =
                 with_policies && now.as_ref().is_some_and(|image| image.policies.is_none());
             if !needs_more {
                 return Ok(now);
             }
-            let arns = reading::policies(gate.line().await?, name).await?;
+            let arns = reads::policies(gate.line().await?, name).await?;
             let base = locked(&self.inner).copies.get(key).and_then(|copy| copy.base.clone());
             let read =
                 Snapshot { policies: Some(arns.into_iter().collect()), ..base.unwrap_or_default() };
@@ -262,7 +273,7 @@ impl Overlay {
         key: &Key,
         name: &str,
         with_policies: bool,
-    ) -> Result<State> {
+    ) -> Result<Option<Snapshot>> {
         let _turn = gate.session().turns.take(key).await;
         self.copy(gate, key, name, with_policies).await
     }
@@ -272,12 +283,12 @@ impl Overlay {
         locked(&self.inner).copies.contains_key(key)
     }
 
-    fn now(&self, key: &Key) -> Option<State> {
+    fn now(&self, key: &Key) -> Option<Option<Snapshot>> {
         locked(&self.inner).copies.get(key).map(|copy| copy.now.clone())
     }
 
     /// Puts something into the emulator as it is.
-    fn absorb(&self, subject: Subject, state: &State, inline: &[String]) -> Result<()> {
+    fn absorb(&self, subject: Subject, state: &Option<Snapshot>, inline: &[String]) -> Result<()> {
         let Some(image) = state else { return Ok(()) };
         let mut inner = locked(&self.inner);
         let mut contents = json!({ "format": "iamlua-account", "version": 1 });
@@ -403,7 +414,7 @@ impl Overlay {
         let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
         let mut markers = Markers::default();
         loop {
-            let (entry, call) = reading::read_of("profiles.list_for_role");
+            let (entry, call) = reads::read_of("profiles.list_for_role");
             let page = match gate.read_really(entry, call, args.clone()).await {
                 // Who may not read them may still be allowed to delete the role.
                 Err(error)

@@ -2,10 +2,10 @@
 
 use super::{Copy, Filter, Inner, Overlay};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Difference, Field, State, Subject, differences, patched};
+use crate::iam::snapshot::{Difference, Field, Snapshot, Subject, differences, patched};
 use crate::iam::{Call, Entry, Reads, Run};
-use crate::session::memory::Key;
-use crate::session::{Gate, locked, reading};
+use crate::session::read_cache::Key;
+use crate::session::{Gate, locked, reads};
 use crate::spec::{Args, Value};
 
 /// Fields that the entries of a listing leave out.
@@ -66,7 +66,12 @@ impl Overlay {
     }
 
     /// A record from AWS with the planned changes of what it shows.
-    pub(super) async fn patched(&self, record: Value, base: &State, now: &State) -> Result<Value> {
+    pub(super) async fn patched(
+        &self,
+        record: Value,
+        base: &Option<Snapshot>,
+        now: &Option<Snapshot>,
+    ) -> Result<Value> {
         let found = differences(base, now);
         if found.is_empty() {
             return Ok(self.with_trust_policies(record));
@@ -85,7 +90,7 @@ impl Overlay {
     /// The emulator's record of something.
     pub(super) async fn planned_record(&self, subject: Subject, name: &str) -> Result<Value> {
         let args = Args::of([("name", Value::Str(name.to_owned()))]);
-        let (_, call) = reading::read_of(subject.get());
+        let (_, call) = reads::read_of(subject.get());
         Ok(self.shown(call(self.clients.clone(), args).await?))
     }
 
@@ -203,7 +208,7 @@ pub(super) fn page_size(args: &Args) -> usize {
 }
 
 impl Filter {
-    pub(super) fn matches(&self, state: &State) -> bool {
+    pub(super) fn matches(&self, state: &Option<Snapshot>) -> bool {
         state.as_ref().is_some_and(|image| {
             let has_role = |role: &String| {
                 image.role.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(role))

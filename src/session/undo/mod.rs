@@ -2,26 +2,26 @@
 //! a session that plans, so that each inverse is tried on what the ones before it leave. What has
 //! changed since is left as it is, and with it what rests on it.
 
-mod net;
+mod net_changes;
 mod order;
 
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 
+use super::destination::{Destination, Places};
 use super::journal::identities::{Identities, arn_of};
 use super::journal::records::{Recorded, Records, Run};
 use super::journal::{ChangeOutcome, LeftOut};
-use super::memory::Key;
+use super::read_cache::Key;
 use super::recover::describe;
-use super::site::{Destination, Places};
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{State, Subject, steps};
+use crate::iam::snapshot::{Snapshot, Subject, steps};
 use crate::iam::{self, Markers};
 
 use crate::spec::{Args, Value};
-use net::{Inverse, Net};
+use net_changes::{Inverse, Net};
 use order::{Inverted, Part};
 
 /// Findings of the plan of an undo.
@@ -174,7 +174,7 @@ impl Attempt<'_> {
             meant().filter(|change| change.undone.is_some()).count() as u64;
         let key_of = |change: &Recorded| self.places.key(change.site, change.subject, &change.name);
         let standing = meant().filter(|change| change.undone.is_none());
-        let nets = net::of(standing, key_of, &self.identities);
+        let nets = net_changes::of(standing, key_of, &self.identities);
         let nets: Vec<Net> = nets.into_iter().filter(|net| self.is_reachable(net)).collect();
         let (nets, inverted) = self.inverted(nets, gates).await?;
         self.add(&nets, &inverted, gates).await
@@ -203,7 +203,7 @@ impl Attempt<'_> {
                 .ok_or_else(|| Error::new(Kind::Bug, "a change that went nowhere"))?;
             gate.planned_state(net.subject, &net.name, net.has_policies()).await
         });
-        let states: Vec<Result<State>> =
+        let states: Vec<Result<Option<Snapshot>>> =
             futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
         let (mut kept, mut inverted) = (Vec::new(), Vec::new());
         for (net, now) in nets.into_iter().zip(states) {
@@ -286,7 +286,7 @@ impl Attempt<'_> {
     /// deleted in the place of its ARN.
     async fn restore_trust(&self, gate: &Gate, made: &HashSet<String>) -> Result<()> {
         let identities = self.identities.of_roles(made);
-        let (entry, call) = super::reading::read_of("roles.list");
+        let (entry, call) = super::reads::read_of("roles.list");
         let mut args = Args::of([("max_items", Value::Int(1000))]);
         let mut markers = Markers::default();
         loop {
@@ -389,7 +389,7 @@ impl Excluded {
 fn states<'a>(
     run: &'a Run,
     changes: &'a [Recorded],
-) -> impl Iterator<Item = (&'a Destination, &'a State)> {
+) -> impl Iterator<Item = (&'a Destination, &'a Option<Snapshot>)> {
     changes.iter().flat_map(|change| {
         let site = run.sites.get(change.site);
         let both = [&change.before, &change.after].into_iter();
@@ -398,7 +398,7 @@ fn states<'a>(
 }
 
 /// Roles that a state names: the role in a profile, the principals of a trust policy.
-fn roles_of(state: &State) -> Vec<String> {
+fn roles_of(state: &Option<Snapshot>) -> Vec<String> {
     let Some(image) = state else { return Vec::new() };
     let policy = image.assume_role_policy.as_deref();
     let named = policy.map(super::overlay::roles_in).unwrap_or_default();

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::iam::image::{Snapshot, State, Subject};
-use crate::session::memory::Key;
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::session::overlay::roles_in;
+use crate::session::read_cache::Key;
 
 /// Trust policy of a role that is made before the roles that its own policy names.
 pub const NOBODY: &str = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\
@@ -17,9 +17,9 @@ pub struct Inverted {
     /// Its subject.
     pub key: (usize, Key),
     /// State now.
-    pub from: State,
+    pub from: Option<Snapshot>,
     /// State after the undo.
-    pub to: State,
+    pub to: Option<Snapshot>,
 }
 
 /// A part of an inverse: from one state to another.
@@ -28,9 +28,9 @@ pub struct Part {
     /// Place of the inverse among all.
     pub inverse: usize,
     /// State before it.
-    pub from: State,
+    pub from: Option<Snapshot>,
     /// State after it.
-    pub to: State,
+    pub to: Option<Snapshot>,
     /// End of the inverse.
     pub is_last: bool,
 }
@@ -138,7 +138,7 @@ fn create_roles(
 }
 
 /// Roles that a state names: the role in a profile, the principals of a trust policy.
-fn names(state: &State, (place, _): &(usize, Key)) -> Vec<(usize, Key)> {
+fn names(state: &Option<Snapshot>, (place, _): &(usize, Key)) -> Vec<(usize, Key)> {
     let Some(image) = state else { return Vec::new() };
     let policy = image.assume_role_policy.as_deref();
     let roles = policy.map(roles_in).unwrap_or_default();
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
-    fn role(name: &str, trusts: &[&str]) -> State {
+    fn role(name: &str, trusts: &[&str]) -> Option<Snapshot> {
         let arns: Vec<_> =
             trusts.iter().map(|role| format!("arn:aws:iam::1:role/{role}")).collect();
         let policy = serde_json::json!({ "Principal": { "AWS": arns } }).to_string();
@@ -160,12 +160,12 @@ mod tests {
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
-    fn profile(name: &str, role: Option<&str>) -> State {
+    fn profile(name: &str, role: Option<&str>) -> Option<Snapshot> {
         let (name, role) = (name.to_owned(), role.map(str::to_owned));
         Some(Snapshot { name, path: "/".into(), role, ..Snapshot::default() })
     }
 
-    fn order(all: &[(Subject, State, State)]) -> Vec<String> {
+    fn order(all: &[(Subject, Option<Snapshot>, Option<Snapshot>)]) -> Vec<String> {
         let all: Vec<_> = all
             .iter()
             .map(|(subject, from, to)| {

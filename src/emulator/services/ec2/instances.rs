@@ -2,10 +2,10 @@
 
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
-use super::super::super::made_up::MadeUp;
+use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::view::ReadTxn;
+use super::super::super::synthetic::MadeUp;
 use super::super::super::xml::Xml;
 use super::super::{made_up, moment};
 use super::{Filters, NamedResource, asked, paging, write_resolved_profile, write_token};

@@ -1,10 +1,10 @@
 //! Launch templates and their versions.
 
 use super::super::super::call::Call;
-use super::super::super::made_up::MadeUp;
+use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
-use super::super::super::view::ReadTxn;
+use super::super::super::synthetic::MadeUp;
 use super::super::super::xml::Xml;
 use super::super::listing::Listing;
 use super::super::{moment, place};

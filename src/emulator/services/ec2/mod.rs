@@ -8,9 +8,9 @@ pub(in super::super) mod spot;
 use wildmatch::WildMatch;
 
 use super::super::call::Call;
+use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::place;

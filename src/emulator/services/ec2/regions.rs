@@ -1,9 +1,9 @@
 //! `DescribeRegions`.
 
 use super::super::super::call::Call;
+use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::super::regions;
-use super::super::super::view::ReadTxn;
 use super::super::super::xml::Xml;
 use super::{Filters, check_dry_run, texts};
 

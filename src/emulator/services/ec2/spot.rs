@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::super::super::call::Call;
-use super::super::super::made_up::MadeUp;
+use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::view::ReadTxn;
+use super::super::super::synthetic::MadeUp;
 use super::super::super::xml::Xml;
 use super::super::{made_up, moment};
 use super::{Filters, NamedResource, asked, paging, write_given_profile, write_token};

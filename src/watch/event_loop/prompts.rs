@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::mpsc::Sender;
 
 use super::Watch;
-use super::told::print;
+use super::report::print;
 use crate::escape;
 use crate::ui::format::count;
 use crate::ui::terminal::{self, say};

@@ -5,8 +5,8 @@ use std::io;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::beneath::Beneath;
 use super::cancel::Canceller;
+use super::open_beneath::Beneath;
 
 /// Reads a file, a pipe or a device to its end.
 ///

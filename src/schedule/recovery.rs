@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::aws::client::{Backend, Connection};
 use crate::error::{Kind, Result};
-use crate::iam::image::Effect;
+use crate::iam::snapshot::Effect;
 use crate::session::apply::check_accounts;
+use crate::session::destination::{Destination, Places};
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::recover::{self, describe};
-use crate::session::site::{Destination, Places};
 use crate::session::{Gate, Session, SessionConfig};
 use crate::spec;
 use crate::ui::format::count;
@@ -117,7 +117,7 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
         match &finding.verdict {
             Effect::Happened => happened += 1,
             Effect::NotHappened => {}
-            Effect::MovedOn(differences) => {
+            Effect::Drifted(differences) => {
                 let Recorded { name, site, .. } = &finding.change;
                 let place = places.suffix(*site);
                 unclear

@@ -5,8 +5,8 @@
 use rusqlite::{Connection, params};
 
 use super::random::Random;
+use super::read_txn::Account;
 use super::records::{self, Profile, Record, Role};
-use super::view::Account;
 
 /// The account as one write sees and changes it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::session::Mode;
 use crate::ui::format;
 use crate::ui::terminal::{self, say, tell};
-use crate::watch::compared::{self, Remembered};
+use crate::watch::comparison::{self, Remembered};
 
 impl Watch {
     pub(super) fn greet(&self) {
@@ -83,7 +83,7 @@ impl Watch {
                     Some(_) if plan.incomplete.is_some() => {
                         say("the plan is incomplete, so it is not compared with the last one");
                     }
-                    Some(before) => print(&compared::plans(before, &plan)),
+                    Some(before) => print(&comparison::plans(before, &plan)),
                 }
                 if plan.incomplete.is_none() {
                     watched.plan = Some(plan);

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use indexmap::IndexSet;
 use jiff::Timestamp;
 
+use super::account_limiter::Permit;
 use super::journal::{ChangeOutcome, Intent, Settled};
-use super::line::RetryingClient;
-use super::memory::Key;
-use super::rates::Permit;
+use super::read_cache::Key;
 use super::recent::REFUSALS;
+use super::retrying_client::RetryingClient;
 use super::wire::Attempts;
-use super::{Gate, Origin, reading, stopped};
+use super::{Gate, Origin, reads, stopped};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Effect, Snapshot, State, Subject, differences, verdict};
+use crate::iam::snapshot::{Effect, Snapshot, Subject, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
@@ -35,7 +35,7 @@ const CONTRADICTIONS: [&str; 4] =
 /// What is known of something after a call.
 enum Evidence {
     /// Current state.
-    Now(Box<State>),
+    Now(Box<Option<Snapshot>>),
     /// What was known before.
     AsBefore,
     /// Nothing.
@@ -44,7 +44,7 @@ enum Evidence {
 
 /// What became of a call.
 enum Delivered {
-    Done { value: Value, state: Box<State>, note: Option<&'static str> },
+    Done { value: Value, state: Box<Option<Snapshot>>, note: Option<&'static str> },
     Failed(Error),
     InDoubt(Error),
 }
@@ -161,8 +161,8 @@ struct Call<'a> {
     write: &'static Write,
     args: &'a Args,
     name: &'a str,
-    before: &'a State,
-    after: &'a State,
+    before: &'a Option<Snapshot>,
+    after: &'a Option<Snapshot>,
 }
 
 /// The attempts at a call that AWS refuses because it does not know yet what this process has
@@ -190,7 +190,7 @@ impl Late {
 /// What a look at the account has shown.
 enum Probe {
     /// Our own call did it.
-    Ours(Value, Box<State>),
+    Ours(Value, Box<Option<Snapshot>>),
     /// It did not happen, or somebody else did it.
     NotOurs,
     /// The account cannot be asked, or does not show yet what AWS said.
@@ -316,7 +316,7 @@ impl Call<'_> {
             }
             ("DeleteConflict", Subject::Role) => {
                 let args = Args::of([("role", Value::Str(self.name.to_owned()))]);
-                let (entry, call) = reading::read_of("profiles.list_for_role");
+                let (entry, call) = reads::read_of("profiles.list_for_role");
                 let page = self.gate.read_really(entry, call, args).await;
                 matches!(page, Ok(Value::Page(page)) if !page.items.is_empty())
             }
@@ -325,7 +325,7 @@ impl Call<'_> {
     }
 
     /// What was created, with what only AWS knew before.
-    fn created(&self, record: &Value) -> State {
+    fn created(&self, record: &Value) -> Option<Snapshot> {
         let (None, Some(after)) = (self.before, self.after) else { return None };
         let text = |name: &str| record.field(name).as_str().map(str::to_owned);
         Some(Snapshot { id: text("id"), create_date: text("create_date"), ..after.clone() })
@@ -342,7 +342,7 @@ impl Call<'_> {
         for pause in looks {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let Ok((value, now)) =
-                reading::read(line, self.write.subject, self.name, self.write.needs_policies).await
+                reads::read(line, self.write.subject, self.name, self.write.needs_policies).await
             else {
                 continue;
             };
@@ -354,10 +354,10 @@ impl Call<'_> {
                 }
                 Effect::Happened => return Probe::NotOurs,
                 // What stands there instead of what we wanted to make is somebody else's.
-                Effect::MovedOn(_) if self.before.is_none() => return Probe::NotOurs,
+                Effect::Drifted(_) if self.before.is_none() => return Probe::NotOurs,
                 // AWS says that it is done, so that this is old, or not ours.
                 Effect::NotHappened if is_repeat => seen = Probe::Unknown,
-                Effect::NotHappened | Effect::MovedOn(_) => seen = Probe::NotOurs,
+                Effect::NotHappened | Effect::Drifted(_) => seen = Probe::NotOurs,
             }
         }
         seen
@@ -379,7 +379,7 @@ impl Call<'_> {
     }
 
     /// What was created before our first attempt in doubt was sent is somebody else's, however alike.
-    fn is_of_our_time(&self, now: &State, attempts: &Attempts) -> bool {
+    fn is_of_our_time(&self, now: &Option<Snapshot>, attempts: &Attempts) -> bool {
         if self.before.is_some() {
             return true;
         }

@@ -40,9 +40,6 @@ impl Subject {
     }
 }
 
-/// An instance profile or a role at one moment; `None` where there is none of that name.
-pub type State = Option<Snapshot>;
-
 /// An instance profile or a role as it is at one moment, without what only AWS can change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +101,7 @@ impl Snapshot {
     /// The image of a record that `get` returned; `None` if it is no record, or one without tags,
     /// as listings have them.
     #[must_use]
-    pub fn of(record: &Value) -> State {
+    pub fn of(record: &Value) -> Option<Snapshot> {
         let text = |name: &str| record.field(name).as_str().map(str::to_owned);
         let Value::Map(tags) = record.field("tags") else { return None };
         let tags =
@@ -312,12 +309,12 @@ pub struct Difference {
 /// Differences between two moments. Ids and policies are compared where both know them. Where one
 /// of the two does not exist, that is the only difference.
 #[must_use]
-pub fn differences(from: &State, to: &State) -> Vec<Difference> {
+pub fn differences(from: &Option<Snapshot>, to: &Option<Snapshot>) -> Vec<Difference> {
     let (a, b) = match (from, to) {
         (None, None) => return Vec::new(),
         (Some(a), Some(b)) => (a, b),
         _ => {
-            let there = |state: &State| state.as_ref().map(|image| image.name.clone());
+            let there = |state: &Option<Snapshot>| state.as_ref().map(|image| image.name.clone());
             return vec![Difference { field: Field::Existence, from: there(from), to: there(to) }];
         }
     };
@@ -402,13 +399,17 @@ pub enum Effect {
     NotHappened,
     /// Something else has happened: what is there differs like this from what the change would have
     /// left.
-    MovedOn(Vec<Difference>),
+    Drifted(Vec<Difference>),
 }
 
 /// Verdict on a change from `before` to `after`: if it has happened, going by what is there `now`.
 /// Only what the change touches is looked at.
 #[must_use]
-pub fn verdict(before: &State, after: &State, now: &State) -> Effect {
+pub fn verdict(
+    before: &Option<Snapshot>,
+    after: &Option<Snapshot>,
+    now: &Option<Snapshot>,
+) -> Effect {
     if before.is_none() && after.is_none() {
         // What is not there cannot be changed: AWS has refused it.
         return Effect::NotHappened;
@@ -442,10 +443,10 @@ pub fn verdict(before: &State, after: &State, now: &State) -> Effect {
             if same_one && touched.iter().all(|difference| is_as_before(&difference.field)) {
                 Effect::NotHappened
             } else {
-                Effect::MovedOn(wrong)
+                Effect::Drifted(wrong)
             }
         }
-        _ => Effect::MovedOn(from_after),
+        _ => Effect::Drifted(from_after),
     }
 }
 
@@ -454,7 +455,11 @@ pub type Call = (&'static str, Args);
 
 /// The calls that bring something from one state to another, and what they cannot bring about.
 #[must_use]
-pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Call>, Vec<String>) {
+pub fn steps(
+    subject: Subject,
+    from: &Option<Snapshot>,
+    to: &Option<Snapshot>,
+) -> (Vec<Call>, Vec<String>) {
     let mut steps = Vec::new();
     let mut lost = Vec::new();
     let blank;
@@ -619,7 +624,7 @@ mod tests {
         }
     }
 
-    fn actions(from: &State, to: &State) -> Vec<&'static str> {
+    fn actions(from: &Option<Snapshot>, to: &Option<Snapshot>) -> Vec<&'static str> {
         steps(Subject::Profile, from, to).0.into_iter().map(|(action, _)| action).collect()
     }
 
@@ -650,8 +655,8 @@ mod tests {
         assert_eq!(verdict(&before, &after, &before), Effect::NotHappened);
         assert_eq!(verdict(&before, &after, &with_more("2")), Effect::Happened);
         assert_eq!(verdict(&before, &after, &with_more("1")), Effect::NotHappened);
-        assert!(matches!(verdict(&before, &after, &with_more("7")), Effect::MovedOn(_)));
-        assert!(matches!(verdict(&before, &after, &None), Effect::MovedOn(_)));
+        assert!(matches!(verdict(&before, &after, &with_more("7")), Effect::Drifted(_)));
+        assert!(matches!(verdict(&before, &after, &None), Effect::Drifted(_)));
     }
 
     #[test]
@@ -668,7 +673,7 @@ mod tests {
         assert_eq!(verdict(&old, &None, &new), Effect::Happened);
         assert_eq!(verdict(&old, &None, &old), Effect::NotHappened);
         let tagged = Some(profile(None, &[("A", "1")]));
-        assert!(matches!(verdict(&old, &tagged, &new), Effect::MovedOn(_)));
+        assert!(matches!(verdict(&old, &tagged, &new), Effect::Drifted(_)));
     }
 
     #[test]
@@ -682,7 +687,7 @@ mod tests {
                 ..profile(None, &[])
             })
         };
-        let of = |from: &State, to: &State| {
+        let of = |from: &Option<Snapshot>, to: &Option<Snapshot>| {
             let (steps, lost) = steps(Subject::Role, from, to);
             assert!(lost.is_empty(), "{lost:?}");
             steps

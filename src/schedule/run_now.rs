@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::book::{Begun, Store};
 use super::due;
+use super::executor::{Executor, RunConfig};
 use super::failure;
-use super::hold::JobLock;
+use super::job_lock::JobLock;
+use super::job_set::{Listed, Runbook};
 use super::log::Log;
 use super::record::{Execution, ExecutionOutcome};
-use super::roster::{Listed, Runbook};
 use super::scheduler::Start;
-use super::worker::{Executor, RunConfig};
+use super::store::{Begun, Store};
 use crate::app::run::{self, RunSettings};
 use crate::app::signals;
 use crate::cron::spelled;

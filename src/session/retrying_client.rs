@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Notices;
+use super::account_limiter::{AccountLimiter, Lanes, Limiter, Permit};
 use super::rate::Fate;
-use super::rates::{AccountLimiter, Lanes, Limiter, Permit};
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{Call, Entry};

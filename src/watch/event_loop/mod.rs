@@ -1,7 +1,7 @@
 //! The watcher while it goes on: what it waits for, and what it does about what has happened.
 
-mod pressed;
-mod told;
+mod prompts;
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::order::{NOBODY, is_other};
-use crate::iam::image::{Difference, Field, Snapshot, State, Subject, differences};
+use crate::iam::snapshot::{Difference, Field, Snapshot, Subject, differences};
 use crate::session::journal::identities::Identities;
 use crate::session::journal::records::Recorded;
-use crate::session::memory::Key;
+use crate::session::read_cache::Key;
 
 /// Net effect of a run on one profile or role.
 #[derive(Clone, Debug)]
@@ -20,9 +20,9 @@ pub struct Net {
     /// Numbers of the changes, in order.
     pub numbers: Vec<u64>,
     /// State before, in the fields that the run has changed since others last did.
-    pub before: State,
+    pub before: Option<Snapshot>,
     /// State that the run has left.
-    pub after: State,
+    pub after: Option<Snapshot>,
     /// Fields that it has changed of what is there before and after.
     fields: BTreeSet<Field>,
     /// Deletion in between.
@@ -40,7 +40,7 @@ pub enum Inverse {
     /// Something else has changed since.
     Drifted(Vec<Difference>),
     /// Change from what is there now to this.
-    To(State),
+    To(Option<Snapshot>),
 }
 
 /// Net effects of changes that stand, the latest first. `key_of` tells their subjects apart.
@@ -103,12 +103,13 @@ impl Net {
 
     /// Check for the policies of a role in it.
     pub fn has_policies(&self) -> bool {
-        let has = |state: &State| state.as_ref().is_some_and(|image| image.policies.is_some());
+        let has =
+            |state: &Option<Snapshot>| state.as_ref().is_some_and(|image| image.policies.is_some());
         has(&self.before) || has(&self.after)
     }
 
     /// Inverse of it, by what is there now. `deleted` are ids of what undos have deleted.
-    pub fn inverse(&self, now: &State, deleted: &HashSet<String>) -> Inverse {
+    pub fn inverse(&self, now: &Option<Snapshot>, deleted: &HashSet<String>) -> Inverse {
         match (&self.before, &self.after) {
             (None, None) => Inverse::Moot,
             (None, Some(_)) => match now {
@@ -148,7 +149,7 @@ impl Net {
 
     /// Deletion of what the run has made, unless it is not as the run has left it. An undo that was
     /// interrupted may have emptied it.
-    fn deletion(&self, now: &State) -> Inverse {
+    fn deletion(&self, now: &Option<Snapshot>) -> Inverse {
         let drifted: Vec<_> = differences(&self.after, now)
             .into_iter()
             .filter(|found| {
@@ -160,7 +161,7 @@ impl Net {
     }
 
     /// Rest of what an undo was about to make again when it was interrupted.
-    fn rest_of_creation(&self, now: &State) -> Inverse {
+    fn rest_of_creation(&self, now: &Option<Snapshot>) -> Inverse {
         let missing = differences(now, &self.before);
         let is_ours = |found: &Difference| match found.field {
             Field::Role | Field::Policy(_) => found.from.is_none(),
@@ -179,7 +180,7 @@ impl Net {
     }
 
     /// Restoration of the fields that the run has changed.
-    fn restoration(&self, now: &State) -> Inverse {
+    fn restoration(&self, now: &Option<Snapshot>) -> Inverse {
         let (Some(before), Some(after), Some(image)) = (&self.before, &self.after, now) else {
             return Inverse::Drifted(differences(&self.after, now));
         };

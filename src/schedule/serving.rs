@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::book::Store;
 use super::log::{Level, Origin};
 use super::record::Execution;
 use super::status::{self, Changes, Group, History, Listen, Status};
+use super::store::Store;
 use super::{Show, quota};
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run::RunSettings;
 use crate::error::{Kind, Result};
+use crate::session::destination::{Destination, Places};
 use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::{Recorded, Records};
-use crate::session::site::{Destination, Places};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format::{count, number};
 

@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
 use crate::app::plan_text::{ChangeText, line, lines, outside_count, outside_lines};
+use crate::session::destination::Places;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::Places;
 use crate::ui::diff;
 use crate::ui::format::count;
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::iam::image::{State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 
 /// For so long what was read counts as what is there.
 pub const TTL: Duration = Duration::from_mins(2);
@@ -30,7 +30,7 @@ impl Key {
 struct Entry {
     connection: u64,
     at: Instant,
-    state: State,
+    state: Option<Snapshot>,
 }
 
 /// What was read, by all connections of a run.
@@ -45,7 +45,7 @@ struct Inner {
 
 impl ReadCache {
     /// Keeps what was read through a connection.
-    pub fn keep(&self, connection: u64, key: Key, state: State) {
+    pub fn keep(&self, connection: u64, key: Key, state: Option<Snapshot>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = Entry { connection, at: Instant::now(), state };
         let Inner { known: all, order } = &mut *inner;
@@ -64,7 +64,7 @@ impl ReadCache {
     }
 
     /// Keeps what a change has made, and forgets what other connections have read of it: they may lead to the same account.
-    pub fn replace(&self, connection: u64, key: &Key, state: State) {
+    pub fn replace(&self, connection: u64, key: &Key, state: Option<Snapshot>) {
         self.forget(key);
         self.keep(connection, key.clone(), state);
     }
@@ -83,7 +83,7 @@ impl ReadCache {
     }
 
     /// What was read through a connection, if that was just now.
-    pub fn fresh(&self, connection: u64, key: &Key) -> Option<State> {
+    pub fn fresh(&self, connection: u64, key: &Key) -> Option<Option<Snapshot>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = inner.known.get(key)?.iter().find(|known| known.connection == connection)?;
         (known.at.elapsed() < TTL).then(|| known.state.clone())

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::Key;
+use super::read_cache::Key;
 use crate::aws::client::{Backend, Connection, Role};
 use crate::aws::network::without_password;
+use crate::config::Target;
 use crate::escape;
-use crate::iam::image::Subject;
+use crate::iam::snapshot::Subject;
 use crate::ui::format;
 
 /// Number of accounts that a list names.
@@ -19,7 +20,7 @@ const NAMED: usize = 5;
 #[serde(deny_unknown_fields)]
 pub struct Destination {
     /// Who answers.
-    pub target: SiteTarget,
+    pub target: Target,
     /// The account's 12 digits; none where an endpoint does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -38,16 +39,6 @@ pub struct Destination {
     /// The roles that were assumed, one with the credentials of the one before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<DestinationRole>,
-}
-
-/// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SiteTarget {
-    /// The local account.
-    Local,
-    /// AWS, or what an endpoint URL names.
-    Aws,
 }
 
 /// A role that was assumed.
@@ -69,8 +60,8 @@ impl Destination {
     pub fn of(connection: &Connection, account: Option<String>, caller: Option<String>) -> Self {
         Self {
             target: match connection.target {
-                Backend::Local(_) => SiteTarget::Local,
-                Backend::Aws => SiteTarget::Aws,
+                Backend::Local(_) => Target::Local,
+                Backend::Aws => Target::Aws,
             },
             account,
             caller,
@@ -120,8 +111,8 @@ impl Destination {
     pub fn describe(&self) -> String {
         let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
-            SiteTarget::Local => format!("the local account {account}"),
-            SiteTarget::Aws => match &self.endpoint_url {
+            Target::Local => format!("the local account {account}"),
+            Target::Aws => match &self.endpoint_url {
                 Some(url) => format!("AWS account {account} at {}", escape::visible(url)),
                 None => format!("AWS account {account}"),
             },
@@ -135,8 +126,8 @@ impl Destination {
     pub fn short(&self) -> String {
         let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
-            SiteTarget::Local => format!("local {account}"),
-            SiteTarget::Aws => format!("aws {account}"),
+            Target::Local => format!("local {account}"),
+            Target::Aws => format!("aws {account}"),
         }
     }
 
@@ -154,7 +145,7 @@ impl Destination {
 /// The account that a site leads to, by whichever way and as whomever. Sorted as lists name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey<'a> {
-    target: SiteTarget,
+    target: Target,
     account: Option<&'a str>,
     endpoint_url: Option<&'a str>,
 }
@@ -167,9 +158,9 @@ type Heads = (&'static str, &'static str, String);
 #[must_use]
 pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match (site.target, &site.endpoint_url) {
-        (SiteTarget::Local, _) => ("the local account", "the local accounts", String::new()),
-        (SiteTarget::Aws, None) => ("AWS account", "AWS accounts", String::new()),
-        (SiteTarget::Aws, Some(url)) => {
+        (Target::Local, _) => ("the local account", "the local accounts", String::new()),
+        (Target::Aws, None) => ("AWS account", "AWS accounts", String::new()),
+        (Target::Aws, Some(url)) => {
             ("AWS account", "AWS accounts", format!(" at {}", escape::visible(url)))
         }
     })
@@ -179,8 +170,8 @@ pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -
 #[must_use]
 pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match site.target {
-        SiteTarget::Local => ("local", "local", String::new()),
-        SiteTarget::Aws => ("aws", "aws", String::new()),
+        Target::Local => ("local", "local", String::new()),
+        Target::Aws => ("aws", "aws", String::new()),
     })
 }
 
@@ -318,7 +309,7 @@ mod tests {
             "AWS accounts 1 and 2, AWS account 2 at http://a and AWS account 2 at http://b"
         );
         assert_eq!(short_accounts(&elsewhere), "aws 2");
-        let local = Destination { target: SiteTarget::Local, ..site("1", None) };
+        let local = Destination { target: Target::Local, ..site("1", None) };
         assert_eq!(describe_accounts([&local]), local.describe());
         assert_eq!(short_accounts([&local]), local.short());
     }

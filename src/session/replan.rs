@@ -10,7 +10,7 @@ use super::names::Names;
 use super::plan::Change;
 use super::{Gate, Mode, Origin, Session, locked};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::Subject;
+use crate::iam::snapshot::Subject;
 
 impl Session {
     /// Changes what it does with calls that would change the account. What is planned stays planned, so it should be made or forgotten before.

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::job_set::{told, wait_until_settled};
 use super::log::{Level, Log, Origin, Stream};
 use super::record::{Execution, ExecutionOutcome};
-use super::roster::{told, wait_until_settled};
+use super::recovery;
 use super::scheduler::{Start, due_words};
-use super::settling;
 use crate::app::plan_text;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings, Running};
 use crate::app::script::{Loaded, Script};
@@ -341,7 +341,7 @@ impl Executor {
         let unclear = locked(&self.0.unclear).clone();
         let rules = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
         let settling =
-            settling::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
+            recovery::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
         let found = self.wait(settling).map_err(|error| {
             let kind = error.kind;
             if kind == Kind::Interrupted {

@@ -1,8 +1,8 @@
 //! Reading what is there of a profile or role, straight from AWS, for the gate's own purposes.
 
-use super::line::RetryingClient;
+use super::retrying_client::RetryingClient;
 use crate::error::Result;
-use crate::iam::image::{Snapshot, State, Subject};
+use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Call, Entry, Markers, Run};
 use crate::spec::{Args, Value};
 
@@ -16,7 +16,7 @@ pub async fn read(
     subject: Subject,
     name: &str,
     with_policies: bool,
-) -> Result<(Value, State)> {
+) -> Result<(Value, Option<Snapshot>)> {
     let args = Args::of([("name", Value::Str(name.to_owned()))]);
     let record = match call(line, subject.get(), args).await {
         Err(error) if error.code() == "NoSuchEntity" => return Ok((Value::Nil, None)),

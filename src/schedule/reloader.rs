@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::roster::{Asking, JobSet, Listed};
+use super::job_set::{Asking, JobSet, Listed};
 use crate::error::{Error, Result};
 use crate::files::watch::PathWatcher;
 
