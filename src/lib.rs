@@ -12,6 +12,9 @@ pub mod error;
 pub mod execution;
 pub mod files;
 pub mod following;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hidden_input;
 pub mod iam;
 pub mod lua;

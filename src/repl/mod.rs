@@ -31,6 +31,9 @@ use crate::session::{Gate, Mode, Rules, Session};
 use crate::signals::Interrupts;
 use crate::{secrets, state, words};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use {complete::candidates, editor::colored, saving::defined};
+
 use changes::Step;
 use editor::{Answer, Editor, Typed};
 use entries::Entries;

@@ -48,7 +48,7 @@ use names::Names;
 use overlay::{Listings, Overlay};
 use plan::Recorder;
 use site::Site;
-use wire::Wire;
+pub(crate) use wire::Wire;
 
 pub use limits::{Limits, PROTECTED, allowed};
 pub use rates::Rates;

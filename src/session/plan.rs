@@ -294,7 +294,8 @@ impl std::io::Write for Hashed {
     }
 }
 
-fn checksum(json: &Json) -> String {
+/// Checksum of a plan, which is this without the checksum.
+pub(crate) fn checksum(json: &Json) -> String {
     // Written without white space, so that a formatter does not count as a change.
     format!("sha256:{}", hexadecimal(&Sha256::digest(json.to_string())))
 }

@@ -3,12 +3,12 @@
 
 mod caller;
 pub(crate) mod endpoint;
-mod extract;
+pub(crate) mod extract;
 mod findings;
 mod matching;
 mod reasons;
-mod refusal;
-mod request;
+pub(crate) mod refusal;
+pub(crate) mod request;
 mod saved;
 mod scanning;
 mod source;

@@ -114,7 +114,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// A table that fits the terminal: what does not fit is left out, the least important first.
-fn to_table(runs: &[Run], width: Option<u16>) -> String {
+pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
     /// Fewest columns of what a run is.
     const LEAST: usize = 12;
     let counts = |of: fn(&Run) -> u64| runs.iter().any(|run| of(run) > 0);

@@ -34,7 +34,7 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
     print(&describe(&run, &changes, &left_out, full))
 }
 
-fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -> String {
+pub(super) fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -> String {
     let mut text = format!("run {}: {}\n", run.id, status(run));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11}{}", visible_but(value.as_bytes(), |c| c == '\n'));
