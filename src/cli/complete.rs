@@ -8,6 +8,7 @@ use super::runs::what;
 use crate::schedule::record::Execution;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
+use crate::words::visible;
 
 /// Most values that are offered.
 const MOST: u32 = 100;
@@ -15,7 +16,7 @@ const MOST: u32 = 100;
 /// Ids of the runs in the journal, the latest first, and `last`.
 pub fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let describe = |run: Run| (run.id.clone(), format!("{}, {}", what(&run), run.status));
+        let describe = |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status)));
         candidates(current, latest_runs().into_iter().map(describe))
     })
 }

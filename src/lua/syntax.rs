@@ -86,3 +86,21 @@ fn column(
     let at = places.get(first).filter(|at| complains(**at))?;
     Some(line[..*at].chars().count())
 }
+
+#[cfg(test)]
+mod tests {
+    use mlua::Lua;
+
+    use super::load;
+
+    #[test]
+    fn the_place_of_an_error_is_found_among_many_that_look_alike() {
+        let lua = Lua::new();
+        // With a compilation for each of them this takes minutes.
+        for (text, column) in [("a a", 2), (&format!("{}a a", "a=a ".repeat(50_000)), 200_002)] {
+            let error = load(&lua, text.as_bytes(), "a.lua").expect_err("no Lua");
+            let caret = error.hints[0].lines().last().expect("a line of the caret");
+            assert_eq!(caret.len(), "    | ".len() + column + 1, "{}", error.message);
+        }
+    }
+}

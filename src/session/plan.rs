@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::journal::{LeftOut, new_id};
+use super::journal::{LeftOut, is_id, new_id};
 use super::locked;
 use super::outside::{self, Outside};
 use super::site::Site;
@@ -259,13 +259,6 @@ impl Plan {
         }
         Ok(plan)
     }
-}
-
-/// Form of the id of a plan or a run.
-fn is_id(id: &str) -> bool {
-    !id.is_empty()
-        && id.len() <= 64
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// About as many bytes as a JSON value takes.

@@ -77,7 +77,7 @@ const fn numbers(head: &'static str, cell: fn(&Run) -> String) -> Column {
 const WHAT: &str = "WHAT";
 
 const COLUMNS: [Column; 9] = [
-    column("RUN", |run| run.id.clone()),
+    column("RUN", |run| visible(&run.id)),
     column("STARTED", |run| date(run.started)),
     column(WHAT, |run| visible(what(run))),
     column("WHERE", |run| short_accounts(&run.sites)),
@@ -85,7 +85,7 @@ const COLUMNS: [Column; 9] = [
     numbers("CHANGES", |run| number(run.counts.done)),
     numbers("FAILED", |run| number(run.counts.failed)),
     numbers("DOUBT", |run| number(run.counts.in_doubt)),
-    column("STATUS", |run| undone(run).map_or_else(|| run.status.clone(), str::to_owned)),
+    column("STATUS", |run| undone(run).map_or_else(|| visible(&run.status), str::to_owned)),
 ];
 
 /// The account's number, or that it is the local account.

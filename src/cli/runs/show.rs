@@ -13,7 +13,7 @@ use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{LeftOut, Outcome};
 use crate::session::site::Places;
 use crate::state;
-use crate::words::{count, visible_but};
+use crate::words::{count, visible, visible_but};
 
 /// Prints a run.
 pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
@@ -35,7 +35,7 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
 }
 
 pub(super) fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -> String {
-    let mut text = format!("run {}: {}\n", run.id, status(run));
+    let mut text = format!("run {}: {}\n", visible(&run.id), visible(status(run)));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11}{}", visible_but(value.as_bytes(), |c| c == '\n'));
     };
@@ -58,7 +58,7 @@ pub(super) fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], fu
     }
     field("operator", format!("{}, {}", run.operator, run.program));
     let took = run.ended.map_or(String::new(), |ended| {
-        let time = Duration::from_millis(u64::try_from(ended - run.started).unwrap_or_default());
+        let time = Duration::from_millis(u64::try_from(ended.saturating_sub(run.started)).unwrap_or_default());
         format!(", took {time:.1?}")
     });
     field("started", format!("{}{took}", date(run.started)));
