@@ -16,7 +16,8 @@ const MOST: u32 = 100;
 /// Ids of the runs in the journal, the latest first, and `last`.
 pub fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let describe = |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status)));
+        let describe =
+            |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status)));
         candidates(current, latest_runs().into_iter().map(describe))
     })
 }

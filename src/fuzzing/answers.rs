@@ -221,12 +221,13 @@ fn usage(data: &[u8], is_xml: bool) {
     }
     let (line, body) = first_line(data);
     let protocol = |step: &Step| Protocol::of(step.action.service);
-    let steps = || SOURCES.iter().flat_map(|source| source.steps).filter(|step| {
-        matches!(protocol(step), Protocol::Ec2 { .. } | Protocol::Query { .. }) == is_xml
-    });
-    let is_named = |step: &&Step| {
-        line == format!("{}:{}", step.action.service.prefix(), step.action.name)
+    let steps = || {
+        SOURCES.iter().flat_map(|source| source.steps).filter(|step| {
+            matches!(protocol(step), Protocol::Ec2 { .. } | Protocol::Query { .. }) == is_xml
+        })
     };
+    let is_named =
+        |step: &&Step| line == format!("{}:{}", step.action.service.prefix(), step.action.name);
     let named = steps().find(is_named).or_else(|| steps().next());
     let step = named.expect("a step of each kind");
     let read = |body| RUNTIME.with(|runtime| runtime.block_on(page(protocol(step), step, body)));

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
+use rusqlite::types::Value as Sql;
 use serde_json::Value as Json;
 
 use super::{assert_error, assert_plain, assert_styled};
@@ -146,22 +148,51 @@ pub(super) fn aws_config(data: &[u8]) {
 /// How a `SQLite` file begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// A journal: the whole file, or else changes of the one in `fuzz/`, each of three bytes, the first
-/// two for a place and the third for the byte that stands there.
+/// A journal: the whole file, or else changes of the one in `fuzz/`. Either lines that each have a
+/// table, a column and a value; or three bytes each, the first two for a place and the third for
+/// the byte that stands there.
 pub(super) fn journal(data: &[u8]) {
     static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let sets_values = data.starts_with(b"run ") || data.starts_with(b"change ");
     let mut content = data.to_vec();
     if !data.starts_with(MAGIC) {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/journal.db");
         content.clone_from(SOUND.get_or_init(|| std::fs::read(path).expect("the journal")));
-        for change in data.chunks_exact(3) {
+        for change in data.chunks_exact(3).filter(|_| !sets_values) {
             let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % content.len();
             content[at] = change[2];
         }
     }
-    std::fs::write(folder.path().join("journal.db"), content).expect("a temporary file");
+    let path = folder.path().join("journal.db");
+    std::fs::write(&path, content).expect("a temporary file");
+    if sets_values {
+        set_values(&path, &String::from_utf8_lossy(data));
+    }
     let _ = show(folder.path()).inspect_err(assert_error);
+}
+
+/// Sets columns of all rows of a journal.
+fn set_values(path: &Path, lines: &str) {
+    let connection = Connection::open(path).expect("a sound journal");
+    for line in lines.lines() {
+        let mut words = line.splitn(3, ' ');
+        let (Some(table), Some(column)) = (words.next(), words.next()) else { continue };
+        let value = words.next().unwrap_or_default();
+        let is_word = |word: &str| word.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
+        if !is_word(table) || !is_word(column) {
+            continue;
+        }
+        let value = match (value.parse::<i64>(), value.parse::<f64>(), value) {
+            (Ok(whole), ..) => Sql::Integer(whole),
+            (_, Ok(number), _) => Sql::Real(number),
+            (.., "null") => Sql::Null,
+            (.., bytes) if bytes.starts_with("x'") => Sql::Blob(bytes.as_bytes().to_vec()),
+            (.., text) => Sql::Text(text.to_owned()),
+        };
+        // There may be no such column, and one that must be another in each row.
+        let _ = connection.execute(&format!("UPDATE {table} SET {column} = ?1"), [value]);
+    }
 }
 
 fn show(folder: &Path) -> Result<()> {

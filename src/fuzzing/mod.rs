@@ -27,20 +27,20 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: [Target; 14] = [
-    Target { name: "account", run: files::account, share: 2 },
-    Target { name: "aws_config", run: files::aws_config, share: 60 },
-    Target { name: "config", run: files::config, share: 60 },
-    Target { name: "cron", run: scripts::cron, share: 4 },
-    Target { name: "iam_answer", run: answers::iam, share: 10 },
-    Target { name: "journal", run: files::journal, share: 2 },
-    Target { name: "lua", run: lua::text, share: 20 },
+    Target { name: "account", run: files::account, share: 6 },
+    Target { name: "aws_config", run: files::aws_config, share: 100 },
+    Target { name: "config", run: files::config, share: 80 },
+    Target { name: "cron", run: scripts::cron, share: 40 },
+    Target { name: "iam_answer", run: answers::iam, share: 4 },
+    Target { name: "journal", run: files::journal, share: 1 },
+    Target { name: "lua", run: lua::text, share: 4 },
     Target { name: "manifest", run: scripts::manifest, share: 1 },
-    Target { name: "plan", run: files::plan, share: 10 },
-    Target { name: "scan", run: files::scan, share: 20 },
-    Target { name: "usage_json", run: answers::usage_json, share: 40 },
-    Target { name: "usage_refusal", run: answers::usage_refusal, share: 60 },
-    Target { name: "usage_xml", run: answers::usage_xml, share: 20 },
-    Target { name: "wire", run: answers::wire, share: 4 },
+    Target { name: "plan", run: files::plan, share: 15 },
+    Target { name: "scan", run: files::scan, share: 12 },
+    Target { name: "usage_json", run: answers::usage_json, share: 10 },
+    Target { name: "usage_refusal", run: answers::usage_refusal, share: 100 },
+    Target { name: "usage_xml", run: answers::usage_xml, share: 4 },
+    Target { name: "wire", run: answers::wire, share: 2 },
 ];
 
 /// Runs a target.

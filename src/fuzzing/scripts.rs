@@ -33,7 +33,8 @@ pub(super) fn cron(data: &[u8]) {
         Err(why) => return assert_plain(&why),
     };
     assert_eq!(Timing::cron(&text, zone).as_ref(), Ok(&timing));
-    let (words, _) = timing.words().split_once(" (").map(|(a, b)| (a.to_owned(), b.len())).expect("(");
+    let (words, _) =
+        timing.words().split_once(" (").map(|(a, b)| (a.to_owned(), b.len())).expect("(");
     assert_eq!(Timing::cron(&words, zone).map(|again| again.words()), Ok(timing.words()));
     for start in ["1970-01-01T00:00:00Z", "2026-03-29T00:59:59.5Z", "2026-10-25T00:30:00Z"] {
         let mut at: Timestamp = start.parse().expect("a moment");

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::{TARGETS, Target};
 
 /// Number of mutations that a target of share 1 runs on.
-const CASES: u32 = 10;
+const CASES: u32 = 20;
 /// Largest mutation in bytes.
 const LARGEST: usize = 64 << 10;
 
@@ -29,10 +29,46 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 
 /// Bytes that mean something in many formats.
 const PIECES: [&[u8]; 40] = [
-    b"\"", b"'", b"\\", b"/", b"{", b"}", b"[", b"]", b"(", b")", b"<", b">", b"</", b"/>", b"&",
-    b"&#27;", b"&amp;", b"<![CDATA[", b"]]>", b"<!--", b"=", b"==", b",", b":", b"\n", b"\r\n",
-    b"\0", b"\x1b[2J", b"\xff", b"\xc2\x9b", b"\xe2\x80\xae", b"%00", b"%1b", b"-1", b"0",
-    b"18446744073709551616", b"1e999", b"null", b"true", b"\\u0000",
+    b"\"",
+    b"'",
+    b"\\",
+    b"/",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"(",
+    b")",
+    b"<",
+    b">",
+    b"</",
+    b"/>",
+    b"&",
+    b"&#27;",
+    b"&amp;",
+    b"<![CDATA[",
+    b"]]>",
+    b"<!--",
+    b"=",
+    b"==",
+    b",",
+    b":",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"\x1b[2J",
+    b"\xff",
+    b"\xc2\x9b",
+    b"\xe2\x80\xae",
+    b"%00",
+    b"%1b",
+    b"-1",
+    b"0",
+    b"18446744073709551616",
+    b"1e999",
+    b"null",
+    b"true",
+    b"\\u0000",
 ];
 
 /// Another version of a seed.

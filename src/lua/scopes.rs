@@ -81,7 +81,8 @@ impl Chunk {
 pub fn parse(text: &str) -> Option<Chunk> {
     let all = tokens(text);
     let all = all.into_iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
-    let mut parser = Parser { text, all, at: 0, scopes: Vec::new(), functions: 0, depth: 0, now: Vec::new() };
+    let mut parser =
+        Parser { text, all, at: 0, scopes: Vec::new(), functions: 0, depth: 0, now: Vec::new() };
     let mut statements = Vec::new();
     while parser.at < parser.all.len() {
         let start = parser.all[parser.at].at.start;

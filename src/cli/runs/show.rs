@@ -34,7 +34,12 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
     print(&describe(&run, &changes, &left_out, full))
 }
 
-pub(super) fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -> String {
+pub(super) fn describe(
+    run: &Run,
+    changes: &[Recorded],
+    left_out: &[LeftOut],
+    full: bool,
+) -> String {
     let mut text = format!("run {}: {}\n", visible(&run.id), visible(status(run)));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11}{}", visible_but(value.as_bytes(), |c| c == '\n'));
@@ -58,7 +63,9 @@ pub(super) fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], fu
     }
     field("operator", format!("{}, {}", run.operator, run.program));
     let took = run.ended.map_or(String::new(), |ended| {
-        let time = Duration::from_millis(u64::try_from(ended.saturating_sub(run.started)).unwrap_or_default());
+        let time = Duration::from_millis(
+            u64::try_from(ended.saturating_sub(run.started)).unwrap_or_default(),
+        );
         format!(", took {time:.1?}")
     });
     field("started", format!("{}{took}", date(run.started)));
