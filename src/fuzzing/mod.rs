@@ -69,12 +69,11 @@ fn without_styles(text: &str) -> String {
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
-        match rest.strip_prefix('m') {
-            Some(rest) => plain.push_str(rest),
-            None => {
-                plain.push_str("\x1b[");
-                plain.push_str(part);
-            }
+        if let Some(rest) = rest.strip_prefix('m') {
+            plain.push_str(rest);
+        } else {
+            plain.push_str("\x1b[");
+            plain.push_str(part);
         }
     }
     plain
