@@ -52,7 +52,9 @@ where
                     format!("the answer, with HTTP status {status}, is not one that AWS gives")
                 },
             );
-            let message = meta.message().unwrap_or(&nothing);
+            // An answer that breaks off has an empty one.
+            let has_words = |message: &&str| message.chars().any(char::is_alphanumeric);
+            let message = meta.message().filter(has_words).unwrap_or(&nothing);
             let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
             let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
             out.aws = Some(detail(code, retryable));
