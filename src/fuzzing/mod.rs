@@ -1,6 +1,7 @@
 //! Fuzzing: what reads bytes that somebody else has written, each behind one function that takes
 //! any bytes and checks what must hold. The folder `fuzz/` has a binary for each of them, which
-//! libFuzzer drives; the tests here run them on the seeds in `fuzz/seeds/` and on mutations of these.
+//! libFuzzer drives; the tests here run them on the seeds in `fuzz/seeds/` and on mutations of
+//! these.
 //!
 //! Nothing of it is in the program: it is compiled for tests and with `--cfg fuzzing`.
 
