@@ -32,7 +32,11 @@ pub(super) fn plan(data: &[u8]) {
     fields.shift_remove("checksum");
     let mut sealed = Json::Object(fields);
     sealed["checksum"] = checksum(&sealed).into();
-    check_plan(&sealed.to_string());
+    let sealed = sealed.to_string();
+    if let Err(error) = Plan::from_file("plan.json", &sealed) {
+        assert!(!error.message.contains("was changed"), "{error}: {sealed}");
+    }
+    check_plan(&sealed);
 }
 
 fn check_plan(text: &str) {

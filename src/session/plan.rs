@@ -414,3 +414,27 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Plan;
+
+    #[test]
+    fn a_number_of_many_digits_is_no_change_of_the_file() {
+        let numbers =
+            [117_918_703.671_061_05, 94.527_069_555_392_23, 0.009_221_885_624_698_875, 0.1];
+        for number in numbers {
+            let plan = json!({
+                "format": "iamlua-plan", "version": 1, "id": "20261129-020424-9292p",
+                "created": "2026-11-29T02:04:24Z", "script": null,
+                "parameters": { "ratio": number }, "sites": [], "changes": [],
+            });
+            let plan: Plan = serde_json::from_value(plan).expect("a plan");
+            let file = plan.to_file().expect("a file");
+            let read = Plan::from_file("plan.json", &file).expect("the same");
+            assert_eq!(read.parameters, plan.parameters);
+        }
+    }
+}
