@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use iamlua::aws::client::{Clients, Connection, Target};
-use iamlua::emulator::{Contents, Emulator, Options, Quota};
+use iamlua::aws::client::{Backend, Clients, Connection};
+use iamlua::emulator::{Contents, Emulator, EmulatorSettings, Quota};
 
 fn main() {
     let profiles: u32 =
@@ -13,12 +13,12 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let account =
-        Emulator::open(&folder.path().join("local.db"), Options::default()).expect("an account");
+    let account = Emulator::open(&folder.path().join("local.db"), EmulatorSettings::default())
+        .expect("an account");
     account.reset(Contents::Empty).expect("an empty account");
     account.set_quota(Quota::Profiles, profiles + 100_000).expect("a quota");
     let connection =
-        Connection { target: Target::local(account.http_client()), ..Connection::default() };
+        Connection { target: Backend::local(account.http_client()), ..Connection::default() };
     runtime.block_on(async {
         let clients = connection.clients(|client| client).await.expect("clients");
         operations(&clients).await;

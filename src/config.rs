@@ -12,11 +12,13 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::app::trust::Redirection;
 use crate::error::{Error, Result};
 use crate::signature::TrustedKey;
 use crate::spec::{check_role_arn, nearest, parse_duration};
 
-const FILE_NAME: &str = "iamlua.toml";
+/// Name of the file.
+pub(crate) const FILE_NAME: &str = "iamlua.toml";
 
 /// `target`: the account that a run works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub struct Config {
     pub require_signature: Vec<String>,
     /// The files that were read, the user's before the project's.
     pub files: Vec<PathBuf>,
+    /// Settings of the project's file that lead calls elsewhere than the user's own do.
+    pub redirection: Option<Redirection>,
 }
 
 impl Config {
@@ -209,7 +213,30 @@ impl Config {
         if !user.require_signature.is_empty() {
             config.require_signature = user.require_signature;
         }
+        let mut redirection = config.redirection_of(path);
+        let own = [
+            ("profile", &user.profile),
+            ("role_arn", &user.role_arn),
+            ("endpoint_url", &user.endpoint_url),
+        ];
+        redirection.settings.retain(|key, value| {
+            !own.iter().any(|own| own.0 == key && own.1.as_ref() == Some(value))
+        });
+        config.redirection = Some(redirection).filter(|found| !found.settings.is_empty());
         Ok(config)
+    }
+
+    /// The settings that say where calls go and as whom, as those of one file.
+    #[must_use]
+    pub fn redirection_of(&self, file: &Path) -> Redirection {
+        let settings = [
+            ("profile", &self.profile),
+            ("role_arn", &self.role_arn),
+            ("endpoint_url", &self.endpoint_url),
+        ];
+        let set =
+            settings.into_iter().filter_map(|(key, value)| Some((key.into(), value.clone()?)));
+        Redirection { file: file.to_owned(), settings: set.collect() }
     }
 
     /// Reads a file, whose values win over those that are here.

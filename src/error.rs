@@ -4,7 +4,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::words;
+use crate::escape;
 
 /// A result with the crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -261,7 +261,7 @@ impl Error {
             text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
         }
         // Names and texts of AWS, files and scripts must not act on the terminal.
-        words::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
+        escape::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
     }
 }
 

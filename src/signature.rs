@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 
 use crate::error::{Error, Kind, Result};
-use crate::{hidden_input, screen};
+use crate::ui::{hidden_input, terminal};
 
 /// Number of bytes of a secret key with all that stands beside it.
 const SECRET_LENGTH: usize = 158;
@@ -72,7 +72,7 @@ impl SigningKey {
             ))
             .hint("run it at a terminal; for jobs make a key without a password: `minisign -G -W`")
         })?;
-        screen::with_keyboard(|| {
+        terminal::with_keyboard(|| {
             for _ in 0..TRIES {
                 let question = format!("Password of the key {shown}: ");
                 let typed = hidden_input::read_line(&mut terminal, &question);

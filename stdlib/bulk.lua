@@ -349,7 +349,7 @@ function Work:finish()
   local failures = not self.failure and table.concat(names, ", ") or nil
   local summary = host.tally_end(self.tally, failures, reasons(result.skips))
   if summary then
-    host.write_err(summary .. "\n")
+    host.print_err(summary .. "\n")
   end
   if self.failure then
     error(self.failure, 0)

@@ -76,7 +76,7 @@ local function write(level, message, fields)
   end
   table.sort(pairs_of_text)
   table.move(pairs_of_text, 1, #pairs_of_text, #words + 1, words)
-  host.write_err(host.without_secrets(table.concat(words, " ")) .. "\n")
+  host.print_err(host.without_secrets(table.concat(words, " ")) .. "\n")
 end
 
 --- Details for whoever looks for a fault. Raises an argument error if the fields are no table.

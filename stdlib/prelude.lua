@@ -380,14 +380,16 @@ local function no_access(name, instead)
   end
 end
 
---- Writes values on standard output, with tabs between them. For results that other programs read, see `report`.
+--- Writes values on standard output, with tabs between them. A terminal shows control characters
+--- in them as `\x1b`, except for line ends, tabs and colours; `io.write` writes bytes as they are.
+--- For results that other programs read, see `report`.
 ---@param ... any
 function print(...)
   local words = pack(...)
   for i = 1, words.n do
     words[i] = tostring(words[i])
   end
-  host.write(concat(words, "\t"), "\n")
+  host.print(concat(words, "\t"), "\n")
 end
 
 local function stream(write)

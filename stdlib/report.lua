@@ -400,7 +400,7 @@ local function write_table(next_row, columns, key)
   for i, t in ipairs(tables) do
     if #t.columns > 0 then
       draw_bars(t.columns, t.rows, t.numbers)
-      host.write(i > 1 and "\n" or "", render(t.columns, t.rows))
+      host.print(i > 1 and "\n" or "", render(t.columns, t.rows))
     end
   end
   if ok and (#tables == 0 or #columns == 0) then
@@ -419,27 +419,27 @@ local function write_csv(next_row, columns, rows)
   if not columns or #columns == 0 then
     return
   end
-  host.write(csv_heading(columns))
+  host.print(csv_heading(columns))
   while row do
-    host.write(csv_line(columns, row))
+    host.print(csv_line(columns, row))
     row = next_row()
   end
 end
 
 local function write_jsonl(next_row, columns, name)
   for row in next_row do
-    host.write(json_object(columns or columns_of_row(row), row, name), "\n")
+    host.print(json_object(columns or columns_of_row(row), row, name), "\n")
   end
 end
 
 local function write_json(next_row, columns, name)
   local before = "[\n  "
   for row in next_row do
-    host.write(before, json_object(columns or columns_of_row(row), row, name))
+    host.print(before, json_object(columns or columns_of_row(row), row, name))
     before = ",\n  "
   end
   -- Not written after a failure: a listing that is cut off must not pass for a whole one.
-  host.write(before == "[\n  " and "[]\n" or "\n]\n")
+  host.print(before == "[\n  " and "[]\n" or "\n]\n")
 end
 
 local function format_of(options, name)
@@ -469,9 +469,9 @@ function report.record(record, options)
   local format = format_of(options, name)
   local columns = columns_of(options.columns, name) or columns_of_row(record)
   if format == "csv" then
-    host.write(csv_heading(columns), csv_line(columns, record))
+    host.print(csv_heading(columns), csv_line(columns, record))
   elseif format ~= "table" then
-    host.write(json_object(columns, record, name), "\n")
+    host.print(json_object(columns, record, name), "\n")
   else
     local width = 0
     for _, column in ipairs(columns) do
@@ -479,7 +479,7 @@ function report.record(record, options)
     end
     for i, text in ipairs(cells_for_people(columns, record)) do
       local title = columns[i].title
-      host.write(title, string.rep(" ", width - utf8.len(title) + 2), text, "\n")
+      host.print(title, string.rep(" ", width - utf8.len(title) + 2), text, "\n")
     end
   end
 end
@@ -492,7 +492,7 @@ function report.note(text)
   for line in string.gmatch(text .. "\n", "(.-)\r?\n") do
     lines[#lines + 1] = inspect.visible(line) .. "\n"
   end
-  host.write_err(table.concat(lines))
+  host.print_err(table.concat(lines))
 end
 
 report.format = host.format

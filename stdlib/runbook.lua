@@ -959,7 +959,7 @@ local function declare(_, given)
     exit(0)
   end
   if asks_for_help(host.args) then
-    host.write(help_text(manifest))
+    host.print(help_text(manifest))
     exit(0)
   end
   local values = manifest.args and {} or parse(manifest, host.args)

@@ -295,7 +295,7 @@ fn run_tests(blocks: &[Block]) {
         files.push(file);
     }
     let mut failures = String::new();
-    let options = testing::Options::default();
+    let options = testing::TestSettings::default();
     let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
         let counts = file.counts();
         if counts.failed > 0 || counts.passed == 0 {

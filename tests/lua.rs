@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iamlua::aws::client::{Connection, Target};
-use iamlua::emulator::{Emulator, Options};
+use iamlua::aws::client::{Backend, Connection};
+use iamlua::emulator::{Emulator, EmulatorSettings};
 use iamlua::error::Result;
 use iamlua::lua::cancel::Canceller;
 use iamlua::lua::sandbox::{Access, Permissions};
-use iamlua::lua::{Ending, Format, Output, Setup, Show, Vm};
+use iamlua::lua::{Ending, Format, Output, Show, Vm, VmConfig};
 use iamlua::session::{Gate, Mode, Session};
 use iamlua::testing;
 use iamlua::testing::report::human;
@@ -70,10 +70,10 @@ impl Write for Captured {
 impl Bench {
     /// A fresh example account.
     pub fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(EmulatorSettings::default())
     }
 
-    pub fn with(options: Options) -> Self {
+    pub fn with(options: EmulatorSettings) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         Self {
@@ -93,7 +93,7 @@ impl Bench {
     /// Runs Lua text with arguments.
     pub fn run_with(&self, source: &str, name: &str, args: Vec<String>, format: Format) -> Ran {
         let connection = Connection {
-            target: Target::local(self.account.http_client()),
+            target: Backend::local(self.account.http_client()),
             ..Connection::default()
         };
         self.run_through(connection, source, name, args, format)
@@ -109,7 +109,7 @@ impl Bench {
         format: Format,
     ) -> Ran {
         let (out, err) = (Captured::default(), Captured::default());
-        let setup = Setup {
+        let setup = VmConfig {
             gate: Gate::new(Arc::clone(&self.session), connection),
             runtime: self.runtime.handle().clone(),
             canceller: Canceller::default(),
@@ -126,13 +126,14 @@ impl Bench {
             confirm: Box::new(|_| None),
             clock: iamlua::clock::Clock::Real,
             has_input: true,
-            seen: iamlua::seen::Seen::default(),
+            seen: iamlua::files::read_set::ReadSet::default(),
             log: None,
         };
         let output = Output {
             out: Box::new(out.clone()),
             err: Box::new(err.clone()),
             by_line: false,
+            is_terminal: false,
             is_pending: false,
         };
         let result = Vm::new(setup, output).and_then(|vm| {
@@ -162,8 +163,13 @@ fn run_all(lag: Duration) {
     let mut permissions = Permissions::default();
     // Some run a script of the project with something in front of it.
     permissions.allow(Access::Read, "scripts").expect("a folder");
-    let options =
-        testing::Options { reserved, lag, timeout, permissions, ..testing::Options::default() };
+    let options = testing::TestSettings {
+        reserved,
+        lag,
+        timeout,
+        permissions,
+        ..testing::TestSettings::default()
+    };
     let mut told = String::new();
     let report = testing::run(&files, &options, &testing::Interrupt::default(), |file| {
         if file.counts().failed > 0 {

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, Serving, bind, serve_with};
+use iamlua::emulator::{Emulator, EmulatorSettings, Serving, bind, serve_with};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional, split};
@@ -45,7 +45,7 @@ impl Company {
             .expect("a runtime");
         let (asked, agents) = (Seen::default(), Seen::default());
         let (authority, tls) = certificates();
-        let emulator = Emulator::in_memory(Options::default()).expect("memory");
+        let emulator = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
         let (plain, tls_port, proxy) = runtime.block_on(async {
             let account = bind(0).await.expect("a free port");
             let plain = account.local_addr().expect("it listens").port();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use iamlua::emulator::{Emulator, Options};
+use iamlua::emulator::{Emulator, EmulatorSettings};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest wait of a test. Nothing that works comes near it, so a test that meets it hangs.
@@ -144,7 +144,7 @@ impl Gatekeeper {
     }
 
     fn account(&self) -> Emulator {
-        Emulator::open(&self.file, Options::default()).expect("the local account")
+        Emulator::open(&self.file, EmulatorSettings::default()).expect("the local account")
     }
 
     /// Waits until that many calls are held, at least, and returns them.

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use iamlua::emulator::{Emulator, Options, bind, serve};
+use iamlua::emulator::{Emulator, EmulatorSettings, bind, serve};
 
 use crate::end_to_end::{Home, Ran};
 
@@ -762,7 +762,7 @@ fn account() -> (tokio::runtime::Runtime, SocketAddr) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let account = Emulator::in_memory(Options::default()).expect("an account in memory");
+    let account = Emulator::in_memory(EmulatorSettings::default()).expect("an account in memory");
     let listener = runtime.block_on(bind(0)).expect("a port");
     let address = listener.local_addr().expect("it listens");
     runtime.spawn(serve(account, listener, std::future::pending()));

@@ -73,7 +73,7 @@ impl ConnectionInfo {
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// AWS or the local account.
-    pub target: Target,
+    pub target: Backend,
     /// The profile of `~/.aws/config`.
     pub profile: Option<String>,
     /// The AWS region.
@@ -105,7 +105,7 @@ impl Role {
 
 /// AWS or the local account.
 #[derive(Clone, Default)]
-pub enum Target {
+pub enum Backend {
     /// AWS, or what an endpoint URL names.
     #[default]
     Aws,
@@ -116,7 +116,7 @@ pub enum Target {
 /// Opens the local account; called at the first call that goes there.
 pub type OpenLocal = Arc<dyn Fn() -> Result<SharedHttpClient> + Send + Sync>;
 
-impl Target {
+impl Backend {
     /// A local account that is open already.
     #[must_use]
     pub fn local(client: SharedHttpClient) -> Self {
@@ -124,7 +124,7 @@ impl Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Aws => "Aws",
@@ -154,8 +154,8 @@ impl Connection {
     /// A configuration error, such as for a profile that does not exist.
     pub fn check(&self) -> Result<()> {
         match self.target {
-            Target::Local(_) => Ok(()),
-            Target::Aws => self.settings().map(|_| ()),
+            Backend::Local(_) => Ok(()),
+            Backend::Aws => self.settings().map(|_| ()),
         }
     }
 
@@ -169,8 +169,8 @@ impl Connection {
         above: impl Fn(SharedHttpClient) -> SharedHttpClient,
     ) -> Result<Clients> {
         let (mut config, mut info) = match &self.target {
-            Target::Local(open) => self.local(open)?,
-            Target::Aws => {
+            Backend::Local(open) => self.local(open)?,
+            Backend::Aws => {
                 let connection = self.clone();
                 // Files are read, and certificates parsed.
                 let settings = tokio::task::spawn_blocking(move || connection.settings()).await;

@@ -54,7 +54,7 @@ impl CorrectedClock {
             return None;
         }
         let direction = if ahead > 0 { "behind" } else { "ahead of" };
-        let by = crate::words::time(Duration::from_millis(ahead.unsigned_abs()).as_secs_f64());
+        let by = crate::ui::format::time(Duration::from_millis(ahead.unsigned_abs()).as_secs_f64());
         Some(format!(
             "note: this machine's clock is {by} {direction} AWS's; requests are signed by AWS's time. \
              Correct the clock (for example `timedatectl set-ntp true`)."

@@ -31,7 +31,7 @@ use super::environment::Environment;
 use super::settings::{Origin, Setting};
 use super::shared_config::Profile;
 use crate::error::{Error, Kind, Result};
-use crate::screen;
+use crate::ui::terminal;
 
 /// The name of this program in the user agent, and so in `CloudTrail`.
 pub const USER_AGENT: &str = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
@@ -351,7 +351,7 @@ impl HttpConnector for Connector {
             .iter()
             .find(|endpoint| request.uri().starts_with(&*endpoint.value))
             .map(|endpoint| endpoint.origin.to_string());
-        let place = Place { host: host_of(&uri), origin, via };
+        let place = RequestTarget { host: host_of(&uri), origin, via };
         let is_signed = request.headers().get("authorization").is_some();
         let sent = SystemTime::now();
         let answer = pools.connector(&route, &self.settings, Some(&self.components)).call(request);
@@ -407,7 +407,7 @@ fn observe(clock: &CorrectedClock, response: &HttpResponse, sent: SystemTime) {
     let Some(date) = date else { return };
     let took = sent.elapsed().unwrap_or_default();
     if let Some(note) = clock.observe(system_time(date), sent + took / 2) {
-        screen::say(&note);
+        terminal::say(&note);
     }
 }
 
@@ -418,7 +418,7 @@ fn host_of(uri: &Uri) -> String {
 
 /// Destination of a request.
 #[derive(Debug)]
-struct Place {
+struct RequestTarget {
     host: String,
     origin: Option<String>,
     via: Option<String>,
@@ -427,7 +427,7 @@ struct Place {
 /// Failure of a request that got no answer, with its host and proxy.
 #[derive(Debug)]
 pub struct NetworkError {
-    place: Place,
+    place: RequestTarget,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -435,7 +435,7 @@ impl NetworkError {
     /// The host, with where it is configured, and the proxy.
     #[must_use]
     pub fn place(&self) -> String {
-        let Place { host, origin, via } = &self.place;
+        let RequestTarget { host, origin, via } = &self.place;
         let origin = origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
         let via = via.as_ref().map(|via| format!(" through {via}")).unwrap_or_default();
         format!("{host}{origin}{via}")
@@ -517,7 +517,7 @@ impl StdError for NetworkError {
 }
 
 /// An error of the same kind that says where the request was to go.
-fn placed(error: ConnectorError, place: Place) -> ConnectorError {
+fn placed(error: ConnectorError, place: RequestTarget) -> ConnectorError {
     if error.is_user() {
         return error;
     }

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::app::run;
 use crate::emulator::{self, Contents, Emulator, Faults, Quota};
-use crate::error::{Error, Kind, Result};
-use crate::serving::AllowedHost;
-use crate::{files, run, screen, state};
+use crate::error::{Error, Result};
+use crate::http_server::AllowedHost;
+use crate::ui::terminal;
+use crate::{files, state};
 
 /// `iamlua account`.
 #[derive(Debug, Subcommand)]
@@ -72,7 +74,7 @@ impl AccountCommand {
             Self::Reset { empty } => {
                 let contents = if empty { Contents::Empty } else { Contents::Example };
                 open_quietly()?.reset(contents)?;
-                screen::say(&format!(
+                terminal::say(&format!(
                     "the local account is {}",
                     if empty { "empty" } else { "the example account" }
                 ));
@@ -96,7 +98,7 @@ fn open() -> Result<Emulator> {
 
 /// For commands after which the example account is gone, so that to speak of it would mislead.
 fn open_quietly() -> Result<Emulator> {
-    Emulator::open(&state::local_account()?, emulator::Options::default())
+    Emulator::open(&state::local_account()?, emulator::EmulatorSettings::default())
 }
 
 fn serve(port: u16, faults: Faults, hosts: Vec<AllowedHost>) -> Result<u8> {
@@ -107,7 +109,7 @@ fn serve(port: u16, faults: Faults, hosts: Vec<AllowedHost>) -> Result<u8> {
         let address = listener.local_addr().map_err(|error| Error::io("no address", error))?;
         writeln!(io::stdout(), "http://{address}")
             .map_err(|error| Error::io("cannot write to standard output", error))?;
-        screen::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+        terminal::say(&format!("the local account answers there; try: AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
              AWS_DEFAULT_REGION=us-east-1 aws iam list-instance-profiles"));
         let _ = io::stdout().flush();
         let serving = emulator::Serving { hosts, ..Default::default() };
@@ -161,7 +163,7 @@ fn import(file: &PathBuf) -> Result<u8> {
         )
     };
     let summary = open_quietly()?.import(io::BufReader::new(source))?;
-    screen::say(&format!(
+    terminal::say(&format!(
         "imported {} profiles and {} roles into account {}",
         summary.profiles, summary.roles, summary.account_id
     ));
@@ -171,15 +173,14 @@ fn import(file: &PathBuf) -> Result<u8> {
 /// Writes calls to standard output, one a line.
 fn list(calls: &[String]) -> Result<()> {
     let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
-    let written = io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))
+    terminal::print(&text)
 }
 
 fn release() -> Result<u8> {
     let calls = open()?.release_calls()?;
     list(&calls)?;
     if calls.is_empty() {
-        screen::say("no call waits: calls do after a start with --faults hold=iam:TagRole");
+        terminal::say("no call waits: calls do after a start with --faults hold=iam:TagRole");
     }
     Ok(0)
 }
@@ -217,7 +218,6 @@ fn quota(set: &[String]) -> Result<u8> {
         "profiles           {}\nroles              {}\npolicies-per-role  {}\n",
         quotas.profiles, quotas.roles, quotas.policies_per_role
     );
-    let written = io::stdout().write_all(text.as_bytes());
-    written.map_err(|error| Error::new(Kind::Io, format!("cannot write: {error}")))?;
+    terminal::print(&text)?;
     Ok(0)
 }

@@ -1,6 +1,5 @@
 //! `iamlua apply`: carries out a plan file, after it was approved.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +7,17 @@ use clap::Parser;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
+use crate::app::{plan_text, run, signals};
 use crate::error::{Error, Kind, Result};
-use crate::session::apply::Options;
+use crate::session::apply::ApplyOptions;
 use crate::session::journal::About;
 use crate::session::journal::records::{claim_plan, claim_undo};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
-use crate::words::count;
-use crate::{execution, plan_text, run, screen, signals, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 /// `iamlua apply`.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -88,6 +89,10 @@ impl ApplyCommand {
             None => None,
         };
         target.refuse_if_read_only()?;
+        // A person sees the endpoint in the question, and whoever approved the plan has seen it.
+        if self.yes && !self.approval.is_given(&target.config.require_signature) {
+            target.check_endpoints(&plan.sites)?;
+        }
         if !plan.changes.is_empty() && target.leads_to_aws(&plan.sites) {
             ask(&plan, self.yes, self.full)?;
         }
@@ -103,12 +108,13 @@ impl ApplyCommand {
         let again = format!("iamlua apply {}{yes}", file.word());
         if !plan.outside.is_empty() {
             let are = if plan.outside.len() == 1 { "is" } else { "are" };
-            screen::say(&format!(
+            terminal::say(&format!(
                 "{} of the plan {are} not part of apply: run the script with --apply to have them",
                 plan_text::outside_count(&plan.outside)
             ));
         }
-        let options = Options { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
+        let options =
+            ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
         carry_out(&plan, &target, &self.limits, options, about, &again)
     }
 }
@@ -121,7 +127,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     let changes = count(plan.changes.len() as u64, "change");
     if run::can_ask() {
         // With no standard error there is nobody to ask.
-        let _ = anstream::stderr().write_all(plan_text::plan(plan, full).as_bytes());
+        terminal::show(&plan_text::plan(plan, full));
     }
     let these = if plan.changes.len() == 1 { "this" } else { "these" };
     match run::confirm(&format!("Make {these} {changes}?"), false) {
@@ -140,7 +146,7 @@ pub fn carry_out(
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
-    options: Options,
+    options: ApplyOptions,
     about: About,
     again: &str,
 ) -> Result<u8> {
@@ -152,7 +158,7 @@ pub fn carry_out(
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
-    let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
+    let work = crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     run::tell_changes(&session);

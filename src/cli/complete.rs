@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use super::runs::what;
+use crate::escape::visible;
 use crate::schedule::record::Execution;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
-use crate::words::visible;
 
 /// Most values that are offered.
 const MOST: u32 = 100;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
-use super::output::{is_styled, print, width};
+use super::output::{is_styled, print, print_json, width};
 use crate::docs::{self, Found, Item, ParamDoc};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Effect;
@@ -47,7 +47,7 @@ impl DocCommand {
         match (self.output, &found[..]) {
             (Output::Json, _) => {
                 let all: Vec<_> = found.into_iter().map(json_of).collect();
-                print(&format!("{:#}\n", Value::from(all)))
+                print_json(&format!("{:#}\n", Value::from(all)))
             }
             (Output::Text, [item]) => print(&docs::to_text(item, width(), is_styled())),
             (Output::Text, several) => {

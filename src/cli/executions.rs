@@ -8,14 +8,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::options::OutputFormat;
-use super::output::print;
+use super::output::{print, print_json};
 use super::schedule::show as show_list;
 use crate::error::{Error, Kind, Result};
-use crate::schedule::book::Book;
+use crate::escape::{visible, visible_but};
+use crate::schedule::book::Store;
 use crate::schedule::listing::List;
 use crate::schedule::record::Execution;
-use crate::words::{count, number, time, visible, visible_but};
-use crate::{screen, state};
+use crate::state;
+use crate::ui::format::{count, number, time};
+use crate::ui::terminal;
 
 /// `iamlua schedule history`.
 #[derive(Debug, Parser)]
@@ -54,7 +56,7 @@ impl HistoryCommand {
             list.records.push(json(execution)?);
         }
         if list.rows.is_empty() {
-            screen::say("nothing was run yet");
+            terminal::say("nothing was run yet");
         }
         show_list(&list, self.output)
     }
@@ -62,7 +64,7 @@ impl HistoryCommand {
 
 /// The latest executions of a job, or of all jobs.
 pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
-    let Some(book) = Book::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     let Some(name) = name else { return book.latest(None, most) };
     let mut found = book.latest(Some(name), most)?;
     if found.is_empty()
@@ -134,7 +136,7 @@ impl ShowCommand {
             OutputFormat::Json | OutputFormat::Jsonl => {
                 let mut record = json(&execution)?;
                 record["output"] = execution.output.into();
-                print(&format!("{record:#}\n"))
+                print_json(&format!("{record:#}\n"))
             }
         }
     }
@@ -155,7 +157,7 @@ impl ShowCommand {
 
 /// The executions that an id, a part of it, or `last` can mean; not more than two.
 fn meant(id: &str) -> Result<Vec<Execution>> {
-    let Some(book) = Book::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     match id {
         "last" => {
             let last = book.latest(None, 1)?.pop();

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::output::print;
+use crate::app::init::{self, META};
 use crate::error::Result;
-use crate::project::{self, META};
 
 /// `iamlua init`.
 #[derive(Debug, Parser)]
@@ -20,7 +20,7 @@ pub struct InitCommand {
 impl InitCommand {
     /// Makes what is missing, and says what to do next.
     pub fn execute(self) -> Result<u8> {
-        let made = project::make(&self.folder)?;
+        let made = init::make(&self.folder)?;
         let mut text = String::new();
         for path in &made.written {
             let _ = writeln!(text, "made      {}", path.display());

@@ -17,6 +17,7 @@ mod schedule;
 mod shell;
 mod show;
 mod test;
+mod trust;
 mod undo;
 mod watch;
 mod whoami;
@@ -29,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::emulator::Faults;
 use crate::error::{Error, Result};
-use crate::screen;
+use crate::ui::terminal;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use runs::everything_shown;
@@ -112,6 +113,11 @@ enum Command {
     ///
     /// The first thing to run when something is odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
+    /// Accept the profile, role and endpoint that the iamlua.toml of a project sets.
+    ///
+    /// Such a file leads calls elsewhere, so it is asked about the first time, and when it has
+    /// changed. Where nobody can be asked, runs are refused until this command accepts it.
+    Trust(trust::TrustCommand),
     /// Print the least IAM policy that a runbook needs.
     Policy(policy::PolicyCommand),
     /// Look after the local account.
@@ -152,12 +158,12 @@ pub fn main() -> ExitCode {
         Some(cli) => execute(cli),
         None => Ok(0),
     });
-    crate::hidden_input::restore_terminal();
+    crate::ui::hidden_input::restore_terminal();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // With no standard error there is nobody to tell.
-            let _ = screen::Messages::default().write_all(error.describe().as_bytes());
+            let _ = terminal::Messages::default().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }
@@ -194,6 +200,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Some(Command::Watch(command)) => command.execute(),
         Some(Command::Test(command)) => command.execute(),
         Some(Command::Whoami(command)) => command.execute(),
+        Some(Command::Trust(command)) => command.execute(),
         Some(Command::Policy(command)) => command.execute(),
         Some(Command::Account(command)) => command.execute(),
         Some(Command::Doc(command)) => command.execute(),

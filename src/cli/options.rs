@@ -8,16 +8,19 @@ use std::time::Duration;
 use clap::builder::OsStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
+use super::trust;
+use crate::app::run::{AwsTarget, TargetConfig};
+use crate::app::trust::Redirection;
+use crate::aws::network::without_password;
 use crate::config::{Config, DefaultMode, MaxChanges, TargetName};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
-use crate::lua::Format;
-use crate::run::{Against, AwsTarget};
-use crate::screen;
-use crate::session::journal::{About, Place};
-use crate::session::site::{Site, SiteTarget};
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::lua::{Format, net};
+use crate::session::journal::{About, JournalLocation};
+use crate::session::site::{Destination, SiteTarget};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::spec;
+use crate::ui::terminal;
 
 /// Where calls go.
 #[derive(Args, Clone, Debug)]
@@ -115,7 +118,7 @@ fn role_arn(text: &str) -> std::result::Result<String, String> {
 #[derive(Debug)]
 pub struct Resolved {
     /// Where calls go.
-    pub against: Against,
+    pub against: TargetConfig,
     /// The operator's defaults.
     pub config: Config,
     /// Whether the command line or the environment says where calls go.
@@ -163,7 +166,7 @@ impl TargetOptions {
         };
         let faults = self.faults.clone().unwrap_or_default();
         let against = match target {
-            TargetName::Local => Against::Local(faults.clone()),
+            TargetName::Local => TargetConfig::Local(faults.clone()),
             TargetName::Aws if self.faults.is_some() => {
                 return Err(Error::usage(
                     "--faults are for the local account, and this run is against AWS",
@@ -173,7 +176,7 @@ impl TargetOptions {
                 // Who it is comes from one place, never half from the command line and half from a file.
                 let is_someone = options.profile.is_some() || options.role_arn.is_some();
                 let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
-                Against::Aws(AwsTarget {
+                TargetConfig::Aws(AwsTarget {
                     profile: options.profile.clone().or_else(|| from_file(&config.profile)),
                     region: options.region.clone().or_else(|| config.region.clone()),
                     role_arn: options.role_arn.clone().or_else(|| from_file(&config.role_arn)),
@@ -184,7 +187,16 @@ impl TargetOptions {
                 })
             }
         };
-        if let Against::Aws(aws) = &against {
+        let redirection = match &against {
+            TargetConfig::Aws(aws) => {
+                config.redirection.as_ref().and_then(|set| in_effect(set, aws))
+            }
+            TargetConfig::Local(_) => None,
+        };
+        if let Some(redirection) = &redirection {
+            trust::check(redirection)?;
+        }
+        if let TargetConfig::Aws(aws) = &against {
             against.connection().check().map_err(|error| {
                 let is_by_file = aws.profile.is_some() && options.profile.is_none();
                 if is_by_file && error.message.starts_with("there is no profile") {
@@ -196,8 +208,26 @@ impl TargetOptions {
         }
         let is_named = by_options.or(by_variable).is_some();
         let is_by_config = target == TargetName::Aws && !is_named;
+        if let Some(Redirection { file, .. }) = &redirection {
+            let set = redirection.as_ref().map(Redirection::in_words).unwrap_or_default();
+            terminal::say(&format!("note: {} sets {set}", file.display()));
+        }
         Ok(Resolved { against, config, is_named, is_by_config, options, faults })
     }
+}
+
+/// The settings of a project that calls follow: those which nothing on the command line replaces.
+fn in_effect(set: &Redirection, aws: &AwsTarget) -> Option<Redirection> {
+    let mut redirection = set.clone();
+    redirection.settings.retain(|key, value| {
+        let used = match key.as_str() {
+            "profile" => &aws.profile,
+            "role_arn" => &aws.role_arn,
+            _ => &aws.endpoint_url,
+        };
+        used.as_ref() == Some(value)
+    });
+    Some(redirection).filter(|found| !found.settings.is_empty())
 }
 
 impl Resolved {
@@ -209,7 +239,7 @@ impl Resolved {
     /// Says so when the configuration leads to AWS, which nobody should learn from the bill.
     pub fn announce(&self) {
         if self.is_by_config {
-            screen::say(&format!("note: on AWS, by {}", self.config.shown_files()));
+            terminal::say(&format!("note: on AWS, by {}", self.config.shown_files()));
         }
     }
 
@@ -220,8 +250,8 @@ impl Resolved {
             DefaultMode::ReadOnly => Mode::ReadOnly,
         });
         let by_target = match self.against {
-            Against::Local(_) => Mode::Apply,
-            Against::Aws(_) => Mode::Plan,
+            TargetConfig::Local(_) => Mode::Apply,
+            TargetConfig::Aws(_) => Mode::Plan,
         };
         given.or(by_config).unwrap_or(by_target)
     }
@@ -240,48 +270,71 @@ impl Resolved {
     }
 
     /// The rules of a session: the command line's limits, else the configuration's.
-    pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> Rules {
+    pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> SessionConfig {
         let by_config = self.config.max_changes.iter();
         let max_changes = match limits.max_changes {
             Some(max) => vec![(max, "--max-changes")],
             None => by_config.map(|max| (*max, "`max_changes` in iamlua.toml")).collect(),
         };
-        Rules {
+        SessionConfig {
             mode,
             max_changes,
             protect: self.config.protect.clone(),
             override_protection: limits.override_protection,
             accounts: self.config.accounts.clone(),
-            journal: Place::StateFolder,
+            journal: JournalLocation::StateFolder,
             about,
-            ..Rules::default()
+            ..SessionConfig::default()
         }
     }
 
     /// Presence of a site of a plan or an earlier run on AWS, to which [`gates`](Self::gates) lead.
-    pub fn leads_to_aws(&self, sites: &[Site]) -> bool {
+    pub fn leads_to_aws(&self, sites: &[Destination]) -> bool {
         sites.iter().any(|site| match self.against {
-            Against::Local(_) if self.is_named => false,
-            Against::Aws(_) if self.is_named => true,
+            TargetConfig::Local(_) if self.is_named => false,
+            TargetConfig::Aws(_) if self.is_named => true,
             _ => site.target == SiteTarget::Aws,
         })
     }
 
+    /// Refuses sites of a plan, which may be somebody else's, whose endpoint is neither AWS's nor
+    /// one that this run names.
+    ///
+    /// # Errors
+    /// A refusal that names the endpoint.
+    pub fn check_endpoints(&self, sites: &[Destination]) -> Result<()> {
+        let own = self.against.connection();
+        for site in sites {
+            let Some(url) = &site.endpoint_url else { continue };
+            if self.leads_to_aws(std::slice::from_ref(site))
+                && self.options.endpoint_url.is_none()
+                && net::is_elsewhere(&own, url)?
+            {
+                let shown = without_password(url);
+                let refusal = format!("the plan sends its calls to {shown}, and nothing here does");
+                return Err(Error::new(Kind::Refused, refusal).hint(format!(
+                    "name it with --endpoint-url {shown}, or approve the plan with --sha256"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they
     /// lead to is checked by whoever uses them.
-    pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Site]) -> Vec<Gate> {
-        let local = Against::Local(self.faults.clone()).connection();
+    pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Destination]) -> Vec<Gate> {
+        let local = TargetConfig::Local(self.faults.clone()).connection();
         sites
             .iter()
             .map(|site| {
                 let connection = match (&self.against, site.target) {
-                    (Against::Local(_), _) if self.is_named => local.clone(),
-                    (Against::Aws(_), SiteTarget::Local) if self.is_named => {
+                    (TargetConfig::Local(_), _) if self.is_named => local.clone(),
+                    (TargetConfig::Aws(_), SiteTarget::Local) if self.is_named => {
                         self.against.connection()
                     }
                     (_, SiteTarget::Local) => local.clone(),
                     (_, SiteTarget::Aws) => {
-                        let mut connection = site.connection(crate::aws::client::Target::Aws);
+                        let mut connection = site.connection(crate::aws::client::Backend::Aws);
                         let named = &self.options;
                         if let Some(profile) = &named.profile {
                             connection.profile = Some(profile.clone());

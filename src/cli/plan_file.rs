@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
+use crate::app::run::quoted;
 use crate::error::{Error, Kind, Result};
-use crate::run::quoted;
-use crate::screen;
 use crate::session::plan::{Plan, sha256};
 use crate::signature::{self, TrustedKey};
+use crate::ui::terminal;
 
 /// Digits of a SHA-256 in hexadecimal: the least that name a file, and all.
 const DIGITS: (usize, usize) = (16, 64);
@@ -89,6 +89,11 @@ fn digits(text: &str) -> std::result::Result<String, String> {
 }
 
 impl Approval {
+    /// Presence of an approval of this very plan, by its hash or a signature.
+    pub fn is_given(&self, by_config: &[String]) -> bool {
+        self.sha256.is_some() || !self.require_signature.is_empty() || !by_config.is_empty()
+    }
+
     /// Refuses a file with another hash than the approved one.
     pub fn check_hash(&self, file: &PlanFile) -> Result<()> {
         let Some(approved) = &self.sha256 else { return Ok(()) };
@@ -147,7 +152,7 @@ impl Approval {
                 keys.iter().map(|key| TrustedKey::read(key)).collect::<Result<_>>()?;
             signed_by = signature::verify(&file.content, &signature, &name, &keys)?;
         }
-        screen::say(&format!("signed with the key {signed_by}"));
+        terminal::say(&format!("signed with the key {signed_by}"));
         Ok(())
     }
 }

@@ -1,14 +1,14 @@
 //! `iamlua policy`: the least IAM policy that a runbook needs.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::output::print_json;
+use crate::app::policy::{self, Scope};
+use crate::app::run;
+use crate::app::script::Script;
 use crate::error::{Error, Kind, Result};
-use crate::policy::{self, Scope};
-use crate::run;
-use crate::script::Script;
 use crate::session::allowed;
 
 /// `iamlua policy`.
@@ -59,8 +59,6 @@ impl PolicyCommand {
             manifest.has_share,
             &Scope { account: self.account, partition: self.partition },
         );
-        writeln!(std::io::stdout(), "{policy:#}")
-            .map_err(|error| Error::io("cannot write to standard output", error))?;
-        Ok(0)
+        print_json(&format!("{policy:#}\n"))
     }
 }

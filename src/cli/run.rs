@@ -9,18 +9,19 @@ use std::time::Duration;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum};
 
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
+use crate::app::run::{self, Planning, RunSettings};
+use crate::app::script::Script;
 use crate::config::DefaultMode;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::lua::Show;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::repl;
-use crate::run::{self, Options, Planning};
 use crate::schedule::log::Level;
-use crate::script::Script;
 use crate::session::journal::About;
-use crate::session::{Mode, Rules};
+use crate::session::{Mode, SessionConfig};
 use crate::signature::SigningKey;
-use crate::{files, screen};
+use crate::ui::terminal;
 
 /// `iamlua run`.
 #[derive(Debug, Parser)]
@@ -179,10 +180,10 @@ enum Progress {
 impl Progress {
     fn show(self, output: OutputFormat) -> Show {
         match self {
-            Self::Auto if matches!(output, OutputFormat::Jsonl) && !screen::can_draw() => {
+            Self::Auto if matches!(output, OutputFormat::Jsonl) && !terminal::can_draw() => {
                 Show::Events
             }
-            Self::Auto | Self::Bar if screen::can_draw() => Show::Bar,
+            Self::Auto | Self::Bar if terminal::can_draw() => Show::Bar,
             Self::Auto | Self::Bar | Self::Lines => Show::Lines,
             Self::Events => Show::Events,
             Self::None => Show::Nothing,
@@ -258,10 +259,15 @@ impl GrantOptions {
 
 impl RunOptions {
     /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
-    pub fn resolve(self, command: &str, mode: Option<Mode>, is_result: bool) -> Result<Options> {
+    pub fn resolve(
+        self,
+        command: &str,
+        mode: Option<Mode>,
+        is_result: bool,
+    ) -> Result<RunSettings> {
         let show = self.host.progress.show(self.host.output);
         if show == Show::Events {
-            screen::speak_events();
+            terminal::speak_events();
         }
         let target = self.target.resolve()?;
         target.announce();
@@ -288,8 +294,8 @@ impl RunOptions {
         let reserved = reserved();
         let HostOptions { plan, yes, output, stats, log_level, timeout, max_memory, .. } =
             self.host;
-        Ok(Options {
-            rules: Rules {
+        Ok(RunSettings {
+            rules: SessionConfig {
                 plan_runs_programs: self.host.plan_runs_programs,
                 ..target.rules(mode, &self.limits, about)
             },
@@ -332,7 +338,7 @@ impl RunOptions {
         let is_read_only = config.mode == Some(DefaultMode::ReadOnly);
         let is_read_only_by_config = is_read_only && self.mode.given() != Some(Mode::Apply);
         let run = self.resolve("prompt", None, false)?;
-        repl::run(repl::Options { run, vi, is_read_only_by_config })
+        repl::run(repl::ReplSettings { run, vi, is_read_only_by_config })
     }
 }
 

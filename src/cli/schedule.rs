@@ -9,21 +9,22 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::executions::{HistoryCommand, ShowCommand};
 use super::options::{LimitOptions, OutputFormat, TargetOptions, duration};
-use super::output::print;
+use super::output::{print, print_csv, print_json};
 use super::run::{GrantOptions, LogLevel, ModeOptions, bytes, reserved};
-use crate::error::{Error, Kind, Result};
+use crate::app::run::{self, Planning, RunSettings};
+use crate::error::{Error, Result};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{Format, Show};
-use crate::run::{self, Options, Planning};
-use crate::schedule::book::Book;
+use crate::schedule::book::Store;
 use crate::schedule::listing::{self, List};
 use crate::schedule::log::{self, Log};
-use crate::schedule::roster::{Asking, Listed, Roster};
+use crate::schedule::roster::{Asking, JobSet, Listed};
 use crate::schedule::status::Listen;
 use crate::schedule::{Settings, showing, single};
-use crate::session::Rules;
+use crate::session::SessionConfig;
 use crate::session::journal::About;
-use crate::{screen, state, table};
+use crate::state;
+use crate::ui::{table, terminal};
 
 /// `iamlua schedule`.
 #[derive(Debug, Parser)]
@@ -130,12 +131,12 @@ enum LogFormat {
 }
 
 impl JobOptions {
-    fn resolve(&self, format: OutputFormat) -> Result<Options> {
+    fn resolve(&self, format: OutputFormat) -> Result<RunSettings> {
         let target = self.target.clone().resolve()?;
         target.announce();
         let about = About { command: "schedule".into(), ..About::default() };
-        Ok(Options {
-            rules: Rules {
+        Ok(RunSettings {
+            rules: SessionConfig {
                 plan_runs_programs: self.plan_runs_programs,
                 ..target.rules(target.mode(self.mode.given()), &self.limits, about)
             },
@@ -209,16 +210,16 @@ impl ScheduleCommand {
             listing::dry_run(&jobs, &folder, now, until)?
         };
         if jobs.is_empty() {
-            screen::say(
+            terminal::say(
                 "there are no jobs: a job is a runbook with `schedule` or `every` in its manifest",
             );
         }
         show(&list, self.output)?;
         for (job, why) in &list.broken {
-            screen::say(&format!("{job} is broken: {why}"));
+            terminal::say(&format!("{job} is broken: {why}"));
         }
         if list.is_cut {
-            screen::say("there is more; a shorter --until shows less");
+            terminal::say("there is more; a shorter --until shows less");
         }
         Ok(u8::from(self.dry_run && !list.broken.is_empty()))
     }
@@ -244,12 +245,12 @@ fn find(
     is_planned: bool,
 ) -> Result<Vec<Listed>> {
     let mut roster = if paths.is_empty() {
-        let known = Book::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
+        let known = Store::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
         // What is gone is no job any more.
-        Roster::of_known(known.filter(|path| path.exists()).collect())
+        JobSet::of_known(known.filter(|path| path.exists()).collect())
     } else {
-        Roster::new(paths)?
+        JobSet::new(paths)?
     };
     let runtime = run::runtime()?;
     let asking = Asking { permissions, is_planned, runtime: runtime.handle().clone() };
@@ -260,25 +261,15 @@ fn find(
 
 /// Prints a list.
 pub(super) fn show(list: &List, output: OutputFormat) -> Result<u8> {
-    let bug = |error: csv::Error| Error::new(Kind::Bug, error.to_string());
     match output {
         OutputFormat::Json => {
-            print(&format!("{:#}\n", serde_json::Value::from(list.records.clone())))
+            print_json(&format!("{:#}\n", serde_json::Value::from(list.records.clone())))
         }
         OutputFormat::Jsonl => {
             let lines: Vec<_> = list.records.iter().map(ToString::to_string).collect();
-            print(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>())
+            print_json(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>())
         }
-        OutputFormat::Csv => {
-            let mut csv = csv::Writer::from_writer(Vec::new());
-            csv.write_record(&list.heads).map_err(bug)?;
-            for row in &list.rows {
-                csv.write_record(row).map_err(bug)?;
-            }
-            let text =
-                csv.into_inner().map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-            print(&String::from_utf8_lossy(&text))
-        }
+        OutputFormat::Csv => print_csv(&list.heads, &list.rows),
         OutputFormat::Table if list.rows.is_empty() => Ok(0),
         OutputFormat::Table => {
             let heads: Vec<_> = list.heads.iter().map(|head| (*head).to_owned()).collect();

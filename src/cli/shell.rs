@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Command, Parser};
 use clap_complete::env::Shells;
 
-use super::output::{print, print_bytes};
+use super::output::{print, print_data};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -73,7 +73,7 @@ impl CompletionsCommand {
         if self.shell == "bash" {
             script.extend_from_slice(BASH_WORDS);
         }
-        print_bytes(&script)
+        print_data(&script)
     }
 }
 
@@ -107,7 +107,7 @@ impl ManCommand {
         command.build();
         let Some(folder) = self.folder else {
             let (_, page) = page(command)?;
-            return print_bytes(page.as_bytes());
+            return print_data(page.as_bytes());
         };
         let failed =
             |error| Error::io(format!("cannot write pages to {}", folder.display()), error);

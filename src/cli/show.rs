@@ -9,11 +9,11 @@ use super::options::OutputFormat;
 use super::output;
 use super::plan_file::PlanFile;
 use super::runs::parameters;
+use crate::app::run::{self, Planning};
+use crate::app::{plan_markdown, plan_text};
 use crate::error::{Error, Result};
-use crate::run::{self, Planning};
+use crate::escape::visible;
 use crate::session::plan::Plan;
-use crate::words::visible;
-use crate::{plan_markdown, plan_text};
 
 /// `iamlua show`.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ impl ShowCommand {
         match self.output {
             OutputFormat::Csv => Err(Error::usage("a plan is shown as a table or as JSON")
                 .hint("--output json, or jsonl for a change a line")),
-            OutputFormat::Table => output::print_styled(&text(&file, &plan, self.full)),
+            OutputFormat::Table => output::print(&text(&file, &plan, self.full)),
             OutputFormat::Json | OutputFormat::Jsonl => {
                 let planning = Planning { is_result: true, ..Planning::default() };
                 run::print_plan(&plan, &planning, self.output.into()).map(|()| 0)

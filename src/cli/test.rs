@@ -1,17 +1,19 @@
 //! `iamlua test`: runs the tests of scripts.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 use super::options::duration;
+use super::output::print;
 use super::run::{self, GrantOptions};
+use crate::app::signals;
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::testing::report::{human, junit, tap};
-use crate::testing::{self, FileReport, Interrupt, Options, Report};
-use crate::{files, signals};
+use crate::testing::{self, FileReport, Interrupt, Report, TestSettings};
 
 /// `iamlua test`.
 #[derive(Debug, Parser)]
@@ -68,16 +70,6 @@ fn some_time(text: &str) -> std::result::Result<Duration, String> {
     }
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut out = anstream::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write to standard output", error))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn cannot_write(out: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot write the results {}", out.display()), error)
 }
@@ -85,8 +77,8 @@ fn cannot_write(out: &Path, error: io::Error) -> Error {
 impl TestCommand {
     /// Runs the tests.
     pub fn execute(self) -> Result<u8> {
-        let defaults = Options::default();
-        let options = Options {
+        let defaults = TestSettings::default();
+        let options = TestSettings {
             filter: self.filter.clone(),
             jobs: self.jobs.map_or(defaults.jobs, usize::from),
             timeout: self.timeout,
@@ -102,7 +94,7 @@ impl TestCommand {
         this.run(&found, &options)
     }
 
-    fn run(&self, found: &[PathBuf], options: &Options) -> Result<u8> {
+    fn run(&self, found: &[PathBuf], options: &TestSettings) -> Result<u8> {
         if let Some(out) = &self.out {
             files::check_writable(out).map_err(|error| cannot_write(out, error))?;
         }
@@ -117,7 +109,7 @@ impl TestCommand {
         let report = testing::run(found, options, &interrupt, |file| {
             let text = self.file(shown, file, points);
             points += file.counts().all();
-            print(&text)
+            print(&text).map(drop)
         })?;
         print(&self.end(shown, &report)?)?;
         if let Some(out) = &self.out {

@@ -14,17 +14,19 @@ use super::complete;
 use super::options::{LimitOptions, OutputFormat, Resolved, TargetOptions};
 use super::run::PlanOptions;
 use super::runs::what;
+use crate::app::run;
+use crate::app::signals;
 use crate::error::{Error, Kind, Result};
-use crate::session::apply::{Options, check_accounts};
+use crate::session::apply::{ApplyOptions, check_accounts};
 use crate::session::journal::About;
 use crate::session::journal::records::{Recorded, Records, Run, claim_undo, no_run};
 use crate::session::plan::Plan;
 use crate::session::recover;
-use crate::session::undo::{self, Undoing};
+use crate::session::undo::{self, UndoPlan};
 use crate::session::{Gate, Mode, Session};
-use crate::words::count;
-use crate::{run, screen};
-use crate::{signals, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
@@ -107,7 +109,7 @@ impl RedoCommand {
 /// End of `undo last` and `redo last` where no run is left.
 fn nothing(verb: Verb) -> u8 {
     let verb = verb.name();
-    screen::say(&format!("there is no run left to {verb}; `iamlua runs` lists all runs"));
+    terminal::say(&format!("there is no run left to {verb}; `iamlua runs` lists all runs"));
     0
 }
 
@@ -191,7 +193,7 @@ impl UndoOptions {
         check_names(&earlier, &changes, &self.only)?;
         let (plan, undoing, refusal) =
             plan_undo(records, &earlier, &changes, &target, &self.limits, &self.only)?;
-        screen::say(&format!("{} of run {}: {}", verb.name(), earlier.id, what(&earlier)));
+        terminal::say(&format!("{} of run {}: {}", verb.name(), earlier.id, what(&earlier)));
         explain(&earlier, &undoing);
         if plan.changes.is_empty() {
             nothing_left(verb, &earlier, &undoing);
@@ -218,7 +220,7 @@ impl UndoOptions {
                 Verb::Undo => "Undo it",
                 Verb::Redo => "Make the changes again",
             };
-            screen::say(&format!("Plan only. {what} with: {again}"));
+            terminal::say(&format!("Plan only. {what} with: {again}"));
             if let Some(why) = refusal {
                 return Err(run::over_limit(&why));
             }
@@ -233,10 +235,10 @@ impl UndoOptions {
             plan: Some(plan.id.clone()),
             undoes: Some(earlier.id.clone()),
         };
-        let options = Options { skip_drifted: true, patience: self.settle.patience() };
+        let options = ApplyOptions { skip_drifted: true, patience: self.settle.patience() };
         let code = apply::carry_out(&plan, &target, &self.limits, options, about, &again)?;
         if let Some(first) = first_part(records, &earlier)? {
-            screen::say(&format!(
+            terminal::say(&format!(
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
             ));
         }
@@ -249,9 +251,9 @@ impl UndoOptions {
 }
 
 /// Says why there is nothing to do for a run.
-fn nothing_left(verb: Verb, earlier: &Run, undoing: &Undoing) {
+fn nothing_left(verb: Verb, earlier: &Run, undoing: &UndoPlan) {
     let verb = verb.name();
-    screen::say(&if !undoing.left_out.is_empty() {
+    terminal::say(&if !undoing.left_out.is_empty() {
         format!("nothing else is left to {verb}")
     } else if undoing.undone_before > 0 {
         format!("there is nothing left to {verb}: run {} was undone before", earlier.id)
@@ -272,7 +274,7 @@ fn command(verb: Verb, run: &str, only: &[String]) -> String {
 
 /// Exit code of an undo, or the refusal that says how much was left out. `rest` says what becomes
 /// of the others.
-fn outcome(undoing: &Undoing, code: u8, rest: &str) -> Result<u8> {
+fn outcome(undoing: &UndoPlan, code: u8, rest: &str) -> Result<u8> {
     match undoing.left_out.len() {
         0 => Ok(code),
         n => Err(Error::new(Kind::Refused, format!("{n} left out, listed above{rest}"))),
@@ -321,12 +323,12 @@ fn settle(
     match settled {
         Ok(found) => {
             let settled = count(found.len() as u64, "change");
-            screen::say(&format!("run {}: looked up {settled} that were in doubt", run.id));
+            terminal::say(&format!("run {}: looked up {settled} that were in doubt", run.id));
             Ok(())
         }
         // What stays in doubt is left out.
         Err(error) if error.kind == Kind::Connection => {
-            screen::say(&format!("note: {error}"));
+            terminal::say(&format!("note: {error}"));
             Ok(())
         }
         Err(error) => Err(error),
@@ -338,7 +340,7 @@ async fn unreachable(
     run: &Run,
     changes: &[Recorded],
     gates: &[Gate],
-    options: &undo::Options,
+    options: &undo::UndoSettings,
 ) -> Result<HashMap<usize, String>> {
     let mut found = HashMap::new();
     let mut first = None;
@@ -369,8 +371,9 @@ fn plan_undo(
     target: &Resolved,
     limits: &LimitOptions,
     only: &[String],
-) -> Result<(Plan, Undoing, Option<String>)> {
-    let mut options = undo::Options { only: only.to_vec(), ..undo::Options::of(records)? };
+) -> Result<(Plan, UndoPlan, Option<String>)> {
+    let mut options =
+        undo::UndoSettings { only: only.to_vec(), ..undo::UndoSettings::of(records)? };
     let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
@@ -393,16 +396,16 @@ fn plan_undo(
     Ok((Plan { moot, left_out, exceeds: exceeds.clone(), ..plan }, undoing, exceeds))
 }
 
-fn explain(earlier: &Run, undoing: &Undoing) {
+fn explain(earlier: &Run, undoing: &UndoPlan) {
     for left_out in &undoing.left_out {
-        screen::say(&format!("left out: {}", left_out.describe(&earlier.sites)));
+        terminal::say(&format!("left out: {}", left_out.describe(&earlier.sites)));
     }
     let mut back = undoing.back.clone();
     back.dedup();
     for back in back {
-        screen::say(&format!("undone already: {back}"));
+        terminal::say(&format!("undone already: {back}"));
     }
     for lost in &undoing.lost {
-        screen::say(&format!("note: {lost}"));
+        terminal::say(&format!("note: {lost}"));
     }
 }

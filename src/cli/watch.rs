@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use super::options::duration;
 use super::run::RunOptions;
 use crate::error::Result;
-use crate::watch::{self, OnBusy, Options};
+use crate::watch::{self, OnBusy, WatchSettings};
 
 /// `iamlua watch`.
 #[derive(Debug, Parser)]
@@ -55,7 +55,7 @@ impl WatchCommand {
     /// Watches until it is told to end.
     pub fn execute(self) -> Result<u8> {
         self.run.refuse_plan_file()?;
-        watch::run(Options {
+        watch::run(WatchSettings {
             run: self.run.resolve("watch", None, false)?,
             paths: self.paths,
             // They stand after a lone `--`, as they were given.

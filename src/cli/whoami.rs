@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 
 use super::options::{Resolved, TargetOptions};
-use crate::aws::client::{ConnectionInfo, Target};
+use super::output::{print, print_json};
+use crate::app::run;
+use crate::aws::client::{Backend, ConnectionInfo};
 use crate::aws::{Origin, Setting, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
 use crate::iam::{Identity, alias, identity};
 use crate::session::{Gate, Mode, Session};
-use crate::{run, words};
 
 /// `iamlua whoami`.
 #[derive(Args, Debug)]
@@ -60,7 +62,7 @@ impl WhoamiCommand {
             .inspect_err(|error| {
                 // Whoever reads JSON finds the reason there too.
                 if output == WhoamiFormat::Json && error.kind == Kind::Configuration {
-                    println!("{}", json(&[], Some(error)));
+                    let _ = print_json(&format!("{}\n", json(&[], Some(error))));
                 }
             })
     }
@@ -68,7 +70,7 @@ impl WhoamiCommand {
     fn answer(self) -> Result<u8> {
         let target = self.target.resolve()?;
         let connection = target.against.connection();
-        let is_local = matches!(connection.target, Target::Local(_));
+        let is_local = matches!(connection.target, Backend::Local(_));
         let runtime = run::runtime()?;
         let gate = Gate::new(Session::new(Mode::ReadOnly), connection);
         let (info, caller) = runtime.block_on(async {
@@ -91,22 +93,24 @@ impl WhoamiCommand {
         }];
         rows.extend(caller_rows(caller.as_ref().ok()));
         rows.extend(settings_rows(&target, &info));
-        match self.output {
-            WhoamiFormat::Table => print!("{}", text(&rows)),
-            WhoamiFormat::Json => println!("{}", json(&rows, caller.as_ref().err())),
-        }
+        let _ = match self.output {
+            WhoamiFormat::Table => print(&text(&rows))?,
+            WhoamiFormat::Json => print_json(&format!("{}\n", json(&rows, caller.as_ref().err())))?,
+        };
         if let Ok((caller, ..)) = &caller
             && !is_local
             && !target.config.accounts.is_empty()
             && caller.account.as_ref().is_none_or(|id| !target.config.accounts.contains(id))
         {
-            crate::screen::say(&format!(
+            crate::ui::terminal::say(&format!(
                 "note: runs are refused here: `account` in iamlua.toml is {}",
                 target.config.accounts.join(", ")
             ));
         }
         if is_local && self.output == WhoamiFormat::Table {
-            crate::screen::say("note: this is the local account; --aws or --profile NAME asks AWS");
+            crate::ui::terminal::say(
+                "note: this is the local account; --aws or --profile NAME asks AWS",
+            );
         }
         caller.map(|_| 0)
     }
@@ -259,7 +263,7 @@ fn text(rows: &[Row]) -> String {
         let value = row.value.as_deref().unwrap_or(row.absent);
         let origin = row.origin.as_ref().filter(|_| row.value.is_some());
         let origin = origin.map(|origin| format!("  ({origin})")).unwrap_or_default();
-        format!("{:width$}  {}\n", row.name, words::visible(format!("{value}{origin}")))
+        format!("{:width$}  {}\n", row.name, escape::visible(format!("{value}{origin}")))
     };
     rows.iter().map(line).collect()
 }

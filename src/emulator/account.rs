@@ -4,14 +4,14 @@ use super::call::Call;
 use super::policies::record::Policy;
 use super::policies::{inline, managed, versions};
 use super::records::{self, Profile, Role};
-use super::refusal::Outcome;
+use super::refusal::ApiResult;
 use super::trust;
-use super::view::View;
+use super::view::ReadTxn;
 use super::xml::Xml;
 
 /// `GetAccountSummary`: what there is in the account is counted; what the local account never has
 /// is zero; the quotas of such things are AWS's defaults.
-pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let (policies, policy_versions) = count_policies(view)?;
     let quotas = view.account.quotas;
     let quota = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
@@ -64,7 +64,7 @@ pub(super) fn summary(view: &View<'_>, _: &Call<'_>, xml: &mut Xml) -> Outcome<(
 }
 
 /// Counts the customer managed policies, and the versions of all of them, as a read sees them.
-fn count_policies(view: &View<'_>) -> rusqlite::Result<(i64, i64)> {
+fn count_policies(view: &ReadTxn<'_>) -> rusqlite::Result<(i64, i64)> {
     let (policies, mut versions): (i64, i64) = view
         .connection
         .prepare_cached(
@@ -84,7 +84,7 @@ fn count_policies(view: &View<'_>) -> rusqlite::Result<(i64, i64)> {
 
 /// `ListAccountAliases`: an account has one alias at most, so there is no second page and no valid
 /// marker.
-pub(super) fn aliases(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn aliases(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let page = call.page(&view.account, "");
     page.place()?;
     xml.within("AccountAliases", |xml| {

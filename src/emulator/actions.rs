@@ -17,10 +17,10 @@ use super::constraints::{
     BOOLEAN, ENTITY_KIND, POLICY_DESCRIPTION, POLICY_NAME, POLICY_PATH, POLICY_SCOPE, POLICY_USAGE,
     USER_NAME, VERSION_ID,
 };
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::policies::{inline, listing, managed, versions};
 use super::profiles;
-use super::refusal::Outcome;
+use super::refusal::ApiResult;
 use super::role_updates;
 use super::roles;
 use super::security_tokens;
@@ -30,7 +30,7 @@ use super::services::{
     autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
 };
 use super::users;
-use super::view::View;
+use super::view::ReadTxn;
 use super::web_identity;
 use super::xml::Xml;
 
@@ -50,17 +50,17 @@ pub(super) struct Action {
 #[derive(Debug)]
 pub(super) enum Run {
     /// It only looks.
-    Read(fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>),
+    Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
     /// It only looks, and answers JSON.
-    Show(fn(&View<'_>, &Call<'_>) -> Outcome<Value>),
+    Show(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
     /// It looks at the truth and changes it, all or nothing.
-    Write(fn(&Edit<'_>, &Call<'_>, &mut Xml) -> Outcome<()>),
+    Write(fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
 }
 
 const fn read(
     name: &'static str,
     parameters: &'static [Parameter],
-    run: fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
+    run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
     Action { service: Service::Iam, name, parameters, place: None, run: Run::Read(run) }
 }
@@ -68,7 +68,7 @@ const fn read(
 const fn write(
     name: &'static str,
     parameters: &'static [Parameter],
-    run: fn(&Edit<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
+    run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
     Action { service: Service::Iam, name, parameters, place: None, run: Run::Write(run) }
 }
@@ -77,7 +77,7 @@ const fn write(
 const fn describe(
     service: Service,
     name: &'static str,
-    run: fn(&View<'_>, &Call<'_>, &mut Xml) -> Outcome<()>,
+    run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
     Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
 }
@@ -86,7 +86,7 @@ const fn describe(
 const fn show(
     service: Service,
     name: &'static str,
-    run: fn(&View<'_>, &Call<'_>) -> Outcome<Value>,
+    run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
     Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
 }
@@ -96,7 +96,7 @@ const fn show_at(
     service: Service,
     name: &'static str,
     place: (&'static str, &'static str),
-    run: fn(&View<'_>, &Call<'_>) -> Outcome<Value>,
+    run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
     Action { service, name, parameters: &[], place: Some(place), run: Run::Show(run) }
 }

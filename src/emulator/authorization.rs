@@ -5,7 +5,7 @@
 
 use super::call::{Call, Caller, OPERATOR_ID, OPERATOR_NAME};
 use super::clock::iso8601;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::records::{Role, Tag};
 use super::trust::conditions::Known;
 use super::trust::evaluation::{Asked, Decision, Principal, decide};
@@ -14,7 +14,7 @@ use super::web_identity::Token;
 /// A request to assume a role.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    pub(super) edit: &'a Edit<'a>,
+    pub(super) edit: &'a WriteTxn<'a>,
     pub(super) call: &'a Call<'a>,
     /// The role that is to be assumed.
     pub(super) role: &'a Role,

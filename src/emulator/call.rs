@@ -9,7 +9,7 @@ use super::form::Form;
 use super::marker::{Point, Seal};
 use super::random::session_account;
 use super::records::{self, Position, Tag};
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::service::Service;
 use super::sessions::Context;
 use super::view::{Account, position};
@@ -67,7 +67,7 @@ impl Caller {
         account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<(Self, Context)> {
+    ) -> ApiResult<(Self, Context)> {
         if session_account(access_key).as_deref() != Some(&account.id) {
             return Ok((Self::Operator, Context::default()));
         }
@@ -250,7 +250,7 @@ pub(super) struct Page<'a> {
 
 impl Page<'_> {
     /// Where a list of records goes on.
-    pub(super) fn position(&self, connection: &Connection) -> Outcome<Position> {
+    pub(super) fn position(&self, connection: &Connection) -> ApiResult<Position> {
         let Some(point) = self.point()? else { return Ok(Position::default()) };
         let path = records::numbered_path(connection, point.number)?;
         let path = path.ok_or_else(Refusal::invalid_marker)?;
@@ -258,12 +258,12 @@ impl Page<'_> {
     }
 
     /// Where a sequence goes on.
-    pub(super) fn place(&self) -> Outcome<u64> {
+    pub(super) fn place(&self) -> ApiResult<u64> {
         Ok(self.point()?.map_or(0, |point| point.number))
     }
 
     /// The same as the marker has it.
-    pub(super) fn point(&self) -> Outcome<Option<Point>> {
+    pub(super) fn point(&self) -> ApiResult<Option<Point>> {
         let Some(marker) = self.marker else { return Ok(None) };
         Ok(Some(self.seal.open(marker).ok_or_else(Refusal::invalid_marker)?))
     }
@@ -274,7 +274,7 @@ impl Page<'_> {
         &self,
         connection: &Connection,
         found: &mut Vec<R>,
-    ) -> Outcome<Xml> {
+    ) -> ApiResult<Xml> {
         let more = found.len() > self.limit;
         found.truncate(self.limit);
         let last = found.last().filter(|_| more).map(position);

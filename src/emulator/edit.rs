@@ -10,7 +10,7 @@ use super::view::Account;
 
 /// The account as one write sees and changes it.
 #[derive(Debug)]
-pub(super) struct Edit<'a> {
+pub(super) struct WriteTxn<'a> {
     pub(super) connection: &'a Connection,
     pub(super) account: Account,
     /// Milliseconds since 1970.
@@ -37,7 +37,7 @@ impl Counted for Role {
     const COUNT: Option<&'static str> = Some("roles");
 }
 
-impl Edit<'_> {
+impl WriteTxn<'_> {
     /// The time in whole seconds since 1970.
     pub(super) fn seconds(&self) -> i64 {
         self.now.div_euclid(1000)

@@ -5,13 +5,13 @@
 use serde_json::{Map, Value, json};
 
 use super::clock::iso8601;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::{Trouble, import};
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// Fills an empty account.
-pub(super) fn fill(edit: &Edit<'_>) -> Result<(), Trouble> {
+pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), Trouble> {
     let mut account: Value = serde_json::from_str(include_str!("example.json"))
         .expect("every test that opens an account reads this file");
     for section in ["policies", "roles", "profiles", "resources"] {

@@ -15,7 +15,7 @@ use super::partition;
 use super::policies::record::{Policy, Version};
 use super::records::{Profile, Record, Role, Tag};
 use super::regions;
-use super::resources::{self, Kind, Place};
+use super::resources::{self, Kind, ResourceScope};
 use super::sequence::Sequence;
 use super::view::Account;
 
@@ -103,7 +103,7 @@ fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(),
             let mut versions = Vec::new();
             if kind == Kind::LaunchTemplate {
                 let (region, parent) = (resource.region.as_str(), resource.key.as_str());
-                let place = Place { kind: Kind::LaunchTemplateVersion, region, parent };
+                let place = ResourceScope { kind: Kind::LaunchTemplateVersion, region, parent };
                 resources::scan(connection, place, "", |version| {
                     versions.push(version);
                     Ok(true)

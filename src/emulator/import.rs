@@ -14,11 +14,11 @@ use crate::error::{Error, Kind};
 
 use super::Trouble;
 use super::constraints::{self, Rule};
-use super::edit::{Counted, Edit};
+use super::edit::{Counted, WriteTxn};
 use super::export::{FORMAT, VERSION};
 use super::faults::closest;
 use super::import_resources::{self, Resources};
-use super::managed_policies::{self, Standing};
+use super::managed_policies::{self, ArnKind};
 use super::partition;
 use super::policies;
 use super::policies::record::Policy;
@@ -47,13 +47,13 @@ const SECTIONS: [&str; 8] =
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
 /// Replaces the account's contents by what the JSON says.
-pub(super) fn replace(edit: &Edit<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
     edit.clear()?;
     run(Import::new(edit)?, json)
 }
 
 /// Adds what the JSON says to the account; what has the same name is replaced.
-pub(super) fn absorb(edit: &Edit<'_>, json: &Value) -> Result<(), Trouble> {
+pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
     remove::<Policy>(edit, &json["policies"])?;
     remove::<Role>(edit, &json["roles"])?;
     remove::<Profile>(edit, &json["profiles"])?;
@@ -62,7 +62,7 @@ pub(super) fn absorb(edit: &Edit<'_>, json: &Value) -> Result<(), Trouble> {
     run(import, json.to_string().as_bytes()).map(|_| ())
 }
 
-fn remove<R: Counted>(edit: &Edit<'_>, entries: &Value) -> Result<(), Trouble> {
+fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Trouble> {
     for entry in entries.as_array().into_iter().flatten() {
         let known = entry["name"].as_str().map(|name| edit.find::<R>(name)).transpose()?;
         if let Some(known) = known.flatten() {
@@ -102,7 +102,7 @@ fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
 
 /// An import under way.
 struct Import<'a> {
-    edit: &'a Edit<'a>,
+    edit: &'a WriteTxn<'a>,
     account_id: String,
     /// The partition of the ARNs in the file.
     partition: String,
@@ -123,7 +123,7 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(edit: &'a Edit<'a>) -> Result<Self, Trouble> {
+    fn new(edit: &'a WriteTxn<'a>) -> Result<Self, Trouble> {
         let account = Account::load(edit.connection)?;
         Ok(Self {
             edit,
@@ -224,7 +224,7 @@ impl<'a> Import<'a> {
             let message = format!("`{arn}` is not in the account {}", self.account_id);
             return Err(wrong(place, message));
         }
-        if managed_policies::standing(connection, &self.account_id, arn)? != Standing::Unknown {
+        if managed_policies::standing(connection, &self.account_id, arn)? != ArnKind::Unknown {
             return Ok(());
         }
         if policy.owner == "aws" {

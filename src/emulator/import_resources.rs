@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::Trouble;
 use super::constraints;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
 use super::made_up::MadeUp;
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
-use super::resources::{self, Kind, Place, Resource, number_of, version_key};
+use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
 
 /// What an import keeps in mind about its resources until everything was read.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Resources {
 }
 
 /// Reads the section `regions`.
-pub(super) fn import_regions(edit: &Edit<'_>, value: Value, adds: bool) -> Result<(), Trouble> {
+pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> Result<(), Trouble> {
     let Value::Object(fields) = value else {
         return Err(wrong("regions", format!("must be an object, not {}", kind_of(&value))));
     };
@@ -62,7 +62,7 @@ impl Resources {
     /// Reads one entry of the section `resources`.
     pub(super) fn import(
         &mut self,
-        edit: &Edit<'_>,
+        edit: &WriteTxn<'_>,
         number: u64,
         value: Value,
         replaces: bool,
@@ -97,7 +97,7 @@ impl Resources {
     }
 
     /// What can only be known once everything was read: that there are the regions, and which profile a name means.
-    pub(super) fn finish(self, edit: &Edit<'_>, account_id: &str) -> Result<u64, Trouble> {
+    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, Trouble> {
         let known = regions::all(edit.connection)?;
         let unknown = self
             .regions
@@ -315,7 +315,7 @@ fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
 
 /// Makes an id up where there is none, and sees to it that nothing is there twice.
 fn settle(
-    edit: &Edit<'_>,
+    edit: &WriteTxn<'_>,
     kind: Kind,
     number: u64,
     place: &str,
@@ -325,7 +325,7 @@ fn settle(
     let connection = edit.connection;
     let region = resource.region.clone();
     let same = |key: &str| {
-        Place { kind, region: &region, parent: &resource.parent }.key_is_taken(edit, key)
+        ResourceScope { kind, region: &region, parent: &resource.parent }.key_is_taken(edit, key)
     };
     let named = match (kind, &resource.name) {
         // Names of EMR clusters may be there twice, those of environments once the earlier is gone.
@@ -345,7 +345,7 @@ fn settle(
             salt = salt.wrapping_add(1 << 32);
         };
     }
-    let taken = Place { kind, region: &region, parent: &resource.parent }
+    let taken = ResourceScope { kind, region: &region, parent: &resource.parent }
         .key_is_taken(edit, &resource.key)?;
     let key_name = if resource.name.is_some() || has_id(kind) { "id" } else { "name" };
     if !replaces && taken {
@@ -362,15 +362,15 @@ fn settle(
     for key in gone {
         resources::delete(
             connection,
-            Place { kind, region: &region, parent: &resource.parent },
+            ResourceScope { kind, region: &region, parent: &resource.parent },
             &key,
         )?;
     }
     Ok(())
 }
 
-impl Place<'_> {
-    fn key_is_taken(self, edit: &Edit<'_>, key: &str) -> rusqlite::Result<bool> {
+impl ResourceScope<'_> {
+    fn key_is_taken(self, edit: &WriteTxn<'_>, key: &str) -> rusqlite::Result<bool> {
         Ok(resources::find(edit.connection, self, key)?.is_some())
     }
 }
@@ -402,7 +402,7 @@ fn new_id(kind: Kind, made_up: MadeUp) -> String {
 }
 
 /// Turns the names of profiles into ARNs and ids where AWS does; those of another account keep theirs and get an id.
-fn name_profiles(edit: &Edit<'_>, account_id: &str) -> Result<(), Trouble> {
+fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     let connection = edit.connection;
     let kinds = Kind::IMPORTED.into_iter().filter(|kind| kind.answers_arn());
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
@@ -434,7 +434,11 @@ fn name_profiles(edit: &Edit<'_>, account_id: &str) -> Result<(), Trouble> {
 }
 
 /// The ARN and id of the profile that is meant; the id is made up if there is no such profile.
-fn meant(edit: &Edit<'_>, account_id: &str, profile: &str) -> rusqlite::Result<(String, String)> {
+fn meant(
+    edit: &WriteTxn<'_>,
+    account_id: &str,
+    profile: &str,
+) -> rusqlite::Result<(String, String)> {
     let parts = arn_parts(profile);
     let name = match parts {
         None => profile,

@@ -100,7 +100,7 @@ pub(super) struct PolicyArn<'a> {
 
 /// What can be done with an ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ArnKind {
     /// It is not the ARN of a managed policy.
     NotAnArn,
     /// There is no such policy.
@@ -129,19 +129,19 @@ pub(super) fn standing(
     connection: &Connection,
     account_id: &str,
     arn: &str,
-) -> rusqlite::Result<Standing> {
-    let Some(policy) = split(arn) else { return Ok(Standing::NotAnArn) };
+) -> rusqlite::Result<ArnKind> {
+    let Some(policy) = split(arn) else { return Ok(ArnKind::NotAnArn) };
     let known = if policy.owner == "aws" {
         shipped(connection, arn)?.is_some()
     } else {
         policy.owner == account_id && is_own(connection, policy)?
     };
     Ok(match policy {
-        _ if !known => Standing::Unknown,
+        _ if !known => ArnKind::Unknown,
         PolicyArn { owner: "aws", path, .. } if path.starts_with("/aws-service-role/") => {
-            Standing::ServiceRoleOnly
+            ArnKind::ServiceRoleOnly
         }
-        _ => Standing::Attachable,
+        _ => ArnKind::Attachable,
     })
 }
 

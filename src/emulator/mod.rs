@@ -71,15 +71,15 @@ use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
 use actions::Run;
-use edit::Edit;
+use edit::WriteTxn;
 use faults::Weather;
 use random::Random;
-use refusal::{Failure, Outcome, Refusal};
+use refusal::{ApiResult, Failure, Refusal};
 use reply::Content;
 use routing::Routed;
 use service::Service;
 use store::{Age, Store};
-use view::{Account, View};
+use view::{Account, ReadTxn};
 use xml::Xml;
 
 pub use crate::clock::{Clock, HeldClock, ManualClock};
@@ -113,7 +113,7 @@ struct Shared {
 /// Options of opening an account; they are not kept in the file. The default is the
 /// machine's clock, ids that differ every time, and no faults.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct EmulatorSettings {
     /// Where the time comes from.
     pub clock: Clock,
     /// Makes every id, key and request id the same every time.
@@ -211,7 +211,7 @@ impl Emulator {
     /// `Kind::State` or `Kind::Io` if the file cannot be used: it is damaged, of a newer version,
     /// of another program, or cannot be made. A file that can only be read opens, and refuses every
     /// change.
-    pub fn open(path: &Path, options: Options) -> Result<Self> {
+    pub fn open(path: &Path, options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
         let furnish = |connection: &Connection| furnish(connection, &clock, &random);
         let (store, age) = Store::open(path, furnish)?;
@@ -222,13 +222,13 @@ impl Emulator {
     ///
     /// # Errors
     /// None that a caller could cause.
-    pub fn in_memory(options: Options) -> Result<Self> {
+    pub fn in_memory(options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
         let store = Store::in_memory(|connection| furnish(connection, &clock, &random))?;
         Ok(Self::new(store, Age::New, random, options))
     }
 
-    fn new(store: Store, age: Age, random: Random, options: Options) -> Self {
+    fn new(store: Store, age: Age, random: Random, options: EmulatorSettings) -> Self {
         let weather = Weather::new(options.faults, options.seed, &options.clock);
         let weather = RwLock::new(Arc::new(weather));
         let shared =
@@ -304,7 +304,7 @@ impl Emulator {
             let account = Account::load(connection)?;
             let arn = partition::swap(arn, &account.partition);
             let standing = managed_policies::standing(connection, &account.id, &arn)?;
-            Ok::<_, Trouble>(standing == managed_policies::Standing::Unknown)
+            Ok::<_, Trouble>(standing == managed_policies::ArnKind::Unknown)
         });
         found.map_err(|trouble| self.explain(trouble))
     }
@@ -573,7 +573,7 @@ impl Emulator {
     }
 
     /// A region that is not enabled does not even know the caller.
-    fn check_region(&self, routed: &Routed<'_>) -> Outcome<()> {
+    fn check_region(&self, routed: &Routed<'_>) -> ApiResult<()> {
         let service = routed.service();
         let is_enabled = !service.is_regional()
             || self
@@ -596,7 +596,7 @@ impl Emulator {
         }
     }
 
-    fn carry_out(&self, routed: &Routed<'_>) -> Outcome<Content> {
+    fn carry_out(&self, routed: &Routed<'_>) -> ApiResult<Content> {
         let Shared { store, clock, random, .. } = &*self.shared;
         let now = clock.milliseconds();
         match routed.action.run {
@@ -606,7 +606,7 @@ impl Emulator {
                     let call = routed.call(&account, now, connection)?;
                     let lags_at = self.lag().map(|_| clock.passing());
                     let mut xml = Xml::default();
-                    run(&View { connection, account, lags_at }, &call, &mut xml)?;
+                    run(&ReadTxn { connection, account, lags_at }, &call, &mut xml)?;
                     Ok(Content::Xml(xml))
                 })
             }),
@@ -614,7 +614,7 @@ impl Emulator {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let json = run(&View { connection, account, lags_at: None }, &call)?;
+                    let json = run(&ReadTxn { connection, account, lags_at: None }, &call)?;
                     Ok(Content::Json(json))
                 })
             }),
@@ -627,7 +627,11 @@ impl Emulator {
                     let call = routed.call(&account, now, connection)?;
                     let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
                     let mut xml = Xml::default();
-                    run(&Edit { connection, account, now, seen_from, random }, &call, &mut xml)?;
+                    run(
+                        &WriteTxn { connection, account, now, seen_from, random },
+                        &call,
+                        &mut xml,
+                    )?;
                     Ok(Content::Xml(xml))
                 })
             }),
@@ -646,7 +650,7 @@ impl Emulator {
     }
 
     /// Changes the account by hand, as no caller could. Such changes do not lag.
-    fn change<T>(&self, change: impl FnOnce(&Edit<'_>) -> Result<T, Trouble>) -> Result<T> {
+    fn change<T>(&self, change: impl FnOnce(&WriteTxn<'_>) -> Result<T, Trouble>) -> Result<T> {
         let Shared { store, clock, random, .. } = &*self.shared;
         if let Some(error) = store.read_only() {
             return Err(error);
@@ -654,7 +658,7 @@ impl Emulator {
         let done = store.write(|connection| {
             let account = Account::load(connection)?;
             let now = clock.milliseconds();
-            change(&Edit { connection, account, now, seen_from: None, random })
+            change(&WriteTxn { connection, account, now, seen_from: None, random })
         });
         done.map_err(|trouble| self.explain(trouble))
     }
@@ -668,7 +672,7 @@ impl Emulator {
 }
 
 /// Answer to a call, with the ARNs of the account's partition.
-fn outside(partition: &str, answer: impl FnOnce() -> Outcome<Content>) -> Outcome<Content> {
+fn outside(partition: &str, answer: impl FnOnce() -> ApiResult<Content>) -> ApiResult<Content> {
     match answer() {
         Ok(mut content) => {
             content.translate(partition);
@@ -718,7 +722,7 @@ fn furnish(connection: &Connection, clock: &Clock, random: &Random) -> Result<()
         )?;
         let account = Account::load(connection)?;
         let now = clock.milliseconds();
-        example::fill(&Edit { connection, account, now, seen_from: None, random })
+        example::fill(&WriteTxn { connection, account, now, seen_from: None, random })
     })();
     result.map_err(|trouble| match trouble {
         Trouble::Told(error) => error,

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use super::call::Call;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::protected_roles;
 use super::records::{Profile, Role, Scope, key};
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::roles::{self, require_role, write_embedded_role};
 use super::sequence::Sequence;
 use super::tags::{self, Keys};
-use super::view::{Account, View};
+use super::view::{Account, ReadTxn};
 use super::xml::Xml;
 
 const KEYS: Keys = Keys::ByCase;
@@ -24,7 +24,7 @@ enum ShowTags {
     Never,
 }
 
-pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("InstanceProfileName");
     let mut tags = Sequence::default();
     tags::add(&mut tags, call.tags(), KEYS)?;
@@ -47,7 +47,7 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
     xml.within("InstanceProfile", |xml| write(xml, &edit.account, &profile, None, ShowTags::IfAny))
 }
 
-pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn get(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let profile = require(view.find(call.text("InstanceProfileName"))?, call)?;
     let role = role_of(view, &profile)?;
     xml.within("InstanceProfile", |xml| {
@@ -55,19 +55,19 @@ pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()
     })
 }
 
-pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     write_page(view, call, xml, Scope::Prefix(prefix), prefix)
 }
 
-pub(super) fn list_for_role(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list_for_role(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     require_role(view.find(name)?, name)?;
     let role = key(name);
     write_page(view, call, xml, Scope::Role(&role), &role)
 }
 
-pub(super) fn add_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn add_role(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     let role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
     protected_roles::check(&role)?;
@@ -78,7 +78,7 @@ pub(super) fn add_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome
     Ok(edit.update(&profile)?)
 }
 
-pub(super) fn remove_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn remove_role(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     // The role comes first, as Cloud Custodian recorded it (placebo/test_iam_role_delete).
     let role = require_role(edit.find(name)?, name)?;
@@ -91,7 +91,7 @@ pub(super) fn remove_role(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outc
     Ok(edit.update(&profile)?)
 }
 
-pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn delete(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     if profile.role.is_some() {
         return Err(Refusal::delete_conflict(roles::IN_A_PROFILE).into());
@@ -99,19 +99,19 @@ pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<(
     Ok(edit.delete(&profile)?)
 }
 
-pub(super) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn tag(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     tags::add(&mut profile.tags, call.tags(), KEYS)?;
     Ok(edit.update(&profile)?)
 }
 
-pub(super) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn untag(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut profile: Profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     tags::remove(&mut profile.tags, &call.tag_keys(), KEYS);
     Ok(edit.update(&profile)?)
 }
 
-pub(super) fn list_tags(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list_tags(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let profile = require(view.find(call.text("InstanceProfileName"))?, call)?;
     tags::write_page(xml, &profile.tags, &call.page(&view.account, &profile.id))
 }
@@ -120,7 +120,7 @@ fn require(found: Option<Profile>, call: &Call<'_>) -> Result<Profile, Refusal> 
     found.ok_or_else(|| Refusal::no_profile(call.text("InstanceProfileName")))
 }
 
-fn role_of(view: &View<'_>, profile: &Profile) -> Outcome<Option<Role>> {
+fn role_of(view: &ReadTxn<'_>, profile: &Profile) -> ApiResult<Option<Role>> {
     match &profile.role {
         Some(role) => Ok(view.find(role)?),
         None => Ok(None),
@@ -128,12 +128,12 @@ fn role_of(view: &View<'_>, profile: &Profile) -> Outcome<Option<Role>> {
 }
 
 fn write_page(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
     scope: Scope<'_>,
     seal: &str,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let page = call.page(&view.account, seal);
     let from = page.position(view.connection)?;
     let mut found: Vec<Profile> = view.page(scope, &from, page.limit + 1)?;
@@ -161,7 +161,7 @@ fn write(
     profile: &Profile,
     role: Option<&Role>,
     show_tags: ShowTags,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     xml.text("Path", &profile.path);
     xml.text("InstanceProfileName", &profile.name);
     xml.text("InstanceProfileId", &profile.id);

@@ -21,7 +21,7 @@ pub(super) enum Failure {
     Storage(rusqlite::Error),
 }
 
-pub(super) type Outcome<T> = Result<T, Failure>;
+pub(super) type ApiResult<T> = Result<T, Failure>;
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {

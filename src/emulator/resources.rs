@@ -224,7 +224,7 @@ pub(super) fn number_of(version: &Resource) -> i64 {
 
 /// Where resources are listed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct ResourceScope<'a> {
     pub(super) kind: Kind,
     pub(super) region: &'a str,
     pub(super) parent: &'a str,
@@ -233,7 +233,7 @@ pub(super) struct Place<'a> {
 /// The one with that key.
 pub(super) fn find(
     connection: &Connection,
-    place: Place<'_>,
+    place: ResourceScope<'_>,
     key: &str,
 ) -> rusqlite::Result<Option<Resource>> {
     let sql = format!(
@@ -263,7 +263,7 @@ pub(super) fn named(
 /// Goes through the resources behind a key, in the order of their keys, as long as `each` says to go on.
 pub(super) fn scan(
     connection: &Connection,
-    place: Place<'_>,
+    place: ResourceScope<'_>,
     behind: &str,
     mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
@@ -310,7 +310,10 @@ const PARENT_SQL: &str = "SELECT parent FROM resource
      WHERE kind = ?1 AND region = ?2 AND parent > ?3 ORDER BY parent LIMIT 1";
 
 /// Whether there is none.
-pub(super) fn is_empty(connection: &Connection, place: Place<'_>) -> rusqlite::Result<bool> {
+pub(super) fn is_empty(
+    connection: &Connection,
+    place: ResourceScope<'_>,
+) -> rusqlite::Result<bool> {
     let mut empty = true;
     scan(connection, place, "", |_| {
         empty = false;
@@ -338,8 +341,12 @@ pub(super) fn all(
 }
 
 /// Deletes one, and what has it for its parent.
-pub(super) fn delete(connection: &Connection, place: Place<'_>, key: &str) -> rusqlite::Result<()> {
-    let Place { kind, region, parent } = place;
+pub(super) fn delete(
+    connection: &Connection,
+    place: ResourceScope<'_>,
+    key: &str,
+) -> rusqlite::Result<()> {
+    let ResourceScope { kind, region, parent } = place;
     connection
         .prepare_cached(
             "DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key = ?4",

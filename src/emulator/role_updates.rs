@@ -1,16 +1,16 @@
 //! Changes of a role's description, session duration and permissions boundary.
 
 use super::call::Call;
-use super::edit::Edit;
-use super::managed_policies::{self, Standing};
+use super::edit::WriteTxn;
+use super::managed_policies::{self, ArnKind};
 use super::protected_roles;
 use super::records::{Record, Role};
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::roles::{require_role, write_described_role};
 use super::xml::Xml;
 
 /// `UpdateRole`. What is not given stays as it is.
-pub(super) fn update(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn update(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     let duration = call.optional_number("MaxSessionDuration");
     // The description of a service-linked role is its owner's. IAM User Guide, "Edit a
@@ -30,7 +30,11 @@ pub(super) fn update(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
 
 /// `UpdateRoleDescription`, which answers the role without its session duration and last use
 /// (recorded by `LocalStack`: `test_iam_roles.py`, `test_update_role`).
-pub(super) fn update_description(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn update_description(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     if !role.is_service_linked() {
         protected_roles::check(&role)?;
@@ -41,7 +45,7 @@ pub(super) fn update_description(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml
     xml.within("Role", |xml| write_described_role(xml, &edit.account, &role))
 }
 
-pub(super) fn put_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn put_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     protected_roles::check(&role)?;
     let arn = call.text("PermissionsBoundary");
@@ -51,7 +55,7 @@ pub(super) fn put_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Out
 }
 
 /// `DeleteRolePermissionsBoundary`. A role without one is no error.
-pub(super) fn delete_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn delete_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     protected_roles::check(&role)?;
     role.boundary = None;
@@ -60,11 +64,11 @@ pub(super) fn delete_boundary(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> 
 
 /// Refuses what cannot be a boundary. Texts: `LocalStack`'s
 /// `test_role_permissions_boundary_errors`, which is validated against AWS.
-pub(super) fn check_boundary(edit: &Edit<'_>, arn: &str) -> Outcome<()> {
+pub(super) fn check_boundary(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<()> {
     match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
-        Standing::NotAnArn => Err(invalid_boundary(arn).into()),
-        Standing::Unknown => Err(Refusal::boundary_not_attachable(arn).into()),
-        Standing::Attachable | Standing::ServiceRoleOnly => Ok(()),
+        ArnKind::NotAnArn => Err(invalid_boundary(arn).into()),
+        ArnKind::Unknown => Err(Refusal::boundary_not_attachable(arn).into()),
+        ArnKind::Attachable | ArnKind::ServiceRoleOnly => Ok(()),
     }
 }
 
@@ -73,7 +77,7 @@ fn invalid_boundary(arn: &str) -> Refusal {
     Refusal { status: 400, code: "InvalidInput", message }
 }
 
-fn role(edit: &Edit<'_>, call: &Call<'_>) -> Outcome<Role> {
+fn role(edit: &WriteTxn<'_>, call: &Call<'_>) -> ApiResult<Role> {
     let name = call.text("RoleName");
     Ok(require_role(edit.find(name)?, name)?)
 }

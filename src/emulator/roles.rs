@@ -3,16 +3,16 @@
 
 use super::call::Call;
 use super::clock::iso8601;
-use super::edit::Edit;
-use super::managed_policies::{self, Standing};
+use super::edit::WriteTxn;
+use super::managed_policies::{self, ArnKind};
 use super::protected_roles;
 use super::records::{Role, Scope};
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::role_updates;
 use super::sequence::Sequence;
 use super::tags::{self, Keys};
 use super::trust::{self, stored};
-use super::view::{Account, View};
+use super::view::{Account, ReadTxn};
 use super::xml::Xml;
 
 /// What must go before a profile with a role, or a role in a profile, can be deleted.
@@ -21,7 +21,7 @@ pub(super) const IN_A_PROFILE: &str = "remove roles from instance profile";
 const KEYS: Keys = Keys::IgnoringCase;
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
-pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     let trust = call.text("AssumeRolePolicyDocument");
     let boundary = call.optional_text("PermissionsBoundary");
@@ -62,7 +62,7 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
     })
 }
 
-pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn get(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let role = require(view.find(call.text("RoleName"))?, call)?;
     xml.within("Role", |xml| {
         write_listed(xml, &view.account, &role);
@@ -78,7 +78,7 @@ pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()
     })
 }
 
-pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     let page = call.page(&view.account, prefix);
     let from = page.position(view.connection)?;
@@ -96,7 +96,7 @@ pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<(
     Ok(())
 }
 
-pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn delete(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     if edit.is_in_a_profile(&role)? {
@@ -111,32 +111,32 @@ pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<(
     Ok(edit.delete(&role)?)
 }
 
-pub(super) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn tag(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     tags::add(&mut role.tags, call.tags(), KEYS)?;
     Ok(edit.update(&role)?)
 }
 
-pub(super) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn untag(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     tags::remove(&mut role.tags, &call.tag_keys(), KEYS);
     Ok(edit.update(&role)?)
 }
 
-pub(super) fn list_tags(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list_tags(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let role = require(view.find(call.text("RoleName"))?, call)?;
     tags::write_page(xml, &role.tags, &call.page(&view.account, &role.id))
 }
 
-pub(super) fn attach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn attach_policy(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
     match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
-        Standing::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
-        Standing::Unknown => return Err(Refusal::policy_not_attachable(arn).into()),
-        Standing::ServiceRoleOnly => return Err(Refusal::service_role_policy().into()),
-        Standing::Attachable => {}
+        ArnKind::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
+        ArnKind::Unknown => return Err(Refusal::policy_not_attachable(arn).into()),
+        ArnKind::ServiceRoleOnly => return Err(Refusal::service_role_policy().into()),
+        ArnKind::Attachable => {}
     }
     if role.policies.iter().any(|attached| attached == arn) {
         return Ok(());
@@ -149,7 +149,7 @@ pub(super) fn attach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Ou
     Ok(edit.update(&role)?)
 }
 
-pub(super) fn detach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn detach_policy(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
@@ -165,10 +165,10 @@ pub(super) fn detach_policy(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Ou
 }
 
 pub(super) fn list_attached_policies(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let role = require(view.find(call.text("RoleName"))?, call)?;
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     let seal = format!("{}{prefix}", role.id);
@@ -194,7 +194,7 @@ pub(super) fn list_attached_policies(
     Ok(())
 }
 
-pub(super) fn update_trust(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(super) fn update_trust(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     role.trust = keep_trust(edit, call.text("PolicyDocument"))?;
@@ -202,7 +202,7 @@ pub(super) fn update_trust(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Out
 }
 
 /// The form in which a trust policy is kept; a bad one is refused.
-fn keep_trust(edit: &Edit<'_>, document: &str) -> Outcome<String> {
+fn keep_trust(edit: &WriteTxn<'_>, document: &str) -> ApiResult<String> {
     trust::check(document)?;
     stored::keep(edit.connection, &edit.account, document, stored::Roles::MustExist)
 }
@@ -236,7 +236,7 @@ fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
 }
 
 /// Fields of a role in the answer to a changed description.
-pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> Outcome<()> {
+pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> ApiResult<()> {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {
         xml.text("Description", description);
@@ -245,7 +245,7 @@ pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role
     write_tags_if_any(xml, role)
 }
 
-fn write_boundary(xml: &mut Xml, role: &Role) -> Outcome<()> {
+fn write_boundary(xml: &mut Xml, role: &Role) -> ApiResult<()> {
     let Some(arn) = &role.boundary else { return Ok(()) };
     xml.within("PermissionsBoundary", |xml| {
         xml.text("PermissionsBoundaryType", "Policy");
@@ -254,6 +254,6 @@ fn write_boundary(xml: &mut Xml, role: &Role) -> Outcome<()> {
     })
 }
 
-fn write_tags_if_any(xml: &mut Xml, role: &Role) -> Outcome<()> {
+fn write_tags_if_any(xml: &mut Xml, role: &Role) -> ApiResult<()> {
     if role.tags.is_empty() { Ok(()) } else { tags::write(xml, role.tags.iter()) }
 }

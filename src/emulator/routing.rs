@@ -15,7 +15,7 @@ use super::call::{Call, Caller, Credential};
 use super::constraints;
 use super::form::Form;
 use super::partition;
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::service::{Protocol, Service};
 use super::sessions::Context;
 use super::view::Account;
@@ -109,7 +109,7 @@ impl<'a> Routed<'a> {
         account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<(Caller, Context)> {
+    ) -> ApiResult<(Caller, Context)> {
         let access_key = self.credential.access_key;
         Caller::of(access_key, self.service(), account, now, connection)
     }
@@ -120,7 +120,7 @@ impl<'a> Routed<'a> {
         account: &Account,
         now: i64,
         connection: &Connection,
-    ) -> Outcome<Call<'_>> {
+    ) -> ApiResult<Call<'_>> {
         let (caller, context) = self.caller(account, now, connection)?;
         let Input { form, json } = self.input(account);
         constraints::check(self.service(), self.action.parameters, form)?;

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::authorization::Request;
 use super::call::{Call, Caller};
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::records::{LastUsed, Role, Tag};
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::sessions::{self, Context, Holder};
 use super::trust::evaluation::Decision;
-use super::view::View;
+use super::view::ReadTxn;
 use super::xml::Xml;
 
 /// Size limit of a session policy and session tags: AWS packs them into the token and answers with
@@ -26,7 +26,7 @@ const LONGEST_CHAINED_DURATION: i64 = 3600;
 
 /// `GetCallerIdentity`, which cannot fail.
 #[allow(clippy::unnecessary_wraps, reason = "the table of actions has one type for all")]
-pub(super) fn caller_identity(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn caller_identity(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     xml.text("Arn", &call.caller.arn(&view.account));
     xml.text("UserId", &call.caller.user_id());
     xml.text("Account", &view.account.id);
@@ -34,7 +34,7 @@ pub(super) fn caller_identity(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -
 }
 
 /// `GetSessionToken`: credentials of the calling user, which say that MFA was used if it was.
-pub(super) fn session_token(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn session_token(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     if call.context.issued.is_some() {
         return Err(denied("Cannot call GetSessionToken with session credentials").into());
     }
@@ -46,7 +46,7 @@ pub(super) fn session_token(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> 
 
 /// `AssumeRole`: the credentials it gives are good for every later call, until they expire or the
 /// role is deleted.
-pub(super) fn assume_role(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let arn = call.text("RoleArn");
     let role = role_of(edit, arn)?;
     check_session_policy(call)?;
@@ -120,7 +120,7 @@ pub(super) fn assume_role(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Ou
 }
 
 /// Writes down that the role is used now.
-pub(super) fn use_role(edit: &Edit<'_>, call: &Call<'_>, role: &mut Role) -> Outcome<()> {
+pub(super) fn use_role(edit: &WriteTxn<'_>, call: &Call<'_>, role: &mut Role) -> ApiResult<()> {
     role.last_used = Some(LastUsed { at: edit.seconds(), region: call.region.to_owned() });
     Ok(edit.update(role)?)
 }
@@ -131,7 +131,7 @@ pub(super) fn use_role(edit: &Edit<'_>, call: &Call<'_>, role: &mut Role) -> Out
 ///
 /// Names in ARNs know case. IAM User Guide, "Create a role to give permissions to an IAM user":
 /// "When a role name is used in a policy or as part of an ARN, the role name is case sensitive".
-pub(super) fn role_of(edit: &Edit<'_>, arn: &str) -> Outcome<Option<Role>> {
+pub(super) fn role_of(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<Option<Role>> {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     let is_arn = matches!(
         parts.as_slice(),
@@ -224,7 +224,7 @@ fn source_identity(call: &Call<'_>) -> Result<Option<String>, Refusal> {
 }
 
 /// When MFA was used, if the request says that it was. Any device and any code will do.
-fn mfa(edit: &Edit<'_>, call: &Call<'_>) -> Result<Option<i64>, Refusal> {
+fn mfa(edit: &WriteTxn<'_>, call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     match (call.optional_text("SerialNumber"), call.optional_text("TokenCode")) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) if matches!(call.caller, Caller::Operator) => Ok(Some(edit.seconds())),

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, Result};
-use crate::serving::{AllowedHost, Misaddressed, Place, Places, check_host};
+use crate::http_server::{AllowedHost, Connections, Misaddressed, Slot, check_host};
 
 use super::torn::Torn;
 use super::{Answer, Emulator, Request};
@@ -107,7 +107,7 @@ pub async fn serve_with(
     // Every connection holds a sender; the receiver ends when the last one is gone.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
-    let (farewell, places) = (serving.farewell, Places::new(serving.connections));
+    let (farewell, places) = (serving.farewell, Connections::new(serving.connections));
     let serving = Arc::new(serving);
     loop {
         tokio::select! {
@@ -140,7 +140,7 @@ async fn converse(
     stream: TcpStream,
     mut stopping: watch::Receiver<()>,
     serving: &Serving,
-    place: &Place,
+    place: &Slot,
 ) {
     // A small answer must not wait for the next.
     let _ = stream.set_nodelay(true);
@@ -168,7 +168,7 @@ async fn answer(
     emulator: &Emulator,
     request: hyper::Request<Incoming>,
     serving: &Serving,
-    place: &Place,
+    place: &Slot,
 ) -> io::Result<Response<Torn>> {
     match check_host(&request, &serving.hosts) {
         Ok(()) => {}

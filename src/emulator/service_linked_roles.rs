@@ -7,13 +7,13 @@ use rusqlite::OptionalExtension;
 use serde_json::json;
 
 use super::call::Call;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::protected_roles::SERVICE_LINKED;
 use super::records::Role;
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::roles::{require_role, write_embedded_role};
 use super::sequence::Sequence;
-use super::view::View;
+use super::view::ReadTxn;
 use super::xml::Xml;
 
 const TABLE: &str = include_str!("service_linked_roles.txt");
@@ -36,7 +36,7 @@ fn table() -> impl Iterator<Item = Linked<'static>> {
     })
 }
 
-pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let service = call.text("AWSServiceName");
     let linked = table().find(|linked| linked.service == service).ok_or_else(|| {
         // Our words: nobody recorded AWS's.
@@ -83,7 +83,7 @@ pub(super) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
 
 /// `DeleteServiceLinkedRole`. AWS deletes the role some time later, when no resource of its service
 /// needs it any more. Here none does, and the role is gone at once.
-pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn delete(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     let role = edit.find::<Role>(name)?.filter(Role::is_service_linked);
     let role = require_role(role, name)?;
@@ -96,7 +96,7 @@ pub(super) fn delete(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome
     Ok(())
 }
 
-pub(super) fn deletion_status(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn deletion_status(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let task = call.text("DeletionTaskId");
     let status: Option<String> = view
         .connection

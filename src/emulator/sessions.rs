@@ -5,9 +5,9 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::clock::iso8601;
-use super::edit::Edit;
+use super::edit::WriteTxn;
 use super::records::{Role, Tag};
-use super::refusal::{Failure, Outcome};
+use super::refusal::{ApiResult, Failure};
 use super::view::Account;
 use super::xml::Xml;
 
@@ -51,12 +51,12 @@ pub(super) enum Holder<'a> {
 
 /// Writes `<Credentials>` with credentials that are good for that many seconds.
 pub(super) fn hand_out(
-    edit: &Edit<'_>,
+    edit: &WriteTxn<'_>,
     xml: &mut Xml,
     holder: Holder<'_>,
     duration: i64,
     context: &Context,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let access_key = new_access_key(edit)?;
     let expires = edit.seconds() + duration;
     // A user's session names no role.
@@ -90,7 +90,7 @@ pub(super) fn write_assumed_role(
     account: &Account,
     role: &Role,
     session: &str,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     xml.within("AssumedRoleUser", |xml| {
         xml.text("AssumedRoleId", &format!("{}:{session}", role.id));
         xml.text("Arn", &account.assumed_role_arn(&role.name, session));
@@ -99,7 +99,7 @@ pub(super) fn write_assumed_role(
 }
 
 /// A key that no session has: two processes with one seed would otherwise make the same.
-fn new_access_key(edit: &Edit<'_>) -> Outcome<String> {
+fn new_access_key(edit: &WriteTxn<'_>) -> ApiResult<String> {
     let sql = "SELECT 1 FROM session WHERE access_key = ?1";
     let mut known = edit.connection.prepare_cached(sql)?;
     loop {

@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Kind, Result};
-use crate::sqlite::use_write_ahead_log;
+use crate::state::sqlite::use_write_ahead_log;
 
 use super::policies::upgrade;
 
@@ -35,14 +35,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where an account is kept.
 #[derive(Debug)]
 pub(super) struct Store {
-    place: Place,
+    place: Location,
     // Closed in this order: whoever goes last merges the log into the file, and readers cannot.
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Connection>,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum Location {
     Memory,
     File(PathBuf),
     ReadOnlyFile { path: PathBuf, how: HowToRead },
@@ -68,8 +68,8 @@ pub(super) enum Age {
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Memory => f.write_str("The local account in memory"),
-            Place::File(path) | Place::ReadOnlyFile { path, .. } => {
+            Location::Memory => f.write_str("The local account in memory"),
+            Location::File(path) | Location::ReadOnlyFile { path, .. } => {
                 write!(f, "The local account {}", path.display())
             }
         }
@@ -106,10 +106,10 @@ impl Store {
         upgrade::fill(0, &transaction).map_err(broken)?;
         furnish(&transaction)?;
         transaction.commit().map_err(broken)?;
-        Ok(Self::new(Place::Memory, writer))
+        Ok(Self::new(Location::Memory, writer))
     }
 
-    fn new(place: Place, writer: Connection) -> Self {
+    fn new(place: Location, writer: Connection) -> Self {
         Self { place, readers: Mutex::default(), writer: Mutex::new(writer) }
     }
 
@@ -143,13 +143,13 @@ impl Store {
             furnish(&transaction).map_err(Opening::Failed)?;
         }
         transaction.commit().map_err(failed)?;
-        Ok((Self::new(Place::File(path.to_owned()), writer), age))
+        Ok((Self::new(Location::File(path.to_owned()), writer), age))
     }
 
     fn open_read_only(path: &Path) -> Result<Self> {
         let mut refused = None;
         for how in [HowToRead::Shared, HowToRead::Immutable] {
-            let place = Place::ReadOnlyFile { path: path.to_owned(), how };
+            let place = Location::ReadOnlyFile { path: path.to_owned(), how };
             // What is still in a log beside the file would be missing from an immutable look at it.
             if matches!(how, HowToRead::Immutable) && has_unmerged_log(path) {
                 break;
@@ -179,7 +179,7 @@ impl Store {
 
     /// The words for a file that cannot be written, if that is what this is.
     pub(super) fn read_only(&self) -> Option<Error> {
-        let Place::ReadOnlyFile { path, .. } = &self.place else { return None };
+        let Location::ReadOnlyFile { path, .. } = &self.place else { return None };
         let message =
             format!("the local account {} is read-only and cannot be changed", path.display());
         Some(Error::new(Kind::State, message).hint(writable_hint(path)))
@@ -190,7 +190,7 @@ impl Store {
         &self,
         look: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        if matches!(self.place, Place::Memory) {
+        if matches!(self.place, Location::Memory) {
             let connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             return look(&connection);
         }
@@ -223,10 +223,10 @@ impl Store {
     /// The words for trouble with the file that came up after it was opened.
     pub(super) fn unusable(&self, error: rusqlite::Error) -> Error {
         match &self.place {
-            Place::Memory => {
+            Location::Memory => {
                 Error::new(Kind::State, format!("{self} failed: {error}")).caused_by(error)
             }
-            Place::File(path) | Place::ReadOnlyFile { path, .. } => unusable(path, error),
+            Location::File(path) | Location::ReadOnlyFile { path, .. } => unusable(path, error),
         }
     }
 }
@@ -291,14 +291,14 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 16 << 20)
 }
 
-fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
+fn reading_connection(place: &Location) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match place {
-        Place::Memory => Connection::open_in_memory()?,
-        Place::File(path) | Place::ReadOnlyFile { path, how: HowToRead::Shared } => {
+        Location::Memory => Connection::open_in_memory()?,
+        Location::File(path) | Location::ReadOnlyFile { path, how: HowToRead::Shared } => {
             Connection::open_with_flags(path, flags)?
         }
-        Place::ReadOnlyFile { path, how: HowToRead::Immutable } => {
+        Location::ReadOnlyFile { path, how: HowToRead::Immutable } => {
             let path = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
             let uri = format!("file:{path}?immutable=1");
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
@@ -306,7 +306,7 @@ fn reading_connection(place: &Place) -> rusqlite::Result<Connection> {
     };
     configure(&connection)?;
     // A file of an earlier version that cannot be written stays as it is: later tables are empty.
-    if matches!(place, Place::ReadOnlyFile { .. }) {
+    if matches!(place, Location::ReadOnlyFile { .. }) {
         let version = version(&connection)?;
         for (number, schema) in ADDITIONS {
             if (1..number).contains(&version) {

@@ -3,7 +3,7 @@
 
 use super::call::Page;
 use super::records::Tag;
-use super::refusal::{Outcome, Refusal};
+use super::refusal::{ApiResult, Refusal};
 use super::sequence::Sequence;
 use super::xml::Xml;
 
@@ -52,7 +52,7 @@ pub(super) fn remove(tags: &mut Sequence<Tag>, gone: &[&str], keys: Keys) {
 }
 
 /// Writes `<Tags>`.
-pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) -> Outcome<()> {
+pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) -> ApiResult<()> {
     xml.within("Tags", |xml| {
         tags.try_for_each(|tag| {
             xml.within("member", |xml| {
@@ -66,7 +66,7 @@ pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) 
 
 /// Writes one page of tags. "The returned list of tags is sorted by tag key" (IAM API Reference,
 /// `ListInstanceProfileTags` and `ListRoleTags`).
-pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> Outcome<()> {
+pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> ApiResult<()> {
     let mut found: Vec<_> = tags.behind(0).collect();
     found.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     if let Some(point) = page.point()? {

@@ -13,10 +13,10 @@ use super::service::Service;
 /// The calls that a fault hits. Written `SERVICE[:ACTION][@REGION]`, joined with `+`, such as `ec2:Describe*@eu-west-1+batch`; a `*`
 /// stands for any letters. The service is the prefix of its permissions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets(Vec<Target>);
+pub struct Targets(Vec<FaultTarget>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+struct FaultTarget {
     service: String,
     action: String,
     region: String,
@@ -27,7 +27,7 @@ const ANY: &str = "*";
 impl Targets {
     /// Reads what is written after the knob.
     pub(super) fn parse(knob: &str, text: &str) -> Result<Self> {
-        let targets = text.split('+').map(|target| Target::parse(knob, target.trim()));
+        let targets = text.split('+').map(|target| FaultTarget::parse(knob, target.trim()));
         Ok(Self(targets.collect::<Result<_>>()?))
     }
 
@@ -46,7 +46,7 @@ impl Targets {
     }
 }
 
-impl Target {
+impl FaultTarget {
     fn parse(knob: &str, text: &str) -> Result<Self> {
         let wrong = |what: String| Error::usage(format!("the fault `{knob}`: {what}"));
         let (rest, region) = text.split_once('@').unwrap_or((text, ANY));

@@ -12,11 +12,11 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 pub(super) struct Torn {
     part: Option<Bytes>,
     announced: u64,
-    step: Step,
+    step: Chunk,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum Chunk {
     Whole,
     /// What was sent must get on its way before the connection breaks.
     Flush,
@@ -28,14 +28,14 @@ impl Torn {
     pub(super) fn of(text: String) -> Self {
         let all = Bytes::from(text);
         let announced = all.len() as u64;
-        Self { part: Some(all.slice(..all.len() / 2)), announced, step: Step::Flush }
+        Self { part: Some(all.slice(..all.len() / 2)), announced, step: Chunk::Flush }
     }
 
     /// A body that does not.
     pub(super) fn whole(text: String) -> Self {
         let all = Bytes::from(text);
         let announced = all.len() as u64;
-        Self { part: Some(all).filter(|all| !all.is_empty()), announced, step: Step::Whole }
+        Self { part: Some(all).filter(|all| !all.is_empty()), announced, step: Chunk::Whole }
     }
 }
 
@@ -52,13 +52,13 @@ impl Body for Torn {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         match self.step {
-            Step::Whole => Poll::Ready(None),
-            Step::Flush => {
-                self.step = Step::Break;
+            Chunk::Whole => Poll::Ready(None),
+            Chunk::Flush => {
+                self.step = Chunk::Break;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Step::Break => {
+            Chunk::Break => {
                 let message = "the connection broke off in the middle of an answer (fault: cut)";
                 let error = io::Error::new(io::ErrorKind::ConnectionReset, message);
                 Poll::Ready(Some(Err(error)))
@@ -67,7 +67,7 @@ impl Body for Torn {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.part.is_none() && self.step == Step::Whole
+        self.part.is_none() && self.step == Chunk::Whole
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,8 +3,8 @@
 
 use super::call::{Call, Caller};
 use super::clock::iso8601;
-use super::refusal::{Failure, Outcome, Refusal};
-use super::view::{Account, View};
+use super::refusal::{ApiResult, Failure, Refusal};
+use super::view::{Account, ReadTxn};
 use super::xml::Xml;
 
 /// The operator's name.
@@ -15,7 +15,7 @@ const PATH: &str = "/";
 const CREATED: i64 = 1_420_070_400;
 
 /// `GetUser`: without a name it is the caller, who must be a user then.
-pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn get(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     match (call.optional_text("UserName"), &call.caller) {
         (Some(name), _) if !name.eq_ignore_ascii_case(NAME) => {
             return Err(Refusal::no_user(name).into());
@@ -30,7 +30,7 @@ pub(super) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()
 }
 
 /// `ListUsers`.
-pub(super) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn list(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     let page = call.page(&view.account, prefix);
     page.place()?;

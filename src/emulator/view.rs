@@ -82,7 +82,7 @@ impl Account {
 
 /// The account as one read sees it.
 #[derive(Debug)]
-pub(super) struct View<'a> {
+pub(super) struct ReadTxn<'a> {
     pub(super) connection: &'a Connection,
     pub(super) account: Account,
     /// Milliseconds since 1970, if this read lags: writes whose `until` is later than this are not
@@ -90,7 +90,7 @@ pub(super) struct View<'a> {
     pub(super) lags_at: Option<i64>,
 }
 
-impl View<'_> {
+impl ReadTxn<'_> {
     /// The record with that name, in whatever case.
     pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
         let key = records::key(name);

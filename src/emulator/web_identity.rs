@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::authorization::Request;
 use super::call::Call;
-use super::edit::Edit;
-use super::refusal::{Outcome, Refusal};
+use super::edit::WriteTxn;
+use super::refusal::{ApiResult, Refusal};
 use super::security_tokens::{check_session_policy, denied, packed_size, role_of, use_role};
 use super::sessions::{self, Context, Holder};
 use super::trust::evaluation::Decision;
@@ -80,7 +80,7 @@ impl Token {
     }
 }
 
-pub(super) fn assume_role(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let arn = call.text("RoleArn");
     let role = role_of(edit, arn)?;
     check_session_policy(call)?;

@@ -20,16 +20,18 @@ use hyper::body::{Body, Bytes, Frame};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{assert_error, first_line};
-use crate::aws::client::{Clients, Connection, Target};
-use crate::emulator::{Answer, Clock, Contents, Emulator, ManualClock, Options, Reply, Request};
-use crate::iam::image::Image;
+use crate::aws::client::{Backend, Clients, Connection};
+use crate::emulator::{
+    Answer, Clock, Contents, Emulator, EmulatorSettings, ManualClock, Reply, Request,
+};
+use crate::iam::image::Snapshot;
 use crate::iam::{self, Run};
 use crate::session::Wire;
 use crate::spec::{Args, Value};
 use crate::usage::extract::page;
 use crate::usage::refusal;
 use crate::usage::request::Protocol;
-use crate::usage::{Means, SOURCES, Step};
+use crate::usage::{Means, SOURCES, SourceCall};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().expect("a runtime")
@@ -55,7 +57,8 @@ pub(super) fn wire(data: &[u8]) {
 fn example() -> Emulator {
     let at = "2026-11-24T17:00:00Z".parse().expect("a moment");
     let clock = Clock::Manual(ManualClock::new(at));
-    Emulator::in_memory(Options { clock, seed: Some(1), ..Options::default() }).expect("memory")
+    Emulator::in_memory(EmulatorSettings { clock, seed: Some(1), ..EmulatorSettings::default() })
+        .expect("memory")
 }
 
 fn request(data: &[u8]) -> Request {
@@ -70,7 +73,7 @@ fn request(data: &[u8]) -> Request {
         rest = after;
         match line.split_once(": ") {
             Some(("Authorization", value)) => request.authorization = Some(value.to_owned()),
-            Some(("X-Amz-Target", value)) => request.target = Some(value.to_owned()),
+            Some(("X-Amz-Backend", value)) => request.target = Some(value.to_owned()),
             Some(_) => {}
             None => break,
         }
@@ -162,7 +165,7 @@ pub(super) fn iam(data: &[u8]) {
         let (canned, clients, runtime) = client.get_or_init(|| {
             let (canned, runtime) = (Canned::default(), runtime());
             let below = SharedHttpClient::new(canned.clone());
-            let connection = Connection { target: Target::local(below), ..Connection::default() };
+            let connection = Connection { target: Backend::local(below), ..Connection::default() };
             let wire = Wire::new(true);
             let clients = runtime.block_on(connection.clients(|client| wire.above(client)));
             (canned, clients.expect("clients"), runtime)
@@ -172,9 +175,9 @@ pub(super) fn iam(data: &[u8]) {
             Err(error) => assert_error(&error),
             Ok(value) => {
                 serde_json::to_string(&value.to_json()).expect("JSON");
-                if let Some(image) = Image::of(&value) {
+                if let Some(image) = Snapshot::of(&value) {
                     let json = serde_json::to_string(&image).expect("JSON");
-                    let again: Image = serde_json::from_str(&json).expect("what was written");
+                    let again: Snapshot = serde_json::from_str(&json).expect("what was written");
                     assert_eq!(serde_json::to_string(&again).expect("JSON"), json);
                 }
             }
@@ -220,14 +223,15 @@ fn usage(data: &[u8], is_xml: bool) {
         static RUNTIME: Runtime = runtime();
     }
     let (line, body) = first_line(data);
-    let protocol = |step: &Step| Protocol::of(step.action.service);
+    let protocol = |step: &SourceCall| Protocol::of(step.action.service);
     let steps = || {
         SOURCES.iter().flat_map(|source| source.steps).filter(|step| {
             matches!(protocol(step), Protocol::Ec2 { .. } | Protocol::Query { .. }) == is_xml
         })
     };
-    let is_named =
-        |step: &&Step| line == format!("{}:{}", step.action.service.prefix(), step.action.name);
+    let is_named = |step: &&SourceCall| {
+        line == format!("{}:{}", step.action.service.prefix(), step.action.name)
+    };
     let named = steps().find(is_named).or_else(|| steps().next());
     let step = named.expect("a step of each kind");
     let read = |body| RUNTIME.with(|runtime| runtime.block_on(page(protocol(step), step, body)));

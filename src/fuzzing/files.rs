@@ -10,15 +10,16 @@ use rusqlite::types::Value as Sql;
 use serde_json::Value as Json;
 
 use super::{assert_error, assert_plain, assert_styled};
+use crate::app::{plan_markdown, plan_text};
 use crate::aws::config_file::{ConfigFile, Value};
+use crate::cli;
 use crate::config::{Config, DefaultMode};
-use crate::emulator::{Clock, Emulator, ManualClock, Options};
+use crate::emulator::{Clock, Emulator, EmulatorSettings, ManualClock};
 use crate::error::Result;
 use crate::iam::image::steps;
 use crate::session::journal::records::Records;
 use crate::session::plan::{Plan, checksum};
 use crate::usage::Scan;
-use crate::{cli, plan_markdown, plan_text};
 
 fn now() -> Timestamp {
     "2026-11-24T17:00:00Z".parse().expect("a moment")
@@ -78,7 +79,7 @@ pub(super) fn account(data: &[u8]) {
     thread_local! {
         static ACCOUNT: Emulator = {
             let clock = Clock::Manual(ManualClock::new(now()));
-            let options = Options { clock, seed: Some(1), ..Options::default() };
+            let options = EmulatorSettings { clock, seed: Some(1), ..EmulatorSettings::default() };
             Emulator::in_memory(options).expect("memory")
         };
     }

@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 
 use super::{assert_error, without_styles};
+use crate::escape::acts;
 use crate::lua::Prompt;
 use crate::lua::tokens::{Kind, tokens};
 use crate::repl::{candidates, colored, defined};
 use crate::session::names::Names;
-use crate::words::acts;
 
 /// A piece of Lua, whole or not.
 pub(super) fn text(data: &[u8]) {

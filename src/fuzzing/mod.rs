@@ -13,7 +13,7 @@ mod scripts;
 mod tests;
 
 use crate::error::Error;
-use crate::words::acts;
+use crate::escape::acts;
 
 /// Something that reads bytes.
 #[derive(Clone, Copy, Debug)]

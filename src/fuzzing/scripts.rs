@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use super::{assert_error, assert_plain, first_line};
-use crate::aws::client::{Connection, Target};
+use crate::aws::client::{Backend, Connection};
 use crate::clock::Clock;
+use crate::cron::{Timing, spelled};
 use crate::error::{Error, Kind, Result};
+use crate::files::read_set::ReadSet;
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::Permissions;
 use crate::lua::tokens::tokens;
-use crate::lua::{Format, Manifest, Output, Setup, Show, Vm};
-use crate::seen::Seen;
+use crate::lua::{Format, Manifest, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode, Session};
 use crate::spec::parse_duration;
-use crate::timing::{Timing, spelled};
 
 /// A cron expression, a line feed, a time zone.
 pub(super) fn cron(data: &[u8]) {
@@ -75,9 +75,10 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
         builder.worker_threads(1).enable_all().build().expect("a runtime")
     });
     let _entered = runtime.enter();
-    let nowhere = Target::Local(Arc::new(|| Err(Error::new(Kind::Refused, "there is no account"))));
+    let nowhere =
+        Backend::Local(Arc::new(|| Err(Error::new(Kind::Refused, "there is no account"))));
     let connection = Connection { target: nowhere, ..Connection::default() };
-    let setup = Setup {
+    let setup = VmConfig {
         gate: Gate::new(Session::new(Mode::ReadOnly), connection),
         runtime: runtime.handle().clone(),
         canceller: Canceller::default(),
@@ -94,11 +95,14 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
         confirm: Box::new(|_| None),
         clock: Clock::Real,
         has_input: false,
-        seen: Seen::default(),
+        seen: ReadSet::default(),
         log: Some(Box::new(|_, _, _| {})),
     };
     let sink = || Box::new(std::io::sink());
-    Vm::new(setup, Output { out: sink(), err: sink(), by_line: false, is_pending: false })
+    Vm::new(
+        setup,
+        Output { out: sink(), err: sink(), by_line: false, is_terminal: false, is_pending: false },
+    )
 }
 
 /// A runbook. Loops are left out, because what takes for ever is not the manifest's affair.

@@ -41,12 +41,12 @@ impl Subject {
 }
 
 /// An instance profile or a role at one moment; `None` where there is none of that name.
-pub type State = Option<Image>;
+pub type State = Option<Snapshot>;
 
 /// An instance profile or a role as it is at one moment, without what only AWS can change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Image {
+pub struct Snapshot {
     /// Its name.
     pub name: String,
     /// Its path.
@@ -83,7 +83,7 @@ pub struct Image {
     pub policies: Option<IndexSet<String>>,
 }
 
-impl Image {
+impl Snapshot {
     /// What a call that creates something makes.
     #[must_use]
     pub fn new(args: &Args) -> Self {
@@ -268,7 +268,7 @@ impl Field {
 
     /// Its value in an image; `None` for its absence.
     #[must_use]
-    pub fn of(&self, image: &Image) -> Option<String> {
+    pub fn of(&self, image: &Snapshot) -> Option<String> {
         match self {
             Self::Existence => Some(image.name.clone()),
             Self::Id => image.id.clone(),
@@ -287,7 +287,7 @@ impl Field {
     /// Equality of two images in it, as AWS compares. What one of them does not know
     /// counts as the same.
     #[must_use]
-    pub fn is_same(&self, a: &Image, b: &Image) -> bool {
+    pub fn is_same(&self, a: &Snapshot, b: &Snapshot) -> bool {
         match (self, self.of(a), self.of(b)) {
             (Self::Id | Self::TrustPolicy, one, other) if one.is_none() || other.is_none() => true,
             (Self::Policy(_), ..) if a.policies.is_none() || b.policies.is_none() => true,
@@ -395,7 +395,7 @@ fn set(fields: &mut Vec<(&'static str, Value)>, name: &'static str, value: Value
 
 /// What an account shows of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Effect {
     /// It has happened.
     Happened,
     /// It has not happened: everything is as before.
@@ -408,14 +408,14 @@ pub enum Verdict {
 /// Verdict on a change from `before` to `after`: if it has happened, going by what is there `now`.
 /// Only what the change touches is looked at.
 #[must_use]
-pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
+pub fn verdict(before: &State, after: &State, now: &State) -> Effect {
     if before.is_none() && after.is_none() {
         // What is not there cannot be changed: AWS has refused it.
-        return Verdict::NotHappened;
+        return Effect::NotHappened;
     }
     let from_after = differences(after, now);
     if from_after.is_empty() {
-        return Verdict::Happened;
+        return Effect::Happened;
     }
     let touched = differences(before, after);
     let is_touched = |field: &Field| touched.iter().any(|difference| difference.field == *field);
@@ -424,9 +424,9 @@ pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
         (Some(old), None, Some(new))
             if old.id.is_some() && new.id.is_some() && old.id != new.id =>
         {
-            Verdict::Happened
+            Effect::Happened
         }
-        (Some(_), None, Some(_)) | (None, Some(_), None) => Verdict::NotHappened,
+        (Some(_), None, Some(_)) | (None, Some(_), None) => Effect::NotHappened,
         (Some(_), Some(_), Some(_)) => {
             let same_one = !from_after.iter().any(|difference| difference.field == Field::Id);
             let wrong: Vec<_> = from_after
@@ -434,27 +434,27 @@ pub fn verdict(before: &State, after: &State, now: &State) -> Verdict {
                 .filter(|difference| is_touched(&difference.field) || !same_one)
                 .collect();
             if wrong.is_empty() {
-                return Verdict::Happened;
+                return Effect::Happened;
             }
             let still_old = differences(before, now);
             let is_as_before =
                 |field: &Field| !still_old.iter().any(|difference| difference.field == *field);
             if same_one && touched.iter().all(|difference| is_as_before(&difference.field)) {
-                Verdict::NotHappened
+                Effect::NotHappened
             } else {
-                Verdict::MovedOn(wrong)
+                Effect::MovedOn(wrong)
             }
         }
-        _ => Verdict::MovedOn(from_after),
+        _ => Effect::MovedOn(from_after),
     }
 }
 
 /// One call on the way from one state to another: the AWS action and its arguments.
-pub type Step = (&'static str, Args);
+pub type Call = (&'static str, Args);
 
 /// The calls that bring something from one state to another, and what they cannot bring about.
 #[must_use]
-pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<String>) {
+pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Call>, Vec<String>) {
     let mut steps = Vec::new();
     let mut lost = Vec::new();
     let blank;
@@ -463,7 +463,7 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
         (Some(from), Some(_)) => from,
         (Some(from), None) => {
             let name = Args::of([("name", Value::Str(from.name.clone()))]);
-            blank = Image { role: None, policies: Some(IndexSet::new()), ..from.clone() };
+            blank = Snapshot { role: None, policies: Some(IndexSet::new()), ..from.clone() };
             // What it holds goes first, as AWS demands.
             change(&mut steps, &mut lost, subject, from, &blank);
             let delete =
@@ -476,7 +476,7 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
             for key in to.tags.keys().filter(|key| is_reserved_tag(key)) {
                 lost.push(reserved(subject, to, key));
             }
-            blank = Image { role: None, policies: Some(IndexSet::new()), ..to.clone() };
+            blank = Snapshot { role: None, policies: Some(IndexSet::new()), ..to.clone() };
             lost.push(match subject {
                 Subject::Profile => format!(
                     "profile {} is created again: it gets a new id, and instances that had the old one are not associated with it",
@@ -496,7 +496,7 @@ pub fn steps(subject: Subject, from: &State, to: &State) -> (Vec<Step>, Vec<Stri
     (steps, lost)
 }
 
-fn create(subject: Subject, image: &Image) -> Step {
+fn create(subject: Subject, image: &Snapshot) -> Call {
     let text = |value: &Option<String>| Value::text(value.clone());
     let tags = image.tags.iter().filter(|(key, _)| !is_reserved_tag(key));
     let tags: BTreeMap<_, _> =
@@ -522,18 +522,18 @@ fn create(subject: Subject, image: &Image) -> Step {
 }
 
 /// The note that a tag cannot be brought back.
-fn reserved(subject: Subject, image: &Image, key: &str) -> String {
+fn reserved(subject: Subject, image: &Snapshot, key: &str) -> String {
     let (subject, name) = (subject.name(), &image.name);
     format!("the tag {key} of {subject} {name} is AWS's own, and only AWS can set it")
 }
 
 /// The calls that change something that is there before and after.
 fn change(
-    steps: &mut Vec<Step>,
+    steps: &mut Vec<Call>,
     lost: &mut Vec<String>,
     subject: Subject,
-    from: &Image,
-    to: &Image,
+    from: &Snapshot,
+    to: &Snapshot,
 ) {
     let call =
         |more: (&'static str, Value)| Args::of([("name", Value::Str(to.name.clone())), more]);
@@ -608,14 +608,14 @@ fn change(
 mod tests {
     use super::*;
 
-    fn profile(role: Option<&str>, tags: &[(&str, &str)]) -> Image {
-        Image {
+    fn profile(role: Option<&str>, tags: &[(&str, &str)]) -> Snapshot {
+        Snapshot {
             name: "web".into(),
             path: "/ec2/".into(),
             id: Some("AIPA1".into()),
             role: role.map(str::to_owned),
             tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            ..Image::default()
+            ..Snapshot::default()
         }
     }
 
@@ -646,35 +646,35 @@ mod tests {
         let before = Some(profile(None, &[("A", "1")]));
         let after = Some(profile(None, &[("A", "2")]));
         let with_more = |a: &str| Some(profile(Some("r"), &[("A", a), ("Z", "9")]));
-        assert_eq!(verdict(&before, &after, &after), Verdict::Happened);
-        assert_eq!(verdict(&before, &after, &before), Verdict::NotHappened);
-        assert_eq!(verdict(&before, &after, &with_more("2")), Verdict::Happened);
-        assert_eq!(verdict(&before, &after, &with_more("1")), Verdict::NotHappened);
-        assert!(matches!(verdict(&before, &after, &with_more("7")), Verdict::MovedOn(_)));
-        assert!(matches!(verdict(&before, &after, &None), Verdict::MovedOn(_)));
+        assert_eq!(verdict(&before, &after, &after), Effect::Happened);
+        assert_eq!(verdict(&before, &after, &before), Effect::NotHappened);
+        assert_eq!(verdict(&before, &after, &with_more("2")), Effect::Happened);
+        assert_eq!(verdict(&before, &after, &with_more("1")), Effect::NotHappened);
+        assert!(matches!(verdict(&before, &after, &with_more("7")), Effect::MovedOn(_)));
+        assert!(matches!(verdict(&before, &after, &None), Effect::MovedOn(_)));
     }
 
     #[test]
     fn nothing_has_happened_to_what_was_not_there() {
         let there = Some(profile(None, &[]));
-        assert_eq!(verdict(&None, &None, &None), Verdict::NotHappened);
-        assert_eq!(verdict(&None, &None, &there), Verdict::NotHappened);
+        assert_eq!(verdict(&None, &None, &None), Effect::NotHappened);
+        assert_eq!(verdict(&None, &None, &there), Effect::NotHappened);
     }
 
     #[test]
     fn a_profile_made_again_is_another_one() {
         let old = Some(profile(None, &[]));
-        let new = Some(Image { id: Some("AIPA2".into()), ..profile(None, &[]) });
-        assert_eq!(verdict(&old, &None, &new), Verdict::Happened);
-        assert_eq!(verdict(&old, &None, &old), Verdict::NotHappened);
+        let new = Some(Snapshot { id: Some("AIPA2".into()), ..profile(None, &[]) });
+        assert_eq!(verdict(&old, &None, &new), Effect::Happened);
+        assert_eq!(verdict(&old, &None, &old), Effect::NotHappened);
         let tagged = Some(profile(None, &[("A", "1")]));
-        assert!(matches!(verdict(&old, &tagged, &new), Verdict::MovedOn(_)));
+        assert!(matches!(verdict(&old, &tagged, &new), Effect::MovedOn(_)));
     }
 
     #[test]
     fn description_longest_session_and_boundary_of_a_role_come_back() {
         let role = |description: Option<&str>, seconds, boundary: Option<&str>| {
-            Some(Image {
+            Some(Snapshot {
                 description: description.map(str::to_owned),
                 max_session_duration: Some(seconds),
                 permissions_boundary: boundary.map(str::to_owned),

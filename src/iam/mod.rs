@@ -87,7 +87,7 @@ impl Write {
     /// Check for an action that deletes its subject.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        (self.after)(&Args::default(), Some(image::Image::default())).is_none()
+        (self.after)(&Args::default(), Some(image::Snapshot::default())).is_none()
     }
 
     /// Whether AWS would say yes to it and change nothing, because all is so already.
@@ -143,14 +143,14 @@ pub struct Iterate {
     /// The path of the function that fetches one page.
     pub page: &'static str,
     /// Whether it hands out entries, or whole pages.
-    pub by: Step,
+    pub by: Stride,
     /// Loads what a listing leaves out, for one entry (`with_tags`).
     pub enrich: Option<Enrich>,
 }
 
 /// What an iterator hands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Stride {
     /// One entry at a time.
     Item,
     /// One page at a time.

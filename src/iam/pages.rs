@@ -257,8 +257,8 @@ impl Xml<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::client::{Connection, Target};
-    use crate::emulator::{Emulator, Options};
+    use crate::aws::client::{Backend, Connection};
+    use crate::emulator::{Emulator, EmulatorSettings};
 
     /// The sample of AWS's documentation, with a page after it.
     const SAMPLE: &str = r#"<ListInstanceProfilesResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">
@@ -312,9 +312,9 @@ mod tests {
     /// Also where it leaves a page to the SDK: a path may have characters that are escaped.
     #[tokio::test]
     async fn it_reads_what_the_sdk_reads() {
-        let account = Emulator::in_memory(Options::default()).expect("memory");
+        let account = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
         let connection =
-            Connection { target: Target::local(account.http_client()), ..Connection::default() };
+            Connection { target: Backend::local(account.http_client()), ..Connection::default() };
         let iam = connection.clients(|client| client).await.expect("clients").iam;
         let list = || iam.list_instance_profiles().max_items(20);
         for round in 0..2 {

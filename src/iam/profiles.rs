@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use aws_sdk_iam::types::InstanceProfile;
 
-use super::image::{Image, Subject};
+use super::image::{Snapshot, Subject};
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Step, Write, call, call_all, call_if_there, date, paged,
+    Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
     tags,
 };
 use crate::aws::from_sdk;
@@ -145,7 +145,7 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
                     Ok(record(profile))
                 })
             },
-            after: |args, _| Some(Image::new(args)),
+            after: |args, _| Some(Snapshot::new(args)),
             repeated: Some("EntityAlreadyExists"),
             needs_policies: false,
         }),
@@ -274,7 +274,7 @@ assert(#names > 2)"#,
         },
         run: Run::Iterate(Iterate {
             page: "profiles.list",
-            by: Step::Item,
+            by: Stride::Item,
             enrich: Some(load_tags),
         }),
     },
@@ -294,7 +294,7 @@ local count = 0
 for page in iam.profiles.pages { page_size = 10 } do count = count + #page end
 assert(count > 20)",
         },
-        run: Run::Iterate(Iterate { page: "profiles.list", by: Step::Page, enrich: None }),
+        run: Run::Iterate(Iterate { page: "profiles.list", by: Stride::Page, enrich: None }),
     },
     Entry {
         spec: Function {
@@ -348,7 +348,11 @@ for profile in iam.profiles.each_for_role("web-frontend") do
   assert(profile.role == "web-frontend")
 end"#,
         },
-        run: Run::Iterate(Iterate { page: "profiles.list_for_role", by: Step::Item, enrich: None }),
+        run: Run::Iterate(Iterate {
+            page: "profiles.list_for_role",
+            by: Stride::Item,
+            enrich: None,
+        }),
     },
     Entry {
         spec: Function {
@@ -383,7 +387,7 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
                     Ok(Value::Nil)
                 })
             },
-            after: |args, before| before.map(|image| Image { role: args.text("role"), ..image }),
+            after: |args, before| before.map(|image| Snapshot { role: args.text("role"), ..image }),
             repeated: Some("LimitExceeded"),
             needs_policies: false,
         }),
@@ -420,7 +424,7 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
                     Ok(Value::Nil)
                 })
             },
-            after: |_, before| before.map(|image| Image { role: None, ..image }),
+            after: |_, before| before.map(|image| Snapshot { role: None, ..image }),
             repeated: Some("NoSuchEntity"),
             needs_policies: false,
         }),

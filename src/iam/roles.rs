@@ -6,13 +6,13 @@ use aws_sdk_iam::types::Role;
 use percent_encoding::percent_decode_str;
 
 use super::documents::same_policy;
-use super::image::{Image, Subject, described};
+use super::image::{Snapshot, Subject, described};
 use super::profiles::{
     EXACT_TAGS, MARKER, MAX_ITEMS, PAGE_SIZE, created_if_missing, ensured, max_items,
     refuse_other_path, set_tags,
 };
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Step, Write, call, call_all, call_if_there, date, paged,
+    Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
     tags,
 };
 use crate::aws::from_sdk;
@@ -204,7 +204,7 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
                     Ok(record(role))
                 })
             },
-            after: |args, _| Some(Image::new(args)),
+            after: |args, _| Some(Snapshot::new(args)),
             repeated: Some("EntityAlreadyExists"),
             needs_policies: false,
         }),
@@ -309,7 +309,7 @@ local count = 0
 for role in iam.roles.each { path_prefix = "/" } do count = count + #role.name end
 assert(count > 0)"#,
         },
-        run: Run::Iterate(Iterate { page: "roles.list", by: Step::Item, enrich: None }),
+        run: Run::Iterate(Iterate { page: "roles.list", by: Stride::Item, enrich: None }),
     },
     Entry {
         spec: Function {
@@ -379,7 +379,7 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
                 })
             },
             after: |args, before| {
-                before.map(|image| Image {
+                before.map(|image| Snapshot {
                     assume_role_policy: args.text("assume_role_policy"),
                     ..image
                 })
@@ -446,7 +446,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
                 })
             },
             after: |args, before| {
-                before.map(|image| Image {
+                before.map(|image| Snapshot {
                     permissions_boundary: args.text("permissions_boundary"),
                     ..image
                 })
@@ -486,7 +486,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
                     Ok(Value::Nil)
                 })
             },
-            after: |_, before| before.map(|image| Image { permissions_boundary: None, ..image }),
+            after: |_, before| before.map(|image| Snapshot { permissions_boundary: None, ..image }),
             repeated: None,
             needs_policies: false,
         }),
@@ -830,7 +830,7 @@ pub(super) static UPDATE: Entry = Entry {
             })
         },
         after: |args, before| {
-            before.map(|image| Image {
+            before.map(|image| Snapshot {
                 description: described(args.text("description")),
                 max_session_duration: args.int("max_session_duration"),
                 ..image

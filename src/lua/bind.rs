@@ -10,11 +10,11 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::convert::from_lua;
-use crate::aws::client::{Role, Target};
+use crate::aws::client::{Backend, Role};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::Subject;
 use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
-use crate::session::{Gate, looking_ahead};
+use crate::session::{Gate, prefetch_next_page};
 use crate::spec::{Args, Page, Value};
 
 /// How many calls load what a listing leaves out (`with_tags`) at once.
@@ -92,7 +92,7 @@ fn takes_table(entry: &Entry, name: &str) -> bool {
 /// If it would lead a run on the local account out of it.
 pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
     let mut connection = gate.connection().clone();
-    let is_local = matches!(connection.target, Target::Local(_));
+    let is_local = matches!(connection.target, Backend::Local(_));
     for way in ["endpoint_url", "profile"] {
         if is_local && args.has(way) {
             let refusal =
@@ -135,13 +135,13 @@ struct Paging {
     gate: Gate,
     iterate: &'static Iterate,
     with_extra: bool,
-    place: Mutex<Place>,
+    place: Mutex<PageCursor>,
     /// A page that was fetched ahead waits for one of these, so that there are not too many.
     room: Arc<Semaphore>,
 }
 
 /// Where a pager is.
-struct Place {
+struct PageCursor {
     /// The arguments of the next page; none after the last one.
     next: Option<Args>,
     /// The next page, if it is being fetched already.
@@ -184,7 +184,7 @@ impl Pager {
         let size = args.take("page_size").unwrap_or(default);
         args.set("max_items", size);
         let markers = Markers::default();
-        let place = Mutex::new(Place { next: Some(args), coming: None, markers });
+        let place = Mutex::new(PageCursor { next: Some(args), coming: None, markers });
         let room = Arc::new(Semaphore::new(PAGES_AHEAD));
         Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place, room })))
     }
@@ -238,7 +238,7 @@ impl Paging {
             })
         };
         let page = self.gate.invoke(iam::entry(self.iterate.page), args);
-        let Value::Page(mut page) = looking_ahead(ahead, page).await? else {
+        let Value::Page(mut page) = prefetch_next_page(ahead, page).await? else {
             return Err(Error::new(Kind::Bug, format!("{} made no page", self.iterate.page)));
         };
         if let (true, Some(enrich)) = (self.with_extra, self.iterate.enrich) {

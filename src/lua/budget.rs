@@ -21,13 +21,13 @@ pub const HINT: &str =
     "the script holds more than --max-memory allows; iterate with each instead of collecting";
 
 /// The memory of a VM, on both sides.
-pub struct Memory {
+pub struct MemoryBudget {
     max: usize,
     session: Arc<Session>,
     canceller: Canceller,
 }
 
-impl Memory {
+impl MemoryBudget {
     /// The memory of a VM that may have so much.
     pub fn new(max: usize, session: Arc<Session>, canceller: Canceller) -> Self {
         Self { max, session, canceller }
@@ -74,7 +74,7 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk that may take all of the memory that is left.
     pub fn new(lua: &'a Lua) -> Self {
-        let left = Cell::new(Memory::left(lua));
+        let left = Cell::new(MemoryBudget::left(lua));
         Self { lua, left, steps: Cell::new(0), open: RefCell::default() }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         const OFTEN: u32 = 1 << 12;
         let steps = self.steps.get().saturating_add(1);
         self.steps.set(steps);
-        if steps.is_multiple_of(OFTEN) && Memory::must_stop(self.lua) {
+        if steps.is_multiple_of(OFTEN) && MemoryBudget::must_stop(self.lua) {
             return Err(Error::new(Kind::Script, "stopped"));
         }
         self.left.set(self.left.get().checked_sub(bytes).ok_or_else(not_enough)?);

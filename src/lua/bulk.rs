@@ -11,9 +11,9 @@ use mlua::UserData;
 use serde_json::json;
 
 use crate::error::{Error, Kind};
-use crate::screen::{self, Bar};
 use crate::session::Session;
-use crate::words::{count, number, time};
+use crate::ui::format::{count, number, time};
+use crate::ui::terminal::{self, Bar};
 
 /// So many items that failed are named at the end.
 const NAMED: u64 = 10;
@@ -67,7 +67,7 @@ impl UserData for Tallied {}
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ItemOutcome {
     Begun,
     Done,
     Failed,
@@ -76,12 +76,12 @@ pub enum Outcome {
 
 impl Tally {
     /// Counts an item.
-    pub fn count(&self, outcome: Outcome) {
+    pub fn count(&self, outcome: ItemOutcome) {
         let counter = match outcome {
-            Outcome::Begun => &self.begun,
-            Outcome::Done => &self.done,
-            Outcome::Failed => &self.failed,
-            Outcome::Skipped => &self.skipped,
+            ItemOutcome::Begun => &self.begun,
+            ItemOutcome::Done => &self.done,
+            ItemOutcome::Failed => &self.failed,
+            ItemOutcome::Skipped => &self.skipped,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -94,17 +94,17 @@ impl Tally {
 
 /// All bulk work of a run.
 #[derive(Debug)]
-pub struct Board {
+pub struct ProgressBoard {
     show: Show,
     session: Arc<Session>,
     open: Mutex<Vec<Arc<Tally>>>,
     /// What has failed, in words.
     failures: Mutex<Vec<String>>,
     is_watched: AtomicBool,
-    shown: Mutex<Vec<Shown>>,
+    shown: Mutex<Vec<BulkProgress>>,
 }
 
-impl Board {
+impl ProgressBoard {
     /// A board for one run.
     pub fn new(show: Show, session: Arc<Session>) -> Arc<Self> {
         Arc::new(Self {
@@ -138,7 +138,7 @@ impl Board {
         });
         self.open().push(Arc::clone(&tally));
         if !is_inner {
-            self.shown().push(Shown::new(&tally));
+            self.shown().push(BulkProgress::new(&tally));
         }
         let goes_on = !matches!(self.show, Show::Nothing | Show::AtEnd);
         if goes_on && !self.is_watched.swap(true, Ordering::SeqCst) {
@@ -217,7 +217,7 @@ impl Board {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self) -> std::sync::MutexGuard<'_, Vec<Shown>> {
+    fn shown(&self) -> std::sync::MutexGuard<'_, Vec<BulkProgress>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -326,14 +326,14 @@ fn now() -> String {
 
 /// One bulk as it is shown.
 #[derive(Debug)]
-struct Shown {
+struct BulkProgress {
     tally: Arc<Tally>,
     bar: Option<Bar>,
     samples: VecDeque<(Instant, u64)>,
     told: Instant,
 }
 
-impl Shown {
+impl BulkProgress {
     fn new(tally: &Arc<Tally>) -> Self {
         Self {
             tally: Arc::clone(tally),
@@ -357,7 +357,7 @@ impl Shown {
 }
 
 /// Shows what goes on, until the run is over.
-fn watch(board: &Weak<Board>) {
+fn watch(board: &Weak<ProgressBoard>) {
     loop {
         std::thread::sleep(TICK);
         let Some(board) = board.upgrade() else { return };
@@ -367,7 +367,7 @@ fn watch(board: &Weak<Board>) {
     }
 }
 
-fn update(board: &Board, shown: &mut Shown) {
+fn update(board: &ProgressBoard, shown: &mut BulkProgress) {
     let tally = Arc::clone(&shown.tally);
     let ended = tally.ended();
     let rate = shown.rate(ended);
@@ -379,18 +379,18 @@ fn update(board: &Board, shown: &mut Shown) {
     } else if shown.told.elapsed() >= LINE {
         shown.told = Instant::now();
         if board.show == Show::Events {
-            screen::say(&board.event("progress", &tally, Some(rate)));
+            terminal::say(&board.event("progress", &tally, Some(rate)));
         } else {
             let of = tally.total.map_or_else(String::new, |total| format!(" of {}", number(total)));
             let words = words(board, &tally, ended, rate);
             let done = number(ended);
-            screen::say(&format!("{} INFO  {}: {done}{of}, {words}", now(), tally.label));
+            terminal::say(&format!("{} INFO  {}: {done}{of}, {words}", now(), tally.label));
         }
     }
 }
 
 /// Rate, throttled, failed, skipped, and when it will be done.
-fn words(board: &Board, tally: &Tally, ended: u64, rate: f64) -> String {
+fn words(board: &ProgressBoard, tally: &Tally, ended: u64, rate: f64) -> String {
     let mut words = format!("{rate:.1}/s");
     let throttled = board.session.throttled() - tally.throttled;
     let failed = tally.failed.load(Ordering::Relaxed);

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use mlua::LightUserData;
@@ -107,7 +107,25 @@ impl Default for Canceller {
     }
 }
 
+/// A [`Canceller`] that does not keep anything alive.
+#[derive(Clone)]
+pub struct WeakCanceller(Weak<Shared>);
+
+impl WeakCanceller {
+    /// The canceller, if its run still has it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Canceller> {
+        self.0.upgrade().map(Canceller)
+    }
+}
+
 impl Canceller {
+    /// The same without keeping it alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakCanceller {
+        WeakCanceller(Arc::downgrade(&self.0))
+    }
+
     /// Stops the script. The first reason counts.
     pub fn stop(&self, reason: Stop) {
         self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);

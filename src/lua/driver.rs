@@ -49,11 +49,11 @@ struct Slot {
     writes: bool,
     /// A task: waiting for it in place means running the others meanwhile.
     is_task: bool,
-    state: RefCell<State>,
+    state: RefCell<TaskState>,
     waiters: RefCell<Vec<Thread>>,
 }
 
-enum State {
+enum TaskState {
     Pending,
     Done(Result<Value>),
     Taken,
@@ -122,7 +122,7 @@ impl Driver {
             id,
             writes,
             is_task,
-            state: RefCell::new(State::Pending),
+            state: RefCell::new(TaskState::Pending),
             waiters: RefCell::default(),
         });
         self.pending.borrow_mut().insert(id, Rc::clone(&slot));
@@ -190,7 +190,7 @@ impl Driver {
         if slot.writes {
             self.canceller.write_ended();
         }
-        *slot.state.borrow_mut() = State::Done(answer);
+        *slot.state.borrow_mut() = TaskState::Done(answer);
         let mut ready = self.ready.borrow_mut();
         ready.extend(slot.waiters.take().into_iter().map(|thread| (thread, MultiValue::new())));
     }
@@ -199,12 +199,12 @@ impl Driver {
     pub fn take(handle: &AnyUserData) -> mlua::Result<Result<Value>> {
         let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
         let mut state = slot.state.borrow_mut();
-        if matches!(*state, State::Pending) {
+        if matches!(*state, TaskState::Pending) {
             return Ok(Err(Error::new(Kind::Bug, "an answer was taken before it was there")));
         }
-        match std::mem::replace(&mut *state, State::Taken) {
-            State::Done(answer) => Ok(answer),
-            State::Pending | State::Taken => {
+        match std::mem::replace(&mut *state, TaskState::Taken) {
+            TaskState::Done(answer) => Ok(answer),
+            TaskState::Pending | TaskState::Taken => {
                 Ok(Err(Error::new(Kind::Bug, "an answer was taken twice")))
             }
         }
@@ -220,13 +220,13 @@ impl Driver {
 
     /// Whether a handle need not be waited for any more.
     pub fn is_ready(handle: &AnyUserData) -> mlua::Result<bool> {
-        Ok(!matches!(*handle.borrow::<Handle>()?.0.state.borrow(), State::Pending))
+        Ok(!matches!(*handle.borrow::<Handle>()?.0.state.borrow(), TaskState::Pending))
     }
 
     /// Waits in place, where Lua cannot yield. Other tasks run meanwhile only if a task is waited for.
     pub fn block(&self, handle: &AnyUserData) -> mlua::Result<()> {
         let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
-        while matches!(*slot.state.borrow(), State::Pending) {
+        while matches!(*slot.state.borrow(), TaskState::Pending) {
             if self.canceller.reason().is_some() {
                 return Err(mlua::Error::runtime("stopped"));
             }
@@ -256,7 +256,7 @@ impl Driver {
     pub fn run(&self, main: &Thread, args: MultiValue) -> mlua::Result<Option<MultiValue>> {
         let _attached = self.canceller.attach();
         let mut returned = None;
-        if let Outcome::Ended(values) = self.resume(main, args)? {
+        if let Resumed::Ended(values) = self.resume(main, args)? {
             returned = Some(values);
         }
         loop {
@@ -271,7 +271,7 @@ impl Driver {
             let next = self.ready.borrow_mut().pop_front().filter(|_| !has_failed);
             if let Some((thread, args)) = next {
                 let is_main = thread == *main;
-                if let Outcome::Ended(values) = self.resume(&thread, args)?
+                if let Resumed::Ended(values) = self.resume(&thread, args)?
                     && is_main
                 {
                     returned = Some(values);
@@ -297,18 +297,18 @@ impl Driver {
         Ok(true)
     }
 
-    fn resume(&self, thread: &Thread, args: MultiValue) -> mlua::Result<Outcome> {
+    fn resume(&self, thread: &Thread, args: MultiValue) -> mlua::Result<Resumed> {
         let values = {
             let _entered = Entered::new(thread.state());
             match thread.resume::<MultiValue>(args) {
                 Ok(values) => values,
                 // Raised by the hook, or on the way out of it: `run` sees the reason.
-                Err(_) if self.canceller.reason().is_some() => return Ok(Outcome::Waits),
+                Err(_) if self.canceller.reason().is_some() => return Ok(Resumed::Waits),
                 Err(error) => return Err(error),
             }
         };
         if !thread.is_resumable() {
-            return Ok(Outcome::Ended(values));
+            return Ok(Resumed::Ended(values));
         }
         let mut values = values.into_iter();
         match (values.next(), values.next()) {
@@ -316,16 +316,16 @@ impl Driver {
                 if mark.0 == marker().0 =>
             {
                 let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
-                if matches!(*slot.state.borrow(), State::Pending) {
+                if matches!(*slot.state.borrow(), TaskState::Pending) {
                     slot.waiters.borrow_mut().push(thread.clone());
-                    return Ok(Outcome::Waits);
+                    return Ok(Resumed::Waits);
                 }
             }
             // A plain yield of a task lets the others go first.
             _ => {}
         }
         self.ready.borrow_mut().push_back((thread.clone(), MultiValue::new()));
-        Ok(Outcome::Waits)
+        Ok(Resumed::Waits)
     }
 
     fn has_calls(&self) -> bool {
@@ -361,7 +361,7 @@ impl Driver {
     }
 }
 
-enum Outcome {
+enum Resumed {
     Ended(MultiValue),
     Waits,
 }

@@ -14,8 +14,8 @@ use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaV
 use super::arguments;
 use super::beneath::Beneath;
 use super::bind::{self, Connected, Pager};
-use super::budget::{self, LARGEST_READ, Memory};
-use super::bulk::{Board, Outcome, Tallied};
+use super::budget::{self, LARGEST_READ, MemoryBudget};
+use super::bulk::{ItemOutcome, ProgressBoard, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
 use super::driver::{self, Driver};
@@ -23,21 +23,22 @@ use super::fakes::Fakes;
 use super::manifest;
 use super::net;
 use super::sandbox::{self, Access};
-use super::{Declared, Output, Setup, Timer, children, reading, stoppable, usage};
+use super::{Declared, Output, Timer, VmConfig, children, reading, stoppable, usage};
 use crate::error::{Error, Kind, Result};
-use crate::iam::{self, Entry, Run, Step};
-use crate::screen;
-use crate::seen::Sight;
+use crate::escape;
+use crate::files::read_set::Fingerprint;
+use crate::iam::{self, Entry, Run, Stride};
 use crate::session::outside::{self, OpenMode, Recorder};
 use crate::spec::{self, Returns, Value};
 use crate::stdlib;
+use crate::ui::terminal;
 
 /// What the functions share.
 pub(super) struct Host {
-    pub setup: RefCell<Setup>,
+    pub setup: RefCell<VmConfig>,
     pub driver: Driver,
     pub output: Rc<RefCell<Output>>,
-    pub board: Arc<Board>,
+    pub board: Arc<ProgressBoard>,
     /// Who wants to know what the manifest allows, and nothing else of the script.
     pub asked: RefCell<Option<Declared>>,
     /// The file that is being opened.
@@ -145,7 +146,7 @@ fn entries(lua: &Lua) -> mlua::Result<Table> {
         item.set("path", entry.spec.path())?;
         let kind = match &entry.run {
             Run::Read(..) | Run::Write(_) | Run::Compose(_) => "call",
-            Run::Iterate(iterate) if iterate.by == Step::Page => "pages",
+            Run::Iterate(iterate) if iterate.by == Stride::Page => "pages",
             Run::Iterate(_) => "items",
             Run::Host if matches!(entry.spec.returns, Returns::Scan) => "scan",
             Run::Host => "connect",
@@ -179,7 +180,7 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
         let args = bind::arguments(entry, args)?;
         if entry.writes() {
             // What is planned is held until the end.
-            Memory::check(lua, 1)?;
+            MemoryBudget::check(lua, 1)?;
         }
         let call = gate.perform(entry, args);
         let is_silent = matches!(entry.spec.returns, Returns::Nothing);
@@ -303,10 +304,10 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
             Ok(())
         })
     };
-    table.set("count_begun", count(Outcome::Begun)?)?;
-    table.set("count_done", count(Outcome::Done)?)?;
-    table.set("count_failed", count(Outcome::Failed)?)?;
-    table.set("count_skipped", count(Outcome::Skipped)?)?;
+    table.set("count_begun", count(ItemOutcome::Begun)?)?;
+    table.set("count_done", count(ItemOutcome::Done)?)?;
+    table.set("count_failed", count(ItemOutcome::Failed)?)?;
+    table.set("count_skipped", count(ItemOutcome::Skipped)?)?;
     let shared = Rc::clone(host);
     let end = lua.create_function(
         move |_, (tally, failures, skips): (AnyUserData, Option<String>, String)| {
@@ -317,40 +318,58 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("tally_end", end)
 }
 
+/// Writes texts on standard output.
+fn write(
+    host: &Host,
+    texts: &MultiValue,
+    write: fn(&mut Output, &[u8]) -> std::io::Result<()>,
+) -> Result<LuaValue> {
+    let holds = host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
+    if holds {
+        host.check_arguments()?;
+    }
+    let mut output = host.output.borrow_mut();
+    for value in texts {
+        let LuaValue::String(text) = value else {
+            return Err(Error::argument(format!("cannot write a {}", value.type_name())));
+        };
+        if let Err(error) = write(&mut output, &text.as_bytes()) {
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                host.setup.borrow().canceller.stop(Stop::OutputClosed);
+            }
+            return Err(Error::io("cannot write to standard output", error));
+        }
+    }
+    Ok(LuaValue::Nil)
+}
+
+/// Writes on standard error, after what was printed before.
+fn write_err(host: &Host, text: &[u8]) {
+    let mut output = host.output.borrow_mut();
+    terminal::aside(|| {
+        // A message that cannot be shown must not end the script.
+        let _ = output.flush();
+        let _ = output.err.write_all(text);
+    });
+}
+
 /// Output, JSON, tables, CSV.
 fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("format", host.setup.borrow().format.name())?;
-    add(lua, host, fallible, "write", |_, host, args| {
-        let holds =
-            host.setup.borrow().args.unclaimed.as_ref().is_some_and(|held| held.holds_output);
-        if holds {
-            host.check_arguments()?;
-        }
-        let mut output = host.output.borrow_mut();
-        for value in &args {
-            let LuaValue::String(text) = value else {
-                return Err(Error::argument(format!("cannot write a {}", value.type_name())));
-            };
-            if let Err(error) = output.write(&text.as_bytes()) {
-                if error.kind() == std::io::ErrorKind::BrokenPipe {
-                    host.setup.borrow().canceller.stop(Stop::OutputClosed);
-                }
-                return Err(Error::io("cannot write to standard output", error));
-            }
-        }
-        Ok(LuaValue::Nil)
-    })?;
+    add(lua, host, fallible, "print", |_, host, args| write(host, &args, Output::print))?;
+    add(lua, host, fallible, "write", |_, host, args| write(host, &args, Output::write))?;
     let shared = Rc::clone(host);
-    let write_err = lua.create_function(move |_, text: LuaString| {
-        let mut output = shared.output.borrow_mut();
-        screen::aside(|| {
-            // What was printed before belongs before it on the screen; a message that cannot be shown must not end the script.
-            let _ = output.flush();
-            let _ = output.err.write_all(&text.as_bytes());
-        });
+    let print_err = move |_: &Lua, text: LuaString| {
+        write_err(&shared, &escape::printable(&text.as_bytes()));
         Ok(())
-    })?;
-    table.set("write_err", write_err)?;
+    };
+    table.set("print_err", lua.create_function(print_err)?)?;
+    let shared = Rc::clone(host);
+    let raw = move |_: &Lua, text: LuaString| {
+        write_err(&shared, &text.as_bytes());
+        Ok(())
+    };
+    table.set("write_err", lua.create_function(raw)?)?;
     add(lua, host, fallible, "json_decode", |lua, _, args| {
         let text = text_arg(&args, 0, "json.decode: the text")?;
         convert::json_text_to_lua(lua, &text).map_err(|error| {
@@ -369,17 +388,17 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         let text = text.map_err(|error| Error::argument(format!("json.encode: {error}")))?;
         lua.create_string(text).map(LuaValue::String).map_err(|error| internal(&error))
     })?;
-    table.set("number", lua.create_function(|_, n: u64| Ok(crate::words::number(n)))?)?;
+    table.set("number", lua.create_function(|_, n: u64| Ok(crate::ui::format::number(n)))?)?;
     let shared = Rc::clone(host);
     let render = lua.create_function(
         move |lua, (heads, rows, right): (Vec<String>, Vec<Vec<LuaString>>, Vec<bool>)| {
-            Memory::check(lua, table_bytes(&heads, &rows)).map_err(mlua::Error::external)?;
+            MemoryBudget::check(lua, table_bytes(&heads, &rows)).map_err(mlua::Error::external)?;
             let rows: Vec<Vec<String>> = rows
                 .iter()
                 .map(|row| row.iter().map(LuaString::to_string_lossy).collect())
                 .collect();
             let width = shared.setup.borrow().width;
-            Ok(crate::table::render(&heads, &rows, &right, width))
+            Ok(crate::ui::table::render(&heads, &rows, &right, width))
         },
     )?;
     table.set("render_table", render)?;
@@ -388,7 +407,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("width", width)?;
     let csv = lua.create_function(|lua, cells: Vec<LuaString>| {
         let bytes: usize = cells.iter().map(|cell| 3 * cell.as_bytes().len()).sum();
-        Memory::check(lua, bytes).map_err(mlua::Error::external)?;
+        MemoryBudget::check(lua, bytes).map_err(mlua::Error::external)?;
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
         writer
             .write_record(cells.iter().map(|cell| cell.as_bytes().to_vec()))
@@ -411,12 +430,12 @@ fn table_bytes(heads: &[String], rows: &[Vec<LuaString>]) -> usize {
 }
 
 /// Planned programs and files of the run.
-fn planned(setup: &Setup) -> &Recorder {
+fn planned(setup: &VmConfig) -> &Recorder {
     setup.gate.session().recorder().outside()
 }
 
 /// Path whose content a script reads: under a plan that of a planned file, else the file itself.
-pub(super) fn to_read(setup: &Setup, given: &str) -> Result<Beneath> {
+pub(super) fn to_read(setup: &VmConfig, given: &str) -> Result<Beneath> {
     let path = setup.permissions.path(Access::Read, given)?;
     if let Some(fakes) = hiding(setup, Access::Read, &path) {
         let path = fakes.to_read(planned(setup), &path, given)?;
@@ -435,12 +454,12 @@ pub(super) fn to_read(setup: &Setup, given: &str) -> Result<Beneath> {
 }
 
 /// The made-up machine, where it hides the file of a path.
-fn hiding<'a>(setup: &'a Setup, access: Access, path: &Path) -> Option<&'a Fakes> {
+fn hiding<'a>(setup: &'a VmConfig, access: Access, path: &Path) -> Option<&'a Fakes> {
     setup.permissions.fakes.as_ref().filter(|fakes| fakes.hides(access, path))
 }
 
 /// Check for a write that is only planned: to that path, which resolves to `path`.
-fn is_planned(setup: &Setup, given: &str, path: &Path) -> bool {
+fn is_planned(setup: &VmConfig, given: &str, path: &Path) -> bool {
     let is_stream = || {
         let named = std::path::absolute(given);
         outside::is_stream(path) || named.is_ok_and(|named| outside::is_stream(&named))
@@ -481,7 +500,7 @@ pub(super) fn write_file(
 
 /// Opens a file for writing under a plan: the path to open in its place, nil if it is to be opened
 /// itself, or a table with the problem and the code that plain Lua gives.
-fn plan_file(lua: &Lua, setup: &Setup, given: &str, mode: &str) -> Result<LuaValue> {
+fn plan_file(lua: &Lua, setup: &VmConfig, given: &str, mode: &str) -> Result<LuaValue> {
     let path = setup.permissions.path(Access::Write, given)?;
     if !is_planned(setup, given, &path) {
         return Ok(LuaValue::Nil);
@@ -573,7 +592,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let given = text_arg(&args, 0, "fs.read: the path")?;
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
-        let most = LARGEST_READ.min(Memory::left(lua) / 2);
+        let most = LARGEST_READ.min(MemoryBudget::left(lua) / 2);
         let content = reading::whole(&path, most, &setup.canceller);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
@@ -686,7 +705,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     let shared = Rc::clone(host);
     let confirm = lua.create_function(move |_, question: String| {
         let _ = shared.output.borrow_mut().flush();
-        Ok(screen::without_bars(|| (shared.setup.borrow().confirm)(&question)))
+        Ok(terminal::without_bars(|| (shared.setup.borrow().confirm)(&question)))
     })?;
     table.set("confirm", confirm)
 }
@@ -762,7 +781,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     })?;
     manifest::functions(lua, host, fallible)?;
     let suggests =
-        lua.create_function(|_, name: String| Ok(crate::secrets::suggests_secret(&name)))?;
+        lua.create_function(|_, name: String| Ok(crate::redaction::suggests_secret(&name)))?;
     table.set("suggests_secret", suggests)?;
     let shared = Rc::clone(host);
     let without = lua.create_function(move |lua, text: LuaString| {
@@ -787,7 +806,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
 }
 
 /// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.
-fn find_module(name: &str, setup: &Setup) -> Result<Option<(PathBuf, Vec<u8>)>> {
+fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
     };
@@ -818,7 +837,7 @@ fn find_module(name: &str, setup: &Setup) -> Result<Option<(PathBuf, Vec<u8>)>> 
         }
         let source = std::fs::read(content.as_ref().unwrap_or(&real)).map_err(failed)?;
         if content.is_none() {
-            setup.seen.found(&path, Sight::content(&source));
+            setup.seen.found(&path, Fingerprint::content(&source));
         }
         return Ok(Some((path, source)));
     }

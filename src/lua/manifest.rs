@@ -9,10 +9,10 @@ use super::convert;
 use super::host::{Host, add, internal};
 use super::sandbox::Access;
 use crate::config::MaxChanges;
+use crate::cron::Timing;
 use crate::error::{Error, Result};
-use crate::secrets;
-use crate::session::Limits;
-use crate::timing::Timing;
+use crate::redaction;
+use crate::session::ManifestLimits;
 
 /// What a runbook says of itself, as far as others than the runbook need it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,17 +102,17 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
                     if plain.contains(&name) {
                         return (name, value);
                     }
-                    (name, secrets::without_secrets_in(value, &mut found))
+                    (name, redaction::without_secrets_in(value, &mut found))
                 })
                 .collect(),
             other => other,
         };
-        secrets.extend(secrets::recognizable(found));
+        secrets.extend(redaction::recognizable(found));
         host.setup.borrow().gate.session().journal().set_parameters(values, secrets);
         Ok(LuaValue::Nil)
     })?;
     add(lua, host, fallible, "limit", |_, host, args| {
-        let mut limits = Limits::default();
+        let mut limits = ManifestLimits::default();
         if let Some(LuaValue::Table(allow)) = args.front() {
             limits.allow = Some(names_of(allow)?);
         }

@@ -14,7 +14,7 @@ mod entry;
 pub mod fakes;
 mod host;
 mod manifest;
-mod net;
+pub(crate) mod net;
 mod offers;
 mod prompt;
 mod reading;
@@ -37,13 +37,14 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, V
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::screen;
-use crate::seen::Seen;
+use crate::escape;
+use crate::files::read_set::ReadSet;
 use crate::session::Gate;
 use crate::stdlib;
+use crate::ui::terminal;
 use arguments::Arguments;
-use budget::Memory;
-use bulk::Board;
+use budget::MemoryBudget;
+use bulk::ProgressBoard;
 pub use bulk::{Show, calls_text, throttled_text};
 use cancel::{Canceller, Stop};
 use driver::Driver;
@@ -90,11 +91,20 @@ pub struct Output {
     pub err: Box<dyn Write>,
     /// Whether each line of results should be seen at once: there is a person at a terminal.
     pub by_line: bool,
+    /// Presence of a terminal behind the results, which obeys what it is sent.
+    pub is_terminal: bool,
     /// Whether something was written that may not be seen yet.
     pub is_pending: bool,
 }
 
 impl Output {
+    /// Writes what a script prints, of which nothing but line ends, tabs and colours acts on a
+    /// terminal.
+    fn print(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.is_terminal { self.write(&escape::printable(text)) } else { self.write(text) }
+    }
+
+    /// Writes bytes as they are.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_pending = true;
         self.out.write_all(bytes)?;
@@ -106,7 +116,7 @@ impl Output {
             return Ok(());
         }
         // Bars are in the way only where what is written is on the screen too.
-        if self.by_line { screen::aside(|| self.out.flush()) } else { self.out.flush() }
+        if self.by_line { terminal::aside(|| self.out.flush()) } else { self.out.flush() }
     }
 }
 
@@ -120,7 +130,7 @@ pub type Log = Box<dyn Fn(&str, &str, Vec<(String, serde_json::Value)>)>;
 pub type Declared = Rc<RefCell<Option<Manifest>>>;
 
 /// What a VM is made with.
-pub struct Setup {
+pub struct VmConfig {
     /// The way to AWS.
     pub gate: Gate,
     /// Where calls run.
@@ -154,12 +164,12 @@ pub struct Setup {
     /// Whether there is a standard input for the script; else it is empty.
     pub has_input: bool,
     /// Which files it looks at.
-    pub seen: Seen,
+    pub seen: ReadSet,
     /// Who takes the messages of `log`, if not standard error.
     pub log: Option<Log>,
 }
 
-impl Setup {
+impl VmConfig {
     /// Stops the script after that time, unless what is returned is dropped before.
     #[must_use]
     pub fn stop_after(&self, time: Duration, waker: Waker) -> Timer {
@@ -205,7 +215,7 @@ impl Vm {
     ///
     /// # Errors
     /// A bug in the embedded Lua files, or a memory limit that is too small for them.
-    pub fn new(setup: Setup, output: Output) -> Result<Self> {
+    pub fn new(setup: VmConfig, output: Output) -> Result<Self> {
         let libraries = StdLib::COROUTINE
             | StdLib::TABLE
             | StdLib::STRING
@@ -227,9 +237,9 @@ impl Vm {
             let _ = flushed.borrow_mut().flush();
         });
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
-        let board = Board::new(setup.show, Arc::clone(setup.gate.session()));
+        let board = ProgressBoard::new(setup.show, Arc::clone(setup.gate.session()));
         let session = Arc::clone(setup.gate.session());
-        lua.set_app_data(Memory::new(max_memory, session, setup.canceller.clone()));
+        lua.set_app_data(MemoryBudget::new(max_memory, session, setup.canceller.clone()));
         let setup = RefCell::new(setup);
         let host = Rc::new(Host {
             setup,

@@ -5,21 +5,21 @@ use hyper::Uri;
 
 use super::sandbox::{Access, Permissions};
 use crate::aws::Setting;
-use crate::aws::client::{Connection, Target};
+use crate::aws::client::{Backend, Connection};
 use crate::aws::network::without_password;
 use crate::error::{Error, Kind, Result};
 use crate::usage::endpoint;
 
 /// Part of an address that says who answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct HostPort {
     is_secure: bool,
     /// In brackets if it is an IPv6 address.
     host: String,
     port: u16,
 }
 
-impl Place {
+impl HostPort {
     fn of(url: &str) -> Option<Self> {
         let url: Uri = url.parse().ok()?;
         let is_secure = match url.scheme_str()? {
@@ -46,7 +46,7 @@ impl Place {
 /// The endpoints that a connection names, by its address, variables or its profile. All others are
 /// AWS's own.
 fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
-    if matches!(connection.target, Target::Local(_)) {
+    if matches!(connection.target, Backend::Local(_)) {
         return Ok(Vec::new());
     }
     let settings = connection.settings()?;
@@ -54,6 +54,16 @@ fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
         return Ok(vec![Setting::new(url.clone(), crate::aws::Origin::Given)]);
     }
     Ok(endpoint::service_ids().filter_map(|id| settings.configured_endpoint(id)).collect())
+}
+
+/// Check for an endpoint that is neither AWS's own nor one that the run itself uses.
+///
+/// # Errors
+/// If the settings of the run cannot be read.
+pub(crate) fn is_elsewhere(own: &Connection, url: &str) -> Result<bool> {
+    let Some(place) = HostPort::of(url) else { return Ok(true) };
+    let is_own = |setting: &Setting<String>| HostPort::of(&setting.value).as_ref() == Some(&place);
+    Ok(!place.is_aws() && !endpoints(own)?.iter().any(is_own))
 }
 
 /// Refuses another connection of a script that leads to a host that nobody has allowed.
@@ -65,9 +75,9 @@ pub(super) fn check(own: &Connection, other: &Connection, granted: &Permissions)
     if others.is_empty() {
         return Ok(());
     }
-    let own: Vec<_> = endpoints(own)?.iter().filter_map(|url| Place::of(&url.value)).collect();
+    let own: Vec<_> = endpoints(own)?.iter().filter_map(|url| HostPort::of(&url.value)).collect();
     for endpoint in others {
-        let Some(place) = Place::of(&endpoint.value) else {
+        let Some(place) = HostPort::of(&endpoint.value) else {
             let message =
                 format!("iam.connect: {:?} is no address", without_password(&endpoint.value));
             return Err(Error::argument(message)
@@ -103,10 +113,10 @@ mod tests {
             ("https://evil.example#@sts.amazonaws.com", "evil.example"),
             ("https://EVIL.example:443", "evil.example"),
         ] {
-            assert_eq!(Place::of(url).map(|place| place.host).as_deref(), Some(host), "{url}");
+            assert_eq!(HostPort::of(url).map(|place| place.host).as_deref(), Some(host), "{url}");
         }
         for url in ["ftp://h", "https://", "//h", "h", "https://evil.example\\@h", "https://a b"] {
-            assert_eq!(Place::of(url), None, "{url}");
+            assert_eq!(HostPort::of(url), None, "{url}");
         }
     }
 
@@ -122,7 +132,7 @@ mod tests {
             "https://sts-fips.us-east-1.amazonaws.com:443",
             "https://fips.eks.us-east-2.amazonaws.com",
         ] {
-            assert!(Place::of(url).is_some_and(|place| place.is_aws()), "{url}");
+            assert!(HostPort::of(url).is_some_and(|place| place.is_aws()), "{url}");
         }
         for url in [
             "http://iam.amazonaws.com",
@@ -140,7 +150,7 @@ mod tests {
             "https://sts.execute-api-1.amazonaws.com",
             "https://127.0.0.1",
         ] {
-            assert!(!Place::of(url).is_some_and(|place| place.is_aws()), "{url}");
+            assert!(!HostPort::of(url).is_some_and(|place| place.is_aws()), "{url}");
         }
     }
 }

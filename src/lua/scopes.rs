@@ -96,7 +96,7 @@ pub fn parse(text: &str) -> Option<Chunk> {
 }
 
 /// The left side of an assignment, or a call.
-struct Target {
+struct AssignmentTarget {
     /// The plain name that it is, by its place in the names of the statement; none if it is bound.
     name: Option<usize>,
     is_plain: bool,
@@ -442,8 +442,8 @@ impl<'t> Parser<'t> {
     }
 
     /// A name or an expression in parentheses, with fields, indices and calls after it.
-    fn suffixed(&mut self) -> Option<Target> {
-        let mut target = Target { name: None, is_plain: false, is_call: false };
+    fn suffixed(&mut self) -> Option<AssignmentTarget> {
+        let mut target = AssignmentTarget { name: None, is_plain: false, is_call: false };
         // The names that lead to a function; none after an index or a call.
         let mut chain = None;
         if self.skip("(") {
@@ -452,7 +452,8 @@ impl<'t> Parser<'t> {
         } else {
             let at = self.all.get(self.at)?.at.start;
             let name = self.name()?;
-            target = Target { name: self.use_name(name, at), is_plain: true, is_call: false };
+            target =
+                AssignmentTarget { name: self.use_name(name, at), is_plain: true, is_call: false };
             let is_bound = target.name.is_none();
             chain = (!is_bound).then(|| name.to_owned());
         }

@@ -10,7 +10,7 @@ use mlua::{Lua, MultiValue, Table, UserData, Value as LuaValue};
 use rustix::fs::OFlags;
 
 use super::bind;
-use super::bulk::{Board, Outcome as Progress, Tally};
+use super::bulk::{ItemOutcome as Progress, ProgressBoard, Tally};
 use super::convert::{self, from_lua};
 use super::host::{
     Host, add, entry_arg, handle_arg, internal, text_arg, to_read, userdata, write_file,
@@ -21,8 +21,8 @@ use crate::iam::{self, Invoke};
 use crate::session::Gate;
 use crate::spec::{Args, Value, nearest};
 use crate::usage::{
-    self, Asking, Gap, Judgement, Outcome, Reason, Reference, RoleKnown, RoleUse, SOURCES, Scan,
-    Source, Standing, Subject, Verdict, Watch, Why, kind_of, service_of,
+    self, Asking, CheckOutcome, Gap, GapCause, Judgement, Reason, Reference, RegionState,
+    RoleKnown, RoleUse, SOURCES, Scan, Source, Subject, Verdict, Watch, kind_of, service_of,
 };
 
 /// A scan that is made or is done, and what roles have said since.
@@ -48,20 +48,20 @@ impl Scanned {
 }
 
 /// Shows how a scan gets on, as bulk work is shown.
-struct Shown {
-    board: Arc<Board>,
+struct ScanProgress {
+    board: Arc<ProgressBoard>,
     tally: OnceLock<Arc<Tally>>,
     /// How many checks have become gaps, by reason.
     gaps: Mutex<Vec<(Reason, u64)>>,
 }
 
-impl Watch for Shown {
+impl Watch for ScanProgress {
     fn begins(&self, checks: usize) {
         let total = u64::try_from(checks).ok();
         let _ = self.tally.set(self.board.begin("usage.scan".into(), total, false));
     }
 
-    fn checked(&self, gap: Option<&Why>) {
+    fn checked(&self, gap: Option<&GapCause>) {
         let Some(tally) = self.tally.get() else { return };
         tally.count(Progress::Begun);
         let Some(why) = gap else { return tally.count(Progress::Done) };
@@ -74,7 +74,7 @@ impl Watch for Shown {
     }
 }
 
-impl Shown {
+impl ScanProgress {
     /// The summary, if there is one to be shown.
     fn end(&self) -> Option<String> {
         let gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +117,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         host.check_arguments()?;
         gate.session().allows(entry)?;
         let scanned = Scanned::default();
-        let shown = Arc::new(Shown {
+        let shown = Arc::new(ScanProgress {
             board: Arc::clone(&host.board),
             tally: OnceLock::new(),
             gaps: Mutex::default(),
@@ -153,9 +153,9 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
                 (
                     "outcome",
                     Value::Str(match &check.outcome {
-                        Outcome::Whole => "checked".into(),
-                        Outcome::NotOffered => "not offered".into(),
-                        Outcome::Gap(why) => why.reason.name().into(),
+                        CheckOutcome::Whole => "checked".into(),
+                        CheckOutcome::NotOffered => "not offered".into(),
+                        CheckOutcome::Gap(why) => why.reason.name().into(),
                     }),
                 ),
             ])
@@ -378,7 +378,7 @@ fn source_record(source: &Source) -> Value {
 
 fn summary(scan: &Scan) -> Value {
     let scope = scan.scope();
-    let asked = scope.regions.iter().filter(|region| region.standing == Standing::Asked);
+    let asked = scope.regions.iter().filter(|region| region.standing == RegionState::Asked);
     let resources = scan.checks().iter().map(|check| check.resources).sum();
     Value::record([
         ("account", Value::Str(scope.account.clone())),

@@ -7,22 +7,23 @@ use std::time::Duration;
 use super::editor::Answer;
 use super::saving::Fate;
 use super::{Repl, entries};
-use crate::aws::client::Target;
+use crate::app::plan_text::{self, ChangeText};
+use crate::app::run;
+use crate::aws::client::Backend;
 use crate::error::{Error, Kind, Result};
-use crate::plan_text::{self, Shown};
-use crate::screen::say;
-use crate::session::apply::{self, Options};
+use crate::session::apply::{self, ApplyOptions};
 use crate::session::journal::records::{Recorded, Records, Run};
-use crate::session::journal::{About, LeftOut, Outcome};
+use crate::session::journal::{About, ChangeOutcome, LeftOut};
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{Places, Site, SiteTarget, describe_accounts};
-use crate::session::{Gate, Mode, Rules, Session, recover, undo};
-use crate::words::count;
-use crate::{execution, run, spec, state};
+use crate::session::site::{Destination, Places, SiteTarget, describe_accounts};
+use crate::session::{Gate, Mode, Session, SessionConfig, recover, undo};
+use crate::ui::format::count;
+use crate::ui::terminal::{self, say};
+use crate::{spec, state};
 
 /// Something that can be undone, as one.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum UndoUnit {
     /// What an entry has planned: the changes after so many.
     Planned(usize),
     /// What an entry has changed: the numbers in the run of this prompt, the first excluded.
@@ -53,13 +54,13 @@ impl Repl {
             self.undone.clear();
         }
         if now.planned > before.planned {
-            self.steps.push(Step::Planned(before.planned));
+            self.steps.push(UndoUnit::Planned(before.planned));
             if let Some(refusal) = self.session.exceeded() {
                 say(&format!("note: .commit would refuse this plan: {refusal}"));
             }
         }
         if now.changed > before.changed {
-            self.steps.push(Step::Changed(before.changed, now.changed));
+            self.steps.push(UndoUnit::Changed(before.changed, now.changed));
         }
     }
 
@@ -93,7 +94,7 @@ impl Repl {
             return Ok(());
         }
         let committed = self.steps.iter().filter_map(|step| match step {
-            Step::Committed(run) => Some(run.clone()),
+            UndoUnit::Committed(run) => Some(run.clone()),
             _ => None,
         });
         let runs: Vec<String> = self.session.journal().run().into_iter().chain(committed).collect();
@@ -105,10 +106,10 @@ impl Repl {
             let (recorded, changes, _) = self.recorded(run)?;
             let places = Places::of(&recorded.sites);
             let stands = |change: &&Recorded| {
-                change.undone.is_none() && change.outcome != Some(Outcome::Failed)
+                change.undone.is_none() && change.outcome != Some(ChangeOutcome::Failed)
             };
             let done: Vec<_> = (changes.iter().filter(stands))
-                .map(|change| Shown::recorded(change, places.account(change.site)))
+                .map(|change| ChangeText::recorded(change, places.account(change.site)))
                 .collect();
             if done.is_empty() {
                 continue;
@@ -126,11 +127,11 @@ impl Repl {
     }
 
     /// A run of the journal with its changes, as far as they are known.
-    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, undo::Options)> {
+    fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, undo::UndoSettings)> {
         self.runtime.block_on(self.session.journal().sync())?;
         let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
         let records = Records::open(&state::folder()?)?.ok_or_else(missing)?;
-        Ok((records.run(run)?, records.changes(run)?, undo::Options::of(&records)?))
+        Ok((records.run(run)?, records.changes(run)?, undo::UndoSettings::of(&records)?))
     }
 
     /// Makes what is planned.
@@ -160,8 +161,8 @@ impl Repl {
             let is_drift = matches!(&result, Err(error) if error.kind == Kind::Refused);
             if is_drift && plan.exceeds.is_none() {
                 let left = self.plan_anew(&plan.sites, &plan.changes);
-                self.steps.retain(|step| !matches!(step, Step::Planned(_)));
-                self.steps.push(Step::Planned(0));
+                self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
+                self.steps.push(UndoUnit::Planned(0));
                 let still = count(left as u64, "change");
                 say(&format!("{still} planned again on what is there now: .changes shows them"));
             }
@@ -170,12 +171,12 @@ impl Repl {
         let left = self.left_of(&plan, &session);
         self.entries.commit(&run, &plan, &left);
         let left = self.plan_anew(&plan.sites, &left);
-        self.steps.retain(|step| !matches!(step, Step::Planned(_)));
-        self.steps.push(Step::Committed(run));
+        self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
+        self.steps.push(UndoUnit::Committed(run));
         self.session.recorder().outside().clear();
         if left > 0 {
             // They can only be undone together: nobody knows any more which entry planned which.
-            self.steps.push(Step::Planned(0));
+            self.steps.push(UndoUnit::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
         result.map(|_| ()).map_err(without_options)
@@ -186,7 +187,7 @@ impl Repl {
         let gates = self.gates(session, &plan.sites);
         let done = || -> Result<_> {
             let records = Records::open(&state::folder()?)?;
-            let options = Options { skip_drifted: true, patience: patience() };
+            let options = ApplyOptions { skip_drifted: true, patience: patience() };
             let done = apply::done_before(records.as_ref(), plan, &gates, options);
             self.runtime.block_on(done)
         };
@@ -206,7 +207,7 @@ impl Repl {
     }
 
     /// Plans these changes, and nothing else, on what is there now. Returns how many of them still can be made.
-    fn plan_anew(&self, sites: &[Site], changes: &[Change]) -> usize {
+    fn plan_anew(&self, sites: &[Destination], changes: &[Change]) -> usize {
         self.runtime.block_on(self.session.forget_plan());
         self.session.reopen();
         let gates = self.gates(&self.session, sites);
@@ -229,7 +230,7 @@ impl Repl {
     pub(super) fn discard(&mut self) {
         let planned = self.session.recorder().len();
         self.runtime.block_on(self.session.forget_plan());
-        self.steps.retain(|step| !matches!(step, Step::Planned(_)));
+        self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
         self.entries.discard();
         let outside = self.session.recorder().outside().clear();
         let mut parts = vec![count(planned as u64, "planned change")];
@@ -244,19 +245,19 @@ impl Repl {
                 .hint("`iamlua undo RUN` undoes an earlier run; `iamlua runs` lists them"));
         };
         let made = match step.clone() {
-            Step::Planned(before) => {
+            UndoUnit::Planned(before) => {
                 let plan = self.plan();
                 let (kept, dropped) = plan.changes.split_at(before.min(plan.changes.len()));
                 self.plan_anew(&plan.sites, kept);
                 say(&format!("{} no longer planned", count(dropped.len() as u64, "change")));
                 None
             }
-            Step::Changed(after, last) => {
+            UndoUnit::Changed(after, last) => {
                 let run = self.session.journal().run().unwrap_or_default();
                 let is_meant = |change: &Recorded| change.number > after && change.number <= last;
                 self.invert(".undo", &run, is_meant)?
             }
-            Step::Committed(run) => self.invert(".undo", &run, |_| true)?,
+            UndoUnit::Committed(run) => self.invert(".undo", &run, |_| true)?,
         };
         self.steps.pop();
         self.entries.set_fate(&step, Fate::Undone);
@@ -291,7 +292,7 @@ impl Repl {
         }
         let (run, mut changes, options) = self.recorded(run)?;
         changes.retain(is_meant);
-        let planning = Session::with(Rules { mode: Mode::Plan, ..self.rules.clone() });
+        let planning = Session::with(SessionConfig { mode: Mode::Plan, ..self.rules.clone() });
         let gates = self.gates(&planning, &run.sites);
         let undoing = self.interrupts.during(&planning, || {
             self.runtime.block_on(undo::plan(&run, &changes, &gates, &options))
@@ -334,12 +335,13 @@ impl Repl {
 
     /// Makes a plan's changes in a session of their own.
     fn carry_out(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
-        let rules = Rules { mode: Mode::Apply, about, ..self.rules.clone() };
+        let rules = SessionConfig { mode: Mode::Apply, about, ..self.rules.clone() };
         let session = Session::with(rules);
         let gates = self.gates(&session, &plan.sites);
         let result = state::folder().and_then(|folder| {
-            let options = Options { skip_drifted: false, patience: patience() };
-            let work = execution::carry_out(plan, &session, &gates, &folder, options, again);
+            let options = ApplyOptions { skip_drifted: false, patience: patience() };
+            let work =
+                crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
             self.interrupts.during(&session, || self.runtime.block_on(work))
         });
         run::tell_changes(&session);
@@ -347,7 +349,7 @@ impl Repl {
     }
 
     /// Gates to the sites of a plan or run.
-    fn gates(&self, session: &Arc<Session>, sites: &[Site]) -> Vec<Gate> {
+    fn gates(&self, session: &Arc<Session>, sites: &[Destination]) -> Vec<Gate> {
         let own = self.runtime.block_on(self.gate.site());
         sites
             .iter()
@@ -355,7 +357,7 @@ impl Repl {
                 let connection = match (&own, site.target) {
                     (Ok(own), _) if own == site => self.gate.connection().clone(),
                     (_, SiteTarget::Local) => self.gate.connection().clone(),
-                    (_, SiteTarget::Aws) => site.connection(Target::Aws),
+                    (_, SiteTarget::Aws) => site.connection(Backend::Aws),
                 };
                 Gate::new(Arc::clone(session), connection)
             })
@@ -365,7 +367,7 @@ impl Repl {
     /// Asks before something is written where the prompt does not do that anyway: always on AWS, on
     /// the local account `if_local`. The question names the accounts that `sites` lead to; without
     /// any, that of the prompt.
-    fn may_write(&self, what: &str, sites: &[Site], if_local: bool) -> Result<()> {
+    fn may_write(&self, what: &str, sites: &[Destination], if_local: bool) -> Result<()> {
         if self.is_read_only_by_config {
             return Err(Error::new(
                 Kind::Refused,
@@ -384,10 +386,11 @@ impl Repl {
     }
 
     /// The accounts that sites lead to, in words: that of the prompt as the prompt names it.
-    fn accounts(&self, sites: &[Site]) -> String {
+    fn accounts(&self, sites: &[Destination]) -> String {
         let own = self.runtime.block_on(self.gate.site());
-        let is_own =
-            |site: &Site| own.as_ref().is_ok_and(|own| own.account_key() == site.account_key());
+        let is_own = |site: &Destination| {
+            own.as_ref().is_ok_and(|own| own.account_key() == site.account_key())
+        };
         if sites.iter().all(is_own) { self.place.describe() } else { describe_accounts(sites) }
     }
 
@@ -431,9 +434,8 @@ fn pending(what: &str) -> Error {
 
 /// Prints what a person has asked for.
 fn print(text: &str) {
-    use std::io::Write;
     // Who has closed standard output does not want it.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    let _ = terminal::print(text);
 }
 
 /// An error without the hints that name options of a command line.

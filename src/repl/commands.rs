@@ -7,15 +7,15 @@ use std::time::Instant;
 use super::editor::Answer;
 use super::saving::{self, Entry, Fate, Lua};
 use super::{Next, Repl};
+use crate::app::script::{Loaded, Script};
 use crate::docs;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::lua::Ending;
 use crate::lua::arguments::without_separator;
-use crate::screen::say;
-use crate::script::{Loaded, Script};
 use crate::session::Mode;
 use crate::spec;
+use crate::ui::terminal::{print, say};
 
 /// A command of the prompt.
 pub struct Command {
@@ -221,11 +221,6 @@ fn listed(rows: &[Vec<String>], columns: usize) -> String {
     text
 }
 
-fn print(text: &str) -> Result<()> {
-    std::io::Write::write_all(&mut anstream::stdout(), text.as_bytes())
-        .map_err(|error| Error::io("cannot write to standard output", error))
-}
-
 impl Repl {
     /// Runs a command.
     pub(super) fn command(&mut self, text: &str) -> Result<Next> {
@@ -313,7 +308,7 @@ impl Repl {
         let text = format!("-- Entered at a prompt of iamlua on {now}.\n{}", script.text);
         files::write_whole(&file, text.as_bytes())
             .map_err(|error| Error::io(format!("cannot write {}", file.display()), error))?;
-        let word = crate::run::quoted(&file.display().to_string());
+        let word = crate::app::run::quoted(&file.display().to_string());
         let without =
             if left_out.is_empty() { String::new() } else { format!("; left out {left_out}") };
         let said = format!("{} saved in {word}{without}", script.saved());

@@ -28,8 +28,8 @@ use super::{commands, complete, history};
 use crate::error::{Error, Result};
 use crate::lua::Prompt;
 use crate::lua::tokens::{Kind, Token, tokens};
-use crate::screen;
 use crate::session::names::Names;
+use crate::ui::terminal;
 
 /// What is longer is data rather than code: it is not coloured, and not compared with earlier entries.
 const LONGEST: usize = 4 << 10;
@@ -106,7 +106,7 @@ impl Editor {
         let mut typed = self.read_from(prompt, "");
         // What was right of it is not lost.
         while let Ok(None) = typed {
-            screen::say("error: what was typed is not UTF-8");
+            terminal::say("error: what was typed is not UTF-8");
             let before = self.inner.helper().map(|typing| typing.line.take()).unwrap_or_default();
             typed = self.read_from(prompt, &before);
         }
@@ -125,12 +125,12 @@ impl Editor {
             read
         };
         let typed = match messages {
-            Some(messages) => screen::while_typing(messages, read),
+            Some(messages) => terminal::while_typing(messages, read),
             None => read(),
         };
         let Ok(typed) = typed else {
-            screen::say("error: that is too long to be edited");
-            screen::say("hint: .load FILE runs what is in a file");
+            terminal::say("error: that is too long to be edited");
+            terminal::say("hint: .load FILE runs what is in a file");
             return Ok(Some(Typed::Cleared));
         };
         match typed {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::changes::{Mark, Step};
+use super::changes::{Mark, UndoUnit};
 use super::saving::{Entry, Fate};
-use crate::session::journal::Outcome;
+use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::Recorded;
 use crate::session::plan::{Change, Plan};
 
@@ -53,8 +53,9 @@ impl Entries {
 
     /// The entries as they stand. `changes` has what the journal knows of a run.
     pub fn standing(&self, changes: impl Fn(&Run<'_>) -> Option<Vec<Recorded>>) -> Vec<Entry> {
-        let is_gone =
-            |change: &Recorded| change.undone.is_some() || change.outcome == Some(Outcome::Failed);
+        let is_gone = |change: &Recorded| {
+            change.undone.is_some() || change.outcome == Some(ChangeOutcome::Failed)
+        };
         let mut entries = Vec::new();
         for made in &self.0 {
             let mut entry = made.entry.clone();
@@ -95,14 +96,14 @@ impl Entries {
     }
 
     /// A step was undone, or made again.
-    pub fn set_fate(&mut self, step: &Step, fate: Fate) {
+    pub fn set_fate(&mut self, step: &UndoUnit, fate: Fate) {
         for made in &mut self.0 {
             let is_meant = match step {
-                Step::Planned(from) => made.planned.is_some_and(|(first, _)| first >= *from),
-                Step::Changed(after, last) => {
+                UndoUnit::Planned(from) => made.planned.is_some_and(|(first, _)| first >= *from),
+                UndoUnit::Changed(after, last) => {
                     made.changed.is_some_and(|(first, end)| first >= *after && end <= *last)
                 }
-                Step::Committed(run) => {
+                UndoUnit::Committed(run) => {
                     made.committed.as_ref().is_some_and(|(committed, _)| committed == run)
                 }
             };

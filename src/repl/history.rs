@@ -7,7 +7,8 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
-use crate::{sqlite, state};
+use crate::state;
+use crate::state::sqlite;
 
 /// So many entries are kept.
 pub const MOST: u32 = 10_000;

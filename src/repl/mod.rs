@@ -19,26 +19,27 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use crate::app::run::{self, TargetConfig};
+use crate::app::signals::Interrupts;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::lua::{Ending, Prompt, Setup, Vm, calls_text};
-use crate::run::{self, Against};
-use crate::screen::{say, tell};
+use crate::lua::{Ending, Prompt, Vm, VmConfig, calls_text};
 use crate::session::names::Names;
-use crate::session::{Gate, Mode, Rules, Session};
-use crate::signals::Interrupts;
-use crate::{secrets, state, words};
+use crate::session::{Gate, Mode, Session, SessionConfig};
+use crate::ui::format;
+use crate::ui::terminal::{say, tell};
+use crate::{redaction, state};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use {complete::candidates, editor::colored, saving::defined};
 
-use changes::Step;
+use changes::UndoUnit;
 use editor::{Answer, Editor, Typed};
 use entries::Entries;
 use history::History;
-use place::Place;
+use place::PromptAccount;
 use saving::{Entry, Fate};
 
 /// The local account says who it is within that time; the first prompt waits for it.
@@ -50,9 +51,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How a prompt runs.
 #[derive(Debug)]
-pub struct Options {
+pub struct ReplSettings {
     /// What its entries run against, and what they may do there.
-    pub run: run::Options,
+    pub run: run::RunSettings,
     /// Whether keys are those of vi rather than those of Emacs.
     pub vi: bool,
     /// Whether the configuration says that nothing is ever changed.
@@ -65,18 +66,18 @@ struct Repl {
     prompt: Rc<Prompt>,
     session: Arc<Session>,
     gate: Gate,
-    rules: Rules,
+    rules: SessionConfig,
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
-    place: Place,
+    place: PromptAccount,
     /// Need for a code that a person types before there are credentials.
     asks_person: bool,
     history: Option<History>,
     names: Names,
     /// Steps that can be undone, the latest last.
-    steps: Vec<Step>,
+    steps: Vec<UndoUnit>,
     /// Steps that were undone, each with the run that has done it, the latest last.
-    undone: Vec<(Step, String)>,
+    undone: Vec<(UndoUnit, String)>,
     /// What was typed, for `.save`.
     entries: Entries,
     is_timed: bool,
@@ -95,7 +96,7 @@ enum Next {
 ///
 /// # Errors
 /// If the terminal cannot be used, or there are no threads.
-pub fn run(options: Options) -> Result<u8> {
+pub fn run(options: ReplSettings) -> Result<u8> {
     let runtime = run::runtime()?;
     let handle = runtime.handle().clone();
     let _entered = handle.enter();
@@ -104,7 +105,7 @@ pub fn run(options: Options) -> Result<u8> {
     let result = repl.work(vi);
     let planned = repl.session.recorder().len();
     if planned > 0 {
-        say(&format!("{} forgotten", words::count(planned as u64, "planned change")));
+        say(&format!("{} forgotten", format::count(planned as u64, "planned change")));
         repl.runtime.block_on(repl.session.forget_plan());
     }
     repl.session.recorder().outside().clear();
@@ -118,16 +119,16 @@ pub fn run(options: Options) -> Result<u8> {
 }
 
 impl Repl {
-    fn new(runtime: Runtime, options: Options) -> Result<Self> {
-        let Options { run: options, vi: _, is_read_only_by_config } = options;
+    fn new(runtime: Runtime, options: ReplSettings) -> Result<Self> {
+        let ReplSettings { run: options, vi: _, is_read_only_by_config } = options;
         let session = Session::with(options.rules.clone());
         let gate = Gate::new(Arc::clone(&session), options.against.connection());
         let names = Names::default();
         session.keep_names(names.clone());
-        let place = Place::new(&options.against);
+        let place = PromptAccount::new(&options.against);
         let asks_person = match options.against {
-            Against::Local(_) => false,
-            Against::Aws(_) => {
+            TargetConfig::Local(_) => false,
+            TargetConfig::Aws(_) => {
                 let settings = gate.connection().settings();
                 settings.is_ok_and(|settings| settings.credentials.asks_person())
             }
@@ -141,7 +142,7 @@ impl Repl {
         });
         let canceller = Canceller::default();
         let asker = canceller.clone();
-        let setup = Setup {
+        let setup = VmConfig {
             gate: gate.clone(),
             runtime: runtime.handle().clone(),
             canceller: canceller.clone(),
@@ -168,7 +169,7 @@ impl Repl {
             }),
             clock: Clock::Real,
             has_input: true,
-            seen: crate::seen::Seen::default(),
+            seen: crate::files::read_set::ReadSet::default(),
             log: None,
         };
         let prompt = Rc::new(Prompt::new(Vm::new(setup, run::output(false))?, options.timeout)?);
@@ -235,7 +236,7 @@ impl Repl {
                 }
                 Typed::End if planned > 0 && !is_warned && std::io::stdin().is_terminal() => {
                     is_warned = true;
-                    let planned = words::count(planned as u64, "planned change");
+                    let planned = format::count(planned as u64, "planned change");
                     say(&format!(
                         "{planned} will be forgotten: .commit makes them, Ctrl-D again leaves"
                     ));
@@ -282,7 +283,7 @@ impl Repl {
         }
         match &mut self.history {
             // It can be called back here, and is not on the disk.
-            _ if secrets::has_secret(text) => editor.remember(text),
+            _ if redaction::has_secret(text) => editor.remember(text),
             None => editor.remember(text),
             Some(history) => {
                 if let Err(error) = history.add(text) {
@@ -340,7 +341,7 @@ impl Repl {
 
     /// Says how long something took, and what it called.
     fn tell_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
-        let took = words::time(began.elapsed().as_secs_f64());
+        let took = format::time(began.elapsed().as_secs_f64());
         let mut calls = self.session.calls();
         for (action, n) in before {
             if let Some(now) = calls.get_mut(action) {
@@ -350,7 +351,7 @@ impl Repl {
         calls.retain(|_, n| *n > 0);
         let all: u64 = calls.values().sum();
         let by_action = if all > 0 { format!(": {}", calls_text(&calls)) } else { String::new() };
-        say(&format!("{took}; {}{by_action}", words::count(all, "call")));
+        say(&format!("{took}; {}{by_action}", format::count(all, "call")));
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::app::run::TargetConfig;
 use crate::error::Result;
-use crate::run::Against;
-use crate::screen;
 use crate::session::{Gate, Mode};
+use crate::ui::terminal;
 
 /// The account that calls go to.
 #[derive(Debug)]
-pub struct Place {
+pub struct PromptAccount {
     is_local: bool,
     /// What the operator called it, until the account has said who it is.
     called: String,
@@ -31,13 +31,13 @@ struct Account {
 /// The account's name takes at most so many columns.
 const MOST: usize = 32;
 
-impl Place {
+impl PromptAccount {
     /// The place that a gate leads to.
     #[must_use]
-    pub fn new(against: &Against) -> Self {
+    pub fn new(against: &TargetConfig) -> Self {
         let (is_local, called) = match against {
-            Against::Local(_) => (true, String::new()),
-            Against::Aws(aws) => {
+            TargetConfig::Local(_) => (true, String::new()),
+            TargetConfig::Aws(aws) => {
                 let host = aws.endpoint_url.as_ref().map(|url| {
                     url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).to_owned()
                 });
@@ -52,7 +52,7 @@ impl Place {
     ///
     /// # Errors
     /// If it cannot be reached.
-    pub async fn of(against: &Against, gate: &Gate) -> Result<Self> {
+    pub async fn of(against: &TargetConfig, gate: &Gate) -> Result<Self> {
         let (id, alias) = gate.account().await?;
         let place = Self::new(against);
         // Nobody else answers.
@@ -76,7 +76,7 @@ impl Place {
                     then(gate).await;
                 }
                 Err(error) => {
-                    screen::say(error.describe().trim_end());
+                    terminal::say(error.describe().trim_end());
                     has_answered.store(true, Ordering::SeqCst);
                 }
             }
@@ -159,11 +159,11 @@ fn shortened(name: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::AwsTarget;
+    use crate::app::run::AwsTarget;
 
     #[test]
     fn the_prompt_says_where_one_is_and_leaves_room_to_type() {
-        let local = Place::new(&Against::Local(crate::emulator::Faults::default()));
+        let local = PromptAccount::new(&TargetConfig::Local(crate::emulator::Faults::default()));
         assert_eq!(local.prompt(Mode::Apply, 0, 80).0, "local APPLY> ");
         let account = Account { id: Some("123456789012".into()), alias: Some("acme".repeat(20)) };
         local.account.set(account).expect("the first answer");
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(prompt(40), "local acme… plan+3> ");
         assert_eq!(prompt(20), "local plan+3> ");
         let profile = AwsTarget { profile: Some("prod".into()), ..AwsTarget::default() };
-        let aws = Place::new(&Against::Aws(profile));
+        let aws = PromptAccount::new(&TargetConfig::Aws(profile));
         let (plain, styled) = aws.prompt(Mode::Apply, 0, 80);
         assert_eq!(plain, "aws prod APPLY> ");
         assert!(

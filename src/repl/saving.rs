@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::iam::{self, Run, Step};
+use crate::iam::{self, Run, Stride};
 use crate::lua::scopes::{Chunk, Statement, parse};
 use crate::lua::without_locals;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// Most locals that a saved script declares; Lua takes 200, of which loops need some.
 const MOST_LOCALS: usize = 150;
@@ -446,7 +446,7 @@ fn is_listing(code: &str) -> bool {
     let (Some(path), None) = (calls.next(), calls.next()) else { return false };
     let operation = path.strip_prefix("iam.").and_then(iam::find);
     operation.is_some_and(
-        |operation| matches!(&operation.run, Run::Iterate(iterate) if iterate.by == Step::Item),
+        |operation| matches!(&operation.run, Run::Iterate(iterate) if iterate.by == Stride::Item),
     )
 }
 

@@ -12,16 +12,16 @@ use super::scheduler::Known;
 
 /// What others look at; clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Mutex<Shown>>);
+pub struct LiveStatus(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
-struct Shown {
+struct Inner {
     /// All but the jobs.
     about: Snapshot,
     jobs: BTreeMap<PathBuf, JobStatus>,
 }
 
-impl Board {
+impl LiveStatus {
     pub(super) fn new(started: Timestamp) -> Self {
         let about = Snapshot {
             now: started,
@@ -38,7 +38,7 @@ impl Board {
             quota: None,
             is_ending: false,
         };
-        Self(Arc::new(Mutex::new(Shown { about, jobs: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(Inner { about, jobs: BTreeMap::new() })))
     }
 
     /// The scheduler, as it stands; `now` is the time of its clock.
@@ -90,7 +90,7 @@ impl Board {
         shown.throttled += execution.throttled;
     }
 
-    fn locked(&self) -> MutexGuard<'_, Shown> {
+    fn locked(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

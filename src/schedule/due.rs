@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::record::Outcome;
+use super::record::ExecutionOutcome;
 use crate::clock::milliseconds;
 use crate::lua::{CatchUp, Job};
 
@@ -157,7 +157,7 @@ fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
 
 /// What follows from the end of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum NextStep {
     /// Nothing more.
     Over,
     /// It is tried again, then.
@@ -172,31 +172,31 @@ pub fn ended(
     job: &Job,
     entry: &Entry,
     is_for_a_moment: bool,
-    (outcome, exit_code): (Outcome, Option<u8>),
+    (outcome, exit_code): (ExecutionOutcome, Option<u8>),
     now: Timestamp,
-) -> (Entry, Verdict) {
+) -> (Entry, NextStep) {
     let entry = Entry { free: now, ..entry.clone() };
-    let has_failed = !matches!(outcome, Outcome::Done | Outcome::Skipped);
+    let has_failed = !matches!(outcome, ExecutionOutcome::Done | ExecutionOutcome::Skipped);
     let Some(mut tries) = entry.tries.filter(|_| is_for_a_moment) else {
-        return (entry, if has_failed { Verdict::Failed } else { Verdict::Over });
+        return (entry, if has_failed { NextStep::Failed } else { NextStep::Over });
     };
     let again = match outcome {
-        Outcome::Done | Outcome::Skipped | Outcome::Refused => None,
-        Outcome::Failed | Outcome::Timeout => {
+        ExecutionOutcome::Done | ExecutionOutcome::Skipped | ExecutionOutcome::Refused => None,
+        ExecutionOutcome::Failed | ExecutionOutcome::Timeout => {
             tries.failures += 1;
             retry_delay(job, tries.failures, outcome, exit_code)
                 .map(|delay| after(now, SignedDuration::from_millis(milliseconds(delay))))
         }
-        Outcome::Interrupted | Outcome::Killed => {
+        ExecutionOutcome::Interrupted | ExecutionOutcome::Killed => {
             tries.kills += 1;
             (job.catch_up == CatchUp::Once && tries.kills < MOST_KILLS).then_some(now)
         }
     };
     tries.again = again;
     let verdict = match again {
-        Some(at) => Verdict::Again(at),
-        None if has_failed => Verdict::Failed,
-        None => Verdict::Over,
+        Some(at) => NextStep::Again(at),
+        None if has_failed => NextStep::Failed,
+        None => NextStep::Over,
     };
     (Entry { tries: again.map(|_| tries), ..entry }, verdict)
 }
@@ -206,12 +206,12 @@ pub fn ended(
 pub fn retry_delay(
     job: &Job,
     failures: u32,
-    outcome: Outcome,
+    outcome: ExecutionOutcome,
     exit_code: Option<u8>,
 ) -> Option<Duration> {
     // Wrong usage and a refusal are the same the next time.
-    let may_pass =
-        matches!(outcome, Outcome::Failed | Outcome::Timeout) && !matches!(exit_code, Some(2 | 4));
+    let may_pass = matches!(outcome, ExecutionOutcome::Failed | ExecutionOutcome::Timeout)
+        && !matches!(exit_code, Some(2 | 4));
     let delay = job.retry_delay.saturating_mul(1 << failures.saturating_sub(1).min(20));
     (may_pass && failures <= job.retries).then(|| delay.min(LONGEST_DELAY))
 }
@@ -226,10 +226,10 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::{Entry, Next, Tries, Verdict, ended, next, start};
+    use super::{Entry, Next, NextStep, Tries, ended, next, start};
+    use crate::cron::Timing;
     use crate::lua::{CatchUp, Job, OnFailure};
-    use crate::schedule::record::Outcome;
-    use crate::timing::Timing;
+    use crate::schedule::record::ExecutionOutcome;
 
     fn job(every: u64) -> Job {
         Job {
@@ -328,10 +328,11 @@ mod tests {
         let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
         let mut pauses = Vec::new();
         loop {
-            let (after, verdict) = ended(&job, &entry, true, (Outcome::Failed, Some(1)), now);
+            let (after, verdict) =
+                ended(&job, &entry, true, (ExecutionOutcome::Failed, Some(1)), now);
             entry = after;
-            let Verdict::Again(again) = verdict else {
-                assert_eq!((verdict, entry.tries), (Verdict::Failed, None));
+            let NextStep::Again(again) = verdict else {
+                assert_eq!((verdict, entry.tries), (NextStep::Failed, None));
                 break;
             };
             pauses.push((again - now).as_secs());
@@ -341,8 +342,9 @@ mod tests {
         assert_eq!(pauses, [10, 20]);
         for code in [2, 4] {
             let entry = Entry { tries: Some(tries), ..entry.clone() };
-            let (_, verdict) = ended(&job, &entry, true, (Outcome::Failed, Some(code)), now);
-            assert_eq!(verdict, Verdict::Failed, "exit code {code} would come again");
+            let (_, verdict) =
+                ended(&job, &entry, true, (ExecutionOutcome::Failed, Some(code)), now);
+            assert_eq!(verdict, NextStep::Failed, "exit code {code} would come again");
         }
     }
 
@@ -353,14 +355,15 @@ mod tests {
         let mut entry = Entry { tries: Some(tries), ..entry("10:00:00", "09:00:00") };
         let now = at("10:05:00");
         for kill in 1..=3 {
-            let (after, verdict) = ended(&job, &entry, true, (Outcome::Killed, None), now);
-            let wanted = if kill < 3 { Verdict::Again(now) } else { Verdict::Failed };
+            let (after, verdict) = ended(&job, &entry, true, (ExecutionOutcome::Killed, None), now);
+            let wanted = if kill < 3 { NextStep::Again(now) } else { NextStep::Failed };
             assert_eq!(verdict, wanted, "kill {kill}");
             entry.tries = after.tries.or(entry.tries);
         }
         job.catch_up = CatchUp::Skip;
         entry.tries = Some(tries);
-        let (_, verdict) = ended(&job, &entry, true, (Outcome::Interrupted, Some(130)), now);
-        assert_eq!(verdict, Verdict::Failed);
+        let (_, verdict) =
+            ended(&job, &entry, true, (ExecutionOutcome::Interrupted, Some(130)), now);
+        assert_eq!(verdict, NextStep::Failed);
     }
 }

@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 /// A job that is held for as long as this lives, so that no other process and nobody else in this one executes it. A process that is killed lets
 /// go of it.
 #[derive(Debug)]
-pub struct Hold {
+pub struct JobLock {
     _file: Option<File>,
 }
 
-impl Hold {
+impl JobLock {
     /// Takes a job; `None` if somebody else has it. `what` tells holds for different purposes apart.
     ///
     /// # Errors

@@ -6,9 +6,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::book::Book;
+use super::book::Store;
 use super::due::{self, Entry, Next};
-use super::hold::Hold;
+use super::hold::JobLock;
 use super::record::Execution;
 use super::roster::{Listed, Runbook};
 use super::scheduler::due_words;
@@ -37,12 +37,12 @@ pub struct List {
 /// # Errors
 /// If there is a state that cannot be read.
 pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
-    let book = Book::open_existing(folder)?;
+    let book = Store::open_existing(folder)?;
     let mut open = BTreeMap::new();
-    for execution in book.as_ref().map(Book::open_executions).transpose()?.unwrap_or_default() {
+    for execution in book.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
         // One that nobody holds was killed.
         let path = execution.path.display().to_string();
-        if Hold::is_held(folder, &path) {
+        if JobLock::is_held(folder, &path) {
             open.insert(execution.path.clone(), execution);
         }
     }
@@ -102,7 +102,7 @@ fn row(
     let outcome = last.and_then(|last| last.outcome);
     let changes = last.map_or_else(String::new, |last| {
         let planned = if last.mode == "plan" { " planned" } else { "" };
-        format!("{}{planned}", crate::words::number(last.changes))
+        format!("{}{planned}", crate::ui::format::number(last.changes))
     });
     vec![
         job.name.clone(),
@@ -125,7 +125,7 @@ fn date(at: Timestamp, runbook: Option<&Runbook>) -> String {
 /// # Errors
 /// If there is a state that cannot be read.
 pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestamp) -> Result<List> {
-    let book = Book::open_existing(folder)?;
+    let book = Store::open_existing(folder)?;
     let mut list = List { heads: vec!["WHEN", "JOB", "DUE", "WHY"], ..List::default() };
     let mut all = Vec::new();
     for job in listed {

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
-use crate::words::{acts, number, visible, visible_but};
+use crate::escape::{acts, visible, visible_but};
+use crate::ui::format::number;
 
 /// A printed line that is longer is cut.
 const LONGEST_LINE: usize = 16 << 10;
@@ -411,7 +412,7 @@ mod tests {
         ];
         log.line(Level::Error, &Origin::job("x"), "bad \u{1b}[0m \u{9b} \u{202e} ü", &fields);
         let lines = calls.taken();
-        assert!(!lines[0].trim_end().contains(crate::words::acts), "{}", lines[0]);
+        assert!(!lines[0].trim_end().contains(crate::escape::acts), "{}", lines[0]);
         let line: Value = serde_json::from_str(&lines[0]).expect("JSON");
         assert_eq!(
             line,

@@ -6,40 +6,40 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::roster::{Asking, Listed, Roster};
+use super::roster::{Asking, JobSet, Listed};
 use crate::error::{Error, Result};
-use crate::following::Following;
+use crate::files::watch::PathWatcher;
 
 /// Files are looked at so often, whether or not a change was heard of.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// And so often while one of them is changing.
 const AGAIN: Duration = Duration::from_millis(100);
 
-enum Order {
+enum Command {
     Look,
     Reread(Box<Asking>),
 }
 
 /// A hand on the thread.
 #[derive(Clone)]
-pub struct Lookout(Sender<Order>);
+pub struct Reloader(Sender<Command>);
 
-impl Lookout {
+impl Reloader {
     /// Looks after the files of a roster from now on; `tell` is told of the jobs when they are others.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
         paths: Vec<PathBuf>,
-        roster: Roster,
+        roster: JobSet,
         asking: Asking,
         tell: impl Fn(Vec<Listed>) + Send + 'static,
     ) -> Result<Self> {
         let (orders, received) = channel();
         let heard = orders.clone();
-        let mut following = Following::new(move |_| {
+        let mut following = PathWatcher::new(move |_| {
             // Without a thread that looks there is nothing to look for.
-            let _ = heard.send(Order::Look);
+            let _ = heard.send(Command::Look);
         })?;
         let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
         for path in paths {
@@ -64,13 +64,13 @@ impl Lookout {
     /// Reads all files anew, under these permissions.
     pub fn reread(&self, asking: Asking) {
         // It ends with the process.
-        let _ = self.0.send(Order::Reread(Box::new(asking)));
+        let _ = self.0.send(Command::Reread(Box::new(asking)));
     }
 }
 
 fn work(
-    orders: &Receiver<Order>,
-    mut roster: Roster,
+    orders: &Receiver<Command>,
+    mut roster: JobSet,
     mut asking: Asking,
     tell: &impl Fn(Vec<Listed>),
 ) {
@@ -79,11 +79,11 @@ fn work(
     let mut wait = Duration::ZERO;
     loop {
         match orders.recv_timeout(wait) {
-            Ok(Order::Reread(with)) => {
+            Ok(Command::Reread(with)) => {
                 asking = *with;
                 roster.forget();
             }
-            Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Command::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let looked = roster.look(&asking, began.elapsed());

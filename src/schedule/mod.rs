@@ -26,20 +26,21 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use board::Board;
-use book::Book;
+use board::LiveStatus;
+use book::Store;
 use log::{Level, Log, Origin};
-use lookout::Lookout;
+use lookout::Reloader;
 use record::Execution;
-use roster::{Asking, Listed, Roster, Runbook, told};
-use scheduler::{Holds, Order, Runner, Scheduler};
-use worker::{Manner, Workshop};
+use roster::{Asking, JobSet, Listed, Runbook, told};
+use scheduler::{Holds, Runner, Scheduler, Start};
+use worker::{Executor, RunConfig};
 
+use crate::app::run;
+use crate::app::run::RunSettings;
+use crate::app::signals::{self, Heard};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::run::Options;
-use crate::signals::{self, Heard};
-use crate::{run, screen, words};
+use crate::ui::{format, terminal};
 
 /// However long nothing happens on the scheduler's own clock: so long it sleeps at most, because the machine's clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const LAST: Duration = Duration::from_secs(1);
 
 /// Shows others what the scheduler does, for as long as the process lives; returns an error if it cannot.
-pub type Show = Box<dyn Fn(&Board, &Handle, &Log) -> Result<()>>;
+pub type Show = Box<dyn Fn(&LiveStatus, &Handle, &Log) -> Result<()>>;
 
 /// What a scheduler is started with.
 pub struct Settings {
@@ -59,9 +60,9 @@ pub struct Settings {
     /// How long those that go on may take to end, once the scheduler is told to.
     pub grace: Duration,
     /// How they run.
-    pub options: Options,
+    pub options: RunSettings,
     /// Finds out anew how they run.
-    pub reread: Box<dyn Fn() -> Result<Options>>,
+    pub reread: Box<dyn Fn() -> Result<RunSettings>>,
     /// The state folder.
     pub folder: PathBuf,
     /// Where it says what it does.
@@ -79,16 +80,16 @@ enum Event {
 }
 
 /// What carries executions out for the loop.
-struct Crew {
-    manner: Arc<Manner>,
-    workshop: Workshop,
+struct ThreadRunner {
+    manner: Arc<RunConfig>,
+    workshop: Executor,
     events: Sender<Event>,
     runtime: Handle,
     log: Log,
 }
 
-impl Runner for Crew {
-    fn start(&mut self, order: Order) {
+impl Runner for ThreadRunner {
+    fn start(&mut self, order: Start) {
         let events = self.events.clone();
         self.workshop.start(Arc::clone(&self.manner), order, move |execution| {
             // Without a loop the process has ended.
@@ -132,7 +133,7 @@ pub fn run(settings: &Settings) -> Result<u8> {
         .spawn(listens)
         .map_err(|error| Error::io("cannot start a thread", error))?;
     let handle = runtime.handle().clone();
-    let result = screen::while_typing(&said, || work(settings, &handle, events, &heard));
+    let result = terminal::while_typing(&said, || work(settings, &handle, events, &heard));
     // Programs that are being told of a failure are killed with what they have started; they are told anew at the next start.
     runtime.shutdown_timeout(LAST);
     if result.is_ok() {
@@ -148,13 +149,13 @@ fn work(
     heard: &Receiver<Event>,
 ) -> Result<u8> {
     let log = &settings.log;
-    let book = Book::open(&settings.folder)?;
+    let book = Store::open(&settings.folder)?;
     let asking = Asking {
         permissions: settings.options.permissions.clone(),
         is_planned: settings.options.rules.plans_outside(),
         runtime: runtime.clone(),
     };
-    let mut roster = Roster::new(&settings.paths)?.waiting(roster::SHORT);
+    let mut roster = JobSet::new(&settings.paths)?.waiting(roster::SHORT);
     roster.look(&asking, Duration::ZERO);
     // One that does not come to its manifest holds no job up.
     while roster.is_asking() && roster.jobs().iter().all(|job| job.what.is_err()) {
@@ -169,16 +170,16 @@ fn work(
     let text = format!(
         "iamlua {} schedules {}",
         env!("CARGO_PKG_VERSION"),
-        words::count((jobs.len() - broken) as u64, "job")
+        format::count((jobs.len() - broken) as u64, "job")
     );
     let mut fields = vec![("mode".to_owned(), mode.into())];
     if broken > 0 {
         fields.push(("broken".into(), broken.into()));
     }
     log.line(Level::Info, &Origin::default(), &text, &fields);
-    let workshop = Workshop::new(runtime.clone(), log.clone(), settings.folder.clone());
-    let crew = Crew {
-        manner: Arc::new(Manner::new(settings.options.clone())),
+    let workshop = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
+    let crew = ThreadRunner {
+        manner: Arc::new(RunConfig::new(settings.options.clone())),
         workshop: workshop.clone(),
         events: events.clone(),
         runtime: runtime.clone(),
@@ -194,7 +195,7 @@ fn work(
     })?;
     scheduler.take_over(jobs);
     let paths = roster.paths().to_vec();
-    let lookout = Lookout::start(paths, roster, asking.clone(), move |jobs| {
+    let lookout = Reloader::start(paths, roster, asking.clone(), move |jobs| {
         let _ = events.send(Event::Jobs(jobs));
     })?;
     let mut deadline = None;
@@ -267,10 +268,10 @@ fn until(wake: jiff::Timestamp) -> Duration {
     left.min(LONGEST_SLEEP)
 }
 
-fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
+fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
     let unwritten = scheduler.unwritten() as u64;
     if scheduler.going() == 0 && unwritten > 0 {
-        let ends = words::count(unwritten, "execution");
+        let ends = format::count(unwritten, "execution");
         return Err(Error::new(Kind::State, format!("the end of {ends} could not be written"))
             .hint("the next start takes what has no end for killed, and runs it again"));
     }
@@ -278,8 +279,8 @@ fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
         // Whoever was not told of a failure yet is told at the next start.
         return Ok(0);
     }
-    let going = words::count(scheduler.going() as u64, "execution");
-    let grace = crate::timing::spelled(grace);
+    let going = format::count(scheduler.going() as u64, "execution");
+    let grace = crate::cron::spelled(grace);
     Err(Error::new(Kind::Timeout, format!("{going} did not end within {grace}"))
         .hint("the next start settles what they left in doubt, and so does `iamlua runs recover`"))
 }
@@ -287,8 +288,8 @@ fn over(scheduler: &Scheduler<Crew>, grace: Duration) -> Result<u8> {
 /// Takes the configuration and all runbooks over anew.
 fn reread(
     settings: &Settings,
-    scheduler: &mut Scheduler<Crew>,
-    lookout: &Lookout,
+    scheduler: &mut Scheduler<ThreadRunner>,
+    lookout: &Reloader,
     asking: &Asking,
 ) {
     let log = &settings.log;
@@ -302,13 +303,13 @@ fn reread(
     };
     log.line(Level::Info, &Origin::default(), "told to read anew", &[]);
     let rates = scheduler.runner().manner.options.rules.rates.clone();
-    let rules = crate::session::Rules { rates, ..options.rules.clone() };
-    let options = Options { rules, ..options };
+    let rules = crate::session::SessionConfig { rates, ..options.rules.clone() };
+    let options = RunSettings { rules, ..options };
     let asking = Asking {
         permissions: options.permissions.clone(),
         is_planned: options.rules.plans_outside(),
         ..asking.clone()
     };
-    scheduler.runner().manner = Arc::new(Manner::new(options));
+    scheduler.runner().manner = Arc::new(RunConfig::new(options));
     lookout.reread(asking);
 }

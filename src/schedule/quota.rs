@@ -54,17 +54,18 @@ pub async fn ask(gate: &Gate) -> Result<Option<Quota>> {
 #[cfg(test)]
 mod tests {
     use super::ask;
-    use crate::aws::client::{Connection, Target};
+    use crate::aws::client::{Backend, Connection};
     use crate::emulator::Emulator;
-    use crate::session::{Gate, Rules, Session};
+    use crate::session::{Gate, Session, SessionConfig};
 
     #[test]
     fn an_account_says_how_full_it_is() {
-        let runtime = crate::run::runtime().expect("a runtime");
-        let local = Emulator::in_memory(crate::emulator::Options::default()).expect("an account");
+        let runtime = crate::app::run::runtime().expect("a runtime");
+        let local =
+            Emulator::in_memory(crate::emulator::EmulatorSettings::default()).expect("an account");
         let connection =
-            Connection { target: Target::local(local.http_client()), ..Connection::default() };
-        let gate = Gate::new(Session::with(Rules::default()), connection);
+            Connection { target: Backend::local(local.http_client()), ..Connection::default() };
+        let gate = Gate::new(Session::with(SessionConfig::default()), connection);
         let quota = runtime.block_on(ask(&gate)).expect("it answers").expect("it tells");
         assert_eq!((quota.profiles, quota.quota), (24, Some(1000)));
         assert!(!quota.account.is_empty());

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::log::Origin;
-use crate::timing::Timing;
+use crate::cron::Timing;
 
 /// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ExecutionOutcome {
     /// It did all of its work.
     Done,
     /// It failed, also in part.
@@ -32,7 +32,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Outcome {
+impl ExecutionOutcome {
     /// Every outcome.
     pub const ALL: [Self; 7] = [
         Self::Done,
@@ -83,7 +83,7 @@ pub struct Execution {
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// How it ended; none while it goes on.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ExecutionOutcome>,
     /// The exit code that a process of its own would have had.
     pub exit_code: Option<u8>,
     /// What went wrong, or why it was left out.
@@ -164,7 +164,7 @@ impl Execution {
         field("outcome", self.outcome.map(|outcome| outcome.name().into()));
         field("due", self.due.map(|due| format!("{due:.0}").into()));
         field("attempt", (self.attempt > 1).then(|| self.attempt.into()));
-        if self.outcome.is_some_and(|outcome| outcome != Outcome::Skipped) {
+        if self.outcome.is_some_and(|outcome| outcome != ExecutionOutcome::Skipped) {
             field(
                 "seconds",
                 self.seconds().map(|seconds| (seconds * 1000.0).round().div(1000.0).into()),
@@ -206,7 +206,7 @@ impl JobStatus {
     /// Its last execution, if that has failed.
     #[must_use]
     pub fn failure(&self) -> Option<&Execution> {
-        use Outcome::{Failed, Killed, Refused, Timeout};
+        use ExecutionOutcome::{Failed, Killed, Refused, Timeout};
         let has_failed =
             |last: &&Execution| matches!(last.outcome, Some(Failed | Refused | Timeout | Killed));
         self.last.as_ref().filter(has_failed)
@@ -240,7 +240,7 @@ pub struct Snapshot {
     /// Its jobs, by name.
     pub jobs: Vec<JobStatus>,
     /// How many executions have ended since it was started, by job and outcome.
-    pub ended: BTreeMap<(String, Outcome), u64>,
+    pub ended: BTreeMap<(String, ExecutionOutcome), u64>,
     /// How long they took in all, in seconds, by job.
     pub seconds: BTreeMap<String, f64>,
     /// How many changes they made, by job.

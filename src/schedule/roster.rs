@@ -13,13 +13,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::Handle;
 
 use super::failure;
+use crate::app::run;
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
 use crate::lua::Job;
 use crate::lua::sandbox::Permissions;
 use crate::lua::scopes::parse;
 use crate::lua::tokens::{Kind as token, Token, tokens};
-use crate::run;
-use crate::script::{Loaded, Script};
 use crate::spec;
 
 /// A file that has changed is read once it has been left alone for so long, so that none is read while it is being written.
@@ -92,7 +92,7 @@ const UNREAD: Stamp = Some((u64::MAX, 0, 0, 0, 0, 0));
 
 /// What a look has shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Looked {
+pub struct Refresh {
     /// Whether something is other than before.
     pub has_changed: bool,
     /// Whether something is just being changed, and should be looked at again soon.
@@ -100,7 +100,7 @@ pub struct Looked {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct Candidate {
     stamp: Stamp,
     what: What,
     /// What is there now, and since which look.
@@ -197,16 +197,16 @@ impl Asked {
 }
 
 /// The files that may be jobs.
-pub struct Roster {
+pub struct JobSet {
     paths: Vec<PathBuf>,
-    seen: BTreeMap<PathBuf, Seen>,
+    seen: BTreeMap<PathBuf, Candidate>,
     /// Whether it was looked at before: what is there then was not just made.
     has_looked: bool,
     asked: Asked,
     patience: Duration,
 }
 
-impl Roster {
+impl JobSet {
     /// A roster of these files, and of the runbooks in these folders.
     ///
     /// # Errors
@@ -257,7 +257,7 @@ impl Roster {
     }
 
     /// Looks at all of it; `now` is any clock that does not go back.
-    pub fn look(&mut self, asking: &Asking, now: Duration) -> Looked {
+    pub fn look(&mut self, asking: &Asking, now: Duration) -> Refresh {
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         let mut there = BTreeMap::new();
         let (mut has_changed, mut is_changing) = (false, false);
@@ -279,7 +279,7 @@ impl Roster {
         }
         for (path, is_named) in there {
             let stamp = stamp(&path);
-            let seen = self.seen.entry(path.clone()).or_insert_with(|| Seen {
+            let seen = self.seen.entry(path.clone()).or_insert_with(|| Candidate {
                 stamp: UNREAD,
                 what: What::Other,
                 changed: Some((stamp, now)),
@@ -305,13 +305,13 @@ impl Roster {
         for (path, stamp, what) in self.asked.ask(wanted, asking, self.patience) {
             let Some(seen) = self.seen.get_mut(&path) else { continue };
             has_changed |= what != seen.what;
-            *seen = Seen { stamp, what, changed: None };
+            *seen = Candidate { stamp, what, changed: None };
         }
         is_changing |= self.is_asking();
         self.seen.retain(|path, seen| {
             seen.stamp.is_some() || seen.changed.is_some() || self.paths.contains(path)
         });
-        Looked { has_changed, is_changing }
+        Refresh { has_changed, is_changing }
     }
 
     /// Forgets what the files were, so that all are read anew.

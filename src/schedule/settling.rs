@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::aws::client::{Connection, Target};
+use crate::aws::client::{Backend, Connection};
 use crate::error::{Kind, Result};
-use crate::iam::image::Verdict;
+use crate::iam::image::Effect;
 use crate::session::apply::check_accounts;
 use crate::session::journal::records::{Recorded, Records, Run};
 use crate::session::recover::{self, describe};
-use crate::session::site::{Places, Site};
-use crate::session::{Gate, Rules, Session};
+use crate::session::site::{Destination, Places};
+use crate::session::{Gate, Session, SessionConfig};
 use crate::spec;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// What was found about an earlier run.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub async fn settle(
     folder: &Path,
     script: &str,
     connection: &Connection,
-    rules: Rules,
+    rules: SessionConfig,
     unclear: &BTreeSet<String>,
 ) -> Result<Vec<Settled>> {
     let mut found = Vec::new();
@@ -115,9 +115,9 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
     let places = Places::of(&run.sites);
     for finding in findings {
         match &finding.verdict {
-            Verdict::Happened => happened += 1,
-            Verdict::NotHappened => {}
-            Verdict::MovedOn(differences) => {
+            Effect::Happened => happened += 1,
+            Effect::NotHappened => {}
+            Effect::MovedOn(differences) => {
                 let Recorded { name, site, .. } = &finding.change;
                 let place = places.suffix(*site);
                 unclear
@@ -140,18 +140,18 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
 }
 
 /// The way to a site, if a connection leads there: by the same credentials, and to the same endpoint.
-fn way(connection: &Connection, site: &Site) -> Option<Connection> {
-    let own = Site::of(connection, None, None);
+fn way(connection: &Connection, site: &Destination) -> Option<Connection> {
+    let own = Destination::of(connection, None, None);
     let is_same = own.target == site.target
         && own.profile == site.profile
         && own.endpoint_url == site.endpoint_url;
     if !is_same {
         return None;
     }
-    if matches!(connection.target, Target::Local(_)) {
+    if matches!(connection.target, Backend::Local(_)) {
         return Some(connection.clone());
     }
-    let roles = site.connection(Target::Aws).roles;
+    let roles = site.connection(Backend::Aws).roles;
     let region = site.region.clone().or_else(|| connection.region.clone());
     Some(Connection { region, roles, ..connection.clone() })
 }

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::book::Book;
+use super::book::Store;
 use super::log::{Level, Origin};
 use super::record::Execution;
 use super::status::{self, Changes, Group, History, Listen, Status};
 use super::{Show, quota};
+use crate::app::plan_text::{self, ChangeText};
+use crate::app::run::RunSettings;
 use crate::error::{Kind, Result};
-use crate::plan_text::{self, Shown};
-use crate::run::Options;
-use crate::session::journal::Outcome;
+use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::{Recorded, Records};
-use crate::session::site::{Places, Site};
-use crate::session::{Gate, Mode, Rules, Session};
-use crate::words::{count, number};
+use crate::session::site::{Destination, Places};
+use crate::session::{Gate, Mode, Session, SessionConfig};
+use crate::ui::format::{count, number};
 
 /// Pause before an account that does not answer is asked again who it is.
 const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);
@@ -36,15 +36,15 @@ pub fn nothing() -> Show {
 
 /// Serves the status page at an address, and asks from time to time how full the account is that these options lead to.
 #[must_use]
-pub fn page(listen: Listen, folder: PathBuf, options: &Options) -> Show {
+pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
     // The calls share the account's rate control with those of the jobs.
-    let rules = Rules { mode: Mode::ReadOnly, ..options.rules.clone() };
+    let rules = SessionConfig { mode: Mode::ReadOnly, ..options.rules.clone() };
     let against = options.against.clone();
     Box::new(move |board, runtime, log| {
         let listener = runtime.block_on(status::bind(listen, log))?;
         let shown = board.clone();
         let snapshot = move || shown.snapshot(Timestamp::now());
-        let status = Arc::new(Status::new(snapshot, Kept(folder.clone())));
+        let status = Arc::new(Status::new(snapshot, StoredHistory(folder.clone())));
         let to_log = log.clone();
         runtime.spawn(async move {
             // It is there until the process ends.
@@ -71,17 +71,17 @@ pub fn page(listen: Listen, folder: PathBuf, options: &Options) -> Show {
 }
 
 /// The state folder, opened anew for each question: those who look at pages are few.
-struct Kept(PathBuf);
+struct StoredHistory(PathBuf);
 
-impl History for Kept {
+impl History for StoredHistory {
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>> {
-        let book = Book::open_existing(&self.0)?;
+        let book = Store::open_existing(&self.0)?;
         let executions = book.map(|book| book.history(&path.display().to_string(), most));
         Ok(executions.transpose()?.unwrap_or_default())
     }
 
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
-        let execution = Book::open_existing(&self.0)?.map(|book| book.execution(run));
+        let execution = Store::open_existing(&self.0)?.map(|book| book.execution(run));
         Ok(execution.transpose()?.flatten())
     }
 
@@ -98,16 +98,17 @@ impl History for Kept {
 }
 
 /// The changes of a run, as `iamlua runs show` has them.
-fn changes(sites: &[Site], recorded: &[Recorded]) -> Changes {
+fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
     let places = Places::of(sites);
     let mut groups = Vec::new();
     for (name, is_meant) in [
-        ("Done", (|change| change.outcome == Some(Outcome::Done)) as fn(&Recorded) -> bool),
-        ("Failed", |change| change.outcome == Some(Outcome::Failed)),
+        ("Done", (|change| change.outcome == Some(ChangeOutcome::Done)) as fn(&Recorded) -> bool),
+        ("Failed", |change| change.outcome == Some(ChangeOutcome::Failed)),
         ("In doubt", Recorded::is_open),
     ] {
         let these: Vec<_> = recorded.iter().filter(|change| is_meant(change)).collect();
-        let shown = these.iter().map(|change| Shown::recorded(change, places.account(change.site)));
+        let shown =
+            these.iter().map(|change| ChangeText::recorded(change, places.account(change.site)));
         let shown: Vec<_> = shown.collect();
         let mut lines = Vec::new();
         if name == "Done" {
@@ -131,7 +132,7 @@ fn changes(sites: &[Site], recorded: &[Recorded]) -> Changes {
     let undone_by: BTreeSet<_> =
         recorded.iter().filter_map(|change| change.undone.clone()).collect();
     let is_standing =
-        |change: &Recorded| change.outcome == Some(Outcome::Done) && change.undone.is_none();
+        |change: &Recorded| change.outcome == Some(ChangeOutcome::Done) && change.undone.is_none();
     Changes {
         groups,
         stands: recorded.iter().any(is_standing),

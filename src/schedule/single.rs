@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::book::{Begun, Book};
+use super::book::{Begun, Store};
 use super::due;
 use super::failure;
-use super::hold::Hold;
+use super::hold::JobLock;
 use super::log::Log;
-use super::record::{Execution, Outcome};
+use super::record::{Execution, ExecutionOutcome};
 use super::roster::{Listed, Runbook};
-use super::scheduler::Order;
-use super::worker::{Manner, Workshop};
+use super::scheduler::Start;
+use super::worker::{Executor, RunConfig};
+use crate::app::run::{self, RunSettings};
+use crate::app::signals;
+use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
-use crate::run::{self, Options};
-use crate::screen::say;
-use crate::timing::spelled;
-use crate::{signals, spec};
+use crate::spec;
+use crate::ui::terminal::say;
 
 /// Another process may look at a job for a moment, without executing it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -58,18 +59,18 @@ pub fn find<'a>(jobs: &'a [Listed], wanted: &str) -> Result<(&'a Listed, Arc<Run
 pub fn run(
     job: &Listed,
     runbook: &Arc<Runbook>,
-    options: Options,
+    options: RunSettings,
     folder: &Path,
     log: &Log,
     retries: bool,
 ) -> Result<u8> {
-    let mut book = Book::open(folder)?;
+    let mut book = Store::open(folder)?;
     let path = job.path.display().to_string();
     let _hold = hold(folder, &path, job, &book)?;
     bury(&mut book, &path, runbook)?;
     let runtime = run::runtime()?;
     let workshop =
-        Workshop::new(runtime.handle().clone(), log.clone(), folder.to_owned()).shown_as_run();
+        Executor::new(runtime.handle().clone(), log.clone(), folder.to_owned()).shown_as_run();
     let (stop, stopped) = channel();
     let stopping = workshop.clone();
     signals::tell_on_signals(move || {
@@ -78,19 +79,21 @@ pub fn run(
         let _ = stop.send(());
         say("stopping: calls in flight are being finished; again to end at once");
     })?;
-    let manner = Manner::new(options);
+    let manner = RunConfig::new(options);
     let mut attempt = 1;
     let (execution, is_told) = loop {
         let order = begin(&mut book, job, runbook, &manner, attempt)?;
         let execution = workshop.execute(&manner, &order);
         let ended = Timestamp::now();
         let execution = Execution { ended: Some(ended), ..execution };
-        let outcome = execution.outcome.unwrap_or(Outcome::Failed);
+        let outcome = execution.outcome.unwrap_or(ExecutionOutcome::Failed);
         let result = (outcome, execution.exit_code);
         let delay = due::retry_delay(&runbook.job, attempt, outcome, execution.exit_code)
             .filter(|_| retries);
-        let has_failed =
-            !matches!(outcome, Outcome::Done | Outcome::Skipped | Outcome::Interrupted);
+        let has_failed = !matches!(
+            outcome,
+            ExecutionOutcome::Done | ExecutionOutcome::Skipped | ExecutionOutcome::Interrupted
+        );
         let is_told =
             has_failed && delay.is_none() && runbook.job.on_failure != OnFailure::default();
         book.end(&execution, is_told, |entry| {
@@ -104,7 +107,9 @@ pub fn run(
         }
         attempt += 1;
     };
-    if is_told && let Some(_hold) = Hold::take(folder, &path, &format!("tell-{}", execution.run))? {
+    if is_told
+        && let Some(_hold) = JobLock::take(folder, &path, &format!("tell-{}", execution.run))?
+    {
         let telling = failure::tell(&runbook.job.on_failure, &execution, log, &failure::PAUSES);
         runtime.block_on(telling);
         book.told(&execution.run)?;
@@ -115,12 +120,12 @@ pub fn run(
 
 /// Writes down that an execution for a person begins.
 fn begin(
-    book: &mut Book,
+    book: &mut Store,
     job: &Listed,
     runbook: &Arc<Runbook>,
-    manner: &Manner,
+    manner: &RunConfig,
     attempt: u32,
-) -> Result<Order> {
+) -> Result<Start> {
     let mode = manner.options.rules.mode.name().to_owned();
     let now = Timestamp::now();
     let execution = Execution::begun(job.path.clone(), job.name.clone(), None, attempt, now, mode);
@@ -128,28 +133,28 @@ fn begin(
         return Err(Error::new(Kind::Bug, "an execution for a person depends on nothing"));
     };
     let execution = Execution { run, ..execution };
-    Ok(Order { execution, runbook: Arc::clone(runbook), missed: 0 })
+    Ok(Start { execution, runbook: Arc::clone(runbook), missed: 0 })
 }
 
-fn tell_end(execution: &Execution, outcome: Outcome) {
+fn tell_end(execution: &Execution, outcome: ExecutionOutcome) {
     if let Some(error) = &execution.error {
         say(&format!("error: {error}"));
     }
     let seconds = execution.seconds().unwrap_or_default();
-    let changes = crate::words::count(execution.changes, "change");
+    let changes = crate::ui::format::count(execution.changes, "change");
     say(&format!(
         "{}: {} in {}, {changes} (run {})",
         execution.job,
         outcome.name(),
-        crate::words::time(seconds),
+        crate::ui::format::time(seconds),
         execution.run
     ));
 }
 
-fn hold(folder: &Path, path: &str, job: &Listed, book: &Book) -> Result<Hold> {
+fn hold(folder: &Path, path: &str, job: &Listed, book: &Store) -> Result<JobLock> {
     let began = Instant::now();
     loop {
-        if let Some(hold) = Hold::take(folder, path, "run")? {
+        if let Some(hold) = JobLock::take(folder, path, "run")? {
             return Ok(hold);
         }
         if began.elapsed() > PATIENCE {
@@ -165,7 +170,7 @@ fn hold(folder: &Path, path: &str, job: &Listed, book: &Book) -> Result<Hold> {
 }
 
 /// Writes down that what seems to go on was killed; its moment is tried again by the scheduler.
-fn bury(book: &mut Book, path: &str, runbook: &Runbook) -> Result<()> {
+fn bury(book: &mut Store, path: &str, runbook: &Runbook) -> Result<()> {
     for open in book.open_executions()? {
         if open.path.as_os_str() != path {
             continue;
@@ -174,12 +179,12 @@ fn bury(book: &mut Book, path: &str, runbook: &Runbook) -> Result<()> {
         let is_due = open.due.is_some();
         let killed = Execution {
             ended: Some(now),
-            outcome: Some(Outcome::Killed),
+            outcome: Some(ExecutionOutcome::Killed),
             error: Some("the scheduler, or the machine, was killed while it ran".into()),
             ..open
         };
         let is_told = is_due && runbook.job.on_failure != OnFailure::default();
-        let result = (Outcome::Killed, None);
+        let result = (ExecutionOutcome::Killed, None);
         book.end(&killed, is_told, |entry| due::ended(&runbook.job, entry, is_due, result, now))?;
     }
     Ok(())

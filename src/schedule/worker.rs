@@ -12,20 +12,21 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::log::{Level, Log, Origin, Stream};
-use super::record::{Execution, Outcome};
+use super::record::{Execution, ExecutionOutcome};
 use super::roster::{told, wait_until_settled};
-use super::scheduler::{Order, due_words};
+use super::scheduler::{Start, due_words};
 use super::settling;
+use crate::app::plan_text;
+use crate::app::run::{self, RunEnv, RunOutcome, RunSettings, Running};
+use crate::app::script::{Loaded, Script};
 use crate::aws::client::Connection;
 use crate::error::{Error, Kind, Result};
+use crate::files::read_set::ReadSet;
 use crate::lua::Output;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::run::{self, Executed, Options, Running, Surroundings};
-use crate::script::{Loaded, Script};
-use crate::seen::Seen;
 use crate::session::plan::Plan;
-use crate::session::{Gate, Mode, Rules, Session, Tell};
-use crate::{plan_text, screen, words};
+use crate::session::{Gate, Mode, Notices, Session, SessionConfig};
+use crate::ui::{format, terminal};
 
 /// So much of what an execution printed is kept: the end of it.
 const KEPT_OUTPUT: usize = 64 << 10;
@@ -43,19 +44,19 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(90);
 type Abandoned = Arc<dyn Fn(Execution) + Send + Sync>;
 
 /// How executions run, as the command line and the configuration say.
-pub struct Manner {
+pub struct RunConfig {
     /// Mode, limits, permissions.
-    pub options: Options,
+    pub options: RunSettings,
     /// The way to the account.
     pub connection: Connection,
     /// The account in words, once it was reached.
     account: Mutex<Option<String>>,
 }
 
-impl Manner {
+impl RunConfig {
     /// The manner of these options.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: RunSettings) -> Self {
         let connection = options.against.connection();
         Self { options, connection, account: Mutex::default() }
     }
@@ -63,11 +64,11 @@ impl Manner {
 
 /// What carries executions out, for as many as there are. Clones are the same.
 #[derive(Clone)]
-pub struct Workshop(Arc<Inside>, Shown);
+pub struct Executor(Arc<Inside>, OutputMode);
 
 /// Where people see what a runbook prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
+enum OutputMode {
     /// In the log, line by line.
     InLog,
     /// Where `iamlua run` shows it.
@@ -79,7 +80,7 @@ struct Inside {
     log: Log,
     /// The folder with the journal.
     folder: PathBuf,
-    under_way: Mutex<UnderWay>,
+    under_way: Mutex<Active>,
     /// Whether nothing more begins.
     ending: watch::Sender<bool>,
     /// Runs of which nobody can tell what became of them, and of which that was said.
@@ -87,31 +88,34 @@ struct Inside {
 }
 
 #[derive(Default)]
-struct UnderWay {
+struct Active {
     is_ending: bool,
     running: HashMap<String, Running>,
 }
 
-impl Workshop {
+impl Executor {
     /// A workshop that settles what is in doubt by the journal in that folder.
     #[must_use]
     pub fn new(runtime: Handle, log: Log, folder: PathBuf) -> Self {
         let (under_way, unclear) = (Mutex::default(), Mutex::default());
         let ending = watch::Sender::new(false);
-        Self(Arc::new(Inside { runtime, log, folder, under_way, ending, unclear }), Shown::InLog)
+        Self(
+            Arc::new(Inside { runtime, log, folder, under_way, ending, unclear }),
+            OutputMode::InLog,
+        )
     }
 
     /// The same, but what a runbook prints is shown where `iamlua run` shows it.
     #[must_use]
     pub fn shown_as_run(self) -> Self {
-        Self(self.0, Shown::AsRun)
+        Self(self.0, OutputMode::AsRun)
     }
 
     /// Executes on a thread of its own, which tells `ended` what became of it.
     pub fn start(
         &self,
-        manner: Arc<Manner>,
-        order: Order,
+        manner: Arc<RunConfig>,
+        order: Start,
         ended: impl FnOnce(Execution) + Send + 'static,
     ) {
         let workshop = self.clone();
@@ -139,7 +143,7 @@ impl Workshop {
 
     /// Executes on this thread.
     #[must_use]
-    pub fn execute(&self, manner: &Manner, order: &Order) -> Execution {
+    pub fn execute(&self, manner: &RunConfig, order: &Start) -> Execution {
         self.execute_unless(manner, order, None)
     }
 
@@ -147,8 +151,8 @@ impl Workshop {
     /// memory and processor, is lost until the process ends. `abandoned` is told what became of it.
     fn execute_unless(
         &self,
-        manner: &Manner,
-        order: &Order,
+        manner: &RunConfig,
+        order: &Start,
         abandoned: Option<&Abandoned>,
     ) -> Execution {
         let run = order.execution.run.clone();
@@ -174,8 +178,8 @@ impl Workshop {
 
     fn attempt(
         &self,
-        manner: &Manner,
-        order: &Order,
+        manner: &RunConfig,
+        order: &Start,
         execution: &mut Execution,
         abandoned: Option<&Abandoned>,
     ) -> Result<u8> {
@@ -192,15 +196,15 @@ impl Workshop {
             0 => "begins".to_owned(),
             missed => format!("begins, late: {} missed", due_words(missed)),
         };
-        if self.1 == Shown::InLog {
+        if self.1 == OutputMode::InLog {
             log.line(Level::Info, &origin, &text, &execution.fields());
         }
         let tell = (log.clone(), origin.clone());
-        rules.tell = Tell::to(move |text| tell.0.line(Level::Warn, &tell.1, text, &[]));
+        rules.tell = Notices::to(move |text| tell.0.line(Level::Warn, &tell.1, text, &[]));
         self.settle(manner, &loaded.path(), &rules, &origin)?;
         let tail = Tail::default();
-        let options = Options { rules, ..manner.options.clone() };
-        let around = Surroundings {
+        let options = RunSettings { rules, ..manner.options.clone() };
+        let around = RunEnv {
             runtime: runtime.clone(),
             connection: manner.connection.clone(),
             canceller: Canceller::default(),
@@ -208,7 +212,7 @@ impl Workshop {
             confirm: Box::new(|_| None),
             width: None,
             has_input: false,
-            seen: Seen::default(),
+            seen: ReadSet::default(),
             log: self.messages(&origin, &tail),
         };
         let run_id = execution.run.clone();
@@ -230,10 +234,10 @@ impl Workshop {
         note(execution, &executed, plan.as_ref(), &tail);
         if let Some(plan) = &plan {
             match self.1 {
-                Shown::InLog => log.line(Level::Info, &origin, run::PLAN_ONLY, &[]),
-                Shown::AsRun => {
+                OutputMode::InLog => log.line(Level::Info, &origin, run::PLAN_ONLY, &[]),
+                OutputMode::AsRun => {
                     run::print_plan(plan, &options.planning, options.format)?;
-                    screen::say(run::PLAN_ONLY);
+                    terminal::say(run::PLAN_ONLY);
                 }
             }
         }
@@ -242,8 +246,8 @@ impl Workshop {
 
     /// Leaves an execution behind whose time is over, and that does not stop.
     fn abandon_when_overdue(&self, running: &Running, abandoned: Abandoned, execution: Execution) {
-        let (late, runtime) = (running.clone(), self.0.runtime.clone());
-        running.when_overdue(STOP_PATIENCE, move || {
+        let runtime = self.0.runtime.clone();
+        running.when_overdue(STOP_PATIENCE, move |late| {
             let began = Instant::now();
             while late.writes_in_flight() > 0 && began.elapsed() < WRITE_PATIENCE {
                 std::thread::sleep(Duration::from_millis(100));
@@ -266,22 +270,22 @@ impl Workshop {
     /// Where what a runbook prints goes.
     fn output(&self, origin: &Origin, tail: &Tail) -> Output {
         let (out, err): (Box<dyn Write>, Box<dyn Write>) = match self.1 {
-            Shown::InLog => {
+            OutputMode::InLog => {
                 let to = |stream| self.0.log.writer(Level::Info, origin.clone(), stream);
                 let both = |stream| Box::new(Both(to(stream), tail.clone()));
                 (both(Stream::Out), both(Stream::Err))
             }
-            Shown::AsRun => (
+            OutputMode::AsRun => (
                 Box::new(Both(io::stdout(), tail.clone())),
                 Box::new(Both(io::stderr(), tail.clone())),
             ),
         };
-        Output { out, err, by_line: false, is_pending: false }
+        Output { out, err, by_line: false, is_terminal: false, is_pending: false }
     }
 
     /// Who takes the messages of `log`; none if they are printed.
     fn messages(&self, origin: &Origin, tail: &Tail) -> Option<crate::lua::Log> {
-        if self.1 == Shown::AsRun {
+        if self.1 == OutputMode::AsRun {
             return None;
         }
         let (log, origin, tail) = (self.0.log.clone(), origin.clone(), tail.clone());
@@ -297,12 +301,12 @@ impl Workshop {
     }
 
     /// The account that calls go to, in words; none if it cannot be reached, of which the first call of the run says why.
-    fn account(&self, manner: &Manner, rules: &Rules) -> Option<String> {
+    fn account(&self, manner: &RunConfig, rules: &SessionConfig) -> Option<String> {
         let known = locked(&manner.account).clone();
         if known.is_some() {
             return known;
         }
-        let about = Rules { mode: Mode::ReadOnly, ..rules.clone() };
+        let about = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
         let gate = Gate::new(Session::with(about), manner.connection.clone());
         let site = self.wait(async {
             let late = |_| Error::new(Kind::Timeout, "the account does not answer");
@@ -327,9 +331,15 @@ impl Workshop {
     }
 
     /// Settles what earlier runs of the runbook have left in doubt.
-    fn settle(&self, manner: &Manner, script: &str, rules: &Rules, origin: &Origin) -> Result<()> {
+    fn settle(
+        &self,
+        manner: &RunConfig,
+        script: &str,
+        rules: &SessionConfig,
+        origin: &Origin,
+    ) -> Result<()> {
         let unclear = locked(&self.0.unclear).clone();
-        let rules = Rules { mode: Mode::ReadOnly, ..rules.clone() };
+        let rules = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
         let settling =
             settling::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
         let found = self.wait(settling).map_err(|error| {
@@ -360,7 +370,7 @@ impl Workshop {
 }
 
 /// Notes what an execution did.
-fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tail: &Tail) {
+fn note(execution: &mut Execution, executed: &RunOutcome, plan: Option<&Plan>, tail: &Tail) {
     let session = &executed.session;
     execution.changes = session.made();
     execution.failed = session.failed() + session.in_doubt();
@@ -383,14 +393,16 @@ fn note(execution: &mut Execution, executed: &Executed, plan: Option<&Plan>, tai
 
 fn with_result(execution: Execution, result: Result<u8>) -> Execution {
     let (outcome, exit_code, error) = match result {
-        Ok(0) => (Outcome::Done, 0, None),
-        Ok(code) => (Outcome::Failed, code, Some(format!("it ended with exit code {code}"))),
+        Ok(0) => (ExecutionOutcome::Done, 0, None),
+        Ok(code) => {
+            (ExecutionOutcome::Failed, code, Some(format!("it ended with exit code {code}")))
+        }
         Err(error) => {
             let outcome = match error.kind {
-                Kind::Refused | Kind::Protected | Kind::Permission => Outcome::Refused,
-                Kind::Timeout => Outcome::Timeout,
-                Kind::Interrupted => Outcome::Interrupted,
-                _ => Outcome::Failed,
+                Kind::Refused | Kind::Protected | Kind::Permission => ExecutionOutcome::Refused,
+                Kind::Timeout => ExecutionOutcome::Timeout,
+                Kind::Interrupted => ExecutionOutcome::Interrupted,
+                _ => ExecutionOutcome::Failed,
             };
             (outcome, error.kind.exit_code(), Some(told(&error)))
         }
@@ -420,7 +432,7 @@ impl Tail {
         let text = String::from_utf8_lossy(&kept[over..]).into_owned();
         match lost + over as u64 {
             0 => text,
-            lost => format!("… ({} bytes before this)\n{text}", words::number(lost)),
+            lost => format!("… ({} bytes before this)\n{text}", format::number(lost)),
         }
     }
 }
@@ -434,7 +446,7 @@ fn end_of(text: String) -> String {
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    format!("… ({} bytes before this)\n{}", words::number(from as u64), &text[from..])
+    format!("… ({} bytes before this)\n{}", format::number(from as u64), &text[from..])
 }
 
 /// Writes to the log and to what is kept.

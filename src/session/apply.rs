@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::journal::Outcome;
+use super::journal::ChangeOutcome;
 use super::journal::identities::Identities;
 use super::journal::records::{Recorded, Records};
-use super::memory::{FRESH, Key};
+use super::memory::{Key, TTL};
 use super::plan::{Change, Plan};
 use super::recent::SETTLING;
 use super::recover::{self, describe};
-use super::site::{Places, Site};
+use super::site::{Destination, Places};
 use super::undo::Excluded;
 use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{State, Subject, Verdict, differences};
+use crate::iam::image::{Effect, State, Subject, differences};
 
 /// So many changes that do not rest on each other are made at once.
 const AT_ONCE: usize = 16;
@@ -43,7 +43,7 @@ pub struct Summary {
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct ApplyOptions {
     /// Go on with the rest where what a change rests on has changed.
     pub skip_drifted: bool,
     /// How old a change of an earlier try must be before it counts that the account does not show it.
@@ -54,7 +54,7 @@ pub struct Options {
 ///
 /// # Errors
 /// If one leads elsewhere, or AWS cannot be asked.
-pub async fn check_accounts(sites: &[Site], gates: &[Gate]) -> Result<()> {
+pub async fn check_accounts(sites: &[Destination], gates: &[Gate]) -> Result<()> {
     for (site, gate) in sites.iter().zip(gates) {
         let reached = gate.site().await?;
         if !reached.is_same_account(site) {
@@ -85,7 +85,7 @@ pub async fn done_before(
     records: Option<&Records>,
     plan: &Plan,
     gates: &[Gate],
-    options: Options,
+    options: ApplyOptions,
 ) -> Result<Earlier> {
     let Some(records) = records else { return Ok(Earlier::default()) };
     let mut done = BTreeSet::new();
@@ -118,7 +118,7 @@ pub async fn done_before(
             let found = recover::recover(records, &run, &gates, options.patience).await?;
             // With --skip-drifted what cannot be told is left out, because what it rests on has changed.
             let unclear =
-                found.iter().find(|finding| matches!(finding.verdict, Verdict::MovedOn(_)));
+                found.iter().find(|finding| matches!(finding.verdict, Effect::MovedOn(_)));
             if let Some(finding) = unclear.filter(|_| !options.skip_drifted) {
                 return Err(Error::new(
                     Kind::Refused,
@@ -137,7 +137,7 @@ pub async fn done_before(
             }
         }
         for change in records.changes(&run.id)? {
-            if let (Some(number), Some(Outcome::Done), None) =
+            if let (Some(number), Some(ChangeOutcome::Done), None) =
                 (change.plan_change, change.outcome, &change.undone)
             {
                 done.insert(number);
@@ -146,7 +146,7 @@ pub async fn done_before(
     }
     let known: HashSet<_> = plan.changes.iter().map(|change| change.number).collect();
     done.retain(|number| known.contains(number));
-    let gate_of = |site: &Site| plan.sites.iter().position(|own| own.is_same_account(site));
+    let gate_of = |site: &Destination| plan.sites.iter().position(|own| own.is_same_account(site));
     note_recent(gates, &records.recent_changes()?, gate_of).await;
     let states = plan.changes.iter().flat_map(|change| {
         let site = plan.sites.get(change.site);
@@ -178,8 +178,8 @@ fn check_undo(records: &Records, plan: &Plan, undone: &str) -> Result<()> {
 /// reaches the account of a site.
 pub(super) async fn note_recent(
     gates: &[Gate],
-    changes: &[(Site, Recorded)],
-    gate_of: impl Fn(&Site) -> Option<usize>,
+    changes: &[(Destination, Recorded)],
+    gate_of: impl Fn(&Destination) -> Option<usize>,
 ) {
     let now = Timestamp::now().as_millisecond();
     let mut noted = Vec::new();
@@ -205,7 +205,7 @@ pub async fn apply(
     session: &Arc<Session>,
     gates: &[Gate],
     earlier: &Earlier,
-    options: Options,
+    options: ApplyOptions,
     mut progress: impl FnMut(u64),
 ) -> Summary {
     let places = Places::of(&plan.sites);
@@ -306,7 +306,7 @@ struct Work<'a> {
     session: Arc<Session>,
     gates: &'a [Gate],
     places: &'a Places<'a>,
-    options: Options,
+    options: ApplyOptions,
     /// Goes on with other profiles and roles where one fails or has drifted.
     goes_on: bool,
     identities: &'a Identities,
@@ -436,7 +436,7 @@ impl Work<'_> {
     ) -> Result<Option<String>> {
         let key = key_of(self.places, change);
         // What this run has just made of it is known, also where the account does not show it yet.
-        if under_way.contains(&key) || self.ours.get(&key).is_some_and(|at| at.elapsed() < FRESH) {
+        if under_way.contains(&key) || self.ours.get(&key).is_some_and(|at| at.elapsed() < TTL) {
             return Ok(None);
         }
         let gate = &self.gates[change.site];
@@ -492,7 +492,7 @@ mod tests {
 
     fn change(number: u64, action: &str, name: &str, arguments: serde_json::Value) -> Change {
         let subject = if action.ends_with("Role") { Subject::Role } else { Subject::Profile };
-        let image = crate::iam::image::Image { name: name.into(), ..Default::default() };
+        let image = crate::iam::image::Snapshot { name: name.into(), ..Default::default() };
         let deletes = action.starts_with("Delete");
         let creates = action.starts_with("Create");
         Change {

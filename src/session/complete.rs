@@ -10,10 +10,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::memory::Key;
-use super::recent::{Chain, History, PageRead, Shown, Values};
+use super::recent::{Chain, Freshness, History, PageRead, Values};
 use super::{Gate, reading};
 use crate::error::{AwsDetail, Error, Kind, Result};
-use crate::iam::image::{Field, Image, State, Subject, differences, patched};
+use crate::iam::image::{Field, Snapshot, State, Subject, differences, patched};
 use crate::iam::{Entry, Identity, Reads, Run, path_and_name};
 use crate::spec::{Args, Page, Value};
 
@@ -51,7 +51,7 @@ impl Filter {
         Self { prefix: args.text("path_prefix"), role: args.text("role") }
     }
 
-    fn takes(&self, image: &Image) -> bool {
+    fn takes(&self, image: &Snapshot) -> bool {
         let has_role =
             |role: &String| image.role.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(role));
         self.takes_path(&image.path) && self.role.as_ref().is_none_or(has_role)
@@ -204,23 +204,23 @@ impl Gate {
 
     /// Check for something that was just made and that AWS does not show.
     fn is_there(&self, place: &str, key: &Key) -> bool {
-        matches!(self.session().recent.compare(place, key, &None), Shown::Stale(Some(_)))
+        matches!(self.session().recent.compare(place, key, &None), Freshness::Stale(Some(_)))
     }
 
     /// Check that a record of AWS is no older than the changes of this process.
     pub(super) async fn is_shown(&self, subject: Subject, record: &Value) -> bool {
         let Some(place) = self.place_of_changes().await else { return true };
-        let Some(image) = Image::of(record) else { return true };
+        let Some(image) = Snapshot::of(record) else { return true };
         let key = Key::new(subject, &image.name);
-        self.session().recent.compare(&place, &key, &Some(image)) == Shown::Current
+        self.session().recent.compare(&place, &key, &Some(image)) == Freshness::Current
     }
 
     /// A state that was read, with what this process has just changed.
     pub(super) async fn completed_state(&self, key: &Key, state: State) -> State {
         let Some(place) = self.place_of_changes().await else { return state };
         match self.session().recent.compare(&place, key, &state) {
-            Shown::Current | Shown::Unsettled => state,
-            Shown::Stale(now) => now,
+            Freshness::Current | Freshness::Unsettled => state,
+            Freshness::Stale(now) => now,
         }
     }
 
@@ -233,14 +233,14 @@ impl Gate {
     /// Check for a state from before a change that an earlier run made just now.
     pub(super) async fn is_unsettled_by_others(&self, key: &Key, state: &State) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
-        self.session().recent.compare(&place, key, state) == Shown::Unsettled
+        self.session().recent.compare(&place, key, state) == Freshness::Unsettled
     }
 
     /// Forgets what was changed of something if AWS shows that somebody has set it back.
     pub(super) async fn believe(&self, key: &Key, state: &State) {
         let Some(place) = self.place_of_changes().await else { return };
         let recent = &self.session().recent;
-        if matches!(recent.compare(&place, key, state), Shown::Stale(_)) {
+        if matches!(recent.compare(&place, key, state), Freshness::Stale(_)) {
             recent.forget(&place, key);
         }
     }
@@ -253,23 +253,29 @@ impl Gate {
         answer: Result<Value>,
     ) -> Result<Value> {
         let shown = match &answer {
-            Ok(record) => Image::of(record),
+            Ok(record) => Snapshot::of(record),
             Err(error) if error.code() == "NoSuchEntity" => None,
             Err(_) => return answer,
         };
         let record = match (self.session().recent.compare(place, key, &shown), shown) {
-            (Shown::Current | Shown::Unsettled, _) => answer?,
-            (Shown::Stale(None), _) => return Err(no_such_entity(key.subject, name, action)),
-            (Shown::Stale(Some(now)), Some(shown)) if Field::Id.is_same(&shown, &now) => {
+            (Freshness::Current | Freshness::Unsettled, _) => answer?,
+            (Freshness::Stale(None), _) => return Err(no_such_entity(key.subject, name, action)),
+            (Freshness::Stale(Some(now)), Some(shown)) if Field::Id.is_same(&shown, &now) => {
                 self.with_fields(place, answer?, &shown, &now).await
             }
-            (Shown::Stale(Some(now)), _) => self.record_of(place, key.subject, &now).await,
+            (Freshness::Stale(Some(now)), _) => self.record_of(place, key.subject, &now).await,
         };
         Ok(self.with_trust_policies(place, record))
     }
 
     /// A record with the fields in which two images differ as they are in the second.
-    async fn with_fields(&self, place: &str, record: Value, shown: &Image, now: &Image) -> Value {
+    async fn with_fields(
+        &self,
+        place: &str,
+        record: Value,
+        shown: &Snapshot,
+        now: &Snapshot,
+    ) -> Value {
         let found = differences(&Some(shown.clone()), &Some(now.clone()));
         let has_other_role = found.iter().any(|found| found.field == Field::Role);
         let roles = if has_other_role { Some(self.roles_of(place, now).await) } else { None };
@@ -277,7 +283,7 @@ impl Gate {
     }
 
     /// The record of something that AWS does not show yet.
-    async fn record_of(&self, place: &str, subject: Subject, image: &Image) -> Value {
+    async fn record_of(&self, place: &str, subject: Subject, image: &Snapshot) -> Value {
         let text = |text: &str| Value::Str(text.to_owned());
         let common = [
             ("name", text(&image.name)),
@@ -303,7 +309,7 @@ impl Gate {
     }
 
     /// The ARN of something, whose partition is that of the caller.
-    fn arn(&self, subject: Subject, image: &Image) -> Value {
+    fn arn(&self, subject: Subject, image: &Snapshot) -> Value {
         let kind = match subject {
             Subject::Profile => "instance-profile",
             Subject::Role => "role",
@@ -312,12 +318,12 @@ impl Gate {
         let account = identity.and_then(|identity| identity.account.as_deref());
         let partition = identity.and_then(Identity::partition).unwrap_or("aws");
         let Some(account) = account else { return Value::Nil };
-        let Image { path, name, .. } = image;
+        let Snapshot { path, name, .. } = image;
         Value::Str(format!("arn:{partition}:iam::{account}:{kind}{path}{name}"))
     }
 
     /// The roles in a profile: the record of its role as a profile shows it.
-    fn roles_of<'a>(&'a self, place: &'a str, profile: &'a Image) -> BoxFuture<'a, Value> {
+    fn roles_of<'a>(&'a self, place: &'a str, profile: &'a Snapshot) -> BoxFuture<'a, Value> {
         const SHOWN: [&str; 6] = ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
         async move {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
@@ -351,12 +357,12 @@ impl Gate {
             let Some(history) = self.session().recent.history(place, &key) else { continue };
             let Some(last) = history.last() else { continue };
             // A profile's record shows no more of the role than this.
-            let shown = Image {
+            let shown = Snapshot {
                 assume_role_policy: role.field("assume_role_policy").as_str().map(str::to_owned),
                 id: role.field("id").as_str().map(str::to_owned),
                 ..last.clone()
             };
-            let Shown::Stale(Some(now)) = history.compare(&Some(shown)) else { continue };
+            let Freshness::Stale(Some(now)) = history.compare(&Some(shown)) else { continue };
             let Value::Record(fields) = role else { continue };
             let policy = fields.iter_mut().find(|(name, _)| *name == "assume_role_policy");
             if let Some((_, policy)) = policy {
@@ -390,15 +396,15 @@ impl Gate {
             };
             let shown = listed_image(&item, history.last().as_ref());
             let item = match (recent.compare(place, &key, &shown), shown) {
-                (Shown::Current | Shown::Unsettled, _) => item,
-                (Shown::Stale(Some(now)), Some(shown)) if filter.takes(&now) => {
+                (Freshness::Current | Freshness::Unsettled, _) => item,
+                (Freshness::Stale(Some(now)), Some(shown)) if filter.takes(&now) => {
                     if Field::Id.is_same(&shown, &now) {
                         self.with_fields(place, item, &shown, &now).await
                     } else {
                         listed(self.record_of(place, subject, &now).await)
                     }
                 }
-                (Shown::Stale(_), _) => continue,
+                (Freshness::Stale(_), _) => continue,
             };
             seen.insert(key.name);
             items.push(self.with_trust_policies(place, item));
@@ -534,7 +540,7 @@ enum Missing<T> {
 
 /// The image of an entry of a listing, which leaves out tags, and of roles the boundary: they are
 /// as they are known.
-fn listed_image(item: &Value, known: Option<&Image>) -> State {
+fn listed_image(item: &Value, known: Option<&Snapshot>) -> State {
     let Value::Record(fields) = item else { return None };
     let mut fields: HashMap<_, _> = fields.iter().cloned().collect();
     if let Some(known) = known {
@@ -544,7 +550,7 @@ fn listed_image(item: &Value, known: Option<&Image>) -> State {
             .or_insert_with(|| Value::text(known.permissions_boundary.clone()));
     }
     fields.entry("tags").or_insert_with(|| Value::Map(BTreeMap::new()));
-    Image::of(&Value::Record(fields.into_iter().collect()))
+    Snapshot::of(&Value::Record(fields.into_iter().collect()))
 }
 
 /// A record as listings have it.
@@ -554,7 +560,7 @@ fn listed(record: Value) -> Value {
     Value::Record(fields)
 }
 
-fn tags_of(image: &Image) -> Value {
+fn tags_of(image: &Snapshot) -> Value {
     let tags = image.tags.iter();
     Value::Map(tags.map(|(key, value)| (key.clone(), Value::Str(value.clone()))).collect())
 }

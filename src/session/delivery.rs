@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use indexmap::IndexSet;
 use jiff::Timestamp;
 
-use super::journal::{Intent, Outcome, Settled};
-use super::line::Line;
+use super::journal::{ChangeOutcome, Intent, Settled};
+use super::line::RetryingClient;
 use super::memory::Key;
-use super::rates::UnderWay;
+use super::rates::Permit;
 use super::recent::REFUSALS;
 use super::wire::Attempts;
 use super::{Gate, Origin, reading, stopped};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Image, State, Subject, Verdict, differences, verdict};
+use crate::iam::image::{Effect, Snapshot, State, Subject, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
@@ -33,7 +33,7 @@ const CONTRADICTIONS: [&str; 4] =
     ["NoSuchEntity", "EntityAlreadyExists", "LimitExceeded", "DeleteConflict"];
 
 /// What is known of something after a call.
-enum Known {
+enum Evidence {
     /// Current state.
     Now(Box<State>),
     /// What was known before.
@@ -50,7 +50,7 @@ enum Delivered {
 }
 
 /// Makes a change.
-pub(super) async fn deliver(
+pub(super) async fn execute(
     gate: &Gate,
     entry: &'static Entry,
     write: &'static Write,
@@ -105,7 +105,7 @@ pub(super) async fn deliver(
         call.make(line, turn).await
     };
     let mut settled =
-        Settled { number, outcome: Outcome::Done, after: None, error: None, note: None };
+        Settled { number, outcome: ChangeOutcome::Done, after: None, error: None, note: None };
     let (result, known) = match delivered {
         Delivered::Done { value, state, note } => {
             settled.note = note.map(str::to_owned);
@@ -113,43 +113,43 @@ pub(super) async fn deliver(
             if state.is_some() {
                 settled.after = Some(state.clone());
             }
-            (Ok(value), Known::Now(Box::new(state.or_else(|| after.clone()))))
+            (Ok(value), Evidence::Now(Box::new(state.or_else(|| after.clone()))))
         }
         Delivered::Failed(error) => {
             admitted.refuse();
-            settled.outcome = Outcome::Failed;
+            settled.outcome = ChangeOutcome::Failed;
             settled.error = Some(error.to_string());
             // What this run knows stays known, unless AWS knows better.
             let doubted = CONTRADICTIONS.contains(&error.code());
             if let (Some(_), Ok(place)) = (call.contradicted(&error).await, gate.place().await) {
                 session.recent.forget(&place, &key);
             }
-            (Err(error), if doubted { Known::Nothing } else { Known::AsBefore })
+            (Err(error), if doubted { Evidence::Nothing } else { Evidence::AsBefore })
         }
         Delivered::InDoubt(error) => {
-            settled.outcome = Outcome::InDoubt;
+            settled.outcome = ChangeOutcome::InDoubt;
             settled.error = Some(error.to_string());
             let run = session.journal.run().unwrap_or_default();
             let hint =
                 format!("whether it happened is in doubt: `iamlua runs recover {run}` looks");
-            (Err(error.hint(hint)), Known::Nothing)
+            (Err(error.hint(hint)), Evidence::Nothing)
         }
     };
     match settled.outcome {
-        Outcome::Done => 0,
-        Outcome::Failed => session.failed.fetch_add(1, Ordering::Relaxed),
-        Outcome::InDoubt => session.in_doubt.fetch_add(1, Ordering::Relaxed),
+        ChangeOutcome::Done => 0,
+        ChangeOutcome::Failed => session.failed.fetch_add(1, Ordering::Relaxed),
+        ChangeOutcome::InDoubt => session.in_doubt.fetch_add(1, Ordering::Relaxed),
     };
     session.journal.settle(settled);
     match known {
-        Known::Now(state) => {
+        Evidence::Now(state) => {
             if let Ok(place) = gate.place().await {
                 session.recent.note(&place, &key, &before, &state);
             }
             session.memory.replace(gate.0.number, &key, *state);
         }
-        Known::AsBefore => {}
-        Known::Nothing => session.memory.forget(&key),
+        Evidence::AsBefore => {}
+        Evidence::Nothing => session.memory.forget(&key),
     }
     result
 }
@@ -188,7 +188,7 @@ impl Late {
 }
 
 /// What a look at the account has shown.
-enum Looked {
+enum Probe {
     /// Our own call did it.
     Ours(Value, Box<State>),
     /// It did not happen, or somebody else did it.
@@ -200,7 +200,7 @@ enum Looked {
 const FOUND: &str = "an answer was lost; the account shows that it was done";
 
 impl Call<'_> {
-    async fn make(&self, line: &Line, turn: UnderWay) -> Delivered {
+    async fn make(&self, line: &RetryingClient, turn: Permit) -> Delivered {
         let mut turn = Some(turn);
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
@@ -234,11 +234,11 @@ impl Call<'_> {
             let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
             let is_repeat = answered && self.write.repeated == Some(error.code());
             match self.look(line, &attempts, is_repeat).await {
-                Looked::Ours(value, state) => {
+                Probe::Ours(value, state) => {
                     return Delivered::Done { value, state, note: Some(FOUND) };
                 }
-                Looked::NotOurs if answered => return Delivered::Failed(error),
-                Looked::NotOurs | Looked::Unknown => {}
+                Probe::NotOurs if answered => return Delivered::Failed(error),
+                Probe::NotOurs | Probe::Unknown => {}
             }
             // A repeat that AWS answers tells the truth, even where what is read lags behind.
             if self.gate.is_closed() || is_repeat {
@@ -328,17 +328,17 @@ impl Call<'_> {
     fn created(&self, record: &Value) -> State {
         let (None, Some(after)) = (self.before, self.after) else { return None };
         let text = |name: &str| record.field(name).as_str().map(str::to_owned);
-        Some(Image { id: text("id"), create_date: text("create_date"), ..after.clone() })
+        Some(Snapshot { id: text("id"), create_date: text("create_date"), ..after.clone() })
     }
 
     /// Asks the account whether our own call did it. `is_repeat`: AWS has said that there is nothing left to do.
-    async fn look(&self, line: &Line, attempts: &Attempts, is_repeat: bool) -> Looked {
+    async fn look(&self, line: &RetryingClient, attempts: &Attempts, is_repeat: bool) -> Probe {
         if is_repeat && !self.could_have_been_ours() {
-            return Looked::NotOurs;
+            return Probe::NotOurs;
         }
         // Only where AWS contradicts what is read is it worth waiting for it to show.
         let looks = if is_repeat { &LOOKS[..] } else { &LOOKS[..1] };
-        let mut seen = Looked::Unknown;
+        let mut seen = Probe::Unknown;
         for pause in looks {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let Ok((value, now)) =
@@ -347,17 +347,17 @@ impl Call<'_> {
                 continue;
             };
             match verdict(self.before, self.after, &now) {
-                Verdict::Happened if self.is_of_our_time(&now, attempts) => {
+                Effect::Happened if self.is_of_our_time(&now, attempts) => {
                     let created = self.created(&value);
                     let value = if created.is_some() { value } else { Value::Nil };
-                    return Looked::Ours(value, Box::new(created));
+                    return Probe::Ours(value, Box::new(created));
                 }
-                Verdict::Happened => return Looked::NotOurs,
+                Effect::Happened => return Probe::NotOurs,
                 // What stands there instead of what we wanted to make is somebody else's.
-                Verdict::MovedOn(_) if self.before.is_none() => return Looked::NotOurs,
+                Effect::MovedOn(_) if self.before.is_none() => return Probe::NotOurs,
                 // AWS says that it is done, so that this is old, or not ours.
-                Verdict::NotHappened if is_repeat => seen = Looked::Unknown,
-                Verdict::NotHappened | Verdict::MovedOn(_) => seen = Looked::NotOurs,
+                Effect::NotHappened if is_repeat => seen = Probe::Unknown,
+                Effect::NotHappened | Effect::MovedOn(_) => seen = Probe::NotOurs,
             }
         }
         seen

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject};
 use crate::iam::{self, Entry};
 use crate::spec::Action;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// The tag that protects a profile, whatever its value.
 pub const PROTECTED: &str = "iamlua:protected";
@@ -22,7 +22,7 @@ const BY_MANIFEST: &str = "`max_changes` in the manifest";
 
 /// What a runbook's manifest allows.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct ManifestLimits {
     /// The functions that it may call; all of them if it does not say.
     pub allow: Option<Vec<String>>,
     /// The most changes.
@@ -31,7 +31,7 @@ pub struct Limits {
 
 /// The limits of a run, in the form that a call is held against.
 #[derive(Debug, Default)]
-pub struct Bounds {
+pub struct Limits {
     inner: Mutex<Inner>,
     /// Wakes the changes that wait until another one has settled.
     settled: Notify,
@@ -59,7 +59,7 @@ struct Inner {
 /// A change that the limit has admitted. It settles when this is dropped.
 #[derive(Debug)]
 pub struct Admitted<'a> {
-    bounds: &'a Bounds,
+    bounds: &'a Limits,
     end: End,
 }
 
@@ -100,7 +100,7 @@ impl Drop for Admitted<'_> {
     }
 }
 
-impl Bounds {
+impl Limits {
     /// Adds a limit; the strictest counts. `source` says where it comes from.
     pub fn limit(&self, max: MaxChanges, source: &'static str) {
         self.lock().max_changes.push((max, source));
@@ -110,7 +110,7 @@ impl Bounds {
     ///
     /// # Errors
     /// An argument error if `allow` names a function that there is not.
-    pub fn manifest(&self, limits: &Limits) -> Result<()> {
+    pub fn manifest(&self, limits: &ManifestLimits) -> Result<()> {
         if let Some(allow) = &limits.allow {
             let mut actions = BTreeSet::new();
             for entry in allowed(allow)? {
@@ -398,8 +398,8 @@ mod tests {
         std::future::ready(Ok(None))
     }
 
-    fn bounds(most: u64) -> Bounds {
-        let bounds = Bounds::default();
+    fn bounds(most: u64) -> Limits {
+        let bounds = Limits::default();
         bounds.limit(MaxChanges::Count(most), "a test");
         bounds
     }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::Tell;
+use super::Notices;
 use super::rate::Fate;
-use super::rates::{Lane, Lanes, Rates, UnderWay};
+use super::rates::{AccountLimiter, Lanes, Limiter, Permit};
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
 use crate::iam::{Call, Entry};
 use crate::spec::{Args, Value};
-use crate::words::time;
+use crate::ui::format::time;
 
 /// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says
 /// otherwise.
@@ -32,18 +32,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the lines of one run share.
 #[derive(Debug)]
-pub struct Effort {
+pub struct RetryStats {
     throttled: AtomicU64,
     /// When it was last said that calls still wait.
     told: Mutex<Option<Instant>>,
-    tell: Tell,
+    tell: Notices,
     /// Notices that are given once.
     once: Mutex<HashSet<&'static str>>,
     closed: watch::Sender<bool>,
 }
 
-impl Effort {
-    pub fn new(tell: Tell) -> Self {
+impl RetryStats {
+    pub fn new(tell: Notices) -> Self {
         Self {
             throttled: AtomicU64::new(0),
             told: Mutex::default(),
@@ -103,17 +103,17 @@ impl Effort {
 
 /// The way to one account.
 #[derive(Debug)]
-pub struct Line {
+pub struct RetryingClient {
     clients: Clients,
     /// The account of the caller, once it is known.
     account: OnceLock<String>,
     lanes: Mutex<Arc<Lanes>>,
-    effort: Arc<Effort>,
+    effort: Arc<RetryStats>,
 }
 
-impl Line {
+impl RetryingClient {
     /// A line on which calls go as fast as these lanes allow.
-    pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<Effort>) -> Self {
+    pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<RetryStats>) -> Self {
         Self { clients, account: OnceLock::new(), lanes: Mutex::new(lanes), effort }
     }
 
@@ -123,7 +123,7 @@ impl Line {
     }
 
     /// Shares what is known of the account that it turned out to lead to.
-    pub fn leads_to(&self, account: &str, rates: &Rates) {
+    pub fn leads_to(&self, account: &str, rates: &AccountLimiter) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         *lanes = rates.known_as(account, &lanes);
     }
@@ -175,7 +175,7 @@ impl Line {
         &self,
         entry: &'static Entry,
         closing: impl Future<Output = ()>,
-    ) -> Result<UnderWay> {
+    ) -> Result<Permit> {
         tokio::select! {
             biased;
             () = closing => Err(super::stopped(entry)),
@@ -190,7 +190,7 @@ impl Line {
     /// What AWS says, or that it says nothing, or that the run is being stopped.
     pub async fn write(
         &self,
-        turn: Option<UnderWay>,
+        turn: Option<Permit>,
         closing: impl Future<Output = ()>,
         entry: &'static Entry,
         call: Call,
@@ -222,7 +222,7 @@ impl Line {
     /// What the last attempt says.
     pub async fn make_in<T, F>(
         &self,
-        lane: Arc<Lane>,
+        lane: Arc<Limiter>,
         action: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T>
@@ -234,16 +234,16 @@ impl Line {
         made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
     }
 
-    fn lane(&self, action: &'static str) -> Arc<Lane> {
+    fn lane(&self, action: &'static str) -> Arc<Limiter> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action)
     }
 
     /// Makes a call, again and again; `None` if it was `stopped` before it was sent, or sent again.
     async fn make_unless<T, F>(
         &self,
-        mut turn: Option<UnderWay>,
+        mut turn: Option<Permit>,
         stopped: impl Future<Output = ()>,
-        (lane, action): (Arc<Lane>, &'static str),
+        (lane, action): (Arc<Limiter>, &'static str),
         attempt: impl Fn() -> F,
     ) -> Option<Result<T>>
     where

@@ -9,10 +9,10 @@ use super::{Gate, locked, wire};
 use crate::aws::DEFAULT_REGION;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam;
-use crate::usage::{self, Look, Page, Patience, Step, Whereabouts};
-use crate::words;
+use crate::ui::format;
+use crate::usage::{self, Page, Patience, SourceCall, Transport, Whereabouts};
 
-impl Look for Gate {
+impl Transport for Gate {
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
         let gate = self.clone();
         Box::pin(async move {
@@ -34,7 +34,7 @@ impl Look for Gate {
 
     fn look(
         &self,
-        step: &'static Step,
+        step: &'static SourceCall,
         region: &str,
         carried: &[String],
         token: Option<&str>,
@@ -82,7 +82,7 @@ fn given_up(
     waited: Duration,
     last: Option<(String, Option<Box<AwsDetail>>)>,
 ) -> Error {
-    let waited = words::time(waited.as_secs_f64());
+    let waited = format::time(waited.as_secs_f64());
     let (said, aws) = last.unwrap_or_else(|| (format!("{action}: no answer"), None));
     let mut error = Error::new(Kind::Timeout, format!("{said}, for {waited}"))
         .hint("give calls more time with `timeout`");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::iam::image::{State, Subject};
 
 /// For so long what was read counts as what is there.
-pub const FRESH: Duration = Duration::from_mins(2);
+pub const TTL: Duration = Duration::from_mins(2);
 /// So many are kept: several pages of a listing with tags, some megabytes.
 const MOST: usize = 4096;
 
@@ -27,7 +27,7 @@ impl Key {
 
 /// One thing that was read through one connection.
 #[derive(Debug)]
-struct Known {
+struct Entry {
     connection: u64,
     at: Instant,
     state: State,
@@ -35,19 +35,19 @@ struct Known {
 
 /// What was read, by all connections of a run.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Inner>);
+pub struct ReadCache(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    known: HashMap<Key, Vec<Known>>,
+    known: HashMap<Key, Vec<Entry>>,
     order: VecDeque<Key>,
 }
 
-impl Memory {
+impl ReadCache {
     /// Keeps what was read through a connection.
     pub fn keep(&self, connection: u64, key: Key, state: State) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = Known { connection, at: Instant::now(), state };
+        let known = Entry { connection, at: Instant::now(), state };
         let Inner { known: all, order } = &mut *inner;
         if let Some(list) = all.get_mut(&key) {
             list.retain(|other| other.connection != connection);
@@ -86,15 +86,15 @@ impl Memory {
     pub fn fresh(&self, connection: u64, key: &Key) -> Option<State> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = inner.known.get(key)?.iter().find(|known| known.connection == connection)?;
-        (known.at.elapsed() < FRESH).then(|| known.state.clone())
+        (known.at.elapsed() < TTL).then(|| known.state.clone())
     }
 }
 
 /// One change at a time for each profile and role: the image before one is the image after the other.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>);
+pub struct KeyedLocks(Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
+impl KeyedLocks {
     /// Waits until nobody else changes that one.
     pub async fn take(&self, key: &Key) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {

@@ -32,29 +32,29 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use crate::aws::client::{Clients, Connection, ConnectionInfo, Target};
+use crate::aws::client::{Backend, Clients, Connection, ConnectionInfo};
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Invoke, Markers, Pending, Reads, Run, Write};
-use crate::screen;
 use crate::spec::{Args, Value};
+use crate::ui::terminal;
 
-use journal::{About, Journal, Place};
-use limits::{Admitted, Bounds, Protection};
-use line::{Effort, Line};
-use memory::{Key, Memory, Turns};
+use journal::{About, Journal, JournalLocation};
+use limits::{Admitted, Limits, Protection};
+use line::{RetryStats, RetryingClient};
+use memory::{Key, KeyedLocks, ReadCache};
 use names::Names;
 use overlay::{Listings, Overlay};
 use plan::Recorder;
-use site::Site;
+use site::Destination;
 pub(crate) use wire::Wire;
 
-pub use limits::{Limits, PROTECTED, allowed};
-pub use rates::Rates;
+pub use limits::{ManifestLimits, PROTECTED, allowed};
+pub use rates::AccountLimiter;
 pub use recent::RecentChanges;
 pub use standing::plan_again;
-pub use wire::{SAID, looking_ahead};
+pub use wire::{SAID, prefetch_next_page};
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Mode {
 
 /// What a session is made with. The default reads only, and keeps its journal in memory.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct SessionConfig {
     /// What it does with calls that would change the account.
     pub mode: Mode,
     /// A plan runs programs and writes files, instead of listing them.
@@ -96,21 +96,21 @@ pub struct Rules {
     pub accounts: Vec<String>,
     /// The place that a person has confirmed: calls that go the same way must reach the same
     /// account.
-    pub confirmed: Option<Site>,
+    pub confirmed: Option<Destination>,
     /// Where the journal is kept.
-    pub journal: Place,
+    pub journal: JournalLocation,
     /// What the run is, for the journal.
     pub about: About,
     /// What is known of how fast accounts let calls through; runs at the same time share it.
-    pub rates: Rates,
+    pub rates: AccountLimiter,
     /// Recent changes, which AWS may not show yet; runs that follow each other in a
     /// process share it.
     pub recent: RecentChanges,
     /// Whom it tells what its operator should know.
-    pub tell: Tell,
+    pub tell: Notices,
 }
 
-impl Rules {
+impl SessionConfig {
     /// Programs are not run and files not written, but listed.
     #[must_use]
     pub fn plans_outside(&self) -> bool {
@@ -120,9 +120,9 @@ impl Rules {
 
 /// Whom a session tells what its operator should know: by default, whoever sees standard error.
 #[derive(Clone)]
-pub struct Tell(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct Notices(Arc<dyn Fn(&str) + Send + Sync>);
 
-impl Tell {
+impl Notices {
     /// Somebody else.
     #[must_use]
     pub fn to(hears: impl Fn(&str) + Send + Sync + 'static) -> Self {
@@ -134,19 +134,19 @@ impl Tell {
     }
 }
 
-impl Default for Tell {
+impl Default for Notices {
     fn default() -> Self {
-        Self::to(screen::say)
+        Self::to(terminal::say)
     }
 }
 
-impl fmt::Debug for Tell {
+impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tell")
     }
 }
 
-impl Default for Rules {
+impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             mode: Mode::ReadOnly,
@@ -156,11 +156,11 @@ impl Default for Rules {
             override_protection: false,
             accounts: Vec::new(),
             confirmed: None,
-            journal: Place::Memory,
+            journal: JournalLocation::Memory,
             about: About::default(),
-            rates: Rates::default(),
+            rates: AccountLimiter::default(),
             recent: RecentChanges::default(),
-            tell: Tell::default(),
+            tell: Notices::default(),
         }
     }
 }
@@ -171,16 +171,16 @@ pub struct Session {
     /// A [`Mode`], which a prompt can change.
     mode: AtomicU8,
     plan_runs_programs: bool,
-    bounds: Bounds,
+    bounds: Limits,
     protection: Protection,
     accounts: Vec<String>,
-    confirmed: Option<Site>,
+    confirmed: Option<Destination>,
     wire: Arc<Wire>,
-    effort: Arc<Effort>,
-    rates: Rates,
+    effort: Arc<RetryStats>,
+    rates: AccountLimiter,
     recent: RecentChanges,
-    memory: Memory,
-    turns: Turns,
+    memory: ReadCache,
+    turns: KeyedLocks,
     journal: Journal,
     recorder: Recorder,
     /// By account; connections to one account share what is planned there.
@@ -201,13 +201,13 @@ impl Session {
     /// A session without limits, whose journal is in memory.
     #[must_use]
     pub fn new(mode: Mode) -> Arc<Self> {
-        Self::with(Rules { mode, ..Rules::default() })
+        Self::with(SessionConfig { mode, ..SessionConfig::default() })
     }
 
     /// A session under these rules.
     #[must_use]
-    pub fn with(rules: Rules) -> Arc<Self> {
-        let bounds = Bounds::default();
+    pub fn with(rules: SessionConfig) -> Arc<Self> {
+        let bounds = Limits::default();
         for (max, source) in rules.max_changes {
             bounds.limit(max, source);
         }
@@ -219,11 +219,11 @@ impl Session {
             accounts: rules.accounts,
             confirmed: rules.confirmed,
             wire: Wire::new(rules.mode == Mode::Apply),
-            effort: Arc::new(Effort::new(rules.tell)),
+            effort: Arc::new(RetryStats::new(rules.tell)),
             rates: rules.rates,
             recent: rules.recent,
-            memory: Memory::default(),
-            turns: Turns::default(),
+            memory: ReadCache::default(),
+            turns: KeyedLocks::default(),
             journal: Journal::new(rules.journal, rules.about),
             recorder: Recorder::default(),
             overlays: tokio::sync::Mutex::default(),
@@ -258,7 +258,7 @@ impl Session {
     ///
     /// # Errors
     /// An argument error if `allow` names a function that there is not.
-    pub fn limit(&self, limits: &Limits) -> Result<()> {
+    pub fn limit(&self, limits: &ManifestLimits) -> Result<()> {
         self.bounds.manifest(limits)
     }
 
@@ -327,7 +327,7 @@ impl Session {
 
     /// What is known of how fast accounts let calls through.
     #[must_use]
-    pub fn rates(&self) -> &Rates {
+    pub fn rates(&self) -> &AccountLimiter {
         &self.rates
     }
 
@@ -386,7 +386,7 @@ impl Session {
 
 /// One connection's way to AWS. Cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Inner>, Stops, Answers);
+pub struct Gate(Arc<Inner>, OnShutdown, Answers);
 
 /// Source of the answers to a gate's reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -399,7 +399,7 @@ enum Answers {
 
 /// Whether the changes of a gate stop when the run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stops {
+enum OnShutdown {
     /// None begins any more.
     WithTheRun,
     /// They are the rest of what was begun, and are made all the same.
@@ -411,7 +411,7 @@ struct Inner {
     number: u64,
     session: Arc<Session>,
     connection: Connection,
-    line: OnceCell<Line>,
+    line: OnceCell<RetryingClient>,
     identity: OnceCell<Identity>,
     /// The account, as recent changes name it.
     place: OnceLock<Arc<str>>,
@@ -445,19 +445,19 @@ impl Gate {
             identity: OnceCell::new(),
             place: OnceLock::new(),
         };
-        Self(Arc::new(inner), Stops::WithTheRun, Answers::Completed)
+        Self(Arc::new(inner), OnShutdown::WithTheRun, Answers::Completed)
     }
 
     /// Whether no further change may begin here.
     fn is_closed(&self) -> bool {
-        self.1 == Stops::WithTheRun && self.0.session.is_closed()
+        self.1 == OnShutdown::WithTheRun && self.0.session.is_closed()
     }
 
     /// Waits until no further change may begin here.
     async fn closing(&self) {
         match self.1 {
-            Stops::WithTheRun => self.0.session.effort.closing().await,
-            Stops::WhenDone => std::future::pending().await,
+            OnShutdown::WithTheRun => self.0.session.effort.closing().await,
+            OnShutdown::WhenDone => std::future::pending().await,
         }
     }
 
@@ -475,7 +475,7 @@ impl Gate {
 
     /// Gets ready for the first call, where that takes a while: reads AWS's configuration files.
     pub fn warm_up(&self) {
-        if matches!(self.0.connection.target, Target::Aws) {
+        if matches!(self.0.connection.target, Backend::Aws) {
             let gate = self.clone();
             // Who makes the first call is told what went wrong.
             tokio::spawn(async move { gate.bare_line().await.map(|_| ()) });
@@ -493,7 +493,7 @@ impl Gate {
 
     /// Keeps what a listing has read with tags, as the image before a change that may come.
     pub fn remember(&self, subject: Subject, record: &Value) {
-        let Some(image) = Image::of(record) else { return };
+        let Some(image) = Snapshot::of(record) else { return };
         // A listing knows less of a role than an image needs.
         if self.0.session.mode() != Mode::ReadOnly && subject == Subject::Profile {
             let key = Key::new(subject, &image.name);
@@ -505,15 +505,15 @@ impl Gate {
     ///
     /// # Errors
     /// If AWS cannot be asked.
-    pub async fn site(&self) -> Result<Site> {
+    pub async fn site(&self) -> Result<Destination> {
         let identity = self.identity().await?;
         Ok(self.site_as(identity.account.clone(), identity.arn.clone()))
     }
 
     /// The site of this connection with that account and caller. An endpoint of all services that
     /// variables or a profile name belongs to it, so that an undo goes the same way.
-    pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Site {
-        let mut site = Site::of(&self.0.connection, account, caller);
+    pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Destination {
+        let mut site = Destination::of(&self.0.connection, account, caller);
         if site.endpoint_url.is_none() {
             let info = self.0.line.get().map(|line| Arc::clone(&line.clients().info));
             site.endpoint_url = info.and_then(|info| info.common_endpoint());
@@ -521,14 +521,14 @@ impl Gate {
         site
     }
 
-    async fn bare_line(&self) -> Result<&Line> {
+    async fn bare_line(&self) -> Result<&RetryingClient> {
         let session = &self.0.session;
         let open = async {
             let wire = &session.wire;
             let clients = self.0.connection.clients(move |client| wire.above(client));
             let lanes =
-                session.rates.of(&format!("{:?}", Site::of(&self.0.connection, None, None)));
-            Ok(Line::new(Box::pin(clients).await?, lanes, Arc::clone(&session.effort)))
+                session.rates.of(&format!("{:?}", Destination::of(&self.0.connection, None, None)));
+            Ok(RetryingClient::new(Box::pin(clients).await?, lanes, Arc::clone(&session.effort)))
         };
         self.0.line.get_or_try_init(|| open).await
     }
@@ -553,7 +553,7 @@ impl Gate {
     fn check_account(&self, identity: &Identity) -> Result<()> {
         self.check_confirmed(identity)?;
         let guard = &self.0.session.accounts;
-        if guard.is_empty() || matches!(self.0.connection.target, Target::Local(_)) {
+        if guard.is_empty() || matches!(self.0.connection.target, Backend::Local(_)) {
             return Ok(());
         }
         if identity.account.as_ref().is_some_and(|account| guard.contains(account)) {
@@ -573,8 +573,8 @@ impl Gate {
     fn check_confirmed(&self, identity: &Identity) -> Result<()> {
         let Some(confirmed) = &self.0.session.confirmed else { return Ok(()) };
         let reached = self.site_as(identity.account.clone(), None);
-        let is_same_way = Site { account: None, ..reached.clone() }
-            == Site { account: None, caller: None, ..confirmed.clone() };
+        let is_same_way = Destination { account: None, ..reached.clone() }
+            == Destination { account: None, caller: None, ..confirmed.clone() };
         if !is_same_way || reached.account == confirmed.account {
             return Ok(());
         }
@@ -588,7 +588,7 @@ impl Gate {
     }
 
     /// The line, once it is known that this account may be touched.
-    async fn line(&self) -> Result<&Line> {
+    async fn line(&self) -> Result<&RetryingClient> {
         if !self.0.session.accounts.is_empty() || self.0.session.confirmed.is_some() {
             self.identity().await?;
         }
@@ -699,7 +699,7 @@ impl Gate {
         };
         if let Some(key) = key {
             match &answer {
-                Ok(record) => session.memory.keep(self.0.number, key, Image::of(record)),
+                Ok(record) => session.memory.keep(self.0.number, key, Snapshot::of(record)),
                 Err(error) if error.code() == "NoSuchEntity" => {
                     session.memory.keep(self.0.number, key, None);
                 }
@@ -908,7 +908,7 @@ impl Gate {
             let overlay = self.overlay().await?;
             Box::pin(overlay.write(self, entry, write, args, origin)).await
         } else {
-            Box::pin(delivery::deliver(self, entry, write, args, origin)).await
+            Box::pin(delivery::execute(self, entry, write, args, origin)).await
         }
     }
 }
@@ -923,7 +923,7 @@ fn stopped(entry: &Entry) -> Error {
 
 impl Invoke for Gate {
     fn finishing(&self) -> Arc<dyn Invoke> {
-        Arc::new(Self(Arc::clone(&self.0), Stops::WhenDone, self.2))
+        Arc::new(Self(Arc::clone(&self.0), OnShutdown::WhenDone, self.2))
     }
 
     fn as_shown(&self) -> Arc<dyn Invoke> {

@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use super::journal::{LeftOut, is_id, new_id};
 use super::locked;
 use super::outside::{self, Outside};
-use super::site::Site;
+use super::site::Destination;
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject, differences};
 use crate::iam::{self, Entry, Write};
 use crate::spec::{Args, Value};
+use crate::ui::format;
 use crate::usage::MAX_AGE;
-use crate::words;
 
 const FORMAT: &str = "iamlua-plan";
 const VERSION: u64 = 1;
@@ -128,7 +128,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned: Option<Timestamp>,
     /// The places that its changes go to.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Destination>,
     /// The changes, in order.
     pub changes: Vec<Change>,
     /// Programs and files outside of the account, which applying the plan leaves out.
@@ -158,7 +158,7 @@ impl Plan {
         if age <= most {
             return Ok(());
         }
-        let hours = |time: SignedDuration| words::count(time.as_hours().unsigned_abs(), "hour");
+        let hours = |time: SignedDuration| format::count(time.as_hours().unsigned_abs(), "hour");
         Err(Error::new(
             Kind::Refused,
             format!(
@@ -314,7 +314,7 @@ pub struct Recorder(Mutex<Recorded>, outside::Recorder);
 #[derive(Debug, Default)]
 struct Recorded {
     scanned: Option<Timestamp>,
-    sites: Vec<Site>,
+    sites: Vec<Destination>,
     changes: Vec<Change>,
     /// About as many bytes as they take.
     bytes: usize,
@@ -322,7 +322,7 @@ struct Recorded {
 
 impl Recorder {
     /// Notes a change that goes there, and gives it its number.
-    pub(super) fn record(&self, site: Site, mut change: Change) {
+    pub(super) fn record(&self, site: Destination, mut change: Change) {
         // What was read with a profile is no part of the change.
         for image in [&mut change.before, &mut change.after].into_iter().flatten() {
             image.role_record = None;

@@ -44,7 +44,7 @@ const LATE: f64 = 0.05;
 
 /// How one bucket of an account has answered so far, and what that means for the next call.
 #[derive(Clone, Debug)]
-pub struct Rate {
+pub struct TokenBucketEstimator {
     phase: Phase,
     /// How many calls may be under way at once while there is no pace.
     window: f64,
@@ -101,7 +101,7 @@ pub enum Fate {
     Unknown,
 }
 
-impl Default for Rate {
+impl Default for TokenBucketEstimator {
     fn default() -> Self {
         Self {
             phase: Phase::Free,
@@ -114,7 +114,7 @@ impl Default for Rate {
     }
 }
 
-impl Rate {
+impl TokenBucketEstimator {
     /// Lets a call go now, or says what it must wait for.
     ///
     /// # Errors
@@ -275,7 +275,7 @@ mod tests {
                 self.0.total_cmp(&other.0)
             }
         }
-        let mut rate = Rate::default();
+        let mut rate = TokenBucketEstimator::default();
         let mut now = 0.0;
         let mut dice = 1_u64;
         let mut jitter = || {
@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn goes_on_where_calls_are_throttled_for_no_reason() {
         // One in ten, whatever the pace.
-        let mut rate = Rate::default();
+        let mut rate = TokenBucketEstimator::default();
         let mut now = 0.0;
         let (mut passed, mut dice) = (0, 1_u64);
         while passed < 2000 {

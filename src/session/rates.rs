@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::rate::{Fate, Rate, Wait};
+use super::rate::{Fate, TokenBucketEstimator, Wait};
 
 /// All accounts; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Rates(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
+pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
 
-impl Rates {
+impl AccountLimiter {
     /// What is known of an account. `whose` is any text that names it, or the way to it while nobody knows to which account it leads.
     pub(super) fn of(&self, whose: &str) -> Arc<Lanes> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,10 +47,10 @@ impl Rates {
 /// One account: each action has a lane of its own, because AWS limits some actions apart from others and does not say which. Those that
 /// share a bucket find their shares of it.
 #[derive(Debug, Default)]
-pub struct Lanes(Mutex<HashMap<&'static str, Arc<Lane>>>);
+pub struct Lanes(Mutex<HashMap<&'static str, Arc<Limiter>>>);
 
 impl Lanes {
-    pub(super) fn lane(&self, action: &'static str) -> Arc<Lane> {
+    pub(super) fn lane(&self, action: &'static str) -> Arc<Limiter> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(lanes.entry(action).or_default())
     }
@@ -58,16 +58,16 @@ impl Lanes {
 
 /// Calls of one action, one behind the other.
 #[derive(Debug, Default)]
-pub struct Lane {
-    rate: Mutex<Rate>,
+pub struct Limiter {
+    rate: Mutex<TokenBucketEstimator>,
     /// Who holds it is the next to go.
     front: tokio::sync::Mutex<()>,
     changed: Notify,
 }
 
-impl Lane {
+impl Limiter {
     /// Waits for the turn of a call; it is under way until the result is dropped.
-    pub(super) async fn enter(self: Arc<Self>) -> UnderWay {
+    pub(super) async fn enter(self: Arc<Self>) -> Permit {
         let front = self.front.lock().await;
         let sent = loop {
             let now = seconds();
@@ -83,30 +83,30 @@ impl Lane {
             }
         };
         drop(front);
-        UnderWay { lane: self, sent, fate: Fate::Unknown }
+        Permit { lane: self, sent, fate: Fate::Unknown }
     }
 
-    fn rate(&self) -> std::sync::MutexGuard<'_, Rate> {
+    fn rate(&self) -> std::sync::MutexGuard<'_, TokenBucketEstimator> {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call that is under way.
 #[derive(Debug)]
-pub struct UnderWay {
-    lane: Arc<Lane>,
+pub struct Permit {
+    lane: Arc<Limiter>,
     sent: f64,
     fate: Fate,
 }
 
-impl UnderWay {
+impl Permit {
     /// Notes how it ended.
     pub(super) fn ended(mut self, fate: Fate) {
         self.fate = fate;
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.lane.rate().settle(seconds(), self.sent, self.fate);
         self.lane.changed.notify_one();
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn two_ways_to_one_account_share_what_is_known_of_it() {
-        let rates = Rates::default();
+        let rates = AccountLimiter::default();
         let (one, other) = (rates.of("profile a"), rates.of("profile b"));
         assert!(!Arc::ptr_eq(&one, &other));
         let account = rates.known_as("AWS account 123456789012", &one);

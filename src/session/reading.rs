@@ -1,8 +1,8 @@
 //! Reading what is there of a profile or role, straight from AWS, for the gate's own purposes.
 
-use super::line::Line;
+use super::line::RetryingClient;
 use crate::error::Result;
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::iam::{self, Call, Entry, Markers, Run};
 use crate::spec::{Args, Value};
 
@@ -12,7 +12,7 @@ use crate::spec::{Args, Value};
 /// # Errors
 /// If AWS cannot be asked.
 pub async fn read(
-    line: &Line,
+    line: &RetryingClient,
     subject: Subject,
     name: &str,
     with_policies: bool,
@@ -22,7 +22,7 @@ pub async fn read(
         Err(error) if error.code() == "NoSuchEntity" => return Ok((Value::Nil, None)),
         other => other?,
     };
-    let mut state = Image::of(&record);
+    let mut state = Snapshot::of(&record);
     if with_policies && let Some(image) = &mut state {
         let attached = match policies(line, name).await {
             // One answer may know of a role that was just made, and the next not yet.
@@ -38,7 +38,7 @@ pub async fn read(
 ///
 /// # Errors
 /// If AWS cannot be asked.
-pub async fn policies(line: &Line, name: &str) -> Result<Vec<String>> {
+pub async fn policies(line: &RetryingClient, name: &str) -> Result<Vec<String>> {
     let mut args = Args::of([("name", Value::Str(name.to_owned()))]);
     let (mut found, mut markers) = (Vec::new(), Markers::default());
     loop {
@@ -58,7 +58,7 @@ pub async fn policies(line: &Line, name: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// If AWS cannot be asked, or says no.
-pub async fn call(line: &Line, path: &'static str, args: Args) -> Result<Value> {
+pub async fn call(line: &RetryingClient, path: &'static str, args: Args) -> Result<Value> {
     let (entry, call) = read_of(path);
     line.read(entry, call, &args).await
 }

@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 use tokio::sync::Notify;
 
 use super::memory::Key;
-use crate::iam::image::{Field, Image, State, Subject, differences};
+use crate::iam::image::{Field, Snapshot, State, Subject, differences};
 use crate::spec::Value;
 
 /// For so long an older answer is completed. A change is mostly seen within seconds; Terraform's
@@ -69,7 +69,7 @@ pub struct History {
 /// Age of an answer compared to the changes of this process.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
-pub enum Shown {
+pub enum Freshness {
     /// No older than our last change.
     Current,
     /// Older; this is there now.
@@ -81,7 +81,7 @@ pub enum Shown {
 impl History {
     fn new(before: &State, at: Instant) -> Self {
         Self {
-            states: vec![before.clone().map(Image::bare)],
+            states: vec![before.clone().map(Snapshot::bare)],
             at,
             is_confirmed: false,
             is_earlier: false,
@@ -109,7 +109,7 @@ impl History {
     }
 
     fn push(&mut self, state: &State) {
-        let mut state = state.clone().map(Image::bare);
+        let mut state = state.clone().map(Snapshot::bare);
         // What one change has not looked at is as the one before has left it.
         if let (Some(image), Some(last)) = (&mut state, self.last())
             && image.policies.is_none()
@@ -127,13 +127,13 @@ impl History {
     }
 
     /// The states since it was made last.
-    fn life(&self) -> impl Iterator<Item = &Image> {
+    fn life(&self) -> impl Iterator<Item = &Snapshot> {
         let made = self.states.iter().rposition(Option::is_none).map_or(0, |at| at + 1);
         self.states[made..].iter().flatten()
     }
 
     /// Check for a record of one that was there before our last change.
-    fn is_older_one(&self, image: &Image) -> bool {
+    fn is_older_one(&self, image: &Snapshot) -> bool {
         self.older().iter().flatten().any(|older| match (&older.id, &image.id) {
             (Some(one), Some(other)) => one == other,
             _ => true,
@@ -142,28 +142,28 @@ impl History {
 
     /// Compares what a read shows. Each field that was changed is looked at by itself, so that what
     /// others have changed stays.
-    pub fn compare(&self, shown: &State) -> Shown {
+    pub fn compare(&self, shown: &State) -> Freshness {
         match (shown, self.last()) {
-            (None, None) => Shown::Current,
+            (None, None) => Freshness::Current,
             (None, Some(last)) => {
                 if self.older().iter().any(Option::is_none) {
-                    Shown::Stale(Some(last.clone()))
+                    Freshness::Stale(Some(last.clone()))
                 } else {
-                    Shown::Current
+                    Freshness::Current
                 }
             }
             (Some(now), None) => {
                 if self.is_older_one(now) {
-                    Shown::Stale(None)
+                    Freshness::Stale(None)
                 } else {
-                    Shown::Current
+                    Freshness::Current
                 }
             }
             (Some(now), Some(last)) if !Field::Id.is_same(now, last) => {
                 if self.is_older_one(now) {
-                    Shown::Stale(Some(last.clone()))
+                    Freshness::Stale(Some(last.clone()))
                 } else {
-                    Shown::Current
+                    Freshness::Current
                 }
             }
             (Some(now), Some(last)) => {
@@ -175,7 +175,11 @@ impl History {
                         completed.take(&field, last);
                     }
                 }
-                if completed == *now { Shown::Current } else { Shown::Stale(Some(completed)) }
+                if completed == *now {
+                    Freshness::Current
+                } else {
+                    Freshness::Stale(Some(completed))
+                }
             }
         }
     }
@@ -195,7 +199,7 @@ impl History {
     /// The tags that were changed: what the last change has left of each, and what was there
     /// before.
     pub fn tags(&self) -> BTreeMap<String, Values> {
-        let of = |image: &Image, key: &String| image.tags.get(key).cloned();
+        let of = |image: &Snapshot, key: &String| image.tags.get(key).cloned();
         let keys = self.states.iter().flatten().flat_map(|image| image.tags.keys().cloned());
         keys.collect::<BTreeSet<_>>()
             .into_iter()
@@ -235,7 +239,7 @@ impl History {
 
     /// Check that a listing may lack it although it belongs there: it does not belong there for all
     /// that was there before.
-    pub fn is_new_to(&self, belongs: impl Fn(&Image) -> bool) -> bool {
+    pub fn is_new_to(&self, belongs: impl Fn(&Snapshot) -> bool) -> bool {
         let is_there = |state: &State| state.as_ref().is_some_and(&belongs);
         is_there(self.last()) && self.older().iter().any(|older| !is_there(older))
     }
@@ -312,22 +316,22 @@ impl RecentChanges {
     }
 
     /// Compares what a read shows of something, and remembers if it shows our last change.
-    pub(super) fn compare(&self, place: &str, key: &Key, shown: &State) -> Shown {
+    pub(super) fn compare(&self, place: &str, key: &Key, shown: &State) -> Freshness {
         let now = Instant::now();
         let mut inner = self.inner();
         inner.forget_old(now);
         let Some(history) = inner.of.get_mut(place).and_then(|all| all.get_mut(key)) else {
-            return Shown::Current;
+            return Freshness::Current;
         };
         if history.is_confirmed && now.duration_since(history.at) > CONFIRMED {
-            return Shown::Current;
+            return Freshness::Current;
         }
         let compared = history.compare(shown);
-        history.is_confirmed |= compared == Shown::Current;
+        history.is_confirmed |= compared == Freshness::Current;
         match compared {
-            Shown::Stale(_) if history.is_earlier => {
+            Freshness::Stale(_) if history.is_earlier => {
                 let is_new = now.duration_since(history.at) < SETTLING;
-                if is_new { Shown::Unsettled } else { Shown::Current }
+                if is_new { Freshness::Unsettled } else { Freshness::Current }
             }
             compared => compared,
         }
@@ -340,7 +344,7 @@ impl RecentChanges {
         inner.forget_old(now);
         inner.history(place, key).is_some_and(|history| {
             now.duration_since(history.at) < SETTLING
-                && matches!(history.compare(shown), Shown::Stale(_))
+                && matches!(history.compare(shown), Freshness::Stale(_))
         })
     }
 
@@ -350,8 +354,8 @@ impl RecentChanges {
         place: &str,
         subject: Subject,
         began: Instant,
-        belongs: impl Fn(&Image) -> bool,
-    ) -> BTreeMap<Key, Image> {
+        belongs: impl Fn(&Snapshot) -> bool,
+    ) -> BTreeMap<Key, Snapshot> {
         let mut inner = self.inner();
         inner.forget_old(Instant::now());
         let all = inner.of.get(place).into_iter().flatten();
@@ -540,14 +544,14 @@ impl RecentChanges {
 mod tests {
     use super::*;
 
-    fn image(role: Option<&str>, tags: &[(&str, &str)]) -> Image {
-        Image {
+    fn image(role: Option<&str>, tags: &[(&str, &str)]) -> Snapshot {
+        Snapshot {
             name: "web".into(),
             path: "/".into(),
             id: Some("AIPA1".into()),
             role: role.map(str::to_owned),
             tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-            ..Image::default()
+            ..Snapshot::default()
         }
     }
 
@@ -566,16 +570,16 @@ mod tests {
             (image(None, &[]), image(Some("a"), &[]), image(Some("b"), &[]));
         let swapped = history(&[Some(with_a.clone()), Some(bare.clone()), Some(with_b.clone())]);
         for older in [&with_a, &bare] {
-            let stale = Shown::Stale(Some(with_b.clone()));
+            let stale = Freshness::Stale(Some(with_b.clone()));
             assert_eq!(swapped.compare(&Some(older.clone())), stale);
         }
-        assert_eq!(swapped.compare(&Some(with_b.clone())), Shown::Current);
+        assert_eq!(swapped.compare(&Some(with_b.clone())), Freshness::Current);
         let made = history(&[None, Some(bare.clone()), Some(with_b.clone())]);
-        assert_eq!(made.compare(&None), Shown::Stale(Some(with_b.clone())));
-        assert_eq!(made.compare(&Some(bare.clone())), Shown::Stale(Some(with_b)));
+        assert_eq!(made.compare(&None), Freshness::Stale(Some(with_b.clone())));
+        assert_eq!(made.compare(&Some(bare.clone())), Freshness::Stale(Some(with_b)));
         let deleted = history(&[Some(with_a.clone()), Some(bare), None]);
-        assert_eq!(deleted.compare(&Some(with_a)), Shown::Stale(None));
-        assert_eq!(deleted.compare(&None), Shown::Current);
+        assert_eq!(deleted.compare(&Some(with_a)), Freshness::Stale(None));
+        assert_eq!(deleted.compare(&None), Freshness::Current);
     }
 
     #[test]
@@ -586,45 +590,45 @@ mod tests {
         );
         let tagged = history(&[Some(before.clone()), Some(after.clone())]);
         // Our tag is not there yet, another one's is.
-        let both = Image { role: Some("x".into()), ..before.clone() };
-        let completed = Image { role: Some("x".into()), ..after.clone() };
-        assert_eq!(tagged.compare(&Some(both)), Shown::Stale(Some(completed)));
+        let both = Snapshot { role: Some("x".into()), ..before.clone() };
+        let completed = Snapshot { role: Some("x".into()), ..after.clone() };
+        assert_eq!(tagged.compare(&Some(both)), Freshness::Stale(Some(completed)));
         // Somebody has set it to what it never was for us.
         let other = image(Some("a"), &[("A", "3"), ("B", "9")]);
-        assert_eq!(tagged.compare(&Some(other)), Shown::Current);
+        assert_eq!(tagged.compare(&Some(other)), Freshness::Current);
         // Somebody has deleted it, or made another of that name.
-        assert_eq!(tagged.compare(&None), Shown::Current);
-        let anew = Image { id: Some("AIPA2".into()), ..before };
-        assert_eq!(tagged.compare(&Some(anew.clone())), Shown::Current);
+        assert_eq!(tagged.compare(&None), Freshness::Current);
+        let anew = Snapshot { id: Some("AIPA2".into()), ..before };
+        assert_eq!(tagged.compare(&Some(anew.clone())), Freshness::Current);
         let deleted = history(&[Some(after), None]);
-        assert_eq!(deleted.compare(&Some(anew)), Shown::Current);
+        assert_eq!(deleted.compare(&Some(anew)), Freshness::Current);
     }
 
     #[test]
     fn one_that_is_made_again_is_not_taken_for_the_old_one() {
         let old = image(Some("a"), &[("A", "1")]);
-        let new = Image { id: Some("AIPA2".into()), ..image(None, &[]) };
+        let new = Snapshot { id: Some("AIPA2".into()), ..image(None, &[]) };
         let again = history(&[Some(old.clone()), None, Some(new.clone())]);
         for older in [Some(old), None] {
-            assert_eq!(again.compare(&older), Shown::Stale(Some(new.clone())));
+            assert_eq!(again.compare(&older), Freshness::Stale(Some(new.clone())));
         }
         assert_eq!(again.tags()["A"], Values { last: None, older: vec![Some("1".into()), None] });
     }
 
     #[test]
     fn attached_policies_are_carried_over_changes_that_do_not_look_at_them() {
-        let with = |arns: &[&str]| Image {
+        let with = |arns: &[&str]| Snapshot {
             policies: Some(arns.iter().map(|arn| (*arn).to_owned()).collect()),
             ..image(None, &[])
         };
-        let tagged = Image { policies: None, ..image(None, &[("A", "1")]) };
-        let untouched = Image { policies: None, ..image(None, &[]) };
+        let tagged = Snapshot { policies: None, ..image(None, &[("A", "1")]) };
+        let untouched = Snapshot { policies: None, ..image(None, &[]) };
         let mut changed = history(&[Some(with(&[])), Some(with(&["p"]))]);
         changed.add(&Some(untouched), &Some(tagged), Instant::now());
         assert_eq!(changed.policies()["p"].last.as_deref(), Some("p"));
         assert!(changed.policies()["p"].is_new());
-        let shown = Image { tags: [("A".to_owned(), "1".to_owned())].into(), ..with(&[]) };
-        let Shown::Stale(Some(now)) = changed.compare(&Some(shown)) else { panic!("stale") };
+        let shown = Snapshot { tags: [("A".to_owned(), "1".to_owned())].into(), ..with(&[]) };
+        let Freshness::Stale(Some(now)) = changed.compare(&Some(shown)) else { panic!("stale") };
         assert!(now.policies.is_some_and(|policies| policies.contains("p")));
     }
 
@@ -635,9 +639,9 @@ mod tests {
         let (before, after) = (Some(image(None, &[])), Some(image(None, &[("A", "1")])));
         recent.note("here", &key("web"), &before, &after);
         assert!(recent.history("there", &key("web")).is_none());
-        let stale = Shown::Stale(after.clone());
+        let stale = Freshness::Stale(after.clone());
         assert_eq!(recent.compare("here", &key("WEB"), &before), stale);
-        assert_eq!(recent.compare("here", &key("web"), &after), Shown::Current);
+        assert_eq!(recent.compare("here", &key("web"), &after), Freshness::Current);
         assert_eq!(recent.compare("here", &key("web"), &before), stale, "another copy of IAM's");
         let older = |seconds| {
             let mut inner = recent.inner();
@@ -646,7 +650,7 @@ mod tests {
             history.at = history.at.checked_sub(Duration::from_secs(seconds)).expect("a moment");
         };
         older(20);
-        assert_eq!(recent.compare("here", &key("web"), &before), Shown::Current, "set back");
+        assert_eq!(recent.compare("here", &key("web"), &before), Freshness::Current, "set back");
         recent.inner().forget_old(Instant::now() + PROPAGATION);
         assert!(recent.is_empty() && recent.inner().of.is_empty());
     }
@@ -666,13 +670,13 @@ mod tests {
             ("here".into(), key("ours"), &None, &before, ago(1)),
         ]);
         for (name, shown) in [
-            ("old", Shown::Current),
-            ("settled", Shown::Current),
-            ("web", Shown::Unsettled),
-            ("ours", Shown::Stale(after.clone())),
+            ("old", Freshness::Current),
+            ("settled", Freshness::Current),
+            ("web", Freshness::Unsettled),
+            ("ours", Freshness::Stale(after.clone())),
         ] {
             assert_eq!(recent.compare("here", &key(name), &before), shown, "{name}");
-            assert_eq!(recent.compare("here", &key(name), &after), Shown::Current, "{name}");
+            assert_eq!(recent.compare("here", &key(name), &after), Freshness::Current, "{name}");
         }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::journal::records::{Recorded, Records, Run};
-use super::journal::{Outcome, Settled};
+use super::journal::{ChangeOutcome, Settled};
 use super::site::Places;
 use super::{Gate, reading};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Difference, State, Verdict, verdict};
+use crate::iam::image::{Difference, Effect, State, verdict};
 
 /// So old a change must be, unless the operator says otherwise, before it counts that the account does not show it: IAM is eventually
 /// consistent.
@@ -22,7 +22,7 @@ pub struct Finding {
     /// The change.
     pub change: Recorded,
     /// What the account shows.
-    pub verdict: Verdict,
+    pub verdict: Effect,
 }
 
 /// Settles every open change of a run; `gates` lead to its sites. Returns what was found.
@@ -62,13 +62,13 @@ pub async fn recover(
         records.settle(&run.id, &settled(change, &verdict, seen))?;
         findings.push(Finding { change: change.clone(), verdict });
     }
-    if findings.iter().all(|finding| !matches!(finding.verdict, Verdict::MovedOn(_))) {
+    if findings.iter().all(|finding| !matches!(finding.verdict, Effect::MovedOn(_))) {
         records.close(&run.id)?;
     }
     Ok(findings)
 }
 
-async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Verdict, State)> {
+async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Effect, State)> {
     let line = gate.line().await?;
     let with_policies = [&change.before, &change.after]
         .into_iter()
@@ -80,7 +80,7 @@ async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Ver
         let verdict = verdict(&change.before, &change.after, &now);
         let age = Timestamp::now().as_millisecond().saturating_sub(change.started);
         let left = patience.saturating_sub(age);
-        if verdict != Verdict::NotHappened || left <= 0 {
+        if verdict != Effect::NotHappened || left <= 0 {
             return Ok((verdict, now));
         }
         let pause = u64::try_from(left.clamp(1, 1000)).unwrap_or(1000);
@@ -88,28 +88,28 @@ async fn look(gate: &Gate, change: &Recorded, patience: Duration) -> Result<(Ver
     }
 }
 
-fn settled(change: &Recorded, verdict: &Verdict, seen: State) -> Settled {
+fn settled(change: &Recorded, verdict: &Effect, seen: State) -> Settled {
     let mut settled = Settled {
         number: change.number,
-        outcome: Outcome::Done,
+        outcome: ChangeOutcome::Done,
         after: None,
         error: change.error.clone(),
         note: None,
     };
     match verdict {
-        Verdict::Happened => {
+        Effect::Happened => {
             settled.note = Some("settled later: the account shows that it was done".into());
             settled.error = None;
             if change.before.is_none() && seen.is_some() {
                 settled.after = Some(seen);
             }
         }
-        Verdict::NotHappened => {
-            settled.outcome = Outcome::Failed;
+        Effect::NotHappened => {
+            settled.outcome = ChangeOutcome::Failed;
             settled.note = Some("settled later: the account shows that it was not done".into());
         }
-        Verdict::MovedOn(differences) => {
-            settled.outcome = Outcome::InDoubt;
+        Effect::MovedOn(differences) => {
+            settled.outcome = ChangeOutcome::InDoubt;
             settled.note = Some(format!(
                 "the account has changed since, so that it cannot be told: {}",
                 describe(differences, "after the change")

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::memory::Key;
-use crate::aws::client::{Connection, Role, Target};
+use crate::aws::client::{Backend, Connection, Role};
 use crate::aws::network::without_password;
+use crate::escape;
 use crate::iam::image::Subject;
-use crate::words;
+use crate::ui::format;
 
 /// Number of accounts that a list names.
 const NAMED: usize = 5;
@@ -16,7 +17,7 @@ const NAMED: usize = 5;
 /// A place that calls go to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Site {
+pub struct Destination {
     /// Who answers.
     pub target: SiteTarget,
     /// The account's 12 digits; none where an endpoint does not say.
@@ -36,7 +37,7 @@ pub struct Site {
     pub endpoint_url: Option<String>,
     /// The roles that were assumed, one with the credentials of the one before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<SiteRole>,
+    pub roles: Vec<DestinationRole>,
 }
 
 /// Who answers.
@@ -52,7 +53,7 @@ pub enum SiteTarget {
 /// A role that was assumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SiteRole {
+pub struct DestinationRole {
     /// Its ARN.
     pub arn: String,
     /// What its owner asks for; AWS does not treat it as a secret.
@@ -62,14 +63,14 @@ pub struct SiteRole {
     pub session_name: String,
 }
 
-impl Site {
+impl Destination {
     /// The place that a connection leads to.
     #[must_use]
     pub fn of(connection: &Connection, account: Option<String>, caller: Option<String>) -> Self {
         Self {
             target: match connection.target {
-                Target::Local(_) => SiteTarget::Local,
-                Target::Aws => SiteTarget::Aws,
+                Backend::Local(_) => SiteTarget::Local,
+                Backend::Aws => SiteTarget::Aws,
             },
             account,
             caller,
@@ -79,7 +80,7 @@ impl Site {
             roles: connection
                 .roles
                 .iter()
-                .map(|role| SiteRole {
+                .map(|role| DestinationRole {
                     arn: role.arn.clone(),
                     external_id: role.external_id.clone(),
                     session_name: role.session_name.clone(),
@@ -90,7 +91,7 @@ impl Site {
 
     /// The connection that leads there.
     #[must_use]
-    pub fn connection(&self, target: Target) -> Connection {
+    pub fn connection(&self, target: Backend) -> Connection {
         Connection {
             target,
             profile: self.profile.clone(),
@@ -117,22 +118,22 @@ impl Site {
     /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
     #[must_use]
     pub fn describe(&self) -> String {
-        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
+        let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("the local account {account}"),
             SiteTarget::Aws => match &self.endpoint_url {
-                Some(url) => format!("AWS account {account} at {}", words::visible(url)),
+                Some(url) => format!("AWS account {account} at {}", escape::visible(url)),
                 None => format!("AWS account {account}"),
             },
         }
     }
 }
 
-impl Site {
+impl Destination {
     /// The same in two words: "local 123456789012", "aws 123456789012".
     #[must_use]
     pub fn short(&self) -> String {
-        let account = words::visible(self.account.as_deref().unwrap_or("(unknown)"));
+        let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
         match self.target {
             SiteTarget::Local => format!("local {account}"),
             SiteTarget::Aws => format!("aws {account}"),
@@ -164,19 +165,19 @@ type Heads = (&'static str, &'static str, String);
 /// The accounts of sites in words, each once: "AWS accounts 111122223333 and 444455556666". Where
 /// there are many, only the first ones are named.
 #[must_use]
-pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
+pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match (site.target, &site.endpoint_url) {
         (SiteTarget::Local, _) => ("the local account", "the local accounts", String::new()),
         (SiteTarget::Aws, None) => ("AWS account", "AWS accounts", String::new()),
         (SiteTarget::Aws, Some(url)) => {
-            ("AWS account", "AWS accounts", format!(" at {}", words::visible(url)))
+            ("AWS account", "AWS accounts", format!(" at {}", escape::visible(url)))
         }
     })
 }
 
 /// The same in as few words as possible: "aws 111122223333 and 444455556666".
 #[must_use]
-pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
+pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match site.target {
         SiteTarget::Local => ("local", "local", String::new()),
         SiteTarget::Aws => ("aws", "aws", String::new()),
@@ -184,8 +185,8 @@ pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Site>) -> String {
 }
 
 fn list_accounts<'a>(
-    sites: impl IntoIterator<Item = &'a Site>,
-    heads: impl Fn(&Site) -> Heads,
+    sites: impl IntoIterator<Item = &'a Destination>,
+    heads: impl Fn(&Destination) -> Heads,
 ) -> String {
     let accounts: BTreeMap<_, _> =
         sites.into_iter().map(|site| (site.account_key(), site)).collect();
@@ -196,29 +197,29 @@ fn list_accounts<'a>(
     let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
     for (account, heads) in accounts.iter().take(NAMED) {
         match groups.iter_mut().find(|(known, _)| *known == heads) {
-            Some((_, group)) => group.push(words::visible(account)),
-            None => groups.push((heads, vec![words::visible(account)])),
+            Some((_, group)) => group.push(escape::visible(account)),
+            None => groups.push((heads, vec![escape::visible(account)])),
         }
     }
     let mut more = match accounts.len().saturating_sub(NAMED) {
         0 => None,
-        more => Some(format!("{} more", words::number(more as u64))),
+        more => Some(format!("{} more", format::number(more as u64))),
     };
     if let [(_, group)] = &mut groups[..] {
         group.extend(more.take());
     }
     let groups = groups.into_iter().map(|((one, several, tail), accounts)| {
         let head = if accounts.len() == 1 { one } else { several };
-        format!("{head} {}{tail}", words::list(&accounts))
+        format!("{head} {}{tail}", format::list(&accounts))
     });
-    words::list(&groups.chain(more).collect::<Vec<_>>())
+    format::list(&groups.chain(more).collect::<Vec<_>>())
 }
 
 /// Lines with what there is to say of each account. Where there are many, only the first ones have
 /// a line.
 #[must_use]
 pub fn account_lines<T>(
-    accounts: &BTreeMap<AccountKey<'_>, (&Site, T)>,
+    accounts: &BTreeMap<AccountKey<'_>, (&Destination, T)>,
     text: impl Fn(&T) -> String,
 ) -> Vec<String> {
     let first = accounts.values().take(NAMED);
@@ -226,7 +227,7 @@ pub fn account_lines<T>(
         first.map(|(site, of_it)| format!("{}: {}", site.describe(), text(of_it))).collect();
     let more = accounts.len().saturating_sub(NAMED) as u64;
     if more > 0 {
-        lines.push(format!("and {}", words::count(more, "more account")));
+        lines.push(format!("and {}", format::count(more, "more account")));
     }
     lines
 }
@@ -235,7 +236,7 @@ pub fn account_lines<T>(
 /// what the others of its account show.
 #[derive(Clone, Debug)]
 pub struct Places<'a> {
-    sites: Vec<&'a Site>,
+    sites: Vec<&'a Destination>,
     /// For each site the first one of its account.
     first: Vec<usize>,
     are_several: bool,
@@ -244,7 +245,7 @@ pub struct Places<'a> {
 impl<'a> Places<'a> {
     /// The accounts of sites.
     #[must_use]
-    pub fn of(sites: impl IntoIterator<Item = &'a Site>) -> Self {
+    pub fn of(sites: impl IntoIterator<Item = &'a Destination>) -> Self {
         let sites: Vec<_> = sites.into_iter().collect();
         let mut known = HashMap::new();
         let first: Vec<_> = (sites.iter().enumerate())
@@ -268,7 +269,7 @@ impl<'a> Places<'a> {
     /// The account that a site leads to, as its first site; `None` if all lead to one account, so
     /// that it need not be named.
     #[must_use]
-    pub fn account(&self, site: usize) -> Option<&'a Site> {
+    pub fn account(&self, site: usize) -> Option<&'a Destination> {
         self.sites.get(self.number(site)).copied().filter(|_| self.are_several)
     }
 
@@ -291,7 +292,7 @@ impl<'a> Places<'a> {
 mod tests {
     use super::*;
 
-    fn site(account: &str, endpoint_url: Option<&str>) -> Site {
+    fn site(account: &str, endpoint_url: Option<&str>) -> Destination {
         serde_json::from_value(serde_json::json!({
             "target": "aws", "account": account, "endpoint_url": endpoint_url,
         }))
@@ -317,7 +318,7 @@ mod tests {
             "AWS accounts 1 and 2, AWS account 2 at http://a and AWS account 2 at http://b"
         );
         assert_eq!(short_accounts(&elsewhere), "aws 2");
-        let local = Site { target: SiteTarget::Local, ..site("1", None) };
+        let local = Destination { target: SiteTarget::Local, ..site("1", None) };
         assert_eq!(describe_accounts([&local]), local.describe());
         assert_eq!(short_accounts([&local]), local.short());
     }
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn sites_of_one_account_are_one_place() {
         let sites = [site("1", None), site("2", None), site("1", None), site("1", Some("x"))];
-        let as_somebody = Site { caller: Some("arn".into()), ..sites[0].clone() };
+        let as_somebody = Destination { caller: Some("arn".into()), ..sites[0].clone() };
         let places = Places::of(sites.iter().chain([&as_somebody]));
         assert_eq!((0..5).map(|at| places.number(at)).collect::<Vec<_>>(), [0, 1, 0, 3, 0]);
         assert_eq!(places.suffix(4), " in AWS account 1");

@@ -54,7 +54,7 @@ pub async fn looking<T>(action: Action, call: impl Future<Output = T>) -> T {
 
 /// Fetches a page of a listing. As soon as its bytes are there, and before anything is made of them, `ahead` is told where the next page
 /// begins, if there is one.
-pub async fn looking_ahead<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
+pub async fn prefetch_next_page<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
     AHEAD.scope(ahead, call).await
 }
 
@@ -239,7 +239,8 @@ impl HttpConnector for Connector {
         let sent = self.wire.server_time();
         let attempts = ATTEMPTS.try_with(Arc::clone).ok();
         // Whoever drops this in its middle, such as a timeout of the SDK's, leaves the attempt in doubt.
-        let mut noted = attempts.map(|attempts| Noted { attempts, sent, fate: Fate::InDoubt });
+        let mut noted =
+            attempts.map(|attempts| AttemptRecord { attempts, sent, fate: Fate::InDoubt });
         let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
         HttpConnectorFuture::new(async move {
             let outcome = match answer.await {
@@ -272,13 +273,13 @@ impl HttpConnector for Connector {
 }
 
 /// Notes what became of an attempt when it is over, however it ends.
-struct Noted {
+struct AttemptRecord {
     attempts: Arc<Attempts>,
     sent: i64,
     fate: Fate,
 }
 
-impl Drop for Noted {
+impl Drop for AttemptRecord {
     fn drop(&mut self) {
         self.attempts.note(self.fate, self.sent);
     }
@@ -366,15 +367,15 @@ fn was_not_sent(error: &ConnectorError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::client::{Connection, Target};
-    use crate::emulator::{Emulator, Options};
+    use crate::aws::client::{Backend, Connection};
+    use crate::emulator::{Emulator, EmulatorSettings};
 
     /// Below the gate, whoever gets hold of a client.
     #[tokio::test]
     async fn a_wire_that_may_not_write_stops_what_the_registry_does_not_know_as_a_read() {
-        let account = Emulator::in_memory(Options::default()).expect("memory");
+        let account = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
         let connection =
-            Connection { target: Target::local(account.http_client()), ..Connection::default() };
+            Connection { target: Backend::local(account.http_client()), ..Connection::default() };
         for (may_write, sent) in [(false, 0), (true, 1)] {
             let wire = Wire::new(may_write);
             let above = Arc::clone(&wire);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{Error, Result, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::words::number;
+use crate::ui::format::number;
 
 /// The most bytes of each end of what a test prints.
 const ENDS_OF_TEST: usize = 64 << 10;
@@ -22,9 +22,9 @@ enum Beyond {
 
 /// Output that is kept; clones are hands on the same one.
 #[derive(Clone)]
-pub(super) struct Captured(Arc<Mutex<Kept>>);
+pub(super) struct Captured(Arc<Mutex<Buffer>>);
 
-struct Kept {
+struct Buffer {
     /// The most bytes of each end.
     most: usize,
     beyond: Beyond,
@@ -36,7 +36,7 @@ struct Kept {
 impl Captured {
     fn new(most: usize, beyond: Beyond) -> Self {
         let (first, last) = (Vec::new(), VecDeque::new());
-        Self(Arc::new(Mutex::new(Kept { most, beyond, first, last, left_out: 0 })))
+        Self(Arc::new(Mutex::new(Buffer { most, beyond, first, last, left_out: 0 })))
     }
 
     /// For what a test prints: its two ends.

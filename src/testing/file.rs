@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
 use super::world::{Live, World};
-use super::{Failure, FileReport, Interrupt, Options, Test, Verdict, shown};
+use super::{Failure, FileReport, Interrupt, Test, TestResult, TestSettings, shown};
+use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Stop};
-use crate::lua::{Ending, Format, Output, Setup, Show, Vm};
-use crate::script::{Loaded, Script};
+use crate::lua::{Ending, Format, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode as Changes, Session};
 
 /// How long a VM that was told to stop is waited for.
@@ -68,7 +68,7 @@ enum Waited {
 impl Reading {
     fn begin(
         path: &Path,
-        options: &Options,
+        options: &TestSettings,
         runtime: &Handle,
         interrupt: &Interrupt,
     ) -> Result<Self> {
@@ -151,7 +151,7 @@ fn work(
     let session = Session::new(Changes::Apply);
     let canceller = Canceller::default();
     let name = shown(Path::new(&loaded.name));
-    let setup = Setup {
+    let setup = VmConfig {
         gate: Gate::new(Arc::clone(&session), world.connection()),
         runtime: world.runtime.clone(),
         canceller: canceller.clone(),
@@ -168,11 +168,12 @@ fn work(
         confirm: Box::new(|_| None),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
-        seen: crate::seen::Seen::default(),
+        seen: crate::files::read_set::ReadSet::default(),
         log: None,
     };
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
-    let vm = Vm::new(setup, Output { out, err, by_line: false, is_pending: false })?;
+    let vm =
+        Vm::new(setup, Output { out, err, by_line: false, is_terminal: false, is_pending: false })?;
     world.add(Live { canceller, waker: vm.waker(), session });
     let definitions = Definitions::default();
     let call = vm.extend("testing.lua", offers(world, &definitions))?;
@@ -216,7 +217,7 @@ fn ended(ending: Ending) -> Error {
 /// Runs the tests of a file.
 pub(super) fn run(
     path: &Path,
-    options: &Options,
+    options: &TestSettings,
     interrupt: &Interrupt,
     runtime: &Handle,
 ) -> FileReport {
@@ -272,7 +273,7 @@ fn list(
 }
 
 fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
-    let time = crate::words::time(timeout.as_secs_f64());
+    let time = crate::ui::format::time(timeout.as_secs_f64());
     let failure = Failure::new(format!("it took longer than {time}{what}"));
     if was_stopped {
         failure.hint("give it more time with --timeout")
@@ -285,7 +286,7 @@ fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
 fn run_all(
     first: Reading,
     definitions: &[Definition],
-    options: &Options,
+    options: &TestSettings,
     begin: impl Fn() -> Result<Reading>,
 ) -> Vec<Test> {
     let is_meant =
@@ -298,15 +299,15 @@ fn run_all(
             continue;
         }
         let verdict = match definition.mode {
-            _ if options.list => Some(Verdict::Listed),
-            Mode::Skip => Some(Verdict::Skipped("it.skip")),
-            Mode::Run if has_only => Some(Verdict::Skipped("another is it.only")),
+            _ if options.list => Some(TestResult::Listed),
+            Mode::Skip => Some(TestResult::Skipped("it.skip")),
+            Mode::Run if has_only => Some(TestResult::Skipped("another is it.only")),
             Mode::Run | Mode::Only => None,
         };
         let mut test = Test {
             name: definition.name.clone(),
             place: definition.place.clone(),
-            verdict: Verdict::Passed,
+            verdict: TestResult::Passed,
             took: Duration::ZERO,
             output: String::new(),
         };
@@ -318,7 +319,7 @@ fn run_all(
             test.verdict = match reading.map(|reading| one(&reading, asked, &mut test)) {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => break,
-                Err(error) => Verdict::Failed(error.into()),
+                Err(error) => TestResult::Failed(error.into()),
             };
         }
         tests.push(test);
@@ -333,7 +334,7 @@ fn failure_of(test: &Test, mut failure: Failure) -> Failure {
 }
 
 /// Runs one test; `None` if it was interrupted.
-fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<Verdict> {
+fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<TestResult> {
     let waited = reading.wait_for(asked);
     test.output = reading.output.take();
     test.took = reading.began.elapsed();
@@ -341,7 +342,7 @@ fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<Verdict> {
         Waited::Said(Said::Ended(ending, took)) => {
             test.took = took;
             match ending {
-                Ok(_) => return Some(Verdict::Passed),
+                Ok(_) => return Some(TestResult::Passed),
                 Err(error) => error.into(),
             }
         }
@@ -351,5 +352,5 @@ fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<Verdict> {
         Waited::TooLong { was_stopped } => too_long("", reading.timeout, was_stopped),
         Waited::Interrupted => return None,
     };
-    Some(Verdict::Failed(failure_of(test, failure)))
+    Some(TestResult::Failed(failure_of(test, failure)))
 }

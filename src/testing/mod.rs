@@ -21,17 +21,17 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use crate::app::run;
 use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
 use crate::lua::sandbox::Permissions;
-use crate::run;
 
 pub use find::{find, nothing_found};
 use world::World;
 
 /// How tests are run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct TestSettings {
     /// Only tests are run whose full name contains this.
     pub filter: Option<String>,
     /// How many files are run at once.
@@ -51,7 +51,7 @@ pub struct Options {
     pub permissions: Permissions,
 }
 
-impl Default for Options {
+impl Default for TestSettings {
     fn default() -> Self {
         Self {
             filter: None,
@@ -68,7 +68,7 @@ impl Default for Options {
 
 /// What became of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TestResult {
     /// It passed.
     Passed,
     /// It failed.
@@ -185,7 +185,7 @@ pub struct Test {
     /// Where it is defined: `tag_test.lua:12`.
     pub place: String,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: TestResult,
     /// How long it took.
     pub took: Duration,
     /// What it has printed.
@@ -236,10 +236,10 @@ impl FileReport {
             Counts { failed: usize::from(self.failure.is_some()), ..Counts::default() };
         for test in &self.tests {
             *match test.verdict {
-                Verdict::Passed => &mut counts.passed,
-                Verdict::Failed(_) => &mut counts.failed,
-                Verdict::Skipped(_) => &mut counts.skipped,
-                Verdict::Listed => &mut counts.listed,
+                TestResult::Passed => &mut counts.passed,
+                TestResult::Failed(_) => &mut counts.failed,
+                TestResult::Skipped(_) => &mut counts.skipped,
+                TestResult::Listed => &mut counts.listed,
             } += 1;
         }
         counts
@@ -312,7 +312,7 @@ impl Interrupt {
 /// If the system gives no threads.
 pub fn run(
     files: &[PathBuf],
-    options: &Options,
+    options: &TestSettings,
     interrupt: &Interrupt,
     mut tell: impl FnMut(&FileReport) -> Result<()>,
 ) -> Result<Report> {

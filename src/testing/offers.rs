@@ -13,11 +13,11 @@ use serde_json::{Value as Json, json};
 
 use super::runbook;
 use super::world::World;
-use crate::diff;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
 use crate::lua::fakes::Program;
 use crate::lua::{Offer, sandbox};
+use crate::ui::diff;
 
 /// A test that a file has defined.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

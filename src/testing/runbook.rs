@@ -9,20 +9,20 @@ use tokio::sync::oneshot;
 
 use super::captured::Captured;
 use super::world::{Live, World};
+use crate::app::plan_text::{self, ChangeText};
+use crate::app::run;
+use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
 use crate::config::MaxChanges;
 use crate::error::{Error, Kind, Result};
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::Canceller;
 use crate::lua::sandbox::{Access, Permissions};
-use crate::lua::{Format, Output, Setup, Show, Vm};
-use crate::plan_text::{self, Shown};
-use crate::run;
-use crate::script::{Loaded, Script};
+use crate::lua::{Format, Output, Show, Vm, VmConfig};
 use crate::session::journal::About;
 use crate::session::plan::sha256;
 use crate::session::site::Places;
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 
 /// A run that a test asks for.
 pub(super) struct Request {
@@ -139,15 +139,15 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         Err(error) => (Arguments::default(), Some(error)),
     };
     let about = About { command: "run".into(), script: Some(origin.clone()), ..About::default() };
-    let session = Session::with(Rules {
+    let session = Session::with(SessionConfig {
         mode,
         max_changes: max_changes.map(|max| (max, "--max-changes")).into_iter().collect(),
         about,
-        ..Rules::default()
+        ..SessionConfig::default()
     });
     let canceller = Canceller::default();
     let fakes = permissions.fakes.clone();
-    let setup = Setup {
+    let setup = VmConfig {
         gate: Gate::new(Arc::clone(&session), world.connection()),
         runtime: world.runtime.clone(),
         canceller: canceller.clone(),
@@ -164,7 +164,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         confirm: Box::new(move |_| Some(confirm)),
         clock: Clock::Held(world.clock.clone()),
         has_input: false,
-        seen: crate::seen::Seen::default(),
+        seen: crate::files::read_set::ReadSet::default(),
         log: None,
     };
     let (out, mut err) = (Captured::results(), Captured::notes());
@@ -172,6 +172,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         by_line: false,
+        is_terminal: false,
         is_pending: false,
     };
     let vm = Vm::new(setup, output)?;
@@ -221,7 +222,7 @@ fn changes(
         let sites = session.journal().sites();
         let places = Places::of(&sites);
         let made = changes.iter().map(|change| {
-            let shown = Shown::recorded(change, places.account(change.site));
+            let shown = ChangeText::recorded(change, places.account(change.site));
             in_words(serde_json::to_value(change), &shown)
         });
         return made.collect();
@@ -241,7 +242,7 @@ fn changes(
     plan.changes
         .iter()
         .map(|change| {
-            let shown = Shown::planned(change, places.account(change.site));
+            let shown = ChangeText::planned(change, places.account(change.site));
             let mut json = in_words(serde_json::to_value(change), &shown)?;
             json["outcome"] = "planned".into();
             Ok(json)
@@ -250,7 +251,7 @@ fn changes(
 }
 
 /// A change, with how it is said, and without what differs each time.
-fn in_words(json: serde_json::Result<Json>, shown: &Shown<'_>) -> Result<Json> {
+fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
     let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     if let Some(fields) = json.as_object_mut() {
         fields.retain(|name, _| !["site", "started", "ended"].contains(&name.as_str()));

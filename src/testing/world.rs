@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use crate::aws::client::{Connection, Target};
+use crate::aws::client::{Backend, Connection};
 use crate::clock::{Clock, HeldClock};
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
@@ -88,10 +88,14 @@ impl World {
     ///
     /// # Errors
     /// None that a caller could cause.
-    pub fn new(folder: PathBuf, runtime: Handle, options: &super::Options) -> Result<Arc<Self>> {
+    pub fn new(
+        folder: PathBuf,
+        runtime: Handle,
+        options: &super::TestSettings,
+    ) -> Result<Arc<Self>> {
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
         let clock = HeldClock::new(now);
-        let options_of_account = emulator::Options {
+        let options_of_account = emulator::EmulatorSettings {
             clock: Clock::Held(clock.clone()),
             seed: Some(SEED),
             faults: Faults { lag: options.lag, ..Faults::default() },
@@ -130,7 +134,7 @@ impl World {
 
     /// A connection to the account.
     pub fn connection(&self) -> Connection {
-        Connection { target: Target::local(self.account.http_client()), ..Connection::default() }
+        Connection { target: Backend::local(self.account.http_client()), ..Connection::default() }
     }
 
     /// Adds a VM. If the world was stopped already, so is that.

@@ -26,7 +26,7 @@ use super::endpoint::{self, Address};
 use super::extract::{self, Page};
 use super::refusal;
 use super::request::{Protocol, request};
-use super::source::Step;
+use super::source::SourceCall;
 use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 
@@ -36,7 +36,7 @@ use crate::error::{Error, Kind, Result};
 /// What AWS says, or that it says nothing that can be used.
 pub async fn fetch(
     config: &SdkConfig,
-    step: &Step,
+    step: &SourceCall,
     region: &str,
     carried: &[String],
     token: Option<&str>,
@@ -70,7 +70,7 @@ const UNKNOWN_NAMES: [&str; 3] =
 /// A call as the runtime sees it.
 fn operation(
     config: &SdkConfig,
-    step: &Step,
+    step: &SourceCall,
     region: &str,
     url: &str,
 ) -> Result<Operation<Asked, SdkBody, Refused>> {

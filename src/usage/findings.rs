@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::matching::{Index, Named};
+use super::matching::{Mention, ProfileIndex};
 use super::reasons::gathered;
 use super::sources::SOURCES;
 
@@ -37,12 +37,12 @@ pub struct Region {
     /// Its name, such as `eu-central-1`.
     pub name: String,
     /// Whether it is asked.
-    pub standing: Standing,
+    pub standing: RegionState,
 }
 
 /// Whether a region is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RegionState {
     /// It is.
     Asked,
     /// It is enabled for the account, but not asked: a gap.
@@ -51,7 +51,7 @@ pub enum Standing {
     NotEnabled,
 }
 
-impl Standing {
+impl RegionState {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Asked, Self::NotAsked, Self::NotEnabled];
 
@@ -110,7 +110,7 @@ impl Reason {
 
 /// Why something was not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct GapCause {
     /// Coarsely.
     pub reason: Reason,
     /// AWS's code, such as `UnauthorizedOperation`; empty if AWS did not say it.
@@ -119,7 +119,7 @@ pub struct Why {
     pub message: String,
 }
 
-impl From<Reason> for Why {
+impl From<Reason> for GapCause {
     fn from(reason: Reason) -> Self {
         Self { reason, code: String::new(), message: String::new() }
     }
@@ -127,13 +127,13 @@ impl From<Reason> for Why {
 
 /// How asking a source in a region ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// All of its pages were read.
     Whole,
     /// The region does not have the service, so that nothing there can name a profile.
     NotOffered,
     /// It was not checked, or only in part.
-    Gap(Why),
+    Gap(GapCause),
 }
 
 /// That a source was asked in a region.
@@ -148,7 +148,7 @@ pub struct Check {
     /// How many resources were looked at, with or without a profile.
     pub resources: u64,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
 }
 
 /// Something that was not checked, so that nobody can say that a profile is unused.
@@ -159,7 +159,7 @@ pub struct Gap {
     /// The region; `None` if it is all of them.
     pub region: Option<Arc<str>>,
     /// Why.
-    pub why: Why,
+    pub why: GapCause,
 }
 
 /// `ec2.instances could not be checked in eu-west-1: denied`.
@@ -197,7 +197,7 @@ pub struct Found<'a> {
     /// Its state; empty where the source has none.
     pub state: &'a Arc<str>,
     /// What it names.
-    pub names: &'a [Named],
+    pub names: &'a [Mention],
 }
 
 /// The prefix of the service's actions that a source belongs to, such as `ec2`.
@@ -214,7 +214,7 @@ pub fn kind_of(source: &str) -> &str {
 
 /// A reference, by numbers.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+struct PackedReference {
     /// Where its id ends in the text of all ids.
     end: u32,
     names: u32,
@@ -226,7 +226,7 @@ struct Kept {
 /// All resources that name the same.
 #[derive(Debug)]
 struct Group {
-    names: Arc<[Named]>,
+    names: Arc<[Mention]>,
     references: Vec<u32>,
 }
 
@@ -239,10 +239,10 @@ pub struct Scan {
     missed: Vec<Gap>,
     words: Words,
     ids: String,
-    references: Vec<Kept>,
+    references: Vec<PackedReference>,
     groups: Vec<Group>,
-    by_names: HashMap<Arc<[Named]>, u32>,
-    index: Index,
+    by_names: HashMap<Arc<[Mention]>, u32>,
+    index: ProfileIndex,
     /// What was not checked, and the same in a few sentences.
     gaps: OnceLock<(Arc<[Gap]>, Vec<String>)>,
 }
@@ -278,7 +278,7 @@ impl Scan {
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self {
-            index: Index::new(&scope.account, &scope.partition),
+            index: ProfileIndex::new(&scope.account, &scope.partition),
             scope,
             ended: None,
             checks: Vec::new(),
@@ -299,7 +299,7 @@ impl Scan {
         region: &str,
         resource: &str,
         state: &str,
-        names: impl IntoIterator<Item = Named>,
+        names: impl IntoIterator<Item = Mention>,
     ) {
         let mut names: Vec<_> =
             names.into_iter().filter(|named| !named.text().is_empty()).collect();
@@ -313,7 +313,7 @@ impl Scan {
         if kept.is_none() {
             // Billions of bytes of ids, or tens of thousands of states: nothing that AWS has. What is not kept is a gap.
             let message = "there are more references than can be kept".to_owned();
-            let why = Why { reason: Reason::Failed, code: String::new(), message };
+            let why = GapCause { reason: Reason::Failed, code: String::new(), message };
             self.miss(Gap { source: Some(source.into()), region: Some(region.into()), why });
         }
     }
@@ -324,7 +324,7 @@ impl Scan {
         region: &str,
         resource: &str,
         state: &str,
-        names: &[Named],
+        names: &[Mention],
     ) -> Option<()> {
         let source = self.words.number(source)?;
         let region = self.words.number(region)?;
@@ -335,7 +335,7 @@ impl Scan {
             *group
         } else {
             let group = u32::try_from(self.groups.len()).ok()?;
-            let names: Arc<[Named]> = names.into();
+            let names: Arc<[Mention]> = names.into();
             self.index.add(group, &names);
             self.groups.push(Group { names: Arc::clone(&names), references: Vec::new() });
             self.by_names.insert(names, group);
@@ -343,7 +343,7 @@ impl Scan {
         };
         self.groups[group as usize].references.push(number);
         self.ids.push_str(resource);
-        self.references.push(Kept { end, names: group, source, region, state });
+        self.references.push(PackedReference { end, names: group, source, region, state });
         Some(())
     }
 
@@ -354,7 +354,7 @@ impl Scan {
         region: &str,
         at: Timestamp,
         resources: u64,
-        outcome: Outcome,
+        outcome: CheckOutcome,
     ) {
         self.gaps.take();
         let (source, region) = (self.words.shared(source), self.words.shared(region));
@@ -363,7 +363,7 @@ impl Scan {
             Some(check) => {
                 check.at = at;
                 check.resources += resources;
-                if !matches!(check.outcome, Outcome::Gap(_)) {
+                if !matches!(check.outcome, CheckOutcome::Gap(_)) {
                     check.outcome = outcome;
                 }
             }
@@ -444,40 +444,40 @@ impl Scan {
     }
 
     fn find_gaps(&self) -> Vec<Gap> {
-        let gap = |source: Option<&str>, region: Option<&str>, why: Why| Gap {
+        let gap = |source: Option<&str>, region: Option<&str>, why: GapCause| Gap {
             source: source.map(Arc::from),
             region: region.map(Arc::from),
             why,
         };
         let mut gaps = self.missed.clone();
-        let of = |standing: Standing| {
+        let of = |standing: RegionState| {
             let regions =
                 self.scope.regions.iter().filter(move |region| region.standing == standing);
             regions.map(|region| region.name.as_str())
         };
-        if of(Standing::Asked).next().is_none() {
+        if of(RegionState::Asked).next().is_none() {
             gaps.push(gap(None, None, Reason::NotAsked.into()));
         }
         gaps.extend(
-            of(Standing::NotAsked).map(|name| gap(None, Some(name), Reason::NotAsked.into())),
+            of(RegionState::NotAsked).map(|name| gap(None, Some(name), Reason::NotAsked.into())),
         );
         let is_asked = |name: &str| self.scope.sources.iter().any(|asked| asked == name);
         let left_out = SOURCES.iter().filter(|source| !is_asked(source.name));
         gaps.extend(left_out.map(|source| gap(Some(source.name), None, Reason::NotAsked.into())));
         let checks: HashMap<_, _> =
             self.checks.iter().map(|check| ((&*check.source, &*check.region), check)).collect();
-        for region in of(Standing::Asked) {
+        for region in of(RegionState::Asked) {
             for source in &self.scope.sources {
                 if !checks.contains_key(&(source, region)) {
                     let message = "the scan ended before".to_owned();
-                    let why = Why { reason: Reason::CutOff, code: String::new(), message };
+                    let why = GapCause { reason: Reason::CutOff, code: String::new(), message };
                     gaps.push(gap(Some(source), Some(region), why));
                 }
             }
         }
         let first = gaps.len();
         for check in &self.checks {
-            if let Outcome::Gap(why) = &check.outcome {
+            if let CheckOutcome::Gap(why) = &check.outcome {
                 gaps.push(Gap {
                     source: Some(Arc::clone(&check.source)),
                     region: Some(Arc::clone(&check.region)),
@@ -495,7 +495,7 @@ impl Scan {
             gaps.push(gap(
                 None,
                 None,
-                Why { reason: Reason::CutOff, code: String::new(), message },
+                GapCause { reason: Reason::CutOff, code: String::new(), message },
             ));
         }
         gaps
@@ -534,12 +534,12 @@ impl Scan {
         })
     }
 
-    pub(super) const fn index(&self) -> &Index {
+    pub(super) const fn index(&self) -> &ProfileIndex {
         &self.index
     }
 
     /// The resources of a group of the index: they name the same.
-    pub(super) fn group(&self, group: u32) -> (&[Named], impl Iterator<Item = Found<'_>>) {
+    pub(super) fn group(&self, group: u32) -> (&[Mention], impl Iterator<Item = Found<'_>>) {
         let group = &self.groups[group as usize];
         let found = group.references.iter().filter_map(|number| self.found(*number as usize));
         (&group.names, found)
@@ -553,7 +553,7 @@ mod tests {
     impl Scan {
         /// How many bytes are kept, by what is in it.
         fn bytes(&self) -> usize {
-            let names = |names: &Arc<[Named]>| {
+            let names = |names: &Arc<[Mention]>| {
                 let texts: usize = names.iter().map(|named| named.text().len()).sum();
                 size_of_val(&**names) + texts
             };
@@ -561,8 +561,8 @@ mod tests {
                 names(&group.names) + size_of::<Group>() + group.references.capacity() * 4
             });
             // A table of hashes is full to seven eighths at most.
-            let table = self.by_names.capacity() * (size_of::<(Arc<[Named]>, u32)>() + 1) * 8 / 7;
-            self.references.capacity() * size_of::<Kept>()
+            let table = self.by_names.capacity() * (size_of::<(Arc<[Mention]>, u32)>() + 1) * 8 / 7;
+            self.references.capacity() * size_of::<PackedReference>()
                 + self.ids.capacity()
                 + groups.sum::<usize>()
                 + table
@@ -587,7 +587,7 @@ mod tests {
             let arn = format!("arn:aws:iam::123456789012:instance-profile/path/of/team/{name}");
             let texts = [arn, format!("AIPA{profile:017}")];
             let region = format!("region-{}", n % 17);
-            let names = texts.map(|text| Named::Profile(text.into()));
+            let names = texts.map(|text| Mention::Profile(text.into()));
             scan.add("ec2.instances", &region, &format!("i-{n:017x}"), "running", names);
             if n % 1000 == 999 {
                 peak = peak.max(scan.bytes());

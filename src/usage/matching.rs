@@ -17,14 +17,14 @@ use super::verdict::Subject;
 
 /// A text that names a profile or a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Named {
+pub enum Mention {
     /// An instance profile: by ARN, name or id.
     Profile(Box<str>),
     /// A role, by ARN or name: every profile that holds it is meant.
     Role(Box<str>),
 }
 
-impl Named {
+impl Mention {
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -76,7 +76,7 @@ impl By {
 
 /// An account, as ARNs name it.
 #[derive(Clone, Debug)]
-struct Home {
+struct AccountScope {
     account: Box<str>,
     partition: Box<str>,
 }
@@ -96,8 +96,8 @@ enum Meaning<'a> {
     Odd,
 }
 
-impl Home {
-    fn read<'a>(&self, named: &'a Named) -> Meaning<'a> {
+impl AccountScope {
+    fn read<'a>(&self, named: &'a Mention) -> Meaning<'a> {
         let text = named.text();
         let fields: Vec<_> = text.splitn(6, ':').collect();
         if let ["arn", partition, service, region, account, resource] = fields[..] {
@@ -124,20 +124,20 @@ impl Home {
     }
 
     /// By what a text means a profile, if it does or may.
-    fn means(&self, named: &Named, subject: &Subject) -> Option<By> {
+    fn means(&self, named: &Mention, subject: &Subject) -> Option<By> {
         let is_role = |name: &str| subject.roles.iter().any(|role| role.eq_ignore_ascii_case(name));
         match (self.read(named), named) {
             (Meaning::Elsewhere, _) => None,
-            (Meaning::Arn(name), Named::Profile(_)) => {
+            (Meaning::Arn(name), Mention::Profile(_)) => {
                 name.eq_ignore_ascii_case(&subject.name).then_some(By::Arn)
             }
-            (Meaning::Plain(text), Named::Profile(_)) => {
+            (Meaning::Plain(text), Mention::Profile(_)) => {
                 if text == subject.id {
                     return Some(By::Id);
                 }
                 text.eq_ignore_ascii_case(&subject.name).then_some(By::Name)
             }
-            (Meaning::Arn(name) | Meaning::Plain(name), Named::Role(_)) => {
+            (Meaning::Arn(name) | Meaning::Plain(name), Mention::Role(_)) => {
                 is_role(name).then_some(By::Role)
             }
             (Meaning::Pattern(pattern), _) => {
@@ -152,7 +152,7 @@ impl Home {
         }
     }
 
-    fn fits(&self, pattern: &str, named: &Named, subject: &Subject) -> bool {
+    fn fits(&self, pattern: &str, named: &Mention, subject: &Subject) -> bool {
         let is_in = |noun: &str| named.noun() == noun || pattern.contains(noun);
         let fits = |noun: &str, name: &str| self.fits_name(pattern, noun, name);
         if is_in(PROFILE) && fits(PROFILE, &subject.name) {
@@ -195,8 +195,8 @@ impl Home {
 
 /// A text by which one finds the groups that may mean a profile, without a look at all of them.
 #[derive(Debug)]
-pub(super) struct Index {
-    home: Home,
+pub(super) struct ProfileIndex {
+    home: AccountScope,
     /// Names and ids of profiles, in small letters.
     profiles: HashMap<Box<str>, Vec<u32>>,
     /// Names of roles, in small letters.
@@ -207,10 +207,10 @@ pub(super) struct Index {
     patterns: Vec<u32>,
 }
 
-impl Index {
+impl ProfileIndex {
     pub(super) fn new(account: &str, partition: &str) -> Self {
         Self {
-            home: Home { account: account.into(), partition: partition.into() },
+            home: AccountScope { account: account.into(), partition: partition.into() },
             profiles: HashMap::new(),
             roles: HashMap::new(),
             words: HashMap::new(),
@@ -219,16 +219,16 @@ impl Index {
     }
 
     /// Takes a group, and what it names.
-    pub(super) fn add(&mut self, group: u32, names: &Arc<[Named]>) {
+    pub(super) fn add(&mut self, group: u32, names: &Arc<[Mention]>) {
         let put = |map: &mut HashMap<Box<str>, Vec<u32>>, word: &str| {
             map.entry(word.to_ascii_lowercase().into()).or_default().push(group);
         };
         for named in names.iter() {
             match (self.home.read(named), named) {
-                (Meaning::Arn(name) | Meaning::Plain(name), Named::Profile(_)) => {
+                (Meaning::Arn(name) | Meaning::Plain(name), Mention::Profile(_)) => {
                     put(&mut self.profiles, name);
                 }
-                (Meaning::Arn(name) | Meaning::Plain(name), Named::Role(_)) => {
+                (Meaning::Arn(name) | Meaning::Plain(name), Mention::Role(_)) => {
                     put(&mut self.roles, name);
                 }
                 (Meaning::Elsewhere, _) => {}
@@ -260,7 +260,11 @@ impl Index {
     }
 
     /// By what a group means a profile, if it does or may, and the text that says so.
-    pub(super) fn means<'a>(&self, names: &'a [Named], subject: &Subject) -> Option<(By, &'a str)> {
+    pub(super) fn means<'a>(
+        &self,
+        names: &'a [Mention],
+        subject: &Subject,
+    ) -> Option<(By, &'a str)> {
         let meant = names.iter().filter_map(|named| {
             let by = self.home.means(named, subject)?;
             Some((by, named.text()))
@@ -361,7 +365,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    impl Index {
+    impl ProfileIndex {
         /// How many bytes are kept.
         pub(in super::super) fn bytes(&self) -> usize {
             let map = |map: &HashMap<Box<str>, Vec<u32>>| {
@@ -391,13 +395,14 @@ mod tests {
                 texts.push(format!("arn:aws:iam::210987654321:{noun}{word}"));
             }
         }
-        let mut index = Index::new(account, "aws");
-        let mut groups: Vec<Arc<[Named]>> = Vec::new();
+        let mut index = ProfileIndex::new(account, "aws");
+        let mut groups: Vec<Arc<[Mention]>> = Vec::new();
         for (at, text) in texts.iter().enumerate() {
             let other = &texts[(at * 7 + 3) % texts.len()];
-            groups.push([Named::Profile(text.as_str().into())].into());
-            groups.push([Named::Role(text.as_str().into())].into());
-            let both = [Named::Profile(text.as_str().into()), Named::Role(other.as_str().into())];
+            groups.push([Mention::Profile(text.as_str().into())].into());
+            groups.push([Mention::Role(text.as_str().into())].into());
+            let both =
+                [Mention::Profile(text.as_str().into()), Mention::Role(other.as_str().into())];
             groups.push(both.into());
         }
         for (number, names) in groups.iter().enumerate() {

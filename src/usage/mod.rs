@@ -18,11 +18,12 @@ mod verdict;
 pub use caller::fetch;
 pub use extract::{Page, Record};
 pub use findings::{
-    Check, Found, Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why, kind_of, service_of,
+    Check, CheckOutcome, Found, Gap, GapCause, Reason, Region, RegionState, Scan, Scope, kind_of,
+    service_of,
 };
-pub use matching::{By, Named};
+pub use matching::{By, Mention};
 pub use saved::MAX_AGE;
-pub use scanning::{Asking, Look, Patience, Watch, Whereabouts, is_everywhere, scan, why};
-pub use source::{Field, Given, Means, Paging, Route, Source, Step};
+pub use scanning::{Asking, Patience, Transport, Watch, Whereabouts, is_everywhere, scan, why};
+pub use source::{Field, Given, Means, Paging, Route, Source, SourceCall};
 pub use sources::{ACTIONS, REGIONS, SOURCES, source};
 pub use verdict::{Judgement, Reference, RoleKnown, RoleUse, Ruling, Subject, Verdict};

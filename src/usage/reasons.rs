@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::findings::{Gap, Reason, Scan, Scope, Standing};
+use super::findings::{Gap, Reason, RegionState, Scan, Scope};
 use super::matching::By;
 use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
-use crate::words::{count, number, visible};
+use crate::escape::visible;
+use crate::ui::format::{count, number};
 
 /// So many things are named, and of the others it is said how many they are.
 const NAMED: usize = 3;
@@ -31,7 +32,8 @@ pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
 /// Why a profile is not used; `rested` says what is known of its role.
 pub(super) fn unused(scan: &Scan, rested: &str) -> String {
     let scope = scan.scope();
-    let regions = scope.regions.iter().filter(|region| region.standing == Standing::Asked).count();
+    let regions =
+        scope.regions.iter().filter(|region| region.standing == RegionState::Asked).count();
     let kinds = scope.sources.len();
     let kinds = format!("{} kind{} of resources", kinds, if kinds == 1 { "" } else { "s" });
     let regions = count(regions as u64, "region");
@@ -88,7 +90,8 @@ fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String
 
 /// Gaps in a few sentences: those of one source for one reason are one, and what is the same for all sources of a region is said of the region.
 pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
-    let regions = scope.regions.iter().filter(|region| region.standing == Standing::Asked).count();
+    let regions =
+        scope.regions.iter().filter(|region| region.standing == RegionState::Asked).count();
     let is_like = |a: &Gap, b: &Gap| {
         a.region == b.region && a.why.reason == b.why.reason && both(a) && both(b)
     };

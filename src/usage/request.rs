@@ -5,7 +5,7 @@ use aws_smithy_types::body::SdkBody;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::source::{Given, Route, Step};
+use super::source::{Given, Route, SourceCall};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Service;
 
@@ -55,7 +55,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 ///
 /// # Errors
 /// If the table and the records before do not fit together.
-pub fn request(step: &Step, carried: &[String], token: Option<&str>) -> Result<HttpRequest> {
+pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Result<HttpRequest> {
     let given = |given: &Given| -> Result<Value> {
         Ok(match given {
             Given::Text(text) => Value::from(*text),
@@ -114,7 +114,7 @@ pub fn request(step: &Step, carried: &[String], token: Option<&str>) -> Result<H
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn at<'a>(step: &Step, carried: &'a [String], number: usize) -> Result<&'a str> {
+fn at<'a>(step: &SourceCall, carried: &'a [String], number: usize) -> Result<&'a str> {
     carried.get(number).map(String::as_str).ok_or_else(|| {
         let message =
             format!("{} cannot be called: the answer before it names nothing", step.action.name);
@@ -123,7 +123,7 @@ fn at<'a>(step: &Step, carried: &'a [String], number: usize) -> Result<&'a str> 
 }
 
 /// A path with what was carried in its places.
-fn filled(step: &Step, path: &str, carried: &[String]) -> Result<String> {
+fn filled(step: &SourceCall, path: &str, carried: &[String]) -> Result<String> {
     let mut filled = String::new();
     let mut number = 0;
     for part in path.split_inclusive('}') {
@@ -139,7 +139,12 @@ fn filled(step: &Step, path: &str, carried: &[String]) -> Result<String> {
     Ok(filled)
 }
 
-fn form(step: &Step, version: &str, parameters: &Map<String, Value>, element: &str) -> String {
+fn form(
+    step: &SourceCall,
+    version: &str,
+    parameters: &Map<String, Value>,
+    element: &str,
+) -> String {
     let mut form = pairs(parameters, element);
     form.append_pair("Action", step.action.name).append_pair("Version", version);
     form.finish()

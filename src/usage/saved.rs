@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::error::Category;
 use sha2::{Digest, Sha256};
 
-use super::findings::{Check, Found, Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why};
-use super::matching::Named;
+use super::findings::{
+    Check, CheckOutcome, Found, Gap, GapCause, Reason, Region, RegionState, Scan, Scope,
+};
+use super::matching::Mention;
 use super::reasons::length;
 use crate::error::{Error, Kind, Result};
 
@@ -180,8 +182,8 @@ struct Written<'a> {
 impl<'a> Written<'a> {
     fn of(found: &Found<'a>) -> Self {
         let texts = |is_role: bool| {
-            let is_meant = |named: &&Named| matches!(named, Named::Role(_)) == is_role;
-            found.names.iter().filter(is_meant).map(Named::text).collect()
+            let is_meant = |named: &&Mention| matches!(named, Mention::Role(_)) == is_role;
+            found.names.iter().filter(is_meant).map(Mention::text).collect()
         };
         Self {
             source: found.source,
@@ -222,7 +224,7 @@ impl SavedRegion {
     }
 
     fn restored<E: serde::de::Error>(self) -> std::result::Result<Region, E> {
-        let known = Standing::ALL.into_iter().find(|standing| standing.name() == self.standing);
+        let known = RegionState::ALL.into_iter().find(|standing| standing.name() == self.standing);
         let standing =
             known.ok_or_else(|| E::custom(format!("a region cannot be {:?}", self.standing)))?;
         Ok(Region { name: self.name, standing })
@@ -249,9 +251,9 @@ const NOT_OFFERED: &str = "not offered";
 impl SavedCheck {
     fn of(check: &Check) -> Self {
         let (outcome, code, message) = match &check.outcome {
-            Outcome::Whole => (CHECKED, "", ""),
-            Outcome::NotOffered => (NOT_OFFERED, "", ""),
-            Outcome::Gap(why) => (why.reason.name(), &*why.code, &*why.message),
+            CheckOutcome::Whole => (CHECKED, "", ""),
+            CheckOutcome::NotOffered => (NOT_OFFERED, "", ""),
+            CheckOutcome::Gap(why) => (why.reason.name(), &*why.code, &*why.message),
         };
         Self {
             source: check.source.to_string(),
@@ -266,9 +268,9 @@ impl SavedCheck {
 
     fn restore<E: serde::de::Error>(self, scan: &mut Scan) -> std::result::Result<(), E> {
         let outcome = match self.outcome.as_str() {
-            CHECKED => Outcome::Whole,
-            NOT_OFFERED => Outcome::NotOffered,
-            reason => Outcome::Gap(why(reason, self.code, self.message)?),
+            CHECKED => CheckOutcome::Whole,
+            NOT_OFFERED => CheckOutcome::NotOffered,
+            reason => CheckOutcome::Gap(why(reason, self.code, self.message)?),
         };
         scan.checked(&self.source, &self.region, self.at, self.resources, outcome);
         Ok(())
@@ -310,10 +312,10 @@ fn why<E: serde::de::Error>(
     reason: &str,
     code: String,
     message: String,
-) -> std::result::Result<Why, E> {
+) -> std::result::Result<GapCause, E> {
     let known = Reason::ALL.into_iter().find(|known| known.name() == reason);
     let reason = known.ok_or_else(|| E::custom(format!("there is no reason {reason:?}")))?;
-    Ok(Why { reason, code, message })
+    Ok(GapCause { reason, code, message })
 }
 
 /// Reads the file, and notes why it is refused if it is not for its shape.
@@ -486,8 +488,8 @@ impl<'de> Visitor<'de> for References<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
         while let Some(reference) = seq.next_element::<SavedReference>()? {
             let SavedReference { source, region, resource, state, profiles, roles } = reference;
-            let profiles = profiles.into_iter().map(Named::Profile);
-            let names = profiles.chain(roles.into_iter().map(Named::Role));
+            let profiles = profiles.into_iter().map(Mention::Profile);
+            let names = profiles.chain(roles.into_iter().map(Mention::Role));
             self.0.add(&source, &region, &resource, &state, names);
         }
         Ok(())

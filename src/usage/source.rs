@@ -13,7 +13,7 @@ pub struct Source {
     /// What a reference from it means.
     pub doc: &'static str,
     /// A call whose answer lists the resources; or several, of which each is made for every record of the one before.
-    pub steps: &'static [Step],
+    pub steps: &'static [SourceCall],
 }
 
 impl Source {
@@ -27,14 +27,14 @@ impl Source {
     /// # Panics
     /// Never: a test sees to it that every source has one.
     #[must_use]
-    pub fn last(&self) -> &'static Step {
+    pub fn last(&self) -> &'static SourceCall {
         self.steps.last().expect("a source has a step")
     }
 }
 
 /// One call: the request, and what is read out of the answer.
 #[derive(Debug)]
-pub struct Step {
+pub struct SourceCall {
     /// The action.
     pub action: Action,
     /// Where it is sent. Only REST protocols have more than one way.

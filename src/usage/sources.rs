@@ -1,7 +1,7 @@
 //! The table of sources: every call that can name an instance profile, as data. Names and paths are those of AWS's service models; the page
 //! of each action in AWS's API reference is `Action::reference`.
 
-use super::source::{Field, Given, Means, Paging, Route, Source, Step};
+use super::source::{Field, Given, Means, Paging, Route, Source, SourceCall};
 use crate::spec::{Action, Service};
 
 const fn field(path: &'static str, means: Means) -> Field {
@@ -34,8 +34,8 @@ const fn ec2_pages(size: u32) -> Paging {
 }
 
 /// A call of which only the action is known; the rest is filled in with `..`.
-const fn call(service: Service, name: &'static str) -> Step {
-    Step {
+const fn call(service: Service, name: &'static str) -> SourceCall {
+    SourceCall {
         action: Action::of(service, name),
         route: Route::Root,
         parameters: &[],
@@ -52,7 +52,7 @@ const fn call(service: Service, name: &'static str) -> Step {
 const WITH_MANAGED: (&str, Given) = ("IncludeManagedResources", Given::Bool(true));
 
 /// The call that says which regions there are, and which of them the account has enabled.
-pub static REGIONS: Step = Step {
+pub static REGIONS: SourceCall = SourceCall {
     parameters: &[("AllRegions", Given::Bool(true))],
     records: "regionInfo",
     fields: &[id("regionName"), state("optInStatus")],
@@ -66,7 +66,7 @@ const TABLE: &[Source] = &[
         name: "ec2.instances",
         kind: "instance",
         doc: "The instance has the profile's credentials, or gets them when it starts again.",
-        steps: &[Step {
+        steps: &[SourceCall {
             parameters: &[WITH_MANAGED],
             paging: Some(ec2_pages(1000)),
             records: "reservationSet.instancesSet",
@@ -84,7 +84,7 @@ const TABLE: &[Source] = &[
         name: "ec2.associations",
         kind: "association",
         doc: "The profile is, or is being, attached to an instance; this also shows what an instance is about to get.",
-        steps: &[Step {
+        steps: &[SourceCall {
             paging: Some(ec2_pages(1000)),
             records: "iamInstanceProfileAssociationSet",
             fields: &[
@@ -103,14 +103,14 @@ const TABLE: &[Source] = &[
         kind: "launch template version",
         doc: "Instances that start from this version get the profile: an Auto Scaling group, a fleet or a person may use any version.",
         steps: &[
-            Step {
+            SourceCall {
                 parameters: &[WITH_MANAGED],
                 paging: Some(ec2_pages(200)),
                 records: "launchTemplates",
                 fields: &[carry("launchTemplateId")],
                 ..call(Service::Ec2, "DescribeLaunchTemplates")
             },
-            Step {
+            SourceCall {
                 parameters: &[("LaunchTemplateId", Given::Carried(0)), WITH_MANAGED],
                 paging: Some(ec2_pages(200)),
                 records: "launchTemplateVersionSet",
@@ -130,7 +130,7 @@ const TABLE: &[Source] = &[
         name: "ec2.spot_fleets",
         kind: "Spot fleet",
         doc: "The fleet starts instances with the profile as it replaces those that were taken away.",
-        steps: &[Step {
+        steps: &[SourceCall {
             paging: Some(ec2_pages(1000)),
             records: "spotFleetRequestConfigSet",
             fields: &[
@@ -147,7 +147,7 @@ const TABLE: &[Source] = &[
         name: "ec2.spot_requests",
         kind: "Spot request",
         doc: "The request starts an instance with the profile once there is room, a persistent one again and again.",
-        steps: &[Step {
+        steps: &[SourceCall {
             paging: Some(ec2_pages(1000)),
             records: "spotInstanceRequestSet",
             fields: &[
@@ -164,7 +164,7 @@ const TABLE: &[Source] = &[
         name: "autoscaling.launch_configurations",
         kind: "launch configuration",
         doc: "Auto Scaling groups that use the configuration start instances with the profile.",
-        steps: &[Step {
+        steps: &[SourceCall {
             paging: Some(Paging {
                 ask: "NextToken",
                 answer: "NextToken",
@@ -179,7 +179,7 @@ const TABLE: &[Source] = &[
         name: "batch.compute_environments",
         kind: "compute environment",
         doc: "AWS Batch starts the environment's instances with the profile when there are jobs; there need be none now.",
-        steps: &[Step {
+        steps: &[SourceCall {
             route: Route::Post("/v1/describecomputeenvironments"),
             paging: Some(Paging { ask: "nextToken", answer: "nextToken", size: None }),
             records: "computeEnvironments",
@@ -200,7 +200,7 @@ const TABLE: &[Source] = &[
         kind: "capacity provider",
         doc: "Amazon ECS starts managed instances with the profile when there are tasks; there need be none now.",
         steps: &[
-            Step {
+            SourceCall {
                 paging: Some(Paging {
                     ask: "nextToken",
                     answer: "nextToken",
@@ -210,7 +210,7 @@ const TABLE: &[Source] = &[
                 fields: &[carry("")],
                 ..call(Service::Ecs, "ListClusters")
             },
-            Step {
+            SourceCall {
                 // Only with a cluster does AWS show the providers of managed instances.
                 parameters: &[("cluster", Given::Carried(0))],
                 paging: Some(Paging {
@@ -235,7 +235,7 @@ const TABLE: &[Source] = &[
         name: "imagebuilder.infrastructure_configurations",
         kind: "infrastructure configuration",
         doc: "EC2 Image Builder starts build and test instances with the profile whenever a pipeline runs.",
-        steps: &[Step {
+        steps: &[SourceCall {
             route: Route::Post("/ListInfrastructureConfigurations"),
             paging: Some(Paging {
                 ask: "nextToken",
@@ -252,7 +252,7 @@ const TABLE: &[Source] = &[
         kind: "EMR cluster",
         doc: "Instances that the cluster adds, by instance group or fleet, get the profile.",
         steps: &[
-            Step {
+            SourceCall {
                 parameters: &[(
                     "ClusterStates",
                     Given::Texts(&[
@@ -268,7 +268,7 @@ const TABLE: &[Source] = &[
                 fields: &[carry("Id")],
                 ..call(Service::Emr, "ListClusters")
             },
-            Step {
+            SourceCall {
                 parameters: &[("ClusterId", Given::Carried(0))],
                 records: "Cluster",
                 fields: &[
@@ -287,7 +287,7 @@ const TABLE: &[Source] = &[
         kind: "environment",
         doc: "Elastic Beanstalk starts the environment's instances with the profile.",
         steps: &[
-            Step {
+            SourceCall {
                 parameters: &[("IncludeDeleted", Given::Bool(false))],
                 paging: Some(Paging {
                     ask: "NextToken",
@@ -304,7 +304,7 @@ const TABLE: &[Source] = &[
                 over: &["Terminated"],
                 ..call(Service::ElasticBeanstalk, "DescribeEnvironments")
             },
-            Step {
+            SourceCall {
                 parameters: &[
                     ("ApplicationName", Given::Carried(0)),
                     ("EnvironmentName", Given::Carried(1)),
@@ -324,7 +324,7 @@ const TABLE: &[Source] = &[
         kind: "node group",
         doc: "Amazon EKS makes a profile for the node group's role; every profile that holds the role is taken for it.",
         steps: &[
-            Step {
+            SourceCall {
                 route: Route::Get("/clusters"),
                 paging: Some(Paging {
                     ask: "nextToken",
@@ -335,7 +335,7 @@ const TABLE: &[Source] = &[
                 fields: &[id(""), carry("")],
                 ..call(Service::Eks, "ListClusters")
             },
-            Step {
+            SourceCall {
                 route: Route::Get("/clusters/{0}/node-groups"),
                 paging: Some(Paging {
                     ask: "nextToken",
@@ -347,7 +347,7 @@ const TABLE: &[Source] = &[
                 gone: &["ResourceNotFoundException"],
                 ..call(Service::Eks, "ListNodegroups")
             },
-            Step {
+            SourceCall {
                 route: Route::Get("/clusters/{0}/node-groups/{1}"),
                 records: "nodegroup",
                 fields: &[
@@ -365,7 +365,7 @@ const TABLE: &[Source] = &[
         name: "rds.custom_instances",
         kind: "RDS Custom instance",
         doc: "Amazon RDS Custom starts the database's instance with the profile, also when it replaces it.",
-        steps: &[Step {
+        steps: &[SourceCall {
             paging: Some(Paging {
                 ask: "Marker",
                 answer: "Marker",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::findings::{Found, Gap, Scan, Why, kind_of, service_of};
+use super::findings::{Found, Gap, GapCause, Scan, kind_of, service_of};
 use super::matching::By;
 use super::reasons;
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ pub enum RoleKnown {
     /// What `GetRole` says.
     Read(RoleUse),
     /// `GetRole` gave no answer.
-    Unreadable(Why),
+    Unreadable(GapCause),
 }
 
 /// When a role was last used.
@@ -187,7 +187,7 @@ pub(super) enum Obstacle {
     /// It holds so many roles.
     Roles(usize),
     /// The role could not be read.
-    RoleUnreadable(Why),
+    RoleUnreadable(GapCause),
     /// What is known of the role cannot be true or cannot be read.
     Role(&'static str),
     /// The role was never used, and is that old.

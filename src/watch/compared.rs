@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 
-use crate::diff;
-use crate::plan_text::{Shown, line, lines, outside_count, outside_lines};
+use crate::app::plan_text::{ChangeText, line, lines, outside_count, outside_lines};
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
 use crate::session::site::Places;
-use crate::words::count;
+use crate::ui::diff;
+use crate::ui::format::count;
 
 /// More changes that differ are not shown with what each was before.
 const MOST: usize = 6;
@@ -20,8 +20,8 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     let places = Places::of(before.sites.iter().chain(&now.sites));
     let (was_at, is_at) =
         (|change: &Change| change.site, |change: &Change| before.sites.len() + change.site);
-    let was_shown = |change| Shown::planned(change, places.account(was_at(change)));
-    let is_shown = |change| Shown::planned(change, places.account(is_at(change)));
+    let was_shown = |change| ChangeText::planned(change, places.account(was_at(change)));
+    let is_shown = |change| ChangeText::planned(change, places.account(is_at(change)));
     let mut gone: HashMap<_, VecDeque<&Change>> = HashMap::new();
     for change in in_order(before) {
         let account = places.number(was_at(change));
@@ -119,7 +119,7 @@ impl Remembered {
     pub(super) fn new(output: String, plan: Option<&Plan>) -> Self {
         let places = Places::of(plan.into_iter().flat_map(|plan| &plan.sites));
         let in_words = |change| {
-            let text = line(&Shown::planned(change, places.account(change.site)));
+            let text = line(&ChangeText::planned(change, places.account(change.site)));
             anstream::adapter::strip_str(&text).to_string()
         };
         let outside = plan.map(|plan| outside_lines(&plan.outside, true)).unwrap_or_default();

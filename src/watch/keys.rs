@@ -10,7 +10,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-use crate::screen;
+use crate::ui::terminal;
 
 /// The terminal as it was before.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -54,13 +54,13 @@ fn read(tell: &impl Fn(char)) {
             std::thread::sleep(BACKGROUND);
             continue;
         }
-        if screen::is_keyboard_taken() {
+        if terminal::is_keyboard_taken() {
             std::thread::sleep(QUESTION);
             continue;
         }
         hand_out_keys();
         // A thread that waits in a read would take the first key of an answer.
-        if !is_pressed() || screen::is_keyboard_taken() {
+        if !is_pressed() || terminal::is_keyboard_taken() {
             continue;
         }
         // Without the buffer of the standard library, of which the system knows nothing.

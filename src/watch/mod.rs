@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::app::run::{self, Running, TargetConfig};
+use crate::app::signals::{self, Request};
 use crate::error::{Error, Kind, Result};
-use crate::following::{Changed, Following};
-use crate::repl::place::Place;
-use crate::run::{self, Against, Running};
+use crate::files::watch::{Changed, PathWatcher};
+use crate::repl::place::PromptAccount;
 use crate::session::journal;
-use crate::session::{Gate, Mode, Rules, Session};
-use crate::signals::{self, Request};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use going::Watch;
 use keys::Keys;
 use scripts::Scripts;
@@ -28,9 +28,9 @@ use worker::{Ended, Worker};
 
 /// How scripts are watched.
 #[derive(Debug)]
-pub struct Options {
+pub struct WatchSettings {
     /// How they run.
-    pub run: run::Options,
+    pub run: run::RunSettings,
     /// The scripts, and folders of runbooks.
     pub paths: Vec<PathBuf>,
     /// The arguments of each script.
@@ -78,13 +78,13 @@ enum Happened {
 ///
 /// # Errors
 /// A path where there is nothing to watch, an account that is not confirmed, no threads; or an interrupt.
-pub fn run(mut options: Options) -> Result<u8> {
+pub fn run(mut options: WatchSettings) -> Result<u8> {
     let scripts = Scripts::of(&options.paths)?;
     let runtime = run::runtime()?;
     confirm_account(&mut options.run, &runtime)?;
     let (happened, hears) = channel();
     let tell = happened.clone();
-    let following = Following::new(move |changed| {
+    let following = PathWatcher::new(move |changed| {
         // At the end nobody wants to know.
         let _ = tell.send(Happened::Changed(changed));
     })?;
@@ -115,8 +115,8 @@ pub fn run(mut options: Options) -> Result<u8> {
 }
 
 /// Asks once which account it is that is written to, where that is not the local one. Runs that lead to another are refused from then on.
-fn confirm_account(options: &mut run::Options, runtime: &Runtime) -> Result<()> {
-    if matches!(options.against, Against::Local(_)) || options.rules.mode != Mode::Apply {
+fn confirm_account(options: &mut run::RunSettings, runtime: &Runtime) -> Result<()> {
+    if matches!(options.against, TargetConfig::Local(_)) || options.rules.mode != Mode::Apply {
         return Ok(());
     }
     let unconfirmed = || {
@@ -126,10 +126,13 @@ fn confirm_account(options: &mut run::Options, runtime: &Runtime) -> Result<()> 
     if !options.yes && !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         return Err(unconfirmed());
     }
-    let rules =
-        Rules { mode: Mode::ReadOnly, journal: journal::Place::Memory, ..options.rules.clone() };
+    let rules = SessionConfig {
+        mode: Mode::ReadOnly,
+        journal: journal::JournalLocation::Memory,
+        ..options.rules.clone()
+    };
     let gate = Gate::new(Session::with(rules), options.against.connection());
-    let place = runtime.block_on(Place::of(&options.against, &gate))?;
+    let place = runtime.block_on(PromptAccount::of(&options.against, &gate))?;
     let question = format!("Make changes from now on in {}?", place.describe());
     match run::confirm(&question, options.yes) {
         Some(true) => {}

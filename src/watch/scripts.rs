@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::compared::Remembered;
 use super::worker::shown;
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Result};
-use crate::following::{Changed, is_script};
-use crate::script::{Loaded, Script};
-use crate::seen::{Seen, Sight};
+use crate::files::read_set::{Fingerprint, ReadSet};
+use crate::files::watch::{Changed, is_script};
 use crate::session::plan::Plan;
 use crate::spec;
 
@@ -25,9 +25,9 @@ pub(super) struct Watched {
     /// Whether it is watched because it is in a folder, so that it runs only if it is a runbook.
     pub(super) is_of_folder: bool,
     /// The files that its last run has looked at, with what was there.
-    pub(super) saw: BTreeMap<PathBuf, Sight>,
+    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
     /// Shared by the lists of all its runs.
-    pub(super) seen: Seen,
+    pub(super) seen: ReadSet,
     /// Whether it was there when it was last looked for.
     is_gone: bool,
     /// Whether it is no runbook.
@@ -55,11 +55,11 @@ impl Watched {
     fn new(path: PathBuf, is_of_folder: bool) -> Self {
         let at = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         Self {
-            saw: BTreeMap::from([(at.clone(), Sight::of(&at))]),
+            saw: BTreeMap::from([(at.clone(), Fingerprint::of(&at))]),
             path,
             at,
             is_of_folder,
-            seen: Seen::default(),
+            seen: ReadSet::default(),
             is_gone: false,
             is_left_alone: false,
             plan: None,
@@ -74,7 +74,7 @@ impl Watched {
 
     /// Looks at what may have changed of what it has seen.
     pub(super) fn news(&mut self, changed: &Changed, sights: &mut Sights) -> News {
-        if *sights.of(&self.at) == Sight::Nothing {
+        if *sights.of(&self.at) == Fingerprint::Nothing {
             return if std::mem::replace(&mut self.is_gone, true) {
                 News::None
             } else {
@@ -94,7 +94,7 @@ impl Watched {
     /// Takes what is there now for what it has seen.
     pub(super) fn takes_what_is_there(&mut self) {
         for (path, sight) in &mut self.saw {
-            *sight = Sight::of(path);
+            *sight = Fingerprint::of(path);
         }
     }
 
@@ -106,17 +106,17 @@ impl Watched {
 
 /// What is at paths, each looked at once.
 #[derive(Debug, Default)]
-pub(super) struct Sights(BTreeMap<PathBuf, Sight>);
+pub(super) struct Sights(BTreeMap<PathBuf, Fingerprint>);
 
 impl Sights {
-    fn of(&mut self, path: &Path) -> &Sight {
-        self.0.entry(path.to_owned()).or_insert_with_key(|path| Sight::of(path))
+    fn of(&mut self, path: &Path) -> &Fingerprint {
+        self.0.entry(path.to_owned()).or_insert_with_key(|path| Fingerprint::of(path))
     }
 }
 
 /// What differs from what was seen, in words; `None` if nothing does.
 pub(super) fn differences(
-    saw: &BTreeMap<PathBuf, Sight>,
+    saw: &BTreeMap<PathBuf, Fingerprint>,
     changed: &Changed,
     sights: &mut Sights,
 ) -> Option<String> {
@@ -132,8 +132,8 @@ pub(super) fn differences(
             continue;
         }
         let word = match (before, now) {
-            (Sight::Nothing, _) => "is there now",
-            (_, Sight::Nothing) => "is gone",
+            (Fingerprint::Nothing, _) => "is there now",
+            (_, Fingerprint::Nothing) => "is gone",
             _ => "changed",
         };
         if words.values().map(Vec::len).sum::<usize>() < MOST_NAMED {

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::Happened;
+use crate::app::run::{self, RunEnv, RunOutcome, RunSettings};
+use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
+use crate::files::read_set::{Fingerprint, ReadSet};
 use crate::lua::Confirm;
 use crate::lua::cancel::Canceller;
-use crate::run::{self, Executed, Options, Surroundings};
-use crate::screen::say;
-use crate::script::{Loaded, Script};
-use crate::seen::{Seen, Sight};
+use crate::ui::terminal::say;
 
 /// The most bytes of what a run prints that are kept for comparing.
 const MOST_KEPT: usize = 1 << 20;
@@ -38,14 +38,14 @@ pub(super) struct Job {
     /// Why it runs.
     pub(super) why: String,
     /// Which files it looks at.
-    pub(super) seen: Seen,
+    pub(super) seen: ReadSet,
 }
 
 /// What a job has come to.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum JobOutcome {
     /// It ran.
-    Ran(Box<Executed>),
+    Ran(Box<RunOutcome>),
     /// It could not be run.
     Failed(Error),
     /// It is no runbook, and was left alone.
@@ -58,19 +58,19 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) script: usize,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: JobOutcome,
     /// What it has printed.
     pub(super) output: String,
     /// Whether nobody reads what is printed.
     pub(super) is_closed: bool,
     /// The files it has looked at, with what was there.
-    pub(super) saw: BTreeMap<PathBuf, Sight>,
+    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
     pub(super) took: Duration,
 }
 
 /// What all jobs have in common.
 pub(super) struct Worker {
-    pub(super) options: Options,
+    pub(super) options: RunSettings,
     pub(super) args: Vec<String>,
     /// Whether the screen is cleared before each run.
     pub(super) clears: bool,
@@ -98,12 +98,12 @@ impl Worker {
 
     fn work(&self, jobs: &Receiver<Job>) {
         for job in jobs {
-            let (began, kept) = (Instant::now(), Kept::default());
+            let (began, kept) = (Instant::now(), CapturedOutput::default());
             let tried = catch_unwind(AssertUnwindSafe(|| self.carry_out(&job, &kept)));
             let outcome = match tried {
                 Ok(Ok(outcome)) => outcome,
-                Ok(Err(error)) => Outcome::Failed(error),
-                Err(_) => Outcome::Failed(Error::new(Kind::Bug, "the run has panicked")),
+                Ok(Err(error)) => JobOutcome::Failed(error),
+                Err(_) => JobOutcome::Failed(Error::new(Kind::Bug, "the run has panicked")),
             };
             let ended = Ended {
                 script: job.script,
@@ -119,19 +119,19 @@ impl Worker {
         }
     }
 
-    fn carry_out(&self, job: &Job, kept: &Kept) -> Result<Outcome> {
+    fn carry_out(&self, job: &Job, kept: &CapturedOutput) -> Result<JobOutcome> {
         let loaded = match Loaded::read(&Script::File(job.path.clone())) {
             Ok(loaded) => loaded,
             Err(error) => {
                 job.seen.read(&job.path);
                 // It is reported when it runs.
-                return if job.only_looks { Ok(Outcome::LookedAt) } else { Err(error) };
+                return if job.only_looks { Ok(JobOutcome::LookedAt) } else { Err(error) };
             }
         };
-        job.seen.found(&job.path, Sight::content(&loaded.source));
+        job.seen.found(&job.path, Fingerprint::content(&loaded.source));
         if job.must_be_runbook || job.only_looks {
             if !names_runbook(&loaded.source) {
-                return Ok(Outcome::NoRunbook);
+                return Ok(JobOutcome::NoRunbook);
             }
             let copy = Loaded {
                 name: loaded.name.clone(),
@@ -143,10 +143,10 @@ impl Worker {
             let seen = job.seen.clone();
             let declared = run::declared_by(copy, permissions, is_planned, &self.runtime, seen);
             if job.only_looks {
-                return Ok(Outcome::LookedAt);
+                return Ok(JobOutcome::LookedAt);
             }
             if declared?.is_none() {
-                return Ok(Outcome::NoRunbook);
+                return Ok(JobOutcome::NoRunbook);
             }
         }
         if self.clears {
@@ -154,13 +154,13 @@ impl Worker {
         }
         say(&job.why);
         let executed = self.run(loaded, job, kept)?;
-        Ok(Outcome::Ran(Box::new(executed)))
+        Ok(JobOutcome::Ran(Box::new(executed)))
     }
 
-    fn run(&self, loaded: Loaded, job: &Job, kept: &Kept) -> Result<Executed> {
+    fn run(&self, loaded: Loaded, job: &Job, kept: &CapturedOutput) -> Result<RunOutcome> {
         let mut output = run::output(false);
         output.out = Box::new(Tee { to: output.out, kept: kept.clone() });
-        let around = Surroundings {
+        let around = RunEnv {
             runtime: self.runtime.clone(),
             connection: self.options.against.connection(),
             canceller: Canceller::default(),
@@ -218,12 +218,12 @@ fn clear_screen() {
 
 /// What a run has printed; clones are hands on the same.
 #[derive(Clone, Default)]
-struct Kept {
+struct CapturedOutput {
     bytes: Arc<Mutex<Vec<u8>>>,
     is_closed: Arc<AtomicBool>,
 }
 
-impl Kept {
+impl CapturedOutput {
     fn take(&self) -> String {
         let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
         String::from_utf8_lossy(&bytes).into_owned()
@@ -233,7 +233,7 @@ impl Kept {
 /// Writes what is printed where it belongs, and keeps its beginning.
 struct Tee {
     to: Box<dyn Write>,
-    kept: Kept,
+    kept: CapturedOutput,
 }
 
 impl Tee {

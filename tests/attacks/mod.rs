@@ -8,3 +8,4 @@
 mod permissions;
 mod sandbox;
 mod servers;
+mod terminals;

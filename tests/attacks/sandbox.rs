@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, bind, serve};
+use iamlua::emulator::{Emulator, EmulatorSettings, bind, serve};
 use iamlua::error::Kind;
 use iamlua::lua::sandbox::Access;
 
@@ -612,7 +612,7 @@ fn an_answer_that_says_all_went_well_and_has_an_error_in_it_is_that_error() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let account = runtime.block_on(async {
-        let emulator = Emulator::in_memory(Options::default()).expect("memory");
+        let emulator = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
         let listener = bind(0).await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         tokio::spawn(serve(emulator, listener, std::future::pending()));

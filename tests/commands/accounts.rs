@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ACCOUNT, Desk, Endpoint};
+use super::{ACCOUNT, Desk, Endpoint, hash_of};
 
 /// The accounts behind these URLs may be reached by scripts.
 const NET: &str = "--allow-net=127.0.0.1";
@@ -93,7 +93,9 @@ fn a_plan_over_several_accounts_counts_and_names_each_of_them() {
     assert!(headings.is_sorted() && headings[0].is_some(), "{headings:?} {full}");
     assert_eq!(full.matches("\n    ~ tag profile alpha: All (none) → 1\n").count(), 3, "{full}");
 
-    let applied = desk.run(&["apply", "plan.json", "--yes"]).ends(0, "24 changes to 3 accounts\n");
+    let hash = hash_of(&desk.path("plan.json"));
+    let there = ["apply", "plan.json", "--yes", "--sha256", &hash];
+    let applied = desk.run(&there).ends(0, "24 changes to 3 accounts\n");
     for name in &names {
         has(&applied.err, &[format!("\n  {name}: 8 changes\n")]);
     }
@@ -125,8 +127,10 @@ fn what_is_left_out_or_fails_in_one_of_several_accounts_is_said_with_its_name() 
     }
     accounts.served[1].0.does("iam.profiles.tag('alpha', { A = '7' })");
     let second = format!("profile alpha in {}", accounts.name(1));
-    desk.run(&["apply", "plan.json", "--yes"]).ends(4, &format!("{second} is not as it was"));
-    let skipped = desk.run(&["apply", "plan.json", "--yes", "--skip-drifted"]);
+    let hash = hash_of(&desk.path("plan.json"));
+    let apply = ["apply", "plan.json", "--yes", "--sha256", &hash];
+    desk.run(&apply).ends(4, &format!("{second} is not as it was"));
+    let skipped = desk.run(&[&apply[..], &["--skip-drifted"]].concat());
     skipped.ends(4, &format!("left out: TagInstanceProfile {second}: "));
 
     // One account only: its name is where it always was.

@@ -4,7 +4,7 @@ use iamlua::session::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Desk, WORK};
+use super::{ACCOUNT, Desk, WORK, hash_of};
 
 /// A plan of yesterday rests on what was used yesterday.
 #[test]
@@ -177,7 +177,11 @@ fn a_plan_for_an_endpoint_finds_its_way_back_there() {
     let endpoint = desk.serve();
     desk.write("work.lua", WORK);
     desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "plan.json"]).ends(0, "");
-    let apply = ["apply", "plan.json", "--yes"];
+    // A plan can be somebody else's, and the endpoint in it too.
+    desk.run(&["apply", "plan.json", "--yes"])
+        .ends(4, "the plan sends its calls to http://127.0.0.1");
+    let hash = hash_of(&desk.path("plan.json"));
+    let apply = ["apply", "plan.json", "--yes", "--sha256", &hash];
     desk.run(&apply).ends(0, "6 changes to AWS account 123456789012 at http://");
     desk.run(&apply).ends(0, "6 done before");
     assert_eq!(desk.last()["sites"][0]["endpoint_url"], json!(endpoint.url));

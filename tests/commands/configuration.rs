@@ -2,6 +2,7 @@
 
 use super::{Desk, TAG_ALL, WORK};
 use crate::end_to_end::Ran;
+use crate::terminal::Terminal;
 
 #[test]
 fn the_projects_file_wins_over_the_users_and_tightens_its_guards() {
@@ -94,6 +95,7 @@ fn the_configured_target_holds_unless_a_flag_says_otherwise() {
     let endpoint = desk.serve();
     let before = desk.account();
     desk.write("iamlua.toml", format!("target = \"aws\"\nendpoint_url = \"{}\"\n", endpoint.url));
+    desk.run(&["trust"]).ends(0, "trusted: ./iamlua.toml sets endpoint_url");
     let planned = desk.run(&["-e", WORK]).ends(0, "Plan only. Add --apply to make these changes.");
     assert!(planned.err.contains("note: on AWS, by"), "{planned:?}");
     assert!(planned.err.contains("Plan for AWS account 123456789012"), "{planned:?}");
@@ -119,6 +121,7 @@ fn nothing_is_asked_of_an_account_that_the_configuration_is_not_for() {
         );
     };
     config("[\"999999999999\", \"123456789012\"]");
+    desk.run(&["trust"]).ends(0, "trusted");
     desk.run(&["--apply", "-e", "iam.profiles.tag('alpha', { Mark = '1' })"]).ends(0, "1 change");
     desk.write("work.lua", WORK);
     desk.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "");
@@ -162,4 +165,82 @@ fn what_goes_to_the_local_account_does_not_say_that_it_is_on_aws() {
     desk.write("iamlua.toml", "target = \"aws\"");
     let undone = desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
     assert!(!undone.err.contains("on AWS"), "{undone:?}");
+}
+
+#[test]
+fn a_project_leads_calls_elsewhere_only_once_somebody_has_accepted_it() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    let config = |more: &str| format!("endpoint_url = \"{}\"\n{more}", endpoint.url);
+    desk.write("aws-config", "[profile dev]\nregion = eu-west-1\n");
+    desk.write("iamlua.toml", config(""));
+    desk.write("work.lua", WORK);
+    desk.run(&["--local", "-e", "iam.profiles.tag('alpha', { By = 'local' })"]).ends(0, "");
+    let calls = || desk.account();
+    let before = calls();
+    for args in [
+        &["-e", "print(iam.account().id)"][..],
+        &["--yes", "-e", "print(iam.account().id)"],
+        &["--aws", "-e", "print(iam.account().id)"],
+        &["run", "work.lua", "--apply", "--yes"],
+        &["plan", "work.lua"],
+        &["undo", "last", "--apply"],
+        &["whoami"],
+        &["watch", "work.lua"],
+        &["schedule", "work.lua"],
+    ] {
+        let ran = desk.run(args).ends(4, "iamlua.toml sets endpoint_url \"http://127.0.0.1:");
+        assert!(ran.err.contains("is not trusted yet") && ran.out.is_empty(), "{args:?}: {ran:?}");
+        assert!(ran.err.contains("hint: if you know who wrote it, `iamlua trust "), "{ran:?}");
+    }
+    assert_eq!(calls(), before);
+    // What replaces it needs no trust, and neither does a file that is named.
+    for args in [
+        &["--local", "-e", ""][..],
+        &["--config", "", "-e", ""],
+        &["--config", "iamlua.toml", "-e", ""],
+        &["--endpoint-url", &endpoint.url.replace("127.0.0.1", "localhost"), "-e", ""],
+    ] {
+        desk.run(args).ends(0, "");
+    }
+    desk.run(&["trust"]).ends(0, "trusted: ./iamlua.toml sets endpoint_url");
+    let ran = desk.run(&["-e", "print(iam.account().id)"]).ends(0, "iamlua.toml sets endpoint_url");
+    assert_eq!(ran.out, "123456789012\n");
+    // A setting more, or another value, is asked about again.
+    desk.write("iamlua.toml", config("profile = \"dev\"\n"));
+    desk.run(&["-e", ""]).ends(4, "sets endpoint_url");
+    desk.write("iamlua.toml", config("max_changes = 5\n"));
+    desk.run(&["-e", ""]).ends(0, "");
+    desk.write("iamlua.toml", "endpoint_url = \"http://127.0.0.1:9\"\n");
+    desk.run(&["-e", ""]).ends(4, "http://127.0.0.1:9");
+    // Trust is in the project, and can be taken back.
+    desk.write("iamlua.toml", config(""));
+    let listed = desk.run(&["trust", "--list"]).ends(0, "");
+    assert!(listed.out.contains("/iamlua.toml  endpoint_url \"http://127.0.0.1:"), "{listed:?}");
+    desk.write("copy/iamlua.toml", config(""));
+    let mut elsewhere = desk.command(&["-e", ""]);
+    let ran = elsewhere.current_dir(desk.path("copy")).output().expect("it starts");
+    Ran::from(ran).ends(4, "is not trusted yet");
+    desk.run(&["trust", "--revoke"]).ends(0, "is not trusted any more");
+    desk.run(&["-e", ""]).ends(4, "is not trusted yet");
+    desk.write("iamlua.toml", "region = \"eu-west-1\"\n");
+    desk.run(&["trust"]).ends(0, "it needs no trust");
+}
+
+#[test]
+fn a_person_at_the_terminal_is_asked_about_a_project_once() {
+    let desk = Desk::new();
+    let endpoint = desk.serve();
+    desk.write("iamlua.toml", format!("endpoint_url = \"{}\"\n", endpoint.url));
+    let start = || Terminal::start(&mut desk.command(&["-e", "print('ran')"]), 24, 200);
+    for (answer, runs) in [("n", false), ("", false), ("y", true)] {
+        let mut terminal = start();
+        terminal.wait("[y/N]", |screen| screen.contains("Trust it? [y/N]"));
+        terminal.keys(&format!("{answer}\r"));
+        assert_eq!(terminal.ends().code(), Some(if runs { 0 } else { 4 }));
+    }
+    let mut terminal = start();
+    assert_eq!(terminal.ends().code(), Some(0));
+    assert!(!terminal.screen().contains("[y/N]"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("iamlua.toml sets endpoint_url"), "{}", terminal.screen());
 }

@@ -51,6 +51,11 @@ const WORK: &str = r#"
 
 const TAG_ALL: &str = "for _, name in ipairs { 'alpha', 'beta', 'gamma', 'delta' } do try(iam.profiles.tag, name, { All = '1' }) end";
 
+/// SHA-256 of a plan file, by which it is approved.
+fn hash_of(plan: &std::path::Path) -> String {
+    iamlua::session::plan::sha256(&std::fs::read(plan).expect("a plan"))
+}
+
 /// A folder of one's own, which is home, configuration folder and current folder at once, with [`ACCOUNT`] in it.
 pub(crate) struct Desk(Home);
 

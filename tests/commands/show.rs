@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use iamlua::session::plan::{Change, Plan, sha256};
-use iamlua::session::site::{Site, SiteTarget};
+use iamlua::session::site::{Destination, SiteTarget};
 use serde_json::json;
 
 use super::{Desk, Endpoint, WORK, json_of};
@@ -36,8 +36,8 @@ fn edit(desk: &Desk, edit: impl FnOnce(&mut Plan)) -> Plan {
     plan
 }
 
-fn site(account: &str) -> Site {
-    Site {
+fn site(account: &str) -> Destination {
+    Destination {
         target: SiteTarget::Aws,
         account: Some(account.into()),
         caller: None,
@@ -163,7 +163,7 @@ fn what_a_plan_holds_cannot_act_on_a_terminal_or_end_a_block_of_markdown() {
         let before = plan.changes[0].before.as_mut().expect("it is there");
         before.tags.insert("Owner".into(), hostile.into());
     });
-    let acts = |text: &str| text.chars().any(|c| c != '\n' && iamlua::words::acts(c));
+    let acts = |text: &str| text.chars().any(|c| c != '\n' && iamlua::escape::acts(c));
     let shown = desk.run(&["show", "plan.json"]).ends(0, "");
     assert!(!acts(&shown.out), "{shown:?}");
     has(&shown.out, &[r"Owner", r"\x1b[2J\u{202e}x\u{200b}\n```\n</details>| @all `"]);

@@ -267,7 +267,7 @@ fn a_test_that_hangs_fails_and_those_after_it_run() {
     let ran = tests_with(code, &["--timeout", "4s"]);
     assert!(ran.code == Some(1) && ran.out.contains("2 passed, 3 failed"), "{ran:?}");
     assert_eq!(ran.out.matches("it took longer than 4.00 s\n").count(), 3, "{}", ran.out);
-    assert_eq!(ran.out.matches("could not be stopped").count(), 1, "{}", ran.out);
+    assert!(!ran.out.contains("could not be stopped"), "{}", ran.out);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use iamlua::emulator::{Clock, Contents, Emulator, Options, Quota};
+use iamlua::emulator::{Clock, Contents, Emulator, EmulatorSettings, Quota};
 
 use super::{Client, TRUST_ACCOUNT, options, stopped_clock};
 
@@ -53,7 +53,7 @@ fn the_example_has_something_of_everything() {
 
 #[test]
 fn the_same_seed_makes_the_same_account() {
-    let export = |options: Options| {
+    let export = |options: EmulatorSettings| {
         let emulator = Emulator::in_memory(options).expect("memory needs no file");
         let client = Client::of(emulator);
         client.create_profile("new", "/");
@@ -62,7 +62,7 @@ fn the_same_seed_makes_the_same_account() {
         (export, client.ask("ListRoles", &[]).request_id)
     };
     assert!(export(options()) == export(options()), "one seed, two accounts");
-    let other = Options { seed: Some(2), ..options() };
+    let other = EmulatorSettings { seed: Some(2), ..options() };
     assert!(export(options()) != export(other), "two seeds, one account");
 }
 
@@ -112,7 +112,8 @@ fn the_summary_counts_what_is_there() {
 #[test]
 fn any_key_is_the_operator_until_a_role_is_assumed() {
     let clock = stopped_clock();
-    let client = Client::with_options(Options { clock: Clock::Manual(clock.clone()), ..options() });
+    let client =
+        Client::with_options(EmulatorSettings { clock: Clock::Manual(clock.clone()), ..options() });
     let operator = client.get("GetCallerIdentity", &[]);
     assert_eq!(operator.text("Arn"), "arn:aws:iam::123456789012:user/local-operator");
     assert_eq!(operator.text("Account"), "123456789012");

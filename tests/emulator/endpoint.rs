@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use iamlua::emulator::{Emulator, Options, Serving, bind, serve, serve_with};
+use iamlua::emulator::{Emulator, EmulatorSettings, Serving, bind, serve, serve_with};
 use iamlua::error::Kind;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -31,7 +31,7 @@ fn served(faults: &str) -> Served {
 
 fn served_with(faults: &str, serving: Serving) -> Served {
     let faults = faults.parse().expect("the faults are well written");
-    let emulator = Emulator::in_memory(Options { faults, ..options() }).expect("memory");
+    let emulator = Emulator::in_memory(EmulatorSettings { faults, ..options() }).expect("memory");
     let runtime =
         Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let listener = runtime.block_on(bind(0)).expect("a free port");

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::task::Poll;
 use std::time::Duration;
 
-use iamlua::emulator::{Answer, Clock, Faults, ManualClock, Options};
+use iamlua::emulator::{Answer, Clock, EmulatorSettings, Faults, ManualClock};
 use iamlua::error::Kind;
 
 use super::{Client, options, request, stopped_clock};
@@ -15,7 +15,7 @@ const PROFILE: &str = "InstanceProfileName";
 fn under(faults: &str) -> (Client, ManualClock) {
     let clock = stopped_clock();
     let faults = faults.parse().expect("the faults are well written");
-    let options = Options { clock: Clock::Manual(clock.clone()), faults, ..options() };
+    let options = EmulatorSettings { clock: Clock::Manual(clock.clone()), faults, ..options() };
     (Client::with_options(options), clock)
 }
 

@@ -21,7 +21,9 @@ mod trust;
 
 use std::collections::BTreeMap;
 
-use iamlua::emulator::{Answer, Clock, Contents, Emulator, ManualClock, Options, Reply, Request};
+use iamlua::emulator::{
+    Answer, Clock, Contents, Emulator, EmulatorSettings, ManualClock, Reply, Request,
+};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
@@ -49,7 +51,7 @@ impl Client {
         Self::with_options(options())
     }
 
-    pub fn with_options(options: Options) -> Self {
+    pub fn with_options(options: EmulatorSettings) -> Self {
         let emulator = Emulator::in_memory(options).expect("memory needs no file");
         emulator.reset(Contents::Empty).expect("memory can be written");
         Self::of(emulator)
@@ -120,9 +122,9 @@ impl Client {
 }
 
 /// The first seconds of 2026, and a seed.
-pub fn options() -> Options {
+pub fn options() -> EmulatorSettings {
     let clock = Clock::Manual(stopped_clock());
-    Options { clock, seed: Some(1), ..Options::default() }
+    EmulatorSettings { clock, seed: Some(1), ..EmulatorSettings::default() }
 }
 
 pub fn stopped_clock() -> ManualClock {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use iamlua::emulator::{Emulator, Options};
+use iamlua::emulator::{Emulator, EmulatorSettings};
 
 use super::{Client, TRUST, options};
 
@@ -143,7 +143,7 @@ fn a_marker_is_good_for_its_own_list_only() {
     let client = populous(10);
     let marker = client.get("ListInstanceProfiles", &[("MaxItems", "3")]).text("Marker");
     let marker = marker.as_str();
-    let other = Client::with_options(Options { seed: Some(99), ..options() });
+    let other = Client::with_options(EmulatorSettings { seed: Some(99), ..options() });
     fill(&other.emulator, 10);
     let tampered = format!("A{}", &marker[1..]);
     for (client, action, parameters) in [

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use iamlua::emulator::{Clock, Contents, Emulator, Options, Quota};
+use iamlua::emulator::{Clock, Contents, Emulator, EmulatorSettings, Quota};
 
 use super::{Client, Element, TRUST, options, stopped_clock};
 
@@ -680,8 +680,11 @@ fn the_summary_counts_policies_and_versions() {
 fn policies_lag_like_everything_else() {
     let clock = stopped_clock();
     let faults = "lag=2s".parse().expect("the faults are well written");
-    let client =
-        Client::with_options(Options { clock: Clock::Manual(clock.clone()), faults, ..options() });
+    let client = Client::with_options(EmulatorSettings {
+        clock: Clock::Manual(clock.clone()),
+        faults,
+        ..options()
+    });
     let later = |milliseconds| clock.advance(Duration::from_millis(milliseconds));
     client.create_role("r");
     later(2_000);
@@ -722,7 +725,7 @@ fn policies_lag_like_everything_else() {
 #[test]
 fn faults_and_quotas_hold_for_policies_too() {
     let faults = "deny=iam:*RolePolicy".parse().expect("the faults are well written");
-    let client = Client::with_options(Options { faults, ..options() });
+    let client = Client::with_options(EmulatorSettings { faults, ..options() });
     client.create_role("r");
     let parameters = [ROLE, ("PolicyName", "p"), ("PolicyDocument", DOCUMENT)];
     assert_eq!(client.refused("PutRolePolicy", &parameters).1, "AccessDenied");

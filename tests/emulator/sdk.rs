@@ -9,7 +9,7 @@ use aws_sdk_iam::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::operation::RequestId;
 use aws_sdk_iam::types::Tag;
-use iamlua::emulator::{Clock, Contents, Emulator, Options};
+use iamlua::emulator::{Clock, Contents, Emulator, EmulatorSettings};
 
 use super::options;
 
@@ -19,7 +19,7 @@ fn iam(faults: &str, attempts: u32) -> (Emulator, Iam) {
 
 fn iam_with_timeout(faults: &str, attempts: u32, timeout: Duration) -> (Emulator, Iam) {
     let faults = faults.parse().expect("the faults are well written");
-    let options = Options { faults, clock: Clock::Real, ..options() };
+    let options = EmulatorSettings { faults, clock: Clock::Real, ..options() };
     let emulator = Emulator::in_memory(options).expect("memory");
     emulator.reset(Contents::Empty).expect("memory can be written");
     let retries = RetryConfig::standard()

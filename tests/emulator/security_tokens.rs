@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use iamlua::emulator::{Answer, Clock, Options};
+use iamlua::emulator::{Answer, Clock, EmulatorSettings};
 
 use super::{Client, Element, TRUST, TRUST_ACCOUNT, options, request, stopped_clock};
 
@@ -159,7 +159,8 @@ fn mfa_counts_in_the_request_and_in_a_session() {
 #[test]
 fn session_credentials_live_as_long_as_they_are_asked_for() {
     let clock = stopped_clock();
-    let client = Client::with_options(Options { clock: Clock::Manual(clock.clone()), ..options() });
+    let client =
+        Client::with_options(EmulatorSettings { clock: Clock::Manual(clock.clone()), ..options() });
     let token = client.get("GetSessionToken", &[]);
     assert_eq!(token.text("Credentials/Expiration"), "2026-01-02T15:04:05Z");
     let short = client.get("GetSessionToken", &[("DurationSeconds", "900")]);

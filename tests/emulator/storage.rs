@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
 
-use iamlua::emulator::{Contents, Emulator, Faults, Options, Quota};
+use iamlua::emulator::{Contents, Emulator, EmulatorSettings, Faults, Quota};
 use iamlua::error::Kind;
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ fn folder() -> TempDir {
 }
 
 fn open(path: &Path) -> Emulator {
-    Emulator::open(path, Options::default()).expect("the account can be opened")
+    Emulator::open(path, EmulatorSettings::default()).expect("the account can be opened")
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_lag_holds_for_what_another_user_wrote() {
     let path = folder.path().join("local.db");
     let faults: Faults = "lag=1h".parse().expect("the faults are well written");
     let lagging = |path| {
-        let options = Options { faults: faults.clone(), ..Options::default() };
+        let options = EmulatorSettings { faults: faults.clone(), ..EmulatorSettings::default() };
         Client::of(Emulator::open(path, options).expect("the account can be opened"))
     };
     let (writer, reader, exact) = (lagging(&path), lagging(&path), Client::of(open(&path)));
@@ -160,7 +160,8 @@ fn a_file_that_cannot_be_used_says_why() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
     let refused = |path: &Path| {
-        let error = Emulator::open(path, Options::default()).expect_err("it cannot be used");
+        let error =
+            Emulator::open(path, EmulatorSettings::default()).expect_err("it cannot be used");
         assert!(error.message.contains(&path.display().to_string()), "{error}");
         assert!(!error.hints.is_empty(), "{error} says nothing about what to do");
         (error.kind, error.message)
@@ -195,7 +196,8 @@ fn a_file_that_cannot_be_used_says_why() {
     assert!(message.contains("is not a file"), "{message}");
 
     let path = at("text").join("local.db");
-    let error = Emulator::open(&path, Options::default()).expect_err("a file is no folder");
+    let error =
+        Emulator::open(&path, EmulatorSettings::default()).expect_err("a file is no folder");
     assert_eq!(error.kind, Kind::Io);
     assert!(error.message.contains(&at("text").display().to_string()), "{error}");
 

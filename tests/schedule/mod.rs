@@ -15,13 +15,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iamlua::clock::{Clock, ManualClock};
+use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job, OnFailure};
-use iamlua::schedule::book::Book;
+use iamlua::schedule::book::Store;
 use iamlua::schedule::log::{Format, Level, Log};
-use iamlua::schedule::record::{Execution, Outcome};
+use iamlua::schedule::record::{Execution, ExecutionOutcome};
 use iamlua::schedule::roster::{Listed, Runbook};
-use iamlua::schedule::scheduler::{Holds, Order, Runner, Scheduler};
-use iamlua::timing::Timing;
+use iamlua::schedule::scheduler::{Holds, Runner, Scheduler, Start};
 use jiff::{SignedDuration, Timestamp};
 
 /// A job of that timing that is tried once.
@@ -48,10 +48,10 @@ fn at(text: &str) -> Timestamp {
 
 /// Notes what is begun, and runs nothing.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Vec<Order>>>);
+struct Notes(Arc<Mutex<Vec<Start>>>);
 
 impl Runner for Notes {
-    fn start(&mut self, order: Order) {
+    fn start(&mut self, order: Start) {
         self.0.lock().expect("nobody panicked").push(order);
     }
 
@@ -68,13 +68,13 @@ struct Simulation {
     scheduler: Scheduler<Notes>,
     notes: Notes,
     /// What goes on, by when it ends.
-    going: BTreeMap<(Timestamp, String), (Execution, Outcome)>,
+    going: BTreeMap<(Timestamp, String), (Execution, ExecutionOutcome)>,
 }
 
 impl Simulation {
     fn new(
         clock: &ManualClock,
-        book: Book,
+        book: Store,
         holds: Holds,
         jobs: Vec<Listed>,
         look: Option<SignedDuration>,
@@ -96,7 +96,7 @@ impl Simulation {
     }
 
     /// Lets the scheduler do what is due, and returns what it has begun, and when it wants to be woken.
-    fn turn(&mut self) -> (Vec<Order>, Timestamp) {
+    fn turn(&mut self) -> (Vec<Start>, Timestamp) {
         let wake = self.scheduler.tick();
         let begun = std::mem::take(&mut *self.notes.0.lock().expect("nobody panicked"));
         (begun, wake)
@@ -107,7 +107,7 @@ impl Simulation {
         self.going.keys().next().map_or(wake, |(ends, _)| wake.min(*ends))
     }
 
-    fn ends(&mut self, order: &Order, after: Duration, outcome: Outcome) {
+    fn ends(&mut self, order: &Start, after: Duration, outcome: ExecutionOutcome) {
         let at = self.now() + after;
         let execution = order.execution.clone();
         self.going.insert((at, execution.run.clone()), (execution, outcome));
@@ -121,7 +121,7 @@ impl Simulation {
             && first.key().0 <= at
         {
             let (execution, outcome) = first.remove();
-            let exit_code = Some(u8::from(outcome != Outcome::Done));
+            let exit_code = Some(u8::from(outcome != ExecutionOutcome::Done));
             self.scheduler.ended(Execution {
                 ended: Some(at),
                 outcome: Some(outcome),

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use iamlua::clock::ManualClock;
+use iamlua::cron::Timing;
 use iamlua::lua::{CatchUp, Job};
-use iamlua::schedule::book::Book;
-use iamlua::schedule::record::Outcome;
+use iamlua::schedule::book::Store;
+use iamlua::schedule::record::ExecutionOutcome;
 use iamlua::schedule::roster::Listed;
 use iamlua::schedule::scheduler::Holds;
-use iamlua::timing::Timing;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Simulation, at, job, listed};
@@ -30,7 +30,7 @@ fn jobs() -> Vec<Listed> {
 }
 
 fn world(clock: &ManualClock, folder: &Path) -> Simulation {
-    let book = Book::open(folder).expect("a book");
+    let book = Store::open(folder).expect("a book");
     Simulation::new(clock, book, Holds::Folder(folder.to_owned()), jobs(), None)
 }
 
@@ -65,11 +65,11 @@ fn days(seed: u64) {
                 account.stood_for += order.missed.max(1);
             }
             let (time, outcome) = match dice.u8(0..10) {
-                0 if execution.job == "again" => (Duration::from_secs(5), Outcome::Failed),
-                0 => (Duration::from_mins(dice.u64(20..50)), Outcome::Done),
-                _ => (Duration::from_secs(dice.u64(1..120)), Outcome::Done),
+                0 if execution.job == "again" => (Duration::from_secs(5), ExecutionOutcome::Failed),
+                0 => (Duration::from_mins(dice.u64(20..50)), ExecutionOutcome::Done),
+                _ => (Duration::from_secs(dice.u64(1..120)), ExecutionOutcome::Done),
             };
-            if outcome == Outcome::Done {
+            if outcome == ExecutionOutcome::Done {
                 *account.ended.entry(due).or_default() += 0;
             }
             sim.ends(&order, time, outcome);
@@ -100,7 +100,7 @@ fn days(seed: u64) {
 
 /// Holds what happened against the state and the timings.
 fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: Timestamp) {
-    let book = Book::open(folder).expect("a book");
+    let book = Store::open(folder).expect("a book");
     let mut kills = 0;
     for Listed { path, name, what } in jobs() {
         let job = &what.expect("a runbook").job;
@@ -116,12 +116,12 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
         // None of them was removed yet.
         for execution in book.history(&path.display().to_string(), 10_000).expect("a book") {
             match execution.outcome {
-                Some(Outcome::Skipped) => {
+                Some(ExecutionOutcome::Skipped) => {
                     let words = execution.error.expect("how many");
                     let number = words.split(' ').next().expect("a word");
                     skipped += number.parse::<u64>().expect("a number");
                 }
-                Some(Outcome::Killed) => kills += 1,
+                Some(ExecutionOutcome::Killed) => kills += 1,
                 _ => {}
             }
         }
@@ -171,7 +171,11 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
                 let execution = &order.execution;
                 let due = execution.due.expect("a moment");
                 *done.entry((execution.job.clone(), due)).or_default() += 1;
-                pair[at].ends(&order, Duration::from_secs(dice.u64(1..1500)), Outcome::Done);
+                pair[at].ends(
+                    &order,
+                    Duration::from_secs(dice.u64(1..1500)),
+                    ExecutionOutcome::Done,
+                );
             }
         }
         let next = pair.iter().map(|sim| sim.next(wakes)).min().expect("two");
@@ -184,7 +188,7 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
     assert!(twice.is_empty(), "{twice:?}");
     assert!(by[0] > 10 && by[1] > 10, "both have worked: {by:?}");
     let moments = (1..=48).map(|n| from + SignedDuration::from_mins(15 * n));
-    let book = Book::open(folder.path()).expect("a book");
+    let book = Store::open(folder.path()).expect("a book");
     let handled = book.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
     let done = moments.filter(|due| done.contains_key(&("often".to_owned(), *due))).count();
     // It runs for up to 25 minutes, so that every other moment may be missed.

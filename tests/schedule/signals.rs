@@ -50,16 +50,21 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
     assert_eq!(list(&home)[0]["last"]["outcome"], "done");
 }
 
-/// Deep inside of one operation of Lua's library, where nothing stops it.
-const STUCK: &str = "print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
+/// Starts a scheduler whose only job has a call in flight that does not end.
+fn daemon_with_a_call_in_flight(home: &Home, grace: &str) -> Daemon {
+    write_job(home, "stuck", "print('stuck') iam.profiles.create('stuck')");
+    seen_long_ago(home, &["stuck"]);
+    let held = ["jobs", "--faults", "hold=iam:CreateInstanceProfile", "--grace", grace];
+    let daemon = Daemon::start(home, &held);
+    daemon.says("stuck stream=out", 1);
+    home.gatekeeper().holds(1);
+    daemon
+}
 
 #[test]
 fn what_does_not_end_in_time_is_said() {
     let home = home();
-    write_job(&home, "stuck", STUCK);
-    seen_long_ago(&home, &["stuck"]);
-    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "500ms"]);
-    daemon.says("stuck stream=out", 1);
+    let mut daemon = daemon_with_a_call_in_flight(&home, "500ms");
     daemon.signal("-TERM");
     daemon.ends(1);
     daemon.says("1 execution did not end within 500ms", 1);
@@ -69,14 +74,26 @@ fn what_does_not_end_in_time_is_said() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let home = home();
-    write_job(&home, "stuck", STUCK);
-    seen_long_ago(&home, &["stuck"]);
-    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1h"]);
-    daemon.says("stuck stream=out", 1);
+    let mut daemon = daemon_with_a_call_in_flight(&home, "1h");
     daemon.signal("-INT");
     daemon.says("told to end", 1);
     daemon.signal("-INT");
     daemon.ends(130);
+}
+
+/// An expression that Lua's own library would not come back from.
+const ENDLESS: &str = "print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
+
+#[test]
+fn an_endless_call_of_the_library_ends_with_its_job() {
+    let home = home();
+    write_job(&home, "stuck", ENDLESS);
+    seen_long_ago(&home, &["stuck"]);
+    let mut daemon = Daemon::start(&home, &["jobs", "--grace", "1h"]);
+    daemon.says("stuck stream=out", 1);
+    daemon.signal("-TERM");
+    daemon.ends(0);
+    daemon.says("outcome=interrupted", 1);
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use iamlua::clock::ManualClock;
-use iamlua::schedule::book::Book;
-use iamlua::schedule::record::Outcome;
+use iamlua::cron::Timing;
+use iamlua::schedule::book::Store;
+use iamlua::schedule::record::ExecutionOutcome;
 use iamlua::schedule::scheduler::Holds;
-use iamlua::timing::Timing;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
@@ -69,7 +69,7 @@ fn every_job_runs_exactly_when_its_expression_says() {
         jobs.push(listed(&name, job(timing)));
     }
     let clock = ManualClock::new(from);
-    let book = Book::in_memory().expect("a book");
+    let book = Store::in_memory().expect("a book");
     let mut world = Simulation::new(&clock, book, Holds::Alone, jobs, Some(LOOK));
     let mut ran: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
     let mut dice = fastrand::Rng::with_seed(1);
@@ -81,7 +81,7 @@ fn every_job_runs_exactly_when_its_expression_says() {
             assert_eq!((execution.started, order.missed, execution.attempt), (due, 0, 1));
             let moments = ran.entry(execution.job.clone()).or_default();
             assert!(moments.insert(due.as_second()), "{} ran twice for {due}", execution.job);
-            world.ends(&order, Duration::from_millis(dice.u64(1..50_000)), Outcome::Done);
+            world.ends(&order, Duration::from_millis(dice.u64(1..50_000)), ExecutionOutcome::Done);
         }
         let next = world.next(wake);
         if next > to {

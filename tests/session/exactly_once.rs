@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iamlua::emulator::Options;
+use iamlua::emulator::EmulatorSettings;
 use iamlua::lua::Format;
-use iamlua::session::journal::Outcome;
+use iamlua::session::journal::ChangeOutcome;
 use iamlua::session::recover::recover;
 use iamlua::session::{Mode, Session};
 
@@ -18,7 +18,7 @@ use crate::lua::{Bench, Ran};
 #[test]
 fn with_lost_answers_and_failures_nothing_is_said_that_is_not_so() {
     let faults = "lost=3%,error=0.5%,seed=11".parse().expect("faults");
-    let world = World::with(Options { faults, ..Options::default() });
+    let world = World::with(EmulatorSettings { faults, ..EmulatorSettings::default() });
     world.account().set_quota(iamlua::emulator::Quota::Profiles, 5000).expect("a quota");
     let (_, ran) = world.run(
         Mode::Apply,
@@ -126,7 +126,10 @@ fn a_repeat_that_meets_our_own_first_try_succeeds() {
         assert_eq!(ran.code(), 0, "{action}: {:?}", ran.result);
         let changes = world.records().changes(&world.last_run().id);
         assert!(
-            changes.expect("changes").iter().all(|change| change.outcome == Some(Outcome::Done)),
+            changes
+                .expect("changes")
+                .iter()
+                .all(|change| change.outcome == Some(ChangeOutcome::Done)),
             "{action}"
         );
     }
@@ -148,7 +151,7 @@ fn it_succeeds_also_where_what_is_read_lags_behind() {
         ("DeleteInstanceProfile", "iam.profiles.create('new') iam.profiles.delete('new')"),
     ] {
         let faults = "lag=700ms".parse().expect("a fault");
-        let world = World::with(Options { faults, ..Options::default() });
+        let world = World::with(EmulatorSettings { faults, ..EmulatorSettings::default() });
         let ran = run_on(&world, losing(action), source);
         assert_eq!(ran.code(), 0, "{action}: {:?}", ran.result);
     }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use iamlua::emulator::Options;
+use iamlua::emulator::EmulatorSettings;
 use iamlua::lua::Format;
-use iamlua::session::journal::Place;
-use iamlua::session::{Mode, RecentChanges, Rules, Session};
+use iamlua::session::journal::JournalLocation;
+use iamlua::session::{Mode, RecentChanges, Session, SessionConfig};
 
 use super::World;
 use super::line::{self, Fate};
@@ -147,7 +147,7 @@ fn a_refusal_that_somebody_else_is_behind_is_one() {
 #[test]
 fn a_run_is_taken_back_at_once_although_reads_lag_behind() {
     let faults = "lag=1s".parse().expect("a fault");
-    let world = World::with(Options { faults, ..Options::default() });
+    let world = World::with(EmulatorSettings { faults, ..EmulatorSettings::default() });
     let before = world.contents();
     let (_, ran) = world.run(
         Mode::Apply,
@@ -169,11 +169,11 @@ fn a_run_is_taken_back_at_once_although_reads_lag_behind() {
 fn what_somebody_has_set_back_just_now_is_no_lag() {
     let world = World::new();
     let recent = RecentChanges::default();
-    let rules = |mode| Rules { recent: recent.clone(), ..world.rules(mode) };
+    let rules = |mode| SessionConfig { recent: recent.clone(), ..world.rules(mode) };
     let (plan, _) = world.plan("iam.profiles.tag('worker', { Owner = 'first' })");
     assert_eq!(world.apply_with(rules(Mode::Apply), &plan, false).expect("applied").1.done, 1);
     let (plan, _) = world.plan("iam.profiles.tag('worker', { Owner = 'second' })");
-    let somebody = Rules { journal: Place::Memory, ..world.rules(Mode::Apply) };
+    let somebody = SessionConfig { journal: JournalLocation::Memory, ..world.rules(Mode::Apply) };
     let back = "iam.profiles.untag('worker', { 'Owner' })";
     world.run_with(somebody, back, "test.lua", &[]);
     let (_, summary) = world.apply_with(rules(Mode::Apply), &plan, false).expect("it is tried");

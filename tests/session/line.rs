@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use iamlua::aws::client::{Connection, Target};
+use iamlua::aws::client::{Backend, Connection};
 use iamlua::emulator::Emulator;
 
 /// What becomes of a request.
@@ -51,7 +51,7 @@ pub fn connection(
     decide: impl FnMut(&Asked<'_>) -> Fate + Send + 'static,
 ) -> Connection {
     let line = Line { below: account.http_client(), decide: Arc::new(Mutex::new(decide)) };
-    Connection { target: Target::local(SharedHttpClient::new(line)), ..Connection::default() }
+    Connection { target: Backend::local(SharedHttpClient::new(line)), ..Connection::default() }
 }
 
 struct Line {

@@ -18,15 +18,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use iamlua::aws::client::Connection;
-use iamlua::emulator::{Emulator, Options};
+use iamlua::emulator::{Emulator, EmulatorSettings};
 use iamlua::error::Result;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
 use iamlua::session::journal::records::{Records, Run};
-use iamlua::session::journal::{About, Place};
+use iamlua::session::journal::{About, JournalLocation};
 use iamlua::session::plan::Plan;
-use iamlua::session::undo::{self, Undoing};
-use iamlua::session::{Gate, Mode, Rules, Session};
+use iamlua::session::undo::{self, UndoPlan};
+use iamlua::session::{Gate, Mode, Session, SessionConfig};
 
 use crate::lua::{Bench, Ran};
 use line::Fate;
@@ -43,10 +43,10 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(EmulatorSettings::default())
     }
 
-    pub fn with(options: Options) -> Self {
+    pub fn with(options: EmulatorSettings) -> Self {
         Self {
             bench: Bench::with(options),
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -66,12 +66,12 @@ impl World {
         })
     }
 
-    pub fn rules(&self, mode: Mode) -> Rules {
-        Rules {
+    pub fn rules(&self, mode: Mode) -> SessionConfig {
+        SessionConfig {
             mode,
-            journal: Place::Folder(self.folder.path().to_owned()),
+            journal: JournalLocation::Folder(self.folder.path().to_owned()),
             about: About { command: "test".into(), ..About::default() },
-            ..Rules::default()
+            ..SessionConfig::default()
         }
     }
 
@@ -82,7 +82,7 @@ impl World {
 
     pub fn run_with(
         &self,
-        rules: Rules,
+        rules: SessionConfig,
         source: &str,
         name: &str,
         args: &[&str],
@@ -108,7 +108,7 @@ impl World {
 
     pub fn apply_with(
         &self,
-        mut rules: Rules,
+        mut rules: SessionConfig,
         plan: &Plan,
         skip_drifted: bool,
     ) -> Result<(Arc<Session>, Summary)> {
@@ -120,7 +120,7 @@ impl World {
         let summary = self.bench.runtime.block_on(async {
             apply::check_accounts(&plan.sites, &gates).await?;
             let records = Records::open(self.folder.path())?;
-            let options = apply::Options { skip_drifted, patience };
+            let options = apply::ApplyOptions { skip_drifted, patience };
             let earlier = apply::done_before(records.as_ref(), plan, &gates, options).await?;
             let summary = apply::apply(plan, &session, &gates, &earlier, options, |_| {}).await;
             session.end("done", None).await?;
@@ -130,12 +130,12 @@ impl World {
     }
 
     /// Plans the way back of a run.
-    pub fn undo(&self, run: &Run, only: &[&str]) -> Result<(Plan, Undoing)> {
+    pub fn undo(&self, run: &Run, only: &[&str]) -> Result<(Plan, UndoPlan)> {
         let changes = self.records().changes(&run.id)?;
         let session = Session::with(self.rules(Mode::Plan));
         let gates = self.gates(&session, run.sites.len());
         let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
-        let options = undo::Options { only, ..undo::Options::of(&self.records())? };
+        let options = undo::UndoSettings { only, ..undo::UndoSettings::of(&self.records())? };
         let planned = undo::plan(run, &changes, &gates, &options);
         let undoing = self.bench.runtime.block_on(planned)?;
         let plan = session.recorder().plan(None, None, Some(run.id.clone()), None);

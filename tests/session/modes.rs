@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use iamlua::config::MaxChanges;
 use iamlua::error::Kind;
 use iamlua::lua::Format;
-use iamlua::session::{Mode, Rules, Session};
+use iamlua::session::{Mode, Session, SessionConfig};
 
 use super::line::{self, Fate};
 use super::{World, script, scripts};
@@ -95,7 +95,7 @@ fn a_limit_of_changes_ends_the_changes_also_of_a_script_that_catches_the_refusal
             [(MaxChanges::Count(3), 3), (MaxChanges::Percent(10.0), 2), (MaxChanges::Count(0), 0)]
         {
             let world = World::new();
-            let rules = Rules { max_changes: vec![(limit, "a test")], ..world.rules(mode) };
+            let rules = SessionConfig { max_changes: vec![(limit, "a test")], ..world.rules(mode) };
             let (session, ran) = world.run_with(rules, TAG_ALL, "test.lua", &[]);
             assert_eq!(ran.stdout, "end\n");
             assert!(session.refusal().is_some());
@@ -135,13 +135,13 @@ print(err.kind)
 "#;
     for mode in [Mode::Apply, Mode::Plan] {
         let world = World::new();
-        let rules = Rules { protect: vec!["web-c*".into()], ..world.rules(mode) };
+        let rules = SessionConfig { protect: vec!["web-c*".into()], ..world.rules(mode) };
         let (session, ran) = world.run_with(rules, attempts, "test.lua", &[]);
         assert_eq!(ran.stdout, "protected\n".repeat(22), "{:?}", ran.result);
         assert_eq!(session.changes(), 1, "what is refused does not count");
     }
     let world = World::new();
-    let rules = Rules { override_protection: true, ..world.rules(Mode::Apply) };
+    let rules = SessionConfig { override_protection: true, ..world.rules(Mode::Apply) };
     let (_, ran) = world.run_with(
         rules,
         "iam.profiles.tag('disaster-recovery', { A = '1' })",
@@ -200,7 +200,7 @@ bulk.each(names, { concurrency = 16 }, function(name) iam.profiles.tag(name, { L
     world.run(Mode::Apply, "iam.profiles.untag('worker', { 'Limit' })");
     for mode in [Mode::Plan, Mode::Apply] {
         let max_changes = vec![(MaxChanges::Count(1), "a test")];
-        let rules = Rules { max_changes, ..world.rules(mode) };
+        let rules = SessionConfig { max_changes, ..world.rules(mode) };
         let (session, ran) = world.run_with(rules, tag, "test.lua", &[]);
         assert_eq!((ran.code(), session.changes()), (0, 1), "{mode:?}: {:?}", ran.result);
         assert!(session.refusal().is_none());
@@ -221,7 +221,7 @@ print("both")
     for (mode, changes, failed) in [(Mode::Plan, 2, 0), (Mode::Apply, 4, 2)] {
         let world = World::new();
         let max_changes = vec![(MaxChanges::Count(2), "a test")];
-        let rules = Rules { max_changes, ..world.rules(mode) };
+        let rules = SessionConfig { max_changes, ..world.rules(mode) };
         let (session, ran) = world.run_with(rules, source, "test.lua", &[]);
         assert_eq!((ran.code(), ran.stdout.as_str()), (0, "both\n"), "{mode:?}: {:?}", ran.result);
         assert_eq!((session.changes(), session.failed()), (changes, failed), "{mode:?}");
@@ -244,7 +244,7 @@ fn a_limit_of_changes_is_used_up_whatever_else_is_in_flight() {
         for mode in [Mode::Plan, Mode::Apply] {
             let world = World::new();
             let max_changes = vec![(MaxChanges::Count(limit), "a test")];
-            let rules = Rules { max_changes, ..world.rules(mode) };
+            let rules = SessionConfig { max_changes, ..world.rules(mode) };
             let (session, ran) = world.run_with(rules, &source, "test.lua", &[]);
             assert_eq!(ran.code(), 0, "{mode:?}: {:?}", ran.result);
             // A plan counts all that would be made.
@@ -258,7 +258,7 @@ fn a_limit_of_changes_is_used_up_whatever_else_is_in_flight() {
 fn a_change_that_waits_for_the_limit_does_not_outlast_the_run() {
     let world = World::new();
     let max_changes = vec![(MaxChanges::Count(1), "a test")];
-    let session = Session::with(Rules { max_changes, ..world.rules(Mode::Apply) });
+    let session = Session::with(SessionConfig { max_changes, ..world.rules(Mode::Apply) });
     let closes = Arc::new(OnceLock::<Arc<Session>>::new());
     closes.set(Arc::clone(&session)).expect("the first one");
     let connection = line::connection(world.account(), move |asked| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use iamlua::iam::image::Subject;
 use iamlua::session::Mode;
-use iamlua::session::journal::Outcome;
+use iamlua::session::journal::ChangeOutcome;
 use serde_json::{Value, json};
 
 use super::planned_reads::account;
@@ -247,7 +247,7 @@ fn the_journal_knows_what_is_there(world: &World) {
     let held = world.contents();
     let mut left = BTreeMap::new();
     for change in world.records().changes(&run.id).expect("changes") {
-        if change.outcome == Some(Outcome::Done) {
+        if change.outcome == Some(ChangeOutcome::Done) {
             left.insert((change.subject, change.name.to_lowercase()), change.after);
         }
     }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use iamlua::aws::client::Connection;
 use iamlua::lua::Format;
 use iamlua::session::apply::{self, Summary};
-use iamlua::session::journal::Place;
+use iamlua::session::journal::JournalLocation;
 use iamlua::session::journal::records::Run;
 use iamlua::session::plan::Plan;
 use iamlua::session::recover;
-use iamlua::session::site::Site;
-use iamlua::session::undo::{self, Undoing};
-use iamlua::session::{Gate, Mode, Rules, Session};
+use iamlua::session::site::Destination;
+use iamlua::session::undo::{self, UndoPlan};
+use iamlua::session::{Gate, Mode, Session, SessionConfig};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -96,8 +96,8 @@ impl Accounts {
         line::connection(account, move |asked| line.fate(asked.action))
     }
 
-    fn gates(&self, session: &Arc<Session>, sites: &[Site], line: &Line) -> Vec<Gate> {
-        let gate = |site: &Site| {
+    fn gates(&self, session: &Arc<Session>, sites: &[Destination], line: &Line) -> Vec<Gate> {
+        let gate = |site: &Destination| {
             let at = usize::from(site.account.as_deref() == Some(self.ids[1]));
             Gate::new(Arc::clone(session), self.connection(at, line))
         };
@@ -105,7 +105,7 @@ impl Accounts {
     }
 
     /// Runs a script in each account, in one run. `None` if nothing was changed.
-    fn run(&self, rules: Rules, sources: &[String; 2]) -> Option<String> {
+    fn run(&self, rules: SessionConfig, sources: &[String; 2]) -> Option<String> {
         let session = Session::with(rules);
         for (at, source) in sources.iter().enumerate() {
             let bench = Bench { session: Arc::clone(&session), ..self.world.bench.clone() };
@@ -126,7 +126,7 @@ impl Accounts {
     }
 
     /// Undoes a run as the command does. No summary: it was killed.
-    fn undo(&self, run: &str, trouble: Option<Trouble>) -> (Undoing, Option<Summary>) {
+    fn undo(&self, run: &str, trouble: Option<Trouble>) -> (UndoPlan, Option<Summary>) {
         let records = self.world.records();
         let mut unsettled = records.runs_that_undo(run).expect("runs");
         unsettled.push(self.find(run));
@@ -139,7 +139,7 @@ impl Accounts {
             settled.expect("it can be settled");
         }
         let (earlier, changes) = (self.find(run), records.changes(run).expect("changes"));
-        let options = undo::Options::of(&records).expect("the journal");
+        let options = undo::UndoSettings::of(&records).expect("the journal");
         let session = Session::with(self.world.rules(Mode::Plan));
         let gates = self.gates(&session, &earlier.sites, &sane);
         let planned = undo::plan(&earlier, &changes, &gates, &options);
@@ -158,7 +158,7 @@ impl Accounts {
         let line = Line::of(trouble);
         let gates = self.gates(&session, &plan.sites, &line);
         let summary = self.world.bench.runtime.block_on(async {
-            let options = apply::Options { skip_drifted: true, patience: Duration::ZERO };
+            let options = apply::ApplyOptions { skip_drifted: true, patience: Duration::ZERO };
             let records = self.world.records();
             let earlier = apply::done_before(Some(&records), plan, &gates, options).await;
             let earlier = earlier.expect("nothing is open");
@@ -324,7 +324,8 @@ fn what_others_have_changed_is_not_overwritten() {
             continue;
         };
         let after = values(&accounts.contents());
-        let somebody = Rules { journal: Place::Memory, ..accounts.world.rules(Mode::Apply) };
+        let somebody =
+            SessionConfig { journal: JournalLocation::Memory, ..accounts.world.rules(Mode::Apply) };
         accounts.run(somebody, &script());
         let drifted = values(&accounts.contents());
         let (undoing, summary) = accounts.undo(&run, None);

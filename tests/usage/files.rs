@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use iamlua::error::Kind;
-use iamlua::usage::{Gap, MAX_AGE, Named, Outcome, Reason, Ruling, SOURCES, Scan, Why};
+use iamlua::usage::{CheckOutcome, Gap, GapCause, MAX_AGE, Mention, Reason, Ruling, SOURCES, Scan};
 use jiff::Timestamp;
 
 use super::{REGION, STARTED, at, finished, profile, role, ruling, scope, verdict};
@@ -32,11 +32,18 @@ fn full() -> Scan {
     let names = [profile("web"), profile("web-${x}"), role("node \"1\"\u{7}"), profile("")];
     scan.add("ec2.instances", REGION, "i-1", "running", names);
     scan.add("ec2.associations", REGION, "iip/i-1", "", [profile("web")]);
-    scan.add("later.things", "mars-1", "", "ö", [Named::Role("web-role".into())]);
-    scan.checked("ec2.instances", REGION, at("2026-11-28T12:01:02.5Z"), 50_000, Outcome::Whole);
-    scan.checked("rds.custom_instances", REGION, at(STARTED), 0, Outcome::NotOffered);
-    let why = Why { reason: Reason::Throttled, code: "Throttling".into(), message: "Rate".into() };
-    scan.checked("eks.node_groups", REGION, at(STARTED), 1, Outcome::Gap(why.clone()));
+    scan.add("later.things", "mars-1", "", "ö", [Mention::Role("web-role".into())]);
+    scan.checked(
+        "ec2.instances",
+        REGION,
+        at("2026-11-28T12:01:02.5Z"),
+        50_000,
+        CheckOutcome::Whole,
+    );
+    scan.checked("rds.custom_instances", REGION, at(STARTED), 0, CheckOutcome::NotOffered);
+    let why =
+        GapCause { reason: Reason::Throttled, code: "Throttling".into(), message: "Rate".into() };
+    scan.checked("eks.node_groups", REGION, at(STARTED), 1, CheckOutcome::Gap(why.clone()));
     scan.miss(Gap { source: None, region: Some("af-south-1".into()), why });
     finished(scan)
 }
@@ -146,7 +153,7 @@ fn a_scan_that_is_too_old_of_the_future_or_interrupted_is_refused() {
     );
     let mut scan = Scan::new(scope());
     for source in SOURCES {
-        scan.checked(source.name, REGION, at(STARTED), 0, Outcome::Whole);
+        scan.checked(source.name, REGION, at(STARTED), 0, CheckOutcome::Whole);
     }
     assert!(refused(&saved(&scan)).contains("was interrupted"));
 }
@@ -171,7 +178,7 @@ fn sources_of_another_version_are_gaps_or_kept() {
     assert_eq!(v.reason, "1 reference: later.things x-1 in eu-central-1");
     assert_eq!(v.references[0].service(), "later");
     let mut scan = Scan::new(more);
-    let denied = Outcome::Gap(Reason::Denied.into());
+    let denied = CheckOutcome::Gap(Reason::Denied.into());
     scan.checked("later.things", REGION, at(STARTED), 0, denied);
     assert_eq!(ruling(&load(&saved(&finished(scan))).expect("a scan"), "web"), Ruling::Unknown);
 }

@@ -2,8 +2,8 @@
 
 use iamlua::error::Kind;
 use iamlua::usage::{
-    By, Gap, Judgement, Means, Named, Outcome, Reason, Region, RoleKnown, RoleUse, Ruling, SOURCES,
-    Scan, Standing, Subject, Why,
+    By, CheckOutcome, Gap, GapCause, Judgement, Means, Mention, Reason, Region, RegionState,
+    RoleKnown, RoleUse, Ruling, SOURCES, Scan, Subject,
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How AWS names a profile there: the answers are described in the API reference of each call.
-fn texts(source: &str, profile: &Subject) -> Vec<Named> {
+fn texts(source: &str, profile: &Subject) -> Vec<Mention> {
     let Subject { name, id, arn, roles, .. } = profile;
     let texts = match source {
         "ec2.instances" | "ec2.associations" => vec![arn, id],
@@ -39,7 +39,7 @@ fn a_profile_that_only_one_source_names_is_used() {
     for source in SOURCES {
         for named in texts(source.name, &web) {
             let is_role = source.last().fields.iter().any(|field| field.means == Means::Role);
-            assert_eq!(is_role, matches!(named, Named::Role(_)), "{}", source.name);
+            assert_eq!(is_role, matches!(named, Mention::Role(_)), "{}", source.name);
             let mut scan = Scan::new(scope());
             scan.add(source.name, REGION, "it", "on", [named.clone()]);
             let scan = finished(scan);
@@ -73,7 +73,7 @@ fn nothing_is_unused_where_a_source_was_not_checked() {
     for source in SOURCES {
         for reason in Reason::ALL {
             let mut scan = Scan::new(scope());
-            scan.checked(source.name, REGION, at(STARTED), 3, Outcome::Gap(reason.into()));
+            scan.checked(source.name, REGION, at(STARTED), 3, CheckOutcome::Gap(reason.into()));
             let v = verdict(&finished(scan), "web");
             assert_eq!(v.ruling, Ruling::Unknown, "{} {reason:?}", source.name);
             let gap = v.gaps().next().expect("a gap");
@@ -90,12 +90,12 @@ fn nothing_is_unused_where_a_source_was_not_checked() {
         }
         // What is said later does not mend it.
         let mut scan = Scan::new(scope());
-        let denied = Outcome::Gap(Reason::Denied.into());
+        let denied = CheckOutcome::Gap(Reason::Denied.into());
         scan.checked(source.name, REGION, at(STARTED), 0, denied.clone());
-        scan.checked(source.name, REGION, at(STARTED), 0, Outcome::Whole);
+        scan.checked(source.name, REGION, at(STARTED), 0, CheckOutcome::Whole);
         assert_eq!(ruling(&finished(scan), "web"), Ruling::Unknown);
         let mut scan = Scan::new(scope());
-        scan.checked(source.name, REGION, at(STARTED), 0, Outcome::Whole);
+        scan.checked(source.name, REGION, at(STARTED), 0, CheckOutcome::Whole);
         scan.checked(source.name, REGION, at(STARTED), 0, denied);
         assert_eq!(ruling(&finished(scan), "web"), Ruling::Unknown);
     }
@@ -118,7 +118,7 @@ fn nothing_is_unused_where_nothing_was_heard_of_a_source() {
     for source in SOURCES {
         let mut scan = Scan::new(scope());
         for other in SOURCES.iter().filter(|other| other.name != source.name) {
-            scan.checked(other.name, REGION, at(STARTED), 1, Outcome::Whole);
+            scan.checked(other.name, REGION, at(STARTED), 1, CheckOutcome::Whole);
         }
         scan.end(at("2026-11-28T12:03:00Z"));
         let v = verdict(&scan, "web");
@@ -134,9 +134,9 @@ fn nothing_is_unused_where_an_enabled_region_was_not_asked() {
         scope.regions.push(Region { name: "eu-west-1".into(), standing });
         finished(Scan::new(scope))
     };
-    assert_eq!(ruling(&with_region(Standing::Asked), "web"), Ruling::Unused);
-    assert_eq!(ruling(&with_region(Standing::NotEnabled), "web"), Ruling::Unused);
-    let v = verdict(&with_region(Standing::NotAsked), "web");
+    assert_eq!(ruling(&with_region(RegionState::Asked), "web"), Ruling::Unused);
+    assert_eq!(ruling(&with_region(RegionState::NotEnabled), "web"), Ruling::Unused);
+    let v = verdict(&with_region(RegionState::NotAsked), "web");
     assert_eq!((v.ruling, v.gaps().count()), (Ruling::Unknown, 1));
     assert_eq!(v.reason, "eu-west-1 was not asked");
 
@@ -145,7 +145,7 @@ fn nothing_is_unused_where_an_enabled_region_was_not_asked() {
     assert_eq!(ruling(&finished(Scan::new(none)), "web"), Ruling::Unknown);
 
     let mut scan = Scan::new(scope());
-    let why = Why::from(Reason::NotEnabled);
+    let why = GapCause::from(Reason::NotEnabled);
     scan.miss(Gap { source: None, region: Some("af-south-1".into()), why });
     let v = verdict(&finished(scan), "web");
     assert_eq!((v.ruling, &*v.reason), (Ruling::Unknown, "af-south-1 is not enabled"));
@@ -157,7 +157,7 @@ fn nothing_is_unused_in_a_scan_that_did_not_end() {
     assert_eq!(ruling(&scan, "web"), Ruling::Unknown);
     for source in SOURCES {
         assert_eq!(ruling(&scan, "web"), Ruling::Unknown, "before {}", source.name);
-        scan.checked(source.name, REGION, at(STARTED), 1, Outcome::Whole);
+        scan.checked(source.name, REGION, at(STARTED), 1, CheckOutcome::Whole);
     }
     assert_eq!(ruling(&scan, "web"), Ruling::Unknown);
     assert!(!scan.is_complete());
@@ -169,7 +169,7 @@ fn nothing_is_unused_in_a_scan_that_did_not_end() {
 #[test]
 fn a_service_that_a_region_does_not_have_is_no_gap() {
     let mut scan = Scan::new(scope());
-    scan.checked("elasticbeanstalk.environments", REGION, at(STARTED), 0, Outcome::NotOffered);
+    scan.checked("elasticbeanstalk.environments", REGION, at(STARTED), 0, CheckOutcome::NotOffered);
     assert_eq!(ruling(&finished(scan), "web"), Ruling::Unused);
 }
 
@@ -220,7 +220,7 @@ fn the_role_decides_where_nothing_names_the_profile() {
     assert_eq!(judge(&scan, &web, &other).ruling, Ruling::Unknown);
     for reason in Reason::ALL {
         let code = "AccessDenied".to_owned();
-        let why = Why { reason, code, message: "no".into() };
+        let why = GapCause { reason, code, message: "no".into() };
         let v = judge(&scan, &web, &RoleKnown::Unreadable(why));
         assert_eq!(v.ruling, Ruling::Unknown);
         let expected =
@@ -381,11 +381,11 @@ fn a_sentence_says_how_much_and_names_the_first() {
 
     let mut wide = scope();
     let names = ["eu-west-1", "eu-west-2", "us-east-1", "us-west-2"];
-    let region = |name: &&str| Region { name: (*name).to_owned(), standing: Standing::Asked };
+    let region = |name: &&str| Region { name: (*name).to_owned(), standing: RegionState::Asked };
     wide.regions.extend(names.iter().map(region));
     let mut scan = Scan::new(wide);
     for region in names.into_iter().chain([REGION]) {
-        let denied = Outcome::Gap(Reason::Denied.into());
+        let denied = CheckOutcome::Gap(Reason::Denied.into());
         scan.checked("ec2.instances", region, at(STARTED), 0, denied);
     }
     scan.checked(
@@ -393,7 +393,7 @@ fn a_sentence_says_how_much_and_names_the_first() {
         REGION,
         at(STARTED),
         0,
-        Outcome::Gap(Reason::CutOff.into()),
+        CheckOutcome::Gap(Reason::CutOff.into()),
     );
     let v = verdict(&finished(scan), "web");
     assert_eq!(
@@ -407,7 +407,7 @@ fn a_sentence_says_how_much_and_names_the_first() {
     wide.regions.extend(names.iter().map(region));
     let sources = wide.sources.clone();
     let mut scan = Scan::new(wide);
-    let gap = || Outcome::Gap(Reason::Denied.into());
+    let gap = || CheckOutcome::Gap(Reason::Denied.into());
     for source in sources.iter().rev() {
         scan.checked(source, "us-east-1", at(STARTED), 0, gap());
         scan.checked(source, "eu-west-1", at(STARTED), 0, gap());

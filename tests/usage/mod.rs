@@ -9,8 +9,8 @@ mod speed;
 use std::time::Duration;
 
 use iamlua::usage::{
-    Judgement, Named, Outcome, Region, RoleKnown, RoleUse, Ruling, SOURCES, Scan, Scope, Standing,
-    Subject, Verdict,
+    CheckOutcome, Judgement, Mention, Region, RegionState, RoleKnown, RoleUse, Ruling, SOURCES,
+    Scan, Scope, Subject, Verdict,
 };
 use jiff::Timestamp;
 
@@ -30,8 +30,8 @@ fn scope() -> Scope {
         started: at(STARTED),
         role_unused_for: Duration::from_hours(90 * 24),
         regions: vec![
-            Region { name: REGION.into(), standing: Standing::Asked },
-            Region { name: "af-south-1".into(), standing: Standing::NotEnabled },
+            Region { name: REGION.into(), standing: RegionState::Asked },
+            Region { name: "af-south-1".into(), standing: RegionState::NotEnabled },
         ],
         sources: SOURCES.iter().map(|source| source.name.to_owned()).collect(),
     }
@@ -40,14 +40,14 @@ fn scope() -> Scope {
 /// Says that everything went well that nothing was said of yet.
 fn finished(mut scan: Scan) -> Scan {
     let scope = scan.scope().clone();
-    for region in scope.regions.iter().filter(|region| region.standing == Standing::Asked) {
+    for region in scope.regions.iter().filter(|region| region.standing == RegionState::Asked) {
         for source in &scope.sources {
             let is_known = scan
                 .checks()
                 .iter()
                 .any(|check| (&*check.source, &*check.region) == (source, &region.name));
             if !is_known {
-                scan.checked(source, &region.name, at(STARTED), 7, Outcome::Whole);
+                scan.checked(source, &region.name, at(STARTED), 7, CheckOutcome::Whole);
             }
         }
     }
@@ -56,18 +56,18 @@ fn finished(mut scan: Scan) -> Scan {
 }
 
 /// A scan without a gap that has found a resource which names that.
-fn with(named: Named) -> Scan {
+fn with(named: Mention) -> Scan {
     let mut scan = Scan::new(scope());
     scan.add("ec2.launch_templates", REGION, "lt-1/2", "", [named]);
     finished(scan)
 }
 
-fn profile(text: impl Into<Box<str>>) -> Named {
-    Named::Profile(text.into())
+fn profile(text: impl Into<Box<str>>) -> Mention {
+    Mention::Profile(text.into())
 }
 
-fn role(text: impl Into<Box<str>>) -> Named {
-    Named::Role(text.into())
+fn role(text: impl Into<Box<str>>) -> Mention {
+    Mention::Role(text.into())
 }
 
 /// An old profile with a path, and with a role of the same name and `-role`.

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::error::{Error, Kind, Result};
-use crate::{hidden_input, screen};
+use crate::ui::{hidden_input, terminal};
 
 /// Asks for the code of a device.
 ///
@@ -12,7 +12,7 @@ use crate::{hidden_input, screen};
 /// If there is no terminal, or nobody answers there.
 pub async fn ask(serial: String, role: String) -> Result<String> {
     let asked =
-        tokio::task::spawn_blocking(move || screen::with_keyboard(|| ask_now(&serial, &role)));
+        tokio::task::spawn_blocking(move || terminal::with_keyboard(|| ask_now(&serial, &role)));
     asked.await.map_err(|error| Error::new(Kind::Bug, format!("the question ended: {error}")))?
 }
 
@@ -30,7 +30,7 @@ fn ask_now(serial: &str, role: &str) -> Result<String> {
              the machine",
         )
     })?;
-    let question = format!("MFA code for {}: ", crate::words::visible(serial));
+    let question = format!("MFA code for {}: ", crate::escape::visible(serial));
     for _ in 0..TRIES {
         let typed = hidden_input::read_line(&mut terminal, &question);
         let _ = writeln!(terminal);

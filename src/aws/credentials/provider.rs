@@ -218,11 +218,11 @@ fn check(keys: &Credentials) -> Result<()> {
 struct Cached<F> {
     fetcher: F,
     clock: CorrectedClock,
-    state: tokio::sync::Mutex<State>,
+    state: tokio::sync::Mutex<CredentialState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CredentialState {
     credentials: Option<Credentials>,
     /// The last failure, and when it was.
     failed: Option<(Instant, Error)>,
@@ -640,7 +640,7 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
     if !status.success() {
         const MOST_SAID: usize = 500;
         let said = String::from_utf8_lossy(&said);
-        let said: String = crate::words::visible(said.trim()).chars().take(MOST_SAID).collect();
+        let said: String = crate::escape::visible(said.trim()).chars().take(MOST_SAID).collect();
         let why = if said.is_empty() { String::new() } else { format!(": {said}") };
         return Err(what(&format!("failed ({status}){why}")));
     }

@@ -9,7 +9,7 @@ mod denial;
 use jiff::civil::DateTime;
 
 use crate::error;
-use crate::words::count;
+use crate::ui::format::count;
 
 /// The pointer of every error that is about credentials.
 pub const WHOAMI: &str =

@@ -11,9 +11,11 @@ use super::super::options::duration;
 use super::prune::before;
 use super::{json_of, json_of_change};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
 use crate::session::journal::records::{Records, Run, no_run};
-use crate::words::count;
-use crate::{files, screen, state};
+use crate::ui::format::count;
+use crate::ui::terminal;
+use crate::{files, state};
 
 #[derive(Args, Debug)]
 pub struct ExportCommand {
@@ -63,8 +65,8 @@ impl ExportCommand {
             (None, Ok(())) => {}
         }
         if !files::is_output(&self.out) {
-            let word = crate::run::quoted(&self.out.display().to_string());
-            screen::say(&format!("{} written to {word}", count(runs.len() as u64, "run")));
+            let word = crate::app::run::quoted(&self.out.display().to_string());
+            terminal::say(&format!("{} written to {word}", count(runs.len() as u64, "run")));
         }
         Ok(0)
     }
@@ -96,7 +98,7 @@ fn lines(records: &Records, run: &Run) -> Result<String> {
             return Err(Error::new(Kind::Bug, format!("a {kind} is no object")));
         };
         line.extend(fields);
-        lines.push_str(&serde_json::Value::Object(line).to_string());
+        lines.push_str(&escape::printable_json(&serde_json::Value::Object(line).to_string()));
         lines.push('\n');
         Ok(())
     };

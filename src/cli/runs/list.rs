@@ -4,12 +4,16 @@ use clap::Args;
 use textwrap::core::display_width;
 
 use super::super::options::OutputFormat;
-use super::{date, json_of, print, undone, what};
-use crate::error::{Error, Kind, Result};
+use super::{date, json_of, undone, what};
+use crate::app::run;
+use crate::cli::output::{print, print_csv, print_json};
+use crate::error::Result;
+use crate::escape::visible;
 use crate::session::journal::records::{Records, Run};
 use crate::session::site::{SiteTarget, short_accounts};
-use crate::words::{count, number, visible};
-use crate::{run, screen, state, table};
+use crate::state;
+use crate::ui::format::{count, number};
+use crate::ui::{table, terminal};
 
 #[derive(Args, Debug)]
 pub struct ListOptions {
@@ -31,16 +35,16 @@ pub fn list(options: &ListOptions) -> Result<u8> {
     match options.output {
         OutputFormat::Json => {
             let all: Vec<_> = runs.iter().map(json_of).collect::<Result<_>>()?;
-            print(&format!("{:#}\n", serde_json::Value::from(all)))
+            print_json(&format!("{:#}\n", serde_json::Value::from(all)))
         }
         OutputFormat::Jsonl => {
             let lines: Result<String> =
                 runs.iter().map(|run| Ok(format!("{}\n", json_of(run)?))).collect();
-            print(&lines?)
+            print_json(&lines?)
         }
         OutputFormat::Csv => csv(&runs),
         OutputFormat::Table if runs.is_empty() => {
-            screen::say("no run has changed anything yet");
+            terminal::say("no run has changed anything yet");
             Ok(0)
         }
         OutputFormat::Table => print(&to_table(&runs, run::terminal_width())),
@@ -48,14 +52,8 @@ pub fn list(options: &ListOptions) -> Result<u8> {
 }
 
 fn csv(runs: &[Run]) -> Result<u8> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    let failed = |error: csv::Error| Error::new(Kind::Bug, error.to_string());
-    csv.write_record(COLUMNS.map(|column| column.head)).map_err(failed)?;
-    for run in runs {
-        csv.write_record(COLUMNS.map(|column| (column.cell)(run))).map_err(failed)?;
-    }
-    let text = csv.into_inner().map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-    print(&String::from_utf8_lossy(&text))
+    let rows = runs.iter().map(|run| COLUMNS.map(|column| (column.cell)(run)));
+    print_csv(COLUMNS.map(|column| column.head), rows)
 }
 
 /// A column of the table.

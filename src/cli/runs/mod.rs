@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::complete;
 use super::options::OutputFormat;
-use super::{complete, output};
 use crate::error::{Error, Kind, Result};
 use crate::session::journal::records::{Recorded, Run};
 
@@ -152,8 +152,4 @@ pub(crate) fn everything_shown(
         changes.iter().try_for_each(|change| json_of_change(change).map(drop))?;
     }
     Ok(text)
-}
-
-fn print(text: &str) -> Result<u8> {
-    output::print_styled(text)
 }

@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::options::duration;
 use super::date;
+use crate::app::run;
 use crate::error::{Error, Kind, Result};
 use crate::session::journal::records::{Records, Run};
-use crate::words::count;
-use crate::{run, screen, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct PruneCommand {
@@ -41,7 +43,7 @@ impl PruneCommand {
         for run in kept.iter().filter(|run| run.counts.in_doubt > 0) {
             let id = &run.id;
             let changes = count(run.counts.in_doubt, "change");
-            screen::say(&format!(
+            terminal::say(&format!(
                 "run {id} stays: {changes} of it in doubt. Look them up with: iamlua runs recover {id}"
             ));
         }
@@ -70,12 +72,12 @@ impl PruneCommand {
         }
         let ids: Vec<_> = old.iter().map(|run| run.id.as_str()).collect();
         records.remove(&ids)?;
-        screen::say(&format!("removed {what}"));
+        terminal::say(&format!("removed {what}"));
         Ok(0)
     }
 }
 
 fn nothing() -> u8 {
-    screen::say("no run is that old");
+    terminal::say("no run is that old");
     0
 }

@@ -6,18 +6,20 @@ use clap::Args;
 
 use super::super::complete;
 use super::super::options::{LimitOptions, TargetOptions, duration};
-use super::print;
+use crate::app::plan_text::{self, ChangeText};
+use crate::app::run;
+use crate::cli::output::print;
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::Verdict;
-use crate::plan_text::{self, Shown};
+use crate::iam::image::Effect;
 use crate::session::apply::check_accounts;
 use crate::session::journal::About;
 use crate::session::journal::records::{Records, no_run};
 use crate::session::recover::{self, describe};
 use crate::session::site::Places;
 use crate::session::{Mode, Session};
-use crate::words::count;
-use crate::{run, screen, state};
+use crate::state;
+use crate::ui::format::count;
+use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct RecoverCommand {
@@ -41,7 +43,7 @@ impl RecoverCommand {
         let earlier = records.run(&self.run)?;
         if earlier.counts.in_doubt == 0 && earlier.status != "running" {
             records.close(&earlier.id)?;
-            screen::say(&format!("nothing of run {} is in doubt", earlier.id));
+            terminal::say(&format!("nothing of run {} is in doubt", earlier.id));
             return Ok(0);
         }
         let target = self.target.resolve()?;
@@ -59,9 +61,9 @@ impl RecoverCommand {
         let places = Places::of(&earlier.sites);
         for finding in &findings {
             let verdict = match &finding.verdict {
-                Verdict::Happened => "happened".to_owned(),
-                Verdict::NotHappened => "did not happen".to_owned(),
-                Verdict::MovedOn(differences) => {
+                Effect::Happened => "happened".to_owned(),
+                Effect::NotHappened => "did not happen".to_owned(),
+                Effect::MovedOn(differences) => {
                     unclear += 1;
                     format!(
                         "cannot be told, because the account has changed since: {}",
@@ -70,7 +72,7 @@ impl RecoverCommand {
                 }
             };
             let change = &finding.change;
-            let shown = Shown::recorded(change, places.account(change.site));
+            let shown = ChangeText::recorded(change, places.account(change.site));
             print(&format!("{}: {verdict}\n", plan_text::line(&shown)))?;
         }
         if unclear > 0 {

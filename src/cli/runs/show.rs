@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use super::super::executions::not_in_the_journal;
 use super::super::options::OutputFormat;
-use super::{bug, date, json_of, json_of_change, print, status, what};
+use super::{bug, date, json_of, json_of_change, status, what};
+use crate::app::plan_text::{self, ChangeText};
+use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
-use crate::plan_text::{self, Shown};
+use crate::escape::{visible, visible_but};
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
-use crate::session::journal::{LeftOut, Outcome};
+use crate::session::journal::{ChangeOutcome, LeftOut};
 use crate::session::site::Places;
 use crate::state;
-use crate::words::{count, visible, visible_but};
+use crate::ui::format::count;
 
 /// Prints a run.
 pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
@@ -29,7 +31,7 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
         let changes: Vec<_> = changes.iter().map(json_of_change).collect::<Result<_>>()?;
         json["changes"] = changes.into();
         json["left_out"] = serde_json::to_value(&left_out).map_err(|error| bug(&error))?;
-        return print(&format!("{json:#}\n"));
+        return print_json(&format!("{json:#}\n"));
     }
     print(&describe(&run, &changes, &left_out, full))
 }
@@ -83,9 +85,11 @@ pub(super) fn describe(
         field("undone by", by.clone());
     }
     let places = Places::of(&run.sites);
-    for (title, outcome) in
-        [("done", Some(Outcome::Done)), ("failed", Some(Outcome::Failed)), ("in doubt", None)]
-    {
+    for (title, outcome) in [
+        ("done", Some(ChangeOutcome::Done)),
+        ("failed", Some(ChangeOutcome::Failed)),
+        ("in doubt", None),
+    ] {
         let these: Vec<_> = changes
             .iter()
             .filter(|change| match outcome {
@@ -97,11 +101,11 @@ pub(super) fn describe(
             continue;
         }
         let shown: Vec<_> = (these.iter())
-            .map(|change| Shown::recorded(change, places.account(change.site)))
+            .map(|change| ChangeText::recorded(change, places.account(change.site)))
             .collect();
         let (all, accounts) = (count(these.len() as u64, "change"), plan_text::places(&shown));
         let _ = writeln!(text, "\n{title}: {all}{accounts}");
-        if outcome == Some(Outcome::Done) {
+        if outcome == Some(ChangeOutcome::Done) {
             for line in plan_text::lines(&shown, full) {
                 let _ = writeln!(text, "  {line}");
             }

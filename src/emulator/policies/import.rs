@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::Trouble;
 use super::super::constraints;
-use super::super::edit::Edit;
+use super::super::edit::WriteTxn;
 use super::super::import::{self, Entry, kind_of, policy_document, wrong};
 use super::super::records;
 use super::super::sequence::Sequence;
@@ -67,7 +67,7 @@ pub(in crate::emulator) fn inline(
 
 /// A customer managed policy. What it has besides [`KEYS`] is left in the entry, and so is `arn`.
 pub(in crate::emulator) fn policy(
-    edit: &Edit<'_>,
+    edit: &WriteTxn<'_>,
     entry: &mut Entry,
     is_held: bool,
 ) -> Result<Policy, Trouble> {

@@ -2,12 +2,12 @@
 //! the names of other things ignore case, and says nothing of the kind about these.
 
 use super::super::call::Call;
-use super::super::edit::Edit;
+use super::super::edit::WriteTxn;
 use super::super::protected_roles;
 use super::super::records::Role;
-use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::roles::require_role;
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::InlinePolicy;
@@ -15,7 +15,7 @@ use super::record::InlinePolicy;
 /// The quota for all inline policies of a role together, in characters that are not white space.
 pub(in crate::emulator) const MOST_CHARACTERS: usize = 10_240;
 
-pub(in crate::emulator) fn put(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn put(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
     protected_roles::check(&role)?;
     let (name, document) = (call.text("PolicyName"), call.text("PolicyDocument"));
@@ -33,7 +33,11 @@ pub(in crate::emulator) fn put(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) ->
     Ok(edit.update(&role)?)
 }
 
-pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn get(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let role: Role = require_role(view.find(call.text("RoleName"))?, call.text("RoleName"))?;
     let policy = role.inline.iter().find(|policy| policy.name == call.text("PolicyName"));
     let policy = policy.ok_or_else(|| Refusal::no_role_policy(call.text("PolicyName")))?;
@@ -43,7 +47,11 @@ pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) 
     Ok(())
 }
 
-pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn list(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let role: Role = require_role(view.find(call.text("RoleName"))?, call.text("RoleName"))?;
     let page = call.page(&view.account, &role.id);
     let mut found: Vec<_> = role.inline.behind(page.place()?).take(page.limit + 1).collect();
@@ -58,7 +66,11 @@ pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml)
     Ok(())
 }
 
-pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn delete(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    _: &mut Xml,
+) -> ApiResult<()> {
     let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
     protected_roles::check(&role)?;
     let name = call.text("PolicyName");

@@ -4,10 +4,10 @@ use super::super::call::{Call, Page};
 use super::super::managed_policies;
 use super::super::marker::Point;
 use super::super::records::{self, Position, Scope};
-use super::super::refusal::{Failure, Outcome, Refusal};
-use super::super::view::{View, position};
+use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::view::{ReadTxn, position};
 use super::super::xml::Xml;
-use super::managed::{self, Detail, Shown};
+use super::managed::{self, Detail, ListedPolicy};
 use super::record::Policy;
 use super::usage::{Counts, Usage, Users};
 
@@ -38,10 +38,10 @@ impl Filter<'_> {
 /// into being. A recording of AWS (`test_list_policies_scope_aws` of `LocalStack`'s suite) has them
 /// in that order.
 pub(in crate::emulator) fn policies(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let scope = call.optional_text("Scope").unwrap_or("All");
     let prefix = call.optional_text("PathPrefix").unwrap_or("/");
     let filter = Filter {
@@ -52,7 +52,7 @@ pub(in crate::emulator) fn policies(
     let seal = format!("{scope} {} {:?} {prefix}", filter.only_attached, filter.usage);
     let page = call.page(&view.account, &seal);
     let point = page.point()?;
-    let mut found: Vec<(Shown, Counts, Point)> = Vec::new();
+    let mut found: Vec<(ListedPolicy, Counts, Point)> = Vec::new();
     // Records have keys; the markers behind them have none.
     let behind = point.as_ref().filter(|point| point.key.is_empty()).map(|point| point.number);
     if scope != "AWS" && behind.is_none() {
@@ -69,7 +69,7 @@ pub(in crate::emulator) fn policies(
                 && let Some(counts) = filter.admit(&policy.arn())?
             {
                 let point = Point { number, key: String::new() };
-                found.push((Shown::Aws(policy), counts, point));
+                found.push((ListedPolicy::Aws(policy), counts, point));
             }
         }
     }
@@ -90,12 +90,12 @@ pub(in crate::emulator) fn policies(
 
 /// Finds the account's own policies on a page, and one more if there is one.
 fn own(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     page: &Page<'_>,
     prefix: &str,
     filter: &Filter<'_>,
-    found: &mut Vec<(Shown, Counts, Point)>,
-) -> Outcome<()> {
+    found: &mut Vec<(ListedPolicy, Counts, Point)>,
+) -> ApiResult<()> {
     let mut from = page.position(view.connection)?;
     loop {
         let wanted = page.limit + 1 - found.len();
@@ -107,7 +107,7 @@ fn own(
         for policy in batch {
             if let Some(counts) = filter.admit(&policy.arn(&view.account.id))? {
                 let point = point(view, position(&policy))?;
-                found.push((Shown::Own(policy), counts, point));
+                found.push((ListedPolicy::Own(policy), counts, point));
             }
         }
         if is_last || found.len() > page.limit {
@@ -117,7 +117,7 @@ fn own(
 }
 
 /// The form in which a marker remembers a position.
-fn point(view: &View<'_>, position: Position) -> Outcome<Point> {
+fn point(view: &ReadTxn<'_>, position: Position) -> ApiResult<Point> {
     let number = records::path_number(view.connection, &position.path)?;
     let number = number.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(Point { number, key: position.key })
@@ -126,10 +126,10 @@ fn point(view: &View<'_>, position: Position) -> Outcome<Point> {
 /// `ListEntitiesForPolicy`: the roles, as the account has no groups, and no user with policies. The
 /// filters `LocalManagedPolicy` and `AWSManagedPolicy` let nothing through, as recorded.
 pub(in crate::emulator) fn entities(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     if managed::find(view, arn)?.is_none() {
         return Err(Refusal::policy_not_attachable(arn).into());

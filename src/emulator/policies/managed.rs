@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
-use super::super::edit::Edit;
+use super::super::edit::WriteTxn;
 use super::super::managed_policies::{self, Shipped};
 use super::super::marker::Point;
 use super::super::records::Tag;
-use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::sequence::Sequence;
 use super::super::tags::{self, Keys};
-use super::super::view::{Account, View};
+use super::super::view::{Account, ReadTxn};
 use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::{Policy, Version};
@@ -29,7 +29,7 @@ const KEYS: Keys = Keys::ByCase;
 
 /// A managed policy that an answer shows.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) enum ListedPolicy {
     Own(Policy),
     Aws(Shipped),
 }
@@ -45,7 +45,11 @@ pub(super) enum Detail {
     Listed,
 }
 
-pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn create(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let (name, document) = (call.text("PolicyName"), call.text("PolicyDocument"));
     let mut tags = Sequence::default();
     tags::add(&mut tags, call.tags(), KEYS)?;
@@ -77,14 +81,18 @@ pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xm
     edit.insert(&policy)?;
     let counts = usage::count(edit.connection, &policy.arn(&edit.account.id))?;
     xml.within("Policy", |xml| {
-        write(xml, &edit.account, &Shown::Own(policy), counts, Detail::Created)
+        write(xml, &edit.account, &ListedPolicy::Own(policy), counts, Detail::Created)
     })
 }
 
 /// `GetPolicy`. Of what is not there it says one thing for AWS's policies and another for the
 /// account's own, as recorded in Cloud Custodian's tests (`iam.GetPolicy_1.json` of
 /// `test_iam_instance_profile_set_policy_nosuchentity` and of `test_iam_policy_delete`).
-pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn get(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let is_of_aws = managed_policies::split(arn).is_some_and(|policy| policy.owner == "aws");
     let policy = find(view, arn)?.ok_or_else(|| {
@@ -98,7 +106,11 @@ pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) 
     xml.within("Policy", |xml| write(xml, &view.account, &policy, counts, Detail::Whole))
 }
 
-pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn delete(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    _: &mut Xml,
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let policy = find_own(edit, call, "delete")?;
     let policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
@@ -113,7 +125,7 @@ pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml)
     Ok(edit.delete(&policy)?)
 }
 
-pub(in crate::emulator) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn tag(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let policy = find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
@@ -121,7 +133,11 @@ pub(in crate::emulator) fn tag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) ->
     Ok(edit.update(&policy)?)
 }
 
-pub(in crate::emulator) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn untag(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    _: &mut Xml,
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let policy = find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
@@ -130,17 +146,17 @@ pub(in crate::emulator) fn untag(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) 
 }
 
 pub(in crate::emulator) fn list_tags(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let policy = find(view, arn)?.ok_or_else(|| Refusal::policy_not_attached(arn))?;
     let page = call.page(&view.account, arn);
     let start = page.point()?;
     let mut found: Vec<(Point, &Tag)> = match &policy {
-        Shown::Own(policy) => policy.tags.iter().map(|tag| (tag_point(tag), tag)).collect(),
-        Shown::Aws(_) => Vec::new(),
+        ListedPolicy::Own(policy) => policy.tags.iter().map(|tag| (tag_point(tag), tag)).collect(),
+        ListedPolicy::Aws(_) => Vec::new(),
     };
     found.sort_by(|(one, _), (other, _)| in_order(one, other));
     found.retain(|(point, _)| start.as_ref().is_none_or(|start| in_order(point, start).is_gt()));
@@ -172,21 +188,25 @@ pub(super) fn check_document(document: &str) -> Result<(), Refusal> {
 }
 
 /// The policy with that ARN.
-pub(super) fn find(view: &View<'_>, arn: &str) -> Outcome<Option<Shown>> {
+pub(super) fn find(view: &ReadTxn<'_>, arn: &str) -> ApiResult<Option<ListedPolicy>> {
     let Some(policy) = managed_policies::split(arn) else {
         return Err(Refusal::invalid_arn(arn).into());
     };
     if policy.owner == "aws" {
-        return Ok(managed_policies::shipped(view.connection, arn)?.map(Shown::Aws));
+        return Ok(managed_policies::shipped(view.connection, arn)?.map(ListedPolicy::Aws));
     }
     let found: Option<Policy> = view.find(policy.name)?;
-    Ok(found.filter(|policy| policy.arn(&view.account.id) == arn).map(Shown::Own))
+    Ok(found.filter(|policy| policy.arn(&view.account.id) == arn).map(ListedPolicy::Own))
 }
 
 /// The account's own policy that a write names; `what` the write does, in the words with which AWS
 /// refuses it for policies of AWS (`test_aws_managed_policy_errors` of `LocalStack`'s suite has
 /// those for deletions and `SetDefaultPolicyVersion`).
-pub(super) fn find_own(edit: &Edit<'_>, call: &Call<'_>, what: &str) -> Outcome<Option<Policy>> {
+pub(super) fn find_own(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    what: &str,
+) -> ApiResult<Option<Policy>> {
     let arn = call.text("PolicyArn");
     let Some(policy) = managed_policies::split(arn) else {
         return Err(Refusal::invalid_arn(arn).into());
@@ -198,7 +218,7 @@ pub(super) fn find_own(edit: &Edit<'_>, call: &Call<'_>, what: &str) -> Outcome<
     Ok(found.filter(|policy| policy.arn(&edit.account.id) == arn))
 }
 
-impl Shown {
+impl ListedPolicy {
     pub(super) fn arn(&self, account: &Account) -> String {
         match self {
             Self::Own(policy) => policy.arn(&account.id),
@@ -211,19 +231,21 @@ impl Shown {
 pub(super) fn write(
     xml: &mut Xml,
     account: &Account,
-    policy: &Shown,
+    policy: &ListedPolicy,
     counts: Counts,
     detail: Detail,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let arn = policy.arn(account);
     let (name, path, id, version) = match policy {
-        Shown::Own(own) => (
+        ListedPolicy::Own(own) => (
             own.name.as_str(),
             own.path.clone(),
             own.id.clone(),
             format!("v{}", own.default_version),
         ),
-        Shown::Aws(aws) => (aws.name(), aws.path(), upgrade::id(&arn), aws.version.to_owned()),
+        ListedPolicy::Aws(aws) => {
+            (aws.name(), aws.path(), upgrade::id(&arn), aws.version.to_owned())
+        }
     };
     xml.text("PolicyName", name);
     xml.text("PolicyId", &id);
@@ -234,7 +256,7 @@ pub(super) fn write(
     xml.plain("PermissionsBoundaryUsageCount", counts.boundaries);
     xml.plain("IsAttachable", true);
     match policy {
-        Shown::Own(own) => {
+        ListedPolicy::Own(own) => {
             if let Some(description) = own.description.as_ref().filter(|_| detail == Detail::Whole)
             {
                 xml.text("Description", description);
@@ -242,15 +264,15 @@ pub(super) fn write(
             xml.text("CreateDate", &iso8601(own.created));
             xml.text("UpdateDate", &iso8601(own.updated));
         }
-        Shown::Aws(aws) => {
+        ListedPolicy::Aws(aws) => {
             xml.text("CreateDate", aws.created);
             xml.text("UpdateDate", aws.updated);
         }
     }
     let none = Sequence::<Tag>::default();
     let tags = match policy {
-        Shown::Own(own) => &own.tags,
-        Shown::Aws(_) => &none,
+        ListedPolicy::Own(own) => &own.tags,
+        ListedPolicy::Aws(_) => &none,
     };
     match detail {
         Detail::Whole => tags::write(xml, tags.iter()),

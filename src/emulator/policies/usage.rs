@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::records::{self, Position, Role, key};
-use super::super::view::{View, position};
+use super::super::view::{ReadTxn, position};
 
 /// The way in which a role uses a managed policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(super) fn count(connection: &Connection, arn: &str) -> rusqlite::Result<Coun
 /// what it sees.
 #[derive(Debug)]
 pub(super) struct Users<'a> {
-    view: &'a View<'a>,
+    view: &'a ReadTxn<'a>,
     /// By key: what is seen, and what is true.
     lagging: Vec<(String, Option<Role>, Option<Role>)>,
 }
@@ -125,7 +125,7 @@ pub(super) struct User {
 }
 
 impl<'a> Users<'a> {
-    pub(super) fn of(view: &'a View<'a>) -> rusqlite::Result<Self> {
+    pub(super) fn of(view: &'a ReadTxn<'a>) -> rusqlite::Result<Self> {
         let past = view.past::<Role>()?.into_iter();
         let lagging = past.map(|(key, seen)| {
             let truth = records::find(view.connection, &key)?;

@@ -2,17 +2,21 @@
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
-use super::super::edit::Edit;
-use super::super::refusal::{Failure, Outcome, Refusal};
-use super::super::view::View;
+use super::super::edit::WriteTxn;
+use super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
-use super::managed::{self, Shown};
+use super::managed::{self, ListedPolicy};
 use super::record::{Policy, Version};
 
 /// The quota for the versions of a policy.
 pub(in crate::emulator) const MOST_VERSIONS: usize = 5;
 
-pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn create(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let (arn, document) = (call.text("PolicyArn"), call.text("PolicyDocument"));
     let policy = managed::find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
@@ -35,12 +39,16 @@ pub(in crate::emulator) fn create(edit: &Edit<'_>, call: &Call<'_>, xml: &mut Xm
     })
 }
 
-pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn get(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
     let none = || Refusal::no_policy_version(arn, id);
     let policy = match managed::find(view, arn)?.ok_or_else(none)? {
-        Shown::Own(policy) => policy,
-        Shown::Aws(_) => return Err(Refusal::unknown_document(arn).into()),
+        ListedPolicy::Own(policy) => policy,
+        ListedPolicy::Aws(_) => return Err(Refusal::unknown_document(arn).into()),
     };
     let (number, version) = require(&policy, arn, id)?;
     let document = version.document.as_ref().ok_or_else(|| Refusal::unknown_document(arn))?;
@@ -53,14 +61,18 @@ pub(in crate::emulator) fn get(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) 
 
 /// `ListPolicyVersions`: the newest comes first, as recorded (`test_policy_version_set_default` of
 /// `LocalStack`'s suite). Of a policy of AWS only the version in effect is known.
-pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn list(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+    xml: &mut Xml,
+) -> ApiResult<()> {
     let arn = call.text("PolicyArn");
     let policy = managed::find(view, arn)?.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
     let page = call.page(&view.account, arn);
     let behind = page.place()?;
     let policy = match policy {
-        Shown::Own(policy) => policy,
-        Shown::Aws(policy) => {
+        ListedPolicy::Own(policy) => policy,
+        ListedPolicy::Aws(policy) => {
             xml.within("Versions", |xml| {
                 xml.within("member", |xml| {
                     xml.text("VersionId", policy.version);
@@ -89,7 +101,11 @@ pub(in crate::emulator) fn list(view: &View<'_>, call: &Call<'_>, xml: &mut Xml)
     Ok(())
 }
 
-pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml) -> Outcome<()> {
+pub(in crate::emulator) fn delete(
+    edit: &WriteTxn<'_>,
+    call: &Call<'_>,
+    _: &mut Xml,
+) -> ApiResult<()> {
     let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
     let policy = managed::find_own(edit, call, "delete policy versions for")?;
     let mut policy = policy.ok_or_else(|| Refusal::no_policy_version(arn, id))?;
@@ -102,10 +118,10 @@ pub(in crate::emulator) fn delete(edit: &Edit<'_>, call: &Call<'_>, _: &mut Xml)
 }
 
 pub(in crate::emulator) fn set_default(
-    edit: &Edit<'_>,
+    edit: &WriteTxn<'_>,
     call: &Call<'_>,
     _: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let (arn, id) = (call.text("PolicyArn"), call.text("VersionId"));
     let policy = managed::find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::no_policy_version(arn, id))?;

@@ -2,9 +2,9 @@
 
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
-use super::super::refusal::{Failure, Outcome};
+use super::super::refusal::{ApiResult, Failure};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::{made_up, moment, place};
@@ -15,10 +15,10 @@ const PAGING: Paging =
 
 /// `DescribeLaunchConfigurations`: all, or those that are named; a name that is not there is left out.
 pub(in super::super) fn describe_launch_configurations(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let names = call.form.list("LaunchConfigurationNames").unwrap_or_default();
     let (found, token) = if names.is_empty() {
         Listing::of(view, call, &PAGING, "")?.page(view, place(call, KIND), |_| true)?

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
-use super::super::refusal::Outcome;
+use super::super::refusal::ApiResult;
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::listing::{Listing, Paging};
 use super::{made_up, name_of, place};
 
@@ -16,9 +16,9 @@ const PAGING: Paging =
 
 /// `DescribeComputeEnvironments`: all, or those named or given by ARN; one that is not there is left out.
 pub(in super::super) fn describe_compute_environments(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
-) -> Outcome<Value> {
+) -> ApiResult<Value> {
     let names = call.json_texts("computeEnvironments")?;
     let (found, token) = if names.is_empty() {
         Listing::of(view, call, &PAGING, "")?.page(view, place(call, KIND), |_| true)?

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
-use super::super::refusal::{Outcome, Refusal};
-use super::super::resources::{self, Kind, Place, Resource};
-use super::super::view::View;
+use super::super::refusal::{ApiResult, Refusal};
+use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::view::ReadTxn;
 use super::listing::{Listing, Paging};
 use super::name_of;
 
@@ -17,7 +17,7 @@ const PROVIDERS: Paging =
     Paging { limit: "maxResults", least: 1, most: 10, usual: 10, token: "nextToken" };
 
 /// `ListClusters`.
-pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let (clusters, token) = Listing::of(view, call, &CLUSTERS, "")?.parents(view, KIND)?;
     let account = &view.account.id;
     let arns = clusters.iter().map(|name| cluster_arn(call.region, account, name));
@@ -31,9 +31,9 @@ pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outco
 /// `DescribeCapacityProviders`: those of managed instances show up only where their cluster is named. Without one there are only
 /// the two that every account has.
 pub(in super::super) fn describe_capacity_providers(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
-) -> Outcome<Value> {
+) -> ApiResult<Value> {
     let names = call.json_texts("capacityProviders")?;
     let cluster = call.json_text("cluster")?.map(name_of).unwrap_or_default();
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|own| name_of(own) == name);
@@ -50,7 +50,7 @@ pub(in super::super) fn describe_capacity_providers(
             })
         }));
     } else {
-        let place = Place { kind: KIND, region: call.region, parent: cluster };
+        let place = ResourceScope { kind: KIND, region: call.region, parent: cluster };
         if resources::is_empty(view.connection, place)? {
             let message = "Cluster not found.";
             return Err(Refusal::not_there(400, "ClusterNotFoundException", message).into());

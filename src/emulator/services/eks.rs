@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
 use super::super::records::Role;
-use super::super::refusal::{Outcome, Refusal};
-use super::super::resources::{self, Kind, Place, Resource};
-use super::super::view::View;
+use super::super::refusal::{ApiResult, Refusal};
+use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::view::ReadTxn;
 use super::listing::{Listing, Paging};
 use super::{made_up, seconds};
 
@@ -16,15 +16,15 @@ const PAGING: Paging =
     Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
 
 /// `ListClusters`.
-pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let (clusters, token) = Listing::of(view, call, &PAGING, "")?.parents(view, KIND)?;
     Ok(json!({"clusters": clusters, "nextToken": token}))
 }
 
 /// `ListNodegroups` of a cluster.
-pub(in super::super) fn list_node_groups(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn list_node_groups(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let cluster = call.json_text("name")?.unwrap_or_default();
-    let place = Place { kind: KIND, region: call.region, parent: cluster };
+    let place = ResourceScope { kind: KIND, region: call.region, parent: cluster };
     require_cluster(view, place)?;
     let listing = Listing::of(view, call, &PAGING, cluster)?;
     let (found, token) = listing.page(view, place, |_| true)?;
@@ -33,10 +33,13 @@ pub(in super::super) fn list_node_groups(view: &View<'_>, call: &Call<'_>) -> Ou
 }
 
 /// `DescribeNodegroup`.
-pub(in super::super) fn describe_node_group(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn describe_node_group(
+    view: &ReadTxn<'_>,
+    call: &Call<'_>,
+) -> ApiResult<Value> {
     let cluster = call.json_text("name")?.unwrap_or_default();
     let name = call.json_text("nodegroupName")?.unwrap_or_default();
-    let place = Place { kind: KIND, region: call.region, parent: cluster };
+    let place = ResourceScope { kind: KIND, region: call.region, parent: cluster };
     require_cluster(view, place)?;
     let group = resources::find(view.connection, place, name)?;
     let group =
@@ -44,7 +47,7 @@ pub(in super::super) fn describe_node_group(view: &View<'_>, call: &Call<'_>) ->
     Ok(json!({"nodegroup": shown(view, &group)?}))
 }
 
-fn require_cluster(view: &View<'_>, place: Place<'_>) -> Outcome<()> {
+fn require_cluster(view: &ReadTxn<'_>, place: ResourceScope<'_>) -> ApiResult<()> {
     if resources::is_empty(view.connection, place)? {
         return Err(not_found(&format!("No cluster found for name: {}.", place.parent)).into());
     }
@@ -55,7 +58,7 @@ fn not_found(message: &str) -> Refusal {
     Refusal::not_there(404, "ResourceNotFoundException", message)
 }
 
-fn shown(view: &View<'_>, group: &Resource) -> Outcome<Value> {
+fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
     let account = &view.account.id;
     let Resource { region, key: name, parent: cluster, created, .. } = group;
     let uuid = made_up(KIND, group, "arn").uuid();
@@ -85,7 +88,7 @@ fn shown(view: &View<'_>, group: &Resource) -> Outcome<Value> {
     if let Some(template) = group.text("launch_template") {
         let found = match resources::find(
             view.connection,
-            Place { kind: Kind::LaunchTemplate, region, parent: "" },
+            ResourceScope { kind: Kind::LaunchTemplate, region, parent: "" },
             template,
         )? {
             Some(found) => Some(found),
@@ -104,7 +107,7 @@ fn shown(view: &View<'_>, group: &Resource) -> Outcome<Value> {
 }
 
 /// EKS answers the ARN of a role, whatever the import has said.
-fn role_arn(view: &View<'_>, role: &str) -> Outcome<String> {
+fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());
     }

@@ -1,9 +1,9 @@
 //! AWS Elastic Beanstalk: environments and their settings.
 
 use super::super::call::Call;
-use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::{made_up, moment, place};
@@ -16,10 +16,10 @@ const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
 /// `DescribeEnvironments`: without `MaxRecords` all come at once. Those that are terminated come only if `IncludeDeleted` says so, which is
 /// so unless it is false.
 pub(in super::super) fn describe_environments(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let texts = |name| -> Vec<&str> {
         let members = call.form.list(name).unwrap_or_default();
         members.iter().filter_map(|member| member.field("")).collect()
@@ -51,10 +51,10 @@ pub(in super::super) fn describe_environments(
 
 /// `DescribeConfigurationSettings` of an environment that is not terminated.
 pub(in super::super) fn describe_configuration_settings(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let service = call.action.service;
     let (application, name) =
         (call.optional_text("ApplicationName"), call.optional_text("EnvironmentName"));

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
-use super::super::refusal::{Outcome, Refusal};
+use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::listing::{Listing, Paging};
 use super::{made_up, place, seconds};
 
@@ -14,7 +14,7 @@ const KIND: Kind = Kind::EmrCluster;
 const PAGING: Paging = Paging { limit: "", least: 1, most: 50, usual: 50, token: "Marker" };
 
 /// `ListClusters`: 50 a page, whatever the caller would like.
-pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let states = call.json_texts("ClusterStates")?;
     if let Some(unknown) = states.iter().find(|state| !KIND.states().contains(state)) {
         let message = format!("ClusterStates: `{unknown}` is not a state of a cluster.");
@@ -37,7 +37,7 @@ pub(in super::super) fn list_clusters(view: &View<'_>, call: &Call<'_>) -> Outco
 }
 
 /// `DescribeCluster`.
-pub(in super::super) fn describe_cluster(view: &View<'_>, call: &Call<'_>) -> Outcome<Value> {
+pub(in super::super) fn describe_cluster(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let id = call.json_text("ClusterId")?.unwrap_or_default();
     let cluster = resources::find(view.connection, place(call, KIND), id)?;
     let cluster = cluster.ok_or_else(|| {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::made_up::MadeUp;
-use super::super::refusal::{Outcome, Refusal};
+use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::listing::{Listing, Paging};
 use super::place;
 
@@ -17,9 +17,9 @@ const PAGING: Paging =
 
 /// `ListInfrastructureConfigurations`.
 pub(in super::super) fn list_infrastructure_configurations(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
-) -> Outcome<Value> {
+) -> ApiResult<Value> {
     if call.json.get("filters").and_then(Value::as_array).is_some_and(|all| !all.is_empty()) {
         let message = "The local account knows no filters of infrastructure configurations.";
         return Err(Refusal::invalid_value(call.action.service, message).into());

@@ -2,9 +2,9 @@
 
 use super::super::call::Call;
 use super::super::marker::{Point, Seal};
-use super::super::refusal::{Outcome, Refusal};
-use super::super::resources::{self, Kind, Place, Resource};
-use super::super::view::View;
+use super::super::refusal::{ApiResult, Refusal};
+use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::view::ReadTxn;
 
 /// How a service pages: the names of its parameters and the bounds of a page.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,11 @@ pub(super) struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// What a call says about its page. `within` is what besides the region the list depends on: a cluster, filters.
     pub(super) fn of(
-        view: &View<'_>,
+        view: &ReadTxn<'_>,
         call: &'a Call<'a>,
         paging: &Paging,
         within: &str,
-    ) -> Outcome<Self> {
+    ) -> ApiResult<Self> {
         let limit = match number(call, paging)? {
             None => paging.usual,
             Some(number) => usize::try_from(number).unwrap_or(paging.usual),
@@ -60,7 +60,7 @@ impl<'a> Listing<'a> {
     }
 
     /// Where the page begins.
-    pub(super) fn start(&self) -> Outcome<Point> {
+    pub(super) fn start(&self) -> ApiResult<Point> {
         let Some(token) = &self.token else {
             return Ok(Point { number: 0, key: String::new() });
         };
@@ -76,10 +76,10 @@ impl<'a> Listing<'a> {
     /// The resources on the page, of those that are to be kept, and where the next one begins.
     pub(super) fn page(
         &self,
-        view: &View<'_>,
-        place: Place<'_>,
+        view: &ReadTxn<'_>,
+        place: ResourceScope<'_>,
         keep: impl Fn(&Resource) -> bool,
-    ) -> Outcome<(Vec<Resource>, Option<String>)> {
+    ) -> ApiResult<(Vec<Resource>, Option<String>)> {
         let start = self.start()?;
         let mut found: Vec<Resource> = Vec::new();
         let mut more = false;
@@ -100,9 +100,9 @@ impl<'a> Listing<'a> {
     /// The same for the names of what resources belong to: clusters.
     pub(super) fn parents(
         &self,
-        view: &View<'_>,
+        view: &ReadTxn<'_>,
         kind: Kind,
-    ) -> Outcome<(Vec<String>, Option<String>)> {
+    ) -> ApiResult<(Vec<String>, Option<String>)> {
         let start = self.start()?;
         let (connection, region) = (view.connection, self.call.region);
         let mut found = resources::parents(connection, kind, region, &start.key, self.limit + 1)?;
@@ -115,7 +115,7 @@ impl<'a> Listing<'a> {
 }
 
 /// The number of resources that the call wants.
-fn number(call: &Call<'_>, paging: &Paging) -> Outcome<Option<i64>> {
+fn number(call: &Call<'_>, paging: &Paging) -> ApiResult<Option<i64>> {
     let service = call.action.service;
     let name = paging.limit;
     if name.is_empty() {

@@ -14,7 +14,7 @@ pub(super) mod rds;
 
 use super::call::Call;
 use super::made_up::MadeUp;
-use super::resources::{Kind, Place, Resource};
+use super::resources::{Kind, Resource, ResourceScope};
 
 /// What an id, address or number of that resource is made from; `what` tells several of one resource apart.
 fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {
@@ -22,8 +22,8 @@ fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {
 }
 
 /// Where the resources of that kind are that a call is about.
-fn place<'a>(call: &'a Call<'_>, kind: Kind) -> Place<'a> {
-    Place { kind, region: call.region, parent: "" }
+fn place<'a>(call: &'a Call<'_>, kind: Kind) -> ResourceScope<'a> {
+    ResourceScope { kind, region: call.region, parent: "" }
 }
 
 /// The name in an ARN such as that of a cluster, or what is a name already.

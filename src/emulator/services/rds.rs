@@ -2,9 +2,9 @@
 
 use super::super::call::Call;
 use super::super::made_up::MadeUp;
-use super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::{made_up, moment, place};
@@ -15,10 +15,10 @@ const PAGING: Paging =
 
 /// `DescribeDBInstances`: all, or one.
 pub(in super::super) fn describe_db_instances(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let service = call.action.service;
     let filters = call.form.list_between("Filters", ".Filter.");
     if let Some(filter) = filters.first() {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 use super::super::call::{OPERATOR_ID, OPERATOR_NAME};
 use super::super::records::key;
-use super::super::refusal::Outcome;
+use super::super::refusal::ApiResult;
 use super::super::view::Account;
 use super::unknown_principal;
 
@@ -40,7 +40,7 @@ pub(in crate::emulator) fn keep(
     account: &Account,
     document: &str,
     roles: Roles,
-) -> Outcome<String> {
+) -> ApiResult<String> {
     let Ok(Value::Object(mut policy)) = serde_json::from_str(document) else {
         return Ok(document.to_owned());
     };
@@ -126,7 +126,7 @@ fn resolve(
     account: &Account,
     named: &mut Value,
     roles: Roles,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     for name in texts_mut(named) {
         let own = account.iam_arn_start();
         if is_account_number(name) {

@@ -12,14 +12,14 @@ use self::rows::{
     EXECUTION, WITH_OUTPUT, close, entry, entry_of, execution_of, exists, insert, moment,
     path_text, put, take_over,
 };
-use super::due::{Entry, Verdict};
+use super::due::{Entry, NextStep};
 use super::record::Execution;
 use crate::error::Result;
 use crate::session::journal::new_id;
-use crate::sqlite::Kept;
+use crate::state::sqlite::DatabaseKind;
 
 /// `iaLs` is the number by which it is known for ours.
-static SCHEDULE: Kept = Kept {
+static SCHEDULE: DatabaseKind = DatabaseKind {
     name: "schedule",
     application_id: 0x6961_4c73,
     version: 1,
@@ -35,14 +35,14 @@ const SLACK: u32 = 20;
 
 /// The state of the schedule.
 #[derive(Debug)]
-pub struct Book {
+pub struct Store {
     connection: Connection,
     shown: String,
 }
 
 /// A job that is to be taken over.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct Takeover {
     /// The path of its runbook.
     pub path: String,
     /// Its name.
@@ -62,7 +62,7 @@ pub enum Begun {
     Stale(Entry),
 }
 
-impl Book {
+impl Store {
     /// The file in a state folder.
     #[must_use]
     pub fn path(folder: &Path) -> PathBuf {
@@ -100,7 +100,7 @@ impl Book {
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn take_over(&mut self, jobs: &[Taken], now: Timestamp) -> Result<Vec<Entry>> {
+    pub fn take_over(&mut self, jobs: &[Takeover], now: Timestamp) -> Result<Vec<Entry>> {
         self.change(|book| jobs.iter().map(|job| take_over(book, job, now)).collect())
     }
 
@@ -188,8 +188,8 @@ impl Book {
         &mut self,
         execution: &Execution,
         is_told: bool,
-        decide: impl Fn(&Entry) -> (Entry, Verdict),
-    ) -> Result<(Option<Entry>, Verdict)> {
+        decide: impl Fn(&Entry) -> (Entry, NextStep),
+    ) -> Result<(Option<Entry>, NextStep)> {
         let path = path_text(execution);
         let ended = self.change(|book| {
             let (now, verdict) = match entry(book, &path)? {
@@ -198,9 +198,9 @@ impl Book {
                     put(book, &path, &after)?;
                     (Some(after), verdict)
                 }
-                None => (None, Verdict::Over),
+                None => (None, NextStep::Over),
             };
-            let notified = (verdict == Verdict::Failed && is_told).then_some(0);
+            let notified = (verdict == NextStep::Failed && is_told).then_some(0);
             close(book, execution, notified)?;
             Ok((now, verdict))
         })?;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::Taken;
+use super::Takeover;
 use crate::schedule::due::{Entry, Tries};
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 
 /// An execution, without what it printed, which may be much.
 pub(super) const EXECUTION: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
@@ -85,7 +85,7 @@ pub(super) fn insert(book: &Connection, run: &str, execution: &Execution) -> rus
         execution.attempt,
         ms(execution.started),
         execution.ended.map(ms),
-        execution.outcome.map(Outcome::name),
+        execution.outcome.map(ExecutionOutcome::name),
         execution.error,
         execution.mode,
     ])?;
@@ -102,7 +102,7 @@ pub(super) fn close(
     book.prepare_cached(sql)?.execute(params![
         execution.run,
         execution.ended.map(ms),
-        execution.outcome.map(Outcome::name),
+        execution.outcome.map(ExecutionOutcome::name),
         execution.exit_code,
         execution.error,
         execution.account,
@@ -128,7 +128,7 @@ pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
         attempt: row.get(4)?,
         started: moment(row, 5)?.unwrap_or_default(),
         ended: moment(row, 6)?,
-        outcome: outcome.as_deref().and_then(Outcome::from_name),
+        outcome: outcome.as_deref().and_then(ExecutionOutcome::from_name),
         exit_code: row.get(8)?,
         error: row.get(9)?,
         account: row.get(10)?,
@@ -141,7 +141,11 @@ pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
     })
 }
 
-pub(super) fn take_over(book: &Connection, job: &Taken, now: Timestamp) -> rusqlite::Result<Entry> {
+pub(super) fn take_over(
+    book: &Connection,
+    job: &Takeover,
+    now: Timestamp,
+) -> rusqlite::Result<Entry> {
     let known = entry(book, &job.path)?;
     let entry = match known {
         None => Entry::new(job.timing.clone(), now),

@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use crate::schedule::record::{Execution, Outcome};
-use crate::words::visible_but;
+use crate::escape::visible_but;
+use crate::schedule::record::{Execution, ExecutionOutcome};
 
 /// It is killed when it has run so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ pub(super) async fn run_for(
     // A zero byte ends a variable.
     let error = visible_but(&error.as_bytes()[..end.unwrap_or(0)], |c| c == '\n' || c == '\t');
     command.env("IAMLUA_JOB", &execution.job).env("IAMLUA_RUN", &execution.run);
-    command.env("IAMLUA_OUTCOME", execution.outcome.map_or("failed", Outcome::name));
+    command.env("IAMLUA_OUTCOME", execution.outcome.map_or("failed", ExecutionOutcome::name));
     command.env("IAMLUA_ERROR", error);
     let mut child = command.spawn().map_err(|error| format!("it cannot be run: {error}"))?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use self::webhook::Webhook;
 use super::log::{Level, Log, Origin};
-use super::record::{Execution, Outcome};
+use super::record::{Execution, ExecutionOutcome};
+use crate::cron::spelled;
 use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
-use crate::timing::spelled;
 
 /// How long is waited between two tries.
 pub const PAUSES: [Duration; 3] =
@@ -63,7 +63,7 @@ struct Failure<'a> {
     attempt: u32,
     started: Timestamp,
     ended: Option<Timestamp>,
-    outcome: Option<Outcome>,
+    outcome: Option<ExecutionOutcome>,
     exit_code: Option<u8>,
     error: Option<&'a str>,
     account: Option<&'a str>,
@@ -79,7 +79,7 @@ impl<'a> Failure<'a> {
     fn of(execution: &'a Execution) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let job = &execution.job;
-        let how = execution.outcome.map_or("failed", Outcome::name);
+        let how = execution.outcome.map_or("failed", ExecutionOutcome::name);
         let why = execution.error.as_deref().unwrap_or_default();
         let why = why.lines().next().map(|line| format!(": {line}")).unwrap_or_default();
         let whole = &execution.output;

@@ -14,7 +14,7 @@ use super::{check, command, tell};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
 use crate::schedule::log::{Format, Level, Log};
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 
 const SOON: [Duration; 3] = [Duration::from_millis(1); 3];
 
@@ -28,7 +28,7 @@ fn execution() -> Execution {
         attempt: 3,
         started: at,
         ended: Some(at),
-        outcome: Some(Outcome::Failed),
+        outcome: Some(ExecutionOutcome::Failed),
         exit_code: Some(1),
         error: Some("no answer\0 came\n  at cleanup.lua:3".into()),
         account: Some("AWS account 123456789012".into()),
@@ -67,7 +67,7 @@ impl Lines {
 /// Tells, and returns whether all know of it, with the log.
 fn told(on_failure: &OnFailure) -> (bool, String) {
     let lines = Lines::default();
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let all = runtime.block_on(tell(on_failure, &execution(), &lines.log(), &SOON));
     (all, lines.text())
 }
@@ -161,7 +161,7 @@ fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     let file = folder.path().join("pid");
     let script = format!("sleep 600 & echo $! > {}; wait", file.display());
     let words = shell(&script).command;
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let began = Instant::now();
     let why = runtime
         .block_on(command::run_for(&words, &execution(), b"{}", Duration::from_secs(1)))

@@ -1,13 +1,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Asking, Mention, Roster, SETTLED, mention, names, wait_until_settled};
+use super::{Asking, JobSet, Mention, SETTLED, mention, names, wait_until_settled};
 use crate::lua::sandbox::{Access, Permissions};
 
 /// A roster of a folder, that is looked at when a test says so.
 struct Desk {
     place: tempfile::TempDir,
-    roster: Roster,
+    roster: JobSet,
     asking: Asking,
     _runtime: tokio::runtime::Runtime,
 }
@@ -20,13 +20,13 @@ impl Desk {
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("a file");
         }
-        let runtime = crate::run::runtime().expect("a runtime");
+        let runtime = crate::app::run::runtime().expect("a runtime");
         let asking = Asking {
             permissions: Permissions::default(),
             is_planned: false,
             runtime: runtime.handle().clone(),
         };
-        let roster = Roster::new(&[folder]).expect("a roster");
+        let roster = JobSet::new(&[folder]).expect("a roster");
         let mut desk = Self { place, roster, asking, _runtime: runtime };
         assert!(desk.look(0).0, "the first look waits for nothing");
         desk
@@ -124,7 +124,7 @@ fn tests_and_files_that_never_call_runbook_are_passed_over() {
     assert_eq!(names, [("a", true), ("fails", false), ("late", true), ("open", false)], "{jobs:?}");
     let folder = desk.place.path().join("jobs");
     let given = ["b_test.lua", "lib.lua", "common.lua"].map(|name| folder.join(name));
-    let mut roster = Roster::new(&given).expect("a roster");
+    let mut roster = JobSet::new(&given).expect("a roster");
     roster.look(&desk.asking, Duration::ZERO);
     let of = |name: &str| {
         let jobs = roster.jobs();
@@ -145,11 +145,11 @@ fn what_may_be_a_module_writes_nothing_when_it_is_asked() {
         written.display().to_string()
     );
     std::fs::write(&path, text).expect("a file");
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let mut permissions = Permissions::default();
     permissions.allow(Access::Write, &place.path().display().to_string()).expect("a folder");
     let asking = Asking { permissions, is_planned: false, runtime: runtime.handle().clone() };
-    let mut roster = Roster::new(&[path]).expect("a roster");
+    let mut roster = JobSet::new(&[path]).expect("a roster");
     roster.look(&asking, Duration::ZERO);
     let why = roster.jobs().remove(0).what.expect_err("it is no job");
     assert!(why.starts_with("it does not call runbook"), "{why}");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Order, Runner, Scheduler, moment};
+use super::{Runner, Scheduler, Start, moment};
 use crate::lua::OnFailure;
-use crate::schedule::due::{self, Entry, Verdict};
+use crate::schedule::due::{self, Entry, NextStep};
 use crate::schedule::log::Level;
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::roster::{Runbook, told};
 
 impl<R: Runner> Scheduler<R> {
@@ -19,7 +19,7 @@ impl<R: Runner> Scheduler<R> {
         let ended = execution.ended.unwrap_or_else(|| moment(&self.clock));
         let execution = Execution { ended: Some(ended), ..execution };
         self.board.count(&execution);
-        let order = Order { execution, ..order };
+        let order = Start { execution, ..order };
         if !self.close(&order) {
             // Held until it is written: for others it goes on.
             self.unwritten.push((order, hold));
@@ -35,8 +35,8 @@ impl<R: Runner> Scheduler<R> {
     }
 
     /// Writes the end of an execution down, and says what follows. Returns whether it could be written.
-    pub(super) fn close(&mut self, order: &Order) -> bool {
-        let Order { execution, runbook, .. } = order;
+    pub(super) fn close(&mut self, order: &Start) -> bool {
+        let Start { execution, runbook, .. } = order;
         let ended = execution.ended.unwrap_or(self.last_tick);
         let Some(outcome) = execution.outcome else { return true };
         let result = (outcome, execution.exit_code);
@@ -57,30 +57,30 @@ impl<R: Runner> Scheduler<R> {
             let entry = entry.or(known.entry.take());
             known.stands(&path, entry, ended.min(self.last_tick));
             known.running = None;
-            if outcome == Outcome::Done {
+            if outcome == ExecutionOutcome::Done {
                 known.last_success = Some(ended);
             }
             known.last = Some(Execution { output: String::new(), ..execution.clone() });
         }
         self.tell_end(execution, verdict, ended);
-        if verdict == Verdict::Failed && is_told {
+        if verdict == NextStep::Failed && is_told {
             self.tell(execution.clone(), Arc::clone(runbook));
         }
         true
     }
 
-    pub(super) fn tell_end(&self, execution: &Execution, verdict: Verdict, ended: Timestamp) {
+    pub(super) fn tell_end(&self, execution: &Execution, verdict: NextStep, ended: Timestamp) {
         let Some(outcome) = execution.outcome else { return };
         let level = match (outcome, verdict) {
-            (Outcome::Done | Outcome::Skipped, _) => Level::Info,
-            (Outcome::Interrupted, _) | (_, Verdict::Again(_)) => Level::Warn,
+            (ExecutionOutcome::Done | ExecutionOutcome::Skipped, _) => Level::Info,
+            (ExecutionOutcome::Interrupted, _) | (_, NextStep::Again(_)) => Level::Warn,
             _ => Level::Error,
         };
         let mut text = outcome.name().to_owned();
         if let Some(error) = execution.error.as_ref().filter(|error| **error != text) {
             text = format!("{text}: {error}");
         }
-        if let Verdict::Again(at) = verdict {
+        if let NextStep::Again(at) = verdict {
             text.push_str("; it is tried again");
             if at > ended {
                 let _ = write!(text, " at {at:.0}");

@@ -15,12 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 pub(in crate::schedule) use self::known::Known;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::schedule::board::Board;
-use crate::schedule::book::{Begun, Book, Taken};
+use crate::schedule::board::LiveStatus;
+use crate::schedule::book::{Begun, Store, Takeover};
 use crate::schedule::due::{self, Entry, Next, Tries};
-use crate::schedule::hold::Hold;
+use crate::schedule::hold::JobLock;
 use crate::schedule::log::{Level, Log, Origin};
-use crate::schedule::record::{Execution, Outcome};
+use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::roster::{Runbook, told};
 
 /// However long nothing is due: so often the clock is looked at, which may have been set, or have stood while the machine slept.
@@ -32,7 +32,7 @@ const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// What carries executions out.
 pub trait Runner {
     /// Begins one; [`Scheduler::ended`] is told of its end.
-    fn start(&mut self, order: Order);
+    fn start(&mut self, order: Start);
 
     /// What an execution does with changes now: `apply`, `plan` or `read-only`.
     fn mode(&self) -> &'static str;
@@ -43,7 +43,7 @@ pub trait Runner {
 
 /// An execution that is to begin.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct Start {
     /// What is known of it.
     pub execution: Execution,
     /// Its job.
@@ -62,10 +62,10 @@ pub enum Holds {
 }
 
 impl Holds {
-    fn take(&self, path: &str, what: &str) -> Result<Option<Hold>> {
+    fn take(&self, path: &str, what: &str) -> Result<Option<JobLock>> {
         match self {
-            Self::Folder(folder) => Hold::take(folder, path, what),
-            Self::Alone => Ok(Some(Hold::alone())),
+            Self::Folder(folder) => JobLock::take(folder, path, what),
+            Self::Alone => Ok(Some(JobLock::alone())),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Holds {
 /// The scheduler.
 pub struct Scheduler<R> {
     clock: Clock,
-    book: Book,
+    book: Store,
     holds: Holds,
     log: Log,
     pub(in crate::schedule) runner: R,
@@ -81,10 +81,10 @@ pub struct Scheduler<R> {
     places: usize,
     pub(in crate::schedule) jobs: BTreeMap<PathBuf, Known>,
     /// What goes on here, by run.
-    going: BTreeMap<String, (Order, Hold)>,
+    going: BTreeMap<String, (Start, JobLock)>,
     /// Ends that could not be written yet.
-    unwritten: Vec<(Order, Hold)>,
-    telling: BTreeMap<String, Hold>,
+    unwritten: Vec<(Start, JobLock)>,
+    telling: BTreeMap<String, JobLock>,
     is_ending: bool,
     look: SignedDuration,
     last_tick: Timestamp,
@@ -93,13 +93,20 @@ pub struct Scheduler<R> {
     has_others: bool,
     /// What could not be done last time, by job, so that it is said once.
     trouble: BTreeMap<String, String>,
-    board: Board,
+    board: LiveStatus,
 }
 
 impl<R: Runner> Scheduler<R> {
     /// A scheduler without jobs.
     #[must_use]
-    pub fn new(clock: Clock, book: Book, holds: Holds, log: Log, runner: R, places: usize) -> Self {
+    pub fn new(
+        clock: Clock,
+        book: Store,
+        holds: Holds,
+        log: Log,
+        runner: R,
+        places: usize,
+    ) -> Self {
         let now = moment(&clock);
         Self {
             clock,
@@ -118,7 +125,7 @@ impl<R: Runner> Scheduler<R> {
             version: -1,
             has_others: true,
             trouble: BTreeMap::new(),
-            board: Board::new(now),
+            board: LiveStatus::new(now),
         }
     }
 
@@ -130,7 +137,7 @@ impl<R: Runner> Scheduler<R> {
 
     /// What others may look at while it works.
     #[must_use]
-    pub fn board(&self) -> &Board {
+    pub fn board(&self) -> &LiveStatus {
         &self.board
     }
 
@@ -220,7 +227,8 @@ impl<R: Runner> Scheduler<R> {
             let Some(entry) = known.entry.clone() else {
                 let (path, name) = (path.display().to_string(), known.name.clone());
                 let timing = runbook.job.timing.words();
-                let job = Taken { path: path.clone(), name: name.clone(), timing, is_back: false };
+                let job =
+                    Takeover { path: path.clone(), name: name.clone(), timing, is_back: false };
                 match self.book.take_over(&[job], now) {
                     Ok(entries) => entries.into_iter().for_each(|entry| self.stands(&path, entry)),
                     Err(error) => {
@@ -280,7 +288,7 @@ impl<R: Runner> Scheduler<R> {
         let why = due_words(missed);
         let skipped = Execution {
             ended: Some(now),
-            outcome: Some(Outcome::Skipped),
+            outcome: Some(ExecutionOutcome::Skipped),
             error: Some(format!("{why} missed, and left out by catch_up = \"skip\"")),
             ..self.execution(path, &name, Some(last), 1, now)
         };
@@ -344,7 +352,7 @@ impl<R: Runner> Scheduler<R> {
                     known.look_at = Timestamp::MAX;
                     known.running = Some(execution.clone());
                 }
-                let order = Order { execution, runbook, missed };
+                let order = Start { execution, runbook, missed };
                 self.going.insert(order.execution.run.clone(), (order.clone(), hold));
                 self.runner.start(order);
             }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Order, Runner, SOON, Scheduler, later};
-use crate::schedule::hold::Hold;
-use crate::schedule::record::{Execution, Outcome};
+use super::{Runner, SOON, Scheduler, Start, later};
+use crate::schedule::hold::JobLock;
+use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::roster::told;
 
 impl<R: Runner> Scheduler<R> {
     /// Takes a job, once nobody else has it, and closes what was killed there.
-    pub(super) fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<Hold> {
+    pub(super) fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
         match self.holds.take(path, "run") {
             Ok(Some(hold)) => {
                 if self.bury(path, now) {
@@ -50,11 +50,11 @@ impl<R: Runner> Scheduler<R> {
             };
             let killed = Execution {
                 ended: Some(now),
-                outcome: Some(Outcome::Killed),
+                outcome: Some(ExecutionOutcome::Killed),
                 error: Some("the scheduler, or the machine, was killed while it ran".into()),
                 ..execution
             };
-            self.close(&Order { execution: killed, runbook, missed: 0 });
+            self.close(&Start { execution: killed, runbook, missed: 0 });
         }
         had_none
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Runner, Scheduler, moment};
-use crate::schedule::book::Taken;
+use crate::schedule::book::Takeover;
 use crate::schedule::log::{Level, Origin};
 use crate::schedule::roster::{Listed, told};
 
@@ -32,7 +32,7 @@ impl<R: Runner> Scheduler<R> {
                 let runbook = job.what.as_ref().ok()?;
                 // One that was gone, and is there again, is new.
                 let is_back = !is_first && !self.jobs.contains_key(&job.path);
-                Some(Taken {
+                Some(Takeover {
                     path: job.path.display().to_string(),
                     name: job.name.clone(),
                     timing: runbook.job.timing.words(),

@@ -1,7 +1,7 @@
 //! HTML that cannot be anything but what it says: text goes in by one function, which escapes it, and elements are made of what goes in.
 //! Names of jobs and what they print are not trusted.
 
-use crate::words::visible_but;
+use crate::escape::visible_but;
 
 /// A piece of a page.
 #[derive(Clone, Debug, Default)]

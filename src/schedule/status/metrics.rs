@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::schedule::record::{JobStatus, Outcome, Snapshot};
+use crate::schedule::record::{ExecutionOutcome, JobStatus, Snapshot};
 
 pub(super) use prometheus_text::CONTENT_TYPE;
 
@@ -65,7 +65,7 @@ impl Collected {
         let now = &self.0;
         // An outcome that has not been yet is 0, so that the first one is an increase.
         let runs = now.jobs.iter().flat_map(|job| {
-            Outcome::ALL.into_iter().map(move |outcome| {
+            ExecutionOutcome::ALL.into_iter().map(move |outcome| {
                 let n = now.ended.get(&(job.name.clone(), outcome)).copied().unwrap_or(0);
                 (vec![("job", job.name.as_str()), ("outcome", outcome.name())], n)
             })

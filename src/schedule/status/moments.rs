@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::html::{Html, all, element, text};
-use crate::schedule::record::{Execution, Outcome};
-use crate::words;
+use crate::schedule::record::{Execution, ExecutionOutcome};
+use crate::ui::format;
 
 /// A moment in a time zone, and how far it is from now: `2026-11-25 03:00:00 CET (in 9 h)`.
 pub(super) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Html {
@@ -26,7 +26,7 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
         n @ ..120 => format!("{n} s"),
         n @ ..7200 => format!("{} min", n / 60),
         n @ ..172_800 => format!("{} h", n / 3600),
-        n => format!("{} days", words::number(n / 86_400)),
+        n => format!("{} days", format::number(n / 86_400)),
     };
     if seconds > 0 { format!("in {length}") } else { format!("{length} ago") }
 }
@@ -34,13 +34,13 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
 /// How long an execution took, or has taken so far.
 pub(super) fn took(execution: &Execution, now: Timestamp) -> Html {
     let end = execution.ended.unwrap_or(now);
-    let time = words::time(end.duration_since(execution.started).as_secs_f64().max(0.0));
+    let time = format::time(end.duration_since(execution.started).as_secs_f64().max(0.0));
     element("span", &[("class", "nowrap")], [text(time)])
 }
 
 /// How an execution ended.
 pub(super) fn outcome(execution: &Execution) -> Html {
-    let name = execution.outcome.map_or("running", Outcome::name);
+    let name = execution.outcome.map_or("running", ExecutionOutcome::name);
     element("span", &[("class", name)], [text(name)])
 }
 
@@ -49,9 +49,9 @@ pub(super) fn changes(execution: &Execution) -> String {
     let planned = if execution.mode == "plan" { " planned" } else { "" };
     let failed = match execution.failed {
         0 => String::new(),
-        n => format!(" ({} failed)", words::number(n)),
+        n => format!(" ({} failed)", format::number(n)),
     };
-    format!("{}{planned}{failed}", words::number(execution.changes))
+    format!("{}{planned}{failed}", format::number(execution.changes))
 }
 
 #[cfg(test)]

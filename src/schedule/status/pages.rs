@@ -7,7 +7,7 @@ use super::Changes;
 use super::html::{Html, Page, all, element, facts, link, lone, table, text, words};
 use super::moments::{changes, moment, outcome, took};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
-use crate::words::{count, number};
+use crate::ui::format::{count, number};
 
 /// Everything but what RFC 3986 never treats in a special way.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -31,7 +31,7 @@ fn other(address: &str, is_live: bool) -> (String, &'static str) {
 
 /// A job's own time zone.
 fn zone(job: &JobStatus) -> TimeZone {
-    job.timing.as_ref().map_or(TimeZone::UTC, crate::timing::Timing::zone)
+    job.timing.as_ref().map_or(TimeZone::UTC, crate::cron::Timing::zone)
 }
 
 /// The page of all jobs.

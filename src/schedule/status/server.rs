@@ -25,8 +25,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::html::STYLE;
 use super::{Answer, Status};
 use crate::error::{Error, Result};
+use crate::http_server::{Connections, Misaddressed, Slot, check_host};
 use crate::schedule::log::{Level, Log, Origin};
-use crate::serving::{Misaddressed, Place, Places, check_host};
 
 /// So many connections at once; one more takes the place of one that is idle.
 const CONNECTIONS: usize = 64;
@@ -99,7 +99,7 @@ pub async fn serve(
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the status page", error);
     let is_loopback = listener.local_addr().map_err(broken)?.ip().is_loopback();
-    let places = Places::new(CONNECTIONS);
+    let places = Connections::new(CONNECTIONS);
     let accept = async {
         loop {
             match listener.accept().await {
@@ -118,7 +118,7 @@ pub async fn serve(
     }
 }
 
-async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, place: Place) {
+async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, place: Slot) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| respond(&status, request, is_loopback, &place));
     let connection = hyper::server::conn::http1::Builder::new()
@@ -147,7 +147,7 @@ async fn respond(
     status: &Arc<Status>,
     request: Request<Incoming>,
     is_loopback: bool,
-    place: &Place,
+    place: &Slot,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let answer = if let Some(answer) = refusal(&request, is_loopback) {
         answer

@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::{Changes, Group, History, Listen, Status, bind, serve};
+use crate::cron::Timing;
 use crate::error::{Error, Kind, Result};
 use crate::schedule::log::{Format, Level, Log};
-use crate::schedule::record::{Execution, JobStatus, Outcome, Quota, Snapshot};
-use crate::timing::Timing;
+use crate::schedule::record::{Execution, ExecutionOutcome, JobStatus, Quota, Snapshot};
 
 const EVIL: &str = "<img src=x onerror=alert(1)>&\"'\u{202e}\u{1b}[2J";
 
@@ -23,7 +23,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-fn execution(run: &str, outcome: Option<Outcome>) -> Execution {
+fn execution(run: &str, outcome: Option<ExecutionOutcome>) -> Execution {
     Execution {
         run: run.into(),
         job: "prod/clean up".into(),
@@ -61,7 +61,7 @@ fn job(name: &str) -> JobStatus {
 
 fn snapshot() -> Snapshot {
     let mut cleanup = job("prod/clean up");
-    cleanup.last = Some(execution("20261124-020001-417k7", Some(Outcome::Failed)));
+    cleanup.last = Some(execution("20261124-020001-417k7", Some(ExecutionOutcome::Failed)));
     cleanup.running = Some(execution("20261124-170000-aaaaa", None));
     let mut broken = job(EVIL);
     (broken.timing, broken.next) = (None, None);
@@ -74,8 +74,8 @@ fn snapshot() -> Snapshot {
         account: Some("AWS account 123456789012".into()),
         jobs: vec![cleanup, broken, job("idle")],
         ended: BTreeMap::from([
-            (("prod/clean up".into(), Outcome::Done), 3),
-            (("prod/clean up".into(), Outcome::Failed), 1),
+            (("prod/clean up".into(), ExecutionOutcome::Done), 3),
+            (("prod/clean up".into(), ExecutionOutcome::Failed), 1),
         ]),
         seconds: BTreeMap::from([("prod/clean up".into(), 260.5)]),
         changes: BTreeMap::from([("prod/clean up".into(), 4812)]),
@@ -93,13 +93,13 @@ fn snapshot() -> Snapshot {
     }
 }
 
-struct Book;
+struct FakeHistory;
 
-impl History for Book {
+impl History for FakeHistory {
     fn executions(&self, path: &Path, _: u32) -> Result<Vec<Execution>> {
         match path.to_str() {
             Some("/srv/prod/clean up.lua") => {
-                Ok(vec![execution("20261124-020001-417k7", Some(Outcome::Failed))])
+                Ok(vec![execution("20261124-020001-417k7", Some(ExecutionOutcome::Failed))])
             }
             Some("/srv/idle.lua") => Ok(Vec::new()),
             _ => Err(Error::new(Kind::State, "schedule.db is locked")),
@@ -107,7 +107,7 @@ impl History for Book {
     }
 
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
-        Ok((run == "20261124-020001-417k7").then(|| execution(run, Some(Outcome::Failed))))
+        Ok((run == "20261124-020001-417k7").then(|| execution(run, Some(ExecutionOutcome::Failed))))
     }
 
     fn changes(&self, run: &str) -> Result<Option<Changes>> {
@@ -138,7 +138,7 @@ impl Up {
     }
 
     fn on(listen: &str) -> Self {
-        let runtime = crate::run::runtime().expect("a runtime");
+        let runtime = crate::app::run::runtime().expect("a runtime");
         let log = Log::new(Format::Text, Level::Debug, Box::new(std::io::sink()));
         let listen: Listen = listen.parse().expect("an address");
         let listener = runtime.block_on(bind(listen, &log)).expect("a port");
@@ -146,7 +146,7 @@ impl Up {
         let now = Arc::new(Mutex::new(snapshot()));
         let source = Arc::clone(&now);
         let snapshot = move || source.lock().expect("no test panics there").clone();
-        let status = Arc::new(Status::new(snapshot, Book));
+        let status = Arc::new(Status::new(snapshot, FakeHistory));
         let (stop, stopped) = oneshot::channel();
         runtime.spawn(serve(status, listener, async {
             let _ = stopped.await;
@@ -358,7 +358,7 @@ fn whoever_says_nothing_does_not_keep_others_waiting() {
 #[test]
 fn where_it_listens_is_said_and_a_taken_port_too() {
     let up = Up::new();
-    let runtime = crate::run::runtime().expect("a runtime");
+    let runtime = crate::app::run::runtime().expect("a runtime");
     let log = Log::new(Format::Text, Level::Debug, Box::new(std::io::sink()));
     let taken = runtime.block_on(bind(Listen(up.address), &log)).expect_err("it is taken");
     assert!(taken.describe().contains("choose another port with --listen"), "{}", taken.describe());

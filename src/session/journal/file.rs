@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
-use crate::sqlite::Kept;
 use crate::state;
+use crate::state::sqlite::DatabaseKind;
 
 /// `iaLj` is the number by which it is known for ours.
-pub(super) static JOURNAL: Kept = Kept {
+pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
     name: "journal",
     application_id: 0x6961_4c6a,
     version: 1,

@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::records::Records;
 use crate::error::Result;
-use crate::iam::image::{Image, State};
-use crate::session::site::Site;
+use crate::iam::image::{Snapshot, State};
+use crate::session::site::Destination;
 
 /// Ids that stand for the same profile or role, because an undo or a plan made it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub struct Identities {
 }
 
 /// ARN of a role, in the partition of the caller.
-fn role_arn(site: &Site, account: &str, Image { path, name, .. }: &Image) -> String {
+fn role_arn(site: &Destination, account: &str, Snapshot { path, name, .. }: &Snapshot) -> String {
     let partition = site.caller.as_deref().and_then(|arn| arn.split(':').nth(1));
     format!("arn:{}:iam::{account}:role{path}{name}", partition.unwrap_or("aws"))
 }
 
 /// ARN of the role that a state of it has.
 #[must_use]
-pub fn arn_of(site: &Site, state: &State) -> Option<String> {
+pub fn arn_of(site: &Destination, state: &State) -> Option<String> {
     Some(role_arn(site, site.account.as_deref()?, state.as_ref()?))
 }
 
@@ -56,7 +56,10 @@ impl Identities {
 
     /// The same, with the ids of roles as principals.
     #[must_use]
-    pub fn with_roles<'a>(&self, states: impl Iterator<Item = (&'a Site, &'a State)>) -> Self {
+    pub fn with_roles<'a>(
+        &self,
+        states: impl Iterator<Item = (&'a Destination, &'a State)>,
+    ) -> Self {
         let mut identities = self.clone();
         for (site, state) in states {
             let Some(image) = state else { continue };
@@ -85,7 +88,7 @@ impl Identities {
         let image = state.clone()?;
         let id = image.id.as_deref().map(|id| self.oldest(id).to_owned());
         let assume_role_policy = image.assume_role_policy.map(|policy| self.with_arns(policy));
-        Some(Image { id, assume_role_policy, ..image })
+        Some(Snapshot { id, assume_role_policy, ..image })
     }
 
     /// The same, of which only these ARNs are principals.
@@ -253,7 +256,7 @@ mod tests {
     use super::*;
 
     fn known_as(identities: &Identities, id: &str) -> String {
-        let image = Image { id: Some(id.to_owned()), ..Image::default() };
+        let image = Snapshot { id: Some(id.to_owned()), ..Snapshot::default() };
         identities.known_as(&Some(image)).and_then(|image| image.id).expect("an id")
     }
 

@@ -16,18 +16,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::site::Site;
+use super::site::Destination;
 use crate::error::{Error, Kind, Result};
+use crate::escape::visible;
 use crate::iam::image::{State, Subject};
-use crate::secrets::HIDDEN;
+use crate::redaction::HIDDEN;
 use crate::state;
-use crate::words::visible;
 use records::Recorded;
 use writer::{Job, Writer};
 
 /// Where a journal is kept.
 #[derive(Clone, Debug, Default)]
-pub enum Place {
+pub enum JournalLocation {
     /// In memory, gone with the session: for hosts that keep no state.
     #[default]
     Memory,
@@ -57,7 +57,7 @@ pub struct About {
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// It has happened.
     Done,
     /// It has not happened.
@@ -66,7 +66,7 @@ pub enum Outcome {
     InDoubt,
 }
 
-impl Outcome {
+impl ChangeOutcome {
     /// Its name in the journal and on the screen.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -86,7 +86,7 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct Intent {
     /// Where it goes.
-    pub site: Site,
+    pub site: Destination,
     /// The AWS action.
     pub action: &'static str,
     /// What it is about.
@@ -111,7 +111,7 @@ pub struct Intent {
 pub struct LeftOut {
     /// The account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub site: Option<Site>,
+    pub site: Option<Destination>,
     /// Kind of what is left as it is.
     pub subject: Subject,
     /// The name of that.
@@ -126,11 +126,11 @@ pub struct LeftOut {
 impl LeftOut {
     /// The same in words, with its account if it is not the only one of these sites.
     #[must_use]
-    pub fn describe(&self, sites: &[Site]) -> String {
+    pub fn describe(&self, sites: &[Destination]) -> String {
         let Self { site, subject, name, action, reason } = self;
         let action = action.as_deref().map_or(String::new(), |action| visible(action) + " ");
         let is_one_of_several =
-            |own: &Site| sites.iter().any(|other| other.account_key() != own.account_key());
+            |own: &Destination| sites.iter().any(|other| other.account_key() != own.account_key());
         let place = site.as_ref().filter(|own| is_one_of_several(own));
         let place = place.map_or(String::new(), |site| format!(" in {}", site.describe()));
         let (name, reason) = (visible(name), visible(reason));
@@ -144,7 +144,7 @@ pub struct Settled {
     /// The change, by the number that [`Journal::intend`] gave.
     pub number: u64,
     /// Its fate.
-    pub outcome: Outcome,
+    pub outcome: ChangeOutcome,
     /// What is there now, if it succeeded and more is known than before, such as the id.
     pub after: Option<State>,
     /// What AWS said, if it failed.
@@ -169,7 +169,7 @@ pub struct End {
 /// The journal of one run.
 #[derive(Debug)]
 pub struct Journal {
-    place: Place,
+    place: JournalLocation,
     about: Mutex<About>,
     /// Values that must not be written down.
     secrets: Mutex<Vec<String>>,
@@ -183,13 +183,13 @@ pub struct Journal {
 struct Opened {
     run: String,
     jobs: Sender<Job>,
-    sites: Vec<Site>,
+    sites: Vec<Destination>,
 }
 
 impl Journal {
     /// A journal; nothing is opened before the first change.
     #[must_use]
-    pub fn new(place: Place, about: About) -> Self {
+    pub fn new(place: JournalLocation, about: About) -> Self {
         Self {
             place,
             about: Mutex::new(about),
@@ -330,7 +330,7 @@ impl Journal {
 
     /// The sites that its changes went to, by number.
     #[must_use]
-    pub fn sites(&self) -> Vec<Site> {
+    pub fn sites(&self) -> Vec<Destination> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_ref().map(|opened| opened.sites.clone()).unwrap_or_default()
     }
@@ -374,9 +374,9 @@ impl Journal {
     fn open(&self) -> Result<(Opened, oneshot::Receiver<Result<()>>)> {
         let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let folder = match &self.place {
-            Place::Memory => None,
-            Place::Folder(folder) => Some(folder.clone()),
-            Place::StateFolder => Some(state::folder()?),
+            JournalLocation::Memory => None,
+            JournalLocation::Folder(folder) => Some(folder.clone()),
+            JournalLocation::StateFolder => Some(state::folder()?),
         };
         let wanted = Cell::new(about.run.clone());
         let id = || wanted.take().unwrap_or_else(new_id);

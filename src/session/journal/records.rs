@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::writer::settle;
-use super::{LeftOut, Outcome, Settled, file, is_id};
+use super::{ChangeOutcome, LeftOut, Settled, file, is_id};
 use crate::error::{Error, Kind, Result};
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::session::recent::SETTLING;
-use crate::session::site::Site;
+use crate::session::site::Destination;
 
 /// The journal of a state folder.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Run {
     /// How many of them were throttled.
     pub throttled: Option<u32>,
     /// Where its changes went, by number.
-    pub sites: Vec<Site>,
+    pub sites: Vec<Destination>,
     /// How many changes it began, by what became of them.
     pub counts: Counts,
 }
@@ -101,7 +101,7 @@ pub struct Recorded {
     /// When its outcome was known, likewise.
     pub ended: Option<i64>,
     /// What became of it; none while nobody knows.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ChangeOutcome>,
     /// What AWS said, if it failed.
     pub error: Option<String>,
     /// What is worth knowing besides.
@@ -116,7 +116,7 @@ impl Recorded {
     /// Whether nobody knows yet what became of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        matches!(self.outcome, None | Some(Outcome::InDoubt))
+        matches!(self.outcome, None | Some(ChangeOutcome::InDoubt))
     }
 }
 
@@ -292,7 +292,7 @@ impl Records {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub fn recent_changes(&self) -> Result<Vec<(Site, Recorded)>> {
+    pub fn recent_changes(&self) -> Result<Vec<(Destination, Recorded)>> {
         let age = i64::try_from(SETTLING.as_millis()).unwrap_or(i64::MAX);
         let since = Timestamp::now().as_millisecond().saturating_sub(age);
         let runs = self.query(&format!("{RUN} WHERE ended IS NULL OR ended >= ?1"), [since])?;
@@ -301,7 +301,7 @@ impl Records {
             for change in self.changes(&run.id)? {
                 let is_recent = change.ended.is_some_and(|ended| ended >= since);
                 if is_recent
-                    && change.outcome == Some(Outcome::Done)
+                    && change.outcome == Some(ChangeOutcome::Done)
                     && let Some(site) = run.sites.get(change.site)
                 {
                     recent.push((site.clone(), change));
@@ -362,7 +362,7 @@ impl Records {
         Ok(runs)
     }
 
-    fn sites(&self, run: &str) -> Result<Vec<Site>> {
+    fn sites(&self, run: &str) -> Result<Vec<Destination>> {
         let texts: Vec<String> = self.read(|connection| {
             let mut statement =
                 connection.prepare("SELECT site FROM site WHERE run = ?1 ORDER BY number")?;
@@ -469,11 +469,11 @@ fn change_of(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         subject: if subject == Subject::Role.name() { Subject::Role } else { Subject::Profile },
         name: row.get(4)?,
         arguments: json(row, 5)?.unwrap_or_default(),
-        before: json::<Image>(row, 6)?,
-        after: json::<Image>(row, 7)?,
+        before: json::<Snapshot>(row, 6)?,
+        after: json::<Snapshot>(row, 7)?,
         started: row.get(8)?,
         ended: row.get(9)?,
-        outcome: outcome.as_deref().and_then(Outcome::from_name),
+        outcome: outcome.as_deref().and_then(ChangeOutcome::from_name),
         error: row.get(11)?,
         note: row.get(12)?,
         plan_change: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),

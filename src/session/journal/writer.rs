@@ -10,10 +10,10 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::records::{Recorded, changes};
-use super::{About, End, Intent, LeftOut, Outcome, Settled, file};
+use super::{About, ChangeOutcome, End, Intent, LeftOut, Settled, file};
 use crate::error::{Error, Result};
 use crate::iam::image::State;
-use crate::session::site::Site;
+use crate::session::site::Destination;
 
 pub(super) type Reply = oneshot::Sender<Result<()>>;
 
@@ -21,7 +21,7 @@ pub(super) type Reply = oneshot::Sender<Result<()>>;
 pub(super) enum Job {
     Start(Box<About>, Reply),
     Intend(Box<(u64, usize, Intent)>, Reply),
-    Site(usize, Box<Site>),
+    Site(usize, Box<Destination>),
     Settle(Box<Settled>),
     Undone(String, Vec<u64>),
     LeftOut(Vec<LeftOut>),
@@ -236,7 +236,7 @@ pub(super) fn settle(
             .prepare_cached("UPDATE change SET after = ?3 WHERE run = ?1 AND number = ?2")?
             .execute(params![run, number, image_json(after)?])?;
     }
-    if settled.outcome == Outcome::Done {
+    if settled.outcome == ChangeOutcome::Done {
         mark_undone(connection, run, number)?;
     }
     Ok(())

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use super::read::{id_of, page_size};
 use super::{Filter, Overlay};
 use crate::error::{AwsDetail, Error, Kind, Result};
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::iam::{Call, Entry, Reads, Run, Trail};
 use crate::session::memory::Key;
-use crate::session::wire::looking_ahead;
+use crate::session::wire::prefetch_next_page;
 use crate::session::{Gate, locked};
 use crate::spec::{Args, Page, Value};
 
@@ -20,7 +20,7 @@ const MARKER: &str = "iamlua-plan.";
 const MOST: usize = 16_384;
 
 /// Path and name, in lower case, of an entry.
-type Place = (String, String);
+type SortKey = (String, String);
 
 /// Cursors of the listings that a plan reads, by the marker of the next page.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ pub(super) struct Cursor {
     /// Existence of a next page of AWS's.
     has_more: bool,
     /// Place of the last entry that was handed out.
-    bound: Option<Place>,
+    bound: Option<SortKey>,
     /// Planned entries that were handed out; of tags and policies all entries.
     pub(super) seen: HashSet<String>,
 }
@@ -140,11 +140,11 @@ impl Gate {
     }
 }
 
-fn place(path: &str, name: &str) -> Place {
+fn place(path: &str, name: &str) -> SortKey {
     (path.to_owned(), name.to_ascii_lowercase())
 }
 
-fn place_of(item: &Value) -> Place {
+fn place_of(item: &Value) -> SortKey {
     let text = |field| item.field(field).as_str().unwrap_or_default();
     place(text("path"), text("name"))
 }
@@ -152,7 +152,7 @@ fn place_of(item: &Value) -> Place {
 /// Entry of a page that is being made.
 struct Slot {
     what: What,
-    place: Place,
+    place: SortKey,
     /// Number of AWS's entries up to this one.
     used: usize,
 }
@@ -253,7 +253,7 @@ impl Overlay {
             args.set("marker", Value::Str(marker.clone()));
         }
         // The next page can only be asked for once this one was handed out.
-        let read = looking_ahead(Arc::new(|_| {}), gate.read_really(entry, call, args));
+        let read = prefetch_next_page(Arc::new(|_| {}), gate.read_really(entry, call, args));
         match read.await? {
             Value::Page(page) => Ok(*page),
             _ => Err(Error::new(Kind::Bug, format!("{} has no pages", entry.spec.path()))),
@@ -355,9 +355,9 @@ impl Overlay {
 
     /// Planned entries that AWS does not list there, sorted. Those from after the begin of the
     /// listing must stand behind what was handed out, as in a run.
-    fn added(&self, subject: Subject, filter: &Filter, cursor: &Cursor) -> Vec<(Place, String)> {
+    fn added(&self, subject: Subject, filter: &Filter, cursor: &Cursor) -> Vec<(SortKey, String)> {
         let inner = locked(&self.inner);
-        let of = |image: &Image| (place(&image.path, &image.name), image.name.clone());
+        let of = |image: &Snapshot| (place(&image.path, &image.name), image.name.clone());
         let copies = inner.copies.iter().filter(|(key, _)| key.subject == subject);
         let mut added: Vec<_> = copies
             .filter(|(key, copy)| {

@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 use super::memory::Key;
 use super::plan::Change;
 use super::{Gate, Origin, locked, reading};
-use crate::aws::client::{Clients, Connection, Target};
-use crate::emulator::{Contents, Emulator, Options, Quota, is_partition};
+use crate::aws::client::{Backend, Clients, Connection};
+use crate::emulator::{Contents, Emulator, EmulatorSettings, Quota, is_partition};
 use crate::error::{Error, Result};
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::iam::{self, Counts, Entry, Identity, Markers, Trail, Write};
 use crate::spec::{Args, Value};
 
@@ -85,7 +85,7 @@ impl Copy {
 impl Overlay {
     /// Nothing planned yet, in the account and partition of that caller.
     pub async fn new(identity: &Identity) -> Result<Self> {
-        let emulator = Emulator::in_memory(Options::default())?;
+        let emulator = Emulator::in_memory(EmulatorSettings::default())?;
         emulator.reset(Contents::Empty)?;
         // The account's own quotas are asked for before the first change that they may refuse.
         let quotas =
@@ -99,7 +99,7 @@ impl Overlay {
         }
         emulator.absorb(&json!({ "format": "iamlua-account", "version": 1, "account": about }))?;
         let connection =
-            Connection { target: Target::local(emulator.http_client()), ..Connection::default() };
+            Connection { target: Backend::local(emulator.http_client()), ..Connection::default() };
         let clients = connection.clients(|client| client).await?;
         Ok(Self {
             emulator,
@@ -157,8 +157,8 @@ impl Overlay {
             subject: write.subject,
             name,
             arguments: args.to_json(),
-            before: before.map(Image::bare),
-            after: after.map(Image::bare),
+            before: before.map(Snapshot::bare),
+            after: after.map(Snapshot::bare),
             undoes: origin.undoes,
         };
         {
@@ -180,7 +180,7 @@ impl Overlay {
     }
 
     /// Lets the trust policies that name a role name it by its id, as AWS does once it is deleted.
-    fn turn_into_id(inner: &mut Inner, gate: &Gate, role: &Image) {
+    fn turn_into_id(inner: &mut Inner, gate: &Gate, role: &Snapshot) {
         let identity = gate.0.identity.get();
         let account = identity.and_then(|identity| identity.account.as_deref());
         let (Some(id), Some(account)) = (&role.id, account) else { return };
@@ -210,7 +210,7 @@ impl Overlay {
         let record = self.planned_record(subject, &image.name).await?;
         let text = |field: &str| record.field(field).as_str().map(str::to_owned);
         let (policy, role) = (text("assume_role_policy"), text("role"));
-        Ok(after.map(|image| Image { assume_role_policy: policy, role, ..image }))
+        Ok(after.map(|image| Snapshot { assume_role_policy: policy, role, ..image }))
     }
 
     /// The state of a profile or role as it is planned, after it was copied if it was not yet.
@@ -224,10 +224,10 @@ impl Overlay {
             let arns = reading::policies(gate.line().await?, name).await?;
             let base = locked(&self.inner).copies.get(key).and_then(|copy| copy.base.clone());
             let read =
-                Image { policies: Some(arns.into_iter().collect()), ..base.unwrap_or_default() };
+                Snapshot { policies: Some(arns.into_iter().collect()), ..base.unwrap_or_default() };
             let policies =
                 gate.completed_state(key, Some(read)).await.and_then(|image| image.policies);
-            let state = now.map(|image| Image { policies, ..image });
+            let state = now.map(|image| Snapshot { policies, ..image });
             self.absorb(key.subject, &state, &self.inline(key))?;
             let mut inner = locked(&self.inner);
             if let Some(copy) = inner.copies.get_mut(key) {
@@ -490,22 +490,22 @@ fn without_request(mut error: Error) -> Error {
 }
 
 /// A role of which only the name is known, or what a profile's record shows of it.
-fn stand_in(name: &str, record: Option<&Value>) -> Image {
+fn stand_in(name: &str, record: Option<&Value>) -> Snapshot {
     const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
     let text =
         |field: &str| record.and_then(|record| record.field(field).as_str()).map(str::to_owned);
-    Image {
+    Snapshot {
         name: text("name").unwrap_or_else(|| name.to_owned()),
         path: text("path").unwrap_or_else(|| "/".into()),
         id: text("id"),
         create_date: text("create_date"),
         assume_role_policy: text("assume_role_policy").or_else(|| Some(NOBODY.into())),
-        ..Image::default()
+        ..Snapshot::default()
     }
 }
 
 /// A role in the form that the emulator absorbs.
-fn role_json(image: &Image, inline: &[String]) -> serde_json::Value {
+fn role_json(image: &Snapshot, inline: &[String]) -> serde_json::Value {
     let inline: serde_json::Map<_, _> =
         inline.iter().map(|name| (name.clone(), json!({}))).collect();
     json!({

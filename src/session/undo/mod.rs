@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 
 use super::journal::identities::{Identities, arn_of};
 use super::journal::records::{Recorded, Records, Run};
-use super::journal::{LeftOut, Outcome};
+use super::journal::{ChangeOutcome, LeftOut};
 use super::memory::Key;
 use super::recover::describe;
-use super::site::{Places, Site};
+use super::site::{Destination, Places};
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::iam::image::{State, Subject, steps};
@@ -26,7 +26,7 @@ use order::{Inverted, Part};
 
 /// Findings of the plan of an undo.
 #[derive(Debug, Default)]
-pub struct Undoing {
+pub struct UndoPlan {
     /// Profiles and roles that are left as they are.
     pub left_out: Vec<LeftOut>,
     /// Profiles and roles that somebody has set back already, once for each change.
@@ -42,21 +42,21 @@ pub struct Undoing {
 
 /// Bounds of an undo, and what the journal knows besides the run.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct UndoSettings {
     /// Names of the profiles and roles to which it is restricted, such as `web`, `profile/web` or
     /// `role/web`; none for all.
     pub only: Vec<String>,
     /// Ids of what was made again.
     pub identities: Identities,
     /// Changes that any run has made just now; AWS may not show them yet.
-    pub recent: Vec<(Site, Recorded)>,
+    pub recent: Vec<(Destination, Recorded)>,
     /// Ids of what undos have deleted.
     pub deleted: HashSet<String>,
     /// Sites of the run that cannot be reached, with the reason.
     pub unreachable: HashMap<usize, String>,
 }
 
-impl Options {
+impl UndoSettings {
     /// Options for all changes of a run.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Options {
     /// Check for a change that the undo is about.
     #[must_use]
     pub fn is_meant(&self, change: &Recorded) -> bool {
-        self.names(change) && change.outcome == Some(Outcome::Done)
+        self.names(change) && change.outcome == Some(ChangeOutcome::Done)
     }
 }
 
@@ -97,9 +97,9 @@ pub async fn plan(
     run: &Run,
     changes: &[Recorded],
     gates: &[Gate],
-    options: &Options,
-) -> Result<Undoing> {
-    let reachable = |site: &Site| {
+    options: &UndoSettings,
+) -> Result<UndoPlan> {
+    let reachable = |site: &Destination| {
         let at = run.sites.iter().position(|own| own.is_same_account(site))?;
         (!options.unreachable.contains_key(&at)).then_some(at)
     };
@@ -114,7 +114,7 @@ pub async fn plan(
             identities: options.identities.with_roles(states(run, changes)),
             is_torn: false,
             left_out: left_out.clone(),
-            undoing: Undoing { left_out: told.clone(), ..Undoing::default() },
+            undoing: UndoPlan { left_out: told.clone(), ..UndoPlan::default() },
         };
         attempt.make(changes, gates).await?;
         if !attempt.is_torn {
@@ -133,12 +133,12 @@ pub async fn plan(
 struct Attempt<'a> {
     run: &'a Run,
     places: Places<'a>,
-    options: &'a Options,
+    options: &'a UndoSettings,
     identities: Identities,
     /// Something is planned of what is left out.
     is_torn: bool,
     left_out: Excluded,
-    undoing: Undoing,
+    undoing: UndoPlan,
 }
 
 impl Attempt<'_> {
@@ -389,7 +389,7 @@ impl Excluded {
 fn states<'a>(
     run: &'a Run,
     changes: &'a [Recorded],
-) -> impl Iterator<Item = (&'a Site, &'a State)> {
+) -> impl Iterator<Item = (&'a Destination, &'a State)> {
     changes.iter().flat_map(|change| {
         let site = run.sites.get(change.site);
         let both = [&change.before, &change.after].into_iter();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::order::{NOBODY, is_other};
-use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
+use crate::iam::image::{Difference, Field, Snapshot, State, Subject, differences};
 use crate::session::journal::identities::Identities;
 use crate::session::journal::records::Recorded;
 use crate::session::memory::Key;
@@ -216,7 +216,7 @@ impl Net {
     }
 
     /// Equality in a field. The keys of a role's tags ignore case.
-    fn is_same(&self, field: &Field, one: &Image, other: &Image) -> bool {
+    fn is_same(&self, field: &Field, one: &Snapshot, other: &Snapshot) -> bool {
         match field {
             Field::Tag(_) => self.value(field, one) == self.value(field, other),
             field => field.is_same(one, other),
@@ -224,7 +224,7 @@ impl Net {
     }
 
     /// Value of a field; of a role's tag also the case of its key, if it is another one.
-    fn value(&self, field: &Field, image: &Image) -> Option<String> {
+    fn value(&self, field: &Field, image: &Snapshot) -> Option<String> {
         let (Field::Tag(key), Subject::Role) = (field, self.subject) else {
             return field.of(image);
         };

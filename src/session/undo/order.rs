@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::iam::image::{Image, State, Subject};
+use crate::iam::image::{Snapshot, State, Subject};
 use crate::session::memory::Key;
 use crate::session::overlay::roles_in;
 
@@ -102,7 +102,7 @@ fn is_made(inverted: &Inverted) -> bool {
 
 /// Check for states between which it must be deleted and made again: a path cannot be changed, nor
 /// the case of a name.
-pub fn is_other(from: &Image, to: &Image) -> bool {
+pub fn is_other(from: &Snapshot, to: &Snapshot) -> bool {
     from.path != to.path || from.name != to.name
 }
 
@@ -129,7 +129,7 @@ fn create_roles(
             continue;
         }
         let nobody = Some(NOBODY.to_owned());
-        let first = to.clone().map(|image| Image { assume_role_policy: nobody, ..image });
+        let first = to.clone().map(|image| Snapshot { assume_role_policy: nobody, ..image });
         parts.push(Part { inverse, from, to: first.clone(), is_last: false });
         later.push(Part { inverse, from: first, to, is_last: true });
     }
@@ -156,13 +156,13 @@ mod tests {
             trusts.iter().map(|role| format!("arn:aws:iam::1:role/{role}")).collect();
         let policy = serde_json::json!({ "Principal": { "AWS": arns } }).to_string();
         let (name, assume_role_policy) = (name.to_owned(), Some(policy));
-        Some(Image { name, path: "/".into(), assume_role_policy, ..Image::default() })
+        Some(Snapshot { name, path: "/".into(), assume_role_policy, ..Snapshot::default() })
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
     fn profile(name: &str, role: Option<&str>) -> State {
         let (name, role) = (name.to_owned(), role.map(str::to_owned));
-        Some(Image { name, path: "/".into(), role, ..Image::default() })
+        Some(Snapshot { name, path: "/".into(), role, ..Snapshot::default() })
     }
 
     fn order(all: &[(Subject, State, State)]) -> Vec<String> {

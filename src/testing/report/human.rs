@@ -6,8 +6,8 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::{indented, visible};
-use crate::testing::{Counts, Failure, FileReport, Report, Test, Verdict};
-use crate::words::{number, time};
+use crate::testing::{Counts, Failure, FileReport, Report, Test, TestResult};
+use crate::ui::format::{number, time};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -50,7 +50,7 @@ pub fn file(report: &FileReport, shows_output: bool) -> String {
     }
     for test in &report.tests {
         match &test.verdict {
-            Verdict::Failed(failure) => {
+            TestResult::Failed(failure) => {
                 add_failure(&mut details, &test.name, failure, &test.output);
             }
             _ if shows_output => add_output(&mut details, &test.name, &test.output),

@@ -8,7 +8,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::error::{Error, Result};
-use crate::testing::{Counts, Failure, FileReport, Report, Verdict};
+use crate::testing::{Counts, Failure, FileReport, Report, TestResult};
 
 /// The whole of it.
 ///
@@ -71,9 +71,9 @@ fn suite(writer: &mut Writer<Vec<u8>>, file: &FileReport) -> std::io::Result<()>
                 let case =
                     Case { file: &name, name: &test.name, took: test.took, output: &test.output };
                 match &test.verdict {
-                    Verdict::Passed | Verdict::Listed => case.write(writer, None, None)?,
-                    Verdict::Skipped(why) => case.write(writer, None, Some(why))?,
-                    Verdict::Failed(failure) => {
+                    TestResult::Passed | TestResult::Listed => case.write(writer, None, None)?,
+                    TestResult::Skipped(why) => case.write(writer, None, Some(why))?,
+                    TestResult::Failed(failure) => {
                         case.write(writer, Some(("failure", failure)), None)?;
                     }
                 }

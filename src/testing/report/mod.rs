@@ -4,11 +4,11 @@ pub mod human;
 pub mod junit;
 pub mod tap;
 
-use crate::words;
+use crate::escape;
 
 /// Text with nothing in it that a terminal would obey; lines and tabs stay.
 fn visible(text: &str) -> String {
-    words::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
+    escape::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
 }
 
 /// Text with every line moved in by that; empty lines stay empty.

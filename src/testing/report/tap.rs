@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::indented;
-use crate::testing::{Failure, FileReport, Report, Verdict};
+use crate::testing::{Failure, FileReport, Report, TestResult};
 
 /// The first line.
 pub const HEADER: &str = "TAP version 13\n";
@@ -27,9 +27,9 @@ pub fn file(report: &FileReport, before: usize) -> String {
     for test in &report.tests {
         let name = format!("{file} › {}", test.name);
         match &test.verdict {
-            Verdict::Passed | Verdict::Listed => point(&mut text, "ok", &name, ""),
-            Verdict::Skipped(why) => point(&mut text, "ok", &name, &format!(" # SKIP {why}")),
-            Verdict::Failed(failure) => {
+            TestResult::Passed | TestResult::Listed => point(&mut text, "ok", &name, ""),
+            TestResult::Skipped(why) => point(&mut text, "ok", &name, &format!(" # SKIP {why}")),
+            TestResult::Failed(failure) => {
                 point(&mut text, "not ok", &name, "");
                 text.push_str(&diagnostics(failure, test.took.as_secs_f64(), &test.output));
             }

@@ -8,7 +8,7 @@ mod xml;
 use aws_smithy_types::body::SdkBody;
 
 use super::request::Protocol;
-use super::source::{Field, Means, Step};
+use super::source::{Field, Means, SourceCall};
 use crate::error::{AwsDetail, Error, Kind, Result};
 
 /// A page of an answer.
@@ -26,7 +26,7 @@ pub struct Record(Vec<Vec<String>>);
 
 impl Record {
     /// The texts of the fields with that meaning, in the order of the table.
-    pub fn of<'a>(&'a self, step: &'a Step, means: Means) -> impl Iterator<Item = &'a str> {
+    pub fn of<'a>(&'a self, step: &'a SourceCall, means: Means) -> impl Iterator<Item = &'a str> {
         let is_meant = move |(field, _): &(&Field, &Vec<String>)| field.means == means;
         let texts = step.fields.iter().zip(&self.0).filter(is_meant);
         texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
@@ -35,7 +35,7 @@ impl Record {
     /// Check that it belongs to the answer to a call that was made for what the steps before have
     /// given.
     #[must_use]
-    pub fn is_about(&self, step: &Step, carried: &[String]) -> bool {
+    pub fn is_about(&self, step: &SourceCall, carried: &[String]) -> bool {
         step.fields.iter().zip(&self.0).all(|(field, texts)| match field.means {
             Means::Echo(number) => texts.iter().all(|text| carried.get(number) == Some(text)),
             _ => true,
@@ -47,7 +47,7 @@ impl Record {
 ///
 /// # Errors
 /// [`Kind::Connection`], which may pass, if it breaks off, or is no answer to this call.
-pub async fn page(protocol: Protocol, step: &Step, body: SdkBody) -> Result<Page> {
+pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Result<Page> {
     let mut reading = Reading::new(step);
     let read = match protocol {
         Protocol::Ec2 { .. } | Protocol::Query { .. } => xml::read(body, &mut reading).await,
@@ -57,7 +57,7 @@ pub async fn page(protocol: Protocol, step: &Step, body: SdkBody) -> Result<Page
 }
 
 /// The error of an answer that cannot be used. It may be another one the next time.
-fn unusable(step: &Step, why: &str) -> Error {
+fn unusable(step: &SourceCall, why: &str) -> Error {
     let action = step.action.name;
     let mut error = Error::new(Kind::Connection, format!("{action}: {why}"))
         .hint("check what stands between here and AWS, and the endpoint (--endpoint-url)");
@@ -71,7 +71,7 @@ fn unusable(step: &Step, why: &str) -> Error {
 
 /// An answer that is being read, told of what it consists of as it comes.
 struct Reading<'a> {
-    step: &'a Step,
+    step: &'a SourceCall,
     /// Where the reader is: names joined by dots, those that lists have for their elements left out.
     path: String,
     record: Option<Record>,
@@ -84,7 +84,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(step: &'a Step) -> Self {
+    fn new(step: &'a SourceCall) -> Self {
         Self {
             step,
             path: String::new(),
@@ -182,7 +182,7 @@ impl<'a> Reading<'a> {
 }
 
 /// What of the path to a place in a record is below the record.
-fn path_in_record<'a>(step: &Step, path: &'a str) -> &'a str {
+fn path_in_record<'a>(step: &SourceCall, path: &'a str) -> &'a str {
     let path = path.get(step.records.len()..).unwrap_or_default();
     path.strip_prefix('.').unwrap_or(path)
 }

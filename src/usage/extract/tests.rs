@@ -6,12 +6,12 @@ fn read(name: &str, body: &str) -> Result<Page> {
     read_step(source(name).expect("a source").last(), SdkBody::from(body.to_owned()))
 }
 
-fn read_step(step: &Step, body: SdkBody) -> Result<Page> {
+fn read_step(step: &SourceCall, body: SdkBody) -> Result<Page> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(page(Protocol::of(step.action.service), step, body))
 }
 
-fn texts(step: &Step, record: &Record, means: Means) -> Vec<String> {
+fn texts(step: &SourceCall, record: &Record, means: Means) -> Vec<String> {
     record.of(step, means).map(str::to_owned).collect()
 }
 

@@ -13,9 +13,9 @@ use tokio::sync::Semaphore;
 use super::caller::NO_SUCH_HOST;
 use super::endpoint;
 use super::extract::{Page, Record};
-use super::findings::{Gap, Outcome, Reason, Region, Scan, Scope, Standing, Why};
-use super::matching::Named;
-use super::source::{Means, Source, Step};
+use super::findings::{CheckOutcome, Gap, GapCause, Reason, Region, RegionState, Scan, Scope};
+use super::matching::Mention;
+use super::source::{Means, Source, SourceCall};
 use super::sources::{REGIONS, SOURCES};
 use crate::aws::hints::{self, Cause, Refusal};
 use crate::aws::is_region;
@@ -27,7 +27,7 @@ use crate::spec::nearest;
 const FOLLOWED_AT_ONCE: usize = 16;
 
 /// The way by which a scan makes its calls.
-pub trait Look: Send + Sync {
+pub trait Transport: Send + Sync {
     /// Which account it leads to.
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>>;
 
@@ -35,7 +35,7 @@ pub trait Look: Send + Sync {
     /// before have given, `token` where the page begins.
     fn look(
         &self,
-        step: &'static Step,
+        step: &'static SourceCall,
         region: &str,
         carried: &[String],
         token: Option<&str>,
@@ -68,7 +68,7 @@ pub trait Watch: Send + Sync {
     /// So many checks are about to be made.
     fn begins(&self, checks: usize);
     /// One of them has ended; why it is a gap, if it is one.
-    fn checked(&self, gap: Option<&Why>);
+    fn checked(&self, gap: Option<&GapCause>);
 }
 
 /// What a scan asks.
@@ -103,7 +103,7 @@ impl Default for Asking {
 /// # Errors
 /// If nobody can say which account and which regions there are, a region that is asked for does not exist, or the credentials are not valid.
 pub async fn scan(
-    look: Arc<dyn Look>,
+    look: Arc<dyn Transport>,
     asking: Asking,
     watch: Arc<dyn Watch>,
     clock: Clock,
@@ -118,7 +118,7 @@ pub async fn scan(
         )
     })?;
     let (regions, not_enabled) = regions(&page, asking.regions.as_deref())?;
-    let asked = regions.iter().filter(|region| region.standing == Standing::Asked);
+    let asked = regions.iter().filter(|region| region.standing == RegionState::Asked);
     let asked: Vec<String> = asked.map(|region| region.name.clone()).collect();
     let mut scan = Scan::new(Scope {
         account: whereabouts.account,
@@ -133,7 +133,7 @@ pub async fn scan(
         scan.miss(Gap { source: None, region, why: Reason::NotEnabled.into() });
     }
     watch.begins(asked.len() * asking.sources.len());
-    let effort = Arc::new(Effort {
+    let effort = Arc::new(ScanState {
         look,
         scan: Mutex::new(scan),
         places: Semaphore::new(asking.concurrency.max(1)),
@@ -157,7 +157,7 @@ pub async fn scan(
 }
 
 fn check(
-    effort: Arc<Effort>,
+    effort: Arc<ScanState>,
     watch: Arc<dyn Watch>,
     source: &'static Source,
     region: String,
@@ -191,10 +191,10 @@ fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<S
                 if is_wanted && wanted.is_some() {
                     not_enabled.push(name.to_owned());
                 }
-                Standing::NotEnabled
+                RegionState::NotEnabled
             }
-            (_, true) => Standing::Asked,
-            (_, false) => Standing::NotAsked,
+            (_, true) => RegionState::Asked,
+            (_, false) => RegionState::NotAsked,
         };
         regions.push(Region { name: name.to_owned(), standing });
     }
@@ -217,8 +217,8 @@ fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<S
 }
 
 /// What the checks of a scan share.
-struct Effort {
-    look: Arc<dyn Look>,
+struct ScanState {
+    look: Arc<dyn Transport>,
     scan: Mutex<Scan>,
     places: Semaphore,
     patience: Duration,
@@ -227,15 +227,15 @@ struct Effort {
 
 /// What is known of a resource before its last call: the parts of its name, its state, and what further calls need.
 #[derive(Clone, Default)]
-struct Known {
+struct ResourceContext {
     id: Vec<String>,
     state: String,
     carried: Vec<String>,
 }
 
-impl Known {
+impl ResourceContext {
     /// The same with what a record adds.
-    fn and(&self, step: &Step, record: &Record) -> Self {
+    fn and(&self, step: &SourceCall, record: &Record) -> Self {
         let mut known = self.clone();
         known.id.extend(record.of(step, Means::Id).map(str::to_owned));
         known.carried.extend(record.of(step, Means::Carry).map(str::to_owned));
@@ -246,16 +246,20 @@ impl Known {
     }
 }
 
-impl Effort {
+impl ScanState {
     /// Asks a source in a region, and notes what came of it.
-    async fn check(self: &Arc<Self>, source: &'static Source, region: &str) -> Result<Option<Why>> {
-        let outcome = match self.follow(source, region, 0, Known::default()).await {
-            Ok(resources) => (resources, Outcome::Whole),
+    async fn check(
+        self: &Arc<Self>,
+        source: &'static Source,
+        region: &str,
+    ) -> Result<Option<GapCause>> {
+        let outcome = match self.follow(source, region, 0, ResourceContext::default()).await {
+            Ok(resources) => (resources, CheckOutcome::Whole),
             Err(error) if is_everywhere(&error) => return Err(error),
-            Err(error) if is_not_offered(source, region, &error) => (0, Outcome::NotOffered),
-            Err(error) => (0, Outcome::Gap(why(&error))),
+            Err(error) if is_not_offered(source, region, &error) => (0, CheckOutcome::NotOffered),
+            Err(error) => (0, CheckOutcome::Gap(why(&error))),
         };
-        let gap = if let Outcome::Gap(why) = &outcome.1 { Some(why.clone()) } else { None };
+        let gap = if let CheckOutcome::Gap(why) = &outcome.1 { Some(why.clone()) } else { None };
         self.scan().checked(source.name, region, now(&self.clock), outcome.0, outcome.1);
         Ok(gap)
     }
@@ -266,7 +270,7 @@ impl Effort {
         source: &'static Source,
         region: &'a str,
         number: usize,
-        known: Known,
+        known: ResourceContext,
     ) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let step = &source.steps[number];
@@ -326,7 +330,7 @@ impl Effort {
 
     async fn page(
         &self,
-        step: &'static Step,
+        step: &'static SourceCall,
         region: &str,
         carried: &[String],
         token: Option<&str>,
@@ -343,14 +347,14 @@ impl Effort {
 }
 
 /// Whether a resource, as far as it is known, can still use a profile.
-fn is_alive(source: &Source, known: &Known) -> bool {
+fn is_alive(source: &Source, known: &ResourceContext) -> bool {
     !source.steps.iter().any(|step| step.over.contains(&known.state.as_str()))
 }
 
 /// What a record names.
-fn names<'a>(step: &'a Step, record: &'a Record) -> impl Iterator<Item = Named> + 'a {
-    let profiles = record.of(step, Means::Profile).map(|text| Named::Profile(text.into()));
-    let roles = record.of(step, Means::Role).map(|text| Named::Role(text.into()));
+fn names<'a>(step: &'a SourceCall, record: &'a Record) -> impl Iterator<Item = Mention> + 'a {
+    let profiles = record.of(step, Means::Profile).map(|text| Mention::Profile(text.into()));
+    let roles = record.of(step, Means::Role).map(|text| Mention::Role(text.into()));
     profiles.chain(roles)
 }
 
@@ -374,7 +378,7 @@ fn is_not_offered(source: &Source, region: &str, error: &Error) -> bool {
 
 /// Why something could not be checked.
 #[must_use]
-pub fn why(error: &Error) -> Why {
+pub fn why(error: &Error) -> GapCause {
     let code = error.code();
     let reason = if error.is_throttling() {
         Reason::Throttled
@@ -385,7 +389,7 @@ pub fn why(error: &Error) -> Why {
     } else {
         Reason::Failed
     };
-    Why { reason, code: code.to_owned(), message: error.message.clone() }
+    GapCause { reason, code: code.to_owned(), message: error.message.clone() }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const REGION_LIST: &str = "<DescribeRegionsResponse><regionInfo>\
     </regionInfo></DescribeRegionsResponse>";
 
 /// An answer without a record.
-fn empty(step: &Step) -> String {
+fn empty(step: &SourceCall) -> String {
     let list = step.records.split('.').next().unwrap_or_default();
     let action = step.action.name;
     match Protocol::of(step.action.service) {
@@ -29,7 +29,7 @@ fn empty(step: &Step) -> String {
     }
 }
 
-impl Look for Cloud {
+impl Transport for Cloud {
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>> {
         let region = "eu-west-1".to_owned();
         let (account, partition) = ("123456789012".to_owned(), "aws".to_owned());
@@ -38,7 +38,7 @@ impl Look for Cloud {
 
     fn look(
         &self,
-        step: &'static Step,
+        step: &'static SourceCall,
         region: &str,
         _: &[String],
         _: Option<&str>,
@@ -62,7 +62,7 @@ struct Nobody;
 
 impl Watch for Nobody {
     fn begins(&self, _: usize) {}
-    fn checked(&self, _: Option<&Why>) {}
+    fn checked(&self, _: Option<&GapCause>) {}
 }
 
 impl Cloud {
@@ -125,7 +125,7 @@ fn a_service_whose_name_does_not_exist_is_missing_only_where_it_may_be() {
     let scan = Cloud::default().with("DescribeEnvironments@mx-central-1", no_host);
     let scan = scan.scan(Asking::default()).expect("a scan");
     assert!(scan.is_complete());
-    let check = scan.checks().iter().find(|check| check.outcome == Outcome::NotOffered);
+    let check = scan.checks().iter().find(|check| check.outcome == CheckOutcome::NotOffered);
     assert_eq!(check.map(|check| &*check.region), Some("mx-central-1"));
     // EC2 is everywhere.
     let scan = Cloud::default().with("DescribeInstances@mx-central-1", no_host);
@@ -214,7 +214,8 @@ fn what_is_gone_between_two_calls_is_no_gap_and_every_other_refusal_is() {
         sources: SOURCES.iter().filter(|source| source.name == "eks.node_groups").collect(),
         ..Asking::default()
     };
-    let is_checked = |scan: &Scan| scan.checks().iter().all(|one| one.outcome == Outcome::Whole);
+    let is_checked =
+        |scan: &Scan| scan.checks().iter().all(|one| one.outcome == CheckOutcome::Whole);
     assert!(is_checked(&scan.scan(asking()).expect("a scan")));
     let scan = Cloud::default()
         .with("ListNodegroups", || Err(refused(Kind::Aws, "InvalidParameterException")))
@@ -266,7 +267,7 @@ fn an_answer_about_something_else_is_no_answer() {
         })
         .scan(only("emr.clusters"))
         .expect("a scan");
-    let Outcome::Gap(why) = &scan.checks()[0].outcome else { panic!("{:?}", scan.checks()) };
+    let CheckOutcome::Gap(why) = &scan.checks()[0].outcome else { panic!("{:?}", scan.checks()) };
     assert!(why.message.contains("about something else"), "{why:?}");
     // One that answers with all versions of all templates: each is counted once, for its own
     // template.
@@ -282,5 +283,5 @@ fn an_answer_about_something_else_is_no_answer() {
         })
         .scan(only("ec2.launch_templates"))
         .expect("a scan");
-    assert_eq!((&scan.checks()[0].outcome, scan.checks()[0].resources), (&Outcome::Whole, 2));
+    assert_eq!((&scan.checks()[0].outcome, scan.checks()[0].resources), (&CheckOutcome::Whole, 2));
 }

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::scripts::{News, Scripts, Sights, differences};
-use super::worker::{Ended, Job, Outcome};
-use super::{Happened, OnBusy, Options, keys};
+use super::worker::{Ended, Job, JobOutcome};
+use super::{Happened, OnBusy, WatchSettings, keys};
+use crate::app::run::Running;
+use crate::app::signals::Request;
 use crate::error::{Error, Kind, Result};
-use crate::following::{Changed, Following};
+use crate::files::read_set::ReadSet;
+use crate::files::watch::{Changed, PathWatcher};
 use crate::lua::cancel::Stop;
-use crate::run::Running;
-use crate::screen::{say, tell};
-use crate::seen::Seen;
-use crate::signals::Request;
+use crate::ui::terminal::{say, tell};
 
 /// A script that is told to stop does so within that time, unless it has calls in flight or is deep inside of one operation of Lua's library.
 const STOPS_WITHIN: Duration = Duration::from_millis(80);
@@ -28,9 +28,9 @@ const RUN_LOOKS: Duration = Duration::from_millis(500);
 
 /// What a watcher has.
 pub(in crate::watch) struct Watch {
-    options: Options,
+    options: WatchSettings,
     scripts: Scripts,
-    following: Following,
+    following: PathWatcher,
     /// What is followed.
     followed: (BTreeSet<PathBuf>, BTreeSet<PathBuf>),
     jobs: Sender<Job>,
@@ -61,7 +61,7 @@ pub(in crate::watch) struct Watch {
 /// What the worker is doing.
 struct Current {
     script: usize,
-    seen: Seen,
+    seen: ReadSet,
     running: Option<Running>,
     /// Why it must run again, if it was stopped for that.
     restarts: Option<String>,
@@ -71,9 +71,9 @@ struct Current {
 
 impl Watch {
     pub(in crate::watch) fn new(
-        options: Options,
+        options: WatchSettings,
         scripts: Scripts,
-        following: Following,
+        following: PathWatcher,
         jobs: Sender<Job>,
         has_keys: bool,
     ) -> Self {
@@ -352,20 +352,20 @@ impl Watch {
             watched.takes_what_is_there();
         }
         match ended.outcome {
-            Outcome::LookedAt => {}
-            Outcome::NoRunbook => {
+            JobOutcome::LookedAt => {}
+            JobOutcome::NoRunbook => {
                 if !std::mem::replace(&mut watched.is_left_alone, watched.is_of_folder)
                     && watched.is_of_folder
                 {
                     self.left_alone.push(watched.name());
                 }
             }
-            Outcome::Failed(error) => {
+            JobOutcome::Failed(error) => {
                 watched.is_left_alone = false;
                 tell(&error);
                 self.tell_end(script, Err(&error), ended.took, current.restarts.as_deref());
             }
-            Outcome::Ran(executed) => {
+            JobOutcome::Ran(executed) => {
                 watched.is_left_alone = false;
                 self.ran(script, &executed, ended.output, ended.took, current.restarts.as_deref());
             }

@@ -5,8 +5,9 @@ use std::sync::mpsc::Sender;
 
 use super::Watch;
 use super::told::print;
-use crate::screen::{self, say};
-use crate::words::count;
+use crate::escape;
+use crate::ui::format::count;
+use crate::ui::terminal::{self, say};
 
 const KEYS: &str =
     "r: run all again   p: pause, or go on   d: what is different from the last run   q: quit";
@@ -16,9 +17,10 @@ impl Watch {
         if self.ends.is_some() {
             return;
         }
-        screen::aside(|| {
+        let question = format!("{question} [y/N] ");
+        terminal::aside(|| {
             // A question that cannot be shown is answered by no one, which Ctrl-C ends.
-            let _ = write!(std::io::stderr(), "{question} [y/N] ");
+            let _ = std::io::stderr().write_all(&escape::printable(question.as_bytes()));
         });
         self.asked = Some(answer);
     }

@@ -1,15 +1,14 @@
 //! What the watcher says of what it does and of what runs have come to.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::Watch;
+use crate::app::run::{self, PLAN_ONLY, RunOutcome};
 use crate::error::{Error, Kind};
-use crate::run::{self, Executed, PLAN_ONLY};
-use crate::screen::{self, say, tell};
 use crate::session::Mode;
+use crate::ui::format;
+use crate::ui::terminal::{self, say, tell};
 use crate::watch::compared::{self, Remembered};
-use crate::words;
 
 impl Watch {
     pub(super) fn greet(&self) {
@@ -48,7 +47,7 @@ impl Watch {
     pub(super) fn ran(
         &mut self,
         script: usize,
-        executed: &Executed,
+        executed: &RunOutcome,
         output: String,
         took: Duration,
         restarts: Option<&str>,
@@ -109,7 +108,7 @@ impl Watch {
         restarts: Option<&str>,
     ) {
         let name = self.scripts.all[script].name();
-        let took = words::time(took.as_secs_f64());
+        let took = format::time(took.as_secs_f64());
         if let Some(why) = restarts {
             say(&format!("{name}: stopped after {took}, because {why}"));
             return;
@@ -134,8 +133,5 @@ impl Watch {
 
 /// Shows text with its styles, where there is a terminal for them.
 pub(super) fn print(text: &str) {
-    screen::aside(|| {
-        // With no standard error there is nobody to tell.
-        let _ = anstream::stderr().write_all(text.as_bytes());
-    });
+    terminal::aside(|| terminal::show(text));
 }

@@ -3,14 +3,14 @@
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
 use super::super::super::made_up::MadeUp;
-use super::super::super::refusal::{Failure, Outcome};
+use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::view::View;
+use super::super::super::view::ReadTxn;
 use super::super::super::xml::Xml;
 use super::super::{made_up, moment};
-use super::{Filters, Named, asked, paging, write_resolved_profile, write_token};
+use super::{Filters, NamedResource, asked, paging, write_resolved_profile, write_token};
 
-const INSTANCES: Named = Named {
+const INSTANCES: NamedResource = NamedResource {
     kind: Kind::Instance,
     ids: "InstanceId",
     code: "InvalidInstanceID.NotFound",
@@ -19,10 +19,10 @@ const INSTANCES: Named = Named {
 
 /// `DescribeInstances`: 5 to 1000 a page; 1000 if the call does not say.
 pub(in super::super::super) fn describe(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let known = [
         "instance-state-name",
         "iam-instance-profile.arn",
@@ -214,7 +214,7 @@ fn write_interface(
     xml.literal("<primary>true</primary></item></privateIpAddressesSet><ipv6AddressesSet/><interfaceType>interface</interfaceType></item></networkInterfaceSet>");
 }
 
-const ASSOCIATIONS: Named = Named {
+const ASSOCIATIONS: NamedResource = NamedResource {
     kind: Kind::Association,
     ids: "AssociationId",
     code: "InvalidAssociationID.NotFound",
@@ -223,10 +223,10 @@ const ASSOCIATIONS: Named = Named {
 
 /// `DescribeIamInstanceProfileAssociations`: 5 to 1000 a page.
 pub(in super::super::super) fn describe_associations(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let filters = Filters::of(call, &["instance-id", "state"])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |association, name| match name {
         "state" => association.state.as_deref(),

@@ -2,17 +2,17 @@
 
 use super::super::super::call::Call;
 use super::super::super::made_up::MadeUp;
-use super::super::super::refusal::{Failure, Outcome, Refusal};
-use super::super::super::resources::{self, Kind, Place, Resource, number_of, version_key};
-use super::super::super::view::View;
+use super::super::super::refusal::{ApiResult, Failure, Refusal};
+use super::super::super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
+use super::super::super::view::ReadTxn;
 use super::super::super::xml::Xml;
 use super::super::listing::Listing;
 use super::super::{moment, place};
 use super::{
-    Filters, Named, asked, check_dry_run, paging, texts, write_given_profile, write_token,
+    Filters, NamedResource, asked, check_dry_run, paging, texts, write_given_profile, write_token,
 };
 
-const TEMPLATES: Named = Named {
+const TEMPLATES: NamedResource = NamedResource {
     kind: Kind::LaunchTemplate,
     ids: "LaunchTemplateId",
     code: "InvalidLaunchTemplateId.NotFound",
@@ -21,10 +21,10 @@ const TEMPLATES: Named = Named {
 
 /// `DescribeLaunchTemplates`: 1 to 200 a page.
 pub(in super::super::super) fn describe(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let filters = Filters::of(call, &["launch-template-name"])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> =
         |template, _| template.name.as_deref();
@@ -61,10 +61,10 @@ pub(in super::super::super) fn describe(
 /// `DescribeLaunchTemplateVersions`: of one template all versions or those named, or of all templates the latest, the default or
 /// both; 1 to 200 a page.
 pub(in super::super::super) fn describe_versions(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     check_dry_run(call)?;
     let filters = Filters::of(call, &["iam-instance-profile"])?;
     let (id, name) =
@@ -113,11 +113,11 @@ fn profile_of<'r>(version: &'r Resource, _: &str) -> Option<&'r str> {
 }
 
 fn all_versions(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     template: &Resource,
     filters: &Filters,
-) -> Outcome<Page> {
+) -> ApiResult<Page> {
     let bound = |name, otherwise| match call.optional_text(name) {
         None => Ok(otherwise),
         Some(text) => text.parse::<i64>().map_err(|_| {
@@ -127,8 +127,11 @@ fn all_versions(
     let (least, most) = (bound("MinVersion", 0)?, bound("MaxVersion", i64::MAX)?);
     let scope = format!("{} {least} {most} {}", template.key, filters.scope());
     let listing = Listing::of(view, call, &paging(1, 200, 200), &scope)?;
-    let versions =
-        Place { kind: Kind::LaunchTemplateVersion, region: call.region, parent: &template.key };
+    let versions = ResourceScope {
+        kind: Kind::LaunchTemplateVersion,
+        region: call.region,
+        parent: &template.key,
+    };
     let (found, token) = listing.page(view, versions, |version| {
         (least..=most).contains(&number_of(version))
             && filters.pass(|name| profile_of(version, name))
@@ -138,11 +141,11 @@ fn all_versions(
 
 /// Across all templates EC2 gives `$Latest` and `$Default` only.
 fn of_all_templates(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     wanted: &[&str],
     filters: &Filters,
-) -> Outcome<Page> {
+) -> ApiResult<Page> {
     let aliases = ["$Latest", "$Default"];
     if wanted.is_empty() || wanted.iter().any(|wanted| !aliases.contains(wanted)) {
         let message = "Either LaunchTemplateId or LaunchTemplateName must be given, or only the versions $Latest and $Default.";
@@ -183,7 +186,7 @@ fn of_all_templates(
 
 /// The versions of a template that are meant by `$Latest` and `$Default`, each once.
 fn aliased(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     template: &Resource,
     wanted: &[&str],
     filters: &Filters,
@@ -200,7 +203,7 @@ fn aliased(
 }
 
 fn version(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     template: &Resource,
     wanted: &str,
 ) -> rusqlite::Result<Option<Resource>> {
@@ -210,7 +213,7 @@ fn version(
         other => other.parse().ok(),
     };
     let Some(number) = number else { return Ok(None) };
-    let place = Place {
+    let place = ResourceScope {
         kind: Kind::LaunchTemplateVersion,
         region: &template.region,
         parent: &template.key,
@@ -218,7 +221,7 @@ fn version(
     resources::find(view.connection, place, &version_key(number))
 }
 
-fn by_id(view: &View<'_>, call: &Call<'_>, id: &str) -> Outcome<Resource> {
+fn by_id(view: &ReadTxn<'_>, call: &Call<'_>, id: &str) -> ApiResult<Resource> {
     let found = resources::find(view.connection, place(call, Kind::LaunchTemplate), id)?;
     Ok(found.ok_or_else(|| {
         let message =
@@ -227,7 +230,7 @@ fn by_id(view: &View<'_>, call: &Call<'_>, id: &str) -> Outcome<Resource> {
     })?)
 }
 
-fn by_name(view: &View<'_>, call: &Call<'_>, name: &str) -> Outcome<Resource> {
+fn by_name(view: &ReadTxn<'_>, call: &Call<'_>, name: &str) -> ApiResult<Resource> {
     let found = resources::named(view.connection, Kind::LaunchTemplate, call.region, name)?.pop();
     Ok(found.ok_or_else(|| {
         let message =

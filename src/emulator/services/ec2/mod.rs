@@ -8,9 +8,9 @@ pub(in super::super) mod spot;
 use wildmatch::WildMatch;
 
 use super::super::call::Call;
-use super::super::refusal::{Outcome, Refusal};
+use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::view::View;
+use super::super::view::ReadTxn;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::place;
@@ -60,7 +60,7 @@ impl Filters {
 }
 
 /// What every call begins with: `DryRun` is answered before anything is looked at.
-fn check_dry_run(call: &Call<'_>) -> Outcome<()> {
+fn check_dry_run(call: &Call<'_>) -> ApiResult<()> {
     match call.optional_text("DryRun") {
         Some("true") => Err(Refusal::dry_run().into()),
         _ => Ok(()),
@@ -74,7 +74,7 @@ fn texts<'a>(call: &Call<'a>, name: &str) -> Vec<&'a str> {
 }
 
 /// How a kind is asked for by id.
-struct Named {
+struct NamedResource {
     kind: Kind,
     /// The list parameter with the ids.
     ids: &'static str,
@@ -86,12 +86,12 @@ struct Named {
 
 /// What a call asks for: those with the ids that it names, else a page of all.
 fn asked(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
-    named: &Named,
+    named: &NamedResource,
     paging: &Paging,
     (filters, value): (&Filters, impl for<'r> Fn(&'r Resource, &str) -> Option<&'r str>),
-) -> Outcome<(Vec<Resource>, Option<String>)> {
+) -> ApiResult<(Vec<Resource>, Option<String>)> {
     check_dry_run(call)?;
     let passes = |resource: &Resource| filters.pass(|name| value(resource, name));
     let ids = texts(call, named.ids);

@@ -1,18 +1,18 @@
 //! `DescribeRegions`.
 
 use super::super::super::call::Call;
-use super::super::super::refusal::{Failure, Outcome, Refusal};
+use super::super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::super::regions;
-use super::super::super::view::View;
+use super::super::super::view::ReadTxn;
 use super::super::super::xml::Xml;
 use super::{Filters, check_dry_run, texts};
 
 /// `DescribeRegions`: the enabled ones, or with `AllRegions` all of them. There are no pages.
 pub(in super::super::super) fn describe(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     check_dry_run(call)?;
     let filters = Filters::of(call, &["region-name", "opt-in-status"])?;
     let names = texts(call, "RegionName");

@@ -4,20 +4,20 @@ use serde_json::Value;
 
 use super::super::super::call::Call;
 use super::super::super::made_up::MadeUp;
-use super::super::super::refusal::{Failure, Outcome};
+use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::view::View;
+use super::super::super::view::ReadTxn;
 use super::super::super::xml::Xml;
 use super::super::{made_up, moment};
-use super::{Filters, Named, asked, paging, write_given_profile, write_token};
+use super::{Filters, NamedResource, asked, paging, write_given_profile, write_token};
 
-const FLEETS: Named = Named {
+const FLEETS: NamedResource = NamedResource {
     kind: Kind::SpotFleet,
     ids: "SpotFleetRequestId",
     code: "InvalidSpotFleetRequestId.NotFound",
     noun: "spot fleet request ID",
 };
-const REQUESTS: Named = Named {
+const REQUESTS: NamedResource = NamedResource {
     kind: Kind::SpotRequest,
     ids: "SpotInstanceRequestId",
     code: "InvalidSpotInstanceRequestID.NotFound",
@@ -26,10 +26,10 @@ const REQUESTS: Named = Named {
 
 /// `DescribeSpotFleetRequests`: 1 to 1000 a page; EC2 has no filters for them.
 pub(in super::super::super) fn describe_fleets(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let filters = Filters::of(call, &[])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |_, _| None;
     let (found, token) = asked(view, call, &FLEETS, &paging(1, 1000, 1000), (&filters, value))?;
@@ -91,10 +91,10 @@ fn write_specification(xml: &mut Xml, account: &str, region: &str, profile: Opti
 
 /// `DescribeSpotInstanceRequests`: 5 to 1000 a page.
 pub(in super::super::super) fn describe_requests(
-    view: &View<'_>,
+    view: &ReadTxn<'_>,
     call: &Call<'_>,
     xml: &mut Xml,
-) -> Outcome<()> {
+) -> ApiResult<()> {
     let filters = Filters::of(call, &["state", "spot-instance-request-id"])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |request, name| match name {
         "state" => request.state.as_deref(),

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::app::run::Running;
 use crate::error::{Error, Result};
 use crate::lua::cancel::{self, Canceller, Stop};
 use crate::lua::{self, Waker, children};
-use crate::run::Running;
-use crate::screen::say;
 use crate::session::Session;
+use crate::ui::terminal::say;
 
 /// A script that has not stopped after that time waits for a person, or is deep inside of one long operation.
 const SOON: Duration = Duration::from_millis(80);
@@ -87,7 +87,7 @@ fn leave() -> ! {
 }
 
 fn leave_with(code: i32) -> ! {
-    crate::hidden_input::restore_terminal();
+    crate::ui::hidden_input::restore_terminal();
     children::kill_all();
     std::process::exit(code)
 }
@@ -184,10 +184,9 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 /// # Errors
 /// If the system gives no signals or threads.
 pub fn stop_on_signals(running: Running) -> Result<()> {
-    let late = running.clone();
     let runtime = tokio::runtime::Handle::current();
     // The same when its time is over.
-    running.when_overdue(SOON, move || {
+    running.when_overdue(SOON, move |late| {
         let began = Instant::now();
         while late.writes_in_flight() > 0 && began.elapsed() < PATIENCE {
             std::thread::sleep(SOON);

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::app::run::quoted;
 use crate::error::{Error, Kind, Result};
-use crate::run::quoted;
 use crate::session::plan::Plan;
 use crate::spec;
 

@@ -8,16 +8,17 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::diff;
+use crate::app::run::quoted;
+use crate::escape::{visible, visible_but};
 use crate::iam;
-use crate::iam::image::{Difference, Field, Image, State, Subject, differences};
-use crate::run::quoted;
-use crate::session::journal::Outcome;
+use crate::iam::image::{Difference, Field, Snapshot, State, Subject, differences};
+use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::Recorded;
 use crate::session::outside::Outside;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
-use crate::words::{count, number, visible, visible_but};
+use crate::session::site::{AccountKey, Destination, Places, account_lines, describe_accounts};
+use crate::ui::diff;
+use crate::ui::format::{count, number};
 
 /// So many lines that say the same are folded into one.
 const FOLD: usize = 6;
@@ -31,24 +32,24 @@ const UNKNOWN: &str = "(known after apply)";
 
 /// A change to be put into words.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct ChangeText<'a> {
     action: &'a str,
     subject: Subject,
     name: &'a str,
     before: &'a State,
     after: &'a State,
     /// Its account, where the changes go to several.
-    account: Option<&'a Site>,
+    account: Option<&'a Destination>,
     /// What stands before it instead of its own sign.
     mark: Option<Sign>,
     /// Tried, and not made: what was there before does not say what it was to do.
     is_tried: bool,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ChangeText<'a> {
     /// A planned change. `account` is none where all changes go to one account.
     #[must_use]
-    pub fn planned(change: &'a Change, account: Option<&'a Site>) -> Self {
+    pub fn planned(change: &'a Change, account: Option<&'a Destination>) -> Self {
         let Change { action, subject, name, before, after, .. } = change;
         Self {
             action,
@@ -65,16 +66,16 @@ impl<'a> Shown<'a> {
     /// A change of a run; one that has failed as what was tried. `account` is none where all
     /// changes go to one account.
     #[must_use]
-    pub fn recorded(change: &'a Recorded, account: Option<&'a Site>) -> Self {
+    pub fn recorded(change: &'a Recorded, account: Option<&'a Destination>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
         let mark = None;
         let shown =
             Self { action, subject: *subject, name, before, after, account, mark, is_tried: false };
-        if change.outcome == Some(Outcome::Failed) { shown.as_tried() } else { shown }
+        if change.outcome == Some(ChangeOutcome::Failed) { shown.as_tried() } else { shown }
     }
 
     fn account_key(&self) -> Option<AccountKey<'a>> {
-        self.account.map(Site::account_key)
+        self.account.map(Destination::account_key)
     }
 }
 
@@ -104,7 +105,7 @@ impl Sign {
     }
 }
 
-impl Shown<'_> {
+impl ChangeText<'_> {
     /// As a change that another plan does not have: with `+`.
     #[must_use]
     pub const fn as_new(self) -> Self {
@@ -191,7 +192,7 @@ impl Shown<'_> {
 }
 
 /// What something has, in words: `path /ec2/, role web, tags Owner=ops`.
-fn looks(image: &Image) -> Vec<String> {
+fn looks(image: &Snapshot) -> Vec<String> {
     let mut parts = vec![format!("path {}", visible(&image.path))];
     parts.extend(image.role.as_ref().map(|role| format!("role {}", visible(role))));
     match image.tags.len() {
@@ -243,12 +244,12 @@ fn shown(value: Option<&String>) -> String {
 /// The changes, one line each: in their order; those that are alike are folded into one unless
 /// `full`, where those of each of several accounts stand below its name.
 #[must_use]
-pub fn lines(changes: &[Shown<'_>], full: bool) -> Vec<String> {
+pub fn lines(changes: &[ChangeText<'_>], full: bool) -> Vec<String> {
     folded_lines(changes, full).0
 }
 
 /// The same, with the number of changes that share a line with another one.
-fn folded_lines(changes: &[Shown<'_>], full: bool) -> (Vec<String>, usize) {
+fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) {
     if full {
         return (by_account(changes), 0);
     }
@@ -291,7 +292,7 @@ fn folded_lines(changes: &[Shown<'_>], full: bool) -> (Vec<String>, usize) {
 }
 
 /// A change in a line, and what is below it.
-fn with_details(change: &Shown<'_>) -> Vec<String> {
+fn with_details(change: &ChangeText<'_>) -> Vec<String> {
     let mut lines = vec![line(change)];
     lines.extend(trust_policy(change));
     lines
@@ -299,7 +300,7 @@ fn with_details(change: &Shown<'_>) -> Vec<String> {
 
 /// One change in a line, with its account where there are several.
 #[must_use]
-pub fn line(change: &Shown<'_>) -> String {
+pub fn line(change: &ChangeText<'_>) -> String {
     let (sign, style) = (change.sign(), change.sign().style());
     let place = change.account.map_or(String::new(), |site| format!(" in {}", site.describe()));
     let detail = match change.detail() {
@@ -344,7 +345,7 @@ fn in_order_of(model: &serde_json::Value, document: serde_json::Value) -> serde_
 }
 
 /// Lines below a change: the trust policy that it sets, as a difference where it replaces one.
-fn trust_policy(change: &Shown<'_>) -> Vec<String> {
+fn trust_policy(change: &ChangeText<'_>) -> Vec<String> {
     const INDENT: &str = "      ";
     if change.is_tried {
         return Vec::new();
@@ -378,13 +379,13 @@ fn trust_policy(change: &Shown<'_>) -> Vec<String> {
 }
 
 /// A line for each change: those of each of several accounts below its name.
-fn by_account(changes: &[Shown<'_>]) -> Vec<String> {
+fn by_account(changes: &[ChangeText<'_>]) -> Vec<String> {
     let bold = Style::new().bold();
-    let mut accounts: BTreeMap<_, (Option<&Site>, Vec<String>)> = BTreeMap::new();
+    let mut accounts: BTreeMap<_, (Option<&Destination>, Vec<String>)> = BTreeMap::new();
     for change in changes {
         let (_, lines) = accounts.entry(change.account_key()).or_insert((change.account, vec![]));
         let indent = if change.account.is_some() { "  " } else { "" };
-        let own = with_details(&Shown { account: None, ..*change });
+        let own = with_details(&ChangeText { account: None, ..*change });
         lines.extend(own.into_iter().map(|line| format!("{indent}{line}")));
     }
     let mut all = Vec::new();
@@ -395,7 +396,7 @@ fn by_account(changes: &[Shown<'_>]) -> Vec<String> {
     all
 }
 
-fn fold(changes: &[Shown<'_>], members: &[usize], outcome: Option<&str>) -> String {
+fn fold(changes: &[ChangeText<'_>], members: &[usize], outcome: Option<&str>) -> String {
     let first = &changes[members[0]];
     let (sign, style) = (first.sign(), first.sign().style());
     let mut text = format!(
@@ -419,7 +420,7 @@ fn fold(changes: &[Shown<'_>], members: &[usize], outcome: Option<&str>) -> Stri
 
 /// Outcome of changes that are alike, with the number of values that are new and replaced:
 /// "Owner → ops: 2 new, 8 replace a value".
-fn outcomes(changes: &[Shown<'_>], members: &[usize]) -> String {
+fn outcomes(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let first = &changes[members[0]];
     let (before, Some(_)) = (first.before, first.after) else { return String::new() };
     if before.is_none() {
@@ -455,7 +456,7 @@ fn outcomes(changes: &[Shown<'_>], members: &[usize]) -> String {
 }
 
 /// Differences that a change makes, but for ids.
-fn found(change: &Shown<'_>) -> Vec<Difference> {
+fn found(change: &ChangeText<'_>) -> Vec<Difference> {
     let mut found = differences(change.before, change.after);
     found.retain(|found| found.field != Field::Id);
     found
@@ -563,11 +564,11 @@ pub fn outside_count(outside: &[Outside]) -> String {
 
 /// " in 3 accounts", or the one of several that these changes go to; nothing where there is one.
 #[must_use]
-pub fn places(changes: &[Shown<'_>]) -> String {
+pub fn places(changes: &[ChangeText<'_>]) -> String {
     in_places(changes.iter())
 }
 
-fn in_places<'a>(changes: impl Iterator<Item = &'a Shown<'a>>) -> String {
+fn in_places<'a>(changes: impl Iterator<Item = &'a ChangeText<'a>>) -> String {
     let accounts: HashMap<_, _> =
         changes.filter_map(|change| Some((change.account_key()?, change.account?))).collect();
     match accounts.len() {
@@ -579,9 +580,9 @@ fn in_places<'a>(changes: impl Iterator<Item = &'a Shown<'a>>) -> String {
 
 /// The first names of what is folded, how many more there are, and its accounts if these are
 /// several.
-fn names(changes: &[Shown<'_>], members: &[usize]) -> String {
+fn names(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let accounts = members.iter().filter_map(|at| changes[*at].account);
-    let keys: HashSet<_> = accounts.clone().map(Site::account_key).collect();
+    let keys: HashSet<_> = accounts.clone().map(Destination::account_key).collect();
     if keys.len() < 2 {
         let names: Vec<_> =
             members.iter().take(NAMES).map(|at| visible(changes[*at].name)).collect();
@@ -659,13 +660,13 @@ impl Totals {
 }
 
 /// Accounts with the numbers of what is done to each of them.
-pub type TotalsByAccount<'a> = BTreeMap<AccountKey<'a>, (&'a Site, Totals)>;
+pub type TotalsByAccount<'a> = BTreeMap<AccountKey<'a>, (&'a Destination, Totals)>;
 
 /// Numbers of profiles and roles that are created, changed and deleted: in all, and in each account
 /// that is named.
 #[must_use]
-pub fn totals<'a>(changes: &[Shown<'a>]) -> (Totals, TotalsByAccount<'a>) {
-    let mut ends: HashMap<_, (Option<&Site>, Ends)> = HashMap::new();
+pub fn totals<'a>(changes: &[ChangeText<'a>]) -> (Totals, TotalsByAccount<'a>) {
+    let mut ends: HashMap<_, (Option<&Destination>, Ends)> = HashMap::new();
     for change in changes {
         let (was, is) = (change.before.is_some(), change.after.is_some());
         ends.entry((change.account_key(), change.subject, change.name.to_ascii_lowercase()))
@@ -688,7 +689,7 @@ pub fn totals<'a>(changes: &[Shown<'a>]) -> (Totals, TotalsByAccount<'a>) {
 
 /// The same in words: in all, and a line for each account where there are several.
 #[must_use]
-pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
+pub fn summary(changes: &[ChangeText<'_>]) -> (String, Vec<String>) {
     let (all, accounts) = totals(changes);
     let text = format!("{}{}", all.all(), places(changes));
     let lines = if accounts.len() > 1 {
@@ -701,8 +702,11 @@ pub fn summary(changes: &[Shown<'_>]) -> (String, Vec<String>) {
 
 /// The changes of a plan, to be put into words.
 #[must_use]
-pub fn of_plan<'a>(plan: &'a Plan, places: &Places<'a>) -> Vec<Shown<'a>> {
-    plan.changes.iter().map(|change| Shown::planned(change, places.account(change.site))).collect()
+pub fn of_plan<'a>(plan: &'a Plan, places: &Places<'a>) -> Vec<ChangeText<'a>> {
+    plan.changes
+        .iter()
+        .map(|change| ChangeText::planned(change, places.account(change.site)))
+        .collect()
 }
 
 /// A whole plan for people.
@@ -770,11 +774,11 @@ mod tests {
 
     #[allow(clippy::unnecessary_wraps, reason = "it is a state")]
     fn image(name: &str, owner: Option<&str>) -> State {
-        Some(Image {
+        Some(Snapshot {
             name: name.into(),
             path: "/ec2/".into(),
             tags: owner.map(|owner| ("Owner".to_owned(), owner.to_owned())).into_iter().collect(),
-            ..Image::default()
+            ..Snapshot::default()
         })
     }
 
@@ -794,7 +798,7 @@ mod tests {
             .collect();
         let shown: Vec<_> = states
             .iter()
-            .map(|(name, before, after)| Shown {
+            .map(|(name, before, after)| ChangeText {
                 action: "TagInstanceProfile",
                 subject: Subject::Profile,
                 name,
@@ -822,7 +826,7 @@ mod tests {
         );
     }
 
-    fn site(account: usize) -> Site {
+    fn site(account: usize) -> Destination {
         serde_json::from_value(
             serde_json::json!({ "target": "aws", "account": account.to_string() }),
         )
@@ -831,14 +835,14 @@ mod tests {
 
     /// A change of the same `names` in each of some accounts.
     fn over<'a>(
-        sites: &'a [Site],
+        sites: &'a [Destination],
         names: &'a [&str],
         (before, after): (&'a State, &'a State),
-    ) -> Vec<Shown<'a>> {
+    ) -> Vec<ChangeText<'a>> {
         let places = Places::of(sites);
         let each = (0..sites.len()).flat_map(|site| {
             let account = places.account(site);
-            names.iter().map(move |name| Shown {
+            names.iter().map(move |name| ChangeText {
                 action: "TagInstanceProfile",
                 subject: Subject::Profile,
                 name,
@@ -874,7 +878,7 @@ mod tests {
         assert_eq!(full[12], "  ~ tag profile a: Owner dev → ops");
 
         // Two ways to one account are one account, which need not be named.
-        let as_somebody = Site { caller: Some("arn".into()), ..site(1) };
+        let as_somebody = Destination { caller: Some("arn".into()), ..site(1) };
         let ways = [site(1), as_somebody];
         let shown = over(&ways, &NAMES_OF_TEN, states);
         assert_eq!(summary(&shown), ("0 to create, 10 to change, 0 to delete".to_owned(), vec![]));
@@ -974,7 +978,7 @@ mod tests {
     #[test]
     fn an_account_cannot_write_on_the_terminal() {
         let (before, after) = (image("p", Some("a")), image("p", Some("\u{1b}[2Jx")));
-        let shown = Shown {
+        let shown = ChangeText {
             action: "TagInstanceProfile",
             subject: Subject::Profile,
             name: "p",

@@ -12,7 +12,7 @@ const MAX_HASHED: u64 = 64 << 20;
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Fingerprint {
     /// Nothing, or nothing that can be read.
     Nothing,
     /// A file with that content, by its SHA-256.
@@ -25,7 +25,7 @@ pub enum Sight {
     Other,
 }
 
-impl Sight {
+impl Fingerprint {
     /// Looks at a path; links are followed.
     #[must_use]
     pub fn of(path: &Path) -> Self {
@@ -70,31 +70,31 @@ impl Sight {
 
 /// What one run has looked at; clones are the same list.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    notes: Arc<Mutex<BTreeMap<PathBuf, Noted>>>,
+pub struct ReadSet {
+    notes: Arc<Mutex<BTreeMap<PathBuf, Recorded>>>,
     /// Files that this run and those before it have written.
     made: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 #[derive(Clone, Debug)]
-struct Noted {
-    sight: Sight,
+struct Recorded {
+    sight: Fingerprint,
     /// Whether the run itself has written there: what it leaves is then what counts.
     is_written: bool,
 }
 
-impl Seen {
+impl ReadSet {
     /// Notes what a run is about to read. The first look counts: if what is there changes later, the run may have read either.
     pub fn read(&self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else { return };
         if !self.notes().contains_key(&path) {
-            let sight = Sight::of(&path);
+            let sight = Fingerprint::of(&path);
             self.note(path, sight);
         }
     }
 
     /// Notes what a run has read.
-    pub fn found(&self, path: &Path, sight: Sight) {
+    pub fn found(&self, path: &Path, sight: Fingerprint) {
         if let Ok(path) = std::path::absolute(path) {
             self.note(path, sight);
         }
@@ -123,19 +123,19 @@ impl Seen {
 
     /// What was looked at, and what was there. To be asked when the run is over: what it has itself written is looked at now.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<PathBuf, Sight> {
+    pub fn all(&self) -> BTreeMap<PathBuf, Fingerprint> {
         let notes = self.notes().clone();
-        let sight = |path: &Path, noted: Noted| {
-            if noted.is_written { Sight::of(path) } else { noted.sight }
+        let sight = |path: &Path, noted: Recorded| {
+            if noted.is_written { Fingerprint::of(path) } else { noted.sight }
         };
         notes.into_iter().map(|(path, noted)| (path.clone(), sight(&path, noted))).collect()
     }
 
-    fn note(&self, path: PathBuf, sight: Sight) {
-        self.notes().entry(path).or_insert(Noted { sight, is_written: false });
+    fn note(&self, path: PathBuf, sight: Fingerprint) {
+        self.notes().entry(path).or_insert(Recorded { sight, is_written: false });
     }
 
-    fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Noted>> {
+    fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Recorded>> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +146,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, Sight};
+    use super::{Fingerprint, ReadSet};
 
     #[test]
     fn the_first_look_counts_unless_the_run_writes_there_itself() {
@@ -154,7 +154,7 @@ mod tests {
         let (read, written) = (folder.path().join("read"), folder.path().join("written"));
         std::fs::write(&read, "one").expect("a file");
         std::fs::write(&written, "one").expect("a file");
-        let seen = Seen::default();
+        let seen = ReadSet::default();
         seen.read(&read);
         seen.read(&written);
         seen.written(&written);
@@ -162,19 +162,19 @@ mod tests {
         std::fs::write(&written, "two").expect("a file");
         seen.read(&read);
         let all = seen.all();
-        assert_eq!(all[&read], Sight::content(b"one"));
-        assert_eq!(all[&written], Sight::content(b"two"));
+        assert_eq!(all[&read], Fingerprint::content(b"one"));
+        assert_eq!(all[&written], Fingerprint::content(b"two"));
     }
 
     #[test]
     fn what_is_not_there_is_seen_too_and_a_folder_by_its_names() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(Sight::of(&folder.path().join("none")), Sight::Nothing);
-        let before = Sight::of(folder.path());
+        assert_eq!(Fingerprint::of(&folder.path().join("none")), Fingerprint::Nothing);
+        let before = Fingerprint::of(folder.path());
         std::fs::write(folder.path().join("a"), "x").expect("a file");
-        let with_one = Sight::of(folder.path());
+        let with_one = Fingerprint::of(folder.path());
         assert_ne!(before, with_one);
         std::fs::write(folder.path().join("a"), "y").expect("a file");
-        assert_eq!(Sight::of(folder.path()), with_one);
+        assert_eq!(Fingerprint::of(folder.path()), with_one);
     }
 }

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::app::run;
 use crate::error::{Error, Kind, Result};
 use crate::lua::throttled_text;
-use crate::session::apply::{self, Options, Summary};
+use crate::session::apply::{self, ApplyOptions, Summary};
 use crate::session::journal::LeftOut;
 use crate::session::journal::records::Records;
 use crate::session::plan::{Change, Plan};
-use crate::session::site::{AccountKey, Places, Site, account_lines, describe_accounts};
+use crate::session::site::{AccountKey, Destination, Places, account_lines, describe_accounts};
 use crate::session::{Gate, Session};
-use crate::words::{count, number};
-use crate::{run, screen};
+use crate::ui::format::{count, number};
+use crate::ui::terminal;
 
 /// Without a bar there is a line so often.
 const LINE: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub async fn carry_out(
     session: &Arc<Session>,
     gates: &[Gate],
     folder: &Path,
-    options: Options,
+    options: ApplyOptions,
     again: &str,
 ) -> Result<u8> {
     apply::check_accounts(&plan.sites, gates).await?;
@@ -47,14 +48,14 @@ pub async fn carry_out(
     announce(plan, done);
     let total = plan.changes.len() as u64;
     let mut told = Instant::now();
-    let bar = screen::can_draw().then(|| screen::Bar::new("apply", Some(total)));
+    let bar = terminal::can_draw().then(|| terminal::Bar::new("apply", Some(total)));
     let summary = apply::apply(plan, session, gates, &earlier, options, |behind| {
         if let Some(bar) = &bar {
             let throttled = throttled_text(session, session.throttled());
             bar.show(behind, throttled.trim_start_matches("; ").to_owned());
         } else if told.elapsed() > LINE {
             told = Instant::now();
-            screen::say(&format!("{} of {} changes", number(behind), number(total)));
+            terminal::say(&format!("{} of {} changes", number(behind), number(total)));
         }
     })
     .await;
@@ -70,11 +71,11 @@ pub async fn carry_out(
 fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let left = plan.changes.len() - done.len();
     if plan.changes.is_empty() {
-        screen::say("the plan has no changes");
+        terminal::say("the plan has no changes");
         return;
     }
     if left == 0 {
-        screen::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
+        terminal::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
         return;
     }
     let earlier = match done.len() as u64 {
@@ -85,12 +86,12 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let accounts = by_account(plan, done);
     if accounts.len() < 2 {
         let account = describe_accounts(accounts.into_values().map(|(site, _)| site));
-        screen::say(&format!("{left} to {account}{earlier}"));
+        terminal::say(&format!("{left} to {account}{earlier}"));
         return;
     }
-    screen::say(&format!("{left} to {}{earlier}", count(accounts.len() as u64, "account")));
+    terminal::say(&format!("{left} to {}{earlier}", count(accounts.len() as u64, "account")));
     for line in account_lines(&accounts, |changes| count(*changes, "change")) {
-        screen::say(&format!("  {line}"));
+        terminal::say(&format!("  {line}"));
     }
 }
 
@@ -98,7 +99,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
 fn by_account<'a>(
     plan: &'a Plan,
     done: &BTreeSet<u64>,
-) -> BTreeMap<AccountKey<'a>, (&'a Site, u64)> {
+) -> BTreeMap<AccountKey<'a>, (&'a Destination, u64)> {
     let mut accounts = BTreeMap::new();
     for change in plan.changes.iter().filter(|change| !done.contains(&change.number)) {
         if let Some(site) = plan.sites.get(change.site) {
@@ -138,13 +139,13 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         format!("{} {subject}", change.action)
     };
     for (change, why) in &summary.skipped {
-        screen::say(&format!("left out: {}: {why}", what(change)));
+        terminal::say(&format!("left out: {}: {why}", what(change)));
     }
     for (change, error) in &summary.failed {
-        screen::say(&format!("failed: {}: {error}", what(change)));
+        terminal::say(&format!("failed: {}: {error}", what(change)));
     }
     if summary.earlier < plan.changes.len() as u64 {
-        screen::say(&words.join(", "));
+        terminal::say(&words.join(", "));
     }
     match summary.stopped {
         Some(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => Err(error),

@@ -11,11 +11,11 @@ pub const META: &str = ".iamlua/meta";
 
 /// The files, by their path in the working folder.
 const FILES: [(&str, &str); 5] = [
-    ("runbooks/tag_owner.lua", include_str!("../template/runbooks/tag_owner.lua")),
-    ("runbooks/tag_owner_test.lua", include_str!("../template/runbooks/tag_owner_test.lua")),
-    ("iamlua.toml", include_str!("../template/iamlua.toml")),
-    (".luarc.json", include_str!("../template/luarc.json")),
-    (".gitignore", include_str!("../template/gitignore")),
+    ("runbooks/tag_owner.lua", include_str!("../../template/runbooks/tag_owner.lua")),
+    ("runbooks/tag_owner_test.lua", include_str!("../../template/runbooks/tag_owner_test.lua")),
+    ("iamlua.toml", include_str!("../../template/iamlua.toml")),
+    (".luarc.json", include_str!("../../template/luarc.json")),
+    (".gitignore", include_str!("../../template/gitignore")),
 ];
 
 /// What was done.

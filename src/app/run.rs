@@ -11,28 +11,31 @@ use std::time::{Duration, Instant};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::runtime::{Handle, Runtime};
 
-use crate::aws::client::{Connection, OpenLocal, Role, Target};
+use crate::app::script::{Loaded, Script};
+use crate::app::{plan_text, signals};
+use crate::aws::client::{Backend, Connection, OpenLocal, Role};
 use crate::clock::Clock;
 use crate::emulator::{self, Emulator, Faults};
 use crate::error::{Error, Kind, Result};
+use crate::escape;
+use crate::files::read_set::ReadSet;
 use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
-    Confirm, Ending, Format, Log, Manifest, Output, Setup, Show, Vm, Waker, calls_text,
+    Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
     throttled_text,
 };
-use crate::screen::{self, say};
-use crate::script::{Loaded, Script};
-use crate::seen::Seen;
 use crate::session::plan::{Plan, sha256};
-use crate::session::{Gate, Mode, Rules, Session};
+use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::signature::{self, SigningKey};
-use crate::{files, plan_text, secrets, signals, state, words};
+use crate::ui::format;
+use crate::ui::terminal::{self, say};
+use crate::{files, redaction, state};
 
 /// What a script runs against.
 #[derive(Clone, Debug)]
-pub enum Against {
+pub enum TargetConfig {
     /// The local account, under that weather.
     Local(Faults),
     /// AWS, or what an endpoint URL names.
@@ -54,11 +57,11 @@ pub struct AwsTarget {
 
 /// How a script runs.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RunSettings {
     /// What it runs against.
-    pub against: Against,
+    pub against: TargetConfig,
     /// What it may do there.
-    pub rules: Rules,
+    pub rules: SessionConfig,
     /// What becomes of the plan, if it only plans.
     pub planning: Planning,
     /// What it may touch on this machine.
@@ -122,7 +125,7 @@ pub fn runtime() -> Result<Runtime> {
 /// If there is no place for it, or its file cannot be used.
 pub fn open_local(faults: Faults) -> Result<Emulator> {
     let path = state::local_account()?;
-    let options = emulator::Options { faults, ..emulator::Options::default() };
+    let options = emulator::EmulatorSettings { faults, ..emulator::EmulatorSettings::default() };
     let local = Emulator::open(&path, options)?;
     if local.is_new() {
         say(&format!(
@@ -133,17 +136,17 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
     Ok(local)
 }
 
-impl Against {
+impl TargetConfig {
     /// The connection that leads there.
     #[must_use]
     pub fn connection(&self) -> Connection {
         match self {
             Self::Local(faults) => Connection {
-                target: Target::Local(open_once(faults.clone())),
+                target: Backend::Local(open_once(faults.clone())),
                 ..Connection::default()
             },
             Self::Aws(aws) => Connection {
-                target: Target::Aws,
+                target: Backend::Aws,
                 profile: aws.profile.clone(),
                 region: aws.region.clone(),
                 endpoint_url: aws.endpoint_url.clone(),
@@ -168,7 +171,7 @@ fn open_once(faults: Faults) -> OpenLocal {
 }
 
 /// What one execution has around it: for `iamlua run` what belongs to the process, and a world of its own where a process makes many.
-pub struct Surroundings {
+pub struct RunEnv {
     /// Where calls run.
     pub runtime: Handle,
     /// The way to the account.
@@ -184,7 +187,7 @@ pub struct Surroundings {
     /// Whether standard input is the script's.
     pub has_input: bool,
     /// Which files it looks at.
-    pub seen: Seen,
+    pub seen: ReadSet,
     /// Who takes the messages of `log`, if not standard error.
     pub log: Option<Log>,
 }
@@ -205,8 +208,16 @@ impl Running {
         self.waker.wake();
     }
 
-    /// Says what is done when its time is over, and it has not stopped so long after that.
-    pub fn when_overdue(&self, after: Duration, act: impl Fn() + Send + Sync + 'static) {
+    /// Sets the action for a run whose time is over, and that has not stopped so long after that.
+    pub fn when_overdue(&self, after: Duration, act: impl Fn(&Self) + Send + Sync + 'static) {
+        // The canceller holds the action, which must not hold the run: neither would ever be dropped.
+        let (canceller, session) = (self.canceller.downgrade(), Arc::downgrade(&self.session));
+        let waker = self.waker.clone();
+        let act = move || {
+            if let (Some(canceller), Some(session)) = (canceller.upgrade(), session.upgrade()) {
+                act(&Self { canceller, waker: waker.clone(), session });
+            }
+        };
         self.canceller.when_overdue(Overdue { after, act: Arc::new(act) });
     }
 
@@ -225,7 +236,7 @@ impl Running {
 
 /// What became of one execution.
 #[derive(Debug)]
-pub struct Executed {
+pub struct RunOutcome {
     /// The exit code that it means, or the error that ended it.
     pub result: Result<u8>,
     /// What it did to the account.
@@ -234,7 +245,7 @@ pub struct Executed {
     pub origin: (String, String),
 }
 
-impl Executed {
+impl RunOutcome {
     /// The plan that it has made.
     #[must_use]
     pub fn plan(&self) -> Plan {
@@ -277,26 +288,26 @@ impl Executed {
 pub fn execute(
     loaded: Loaded,
     args: &[String],
-    options: &Options,
-    around: Surroundings,
+    options: &RunSettings,
+    around: RunEnv,
     began: impl FnOnce(Running) -> Result<()>,
-) -> Result<Executed> {
+) -> Result<RunOutcome> {
     let runtime = around.runtime.clone();
     let _entered = runtime.enter();
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
     rules.about.script = Some(origin.clone());
-    let (shown, secrets) = secrets::without_secrets(args);
+    let (shown, secrets) = redaction::without_secrets(args);
     if !shown.is_empty() {
         rules.about.parameters = Some(serde_json::json!({ "arguments": shown }));
     }
     let args = Arguments::of(args, &loaded.source, &loaded.name, &options.reserved)?;
     let session = Session::with(rules);
-    session.journal().set_secrets(secrets::recognizable(secrets));
+    session.journal().set_secrets(redaction::recognizable(secrets));
     let gate = Gate::new(Arc::clone(&session), around.connection);
     gate.warm_up();
     let canceller = around.canceller;
-    let setup = Setup {
+    let setup = VmConfig {
         gate,
         runtime: around.runtime,
         canceller: canceller.clone(),
@@ -338,19 +349,19 @@ pub fn execute(
             "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
         )),
     };
-    Ok(Executed { result, session, origin })
+    Ok(RunOutcome { result, session, origin })
 }
 
 /// Runs a script and returns the exit code.
 ///
 /// # Errors
 /// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
-pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
+pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8> {
     let began = Instant::now();
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let yes = options.yes;
-    let around = Surroundings {
+    let around = RunEnv {
         runtime: runtime.handle().clone(),
         connection: options.against.connection(),
         canceller: Canceller::default(),
@@ -358,7 +369,7 @@ pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
         confirm: Box::new(move |question| if yes { None } else { confirm(question, false) }),
         width: terminal_width(),
         has_input: true,
-        seen: Seen::default(),
+        seen: ReadSet::default(),
         log: None,
     };
     let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
@@ -376,12 +387,14 @@ pub fn run(script: &Script, args: &[String], options: &Options) -> Result<u8> {
 /// Where a script's output goes.
 pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
+    let is_terminal = if to_stderr { io::stderr().is_terminal() } else { by_line };
     let out: Box<dyn Write> = if to_stderr {
-        Box::new(screen::Messages::default())
+        Box::new(terminal::Messages::default())
     } else {
         Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout()))
     };
-    Output { out, err: Box::new(screen::Messages::default()), by_line, is_pending: false }
+    let err = Box::new(terminal::Messages::default());
+    Output { out, err, by_line, is_terminal, is_pending: false }
 }
 
 /// Refusal of a plan that goes beyond its limit.
@@ -408,7 +421,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
         let error = Error::new(Kind::Refused, refusal);
         return Err(match session.made() {
             0 => error,
-            n => error.hint(format!("{} {done} before that", words::count(n, "change"))),
+            n => error.hint(format!("{} {done} before that", format::count(n, "change"))),
         });
     }
     match ending {
@@ -433,7 +446,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
                 && session.made() > 0
                 && !is_plan =>
         {
-            let made = words::count(session.made(), "change");
+            let made = format::count(session.made(), "change");
             Err(error.hint(format!("{made} made before that; calls in flight were finished")))
         }
         Err(error) => Err(error),
@@ -475,10 +488,10 @@ pub(crate) fn tell_stats(session: &Session, began: Instant) {
     let throttled = throttled_text(session, session.throttled());
     let spared = match session.spared() {
         0 => String::new(),
-        n => format!("; {} not sent, because all was so already", words::count(n, "change")),
+        n => format!("; {} not sent, because all was so already", format::count(n, "change")),
     };
-    let took = words::time(began.elapsed().as_secs_f64());
-    say(&format!("{} in {took}{by_action}{throttled}{spared}", words::count(all, "call")));
+    let took = format::time(began.elapsed().as_secs_f64());
+    say(&format!("{} in {took}{by_action}{throttled}{spared}", format::count(all, "call")));
 }
 
 /// Says what a run has changed, and which command undoes it.
@@ -487,11 +500,11 @@ pub fn tell_changes(session: &Session) {
     let (made, failed, in_doubt) = (session.made(), session.failed(), session.in_doubt());
     let mut text = match made {
         0 => format!("run {run}: no change made"),
-        made => format!("run {run}: {}", words::count(made, "change")),
+        made => format!("run {run}: {}", format::count(made, "change")),
     };
     for (n, what) in [(failed, "failed"), (in_doubt, "in doubt")] {
         if n > 0 {
-            let _ = write!(text, ", {} {what}", words::number(n));
+            let _ = write!(text, ", {} {what}", format::number(n));
         }
     }
     let next = match session.journal().is_undo() {
@@ -504,7 +517,7 @@ pub fn tell_changes(session: &Session) {
 }
 
 /// Shows what a script would change, and keeps it if that was asked for.
-fn show_plan(executed: Executed, planning: &Planning, format: Format) -> Result<u8> {
+fn show_plan(executed: RunOutcome, planning: &Planning, format: Format) -> Result<u8> {
     let mut plan = executed.take_plan();
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
@@ -549,18 +562,13 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     // The file is the result then.
     let is_aside = planning.file.as_deref().is_some_and(files::is_output);
     if !planning.is_result || is_aside {
-        // With no standard error there is nobody to tell.
-        let text = plan_text::plan(plan, planning.full);
-        let _ = if screen::speaks_events() {
-            screen::Messages::default().write_all(text.as_bytes())
-        } else {
-            anstream::stderr().write_all(text.as_bytes())
-        };
+        terminal::show(&plan_text::plan(plan, planning.full));
         return Ok(());
     }
     let text = match format {
-        Format::Table => plan_text::plan(plan, planning.full),
+        Format::Table => return terminal::print(&plan_text::plan(plan, planning.full)),
         Format::Csv => return Err(no_csv()),
+        // A plan file has a checksum of its very bytes.
         Format::Json => plan.to_file()?,
         Format::Jsonl => {
             let changes = plan.changes.iter().map(serde_json::to_string);
@@ -571,12 +579,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
             })?
         }
     };
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::io("cannot write to standard output", error))
-        }
-        _ => Ok(()),
-    }
+    terminal::print_bytes(escape::printable_json(&text).as_bytes())
 }
 
 /// Writes a plan file, and its signature beside it if there is a key; `-` is standard output.
@@ -656,7 +659,7 @@ pub fn declared(
     is_planned: bool,
     runtime: &Handle,
 ) -> Result<Option<Manifest>> {
-    declared_by(loaded, permissions, is_planned, runtime, Seen::default())
+    declared_by(loaded, permissions, is_planned, runtime, ReadSet::default())
 }
 
 /// A script that takes longer to declare itself does not do so first.
@@ -671,17 +674,17 @@ pub fn declared_by(
     permissions: Permissions,
     is_planned: bool,
     runtime: &Handle,
-    seen: Seen,
+    seen: ReadSet,
 ) -> Result<Option<Manifest>> {
     let _entered = runtime.enter();
     let nowhere: OpenLocal = Arc::new(|| {
         Err(Error::new(Kind::Refused, "the script calls iam before it declares itself")
             .hint("`runbook { … }` must be the first thing that it does"))
     });
-    let connection = Connection { target: Target::Local(nowhere), ..Connection::default() };
+    let connection = Connection { target: Backend::Local(nowhere), ..Connection::default() };
     let declared = Rc::new(RefCell::new(None));
     let mode = if is_planned { Mode::Plan } else { Mode::ReadOnly };
-    let setup = Setup {
+    let setup = VmConfig {
         gate: Gate::new(Session::new(mode), connection),
         runtime: runtime.clone(),
         canceller: Canceller::default(),
@@ -712,7 +715,7 @@ pub fn declared_by(
 /// How many calls that change the account.
 fn calls(n: u64) -> String {
     let change = if n == 1 { "call that changes" } else { "calls that change" };
-    format!("{} {change} the account", words::number(n))
+    format!("{} {change} the account", format::number(n))
 }
 
 /// The width of the terminal that standard output is, if it is one.
@@ -737,7 +740,8 @@ pub fn confirm(question: &str, yes: bool) -> Option<bool> {
         return None;
     }
     // A question that cannot be shown is answered by no.
-    write!(io::stderr(), "{question} [y/N] ").ok()?;
+    let question = format!("{question} [y/N] ");
+    io::stderr().write_all(&escape::printable(question.as_bytes())).ok()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

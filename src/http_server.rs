@@ -84,16 +84,16 @@ fn is_allowed(host: &str, allowed: &[AllowedHost]) -> bool {
 /// Bounded number of places for connections. A connection beyond them takes the place of the one
 /// that has been idle longest; of one that is being answered only if none is idle.
 #[derive(Clone, Debug)]
-pub struct Places(Arc<Table>);
+pub struct Connections(Arc<Table>);
 
 #[derive(Debug)]
 struct Table {
     most: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<Slots>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Slots {
     moment: u64,
     connections: BTreeMap<u64, Connection>,
 }
@@ -108,17 +108,17 @@ struct Connection {
 
 /// Place of a connection, which is free again when this is dropped.
 #[derive(Debug)]
-pub struct Place {
-    places: Places,
+pub struct Slot {
+    places: Connections,
     id: u64,
     displaced: Arc<Notify>,
 }
 
 /// Mark of a connection that is being answered, until this is dropped.
 #[derive(Debug)]
-pub struct Answering<'a>(&'a Place);
+pub struct Answering<'a>(&'a Slot);
 
-impl Places {
+impl Connections {
     /// So many places.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -127,7 +127,7 @@ impl Places {
 
     /// A place, now.
     #[must_use]
-    pub fn take(&self) -> Place {
+    pub fn take(&self) -> Slot {
         let mut taken = self.taken();
         if taken.connections.len() >= self.0.most {
             let idlest = taken.connections.iter();
@@ -143,15 +143,15 @@ impl Places {
         let connection =
             Connection { is_answered: false, since: id, displaced: Arc::clone(&displaced) };
         taken.connections.insert(id, connection);
-        Place { places: self.clone(), id, displaced }
+        Slot { places: self.clone(), id, displaced }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Slots> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl Slot {
     /// Ready once another connection has taken this place.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
@@ -174,7 +174,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.places.taken().connections.remove(&self.id);
     }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_one_that_was_idle_longest_makes_way() {
-        let places = Places::new(2);
+        let places = Connections::new(2);
         let (first, second) = (places.take(), places.take());
         let answering = first.answering();
         let third = places.take();

@@ -40,7 +40,7 @@ pub fn use_write_ahead_log(connection: &Connection, patience: Duration) -> rusql
 
 /// A kind of file in the state folder in which what is committed is on the disk.
 #[derive(Debug)]
-pub struct Kept {
+pub struct DatabaseKind {
     /// What it is called: "journal".
     pub name: &'static str,
     /// The number by which it is known for ours.
@@ -55,7 +55,7 @@ pub struct Kept {
     pub loss: &'static str,
 }
 
-impl Kept {
+impl DatabaseKind {
     /// One that is gone with the process.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! absolute), else `~/.local/state/iamlua`, for its owner only. One that others can write to is
 //! refused.
 
+pub(crate) mod sqlite;
+
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};

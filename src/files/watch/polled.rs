@@ -23,9 +23,9 @@ struct Mark {
 
 /// The marks of all that is followed.
 #[derive(Debug, Default)]
-pub(super) struct Marks(BTreeMap<PathBuf, Option<Mark>>);
+pub(super) struct PollState(BTreeMap<PathBuf, Option<Mark>>);
 
-impl Marks {
+impl PollState {
     /// Looks at everything.
     pub(super) fn of(wanted: &Wanted) -> Self {
         let mut marks = BTreeMap::new();

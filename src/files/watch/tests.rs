@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::{Changed, Following};
+use super::{Changed, PathWatcher};
 
 /// A folder that is followed. A mark is a file that is made in it when everything before must have been told.
-struct Place {
+struct TestFolder {
     folder: tempfile::TempDir,
-    following: Following,
+    following: PathWatcher,
     told: Receiver<Changed>,
     marks: usize,
 }
 
-impl Place {
+impl TestFolder {
     fn new() -> Self {
         let (tell, told) = channel();
-        let following = Following::new(move |changed| {
+        let following = PathWatcher::new(move |changed| {
             let _ = tell.send(changed);
         });
         let folder = tempfile::tempdir().expect("a folder");
@@ -90,7 +90,7 @@ fn replace(from: &Path, to: &Path) {
 
 #[test]
 fn a_file_is_followed_through_every_way_of_saving_it() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.write("a.lua", "1");
     place.follow(&["a.lua"], &[]);
     place.write("a.lua", "2");
@@ -114,7 +114,7 @@ fn a_file_is_followed_through_every_way_of_saving_it() {
 
 #[test]
 fn reading_is_no_change_and_neither_is_another_file() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.write("a.lua", "1");
     place.follow(&["a.lua"], &[]);
     for n in 0..100 {
@@ -128,7 +128,7 @@ fn reading_is_no_change_and_neither_is_another_file() {
 
 #[test]
 fn a_file_that_is_not_there_is_told_when_it_comes_however_deep() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.follow(&["lib/deep/m.lua"], &[]);
     place.write("lib/other", "x");
     assert_eq!(place.told(), Changed::All);
@@ -142,7 +142,7 @@ fn a_file_that_is_not_there_is_told_when_it_comes_however_deep() {
 
 #[test]
 fn a_folder_on_the_way_may_be_moved_away_and_another_come_instead() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.write("now/sub/a.lua", "1");
     place.follow(&["now/sub/a.lua"], &[]);
     for round in 0..5 {
@@ -166,7 +166,7 @@ fn a_folder_on_the_way_may_be_moved_away_and_another_come_instead() {
 
 #[test]
 fn links_are_followed_to_where_they_lead_and_when_they_are_swapped() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     // As Kubernetes mounts a ConfigMap.
     place.write("mount/..1/a.lua", "1");
     place.write("mount/..2/a.lua", "2");
@@ -196,7 +196,7 @@ fn links_are_followed_to_where_they_lead_and_when_they_are_swapped() {
 
 #[test]
 fn of_a_folder_the_scripts_matter_and_of_a_listing_the_names() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.write("jobs/a.lua", "1");
     place.write("list/x", "1");
     place.follow(&["list"], &["jobs"]);
@@ -220,7 +220,7 @@ fn of_a_folder_the_scripts_matter_and_of_a_listing_the_names() {
 
 #[test]
 fn what_is_not_followed_any_more_is_not_told() {
-    let mut place = Place::new();
+    let mut place = TestFolder::new();
     place.write("a", "1");
     place.write("sub/b", "1");
     place.follow(&["a", "sub/b"], &[]);
@@ -236,7 +236,7 @@ fn where_the_system_does_not_tell_files_are_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let (tell, told) = channel();
-    let following = Following::by_looking(move |changed| {
+    let following = PathWatcher::by_looking(move |changed| {
         let _ = tell.send(changed);
     });
     let mut following = following.expect("a thread");

@@ -10,7 +10,8 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
+use crate::escape;
 
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
@@ -59,7 +60,7 @@ impl Messages {
         let is_event = serde_json::from_str::<serde_json::Map<_, _>>(&line).is_ok();
         let event = serde_json::json!({ "event": "message", "text": &line });
         let event = if is_event { line } else { event.to_string() };
-        io::stderr().write_all((event + "\n").as_bytes())
+        io::stderr().write_all((escape::printable_json(&event).into_owned() + "\n").as_bytes())
     }
 }
 
@@ -89,15 +90,58 @@ impl Drop for Messages {
     }
 }
 
+/// Prints text for people on standard output, with styles where there is a terminal. Nothing in it
+/// but line ends, tabs and colours acts on the terminal. A reader that has gone away needs no more.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout();
+    let text = escape::printable(text.as_bytes());
+    written(out.write_all(&text).and_then(|()| out.flush()))
+}
+
+/// Prints bytes on standard output as they are. A reader that has gone away needs no more.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout();
+    written(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
+fn written(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Shows text for people, with styles, on standard error. Nothing in it but line ends, tabs and
+/// colours acts on the terminal.
+pub fn show(text: &str) {
+    let text = escape::printable(text.as_bytes());
+    // With no standard error there is nobody to tell.
+    let _ = if speaks_events() {
+        Messages::default().write_all(&text)
+    } else {
+        anstream::stderr().write_all(&text)
+    };
+}
+
 /// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
 pub fn say(text: &str) {
+    let text = format!("{text}\n");
+    let text = escape::printable(text.as_bytes());
     if let Some(messages) = &*TYPING.lock().unwrap_or_else(PoisonError::into_inner)
-        && messages.send(format!("{text}\n")).is_ok()
+        && messages.send(String::from_utf8_lossy(&text).into_owned()).is_ok()
     {
         return;
     }
     aside(|| {
-        let _ = Messages::default().write_all(format!("{text}\n").as_bytes());
+        let _ = Messages::default().write_all(&text);
     });
 }
 

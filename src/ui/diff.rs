@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
-use crate::words::number;
+use crate::ui::format::number;
 
 /// Lines around a difference that are the same.
 const CONTEXT: usize = 3;

@@ -4,17 +4,18 @@
 
 use std::fmt::Write;
 
-use crate::plan_text::{self, Shown};
+use crate::app::plan_text::{self, ChangeText};
+use crate::escape::visible;
 use crate::session::plan::Plan;
-use crate::session::site::{Places, Site};
-use crate::words::{count, number, visible};
+use crate::session::site::{Destination, Places};
+use crate::ui::format::{count, number};
 
 /// Writes the section. `sha256` is the hash of the plan's file, `full` gives each change a line.
 #[must_use]
 pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
     let places = Places::of(&plan.sites);
     let by_account: Vec<_> = (plan.changes.iter())
-        .map(|change| Shown::planned(change, plan.sites.get(places.number(change.site))))
+        .map(|change| ChangeText::planned(change, plan.sites.get(places.number(change.site))))
         .collect();
     let (all, accounts) = plan_text::totals(&by_account);
     let mut text = format!("### Plan {}\n\n", code(&plan.id));
@@ -85,7 +86,7 @@ pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
 }
 
 /// An account in a cell of a table.
-fn account(site: &Site) -> String {
+fn account(site: &Destination) -> String {
     code(&site.describe())
 }
 

@@ -1,6 +1,9 @@
 //! Files that people read: written whole through a temporary file beside them and renamed, so that a crash or a full disk leaves
 //! either the old file or the new one. A link is followed, and stays. What is no file, such as a pipe or a device, is written in place.
 
+pub mod read_set;
+pub mod watch;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 

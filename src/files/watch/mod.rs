@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{Error, Result};
-use crate::screen::say;
+use crate::ui::terminal::say;
 use names::{Heard, Names, Wanted};
-use polled::Marks;
+use polled::PollState;
 
 /// Where the system tells of no changes, files are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -55,14 +55,14 @@ impl Changed {
 
 /// Follows files until it is dropped.
 #[derive(Debug)]
-pub struct Following {
-    orders: Sender<Order>,
+pub struct PathWatcher {
+    orders: Sender<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What the thread is told.
 #[derive(Debug)]
-enum Order {
+enum Command {
     /// What to follow from now on, and whom to tell that it is followed.
     Follow(Wanted, Sender<()>),
     /// An event that matters.
@@ -73,7 +73,7 @@ enum Order {
     End,
 }
 
-impl Following {
+impl PathWatcher {
     /// Follows nothing yet. `on_change` is called on a thread of its own.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Following {
         let mut follower = Follower {
             wanted: Wanted::default(),
             names: Arc::default(),
-            ears: if hears { None } else { Some(Ears::Looking(Marks::default())) },
+            ears: if hears { None } else { Some(Backend::Looking(PollState::default())) },
             orders: orders.clone(),
         };
         let thread = std::thread::Builder::new().name("iamlua-following".into());
@@ -111,16 +111,16 @@ impl Following {
     /// What changed before this returns is not told: look at them afterwards.
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
-        if self.orders.send(Order::Follow(Wanted { files, folders }, done)).is_ok() {
+        if self.orders.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
             // Without an answer the thread has ended, which it does not before it is told to.
             let _ = is_done.recv();
         }
     }
 }
 
-impl Drop for Following {
+impl Drop for PathWatcher {
     fn drop(&mut self) {
-        let _ = self.orders.send(Order::End);
+        let _ = self.orders.send(Command::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -128,11 +128,11 @@ impl Drop for Following {
 }
 
 /// How changes are noticed.
-enum Ears {
+enum Backend {
     /// The system tells. With the folders that are listened to.
     Listening(RecommendedWatcher, HashSet<PathBuf>),
     /// It does not.
-    Looking(Marks),
+    Looking(PollState),
 }
 
 /// What the thread has.
@@ -141,15 +141,15 @@ struct Follower {
     /// The names that matter, for those who hear events.
     names: Arc<Mutex<Arc<Names>>>,
     /// `None` until something is followed.
-    ears: Option<Ears>,
-    orders: Sender<Order>,
+    ears: Option<Backend>,
+    orders: Sender<Command>,
 }
 
 impl Follower {
-    fn work(&mut self, received: &Receiver<Order>, on_change: &impl Fn(Changed)) {
+    fn work(&mut self, received: &Receiver<Command>, on_change: &impl Fn(Changed)) {
         loop {
             let first = match &mut self.ears {
-                Some(Ears::Looking(marks)) => match received.recv_timeout(LOOK_EVERY) {
+                Some(Backend::Looking(marks)) => match received.recv_timeout(LOOK_EVERY) {
                     Err(RecvTimeoutError::Timeout) => {
                         if let Some(changed) = marks.look(&self.wanted) {
                             on_change(changed);
@@ -167,17 +167,17 @@ impl Follower {
             // What came in the meantime is one change.
             for order in std::iter::once(first).chain(received.try_iter()) {
                 let more = match order {
-                    Order::End => return,
-                    Order::Follow(wanted, done) => {
+                    Command::End => return,
+                    Command::Follow(wanted, done) => {
                         self.wanted = wanted;
                         waiting.push(done);
                         continue;
                     }
-                    Order::Heard(heard) => {
+                    Command::Heard(heard) => {
                         renewed.extend(heard.renewed);
                         heard.changed
                     }
-                    Order::Lost => {
+                    Command::Lost => {
                         renewed.insert(PathBuf::from("/"));
                         Changed::All
                     }
@@ -201,8 +201,8 @@ impl Follower {
     /// Listens where the names are looked up now. `renewed` are those that lead to something else than before.
     fn listen(&mut self, renewed: &HashSet<PathBuf>) {
         let ears = self.ears.take().unwrap_or_else(|| self.open());
-        let Ears::Listening(mut watcher, mut heard) = ears else {
-            self.ears = Some(Ears::Looking(Marks::of(&self.wanted)));
+        let Backend::Listening(mut watcher, mut heard) = ears else {
+            self.ears = Some(Backend::Looking(PollState::of(&self.wanted)));
             return;
         };
         for folder in Names::below(heard.iter(), renewed) {
@@ -235,18 +235,18 @@ impl Follower {
                 };
             }
         }
-        self.ears = Some(Ears::Listening(watcher, heard));
+        self.ears = Some(Backend::Listening(watcher, heard));
     }
 
-    fn open(&self) -> Ears {
+    fn open(&self) -> Backend {
         let (orders, names) = (self.orders.clone(), Arc::clone(&self.names));
         let mut rested = Instant::now();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let order = match event {
-                Ok(event) if event.need_rescan() => Some(Order::Lost),
+                Ok(event) if event.need_rescan() => Some(Command::Lost),
                 Ok(event) => {
                     let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
-                    let heard = names.hear(&event).map(Order::Heard);
+                    let heard = names.hear(&event).map(Command::Heard);
                     let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
                     if is_noise && rested.elapsed() > AWAKE {
                         std::thread::sleep(REST);
@@ -254,7 +254,7 @@ impl Follower {
                     }
                     heard
                 }
-                Err(_) => Some(Order::Lost),
+                Err(_) => Some(Command::Lost),
             };
             if let Some(order) = order {
                 // Nobody listens any more at the end.
@@ -262,17 +262,17 @@ impl Follower {
             }
         });
         match watcher {
-            Ok(watcher) => Ears::Listening(watcher, HashSet::new()),
+            Ok(watcher) => Backend::Listening(watcher, HashSet::new()),
             Err(_) => self.look_instead(),
         }
     }
 
-    fn look_instead(&self) -> Ears {
+    fn look_instead(&self) -> Backend {
         say(
             "note: the system has no room for listening to more folders (on Linux, fs.inotify.max_user_watches and \
              max_user_instances), so files are looked at every second",
         );
-        Ears::Looking(Marks::of(&self.wanted))
+        Backend::Looking(PollState::of(&self.wanted))
     }
 }
 

@@ -1,0 +1,163 @@
+//! Projects whose `iamlua.toml` may say where calls go and as whom. Such a file can come with a
+//! clone of somebody else's, so its first use is asked about, as in direnv and mise.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::aws::network::without_password;
+use crate::error::{Error, Kind, Result};
+use crate::escape::visible;
+use crate::ui::format::{self};
+use crate::{files, state};
+
+/// Settings of a project's `iamlua.toml` that lead calls elsewhere than the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirection {
+    /// The project's file.
+    pub file: PathBuf,
+    /// Values by key: `profile`, `role_arn`, `endpoint_url`.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Redirection {
+    /// The settings in words, such as `profile "dev" and endpoint_url "http://localhost:4566"`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let setting = |(key, value): (&String, &String)| {
+            format!("{key} \"{}\"", visible(without_password(value)))
+        };
+        format::list(&self.settings.iter().map(setting).collect::<Vec<_>>())
+    }
+
+    /// Presence of the file where only the administrator of the machine can have put it. To root
+    /// everything is such a file, which says nothing.
+    #[must_use]
+    pub fn is_of_administrator(&self) -> bool {
+        const OTHERS: u32 = 0o022;
+        let is_closed = |path: &Path| {
+            path.metadata().is_ok_and(|about| about.uid() == 0 && about.mode() & OTHERS == 0)
+        };
+        let folder = self.file.parent().unwrap_or_else(|| Path::new("/"));
+        !rustix::process::geteuid().is_root() && is_closed(&self.file) && is_closed(folder)
+    }
+
+    /// The file as a key of the store: its real path, in characters that JSON can hold.
+    fn key(&self) -> String {
+        key(&self.file)
+    }
+}
+
+fn key(file: &Path) -> String {
+    visible(file.canonicalize().unwrap_or_else(|_| file.to_owned()).as_os_str().as_encoded_bytes())
+}
+
+/// Settings that the user has accepted, by project.
+#[derive(Debug)]
+pub struct TrustStore {
+    path: PathBuf,
+    projects: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl TrustStore {
+    /// Reads the store of the state folder.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read, or holds no such settings.
+    pub fn open() -> Result<Self> {
+        Self::read(state::folder()?.join("trusted.json"))
+    }
+
+    fn read(path: PathBuf) -> Result<Self> {
+        let projects = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+                Error::new(Kind::State, format!("{} is damaged: {error}", path.display()))
+                    .hint("remove it: the projects in it are asked about again")
+                    .caused_by(error)
+            })?,
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(Error::io(format!("cannot read {}", path.display()), error)),
+        };
+        Ok(Self { path, projects })
+    }
+
+    /// Acceptance of all of these settings for this project, with just these values.
+    #[must_use]
+    pub fn accepts(&self, redirection: &Redirection) -> bool {
+        self.projects.get(&redirection.key()).is_some_and(|accepted| {
+            redirection.settings.iter().all(|(key, value)| accepted.get(key) == Some(value))
+        })
+    }
+
+    /// Accepts these settings, in place of those that were accepted for the project before.
+    ///
+    /// # Errors
+    /// If the store cannot be written; it is as it was then.
+    pub fn accept(&mut self, redirection: &Redirection) -> Result<()> {
+        self.projects.insert(redirection.key(), redirection.settings.clone());
+        self.write()
+    }
+
+    /// Accepts nothing of a project any more; `false` if nothing was accepted.
+    ///
+    /// # Errors
+    /// If the store cannot be written; it is as it was then.
+    pub fn revoke(&mut self, file: &Path) -> Result<bool> {
+        let was_there = self.projects.remove(&key(file)).is_some();
+        self.write().map(|()| was_there)
+    }
+
+    /// The projects and what was accepted of them.
+    pub fn projects(&self) -> impl Iterator<Item = Redirection> + '_ {
+        self.projects.iter().map(|(file, settings)| Redirection {
+            file: PathBuf::from(file),
+            settings: settings.clone(),
+        })
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.projects)
+            .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
+        files::write_private(&self.path, (text + "\n").as_bytes())
+            .map_err(|error| Error::io(format!("cannot write {}", self.path.display()), error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Redirection, TrustStore};
+
+    fn redirection(folder: &tempfile::TempDir, settings: &[(&str, &str)]) -> Redirection {
+        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        Redirection { file: folder.path().join("iamlua.toml"), settings: settings.collect() }
+    }
+
+    #[test]
+    fn what_was_accepted_holds_for_that_project_and_those_values_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("trusted.json");
+        let both = redirection(&folder, &[("endpoint_url", "http://a"), ("profile", "dev")]);
+        let mut store = TrustStore::read(path.clone()).expect("none is there");
+        assert!(!store.accepts(&both));
+        store.accept(&both).expect("it can be written");
+        let mut store = TrustStore::read(path.clone()).expect("it can be read");
+        let changed = redirection(&folder, &[("endpoint_url", "http://b"), ("profile", "dev")]);
+        let more = redirection(&folder, &[("profile", "dev"), ("role_arn", "arn:x")]);
+        let elsewhere = redirection(&other, &[("profile", "dev")]);
+        assert!(
+            store.accepts(&both) && store.accepts(&redirection(&folder, &[("profile", "dev")]))
+        );
+        for no in [&changed, &more, &elsewhere] {
+            assert!(!store.accepts(no), "{no:?}");
+        }
+        assert_eq!(store.projects().count(), 1);
+        assert!(store.revoke(&both.file).expect("it can be written"));
+        assert!(!store.revoke(&both.file).expect("it can be written"));
+        assert!(!TrustStore::read(path.clone()).expect("it can be read").accepts(&both));
+        std::fs::write(&path, "[").expect("it is ours");
+        let error = TrustStore::read(path).expect_err("it is damaged");
+        assert!(error.describe().contains("hint: remove it"), "{error}");
+    }
+}
