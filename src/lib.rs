@@ -12,6 +12,9 @@ pub mod emulator;
 pub mod error;
 pub mod escape;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http_server;
 pub mod iam;
 pub mod lua;

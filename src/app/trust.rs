@@ -3,52 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::aws::network::without_password;
+use crate::config::Redirection;
 use crate::error::{Error, Kind, Result};
 use crate::escape::visible;
-use crate::ui::format::{self};
 use crate::{files, state};
 
-/// Settings of a project's `iamlua.toml` that lead calls elsewhere than the user's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Redirection {
-    /// The project's file.
-    pub file: PathBuf,
-    /// Values by key: `profile`, `role_arn`, `endpoint_url`.
-    pub settings: BTreeMap<String, String>,
-}
-
-impl Redirection {
-    /// The settings in words, such as `profile "dev" and endpoint_url "http://localhost:4566"`.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        let setting = |(key, value): (&String, &String)| {
-            format!("{key} \"{}\"", visible(without_password(value)))
-        };
-        format::list(&self.settings.iter().map(setting).collect::<Vec<_>>())
-    }
-
-    /// Presence of the file where only the administrator of the machine can have put it. To root
-    /// everything is such a file, which says nothing.
-    #[must_use]
-    pub fn is_of_administrator(&self) -> bool {
-        const OTHERS: u32 = 0o022;
-        let is_closed = |path: &Path| {
-            path.metadata().is_ok_and(|about| about.uid() == 0 && about.mode() & OTHERS == 0)
-        };
-        let folder = self.file.parent().unwrap_or_else(|| Path::new("/"));
-        !rustix::process::geteuid().is_root() && is_closed(&self.file) && is_closed(folder)
-    }
-
-    /// The file as a key of the store: its real path, in characters that JSON can hold.
-    fn key(&self) -> String {
-        key(&self.file)
-    }
-}
-
+/// A file as a key of the store: its real path, in characters that JSON can hold.
 fn key(file: &Path) -> String {
     visible(file.canonicalize().unwrap_or_else(|_| file.to_owned()).as_os_str().as_encoded_bytes())
 }
@@ -85,7 +47,7 @@ impl TrustStore {
     /// Acceptance of all of these settings for this project, with just these values.
     #[must_use]
     pub fn accepts(&self, redirection: &Redirection) -> bool {
-        self.projects.get(&redirection.key()).is_some_and(|accepted| {
+        self.projects.get(&key(&redirection.file)).is_some_and(|accepted| {
             redirection.settings.iter().all(|(key, value)| accepted.get(key) == Some(value))
         })
     }
@@ -95,7 +57,7 @@ impl TrustStore {
     /// # Errors
     /// If the store cannot be written; it is as it was then.
     pub fn accept(&mut self, redirection: &Redirection) -> Result<()> {
-        self.projects.insert(redirection.key(), redirection.settings.clone());
+        self.projects.insert(key(&redirection.file), redirection.settings.clone());
         self.write()
     }
 

@@ -24,6 +24,11 @@ const RETRYABLE: [&str; 6] = [
     "RequestTimeout",
 ];
 
+/// Presence of words in a message; an answer that breaks off can have an empty one.
+fn has_words(message: &&str) -> bool {
+    message.chars().any(char::is_alphanumeric)
+}
+
 /// Our error for a failed call of that action.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
 where
@@ -52,7 +57,7 @@ where
                     format!("the answer, with HTTP status {status}, is not one that AWS gives")
                 },
             );
-            let message = meta.message().unwrap_or(&nothing);
+            let message = meta.message().filter(has_words).unwrap_or(&nothing);
             let retryable = RETRYABLE.contains(&code) || status.is_some_and(|status| status >= 500);
             let mut out = Error::new(Kind::Aws, message.trim_end_matches('.'));
             out.aws = Some(detail(code, retryable));

@@ -5,7 +5,7 @@
 
 pub mod client;
 mod clock;
-mod config_file;
+pub(crate) mod config_file;
 pub mod credentials;
 mod environment;
 mod errors;

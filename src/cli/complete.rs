@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use super::runs::what;
+use crate::escape::visible;
 use crate::schedule::record::Execution;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
@@ -15,7 +16,8 @@ const MOST: u32 = 100;
 /// Ids of the runs in the journal, the latest first, and `last`.
 pub fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let describe = |run: Run| (run.id.clone(), format!("{}, {}", what(&run), run.status));
+        let describe =
+            |run: Run| (run.id.clone(), visible(format!("{}, {}", what(&run), run.status)));
         candidates(current, latest_runs().into_iter().map(describe))
     })
 }

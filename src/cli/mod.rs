@@ -32,6 +32,9 @@ use crate::emulator::Faults;
 use crate::error::{Error, Result};
 use crate::ui::terminal;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use runs::everything_shown;
+
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
 /// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on

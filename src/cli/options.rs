@@ -10,9 +10,8 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::trust;
 use crate::app::run::{AwsTarget, TargetConfig};
-use crate::app::trust::Redirection;
 use crate::aws::network::without_password;
-use crate::config::{Config, DefaultMode, MaxChanges, Target};
+use crate::config::{Config, DefaultMode, MaxChanges, Redirection, Target};
 use crate::emulator::Faults;
 use crate::error::{Error, Kind, Result};
 use crate::lua::{Format, net};

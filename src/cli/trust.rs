@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueHint};
 
 use super::output::print;
-use crate::app::trust::{Redirection, TrustStore};
-use crate::config::{Config, FILE_NAME};
+use crate::app::trust::TrustStore;
+use crate::config::{Config, FILE_NAME, Redirection};
 use crate::error::{Error, Kind, Result};
 use crate::ui::terminal::say;
 

@@ -8,6 +8,10 @@ use std::ops::Range;
 
 use super::tokens::{Kind, Token, tokens};
 
+/// Most statements and expressions within each other, which is what Lua itself takes
+/// (`LUAI_MAXCCALLS`).
+const DEEPEST: usize = 200;
+
 /// A piece of Lua, by its outermost statements.
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
@@ -77,7 +81,8 @@ impl Chunk {
 pub fn parse(text: &str) -> Option<Chunk> {
     let all = tokens(text);
     let all = all.into_iter().filter(|token| !matches!(token.kind, Kind::Comment { .. })).collect();
-    let mut parser = Parser { text, all, at: 0, scopes: Vec::new(), functions: 0, now: Vec::new() };
+    let mut parser =
+        Parser { text, all, at: 0, scopes: Vec::new(), functions: 0, depth: 0, now: Vec::new() };
     let mut statements = Vec::new();
     while parser.at < parser.all.len() {
         let start = parser.all[parser.at].at.start;
@@ -105,6 +110,8 @@ struct Parser<'t> {
     /// The locals of the blocks around the current place; none outside of all blocks.
     scopes: Vec<Vec<&'t str>>,
     functions: usize,
+    /// Number of the statements and expressions around the current place.
+    depth: usize,
     now: Vec<Statement>,
 }
 
@@ -179,6 +186,18 @@ impl<'t> Parser<'t> {
     }
 
     fn statement(&mut self, is_outermost: bool) -> Option<()> {
+        self.deeper(|parser| parser.statement_here(is_outermost))
+    }
+
+    /// Reads something that may have more of its kind in it; nothing if it is too deep.
+    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        self.depth += 1;
+        let read = (self.depth <= DEEPEST).then(|| read(self)).flatten();
+        self.depth -= 1;
+        read
+    }
+
+    fn statement_here(&mut self, is_outermost: bool) -> Option<()> {
         match self.word() {
             ";" | "break" => self.at += 1,
             "if" => {
@@ -369,6 +388,10 @@ impl<'t> Parser<'t> {
     }
 
     fn expression(&mut self) -> Option<()> {
+        self.deeper(Self::expression_here)
+    }
+
+    fn expression_here(&mut self) -> Option<()> {
         const BETWEEN: [&str; 21] = [
             "+", "-", "*", "/", "//", "%", "^", "..", "==", "~=", "<=", ">=", "<", ">", "<<", ">>",
             "&", "|", "~", "and", "or",
@@ -498,6 +521,16 @@ impl<'t> Parser<'t> {
 #[cfg(test)]
 mod tests {
     use super::parse;
+
+    #[test]
+    fn what_lua_refuses_for_its_depth_does_not_end_the_program() {
+        for (open, close) in [("(", ")"), ("{", "}"), ("f(function() ", " end)"), ("do ", " end")] {
+            let nested = |n: usize| format!("{}{}", open.repeat(n), close.repeat(n));
+            assert!(parse(&format!("f = {}", nested(100_000))).is_none(), "{open}");
+            assert!(parse(&nested(100_000)).is_none(), "{open}");
+        }
+        assert!(parse(&format!("f({}1{})", "{".repeat(190), "}".repeat(190))).is_some());
+    }
 
     /// Each statement as `text: declared; assigned; read; calls`, with `'` after what a function's
     /// body names.

@@ -76,10 +76,31 @@ fn column(
     let line_end =
         source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |n| start + n);
     let line = std::str::from_utf8(&source[start..line_end]).ok()?;
-    line.match_indices(token)
-        .find(|(at, _)| {
-            let cut = &source[..start + at + token.len()];
-            compile(lua, cut, name).is_err_and(|again| again == message)
-        })
-        .map(|(at, _)| line[..at].chars().count())
+    let places: Vec<_> = line.match_indices(token).map(|(at, _)| at).collect();
+    let complains = |at: usize| {
+        let cut = &source[..start + at + token.len()];
+        compile(lua, cut, name).is_err_and(|again| again == message)
+    };
+    // From the right one on all do, so that few of many are tried.
+    let first = places.partition_point(|at| !complains(*at));
+    let at = places.get(first).filter(|at| complains(**at))?;
+    Some(line[..*at].chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use mlua::Lua;
+
+    use super::load;
+
+    #[test]
+    fn the_place_of_an_error_is_found_among_many_that_look_alike() {
+        let lua = Lua::new();
+        // With a compilation for each of them this takes minutes.
+        for (text, column) in [("a a", 2), (&format!("{}a a", "a=a ".repeat(50_000)), 200_002)] {
+            let error = load(&lua, text.as_bytes(), "a.lua").expect_err("no Lua");
+            let caret = error.hints[0].lines().last().expect("a line of the caret");
+            assert_eq!(caret.len(), "    | ".len() + column + 1, "{}", error.message);
+        }
+    }
 }

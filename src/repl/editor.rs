@@ -333,7 +333,7 @@ impl Highlighter for Typing {
 }
 
 /// A line in colours, with the bracket at the cursor and its partner marked.
-fn colored(line: &str, cursor: Option<usize>) -> String {
+pub fn colored(line: &str, cursor: Option<usize>) -> String {
     if commands::is_command(line) {
         let end = line.trim_start().find(char::is_whitespace);
         let end = end.map_or(line.len(), |end| end + line.len() - line.trim_start().len());

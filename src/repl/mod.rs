@@ -33,6 +33,9 @@ use crate::ui::terminal::{say, tell};
 use crate::{redaction, state};
 
 use account::PromptAccount;
+#[cfg(any(test, fuzzing))]
+pub(crate) use {complete::candidates, editor::colored, saving::defined};
+
 use changes::UndoUnit;
 use editor::{Answer, Editor, Typed};
 use entries::Entries;

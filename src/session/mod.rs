@@ -48,7 +48,7 @@ use overlay::{Listings, Overlay};
 use plan::Recorder;
 use read_cache::{Key, KeyedLocks, ReadCache};
 use retrying_client::{RetryStats, RetryingClient};
-use wire::Wire;
+pub(crate) use wire::Wire;
 
 pub use account_limiter::AccountLimiter;
 pub use limits::{ManifestLimits, PROTECTED, allowed};

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::destination::Destination;
-use super::journal::{LeftOut, new_id};
+use super::journal::{LeftOut, is_id, new_id};
 use super::locked;
 use super::outside::{self, Outside};
 use crate::error::{Error, Kind, Result};
@@ -261,13 +261,6 @@ impl Plan {
     }
 }
 
-/// Form of the id of a plan or a run.
-fn is_id(id: &str) -> bool {
-    !id.is_empty()
-        && id.len() <= 64
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
 /// About as many bytes as a JSON value takes.
 fn json_bytes(json: &Json) -> usize {
     const VALUE: usize = 100;
@@ -294,7 +287,8 @@ impl std::io::Write for Hashed {
     }
 }
 
-fn checksum(json: &Json) -> String {
+/// Checksum of a plan, which is this without the checksum.
+pub(crate) fn checksum(json: &Json) -> String {
     // Written without white space, so that a formatter does not count as a change.
     format!("sha256:{}", hexadecimal(&Sha256::digest(json.to_string())))
 }
@@ -417,6 +411,30 @@ impl Recorder {
             sites: recorded.sites.clone(),
             changes: recorded.changes.clone(),
             outside: self.1.actions(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Plan;
+
+    #[test]
+    fn a_number_of_many_digits_is_no_change_of_the_file() {
+        let numbers =
+            [117_918_703.671_061_05, 94.527_069_555_392_23, 0.009_221_885_624_698_875, 0.1];
+        for number in numbers {
+            let plan = json!({
+                "format": "iamlua-plan", "version": 1, "id": "20261129-020424-9292p",
+                "created": "2026-11-29T02:04:24Z", "script": null,
+                "parameters": { "ratio": number }, "sites": [], "changes": [],
+            });
+            let plan: Plan = serde_json::from_value(plan).expect("a plan");
+            let file = plan.to_file().expect("a file");
+            let read = Plan::from_file("plan.json", &file).expect("the same");
+            assert_eq!(read.parameters, plan.parameters);
         }
     }
 }

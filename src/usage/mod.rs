@@ -3,13 +3,13 @@
 
 mod caller;
 pub(crate) mod endpoint;
-mod extract;
+pub(crate) mod extract;
 mod file;
 mod findings;
 mod matching;
 mod reasons;
-mod refusal;
-mod request;
+pub(crate) mod refusal;
+pub(crate) mod request;
 mod scan;
 mod source;
 mod sources;

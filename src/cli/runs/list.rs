@@ -76,7 +76,7 @@ const fn numbers(head: &'static str, cell: fn(&Run) -> String) -> Column {
 const WHAT: &str = "WHAT";
 
 const COLUMNS: [Column; 9] = [
-    column("RUN", |run| run.id.clone()),
+    column("RUN", |run| visible(&run.id)),
     column("STARTED", |run| date(run.started)),
     column(WHAT, |run| visible(what(run))),
     column("WHERE", |run| short_accounts(&run.sites)),
@@ -84,7 +84,7 @@ const COLUMNS: [Column; 9] = [
     numbers("CHANGES", |run| number(run.counts.done)),
     numbers("FAILED", |run| number(run.counts.failed)),
     numbers("DOUBT", |run| number(run.counts.in_doubt)),
-    column("STATUS", |run| undone(run).map_or_else(|| run.status.clone(), str::to_owned)),
+    column("STATUS", |run| undone(run).map_or_else(|| visible(&run.status), str::to_owned)),
 ];
 
 /// The account's number, or that it is the local account.
@@ -113,7 +113,7 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// A table that fits the terminal: what does not fit is left out, the least important first.
-fn to_table(runs: &[Run], width: Option<u16>) -> String {
+pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
     /// Fewest columns of what a run is.
     const LEAST: usize = 12;
     let counts = |of: fn(&Run) -> u64| runs.iter().any(|run| of(run) > 0);

@@ -135,3 +135,21 @@ fn status(run: &Run) -> String {
         Some(undone) => format!("{}, {undone}", run.status),
     }
 }
+
+/// All that the commands show of a journal.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn everything_shown(
+    records: &crate::session::journal::records::Records,
+) -> Result<String> {
+    let runs = records.runs(1000)?;
+    let mut text = list::to_table(&runs, None) + &list::to_table(&runs, Some(80));
+    for run in &runs {
+        let (changes, left_out) = (records.changes(&run.id)?, records.left_out(&run.id)?);
+        for full in [false, true] {
+            text.push_str(&show::describe(run, &changes, &left_out, full));
+        }
+        json_of(run)?;
+        changes.iter().try_for_each(|change| json_of_change(change).map(drop))?;
+    }
+    Ok(text)
+}

@@ -10,7 +10,7 @@ use super::{bug, date, json_of, json_of_change, status, what};
 use crate::app::plan_text::{self, ChangeText};
 use crate::cli::output::{print, print_json};
 use crate::error::{Error, Result};
-use crate::escape::visible_but;
+use crate::escape::{visible, visible_but};
 use crate::session::destination::Places;
 use crate::session::journal::records::{Recorded, Records, Run, no_run};
 use crate::session::journal::{ChangeOutcome, LeftOut};
@@ -36,8 +36,13 @@ pub fn show(id: &str, full: bool, output: OutputFormat) -> Result<u8> {
     print(&describe(&run, &changes, &left_out, full))
 }
 
-fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -> String {
-    let mut text = format!("run {}: {}\n", run.id, status(run));
+pub(super) fn describe(
+    run: &Run,
+    changes: &[Recorded],
+    left_out: &[LeftOut],
+    full: bool,
+) -> String {
+    let mut text = format!("run {}: {}\n", visible(&run.id), visible(status(run)));
     let mut field = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11}{}", visible_but(value.as_bytes(), |c| c == '\n'));
     };
@@ -60,7 +65,9 @@ fn describe(run: &Run, changes: &[Recorded], left_out: &[LeftOut], full: bool) -
     }
     field("operator", format!("{}, {}", run.operator, run.program));
     let took = run.ended.map_or(String::new(), |ended| {
-        let time = Duration::from_millis(u64::try_from(ended - run.started).unwrap_or_default());
+        let time = Duration::from_millis(
+            u64::try_from(ended.saturating_sub(run.started)).unwrap_or_default(),
+        );
         format!(", took {time:.1?}")
     });
     field("started", format!("{}{took}", date(run.started)));

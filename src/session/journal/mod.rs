@@ -427,6 +427,13 @@ pub fn new_id() -> String {
     format!("{date}-{millis:03}{}{}", letter(), letter())
 }
 
+/// Form of the id of a plan or a run.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::new_id;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::writer::settle;
-use super::{ChangeOutcome, LeftOut, Settled, file};
+use super::{ChangeOutcome, LeftOut, Settled, file, is_id};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
 use crate::session::destination::Destination;
@@ -346,6 +346,11 @@ impl Records {
             let rows = statement.query_map(parameters, run_of)?;
             rows.collect()
         })?;
+        // They name files.
+        if let Some(run) = runs.iter().find(|run| !is_id(&run.id)) {
+            let message = format!("the journal is damaged: {:?} is no id of a run", run.id);
+            return Err(Error::new(Kind::State, message));
+        }
         for run in &mut runs {
             run.sites = self.sites(&run.id)?;
             run.counts = self.counts(&run.id)?;

@@ -2,6 +2,8 @@
 //! one. It owns the keys and the checks of their values. It does not know the command line, whose flags win over what is
 //! here, and decides nothing about a run. No file can allow writing to AWS.
 
+mod redirection;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
@@ -14,10 +16,11 @@ use toml::de::{DeTable, DeValue};
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::trust::Redirection;
 use crate::error::{Error, Result};
 use crate::signature::TrustedKey;
 use crate::spec::{check_role_arn, nearest, parse_duration};
+
+pub use redirection::Redirection;
 
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "iamlua.toml";
@@ -173,6 +176,11 @@ impl Config {
     /// The same with the file of a project, which may come from somebody else: its guards hold
     /// besides those that are here.
     fn tightened(self, path: &Path) -> Result<Self> {
+        self.tightened_by(path, &read(path)?)
+    }
+
+    /// The same with the bytes of the file.
+    pub(crate) fn tightened_by(self, path: &Path, bytes: &[u8]) -> Result<Self> {
         let user = self.clone();
         let mut config = Self {
             accounts: Vec::new(),
@@ -181,7 +189,7 @@ impl Config {
             require_signature: Vec::new(),
             ..self
         };
-        config.read(path)?;
+        config.take(path, bytes)?;
         config.mode = match (user.mode, config.mode) {
             (Some(DefaultMode::ReadOnly), _) | (_, Some(DefaultMode::ReadOnly)) => {
                 Some(DefaultMode::ReadOnly)
@@ -239,13 +247,13 @@ impl Config {
 
     /// Reads a file, whose values win over those that are here.
     fn read(&mut self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::usage(format!("cannot read the configuration {}: {error}", path.display()))
-                .hint("it must be a TOML file that you can read; --config FILE reads another")
-                .caused_by(error)
-        })?;
+        self.take(path, &read(path)?)
+    }
+
+    /// The same with the bytes of the file.
+    pub(crate) fn take(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         let keys = std::mem::take(&mut self.require_signature);
-        let parsed = self.parse(&bytes);
+        let parsed = self.parse(bytes);
         for key in self.require_signature.iter_mut().filter(|key| !TrustedKey::is_key(key)) {
             // A path is one from the folder of the file that names it.
             let folder = path.parent().unwrap_or_else(|| Path::new(""));
@@ -381,6 +389,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::usage(format!("cannot read the configuration {}: {error}", path.display()))
+            .hint("it must be a TOML file that you can read; --config FILE reads another")
+            .caused_by(error)
+    })
 }
 
 const KEYS: [&str; 11] = [

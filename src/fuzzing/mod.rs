@@ -1,0 +1,96 @@
+//! Fuzzing: what reads bytes that somebody else has written, each behind one function that takes
+//! any bytes and checks what must hold. The folder `fuzz/` has a binary for each of them, which
+//! libFuzzer drives; the tests here run them on the seeds in `fuzz/seeds/` and on mutations of
+//! these.
+//!
+//! Nothing of it is in the program: it is compiled for tests and with `--cfg fuzzing`.
+
+mod answers;
+mod files;
+mod lua;
+mod scripts;
+#[cfg(test)]
+mod tests;
+
+use crate::error::Error;
+use crate::escape::acts;
+
+/// Something that reads bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, which is that of its seeds and of its binary.
+    pub name: &'static str,
+    /// Reads the bytes and panics if something does not hold.
+    pub run: fn(&[u8]),
+    /// Number of cases that take about as long as one case of the slowest target.
+    pub share: u32,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 14] = [
+    Target { name: "account", run: files::account, share: 6 },
+    Target { name: "aws_config", run: files::aws_config, share: 100 },
+    Target { name: "config", run: files::config, share: 80 },
+    Target { name: "cron", run: scripts::cron, share: 40 },
+    Target { name: "iam_answer", run: answers::iam, share: 4 },
+    Target { name: "journal", run: files::journal, share: 1 },
+    Target { name: "lua", run: lua::text, share: 4 },
+    Target { name: "manifest", run: scripts::manifest, share: 1 },
+    Target { name: "plan", run: files::plan, share: 15 },
+    Target { name: "scan", run: files::scan, share: 12 },
+    Target { name: "usage_json", run: answers::usage_json, share: 10 },
+    Target { name: "usage_refusal", run: answers::usage_refusal, share: 100 },
+    Target { name: "usage_xml", run: answers::usage_xml, share: 4 },
+    Target { name: "wire", run: answers::wire, share: 2 },
+];
+
+/// Runs a target.
+///
+/// # Panics
+/// If something does not hold, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.unwrap_or_else(|| panic!("there is no target {name}")).run)(data);
+}
+
+/// Checks that a text does nothing on a terminal but go to the next line.
+fn assert_plain(text: &str) {
+    let found = text.chars().find(|c| acts(*c) && *c != '\n');
+    assert!(found.is_none(), "{found:?} is in {text:?}");
+}
+
+/// The same for a text with styles: they alone are there besides.
+fn assert_styled(text: &str) {
+    assert_plain(&without_styles(text));
+}
+
+/// A text without the sequences that set a style.
+fn without_styles(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        if let Some(rest) = rest.strip_prefix('m') {
+            plain.push_str(rest);
+        } else {
+            plain.push_str("\x1b[");
+            plain.push_str(part);
+        }
+    }
+    plain
+}
+
+/// Checks that an error has a text, and that it is fit for a terminal.
+fn assert_error(error: &Error) {
+    assert!(!error.message.is_empty(), "an error without a text: {error:?}");
+    // Tabs are in tracebacks.
+    assert_plain(&error.describe().replace('\t', " "));
+    assert_ne!(error.kind, crate::error::Kind::Bug, "{error:?}");
+}
+
+/// Line that the data begin with, and what follows it.
+fn first_line(data: &[u8]) -> (String, &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let line = String::from_utf8_lossy(&data[..end]).into_owned();
+    (line, data.get(end + 1..).unwrap_or_default())
+}
