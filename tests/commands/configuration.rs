@@ -240,6 +240,7 @@ fn a_person_at_the_terminal_is_asked_about_a_project_once() {
         assert_eq!(terminal.ends().code(), Some(if runs { 0 } else { 4 }));
     }
     let mut terminal = start();
+    terminal.wait("ran", |screen| screen.contains("\nran"));
     assert_eq!(terminal.ends().code(), Some(0));
     assert!(!terminal.screen().contains("[y/N]"), "{}", terminal.screen());
     assert!(terminal.screen().contains("iamlua.toml sets endpoint_url"), "{}", terminal.screen());

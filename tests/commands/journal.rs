@@ -81,8 +81,8 @@ fn no_secret_is_in_the_journal() {
         Ran::from(command.output().expect("it starts")).ends(0, "2 changes");
     }
     desk.write("plain.lua", "iam.profiles.tag('alpha', { Seen = '1' })");
-    desk.run(&["run", "plain.lua", "--api-token=hunter2-secret", "--password", "hunter2-secret"])
-        .ends(0, "");
+    let secrets = ["--api-token=hunter2-secret", "--password", "hunter2-secret"];
+    desk.run(&[&["run", "plain.lua", "--"][..], &secrets].concat()).ends(0, "");
     let shown = desk.run(&["runs", "show", &desk.last_id(), "--output", "json"]).ends(0, "").out;
     let journal = desk.journal();
     assert!(journal.contains("secret.lua") && journal.contains("bob"), "it is the journal");

@@ -262,7 +262,8 @@ fn on_aws_apply_asks_or_is_told_not_to() {
     terminal.keys("y\r");
     terminal.until("6 done");
     assert_eq!(terminal.ends().code(), Some(0));
-    desk.run(&["apply", "plan.json", "-y"]).ends(0, "6 done before");
+    let hash = sha256(desk.read("plan.json").as_bytes());
+    desk.run(&["apply", "plan.json", "-y", "--sha256", &hash]).ends(0, "6 done before");
     // What changes nothing needs no answer.
     edit(&desk, |plan| plan.changes.clear());
     desk.run(&["apply", "plan.json"]).ends(0, "the plan has no changes");

@@ -41,6 +41,14 @@ impl Daemon {
         );
     }
 
+    /// Number of its threads of that name.
+    pub(super) fn threads(&self, name: &str) -> usize {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(tasks).expect("it is alive").flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|comm| comm.trim_end() == name).count()
+    }
+
     pub(super) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");

@@ -72,6 +72,21 @@ fn what_does_not_end_in_time_is_said() {
 }
 
 #[test]
+fn an_execution_that_has_ended_keeps_no_thread() {
+    let home = home();
+    home.write("jobs/tag.lua", "runbook { every = '1s' } iam.profiles.find('x')");
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("outcome=done", 4);
+    // That of the fourth may still be going.
+    until(
+        || daemon.threads("iamlua-journal") <= 1,
+        || format!("{} journals are open", daemon.threads("iamlua-journal")),
+    );
+    daemon.signal("-TERM");
+    daemon.ends(0);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let home = home();
     let mut daemon = daemon_with_a_call_in_flight(&home, "1h");
