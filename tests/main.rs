@@ -8,6 +8,7 @@ mod emulator;
 mod end_to_end;
 mod examples;
 mod identity;
+mod layers;
 mod lua;
 mod network;
 mod patience;

@@ -12,7 +12,10 @@ use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use super::hints::{self, Refusal};
 use super::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
-use crate::session::SAID;
+
+/// Header that keeps the HTTP status of an answer with an error document, whose status is changed
+/// so that the SDK reads it as an error.
+pub const ORIGINAL_STATUS: &str = "x-iamlua-said";
 
 /// Codes after which the same call may succeed later, beside those of throttling.
 const RETRYABLE: [&str; 6] = [
@@ -34,7 +37,7 @@ pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Er
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let said = error.raw_response().and_then(|response| response.headers().get(SAID));
+    let said = error.raw_response().and_then(|response| response.headers().get(ORIGINAL_STATUS));
     let said = said.and_then(|said| said.parse::<u16>().ok());
     let status = said.or(error.raw_response().map(|response| response.status().as_u16()));
     let request_id = error.request_id().map(str::to_owned);

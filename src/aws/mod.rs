@@ -8,7 +8,7 @@ mod clock;
 pub(crate) mod config_file;
 pub mod credentials;
 mod environment;
-mod errors;
+pub(crate) mod errors;
 pub mod hints;
 pub mod network;
 mod settings;

@@ -1,7 +1,6 @@
 //! The prompt: reads an entry, runs it, shows what it returns, and goes on, whatever it has raised. How Lua runs is in `lua`, what
 //! may be done to the account in `session`.
 
-pub mod account;
 mod changes;
 pub mod commands;
 mod complete;
@@ -32,7 +31,7 @@ use crate::ui::format;
 use crate::ui::terminal::{say, tell};
 use crate::{redaction, state};
 
-use account::PromptAccount;
+use crate::app::account::PromptAccount;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {complete::candidates, editor::colored, saving::defined};
 

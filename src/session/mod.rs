@@ -54,7 +54,7 @@ pub use account_limiter::AccountLimiter;
 pub use limits::{ManifestLimits, PROTECTED, allowed};
 pub use recent::RecentChanges;
 pub use replan::plan_again;
-pub use wire::{SAID, prefetch_next_page};
+pub use wire::prefetch_next_page;
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use crate::aws::errors::ORIGINAL_STATUS;
 use crate::iam;
 use crate::spec::Action;
 
@@ -31,9 +32,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The most bytes of an answer; a thousand profiles take about one in thirty of it.
 const LARGEST: usize = 64 << 20;
-
-/// The header by which an answer that was an error although its status was not is known above: its status.
-pub const SAID: &str = "x-iamlua-said";
 
 /// Is told where the next page begins.
 pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
@@ -340,7 +338,7 @@ fn is_error_document(body: &[u8]) -> bool {
 fn contradict(response: HttpResponse) -> HttpResponse {
     let Ok(failed) = StatusCode::try_from(500) else { return response };
     let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
-    headers.insert(SAID, status.to_string());
+    headers.insert(ORIGINAL_STATUS, status.to_string());
     let mut contradicted = HttpResponse::new(failed, response.into_body());
     *contradicted.headers_mut() = headers;
     contradicted

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::app::account::PromptAccount;
 use crate::app::run::{self, Running, TargetConfig};
 use crate::app::signals::{self, Request};
 use crate::error::{Error, Kind, Result};
 use crate::files::watch::{Changed, PathWatcher};
-use crate::repl::account::PromptAccount;
 use crate::session::journal;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use event_loop::Watch;
