@@ -1,4 +1,5 @@
-//! What `iamlua schedule --list` and `--dry-run` show: the jobs as they stand, and what would run when. Both only read.
+//! Listings of `iamlua schedule --list` (jobs) and `--dry-run` (upcoming executions). Both are
+//! read-only.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,33 +15,33 @@ use super::scheduler::due_words;
 use super::store::Store;
 use crate::error::Result;
 
-/// What runs more often than so is not listed to its end.
+/// Upper bound on the rows of a dry run.
 const MOST: usize = 10_000;
 
-/// A list: as words for people, and as records for programs.
+/// Listing, as text and as JSON records.
 #[derive(Debug, Default)]
 pub struct List {
-    /// The headings.
+    /// Column headings.
     pub heads: Vec<&'static str>,
-    /// The rows, as text.
+    /// Rows, as text.
     pub rows: Vec<Vec<String>>,
-    /// The rows, as JSON.
+    /// Rows, as JSON.
     pub records: Vec<Value>,
-    /// What is broken: the job, and why.
+    /// Broken jobs, with the reasons.
     pub broken: Vec<(String, String)>,
-    /// Whether there would be more rows.
+    /// Set if rows were left out.
     pub is_cut: bool,
 }
 
-/// The jobs as they stand, by name.
+/// Lists the jobs, by name.
 ///
 /// # Errors
-/// If there is a state that cannot be read.
+/// If the state cannot be read.
 pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
     let book = Store::open_existing(folder)?;
     let mut open = BTreeMap::new();
     for execution in book.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
-        // One that nobody holds was killed.
+        // An execution whose job lock is free was killed.
         let path = execution.path.display().to_string();
         if JobLock::is_held(folder, &path) {
             open.insert(execution.path.clone(), execution);
@@ -114,16 +115,16 @@ fn row(
     ]
 }
 
-/// A moment in the time zone of a job.
+/// Time in the time zone of a job.
 fn date(at: Timestamp, runbook: Option<&Runbook>) -> String {
     let zone = runbook.map_or(jiff::tz::TimeZone::UTC, |runbook| runbook.job.timing.zone());
     at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-/// What would run when, from now on until then.
+/// Lists the executions from now until `until`.
 ///
 /// # Errors
-/// If there is a state that cannot be read.
+/// If the state cannot be read.
 pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestamp) -> Result<List> {
     let book = Store::open_existing(folder)?;
     let mut list = List { heads: vec!["WHEN", "JOB", "DUE", "WHY"], ..List::default() };
@@ -170,16 +171,16 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
     Ok(list)
 }
 
-/// An execution that is to come.
+/// Upcoming execution.
 #[derive(Debug)]
 struct Coming {
     at: Timestamp,
     due: Timestamp,
-    /// Why it comes then, if that is not just because it is due.
+    /// Reason, if it is not simply due.
     why: String,
 }
 
-/// The executions of a job that are to come, by the scheduler's own rules, as if each took no time.
+/// Upcoming executions of a job by the rules of the scheduler, as if each took no time.
 fn coming<'a>(
     runbook: &'a Runbook,
     path: &'a str,
@@ -187,7 +188,7 @@ fn coming<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = Coming> + 'a {
     let timing = runbook.job.timing.words();
-    // As the scheduler would take it over.
+    // The same progress as after a takeover by the scheduler.
     let mut entry = match entry {
         Some(entry) if entry.timing == timing => entry.clone(),
         Some(entry) => Entry { timing, handled: entry.handled.max(now), ..entry.clone() },

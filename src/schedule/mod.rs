@@ -1,5 +1,5 @@
-//! The scheduler: runbooks that run themselves, at the moments that their manifests name. This is its loop; what is decided in it is decided in
-//! `due`, what is done about that in `scheduler`.
+//! Scheduler: runs runbooks on the schedules in their manifests. This file has its event loop;
+//! `due` has the rules, `scheduler` applies them.
 
 pub mod due;
 pub mod executor;
@@ -42,36 +42,36 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::ui::{format, terminal};
 
-/// However long nothing happens on the scheduler's own clock: so long it sleeps at most, because the machine's clock may be set meanwhile.
+/// Upper bound on one sleep, so that a change of the system clock is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// So long is waited at the end for what goes on in the background to be given up.
+/// Time to wait at the end for background tasks.
 const LAST: Duration = Duration::from_secs(1);
 
-/// Shows others what the scheduler does, for as long as the process lives; returns an error if it cannot.
+/// Starter of a status display, such as the status page.
 pub type Show = Box<dyn Fn(&LiveStatus, &Handle, &Log) -> Result<()>>;
 
-/// What a scheduler is started with.
+/// Settings of a scheduler.
 pub struct Settings {
-    /// The runbooks, and the folders with runbooks.
+    /// Runbooks, and folders with runbooks.
     pub paths: Vec<PathBuf>,
-    /// How many executions may go on at once.
+    /// Upper bound on concurrent executions.
     pub places: usize,
-    /// How long those that go on may take to end, once the scheduler is told to.
+    /// Time that running executions have to end at shutdown.
     pub grace: Duration,
-    /// How they run.
+    /// Settings of the executions.
     pub options: RunSettings,
-    /// Finds out anew how they run.
+    /// Reads the settings of the executions again.
     pub reread: Box<dyn Fn() -> Result<RunSettings>>,
-    /// The state folder.
+    /// State folder.
     pub folder: PathBuf,
-    /// Where it says what it does.
+    /// Log of the scheduler.
     pub log: Log,
-    /// Shows others what the scheduler does.
+    /// Starter of the status display.
     pub show: Show,
 }
 
-/// What the loop hears.
+/// Event for the loop.
 enum Event {
     Ended(Box<Execution>),
     Told(String),
@@ -79,7 +79,7 @@ enum Event {
     Signal(Heard),
 }
 
-/// What carries executions out for the loop.
+/// Runner that executes jobs on threads.
 struct ThreadRunner {
     manner: Arc<RunConfig>,
     workshop: Executor,
@@ -92,7 +92,7 @@ impl Runner for ThreadRunner {
     fn start(&mut self, order: Start) {
         let events = self.events.clone();
         self.workshop.start(Arc::clone(&self.manner), order, move |execution| {
-            // Without a loop the process has ended.
+            // Without the loop the process is ending.
             let _ = events.send(Event::Ended(Box::new(execution)));
         });
     }
@@ -105,22 +105,23 @@ impl Runner for ThreadRunner {
         let (events, log) = (self.events.clone(), self.log.clone());
         self.runtime.spawn(async move {
             let whom = &runbook.job.on_failure;
-            // Who cannot be told after all tries is not told at the next start either: that is in the log.
+            // A notification that failed after all attempts is in the log, and is not repeated at
+            // the next start.
             failure::tell(whom, &execution, &log, &failure::PAUSES).await;
             let _ = events.send(Event::Told(execution.run));
         });
     }
 }
 
-/// Schedules until it is told to end.
+/// Runs the scheduler until it is told to end.
 ///
 /// # Errors
-/// If it cannot begin, or what runs does not end in time.
+/// If it cannot start, or an execution does not end within the grace period.
 pub fn run(settings: &Settings) -> Result<u8> {
     let runtime = run::runtime()?;
     let (events, heard) = channel();
     let log = settings.log.clone();
-    // What other parts say for people is a line of the log too.
+    // Notices of other modules go to the log too.
     let (said, says) = channel::<String>();
     let to_log = log.clone();
     let listens = move || {
@@ -134,7 +135,8 @@ pub fn run(settings: &Settings) -> Result<u8> {
         .map_err(|error| Error::io("cannot start a thread", error))?;
     let handle = runtime.handle().clone();
     let result = terminal::while_typing(&said, || work(settings, &handle, events, &heard));
-    // Programs that are being told of a failure are killed with what they have started; they are told anew at the next start.
+    // Notification programs are killed with their children. The next start sends these
+    // notifications again.
     runtime.shutdown_timeout(LAST);
     if result.is_ok() {
         log.line(Level::Info, &Origin::default(), "ended", &[]);
@@ -157,7 +159,7 @@ fn work(
     };
     let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT);
     job_set.look(&asking, Duration::ZERO);
-    // One that does not come to its manifest holds no job up.
+    // A runbook that never reaches its manifest must not delay the others.
     while job_set.is_asking() && job_set.jobs().iter().all(|job| job.what.is_err()) {
         job_set.look(&asking, Duration::ZERO);
     }
@@ -214,7 +216,7 @@ fn work(
         {
             return over(&scheduler, settings.grace);
         }
-        // Whatever else came meanwhile, before it is decided again what is to be done.
+        // Handles all waiting events before the next tick.
         while let Ok(event_now) = event {
             match event_now {
                 Event::Ended(execution) => scheduler.ended(*execution),
@@ -247,7 +249,7 @@ fn work(
     }
 }
 
-/// Error for paths at which there is nothing to schedule.
+/// Error for paths without a job that can be scheduled.
 fn no_job(paths: &[PathBuf], found: &[Listed]) -> Error {
     let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let paths = paths.join(", ");
@@ -260,10 +262,10 @@ fn no_job(paths: &[PathBuf], found: &[Listed]) -> Error {
     broken.fold(error, |error, (name, why)| error.hint(format!("{name}: {why}")))
 }
 
-/// How long it is until a moment, on the machine's clock.
+/// Time from now until `wake`, by the system clock.
 fn until(wake: jiff::Timestamp) -> Duration {
     let left = wake.duration_since(jiff::Timestamp::now());
-    // Not a millisecond too early, for which it would turn round.
+    // Waking a millisecond early would only repeat the loop.
     let left = Duration::try_from(left).unwrap_or_default();
     left.min(LONGEST_SLEEP)
 }
@@ -276,7 +278,7 @@ fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
             .hint("the next start takes what has no end for killed, and runs it again"));
     }
     if scheduler.going() == 0 {
-        // Whoever was not told of a failure yet is told at the next start.
+        // The next start sends the remaining notifications.
         return Ok(0);
     }
     let going = format::count(scheduler.going() as u64, "execution");
@@ -285,7 +287,7 @@ fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
         .hint("the next start settles what they left in doubt, and so does `iamlua runs recover`"))
 }
 
-/// Takes the configuration and all runbooks over anew.
+/// Reloads the configuration and all runbooks.
 fn reread(
     settings: &Settings,
     scheduler: &mut Scheduler<ThreadRunner>,

@@ -1,4 +1,4 @@
-//! How full the account is that jobs work on, for the status page and the metrics: asked at the start and from time to time.
+//! Quota and usage of the account, for the status page and the metrics, refreshed periodically.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use super::record::Quota;
 use crate::error::Result;
 use crate::session::Gate;
 
-/// So often it is asked.
+/// Interval of the refresh.
 const EVERY: Duration = Duration::from_mins(5);
 
-/// Asks now and from time to time, and hands on each answer, until this is dropped or the account does not tell. That it cannot be asked is
-/// in the log once, until it can be again.
+/// Reads quota and usage periodically, and passes them on, until the future is dropped or the
+/// account denies access. A series of errors is logged once.
 pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
     let mut trouble = None;
     loop {
@@ -39,7 +39,7 @@ pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
     }
 }
 
-/// How full the account is; `None` if the caller may not see it.
+/// Reads quota and usage; `None` if the caller has no permission.
 ///
 /// # Errors
 /// If the account does not answer.

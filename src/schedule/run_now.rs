@@ -1,4 +1,4 @@
-//! One execution of one job because a person wants it: now, in the foreground, whether or not it is due.
+//! Execution of one job on demand, in the foreground, whether or not it is due.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::lua::OnFailure;
 use crate::spec;
 use crate::ui::terminal::say;
 
-/// Another process may look at a job for a moment, without executing it.
+/// Time to wait for another process that takes the lock of a job briefly, without executing it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The job of that name, or of that path.
+/// Finds the job with that name or path.
 ///
 /// # Errors
 /// If there is none, or it is broken.
@@ -49,13 +49,13 @@ pub fn find<'a>(jobs: &'a [Listed], wanted: &str) -> Result<(&'a Listed, Arc<Run
     }
 }
 
-/// Executes a job now, and keeps what became of it. Returns its exit code.
+/// Executes a job now, and records the execution. Returns its exit code.
 ///
-/// A failure is tried again as the manifest says, if `retries` is set. The last one is told to whom
-/// the manifest names, unless it was interrupted.
+/// With `retries`, a failure is retried as the manifest says. A final failure is notified, unless
+/// it was interrupted.
 ///
 /// # Errors
-/// If it runs elsewhere, or the state cannot be written.
+/// If the job is running elsewhere, or the state cannot be written.
 pub fn run(
     job: &Listed,
     runbook: &Arc<Runbook>,
@@ -75,7 +75,7 @@ pub fn run(
     let stopping = workshop.clone();
     signals::tell_on_signals(move || {
         stopping.stop();
-        // Nobody listens once the last try has ended.
+        // Nothing receives after the last attempt.
         let _ = stop.send(());
         say("stopping: calls in flight are being finished; again to end at once");
     })?;
@@ -118,7 +118,7 @@ pub fn run(
     Ok(execution.exit_code.unwrap_or(1))
 }
 
-/// Writes down that an execution for a person begins.
+/// Records the start of an execution without a due time.
 fn begin(
     book: &mut Store,
     job: &Listed,
@@ -169,7 +169,7 @@ fn hold(folder: &Path, path: &str, job: &Listed, book: &Store) -> Result<JobLock
         .hint("wait for its end; `iamlua schedule --list` shows it"))
 }
 
-/// Writes down that what seems to go on was killed; its moment is tried again by the scheduler.
+/// Records open executions as killed. The scheduler retries their due times.
 fn bury(book: &mut Store, path: &str, runbook: &Runbook) -> Result<()> {
     for open in book.open_executions()? {
         if open.path.as_os_str() != path {

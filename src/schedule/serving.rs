@@ -1,4 +1,5 @@
-//! What a scheduler shows while it works: its board and its book on the status page, and how full the account is on its board.
+//! Status displays of a scheduler: the status page, with the executions of the store and the quota
+//! of the account.
 
 use std::collections::BTreeSet;
 use std::future;
@@ -22,19 +23,20 @@ use crate::session::journal::records::{Recorded, Records};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format::{count, number};
 
-/// Pause before an account that does not answer is asked again who it is.
+/// Delay before the next attempt to identify the account.
 const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);
 
-/// Most changes of a run that have failed, or are in doubt, on its page.
+/// Upper bound on the failed or doubtful changes on the page of a run.
 const MOST_TROUBLES: usize = 100;
 
-/// Shows nothing.
+/// Display that shows nothing.
 #[must_use]
 pub fn nothing() -> Show {
     Box::new(|_, _, _| Ok(()))
 }
 
-/// Serves the status page at an address, and asks from time to time how full the account is that these options lead to.
+/// Serves the status page at an address, and refreshes the quota and usage of the account of these
+/// options.
 #[must_use]
 pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
     // The calls share the account's rate control with those of the jobs.
@@ -47,7 +49,7 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
         let status = Arc::new(Status::new(snapshot, StoredHistory(folder.clone())));
         let to_log = log.clone();
         runtime.spawn(async move {
-            // It is there until the process ends.
+            // The server runs until the process ends.
             if let Err(error) = status::serve(status, listener, future::pending()).await {
                 to_log.line(Level::Error, &Origin::default(), &error.to_string(), &[]);
             }
@@ -60,7 +62,7 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
                 if let Ok(site) = site.site().await {
                     return told.set_account(site.describe());
                 }
-                // The log has what keeps the jobs from it.
+                // The log has the same error from the jobs.
                 tokio::time::sleep(ACCOUNT_AGAIN).await;
             }
         });
@@ -70,7 +72,7 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
     })
 }
 
-/// The state folder, opened anew for each question: those who look at pages are few.
+/// State folder. It is opened for each request, because requests are few.
 struct StoredHistory(PathBuf);
 
 impl History for StoredHistory {
@@ -89,7 +91,7 @@ impl History for StoredHistory {
         let Some(records) = Records::open(&self.0)? else { return Ok(None) };
         let known = match records.run(run) {
             Ok(known) => known,
-            // A run that has changed nothing is not in the journal.
+            // A run without changes has no entry in the journal.
             Err(error) if error.kind == Kind::Usage => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -97,7 +99,7 @@ impl History for StoredHistory {
     }
 }
 
-/// The changes of a run, as `iamlua runs show` has them.
+/// Changes of a run, grouped as in `iamlua runs show`.
 fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
     let places = Places::of(sites);
     let mut groups = Vec::new();

@@ -1,5 +1,5 @@
-//! A program that is told of a failure: it runs in a group of processes of its own, so that whatever it starts ends with it, and is killed
-//! if it takes too long.
+//! Failure notification by a program. It runs in its own process group, so that its children end
+//! with it, and is killed at its timeout.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use tokio::process::Command;
 use crate::escape::visible_but;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
-/// It is killed when it has run so long.
+/// Time limit of the program.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So long is waited for the rest of what it has printed, if something that it started still holds its output open.
+/// Time to wait for the rest of its output if a child process still holds the pipe open.
 const REST: Duration = Duration::from_millis(200);
-/// The end of what it prints is kept, for a failure of its own, in bytes.
+/// Bytes of its output that are kept for its error message: the end of it.
 const KEPT: usize = 1 << 10;
-/// The most of an error that goes into its environment, in bytes; the whole of it is on its standard input.
+/// Upper bound on the bytes of an error in its environment. Its standard input has the whole error.
 const ERROR: usize = 4 << 10;
 
-/// The processes of a program; those that still run when this is dropped are killed.
+/// Process group of the program. Dropping it kills the processes that still run.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // None may be left.
+            // The group may be empty already.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
-/// Runs a program, and says what was wrong with it if it did not end well.
+/// Runs the program, and returns the reason if it fails.
 pub(super) async fn run(
     words: &[String],
     execution: &Execution,
@@ -53,7 +53,7 @@ pub(super) async fn run_for(
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let error = execution.error.as_deref().unwrap_or_default();
     let end = (0..=error.len().min(ERROR)).rev().find(|at| error.is_char_boundary(*at));
-    // A zero byte ends a variable.
+    // A NUL byte would end the variable.
     let error = visible_but(&error.as_bytes()[..end.unwrap_or(0)], |c| c == '\n' || c == '\t');
     command.env("IAMLUA_JOB", &execution.job).env("IAMLUA_RUN", &execution.run);
     command.env("IAMLUA_OUTCOME", execution.outcome.map_or("failed", ExecutionOutcome::name));
@@ -102,7 +102,7 @@ pub(super) async fn run_for(
     }
 }
 
-/// Reads to the end, and keeps the last of it.
+/// Reads a stream to its end, and keeps the last bytes.
 async fn tail(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut buffer = [0; 4096];

@@ -1,4 +1,4 @@
-//! Failures are told to programs and to a server that listen as an operator's would.
+//! Tests of failure notifications, with real programs and a real server.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -64,7 +64,7 @@ impl Lines {
     }
 }
 
-/// Tells, and returns whether all know of it, with the log.
+/// Sends the notifications; returns true if all arrived, and the log.
 fn told(on_failure: &OnFailure) -> (bool, String) {
     let lines = Lines::default();
     let runtime = crate::app::run::runtime().expect("a runtime");
@@ -76,7 +76,7 @@ fn shell(script: &str) -> OnFailure {
     OnFailure { command: ["sh", "-c", script].map(str::to_owned).to_vec(), webhook: None }
 }
 
-/// A server that answers with these statuses in turn, and what it was sent.
+/// Server that answers with these statuses in turn, and returns the requests.
 fn server(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}/services/s3cr3t", listener.local_addr().expect("bound"));
@@ -170,7 +170,7 @@ fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     assert!(began.elapsed() < Duration::from_mins(5));
     let pid = std::fs::read_to_string(&file).expect("it has begun");
     let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-    // It may be a moment before the system has taken it away; a zombie counts as gone.
+    // The system may take a moment to remove it; a zombie counts as ended.
     let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
     while cfg!(target_os = "linux") && !is_gone() {
         assert!(began.elapsed() < Duration::from_mins(5), "{pid} still runs");
@@ -183,7 +183,7 @@ fn a_program_that_leaves_something_behind_is_not_waited_for() {
     let began = Instant::now();
     let (all, log) = told(&shell("sleep 600 & exit 0"));
     assert!(all && began.elapsed() < Duration::from_mins(5), "{log}");
-    // Much output and no interest in the input hold nothing up either.
+    // Much output and unread input must not block either.
     let (all, log) = told(&shell("head -c 1000000 /dev/zero; exit 0"));
     assert!(all, "{log}");
 }
@@ -212,7 +212,7 @@ fn a_webhook_gets_the_failure_as_json_until_it_takes_it() {
 
 #[test]
 fn nothing_that_is_said_of_a_webhook_has_more_of_it_than_its_host() {
-    // Nothing listens there: the listener is gone.
+    // The listener is dropped, so nothing listens on the port.
     let port = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("bound").port()

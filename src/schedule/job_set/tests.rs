@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 use super::{Asking, JobSet, Mention, SETTLED, mention, names, wait_until_settled};
 use crate::lua::sandbox::{Access, Permissions};
 
-/// A roster of a folder, that is looked at when a test says so.
+/// Job set of a folder, refreshed on demand.
 struct Desk {
     place: tempfile::TempDir,
     roster: JobSet,
@@ -32,13 +32,14 @@ impl Desk {
         desk
     }
 
-    /// Looks at so many milliseconds; whether something has changed, and whether something is changing.
+    /// Refreshes at that many milliseconds; returns whether jobs have changed, and whether a file
+    /// is still changing.
     fn look(&mut self, at: u64) -> (bool, bool) {
         let looked = self.roster.look(&self.asking, Duration::from_millis(at));
         (looked.has_changed, looked.is_changing)
     }
 
-    /// The jobs, and what is broken.
+    /// Jobs, with the reasons of broken ones.
     fn jobs(&self) -> Vec<(String, Option<String>)> {
         self.roster.jobs().into_iter().map(|job| (job.name, job.what.err())).collect()
     }
@@ -182,7 +183,7 @@ fn a_file_says_by_its_text_whether_it_may_declare_itself() {
 #[test]
 fn a_runbook_that_cannot_be_stopped_is_broken_after_a_time() {
     let mut desk = Desk::new(&[("a.lua", "runbook { every = '1h' }")]);
-    // It is asked for longer than this, in a way that no clock has to tell.
+    // A limit of zero makes the test independent of time.
     desk.write("b.lua", "while true do end runbook { every = '1h' }");
     desk.roster.asked.hanging = Duration::ZERO;
     desk.look(1000);

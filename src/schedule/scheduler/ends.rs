@@ -1,4 +1,4 @@
-//! The ends of executions: what is written down about them, what follows, and who is told.
+//! Ends of executions: records, retries and notifications.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::schedule::log::Level;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 impl<R: Runner> Scheduler<R> {
-    /// Takes what became of an execution.
+    /// Handles the end of an execution.
     pub fn ended(&mut self, execution: Execution) {
         let Some((order, hold)) = self.going.remove(&execution.run) else { return };
         let ended = execution.ended.unwrap_or_else(|| moment(&self.clock));
@@ -21,7 +21,8 @@ impl<R: Runner> Scheduler<R> {
         self.board.count(&execution);
         let order = Start { execution, ..order };
         if !self.close(&order) {
-            // Held until it is written: for others it goes on.
+            // The lock is held until the end is recorded: for other processes the job is still
+            // running.
             self.unwritten.push((order, hold));
         }
     }
@@ -34,7 +35,8 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Writes the end of an execution down, and says what follows. Returns whether it could be written.
+    /// Records the end of an execution, and logs the consequence. Returns true if it could be
+    /// recorded.
     pub(super) fn close(&mut self, order: &Start) -> bool {
         let Start { execution, runbook, .. } = order;
         let ended = execution.ended.unwrap_or(self.last_tick);
@@ -102,7 +104,7 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Tells of a failure, unless another scheduler does so right now.
+    /// Sends the notification of a failure, unless another scheduler is sending it.
     pub(super) fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>) {
         let path = execution.path.display().to_string();
         if let Ok(Some(hold)) = self.holds.take(&path, &format!("tell-{}", execution.run)) {
@@ -111,7 +113,7 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Somebody was told of a failure, or could not be told however often it was tried.
+    /// Handles the end of a notification, whether or not it arrived.
     pub fn told(&mut self, run: &str) {
         if let Err(error) = self.book.told(run) {
             self.trouble(run, "cannot be written", &told(&error));

@@ -1,5 +1,7 @@
-//! The scheduler without its clock, its threads and its files to watch: which jobs there are, which of them are to begin now, and what is written
-//! down about them. `due` says what is to be done; here it is done, in an order in which a kill at any moment loses nothing and doubles nothing.
+//! Scheduler without clock, threads and file watching: decides which jobs start, and records them.
+//!
+//! `due` has the rules. The order of writes is such that a kill at any moment loses no execution
+//! and repeats none.
 
 mod ends;
 mod known;
@@ -23,41 +25,43 @@ use crate::schedule::log::{Level, Log, Origin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::store::{Begun, Store, Takeover};
 
-/// However long nothing is due: so often the clock is looked at, which may have been set, or have stood while the machine slept.
+/// Interval of clock checks while nothing is due: the clock may be set, or the machine may have
+/// slept.
 const LOOK: SignedDuration = SignedDuration::from_secs(30);
 
-/// When somebody else executes a job, or the state cannot be written, it is looked at again so soon.
+/// Delay before the next check of a job that another process runs, or after the state could not be
+/// written.
 const SOON: SignedDuration = SignedDuration::from_secs(2);
 
-/// What carries executions out.
+/// Runner of executions.
 pub trait Runner {
-    /// Begins one; [`Scheduler::ended`] is told of its end.
+    /// Starts an execution; [`Scheduler::ended`] receives its end.
     fn start(&mut self, order: Start);
 
-    /// What an execution does with changes now: `apply`, `plan` or `read-only`.
+    /// Mode of executions now: `apply`, `plan` or `read-only`.
     fn mode(&self) -> &'static str;
 
-    /// Tells whom the job names that an execution has failed for good; [`Scheduler::told`] is told when that is done.
+    /// Sends the notifications of a final failure; [`Scheduler::told`] receives the end of that.
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>);
 }
 
-/// An execution that is to begin.
+/// Execution to start.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// What is known of it.
+    /// Record of the execution.
     pub execution: Execution,
-    /// Its job.
+    /// Runbook of the job.
     pub runbook: Arc<Runbook>,
-    /// How many missed moments it stands for.
+    /// Number of missed due times that the execution stands for.
     pub missed: u64,
 }
 
-/// Where holds on jobs are taken.
+/// Location of the job locks.
 #[derive(Clone, Debug)]
 pub enum Holds {
-    /// In a state folder, where other processes see them.
+    /// State folder, shared with other processes.
     Folder(PathBuf),
-    /// Nowhere: there is nobody else.
+    /// None: there are no other processes.
     Alone,
 }
 
@@ -77,27 +81,27 @@ pub struct Scheduler<R> {
     holds: Holds,
     log: Log,
     pub(in crate::schedule) runner: R,
-    /// How many executions may go on at once.
+    /// Upper bound on concurrent executions.
     places: usize,
     pub(in crate::schedule) jobs: BTreeMap<PathBuf, Known>,
-    /// What goes on here, by run.
+    /// Running executions of this process, by run id.
     going: BTreeMap<String, (Start, JobLock)>,
-    /// Ends that could not be written yet.
+    /// Executions whose end could not be recorded yet.
     unwritten: Vec<(Start, JobLock)>,
     telling: BTreeMap<String, JobLock>,
     is_ending: bool,
     look: SignedDuration,
     last_tick: Timestamp,
     version: i64,
-    /// Whether other processes execute jobs, or were killed while they did.
+    /// Set if other processes have open executions.
     has_others: bool,
-    /// What could not be done last time, by job, so that it is said once.
+    /// Last error of each job, so that it is logged once.
     trouble: BTreeMap<String, String>,
     board: LiveStatus,
 }
 
 impl<R: Runner> Scheduler<R> {
-    /// A scheduler without jobs.
+    /// Creates a scheduler without jobs.
     #[must_use]
     pub fn new(
         clock: Clock,
@@ -129,36 +133,36 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// The same, which looks at the clock only so often while nothing is due: for clocks that nobody sets.
+    /// Sets the interval of clock checks, for clocks that are never set.
     #[must_use]
     pub fn looking_every(self, time: SignedDuration) -> Self {
         Self { look: time, ..self }
     }
 
-    /// What others may look at while it works.
+    /// Live status.
     #[must_use]
     pub fn board(&self) -> &LiveStatus {
         &self.board
     }
 
-    /// What carries executions out.
+    /// Runner of the executions.
     pub fn runner(&mut self) -> &mut R {
         &mut self.runner
     }
 
-    /// How many executions go on here.
+    /// Number of running executions of this process.
     #[must_use]
     pub fn going(&self) -> usize {
         self.going.len()
     }
 
-    /// How many executions have ended without that being written.
+    /// Number of executions whose end is not recorded yet.
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.unwritten.len()
     }
 
-    /// Does what is due now. Returns when it should be called again, if nothing happens before.
+    /// Starts what is due now. Returns the time of the next call, if no event comes before.
     pub fn tick(&mut self) -> Timestamp {
         let now = moment(&self.clock);
         let went_back = now < self.last_tick;
@@ -180,7 +184,7 @@ impl<R: Runner> Scheduler<R> {
                 starts.push((start, path));
             }
         }
-        // Who has waited longest comes first.
+        // The longest wait comes first.
         starts.sort();
         let mut without_place = std::collections::BTreeSet::new();
         for ((due, is_in_time), path) in starts {
@@ -196,7 +200,7 @@ impl<R: Runner> Scheduler<R> {
         if self.is_ending {
             return latest;
         }
-        // Who waits for a place is looked at when one is free.
+        // A job without a free slot is checked when a slot becomes free.
         let waiting = self
             .jobs
             .iter()
@@ -214,7 +218,8 @@ impl<R: Runner> Scheduler<R> {
         self.board.show(now, self.is_ending, self.runner.mode());
     }
 
-    /// Looks whether a job is to begin, for which moment, and whether that is in time; everything short of that is done here.
+    /// Returns the due time of a job that must start, and whether it is on time. All other steps
+    /// are taken here.
     fn consider(&mut self, path: &PathBuf, now: Timestamp) -> Option<(Timestamp, bool)> {
         loop {
             let known = self.jobs.get_mut(path)?;
@@ -273,7 +278,7 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Leaves missed moments out; returns whether the job is to be considered again.
+    /// Skips missed due times. Returns true if the job must be checked again.
     fn skip(
         &mut self,
         path: &PathBuf,
@@ -314,17 +319,18 @@ impl<R: Runner> Scheduler<R> {
         true
     }
 
-    /// Begins what is due of a job: writes it down, and only then begins it.
+    /// Starts the execution that is due: first the record, then the start.
     fn begin(&mut self, path: &PathBuf, now: Timestamp) {
         let text = path.display().to_string();
         let Some(known) = self.jobs.get(path) else { return };
         let name = known.name.clone();
         let Some(hold) = self.hold(&text, &name, now) else { return };
-        // What was read before the job was held may be over, and so may be what was decided.
+        // The decision is repeated, because the progress may have changed before the lock was
+        // taken.
         let Some(known) = self.jobs.get_mut(path) else { return };
         let (Ok(runbook), Some(entry)) = (known.what.clone(), known.entry.clone()) else { return };
         if entry.timing != runbook.job.timing.words() {
-            // Another scheduler has read a newer text of it; so will this one.
+            // Another scheduler has read a newer manifest; this one will read it soon.
             known.look_at = later(now, SOON);
             return;
         }
@@ -364,13 +370,13 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Lets nothing more begin.
+    /// Starts no more executions.
     pub fn end(&mut self) {
         self.is_ending = true;
         self.board.show(moment(&self.clock), true, self.runner.mode());
     }
 
-    /// Whether everything is over that must be waited for at the end.
+    /// Returns true if nothing is left to wait for at shutdown.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.going.is_empty() && self.unwritten.is_empty() && self.telling.is_empty()
@@ -405,7 +411,7 @@ impl<R: Runner> Scheduler<R> {
         self.log.line(level, &Origin::job(job), text, &[]);
     }
 
-    /// Says what cannot be done, once.
+    /// Logs an error, unless it repeats the last one of the job.
     fn trouble(&mut self, job: &str, what: &str, why: &str) {
         let text = format!("{what}: {why}");
         if self.trouble.get(job) == Some(&text) {
@@ -421,7 +427,7 @@ impl<R: Runner> Scheduler<R> {
     }
 }
 
-/// Now, by a clock.
+/// Current time of a clock.
 pub(in crate::schedule) fn moment(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
@@ -430,7 +436,7 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// So many due moments, in words.
+/// Number of due times, as text.
 pub(in crate::schedule) fn due_words(missed: u64) -> String {
     match missed {
         1 => "1 due moment was".into(),

@@ -1,4 +1,4 @@
-//! What other processes do with the same jobs: who holds a job, and who was killed while it held one.
+//! Other processes with the same jobs: their locks, and executions of killed processes.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::schedule::job_set::told;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 impl<R: Runner> Scheduler<R> {
-    /// Takes a job, once nobody else has it, and closes what was killed there.
+    /// Takes the lock of a job if it is free, and closes its killed executions.
     pub(super) fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
         match self.holds.take(path, "run") {
             Ok(Some(hold)) => {
@@ -32,7 +32,7 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Writes down of a job that is held here that what seems to go on was killed. Returns whether there was nothing of that.
+    /// Records the open executions of a locked job as killed. Returns true if there were none.
     pub(super) fn bury(&mut self, path: &str, now: Timestamp) -> bool {
         let dead = match self.book.open_executions() {
             Ok(open) => open.into_iter().filter(|open| open.path.as_os_str() == path),
@@ -59,7 +59,7 @@ impl<R: Runner> Scheduler<R> {
         had_none
     }
 
-    /// Looks at what other processes do with the jobs, and finds those that were killed.
+    /// Checks the executions of other processes, and finds killed ones.
     pub(super) fn see_others(&mut self) {
         let now = self.last_tick;
         let looked = self.book.version().and_then(|version| {
@@ -99,7 +99,7 @@ impl<R: Runner> Scheduler<R> {
                 && !self.unwritten.iter().any(|(order, _)| order.execution.run == other.run)
             {
                 let (path, name) = (other.path.display().to_string(), known.name.clone());
-                // Whoever can take the job sees that nobody executes it.
+                // A free lock shows that the job is not running.
                 let _ = self.hold(&path, &name, now);
             }
         }

@@ -1,4 +1,4 @@
-//! Taking jobs over: which there are now, and how far they have come.
+//! Takeover of jobs: the current set, with the progress of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::schedule::log::{Level, Origin};
 use crate::schedule::store::Takeover;
 
 impl<R: Runner> Scheduler<R> {
-    /// Takes the jobs over that there are now: new ones, changed ones, and those that are gone.
+    /// Takes over the current set of jobs: new, changed and removed ones.
     pub fn take_over(&mut self, listed: Vec<Listed>) {
         let now = moment(&self.clock);
         let is_first = self.version < 0;
@@ -30,7 +30,7 @@ impl<R: Runner> Scheduler<R> {
             .iter()
             .filter_map(|job| {
                 let runbook = job.what.as_ref().ok()?;
-                // One that was gone, and is there again, is new.
+                // A job that was removed and is back counts as new.
                 let is_back = !is_first && !self.jobs.contains_key(&job.path);
                 Some(Takeover {
                     path: job.path.display().to_string(),
@@ -40,7 +40,7 @@ impl<R: Runner> Scheduler<R> {
                 })
             })
             .collect();
-        // All at once: each transaction waits for the disk.
+        // One transaction for all: each commit waits for the disk.
         let entries = self.book.take_over(&taken, now).unwrap_or_else(|error| {
             self.trouble("", "the jobs cannot be taken over", &told(&error));
             Vec::new()

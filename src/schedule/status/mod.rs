@@ -1,5 +1,5 @@
-//! The status page: what the scheduler does, for people (`/`, `/jobs/NAME`, `/runs/ID`), for Prometheus (`/metrics`) and for whoever looks
-//! whether it is alive (`/healthz`). It reads what the scheduler hands it, and changes nothing.
+//! Status page: HTML (`/`, `/jobs/NAME`, `/runs/ID`), Prometheus metrics (`/metrics`) and a health
+//! check (`/healthz`). Read-only.
 
 mod html;
 mod metrics;
@@ -18,61 +18,62 @@ pub use self::server::{Listen, bind, serve};
 use super::record::{Execution, Snapshot};
 use crate::error::Result;
 
-/// The scheduler's loop comes round at least twice a minute; if it has not for so long, something is wrong.
+/// Time without an iteration of the loop after which the scheduler counts as unhealthy. The loop
+/// runs at least twice a minute.
 const ROUND: Duration = Duration::from_mins(2);
 
-/// So many pages are made at once; more wait.
+/// Upper bound on pages that are rendered at once.
 const MAKERS: usize = 2;
 
-/// So many executions of a job are shown.
+/// Number of executions on the page of a job.
 const EXECUTIONS: u32 = 100;
 
-/// What was executed, as the scheduler's state has it.
+/// Execution history.
 pub trait History: Send + Sync {
-    /// The last executions of the job of a runbook, the newest first; without what they printed.
+    /// Last executions of a job, the newest first, without output.
     ///
     /// # Errors
     /// If the state cannot be read.
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>>;
 
-    /// One execution, with what it printed.
+    /// One execution, with its output.
     ///
     /// # Errors
     /// If the state cannot be read.
     fn execution(&self, run: &str) -> Result<Option<Execution>>;
 
-    /// The changes of a run, as the journal has them; `None` if it has none.
+    /// Changes of a run in the journal; `None` if it has none.
     ///
     /// # Errors
     /// If the journal cannot be read.
     fn changes(&self, run: &str) -> Result<Option<Changes>>;
 }
 
-/// The changes of a run.
+/// Changes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Those that are done, that have failed, and that are in doubt.
+    /// Changes that are done, failed or in doubt.
     pub groups: Vec<Group>,
     /// Presence of changes that were made and not undone.
     pub stands: bool,
-    /// The runs that have undone some of them.
+    /// Runs that have undone some of them.
     pub undone_by: Vec<String>,
 }
 
-/// Changes that have ended alike.
+/// Changes with the same outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Their ends, and their number.
+    /// Outcome, and number of changes.
     pub title: String,
-    /// The changes, as text.
+    /// Changes, as text.
     pub lines: Vec<String>,
 }
 
-/// What the pages are made from.
+/// Sources of the pages.
 pub struct Status {
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     history: Box<dyn History>,
-    /// Places for pages that are being made.
+    /// Permits for rendering pages.
     makers: Semaphore,
 }
 
@@ -82,7 +83,7 @@ impl fmt::Debug for Status {
     }
 }
 
-/// What is answered.
+/// HTTP answer.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -105,7 +106,8 @@ impl Answer {
 }
 
 impl Status {
-    /// What the pages are made from: the scheduler as it stands whenever that is asked for, and what it has executed.
+    /// Creates the sources: a snapshot of the scheduler for each request, and the execution
+    /// history.
     #[must_use]
     pub fn new(
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
@@ -162,7 +164,8 @@ impl Status {
     }
 }
 
-/// Whether the scheduler does its work. Broken or failing jobs are for who looks at the metrics: to start it again would not help them.
+/// Health of the scheduler itself. Broken or failing jobs do not count: a restart would not help
+/// them.
 fn health(now: &Snapshot) -> Answer {
     if now.is_ending {
         return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");

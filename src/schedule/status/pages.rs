@@ -1,4 +1,4 @@
-//! What is on the pages: all jobs, one job with its executions, one execution.
+//! Pages: all jobs, one job with its executions, one execution.
 
 use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,7 +9,7 @@ use super::moments::{changes, moment, outcome, took};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
 use crate::ui::format::{count, number};
 
-/// Everything but what RFC 3986 never treats in a special way.
+/// All characters except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn job_address(name: &str) -> String {
@@ -20,7 +20,7 @@ fn run_address(run: &str) -> String {
     format!("/runs/{}", utf8_percent_encode(run, ESCAPED))
 }
 
-/// The link to the same page that stands still, or that is live again.
+/// Link to the still or the live version of the page.
 fn other(address: &str, is_live: bool) -> (String, &'static str) {
     if is_live {
         (format!("{address}?still"), "hold this page still")
@@ -29,12 +29,12 @@ fn other(address: &str, is_live: bool) -> (String, &'static str) {
     }
 }
 
-/// A job's own time zone.
+/// Time zone of a job.
 fn zone(job: &JobStatus) -> TimeZone {
     job.timing.as_ref().map_or(TimeZone::UTC, crate::cron::Timing::zone)
 }
 
-/// The page of all jobs.
+/// Page of all jobs.
 pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     let broken: Vec<_> = now.jobs.iter().filter(|job| job.broken.is_some()).collect();
     let failing = now.jobs.iter().filter_map(|job| Some((job, job.failure()?)));
@@ -101,7 +101,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     }
 }
 
-/// When a job runs next.
+/// Next start of a job.
 fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
     job.next.map(|next| match &job.running {
         Some(_) if next <= now.now => text("when this run has ended"),
@@ -109,7 +109,7 @@ fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
     })
 }
 
-/// Fate of the changes of all jobs.
+/// Mode of all jobs, with its meaning.
 fn mode(name: &str) -> Html {
     let means = match name {
         "apply" => "jobs make their changes",
@@ -120,9 +120,9 @@ fn mode(name: &str) -> Html {
     all([words("strong", name), text(format!(": {means}"))])
 }
 
-/// A job whose last execution has failed.
+/// Job whose last execution failed.
 fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
-    /// Most lines of an error; its run has all.
+    /// Upper bound on the lines of an error. The page of the run has all.
     const LINES: usize = 3;
     let zone = zone(job);
     let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
@@ -178,7 +178,7 @@ fn quota(quota: &Quota) -> Html {
     };
     let said = format!("{used} of {} instance profiles are used", number(most));
     let (value, most) = (quota.profiles.to_string(), most.max(1));
-    // Nine tenths are high, and little is best.
+    // 90 % counts as high; a low value is the optimum.
     let (high, most_text) = ((most / 10 * 9).to_string(), most.to_string());
     let bar = element(
         "meter",
@@ -215,7 +215,7 @@ fn calls_table(calls: &std::collections::BTreeMap<String, u64>) -> Html {
     table("Calls by action", &["Action", "Calls"], rows.collect())
 }
 
-/// The page of one job, with its executions, the newest first.
+/// Page of one job, with its executions, the newest first.
 pub(super) fn job(
     job: &JobStatus,
     executions: &[Execution],
@@ -253,7 +253,7 @@ pub(super) fn job(
     Page { title: job.name.clone(), is_live, other, content: all(content) }
 }
 
-/// The changes of an execution.
+/// Changes of an execution.
 fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
     let groups = changes.map_or(&[][..], |changes| &changes.groups);
     let mut content = vec![words("h2", "Changes")];
@@ -284,7 +284,7 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
     all(content)
 }
 
-/// The page of one execution.
+/// Page of one execution.
 pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Snapshot) -> Page {
     let job = now.jobs.iter().find(|job| job.path == execution.path);
     let zone = job.map_or(TimeZone::UTC, zone);
@@ -326,7 +326,7 @@ pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Sna
     Page { title: format!("Run {}", execution.run), is_live, other: None, content: all(content) }
 }
 
-/// The page that says that something is wrong.
+/// Error page.
 pub(super) fn problem(title: &str, why: &str) -> Page {
     let content = all([words("p", why), lone("hr", &[]), link("/", "All jobs")]);
     Page { title: title.into(), is_live: false, other: None, content }

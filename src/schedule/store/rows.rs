@@ -1,4 +1,4 @@
-//! What stands in the tables of the schedule, and what it means.
+//! Rows of the tables of the store.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use super::Takeover;
 use crate::schedule::due::{Entry, Tries};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
-/// An execution, without what it printed, which may be much.
+/// Query of an execution without its output, which may be large.
 pub(super) const EXECUTION: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
     throttled, '' FROM execution";
-/// An execution with what it printed.
+/// Query of an execution with its output.
 pub(super) const WITH_OUTPUT: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
     throttled, output FROM execution";
 
