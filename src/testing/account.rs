@@ -1,4 +1,5 @@
-//! What a test and the runbooks that it runs have in common: an account in memory, a clock, temporary folders, and what stops them all.
+//! State that a test and its runbooks share: an account in memory, a clock, temporary folders, and
+//! cancellation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,32 +21,32 @@ use crate::lua::fakes::{Fakes, MadeUp};
 use crate::lua::sandbox::{Access, Permissions};
 use crate::session::Session;
 
-/// Makes ids the same for every run of a test.
+/// Seed of the ids, so that they are the same in every run of a test.
 const SEED: u64 = 1;
 
-/// The world of one test.
+/// Environment of one test.
 pub(super) struct World {
-    /// The account.
+    /// Account.
     pub account: Emulator,
-    /// The clock.
+    /// Clock.
     pub clock: HeldClock,
-    /// The folder of the test file.
+    /// Folder of the test file.
     pub folder: PathBuf,
-    /// Where calls run.
+    /// Runtime for calls.
     pub runtime: Handle,
-    /// The most bytes of Lua values of each VM.
+    /// Memory limit of each VM, in bytes.
     pub max_memory: usize,
-    /// The names that parameters of runbooks cannot have.
+    /// Names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
-    /// Lag of reads behind writes, unless the test says otherwise.
+    /// Default lag of reads behind writes.
     pub lag: Duration,
-    /// What is real for the test and its runbooks: what belongs to the test, and what the operator
-    /// has granted.
+    /// Permissions for the real machine, for the test and its runbooks: those of every test, and
+    /// those that the operator has granted.
     real: Mutex<Permissions>,
-    /// What the test has made up of the machine.
+    /// Fakes of the machine that the test has set.
     made_up: Mutex<MadeUp>,
     running: Mutex<Running>,
-    /// The temporary folders; none any more once the test is over.
+    /// Temporary folders; `None` once the test is over.
     folders: Mutex<Option<Vec<TempDir>>>,
 }
 
@@ -55,13 +56,13 @@ struct Running {
     lives: Vec<Live>,
 }
 
-/// A VM of the world.
+/// Running VM of the test.
 pub(super) struct Live {
-    /// What stops it.
+    /// Cancels the VM.
     pub canceller: Canceller,
-    /// What wakes it.
+    /// Wakes the VM.
     pub waker: Waker,
-    /// Its session.
+    /// Session of the VM.
     pub session: Arc<Session>,
 }
 
@@ -84,7 +85,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    /// A world with the example account, in which it is now, to the second.
+    /// Creates an environment with the example account, at the current time in whole seconds.
     ///
     /// # Errors
     /// None that a caller could cause.
@@ -117,27 +118,27 @@ impl World {
         }))
     }
 
-    /// What is real for the test and its runbooks.
+    /// Permissions for the real machine.
     pub fn real(&self) -> Permissions {
         locked(&self.real).clone()
     }
 
-    /// The machine for a run of a runbook.
+    /// Fakes for a run of a runbook.
     pub fn fakes(&self) -> Fakes {
         Fakes::new(locked(&self.made_up).clone(), self.real())
     }
 
-    /// Changes what the test has made up.
+    /// Changes the fakes of the machine.
     pub fn make_up(&self, change: impl FnOnce(&mut MadeUp)) {
         change(&mut locked(&self.made_up));
     }
 
-    /// A connection to the account.
+    /// Connection to the account.
     pub fn connection(&self) -> Connection {
         Connection { target: Backend::local(self.account.http_client()), ..Connection::default() }
     }
 
-    /// Adds a VM. If the world was stopped already, so is that.
+    /// Adds a VM, and stops it if the environment was stopped already.
     pub fn add(&self, live: Live) {
         let mut running = locked(&self.running);
         if let Some(reason) = running.stopped {
@@ -146,9 +147,8 @@ impl World {
         running.lives.push(live);
     }
 
-    /// Ends the lag of everything written so far: a runbook is started some time after
-    /// what the test has done, and looked at some time after its end. Nobody completes what others
-    /// may have changed meanwhile.
+    /// Ends the lag of all writes so far. A runbook starts some time after the writes of the test,
+    /// and the test reads some time after the end of the runbook.
     pub fn settle(&self) {
         self.clock.let_pass(self.lag);
         for live in &locked(&self.running).lives {
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Stops every VM, runbooks first: the test waits for them.
+    /// Stops every VM, runbooks first, because the test waits for them.
     pub fn stop(&self, reason: Stop) {
         let mut running = locked(&self.running);
         running.stopped.get_or_insert(reason);
@@ -165,17 +165,17 @@ impl World {
         }
     }
 
-    /// The test is over, or left behind: its folders go.
+    /// Ends the environment, and removes its folders.
     pub fn end(&self) {
         drop(locked(&self.folders).take());
     }
 
-    /// Why it was stopped, if it was.
+    /// Reason why it was stopped, if it was.
     pub fn stopped(&self) -> Option<Stop> {
         locked(&self.running).stopped
     }
 
-    /// The requests that all of its VMs have sent, by AWS action.
+    /// Number of requests of all VMs, by AWS action.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
         for live in &locked(&self.running).lives {
@@ -186,7 +186,8 @@ impl World {
         all
     }
 
-    /// The path of a file that a test names: beside the test file if it is there, else in the current folder.
+    /// Path of a file that a test names: relative to the test file if it exists there, else to the
+    /// current folder.
     pub fn find(&self, path: &str) -> PathBuf {
         let beside = self.folder.join(path);
         let found = if beside.exists() { beside } else { PathBuf::from(path) };
@@ -197,7 +198,8 @@ impl World {
         }
     }
 
-    /// Refuses a file that neither belongs to the test nor is in the current folder.
+    /// Checks that a file is in the folder of the test or in the current folder, or that the
+    /// operator has granted it.
     ///
     /// # Errors
     /// A permission error that names the flag.
@@ -207,10 +209,10 @@ impl World {
         real.path(Access::Read, &path.display().to_string()).map(|_| ())
     }
 
-    /// A folder that lives until the test is over, with empty files in it of those names.
+    /// Creates a folder that exists until the end of the test, with empty files of those names.
     ///
     /// # Errors
-    /// If a name leads out of the folder, there is no room, or the test is over.
+    /// If a name leads out of the folder, the disk is full, or the test is over.
     pub fn temporary<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<PathBuf> {
         let folder = tempfile::Builder::new().prefix("iamlua-test-").tempdir();
         let folder =

@@ -1,4 +1,4 @@
-//! What tests and their runbooks print: kept, and shown where it is asked for, but never more than there is room for.
+//! Captured output of tests and runbooks, limited in size.
 
 use std::collections::VecDeque;
 use std::io::{Error, Result, Write};
@@ -6,26 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ui::format::number;
 
-/// The most bytes of each end of what a test prints.
+/// Upper bound on the bytes that are kept of each end of the output of a test.
 const ENDS_OF_TEST: usize = 64 << 10;
-/// The most bytes that a runbook may write on standard output, or that are kept of each end of what it writes elsewhere.
+/// Upper bound on the bytes of standard output of a runbook, and on each end of its other output.
 const RUNBOOK: usize = 16 << 20;
 
-/// What happens to what is too much.
+/// Handling of output beyond the limit.
 #[derive(Clone, Copy)]
 enum Beyond {
-    /// The middle is left out.
+    /// Leaves out the middle.
     LeftOut,
-    /// It is not taken: half a result would be no result.
+    /// Fails the write: a truncated result would be wrong.
     Refused,
 }
 
-/// Output that is kept; clones are hands on the same one.
+/// Captured output. Clones share it.
 #[derive(Clone)]
 pub(super) struct Captured(Arc<Mutex<Buffer>>);
 
 struct Buffer {
-    /// The most bytes of each end.
+    /// Upper bound on the bytes of each end.
     most: usize,
     beyond: Beyond,
     first: Vec<u8>,
@@ -39,22 +39,22 @@ impl Captured {
         Self(Arc::new(Mutex::new(Buffer { most, beyond, first, last, left_out: 0 })))
     }
 
-    /// For what a test prints: its two ends.
+    /// Capture of the output of a test: its two ends.
     pub fn of_test() -> Self {
         Self::new(ENDS_OF_TEST, Beyond::LeftOut)
     }
 
-    /// For the results of a runbook: it fails if they are too many.
+    /// Capture of the results of a runbook: writes beyond the limit fail.
     pub fn results() -> Self {
         Self::new(RUNBOOK, Beyond::Refused)
     }
 
-    /// For everything else that a runbook says: its two ends.
+    /// Capture of the other output of a runbook: its two ends.
     pub fn notes() -> Self {
         Self::new(RUNBOOK, Beyond::LeftOut)
     }
 
-    /// Takes out what was written.
+    /// Takes the output.
     pub fn take(&self) -> String {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = std::mem::take(&mut kept.first);
@@ -80,7 +80,7 @@ impl Write for Captured {
             return Err(Error::other(format!("a test keeps no more than {most} MiB of it")));
         }
         kept.first.extend_from_slice(first);
-        // What would be pushed out again at once is not copied.
+        // Bytes that would be removed at once are not copied.
         let (skipped, rest) = rest.split_at(rest.len().saturating_sub(kept.most));
         let surplus = (kept.last.len() + rest.len()).saturating_sub(kept.most);
         kept.last.drain(..surplus);

@@ -1,5 +1,5 @@
-//! One test file: it is read to learn which tests it has, and read again for each of them, so that every test has a VM and an account
-//! of its own. Tests of a file run one after the other.
+//! Test file: loaded once to list its tests, and once for each test, so that every test has its own
+//! VM and account. Tests of a file run one after the other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,32 +20,32 @@ use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Format, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode as Changes, Session};
 
-/// How long a VM that was told to stop is waited for.
+/// Time to wait for a VM that was stopped.
 const GRACE: Duration = Duration::from_secs(5);
-/// The same after an interrupt: somebody waits.
+/// The same after an interrupt.
 const GRACE_OF_INTERRUPT: Duration = Duration::from_secs(1);
-/// How often is looked whether there was an interrupt.
+/// Interval of checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(100);
-/// As much as the main thread of a program has.
+/// Stack size, as of a main thread.
 const STACK: usize = 8 << 20;
 
-/// What a VM's thread is asked when it has read the file.
+/// Request to the thread of a VM that has loaded the file.
 enum Asked {
-    /// Which tests there are.
+    /// List the tests.
     List,
-    /// To run the test of that number and name, of so many.
+    /// Run the test with that number and name, of that many.
     Run(usize, String, usize),
 }
 
-/// What a VM's thread says.
+/// Message of the thread of a VM.
 enum Said {
-    /// The file has these tests.
+    /// List of the tests.
     Listed(Vec<Definition>),
-    /// The reading of it, or the test, has ended.
+    /// End of loading, or of the test.
     Ended(Result<Ending>, Duration),
 }
 
-/// A file that is read in a VM, on a thread of its own, which then waits to be asked.
+/// File loaded in a VM, on its own thread, which then waits for requests.
 struct Reading {
     world: Arc<World>,
     output: Captured,
@@ -55,10 +55,10 @@ struct Reading {
     timeout: Duration,
 }
 
-/// How a wait for a VM ended.
+/// Result of waiting for a VM.
 enum Waited {
     Said(Said),
-    /// It took too long; whether it could be stopped.
+    /// Timeout, and whether the VM could be stopped.
     TooLong {
         was_stopped: bool,
     },
@@ -93,9 +93,9 @@ impl Reading {
         Ok(Self { world, output, ask, said, began, timeout })
     }
 
-    /// Asks, and waits for what is said.
+    /// Sends a request, and waits for the answer.
     fn wait_for(&self, asked: Asked) -> Waited {
-        // The thread being gone shows in what it says.
+        // A missing thread shows in the answer.
         let _ = self.ask.send(asked);
         let said = loop {
             let left = self.timeout.saturating_sub(self.began.elapsed());
@@ -103,7 +103,8 @@ impl Reading {
                 Ok(said) => break Some(said),
                 Err(RecvTimeoutError::Disconnected) => break None,
                 Err(RecvTimeoutError::Timeout) if self.is_interrupted() => {
-                    // It ends at once, unless it is inside of one long operation, where it is left behind.
+                    // The VM stops at once, unless it is inside a long operation; its thread is
+                    // then abandoned.
                     let _ = self.said.recv_timeout(GRACE_OF_INTERRUPT);
                     return Waited::Interrupted;
                 }
@@ -125,7 +126,7 @@ impl Reading {
         self.world.stopped() == Some(Stop::Interrupted)
     }
 
-    /// Its time is over.
+    /// Handles a timeout.
     fn end_late(&self) -> Waited {
         self.world.stop(Stop::Timeout);
         let was_stopped = self.said.recv_timeout(GRACE).is_ok();
@@ -135,12 +136,12 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        // The thread may be at work still, and would not be waited for when the program ends.
+        // The thread may still be working, and the end of the program does not wait for it.
         self.world.end();
     }
 }
 
-/// Reads the file, and does what is asked.
+/// Loads the file, and handles requests.
 fn work(
     world: &Arc<World>,
     loaded: &Loaded,
@@ -181,7 +182,7 @@ fn work(
         Ending::Finished => {}
         other => return Err(ended(other)),
     }
-    // Nobody asks any more when there is nothing to run.
+    // Without tests to run, the sender is dropped.
     while let Ok(asked) = asked.recv() {
         match asked {
             Asked::List => {
@@ -189,7 +190,7 @@ fn work(
                 let _ = say.send(Said::Listed(definitions.take()));
             }
             Asked::Run(number, name, count) => {
-                // What is printed while the file is read is nobody's.
+                // Output while the file is loaded belongs to no test.
                 output.take();
                 let began = Instant::now();
                 let ending = match vm.call(call.clone(), (number + 1, name, count)) {
@@ -204,7 +205,7 @@ fn work(
     Ok(())
 }
 
-/// The error of a test that ends the program.
+/// Error of a test that ends the program.
 fn ended(ending: Ending) -> Error {
     let what = match ending {
         Ending::Exit(code) => format!("os.exit({code}) was called"),
@@ -229,7 +230,7 @@ pub(super) fn run(
         output: String::new(),
         took: Duration::ZERO,
     };
-    // Everything else that is found ends in .lua.
+    // Every other path that was found ends in .lua.
     let is_folder = path.is_dir() || path.extension().is_none_or(|ending| ending != "lua");
     if let Some(error) = is_folder.then(|| std::fs::read_dir(path).err()).flatten() {
         report.failure = Some(super::find::cannot_read(path, error).into());
@@ -253,7 +254,7 @@ pub(super) fn run(
     report
 }
 
-/// Has the file read, and learns which tests it has; `None` if it was interrupted.
+/// Loads the file, and lists its tests; `None` if it was interrupted.
 fn list(
     reading: Result<Reading>,
     output: &mut String,
@@ -282,7 +283,7 @@ fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
     }
 }
 
-/// Runs the tests that are to be run; those that an interrupt leaves out are missing.
+/// Runs the selected tests. Tests after an interrupt are missing from the result.
 fn run_all(
     first: Reading,
     definitions: &[Definition],
@@ -327,7 +328,7 @@ fn run_all(
     tests
 }
 
-/// A failure that has no place of its own happened somewhere in the test.
+/// Sets the place of the test for a failure without a place.
 fn failure_of(test: &Test, mut failure: Failure) -> Failure {
     failure.place.get_or_insert_with(|| test.place.clone());
     failure

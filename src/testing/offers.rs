@@ -1,4 +1,4 @@
-//! What `stdlib/testing.lua` is built on: the functions of its world.
+//! Host functions of `stdlib/testing.lua`.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -19,31 +19,31 @@ use crate::lua::fakes::Program;
 use crate::lua::{Offer, sandbox};
 use crate::ui::diff;
 
-/// A test that a file has defined.
+/// Test that a file has defined.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Definition {
-    /// Its full name.
+    /// Full name.
     pub name: String,
-    /// Whether it is to be run.
+    /// Mode.
     pub mode: Mode,
-    /// Where it is defined.
+    /// Place of its definition.
     #[serde(default)]
     pub place: String,
 }
 
-/// Whether a test is to be run.
+/// Mode of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
-    /// It is.
+    /// Run it.
     Run,
-    /// It is not.
+    /// Skip it.
     Skip,
-    /// It is, and others are not.
+    /// Run it, and skip the others.
     Only,
 }
 
-/// Where definitions go.
+/// Collector of definitions.
 pub(super) type Definitions = Rc<RefCell<Vec<Definition>>>;
 
 fn text(args: &[Json], at: usize) -> &str {
@@ -54,7 +54,7 @@ fn out_of_range(what: &str) -> Error {
     Error::argument(format!("{what}: that is out of the years that are known here"))
 }
 
-/// The functions, by the names that the file has for them.
+/// Host functions, by name.
 pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'static str, Offer)> {
     let definitions = Rc::clone(definitions);
     let defined = move |args: &[Json]| {
@@ -119,7 +119,8 @@ fn told(mut error: Error, what: &str) -> Error {
     error
 }
 
-/// An account as a file has it: with what it calls itself, and with lists where Lua cannot tell an empty one from an empty table.
+/// Completes an account from Lua: adds the format, and restores empty lists, which Lua cannot tell
+/// from empty tables.
 fn completed(mut account: Json) -> Json {
     fn as_list(value: &mut Json) {
         if value.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -137,7 +138,7 @@ fn completed(mut account: Json) -> Json {
             as_list(attached);
         }
     }
-    // What says the format must come first.
+    // The format must be the first field.
     let mut whole = serde_json::Map::new();
     whole.insert("format".into(), "iamlua-account".into());
     whole.insert("version".into(), 1.into());

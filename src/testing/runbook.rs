@@ -1,4 +1,5 @@
-//! `run_runbook`: one script in a VM and a session of its own, on the account of a test, as `iamlua run` would run it.
+//! `run_runbook`: runs a script in its own VM and session on the account of a test, as `iamlua run`
+//! would.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::session::journal::About;
 use crate::session::plan::sha256;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 
-/// A run that a test asks for.
+/// Run that a test requests.
 pub(super) struct Request {
     loaded: Loaded,
     args: Vec<String>,
@@ -57,10 +58,10 @@ fn texts(list: &Json) -> impl Iterator<Item = &str> {
 }
 
 impl Request {
-    /// Reads path, words of the command line, and options.
+    /// Reads the path, the arguments, and the options.
     ///
     /// # Errors
-    /// An argument error for what they cannot be, an error of the file if it cannot be read.
+    /// An argument error for invalid values; an error of the file if it cannot be read.
     pub fn read(world: &World, args: &[Json]) -> Result<Self> {
         let nothing = Json::Null;
         let mut given = args.iter().chain(std::iter::repeat(&nothing));
@@ -68,7 +69,7 @@ impl Request {
         let (path, words, options) = (next(), next(), next());
         let path = world.find(path.as_str().unwrap_or_default());
         let loaded = Loaded::read(&Script::File(path)).map_err(|mut error| {
-            // It is the test that is wrong, and not its command line.
+            // The mistake is in the test, not on the command line.
             error.kind = if error.kind == Kind::Usage { Kind::Argument } else { error.kind };
             error.message = format!("run_runbook: {}", error.message);
             error.hint("the file is looked for beside the test file, then in the current folder")
@@ -107,10 +108,10 @@ impl Request {
     }
 }
 
-/// Runs it on a thread of its own, and says what became of it.
+/// Runs it on its own thread, and returns its result.
 ///
 /// # Errors
-/// If there is no thread to be had, or its journal cannot be read.
+/// If the thread cannot be started, or its journal cannot be read.
 pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
     world.settle();
     let own = Arc::clone(&world);
@@ -119,7 +120,7 @@ pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
         .name("iamlua-runbook".into())
         .stack_size(8 << 20)
         .spawn(move || {
-            // Nobody waits any more for the runbook of a test that has ended.
+            // The test may have ended.
             let _ = sender.send(carry_out(&world, request));
         })
         .map_err(|error| Error::io("cannot start a thread for the runbook", error))?;
@@ -209,7 +210,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     }))
 }
 
-/// The changes that were made or planned; a plan is said, too.
+/// Changes that were made or planned. A plan is also added to the notes.
 fn changes(
     world: &World,
     session: &Session,
@@ -250,7 +251,7 @@ fn changes(
         .collect()
 }
 
-/// A change, with how it is said, and without what differs each time.
+/// Change with its text, without the values that differ in each run.
 fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
     let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     if let Some(fields) = json.as_object_mut() {
@@ -261,7 +262,7 @@ fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Js
     Ok(json)
 }
 
-/// An error as scripts see it.
+/// Error as scripts see it.
 fn described(error: &Error) -> Json {
     let aws = error.aws.as_deref();
     let hints: Vec<_> = error.hints.iter().map(|hint| super::in_runbooks(hint)).collect();

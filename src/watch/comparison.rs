@@ -1,4 +1,4 @@
-//! What is different from the last run: in the plan, and in what was printed.
+//! Comparison with the last run: of the plans and of the output.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -10,13 +10,13 @@ use crate::session::plan::{Change, Plan};
 use crate::ui::diff;
 use crate::ui::format::count;
 
-/// More changes that differ are not shown with what each was before.
+/// Number of differing changes above which they are shown without their previous form.
 const MOST: usize = 6;
 
-/// What two plans differ in, one line each: `+` for changes that are new, `-` for those that are gone, `~` for those that do something else to the
-/// same thing.
+/// Differences between two plans, one per line: `+` for new changes, `-` for removed ones, `~` for
+/// changes that do something else to the same subject.
 pub(super) fn plans(before: &Plan, now: &Plan) -> String {
-    // The sites of both, because each plan numbers its own.
+    // Destinations of both plans, because each plan numbers its own.
     let places = Places::of(before.sites.iter().chain(&now.sites));
     let (was_at, is_at) =
         (|change: &Change| change.site, |change: &Change| before.sites.len() + change.site);
@@ -70,7 +70,7 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     text
 }
 
-/// The actions of a list that are not in another one, each as often as it is missing there.
+/// Actions of `list` that `other` lacks, with their multiplicity.
 fn without(list: &[Outside], other: &[Outside]) -> Vec<Outside> {
     let mut left: HashMap<&Outside, usize> = HashMap::new();
     for action in other {
@@ -86,7 +86,7 @@ fn without(list: &[Outside], other: &[Outside]) -> Vec<Outside> {
     list.iter().filter(is_missing).cloned().collect()
 }
 
-/// The changes by what they are about: which of several things comes first is another one each time where many are changed at once.
+/// Changes sorted by subject, because concurrent changes have no stable order.
 fn in_order(plan: &Plan) -> Vec<&Change> {
     let mut changes: Vec<_> = plan.changes.iter().collect();
     changes.sort_by_key(|change| order(change));
@@ -97,7 +97,7 @@ fn order(change: &Change) -> (&'static str, &str, u64) {
     (change.subject.name(), &change.name, change.number)
 }
 
-/// Subject of a change, in an account of that number.
+/// Subject of a change, in the account with that number.
 fn key(account: usize, change: &Change) -> (usize, &str, &'static str, &str) {
     (account, &change.action, change.subject.name(), &change.name)
 }
@@ -106,12 +106,12 @@ fn is_same(one: &Change, other: &Change) -> bool {
     one.arguments == other.arguments && one.before == other.before && one.after == other.after
 }
 
-/// What a run has left behind.
+/// Results of a run that the next one is compared with.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Remembered {
-    /// What it has printed.
+    /// Output.
     pub(super) output: String,
-    /// Its plan, one change a line.
+    /// Plan, one change per line.
     pub(super) plan: Vec<String>,
 }
 
@@ -128,7 +128,7 @@ impl Remembered {
         Self { output, plan: changes.chain(outside).collect() }
     }
 
-    /// In what this run differs from the one before.
+    /// Differences from the run before.
     pub(super) fn against(&self, before: &Self) -> String {
         let mut text = String::new();
         let parts = [

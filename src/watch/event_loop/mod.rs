@@ -1,4 +1,4 @@
-//! The watcher while it goes on: what it waits for, and what it does about what has happened.
+//! Event loop of the watcher.
 
 mod prompts;
 mod report;
@@ -21,51 +21,52 @@ use crate::files::watch::{Changed, PathWatcher};
 use crate::lua::cancel::Stop;
 use crate::ui::terminal::{say, tell};
 
-/// A script that is told to stop does so within that time, unless it has calls in flight or is deep inside of one operation of Lua's library.
+/// Time in which a script normally stops, unless it has calls in flight or is inside a long
+/// operation of Lua's library.
 const STOPS_WITHIN: Duration = Duration::from_millis(80);
-/// While a script runs that may be started anew, it is looked so often which files it depends on by now.
+/// Interval of checks for new dependencies of a running script that changes may restart.
 const RUN_LOOKS: Duration = Duration::from_millis(500);
 
-/// What a watcher has.
+/// State of the watcher.
 pub(in crate::watch) struct Watch {
     options: WatchSettings,
     scripts: Scripts,
     following: PathWatcher,
-    /// What is followed.
+    /// Watched files and folders.
     followed: (BTreeSet<PathBuf>, BTreeSet<PathBuf>),
     jobs: Sender<Job>,
     has_keys: bool,
-    /// The scripts that are to run, each with the reason.
+    /// Indexes of the scripts to run, each with the reason.
     queue: VecDeque<(usize, String)>,
-    /// Those that are only to be looked at.
+    /// Indexes of the scripts whose dependencies are not known yet.
     unknown: VecDeque<usize>,
     current: Option<Current>,
-    /// What may have changed since it was looked at, and when it is looked at.
+    /// Paths that may have changed since the last check.
     changed: Option<Changed>,
     look_at: Option<Instant>,
     is_paused: bool,
-    /// What it ends with, once what runs has ended.
+    /// Exit code, once the watcher is to end.
     ends: Option<u8>,
-    /// The question that waits for an answer.
+    /// Sender for the answer to the open question.
     asked: Option<Sender<bool>>,
-    /// The script that ran last.
+    /// Index of the script that ran last.
     last: Option<usize>,
-    /// The scripts that are no runbooks, of which nothing was said yet.
+    /// Scripts without a manifest that are not reported yet.
     left_alone: Vec<String>,
-    /// Whether it was said which folders are empty.
+    /// Set once empty folders were reported.
     has_told_empty: bool,
     runs: u64,
     worst: u8,
 }
 
-/// What the worker is doing.
+/// Current job of the worker.
 struct Current {
     script: usize,
     seen: ReadSet,
     running: Option<Running>,
-    /// Why it must run again, if it was stopped for that.
+    /// Reason to run again, if it was stopped for that.
     restarts: Option<String>,
-    /// When it is told that it does not stop at once.
+    /// Deadline for stopping, after which a notice is shown.
     waits_until: Option<Instant>,
 }
 
@@ -100,7 +101,7 @@ impl Watch {
         }
     }
 
-    /// Works to the end; returns the exit code.
+    /// Runs the loop to its end. Returns the exit code.
     pub(in crate::watch) fn work(
         mut self,
         hears: &Receiver<Happened>,
@@ -140,7 +141,7 @@ impl Watch {
         }
     }
 
-    /// Gives the worker something to do, if it has nothing.
+    /// Starts the next job, if the worker is idle.
     fn start_next(&mut self) {
         if self.current.is_some() || self.is_paused || self.ends.is_some() {
             return;
@@ -164,11 +165,11 @@ impl Watch {
         };
         self.current =
             Some(Current { script, seen, running: None, restarts: None, waits_until: None });
-        // A worker that has ended is noticed where its reports are missing.
+        // A worker that has ended is detected by its closed channel.
         let _ = self.jobs.send(job);
     }
 
-    /// Whether it has come to its end, and with what.
+    /// Result of the watcher, once it has ended.
     fn is_over(&self) -> Option<Result<u8>> {
         if self.current.is_some() {
             return None;
@@ -192,7 +193,7 @@ impl Watch {
         })
     }
 
-    /// When there is something to do, if nothing happens.
+    /// Time of the next timer.
     fn next_moment(&self) -> Option<Instant> {
         let look = self.look_at.filter(|_| !self.is_paused);
         let stop = self.current.as_ref().and_then(|current| current.waits_until);
@@ -218,7 +219,7 @@ impl Watch {
         }
     }
 
-    /// Notes that something may have changed; it is looked at once nothing more changes.
+    /// Records possible changes. They are checked once nothing more changes.
     fn note(&mut self, changed: Changed) {
         self.changed = Some(match self.changed.take() {
             None => changed,
@@ -227,7 +228,7 @@ impl Watch {
         self.look_at = Some(Instant::now() + self.options.debounce);
     }
 
-    /// Looks at what may have changed, and lets run what has seen something else.
+    /// Checks possible changes, and queues the scripts whose dependencies have changed.
     fn look(&mut self) {
         self.look_at = None;
         let Some(changed) = self.changed.take() else { return };
@@ -250,7 +251,7 @@ impl Watch {
                     stop(current);
                     current.waits_until = Some(Instant::now() + STOPS_WITHIN);
                 }
-                // Otherwise it is looked at when it has ended.
+                // A running script is checked when it has ended.
                 continue;
             }
             let watched = &mut self.scripts.all[script];
@@ -269,7 +270,7 @@ impl Watch {
         self.follow();
     }
 
-    /// Follows what the scripts depend on by now.
+    /// Updates the watched paths to the current dependencies of the scripts.
     fn follow(&mut self) {
         let (mut files, folders) = self.scripts.followed();
         if let Some(current) = &self.current {
@@ -281,7 +282,7 @@ impl Watch {
         let new: BTreeSet<_> = files.difference(&self.followed.0).cloned().collect();
         self.following.follow(files.clone(), folders.clone());
         self.followed = (files, folders);
-        // What changed before it was followed was not told.
+        // Changes before a path was watched caused no event.
         self.note(Changed::Paths(new));
     }
 
@@ -294,7 +295,7 @@ impl Watch {
         }
     }
 
-    /// Ends with that exit code, as soon as nothing runs any more.
+    /// Ends with that exit code, once nothing is running.
     fn end(&mut self, code: u8) {
         self.asked = None;
         if let Some(current) = &mut self.current {
@@ -308,12 +309,12 @@ impl Watch {
         self.ends.get_or_insert(code);
     }
 
-    /// What was told to stop is still there.
+    /// Handles a script that has not stopped in time.
     fn does_not_stop(&mut self, runtime: &Handle) {
         let Some(current) = &mut self.current else { return };
         current.waits_until = None;
         if self.ends.is_none() {
-            // It runs again, and is waited for.
+            // The script runs again after its end, so only a notice is shown.
             if current.running.as_ref().is_some_and(|running| running.writes_in_flight() > 0) {
                 let name = self.scripts.all[current.script].name();
                 say(&format!("{name} is being stopped: calls in flight are being finished"));
@@ -321,7 +322,7 @@ impl Watch {
             return;
         }
         let Some(running) = &current.running else {
-            // It has not begun.
+            // The script has not started.
             keys::restore();
             std::process::exit(i32::from(self.ends.unwrap_or(130)));
         };
@@ -329,8 +330,8 @@ impl Watch {
             say("stopping: calls in flight are being finished; again to end at once");
             return;
         }
-        // It waits for somebody, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once the outcomes are
-        // written down.
+        // The script waits for input or is inside a long operation of Lua's library. Exiting loses
+        // nothing once the outcomes of its calls are recorded.
         let end = running.session().end("interrupted", Some("interrupted".into()));
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         let code = self.ends.unwrap_or(130);
@@ -343,7 +344,7 @@ impl Watch {
 
     fn ended(&mut self, ended: Ended) {
         let Some(current) = self.current.take() else { return };
-        // An answer that comes now is nobody's any more.
+        // The question of the ended script has no receiver any more.
         self.asked = None;
         let script = ended.script;
         let watched = &mut self.scripts.all[script];
@@ -374,17 +375,17 @@ impl Watch {
             self.queue.push_front((script, why));
         }
         if ended.is_closed && self.ends.is_none() {
-            // Like other programs in a pipe: whoever reads has seen enough.
+            // The reader of standard output has closed the pipe.
             self.ends = Some(self.worst);
         }
         self.follow();
-        // What has changed while it ran, also of what is followed for long.
+        // Checks what has changed during the run, also paths that were watched before.
         let saw = self.scripts.all[script].saw.keys().cloned().collect();
         self.note(Changed::Paths(saw));
     }
 }
 
-/// Lets no further change begin, and stops the script.
+/// Stops the script, and starts no more changes.
 fn stop(current: &Current) {
     if let Some(running) = &current.running {
         running.stop(Stop::Interrupted);

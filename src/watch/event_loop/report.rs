@@ -1,4 +1,4 @@
-//! What the watcher says of what it does and of what runs have come to.
+//! Messages about the watcher and the results of runs.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ impl Watch {
         say(&format!("watching {} ({how})", names.join(", ")));
     }
 
-    /// Says what has waited until nothing runs.
+    /// Shows messages that were held back during the runs.
     pub(super) fn rest(&mut self) {
         if !self.left_alone.is_empty() {
             let names = std::mem::take(&mut self.left_alone);
@@ -43,7 +43,7 @@ impl Watch {
         }
     }
 
-    /// Shows what a run has come to.
+    /// Shows the result of a run.
     pub(super) fn ran(
         &mut self,
         script: usize,
@@ -131,7 +131,7 @@ impl Watch {
     }
 }
 
-/// Shows text with its styles, where there is a terminal for them.
+/// Shows styled text, without styles if there is no terminal.
 pub(super) fn print(text: &str) {
     terminal::aside(|| terminal::show(text));
 }
