@@ -1,4 +1,4 @@
-//! `iamlua account`: the local account as a thing of its own.
+//! `iamlua account`: administration of the local account.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,7 +22,8 @@ pub enum AccountCommand {
         /// The port; 0 takes a free one.
         #[arg(long, default_value_t = 7100)]
         port: u16,
-        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
+        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that
+        /// are denied, fail, are throttled or break off every time:
         /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `account
         /// release`.
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
@@ -65,7 +66,7 @@ pub enum AccountCommand {
 }
 
 impl AccountCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(self) -> Result<u8> {
         match self {
             Self::Serve { port, faults, allow_host } => {
@@ -96,7 +97,7 @@ fn open() -> Result<Emulator> {
     run::open_local(Faults::default())
 }
 
-/// For commands after which the example account is gone, so that to speak of it would mislead.
+/// Opens the account without the notice about the example account, for commands that replace it.
 fn open_quietly() -> Result<Emulator> {
     Emulator::open(&state::local_account()?, emulator::EmulatorSettings::default())
 }
@@ -170,7 +171,7 @@ fn import(file: &PathBuf) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes calls to standard output, one a line.
+/// Writes calls to standard output, one per line.
 fn list(calls: &[String]) -> Result<()> {
     let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
     terminal::print(&text)

@@ -1,4 +1,4 @@
-//! `iamlua apply`: carries out a plan file, after it was approved.
+//! `iamlua apply`: applies a plan file after its approval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,14 +58,14 @@ pub struct SettleOptions {
 }
 
 impl SettleOptions {
-    /// Age from which on it counts that the account does not show a change.
+    /// Age from which a change that the account does not show counts as not made.
     pub const fn patience(&self) -> Duration {
         self.settle_after
     }
 }
 
 impl ApplyCommand {
-    /// Carries the plan out.
+    /// Applies the plan.
     pub fn execute(self) -> Result<u8> {
         let file = PlanFile::read(&self.plan)?;
         self.approval.check_hash(&file)?;
@@ -89,7 +89,8 @@ impl ApplyCommand {
             None => None,
         };
         target.refuse_if_read_only()?;
-        // A person sees the endpoint in the question, and whoever approved the plan has seen it.
+        // Without `--yes`, a person sees the endpoint in the question; an approver has seen it in
+        // the plan.
         if self.yes && !self.approval.is_given(&target.config.require_signature) {
             target.check_endpoints(&plan.sites)?;
         }
@@ -119,14 +120,14 @@ impl ApplyCommand {
     }
 }
 
-/// Shows a plan for AWS, and asks for it.
+/// Shows a plan for AWS, and asks for confirmation.
 fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     let changes = count(plan.changes.len() as u64, "change");
     if run::can_ask() {
-        // With no standard error there is nobody to ask.
+        // Without standard error, nobody can be asked.
         terminal::show(&plan_text::plan(plan, full));
     }
     let these = if plan.changes.len() == 1 { "this" } else { "these" };
@@ -141,7 +142,8 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     }
 }
 
-/// Carries out a plan, and says what came of it; `again` is the command that goes on where this one has stopped.
+/// Applies a plan, and reports the result. `again` is the command that continues after an
+/// interruption.
 pub fn carry_out(
     plan: &Plan,
     target: &Resolved,

@@ -1,4 +1,4 @@
-//! `iamlua schedule history` and `iamlua schedule show`: what jobs did, and what they printed.
+//! `iamlua schedule history` and `iamlua schedule show`: executions of jobs, and their output.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct ShowCommand {
 }
 
 impl HistoryCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(&self) -> Result<u8> {
         let executions = latest(self.name.as_deref(), self.limit)?;
         let mut list = List {
@@ -62,7 +62,7 @@ impl HistoryCommand {
     }
 }
 
-/// The latest executions of a job, or of all jobs.
+/// Latest executions of a job, or of all jobs.
 pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
     let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     let Some(name) = name else { return book.latest(None, most) };
@@ -127,7 +127,7 @@ fn changes(execution: &Execution) -> String {
 }
 
 impl ShowCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(&self) -> Result<u8> {
         let execution = self.find()?;
         match self.output {
@@ -155,7 +155,7 @@ impl ShowCommand {
     }
 }
 
-/// The executions that an id, a part of it, or `last` can mean; not more than two.
+/// Executions that match an id, a part of it, or `last`; at most two.
 fn meant(id: &str) -> Result<Vec<Execution>> {
     let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     match id {
@@ -169,7 +169,7 @@ fn meant(id: &str) -> Result<Vec<Execution>> {
     }
 }
 
-/// The error for a run that the journal does not have: executions of jobs are kept elsewhere.
+/// Error for a run that the journal lacks, with a hint if it is an execution of a job.
 pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     match meant(id).as_deref() {
         Ok([one]) => {
@@ -184,7 +184,7 @@ pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     }
 }
 
-/// Text that a script made, of which nothing acts on the terminal.
+/// Output of a script without terminal control characters.
 fn as_text(text: &str) -> String {
     visible_but(text.as_bytes(), |c| c == '\n' || c == '\t')
 }

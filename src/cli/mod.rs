@@ -1,4 +1,4 @@
-//! The command line: what it accepts, which command it means, and the one place where an error is
+//! Command line: its definition, the dispatch to commands, and the one place where an error is
 //! printed and becomes an exit code.
 
 mod account;
@@ -139,8 +139,7 @@ enum Command {
     Man(shell::ManCommand),
 }
 
-/// Bad weather on the command line: an error with its hints in one text, which is all that clap
-/// prints.
+/// Parses `--faults`. Error and hints become one text, because clap prints nothing else.
 fn faults(text: &str) -> std::result::Result<Faults, String> {
     text.parse().map_err(|error: Error| {
         let hints = error.hints.iter().map(|hint| format!("; {hint}"));
@@ -151,7 +150,7 @@ fn faults(text: &str) -> std::result::Result<Faults, String> {
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Tab in a shell asks in this way. Nothing else happens then.
+    // A request for shell completion ends the process here.
     clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::ASKS).complete();
     let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = parse(args).and_then(|cli| match cli {
@@ -162,14 +161,14 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // With no standard error there is nobody to tell.
+            // Without standard error, the message is lost.
             let _ = terminal::Messages::default().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }
 }
 
-/// The parsed command line; `None` if it asked for help and got it.
+/// Parses the command line; `None` if help was requested and printed.
 fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
     let parsed = Cli::try_parse_from(run::options_first(args));
     match parsed {
@@ -180,7 +179,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
             Err(Error::usage(text.strip_prefix("error: ").unwrap_or(text)))
         }
         Err(help) => {
-            // A reader that has gone away does not need help.
+            // A closed standard output is no error.
             let _ = help.print();
             Ok(None)
         }

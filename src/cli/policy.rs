@@ -1,4 +1,4 @@
-//! `iamlua policy`: the least IAM policy that a runbook needs.
+//! `iamlua policy`: the minimal IAM policy of a runbook.
 
 use std::path::PathBuf;
 

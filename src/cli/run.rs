@@ -38,7 +38,7 @@ pub struct RunCommand {
     args: Vec<String>,
 }
 
-/// The options of everything that runs a script.
+/// Options of all commands that run a script.
 #[derive(Args, Debug)]
 pub struct RunOptions {
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct RunOptions {
     host: HostOptions,
 }
 
-/// What a script may do to the account.
+/// Options for the mode.
 #[derive(Args, Clone, Debug)]
 #[group(multiple = false)]
 pub struct ModeOptions {
@@ -74,7 +74,7 @@ impl ModeOptions {
     }
 }
 
-/// What becomes of a plan.
+/// Options for the plan.
 #[derive(Args, Debug)]
 pub struct PlanOptions {
     /// Keep the plan in this file, for `iamlua apply`; `-` is standard output, and the text of the
@@ -98,7 +98,8 @@ impl PlanOptions {
         self.out.is_some() || self.full || self.detailed_exitcode
     }
 
-    /// The same as a run has it. A key with a password is asked for it here, before the run.
+    /// Plan settings of the run. The password of an encrypted key is asked for here, before the
+    /// run.
     pub fn planning(self, is_result: bool) -> Result<Planning> {
         let key = self.sign.as_deref().map(SigningKey::read).transpose()?;
         Ok(Planning {
@@ -111,7 +112,7 @@ impl PlanOptions {
     }
 }
 
-/// What a script finds on this machine.
+/// Options for the environment of a script.
 #[derive(Args, Debug)]
 struct HostOptions {
     #[command(flatten)]
@@ -126,7 +127,8 @@ struct HostOptions {
     /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
-    /// Say at the end how many calls were made, by operation, how many were throttled, and how long it took.
+    /// Say at the end how many calls were made, by operation, how many were throttled, and how long
+    /// it took.
     #[arg(long, help_heading = "Output")]
     stats: bool,
     /// The least severe messages of `log` that are shown.
@@ -145,7 +147,7 @@ struct HostOptions {
     plan_runs_programs: bool,
 }
 
-/// What a script may touch on this machine.
+/// Options for permissions of a script on this machine.
 #[derive(Args, Clone, Debug)]
 #[allow(clippy::struct_field_names, reason = "the flags are called so")]
 pub struct GrantOptions {
@@ -219,7 +221,7 @@ impl LogLevel {
     }
 }
 
-/// A size on the command line.
+/// Parses a size on the command line.
 pub fn bytes(text: &str) -> std::result::Result<usize, String> {
     let wrong = || format!("must be a size such as 512M or 2G, got {text:?}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -233,12 +235,12 @@ pub fn bytes(text: &str) -> std::result::Result<usize, String> {
             _ => return Err(wrong()),
         };
     let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    // Below that not even the embedded modules fit.
+    // Less memory does not hold the embedded modules.
     if size < 4 << 20 { Err(format!("must be at least 4M, got {text}")) } else { Ok(size) }
 }
 
 impl GrantOptions {
-    /// The same as the sandbox has it.
+    /// Permissions for the sandbox.
     pub fn permissions(&self) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         for access in Access::ALL {
@@ -258,7 +260,8 @@ impl GrantOptions {
 }
 
 impl RunOptions {
-    /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
+    /// Resolves the settings of a run. `command` is its name in the journal. `planning` applies if
+    /// the mode is to plan; a given mode takes precedence.
     pub fn resolve(
         self,
         command: &str,
@@ -315,7 +318,7 @@ impl RunOptions {
 }
 
 impl RunOptions {
-    /// Refuses what is for one plan alone, in a command that makes many or none.
+    /// Refuses options for a single plan, in a command that makes several or none.
     pub fn refuse_plan_file(&self) -> Result<()> {
         let PlanOptions { out, detailed_exitcode, .. } = &self.host.plan;
         if out.is_some() || *detailed_exitcode {
@@ -326,7 +329,7 @@ impl RunOptions {
         Ok(())
     }
 
-    /// Runs a prompt.
+    /// Starts the prompt.
     fn prompt(self, vi: bool) -> Result<u8> {
         if self.host.plan.is_given() {
             return Err(Error::usage(
@@ -342,7 +345,7 @@ impl RunOptions {
     }
 }
 
-/// The names that belong to iamlua, so that no parameter of a runbook can have them.
+/// Names of the options of iamlua, which parameters of a runbook cannot have.
 pub fn reserved() -> Vec<String> {
     let run = RunCommand::command();
     run.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
@@ -356,7 +359,7 @@ impl RunCommand {
         run::run(&script, &self.args, &self.options.resolve("run", None, false)?)
     }
 
-    /// Runs the script as a plan, whose text is the result.
+    /// Runs the script in plan mode, with the text of the plan as the result.
     pub fn plan(self) -> Result<u8> {
         let given = self.options.mode.given();
         if let Some(mode) = given.filter(|mode| *mode != Mode::Plan) {
@@ -370,7 +373,8 @@ impl RunCommand {
     }
 }
 
-/// Without a command: `-e CODE`, or standard input; where that is a terminal, the prompt. `vi`: with its keys.
+/// Runs without a command: `-e CODE`, or standard input; on a terminal, the prompt. `vi` selects
+/// its key bindings.
 pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8> {
     let script = match code {
         Some(code) => Script::Code(code),
@@ -380,8 +384,9 @@ pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8
     run::run(&script, &[], &options.resolve("run", None, false)?)
 }
 
-/// `iamlua run SCRIPT … --apply` means the same as `iamlua run --apply SCRIPT …`: moves options of iamlua that stand among the
-/// script's arguments before the script. All else is the script's, `--help` too, and so is everything after `--`.
+/// Moves options of iamlua from the arguments of the script to the front of the script, so that
+/// `iamlua run SCRIPT … --apply` equals `iamlua run --apply SCRIPT …`. All other arguments stay,
+/// also `--help`, and everything after `--`.
 pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_none_or(|word| word != "run" && word != "plan") {
         return args;
@@ -394,7 +399,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
             if script.is_none() {
                 script = words.next();
             }
-            // What stands after it is the script's alone, which whoever runs it must still see.
+            // The script receives `--` too, and all arguments after it.
             rest.push(word);
             rest.extend(words);
             break;
@@ -407,7 +412,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
                 }
             }
             None if script.is_some() => rest.push(word),
-            // An option that is not known, or `--help`: clap says so.
+            // Clap handles an unknown option, or `--help`.
             None if word != "-" && word.to_string_lossy().starts_with('-') => return args,
             None => script = Some(word),
         }
@@ -420,7 +425,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
     sorted
 }
 
-/// Whether a word is an option of `run`, and if so, whether its value is the next word.
+/// Checks for an option of `run`. `Some(true)`: its value is the next word.
 fn option_of(run: &clap::Command, word: &str) -> Option<bool> {
     let (name, has_value) = match word.split_once('=') {
         Some((name, _)) => (name, true),

@@ -1,4 +1,4 @@
-//! `iamlua schedule`: runbooks that run themselves.
+//! `iamlua schedule`: scheduled runbooks.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,8 @@ use crate::ui::{table, terminal};
 pub struct ScheduleCommand {
     #[command(subcommand)]
     command: Option<ScheduleSubcommand>,
-    /// Show the jobs: when each runs next, and how it went last. Without PATH, those that the state folder knows.
+    /// Show the jobs: when each runs next, and how it went last. Without PATH, those that the state
+    /// folder knows.
     #[arg(long)]
     list: bool,
     /// Show what would run when, and run nothing.
@@ -53,7 +54,8 @@ pub struct ScheduleCommand {
     /// How the log is written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
     log_format: LogFormat,
-    /// Serve a page that shows the jobs and their runs, /metrics for Prometheus, and /healthz, at an address such as 127.0.0.1:9464.
+    /// Serve a page that shows the jobs and their runs, /metrics for Prometheus, and /healthz, at
+    /// an address such as 127.0.0.1:9464.
     #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
     listen: Option<Listen>,
     #[command(flatten)]
@@ -93,7 +95,7 @@ struct RunNowCommand {
     paths: Vec<PathBuf>,
 }
 
-/// How jobs run.
+/// Options of executions.
 #[derive(Args, Clone, Debug)]
 struct JobOptions {
     #[command(flatten)]
@@ -164,7 +166,7 @@ impl JobOptions {
 }
 
 impl ScheduleCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(self) -> Result<u8> {
         match self.command {
             Some(ScheduleSubcommand::Run(command)) => return command.execute(),
@@ -237,7 +239,7 @@ impl RunNowCommand {
     }
 }
 
-/// The jobs at these paths; without any, those that the state folder knows.
+/// Finds the jobs at these paths; without paths, those in the state folder.
 fn find(
     paths: &[PathBuf],
     folder: &Path,
@@ -247,7 +249,7 @@ fn find(
     let mut roster = if paths.is_empty() {
         let known = Store::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
-        // What is gone is no job any more.
+        // A removed file is no job.
         JobSet::of_known(known.filter(|path| path.exists()).collect())
     } else {
         JobSet::new(paths)?

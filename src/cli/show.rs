@@ -1,4 +1,4 @@
-//! `iamlua show`: a saved plan, for whoever is to approve it.
+//! `iamlua show`: a saved plan, for its approval.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ impl ShowCommand {
     }
 }
 
-/// The plan with where it comes from.
+/// Text of the plan, with its origin.
 fn text(file: &PlanFile, plan: &Plan, full: bool) -> String {
     let mut text = format!("plan {}\n", visible(&plan.id));
     let mut field = |name: &str, value: &str| {

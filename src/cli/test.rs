@@ -1,4 +1,4 @@
-//! `iamlua test`: runs the tests of scripts.
+//! `iamlua test`: test runner for scripts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ enum Output {
     Junit,
 }
 
-/// A duration in which something can be done, and which can be waited for.
+/// Parses a duration that is more than zero and that can be waited for.
 fn some_time(text: &str) -> std::result::Result<Duration, String> {
     const LONGEST: Duration = Duration::from_hours(365 * 24);
     match duration(text)? {
@@ -89,7 +89,7 @@ impl TestCommand {
             ..defaults
         };
         let found = testing::find(&self.paths)?;
-        // Standard output is where they go by themselves.
+        // Standard output is the default destination.
         let this = Self { out: self.out.clone().filter(|out| !files::is_output(out)), ..self };
         this.run(&found, &options)
     }
@@ -145,7 +145,7 @@ impl TestCommand {
         }
     }
 
-    /// All of it at once, for a file.
+    /// Whole report, for a file.
     fn whole(&self, report: &Report) -> Result<String> {
         let mut text =
             if self.output == Output::Tap { tap::HEADER.to_owned() } else { String::new() };

@@ -23,8 +23,8 @@ pub struct WatchCommand {
     /// Run once nothing has changed for this time.
     #[arg(long, value_parser = duration, default_value = "50ms", value_name = "TIME", help_heading = "Watching")]
     debounce: Duration,
-    /// What becomes of changes while the script runs: it runs once more afterwards, is stopped and runs again, or they are forgotten. Calls in
-    /// flight are always finished.
+    /// What becomes of changes while the script runs: it runs once more afterwards, is stopped and
+    /// runs again, or they are forgotten. Calls in flight are always finished.
     #[arg(long, value_enum, default_value_t = Busy::Queue, value_name = "HOW", help_heading = "Watching")]
     on_busy: Busy,
     /// Clear the screen before each run.
@@ -33,7 +33,8 @@ pub struct WatchCommand {
     /// Run nothing at the start; the first change starts it.
     #[arg(long, help_heading = "Watching")]
     postpone: bool,
-    /// End after one round of runs, with the worst of their exit codes; with --postpone, after the first change.
+    /// End after one round of runs, with the worst of their exit codes; with --postpone, after the
+    /// first change.
     #[arg(long, help_heading = "Watching")]
     once: bool,
     #[command(flatten)]
@@ -52,13 +53,13 @@ enum Busy {
 }
 
 impl WatchCommand {
-    /// Watches until it is told to end.
+    /// Watches until the end is requested.
     pub fn execute(self) -> Result<u8> {
         self.run.refuse_plan_file()?;
         watch::run(WatchSettings {
             run: self.run.resolve("watch", None, false)?,
             paths: self.paths,
-            // They stand after a lone `--`, as they were given.
+            // A leading `--` marks all of them as arguments of the script.
             args: std::iter::once("--".to_owned()).chain(self.args).collect(),
             debounce: self.debounce,
             on_busy: match self.on_busy {

@@ -71,7 +71,7 @@ impl ExportCommand {
         Ok(0)
     }
 
-    /// The runs that are meant, the earliest first.
+    /// Selected runs, the earliest first.
     fn selected(&self, records: &Records) -> Result<Vec<Run>> {
         if self.runs.is_empty() {
             return match self.older_than {

@@ -24,7 +24,7 @@ pub struct PruneCommand {
     yes: bool,
 }
 
-/// The moment that is so long ago, in milliseconds since 1970.
+/// Time that lies `age` ago, in milliseconds since 1970.
 pub fn before(age: Duration) -> Result<i64> {
     let too_long = |_| Error::usage("that is longer ago than time goes");
     let age = SignedDuration::try_from(age).map_err(too_long)?;

@@ -1,4 +1,4 @@
-//! `iamlua runs recover`: a look at what a run has left in doubt.
+//! `iamlua runs recover`: lookup of the changes that a run has left in doubt.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct RecoverCommand {
 }
 
 impl RecoverCommand {
-    /// Looks the changes up, and prints what was found.
+    /// Looks the changes up, and prints the findings.
     pub fn execute(self) -> Result<u8> {
         let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(&self.run))?;
         let earlier = records.run(&self.run)?;
