@@ -1,4 +1,5 @@
-//! Kills, downtimes, clocks that are set, and two schedulers on one state: no moment is lost but by rule, and none is done twice.
+//! Kills, downtimes, changes of the clock, and two schedulers on one state: due times are skipped
+//! only by rule, and none is executed twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,17 +35,17 @@ fn world(clock: &ManualClock, folder: &Path) -> Simulation {
     Simulation::new(clock, book, Holds::Folder(folder.to_owned()), jobs(), None)
 }
 
-/// What happened to the moments of one job.
+/// Executions for the due times of one job.
 #[derive(Default)]
 struct Account {
-    /// For which moments it was begun, and with which tries.
+    /// Attempts for each due time.
     tries: BTreeMap<Timestamp, Vec<u32>>,
-    /// How many moments those stand for, themselves included.
+    /// Number of due times that they stand for.
     stood_for: u64,
     ended: BTreeMap<Timestamp, u32>,
 }
 
-/// Days with kills at any moment, downtimes of minutes to hours, and clocks set on or back, all by chance.
+/// Simulates days with random kills, downtimes of minutes to hours, and changes of the clock.
 fn days(seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dice = fastrand::Rng::with_seed(seed);
@@ -52,7 +53,7 @@ fn days(seed: u64) {
     let clock = ManualClock::new(from);
     let mut sim = world(&clock, folder.path());
     let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
-    // An hour that was there twice makes the second one empty, and does nothing twice.
+    // A repeated hour is executed once.
     let mut back = Some(at("2026-10-25T12:17:23Z"));
     while sim.now() < to {
         let (begun, wake) = sim.turn();
@@ -76,7 +77,7 @@ fn days(seed: u64) {
         }
         if back.is_some_and(|back| back <= sim.now()) {
             back = None;
-            // The clock is set back: what has run before does not run again.
+            // The clock is set back: nothing runs again.
             drop(sim);
             let now = at("2026-10-25T11:17:23Z");
             let clock = ManualClock::new(now);
@@ -84,7 +85,7 @@ fn days(seed: u64) {
             continue;
         }
         if dice.u8(0..60) == 0 {
-            // Killed: nothing is said, and the clock goes on.
+            // Killed without a message, while the clock continues.
             let now = sim.now();
             drop(sim);
             let down = Duration::from_secs(dice.u64(1..7200));
@@ -98,7 +99,7 @@ fn days(seed: u64) {
     check(seed, folder.path(), &accounts, from);
 }
 
-/// Holds what happened against the state and the timings.
+/// Compares the executions with the store and the timings.
 fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: Timestamp) {
     let book = Store::open(folder).expect("a book");
     let mut kills = 0;
@@ -113,7 +114,7 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
             moment = due;
         }
         let mut skipped = 0;
-        // None of them was removed yet.
+        // None of them is removed yet.
         for execution in book.history(&path.display().to_string(), 10_000).expect("a book") {
             match execution.outcome {
                 Some(ExecutionOutcome::Skipped) => {
@@ -125,7 +126,7 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
                 _ => {}
             }
         }
-        // Each moment was run for, or stood for by a later one, or left out, and none of them twice.
+        // Each due time was executed, covered by a later one, or skipped, and none twice.
         assert_eq!(
             account.stood_for + skipped,
             moments.len() as u64,
@@ -179,7 +180,7 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
             }
         }
         let next = pair.iter().map(|sim| sim.next(wakes)).min().expect("two");
-        // Both see the same clock, which is moved by the first.
+        // Both have the same clock, which the first one moves.
         for sim in &mut pair {
             sim.go_to(next);
         }
@@ -191,7 +192,7 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
     let book = Store::open(folder.path()).expect("a book");
     let handled = book.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
     let done = moments.filter(|due| done.contains_key(&("often".to_owned(), *due))).count();
-    // It runs for up to 25 minutes, so that every other moment may be missed.
+    // It runs for up to 25 minutes, so every other due time may be missed.
     assert!(done >= 24, "{done} of 48");
     assert!(handled >= to - SignedDuration::from_mins(30), "{handled}");
 }

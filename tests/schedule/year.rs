@@ -1,4 +1,5 @@
-//! A year with both changes of the clocks, in several time zones: each job runs exactly when its expression says.
+//! A year with both changes of daylight saving time, in several time zones: each job runs exactly
+//! at the due times of its expression.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::{Simulation, at, job, listed};
 const ZONES: [&str; 5] =
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
 
-/// In each zone. With hours of their own: at, before and after the changes of all of these zones.
+/// Expressions for all zones, with hours at, before and after the clock changes of these zones.
 const EXPRESSIONS: [&str; 8] = [
     "30 2 * * *",
     "0 3 * * *",
@@ -29,7 +30,7 @@ const EXPRESSIONS: [&str; 8] = [
     "30 1 13 * 5",
 ];
 
-/// In one zone each, because they come so often: they follow the clock on the wall.
+/// Expressions for one zone each, because they are frequent. They follow local time.
 const OFTEN: [(&str, &str); 4] = [
     ("*/40 */2 * * *", "Australia/Lord_Howe"),
     ("0 * * * *", "Europe/Berlin"),
@@ -37,7 +38,7 @@ const OFTEN: [(&str, &str); 4] = [
     ("5 0-23/3 * * *", "Europe/Berlin"),
 ];
 
-/// Each half minute, as usual, would only make this take long.
+/// The usual interval of half a minute would only make the test slow.
 const LOOK: SignedDuration = SignedDuration::from_mins(50);
 
 #[test]
