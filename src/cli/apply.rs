@@ -23,27 +23,27 @@ use crate::ui::terminal;
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
-    /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
+    /// Plan file made by `iamlua plan -o`, or `-` for standard input.
     plan: std::path::PathBuf,
     #[command(flatten)]
     approval: Approval,
-    /// Make the changes without a question. On AWS that is necessary where there is no terminal.
+    /// Apply without asking. Required on AWS where there is no terminal.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Before the question, show every change in a line of its own, also where thousands are alike.
+    /// Show each change on its own line before asking, instead of grouping similar ones.
     #[arg(long)]
     full: bool,
     #[command(flatten)]
     target: TargetOptions,
     #[command(flatten)]
     limits: LimitOptions,
-    /// Leave out changes whose profile or role is not as it was when the plan was made, and what
-    /// rests on them, instead of stopping there.
+    /// Skip changes whose profile or role has drifted since the plan was made, and changes that
+    /// depend on them, instead of stopping.
     #[arg(long)]
     skip_drifted: bool,
     #[command(flatten)]
     settle: SettleOptions,
-    /// Carry out a plan whose script did not run to its end.
+    /// Apply an incomplete plan (its script failed part-way).
     #[arg(long)]
     allow_incomplete: bool,
 }
@@ -51,8 +51,8 @@ pub struct ApplyCommand {
 /// Settling of changes that an interrupted run has left in doubt.
 #[derive(Debug, clap::Args)]
 pub struct SettleOptions {
-    /// Age of a change of an interrupted run from which on it counts that the account does not
-    /// show it.
+    /// Age at which a change of an interrupted run that the account does not show counts as not
+    /// made.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
 }

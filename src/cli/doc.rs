@@ -13,11 +13,11 @@ use crate::spec::Effect;
 /// `iamlua doc`.
 #[derive(Debug, Parser)]
 pub struct DocCommand {
-    /// A name such as iam.profiles.tag or tag, an AWS action such as `TagInstanceProfile`, or words
-    /// to look for; without it an overview.
+    /// Name (iam.profiles.tag, or tag), AWS action (`TagInstanceProfile`), or search words. Without
+    /// it: an overview.
     #[arg(value_name = "NAME")]
     words: Vec<String>,
-    /// How it is written: as text, or as a JSON array of all that was found.
+    /// Output format: text, or a JSON array of all matches.
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
     output: Output,
 }

@@ -22,12 +22,12 @@ use crate::ui::terminal;
 /// `iamlua schedule history`.
 #[derive(Debug, Parser)]
 pub struct HistoryCommand {
-    /// A job, by its name or its path. Default: all jobs.
+    /// Job name or path. Default: all jobs.
     name: Option<String>,
-    /// So many, the latest first.
+    /// Maximum number of executions, the latest first.
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// How they are written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }
@@ -35,10 +35,10 @@ pub struct HistoryCommand {
 /// `iamlua schedule show`.
 #[derive(Debug, Parser)]
 pub struct ShowCommand {
-    /// The execution, by the id of its run, the beginning or end of that, or `last`.
+    /// Execution: the id of its run, a prefix or suffix of it, or `last`.
     #[arg(add = super::complete::executions())]
     run: String,
-    /// How it is written: table or json.
+    /// Output format: table or json.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }

@@ -12,7 +12,7 @@ use crate::error::Result;
 /// `iamlua init`.
 #[derive(Debug, Parser)]
 pub struct InitCommand {
-    /// The folder; it is made if it is not there.
+    /// Folder; created if it does not exist.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 }

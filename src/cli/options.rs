@@ -24,33 +24,32 @@ use crate::ui::terminal;
 /// Options for the target of calls.
 #[derive(Args, Clone, Debug)]
 pub struct TargetOptions {
-    /// AWS instead of the local account; a script only plans there, unless --apply is given.
+    /// Use AWS instead of the local account. Scripts only plan there unless --apply is given.
     #[arg(long, help_heading = "Target")]
     aws: bool,
-    /// The local account, whatever the configuration says.
+    /// Use the local account, whatever the configuration says.
     #[arg(long, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
     local: bool,
-    /// The profile of ~/.aws/config to use (implies --aws).
+    /// Profile of ~/.aws/config (implies --aws).
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     profile: Option<String>,
-    /// The AWS region.
+    /// AWS region.
     #[arg(long, value_name = "REGION", help_heading = "Target")]
     region: Option<String>,
-    /// The role to assume (implies --aws).
+    /// Role to assume (implies --aws).
     #[arg(long, value_name = "ARN", value_parser = role_arn, help_heading = "Target")]
     role_arn: Option<String>,
-    /// Where to send the calls instead of AWS (implies --aws).
+    /// Endpoint to call instead of AWS's own (implies --aws).
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
-    /// Bad weather on the local account:
-    /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied,
-    /// fail, are throttled or break off every time:
-    /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `iamlua account
-    /// release`.
+    /// Fault injection on the local account:
+    /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that always fail:
+    /// deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=… (throttled), cut=…
+    /// (connection lost). hold=… keeps calls waiting until `iamlua account release`.
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
-    /// Take the configuration from this file instead of iamlua.toml; with '' no defaults of that
-    /// hold, but its guards do: account, mode, `max_changes` and protect.
+    /// Configuration file to read instead of iamlua.toml. With '' the defaults in iamlua.toml are
+    /// ignored, but its guards hold: account, mode, `max_changes` and protect.
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }
@@ -58,10 +57,10 @@ pub struct TargetOptions {
 /// Options for limits of changes.
 #[derive(Args, Clone, Debug)]
 pub struct LimitOptions {
-    /// The most changes: a number, or a share of the account's profiles such as 5%.
+    /// Maximum number of changes: a number, or a share of the account's profiles such as 5%.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_changes: Option<MaxChanges>,
-    /// Change profiles that are protected, by the tag iamlua:protected or by name, all the same.
+    /// Change protected profiles too (tag iamlua:protected, or `protect` in iamlua.toml).
     #[arg(long, help_heading = "Limits")]
     override_protection: bool,
 }

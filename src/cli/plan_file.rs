@@ -68,13 +68,12 @@ fn is_stdin(path: &Path) -> bool {
 /// Options for the approval of a plan: its hash, and its signature.
 #[derive(Args, Debug)]
 pub struct Approval {
-    /// Refuse any file but the one with this SHA-256: at least the first 16 digits, as `iamlua
-    /// show` and `sha256sum` say it.
+    /// Accept only the file with this SHA-256 (at least 16 digits), as printed by `iamlua show` and
+    /// `sha256sum`.
     #[arg(long, value_name = "HEX", value_parser = digits, help_heading = "Approval")]
     sha256: Option<String>,
-    /// Refuse a plan that is not signed, in PLAN.minisig, by this key of minisign: its 56
-    /// characters or its file. If repeated, one of them must have signed. `require_signature` of
-    /// the configuration holds too.
+    /// Accept only a plan signed (in PLAN.minisig) by this minisign public key: 56 characters or a
+    /// file. Repeatable: any of them. `require_signature` in iamlua.toml holds too.
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath, help_heading = "Approval")]
     require_signature: Vec<String>,
 }

@@ -29,7 +29,7 @@ use crate::ui::terminal;
 pub struct RunCommand {
     #[command(flatten)]
     options: RunOptions,
-    /// The script, or `-` for standard input.
+    /// Script, or `-` for standard input.
     script: PathBuf,
     /// The script's own arguments; `iamlua run SCRIPT --help` lists those of a runbook. Options of
     /// iamlua are understood here too, and others that the script does not declare are an error;
@@ -55,13 +55,13 @@ pub struct RunOptions {
 #[derive(Args, Clone, Debug)]
 #[group(multiple = false)]
 pub struct ModeOptions {
-    /// Make the changes. On the local account that is the default.
+    /// Make the changes (default on the local account).
     #[arg(long, help_heading = "Mode")]
     apply: bool,
-    /// Run the script and list what it would change. On AWS that is the default.
+    /// Run the script and list what it would change (default on AWS).
     #[arg(long, help_heading = "Mode")]
     plan: bool,
-    /// Refuse every call that would change the account.
+    /// Refuse every call that changes the account.
     #[arg(long, help_heading = "Mode")]
     read_only: bool,
 }
@@ -77,18 +77,17 @@ impl ModeOptions {
 /// Options for the plan.
 #[derive(Args, Debug)]
 pub struct PlanOptions {
-    /// Keep the plan in this file, for `iamlua apply`; `-` is standard output, and the text of the
-    /// plan then goes to standard error.
+    /// Save the plan to this file for `iamlua apply`. With `-` it goes to standard output, and its
+    /// text to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
-    /// Sign that file with this secret key of minisign; the signature is written beside it, as
-    /// FILE.minisig.
+    /// Sign the plan file with this minisign secret key. The signature is written to FILE.minisig.
     #[arg(long, value_name = "KEY", requires = "out", help_heading = "Plan")]
     sign: Option<PathBuf>,
-    /// Show every change in a line of its own, also where thousands are alike.
+    /// Show each change on its own line instead of grouping similar ones.
     #[arg(long, help_heading = "Plan")]
     full: bool,
-    /// Exit with 3 if the plan has changes of the account.
+    /// Exit with 3 if the plan changes the account.
     #[arg(long, help_heading = "Plan")]
     detailed_exitcode: bool,
 }
@@ -117,32 +116,31 @@ impl PlanOptions {
 struct HostOptions {
     #[command(flatten)]
     plan: PlanOptions,
-    /// Answer every question with yes. Permissions take their flags, --allow-….
+    /// Answer yes to every question. Permissions still need their --allow-… flags.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
-    /// How results are written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
     /// Progress of bulk work: a bar on a terminal, elsewhere lines, or events with
     /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
-    /// Say at the end how many calls were made, by operation, how many were throttled, and how long
-    /// it took.
+    /// Print statistics at the end: calls by operation, throttled calls, elapsed time.
     #[arg(long, help_heading = "Output")]
     stats: bool,
-    /// The least severe messages of `log` that are shown.
+    /// Minimum severity of `log` messages.
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
-    /// Stop the script after this time: 90s, 15m, 2h.
+    /// Time limit of the script: 90s, 15m, 2h.
     #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     timeout: Option<Duration>,
-    /// The most memory for Lua values: 512M, 2G.
+    /// Memory limit of the script: 512M, 2G.
     #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
-    /// Run programs and write files under a plan too, instead of listing them.
+    /// Run programs and write files even in plan mode, instead of listing them.
     #[arg(long, help_heading = "Permissions")]
     plan_runs_programs: bool,
 }
@@ -151,20 +149,20 @@ struct HostOptions {
 #[derive(Args, Clone, Debug)]
 #[allow(clippy::struct_field_names, reason = "the flags are called so")]
 pub struct GrantOptions {
-    /// Let the script read files, below DIR or all.
+    /// Allow reading files: below DIR, or everywhere.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_read: Vec<String>,
-    /// Let the script write files, below DIR or all.
+    /// Allow writing files: below DIR, or everywhere.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_write: Vec<String>,
-    /// Let the script read the environment variable NAME, or all.
+    /// Allow reading the environment variable NAME, or all of them.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_env: Vec<String>,
-    /// Let the script run PROGRAM, or all.
+    /// Allow running PROGRAM, or any program.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
-    /// Let `iam.connect` send calls to HOST, HOST:PORT, or all, and `on_failure.webhook` of a job
-    /// post there. AWS's own hosts and the run's own endpoint need no permission.
+    /// Allow `iam.connect` and `on_failure.webhook` to reach HOST, HOST:PORT, or any host. AWS's
+    /// hosts and the run's own endpoint need no permission.
     #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_net: Vec<String>,
 }

@@ -17,7 +17,7 @@ use crate::files;
                         fish:        iamlua completions fish > ~/.config/fish/completions/iamlua.fish\n\n\
                         powershell:  iamlua completions powershell | Out-String | Invoke-Expression")]
 pub struct CompletionsCommand {
-    /// The shell.
+    /// Shell.
     #[arg(value_parser = PossibleValuesParser::new(SHELLS))]
     shell: String,
 }
@@ -94,8 +94,8 @@ fn completer() -> String {
 #[command(after_help = "iamlua man | man -l -                     shows it\n\n\
                         iamlua man ~/.local/share/man/man1        installs all pages for `man iamlua`")]
 pub struct ManCommand {
-    /// Write the pages of iamlua and of all its commands into this folder; it is made if it is not
-    /// there. Without it the first page is printed.
+    /// Write the pages of all commands into this folder, which is created if needed. Without it the
+    /// main page is printed.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }

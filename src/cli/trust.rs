@@ -14,13 +14,13 @@ use crate::ui::terminal::say;
 /// `iamlua trust`.
 #[derive(Debug, Parser)]
 pub struct TrustCommand {
-    /// The project's folder, or its iamlua.toml.
+    /// Project folder, or its iamlua.toml.
     #[arg(default_value = ".", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     project: PathBuf,
-    /// Take it back.
+    /// Revoke the trust.
     #[arg(long)]
     revoke: bool,
-    /// List the projects that are trusted.
+    /// List trusted projects.
     #[arg(long, conflicts_with_all = ["project", "revoke"])]
     list: bool,
 }

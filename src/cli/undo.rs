@@ -31,8 +31,8 @@ use crate::ui::terminal;
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
 pub struct UndoCommand {
-    /// The run, by its id, the beginning or end of that, or `last`: the last run that is neither an
-    /// undo nor undone.
+    /// Run to undo: its id, a prefix or suffix of it, or `last` (the latest run that is neither an
+    /// undo nor undone).
     #[arg(add = complete::runs())]
     run: String,
     #[command(flatten)]
@@ -42,8 +42,7 @@ pub struct UndoCommand {
 /// `iamlua redo`.
 #[derive(Debug, Parser)]
 pub struct RedoCommand {
-    /// The undo, by the id of its run or of the run that it has undone, the beginning or end of
-    /// that, or `last`.
+    /// Undo to revert: the id of the undo or of the run it undid, a prefix or suffix, or `last`.
     #[arg(add = complete::runs())]
     run: String,
     #[command(flatten)]
@@ -53,14 +52,14 @@ pub struct RedoCommand {
 /// Options of an undo and a redo.
 #[derive(Args, Debug)]
 struct UndoOptions {
-    /// Make the changes. Without this they are only shown.
+    /// Make the changes. Without it they are only shown.
     #[arg(long)]
     apply: bool,
     /// Accepted as in `apply`. With --apply no question is asked.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Restrict it to this profile or role: `web` for both, `profile/web` or `role/web` for one;
-    /// can be repeated.
+    /// Only this profile or role: `web` for both kinds, `profile/web` or `role/web` for one.
+    /// Repeatable.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     #[command(flatten)]
@@ -71,7 +70,7 @@ struct UndoOptions {
     plan: PlanOptions,
     #[command(flatten)]
     settle: SettleOptions,
-    /// How the plan is written.
+    /// Output format of the plan.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }

@@ -35,10 +35,10 @@ enum RunsSubcommand {
     List(list::ListOptions),
     /// Show what a run changed, where, by whom, what failed, and what it left out.
     Show {
-        /// The run, by its id, the beginning or end of that, or `last`.
+        /// Run: its id, a prefix or suffix of it, or `last`.
         #[arg(add = complete::runs())]
         run: String,
-        /// Show every change in a line of its own.
+        /// Show each change on its own line.
         #[arg(long)]
         full: bool,
         /// Format: table or json.

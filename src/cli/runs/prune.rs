@@ -16,10 +16,10 @@ use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct PruneCommand {
-    /// Age from which on a run is removed, such as 400d; counted from its end.
+    /// Age of the runs to remove, counted from their end, such as 400d.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     older_than: Duration,
-    /// Remove them without a question. That is necessary where there is no terminal.
+    /// Remove them without asking. Required where there is no terminal.
     #[arg(long, short = 'y')]
     yes: bool,
 }

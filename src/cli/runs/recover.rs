@@ -23,11 +23,11 @@ use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct RecoverCommand {
-    /// The run, by its id, the beginning or end of that, or `last`.
+    /// Run: its id, a prefix or suffix of it, or `last`.
     #[arg(add = complete::runs())]
     run: String,
-    /// Age of a change from which on it counts that the account does not show it: IAM is
-    /// eventually consistent.
+    /// Age at which a change that the account does not show counts as not made (IAM is eventually
+    /// consistent).
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = recover::PATIENCE)]
     settle_after: Duration,
     #[command(flatten)]
