@@ -37,7 +37,7 @@ local WAIT = host.marker
 
 -- What is in a metatable is run by the program, and a finalizer (`__gc`) even where Lua must not be called. So no script gets at a metatable that
 -- the program has made, or shares with it. It sees `false`, or a stand-in for one that it may give to its own tables.
-local function setmetatable(value, meta)
+local function with_metatable(value, meta)
   if meta and rawget(meta, "__metatable") == nil then
     rawset(meta, "__metatable", false)
   end
@@ -47,7 +47,7 @@ end
 local behind = {}
 
 local function show_stand_in(meta, fields)
-  local stand_in = setmetatable({}, {
+  local stand_in = with_metatable({}, {
     __index = fields,
     __newindex = function()
       error("this metatable is the program's own and cannot be changed", 2)
@@ -166,7 +166,7 @@ local function as_error(value, level)
     e.where = where(level + 1)
     e.value = value
   end
-  return setmetatable(e, Error)
+  return with_metatable(e, Error)
 end
 
 local function handler(value)
@@ -181,7 +181,7 @@ end
 
 -- Raises an error of that kind, at the script's position.
 function host.fail(kind, message, hint)
-  raise(setmetatable({ kind = kind, message = message, hint = hint, retryable = false }, Error))
+  raise(with_metatable({ kind = kind, message = message, hint = hint, retryable = false }, Error))
 end
 
 -- The table of options of the function `name`, or an empty one; raises for what is no table and for a key that is not in `known`.
@@ -251,7 +251,7 @@ host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_err
 local blocked = 0
 
 -- The coroutines that wait for the driver, or are its own: only the driver resumes them. For scripts they are in the middle of a call.
-local waits, owned = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+local waits, owned = with_metatable({}, { __mode = "k" }), with_metatable({}, { __mode = "k" })
 
 local function yield_to_driver(handle)
   local co = running()
@@ -663,7 +663,7 @@ local function run_module(name, chunk, ...)
   end
   loading[name] = true
   -- To be closed also when the module fails or is stopped.
-  local _ <close> = setmetatable({}, {
+  local _ <close> = with_metatable({}, {
     __close = function()
       loading[name] = nil
     end,
@@ -817,7 +817,7 @@ local function iterator(pager, by_page)
 end
 
 -- The listings that scripts hold, so that a prompt can tell them from other functions.
-host.is_listing = setmetatable({}, { __mode = "k" })
+host.is_listing = with_metatable({}, { __mode = "k" })
 
 local function listing(...)
   local self = iterator(...)
@@ -880,7 +880,7 @@ pristine.iam, pristine.getmetatable, pristine.setmetatable = own.iam, getmetatab
 function pristine.require(name)
   return own[name] or stdlib_module(name)
 end
-setmetatable(pristine, {
+with_metatable(pristine, {
   __index = function(_, name)
     return is_stdlib[name] and stdlib_module(name) or nil
   end,
@@ -926,7 +926,7 @@ local function outcome(ok, ...)
 end
 
 -- From here on what this file calls is what it has found itself, whatever a script puts in place of the globals.
-_ENV = pristine
+local _ENV = pristine
 
 -- Runs a chunk: true and what it returned, or false and an error.
 return function(chunk, ...)
