@@ -1,6 +1,5 @@
-//! The table of actions: name, parameters and the function that carries it out. Dispatch,
-//! validation and [`actions`] all read this one table; an action is supported when it has a row
-//! here.
+//! Table of actions: name, parameters and handler. Dispatch, validation and [`actions`] all read
+//! this table. An action is supported if it has a row here.
 
 use serde_json::Value;
 
@@ -34,26 +33,27 @@ use super::web_identity;
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// One action.
+/// Row of the table of actions.
 #[derive(Debug)]
 pub(super) struct Action {
     pub(super) service: Service,
     pub(super) name: &'static str,
-    /// What IAM and STS hold a request to; the others' functions see to it themselves.
+    /// Parameters checked before the handler runs. Only IAM and STS actions have them; the handlers
+    /// of other services check their own.
     pub(super) parameters: &'static [Parameter],
-    /// Method and path, where they say which action is meant.
+    /// Method and path pattern, for REST protocols.
     pub(super) place: Option<(&'static str, &'static str)>,
     pub(super) run: Run,
 }
 
-/// How an action is carried out: what it is given, and that it writes its result.
+/// Handler of an action. It writes its result to the XML, or returns it as JSON.
 #[derive(Debug)]
 pub(super) enum Run {
-    /// It only looks.
+    /// Read that answers XML.
     Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
-    /// It only looks, and answers JSON.
+    /// Read that answers JSON.
     Show(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
-    /// It looks at the truth and changes it, all or nothing.
+    /// Write to the current state, in one transaction.
     Write(fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
 }
 
@@ -73,7 +73,7 @@ const fn write(
     Action { service: Service::Iam, name, parameters, place: None, run: Run::Write(run) }
 }
 
-/// An action that only looks, of a service that answers XML.
+/// Row of a read action of a service that answers XML.
 const fn describe(
     service: Service,
     name: &'static str,
@@ -82,7 +82,7 @@ const fn describe(
     Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
 }
 
-/// The same of a service that answers JSON.
+/// Row of a read action of a service that answers JSON.
 const fn show(
     service: Service,
     name: &'static str,
@@ -91,7 +91,7 @@ const fn show(
     Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
 }
 
-/// The same where method and path say what is meant.
+/// Row of a JSON read action that is routed by method and path.
 const fn show_at(
     service: Service,
     name: &'static str,
@@ -362,18 +362,18 @@ pub(super) static ACTIONS: &[Action] = &[
     describe(Service::Rds, "DescribeDBInstances", rds::describe_db_instances),
 ];
 
-/// Every action that the local account answers: the service by the prefix of its permissions, such
-/// as `iam` or `ec2`, and the name. Names may be there for several services.
+/// All actions that the local account supports, as service and name. The service is its permission
+/// prefix, such as `iam` or `ec2`. Several services may have an action of the same name.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     ACTIONS.iter().map(|action| (action.service.name(), action.name))
 }
 
-/// The row of that action.
+/// Row of an action.
 pub(super) fn find(service: Service, name: &str) -> Option<&'static Action> {
     of(service).find(|action| action.name == name)
 }
 
-/// The rows of that service.
+/// Rows of a service.
 pub(super) fn of(service: Service) -> impl Iterator<Item = &'static Action> {
     ACTIONS.iter().filter(move |action| action.service == service)
 }

@@ -1,5 +1,5 @@
-//! What AWS's service model demands of every parameter, as data, and the one function that holds a
-//! request to it. The numbers and patterns are those of botocore's `iam/2010-05-08` and
+//! Parameter constraints of AWS's service models, as data, and the function that checks a request
+//! against them. The numbers and patterns are those of botocore's `iam/2010-05-08` and
 //! `sts/2011-06-15` service models.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::form::{Form, Member};
 use super::refusal::Refusal;
 use super::service::Service;
 
-/// One parameter of an action, or one field of a list's members.
+/// Parameter of an action, or field of a list's members.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -19,24 +19,24 @@ pub(super) struct Parameter {
     pub(super) rule: &'static Rule,
 }
 
-/// What a parameter's value must be like.
+/// Constraint on a parameter's value.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// One text.
+    /// String.
     Text(Text),
-    /// A whole number within bounds, both included.
+    /// Integer within inclusive bounds.
     Whole { least: i64, most: i64 },
     /// `true` or `false`.
     Boolean,
-    /// One of these texts.
+    /// One of these strings.
     Choice(&'static [&'static str]),
-    /// A list of texts, which AWS judges as one: the first bad member spoils it.
+    /// List of strings. AWS validates it as one value: a single bad member makes it invalid.
     Texts { most: usize, each: Text },
-    /// A list of structures with these fields.
+    /// List of structures with these fields.
     Structures { least: usize, most: usize, fields: &'static [Parameter] },
 }
 
-/// What a text must be like; lengths are in characters.
+/// Constraint on a string; lengths are in characters.
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) least: usize,
@@ -44,12 +44,13 @@ pub(super) struct Text {
     pub(super) pattern: Option<Pattern>,
 }
 
-/// A regular expression that the whole text must match.
+/// Regular expression that must match the whole string.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    /// As the service model writes it, and as messages print it.
+    /// Source, as the service model writes it and messages print it.
     source: &'static str,
-    /// For some patterns IAM answers with a sentence of its own, alone and before everything else.
+    /// Special message of IAM for some patterns. It is returned alone and before all other
+    /// violations.
     own_words: Option<&'static str>,
 }
 
@@ -66,8 +67,8 @@ impl Pattern {
         self.regex().is_match(text)
     }
 
-    /// The compiled pattern. They are compiled when first met, because those with Unicode classes
-    /// take a while, and kept outside of the table, because constants cannot hold a cell.
+    /// Compiled pattern. Patterns are compiled on first use, because those with Unicode classes are
+    /// slow to compile. They are cached outside of the table, because constants cannot hold a cell.
     fn regex(&self) -> &'static Regex {
         static COMPILED: RwLock<Option<HashMap<&str, &Regex>>> = RwLock::new(None);
         let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +80,7 @@ impl Pattern {
         let source = self.source.replace(r"\w", "A-Za-z0-9_").replace(r"\d", "0-9");
         let regex = Regex::new(&format!(r"\A(?:{source})\z")).expect("a test compiles them all");
         let mut known = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
-        // There are as many to leak as the table has patterns.
+        // The leak is bounded by the number of patterns in the table.
         known
             .get_or_insert_default()
             .entry(self.source)
@@ -102,7 +103,7 @@ const fn any_text(least: usize, most: usize) -> Text {
     Text { least, most, pattern: None }
 }
 
-// A name's pattern here also lets the empty text through: that one is a matter of length.
+// The pattern of names also accepts the empty string, which violates the length constraint instead.
 pub(super) static PROFILE_NAME: Rule =
     Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
 pub(super) static ROLE_NAME: Rule =
@@ -176,18 +177,18 @@ const fn tag_key() -> Text {
     text(1, 128, Pattern::new(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+"))
 }
 
-/// A parameter that must be there.
+/// Required parameter.
 pub(super) const fn required(name: &'static str, rule: &'static Rule) -> Parameter {
     Parameter { name, required: true, rule }
 }
 
-/// A parameter that may be left out.
+/// Optional parameter.
 pub(super) const fn optional(name: &'static str, rule: &'static Rule) -> Parameter {
     Parameter { name, required: false, rule }
 }
 
-/// Holds a request to its action's parameters. All violations come in one answer, in the order of
-/// the parameters; only a pattern that has words of its own is answered alone.
+/// Checks a request against its action's parameters. All violations come in one answer, in the
+/// order of the parameters; a pattern with a special message is reported alone.
 pub(super) fn check(
     service: Service,
     parameters: &[Parameter],
@@ -293,7 +294,7 @@ impl Violations {
     }
 
     fn of_number(&mut self, least: i64, most: i64, place: &str, value: &str) {
-        // `check` has already refused what is not a number.
+        // `check` has already refused values that are not numbers.
         let number = value.parse::<i64>().unwrap_or_default();
         if number > most {
             let constraint = format!("Member must have value less than or equal to {most}");
@@ -305,8 +306,7 @@ impl Violations {
         }
     }
 
-    /// A bad member is answered with everything that members must satisfy, not with what it
-    /// violates.
+    /// Reports a bad member with all constraints on members, not with those that it violates.
     fn of_texts(&mut self, most: usize, each: &Text, place: &str, members: &[Member<'_>]) {
         let shown = list_text(members);
         if members.len() > most {
@@ -324,7 +324,7 @@ impl Violations {
         }
     }
 
-    /// STS says which value it was; IAM no longer does.
+    /// Adds a violation. STS includes the value in the message; IAM no longer does.
     fn add(&mut self, place: &str, value: Option<&str>, constraint: &str) {
         let value = match (self.service, value) {
             (Service::Sts, Some(value)) => format!("'{value}' "),
@@ -337,7 +337,7 @@ impl Violations {
 }
 
 impl Rule {
-    /// The constraints that a value violates which did not come in a request, in AWS's words.
+    /// Messages for the constraints violated by a value that did not come in a request.
     pub(super) fn violated(&self, value: &str) -> Vec<String> {
         match self {
             Self::Text(text) => text.violated(value),
@@ -347,13 +347,13 @@ impl Rule {
 }
 
 impl Text {
-    /// IAM's own sentence for that text, if its pattern has one and is not met.
+    /// IAM's special message, if the pattern has one and the string does not match.
     fn own_words(&self, value: &str) -> Option<&'static str> {
         let pattern = self.pattern.as_ref()?;
         pattern.own_words.filter(|_| !pattern.matches(value))
     }
 
-    /// The constraints that the text violates, in AWS's words.
+    /// Messages for the constraints that the string violates.
     fn violated(&self, value: &str) -> Vec<String> {
         let length = value.chars().count();
         let mut violated = Vec::new();
@@ -391,7 +391,7 @@ fn list_text(members: &[Member<'_>]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
-/// A parameter's name as messages write it: `RoleName` is `roleName`.
+/// Parameter name as in AWS messages: `RoleName` becomes `roleName`.
 fn camel(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
@@ -416,8 +416,8 @@ mod tests {
         let all: Vec<_> = ACTIONS.iter().flat_map(|action| patterns(action.parameters)).collect();
         assert!(all.len() > 40, "only {} patterns found", all.len());
         for pattern in all {
-            // Java's `$` and some regex engines' would let this pass; documents may really contain
-            // it.
+            // `$` in Java and some other regex engines would match here; documents may contain the
+            // newline.
             let newline_allowed = pattern.source.contains("u000A");
             assert_eq!(pattern.matches("/\n"), newline_allowed, "{}", pattern.source);
         }

@@ -1,5 +1,5 @@
-//! Writing the account as JSON: one role, profile or resource a line, row by row from the file, so
-//! that its size does not matter.
+//! Export of the account as JSON: one role, profile or resource per line. Rows are streamed from
+//! the file, so memory use does not depend on the account's size.
 
 use std::io::Write;
 
@@ -19,12 +19,12 @@ use super::regions;
 use super::resources::{self, Kind, ResourceScope};
 use super::sequence::Sequence;
 
-/// What the file calls itself.
+/// Format name in the file.
 pub(super) const FORMAT: &str = "iamlua-account";
 /// The only version of the format.
 pub(super) const VERSION: u64 = 1;
 
-/// Writes the account as it is in that transaction.
+/// Writes the account as this transaction sees it.
 pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), Trouble> {
     let account = Account::load(connection)?;
     let mut lines = Lines { out, partition: account.partition.clone() };
@@ -40,7 +40,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
             "policies_per_role": account.quotas.policies_per_role,
         },
     });
-    // A file of an ordinary account looks as it always did.
+    // The partition is omitted for `aws`, as in earlier versions of the format.
     if let (None, Value::Object(header)) = (other_partition, &mut header) {
         header.shift_remove("partition");
     }
@@ -49,7 +49,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     let sql = format!("SELECT {} FROM managed_policy ORDER BY path, key", Policy::COLUMNS);
     let mut statement = connection.prepare(&sql)?;
     let mut own = statement.query([])?;
-    // The account's own have records; of others only the ARN is known.
+    // The account's own policies are records; of AWS's other policies only the ARN is known.
     let mut statement = connection
         .prepare("SELECT arn FROM policy WHERE arn LIKE 'arn:aws:iam::aws:%' ORDER BY arn")?;
     let mut of_aws = statement.query([])?;
@@ -70,7 +70,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         None => Ok(None),
     })?;
 
-    // A profile knows its role by the key; the file says the name.
+    // A profile refers to its role by key; the file has the role's name.
     let mut statement = connection.prepare(
         "SELECT p.name, p.path, p.id, p.created, p.role, p.tags, role.name
          FROM profile AS p LEFT JOIN role ON role.key = p.role ORDER BY p.path, p.key",
@@ -120,7 +120,7 @@ fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(),
             return Err(trouble);
         }
     }
-    // A file without any looks as it always did.
+    // An account without resources has no such section, as in earlier versions of the format.
     if separator == ",\n" { lines.text("\n]") } else { Ok(()) }
 }
 
@@ -192,8 +192,8 @@ fn profile(profile: &Profile, role_name: Option<&str>, account_id: &str) -> Valu
     entry
 }
 
-/// A policy as a JSON object, which is good to read; as the text that it is where the object would
-/// not give exactly that text back.
+/// Policy as a JSON object, for readability; as a string if the object would not reproduce the
+/// exact text.
 fn document(text: &str) -> Value {
     let parsed: Option<Value> = serde_json::from_str(text).ok();
     parsed
@@ -215,12 +215,12 @@ fn drop_nulls(entry: &mut Value) {
 
 struct Lines<'a> {
     out: &'a mut dyn Write,
-    /// The partition of the ARNs in the file.
+    /// Partition of the ARNs in the file.
     partition: String,
 }
 
 impl Lines<'_> {
-    /// Writes a list of what `next` gives, until it gives nothing.
+    /// Writes a list of the items that `next` returns, until it returns `None`.
     fn list(
         &mut self,
         name: &str,

@@ -1,5 +1,5 @@
-//! The account as the HTTP client of the AWS SDK's own clients: below them, so that serialisation, signing, retries,
-//! paging and error parsing are the SDK's in tests as on AWS.
+//! The account as the HTTP client of the AWS SDK. It sits below the SDK's clients, so that
+//! serialisation, signing, retries, paging and error parsing are the SDK's own, in tests as on AWS.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::{Answer, Emulator, Reply, Request};
 #[derive(Clone, Debug)]
 struct Plug {
     emulator: Emulator,
-    /// How long the SDK wants to wait for an answer, which only the fault `latency` can make too long.
+    /// Read timeout of the SDK. Only the fault `latency` can exceed it.
     patience: Option<Duration>,
 }
 
@@ -50,7 +50,7 @@ impl HttpConnector for Plug {
                 ConnectorError::user("the local account takes no streamed bodies".into())
             })?;
             let request = Request { method, path, target, authorization, body };
-            // A call that somebody holds takes as long as they like.
+            // Time spent on hold does not count towards the timeout.
             let held = emulator.hold(&request).await;
             let answer = async {
                 match held {
@@ -94,7 +94,7 @@ fn response(reply: &Reply, body: SdkBody, date: String) -> Result<HttpResponse, 
     Ok(response)
 }
 
-/// What follows the host in a URL.
+/// Path and query of a URL.
 fn path_and_query(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map_or("/", |at| &rest[at..])

@@ -1,5 +1,5 @@
-//! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is
-//! held to the same constraints as a request, and an error says where in the file it is.
+//! Import of the account from JSON: read as a stream, entry by entry, in one transaction. Entries
+//! are checked against the same constraints as requests, and errors name the place in the file.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -29,16 +29,16 @@ use super::tags::MOST_TAGS;
 use super::trust::{self, stored};
 use super::write_txn::{Counted, WriteTxn};
 
-/// What an import brought.
+/// Summary of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// The account's number.
+    /// Account number.
     pub account_id: String,
-    /// How many roles it has now.
+    /// Number of roles now in the account.
     pub roles: u64,
-    /// How many instance profiles it has now.
+    /// Number of instance profiles now in the account.
     pub profiles: u64,
-    /// How many other resources came, such as instances and launch templates.
+    /// Number of other resources imported, such as instances and launch templates.
     pub resources: u64,
 }
 
@@ -46,13 +46,13 @@ const SECTIONS: [&str; 8] =
     ["format", "version", "account", "policies", "roles", "profiles", "regions", "resources"];
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
-/// Replaces the account's contents by what the JSON says.
+/// Replaces the account's contents by those in the JSON.
 pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
     edit.clear()?;
     run(Import::new(edit)?, json)
 }
 
-/// Adds what the JSON says to the account; what has the same name is replaced.
+/// Adds the entries in the JSON to the account; entries of the same name are replaced.
 pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
     remove::<Policy>(edit, &json["policies"])?;
     remove::<Role>(edit, &json["roles"])?;
@@ -74,7 +74,8 @@ fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Troubl
 
 fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
     let edit = import.edit;
-    // Which role is named where first: checked at the end, because roles may come after profiles.
+    // First reference to each role. References are checked at the end, because roles may follow
+    // profiles.
     edit.connection.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS wanted (role TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
          DELETE FROM wanted;",
@@ -92,7 +93,7 @@ fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble
     finished.map_err(|trouble| outside(trouble, &partition))
 }
 
-/// An error as the file has it: with the ARNs of its partition.
+/// Translates an error's ARNs to the partition of the file.
 fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
     if let Trouble::Told(error) = &mut trouble {
         error.message = partition::swap(&error.message, partition).into_owned();
@@ -100,25 +101,25 @@ fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
     trouble
 }
 
-/// An import under way.
+/// Import in progress.
 struct Import<'a> {
     edit: &'a WriteTxn<'a>,
     account_id: String,
-    /// The partition of the ARNs in the file.
+    /// Partition of the ARNs in the file.
     partition: String,
     quotas: Quotas,
     seen: Vec<&'static str>,
     roles: u64,
     profiles: u64,
-    /// The role with the most policies: how many, and its number in the file.
+    /// Highest number of policies of one role, and the number of that role in the file.
     most_policies: (usize, u64),
-    /// The policies of which so far only the ARN was said.
+    /// Policies that have only been named by ARN so far.
     named_policies: HashSet<String>,
     resources: Resources,
-    /// Addition to an account, as opposed to its replacement. Trust policies, which AWS has
-    /// accepted, are then not held to the rules, and resources of the same id or name are replaced.
+    /// Addition to an account, instead of its replacement. Trust policies have been accepted by AWS
+    /// then, and are not validated. Resources of the same id or name are replaced.
     adds: bool,
-    /// What went wrong, which cannot travel through serde.
+    /// Error to report, which serde's error type cannot carry.
     trouble: Option<Trouble>,
 }
 
@@ -316,7 +317,7 @@ impl<'a> Import<'a> {
         self.resources.import(self.edit, number, value, self.adds)
     }
 
-    /// What can only be known once everything was read.
+    /// Checks that need the whole file.
     fn finish(self) -> Result<ImportSummary, Trouble> {
         for section in ["format", "version"] {
             if !self.seen.contains(&section) {
@@ -375,8 +376,7 @@ impl<'a> Import<'a> {
         Ok(id)
     }
 
-    /// A trust policy in the form in which it is kept. One that is added has been read from AWS,
-    /// and stays as it is.
+    /// Trust policy in its stored form. In an addition it was read from AWS and is not changed.
     fn trust_policy(&self, entry: &mut Entry) -> Result<String, Trouble> {
         let place = entry.at("assume_role_policy");
         let document = trust_policy(entry, !self.adds)?;
@@ -394,8 +394,7 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Puts the ids of roles into the trust policies that name them, now that all of them are
-    /// known.
+    /// Replaces role ARNs in trust policies by role ids, now that all roles are known.
     fn settle_trust_policies(&self) -> Result<(), Trouble> {
         let connection = self.edit.connection;
         let mut naming_roles =
@@ -443,8 +442,8 @@ impl<'a> Import<'a> {
     }
 }
 
-/// One object in the file, and where it is. What is read is taken out of it, so that what nobody
-/// knows remains.
+/// JSON object in the file, with its place. Reading a field removes it, so that unknown fields
+/// remain.
 pub(super) struct Entry {
     place: String,
     fields: Map<String, Value>,
@@ -462,7 +461,7 @@ impl Entry {
         format!("{}.{name}", self.place)
     }
 
-    /// The value of that key; null counts as not there.
+    /// Removes and returns the value of a key; null counts as missing.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.fields.swap_remove(name).filter(|value| !value.is_null())
     }
@@ -496,7 +495,7 @@ impl Entry {
         Ok(Some(number.ok_or_else(|| wrong(&self.at(name), what()))?))
     }
 
-    /// A text of 1 to 1600 letters, which is as much as any service takes for a profile.
+    /// String of 1 to 1600 characters, the longest that any service accepts for a profile.
     pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
         let text = self.text(name)?;
         if text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > 1600) {
@@ -505,12 +504,12 @@ impl Entry {
         Ok(text)
     }
 
-    /// The same for what must be there.
+    /// Required string of 1 to 1600 characters.
     pub(super) fn needed(&mut self, name: &str) -> Result<String, Trouble> {
         self.short_text(name)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
-    /// A list of such texts.
+    /// List of strings of 1 to 1600 characters.
     pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Trouble> {
         let place = self.at(name);
         let values = match self.take(name) {
@@ -533,7 +532,7 @@ impl Entry {
         values.into_iter().enumerate().map(text).collect()
     }
 
-    /// A date in seconds since 1970.
+    /// Date, in seconds since 1970.
     pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let date: Timestamp = text.parse().map_err(|_| {
@@ -543,7 +542,7 @@ impl Entry {
         Ok(Some(date.as_second()))
     }
 
-    /// Refuses what is left over.
+    /// Refuses unknown fields.
     pub(super) fn finish(self, known: &[&str]) -> Result<(), Trouble> {
         match self.fields.keys().next() {
             None => Ok(()),
@@ -585,7 +584,7 @@ pub(super) fn tags(
     Ok(tags)
 }
 
-/// The text of a policy, which may be there as an object.
+/// Text of a policy, which may be given as an object.
 pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Trouble> {
     let document = match value {
         Value::String(text) => text,
@@ -672,8 +671,8 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
     wrong(place, format!("is not a known key; {meant}"))
 }
 
-// The stream. Serde's errors cannot carry ours, so ours is left in `Import::trouble` and serde is
-// told to stop.
+// Stream deserializers. Serde's errors cannot carry ours, so ours is stored in `Import::trouble`
+// and serde is stopped with an empty one.
 
 impl<'de> Visitor<'de> for &mut Import<'_> {
     type Value = ();
@@ -725,7 +724,7 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
     }
 }
 
-/// A list whose entries are imported one by one.
+/// List whose entries are imported one by one.
 struct Section<'a, 'b> {
     import: &'a mut Import<'b>,
     each: fn(&mut Import<'b>, u64, Value) -> Result<(), Trouble>,

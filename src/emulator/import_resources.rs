@@ -1,4 +1,4 @@
-//! The sections `regions` and `resources` of an account file.
+//! Sections `regions` and `resources` of an account file.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_k
 use super::synthetic::MadeUp;
 use super::write_txn::WriteTxn;
 
-/// What an import keeps in mind about its resources until everything was read.
+/// State of the import of resources, until the whole file has been read.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     pub(super) count: u64,
-    /// Where each region was named first.
+    /// Number of the first resource in each region.
     regions: BTreeMap<String, u64>,
 }
 
@@ -96,7 +96,7 @@ impl Resources {
         Ok(())
     }
 
-    /// What can only be known once everything was read: that there are the regions, and which profile a name means.
+    /// Checks that need the whole file: existence of the regions, and resolution of profile names.
     pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, Trouble> {
         let known = regions::all(edit.connection)?;
         let unknown = self
@@ -132,7 +132,7 @@ fn kind(entry: &mut Entry) -> Result<Kind, Trouble> {
     })
 }
 
-/// What AWS calls the state of such a thing.
+/// Field name of AWS for the state of a kind.
 pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Instance
@@ -155,7 +155,7 @@ pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
 fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
     let states = kind.states();
     let Some(state) = entry.text(key)? else { return Ok(states[0].to_owned()) };
-    // RDS has some fifty, and adds to them.
+    // RDS has about fifty states, and adds more.
     if states.len() > 1 && !states.contains(&state.as_str()) {
         let message = format!("must be one of {}, not `{state}`", states.join(", "));
         return Err(wrong(&entry.at(key), message));
@@ -163,7 +163,7 @@ fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
     Ok(state)
 }
 
-/// Reads what the kind has beyond region and state; gives the versions of a launch template.
+/// Reads the fields specific to the kind; returns the versions of a launch template.
 fn describe(
     entry: &mut Entry,
     kind: Kind,
@@ -264,7 +264,7 @@ fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// A profile's name or ARN, where AWS resolves it.
+/// Profile name or ARN, for fields that AWS resolves.
 fn exact_profile(entry: &mut Entry) -> Result<Option<String>, Trouble> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
@@ -313,7 +313,7 @@ fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
     Ok(versions)
 }
 
-/// Makes an id up where there is none, and sees to it that nothing is there twice.
+/// Generates a missing id, and refuses duplicates.
 fn settle(
     edit: &WriteTxn<'_>,
     kind: Kind,
@@ -328,7 +328,8 @@ fn settle(
         ResourceScope { kind, region: &region, parent: &resource.parent }.key_is_taken(edit, key)
     };
     let named = match (kind, &resource.name) {
-        // Names of EMR clusters may be there twice, those of environments once the earlier is gone.
+        // Names of EMR clusters need not be unique; those of environments may be reused after
+        // termination.
         (Kind::LaunchTemplate, Some(name)) => resources::named(connection, kind, &region, name)?,
         _ => Vec::new(),
     };
@@ -386,7 +387,7 @@ const fn has_id(kind: Kind) -> bool {
     )
 }
 
-/// An id of the kind's form.
+/// Synthetic id in the format of the kind.
 fn new_id(kind: Kind, made_up: MadeUp) -> String {
     match kind {
         Kind::Instance => format!("i-0{}", made_up.hex(16)),
@@ -401,7 +402,8 @@ fn new_id(kind: Kind, made_up: MadeUp) -> String {
     }
 }
 
-/// Turns the names of profiles into ARNs and ids where AWS does; those of another account keep theirs and get an id.
+/// Resolves profile names to ARNs and ids where AWS does. Profiles of another account keep their
+/// ARN and get an id.
 fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     let connection = edit.connection;
     let kinds = Kind::IMPORTED.into_iter().filter(|kind| kind.answers_arn());
@@ -433,7 +435,7 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The ARN and id of the profile that is meant; the id is made up if there is no such profile.
+/// ARN and id of a profile; the id is synthetic if the profile does not exist.
 fn meant(
     edit: &WriteTxn<'_>,
     account_id: &str,
@@ -459,7 +461,7 @@ fn meant(
     Ok((arn, id))
 }
 
-/// A resource as an account file has it.
+/// Resource in the form of an account file.
 pub(super) fn exported(
     kind: Kind,
     resource: &Resource,

@@ -1,5 +1,5 @@
-//! The account on a loopback port, for any AWS client: the same handler as in process, behind HTTP/1.1. Nothing
-//! but loopback is ever listened on, because nothing that calls is checked.
+//! HTTP/1.1 server for the account on a loopback port, for any AWS client. It has the same handler
+//! as in process. It only listens on loopback, because callers are not authenticated.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,18 +25,18 @@ use crate::http_server::{AllowedHost, Connections, Misaddressed, Slot, check_hos
 use super::truncated_body::Torn;
 use super::{Answer, Emulator, Request};
 
-/// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.
+/// Maximum size of a body. The largest valid one has a trust policy of 128 KiB, percent-encoded.
 const LARGEST_BODY: usize = 1 << 20;
-/// The largest head, with a session token and room to spare.
+/// Maximum size of a head; a session token fits with room to spare.
 const LARGEST_HEAD: usize = 64 << 10;
-/// Time for the head of a request, from the end of the one before, and again for its body.
+/// Timeout for the head of a request, from the end of the previous one, and again for its body.
 const REQUEST: Duration = Duration::from_secs(30);
-/// So many connections at once; one more takes the place of one that is idle.
+/// Maximum number of connections. One more replaces an idle one.
 const CONNECTIONS: usize = 256;
-/// How long a shutdown waits for calls that are under way.
+/// Time that a shutdown waits for calls in progress.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Listens on that port of 127.0.0.1; 0 takes a free one.
+/// Listens on a port of 127.0.0.1; 0 picks a free one.
 ///
 /// # Errors
 /// `Kind::Io` if the port is taken.
@@ -56,13 +56,13 @@ pub async fn bind(port: u16) -> Result<TcpListener> {
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Names by which it is addressed, besides those of this machine.
+    /// Accepted host names, besides those of this machine.
     pub hosts: Vec<AllowedHost>,
-    /// Longest wait for calls that are under way when it is shut down.
+    /// Time that a shutdown waits for calls in progress.
     pub farewell: Duration,
-    /// Longest wait for the rest of a request that has begun.
+    /// Timeout for the rest of a request that has begun.
     pub request: Duration,
-    /// Most connections at once.
+    /// Maximum number of connections.
     pub connections: usize,
 }
 
@@ -72,8 +72,8 @@ impl Default for Serving {
     }
 }
 
-/// Serves the account until `shutdown` is ready, then finishes the calls that are under way, but
-/// waits for them no longer than some seconds.
+/// Serves the account until `shutdown` completes. Calls in progress then have a few seconds to
+/// finish.
 ///
 /// # Errors
 /// `Kind::Usage` if the listener is not on a loopback address; `Kind::Io` if it breaks.
@@ -85,7 +85,7 @@ pub async fn serve(
     serve_with(emulator, listener, shutdown, Serving::default()).await
 }
 
-/// The same, with other settings.
+/// Serves the account with settings other than the default.
 ///
 /// # Errors
 /// As those of [`serve`].
@@ -104,7 +104,7 @@ pub async fn serve_with(
         ));
     }
     let (stop, stopping) = watch::channel(());
-    // Every connection holds a sender; the receiver ends when the last one is gone.
+    // Every connection holds a sender; the receiver ends when the last one is dropped.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
     let (farewell, places) = (serving.farewell, Connections::new(serving.connections));
@@ -122,14 +122,14 @@ pub async fn serve_with(
                         drop(alive);
                     });
                 }
-                // One connection that broke before it was taken is no reason to stop; nor is a shortage of files,
-                // but that one takes a moment to pass.
+                // A connection that broke before it was accepted does not stop the server. Neither
+                // does a shortage of file descriptors, which takes a moment to pass.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
         }
     }
     drop((listener, alive));
-    // Fails only if no connection is left to be told.
+    // Fails only if no connection is left.
     let _ = stop.send(());
     let _ = tokio::time::timeout(farewell, all_gone.recv()).await;
     Ok(())
@@ -142,7 +142,7 @@ async fn converse(
     serving: &Serving,
     place: &Slot,
 ) {
-    // A small answer must not wait for the next.
+    // Small answers must not be delayed by Nagle's algorithm.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(&emulator, request, serving, place));
     let connection = hyper::server::conn::http1::Builder::new()
@@ -151,7 +151,7 @@ async fn converse(
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // A connection that ends badly concerns only the client at its other end.
+    // An error of the connection concerns only its client.
     let stopped = tokio::select! {
         _ = connection.as_mut() => false,
         () = place.displaced() => false,
@@ -163,7 +163,7 @@ async fn converse(
     }
 }
 
-/// Answers one HTTP request; an error makes hyper close the connection without an answer.
+/// Answers one HTTP request. After an error hyper closes the connection without an answer.
 async fn answer(
     emulator: &Emulator,
     request: hyper::Request<Incoming>,
@@ -232,11 +232,11 @@ async fn answer(
     Ok(response)
 }
 
-/// Text for whoever uses a name that is not this machine's.
+/// Answer to a request for an unknown host name.
 const STRANGER: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
      or localhost; `account serve --allow-host NAME` allows another";
 
-/// An answer to what is no call, after which the connection is closed.
+/// Answer to a malformed request, after which the connection is closed.
 fn refused(status: StatusCode, text: impl Into<String>) -> Response<Torn> {
     let mut response = Response::new(Torn::whole(text.into() + "\n"));
     *response.status_mut() = status;

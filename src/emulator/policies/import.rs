@@ -15,7 +15,7 @@ use super::record::{InlinePolicy, Policy, Version};
 use super::upgrade;
 use super::versions::MOST_VERSIONS;
 
-/// The keys of a customer managed policy.
+/// Keys of a customer managed policy.
 pub(in crate::emulator) const KEYS: [&str; 12] = [
     "name",
     "path",
@@ -31,7 +31,7 @@ pub(in crate::emulator) const KEYS: [&str; 12] = [
     "tags",
 ];
 
-/// The inline policies of a role: an object of names and documents.
+/// Inline policies of a role: an object of names and documents.
 pub(in crate::emulator) fn inline(
     entry: &mut Entry,
     is_held: bool,
@@ -65,7 +65,7 @@ pub(in crate::emulator) fn inline(
     Ok(policies)
 }
 
-/// A customer managed policy. What it has besides [`KEYS`] is left in the entry, and so is `arn`.
+/// Customer managed policy. `arn` and keys that are not in [`KEYS`] are left in the entry.
 pub(in crate::emulator) fn policy(
     edit: &WriteTxn<'_>,
     entry: &mut Entry,
@@ -102,7 +102,7 @@ pub(in crate::emulator) fn policy(
     Ok(policy)
 }
 
-/// The versions of a policy: a list, or the document of the only one.
+/// Versions of a policy: a list, or the document of the only version.
 fn versions(entry: &mut Entry, created: i64, is_held: bool) -> Result<Sequence<Version>, Trouble> {
     let place = entry.at("versions");
     let document = entry.take("document");
@@ -143,7 +143,7 @@ fn versions(entry: &mut Entry, created: i64, is_held: bool) -> Result<Sequence<V
     with_last(entry, versions)
 }
 
-/// The versions, and the highest number that one ever had.
+/// Versions, with the highest number ever used.
 fn with_last(
     entry: &mut Entry,
     versions: Vec<(u64, Version)>,
@@ -171,11 +171,11 @@ fn document_of(place: &str, value: Value, is_held: bool) -> Result<String, Troub
     Ok(document)
 }
 
-/// The number in the id of a version, such as `v12`.
+/// Number in a version id such as `v12`.
 fn version_number(entry: &mut Entry, name: &str) -> Result<Option<u64>, Trouble> {
     let Some(id) = entry.text(name)? else { return Ok(None) };
     let digits = id.strip_prefix('v').filter(|digits| !digits.starts_with(['0', '+']));
-    // The numbers are kept as signed ones.
+    // The numbers are stored as signed integers.
     let number =
         digits.and_then(|digits| digits.parse().ok()).filter(|n| i64::try_from(*n).is_ok());
     let message = || format!("`{id}` is not the id of a version, such as v1");

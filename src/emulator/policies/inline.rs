@@ -1,5 +1,5 @@
-//! The inline policies of roles. Their names are looked up as they are spelled: AWS documents that
-//! the names of other things ignore case, and says nothing of the kind about these.
+//! Inline policies of roles. Their names are case-sensitive here: AWS documents case-insensitive
+//! names for other entities, but not for these.
 
 use super::super::call::Call;
 use super::super::protected_roles;
@@ -12,7 +12,7 @@ use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::InlinePolicy;
 
-/// The quota for all inline policies of a role together, in characters that are not white space.
+/// Quota for all inline policies of a role together, in characters other than white space.
 pub(in crate::emulator) const MOST_CHARACTERS: usize = 10_240;
 
 pub(in crate::emulator) fn put(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {

@@ -1,4 +1,4 @@
-//! The versions of managed policies.
+//! Versions of managed policies.
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
@@ -9,7 +9,7 @@ use super::super::xml::Xml;
 use super::managed::{self, ListedPolicy};
 use super::record::{Policy, Version};
 
-/// The quota for the versions of a policy.
+/// Quota for versions per policy.
 pub(in crate::emulator) const MOST_VERSIONS: usize = 5;
 
 pub(in crate::emulator) fn create(
@@ -59,8 +59,9 @@ pub(in crate::emulator) fn get(
     })
 }
 
-/// `ListPolicyVersions`: the newest comes first, as recorded (`test_policy_version_set_default` of
-/// `LocalStack`'s suite). Of a policy of AWS only the version in effect is known.
+/// `ListPolicyVersions`. The newest version comes first, as recorded
+/// (`test_policy_version_set_default` of `LocalStack`'s suite). Of AWS's policies only the default
+/// version is known.
 pub(in crate::emulator) fn list(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -129,7 +130,7 @@ pub(in crate::emulator) fn set_default(
     Ok(edit.update(&policy)?)
 }
 
-/// The number of that version, and the version.
+/// Number and version for a version id; refused if there is none.
 fn require<'a>(policy: &'a Policy, arn: &str, id: &str) -> Result<(u64, &'a Version), Refusal> {
     let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
     let found = number.and_then(|number| Some((number, policy.version(number)?)));

@@ -13,7 +13,7 @@ const KIND: Kind = Kind::LaunchConfiguration;
 const PAGING: Paging =
     Paging { limit: "MaxRecords", least: 1, most: 100, usual: 50, token: "NextToken" };
 
-/// `DescribeLaunchConfigurations`: all, or those that are named; a name that is not there is left out.
+/// `DescribeLaunchConfigurations`: all, or those that are named. Unknown names are ignored.
 pub(in super::super) fn describe_launch_configurations(
     view: &ReadTxn<'_>,
     call: &Call<'_>,

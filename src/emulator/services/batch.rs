@@ -14,7 +14,7 @@ const KIND: Kind = Kind::ComputeEnvironment;
 const PAGING: Paging =
     Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
 
-/// `DescribeComputeEnvironments`: all, or those named or given by ARN; one that is not there is left out.
+/// `DescribeComputeEnvironments`: all, or those given by name or ARN. Unknown ones are ignored.
 pub(in super::super) fn describe_compute_environments(
     view: &ReadTxn<'_>,
     call: &Call<'_>,

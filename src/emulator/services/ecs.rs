@@ -1,4 +1,4 @@
-//! Amazon ECS: clusters and the capacity providers of managed instances in them.
+//! Amazon ECS: clusters and their capacity providers of managed instances.
 
 use serde_json::{Value, json};
 
@@ -28,8 +28,8 @@ pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> Ap
     Ok(answer)
 }
 
-/// `DescribeCapacityProviders`: those of managed instances show up only where their cluster is named. Without one there are only
-/// the two that every account has.
+/// `DescribeCapacityProviders`. Providers of managed instances are listed only for the cluster that
+/// the call names. Without a cluster there are only the two that every account has.
 pub(in super::super) fn describe_capacity_providers(
     view: &ReadTxn<'_>,
     call: &Call<'_>,

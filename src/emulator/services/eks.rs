@@ -1,4 +1,5 @@
-//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS makes the profile around it by itself.
+//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS creates the
+//! instance profile for it.
 
 use serde_json::{Value, json};
 
@@ -106,7 +107,7 @@ fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
     Ok(entry)
 }
 
-/// EKS answers the ARN of a role, whatever the import has said.
+/// ARN of a role. EKS always returns the ARN, in whatever form the import gave the role.
 fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());

@@ -13,8 +13,8 @@ const PAGING: Paging =
     Paging { limit: "MaxRecords", least: 1, most: 1000, usual: usize::MAX - 1, token: "NextToken" };
 const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
 
-/// `DescribeEnvironments`: without `MaxRecords` all come at once. Those that are terminated come only if `IncludeDeleted` says so, which is
-/// so unless it is false.
+/// `DescribeEnvironments`. Without `MaxRecords` all are on one page. Terminated environments are
+/// listed unless `IncludeDeleted` is false.
 pub(in super::super) fn describe_environments(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -98,7 +98,7 @@ pub(in super::super) fn describe_configuration_settings(
     })
 }
 
-/// A few of the two hundred options that an environment has: AWS lists also those without a value.
+/// A few of about two hundred options of an environment. AWS also lists those without a value.
 fn options(profile: Option<&str>) -> Vec<(&'static str, &'static str, Option<&str>)> {
     vec![
         ("aws:autoscaling:asg", "MaxSize", Some("4")),

@@ -13,7 +13,7 @@ use super::{made_up, place, seconds};
 const KIND: Kind = Kind::EmrCluster;
 const PAGING: Paging = Paging { limit: "", least: 1, most: 50, usual: 50, token: "Marker" };
 
-/// `ListClusters`: 50 a page, whatever the caller would like.
+/// `ListClusters`: always 50 a page.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let states = call.json_texts("ClusterStates")?;
     if let Some(unknown) = states.iter().find(|state| !KIND.states().contains(state)) {

@@ -41,7 +41,7 @@ pub(in super::super) fn list_infrastructure_configurations(
 
 fn shown(account: &str, configuration: &Resource) -> Value {
     let Resource { region, key: name, created, profile, .. } = configuration;
-    // The ARN has the name in lower case, with hyphens for blanks.
+    // The ARN has the name in lower case, with hyphens for spaces.
     let slug = name.to_lowercase().replace([' ', '_'], "-");
     let mut entry = json!({
         "arn": format!("arn:aws:imagebuilder:{region}:{account}:infrastructure-configuration/{slug}"),

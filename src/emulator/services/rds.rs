@@ -1,4 +1,4 @@
-//! Amazon RDS: database instances. Only those of RDS Custom have an instance profile.
+//! Amazon RDS: database instances. Only instances of RDS Custom have an instance profile.
 
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;

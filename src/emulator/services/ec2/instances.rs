@@ -1,4 +1,4 @@
-//! Instances, and the associations of profiles with them.
+//! Instances, and their associations with instance profiles.
 
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
@@ -17,7 +17,7 @@ const INSTANCES: NamedResource = NamedResource {
     noun: "instance ID",
 };
 
-/// `DescribeInstances`: 5 to 1000 a page; 1000 if the call does not say.
+/// `DescribeInstances`: 5 to 1000 a page; the default is 1000.
 pub(in super::super::super) fn describe(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -48,7 +48,7 @@ pub(in super::super::super) fn describe(
     Ok(())
 }
 
-/// What was launched together: ids that differ in the last digit only.
+/// Launch group of an instance: ids that differ only in the last digit.
 fn launch(instance: &Resource) -> &str {
     let mut letters = instance.key.chars();
     letters.next_back();
@@ -71,7 +71,7 @@ fn write_reservation(xml: &mut Xml, account: &str, instances: &[Resource]) {
     xml.literal("</instancesSet></item>");
 }
 
-/// The code of a state in EC2's numbers.
+/// Numeric code of a state in EC2.
 fn state_code(state: &str) -> u8 {
     match state {
         "pending" => 0,

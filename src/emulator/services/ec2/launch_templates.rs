@@ -58,8 +58,8 @@ pub(in super::super::super) fn describe(
     Ok(())
 }
 
-/// `DescribeLaunchTemplateVersions`: of one template all versions or those named, or of all templates the latest, the default or
-/// both; 1 to 200 a page.
+/// `DescribeLaunchTemplateVersions`: 1 to 200 a page. For one template: all versions, or those
+/// named. Across all templates: the latest version, the default version, or both.
 pub(in super::super::super) fn describe_versions(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -139,7 +139,7 @@ fn all_versions(
     Ok((found.into_iter().map(|version| (template.clone(), version)).collect(), token))
 }
 
-/// Across all templates EC2 gives `$Latest` and `$Default` only.
+/// Versions across all templates. EC2 supports only `$Latest` and `$Default` there.
 fn of_all_templates(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -155,7 +155,8 @@ fn of_all_templates(
     let listing = Listing::of(view, call, &paging(1, 200, 200), &scope)?;
     let start = listing.start()?;
     let mut found: Vec<(Resource, Resource)> = Vec::new();
-    // A page may end between two versions of one template: the token says how many of them were on it.
+    // A page may end between two versions of one template. The token has the number of versions
+    // that were already on it.
     let (mut last, mut token) = (start.key.clone(), None);
     if start.number > 0
         && let Some(template) =
@@ -184,7 +185,7 @@ fn of_all_templates(
     Ok((found, token))
 }
 
-/// The versions of a template that are meant by `$Latest` and `$Default`, each once.
+/// Versions of a template that `$Latest` and `$Default` refer to, without duplicates.
 fn aliased(
     view: &ReadTxn<'_>,
     template: &Resource,

@@ -73,7 +73,7 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.literal("<tagSet/></item>");
 }
 
-/// What a launch specification has everywhere; the profile comes back as it was given.
+/// Writes the common fields of a launch specification. The profile is returned as it was given.
 fn write_specification(xml: &mut Xml, account: &str, region: &str, profile: Option<&str>) {
     let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
     xml.literal("<imageId>ami-0");
