@@ -1,5 +1,5 @@
-//! From the SDK's errors to ours. The code and message are read from the error metadata, because
-//! some of AWS's codes (`ValidationError`) are not modelled and arrive as `Unhandled`.
+//! Conversion of the SDK's errors. Code and message are read from the error metadata, because some
+//! of AWS's codes (`ValidationError`) are not modelled and arrive as `Unhandled`.
 
 use std::error::Error as StdError;
 
@@ -17,7 +17,7 @@ use crate::error::{AwsDetail, Error, Kind};
 /// so that the SDK reads it as an error.
 pub const ORIGINAL_STATUS: &str = "x-iamlua-said";
 
-/// Codes after which the same call may succeed later, beside those of throttling.
+/// Retryable codes, besides those of throttling.
 const RETRYABLE: [&str; 6] = [
     "ServiceFailure",
     "InternalFailure",
@@ -27,12 +27,12 @@ const RETRYABLE: [&str; 6] = [
     "RequestTimeout",
 ];
 
-/// Presence of words in a message; an answer that breaks off can have an empty one.
+/// Check for a message with words; that of a truncated answer can be empty.
 fn has_words(message: &&str) -> bool {
     message.chars().any(char::is_alphanumeric)
 }
 
-/// Our error for a failed call of that action.
+/// Converts the error of a failed call of an action.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
@@ -95,7 +95,7 @@ where
             out.caused_by(error)
         }
         _ if ours(&error).is_some() => {
-            // What credentials could not be had for: it was said where that was known.
+            // Missing credentials: the cause has been described where it occurred.
             let mut out = ours(&error).map_or_else(|| no_credentials(&error), Error::copied);
             if out.kind == Kind::Credentials {
                 out = out.hint(hints::WHOAMI);
@@ -125,7 +125,7 @@ where
             };
             out.hints.extend(network.into_iter().flat_map(NetworkError::hints).map(str::to_owned));
             let may_pass = match &error {
-                // Only what was wrong with the request itself stays wrong.
+                // Only an error in the request itself is permanent.
                 SdkError::DispatchFailure(failure) => !failure.is_user(),
                 SdkError::TimeoutError(_) => true,
                 _ => false,
@@ -141,13 +141,13 @@ where
     }
 }
 
-/// Check for an action that changes nothing.
+/// Check for a read-only action.
 fn is_read(action: &str) -> bool {
     ["Get", "List", "Describe", "Assume", "Create"].iter().any(|read| action.starts_with(read))
         && !["CreateRole", "CreateInstanceProfile"].contains(&action)
 }
 
-/// The SDK's own text lists the sources that it tried.
+/// The SDK's own message lists the sources that it tried.
 fn no_credentials(error: &(dyn StdError + 'static)) -> Error {
     Error::new(Kind::Credentials, format!("no AWS credentials could be used{}", chain(error)))
         .hint("name a profile of ~/.aws/config with --profile or AWS_PROFILE (one that is not there is passed over: check its name)")
@@ -167,7 +167,7 @@ fn causes<'a>(
     })
 }
 
-/// Our own error, where the credentials of a call could not be had.
+/// Our own error, if the credentials of a call could not be fetched.
 fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
@@ -176,7 +176,7 @@ fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(<dyn std::error::Error + 'static>::is::<CredentialsError>)
 }
 
-/// The causes underneath, outermost first, each said once: `: dispatch failure: connection
+/// Underlying causes, outermost first, without repetition: `: dispatch failure: connection
 /// refused`.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     const MOST: usize = 800;
@@ -184,7 +184,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut last = String::new();
     for cause in causes(error).skip(1) {
         let mut said = cause.to_string();
-        // Some of the SDK's texts hold the whole request, which says nothing to anyone.
+        // Some of the SDK's messages contain a dump of the request.
         if let Some(dump) = said.find(" to request `Request {") {
             said.truncate(dump);
         }
