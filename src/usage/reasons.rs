@@ -1,4 +1,4 @@
-//! Verdicts in words: short, plain and true.
+//! Formatting of verdicts as short, plain sentences.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
 use crate::escape::visible;
 use crate::ui::format::{count, number};
 
-/// So many things are named, and of the others it is said how many they are.
+/// Maximum number of items named in a sentence; of the others only the number is given.
 const NAMED: usize = 3;
 
-/// So many are listed below the sentence.
+/// Maximum number of items listed below the sentence.
 const LISTED: usize = 20;
 
-/// Why a profile is used.
+/// Reason that a profile is used.
 pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
     if let [role] = references
         && &*role.source == ROLES
@@ -29,7 +29,7 @@ pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
     format!("{}: {named}", count(references.len() as u64, "reference"))
 }
 
-/// Why a profile is not used; `rested` says what is known of its role.
+/// Reason that a profile is unused; `rested` describes the use of its role.
 pub(super) fn unused(scan: &Scan, rested: &str) -> String {
     let scope = scan.scope();
     let regions =
@@ -40,7 +40,7 @@ pub(super) fn unused(scan: &Scan, rested: &str) -> String {
     format!("no reference in {kinds} in {regions}, and {rested}")
 }
 
-/// Why nobody can say whether a profile is used.
+/// Reason that the usage of a profile is unknown.
 pub(super) fn unknown(
     scan: &Scan,
     subject: &Subject,
@@ -88,7 +88,8 @@ fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String
     }
 }
 
-/// Gaps in a few sentences: those of one source for one reason are one, and what is the same for all sources of a region is said of the region.
+/// Summary of gaps. Gaps of one source with the same cause share a sentence; gaps common to all
+/// sources of a region are reported for the region.
 pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
     let regions =
         scope.regions.iter().filter(|region| region.standing == RegionState::Asked).count();
@@ -144,22 +145,22 @@ const fn both(gap: &Gap) -> bool {
     gap.source.is_some() && gap.region.is_some()
 }
 
-/// What gaps that are said together are about.
+/// Subject of a sentence about gaps.
 #[derive(PartialEq, Eq)]
 enum What<'a> {
     /// All sources, in some regions.
     AllIn,
-    /// A source, in some regions.
+    /// One source, in some regions.
     In(&'a str),
     /// Regions as such.
     Regions,
     /// Sources as such.
     Sources,
-    /// All of it.
+    /// The whole scan.
     Scan,
 }
 
-/// The first few of some things, and how many more there are.
+/// First items of a list, and the number of the others.
 fn list(things: impl Iterator<Item = String>, len: usize) -> String {
     let shown = shown(len);
     let mut text = things.take(shown).collect::<Vec<_>>().join(", ");
@@ -170,12 +171,12 @@ fn list(things: impl Iterator<Item = String>, len: usize) -> String {
     text
 }
 
-/// How many of so many things are named: one more is shorter than to say that there is one more.
+/// Number of items to name. If only one would be left out, it is named too.
 const fn shown(len: usize) -> usize {
     if len == NAMED + 1 { len } else { NAMED }
 }
 
-/// `instance i-0abc (running) in eu-central-1`.
+/// Formats as `instance i-0abc (running) in eu-central-1`.
 fn resource(reference: &Reference) -> String {
     let mut text = format!("{} {}", visible(reference.kind()), visible(&*reference.resource));
     if !reference.state.is_empty() {
@@ -196,7 +197,7 @@ fn place(reference: &Reference) -> String {
     }
 }
 
-/// A length of time in whole days, or hours or minutes if it is shorter.
+/// Duration in whole days, or in hours or minutes if it is shorter.
 pub(super) fn length(time: SignedDuration) -> String {
     let minutes = time.as_mins().max(0).unsigned_abs();
     match minutes {
@@ -214,7 +215,7 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The sentence, and below it what is known.
+/// Writes the sentence, and the evidence below it.
 pub(super) fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let name = visible(&verdict.profile);
     match verdict.ruling {
