@@ -1,9 +1,9 @@
-//! Following files by name: whoever follows a path is told when something else may be there, however that came about: a save in place,
-//! by renaming, by deleting and creating, a link that leads elsewhere, a folder on the way that was moved or replaced. Only told: what is
-//! there, and whether it differs, is for the listener to look at.
+//! Watcher of paths. It reports that a path may have changed, in whatever way: by a write in place,
+//! a rename, a deletion and creation, a link with another target, or a folder on the path that was
+//! moved or replaced. The listener compares the content.
 //!
-//! Every real folder in which a name of a path is looked up is listened to, and no folder below. Events about other names cost two looks into
-//! a table.
+//! Every real folder in which a component of a path is looked up is watched, without its
+//! subfolders. Events about other names cost two hash table lookups.
 
 mod names;
 mod polling;
@@ -22,25 +22,27 @@ use crate::ui::terminal::say;
 use names::{Heard, Names, Wanted};
 use polling::PollState;
 
-/// Where the system tells of no changes, files are looked at so often.
+/// Interval of polling, where the system reports no changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// After an event that does not matter the next ones are waited for so long, and then heard together: in a storm of them it is the waking up that costs.
+/// Pause after an irrelevant event, after which the next ones are handled together. In a flood of
+/// events, waking up is the main cost.
 const REST: Duration = Duration::from_millis(5);
-/// So long events are heard between two rests: enough for far more than come during one.
+/// Maximum time of handling events between two pauses, enough for far more events than arrive
+/// during one.
 const AWAKE: Duration = Duration::from_millis(1);
 
-/// What may have changed.
+/// Possible changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// These paths, each as it is followed; of a followed folder the folder with a name behind it.
+    /// Changed paths, each as it is watched; for a watched folder, paths of files in it.
     Paths(BTreeSet<PathBuf>),
-    /// Anything.
+    /// Possibly everything.
     All,
 }
 
 impl Changed {
-    /// This and that.
+    /// Union of two changes.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -53,39 +55,39 @@ impl Changed {
     }
 }
 
-/// Follows files until it is dropped.
+/// Watches paths until it is dropped.
 #[derive(Debug)]
 pub struct PathWatcher {
     orders: Sender<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread is told.
+/// Message to the watcher's thread.
 #[derive(Debug)]
 enum Command {
-    /// What to follow from now on, and whom to tell that it is followed.
+    /// New set of watched paths, and the channel that confirms it.
     Follow(Wanted, Sender<()>),
-    /// An event that matters.
+    /// Relevant event.
     Heard(Heard),
-    /// Events were lost.
+    /// Lost events.
     Lost,
-    /// The end.
+    /// End of the thread.
     End,
 }
 
 impl PathWatcher {
-    /// Follows nothing yet. `on_change` is called on a thread of its own.
+    /// Watcher without paths. `on_change` is called on a thread of its own.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot create a thread.
     pub fn new(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
         Self::start(true, on_change)
     }
 
-    /// The same, with a look every second instead of events.
+    /// Watcher that polls every second instead of receiving events.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot create a thread.
     pub fn by_looking(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
         Self::start(false, on_change)
     }
@@ -105,14 +107,15 @@ impl PathWatcher {
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Follows these files and folders from now on, and nothing else. A file need not be there; one that is a folder changes with the names in it.
-    /// Of `folders` the files in them whose names end in `.lua` are followed, not deeper.
+    /// Replaces the watched files and folders. A file need not exist; a folder among `files`
+    /// changes with the names in it. In `folders`, the files whose names end in `.lua` are watched,
+    /// without subfolders.
     ///
-    /// What changed before this returns is not told: look at them afterwards.
+    /// Changes before this returns are not reported: read the files afterwards.
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
         if self.orders.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
-            // Without an answer the thread has ended, which it does not before it is told to.
+            // Without an answer the thread has ended, which does not happen before it is told to.
             let _ = is_done.recv();
         }
     }
@@ -127,20 +130,20 @@ impl Drop for PathWatcher {
     }
 }
 
-/// How changes are noticed.
+/// Source of changes.
 enum Backend {
-    /// The system tells. With the folders that are listened to.
+    /// Events of the system, with the watched folders.
     Listening(RecommendedWatcher, HashSet<PathBuf>),
-    /// It does not.
+    /// Polling.
     Looking(PollState),
 }
 
-/// What the thread has.
+/// State of the thread.
 struct Follower {
     wanted: Wanted,
-    /// The names that matter, for those who hear events.
+    /// Relevant names, shared with the event handler.
     names: Arc<Mutex<Arc<Names>>>,
-    /// `None` until something is followed.
+    /// `None` until a path is watched.
     ears: Option<Backend>,
     orders: Sender<Command>,
 }
@@ -164,7 +167,7 @@ impl Follower {
             let mut changed: Option<Changed> = None;
             let mut renewed = HashSet::new();
             let mut waiting = Vec::new();
-            // What came in the meantime is one change.
+            // Queued messages are handled as one change.
             for order in std::iter::once(first).chain(received.try_iter()) {
                 let more = match order {
                     Command::End => return,
@@ -188,17 +191,18 @@ impl Follower {
                 self.listen(&renewed);
             }
             for done in waiting {
-                // Who does not wait any more need not be told.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             }
-            // Now, and not before: what happens from here on is heard in all folders.
+            // Reported only now: later events are received from all folders.
             if let Some(changed) = changed {
                 on_change(changed);
             }
         }
     }
 
-    /// Listens where the names are looked up now. `renewed` are those that lead to something else than before.
+    /// Watches the folders in which names are looked up now. `renewed` are the names with a new
+    /// target.
     fn listen(&mut self, renewed: &HashSet<PathBuf>) {
         let ears = self.ears.take().unwrap_or_else(|| self.open());
         let Backend::Listening(mut watcher, mut heard) = ears else {
@@ -207,11 +211,12 @@ impl Follower {
         };
         for folder in Names::below(heard.iter(), renewed) {
             heard.remove(&folder);
-            // It may be gone, and is then not listened to any more.
+            // A deleted folder is not watched any more.
             let _ = watcher.unwatch(&folder);
         }
         let mut passed_over = HashSet::new();
-        // What is looked up while it changes is looked up again, now that the change is heard; whatever changes later is heard too.
+        // Names that change during a lookup are looked up again, because their folders are watched
+        // by then. Later changes are reported as events.
         loop {
             let names = Arc::new(Names::of(&self.wanted));
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&names);
@@ -257,7 +262,7 @@ impl Follower {
                 Err(_) => Some(Command::Lost),
             };
             if let Some(order) = order {
-                // Nobody listens any more at the end.
+                // At shutdown there is no receiver.
                 let _ = orders.send(order);
             }
         });
@@ -279,13 +284,13 @@ impl Follower {
 fn is_used_up(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::MaxFilesWatch => true,
-        // Of files that are open, for systems that open those that they listen to.
+        // Limit on open files, for systems that open the files they watch.
         ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
         _ => false,
     }
 }
 
-/// Whether a path is that of a script, by its name.
+/// Check for the name of a script.
 #[must_use]
 pub fn is_script(path: &Path) -> bool {
     names::is_script(path)

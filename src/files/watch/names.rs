@@ -1,5 +1,5 @@
-//! Which names in which folders decide what is at a path. They are looked up here as the system does it, one after the other, through
-//! symbolic links too; nothing is listened to.
+//! Names that determine the target of a path, with their folders. They are resolved as the system
+//! does it, component by component, including symbolic links. This module does not watch anything.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -10,53 +10,53 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 
 use super::Changed;
 
-/// A chain of links that is longer goes in a circle.
+/// Maximum length of a chain of links; longer ones are cyclic.
 const MAX_LINKS: usize = 40;
 
-/// What is followed.
+/// Watched files and folders.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub(super) files: BTreeSet<PathBuf>,
     pub(super) folders: BTreeSet<PathBuf>,
 }
 
-/// What a change of a name means.
+/// Effect of a change of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Matter {
-    /// It is on the way to what is followed: all of that may be other files now.
+    /// Component of watched paths: all of them may refer to other files now.
     Step,
-    /// What is followed is there: these paths.
+    /// Target of these watched paths.
     End(Vec<PathBuf>),
 }
 
-/// In what way the names in a folder matter.
+/// Relevant changes in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Listed {
-    /// Which names there are.
+    /// Names in the folder.
     Names,
-    /// The files whose names end in `.lua`.
+    /// Files whose names end in `.lua`.
     Scripts,
 }
 
-/// The names that matter. A name is the path of a real folder with a name behind it, as it is in an event.
+/// Relevant names. A name is the path of a real folder followed by a file name, as in events.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     matters: HashMap<OsString, Matter>,
-    /// Real folders whose names matter, each with the paths by which it is followed.
+    /// Real folders whose contents are relevant, each with the paths by which it is watched.
     listed: HashMap<OsString, Vec<(Listed, PathBuf)>>,
-    /// The real folders in which these names are.
+    /// Real folders that contain the names.
     pub(super) folders: BTreeSet<PathBuf>,
 }
 
-/// An event that matters.
+/// Relevant event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) changed: Changed,
-    /// The name that leads to something else now, if that is so.
+    /// Name that has a new target, if any.
     pub(super) renewed: Option<PathBuf>,
 }
 
-/// What is at a name.
+/// File type at a name.
 #[derive(Clone, Debug)]
 enum There {
     Folder,
@@ -66,7 +66,7 @@ enum There {
 }
 
 impl Names {
-    /// Looks up all names that decide what is there now.
+    /// Resolves all names that determine the watched files.
     pub(super) fn of(wanted: &Wanted) -> Self {
         let mut names = Self::default();
         let mut known = HashMap::new();
@@ -88,7 +88,7 @@ impl Names {
         self.listed.entry(folder.into_os_string()).or_default().push((listed, given.to_owned()));
     }
 
-    /// Goes along a path; returns the real folder that it leads to, if it is one.
+    /// Resolves a path; returns its real folder, if it is one.
     fn look_up(&mut self, path: &Path, known: &mut HashMap<PathBuf, There>) -> Option<PathBuf> {
         let mut at = PathBuf::from("/");
         let whole = std::path::absolute(path).ok()?;
@@ -132,7 +132,7 @@ impl Names {
         }
     }
 
-    /// What an event means; `None` if it does not matter, which costs two looks into a table.
+    /// Effect of an event; `None` if it is irrelevant, which costs two hash table lookups.
     pub(super) fn hear(&self, event: &notify::Event) -> Option<Heard> {
         let renews = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
@@ -146,7 +146,8 @@ impl Names {
             let renewed = renews.then(|| path.clone());
             heard = Some(match heard {
                 None => Heard { changed, renewed },
-                // Of a move both names; where it matters which, each has an event of its own too.
+                // A rename has both names; where the order matters, each also has an event of its
+                // own.
                 Some(before) => Heard {
                     changed: before.changed.and(changed),
                     renewed: before.renewed.or(renewed),
@@ -176,7 +177,7 @@ impl Names {
         changed
     }
 
-    /// The folders that are reached by a name: they are others once it leads to something else.
+    /// Folders that are reached through a name. They change when its target changes.
     pub(super) fn below<'a>(
         folders: impl Iterator<Item = &'a PathBuf>,
         renewed: &HashSet<PathBuf>,
@@ -186,12 +187,12 @@ impl Names {
     }
 }
 
-/// Whether a name is that of a script.
+/// Check for the name of a script.
 pub(super) fn is_script(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "lua")
 }
 
-/// The steps of a path, the root among them.
+/// Components of a path, including the root.
 fn steps(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
     path.components()
         .filter(|step| !matches!(step, Component::CurDir | Component::Prefix(_)))

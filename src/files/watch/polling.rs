@@ -1,4 +1,4 @@
-//! Looking at files again and again, for systems that tell of no changes.
+//! Polling of files, for systems that report no changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -8,25 +8,25 @@ use std::time::{Duration, SystemTime};
 use super::Changed;
 use super::names::{Wanted, is_script};
 
-/// The clock of a file system may stand still for that long while files change.
+/// Coarsest timestamp resolution of a file system.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What tells a file from what was there before, without reading it.
+/// Metadata that identify the state of a file, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     place: (u64, u64),
     size: u64,
     changed: (i64, i64),
-    /// Whether it was changed so lately that the same mark need not be the same content.
+    /// True if the file changed so recently that it may change again without new metadata.
     is_fresh: bool,
 }
 
-/// The marks of all that is followed.
+/// Metadata of all watched files.
 #[derive(Debug, Default)]
 pub(super) struct PollState(BTreeMap<PathBuf, Option<Mark>>);
 
 impl PollState {
-    /// Looks at everything.
+    /// Reads the metadata of all watched files.
     pub(super) fn of(wanted: &Wanted) -> Self {
         let mut marks = BTreeMap::new();
         for path in &wanted.files {
@@ -42,7 +42,7 @@ impl PollState {
         Self(marks)
     }
 
-    /// Looks again; says what has changed since.
+    /// Reads the metadata again; returns the changes.
     pub(super) fn look(&mut self, wanted: &Wanted) -> Option<Changed> {
         let now = Self::of(wanted);
         let before = std::mem::replace(self, now);
