@@ -1,4 +1,4 @@
-//! The difference of two texts, line by line.
+//! Line-by-line difference of two texts.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::ui::format::number;
 
-/// Lines around a difference that are the same.
+/// Number of unchanged lines around a difference.
 const CONTEXT: usize = 3;
-/// More lines are shown to nobody.
+/// Maximum number of lines shown.
 const MOST: usize = 200;
-/// A longer line is cut.
+/// Maximum length of a line; longer ones are cut.
 const LONGEST: usize = 1000;
-/// After that time the difference need no longer be the shortest.
+/// Time after which the difference need no longer be the shortest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The lines that differ, with some around them: `-` in front of those of the first text, `+` of the second, two spaces of both. `  …` stands
-/// for lines that are left out.
+/// Changed lines with their context: `-` marks lines of the first text, `+` those of the second,
+/// two spaces those of both. `  …` stands for omitted lines.
 #[must_use]
 pub fn lines(before: &str, after: &str) -> String {
     let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);

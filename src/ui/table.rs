@@ -1,8 +1,9 @@
-//! Tables for people: aligned columns under a line of headings, cut to the terminal's width if there is one.
+//! Tables for terminals: aligned columns under a line of headings, cut to the terminal's width.
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
-/// A table: `right` says which columns are set flush right; `width` is the terminal's, in columns, if there is one.
+/// Formats a table. `right` marks right-aligned columns; `width` is the terminal's, in columns, if
+/// there is one.
 #[must_use]
 pub fn render(
     heads: &[String],
@@ -17,8 +18,8 @@ pub fn render(
     for row in rows {
         table.add_row(row);
     }
-    // Only the widest column gives way to the terminal, and only to a point: a name or a date that is broken in two cannot be
-    // copied. Where that is not enough, the terminal wraps the lines.
+    // Only the widest column is shortened, and only to a minimum, because a name or date that is
+    // broken in two cannot be copied. If that is not enough, the terminal wraps the lines.
     let last = heads.len().saturating_sub(1);
     let widths = table.column_max_content_widths();
     let widest = (0..heads.len()).max_by_key(|at| widths.get(*at));
