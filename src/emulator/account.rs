@@ -21,7 +21,7 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         ("AccountMFAEnabled", 0),
         ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
-        ("AssumeRolePolicySizeQuota", quota(trust::MOST_CHARACTERS)),
+        ("AssumeRolePolicySizeQuota", quota(trust::MAX_CHARACTERS)),
         ("AttachedPoliciesPerGroupQuota", 10),
         ("AttachedPoliciesPerRoleQuota", i64::from(quotas.policies_per_role)),
         ("AttachedPoliciesPerUserQuota", 10),
@@ -35,12 +35,12 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         ("MFADevices", 0),
         ("MFADevicesInUse", 0),
         ("Policies", policies),
-        ("PoliciesQuota", managed::MOST_POLICIES),
-        ("PolicySizeQuota", quota(managed::MOST_CHARACTERS)),
+        ("PoliciesQuota", managed::MAX_POLICIES),
+        ("PolicySizeQuota", quota(managed::MAX_CHARACTERS)),
         ("PolicyVersionsInUse", policy_versions),
         ("PolicyVersionsInUseQuota", 10_000),
         ("Providers", 0),
-        ("RolePolicySizeQuota", quota(inline::MOST_CHARACTERS)),
+        ("RolePolicySizeQuota", quota(inline::MAX_CHARACTERS)),
         ("Roles", view.count::<Role>(view.account.roles)?),
         ("RolesQuota", i64::from(quotas.roles)),
         ("ServerCertificates", 0),
@@ -50,7 +50,7 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         // The operator.
         ("Users", 1),
         ("UsersQuota", 5000),
-        ("VersionsPerPolicyQuota", quota(versions::MOST_VERSIONS)),
+        ("VersionsPerPolicyQuota", quota(versions::MAX_VERSIONS)),
     ];
     xml.within("SummaryMap", |xml| {
         entries.iter().try_for_each(|(key, value)| {

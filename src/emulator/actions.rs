@@ -42,7 +42,7 @@ pub(super) struct Action {
     /// of other services check their own.
     pub(super) parameters: &'static [Parameter],
     /// Method and path pattern, for REST protocols.
-    pub(super) place: Option<(&'static str, &'static str)>,
+    pub(super) route: Option<(&'static str, &'static str)>,
     pub(super) run: Run,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Run {
     /// Read that answers XML.
     Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
     /// Read that answers JSON.
-    Show(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
+    ReadJson(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
     /// Write to the current state, in one transaction.
     Write(fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
 }
@@ -62,7 +62,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, place: None, run: Run::Read(run) }
+    Action { service: Service::Iam, name, parameters, route: None, run: Run::Read(run) }
 }
 
 const fn write(
@@ -70,7 +70,7 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, place: None, run: Run::Write(run) }
+    Action { service: Service::Iam, name, parameters, route: None, run: Run::Write(run) }
 }
 
 /// Row of a read action of a service that answers XML.
@@ -79,26 +79,26 @@ const fn describe(
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::Read(run) }
 }
 
 /// Row of a read action of a service that answers JSON.
-const fn show(
+const fn describe_json(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::ReadJson(run) }
 }
 
 /// Row of a JSON read action that is routed by method and path.
-const fn show_at(
+const fn describe_json_at(
     service: Service,
     name: &'static str,
-    place: (&'static str, &'static str),
+    route: (&'static str, &'static str),
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: Some(place), run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: Some(route), run: Run::ReadJson(run) }
 }
 
 const PROFILE: Parameter = required("InstanceProfileName", &PROFILE_NAME);
@@ -251,7 +251,7 @@ pub(super) static ACTIONS: &[Action] = &[
         service: Service::Sts,
         name: "GetCallerIdentity",
         parameters: &[],
-        place: None,
+        route: None,
         run: Run::Read(security_tokens::caller_identity),
     },
     Action {
@@ -271,7 +271,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SourceIdentity", &SESSION_NAME),
             optional("ProvidedContexts", &SESSION_CONTEXTS),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::assume_role),
     },
     Action {
@@ -286,7 +286,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("Policy", &SESSION_POLICY),
             optional("DurationSeconds", &SESSION_DURATION),
         ],
-        place: None,
+        route: None,
         run: Run::Write(web_identity::assume_role),
     },
     Action {
@@ -297,7 +297,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SerialNumber", &SERIAL_NUMBER),
             optional("TokenCode", &TOKEN_CODE),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::session_token),
     },
     describe(Service::Ec2, "DescribeRegions", ec2::regions::describe),
@@ -320,22 +320,22 @@ pub(super) static ACTIONS: &[Action] = &[
         "DescribeLaunchConfigurations",
         autoscaling::describe_launch_configurations,
     ),
-    show_at(
+    describe_json_at(
         Service::Batch,
         "DescribeComputeEnvironments",
         ("POST", "/v1/describecomputeenvironments"),
         batch::describe_compute_environments,
     ),
-    show(Service::Ecs, "ListClusters", ecs::list_clusters),
-    show(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
-    show_at(
+    describe_json(Service::Ecs, "ListClusters", ecs::list_clusters),
+    describe_json(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
+    describe_json_at(
         Service::ImageBuilder,
         "ListInfrastructureConfigurations",
         ("POST", "/ListInfrastructureConfigurations"),
         imagebuilder::list_infrastructure_configurations,
     ),
-    show(Service::Emr, "ListClusters", emr::list_clusters),
-    show(Service::Emr, "DescribeCluster", emr::describe_cluster),
+    describe_json(Service::Emr, "ListClusters", emr::list_clusters),
+    describe_json(Service::Emr, "DescribeCluster", emr::describe_cluster),
     describe(
         Service::ElasticBeanstalk,
         "DescribeEnvironments",
@@ -346,14 +346,14 @@ pub(super) static ACTIONS: &[Action] = &[
         "DescribeConfigurationSettings",
         elasticbeanstalk::describe_configuration_settings,
     ),
-    show_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
-    show_at(
+    describe_json_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
+    describe_json_at(
         Service::Eks,
         "ListNodegroups",
         ("GET", "/clusters/{name}/node-groups"),
         eks::list_node_groups,
     ),
-    show_at(
+    describe_json_at(
         Service::Eks,
         "DescribeNodegroup",
         ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),

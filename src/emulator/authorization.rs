@@ -7,7 +7,7 @@ use super::call::{Call, Caller, OPERATOR_ID, OPERATOR_NAME};
 use super::clock::iso8601;
 use super::records::{Role, Tag};
 use super::trust::conditions::Known;
-use super::trust::evaluation::{Asked, Decision, Principal, decide};
+use super::trust::evaluation::{Decision, Principal, TrustRequest, decide};
 use super::web_identity::Token;
 use super::write_txn::WriteTxn;
 
@@ -49,7 +49,7 @@ impl Request<'_> {
     /// Evaluates the role's trust policy for an action.
     pub(super) fn decide(&self, action: &str) -> Decision {
         let (principal, keys) = (self.principal(), |key: &str| self.key(key));
-        decide(&self.role.trust, &Asked { action, principal: &principal, keys: &keys })
+        decide(&self.role.trust, &TrustRequest { action, principal: &principal, keys: &keys })
     }
 
     fn principal(&self) -> Principal {

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::clock::iso8601;
 use super::write_txn::WriteTxn;
-use super::{Trouble, import};
+use super::{ChangeError, import};
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// Fills an empty account.
-pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), Trouble> {
+pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), ChangeError> {
     let mut account: Value = serde_json::from_str(include_str!("example.json"))
         .expect("every test that opens an account reads this file");
     for section in ["policies", "roles", "profiles", "resources"] {

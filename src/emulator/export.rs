@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
-use super::Trouble;
+use super::ChangeError;
 use super::clock::iso8601;
 use super::import_resources;
 use super::partition;
@@ -25,7 +25,7 @@ pub(super) const FORMAT: &str = "iamlua-account";
 pub(super) const VERSION: u64 = 1;
 
 /// Writes the account as this transaction sees it.
-pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), Trouble> {
+pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), ChangeError> {
     let account = Account::load(connection)?;
     let mut lines = Lines { out, partition: account.partition.clone() };
     lines.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"account\":"))?;
@@ -83,7 +83,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         }
         None => Ok(None),
     })?;
-    let regions = regions::said(connection)?;
+    let regions = regions::stored(connection)?;
     if !regions.is_empty() {
         let regions = regions.into_iter().map(|region| (region.name, region.status.into()));
         lines.text(",\n\"regions\":")?;
@@ -95,10 +95,10 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     Ok(())
 }
 
-fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), Trouble> {
+fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), ChangeError> {
     let mut separator = ",\n\"resources\":[\n";
     for kind in Kind::IMPORTED {
-        let mut trouble = None;
+        let mut failure = None;
         resources::all(connection, kind, |resource| {
             let mut versions = Vec::new();
             if kind == Kind::LaunchTemplate {
@@ -113,11 +113,11 @@ fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(),
             let entry = import_resources::exported(kind, &resource, &versions, create_date);
             let written = lines.text(separator).and_then(|()| lines.json(&entry));
             separator = ",\n";
-            trouble = written.err();
-            Ok(trouble.is_none())
+            failure = written.err();
+            Ok(failure.is_none())
         })?;
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(failure) = failure {
+            return Err(failure);
         }
     }
     // An account without resources has no such section, as in earlier versions of the format.
@@ -158,7 +158,7 @@ fn policy(policy: &Policy, account_id: &str) -> Value {
         drop_nulls(&mut entry);
         entry
     };
-    let versions: Vec<_> = policy.versions.behind(0).collect();
+    let versions: Vec<_> = policy.versions.after(0).collect();
     let newest = versions.last().map_or(0, |(number, _)| *number);
     let last = Some(policy.versions.last_place()).filter(|last| *last > newest);
     let mut entry = json!({
@@ -225,7 +225,7 @@ impl Lines<'_> {
         &mut self,
         name: &str,
         mut next: impl FnMut() -> rusqlite::Result<Option<Value>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ChangeError> {
         self.text(&format!(",\n\"{name}\":["))?;
         let mut separator = "\n";
         while let Some(entry) = next()? {
@@ -236,7 +236,7 @@ impl Lines<'_> {
         self.text("\n]")
     }
 
-    fn json(&mut self, value: &Value) -> Result<(), Trouble> {
+    fn json(&mut self, value: &Value) -> Result<(), ChangeError> {
         let mut translated = None;
         if self.partition != partition::AWS {
             partition::swap_json(translated.insert(value.clone()), &self.partition);
@@ -245,7 +245,7 @@ impl Lines<'_> {
         Ok(written.map_err(|error| cannot_write(error.into()))?)
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Trouble> {
+    fn text(&mut self, text: &str) -> Result<(), ChangeError> {
         Ok(self.out.write_all(text.as_bytes()).map_err(cannot_write)?)
     }
 }

@@ -230,9 +230,9 @@ impl fmt::Display for Faults {
 
 /// State of the injected faults: random numbers and token bucket.
 #[derive(Debug)]
-pub(super) struct Weather {
+pub(super) struct FaultState {
     pub(super) faults: Faults,
-    dice: Random,
+    random: Random,
     bucket: Mutex<Bucket>,
 }
 
@@ -242,12 +242,12 @@ struct Bucket {
     filled: Duration,
 }
 
-impl Weather {
+impl FaultState {
     pub(super) fn new(faults: Faults, seed: Option<u64>, clock: &Clock) -> Self {
         let tokens = faults.throttle.map_or(0.0, |throttle| throttle.burst);
-        let dice = Random::new(faults.seed.or(seed));
+        let random = Random::new(faults.seed.or(seed));
         let bucket = Mutex::new(Bucket { tokens, filled: clock.elapsed() });
-        Self { faults, dice, bucket }
+        Self { faults, random, bucket }
     }
 
     /// Takes a token from the bucket; true if it was empty.
@@ -267,11 +267,11 @@ impl Weather {
 
     /// Random decision of the fault `error` for this call.
     pub(super) fn fails(&self) -> bool {
-        self.faults.error > 0.0 && self.dice.happens(self.faults.error)
+        self.faults.error > 0.0 && self.random.happens(self.faults.error)
     }
 
     /// Random decision of the fault `lost` for this call.
     pub(super) fn loses(&self) -> bool {
-        self.faults.lost > 0.0 && self.dice.happens(self.faults.lost)
+        self.faults.lost > 0.0 && self.random.happens(self.faults.lost)
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, test_kill_process};
 use super::store::Store;
 
 /// Poll interval.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A held call. Dropping it removes it from the list.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl<'a> Held<'a> {
     /// Waits until the call has been removed from the list, or `is_over` returns true.
     pub(super) async fn wait(&self, is_over: impl Fn() -> bool) -> rusqlite::Result<()> {
         while !is_over() && self.is_listed()? {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }

@@ -12,39 +12,39 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use super::truncated_body::Torn;
+use super::truncated_body::TruncatedBody;
 use super::{Answer, Emulator, Reply, Request};
 
 #[derive(Clone, Debug)]
-struct Plug {
+struct EmulatorConnector {
     emulator: Emulator,
     /// Read timeout of the SDK. Only the fault `latency` can exceed it.
-    patience: Option<Duration>,
+    read_timeout: Option<Duration>,
 }
 
-pub(super) fn plug(emulator: Emulator) -> SharedHttpClient {
-    SharedHttpClient::new(Plug { emulator, patience: None })
+pub(super) fn shared_client(emulator: Emulator) -> SharedHttpClient {
+    SharedHttpClient::new(EmulatorConnector { emulator, read_timeout: None })
 }
 
-impl HttpClient for Plug {
+impl HttpClient for EmulatorConnector {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        let patience = settings.read_timeout();
-        SharedHttpConnector::new(Self { emulator: self.emulator.clone(), patience })
+        let read_timeout = settings.read_timeout();
+        SharedHttpConnector::new(Self { emulator: self.emulator.clone(), read_timeout })
     }
 }
 
-impl HttpConnector for Plug {
+impl HttpConnector for EmulatorConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let header = |name: &str| request.headers().get(name).map(str::to_owned);
         let (authorization, target) = (header("authorization"), header("x-amz-target"));
         let method = request.method().to_owned();
         let path = path_and_query(request.uri()).to_owned();
         let body = request.body().bytes().map(<[u8]>::to_vec);
-        let Self { emulator, patience } = self.clone();
+        let Self { emulator, read_timeout } = self.clone();
         HttpConnectorFuture::new(async move {
             let body = body.ok_or_else(|| {
                 ConnectorError::user("the local account takes no streamed bodies".into())
@@ -58,9 +58,9 @@ impl HttpConnector for Plug {
                     None => emulator.answer_unheld(request).await,
                 }
             };
-            let answer = match patience {
+            let answer = match read_timeout {
                 None => answer.await,
-                Some(patience) => tokio::time::timeout(patience, answer)
+                Some(read_timeout) => tokio::time::timeout(read_timeout, answer)
                     .await
                     .map_err(|late| ConnectorError::timeout(late.into()))?,
             };
@@ -70,7 +70,7 @@ impl HttpConnector for Plug {
                     response(&reply, body, emulator.date())
                 }
                 Answer::Cut(mut reply) => {
-                    let body = Torn::of(std::mem::take(&mut reply.body));
+                    let body = TruncatedBody::of(std::mem::take(&mut reply.body));
                     response(&reply, SdkBody::from_body_1_x(body), emulator.date())
                 }
                 Answer::Lost => Err(ConnectorError::io(

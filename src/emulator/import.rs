@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind};
 
-use super::Trouble;
+use super::ChangeError;
 use super::constraints::{self, Rule};
 use super::export::{FORMAT, VERSION};
 use super::faults::closest;
@@ -25,7 +25,7 @@ use super::read_txn::{Account, Quotas};
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::refusal::Failure;
 use super::sequence::Sequence;
-use super::tags::MOST_TAGS;
+use super::tags::MAX_TAGS;
 use super::trust::{self, stored};
 use super::write_txn::{Counted, WriteTxn};
 
@@ -47,13 +47,13 @@ const SECTIONS: [&str; 8] =
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
 /// Replaces the account's contents by those in the JSON.
-pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, ChangeError> {
     edit.clear()?;
     run(Import::new(edit)?, json)
 }
 
 /// Adds the entries in the JSON to the account; entries of the same name are replaced.
-pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
+pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), ChangeError> {
     remove::<Policy>(edit, &json["policies"])?;
     remove::<Role>(edit, &json["roles"])?;
     remove::<Profile>(edit, &json["profiles"])?;
@@ -62,7 +62,7 @@ pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
     run(import, json.to_string().as_bytes()).map(|_| ())
 }
 
-fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Trouble> {
+fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), ChangeError> {
     for entry in entries.as_array().into_iter().flatten() {
         let known = entry["name"].as_str().map(|name| edit.find::<R>(name)).transpose()?;
         if let Some(known) = known.flatten() {
@@ -72,7 +72,7 @@ fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Troubl
     Ok(())
 }
 
-fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, ChangeError> {
     let edit = import.edit;
     // First reference to each role. References are checked at the end, because roles may follow
     // profiles.
@@ -82,23 +82,23 @@ fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble
     )?;
     let mut stream = serde_json::Deserializer::from_reader(json);
     let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
-    if let Some(trouble) = import.trouble.take() {
-        return Err(outside(trouble, &import.partition));
+    if let Some(failure) = import.failure.take() {
+        return Err(in_file_partition(failure, &import.partition));
     }
     read.map_err(|error| match error.io_error_kind() {
         Some(_) => Error::io("cannot read the account file", error.into()),
         None => refused(Error::argument(format!("the account file cannot be used: {error}"))),
     })?;
     let (partition, finished) = (import.partition.clone(), import.finish());
-    finished.map_err(|trouble| outside(trouble, &partition))
+    finished.map_err(|failure| in_file_partition(failure, &partition))
 }
 
 /// Translates an error's ARNs to the partition of the file.
-fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
-    if let Trouble::Told(error) = &mut trouble {
+fn in_file_partition(mut failure: ChangeError, partition: &str) -> ChangeError {
+    if let ChangeError::Reported(error) = &mut failure {
         error.message = partition::swap(&error.message, partition).into_owned();
     }
-    trouble
+    failure
 }
 
 /// Import in progress.
@@ -120,11 +120,11 @@ struct Import<'a> {
     /// then, and are not validated. Resources of the same id or name are replaced.
     adds: bool,
     /// Error to report, which serde's error type cannot carry.
-    trouble: Option<Trouble>,
+    failure: Option<ChangeError>,
 }
 
 impl<'a> Import<'a> {
-    fn new(edit: &'a WriteTxn<'a>) -> Result<Self, Trouble> {
+    fn new(edit: &'a WriteTxn<'a>) -> Result<Self, ChangeError> {
         let account = Account::load(edit.connection)?;
         Ok(Self {
             edit,
@@ -138,11 +138,11 @@ impl<'a> Import<'a> {
             named_policies: HashSet::new(),
             resources: Resources::default(),
             adds: false,
-            trouble: None,
+            failure: None,
         })
     }
 
-    fn account(&mut self, value: Value) -> Result<(), Trouble> {
+    fn account(&mut self, value: Value) -> Result<(), ChangeError> {
         if self.roles + self.profiles > 0 {
             return Err(wrong("account", "must come before the roles and profiles"));
         }
@@ -190,7 +190,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn policy(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn policy(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let place = format!("policies[{number}]");
         if let Value::String(arn) = &value {
             return self.keep_policy(&place, arn);
@@ -216,7 +216,7 @@ impl<'a> Import<'a> {
         Ok(self.edit.insert(&policy)?)
     }
 
-    fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), Trouble> {
+    fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), ChangeError> {
         let connection = self.edit.connection;
         let policy = managed_policies::split(arn);
         let policy =
@@ -225,7 +225,7 @@ impl<'a> Import<'a> {
             let message = format!("`{arn}` is not in the account {}", self.account_id);
             return Err(wrong(place, message));
         }
-        if managed_policies::standing(connection, &self.account_id, arn)? != ArnKind::Unknown {
+        if managed_policies::classify(connection, &self.account_id, arn)? != ArnKind::Unknown {
             return Ok(());
         }
         if policy.owner == "aws" {
@@ -242,7 +242,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn role(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn role(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("roles[{number}]"), value)?;
         let name = entry.required("name", &constraints::ROLE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
@@ -291,7 +291,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn profile(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn profile(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("profiles[{number}]"), value)?;
         let name = entry.required("name", &constraints::PROFILE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
@@ -313,12 +313,12 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn resource(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn resource(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         self.resources.import(self.edit, number, value, self.adds)
     }
 
     /// Checks that need the whole file.
-    fn finish(self) -> Result<ImportSummary, Trouble> {
+    fn finish(self) -> Result<ImportSummary, ChangeError> {
         for section in ["format", "version"] {
             if !self.seen.contains(&section) {
                 let message = format!("is missing: an account file has \"format\": \"{FORMAT}\"");
@@ -340,14 +340,14 @@ impl<'a> Import<'a> {
         }
         if !self.adds {
             self.check_quotas()?;
-            self.settle_trust_policies()?;
+            self.resolve_trust_policies()?;
         }
         let Self { edit, account_id, roles, profiles, .. } = self;
         let resources = self.resources.finish(edit, &account_id)?;
         Ok(ImportSummary { account_id, roles, profiles, resources })
     }
 
-    fn check_quotas(&self) -> Result<(), Trouble> {
+    fn check_quotas(&self) -> Result<(), ChangeError> {
         for (what, count, quota) in [
             ("profiles", self.profiles, self.quotas.profiles),
             ("roles", self.roles, self.quotas.roles),
@@ -366,7 +366,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, Trouble> {
+    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, ChangeError> {
         let Some(id) = entry.held_to("id", &constraints::ID)? else {
             return Ok(self.edit.new_id::<R>()?);
         };
@@ -377,13 +377,13 @@ impl<'a> Import<'a> {
     }
 
     /// Trust policy in its stored form. In an addition it was read from AWS and is not changed.
-    fn trust_policy(&self, entry: &mut Entry) -> Result<String, Trouble> {
+    fn trust_policy(&self, entry: &mut Entry) -> Result<String, ChangeError> {
         let place = entry.at("assume_role_policy");
         let document = trust_policy(entry, !self.adds)?;
         if self.adds { Ok(document) } else { self.keep_trust(&place, &document) }
     }
 
-    fn keep_trust(&self, place: &str, document: &str) -> Result<String, Trouble> {
+    fn keep_trust(&self, place: &str, document: &str) -> Result<String, ChangeError> {
         let account = Account { id: self.account_id.clone(), ..self.edit.account.clone() };
         let roles = stored::Roles::MayBeMissing;
         stored::keep(self.edit.connection, &account, document, roles).map_err(|failure| {
@@ -395,7 +395,7 @@ impl<'a> Import<'a> {
     }
 
     /// Replaces role ARNs in trust policies by role ids, now that all roles are known.
-    fn settle_trust_policies(&self) -> Result<(), Trouble> {
+    fn resolve_trust_policies(&self) -> Result<(), ChangeError> {
         let connection = self.edit.connection;
         let mut naming_roles =
             connection.prepare("SELECT key, trust FROM role WHERE trust LIKE '%:role/%'")?;
@@ -410,7 +410,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn create_date(&self, entry: &mut Entry) -> Result<i64, Trouble> {
+    fn create_date(&self, entry: &mut Entry) -> Result<i64, ChangeError> {
         Ok(entry.date("create_date")?.unwrap_or_else(|| self.edit.seconds()))
     }
 
@@ -418,7 +418,7 @@ impl<'a> Import<'a> {
         &mut self,
         entry: &mut Entry,
         number: u64,
-    ) -> Result<Sequence<String>, Trouble> {
+    ) -> Result<Sequence<String>, ChangeError> {
         let mut policies = Sequence::default();
         let place = entry.at("attached_policies");
         let arns = match entry.take("attached_policies") {
@@ -450,7 +450,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(place: String, value: Value) -> Result<Self, Trouble> {
+    pub(super) fn new(place: String, value: Value) -> Result<Self, ChangeError> {
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),
             other => Err(wrong(&place, format!("must be an object, not {}", kind_of(&other)))),
@@ -466,7 +466,7 @@ impl Entry {
         self.fields.swap_remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, ChangeError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -476,7 +476,11 @@ impl Entry {
         }
     }
 
-    pub(super) fn held_to(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Trouble> {
+    pub(super) fn held_to(
+        &mut self,
+        name: &str,
+        rule: &Rule,
+    ) -> Result<Option<String>, ChangeError> {
         let text = self.text(name)?;
         if let Some(text) = &text {
             check(&self.at(name), text, rule)?;
@@ -484,11 +488,11 @@ impl Entry {
         Ok(text)
     }
 
-    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> Result<String, Trouble> {
+    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> Result<String, ChangeError> {
         self.held_to(name, rule)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, ChangeError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_i64();
         let what = || format!("must be a whole number, not {}", kind_of(&value));
@@ -496,7 +500,7 @@ impl Entry {
     }
 
     /// String of 1 to 1600 characters, the longest that any service accepts for a profile.
-    pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+    pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, ChangeError> {
         let text = self.text(name)?;
         if text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > 1600) {
             return Err(wrong(&self.at(name), "must have 1 to 1600 letters"));
@@ -505,12 +509,12 @@ impl Entry {
     }
 
     /// Required string of 1 to 1600 characters.
-    pub(super) fn needed(&mut self, name: &str) -> Result<String, Trouble> {
+    pub(super) fn required_text(&mut self, name: &str) -> Result<String, ChangeError> {
         self.short_text(name)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
     /// List of strings of 1 to 1600 characters.
-    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Trouble> {
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, ChangeError> {
         let place = self.at(name);
         let values = match self.take(name) {
             None => return Ok(Vec::new()),
@@ -533,7 +537,7 @@ impl Entry {
     }
 
     /// Date, in seconds since 1970.
-    pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, ChangeError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let date: Timestamp = text.parse().map_err(|_| {
             let message = format!("`{text}` is not a date such as 2026-01-31T12:00:00Z");
@@ -543,7 +547,7 @@ impl Entry {
     }
 
     /// Refuses unknown fields.
-    pub(super) fn finish(self, known: &[&str]) -> Result<(), Trouble> {
+    pub(super) fn finish(self, known: &[&str]) -> Result<(), ChangeError> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(key) => Err(unknown_key(&self.at(key), key, known)),
@@ -554,7 +558,7 @@ impl Entry {
 pub(super) fn tags(
     entry: &mut Entry,
     same: impl Fn(&str) -> String,
-) -> Result<Sequence<Tag>, Trouble> {
+) -> Result<Sequence<Tag>, ChangeError> {
     let place = entry.at("tags");
     let fields = match entry.take("tags") {
         None => return Ok(Sequence::default()),
@@ -564,8 +568,8 @@ pub(super) fn tags(
             return Err(wrong(&place, message));
         }
     };
-    if fields.len() > MOST_TAGS {
-        let message = format!("{} are more than {MOST_TAGS}", fields.len());
+    if fields.len() > MAX_TAGS {
+        let message = format!("{} are more than {MAX_TAGS}", fields.len());
         return Err(wrong(&place, message));
     }
     let mut tags = Sequence::default();
@@ -585,7 +589,7 @@ pub(super) fn tags(
 }
 
 /// Text of a policy, which may be given as an object.
-pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Trouble> {
+pub(super) fn policy_document(place: &str, value: Value) -> Result<String, ChangeError> {
     let document = match value {
         Value::String(text) => text,
         object @ Value::Object(_) => object.to_string(),
@@ -595,7 +599,7 @@ pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Troub
     Ok(document)
 }
 
-fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
+fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, ChangeError> {
     let place = entry.at("assume_role_policy");
     let value = entry.take("assume_role_policy").ok_or_else(|| wrong(&place, "is missing"))?;
     let document = policy_document(&place, value)?;
@@ -605,7 +609,7 @@ fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
     Ok(document)
 }
 
-fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, Trouble> {
+fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, ChangeError> {
     let place = entry.at("last_used");
     let Some(value) = entry.take("last_used") else { return Ok(None) };
     let mut used = Entry::new(place, value)?;
@@ -615,7 +619,7 @@ fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, Trouble> {
     Ok(Some(LastUsed { at, region }))
 }
 
-fn check_free(entry: &Entry, free: bool) -> Result<(), Trouble> {
+fn check_free(entry: &Entry, free: bool) -> Result<(), ChangeError> {
     if free {
         return Ok(());
     }
@@ -623,14 +627,14 @@ fn check_free(entry: &Entry, free: bool) -> Result<(), Trouble> {
     Err(wrong(&entry.at("name"), message))
 }
 
-fn expect(place: &str, value: &Value, right: &Value) -> Result<(), Trouble> {
+fn expect(place: &str, value: &Value, right: &Value) -> Result<(), ChangeError> {
     if value == right {
         return Ok(());
     }
     Err(wrong(place, format!("must be {right}, not {value}")))
 }
 
-fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
+fn check_arn(entry: &mut Entry, right: &str) -> Result<(), ChangeError> {
     match entry.text("arn")? {
         Some(arn) if arn != right => {
             Err(wrong(&entry.at("arn"), format!("`{arn}` should be `{right}`")))
@@ -639,7 +643,7 @@ fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
     }
 }
 
-pub(super) fn check(place: &str, text: &str, rule: &Rule) -> Result<(), Trouble> {
+pub(super) fn check(place: &str, text: &str, rule: &Rule) -> Result<(), ChangeError> {
     let violated = rule.violated(text);
     if violated.is_empty() { Ok(()) } else { Err(wrong(place, violated.join("; "))) }
 }
@@ -655,7 +659,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-pub(super) fn wrong(place: &str, message: impl fmt::Display) -> Trouble {
+pub(super) fn wrong(place: &str, message: impl fmt::Display) -> ChangeError {
     refused(Error::new(Kind::Argument, format!("{place}: {message}"))).into()
 }
 
@@ -663,7 +667,7 @@ fn refused(error: Error) -> Error {
     error.hint("nothing was imported; the account is as it was")
 }
 
-fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
+fn unknown_key(place: &str, key: &str, known: &[&str]) -> ChangeError {
     let meant = match closest(key, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("the keys are {}", known.join(", ")),
@@ -671,7 +675,7 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
     wrong(place, format!("is not a known key; {meant}"))
 }
 
-// Stream deserializers. Serde's errors cannot carry ours, so ours is stored in `Import::trouble`
+// Stream deserializers. Serde's errors cannot carry ours, so ours is stored in `Import::failure`
 // and serde is stopped with an empty one.
 
 impl<'de> Visitor<'de> for &mut Import<'_> {
@@ -718,7 +722,7 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
                 }
             };
             self.seen.extend(known);
-            stop_at(&mut self.trouble, done)?;
+            stop_at(&mut self.failure, done)?;
         }
         Ok(())
     }
@@ -727,7 +731,7 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
 /// List whose entries are imported one by one.
 struct Section<'a, 'b> {
     import: &'a mut Import<'b>,
-    each: fn(&mut Import<'b>, u64, Value) -> Result<(), Trouble>,
+    each: fn(&mut Import<'b>, u64, Value) -> Result<(), ChangeError>,
 }
 
 impl<'de> DeserializeSeed<'de> for Section<'_, '_> {
@@ -750,7 +754,7 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
         while let Some(mut value) = list.next_element()? {
             partition::swap_json(&mut value, &self.import.partition);
             let done = (self.each)(self.import, number, value);
-            stop_at(&mut self.import.trouble, done)?;
+            stop_at(&mut self.import.failure, done)?;
             number += 1;
         }
         Ok(())
@@ -758,11 +762,11 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
 }
 
 fn stop_at<E: serde::de::Error>(
-    trouble: &mut Option<Trouble>,
-    done: Result<(), Trouble>,
+    failure: &mut Option<ChangeError>,
+    done: Result<(), ChangeError>,
 ) -> Result<(), E> {
     done.map_err(|found| {
-        *trouble = Some(found);
+        *failure = Some(found);
         E::custom("the import stopped")
     })
 }

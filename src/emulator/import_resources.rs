@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 
-use super::Trouble;
+use super::ChangeError;
 use super::constraints;
 use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
 use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
-use super::synthetic::MadeUp;
+use super::synthetic::Synthetic;
 use super::write_txn::WriteTxn;
 
 /// State of the import of resources, until the whole file has been read.
@@ -24,7 +24,11 @@ pub(super) struct Resources {
 }
 
 /// Reads the section `regions`.
-pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> Result<(), Trouble> {
+pub(super) fn import_regions(
+    edit: &WriteTxn<'_>,
+    value: Value,
+    adds: bool,
+) -> Result<(), ChangeError> {
     let Value::Object(fields) = value else {
         return Err(wrong("regions", format!("must be an object, not {}", kind_of(&value))));
     };
@@ -46,7 +50,7 @@ pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> R
     Ok(())
 }
 
-fn check_region(place: &str, name: &str) -> Result<(), Trouble> {
+fn check_region(place: &str, name: &str) -> Result<(), ChangeError> {
     let parts: Vec<_> = name.split('-').collect();
     let letters = |part: &&str| {
         !part.is_empty()
@@ -66,7 +70,7 @@ impl Resources {
         number: u64,
         value: Value,
         replaces: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("resources[{number}]"), value)?;
         let kind = kind(&mut entry)?;
         let region = entry.text("region")?;
@@ -84,7 +88,7 @@ impl Resources {
         let versions = describe(&mut entry, kind, &mut resource, &mut known)?;
         entry.finish(&known)?;
         let place = format!("resources[{number}]");
-        settle(edit, kind, number, &place, &mut resource, replaces)?;
+        complete(edit, kind, number, &place, &mut resource, replaces)?;
         resource.store(edit.connection, kind)?;
         for mut version in versions {
             version.region.clone_from(&resource.region);
@@ -97,7 +101,7 @@ impl Resources {
     }
 
     /// Checks that need the whole file: existence of the regions, and resolution of profile names.
-    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, Trouble> {
+    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, ChangeError> {
         let known = regions::all(edit.connection)?;
         let unknown = self
             .regions
@@ -106,7 +110,9 @@ impl Resources {
             .min_by_key(|(_, number)| **number);
         if let Some((name, number)) = unknown {
             let message = match closest(name, known.iter().map(|region| region.name.as_str())) {
-                Some(meant) => format!("there is no region `{name}`; did you mean `{meant}`?"),
+                Some(resolve_profile) => {
+                    format!("there is no region `{name}`; did you mean `{resolve_profile}`?")
+                }
                 None => format!("there is no region `{name}` among the regions"),
             };
             return Err(wrong(&format!("resources[{number}].region"), message));
@@ -118,17 +124,17 @@ impl Resources {
     }
 }
 
-fn kind(entry: &mut Entry) -> Result<Kind, Trouble> {
+fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
     let place = entry.at("kind");
     let name = entry.text("kind")?.ok_or_else(|| wrong(&place, "is missing"))?;
     let known = Kind::IMPORTED.into_iter().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
         let names = Kind::IMPORTED.map(Kind::name);
-        let meant = match closest(&name, names) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+        let resolve_profile = match closest(&name, names) {
+            Some(resolve_profile) => format!("did you mean `{resolve_profile}`?"),
             None => format!("the kinds are {}", names.join(", ")),
         };
-        wrong(&place, format!("there is no kind `{name}`; {meant}"))
+        wrong(&place, format!("there is no kind `{name}`; {resolve_profile}"))
     })
 }
 
@@ -152,7 +158,7 @@ pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
     }
 }
 
-fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
+fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError> {
     let states = kind.states();
     let Some(state) = entry.text(key)? else { return Ok(states[0].to_owned()) };
     // RDS has about fifty states, and adds more.
@@ -169,7 +175,7 @@ fn describe(
     kind: Kind,
     resource: &mut Resource,
     known: &mut Vec<&'static str>,
-) -> Result<Vec<Resource>, Trouble> {
+) -> Result<Vec<Resource>, ChangeError> {
     let mut versions = Vec::new();
     match kind {
         Kind::Instance => {
@@ -194,7 +200,7 @@ fn describe(
         Kind::LaunchTemplate | Kind::LaunchTemplateVersion => {
             known.extend(["id", "name", "versions", "default_version"]);
             id(entry, resource)?;
-            resource.name = Some(entry.needed("name")?);
+            resource.name = Some(entry.required_text("name")?);
             versions = self::versions(entry)?;
             let numbers: Vec<_> = versions.iter().map(number_of).collect();
             let latest = numbers.iter().max().copied().unwrap_or(1);
@@ -221,25 +227,25 @@ fn describe(
         | Kind::ComputeEnvironment
         | Kind::InfrastructureConfiguration => {
             known.extend(["name", "profile"]);
-            resource.key = entry.needed("name")?;
+            resource.key = entry.required_text("name")?;
             resource.profile = entry.short_text("profile")?;
         }
         Kind::CapacityProvider => {
             known.extend(["name", "cluster", "profile"]);
-            resource.key = entry.needed("name")?;
-            resource.parent = entry.needed("cluster")?;
+            resource.key = entry.required_text("name")?;
+            resource.parent = entry.required_text("cluster")?;
             resource.profile = exact_profile(entry)?;
         }
         Kind::EmrCluster => {
             known.extend(["id", "name", "profile"]);
             id(entry, resource)?;
-            resource.name = Some(entry.needed("name")?);
+            resource.name = Some(entry.required_text("name")?);
             resource.profile = entry.short_text("profile")?;
         }
         Kind::BeanstalkEnvironment => {
             known.extend(["id", "name", "application", "profile"]);
             id(entry, resource)?;
-            let name = entry.needed("name")?;
+            let name = entry.required_text("name")?;
             let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
             resource.more.insert("application".to_owned(), application.into());
             resource.name = Some(name);
@@ -247,9 +253,9 @@ fn describe(
         }
         Kind::NodeGroup => {
             known.extend(["name", "cluster", "role", "launch_template"]);
-            resource.key = entry.needed("name")?;
-            resource.parent = entry.needed("cluster")?;
-            let role = entry.needed("role")?;
+            resource.key = entry.required_text("name")?;
+            resource.parent = entry.required_text("cluster")?;
+            let role = entry.required_text("role")?;
             resource.more.insert("role".to_owned(), role.into());
             if let Some(template) = entry.short_text("launch_template")? {
                 resource.more.insert("launch_template".to_owned(), template.into());
@@ -259,13 +265,13 @@ fn describe(
     Ok(versions)
 }
 
-fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), Trouble> {
+fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
     resource.key = entry.short_text("id")?.unwrap_or_default();
     Ok(())
 }
 
 /// Profile name or ARN, for fields that AWS resolves.
-fn exact_profile(entry: &mut Entry) -> Result<Option<String>, Trouble> {
+fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
     if profile.starts_with("arn:") {
@@ -287,7 +293,7 @@ fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
     (numbered && !name.is_empty()).then_some((account, path, name))
 }
 
-fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
+fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
     let place = entry.at("versions");
     let entries = match entry.take("versions") {
         None => vec![json!({})],
@@ -314,14 +320,14 @@ fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
 }
 
 /// Generates a missing id, and refuses duplicates.
-fn settle(
+fn complete(
     edit: &WriteTxn<'_>,
     kind: Kind,
     number: u64,
     place: &str,
     resource: &mut Resource,
     replaces: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let region = resource.region.clone();
     let same = |key: &str| {
@@ -337,8 +343,8 @@ fn settle(
         let name = resource.name.clone().unwrap_or_default();
         let mut salt = if kind == Kind::LaunchTemplate { 0 } else { number };
         resource.key = loop {
-            let made_up = MadeUp::of(&[kind.name(), &region, &name, &salt.to_string()]);
-            let id = new_id(kind, made_up);
+            let synthetic = Synthetic::of(&[kind.name(), &region, &name, &salt.to_string()]);
+            let id = new_id(kind, synthetic);
             let is_own = named.iter().any(|known| known.key == id);
             if (is_own && replaces) || !same(&id)? {
                 break id;
@@ -388,23 +394,23 @@ const fn has_id(kind: Kind) -> bool {
 }
 
 /// Synthetic id in the format of the kind.
-fn new_id(kind: Kind, made_up: MadeUp) -> String {
+fn new_id(kind: Kind, synthetic: Synthetic) -> String {
     match kind {
-        Kind::Instance => format!("i-0{}", made_up.hex(16)),
-        Kind::Association => format!("iip-assoc-0{}", made_up.hex(16)),
-        Kind::LaunchTemplate => format!("lt-0{}", made_up.hex(16)),
-        Kind::SpotFleet => format!("sfr-{}", made_up.uuid()),
-        Kind::SpotRequest => format!("sir-{}", made_up.hex(8)),
-        Kind::EmrCluster => format!("j-{}", made_up.capitals(13)),
-        Kind::BeanstalkEnvironment => format!("e-{}", made_up.capitals(10).to_lowercase()),
-        Kind::DbInstance => format!("db-{}", made_up.hex(12)),
-        _ => made_up.hex(16),
+        Kind::Instance => format!("i-0{}", synthetic.hex(16)),
+        Kind::Association => format!("iip-assoc-0{}", synthetic.hex(16)),
+        Kind::LaunchTemplate => format!("lt-0{}", synthetic.hex(16)),
+        Kind::SpotFleet => format!("sfr-{}", synthetic.uuid()),
+        Kind::SpotRequest => format!("sir-{}", synthetic.hex(8)),
+        Kind::EmrCluster => format!("j-{}", synthetic.capitals(13)),
+        Kind::BeanstalkEnvironment => format!("e-{}", synthetic.capitals(10).to_lowercase()),
+        Kind::DbInstance => format!("db-{}", synthetic.hex(12)),
+        _ => synthetic.hex(16),
     }
 }
 
 /// Resolves profile names to ARNs and ids where AWS does. Profiles of another account keep their
 /// ARN and get an id.
-fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
+fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let kinds = Kind::IMPORTED.into_iter().filter(|kind| kind.answers_arn());
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
@@ -424,7 +430,7 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let profile: String = row.get(0)?;
-        let (arn, id) = meant(edit, account_id, &profile)?;
+        let (arn, id) = resolve_profile(edit, account_id, &profile)?;
         insert.execute(params![profile, arn, id])?;
     }
     connection.execute_batch(&format!(
@@ -436,7 +442,7 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
 }
 
 /// ARN and id of a profile; the id is synthetic if the profile does not exist.
-fn meant(
+fn resolve_profile(
     edit: &WriteTxn<'_>,
     account_id: &str,
     profile: &str,
@@ -455,7 +461,7 @@ fn meant(
     };
     let known = known.filter(|known| known.arn(account_id) == arn);
     let id = known.map_or_else(
-        || format!("AIPA{}", MadeUp::of(&["instance-profile", &arn]).capitals(17)),
+        || format!("AIPA{}", Synthetic::of(&["instance-profile", &arn]).capitals(17)),
         |known| known.id,
     );
     Ok((arn, id))

@@ -123,7 +123,7 @@ pub(super) fn split(arn: &str) -> Option<PolicyArn<'_>> {
 }
 
 /// Classifies a policy ARN in an account.
-pub(super) fn standing(
+pub(super) fn classify(
     connection: &Connection,
     account_id: &str,
     arn: &str,

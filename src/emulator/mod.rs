@@ -70,7 +70,7 @@ use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
 use actions::Run;
-use faults::Weather;
+use faults::FaultState;
 use random::Random;
 use read_txn::{Account, ReadTxn};
 use refusal::{ApiResult, Failure, Refusal};
@@ -105,7 +105,7 @@ struct Shared {
     clock: Clock,
     seed: Option<u64>,
     random: Random,
-    weather: RwLock<Arc<Weather>>,
+    fault_state: RwLock<Arc<FaultState>>,
 }
 
 /// Options for opening an account; they are not stored in the file. The default is the system
@@ -210,8 +210,8 @@ impl Emulator {
     /// change.
     pub fn open(path: &Path, options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
-        let furnish = |connection: &Connection| seed(connection, &clock, &random);
-        let (store, age) = Store::open(path, furnish)?;
+        let populate = |connection: &Connection| seed(connection, &clock, &random);
+        let (store, age) = Store::open(path, populate)?;
         Ok(Self::new(store, age, random, options))
     }
 
@@ -226,10 +226,10 @@ impl Emulator {
     }
 
     fn new(store: Store, age: Age, random: Random, options: EmulatorSettings) -> Self {
-        let weather = Weather::new(options.faults, options.seed, &options.clock);
-        let weather = RwLock::new(Arc::new(weather));
+        let fault_state = FaultState::new(options.faults, options.seed, &options.clock);
+        let fault_state = RwLock::new(Arc::new(fault_state));
         let shared =
-            Shared { store, age, clock: options.clock, seed: options.seed, random, weather };
+            Shared { store, age, clock: options.clock, seed: options.seed, random, fault_state };
         Self { shared: Arc::new(shared) }
     }
 
@@ -264,9 +264,9 @@ impl Emulator {
         let most = self.shared.store.read(|connection| {
             let sql = "SELECT coalesce(max(count), 0) FROM
                 (SELECT count(*) AS count FROM attachment WHERE usage = 'policy' GROUP BY role)";
-            Ok::<i64, Trouble>(connection.query_row(sql, [], |row| row.get(0))?)
+            Ok::<i64, ChangeError>(connection.query_row(sql, [], |row| row.get(0))?)
         });
-        let most = most.map_err(|trouble| self.explain(trouble))?;
+        let most = most.map_err(|failure| self.explain(failure))?;
         let amount = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         Ok(Quotas {
             profiles: amount(account.profiles),
@@ -300,10 +300,10 @@ impl Emulator {
         let found = self.shared.store.read(|connection| {
             let account = Account::load(connection)?;
             let arn = partition::swap(arn, &account.partition);
-            let standing = managed_policies::standing(connection, &account.id, &arn)?;
-            Ok::<_, Trouble>(standing == managed_policies::ArnKind::Unknown)
+            let kind = managed_policies::classify(connection, &account.id, &arn)?;
+            Ok::<_, ChangeError>(kind == managed_policies::ArnKind::Unknown)
         });
-        found.map_err(|trouble| self.explain(trouble))
+        found.map_err(|failure| self.explain(failure))
     }
 
     /// Overrides the account's count of profiles or roles, so that it can stand in for a larger
@@ -347,8 +347,8 @@ impl Emulator {
     /// Changes the injected faults and refills the token bucket. Calls in progress end with the old
     /// faults. Held calls go on, unless the new faults hold them too.
     pub fn set_faults(&self, faults: Faults) {
-        let weather = Arc::new(Weather::new(faults, self.shared.seed, &self.shared.clock));
-        *self.shared.weather.write().unwrap_or_else(PoisonError::into_inner) = weather;
+        let fault_state = Arc::new(FaultState::new(faults, self.shared.seed, &self.shared.clock));
+        *self.shared.fault_state.write().unwrap_or_else(PoisonError::into_inner) = fault_state;
     }
 
     /// Calls held by the fault `hold`, in any process that uses the account, such as
@@ -358,7 +358,7 @@ impl Emulator {
     /// `Kind::State` if the file cannot be read.
     pub fn held_calls(&self) -> Result<Vec<String>> {
         let calls = self.shared.store.read(|connection| Ok(held::calls(connection)?));
-        calls.map_err(|trouble| self.explain(trouble))
+        calls.map_err(|failure| self.explain(failure))
     }
 
     /// Releases the calls now held by the fault `hold`, in any process, and returns them. Later
@@ -374,8 +374,8 @@ impl Emulator {
         })
     }
 
-    fn weather(&self) -> Arc<Weather> {
-        Arc::clone(&self.shared.weather.read().unwrap_or_else(PoisonError::into_inner))
+    fn fault_state(&self) -> Arc<FaultState> {
+        Arc::clone(&self.shared.fault_state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes the whole account as JSON, one entity per line, in the format that
@@ -386,7 +386,7 @@ impl Emulator {
     /// `Kind::State` if the file cannot be read, `Kind::Io` if `out` cannot be written.
     pub fn export(&self, out: &mut dyn Write) -> Result<()> {
         let done = self.shared.store.read(|connection| export::write(connection, out));
-        done.map_err(|trouble| self.explain(trouble))
+        done.map_err(|failure| self.explain(failure))
     }
 
     /// Replaces the contents of the account by those in the JSON. An error leaves the account
@@ -480,7 +480,7 @@ impl Emulator {
     /// The account as an HTTP client, for the configuration of the SDK's IAM and STS clients.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
-        http_client::plug(self.clone())
+        http_client::shared_client(self.clone())
     }
 
     /// Answers one request. Only the faults `hold` and `latency` make this wait. Otherwise it takes
@@ -495,13 +495,13 @@ impl Emulator {
     /// Waits while the fault `hold` applies to the request. Returns an answer only on an error of
     /// the file.
     async fn hold(&self, request: &Request) -> Option<Answer> {
-        if self.weather().faults.hold.is_empty() {
+        if self.fault_state().faults.hold.is_empty() {
             return None;
         }
         // Malformed requests are refused later.
         let routed = Routed::of(request).ok()?;
         let (service, action, region) = (routed.service(), routed.action.name, routed.region());
-        let is_over = || !self.weather().faults.hold.contain(service, action, region);
+        let is_over = || !self.fault_state().faults.hold.contain(service, action, region);
         if is_over() {
             return None;
         }
@@ -533,10 +533,10 @@ impl Emulator {
         if let Err(failure) = self.check_region(&routed) {
             return failed(failure);
         }
-        let weather = self.weather();
+        let fault_state = self.fault_state();
         let is_among = |targets: &Targets| targets.contain(service, action, routed.region());
-        let faults = &weather.faults;
-        if is_among(&faults.choke) || weather.throttles(&shared.clock) {
+        let faults = &fault_state.faults;
+        if is_among(&faults.choke) || fault_state.throttles(&shared.clock) {
             return failed(Refusal::throttled(service).into());
         }
         if faults.latency > Duration::ZERO {
@@ -545,10 +545,10 @@ impl Emulator {
         if is_among(&faults.deny) {
             return failed(self.denied(&routed));
         }
-        if is_among(&faults.fail) || weather.fails() {
+        if is_among(&faults.fail) || fault_state.fails() {
             return failed(Refusal::unknown_failure(service).into());
         }
-        let lost = weather.loses();
+        let lost = fault_state.loses();
         let outcome = self.carry_out(&routed);
         if lost {
             return Answer::Lost;
@@ -606,17 +606,17 @@ impl Emulator {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let lags_at = self.lag().map(|_| clock.passing());
+                    let read_time = self.lag().map(|_| clock.passing());
                     let mut xml = Xml::default();
-                    run(&ReadTxn { connection, account, lags_at }, &call, &mut xml)?;
+                    run(&ReadTxn { connection, account, read_time }, &call, &mut xml)?;
                     Ok(Content::Xml(xml))
                 })
             }),
-            Run::Show(run) => store.read(|connection| {
+            Run::ReadJson(run) => store.read(|connection| {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let json = run(&ReadTxn { connection, account, lags_at: None }, &call)?;
+                    let json = run(&ReadTxn { connection, account, read_time: None }, &call)?;
                     Ok(Content::Json(json))
                 })
             }),
@@ -627,10 +627,10 @@ impl Emulator {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
+                    let visible_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
                     let mut xml = Xml::default();
                     run(
-                        &WriteTxn { connection, account, now, seen_from, random },
+                        &WriteTxn { connection, account, now, visible_from, random },
                         &call,
                         &mut xml,
                     )?;
@@ -642,7 +642,7 @@ impl Emulator {
 
     /// Lag in milliseconds, if there is one.
     fn lag(&self) -> Option<i64> {
-        let lag = self.weather().faults.lag;
+        let lag = self.fault_state().faults.lag;
         (lag > Duration::ZERO).then(|| milliseconds(lag))
     }
 
@@ -653,7 +653,7 @@ impl Emulator {
 
     /// Changes the account directly, outside of any call. Such changes are visible at once, despite
     /// a lag.
-    fn change<T>(&self, change: impl FnOnce(&WriteTxn<'_>) -> Result<T, Trouble>) -> Result<T> {
+    fn change<T>(&self, change: impl FnOnce(&WriteTxn<'_>) -> Result<T, ChangeError>) -> Result<T> {
         let Shared { store, clock, random, .. } = &*self.shared;
         if let Some(error) = store.read_only() {
             return Err(error);
@@ -661,15 +661,15 @@ impl Emulator {
         let done = store.write(|connection| {
             let account = Account::load(connection)?;
             let now = clock.milliseconds();
-            change(&WriteTxn { connection, account, now, seen_from: None, random })
+            change(&WriteTxn { connection, account, now, visible_from: None, random })
         });
-        done.map_err(|trouble| self.explain(trouble))
+        done.map_err(|failure| self.explain(failure))
     }
 
-    fn explain(&self, trouble: Trouble) -> Error {
-        match trouble {
-            Trouble::Told(error) => error,
-            Trouble::Storage(error) => self.shared.store.unusable(error),
+    fn explain(&self, failure: ChangeError) -> Error {
+        match failure {
+            ChangeError::Reported(error) => error,
+            ChangeError::Storage(error) => self.shared.store.unusable(error),
         }
     }
 }
@@ -691,18 +691,18 @@ fn outside(partition: &str, answer: impl FnOnce() -> ApiResult<Content>) -> ApiR
 
 /// Failure of a direct change: an error with its message, or a file error, which gets its message
 /// from the store.
-enum Trouble {
-    Told(Error),
+enum ChangeError {
+    Reported(Error),
     Storage(rusqlite::Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for ChangeError {
     fn from(error: Error) -> Self {
-        Self::Told(error)
+        Self::Reported(error)
     }
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for ChangeError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error)
     }
@@ -725,11 +725,11 @@ fn seed(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
         )?;
         let account = Account::load(connection)?;
         let now = clock.milliseconds();
-        example::fill(&WriteTxn { connection, account, now, seen_from: None, random })
+        example::fill(&WriteTxn { connection, account, now, visible_from: None, random })
     })();
-    result.map_err(|trouble| match trouble {
-        Trouble::Told(error) => error,
-        Trouble::Storage(error) => {
+    result.map_err(|failure| match failure {
+        ChangeError::Reported(error) => error,
+        ChangeError::Storage(error) => {
             let message = format!("the example account could not be written: {error}");
             Error::new(crate::error::Kind::State, message).caused_by(error)
         }

@@ -87,14 +87,14 @@ pub(super) struct ReadTxn<'a> {
     pub(super) account: Account,
     /// Time of a lagging read, in milliseconds since 1970. Writes with a later `until` are not
     /// visible yet.
-    pub(super) lags_at: Option<i64>,
+    pub(super) read_time: Option<i64>,
 }
 
 impl ReadTxn<'_> {
     /// Record with a name, ignoring case.
     pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
         let key = records::key(name);
-        if let Some(now) = self.lags_at {
+        if let Some(now) = self.read_time {
             let seen: Option<Option<String>> = self
                 .connection
                 .prepare_cached(
@@ -157,7 +157,7 @@ impl ReadTxn<'_> {
     /// exist. Only the oldest state that is still visible counts.
     pub(super) fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
         let mut past = HashMap::new();
-        let Some(now) = self.lags_at else { return Ok(past) };
+        let Some(now) = self.read_time else { return Ok(past) };
         let mut statement = self.connection.prepare_cached(
             "SELECT key, record FROM past WHERE kind = ?1 AND until > ?2 ORDER BY number",
         )?;

@@ -68,7 +68,7 @@ fn by_default() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// All regions, by name.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
-    let mut regions = said(connection)?;
+    let mut regions = stored(connection)?;
     if regions.is_empty() {
         regions.extend(
             by_default()
@@ -80,7 +80,7 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
 }
 
 /// Regions that an import has set, by name.
-pub(super) fn said(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
+pub(super) fn stored(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
     let mut statement =
         connection.prepare_cached("SELECT name, status FROM region ORDER BY name")?;
     let rows =
@@ -103,7 +103,7 @@ pub(super) fn is_enabled(connection: &Connection, name: &str) -> rusqlite::Resul
 
 /// Stores AWS's own regions, so that single ones can be changed; no effect if there is a list.
 pub(super) fn write_defaults(connection: &Connection) -> rusqlite::Result<()> {
-    if said(connection)?.is_empty() {
+    if stored(connection)?.is_empty() {
         for (name, status) in by_default() {
             set(connection, name, status)?;
         }

@@ -264,11 +264,11 @@ pub(super) fn named(
 pub(super) fn scan(
     connection: &Connection,
     place: ResourceScope<'_>,
-    behind: &str,
+    after: &str,
     mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(&scan_sql())?;
-    let keys = params![place.kind.name(), place.region, place.parent, behind];
+    let keys = params![place.kind.name(), place.region, place.parent, after];
     let mut rows = statement.query(keys)?;
     while let Some(row) = rows.next()? {
         if !each(Resource::from_row(row)?)? {
@@ -290,15 +290,15 @@ pub(super) fn parents(
     connection: &Connection,
     kind: Kind,
     region: &str,
-    behind: &str,
+    after: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(PARENT_SQL)?;
     let mut parents: Vec<String> = Vec::new();
     while parents.len() < limit {
-        let behind = parents.last().map_or(behind, String::as_str);
+        let after = parents.last().map_or(after, String::as_str);
         let next = statement
-            .query_row(params![kind.name(), region, behind], |row| row.get(0))
+            .query_row(params![kind.name(), region, after], |row| row.get(0))
             .optional()?;
         let Some(next) = next else { break };
         parents.push(next);

@@ -65,7 +65,7 @@ pub(super) fn delete_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml)
 /// Refuses policies that cannot be a boundary. The messages are those of `LocalStack`'s
 /// `test_role_permissions_boundary_errors`, which is validated against AWS.
 pub(super) fn check_boundary(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<()> {
-    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+    match managed_policies::classify(edit.connection, &edit.account.id, arn)? {
         ArnKind::NotAnArn => Err(invalid_boundary(arn).into()),
         ArnKind::Unknown => Err(Refusal::boundary_not_attachable(arn).into()),
         ArnKind::Attachable | ArnKind::ServiceRoleOnly => Ok(()),

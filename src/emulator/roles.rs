@@ -132,7 +132,7 @@ pub(super) fn attach_policy(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
-    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+    match managed_policies::classify(edit.connection, &edit.account.id, arn)? {
         ArnKind::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
         ArnKind::Unknown => return Err(Refusal::policy_not_attachable(arn).into()),
         ArnKind::ServiceRoleOnly => return Err(Refusal::service_role_policy().into()),
@@ -175,7 +175,7 @@ pub(super) fn list_attached_policies(
     let page = call.page(&view.account, &seal);
     let mut found: Vec<_> = role
         .policies
-        .behind(page.place()?)
+        .after(page.place()?)
         .filter_map(|(place, arn)| Some((place, (arn, managed_policies::split(arn)?))))
         .filter(|(_, (_, policy))| policy.path.starts_with(prefix))
         .take(page.limit + 1)

@@ -45,7 +45,7 @@ impl<'a> Routed<'a> {
         let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
         let form = Form::parse(form);
         let Some(service) = Service::of(scope, form.get("Version")) else {
-            return Err(not_answered(request, scope, &form));
+            return Err(unknown_service(request, scope, &form));
         };
         let refused = |refusal| (service, refusal);
         let (action, input) = match service.protocol() {
@@ -131,7 +131,7 @@ impl<'a> Routed<'a> {
 
 /// Refusal of a request for an unknown service. Its format follows the request's protocol, through
 /// another service of the same protocol.
-fn not_answered(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
+fn unknown_service(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
     let version = form.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
     match (form.get("Action").filter(|action| !action.is_empty()), scope) {
         (Some(action), _) => (Service::Iam, Refusal::unknown_action(Service::Iam, action, version)),
@@ -168,14 +168,18 @@ fn by_target(
 }
 
 /// Values of the variables in a path pattern.
-type Held = Vec<(String, Value)>;
+type PathVariables = Vec<(String, Value)>;
 
 /// Action for a method and path, with the path's variables.
-fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Action, Held), Refusal> {
+fn by_path(
+    service: Service,
+    method: &str,
+    path: &str,
+) -> Result<(&'static Action, PathVariables), Refusal> {
     let parts: Vec<_> = path.split('/').collect();
     actions::of(service)
         .find_map(|action| {
-            let (own_method, own_path) = action.place?;
+            let (own_method, own_path) = action.route?;
             let own_parts: Vec<_> = own_path.split('/').collect();
             if own_method != method || own_parts.len() != parts.len() {
                 return None;

@@ -18,11 +18,11 @@ use super::xml::Xml;
 
 /// Size limit of session policy and session tags together. AWS packs them into the token and
 /// answers with the share of the limit that they take.
-const PACKED_CHARACTERS: usize = 2048;
+const MAX_PACKED_CHARACTERS: usize = 2048;
 const DEFAULT_DURATION: i64 = 3600;
 /// Default duration of `GetSessionToken`.
 const DEFAULT_TOKEN_DURATION: i64 = 43_200;
-const LONGEST_CHAINED_DURATION: i64 = 3600;
+const MAX_CHAINED_DURATION: i64 = 3600;
 
 /// `GetCallerIdentity`. It never fails.
 #[allow(clippy::unnecessary_wraps, reason = "the table of actions has one type for all")]
@@ -41,7 +41,7 @@ pub(super) fn session_token(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml)
     let mfa = mfa(edit, call)?;
     let context = Context { issued: Some(edit.seconds()), mfa, ..Context::default() };
     let duration = call.optional_number("DurationSeconds").unwrap_or(DEFAULT_TOKEN_DURATION);
-    sessions::hand_out(edit, xml, Holder::User, duration, &context)
+    sessions::issue_credentials(edit, xml, Holder::User, duration, &context)
 }
 
 /// `AssumeRole`. The credentials are valid until they expire or the role is deleted.
@@ -108,7 +108,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     use_role(edit, call, &mut role)?;
     let session = call.text("RoleSessionName");
     sessions::write_assumed_role(xml, &edit.account, &role, session)?;
-    sessions::hand_out(edit, xml, Holder::Role(&role, session), duration, &context)?;
+    sessions::issue_credentials(edit, xml, Holder::Role(&role, session), duration, &context)?;
     if let Some(identity) = source_identity {
         xml.text("SourceIdentity", &identity);
     }
@@ -166,7 +166,7 @@ pub(super) fn packed_size(call: &Call<'_>, tags: &[Tag]) -> Result<Option<usize>
     let tags: usize =
         tags.iter().map(|tag| tag.key.chars().count() + tag.value.chars().count()).sum();
     let characters = policy.map_or(0, |policy| policy.chars().count()) + tags;
-    let share = (characters * 100).div_ceil(PACKED_CHARACTERS);
+    let share = (characters * 100).div_ceil(MAX_PACKED_CHARACTERS);
     if share <= 100 {
         return Ok(Some(share));
     }
@@ -248,7 +248,7 @@ fn check_duration(duration: i64, role: &Role, caller: &Caller) -> Result<(), Ref
         ));
     }
     let is_chained = matches!(caller, Caller::Session { .. });
-    if is_chained && duration > LONGEST_CHAINED_DURATION {
+    if is_chained && duration > MAX_CHAINED_DURATION {
         return Err(Refusal::validation(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by \
              role chaining.",

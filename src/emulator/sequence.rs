@@ -48,7 +48,7 @@ impl<T> Sequence<T> {
     }
 
     /// Items after a place, with their places.
-    pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = (u64, &T)> {
+    pub(super) fn after(&self, place: u64) -> impl Iterator<Item = (u64, &T)> {
         self.items.iter().filter(move |(own, _)| *own > place).map(|(own, item)| (*own, item))
     }
 

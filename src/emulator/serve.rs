@@ -22,19 +22,19 @@ use tokio::sync::{mpsc, watch};
 use crate::error::{Error, Result};
 use crate::http_server::{AllowedHost, Connections, Misaddressed, Slot, check_host};
 
-use super::truncated_body::Torn;
+use super::truncated_body::TruncatedBody;
 use super::{Answer, Emulator, Request};
 
 /// Maximum size of a body. The largest valid one has a trust policy of 128 KiB, percent-encoded.
-const LARGEST_BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 /// Maximum size of a head; a session token fits with room to spare.
-const LARGEST_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 /// Timeout for the head of a request, from the end of the previous one, and again for its body.
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of connections. One more replaces an idle one.
-const CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// Time that a shutdown waits for calls in progress.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Listens on a port of 127.0.0.1; 0 picks a free one.
 ///
@@ -68,7 +68,12 @@ pub struct Serving {
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { hosts: Vec::new(), farewell: FAREWELL, request: REQUEST, connections: CONNECTIONS }
+        Self {
+            hosts: Vec::new(),
+            farewell: SHUTDOWN_GRACE,
+            request: REQUEST_TIMEOUT,
+            connections: MAX_CONNECTIONS,
+        }
     }
 }
 
@@ -118,7 +123,7 @@ pub async fn serve_with(
                     let (alive, place) = (alive.clone(), places.take());
                     let serving = Arc::clone(&serving);
                     tokio::spawn(async move {
-                        converse(emulator, stream, stopping, &serving, &place).await;
+                        handle_connection(emulator, stream, stopping, &serving, &place).await;
                         drop(alive);
                     });
                 }
@@ -135,7 +140,7 @@ pub async fn serve_with(
     Ok(())
 }
 
-async fn converse(
+async fn handle_connection(
     emulator: Emulator,
     stream: TcpStream,
     mut stopping: watch::Receiver<()>,
@@ -148,7 +153,7 @@ async fn converse(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(serving.request)
-        .max_buf_size(LARGEST_HEAD)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // An error of the connection concerns only its client.
@@ -169,14 +174,17 @@ async fn answer(
     request: hyper::Request<Incoming>,
     serving: &Serving,
     place: &Slot,
-) -> io::Result<Response<Torn>> {
+) -> io::Result<Response<TruncatedBody>> {
     match check_host(&request, &serving.hosts) {
         Ok(()) => {}
         Err(Misaddressed::Unclear) => {
-            return Ok(refused(StatusCode::BAD_REQUEST, "the request must have one header Host"));
+            return Ok(error_response(
+                StatusCode::BAD_REQUEST,
+                "the request must have one header Host",
+            ));
         }
         Err(Misaddressed::Stranger) => {
-            return Ok(refused(StatusCode::MISDIRECTED_REQUEST, STRANGER));
+            return Ok(error_response(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST));
         }
     }
     let header = |name: &str| {
@@ -189,30 +197,30 @@ async fn answer(
     let body = match *request.method() {
         Method::GET => Vec::new(),
         Method::POST => {
-            let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+            let body = Limited::new(request.into_body(), MAX_BODY).collect();
             match tokio::time::timeout(serving.request, body).await {
                 Ok(Ok(body)) => body.to_bytes().to_vec(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    let text = format!("a request has {LARGEST_BODY} bytes at most");
-                    return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+                    let text = format!("a request has {MAX_BODY} bytes at most");
+                    return Ok(error_response(StatusCode::PAYLOAD_TOO_LARGE, text));
                 }
                 Ok(Err(_)) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Err(_) => {
                     let text = "the rest of the request did not come";
-                    return Ok(refused(StatusCode::REQUEST_TIMEOUT, text));
+                    return Ok(error_response(StatusCode::REQUEST_TIMEOUT, text));
                 }
             }
         }
         _ => {
             let text = "this server answers GET and POST";
-            return Ok(refused(StatusCode::METHOD_NOT_ALLOWED, text));
+            return Ok(error_response(StatusCode::METHOD_NOT_ALLOWED, text));
         }
     };
     let _answering = place.answering();
     let request = Request { method, path, target, authorization, body };
-    let (mut reply, body): (_, fn(String) -> Torn) = match emulator.answer(request).await {
-        Answer::Reply(reply) => (reply, Torn::whole),
-        Answer::Cut(reply) => (reply, Torn::of),
+    let (mut reply, body): (_, fn(String) -> TruncatedBody) = match emulator.answer(request).await {
+        Answer::Reply(reply) => (reply, TruncatedBody::whole),
+        Answer::Cut(reply) => (reply, TruncatedBody::of),
         Answer::Lost => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let mut response = Response::new(body(std::mem::take(&mut reply.body)));
@@ -233,12 +241,12 @@ async fn answer(
 }
 
 /// Answer to a request for an unknown host name.
-const STRANGER: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
+const UNKNOWN_HOST: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
      or localhost; `account serve --allow-host NAME` allows another";
 
 /// Answer to a malformed request, after which the connection is closed.
-fn refused(status: StatusCode, text: impl Into<String>) -> Response<Torn> {
-    let mut response = Response::new(Torn::whole(text.into() + "\n"));
+fn error_response(status: StatusCode, text: impl Into<String>) -> Response<TruncatedBody> {
+    let mut response = Response::new(TruncatedBody::whole(text.into() + "\n"));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -50,7 +50,7 @@ pub(super) enum Holder<'a> {
 }
 
 /// Writes `<Credentials>` with credentials that are valid for a number of seconds.
-pub(super) fn hand_out(
+pub(super) fn issue_credentials(
     edit: &WriteTxn<'_>,
     xml: &mut Xml,
     holder: Holder<'_>,

@@ -30,7 +30,7 @@ const ADDITIONS: [(i64, &str); 3] = [
     (3, include_str!("schema_3.sql")),
     (4, include_str!("schema_4.sql")),
 ];
-const PATIENCE: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Database of an account.
 #[derive(Debug)]
@@ -45,12 +45,12 @@ pub(super) struct Store {
 enum Location {
     Memory,
     File(PathBuf),
-    ReadOnlyFile { path: PathBuf, how: HowToRead },
+    ReadOnlyFile { path: PathBuf, how: ReadMode },
 }
 
 /// Mode of opening a file that cannot be written.
 #[derive(Clone, Copy, Debug)]
-enum HowToRead {
+enum ReadMode {
     /// Another process may be writing to it.
     Shared,
     /// The folder cannot be written either, so `SQLite` cannot create its lock files. No process
@@ -77,17 +77,17 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    /// Opens a file. A missing or empty file is created, and `furnish` fills it in the same
+    /// Opens a file. A missing or empty file is created, and `populate` fills it in the same
     /// transaction, so that an interrupted first use leaves nothing behind.
     pub(super) fn open(
         path: &Path,
-        furnish: impl FnOnce(&Connection) -> Result<()>,
+        populate: impl FnOnce(&Connection) -> Result<()>,
     ) -> Result<(Self, Age)> {
         let writable = prepare_file(path)?;
         if writable {
-            match Self::open_writable(path, furnish) {
-                Err(Opening::ReadOnly) => {}
-                Err(Opening::Failed(error)) => return Err(error),
+            match Self::open_writable(path, populate) {
+                Err(OpenError::ReadOnly) => {}
+                Err(OpenError::Failed(error)) => return Err(error),
                 Ok(opened) => return Ok(opened),
             }
         }
@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// In-memory account, which is lost when the process ends.
-    pub(super) fn in_memory(furnish: impl FnOnce(&Connection) -> Result<()>) -> Result<Self> {
+    pub(super) fn in_memory(populate: impl FnOnce(&Connection) -> Result<()>) -> Result<Self> {
         let broken = |error| Error::new(Kind::Bug, "SQLite cannot work in memory").caused_by(error);
         let mut writer = Connection::open_in_memory().map_err(broken)?;
         let transaction = writer.transaction().map_err(broken)?;
@@ -104,7 +104,7 @@ impl Store {
             transaction.execute_batch(schema).map_err(broken)?;
         }
         upgrade::fill(0, &transaction).map_err(broken)?;
-        furnish(&transaction)?;
+        populate(&transaction)?;
         transaction.commit().map_err(broken)?;
         Ok(Self::new(Location::Memory, writer))
     }
@@ -115,18 +115,18 @@ impl Store {
 
     fn open_writable(
         path: &Path,
-        furnish: impl FnOnce(&Connection) -> Result<()>,
-    ) -> Result<(Self, Age), Opening> {
-        let failed = |error| Opening::of(path, error);
+        populate: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<(Self, Age), OpenError> {
+        let failed = |error| OpenError::of(path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut writer = Connection::open_with_flags(path, flags).map_err(failed)?;
         configure(&writer).map_err(failed)?;
-        check_ours(path, &writer).map_err(Opening::Failed)?;
-        use_write_ahead_log(&writer, PATIENCE).map_err(failed)?;
+        check_ours(path, &writer).map_err(OpenError::Failed)?;
+        use_write_ahead_log(&writer, BUSY_TIMEOUT).map_err(failed)?;
         let transaction =
             writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // Checked again under the lock: another process may have created the account meanwhile.
-        let age = check_ours(path, &transaction).map_err(Opening::Failed)?;
+        let age = check_ours(path, &transaction).map_err(OpenError::Failed)?;
         if age == Age::New {
             transaction.execute_batch(SCHEMA_1).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
@@ -140,7 +140,7 @@ impl Store {
         }
         upgrade::fill(version, &transaction).map_err(failed)?;
         if age == Age::New {
-            furnish(&transaction).map_err(Opening::Failed)?;
+            populate(&transaction).map_err(OpenError::Failed)?;
         }
         transaction.commit().map_err(failed)?;
         Ok((Self::new(Location::File(path.to_owned()), writer), age))
@@ -148,10 +148,10 @@ impl Store {
 
     fn open_read_only(path: &Path) -> Result<Self> {
         let mut refused = None;
-        for how in [HowToRead::Shared, HowToRead::Immutable] {
+        for how in [ReadMode::Shared, ReadMode::Immutable] {
             let place = Location::ReadOnlyFile { path: path.to_owned(), how };
             // An immutable connection would miss the contents of a log beside the file.
-            if matches!(how, HowToRead::Immutable) && has_unmerged_log(path) {
+            if matches!(how, ReadMode::Immutable) && has_unmerged_log(path) {
                 break;
             }
             match reading_connection(&place).and_then(|reader| {
@@ -233,13 +233,13 @@ impl Store {
 }
 
 /// Reason that a file could not be opened for writing.
-enum Opening {
+enum OpenError {
     /// The file may still be readable.
     ReadOnly,
     Failed(Error),
 }
 
-impl Opening {
+impl OpenError {
     fn of(path: &Path, error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -281,7 +281,7 @@ fn prepare_file(path: &Path) -> Result<bool> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     // NORMAL with a write-ahead log: a killed process loses nothing; a power failure may lose the
     // last transactions.
@@ -296,10 +296,10 @@ fn reading_connection(place: &Location) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match place {
         Location::Memory => Connection::open_in_memory()?,
-        Location::File(path) | Location::ReadOnlyFile { path, how: HowToRead::Shared } => {
+        Location::File(path) | Location::ReadOnlyFile { path, how: ReadMode::Shared } => {
             Connection::open_with_flags(path, flags)?
         }
-        Location::ReadOnlyFile { path, how: HowToRead::Immutable } => {
+        Location::ReadOnlyFile { path, how: ReadMode::Immutable } => {
             let path = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
             let uri = format!("file:{path}?immutable=1");
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?

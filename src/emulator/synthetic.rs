@@ -3,9 +3,9 @@
 
 /// Source of synthetic values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MadeUp(u64);
+pub(super) struct Synthetic(u64);
 
-impl MadeUp {
+impl Synthetic {
     /// Source for the entity identified by these parts.
     pub(super) fn of(parts: &[&str]) -> Self {
         // FNV-1a, which does not change between builds.

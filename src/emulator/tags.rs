@@ -8,7 +8,7 @@ use super::sequence::Sequence;
 use super::xml::Xml;
 
 /// Quota for tags on one role or profile.
-pub(super) const MOST_TAGS: usize = 50;
+pub(super) const MAX_TAGS: usize = 50;
 
 /// Case sensitivity of tag keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result
             None => tags.push(tag),
         }
     }
-    if tags.len() > MOST_TAGS { Err(Refusal::too_many_tags()) } else { Ok(()) }
+    if tags.len() > MAX_TAGS { Err(Refusal::too_many_tags()) } else { Ok(()) }
 }
 
 /// Removes tags; unknown keys are ignored.
@@ -67,7 +67,7 @@ pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) 
 /// Writes one page of tags. "The returned list of tags is sorted by tag key" (IAM API Reference,
 /// `ListInstanceProfileTags` and `ListRoleTags`).
 pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> ApiResult<()> {
-    let mut found: Vec<_> = tags.behind(0).collect();
+    let mut found: Vec<_> = tags.after(0).collect();
     found.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     if let Some(point) = page.point()? {
         found.retain(|(_, tag)| tag.key > point.key);

@@ -9,7 +9,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 
 /// Truncated body, or a whole one where a server needs one type for both.
 #[derive(Debug)]
-pub(super) struct Torn {
+pub(super) struct TruncatedBody {
     part: Option<Bytes>,
     announced: u64,
     step: Chunk,
@@ -23,7 +23,7 @@ enum Chunk {
     Break,
 }
 
-impl Torn {
+impl TruncatedBody {
     /// Truncated body.
     pub(super) fn of(text: String) -> Self {
         let all = Bytes::from(text);
@@ -39,7 +39,7 @@ impl Torn {
     }
 }
 
-impl Body for Torn {
+impl Body for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -124,7 +124,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     xml.text("SubjectFromWebIdentityToken", &token.subject);
     xml.text("Audience", &token.audience);
     sessions::write_assumed_role(xml, &edit.account, &role, session)?;
-    sessions::hand_out(edit, xml, Holder::Role(&role, session), duration, &context)?;
+    sessions::issue_credentials(edit, xml, Holder::Role(&role, session), duration, &context)?;
     xml.text("Provider", &token.provider);
     if let Some(size) = packed {
         xml.plain("PackedPolicySize", size);

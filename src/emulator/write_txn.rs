@@ -16,7 +16,7 @@ pub(super) struct WriteTxn<'a> {
     /// Time of the write, in milliseconds since 1970.
     pub(super) now: i64,
     /// Time until which lagging reads see the earlier state; `None` without a lag.
-    pub(super) seen_from: Option<i64>,
+    pub(super) visible_from: Option<i64>,
     pub(super) random: &'a Random,
 }
 
@@ -108,7 +108,7 @@ impl WriteTxn<'_> {
     }
 
     fn keep_for_lagging_reads<R: Record>(&self, name: &str) -> rusqlite::Result<()> {
-        let Some(until) = self.seen_from else { return Ok(()) };
+        let Some(until) = self.visible_from else { return Ok(()) };
         let key = records::key(name);
         let before: Option<R> = records::find(self.connection, &key)?;
         let before = before

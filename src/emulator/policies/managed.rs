@@ -19,9 +19,9 @@ use super::upgrade;
 use super::usage::{self, Counts, Users};
 
 /// Quota for one document, in characters other than white space.
-pub(in crate::emulator) const MOST_CHARACTERS: usize = 6144;
+pub(in crate::emulator) const MAX_CHARACTERS: usize = 6144;
 /// Quota for customer managed policies in an account.
-pub(in crate::emulator) const MOST_POLICIES: i64 = 1500;
+pub(in crate::emulator) const MAX_POLICIES: i64 = 1500;
 
 /// Tag keys of policies are case-sensitive, as recorded (`test_policy_tag_lifecycle` of
 /// `LocalStack`'s suite).
@@ -61,8 +61,8 @@ pub(in crate::emulator) fn create(
         .connection
         .prepare_cached("SELECT count(*) FROM managed_policy")?
         .query_row([], |row| row.get(0))?;
-    if count >= MOST_POLICIES {
-        return Err(Refusal::quota("PoliciesPerAccount", MOST_POLICIES).into());
+    if count >= MAX_POLICIES {
+        return Err(Refusal::quota("PoliciesPerAccount", MAX_POLICIES).into());
     }
     let created = edit.seconds();
     let mut versions = Sequence::default();
@@ -181,8 +181,8 @@ fn in_order(one: &Point, other: &Point) -> Ordering {
 /// Checks the document of a managed policy.
 pub(super) fn check_document(document: &str) -> Result<(), Refusal> {
     document::check(document, Kind::Managed)?;
-    if document::size(document) > MOST_CHARACTERS {
-        return Err(Refusal::quota("PolicySize", MOST_CHARACTERS));
+    if document::size(document) > MAX_CHARACTERS {
+        return Err(Refusal::quota("PolicySize", MAX_CHARACTERS));
     }
     Ok(())
 }

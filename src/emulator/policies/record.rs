@@ -49,7 +49,7 @@ impl Policy {
     /// Version with a number.
     pub(super) fn version(&self, number: u64) -> Option<&Version> {
         self.versions
-            .behind(number.checked_sub(1)?)
+            .after(number.checked_sub(1)?)
             .find_map(|(own, version)| (own == number).then_some(version))
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::super::managed_policies;
 use super::super::records::{self, Record, Role};
 use super::super::sequence::Sequence;
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::record::{Policy, Version};
 use super::usage;
 
@@ -92,5 +92,5 @@ pub(in crate::emulator) fn unknown(arn: &str, path: &str, name: &str, created: i
 
 /// Generated id of a policy known only by ARN, the same one every time.
 pub(in crate::emulator) fn id(arn: &str) -> String {
-    format!("ANPA{}", MadeUp::of(&["policy", arn]).capitals(17))
+    format!("ANPA{}", Synthetic::of(&["policy", arn]).capitals(17))
 }

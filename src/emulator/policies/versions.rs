@@ -10,7 +10,7 @@ use super::managed::{self, ListedPolicy};
 use super::record::{Policy, Version};
 
 /// Quota for versions per policy.
-pub(in crate::emulator) const MOST_VERSIONS: usize = 5;
+pub(in crate::emulator) const MAX_VERSIONS: usize = 5;
 
 pub(in crate::emulator) fn create(
     edit: &WriteTxn<'_>,
@@ -21,8 +21,8 @@ pub(in crate::emulator) fn create(
     let policy = managed::find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
     managed::check_document(document)?;
-    if policy.versions.len() >= MOST_VERSIONS {
-        return Err(Refusal::too_many_versions(MOST_VERSIONS).into());
+    if policy.versions.len() >= MAX_VERSIONS {
+        return Err(Refusal::too_many_versions(MAX_VERSIONS).into());
     }
     let created = edit.seconds();
     let version = Version { created, document: Some(document.to_owned()) };
@@ -70,7 +70,7 @@ pub(in crate::emulator) fn list(
     let arn = call.text("PolicyArn");
     let policy = managed::find(view, arn)?.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
     let page = call.page(&view.account, arn);
-    let behind = page.place()?;
+    let after = page.place()?;
     let policy = match policy {
         ListedPolicy::Own(policy) => policy,
         ListedPolicy::Aws(policy) => {
@@ -86,9 +86,9 @@ pub(in crate::emulator) fn list(
             return Ok(());
         }
     };
-    let mut found: Vec<_> = policy.versions.behind(0).collect();
+    let mut found: Vec<_> = policy.versions.after(0).collect();
     found.reverse();
-    found.retain(|(number, _)| behind == 0 || *number < behind);
+    found.retain(|(number, _)| after == 0 || *number < after);
     let end = page.finish_items(&mut found);
     xml.within("Versions", |xml| {
         found.iter().try_for_each(|(number, version)| {

@@ -11,10 +11,10 @@ use super::super::resources::{self, Kind, Resource, ResourceScope};
 pub(super) struct Paging {
     /// Parameter for the page size; empty if the service decides.
     pub(super) limit: &'static str,
-    pub(super) least: i64,
-    pub(super) most: i64,
+    pub(super) min: i64,
+    pub(super) max: i64,
     /// Default page size.
-    pub(super) usual: usize,
+    pub(super) default_limit: usize,
     /// Parameter for the page token.
     pub(super) token: &'static str,
 }
@@ -39,8 +39,8 @@ impl<'a> Listing<'a> {
         within: &str,
     ) -> ApiResult<Self> {
         let limit = match number(call, paging)? {
-            None => paging.usual,
-            Some(number) => usize::try_from(number).unwrap_or(paging.usual),
+            None => paging.default_limit,
+            Some(number) => usize::try_from(number).unwrap_or(paging.default_limit),
         };
         let token = match call.json_text(paging.token)? {
             Some(token) => Some(token),
@@ -56,7 +56,7 @@ impl<'a> Listing<'a> {
     }
 
     /// True if the call continues a list.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn is_continued(&self) -> bool {
         self.token.is_some()
     }
 
@@ -132,17 +132,17 @@ fn number(call: &Call<'_>, paging: &Paging) -> ApiResult<Option<i64>> {
         },
     };
     let shown = super::camel(name);
-    if number < paging.least {
-        let least = paging.least;
+    if number < paging.min {
+        let min = paging.min;
         let message = format!(
-            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value greater than or equal to {least}."
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value greater than or equal to {min}."
         );
         return Err(Refusal::invalid_value(service, message).into());
     }
-    if number > paging.most {
-        let most = paging.most;
+    if number > paging.max {
+        let max = paging.max;
         let message = format!(
-            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value smaller than or equal to {most}."
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value smaller than or equal to {max}."
         );
         return Err(Refusal::invalid_value(service, message).into());
     }

@@ -15,12 +15,12 @@ pub(super) mod rds;
 
 use super::call::Call;
 use super::resources::{Kind, Resource, ResourceScope};
-use super::synthetic::MadeUp;
+use super::synthetic::Synthetic;
 
 /// Source of a synthetic id, address or number of a resource; `what` distinguishes several of one
 /// resource.
-fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {
-    MadeUp::of(&[kind.name(), &resource.region, &resource.parent, &resource.key, what])
+fn synthetic(kind: Kind, resource: &Resource, what: &str) -> Synthetic {
+    Synthetic::of(&[kind.name(), &resource.region, &resource.parent, &resource.key, what])
 }
 
 /// Scope of a call's resources of a kind.

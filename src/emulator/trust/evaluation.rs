@@ -11,7 +11,7 @@ use super::conditions::{self, Known};
 use super::one_or_many;
 
 /// Request to assume a role, for evaluation.
-pub(in crate::emulator) struct Asked<'a> {
+pub(in crate::emulator) struct TrustRequest<'a> {
     /// Action, such as `sts:AssumeRole`.
     pub(in crate::emulator) action: &'a str,
     pub(in crate::emulator) principal: &'a Principal,
@@ -39,7 +39,7 @@ pub(in crate::emulator) enum Decision {
 }
 
 /// Evaluates a trust policy.
-pub(in crate::emulator) fn decide(policy: &str, asked: &Asked<'_>) -> Decision {
+pub(in crate::emulator) fn decide(policy: &str, asked: &TrustRequest<'_>) -> Decision {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     let statements = policy.get("Statement").map(one_or_many).unwrap_or_default();
     let matching =
@@ -54,7 +54,7 @@ pub(in crate::emulator) fn decide(policy: &str, asked: &Asked<'_>) -> Decision {
     }
 }
 
-fn matches(statement: &Map<String, Value>, asked: &Asked<'_>) -> bool {
+fn matches(statement: &Map<String, Value>, asked: &TrustRequest<'_>) -> bool {
     let names_action = |field: &str| {
         let patterns = one_or_many(statement.get(field)?);
         Some(patterns.into_iter().filter_map(Value::as_str).any(|pattern| {
@@ -89,7 +89,7 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::super::conditions::Known;
-    use super::{Asked, Decision, Principal, decide};
+    use super::{Decision, Principal, TrustRequest, decide};
 
     fn decided(statements: &str, action: &str) -> Decision {
         let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
@@ -100,7 +100,7 @@ mod tests {
             "aws:multifactorauthpresent" => Known::Absent,
             _ => Known::NotUnderstood,
         };
-        decide(&policy, &Asked { action, principal: &principal, keys: &keys })
+        decide(&policy, &TrustRequest { action, principal: &principal, keys: &keys })
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::refusal::Refusal;
 
 /// Size quota of a trust policy, in characters other than white space.
-pub(super) const MOST_CHARACTERS: usize = 2048;
+pub(super) const MAX_CHARACTERS: usize = 2048;
 
 const TOP_KEYS: [&str; 3] = ["Version", "Id", "Statement"];
 const VERSIONS: [&str; 2] = ["2008-10-17", "2012-10-17"];
@@ -32,8 +32,8 @@ pub(super) fn check(document: &str) -> Result<(), Refusal> {
     let policy: Value = serde_json::from_str(document)
         .map_err(|_| Refusal::malformed_policy("This policy contains invalid Json"))?;
     let size = document.chars().filter(|letter| !letter.is_whitespace()).count();
-    if size > MOST_CHARACTERS {
-        return Err(Refusal::quota("ACLSizePerRole", MOST_CHARACTERS));
+    if size > MAX_CHARACTERS {
+        return Err(Refusal::quota("ACLSizePerRole", MAX_CHARACTERS));
     }
     let policy = policy.as_object().ok_or_else(syntax)?;
     if policy.keys().any(|key| !TOP_KEYS.contains(&key.as_str())) {

@@ -51,7 +51,7 @@ pub(in crate::emulator) fn keep(
                 if kind == "AWS" {
                     resolve(connection, account, named, roles)?;
                 }
-                settle(named);
+                normalize(named);
             }
         }
         if let Some(Value::Object(operators)) = statement.get_mut("Condition") {
@@ -89,7 +89,7 @@ pub(in crate::emulator) fn shown(
                     *name = arn;
                 }
             }
-            settle(named);
+            normalize(named);
         }
     }
     Ok(Value::Object(policy).to_string())
@@ -211,7 +211,7 @@ fn is_principal_arn(name: &str) -> bool {
 }
 
 /// Normalises the values of a kind of principals to the returned form and order.
-fn settle(named: &mut Value) {
+fn normalize(named: &mut Value) {
     if let Value::Array(names) = named {
         names.sort_by(|one, other| other.as_str().cmp(&one.as_str()));
         names.dedup();

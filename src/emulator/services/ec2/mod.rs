@@ -16,8 +16,8 @@ use super::listing::{Listing, Paging};
 use super::place;
 
 /// Paging parameters of EC2, with the given bounds.
-const fn paging(least: i64, most: i64, usual: usize) -> Paging {
-    Paging { limit: "MaxResults", least, most, usual, token: "NextToken" }
+const fn paging(min: i64, max: i64, default_limit: usize) -> Paging {
+    Paging { limit: "MaxResults", min, max, default_limit, token: "NextToken" }
 }
 
 /// Filters of a call, each with its accepted values.
@@ -85,7 +85,7 @@ struct NamedResource {
 }
 
 /// Requested resources: those with the given ids, or a page of all.
-fn asked(
+fn requested(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
     named: &NamedResource,
