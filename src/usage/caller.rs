@@ -48,7 +48,7 @@ pub async fn fetch(
     let operation = operation(config, step, region, address.url())?;
     // On the heap, like all calls of the SDK: their futures take kilobytes each, and would be
     // nested.
-    let answer = Box::pin(operation.invoke(Asked(request))).await;
+    let answer = Box::pin(operation.invoke(SerializedRequest(request))).await;
     let body = answer.map_err(|error| {
         let mut error = from_sdk(step.action.name, error);
         let is_unknown = UNKNOWN_NAMES.iter().any(|words| error.message.contains(words));
@@ -76,7 +76,7 @@ fn operation(
     step: &SourceCall,
     region: &str,
     url: &str,
-) -> Result<Operation<Asked, SdkBody, Refused>> {
+) -> Result<Operation<SerializedRequest, SdkBody, ServiceError>> {
     let service = step.action.service;
     let missing = |what: &str| Error::new(Kind::Bug, format!("the connection has no {what}"));
     let mut signing = SigningOptions::default();
@@ -125,15 +125,15 @@ fn operation(
     }
     let service = Protocol::of(service);
     Ok(builder
-        .serializer(|asked: Asked| Ok(asked.0))
-        .deserializer_impl::<SdkBody, Refused>(Answered(service))
+        .serializer(|asked: SerializedRequest| Ok(asked.0))
+        .deserializer_impl::<SdkBody, ServiceError>(ResponseDeserializer(service))
         .build())
 }
 
 /// A request.
-struct Asked(HttpRequest);
+struct SerializedRequest(HttpRequest);
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for SerializedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Asked")
     }
@@ -141,17 +141,17 @@ impl fmt::Debug for Asked {
 
 /// Error reply of AWS.
 #[derive(Debug)]
-struct Refused(ErrorMetadata);
+struct ServiceError(ErrorMetadata);
 
-impl fmt::Display for Refused {
+impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ServiceError {}
 
-impl ProvideErrorMetadata for Refused {
+impl ProvideErrorMetadata for ServiceError {
     fn meta(&self) -> &ErrorMetadata {
         &self.0
     }
@@ -160,9 +160,9 @@ impl ProvideErrorMetadata for Refused {
 /// Deserializer of replies. The body of a successful reply is left to be streamed; that of an error
 /// reply is read.
 #[derive(Debug)]
-struct Answered(Protocol);
+struct ResponseDeserializer(Protocol);
 
-impl DeserializeResponse for Answered {
+impl DeserializeResponse for ResponseDeserializer {
     fn deserialize_streaming_with_config(
         &self,
         response: &mut HttpResponse,
@@ -179,7 +179,7 @@ impl DeserializeResponse for Answered {
     ) -> std::result::Result<context::Output, OrchestratorError<context::Error>> {
         let header = response.headers().get("x-amzn-errortype");
         let body = response.body().bytes().unwrap_or_default();
-        let refused = Refused(refusal::of(self.0, header, body));
+        let refused = ServiceError(refusal::of(self.0, header, body));
         Err(OrchestratorError::operation(context::Error::erase(refused)))
     }
 }

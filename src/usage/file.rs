@@ -26,7 +26,7 @@ const VERSION: u64 = 1;
 pub const MAX_AGE: Duration = Duration::from_hours(6);
 
 /// Tolerance for the clock of another machine.
-const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Scan {
     /// Writes the scan as JSON.
@@ -57,7 +57,7 @@ impl Scan {
             ));
         }
         let age = now.duration_since(scan.scope().started);
-        if age < -AHEAD {
+        if age < -MAX_CLOCK_SKEW {
             let ahead = length(age.abs());
             return Err(refuse(format!("the scan was made in the future, {ahead} from now"))
                 .hint("check the clocks of this machine and of the one that made it"));
@@ -163,13 +163,15 @@ impl<'a> File<'a> {
 
 fn references<S: Serializer>(scan: &Scan, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_seq(
-        (0..scan.len()).filter_map(|number| scan.found(number)).map(|found| Written::of(&found)),
+        (0..scan.len())
+            .filter_map(|number| scan.found(number))
+            .map(|found| WrittenReference::of(&found)),
     )
 }
 
 /// Reference, as it is written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenReference<'a> {
     source: &'a str,
     region: &'a str,
     resource: &'a str,
@@ -181,7 +183,7 @@ struct Written<'a> {
     roles: Vec<&'a str>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> WrittenReference<'a> {
     fn of(found: &Found<'a>) -> Self {
         let texts = |is_role: bool| {
             let is_meant = |named: &&Mention| matches!(named, Mention::Role(_)) == is_role;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::matching::{Mention, ProfileIndex};
-use super::reasons::gathered;
+use super::reasons::summarize_gaps;
 use super::sources::SOURCES;
 
 /// Scope of a scan, known before its first call to a source.
@@ -240,7 +240,7 @@ pub struct Scan {
     ended: Option<Timestamp>,
     checks: Vec<Check>,
     missed: Vec<Gap>,
-    words: Words,
+    strings: Interner,
     ids: String,
     references: Vec<PackedReference>,
     groups: Vec<Group>,
@@ -252,12 +252,12 @@ pub struct Scan {
 
 /// Interned strings.
 #[derive(Debug, Default)]
-struct Words {
+struct Interner {
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u16>,
 }
 
-impl Words {
+impl Interner {
     /// Index of a string; `None` if there are too many different ones.
     fn number(&mut self, text: &str) -> Option<u16> {
         if let Some(number) = self.numbers.get(text) {
@@ -286,7 +286,7 @@ impl Scan {
             ended: None,
             checks: Vec::new(),
             missed: Vec::new(),
-            words: Words::default(),
+            strings: Interner::default(),
             ids: String::new(),
             references: Vec::new(),
             groups: Vec::new(),
@@ -330,9 +330,9 @@ impl Scan {
         state: &str,
         names: &[Mention],
     ) -> Option<()> {
-        let source = self.words.number(source)?;
-        let region = self.words.number(region)?;
-        let state = self.words.number(state)?;
+        let source = self.strings.number(source)?;
+        let region = self.strings.number(region)?;
+        let state = self.strings.number(state)?;
         let number = u32::try_from(self.references.len()).ok()?;
         let end = u32::try_from(self.ids.len() + resource.len()).ok()?;
         let group = if let Some(group) = self.by_names.get(names) {
@@ -361,7 +361,7 @@ impl Scan {
         outcome: CheckOutcome,
     ) {
         self.gaps.take();
-        let (source, region) = (self.words.shared(source), self.words.shared(region));
+        let (source, region) = (self.strings.shared(source), self.strings.shared(region));
         let earlier = |check: &&mut Check| check.source == source && check.region == region;
         match self.checks.iter_mut().find(earlier) {
             Some(check) => {
@@ -442,7 +442,7 @@ impl Scan {
     fn known_gaps(&self) -> &(Arc<[Gap]>, Vec<String>) {
         self.gaps.get_or_init(|| {
             let gaps = self.find_gaps();
-            let told = gathered(&self.scope, &gaps);
+            let told = summarize_gaps(&self.scope, &gaps);
             (gaps.into(), told)
         })
     }
@@ -528,7 +528,7 @@ impl Scan {
     pub fn found(&self, number: usize) -> Option<Found<'_>> {
         let kept = self.references.get(number)?;
         let start = number.checked_sub(1).map_or(0, |before| self.references[before].end);
-        let word = |number: u16| &self.words.texts[usize::from(number)];
+        let word = |number: u16| &self.strings.texts[usize::from(number)];
         Some(Found {
             source: word(kept.source),
             region: word(kept.region),

@@ -97,7 +97,7 @@ enum Meaning<'a> {
     /// Pattern, in which `*` stands for any text.
     Pattern(String),
     /// Undocumented format.
-    Odd,
+    Unrecognized,
 }
 
 impl AccountScope {
@@ -124,7 +124,7 @@ impl AccountScope {
         if is_name(text) {
             return Meaning::Plain(text);
         }
-        pattern(text).map_or(Meaning::Odd, Meaning::Pattern)
+        pattern(text).map_or(Meaning::Unrecognized, Meaning::Pattern)
     }
 
     /// Criterion by which a text matches a profile, or may match it.
@@ -147,7 +147,7 @@ impl AccountScope {
             (Meaning::Pattern(pattern), _) => {
                 self.fits(&pattern, named, subject).then_some(By::Pattern)
             }
-            (Meaning::Odd, _) => {
+            (Meaning::Unrecognized, _) => {
                 let is_meant = |word: &str| {
                     word == subject.id || word.eq_ignore_ascii_case(&subject.name) || is_role(word)
                 };
@@ -237,7 +237,7 @@ impl ProfileIndex {
                 }
                 (Meaning::Elsewhere, _) => {}
                 (Meaning::Pattern(_), _) => self.patterns.push(group),
-                (Meaning::Odd, _) => {
+                (Meaning::Unrecognized, _) => {
                     words(named.text()).for_each(|word| put(&mut self.words, word));
                 }
             }

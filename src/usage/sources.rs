@@ -394,11 +394,11 @@ pub fn source(name: &str) -> Option<&'static Source> {
 
 /// Actions of a scan besides those of the sources: the regions, and for a verdict the profile and
 /// its role.
-const BESIDES: [Action; 3] =
+const OTHER_ACTIONS: [Action; 3] =
     [REGIONS_ACTION, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
 
 const COUNT: usize = {
-    let (mut count, mut at) = (BESIDES.len(), 0);
+    let (mut count, mut at) = (OTHER_ACTIONS.len(), 0);
     while at < TABLE.len() {
         count += TABLE[at].steps.len();
         at += 1;
@@ -408,10 +408,10 @@ const COUNT: usize = {
 
 /// All actions that a scan and its verdicts call, ordered by first use.
 pub static ACTIONS: [Action; COUNT] = {
-    let mut all = [BESIDES[0]; COUNT];
+    let mut all = [OTHER_ACTIONS[0]; COUNT];
     let (mut count, mut at) = (0, 0);
-    while count < BESIDES.len() {
-        all[count] = BESIDES[count];
+    while count < OTHER_ACTIONS.len() {
+        all[count] = OTHER_ACTIONS[count];
         count += 1;
     }
     while at < TABLE.len() {

@@ -21,11 +21,11 @@ pub(super) const ROLES: &str = "iam.roles";
 
 /// Time for which AWS records the last use of a role:
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html>.
-pub(super) const MEMORY: Duration = Duration::from_hours(400 * 24);
+pub(super) const LAST_USE_RETENTION: Duration = Duration::from_hours(400 * 24);
 
 /// Tolerance for clock differences: a profile created this shortly before the scan may have been
 /// created after it.
-const SHORTLY: Duration = Duration::from_mins(1);
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Profile to judge, as IAM returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -200,7 +200,7 @@ pub(super) enum Obstacle {
 }
 
 /// Evidence from the role's last use.
-enum Rest {
+enum RoleEvidence {
     /// Irrelevant, because the profile is used anyway.
     NotAsked,
     /// Recently used.
@@ -219,32 +219,32 @@ impl Scan {
     pub fn judge(&self, subject: &Subject, role: &RoleKnown) -> Result<Judgement> {
         let mut obstacles = self.obstacles(subject)?;
         let (mut references, doubts) = self.references_of(subject);
-        let mut rested = String::new();
-        let rest = match (&subject.roles[..], role) {
-            ([], _) => Rest::Unused("it holds no role".to_owned()),
+        let mut role_idle = String::new();
+        let role_evidence = match (&subject.roles[..], role) {
+            ([], _) => RoleEvidence::Unused("it holds no role".to_owned()),
             ([name], RoleKnown::NotAsked) => {
                 if references.is_empty() {
                     return Ok(Judgement::AskRole(name.clone()));
                 }
-                Rest::NotAsked
+                RoleEvidence::NotAsked
             }
-            ([name], RoleKnown::Read(role)) => self.rest(name, role),
+            ([name], RoleKnown::Read(role)) => self.role_evidence(name, role),
             ([_], RoleKnown::Unreadable(why)) => {
-                Rest::Unknown(Obstacle::RoleUnreadable(why.clone()))
+                RoleEvidence::Unknown(Obstacle::RoleUnreadable(why.clone()))
             }
-            (roles, _) => Rest::Unknown(Obstacle::Roles(roles.len())),
+            (roles, _) => RoleEvidence::Unknown(Obstacle::Roles(roles.len())),
         };
-        match rest {
-            Rest::NotAsked => {}
-            Rest::Used(reference) => references.push(reference),
-            Rest::Unused(how) => rested = how,
-            Rest::Unknown(obstacle) => obstacles.push(obstacle),
+        match role_evidence {
+            RoleEvidence::NotAsked => {}
+            RoleEvidence::Used(reference) => references.push(reference),
+            RoleEvidence::Unused(how) => role_idle = how,
+            RoleEvidence::Unknown(obstacle) => obstacles.push(obstacle),
         }
         let gaps = self.gaps();
         let (ruling, reason) = if !references.is_empty() {
             (Ruling::Used, reasons::used(&references, self.scope().started))
         } else if gaps.is_empty() && doubts.is_empty() && obstacles.is_empty() {
-            (Ruling::Unused, reasons::unused(self, &rested))
+            (Ruling::Unused, reasons::unused(self, &role_idle))
         } else {
             (Ruling::Unknown, reasons::unknown(self, subject, &obstacles, &doubts))
         };
@@ -299,7 +299,7 @@ impl Scan {
             obstacles.push(Obstacle::Profile("its id is not known"));
         }
         match made(&subject.create_date) {
-            Some(made) if made < before(scope.started, SHORTLY) => {}
+            Some(made) if made < before(scope.started, CLOCK_TOLERANCE) => {}
             Some(_) => obstacles.push(Obstacle::TooNew),
             None => obstacles.push(Obstacle::Profile("nobody can read when it was made")),
         }
@@ -336,32 +336,38 @@ impl Scan {
     }
 
     /// Evidence from the last use of the role.
-    fn rest(&self, name: &str, role: &RoleUse) -> Rest {
+    fn role_evidence(&self, name: &str, role: &RoleUse) -> RoleEvidence {
         let scope = self.scope();
         let (started, wanted) = (scope.started, scope.role_unused_for);
         if !role.name.eq_ignore_ascii_case(name) {
-            return Rest::Unknown(Obstacle::Role("what is known of a role is not about its role"));
+            return RoleEvidence::Unknown(Obstacle::Role(
+                "what is known of a role is not about its role",
+            ));
         }
         let Some(last_used) = &role.last_used else {
             let Some(made) = made(&role.create_date) else {
-                return Rest::Unknown(Obstacle::Role("nobody can read when its role was made"));
+                return RoleEvidence::Unknown(Obstacle::Role(
+                    "nobody can read when its role was made",
+                ));
             };
             if made > before(started, wanted) {
-                return Rest::Unknown(Obstacle::RoleTooYoung(started.duration_since(made)));
+                return RoleEvidence::Unknown(Obstacle::RoleTooYoung(started.duration_since(made)));
             }
-            if made >= before(started, MEMORY) {
-                return Rest::Unused("its role was never used".to_owned());
+            if made >= before(started, LAST_USE_RETENTION) {
+                return RoleEvidence::Unused("its role was never used".to_owned());
             }
-            if wanted > MEMORY {
-                return Rest::Unknown(Obstacle::Forgotten);
+            if wanted > LAST_USE_RETENTION {
+                return RoleEvidence::Unknown(Obstacle::Forgotten);
             }
-            return Rest::Unused("its role was not used for 400 days".to_owned());
+            return RoleEvidence::Unused("its role was not used for 400 days".to_owned());
         };
         let Ok(used) = last_used.parse::<Timestamp>() else {
-            return Rest::Unknown(Obstacle::Role("nobody can read when its role was last used"));
+            return RoleEvidence::Unknown(Obstacle::Role(
+                "nobody can read when its role was last used",
+            ));
         };
         if used >= before(started, wanted) {
-            return Rest::Used(Reference {
+            return RoleEvidence::Used(Reference {
                 source: ROLES.into(),
                 region: role.region.as_deref().unwrap_or_default().into(),
                 resource: role.name.as_str().into(),
@@ -370,8 +376,8 @@ impl Scan {
                 text: last_used.as_str().into(),
             });
         }
-        let rested = reasons::length(started.duration_since(used));
-        Rest::Unused(format!("its role was not used for {rested}"))
+        let role_idle = reasons::length(started.duration_since(used));
+        RoleEvidence::Unused(format!("its role was not used for {role_idle}"))
     }
 }
 

@@ -10,14 +10,14 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::Reading;
 
 /// Maximum size of a page; a hundred records of the largest kind are much smaller.
-const LARGEST: usize = 32 << 20;
+const MAX_SIZE: usize = 32 << 20;
 
 /// Reads a document and reports its parts to `reading`.
 ///
 /// # Errors
 /// A message, if it is truncated, too long, or not JSON.
 pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
-    let body = Limited::new(body, LARGEST).collect().await;
+    let body = Limited::new(body, MAX_SIZE).collect().await;
     let body = body.map_err(|error| format!("the answer breaks off: {error}"))?.to_bytes();
     let mut json = serde_json::Deserializer::from_slice(&body);
     let read = Part(reading).deserialize(&mut json).and_then(|()| json.end());

@@ -79,7 +79,7 @@ struct Reading<'a> {
     matched: usize,
     is_answer: bool,
     /// True if any record has a text.
-    has_said: bool,
+    has_text: bool,
     page: Page,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Reading<'a> {
             record: None,
             matched: 0,
             is_answer: false,
-            has_said: false,
+            has_text: false,
             page: Page::default(),
         }
     }
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
             }
             return;
         };
-        self.has_said |= !text.is_empty();
+        self.has_text |= !text.is_empty();
         let path = path_in_record(self.step, &self.path);
         if self.step.only.contains(&(path, text)) {
             self.matched += 1;
@@ -176,7 +176,7 @@ impl<'a> Reading<'a> {
     fn finish(self) -> Result<Page, String> {
         // An answer without pages is about a resource that was requested by name, and must contain
         // it.
-        if self.is_answer && (self.has_said || self.step.paging.is_some()) {
+        if self.is_answer && (self.has_text || self.step.paging.is_some()) {
             return Ok(self.page);
         }
         Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))

@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::spec::nearest;
 
 /// Maximum number of records of one page that are followed at once.
-const FOLLOWED_AT_ONCE: usize = 16;
+const MAX_CONCURRENT_RECORDS: usize = 16;
 
 /// Transport of a scan's calls.
 pub trait Transport: Send + Sync {
@@ -134,7 +134,7 @@ pub async fn scan(
         scan.miss(Gap { source: None, region, why: Reason::NotEnabled.into() });
     }
     watch.begins(asked.len() * asking.sources.len());
-    let effort = Arc::new(ScanState {
+    let scan_state = Arc::new(ScanState {
         look,
         scan: Mutex::new(scan),
         places: Semaphore::new(asking.concurrency.max(1)),
@@ -145,26 +145,26 @@ pub async fn scan(
     let mut checks = Vec::new();
     for source in asking.sources {
         for region in &asked {
-            checks.push(check(Arc::clone(&effort), Arc::clone(&watch), source, region.clone()));
+            checks.push(check(Arc::clone(&scan_state), Arc::clone(&watch), source, region.clone()));
         }
     }
     let at_once = checks.len().max(1);
     stream::iter(checks).buffer_unordered(at_once).try_collect::<()>().await?;
-    let effort = Arc::try_unwrap(effort)
+    let scan_state = Arc::try_unwrap(scan_state)
         .map_err(|_| Error::new(Kind::Bug, "a scan goes on after its end"))?;
-    let mut scan = effort.scan.into_inner().unwrap_or_else(PoisonError::into_inner);
-    scan.end(now(&effort.clock));
+    let mut scan = scan_state.scan.into_inner().unwrap_or_else(PoisonError::into_inner);
+    scan.end(now(&scan_state.clock));
     Ok(scan)
 }
 
 fn check(
-    effort: Arc<ScanState>,
+    scan_state: Arc<ScanState>,
     watch: Arc<dyn Watch>,
     source: &'static Source,
     region: String,
 ) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
-        let gap = effort.check(source, &region).await?;
+        let gap = scan_state.check(source, &region).await?;
         watch.checked(gap.as_ref());
         Ok(())
     })
@@ -296,17 +296,19 @@ impl ScanState {
                 if is_last {
                     resources += page.records.len() as u64;
                     let mut scan = self.scan();
-                    for (record, known) in records.filter(|(_, known)| is_alive(source, known)) {
+                    for (record, known) in
+                        records.filter(|(_, known)| may_use_profile(source, known))
+                    {
                         let names = names(step, record);
                         scan.add(source.name, region, &known.id.join("/"), &known.state, names);
                     }
                 } else {
                     let known: Vec<_> = records.map(|(_, known)| known).collect();
-                    let alive = known.into_iter().filter(|known| is_alive(source, known));
+                    let alive = known.into_iter().filter(|known| may_use_profile(source, known));
                     let followed =
                         alive.map(|known| self.follow(source, region, number + 1, known));
                     resources += stream::iter(followed)
-                        .buffer_unordered(FOLLOWED_AT_ONCE)
+                        .buffer_unordered(MAX_CONCURRENT_RECORDS)
                         .try_fold(0, |all, some| std::future::ready(Ok(all + some)))
                         .await?;
                 }
@@ -350,7 +352,7 @@ impl ScanState {
 }
 
 /// True if a resource, as far as it is known, can still use a profile.
-fn is_alive(source: &Source, known: &ResourceContext) -> bool {
+fn may_use_profile(source: &Source, known: &ResourceContext) -> bool {
     !source.steps.iter().any(|step| step.over.contains(&known.state.as_str()))
 }
 
