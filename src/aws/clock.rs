@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_async::time::TimeSource;
 
 /// Maximum uncorrected difference, in milliseconds. AWS accepts signatures up to five minutes old.
-const TOLERATED: i64 = 4 * 60 * 1000;
+const TOLERANCE: i64 = 4 * 60 * 1000;
 
 /// Clock corrected by the answers of the server, shared by all signers of one connection.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct CorrectedClock(Arc<Inner>);
 struct Inner {
     /// Lead of the server's clock, in milliseconds.
     ahead: AtomicI64,
-    told: AtomicBool,
+    is_reported: AtomicBool,
 }
 
 impl CorrectedClock {
@@ -48,9 +48,9 @@ impl CorrectedClock {
             Ok(ahead) => millis(ahead),
             Err(behind) => -millis(behind.duration()),
         };
-        let is_skewed = ahead.abs() > TOLERATED;
+        let is_skewed = ahead.abs() > TOLERANCE;
         self.0.ahead.store(if is_skewed { ahead } else { 0 }, Ordering::Relaxed);
-        if !is_skewed || self.0.told.swap(true, Ordering::Relaxed) {
+        if !is_skewed || self.0.is_reported.swap(true, Ordering::Relaxed) {
             return None;
         }
         let direction = if ahead > 0 { "behind" } else { "ahead of" };
@@ -92,8 +92,8 @@ mod tests {
         let minutes = |n: u64| Duration::from_mins(n);
         assert_eq!(clock.observe(here + minutes(3), here), None);
         assert_eq!(clock.ahead(), 0);
-        let told = clock.observe(here + minutes(90), here).expect("a note");
-        assert!(told.contains("1h 30m behind"), "{told}");
+        let notice = clock.observe(here + minutes(90), here).expect("a note");
+        assert!(notice.contains("1h 30m behind"), "{notice}");
         assert_eq!(clock.ahead(), 90 * 60 * 1000);
         assert_eq!(clock.observe(here - minutes(10), here), None, "it was said");
         assert_eq!(clock.ahead(), -10 * 60 * 1000);

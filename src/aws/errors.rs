@@ -94,9 +94,9 @@ where
             out.aws = Some(detail("", false));
             out.caused_by(error)
         }
-        _ if ours(&error).is_some() => {
+        _ if own_error(&error).is_some() => {
             // Missing credentials: the cause has been described where it occurred.
-            let mut out = ours(&error).map_or_else(|| no_credentials(&error), Error::copied);
+            let mut out = own_error(&error).map_or_else(|| no_credentials(&error), Error::copied);
             if out.kind == Kind::Credentials {
                 out = out.hint(hints::WHOAMI);
             }
@@ -168,7 +168,7 @@ fn causes<'a>(
 }
 
 /// Our own error, if the credentials of a call could not be fetched.
-fn ours<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+fn own_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
@@ -179,7 +179,7 @@ fn has_credentials_error(error: &(dyn StdError + 'static)) -> bool {
 /// Underlying causes, outermost first, without repetition: `: dispatch failure: connection
 /// refused`.
 fn chain(error: &(dyn StdError + 'static)) -> String {
-    const MOST: usize = 800;
+    const MAX_LENGTH: usize = 800;
     let mut text = String::new();
     let mut last = String::new();
     for cause in causes(error).skip(1) {
@@ -188,7 +188,7 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
         if let Some(dump) = said.find(" to request `Request {") {
             said.truncate(dump);
         }
-        if !said.is_empty() && !last.contains(&said) && text.len() + said.len() < MOST {
+        if !said.is_empty() && !last.contains(&said) && text.len() + said.len() < MAX_LENGTH {
             text.push_str(": ");
             text.push_str(&said);
         }

@@ -333,7 +333,7 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        name_this_program(&mut request);
+        add_user_agent(&mut request);
         let Ok(uri) = request.uri().parse::<Uri>() else {
             let message = format!("{:?} is no address", without_password(request.uri()));
             return HttpConnectorFuture::ready(Err(ConnectorError::user(message.into())));
@@ -367,14 +367,14 @@ impl HttpConnector for Connector {
                     }
                     Ok(response.map(bounded))
                 }
-                Err(error) => Err(placed(error, place)),
+                Err(error) => Err(with_destination(error, place)),
             }
         })
     }
 }
 
 /// Maximum size of an answer, in bytes. Those of AWS are much smaller.
-const LARGEST_ANSWER: usize = 64 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 /// Body that fails once it exceeds the maximum size.
 fn bounded(body: SdkBody) -> SdkBody {
@@ -382,13 +382,13 @@ fn bounded(body: SdkBody) -> SdkBody {
         if !error.is::<LengthLimitError>() {
             return error;
         }
-        format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20).into()
+        format!("the answer is larger than {} MiB", MAX_ANSWER >> 20).into()
     };
-    SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER).map_err(named))
+    SdkBody::from_body_1_x(Limited::new(body, MAX_ANSWER).map_err(named))
 }
 
 /// Adds this program to the user agent, before the SDK.
-fn name_this_program(request: &mut HttpRequest) {
+fn add_user_agent(request: &mut HttpRequest) {
     let headers = request.headers_mut();
     let named = match headers.get("user-agent") {
         Some(agent) if agent.starts_with(USER_AGENT) => return,
@@ -516,7 +516,7 @@ impl StdError for NetworkError {
 }
 
 /// Adds the destination of the request to an error.
-fn placed(error: ConnectorError, place: RequestTarget) -> ConnectorError {
+fn with_destination(error: ConnectorError, place: RequestTarget) -> ConnectorError {
     if error.is_user() {
         return error;
     }

@@ -146,7 +146,7 @@ impl SharedConfig {
 
     /// Hint for a profile that does not exist: a similar one, or all that exist.
     pub fn suggestion(&self, name: &str) -> String {
-        const MOST: usize = 20;
+        const MAX_NAMES: usize = 20;
         let names: Vec<&str> = self.profile_names().collect();
         if let Some(near) = self.near(name).filter(|_| !name.is_empty()) {
             return format!("did you mean {near:?}?");
@@ -155,8 +155,8 @@ impl SharedConfig {
             return "the files have no profiles: `aws configure` or `aws sso login` makes one"
                 .into();
         }
-        let more = names.len().saturating_sub(MOST);
-        let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(MAX_NAMES);
+        let listed = names.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
         let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("the profiles there are: {listed}{and_more}")
     }

@@ -217,7 +217,7 @@ pub fn resolve(
     if let Some(source) = found.map_err(|error| with_near_miss(error, profile))? {
         return Ok(source);
     }
-    refuse_traces(name, profile)?;
+    refuse_partial_credentials(name, profile)?;
     if let Some(keys) = legacy::keys(environment)? {
         check_key_id(&keys)?;
         return Ok(Source::Keys(keys));
@@ -382,9 +382,9 @@ impl Chain<'_> {
             ))
             .hint("the last of them must have credentials of its own"));
         }
-        if visited.len() >= MOST_PROFILES {
+        if visited.len() >= MAX_PROFILES {
             return Err(wrong(format!(
-                "more than {MOST_PROFILES} profiles are each the source_profile of the next ({})",
+                "more than {MAX_PROFILES} profiles are each the source_profile of the next ({})",
                 source.origin
             )));
         }
@@ -395,7 +395,7 @@ impl Chain<'_> {
         if let Some(found) = self.of_profile(name, profile, false)? {
             return Ok(found);
         }
-        refuse_traces(name, profile)?;
+        refuse_partial_credentials(name, profile)?;
         let at = profile.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
         Err(wrong(format!(
             "the profile {name:?}{at} is the source_profile of {parent:?}, and has no credentials"
@@ -500,7 +500,7 @@ impl Chain<'_> {
             }
         }
         let missing: Vec<&str> =
-            NEEDED.into_iter().filter(|name| !all.contains_key(*name)).collect();
+            REQUIRED.into_iter().filter(|name| !all.contains_key(*name)).collect();
         if !missing.is_empty() {
             return Err(wrong(format!(
                 "the profile {name:?} uses IAM Identity Center ({origin}), but lacks {}",
@@ -623,11 +623,11 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
 }
 
 /// Required properties of an Identity Center profile.
-const NEEDED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
+const REQUIRED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
 
 /// Maximum length of a chain of source profiles. AWS allows role chaining, but real chains have two
 /// or three profiles.
-const MOST_PROFILES: usize = 20;
+const MAX_PROFILES: usize = 20;
 
 /// Properties that select credentials.
 const CREDENTIAL_PROPERTIES: [&str; 20] = [
@@ -701,7 +701,7 @@ fn with_near_miss(mut error: Error, profile: &Profile) -> Error {
 
 /// Refuses a profile without credentials that has some properties of credentials, perhaps misspelt.
 /// Its author did not mean the credentials of the machine.
-fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
+fn refuse_partial_credentials(name: &str, profile: &Profile) -> Result<()> {
     for (property, setting) in &profile.merged {
         let Some((distance, known)) = nearest(property) else { continue };
         let at = &setting.origin;

@@ -44,7 +44,7 @@ const SIGN_IN: &str = "name a profile with --profile or AWS_PROFILE, sign in wit
 /// Hint about the local account.
 const LOCAL: &str = "without --aws the script runs on the local account, which needs none";
 /// Time for which a failure is returned to other callers without another attempt.
-const REMEMBERED: Duration = Duration::from_secs(1);
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 
 /// Context for fetching credentials.
 #[derive(Clone, Debug)]
@@ -235,7 +235,7 @@ impl<F: Fetcher> Cached<F> {
     }
 
     /// Check that credentials are valid for at least a duration.
-    fn hold_for(&self, credentials: &Credentials, time: Duration) -> bool {
+    fn valid_for(&self, credentials: &Credentials, time: Duration) -> bool {
         credentials.expiry().is_none_or(|end| end > self.clock.now() + time)
     }
 
@@ -243,13 +243,13 @@ impl<F: Fetcher> Cached<F> {
         let began = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(known) = &state.credentials
-            && self.hold_for(known, RENEW_BEFORE)
+            && self.valid_for(known, RENEW_BEFORE)
         {
             return Ok(known.clone());
         }
         // Concurrent callers get the same failure, so that no code is requested again.
         if let Some((at, error)) = &state.failed
-            && (*at >= began || at.elapsed() < REMEMBERED)
+            && (*at >= began || at.elapsed() < FAILURE_TTL)
         {
             return Err(error.copied());
         }
@@ -261,7 +261,7 @@ impl<F: Fetcher> Cached<F> {
             }
             Err(error) => {
                 let known = state.credentials.clone();
-                if let Some(known) = known.filter(|known| self.hold_for(known, LAST_USE_BEFORE)) {
+                if let Some(known) = known.filter(|known| self.valid_for(known, LAST_USE_BEFORE)) {
                     return Ok(known);
                 }
                 // Transient errors are retried by the caller.
@@ -392,7 +392,7 @@ async fn assume_role(role: &AssumeRole, context: &Context) -> Result<Credentials
         None => None,
         Some(serial) => {
             // The source is checked first, so that a code is not wasted if it has no credentials.
-            source.provide_credentials().await.map_err(|error| own(&error))?;
+            source.provide_credentials().await.map_err(|error| own_error(&error))?;
             Some(mfa::ask(serial.clone(), role.role_arn.value.clone()).await?)
         }
     };
@@ -454,12 +454,12 @@ fn sdk_settings(context: &Context, client: SharedHttpClient) -> ProviderConfig {
 }
 
 /// HTTP client with the configured proxy, if there is one.
-fn usual_client(context: &Context) -> SharedHttpClient {
+fn default_client(context: &Context) -> SharedHttpClient {
     context.config.http_client().unwrap_or_else(|| context.direct.clone())
 }
 
 async fn login(session: &Setting<String>, profile: &str, context: &Context) -> Result<Credentials> {
-    let settings = sdk_settings(context, usual_client(context));
+    let settings = sdk_settings(context, default_client(context));
     let builder = LoginCredentialsProvider::builder(&session.value).configure(&settings);
     builder.build().provide_credentials().await.map_err(|error| {
         let Setting { value, origin } = session;
@@ -595,19 +595,19 @@ fn refused(error: &CredentialsError, what: &str) -> Error {
 }
 
 /// Extracts our own error from one of the SDK's.
-fn own(error: &CredentialsError) -> Error {
+fn own_error(error: &CredentialsError) -> Error {
     let ours = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     ours.map_or_else(|| refused(error, "there are no credentials"), Error::copied)
 }
 
 /// Maximum output of a credential program, in bytes.
-const MOST_OUTPUT: usize = 1 << 20;
+const MAX_OUTPUT: usize = 1 << 20;
 
 /// Reads the output of a program, up to slightly more than the maximum.
-async fn most_of(from: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+async fn read_limited(from: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        let most = u64::try_from(MOST_OUTPUT + 1).unwrap_or(u64::MAX);
+        let most = u64::try_from(MAX_OUTPUT + 1).unwrap_or(u64::MAX);
         from.take(most).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
@@ -633,15 +633,16 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
         .spawn()
         .map_err(cannot_run)?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (printed, said) = tokio::try_join!(most_of(out), most_of(err)).map_err(cannot_run)?;
-    if printed.len() > MOST_OUTPUT || said.len() > MOST_OUTPUT {
+    let (printed, said) =
+        tokio::try_join!(read_limited(out), read_limited(err)).map_err(cannot_run)?;
+    if printed.len() > MAX_OUTPUT || said.len() > MAX_OUTPUT {
         return Err(what("prints more than a megabyte"));
     }
     let status = child.wait().await.map_err(cannot_run)?;
     if !status.success() {
-        const MOST_SAID: usize = 500;
+        const MAX_STDERR: usize = 500;
         let said = String::from_utf8_lossy(&said);
-        let said: String = crate::escape::visible(said.trim()).chars().take(MOST_SAID).collect();
+        let said: String = crate::escape::visible(said.trim()).chars().take(MAX_STDERR).collect();
         let why = if said.is_empty() { String::new() } else { format!(": {said}") };
         return Err(what(&format!("failed ({status}){why}")));
     }

@@ -583,7 +583,8 @@ fn unmodifiable(refusal: &Refusal<'_>) -> Vec<String> {
 /// Next steps after an exceeded quota.
 fn quota(refusal: &Refusal<'_>) -> Vec<String> {
     let name = refusal.message.split("Cannot exceed quota for ").nth(1).unwrap_or_default();
-    let raise = |name: &str| format!("or have the quota {name:?} of IAM raised in Service Quotas");
+    let raise_quota =
+        |name: &str| format!("or have the quota {name:?} of IAM raised in Service Quotas");
     let hint = match name.split(':').next().unwrap_or_default() {
         "InstanceSessionsPerInstanceProfile" => {
             "an instance profile holds one role, and AWS raises that for nobody: \
@@ -592,20 +593,20 @@ fn quota(refusal: &Refusal<'_>) -> Vec<String> {
         }
         "InstanceProfilesPerAccount" => format!(
             "delete instance profiles that nothing uses (iam.usage.scan finds them), {}",
-            raise("Instance profiles per account")
+            raise_quota("Instance profiles per account")
         ),
         "RolesPerAccount" => {
-            format!("delete roles that nothing uses, {}", raise("Roles per account"))
+            format!("delete roles that nothing uses, {}", raise_quota("Roles per account"))
         }
         "PoliciesPerRole" | "AttachedPoliciesPerRole" => format!(
             "detach managed policies from the role or merge some into one, {} (from 10 to at most \
              20)",
-            raise("Managed policies per role")
+            raise_quota("Managed policies per role")
         ),
         "ACLSizePerRole" => format!(
             "the trust policy is too long, white space not counted: name fewer principals in it, \
              {}",
-            raise("Role trust policy length")
+            raise_quota("Role trust policy length")
         ),
         _ if refusal.message.contains("number of tags") => {
             "it would have more than 50 tags, the most that AWS allows on one: remove some first"
