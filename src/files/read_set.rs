@@ -79,7 +79,7 @@ pub struct ReadSet {
 
 #[derive(Clone, Debug)]
 struct Recorded {
-    sight: Fingerprint,
+    fingerprint: Fingerprint,
     /// True if the run itself has written the file. The final content counts then.
     is_written: bool,
 }
@@ -90,15 +90,15 @@ impl ReadSet {
     pub fn read(&self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else { return };
         if !self.notes().contains_key(&path) {
-            let sight = Fingerprint::of(&path);
-            self.note(path, sight);
+            let fingerprint = Fingerprint::of(&path);
+            self.note(path, fingerprint);
         }
     }
 
     /// Records a file that the run has read.
-    pub fn found(&self, path: &Path, sight: Fingerprint) {
+    pub fn found(&self, path: &Path, fingerprint: Fingerprint) {
         if let Ok(path) = std::path::absolute(path) {
-            self.note(path, sight);
+            self.note(path, fingerprint);
         }
     }
 
@@ -128,14 +128,14 @@ impl ReadSet {
     #[must_use]
     pub fn all(&self) -> BTreeMap<PathBuf, Fingerprint> {
         let notes = self.notes().clone();
-        let sight = |path: &Path, noted: Recorded| {
-            if noted.is_written { Fingerprint::of(path) } else { noted.sight }
+        let fingerprint = |path: &Path, noted: Recorded| {
+            if noted.is_written { Fingerprint::of(path) } else { noted.fingerprint }
         };
-        notes.into_iter().map(|(path, noted)| (path.clone(), sight(&path, noted))).collect()
+        notes.into_iter().map(|(path, noted)| (path.clone(), fingerprint(&path, noted))).collect()
     }
 
-    fn note(&self, path: PathBuf, sight: Fingerprint) {
-        self.notes().entry(path).or_insert(Recorded { sight, is_written: false });
+    fn note(&self, path: PathBuf, fingerprint: Fingerprint) {
+        self.notes().entry(path).or_insert(Recorded { fingerprint, is_written: false });
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Recorded>> {

@@ -19,18 +19,18 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{Error, Result};
 use crate::ui::terminal::say;
-use names::{Heard, Names, Wanted};
+use names::{Names, RelevantEvent, Wanted};
 use polling::PollState;
 
 /// Interval of polling, where the system reports no changes.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Pause after an irrelevant event, after which the next ones are handled together. In a flood of
 /// events, waking up is the main cost.
-const REST: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Maximum time of handling events between two pauses, enough for far more events than arrive
 /// during one.
-const AWAKE: Duration = Duration::from_millis(1);
+const MAX_BURST: Duration = Duration::from_millis(1);
 
 /// Possible changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Changed {
 /// Watches paths until it is dropped.
 #[derive(Debug)]
 pub struct PathWatcher {
-    orders: Sender<Command>,
+    commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -68,7 +68,7 @@ enum Command {
     /// New set of watched paths, and the channel that confirms it.
     Follow(Wanted, Sender<()>),
     /// Relevant event.
-    Heard(Heard),
+    Event(RelevantEvent),
     /// Lost events.
     Lost,
     /// End of the thread.
@@ -88,23 +88,23 @@ impl PathWatcher {
     ///
     /// # Errors
     /// If the system cannot create a thread.
-    pub fn by_looking(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
+    pub fn polling(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
         Self::start(false, on_change)
     }
 
-    fn start(hears: bool, on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
-        let (orders, received) = channel();
-        let mut follower = Follower {
+    fn start(with_events: bool, on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
+        let (commands, received) = channel();
+        let mut watch_thread = WatchThread {
             wanted: Wanted::default(),
             names: Arc::default(),
-            ears: if hears { None } else { Some(Backend::Looking(PollState::default())) },
-            orders: orders.clone(),
+            backend: if with_events { None } else { Some(Backend::Polling(PollState::default())) },
+            commands: commands.clone(),
         };
         let thread = std::thread::Builder::new().name("iamlua-following".into());
         let thread = thread
-            .spawn(move || follower.work(&received, &on_change))
+            .spawn(move || watch_thread.work(&received, &on_change))
             .map_err(|error| Error::io("cannot start a thread that follows files", error))?;
-        Ok(Self { orders, thread: Some(thread) })
+        Ok(Self { commands, thread: Some(thread) })
     }
 
     /// Replaces the watched files and folders. A file need not exist; a folder among `files`
@@ -114,7 +114,7 @@ impl PathWatcher {
     /// Changes before this returns are not reported: read the files afterwards.
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
-        if self.orders.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
+        if self.commands.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
             // Without an answer the thread has ended, which does not happen before it is told to.
             let _ = is_done.recv();
         }
@@ -123,7 +123,7 @@ impl PathWatcher {
 
 impl Drop for PathWatcher {
     fn drop(&mut self) {
-        let _ = self.orders.send(Command::End);
+        let _ = self.commands.send(Command::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -133,28 +133,28 @@ impl Drop for PathWatcher {
 /// Source of changes.
 enum Backend {
     /// Events of the system, with the watched folders.
-    Listening(RecommendedWatcher, HashSet<PathBuf>),
+    Events(RecommendedWatcher, HashSet<PathBuf>),
     /// Polling.
-    Looking(PollState),
+    Polling(PollState),
 }
 
 /// State of the thread.
-struct Follower {
+struct WatchThread {
     wanted: Wanted,
     /// Relevant names, shared with the event handler.
     names: Arc<Mutex<Arc<Names>>>,
     /// `None` until a path is watched.
-    ears: Option<Backend>,
-    orders: Sender<Command>,
+    backend: Option<Backend>,
+    commands: Sender<Command>,
 }
 
-impl Follower {
+impl WatchThread {
     fn work(&mut self, received: &Receiver<Command>, on_change: &impl Fn(Changed)) {
         loop {
-            let first = match &mut self.ears {
-                Some(Backend::Looking(marks)) => match received.recv_timeout(LOOK_EVERY) {
+            let first = match &mut self.backend {
+                Some(Backend::Polling(file_states)) => match received.recv_timeout(POLL_INTERVAL) {
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Some(changed) = marks.look(&self.wanted) {
+                        if let Some(changed) = file_states.poll(&self.wanted) {
                             on_change(changed);
                         }
                         continue;
@@ -165,30 +165,30 @@ impl Follower {
             };
             let Some(first) = first else { return };
             let mut changed: Option<Changed> = None;
-            let mut renewed = HashSet::new();
+            let mut retargeted = HashSet::new();
             let mut waiting = Vec::new();
             // Queued messages are handled as one change.
-            for order in std::iter::once(first).chain(received.try_iter()) {
-                let more = match order {
+            for command in std::iter::once(first).chain(received.try_iter()) {
+                let more = match command {
                     Command::End => return,
                     Command::Follow(wanted, done) => {
                         self.wanted = wanted;
                         waiting.push(done);
                         continue;
                     }
-                    Command::Heard(heard) => {
-                        renewed.extend(heard.renewed);
+                    Command::Event(heard) => {
+                        retargeted.extend(heard.retargeted);
                         heard.changed
                     }
                     Command::Lost => {
-                        renewed.insert(PathBuf::from("/"));
+                        retargeted.insert(PathBuf::from("/"));
                         Changed::All
                     }
                 };
                 changed = Some(changed.map_or(more.clone(), |before| before.and(more)));
             }
-            if !waiting.is_empty() || !renewed.is_empty() {
-                self.listen(&renewed);
+            if !waiting.is_empty() || !retargeted.is_empty() {
+                self.listen(&retargeted);
             }
             for done in waiting {
                 // The caller may have stopped waiting.
@@ -201,87 +201,87 @@ impl Follower {
         }
     }
 
-    /// Watches the folders in which names are looked up now. `renewed` are the names with a new
+    /// Watches the folders in which names are looked up now. `retargeted` are the names with a new
     /// target.
-    fn listen(&mut self, renewed: &HashSet<PathBuf>) {
-        let ears = self.ears.take().unwrap_or_else(|| self.open());
-        let Backend::Listening(mut watcher, mut heard) = ears else {
-            self.ears = Some(Backend::Looking(PollState::of(&self.wanted)));
+    fn listen(&mut self, retargeted: &HashSet<PathBuf>) {
+        let backend = self.backend.take().unwrap_or_else(|| self.open());
+        let Backend::Events(mut watcher, mut watched) = backend else {
+            self.backend = Some(Backend::Polling(PollState::of(&self.wanted)));
             return;
         };
-        for folder in Names::below(heard.iter(), renewed) {
-            heard.remove(&folder);
+        for folder in Names::below(watched.iter(), retargeted) {
+            watched.remove(&folder);
             // A deleted folder is not watched any more.
             let _ = watcher.unwatch(&folder);
         }
-        let mut passed_over = HashSet::new();
+        let mut unwatchable = HashSet::new();
         // Names that change during a lookup are looked up again, because their folders are watched
         // by then. Later changes are reported as events.
         loop {
             let names = Arc::new(Names::of(&self.wanted));
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&names);
             let is_new =
-                |folder: &&PathBuf| !heard.contains(*folder) && !passed_over.contains(*folder);
+                |folder: &&PathBuf| !watched.contains(*folder) && !unwatchable.contains(*folder);
             let new: Vec<_> = names.folders.iter().filter(is_new).cloned().collect();
             if new.is_empty() {
-                for folder in heard.extract_if(|folder| !names.folders.contains(folder)) {
+                for folder in watched.extract_if(|folder| !names.folders.contains(folder)) {
                     let _ = watcher.unwatch(&folder);
                 }
                 break;
             }
             for folder in new {
                 match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => heard.insert(folder),
-                    Err(error) if is_used_up(&error) => {
-                        self.ears = Some(self.look_instead());
+                    Ok(()) => watched.insert(folder),
+                    Err(error) if is_limit_reached(&error) => {
+                        self.backend = Some(self.fall_back_to_polling());
                         return;
                     }
-                    Err(_) => passed_over.insert(folder),
+                    Err(_) => unwatchable.insert(folder),
                 };
             }
         }
-        self.ears = Some(Backend::Listening(watcher, heard));
+        self.backend = Some(Backend::Events(watcher, watched));
     }
 
     fn open(&self) -> Backend {
-        let (orders, names) = (self.orders.clone(), Arc::clone(&self.names));
-        let mut rested = Instant::now();
+        let (commands, names) = (self.commands.clone(), Arc::clone(&self.names));
+        let mut last_pause = Instant::now();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let order = match event {
+            let command = match event {
                 Ok(event) if event.need_rescan() => Some(Command::Lost),
                 Ok(event) => {
                     let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
-                    let heard = names.hear(&event).map(Command::Heard);
+                    let heard = names.classify(&event).map(Command::Event);
                     let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
-                    if is_noise && rested.elapsed() > AWAKE {
-                        std::thread::sleep(REST);
-                        rested = Instant::now();
+                    if is_noise && last_pause.elapsed() > MAX_BURST {
+                        std::thread::sleep(PAUSE);
+                        last_pause = Instant::now();
                     }
                     heard
                 }
                 Err(_) => Some(Command::Lost),
             };
-            if let Some(order) = order {
+            if let Some(command) = command {
                 // At shutdown there is no receiver.
-                let _ = orders.send(order);
+                let _ = commands.send(command);
             }
         });
         match watcher {
-            Ok(watcher) => Backend::Listening(watcher, HashSet::new()),
-            Err(_) => self.look_instead(),
+            Ok(watcher) => Backend::Events(watcher, HashSet::new()),
+            Err(_) => self.fall_back_to_polling(),
         }
     }
 
-    fn look_instead(&self) -> Backend {
+    fn fall_back_to_polling(&self) -> Backend {
         say(
             "note: the system has no room for listening to more folders (on Linux, fs.inotify.max_user_watches and \
              max_user_instances), so files are looked at every second",
         );
-        Backend::Looking(PollState::of(&self.wanted))
+        Backend::Polling(PollState::of(&self.wanted))
     }
 }
 
-fn is_used_up(error: &notify::Error) -> bool {
+fn is_limit_reached(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::MaxFilesWatch => true,
         // Limit on open files, for systems that open the files they watch.

@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 
 /// Effect of a change of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Matter {
+enum Effect {
     /// Component of watched paths: all of them may refer to other files now.
     Step,
     /// Target of these watched paths.
@@ -41,7 +41,7 @@ enum Listed {
 /// Relevant names. A name is the path of a real folder followed by a file name, as in events.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    matters: HashMap<OsString, Matter>,
+    effects: HashMap<OsString, Effect>,
     /// Real folders whose contents are relevant, each with the paths by which it is watched.
     listed: HashMap<OsString, Vec<(Listed, PathBuf)>>,
     /// Real folders that contain the names.
@@ -50,15 +50,15 @@ pub(super) struct Names {
 
 /// Relevant event.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct RelevantEvent {
     pub(super) changed: Changed,
     /// Name that has a new target, if any.
-    pub(super) renewed: Option<PathBuf>,
+    pub(super) retargeted: Option<PathBuf>,
 }
 
 /// File type at a name.
 #[derive(Clone, Debug)]
-enum There {
+enum FileKind {
     Folder,
     Link(PathBuf),
     File,
@@ -89,7 +89,7 @@ impl Names {
     }
 
     /// Resolves a path; returns its real folder, if it is one.
-    fn look_up(&mut self, path: &Path, known: &mut HashMap<PathBuf, There>) -> Option<PathBuf> {
+    fn look_up(&mut self, path: &Path, known: &mut HashMap<PathBuf, FileKind>) -> Option<PathBuf> {
         let mut at = PathBuf::from("/");
         let whole = std::path::absolute(path).ok()?;
         let mut ahead: VecDeque<OsString> = steps(&whole).collect();
@@ -107,60 +107,60 @@ impl Names {
             }
             let name = at.join(step);
             self.note(&name, path, ahead.is_empty());
-            let there = known.entry(name.clone()).or_insert_with(|| There::at(&name));
+            let there = known.entry(name.clone()).or_insert_with(|| FileKind::at(&name));
             match there {
-                There::Folder => at = name,
-                There::Link(target) if links < MAX_LINKS => {
+                FileKind::Folder => at = name,
+                FileKind::Link(target) if links < MAX_LINKS => {
                     links += 1;
                     for step in steps(target).rev() {
                         ahead.push_front(step);
                     }
                 }
-                There::Link(_) | There::File | There::Nothing => return None,
+                FileKind::Link(_) | FileKind::File | FileKind::Nothing => return None,
             }
         }
         Some(at)
     }
 
     fn note(&mut self, name: &Path, given: &Path, is_end: bool) {
-        let matter = self.matters.entry(name.as_os_str().to_owned());
-        let matter = matter.or_insert(Matter::End(Vec::new()));
-        match matter {
-            Matter::Step => {}
-            Matter::End(paths) if is_end => paths.push(given.to_owned()),
-            Matter::End(_) => *matter = Matter::Step,
+        let effect = self.effects.entry(name.as_os_str().to_owned());
+        let effect = effect.or_insert(Effect::End(Vec::new()));
+        match effect {
+            Effect::Step => {}
+            Effect::End(paths) if is_end => paths.push(given.to_owned()),
+            Effect::End(_) => *effect = Effect::Step,
         }
     }
 
     /// Effect of an event; `None` if it is irrelevant, which costs two hash table lookups.
-    pub(super) fn hear(&self, event: &notify::Event) -> Option<Heard> {
-        let renews = match event.kind {
+    pub(super) fn classify(&self, event: &notify::Event) -> Option<RelevantEvent> {
+        let retargets = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Data(_)) => false,
             EventKind::Access(_) => return None,
             _ => true,
         };
-        let mut heard: Option<Heard> = None;
+        let mut heard: Option<RelevantEvent> = None;
         for path in &event.paths {
-            let Some(changed) = self.changed_by(path, renews) else { continue };
-            let renewed = renews.then(|| path.clone());
+            let Some(changed) = self.changed_by(path, retargets) else { continue };
+            let retargeted = retargets.then(|| path.clone());
             heard = Some(match heard {
-                None => Heard { changed, renewed },
+                None => RelevantEvent { changed, retargeted },
                 // A rename has both names; where the order matters, each also has an event of its
                 // own.
-                Some(before) => Heard {
+                Some(before) => RelevantEvent {
                     changed: before.changed.and(changed),
-                    renewed: before.renewed.or(renewed),
+                    retargeted: before.retargeted.or(retargeted),
                 },
             });
         }
         heard
     }
 
-    fn changed_by(&self, path: &Path, renews: bool) -> Option<Changed> {
-        let mut changed = match self.matters.get(path.as_os_str()) {
-            Some(Matter::Step) => return renews.then_some(Changed::All),
-            Some(Matter::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
+    fn changed_by(&self, path: &Path, retargets: bool) -> Option<Changed> {
+        let mut changed = match self.effects.get(path.as_os_str()) {
+            Some(Effect::Step) => return retargets.then_some(Changed::All),
+            Some(Effect::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
             None => None,
         };
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return changed };
@@ -168,7 +168,7 @@ impl Names {
         for (listed, given) in listed.into_iter().flatten() {
             let path = match listed {
                 Listed::Scripts if is_script(path) => given.join(name),
-                Listed::Names if renews => given.clone(),
+                Listed::Names if retargets => given.clone(),
                 _ => continue,
             };
             let paths = Changed::Paths(BTreeSet::from([path]));
@@ -180,9 +180,9 @@ impl Names {
     /// Folders that are reached through a name. They change when its target changes.
     pub(super) fn below<'a>(
         folders: impl Iterator<Item = &'a PathBuf>,
-        renewed: &HashSet<PathBuf>,
+        retargeted: &HashSet<PathBuf>,
     ) -> Vec<PathBuf> {
-        let is_below = |folder: &&PathBuf| folder.ancestors().any(|at| renewed.contains(at));
+        let is_below = |folder: &&PathBuf| folder.ancestors().any(|at| retargeted.contains(at));
         folders.filter(is_below).cloned().collect()
     }
 }
@@ -199,7 +199,7 @@ fn steps(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
         .map(|step| OsStr::to_owned(step.as_os_str()))
 }
 
-impl There {
+impl FileKind {
     fn at(name: &Path) -> Self {
         match name.symlink_metadata() {
             Ok(about) if about.is_dir() => Self::Folder,

@@ -237,7 +237,7 @@ fn where_the_system_does_not_tell_files_are_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let (tell, told) = channel();
-    let following = PathWatcher::by_looking(move |changed| {
+    let following = PathWatcher::polling(move |changed| {
         let _ = tell.send(changed);
     });
     let mut following = following.expect("a thread");
