@@ -12,12 +12,12 @@ use crate::error::{Error, Kind, Result};
 use crate::state;
 
 /// Busy timeout: time to wait for the lock of another process.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum size of a file that is checked for damage on every open for writing: 4 ms per MiB.
-const SMALL: u64 = 4 << 20;
+const MAX_ALWAYS_CHECKED: u64 = 4 << 20;
 /// Time after which a larger file is checked again.
-const CHECKED: Duration = Duration::from_hours(24);
+const CHECK_INTERVAL: Duration = Duration::from_hours(24);
 
 /// Enables the write-ahead log. Unlike other statements, this one does not observe the busy
 /// timeout.
@@ -94,11 +94,11 @@ impl DatabaseKind {
         state::close_database(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         if !self.is_empty(&shown, &connection)? {
             self.check(path, &shown, &connection)?;
         }
-        use_write_ahead_log(&connection, PATIENCE).map_err(failed)?;
+        use_write_ahead_log(&connection, BUSY_TIMEOUT).map_err(failed)?;
         // With FULL a commit is on the disk when it returns.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         let transaction =
@@ -135,7 +135,7 @@ impl DatabaseKind {
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         if self.is_empty(&shown, &connection)? {
             return Ok(None);
         }
@@ -155,10 +155,10 @@ impl DatabaseKind {
         let mut mark = path.as_os_str().to_owned();
         mark.push(".checked");
         let mark = Path::new(&mark);
-        let is_large = path.metadata().is_ok_and(|about| about.len() > SMALL);
+        let is_large = path.metadata().is_ok_and(|about| about.len() > MAX_ALWAYS_CHECKED);
         let is_checked = || {
             let checked = mark.metadata().and_then(|about| about.modified());
-            checked.is_ok_and(|checked| checked.elapsed().is_ok_and(|since| since < CHECKED))
+            checked.is_ok_and(|checked| checked.elapsed().is_ok_and(|since| since < CHECK_INTERVAL))
         };
         if is_large && is_checked() {
             return Ok(());
