@@ -11,7 +11,7 @@ use rustix::termios::{
 };
 
 /// Original state of the terminal during a prompt.
-static BEFORE: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+static ORIGINAL_MODES: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
 /// Opens the terminal of this process, even if standard input is something else.
 ///
@@ -23,7 +23,9 @@ pub fn open_terminal() -> io::Result<File> {
 
 /// Restores the terminal's echo if a prompt is open while the process ends.
 pub fn restore_terminal() {
-    if let Some((terminal, before)) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some((terminal, before)) =
+        ORIGINAL_MODES.lock().unwrap_or_else(PoisonError::into_inner).take()
+    {
         let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
     }
 }
@@ -42,7 +44,7 @@ pub fn read_line(terminal: &mut File, question: &str) -> io::Result<String> {
             LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) =
+        *ORIGINAL_MODES.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((terminal.try_clone()?, before));
         let typed = tcsetattr(&*terminal, OptionalActions::Flush, &hidden)
             .map_err(io::Error::from)

@@ -11,7 +11,7 @@ pub fn render(
     right: &[bool],
     width: Option<u16>,
 ) -> String {
-    const LEAST: u16 = 20;
+    const MIN_WIDTH: u16 = 20;
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(heads.iter().map(String::as_str));
@@ -25,7 +25,7 @@ pub fn render(
     let widest = (0..heads.len()).max_by_key(|at| widths.get(*at));
     let others: u16 =
         (0..heads.len()).filter(|at| Some(*at) != widest).map(|at| widths[at] + 2).sum();
-    let narrow = width.filter(|width| *width >= others.saturating_add(LEAST));
+    let narrow = width.filter(|width| *width >= others.saturating_add(MIN_WIDTH));
     match narrow {
         Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
@@ -33,7 +33,7 @@ pub fn render(
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if at == last { 0 } else { 2 }));
         if narrow.is_some() && Some(at) == widest {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(LEAST)));
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(MIN_WIDTH)));
         } else {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
