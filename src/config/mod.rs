@@ -275,10 +275,10 @@ impl Config {
 
     fn parse(&mut self, bytes: &[u8]) -> Checked<()> {
         let text = std::str::from_utf8(bytes)
-            .map_err(|error| Wrong::new(error.valid_up_to(), "this is not UTF-8 text"))?;
+            .map_err(|error| Invalid::new(error.valid_up_to(), "this is not UTF-8 text"))?;
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            Wrong::new(at, format!("this is not TOML: {}", error.message()))
+            Invalid::new(at, format!("this is not TOML: {}", error.message()))
                 .hint("a line is KEY = VALUE, with text in quotes: region = \"eu-west-1\"")
         })?;
         let table = table.as_ref();
@@ -296,15 +296,15 @@ impl Config {
                 let near = nearest(key, KEYS).map(|near| format!("; did you mean {near:?}?"));
                 let why = format!("there is no key {key:?}{}", near.unwrap_or_default());
                 let hint = format!("the keys, none of them in a table, are {}", KEYS.join(", "));
-                return Err(Wrong::new(at, why).hint(hint));
+                return Err(Invalid::new(at, why).hint(hint));
             }
             if local && ["profile", "role_arn", "endpoint_url"].contains(&key) {
                 let why = format!("{key} is for AWS, but target is \"local\" in this file");
                 let hint = "take one of the two out, or write target = \"aws\"";
-                return Err(Wrong::new(at, why).hint(hint));
+                return Err(Invalid::new(at, why).hint(hint));
             }
             self.set(key, item)
-                .map_err(|wrong| Wrong { why: format!("{key} {}", wrong.why), ..wrong })?;
+                .map_err(|wrong| Invalid { why: format!("{key} {}", wrong.why), ..wrong })?;
         }
         Ok(())
     }
@@ -329,7 +329,7 @@ impl Config {
             ("role_arn", _) => {
                 let arn = text("the ARN of a role in quotes", &[""])?;
                 if let Some(Err(why)) = arn.as_deref().map(check_role_arn) {
-                    return Err(Wrong::new(item.span().start, why));
+                    return Err(Invalid::new(item.span().start, why));
                 }
                 self.role_arn = arn;
             }
@@ -364,7 +364,7 @@ impl Config {
             }
             ("timeout", Some(text)) => {
                 let seconds =
-                    parse_duration(text).map_err(|why| Wrong::new(item.span().start, why))?;
+                    parse_duration(text).map_err(|why| Invalid::new(item.span().start, why))?;
                 let timeout = Duration::try_from_secs_f64(seconds);
                 self.timeout = Some(timeout.map_err(|_| must_be(item, "a shorter time"))?);
             }
@@ -417,13 +417,13 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Error at a byte of a file.
-struct Wrong {
+struct Invalid {
     at: usize,
     why: String,
     hint: Option<String>,
 }
 
-impl Wrong {
+impl Invalid {
     fn new(at: usize, why: impl Into<String>) -> Self {
         Self { at, why: why.into(), hint: None }
     }
@@ -433,17 +433,17 @@ impl Wrong {
     }
 }
 
-type Checked<T> = std::result::Result<T, Wrong>;
+type Checked<T> = std::result::Result<T, Invalid>;
 type Item<'text> = Spanned<DeValue<'text>>;
 
-fn must_be(item: &Item<'_>, what: &str) -> Wrong {
+fn must_be(item: &Item<'_>, what: &str) -> Invalid {
     let got = match item.as_ref() {
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Array(items) if items.is_empty() => "none".into(),
         other => format!("a value of type {}", other.type_str()),
     };
-    Wrong::new(item.span().start, format!("must be {what}, got {got}"))
+    Invalid::new(item.span().start, format!("must be {what}, got {got}"))
 }
 
 /// Strings of an array. Each must be non-empty and valid.
