@@ -134,7 +134,7 @@ impl Clock {
 
     /// Waits until a duration has passed for waits. Advancing the clock shortens it.
     pub async fn passes(self, time: Duration) {
-        const LOOK: Duration = Duration::from_millis(10);
+        const POLL_INTERVAL: Duration = Duration::from_millis(10);
         if let Self::Real = self {
             return tokio::time::sleep(time).await;
         }
@@ -144,7 +144,7 @@ impl Clock {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(POLL_INTERVAL)).await;
         }
     }
 

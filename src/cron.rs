@@ -18,13 +18,13 @@ use crate::clock::milliseconds;
 
 /// Maximum number of clock changes to search for the next due time: more than eight years of them,
 /// the maximum distance between 29 Februaries.
-const MOST_CHANGES: usize = 64;
+const MAX_CHANGES: usize = 64;
 
 /// Fields of a cron expression.
 const FIELDS: [&str; 5] = ["minute", "hour", "day of month", "month", "day of week"];
 
 /// Abbreviations of cron expressions.
-const SHORT: [(&str, &str); 7] = [
+const ABBREVIATIONS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -51,7 +51,7 @@ struct Cron {
     zone: TimeZone,
     zone_name: String,
     /// True if it follows local time, also across clock changes.
-    follows_wall: bool,
+    follows_local_time: bool,
 }
 
 impl PartialEq for Timing {
@@ -67,11 +67,12 @@ impl Timing {
     /// A message about the invalid argument, with a suggestion.
     pub fn cron(text: &str, zone: Option<&str>) -> Result<Self, String> {
         let text = text.trim();
-        let long = SHORT.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
+        let long =
+            ABBREVIATIONS.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
         let fields: Vec<_> = long.split_whitespace().collect();
         let long = fields.join(" ");
         if fields.len() != 5 {
-            let shorts: Vec<_> = SHORT.iter().map(|(short, _)| *short).collect();
+            let shorts: Vec<_> = ABBREVIATIONS.iter().map(|(short, _)| *short).collect();
             return Err(format!(
                 "schedule must have five fields ({}), such as \"0 3 * * *\", or be one of {}; \
                  got {text:?}",
@@ -82,15 +83,15 @@ impl Timing {
         let mut options = ParseOptions::default();
         options.fallback_timezone_option = FallbackTimezoneOption::UTC;
         let crontab = cronexpr::parse_crontab_with(&long, options).map_err(|error| {
-            let (field, why) = what_is_wrong(&fields, &error.to_string());
+            let (field, why) = explain_error(&fields, &error.to_string());
             format!("schedule {text:?} is no cron expression: {field}{why}")
         })?;
         let zone_name = zone.unwrap_or("UTC").to_owned();
         let zone = TimeZone::get(&zone_name).map_err(|_| {
             format!("timezone {zone_name:?} is not known; it takes names such as \"Europe/Berlin\" or \"UTC\"")
         })?;
-        let follows_wall = fields[1].starts_with('*');
-        let cron = Cron { text: text.to_owned(), crontab, zone, zone_name, follows_wall };
+        let follows_local_time = fields[1].starts_with('*');
+        let cron = Cron { text: text.to_owned(), crontab, zone, zone_name, follows_local_time };
         let timing = Self(Rule::Cron(Box::new(cron)));
         // Any eight years include a leap year.
         if timing.after(Timestamp::UNIX_EPOCH).is_none() {
@@ -145,7 +146,7 @@ impl Timing {
 
 /// Field that an error of the parser points to, and the reason. The last line of the error has a
 /// caret below the field, and the reason.
-fn what_is_wrong(fields: &[&str], error: &str) -> (String, String) {
+fn explain_error(fields: &[&str], error: &str) -> (String, String) {
     let Some((before, why)) = error.lines().last().unwrap_or_default().split_once("^ ") else {
         return (String::new(), error.to_owned());
     };
@@ -174,7 +175,7 @@ pub fn spelled(time: Duration) -> String {
 }
 
 /// Period between two clock changes of a zone.
-struct Stretch {
+struct OffsetPeriod {
     /// Beginning, and the UTC offset before it; `None` if there was no change before.
     began: Option<(Timestamp, Offset)>,
     offset: Offset,
@@ -184,22 +185,22 @@ struct Stretch {
 impl Cron {
     fn after(&self, moment: Timestamp) -> Option<Timestamp> {
         let mut from = moment.checked_add(1.nanosecond()).ok()?;
-        for _ in 0..MOST_CHANGES {
-            let stretch = self.stretch(from)?;
-            if stretch.began.is_some_and(|(began, _)| began == from)
-                && self.is_due_at_change(&stretch)
+        for _ in 0..MAX_CHANGES {
+            let period = self.period(from)?;
+            if period.began.is_some_and(|(began, _)| began == from)
+                && self.is_due_at_change(&period)
             {
                 return Some(from);
             }
-            if let Some(due) = self.within(&stretch, from) {
+            if let Some(due) = self.within(&period, from) {
                 return Some(due);
             }
-            from = stretch.end?;
+            from = period.end?;
         }
         None
     }
 
-    fn stretch(&self, at: Timestamp) -> Option<Stretch> {
+    fn period(&self, at: Timestamp) -> Option<OffsetPeriod> {
         let next = at.checked_add(1.nanosecond()).ok()?;
         let began = self.zone.preceding(next).next().map(|change| change.timestamp());
         let began = began.and_then(|began| {
@@ -207,31 +208,31 @@ impl Cron {
             Some((began, self.zone.to_offset(before)))
         });
         let end = self.zone.following(at).next().map(|change| change.timestamp());
-        Some(Stretch { began, offset: self.zone.to_offset(at), end })
+        Some(OffsetPeriod { began, offset: self.zone.to_offset(at), end })
     }
 
     /// Check for a time of day that the change skipped and that is due at the change.
-    fn is_due_at_change(&self, stretch: &Stretch) -> bool {
-        let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) else {
+    fn is_due_at_change(&self, period: &OffsetPeriod) -> bool {
+        let Some((began, before)) = period.began.filter(|_| !self.follows_local_time) else {
             return false;
         };
-        let (skipped, resumed) = (before.to_datetime(began), stretch.offset.to_datetime(began));
-        skipped < resumed && self.wall(skipped).is_some_and(|due| due < resumed)
+        let (skipped, resumed) = (before.to_datetime(began), period.offset.to_datetime(began));
+        skipped < resumed && self.local_time(skipped).is_some_and(|due| due < resumed)
     }
 
     /// First due time in a period, from a moment of it on.
-    fn within(&self, stretch: &Stretch, from: Timestamp) -> Option<Timestamp> {
-        let mut wall = stretch.offset.to_datetime(from);
-        if let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) {
+    fn within(&self, period: &OffsetPeriod, from: Timestamp) -> Option<Timestamp> {
+        let mut local_time = period.offset.to_datetime(from);
+        if let Some((began, before)) = period.began.filter(|_| !self.follows_local_time) {
             // Local times before the change were due then.
-            wall = wall.max(before.to_datetime(began));
+            local_time = local_time.max(before.to_datetime(began));
         }
-        let due = stretch.offset.to_timestamp(self.wall(wall)?).ok()?;
-        stretch.end.is_none_or(|end| due < end).then_some(due)
+        let due = period.offset.to_timestamp(self.local_time(local_time)?).ok()?;
+        period.end.is_none_or(|end| due < end).then_some(due)
     }
 
     /// First local time that the expression matches, at or after a given one.
-    fn wall(&self, from: DateTime) -> Option<DateTime> {
+    fn local_time(&self, from: DateTime) -> Option<DateTime> {
         let before =
             Offset::UTC.to_timestamp(from).ok()?.checked_sub(SignedDuration::from_nanos(1)).ok()?;
         let start = MakeTimestamp::from_nanosecond(before.as_nanosecond()).ok()?;

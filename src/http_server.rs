@@ -130,9 +130,10 @@ impl Connections {
     pub fn take(&self) -> Slot {
         let mut taken = self.taken();
         if taken.connections.len() >= self.0.most {
-            let idlest = taken.connections.iter();
-            let idlest = idlest.min_by_key(|(_, other)| (other.is_answered, other.since));
-            if let Some(id) = idlest.map(|(id, _)| *id)
+            let longest_idle = taken.connections.iter();
+            let longest_idle =
+                longest_idle.min_by_key(|(_, other)| (other.is_answered, other.since));
+            if let Some(id) = longest_idle.map(|(id, _)| *id)
                 && let Some(other) = taken.connections.remove(&id)
             {
                 other.displaced.notify_one();

@@ -15,12 +15,12 @@ use regex::{Captures, Regex};
 
 /// Minimum length in bytes of a value that is also redacted in other texts, such as errors. A
 /// shorter one would match everywhere.
-const RECOGNIZABLE: usize = 4;
+const MIN_RECOGNIZABLE: usize = 4;
 
 /// Values to redact in other texts.
 #[must_use]
 pub fn recognizable(mut values: Vec<String>) -> Vec<String> {
-    values.retain(|value| value.len() >= RECOGNIZABLE && value != HIDDEN);
+    values.retain(|value| value.len() >= MIN_RECOGNIZABLE && value != HIDDEN);
     values
 }
 
@@ -28,7 +28,7 @@ pub fn recognizable(mut values: Vec<String>) -> Vec<String> {
 pub const HIDDEN: &str = "(secret)";
 
 /// Word endings that suggest a secret.
-const ENDS: [&str; 12] = [
+const SECRET_ENDINGS: [&str; 12] = [
     "password",
     "passwords",
     "passwd",
@@ -43,7 +43,7 @@ const ENDS: [&str; 12] = [
     "credentials",
 ];
 /// Words that suggest a secret.
-const WORDS: [&str; 9] =
+const SECRET_WORDS: [&str; 9] =
     ["auth", "oauth", "xauth", "authorization", "bearer", "pwd", "creds", "cred", "pat"];
 /// Words before `key` that describe a key that is not secret.
 const PLAIN_KEYS: [&str; 25] = [
@@ -94,7 +94,9 @@ const SECRET_KEYS: [&str; 12] = [
 pub fn suggests_secret(name: &str) -> bool {
     let words = words_of(name);
     words.iter().enumerate().any(|(at, word)| {
-        if ENDS.iter().any(|end| word.ends_with(end)) || WORDS.contains(&word.as_str()) {
+        if SECRET_ENDINGS.iter().any(|end| word.ends_with(end))
+            || SECRET_WORDS.contains(&word.as_str())
+        {
             return true;
         }
         let Some(before) = word.strip_suffix("keys").or_else(|| word.strip_suffix("key")) else {
