@@ -1,5 +1,5 @@
 //! Error replies with AWS's own messages: status, code and message of every error of the account.
-//! The sources are listed in `iam-semantics.md`; messages that nobody recorded are marked as ours.
+//! The sources are listed in `iam-semantics.md`; messages without a recording are marked as ours.
 
 use std::fmt::Display;
 

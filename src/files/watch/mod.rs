@@ -115,7 +115,7 @@ impl PathWatcher {
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
         if self.commands.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
-            // Without an answer the thread has ended, which does not happen before it is told to.
+            // Without an answer the thread has ended, which happens only after `Command::End`.
             let _ = is_done.recv();
         }
     }
