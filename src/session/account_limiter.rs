@@ -1,5 +1,5 @@
-//! The rates of all accounts that a process reaches, and the lines in which calls wait for their turn. What one run has learned of
-//! an account holds for every run that shares these rates.
+//! Rate limiters of all accounts that a process reaches. Measurements of one run apply to every run
+//! that shares these limiters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -9,24 +9,27 @@ use tokio::sync::Notify;
 
 use super::rate::{Fate, TokenBucketEstimator, Wait};
 
-/// All accounts; cheap to clone.
+/// Limiters of all accounts; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
 
 impl AccountLimiter {
-    /// What is known of an account. `whose` is any text that names it, or the way to it while nobody knows to which account it leads.
+    /// Limiters of an account. `whose` is any text that identifies the account, or the connection
+    /// to it while the account is unknown.
     pub(super) fn of(&self, whose: &str) -> Arc<Lanes> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_default())
     }
 
-    /// The same for an account whose name is only now known: what another way to it has learned, else what `so_far` has.
+    /// Limiters of an account that has only now become known: those of another connection to it,
+    /// else `so_far`.
     pub(super) fn known_as(&self, whose: &str, so_far: &Arc<Lanes>) -> Arc<Lanes> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_insert_with(|| Arc::clone(so_far)))
     }
 
-    /// The rates that were measured, in calls a second, by AWS action; the lowest, where several accounts have been throttled.
+    /// Measured rates in calls per second, by AWS action; the lowest, where several accounts were
+    /// throttled.
     #[must_use]
     pub fn measured(&self) -> BTreeMap<&'static str, f64> {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,8 +47,8 @@ impl AccountLimiter {
     }
 }
 
-/// One account: each action has a lane of its own, because AWS limits some actions apart from others and does not say which. Those that
-/// share a bucket find their shares of it.
+/// Limiters of one account. Each action has its own limiter, because AWS limits some actions
+/// separately and does not document which. Actions that share a bucket converge to shares of it.
 #[derive(Debug, Default)]
 pub struct Lanes(Mutex<HashMap<&'static str, Arc<Limiter>>>);
 
@@ -56,17 +59,17 @@ impl Lanes {
     }
 }
 
-/// Calls of one action, one behind the other.
+/// Limiter of the calls of one action, in first-come order.
 #[derive(Debug, Default)]
 pub struct Limiter {
     rate: Mutex<TokenBucketEstimator>,
-    /// Who holds it is the next to go.
+    /// Lock of the first call in the queue.
     front: tokio::sync::Mutex<()>,
     changed: Notify,
 }
 
 impl Limiter {
-    /// Waits for the turn of a call; it is under way until the result is dropped.
+    /// Waits for a permit; the call is in flight until the permit is dropped.
     pub(super) async fn enter(self: Arc<Self>) -> Permit {
         let front = self.front.lock().await;
         let sent = loop {
@@ -91,7 +94,7 @@ impl Limiter {
     }
 }
 
-/// A call that is under way.
+/// Permit of a call in flight.
 #[derive(Debug)]
 pub struct Permit {
     lane: Arc<Limiter>,
@@ -100,7 +103,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Notes how it ended.
+    /// Records the outcome of the call.
     pub(super) fn ended(mut self, fate: Fate) {
         self.fate = fate;
     }
@@ -113,7 +116,7 @@ impl Drop for Permit {
     }
 }
 
-/// Seconds since this was first asked.
+/// Seconds since the first call of this function.
 fn seconds() -> f64 {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     FIRST.elapsed().as_secs_f64()

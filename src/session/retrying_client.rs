@@ -1,5 +1,5 @@
-//! The line to one account: each call waits for its turn, is sent, and is sent again for as long as
-//! that may help. Whether it may be made at all, and what it does, is decided above.
+//! Rate-limited, retrying calls to one account. Permission for a call, and its meaning, are decided
+//! in the layers above.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,27 +17,26 @@ use crate::iam::{Call, Entry};
 use crate::spec::{Args, Value};
 use crate::ui::format::time;
 
-/// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says
-/// otherwise.
+/// Maximum number of attempts at a call whose failure is transient, unless `AWS_MAX_ATTEMPTS` sets
+/// another.
 const ATTEMPTS: u32 = 4;
-/// The same for one that AWS could not make because of another one at the same time.
+/// Maximum number of attempts at a call that AWS refused because of a concurrent one.
 const ATTEMPTS_AMONG_OTHERS: u32 = 8;
-/// The pause before the second attempt is at most so long, and twice as long before each further
-/// one.
+/// Upper bound on the pause before the second attempt; it doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A call that is throttled again and again says so that often.
+/// Interval of the notices about a call that is throttled again and again.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The longest pause.
+/// Upper bound on any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the lines of one run share.
+/// Statistics and state that the clients of one run share.
 #[derive(Debug)]
 pub struct RetryStats {
     throttled: AtomicU64,
-    /// When it was last said that calls still wait.
+    /// Time of the last notice that calls still wait.
     told: Mutex<Option<Instant>>,
     tell: Notices,
-    /// Notices that are given once.
+    /// Notices that were given and are given only once.
     once: Mutex<HashSet<&'static str>>,
     closed: watch::Sender<bool>,
 }
@@ -53,7 +52,7 @@ impl RetryStats {
         }
     }
 
-    /// Gives the operator a notice, the first time.
+    /// Gives the operator a notice, the first time only.
     pub fn tell_once(&self, notice: &'static str) {
         let is_new = self.once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
         if is_new {
@@ -61,12 +60,12 @@ impl RetryStats {
         }
     }
 
-    /// How many calls were throttled, repeats included.
+    /// Number of throttled requests, retries included.
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
     }
 
-    /// Lets no further change begin, or be made again.
+    /// Stops changes from beginning or being retried.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -80,7 +79,7 @@ impl RetryStats {
         *self.closed.borrow()
     }
 
-    /// Counts a call that was throttled; says so, if it has tried in vain for long.
+    /// Counts a throttled call; gives a notice if it has been retried for long.
     fn throttle(&self, action: &str, began: Instant) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,33 +95,33 @@ impl RetryStats {
 
     /// Waits until no further change may begin.
     pub async fn closing(&self) {
-        // The sender lives as long as this does.
+        // The sender lives as long as this object.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 }
 
-/// The way to one account.
+/// Client of one account.
 #[derive(Debug)]
 pub struct RetryingClient {
     clients: Clients,
-    /// The account of the caller, once it is known.
+    /// Account of the caller, once it is known.
     account: OnceLock<String>,
     lanes: Mutex<Arc<Lanes>>,
     effort: Arc<RetryStats>,
 }
 
 impl RetryingClient {
-    /// A line on which calls go as fast as these lanes allow.
+    /// Client whose calls are limited by these limiters.
     pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<RetryStats>) -> Self {
         Self { clients, account: OnceLock::new(), lanes: Mutex::new(lanes), effort }
     }
 
-    /// The clients at its end.
+    /// SDK clients beneath it.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
 
-    /// Shares what is known of the account that it turned out to lead to.
+    /// Switches to the shared limiters of the account, once it is known.
     pub fn leads_to(&self, account: &str, rates: &AccountLimiter) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         *lanes = rates.known_as(account, &lanes);
@@ -131,7 +130,7 @@ impl RetryingClient {
     /// Makes the call of an entry that reads.
     ///
     /// # Errors
-    /// What AWS says, or that it says nothing.
+    /// The error of AWS, or of no answer.
     pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
         let action = entry.spec.actions[0].name;
         let answer = self.make(action, || call(self.clients.clone(), args.clone())).await?;
@@ -139,14 +138,14 @@ impl RetryingClient {
         Ok(answer)
     }
 
-    /// Notes the account of the caller, which IAM must answer for from now on.
+    /// Records the account of the caller, which IAM must answer for from now on.
     pub fn is_of(&self, account: &str) {
-        // Nothing changes it.
+        // The account of a client never changes.
         let _ = self.account.set(account.to_owned());
     }
 
-    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may be reached
-    /// at different endpoints, and credentials may be replaced while a run goes on.
+    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may have
+    /// different endpoints, and credentials may be replaced during a run.
     fn check_account(&self, action: &str, answer: &Value) -> Result<()> {
         let Some(account) = self.account.get() else { return Ok(()) };
         let record = match answer {
@@ -167,10 +166,10 @@ impl RetryingClient {
             .hint("`iamlua whoami` shows the endpoints of IAM and STS, and the credentials"))
     }
 
-    /// Waits for the turn of a call that changes something.
+    /// Waits for the permit of a call that changes something.
     ///
     /// # Errors
-    /// If it is `closing` meanwhile: the run is being stopped.
+    /// If `closing` completes first: the run is being stopped.
     pub async fn turn(
         &self,
         entry: &'static Entry,
@@ -183,11 +182,11 @@ impl RetryingClient {
         }
     }
 
-    /// Makes the call of an entry that changes something, whose `turn` it may be already; once it
-    /// is `closing` it is not made again.
+    /// Makes the call of an entry that changes something, with a permit if it has one already. Once
+    /// `closing` completes, the call is not retried.
     ///
     /// # Errors
-    /// What AWS says, or that it says nothing, or that the run is being stopped.
+    /// The error of AWS, of no answer, or of the run being stopped.
     pub async fn write(
         &self,
         turn: Option<Permit>,
@@ -207,7 +206,7 @@ impl RetryingClient {
     /// Makes a call that only reads.
     ///
     /// # Errors
-    /// What the last attempt says.
+    /// The error of the last attempt.
     pub async fn make<T, F>(&self, action: &'static str, attempt: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -215,11 +214,11 @@ impl RetryingClient {
         self.make_in(self.lane(action), action, attempt).await
     }
 
-    /// The same for a call that waits for its turn in a lane of its own: other services, and other
-    /// regions, limit their calls apart.
+    /// Makes a call that only reads, under a given limiter: AWS limits other services and other
+    /// regions separately.
     ///
     /// # Errors
-    /// What the last attempt says.
+    /// The error of the last attempt.
     pub async fn make_in<T, F>(
         &self,
         lane: Arc<Limiter>,
@@ -238,7 +237,7 @@ impl RetryingClient {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action)
     }
 
-    /// Makes a call, again and again; `None` if it was `stopped` before it was sent, or sent again.
+    /// Makes a call with retries; `None` if `stopped` completed before an attempt was sent.
     async fn make_unless<T, F>(
         &self,
         mut turn: Option<Permit>,
@@ -274,14 +273,14 @@ impl RetryingClient {
             if most.is_some_and(|most| attempts >= most) {
                 return Some(Err(error));
             }
-            // The answer has shown that it was signed by a wrong clock, which is right now.
+            // The answer has shown that the signing clock was wrong; it is corrected now.
             let is_refused = error.kind == Kind::Aws && !error.is_passing();
             if is_refused && clock != self.clients.info.clock.ahead() && !is_corrected {
                 is_corrected = true;
                 continue;
             }
             if error.is_throttling() {
-                // The lane knows when to try again. AWS is not known to throttle one call for ever.
+                // The limiter knows when to try again. AWS does not throttle one call for ever.
                 self.effort.throttle(action, began);
                 continue;
             }
@@ -312,7 +311,8 @@ fn fate<T>(answer: &Result<T>) -> Fate {
     }
 }
 
-/// Any length up to the longest one, so that those who failed together do not come back together.
+/// Random pause up to the upper bound (full jitter), so that calls that failed together are not
+/// retried together.
 fn pause(failures: u32) -> Duration {
     let most =
         FIRST_PAUSE.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(LONGEST_PAUSE);

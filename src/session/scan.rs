@@ -1,4 +1,4 @@
-//! The calls of a scan: looks at other services and other regions of the account that a gate leads to.
+//! Calls of a usage scan to other services and regions of a gate's account.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Transport for Gate {
     }
 }
 
-/// The error of a call that nobody waits for any longer; `last` is what its last attempt that ended has said.
+/// Error of a call whose deadline has passed; `last` is the error of its last completed attempt.
 fn given_up(
     action: &str,
     waited: Duration,

@@ -1,6 +1,6 @@
-//! The wire: the layer right above the HTTP client of a connection, below everything of the SDK's. It counts what is sent,
-//! refuses what must not be sent in a run that does not write, whoever asks, and remembers of each attempt of a call whether
-//! it may have reached AWS without an answer.
+//! Layer between the HTTP client of a connection and the SDK. It counts requests, refuses writes in
+//! a run that may not write, and records for each attempt of a call whether it may have reached AWS
+//! without an answer.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -27,38 +27,40 @@ use crate::aws::errors::ORIGINAL_STATUS;
 use crate::iam;
 use crate::spec::Action;
 
-/// An answer that stops in its middle is waited for that long.
+/// Read timeout for the rest of a response body.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The most bytes of an answer; a thousand profiles take about one in thirty of it.
+/// Maximum size of a response body in bytes; a thousand profiles take about one in thirty of it.
 const LARGEST: usize = 64 << 20;
 
-/// Is told where the next page begins.
+/// Callback that receives the marker of the next page.
 pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
 
 tokio::task_local! {
-    /// Who wants to know where the page after the one begins that this task is fetching, before it has been read.
+    /// Callback for the next page's marker, called before the current page is parsed.
     static AHEAD: Ahead;
-    /// What becomes of the attempts of the call that this task is making.
+    /// Outcomes of the attempts of this task's call.
     static ATTEMPTS: Arc<Attempts>;
-    /// The action that this task is calling, where the request does not say it as those to IAM and STS do.
+    /// Action of this task's call, for services whose requests do not name it as those to IAM and
+    /// STS do.
     static LOOKING: Action;
 }
 
-/// Calls an action of another service, which only reads. Its answer is not waited for as a whole: whoever reads it sees whether it is.
+/// Calls a read-only action of another service. The response body is not collected here: its reader
+/// detects a truncated one.
 pub async fn looking<T>(action: Action, call: impl Future<Output = T>) -> T {
     LOOKING.scope(action, call).await
 }
 
-/// Fetches a page of a listing. As soon as its bytes are there, and before anything is made of them, `ahead` is told where the next page
-/// begins, if there is one.
+/// Fetches a page of a listing. As soon as its bytes have arrived, and before they are parsed,
+/// `ahead` receives the marker of the next page, if there is one.
 pub async fn prefetch_next_page<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
     AHEAD.scope(ahead, call).await
 }
 
-/// The marker in the bytes of a page; `None` where there is none, or it is written in a way that only the parser understands.
+/// Marker in the bytes of a page; `None` if there is none, or only the parser can decode it.
 fn marker(page: &[u8]) -> Option<&str> {
-    // It stands at the end, or at the beginning.
+    // The marker is near the end or the beginning.
     const NEAR: usize = 2048;
     let (first, last) = (&page[..page.len().min(NEAR)], &page[page.len().saturating_sub(NEAR)..]);
     [last, first].into_iter().find_map(|part| {
@@ -73,32 +75,33 @@ fn between<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
     Some(&rest[..find(rest, end)?])
 }
 
-/// What became of the attempts of one call.
+/// Outcomes of the attempts of one call.
 #[derive(Debug, Default)]
 pub struct Attempts {
     doubts: AtomicU32,
     is_last_in_doubt: AtomicBool,
-    /// When the first of those that are in doubt was sent, by the server's clock; 0 for none.
+    /// Time at which the first attempt in doubt was sent, by the server's clock; 0 for none.
     first_doubt: AtomicI64,
 }
 
 impl Attempts {
-    /// Runs a call whose attempts are noted here.
+    /// Runs a call whose attempts are recorded here.
     pub async fn of<T>(self: &Arc<Self>, call: impl Future<Output = T>) -> T {
         ATTEMPTS.scope(Arc::clone(self), call).await
     }
 
-    /// Whether any attempt may have been carried out although no answer, or none that settles it, arrived.
+    /// Check for an attempt that may have succeeded although no conclusive answer arrived.
     pub fn any_in_doubt(&self) -> bool {
         self.doubts.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether that is so of the last one.
+    /// Check that the last attempt is in doubt.
     pub fn last_in_doubt(&self) -> bool {
         self.is_last_in_doubt.load(Ordering::SeqCst)
     }
 
-    /// When the first of those was sent: milliseconds since 1970 by the server's clock.
+    /// Time at which the first attempt in doubt was sent: milliseconds since 1970 by the server's
+    /// clock.
     pub fn first_in_doubt(&self) -> Option<i64> {
         Some(self.first_doubt.load(Ordering::SeqCst)).filter(|at| *at != 0)
     }
@@ -112,26 +115,27 @@ impl Attempts {
     }
 }
 
-/// What became of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// AWS has answered: done, or not done.
     Settled,
-    /// It may have been carried out.
+    /// Possibly done.
     InDoubt,
 }
 
-/// What the wires of one run share.
+/// State that the connections of one run share.
 #[derive(Debug)]
 pub struct Wire {
     may_write: AtomicBool,
     sent: Mutex<BTreeMap<String, u64>>,
-    /// How far the server's clock is ahead of ours, in milliseconds.
+    /// Lead of the server's clock over ours, in milliseconds.
     ahead: AtomicI64,
 }
 
 impl Wire {
-    /// A wire; one that may not write lets only actions through that the registry knows as reads.
+    /// Creates the layer; without permission to write, only actions that the registry knows as
+    /// reads pass.
     pub fn new(may_write: bool) -> Arc<Self> {
         Arc::new(Self {
             may_write: AtomicBool::new(may_write),
@@ -140,22 +144,22 @@ impl Wire {
         })
     }
 
-    /// Says whether actions that the registry does not know as reads are let through from now on.
+    /// Sets whether actions that the registry does not know as reads may pass from now on.
     pub fn allow_writes(&self, may_write: bool) {
         self.may_write.store(may_write, Ordering::SeqCst);
     }
 
-    /// How many requests were sent by action (`GetRole`, `ec2:DescribeInstances`), repeats included.
+    /// Number of requests sent by action (`GetRole`, `ec2:DescribeInstances`), retries included.
     pub fn sent(&self) -> BTreeMap<String, u64> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The time by the server's clock, as far as it is known, in milliseconds since 1970.
+    /// Time by the server's clock, as far as it is known, in milliseconds since 1970.
     pub fn server_time(&self) -> i64 {
         Timestamp::now().as_millisecond().saturating_add(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Puts the wire above an HTTP client.
+    /// Wraps an HTTP client with this layer.
     pub fn above(self: &Arc<Self>, client: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(Layer { wire: Arc::clone(self), below: client })
     }
@@ -166,7 +170,7 @@ impl Wire {
                 format!("{action} was stopped: this run may only read").into(),
             ));
         }
-        // Other services have actions of the same name.
+        // Other services have actions with the same names.
         let is_usual = ["iam", "sts"].contains(&service);
         let name =
             if is_usual { Cow::Borrowed(action) } else { format!("{service}:{action}").into() };
@@ -236,7 +240,7 @@ impl HttpConnector for Connector {
         }
         let sent = self.wire.server_time();
         let attempts = ATTEMPTS.try_with(Arc::clone).ok();
-        // Whoever drops this in its middle, such as a timeout of the SDK's, leaves the attempt in doubt.
+        // Dropping this future early, as a timeout of the SDK does, leaves the attempt in doubt.
         let mut noted =
             attempts.map(|attempts| AttemptRecord { attempts, sent, fate: Fate::InDoubt });
         let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
@@ -255,7 +259,7 @@ impl HttpConnector for Connector {
                             ahead(marker);
                         }
                     });
-                    // A server that failed may have done it before.
+                    // A server error may follow a completed change.
                     let settled = response.status().as_u16() < 500;
                     if settled { Fate::Settled } else { Fate::InDoubt }
                 }
@@ -270,7 +274,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Notes what became of an attempt when it is over, however it ends.
+/// Records the outcome of an attempt when it is dropped.
 struct AttemptRecord {
     attempts: Arc<Attempts>,
     sent: i64,
@@ -283,7 +287,7 @@ impl Drop for AttemptRecord {
     }
 }
 
-/// The service and action of a request of the AWS Query protocol.
+/// Service and action of a request of the AWS Query protocol.
 fn named(request: &HttpRequest) -> (&'static str, String) {
     let form = request.body().bytes().unwrap_or_default();
     let (mut action, mut service) = (String::new(), "iam");
@@ -301,7 +305,7 @@ fn named(request: &HttpRequest) -> (&'static str, String) {
     (service, action)
 }
 
-/// The response with all of its body, so that an answer that breaks off is known for none.
+/// Response with its whole body, so that a truncated one is an error.
 async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     if response.body().bytes().is_some() {
         let is_contradiction = response.status().is_success()
@@ -321,12 +325,12 @@ async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     Ok(if is_contradiction { contradict(response) } else { response })
 }
 
-/// Whether a body is what AWS answers with an error.
+/// Check for the error document of AWS in a body.
 fn is_error_document(body: &[u8]) -> bool {
     const NEAR: usize = 1024;
     let text = String::from_utf8_lossy(&body[..body.len().min(NEAR)]);
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    // What may stand before the root.
+    // Declarations that may precede the root.
     while let Some(after) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
         let Some(end) = after.find('>') else { return false };
         rest = after[end + 1..].trim_start();
@@ -334,7 +338,7 @@ fn is_error_document(body: &[u8]) -> bool {
     ["<ErrorResponse", "<Error>", "<Response><Errors>"].iter().any(|root| rest.starts_with(root))
 }
 
-/// Makes an error of the server of an answer that says that all went well, and has an error in it.
+/// Turns a successful response with an error document into a server error.
 fn contradict(response: HttpResponse) -> HttpResponse {
     let Ok(failed) = StatusCode::try_from(500) else { return response };
     let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
@@ -344,7 +348,7 @@ fn contradict(response: HttpResponse) -> HttpResponse {
     contradicted
 }
 
-/// Whether a request that failed has certainly not reached anyone: no connection was made.
+/// Check that a failed request has certainly not reached a server: no connection was made.
 fn was_not_sent(error: &ConnectorError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let causes = std::iter::from_fn(move || {
@@ -368,7 +372,7 @@ mod tests {
     use crate::aws::client::{Backend, Connection};
     use crate::emulator::{Emulator, EmulatorSettings};
 
-    /// Below the gate, whoever gets hold of a client.
+    /// Below the gate, for any owner of a client.
     #[tokio::test]
     async fn a_wire_that_may_not_write_stops_what_the_registry_does_not_know_as_a_read() {
         let account = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
@@ -382,7 +386,7 @@ mod tests {
             iam.get_role().role_name("worker").send().await.expect("a read");
             let tried = iam.delete_instance_profile().instance_profile_name("ci-sandbox").send();
             assert_eq!(tried.await.is_ok(), may_write);
-            // Another service's name for an action, or one that nobody knows, is no read either.
+            // An unknown action, or one of another service, is no read either.
             let unknown = iam.list_groups().send().await;
             assert!(unknown.is_err());
             let counts = wire.sent();
@@ -401,7 +405,7 @@ mod tests {
         assert_eq!(of(page("<R>", end)).as_deref(), Some("abc=="));
         assert_eq!(of(page("<R><Marker>abc</Marker>", "</R>")).as_deref(), Some("abc"));
         assert_eq!(of(page("<R>", "<IsTruncated>false</IsTruncated>")), None);
-        // What is escaped is for the parser.
+        // Escaped text is left to the parser.
         assert_eq!(of(page("<R>", "<Marker>a&amp;b</Marker>")), None);
         assert_eq!(of(page("<R>", "<Marker></Marker>")), None);
         assert_eq!(of(page("<R>", "<Marker>cut of")), None);
