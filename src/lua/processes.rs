@@ -1,4 +1,5 @@
-//! Programs that a script runs. Each has a group of processes of its own, so that whatever it starts ends with it.
+//! Programs that a script runs. Each has a process group of its own, so that its children end with
+//! it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,10 +16,10 @@ use super::cancel::Canceller;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
-/// A program that is asked to end is killed after that time.
+/// Time between asking a program to end and killing it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The groups that run.
+/// Process groups that are running.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn running() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -32,7 +33,7 @@ pub fn kill_all() {
     }
 }
 
-/// The processes of a program; those that still run when this is dropped are killed.
+/// Process group of a program; processes that still run when it is dropped are killed.
 struct Group(Pid);
 
 impl Group {
@@ -43,21 +44,22 @@ impl Group {
     }
 
     fn tell(&self, signal: Signal) {
-        // It may have ended.
+        // The group may have ended.
         let _ = kill_process_group(self.0, signal);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Under the lock: a group that is no longer in the set is not killed by its number.
+        // Under the lock: the number of a group that has left the set may have been reused, and
+        // must not be killed.
         let mut running = running();
         self.tell(Signal::KILL);
         running.remove(&self.0.as_raw_nonzero().get());
     }
 }
 
-/// Runs a program and waits for its end, or until the script must stop.
+/// Runs a program and waits until it ends or the script must stop.
 ///
 /// # Errors
 /// If it cannot be started, prints too much, or the script must stop.
@@ -86,7 +88,7 @@ pub async fn run(
             return Err(Error::new(Kind::Interrupted, ended));
         }
     };
-    // What it has left in the background goes on, as it does in a shell.
+    // Background processes that it has left continue, as in a shell.
     if let Some(group) = group {
         running().remove(&group.0.as_raw_nonzero().get());
         std::mem::forget(group);

@@ -1,4 +1,4 @@
-//! Files that a script reads whole: of a bounded size, and in a way that ends when the script must stop, whatever it waits for.
+//! Whole files that a script reads: bounded in size, and interruptible whatever the read waits for.
 
 use std::io;
 
@@ -11,9 +11,9 @@ use super::open_beneath::Beneath;
 /// Reads a file, a pipe or a device to its end.
 ///
 /// # Errors
-/// Any I/O error, or that there is more than `most` bytes, or that the script must stop.
+/// Any I/O error, more than `most` bytes, or an interrupt of the script.
 pub fn whole(path: &Beneath, most: usize, canceller: &Canceller) -> io::Result<Vec<u8>> {
-    // A call that waits is interrupted when the script must stop.
+    // A blocking call is interrupted when the script must stop.
     let must_stop = || canceller.reason().is_some();
     let file = path.open(OFlags::RDONLY, &must_stop)?;
     let too_large = || {
