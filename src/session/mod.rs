@@ -300,8 +300,8 @@ impl Session {
         self.noop_writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Refusal that kept the run from its task, even if the script has caught it: the limit of changes
-    /// was reached, a plan exceeds it, or the account is not the configured one.
+    /// Refusal that kept the run from its task, even if the script has caught it: the limit of
+    /// changes was reached, a plan exceeds it, or the account is not the configured one.
     pub fn refusal(&self) -> Option<String> {
         let reached = self.bounds.reached().or_else(|| locked(&self.refusal).clone());
         reached
