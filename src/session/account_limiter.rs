@@ -11,19 +11,23 @@ use super::rate::{Fate, TokenBucketEstimator, Wait};
 
 /// Limiters of all accounts; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
+pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<ActionLimiters>>>>);
 
 impl AccountLimiter {
     /// Limiters of an account. `whose` is any text that identifies the account, or the connection
     /// to it while the account is unknown.
-    pub(super) fn of(&self, whose: &str) -> Arc<Lanes> {
+    pub(super) fn of(&self, whose: &str) -> Arc<ActionLimiters> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_default())
     }
 
     /// Limiters of an account that has only now become known: those of another connection to it,
     /// else `so_far`.
-    pub(super) fn known_as(&self, whose: &str, so_far: &Arc<Lanes>) -> Arc<Lanes> {
+    pub(super) fn known_as(
+        &self,
+        whose: &str,
+        so_far: &Arc<ActionLimiters>,
+    ) -> Arc<ActionLimiters> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_insert_with(|| Arc::clone(so_far)))
     }
@@ -34,9 +38,11 @@ impl AccountLimiter {
     pub fn measured(&self) -> BTreeMap<&'static str, f64> {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = BTreeMap::new();
-        for lanes in accounts.values() {
-            for (action, lane) in lanes.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                if let Some(rate) = lane.rate().measured() {
+        for limiters in accounts.values() {
+            for (action, limiter) in
+                limiters.0.lock().unwrap_or_else(PoisonError::into_inner).iter()
+            {
+                if let Some(rate) = limiter.rate().measured() {
                     all.entry(*action)
                         .and_modify(|lowest: &mut f64| *lowest = lowest.min(rate))
                         .or_insert(rate);
@@ -50,12 +56,12 @@ impl AccountLimiter {
 /// Limiters of one account. Each action has its own limiter, because AWS limits some actions
 /// separately and does not document which. Actions that share a bucket converge to shares of it.
 #[derive(Debug, Default)]
-pub struct Lanes(Mutex<HashMap<&'static str, Arc<Limiter>>>);
+pub struct ActionLimiters(Mutex<HashMap<&'static str, Arc<Limiter>>>);
 
-impl Lanes {
-    pub(super) fn lane(&self, action: &'static str) -> Arc<Limiter> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lanes.entry(action).or_default())
+impl ActionLimiters {
+    pub(super) fn limiter(&self, action: &'static str) -> Arc<Limiter> {
+        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(limiters.entry(action).or_default())
     }
 }
 
@@ -86,7 +92,7 @@ impl Limiter {
             }
         };
         drop(front);
-        Permit { lane: self, sent, fate: Fate::Unknown }
+        Permit { limiter: self, sent, fate: Fate::Unknown }
     }
 
     fn rate(&self) -> std::sync::MutexGuard<'_, TokenBucketEstimator> {
@@ -97,7 +103,7 @@ impl Limiter {
 /// Permit of a call in flight.
 #[derive(Debug)]
 pub struct Permit {
-    lane: Arc<Limiter>,
+    limiter: Arc<Limiter>,
     sent: f64,
     fate: Fate,
 }
@@ -111,8 +117,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.lane.rate().settle(seconds(), self.sent, self.fate);
-        self.lane.changed.notify_one();
+        self.limiter.rate().settle(seconds(), self.sent, self.fate);
+        self.limiter.changed.notify_one();
     }
 }
 
@@ -139,12 +145,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_lets_no_more_calls_go_than_the_rate_allows() {
-        let lane = Lanes::default().lane("GetRole");
+        let limiter = ActionLimiters::default().limiter("GetRole");
         let mut under_way = Vec::new();
         for _ in 0..16 {
-            under_way.push(Arc::clone(&lane).enter().await);
+            under_way.push(Arc::clone(&limiter).enter().await);
         }
-        let next = tokio::spawn(Arc::clone(&lane).enter());
+        let next = tokio::spawn(Arc::clone(&limiter).enter());
         tokio::task::yield_now().await;
         assert!(!next.is_finished());
         for call in under_way {

@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Effect, Snapshot, Subject, differences};
 
 /// Maximum number of independent changes that are made concurrently.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 /// Result of applying a plan.
 #[derive(Debug, Default)]
@@ -245,7 +245,7 @@ pub async fn apply(
             work.summary.stopped = Some(Error::new(Kind::Interrupted, "interrupted"));
             break;
         }
-        let to_make = work.sift(window, checked);
+        let to_make = work.ready_changes(window, checked);
         // The state for the next window is read while this one is made. Resources that this window
         // changes need no reading.
         let next = windows.get(at + 1).filter(|_| work.summary.stopped.is_none());
@@ -275,7 +275,7 @@ pub async fn apply(
 fn window(places: &Places<'_>, pending: &[&Change]) -> usize {
     let (mut written, mut read) = (HashSet::new(), HashSet::new());
     let mut deletes = false;
-    for (count, change) in pending.iter().take(AT_ONCE).enumerate() {
+    for (count, change) in pending.iter().take(MAX_CONCURRENT).enumerate() {
         let key = key_of(places, change);
         let rests_on: Vec<_> = named_roles(change)
             .into_iter()
@@ -295,7 +295,7 @@ fn window(places: &Places<'_>, pending: &[&Change]) -> usize {
         written.insert(key);
         read.extend(rests_on);
     }
-    pending.len().min(AT_ONCE)
+    pending.len().min(MAX_CONCURRENT)
 }
 
 /// Roles that a change names besides its own resource.
@@ -327,7 +327,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Changes of a window that are to be made, according to the checks. Where a check stops the
     /// plan, the changes before it are still made.
-    fn sift<'c>(
+    fn ready_changes<'c>(
         &mut self,
         window: &[&'c Change],
         checked: Vec<Result<Option<String>>>,
@@ -467,7 +467,7 @@ impl Work<'_> {
 /// Check for an error that concerns only one profile or role: others may still be changed.
 fn is_of_one(error: &Error) -> bool {
     // Rejected credentials fail for all.
-    const OF_CREDENTIALS: [&str; 6] = [
+    const CREDENTIAL_ERRORS: [&str; 6] = [
         "ExpiredToken",
         "ExpiredTokenException",
         "InvalidClientTokenId",
@@ -476,7 +476,7 @@ fn is_of_one(error: &Error) -> bool {
         "InvalidToken",
     ];
     match error.kind {
-        Kind::Aws => !OF_CREDENTIALS.contains(&error.code()),
+        Kind::Aws => !CREDENTIAL_ERRORS.contains(&error.code()),
         Kind::Protected => true,
         _ => false,
     }

@@ -327,7 +327,8 @@ impl Gate {
 
     /// Roles in a profile, each with the fields that a profile shows.
     fn roles_of<'a>(&'a self, place: &'a str, profile: &'a Snapshot) -> BoxFuture<'a, Value> {
-        const SHOWN: [&str; 6] = ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
+        const ROLE_FIELDS: [&str; 6] =
+            ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
         async move {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
             let name = Value::Str(role.clone());
@@ -342,7 +343,7 @@ impl Gate {
                 Err(_) => Value::record([("name", name)]),
             };
             if let Value::Record(fields) = &mut record {
-                fields.retain(|(name, _)| SHOWN.contains(name));
+                fields.retain(|(name, _)| ROLE_FIELDS.contains(name));
             }
             Value::List(vec![record])
         }

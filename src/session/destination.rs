@@ -13,7 +13,7 @@ use crate::iam::snapshot::Subject;
 use crate::ui::format;
 
 /// Maximum number of accounts that a list names.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Account, endpoint and caller of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,13 +186,13 @@ fn list_accounts<'a>(
         .map(|site| (site.account.as_deref().unwrap_or("(unknown)"), heads(site)))
         .collect();
     let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
-    for (account, heads) in accounts.iter().take(NAMED) {
+    for (account, heads) in accounts.iter().take(MAX_NAMED) {
         match groups.iter_mut().find(|(known, _)| *known == heads) {
             Some((_, group)) => group.push(escape::visible(account)),
             None => groups.push((heads, vec![escape::visible(account)])),
         }
     }
-    let mut more = match accounts.len().saturating_sub(NAMED) {
+    let mut more = match accounts.len().saturating_sub(MAX_NAMED) {
         0 => None,
         more => Some(format!("{} more", format::number(more as u64))),
     };
@@ -212,10 +212,10 @@ pub fn account_lines<T>(
     accounts: &BTreeMap<AccountKey<'_>, (&Destination, T)>,
     text: impl Fn(&T) -> String,
 ) -> Vec<String> {
-    let first = accounts.values().take(NAMED);
+    let first = accounts.values().take(MAX_NAMED);
     let mut lines: Vec<_> =
         first.map(|(site, of_it)| format!("{}: {}", site.describe(), text(of_it))).collect();
-    let more = accounts.len().saturating_sub(NAMED) as u64;
+    let more = accounts.len().saturating_sub(MAX_NAMED) as u64;
     if more > 0 {
         lines.push(format!("and {}", format::count(more, "more account")));
     }

@@ -18,7 +18,7 @@ use crate::ui::format::count;
 pub const PROTECTED: &str = "iamlua:protected";
 
 /// Source of a manifest's limit, for messages.
-const BY_MANIFEST: &str = "`max_changes` in the manifest";
+const MANIFEST_SOURCE: &str = "`max_changes` in the manifest";
 
 /// Limits that a runbook's manifest sets.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ impl Limits {
             self.lock().actions = Some(actions);
         }
         if let Some(max) = limits.max_changes {
-            self.limit(max, BY_MANIFEST);
+            self.limit(max, MANIFEST_SOURCE);
         }
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Limits {
     pub fn lift_manifest(&self) {
         let mut inner = self.lock();
         inner.actions = None;
-        inner.max_changes.retain(|(_, source)| *source != BY_MANIFEST);
+        inner.max_changes.retain(|(_, source)| *source != MANIFEST_SOURCE);
         inner.reached = None;
         inner.exceeded = None;
     }

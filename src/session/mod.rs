@@ -175,7 +175,7 @@ pub struct Session {
     accounts: Vec<String>,
     confirmed: Option<Destination>,
     wire: Arc<Wire>,
-    effort: Arc<RetryStats>,
+    stats: Arc<RetryStats>,
     rates: AccountLimiter,
     recent: RecentChanges,
     memory: ReadCache,
@@ -218,7 +218,7 @@ impl Session {
             accounts: rules.accounts,
             confirmed: rules.confirmed,
             wire: Wire::new(rules.mode == Mode::Apply),
-            effort: Arc::new(RetryStats::new(rules.tell)),
+            stats: Arc::new(RetryStats::new(rules.tell)),
             rates: rules.rates,
             recent: rules.recent,
             memory: ReadCache::default(),
@@ -320,7 +320,7 @@ impl Session {
 
     /// Number of throttled requests.
     pub fn throttled(&self) -> u64 {
-        self.effort.throttled()
+        self.stats.throttled()
     }
 
     /// Limiters of all accounts.
@@ -356,11 +356,11 @@ impl Session {
 
     /// Stops further changes from beginning; those in flight are finished.
     pub fn close(&self) {
-        self.effort.close();
+        self.stats.close();
     }
 
     fn is_closed(&self) -> bool {
-        self.effort.is_closed()
+        self.stats.is_closed()
     }
 
     /// Records the end of the run in the journal, after its last change.
@@ -454,7 +454,7 @@ impl Gate {
     /// Waits until no further change may begin here.
     async fn closing(&self) {
         match self.1 {
-            OnShutdown::WithTheRun => self.0.session.effort.closing().await,
+            OnShutdown::WithTheRun => self.0.session.stats.closing().await,
             OnShutdown::WhenDone => std::future::pending().await,
         }
     }
@@ -524,9 +524,9 @@ impl Gate {
         let open = async {
             let wire = &session.wire;
             let clients = self.0.connection.clients(move |client| wire.above(client));
-            let lanes =
+            let limiters =
                 session.rates.of(&format!("{:?}", Destination::of(&self.0.connection, None, None)));
-            Ok(RetryingClient::new(Box::pin(clients).await?, lanes, Arc::clone(&session.effort)))
+            Ok(RetryingClient::new(Box::pin(clients).await?, limiters, Arc::clone(&session.stats)))
         };
         self.0.line.get_or_try_init(|| open).await
     }
@@ -762,7 +762,7 @@ impl Gate {
         const PAUSE: Duration = Duration::from_millis(500);
         self.0
             .session
-            .effort
+            .stats
             .tell_once("AWS does not show a change of the last seconds yet; waiting for it");
         tokio::time::sleep(PAUSE).await;
     }

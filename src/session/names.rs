@@ -12,7 +12,7 @@ use crate::iam::{self, Entry, Reads, Run};
 use crate::spec::{Args, Returns, Value};
 
 /// Maximum number of names of a kind: more than any account on AWS may have, and less than 100 MiB.
-pub const MOST: usize = 500_000;
+pub const MAX_NAMES: usize = 500_000;
 
 /// Cache of names; cheap to clone, and all clones share one state.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +84,7 @@ impl Names {
     /// Check that there is room for more names of a kind.
     #[must_use]
     pub fn has_room(&self, of: Of) -> bool {
-        self.len(of) < MOST
+        self.len(of) < MAX_NAMES
     }
 
     /// Learns the names in the answer to a call, and forgets the name of a deleted resource.
@@ -114,7 +114,7 @@ impl Names {
     /// Learns the records of a page, or a single record.
     fn learn_records(&self, subject: Subject, answer: &Value) {
         let mut inner = self.write();
-        if inner.of(subject).len() >= MOST {
+        if inner.of(subject).len() >= MAX_NAMES {
             return;
         }
         records(answer, &mut |record| {

@@ -21,35 +21,35 @@ const GROWTH: f64 = 0.5;
 /// tokens.
 const FIRST_PAUSE: f64 = 0.1;
 /// Upper bound on the pause, in seconds.
-const LONGEST_PAUSE: f64 = 5.0;
+const MAX_PAUSE: f64 = 5.0;
 /// Minimum number of calls between two throttled ones for a measurement after a pause.
-const FEW: u32 = 5;
+const MIN_SAMPLE: u32 = 5;
 /// Minimum number of calls between two throttled ones at a steady pace; with fewer, the rate has
 /// fallen.
-const MANY: u32 = 8;
+const STEADY_SAMPLE: u32 = 8;
 /// Maximum number of calls in a cycle, which bounds the share of calls that are throttled in order
 /// to measure.
-const CYCLE: f64 = 200.0;
+const MAX_CYCLE: f64 = 200.0;
 /// Minimum number of calls in a cycle; a coarse measurement is soon repeated.
-const SHORTEST_CYCLE: f64 = 30.0;
+const MIN_CYCLE: f64 = 30.0;
 /// Growth of a cycle over the one that was measured.
 const CYCLE_GROWTH: f64 = 6.0;
 /// Maximum duration of a cycle in seconds, so that a slow bucket is also measured anew.
 const CYCLE_TIME: f64 = 40.0;
 /// Pace during a cycle, as a share of the measured rate; the saved tokens are used when the cycle
 /// ends.
-const CAUTION: f64 = 0.98;
+const CYCLE_SHARE: f64 = 0.98;
 /// Factor by which the pace rises with every call after the end of a cycle, until the bucket is
 /// empty again.
 const RISE: f64 = 1.01;
 /// Maximum pace, as a share of the measured rate. A higher rate is found in later cycles.
-const HIGHEST_SHARE: f64 = 8.0;
+const MAX_SHARE: f64 = 8.0;
 /// Minimum rate, in calls per second, for accounts whose capacity is used up by others.
-const LOWEST: f64 = 0.2;
+const MIN_RATE: f64 = 0.2;
 /// Maximum rate: practically unlimited.
-const HIGHEST: f64 = 1e6;
+const MAX_RATE: f64 = 1e6;
 /// Delay in seconds up to which a late call, and those that it held up, may go at once.
-const LATE: f64 = 0.05;
+const MAX_DELAY: f64 = 0.05;
 
 /// Estimate of one token bucket from the outcomes of calls, and admission of the next call.
 #[derive(Clone, Debug)]
@@ -140,9 +140,9 @@ impl TokenBucketEstimator {
                     return Err(Wait::Until(pace.next));
                 }
                 if f64::from(self.passed) >= pace.cycle || now - self.emptied >= CYCLE_TIME {
-                    pace.share = (pace.share * RISE).min(HIGHEST_SHARE);
+                    pace.share = (pace.share * RISE).min(MAX_SHARE);
                 }
-                pace.next = pace.next.max(now - LATE) + 1.0 / (pace.rate * pace.share);
+                pace.next = pace.next.max(now - MAX_DELAY) + 1.0 / (pace.rate * pace.share);
             }
         }
         self.under_way += 1;
@@ -178,17 +178,17 @@ impl TokenBucketEstimator {
         let (passed, time) = (self.passed, sent - self.emptied);
         self.noticed = now;
         // The bucket held a fraction of a call at either end.
-        let rate = ((f64::from(passed) - 0.5) / time).clamp(LOWEST, HIGHEST);
+        let rate = ((f64::from(passed) - 0.5) / time).clamp(MIN_RATE, MAX_RATE);
         let pace = |cycle: f64, sure| {
-            Phase::Paced(Pace { rate, cycle, share: CAUTION, next: now + 1.0 / rate, sure })
+            Phase::Paced(Pace { rate, cycle, share: CYCLE_SHARE, next: now + 1.0 / rate, sure })
         };
-        let long = (f64::from(passed) * CYCLE_GROWTH).clamp(SHORTEST_CYCLE, CYCLE);
+        let long = (f64::from(passed) * CYCLE_GROWTH).clamp(MIN_CYCLE, MAX_CYCLE);
         match self.phase {
             Phase::Free => self.measure_after(FIRST_PAUSE, now),
             // Calls that have passed stay counted: the bucket was empty at the beginning as it is
             // now.
-            Phase::Measuring { pause, .. } if passed < FEW => {
-                self.measure_after((pause * 2.0).min(LONGEST_PAUSE), now);
+            Phase::Measuring { pause, .. } if passed < MIN_SAMPLE => {
+                self.measure_after((pause * 2.0).min(MAX_PAUSE), now);
                 return;
             }
             Phase::Measuring { .. } => self.phase = pace(long, rate),
@@ -197,9 +197,9 @@ impl TokenBucketEstimator {
             }
             // Earlier than expected: the rate has fallen, or the throttling has other causes than
             // the rate.
-            Phase::Paced(old) if passed < MANY || rate < old.sure / 2.0 => {
-                let pause = f64::from(FEW) / old.rate;
-                self.measure_after(pause.clamp(FIRST_PAUSE, LONGEST_PAUSE), now);
+            Phase::Paced(old) if passed < STEADY_SAMPLE || rate < old.sure / 2.0 => {
+                let pause = f64::from(MIN_SAMPLE) / old.rate;
+                self.measure_after(pause.clamp(FIRST_PAUSE, MAX_PAUSE), now);
             }
             Phase::Paced(old) => self.phase = pace(f64::from(passed), old.sure),
         }

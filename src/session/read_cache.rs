@@ -10,7 +10,7 @@ use crate::iam::snapshot::{Snapshot, Subject};
 /// Time for which a cached snapshot counts as current.
 pub const TTL: Duration = Duration::from_mins(2);
 /// Maximum number of snapshots: several pages of a listing with tags, some megabytes.
-const MOST: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
 
 /// Key of a profile or role; names ignore case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ impl ReadCache {
         }
         order.push_back(key.clone());
         all.insert(key, vec![known]);
-        if order.len() > MOST
+        if order.len() > MAX_ENTRIES
             && let Some(oldest) = order.pop_front()
         {
             all.remove(&oldest);
@@ -101,7 +101,7 @@ impl KeyedLocks {
     pub async fn take(&self, key: &Key) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if turns.len() > MOST {
+            if turns.len() > MAX_ENTRIES {
                 turns.retain(|_, turn| turn.strong_count() > 0);
             }
             turns.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -26,11 +26,11 @@ pub const SETTLING: Duration = Duration::from_secs(10);
 /// Time for which a refusal that contradicts our own change is attributed to propagation.
 pub const REFUSALS: Duration = Duration::from_secs(30);
 /// Maximum number of profiles and roles that are kept.
-const MOST: usize = 16_384;
+const MAX_RESOURCES: usize = 16_384;
 /// Maximum number of states of each.
-const MOST_STATES: usize = 32;
+const MAX_STATES: usize = 32;
 /// Maximum number of listings in progress, and of their rests.
-const MOST_LISTINGS: usize = 256;
+const MAX_LISTINGS: usize = 256;
 
 /// Recent changes of a process; cheap to clone, and all clones share one state. Successive sessions
 /// share them.
@@ -116,7 +116,7 @@ impl History {
             image.policies.clone_from(&last.policies);
         }
         self.states.push(state);
-        if self.states.len() > MOST_STATES {
+        if self.states.len() > MAX_STATES {
             self.states.remove(0);
         }
     }
@@ -422,7 +422,7 @@ impl Inner {
         let history = all.entry(key.clone()).or_insert_with(|| History::new(before, at));
         history.add(before, after, at);
         self.order.push_back((at, place, key.clone()));
-        if self.order.len() > MOST {
+        if self.order.len() > MAX_RESOURCES {
             self.forget_first();
         }
     }
@@ -524,7 +524,7 @@ impl RecentChanges {
         let pages = &mut self.inner().listings.pages;
         pages.retain(|(other, _)| *other != id);
         pages.push_back((id, chain));
-        if pages.len() > MOST_LISTINGS {
+        if pages.len() > MAX_LISTINGS {
             pages.pop_front();
         }
     }
@@ -536,7 +536,7 @@ impl RecentChanges {
         listings.last += 1;
         let marker = format!("{MARKER}{}", listings.last);
         listings.rests.push_back((marker.clone(), rest));
-        if listings.rests.len() > MOST_LISTINGS {
+        if listings.rests.len() > MAX_LISTINGS {
             listings.rests.pop_front();
         }
         marker

@@ -38,7 +38,7 @@ impl Session {
     /// forgets what the last entry has read and its manifest's limits. Much can happen to the
     /// account between two entries of a person.
     pub fn reopen(&self) {
-        self.effort.open();
+        self.stats.open();
         self.forget_read();
         self.bounds.lift_manifest();
         locked(&self.refusal).take();
@@ -55,7 +55,7 @@ impl Session {
 /// destinations. The states that they rest on are prefetched concurrently. Returns for each change
 /// whether it can still be made.
 pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
-    const AT_ONCE: usize = 16;
+    const MAX_CONCURRENT: usize = 16;
     let mut rests_on = BTreeSet::new();
     for change in changes {
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
@@ -68,7 +68,7 @@ pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
         gates.get(*site).map(|gate| gate.planned_state(*subject, name, *with_policies))
     });
     // A failed read is reported with the change that rests on it.
-    futures_util::stream::iter(read).buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+    futures_util::stream::iter(read).buffer_unordered(MAX_CONCURRENT).for_each(|_| async {}).await;
     let mut planned = Vec::new();
     for change in changes {
         planned.push(match gates.get(change.site) {

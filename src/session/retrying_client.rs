@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Notices;
-use super::account_limiter::{AccountLimiter, Lanes, Limiter, Permit};
+use super::account_limiter::{AccountLimiter, ActionLimiters, Limiter, Permit};
 use super::rate::Fate;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
@@ -19,25 +19,25 @@ use crate::ui::format::time;
 
 /// Maximum number of attempts at a call whose failure is transient, unless `AWS_MAX_ATTEMPTS` sets
 /// another.
-const ATTEMPTS: u32 = 4;
+const MAX_ATTEMPTS: u32 = 4;
 /// Maximum number of attempts at a call that AWS refused because of a concurrent one.
-const ATTEMPTS_AMONG_OTHERS: u32 = 8;
+const MAX_CONFLICT_ATTEMPTS: u32 = 8;
 /// Upper bound on the pause before the second attempt; it doubles with each further attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const BASE_DELAY: Duration = Duration::from_millis(200);
 /// Interval of the notices about a call that is throttled again and again.
-const SILENCE: Duration = Duration::from_secs(30);
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
 /// Upper bound on any pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// Statistics and state that the clients of one run share.
 #[derive(Debug)]
 pub struct RetryStats {
     throttled: AtomicU64,
     /// Time of the last notice that calls still wait.
-    told: Mutex<Option<Instant>>,
+    last_notice: Mutex<Option<Instant>>,
     tell: Notices,
     /// Notices that were given and are given only once.
-    once: Mutex<HashSet<&'static str>>,
+    given_once: Mutex<HashSet<&'static str>>,
     closed: watch::Sender<bool>,
 }
 
@@ -45,16 +45,16 @@ impl RetryStats {
     pub fn new(tell: Notices) -> Self {
         Self {
             throttled: AtomicU64::new(0),
-            told: Mutex::default(),
+            last_notice: Mutex::default(),
             tell,
-            once: Mutex::default(),
+            given_once: Mutex::default(),
             closed: watch::Sender::new(false),
         }
     }
 
     /// Gives the operator a notice, the first time only.
     pub fn tell_once(&self, notice: &'static str) {
-        let is_new = self.once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
+        let is_new = self.given_once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
         if is_new {
             self.tell.say(notice);
         }
@@ -82,10 +82,10 @@ impl RetryStats {
     /// Counts a throttled call; gives a notice if it has been retried for long.
     fn throttle(&self, action: &str, began: Instant) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = told.map_or(began, |told| told.max(began)).elapsed();
-        if quiet >= SILENCE {
-            *told = Some(Instant::now());
+        let mut last_notice = self.last_notice.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = last_notice.map_or(began, |last_notice| last_notice.max(began)).elapsed();
+        if quiet >= NOTICE_INTERVAL {
+            *last_notice = Some(Instant::now());
             let tried = time(began.elapsed().as_secs_f64());
             self.tell.say(&format!(
                 "note: AWS has throttled {action} for {tried}; it is being tried again"
@@ -106,14 +106,14 @@ pub struct RetryingClient {
     clients: Clients,
     /// Account of the caller, once it is known.
     account: OnceLock<String>,
-    lanes: Mutex<Arc<Lanes>>,
-    effort: Arc<RetryStats>,
+    limiters: Mutex<Arc<ActionLimiters>>,
+    stats: Arc<RetryStats>,
 }
 
 impl RetryingClient {
     /// Client whose calls are limited by these limiters.
-    pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<RetryStats>) -> Self {
-        Self { clients, account: OnceLock::new(), lanes: Mutex::new(lanes), effort }
+    pub fn new(clients: Clients, limiters: Arc<ActionLimiters>, stats: Arc<RetryStats>) -> Self {
+        Self { clients, account: OnceLock::new(), limiters: Mutex::new(limiters), stats }
     }
 
     /// SDK clients beneath it.
@@ -123,8 +123,8 @@ impl RetryingClient {
 
     /// Switches to the shared limiters of the account, once it is known.
     pub fn leads_to(&self, account: &str, rates: &AccountLimiter) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        *lanes = rates.known_as(account, &lanes);
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        *limiters = rates.known_as(account, &limiters);
     }
 
     /// Makes the call of an entry that reads.
@@ -170,7 +170,7 @@ impl RetryingClient {
     ///
     /// # Errors
     /// If `closing` completes first: the run is being stopped.
-    pub async fn turn(
+    pub async fn permit(
         &self,
         entry: &'static Entry,
         closing: impl Future<Output = ()>,
@@ -178,7 +178,7 @@ impl RetryingClient {
         tokio::select! {
             biased;
             () = closing => Err(super::stopped(entry)),
-            turn = self.lane(entry.spec.actions[0].name).enter() => Ok(turn),
+            permit = self.limiter(entry.spec.actions[0].name).enter() => Ok(permit),
         }
     }
 
@@ -189,15 +189,15 @@ impl RetryingClient {
     /// The error of AWS, of no answer, or of the run being stopped.
     pub async fn write(
         &self,
-        turn: Option<Permit>,
+        permit: Option<Permit>,
         closing: impl Future<Output = ()>,
         entry: &'static Entry,
         call: Call,
         args: &Args,
     ) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        let (lane, call) = (self.lane(action), || call(self.clients.clone(), args.clone()));
-        let making = self.make_unless(turn, closing, (lane, action), call);
+        let (limiter, call) = (self.limiter(action), || call(self.clients.clone(), args.clone()));
+        let making = self.make_unless(permit, closing, (limiter, action), call);
         let answer = making.await.unwrap_or_else(|| Err(super::stopped(entry)))?;
         self.check_account(action, &answer)?;
         Ok(answer)
@@ -211,7 +211,7 @@ impl RetryingClient {
     where
         F: Future<Output = Result<T>>,
     {
-        self.make_in(self.lane(action), action, attempt).await
+        self.make_in(self.limiter(action), action, attempt).await
     }
 
     /// Makes a call that only reads, under a given limiter: AWS limits other services and other
@@ -221,7 +221,7 @@ impl RetryingClient {
     /// The error of the last attempt.
     pub async fn make_in<T, F>(
         &self,
-        lane: Arc<Limiter>,
+        limiter: Arc<Limiter>,
         action: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T>
@@ -229,20 +229,20 @@ impl RetryingClient {
         F: Future<Output = Result<T>>,
     {
         let never = std::future::pending::<()>();
-        let made = self.make_unless(None, never, (lane, action), attempt).await;
+        let made = self.make_unless(None, never, (limiter, action), attempt).await;
         made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
     }
 
-    fn lane(&self, action: &'static str) -> Arc<Limiter> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action)
+    fn limiter(&self, action: &'static str) -> Arc<Limiter> {
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).limiter(action)
     }
 
     /// Makes a call with retries; `None` if `stopped` completed before an attempt was sent.
     async fn make_unless<T, F>(
         &self,
-        mut turn: Option<Permit>,
+        mut permit: Option<Permit>,
         stopped: impl Future<Output = ()>,
-        (lane, action): (Arc<Limiter>, &'static str),
+        (limiter, action): (Arc<Limiter>, &'static str),
         attempt: impl Fn() -> F,
     ) -> Option<Result<T>>
     where
@@ -252,25 +252,25 @@ impl RetryingClient {
         let (mut attempts, mut failures, began) = (0, 0, Instant::now());
         let mut is_corrected = false;
         loop {
-            let under_way = if let Some(turn) = turn.take() {
-                turn
+            let in_flight = if let Some(permit) = permit.take() {
+                permit
             } else {
                 tokio::select! {
                     biased;
                     () = &mut stopped => return None,
-                    turn = Arc::clone(&lane).enter() => turn,
+                    permit = Arc::clone(&limiter).enter() => permit,
                 }
             };
             let clock = self.clients.info.clock.ahead();
             let answer = attempt().await;
-            under_way.ended(fate(&answer));
+            in_flight.ended(fate(&answer));
             let error = match answer {
                 Ok(value) => return Some(Ok(value)),
                 Err(error) => error,
             };
             attempts += 1;
-            let most = self.clients.max_attempts();
-            if most.is_some_and(|most| attempts >= most) {
+            let max = self.clients.max_attempts();
+            if max.is_some_and(|max| attempts >= max) {
                 return Some(Err(error));
             }
             // The answer has shown that the signing clock was wrong; it is corrected now.
@@ -281,11 +281,11 @@ impl RetryingClient {
             }
             if error.is_throttling() {
                 // The limiter knows when to try again. AWS does not throttle one call for ever.
-                self.effort.throttle(action, began);
+                self.stats.throttle(action, began);
                 continue;
             }
             failures += 1;
-            if !error.is_passing() || failures >= most.unwrap_or_else(|| attempts_for(&error)) {
+            if !error.is_passing() || failures >= max.unwrap_or_else(|| attempts_for(&error)) {
                 return Some(Err(error));
             }
             tokio::select! {
@@ -297,9 +297,9 @@ impl RetryingClient {
 }
 
 fn attempts_for(error: &Error) -> u32 {
-    let is_among_others =
+    let is_conflict =
         ["ConcurrentModification", "EntityTemporarilyUnmodifiable"].contains(&error.code());
-    if is_among_others { ATTEMPTS_AMONG_OTHERS } else { ATTEMPTS }
+    if is_conflict { MAX_CONFLICT_ATTEMPTS } else { MAX_ATTEMPTS }
 }
 
 fn fate<T>(answer: &Result<T>) -> Fate {
@@ -314,7 +314,7 @@ fn fate<T>(answer: &Result<T>) -> Fate {
 /// Random pause up to the upper bound (full jitter), so that calls that failed together are not
 /// retried together.
 fn pause(failures: u32) -> Duration {
-    let most =
-        FIRST_PAUSE.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(LONGEST_PAUSE);
-    most.mul_f64(fastrand::f64())
+    let max =
+        BASE_DELAY.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(MAX_DELAY);
+    max.mul_f64(fastrand::f64())
 }

@@ -49,13 +49,13 @@ impl Transport for Gate {
             let account = gate.identity().await?.account.clone();
             let site = gate.site_as(account, None).describe();
             let service = step.action.service.prefix();
-            let lanes = session.rates.of(&format!("{site} {service} {region}"));
+            let limiters = session.rates.of(&format!("{site} {service} {region}"));
             let last = Arc::new(Mutex::new(None));
             let attempt = || {
                 let last = Arc::clone(&last);
                 let config = &line.clients().config;
                 let fetched = usage::fetch(config, step, &region, &carried, token.as_deref());
-                let looked = wire::looking(step.action, fetched);
+                let looked = wire::with_action(step.action, fetched);
                 async move {
                     let answer = looked.await;
                     if let Err(error) = &answer {
@@ -65,7 +65,7 @@ impl Transport for Gate {
                 }
             };
             let action = step.action.name;
-            let made = line.make_in(lanes.lane(action), action, attempt);
+            let made = line.make_in(limiters.limiter(action), action, attempt);
             let Patience { time, clock } = patience;
             tokio::select! {
                 biased;

@@ -28,41 +28,42 @@ use crate::iam;
 use crate::spec::Action;
 
 /// Read timeout for the rest of a response body.
-const PATIENCE: Duration = Duration::from_mins(1);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Maximum size of a response body in bytes; a thousand profiles take about one in thirty of it.
-const LARGEST: usize = 64 << 20;
+const MAX_BODY: usize = 64 << 20;
 
 /// Callback that receives the marker of the next page.
 pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
 
 tokio::task_local! {
     /// Callback for the next page's marker, called before the current page is parsed.
-    static AHEAD: Ahead;
+    static PREFETCH: Ahead;
     /// Outcomes of the attempts of this task's call.
     static ATTEMPTS: Arc<Attempts>;
     /// Action of this task's call, for services whose requests do not name it as those to IAM and
     /// STS do.
-    static LOOKING: Action;
+    static ACTION: Action;
 }
 
 /// Calls a read-only action of another service. The response body is not collected here: its reader
 /// detects a truncated one.
-pub async fn looking<T>(action: Action, call: impl Future<Output = T>) -> T {
-    LOOKING.scope(action, call).await
+pub async fn with_action<T>(action: Action, call: impl Future<Output = T>) -> T {
+    ACTION.scope(action, call).await
 }
 
 /// Fetches a page of a listing. As soon as its bytes have arrived, and before they are parsed,
 /// `ahead` receives the marker of the next page, if there is one.
 pub async fn prefetch_next_page<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
-    AHEAD.scope(ahead, call).await
+    PREFETCH.scope(ahead, call).await
 }
 
 /// Marker in the bytes of a page; `None` if there is none, or only the parser can decode it.
 fn marker(page: &[u8]) -> Option<&str> {
     // The marker is near the end or the beginning.
-    const NEAR: usize = 2048;
-    let (first, last) = (&page[..page.len().min(NEAR)], &page[page.len().saturating_sub(NEAR)..]);
+    const SEARCH_BYTES: usize = 2048;
+    let (first, last) =
+        (&page[..page.len().min(SEARCH_BYTES)], &page[page.len().saturating_sub(SEARCH_BYTES)..]);
     [last, first].into_iter().find_map(|part| {
         let text = between(part, b"<Marker>", b"</Marker>")?;
         std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && !text.contains(['&', '<']))
@@ -228,13 +229,13 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if let Ok(action) = LOOKING.try_with(|action| *action) {
+        if let Ok(action) = ACTION.try_with(|action| *action) {
             return match self.wire.admit(action.service.prefix(), action.name) {
                 Ok(()) => self.below.call(request),
                 Err(refusal) => HttpConnectorFuture::ready(Err(refusal)),
             };
         }
-        let (service, action) = named(&request);
+        let (service, action) = action_of(&request);
         if let Err(refusal) = self.wire.admit(service, &action) {
             return HttpConnectorFuture::ready(Err(refusal));
         }
@@ -246,13 +247,13 @@ impl HttpConnector for Connector {
         let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
         HttpConnectorFuture::new(async move {
             let outcome = match answer.await {
-                Ok(response) => whole(response).await,
+                Ok(response) => collect_body(response).await,
                 Err(error) => Err(error),
             };
             let fate = match &outcome {
                 Ok(response) => {
                     wire.look_at(response);
-                    let _ = AHEAD.try_with(|ahead| {
+                    let _ = PREFETCH.try_with(|ahead| {
                         let body =
                             response.body().bytes().filter(|_| response.status().is_success());
                         if let Some(marker) = body.and_then(marker) {
@@ -288,7 +289,7 @@ impl Drop for AttemptRecord {
 }
 
 /// Service and action of a request of the AWS Query protocol.
-fn named(request: &HttpRequest) -> (&'static str, String) {
+fn action_of(request: &HttpRequest) -> (&'static str, String) {
     let form = request.body().bytes().unwrap_or_default();
     let (mut action, mut service) = (String::new(), "iam");
     for (key, value) in form_urlencoded::parse(form) {
@@ -306,15 +307,15 @@ fn named(request: &HttpRequest) -> (&'static str, String) {
 }
 
 /// Response with its whole body, so that a truncated one is an error.
-async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+async fn collect_body(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     if response.body().bytes().is_some() {
         let is_contradiction = response.status().is_success()
             && response.body().bytes().is_some_and(is_error_document);
-        return Ok(if is_contradiction { contradict(response) } else { response });
+        return Ok(if is_contradiction { into_server_error(response) } else { response });
     }
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = Limited::new(response.into_body(), LARGEST);
-    let body = tokio::time::timeout(PATIENCE, body.collect())
+    let body = Limited::new(response.into_body(), MAX_BODY);
+    let body = tokio::time::timeout(READ_TIMEOUT, body.collect())
         .await
         .map_err(|late| ConnectorError::timeout(late.into()))?
         .map_err(ConnectorError::io)?;
@@ -322,13 +323,13 @@ async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let is_contradiction = status.is_success() && is_error_document(&body);
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     *response.headers_mut() = headers;
-    Ok(if is_contradiction { contradict(response) } else { response })
+    Ok(if is_contradiction { into_server_error(response) } else { response })
 }
 
 /// Check for the error document of AWS in a body.
 fn is_error_document(body: &[u8]) -> bool {
-    const NEAR: usize = 1024;
-    let text = String::from_utf8_lossy(&body[..body.len().min(NEAR)]);
+    const SEARCH_BYTES: usize = 1024;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SEARCH_BYTES)]);
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     // Declarations that may precede the root.
     while let Some(after) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
@@ -339,7 +340,7 @@ fn is_error_document(body: &[u8]) -> bool {
 }
 
 /// Turns a successful response with an error document into a server error.
-fn contradict(response: HttpResponse) -> HttpResponse {
+fn into_server_error(response: HttpResponse) -> HttpResponse {
     let Ok(failed) = StatusCode::try_from(500) else { return response };
     let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
     headers.insert(ORIGINAL_STATUS, status.to_string());

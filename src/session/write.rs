@@ -24,10 +24,10 @@ use crate::spec::{Args, Value};
 
 /// Maximum number of rounds for a call whose answers were all lost; each round has the client's own
 /// retries.
-const ROUNDS: u32 = 4;
+const MAX_ROUNDS: u32 = 4;
 /// Delays in milliseconds between probes of an account that does not show yet what AWS has said:
 /// IAM is eventually consistent.
-const LOOKS: [u64; 5] = [0, 300, 1000, 2000, 4000];
+const PROBE_DELAYS: [u64; 5] = [0, 300, 1000, 2000, 4000];
 /// Tolerance in milliseconds for comparing dates: dates in IAM and HTTP have whole seconds, and
 /// clocks drift.
 const CLOCK_MARGIN: i64 = 3000;
@@ -47,7 +47,7 @@ enum Evidence {
 }
 
 /// Outcome of a call.
-enum Delivered {
+enum CallOutcome {
     Done { value: Value, state: Box<Option<Snapshot>>, note: Option<&'static str> },
     Failed(Error),
     InDoubt(Error),
@@ -92,26 +92,26 @@ pub(super) async fn execute(
         // Admitted only now that there is something to change.
         let mut admitted = gate.admit(entry).await?;
         // A change that waits for its permit has not begun.
-        let turn = line.turn(entry, gate.closing()).await?;
+        let permit = line.permit(entry, gate.closing()).await?;
         let number = session.journal.intend(intent).await?;
         admitted.begin();
-        Ok(Some((line, turn, before, after, number, admitted)))
+        Ok(Some((line, permit, before, after, number, admitted)))
     };
-    let Some((line, turn, before, after, number, mut admitted)) = prepared.await? else {
+    let Some((line, permit, before, after, number, mut admitted)) = prepared.await? else {
         session.spare();
         return Ok(Value::Nil);
     };
     let call =
         Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
     let delivered = if gate.is_closed() {
-        Delivered::Failed(stopped(entry))
+        CallOutcome::Failed(stopped(entry))
     } else {
-        call.make(line, turn).await
+        call.make(line, permit).await
     };
     let mut settled =
         Settled { number, outcome: ChangeOutcome::Done, after: None, error: None, note: None };
     let (result, known) = match delivered {
-        Delivered::Done { value, state, note } => {
+        CallOutcome::Done { value, state, note } => {
             settled.note = note.map(str::to_owned);
             let state = *state;
             if state.is_some() {
@@ -119,7 +119,7 @@ pub(super) async fn execute(
             }
             (Ok(value), Evidence::Now(Box::new(state.or_else(|| after.clone()))))
         }
-        Delivered::Failed(error) => {
+        CallOutcome::Failed(error) => {
             admitted.refuse();
             settled.outcome = ChangeOutcome::Failed;
             settled.error = Some(error.to_string());
@@ -130,7 +130,7 @@ pub(super) async fn execute(
             }
             (Err(error), if doubted { Evidence::Nothing } else { Evidence::AsBefore })
         }
-        Delivered::InDoubt(error) => {
+        CallOutcome::InDoubt(error) => {
             settled.outcome = ChangeOutcome::InDoubt;
             settled.error = Some(error.to_string());
             let run = session.journal.run().unwrap_or_default();
@@ -171,22 +171,22 @@ struct Call<'a> {
 
 /// Retries of a call that AWS refuses because a recent change of this process has not propagated.
 #[derive(Default)]
-struct Late {
+struct PropagationRetry {
     attempts: u32,
 }
 
-impl Late {
+impl PropagationRetry {
     /// Delay before the next attempt; `None` if a retry is no use.
     async fn pause(&mut self, call: &Call<'_>, error: &Error) -> Option<Duration> {
-        const FIRST: Duration = Duration::from_millis(250);
-        const LONGEST: Duration = Duration::from_secs(4);
+        const BASE_DELAY: Duration = Duration::from_millis(250);
+        const MAX_DELAY: Duration = Duration::from_secs(4);
         let changed = call.contradicted(error).await?;
         let left = REFUSALS.checked_sub(changed.elapsed())?;
-        if call.is_borne_out(error).await {
+        if call.is_confirmed(error).await {
             return None;
         }
         self.attempts += 1;
-        Some(FIRST.saturating_mul(1 << (self.attempts - 1).min(8)).min(LONGEST).min(left))
+        Some(BASE_DELAY.saturating_mul(1 << (self.attempts - 1).min(8)).min(MAX_DELAY).min(left))
     }
 }
 
@@ -200,56 +200,56 @@ enum Probe {
     Unknown,
 }
 
-const FOUND: &str = "an answer was lost; the account shows that it was done";
+const FOUND_BY_PROBE: &str = "an answer was lost; the account shows that it was done";
 
 impl Call<'_> {
-    async fn make(&self, line: &RetryingClient, turn: Permit) -> Delivered {
-        let mut turn = Some(turn);
+    async fn make(&self, line: &RetryingClient, permit: Permit) -> CallOutcome {
+        let mut permit = Some(permit);
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
-        let mut late = Late::default();
+        let mut propagation = PropagationRetry::default();
         let (mut round, mut last) = (0, None);
-        while round < ROUNDS {
+        while round < MAX_ROUNDS {
             if round > 0 {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
             let closing = self.gate.closing();
-            let call = line.write(turn.take(), closing, self.entry, self.write.call, self.args);
+            let call = line.write(permit.take(), closing, self.entry, self.write.call, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);
-                    return Delivered::Done { value, state: Box::new(state), note: None };
+                    return CallOutcome::Done { value, state: Box::new(state), note: None };
                 }
                 Err(error) => error,
             };
             if !attempts.any_in_doubt() {
-                if let Some(pause) = late.pause(self, &error).await {
+                if let Some(pause) = propagation.pause(self, &error).await {
                     tokio::select! {
-                        () = self.gate.closing() => return Delivered::Failed(error),
+                        () = self.gate.closing() => return CallOutcome::Failed(error),
                         () = tokio::time::sleep(pause) => {}
                     }
                     continue;
                 }
-                return Delivered::Failed(error);
+                return CallOutcome::Failed(error);
             }
             round += 1;
             let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
             let is_repeat = answered && self.write.repeated == Some(error.code());
-            match self.look(line, &attempts, is_repeat).await {
+            match self.probe(line, &attempts, is_repeat).await {
                 Probe::Ours(value, state) => {
-                    return Delivered::Done { value, state, note: Some(FOUND) };
+                    return CallOutcome::Done { value, state, note: Some(FOUND_BY_PROBE) };
                 }
-                Probe::NotOurs if answered => return Delivered::Failed(error),
+                Probe::NotOurs if answered => return CallOutcome::Failed(error),
                 Probe::NotOurs | Probe::Unknown => {}
             }
             // AWS's answer to a repeat is true, even where reads lag behind.
             if self.gate.is_closed() || is_repeat {
-                return Delivered::InDoubt(error);
+                return CallOutcome::InDoubt(error);
             }
             last = Some(error);
         }
-        Delivered::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
+        CallOutcome::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
     }
 
     /// Time of the recent change of this process that has not propagated and is the cause of this
@@ -306,7 +306,7 @@ impl Call<'_> {
     }
 
     /// Check that a read confirms the refusal, which means that somebody else has caused it.
-    async fn is_borne_out(&self, error: &Error) -> bool {
+    async fn is_confirmed(&self, error: &Error) -> bool {
         let key = Key::new(self.write.subject, self.name);
         match (error.code(), self.write.subject) {
             ("EntityAlreadyExists", _) => {
@@ -337,14 +337,14 @@ impl Call<'_> {
 
     /// Probes the account for the effect of our own call. `is_repeat`: AWS has said that there is
     /// nothing left to do.
-    async fn look(&self, line: &RetryingClient, attempts: &Attempts, is_repeat: bool) -> Probe {
-        if is_repeat && !self.could_have_been_ours() {
+    async fn probe(&self, line: &RetryingClient, attempts: &Attempts, is_repeat: bool) -> Probe {
+        if is_repeat && !self.could_succeed() {
             return Probe::NotOurs;
         }
         // Waiting for propagation pays only where AWS contradicts the read.
-        let looks = if is_repeat { &LOOKS[..] } else { &LOOKS[..1] };
+        let delays = if is_repeat { &PROBE_DELAYS[..] } else { &PROBE_DELAYS[..1] };
         let mut seen = Probe::Unknown;
-        for pause in looks {
+        for pause in delays {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let Ok((value, now)) =
                 reads::read(line, self.write.subject, self.name, self.write.needs_policies).await
@@ -370,7 +370,7 @@ impl Call<'_> {
 
     /// Check that the call could have succeeded on the state before it; otherwise AWS's error
     /// describes that earlier state.
-    fn could_have_been_ours(&self) -> bool {
+    fn could_succeed(&self) -> bool {
         match (self.before, self.after) {
             // An existing resource cannot be created.
             (before, Some(_)) if self.write.repeated == Some("EntityAlreadyExists") => {

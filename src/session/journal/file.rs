@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::state;
 use crate::state::sqlite::DatabaseKind;
 
-/// `iaLj` is the application id of the journal in the SQLite header.
+/// `iaLj` is the application id of the journal in the header of the `SQLite` file.
 pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
     name: "journal",
     application_id: 0x6961_4c6a,

@@ -202,7 +202,7 @@ impl Records {
     /// # Errors
     /// If the journal cannot be written; then no run is removed.
     pub fn remove(&self, runs: &[&str]) -> Result<()> {
-        const OF_A_RUN: [(&str, &str); 5] = [
+        const RUN_TABLES: [(&str, &str); 5] = [
             ("change", "run"),
             ("site", "run"),
             ("left_out", "run"),
@@ -211,7 +211,7 @@ impl Records {
         ];
         self.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            for (table, column) in OF_A_RUN {
+            for (table, column) in RUN_TABLES {
                 let sql = format!("DELETE FROM {table} WHERE {column} = ?1");
                 let mut statement = transaction.prepare(&sql)?;
                 for run in runs {

@@ -71,20 +71,20 @@ impl Writer {
     /// Writes until all senders are dropped.
     pub(super) fn work(mut self, jobs: &Receiver<Job>) {
         /// Maximum size of a batch; a larger one would delay its first job.
-        const MOST: usize = 512;
+        const MAX_BATCH: usize = 512;
         /// Time for which outcomes wait for another job to be committed with.
-        const IDLE: Duration = Duration::from_millis(10);
+        const COMMIT_DELAY: Duration = Duration::from_millis(10);
         while let Ok(first) = jobs.recv() {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
             let idle_from = Instant::now();
-            while batch.iter().all(Job::can_wait) && batch.len() < MOST {
-                match jobs.recv_timeout(IDLE.saturating_sub(idle_from.elapsed())) {
+            while batch.iter().all(Job::can_wait) && batch.len() < MAX_BATCH {
+                match jobs.recv_timeout(COMMIT_DELAY.saturating_sub(idle_from.elapsed())) {
                     Ok(job) => batch.push(job),
                     Err(_) => break,
                 }
             }
-            batch.extend(jobs.try_iter().take(MOST));
+            batch.extend(jobs.try_iter().take(MAX_BATCH));
             let (questions, batch): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|job| matches!(job, Job::Read(_)));
             let written = self.write(&batch);
@@ -253,7 +253,7 @@ struct Undone {
 }
 
 /// Changes of a run to the same profile or role as an [`Undone`].
-const OF_SAME: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
+const SAME_RESOURCE: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
      AND site IN (
          SELECT other.number FROM site AS other JOIN site AS own
              ON own.run = other.run AND own.number = ?3
@@ -287,18 +287,18 @@ fn mark(connection: &Connection, by: &str, undone: &Undone, stands: bool) -> rus
     let Undone { run, site, subject, name, number } = undone;
     let same = params![by, run, site, subject, name];
     if stands {
-        let sql = format!("UPDATE change SET undone = NULL WHERE {OF_SAME} AND undone = ?1");
+        let sql = format!("UPDATE change SET undone = NULL WHERE {SAME_RESOURCE} AND undone = ?1");
         connection.prepare_cached(&sql)?.execute(same)?;
     } else {
         let sql = format!(
-            "UPDATE change SET undone = ?1 WHERE {OF_SAME} AND outcome = 'done'
+            "UPDATE change SET undone = ?1 WHERE {SAME_RESOURCE} AND outcome = 'done'
                  AND undone IS NULL AND number >= ?6"
         );
         let parameters = params![by, run, site, subject, name, number];
         connection.prepare_cached(&sql)?.execute(parameters)?;
     }
     let sql = format!(
-        "SELECT number FROM change WHERE {OF_SAME} AND undoes_change IS NOT NULL
+        "SELECT number FROM change WHERE {SAME_RESOURCE} AND undoes_change IS NOT NULL
              AND outcome = 'done' AND ?1 = ?1"
     );
     let numbers: Vec<i64> = connection
