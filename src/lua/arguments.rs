@@ -34,7 +34,7 @@ impl Unclaimed {
 }
 
 /// Names that other programs use for a dry run, which is a plan in iamlua.
-const DRY: [&str; 9] = [
+const DRY_RUN_OPTIONS: [&str; 9] = [
     "--dry-run",
     "--dryrun",
     "--dry",
@@ -109,7 +109,7 @@ pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let mut known = known.into_iter().peekable();
     known.peek()?;
     let all: Vec<&str> = known.collect();
-    if all.contains(&"--plan") && DRY.contains(&name.to_lowercase().as_str()) {
+    if all.contains(&"--plan") && DRY_RUN_OPTIONS.contains(&name.to_lowercase().as_str()) {
         return Some("--plan".into());
     }
     // `-apply` means `--apply`.

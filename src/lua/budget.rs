@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::session::Session;
 
 /// Maximum size in bytes of one read of a script: a file, or the output of a program.
-pub const LARGEST_READ: usize = 64 << 20;
+pub const MAX_READ: usize = 64 << 20;
 
 /// Message for a script that holds too much.
 pub const NOT_ENOUGH: &str = "not enough memory";
@@ -61,7 +61,7 @@ pub fn not_enough() -> Error {
 }
 
 /// Maximum number of values in one written value; shared tables count each time.
-const MOST_VALUES: u32 = 1_000_000;
+const MAX_VALUES: u32 = 1_000_000;
 
 /// Traversal of a value: its remaining budget, and the enclosing tables.
 pub struct Walk<'a> {
@@ -83,10 +83,10 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// If fewer bytes are left, or the script must stop.
     pub fn count(&self, bytes: usize) -> Result<()> {
-        const OFTEN: u32 = 1 << 12;
+        const CHECK_INTERVAL: u32 = 1 << 12;
         let steps = self.steps.get().saturating_add(1);
         self.steps.set(steps);
-        if steps.is_multiple_of(OFTEN) && MemoryBudget::must_stop(self.lua) {
+        if steps.is_multiple_of(CHECK_INTERVAL) && MemoryBudget::must_stop(self.lua) {
             return Err(Error::new(Kind::Script, "stopped"));
         }
         self.left.set(self.left.get().checked_sub(bytes).ok_or_else(not_enough)?);
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
     /// As [`count`](Self::count), and if there are too many values.
     pub fn count_value(&self, bytes: usize) -> Result<()> {
         self.count(bytes)?;
-        if self.steps.get() > MOST_VALUES {
+        if self.steps.get() > MAX_VALUES {
             let refusal = "there are more than 1,000,000 values in it, or a table that is in several others again and again";
             return Err(Error::argument(refusal));
         }

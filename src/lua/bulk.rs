@@ -16,15 +16,15 @@ use crate::ui::format::{count, number, time};
 use crate::ui::terminal::{self, Bar};
 
 /// Maximum number of failed items that are named at the end.
-const NAMED: u64 = 10;
+const MAX_NAMED: u64 = 10;
 /// Maximum number of actions whose calls a summary lists separately.
-const SPELLED_OUT: usize = 8;
+const MAX_ACTIONS: usize = 8;
 /// Delay before a bar appears; short work needs none.
-const PATIENCE: Duration = Duration::from_millis(500);
+const BAR_DELAY: Duration = Duration::from_millis(500);
 /// Interval of updates of a bar.
 const TICK: Duration = Duration::from_millis(200);
 /// Interval of progress lines, where there is no bar.
-const LINE: Duration = Duration::from_secs(5);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time window of the rate.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -159,8 +159,8 @@ impl ProgressBoard {
         if let Some((names, mut failure)) = names.zip(failure(tally)) {
             let failed = tally.failed.load(Ordering::Relaxed);
             let _ = write!(failure, ": {names}");
-            if failed > NAMED {
-                let _ = write!(failure, " and {} more", number(failed - NAMED));
+            if failed > MAX_NAMED {
+                let _ = write!(failure, " and {} more", number(failed - MAX_NAMED));
             }
             self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
         }
@@ -228,7 +228,7 @@ impl ProgressBoard {
         let calls = self.calls_of(tally);
         match calls.len() {
             0 => {}
-            1..=SPELLED_OUT => {
+            1..=MAX_ACTIONS => {
                 let _ = write!(text, "; calls: {}", calls_text(&calls));
             }
             actions => {
@@ -373,11 +373,11 @@ fn update(board: &ProgressBoard, shown: &mut BulkProgress) {
     let ended = tally.ended();
     let rate = shown.rate(ended);
     if board.show == Show::Bar {
-        if tally.began.elapsed() >= PATIENCE {
+        if tally.began.elapsed() >= BAR_DELAY {
             let bar = shown.bar.get_or_insert_with(|| Bar::new(&tally.label, tally.total));
             bar.show(ended, words(board, &tally, ended, rate));
         }
-    } else if shown.told.elapsed() >= LINE {
+    } else if shown.told.elapsed() >= LINE_INTERVAL {
         shown.told = Instant::now();
         if board.show == Show::Events {
             terminal::say(&board.event("progress", &tally, Some(rate)));

@@ -82,7 +82,7 @@ pub struct Overdue {
 
 /// Interval of further signals to a script that waits in a system call, such as for a pipe, until
 /// it has stopped: a signal that arrives right before the wait begins is lost.
-const AGAIN: Duration = Duration::from_millis(20);
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Id of a thread.
 #[derive(Clone, Copy)]
@@ -139,7 +139,7 @@ impl Canceller {
             // Without the thread the script is interrupted only once.
             let _ = std::thread::Builder::new().name("iamlua-stop".into()).spawn(move || {
                 loop {
-                    std::thread::sleep(AGAIN);
+                    std::thread::sleep(SIGNAL_INTERVAL);
                     let is_stopping = canceller.0.chain.stopping.load(Ordering::SeqCst);
                     if !is_stopping || canceller.round() != round || !canceller.interrupt() {
                         return;

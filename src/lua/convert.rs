@@ -15,12 +15,12 @@ use crate::spec::Value;
 /// Maximum nesting of tables, deeper than any document of AWS.
 const MAX_NESTING: usize = 100;
 /// Maximum number of values in the arguments of a call, more than any AWS call takes.
-const MOST_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 /// Maximum size of the texts in the arguments of a call, in bytes.
-const MOST_TEXT: usize = 16 << 20;
+const MAX_TEXT: usize = 16 << 20;
 
 /// Remaining limits for the arguments of a call, and the enclosing tables.
-struct Left {
+struct Remaining {
     values: usize,
     text: usize,
     open: Vec<*const c_void>,
@@ -56,15 +56,15 @@ pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
 }
 
 /// Maximum number of shared fields; a profile and its role have fewer.
-const MOST_FIELDS: usize = 24;
+const MAX_FIELDS: usize = 24;
 
 /// Lua strings that the records of a listing share: the names of their fields, and values that
 /// repeat in successive records, such as paths and trust policies. Each is created once in Lua;
 /// creating it again would dominate the cost. They stay on the Lua stack.
-struct Common<'a> {
+struct SharedStrings<'a> {
     /// Stack index of the first one.
     base: i32,
-    fields: [Field<'a>; MOST_FIELDS],
+    fields: [Field<'a>; MAX_FIELDS],
     count: usize,
 }
 
@@ -76,9 +76,9 @@ struct Field<'a> {
     last: Option<&'a str>,
 }
 
-impl<'a> Common<'a> {
+impl<'a> SharedStrings<'a> {
     fn new(base: i32) -> Self {
-        Self { base, fields: [Field { depth: 0, name: "", last: None }; MOST_FIELDS], count: 0 }
+        Self { base, fields: [Field { depth: 0, name: "", last: None }; MAX_FIELDS], count: 0 }
     }
 
     /// Pushes the name of a field; returns its slot, if it has one.
@@ -101,7 +101,7 @@ impl<'a> Common<'a> {
                 return Some(place);
             }
             push_text(state, name);
-            if self.count == MOST_FIELDS {
+            if self.count == MAX_FIELDS {
                 return None;
             }
             self.fields[self.count] = Field { depth, name, last: None };
@@ -144,10 +144,10 @@ unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
     // SAFETY: the slots are asked for; what is left at the end is the one value.
     unsafe {
         let base = ffi::lua_gettop(state);
-        let slots = if matches!(value, Value::Page(_)) { 2 * MOST_FIELDS } else { 0 };
+        let slots = if matches!(value, Value::Page(_)) { 2 * MAX_FIELDS } else { 0 };
         ffi::luaL_checkstack(state, size_hint(slots) + 4, std::ptr::null());
         ffi::lua_settop(state, base + size_hint(slots));
-        let mut common = Common::new(base);
+        let mut common = SharedStrings::new(base);
         push(state, value, if slots > 0 { Some(&mut common) } else { None }, 0);
         if slots > 0 {
             ffi::lua_replace(state, base + 1);
@@ -164,7 +164,7 @@ unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
 unsafe fn push<'a>(
     state: *mut ffi::lua_State,
     value: &'a Value,
-    mut common: Option<&mut Common<'a>>,
+    mut common: Option<&mut SharedStrings<'a>>,
     depth: u8,
 ) {
     // SAFETY: four slots are asked for at each level, which is what a level uses; lengths fit
@@ -234,7 +234,7 @@ unsafe fn push_array<'a>(
     state: *mut ffi::lua_State,
     items: &'a [Value],
     fields: i32,
-    mut common: Option<&mut Common<'a>>,
+    mut common: Option<&mut SharedStrings<'a>>,
     depth: u8,
 ) {
     // SAFETY: as in `push`.
@@ -255,26 +255,26 @@ fn size_hint(length: usize) -> i32 {
 /// Lua value as an argument. A value that AWS cannot use becomes [`Value::Foreign`], which the
 /// check that follows refuses.
 pub fn from_lua(value: &LuaValue) -> Value {
-    from_lua_nested(value, &mut Left { values: MOST_VALUES, text: MOST_TEXT, open: Vec::new() })
+    from_lua_nested(value, &mut Remaining { values: MAX_VALUES, text: MAX_TEXT, open: Vec::new() })
 }
 
-fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
-    if left.open.len() > MAX_NESTING {
+fn from_lua_nested(value: &LuaValue, remaining: &mut Remaining) -> Value {
+    if remaining.open.len() > MAX_NESTING {
         return Value::Foreign("table nested too deeply");
     }
-    let Some(values) = left.values.checked_sub(1) else {
+    let Some(values) = remaining.values.checked_sub(1) else {
         return Value::Foreign("table with more than 100,000 values in it");
     };
-    left.values = values;
+    remaining.values = values;
     match value {
         LuaValue::Nil => Value::Nil,
         LuaValue::Boolean(value) => Value::Bool(*value),
         LuaValue::Integer(value) => Value::Int(*value),
         LuaValue::Number(value) => Value::Num(*value),
         LuaValue::String(text) => match text.to_str() {
-            Ok(text) => match left.text.checked_sub(text.len()) {
+            Ok(text) => match remaining.text.checked_sub(text.len()) {
                 Some(rest) => {
-                    left.text = rest;
+                    remaining.text = rest;
                     Value::Str(text.to_owned())
                 }
                 None => Value::Foreign("value with more than 16 MiB of text"),
@@ -282,12 +282,12 @@ fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
             Err(_) => Value::Foreign("string that is not UTF-8"),
         },
         LuaValue::Table(table) => {
-            if left.open.contains(&table.to_pointer()) {
+            if remaining.open.contains(&table.to_pointer()) {
                 return Value::Foreign("table that holds itself");
             }
-            left.open.push(table.to_pointer());
-            let value = from_table(table, left);
-            left.open.pop();
+            remaining.open.push(table.to_pointer());
+            let value = from_table(table, remaining);
+            remaining.open.pop();
             value
         }
         LuaValue::Function(_) => Value::Foreign("function"),
@@ -298,9 +298,9 @@ fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
 
 /// Table as an argument. An invalid element is returned in place of the table, so that the rest is
 /// not traversed.
-fn from_table(table: &Table, left: &mut Left) -> Value {
+fn from_table(table: &Table, remaining: &mut Remaining) -> Value {
     let length = table.raw_len();
-    if length > left.values {
+    if length > remaining.values {
         return Value::Foreign("table with more than 100,000 values in it");
     }
     let mut map = BTreeMap::new();
@@ -312,8 +312,8 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
                 let Ok(key) = key.to_str() else {
                     return Value::Foreign("table with a key that is not UTF-8");
                 };
-                let value = match from_lua_nested(&value, left) {
-                    Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+                let value = match from_lua_nested(&value, remaining) {
+                    Value::Foreign(what) if ends_traversal(what) => return Value::Foreign(what),
                     value => value,
                 };
                 map.insert(key.to_owned(), value);
@@ -329,8 +329,8 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
     }
     for at in 1..=length {
         match table.raw_get::<LuaValue>(at) {
-            Ok(value) => match from_lua_nested(&value, left) {
-                Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+            Ok(value) => match from_lua_nested(&value, remaining) {
+                Value::Foreign(what) if ends_traversal(what) => return Value::Foreign(what),
                 value => items.push(value),
             },
             Err(_) => return Value::Foreign("table"),
@@ -340,7 +340,7 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
 }
 
 /// Check for a description after which the enclosing value need not be traversed further.
-fn is_endless(what: &str) -> bool {
+fn ends_traversal(what: &str) -> bool {
     what.starts_with("table nested") || what.contains(" more than ") || what.ends_with(" itself")
 }
 

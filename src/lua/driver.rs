@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
 /// Time to wait at the end of a run for calls in flight that may change the account.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Event of the loop.
 enum Event {
@@ -75,7 +75,7 @@ pub struct Driver {
     next_id: Cell<u64>,
     tasks: Cell<usize>,
     /// Number of tasks that wait for a consumer that may never come.
-    resting: Cell<usize>,
+    idle: Cell<usize>,
     /// Called before the loop sleeps, to flush buffered output.
     before_sleep: Box<dyn Fn()>,
 }
@@ -105,7 +105,7 @@ impl Driver {
             ready: RefCell::default(),
             next_id: Cell::new(1),
             tasks: Cell::new(0),
-            resting: Cell::new(0),
+            idle: Cell::new(0),
             before_sleep,
         }
     }
@@ -173,9 +173,9 @@ impl Driver {
 
     /// Records that the running task begins to wait for a consumer that may never come, or stops
     /// waiting.
-    pub fn rest(&self, begins: bool) {
-        let resting = self.resting.get();
-        self.resting.set(if begins { resting + 1 } else { resting.saturating_sub(1) });
+    pub fn set_idle(&self, begins: bool) {
+        let idle = self.idle.get();
+        self.idle.set(if begins { idle + 1 } else { idle.saturating_sub(1) });
     }
 
     /// Completes the handle of an ended task.
@@ -248,7 +248,7 @@ impl Driver {
         self.pending.borrow_mut().clear();
         self.ready.borrow_mut().clear();
         self.tasks.set(0);
-        self.resting.set(0);
+        self.idle.set(0);
     }
 
     /// Runs until the main coroutine and every task have ended, or the script must stop. Returns
@@ -281,7 +281,7 @@ impl Driver {
                 }
                 continue;
             }
-            if has_failed || (returned.is_some() && self.tasks.get() <= self.resting.get()) {
+            if has_failed || (returned.is_some() && self.tasks.get() <= self.idle.get()) {
                 self.finish_writes();
                 return Ok(returned);
             }
@@ -350,7 +350,7 @@ impl Driver {
     ///
     /// The wait is bounded: a call without an answer by then stays in doubt.
     fn finish_writes(&self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + WRITE_TIMEOUT;
         while self.pending.borrow().values().any(|slot| slot.writes) {
             (self.before_sleep)();
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {

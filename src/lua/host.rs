@@ -12,7 +12,7 @@ use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaV
 
 use super::arguments;
 use super::bind::{self, Connected, Pager};
-use super::budget::{self, LARGEST_READ, MemoryBudget};
+use super::budget::{self, MAX_READ, MemoryBudget};
 use super::bulk::{ItemOutcome, ProgressBoard, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
@@ -39,7 +39,7 @@ pub(super) struct Host {
     pub output: Rc<RefCell<Output>>,
     pub board: Arc<ProgressBoard>,
     /// Receiver of the manifest, if the script runs only to declare it.
-    pub asked: RefCell<Option<Declared>>,
+    pub manifest_receiver: RefCell<Option<Declared>>,
     /// The file that is being opened.
     pub opening: RefCell<Option<OwnedFd>>,
     /// Timers that stop the script; they end with it.
@@ -284,7 +284,7 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("release", release)?;
     let shared = Rc::clone(host);
     let rest = lua.create_function(move |_, begins: bool| {
-        shared.driver.rest(begins);
+        shared.driver.set_idle(begins);
         Ok(())
     })?;
     table.set("rest", rest)?;
@@ -393,8 +393,9 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
             return Ok(text);
         }
         // An escape sequence is longer than the character that it represents.
-        const LONGEST: usize = "\\u{e0fff}".len();
-        MemoryBudget::check(lua, text.as_bytes().len() * LONGEST).map_err(mlua::Error::external)?;
+        const MAX_ESCAPE: usize = "\\u{e0fff}".len();
+        MemoryBudget::check(lua, text.as_bytes().len() * MAX_ESCAPE)
+            .map_err(mlua::Error::external)?;
         lua.create_string(escape::visible(text.as_bytes()))
     })?;
     table.set("visible", visible)?;
@@ -605,7 +606,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let given = text_arg(&args, 0, "fs.read: the path")?;
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
-        let most = LARGEST_READ.min(MemoryBudget::left(lua) / 2);
+        let most = MAX_READ.min(MemoryBudget::left(lua) / 2);
         let content = source::whole(&path, most, &setup.canceller);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;

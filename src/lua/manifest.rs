@@ -75,11 +75,11 @@ pub struct OnFailure {
 pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "declare", |_, host, args| {
         host.setup.borrow_mut().args.claim();
-        let asked = host.asked.borrow();
-        if let (Some(answer), Some(LuaValue::Table(given))) = (&*asked, args.front()) {
+        let manifest_receiver = host.manifest_receiver.borrow();
+        if let (Some(answer), Some(LuaValue::Table(given))) = (&*manifest_receiver, args.front()) {
             *answer.borrow_mut() = Some(read(given)?);
         }
-        Ok(LuaValue::Boolean(asked.is_some()))
+        Ok(LuaValue::Boolean(manifest_receiver.is_some()))
     })?;
     add(lua, host, fallible, "check_job", |_, _, args| {
         if let Some(LuaValue::Table(job)) = args.front() {

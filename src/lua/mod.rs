@@ -248,7 +248,7 @@ impl Vm {
             driver,
             output,
             board,
-            asked: RefCell::default(),
+            manifest_receiver: RefCell::default(),
             opening: RefCell::default(),
             timers: RefCell::default(),
         });
@@ -279,7 +279,7 @@ impl Vm {
 
     /// Makes `runbook { … }` store the manifest there and end the script.
     pub fn ask_for_manifest(&self, answer: Declared) {
-        *self.host.asked.borrow_mut() = Some(answer);
+        *self.host.manifest_receiver.borrow_mut() = Some(answer);
     }
 
     /// Waker of the VM, to be used after it was told to stop.
@@ -346,7 +346,7 @@ impl Vm {
         let returned = self.host.driver.run(&main, values);
         let stop = self.host.setup.borrow().canceller.reason();
         if let Some(stop) = stop {
-            self.tell_what_was_stopped();
+            self.report_stopped();
             if stop == Stop::TaskFailed {
                 self.failed_task()?;
             }
@@ -370,7 +370,7 @@ impl Vm {
     }
 
     /// Reports the completed and remaining items of bulk work that was stopped.
-    fn tell_what_was_stopped(&self) {
+    fn report_stopped(&self) {
         // Lua executes nothing any more, but its tables can be read.
         let names = self.under_way().unwrap_or_default();
         let mut output = self.host.output.borrow_mut();
@@ -384,7 +384,7 @@ impl Vm {
 
     /// Names of the first items that were in progress.
     fn under_way(&self) -> mlua::Result<Vec<String>> {
-        const MOST: usize = 16;
+        const MAX_NAMES: usize = 16;
         let host: Table = self.lua.named_registry_value("iamlua.host")?;
         let mut names = Vec::new();
         for work in host.raw_get::<Table>("works")?.pairs::<LuaValue, Table>() {
@@ -395,7 +395,7 @@ impl Vm {
                     LuaValue::Table(item) => item.raw_get("name").ok(),
                     _ => None,
                 };
-                names.extend(name.filter(|_| names.len() < MOST));
+                names.extend(name.filter(|_| names.len() < MAX_NAMES));
             }
         }
         names.sort_unstable();

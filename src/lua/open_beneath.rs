@@ -27,7 +27,7 @@ const HANDLE: OFlags = OFlags::PATH;
 const HANDLE: OFlags = OFlags::RDONLY;
 
 /// Repeats interrupted calls, unless `must_stop` returns true.
-fn again<T>(
+fn retry_interrupted<T>(
     must_stop: &dyn Fn() -> bool,
     call: impl Fn() -> rustix::io::Result<T>,
 ) -> io::Result<T> {
@@ -55,7 +55,7 @@ impl Beneath {
         let mut handle = rustix::fs::open(root, folder, Mode::empty())?;
         for part in parent.strip_prefix(root).into_iter().flat_map(Path::components) {
             let Component::Normal(part) = part else { continue };
-            handle = again(&|| false, || {
+            handle = retry_interrupted(&|| false, || {
                 rustix::fs::openat(&handle, part, folder | OFlags::NOFOLLOW, Mode::empty())
             })?;
         }
@@ -70,14 +70,16 @@ impl Beneath {
         let flags = flags | OFlags::CLOEXEC;
         let new = Mode::from_raw_mode(0o666);
         if self.base.is_none() {
-            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+            return retry_interrupted(must_stop, || rustix::fs::open(&self.path, flags, new));
         }
         if self.base.as_deref() == Some(&*self.path) && self.path.is_dir() {
             let flags = flags | OFlags::NOFOLLOW;
-            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+            return retry_interrupted(must_stop, || rustix::fs::open(&self.path, flags, new));
         }
         let (folder, name) = self.folder()?;
-        again(must_stop, || rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, new))
+        retry_interrupted(must_stop, || {
+            rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, new)
+        })
     }
 
     /// Handle on the file, for a caller that opens it by the handle's path, which stays valid
@@ -149,8 +151,9 @@ impl Beneath {
             Some(FileType::Directory) => return Err(Errno::ISDIR.into()),
             Some(_) => {
                 let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file =
-                    again(must_stop, || rustix::fs::openat(&folder, name, flags, Mode::empty()))?;
+                let file = retry_interrupted(must_stop, || {
+                    rustix::fs::openat(&folder, name, flags, Mode::empty())
+                })?;
                 return write_in_place(&file, must_stop, write);
             }
         }

@@ -11,13 +11,13 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::budget::LARGEST_READ;
+use super::budget::MAX_READ;
 use super::cancel::Canceller;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
 /// Time between asking a program to end and killing it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const KILL_DELAY: Duration = Duration::from_secs(2);
 
 /// Process groups that are running.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -82,7 +82,7 @@ pub async fn run(
             if let Some(group) = &group {
                 group.tell(Signal::TERM);
             }
-            let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+            let _ = tokio::time::timeout(KILL_DELAY, child.wait()).await;
             drop(group);
             let ended = format!("{program} was ended, because the run is being stopped");
             return Err(Error::new(Kind::Interrupted, ended));
@@ -126,9 +126,9 @@ async fn to_the_end(child: &mut Child, input: Option<Vec<u8>>) -> io::Result<Ran
 async fn all(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        from.take(LARGEST_READ as u64 + 1).read_to_end(&mut bytes).await?;
+        from.take(MAX_READ as u64 + 1).read_to_end(&mut bytes).await?;
     }
-    if bytes.len() > LARGEST_READ {
+    if bytes.len() > MAX_READ {
         return Err(io::Error::other("it prints more than 64 MiB; let it write into a file"));
     }
     Ok(bytes)

@@ -350,8 +350,8 @@ fn raw_field(value: &LuaValue, name: &str) -> Option<LuaValue> {
 
 /// Collects the fields that are names, up to a limit: a table of a million tags is not traversed.
 fn collect(table: &Table, found: &mut Vec<Found>) {
-    const MOST: usize = 10_000;
-    for pair in table.pairs::<LuaValue, LuaValue>().take(MOST) {
+    const MAX_FIELDS: usize = 10_000;
+    for pair in table.pairs::<LuaValue, LuaValue>().take(MAX_FIELDS) {
         let Ok((LuaValue::String(name), value)) = pair else { continue };
         let Ok(name) = name.to_str().map(|name| name.to_owned()) else { continue };
         let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

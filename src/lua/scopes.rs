@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::tokens::{Kind, Token, tokens};
 
 /// Maximum nesting of statements and expressions, which is Lua's own limit (`LUAI_MAXCCALLS`).
-const DEEPEST: usize = 200;
+const MAX_DEPTH: usize = 200;
 
 /// Outermost statements of a piece of Lua.
 #[derive(Clone, Debug, Default)]
@@ -186,13 +186,13 @@ impl<'t> Parser<'t> {
     }
 
     fn statement(&mut self, is_outermost: bool) -> Option<()> {
-        self.deeper(|parser| parser.statement_here(is_outermost))
+        self.nested(|parser| parser.statement_here(is_outermost))
     }
 
     /// Parses a construct that may nest; fails if it is too deep.
-    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         self.depth += 1;
-        let read = (self.depth <= DEEPEST).then(|| read(self)).flatten();
+        let read = (self.depth <= MAX_DEPTH).then(|| read(self)).flatten();
         self.depth -= 1;
         read
     }
@@ -388,7 +388,7 @@ impl<'t> Parser<'t> {
     }
 
     fn expression(&mut self) -> Option<()> {
-        self.deeper(Self::expression_here)
+        self.nested(Self::expression_here)
     }
 
     fn expression_here(&mut self) -> Option<()> {

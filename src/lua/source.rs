@@ -27,11 +27,11 @@ pub fn whole(path: &Beneath, most: usize, canceller: &Canceller) -> io::Result<V
     }
     let mut content = Vec::with_capacity(size + 1);
     loop {
-        const PIECE: usize = 1 << 16;
+        const CHUNK: usize = 1 << 16;
         if content.len() > most {
             return Err(too_large());
         }
-        content.reserve(PIECE.min(size.max(PIECE)));
+        content.reserve(CHUNK.min(size.max(CHUNK)));
         match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)) {
             Ok(0) => return Ok(content),
             Ok(_) => {}

@@ -14,15 +14,15 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value as LuaValue};
 use super::cancel::Canceller;
 
 /// Maximum number of steps in a short call, of some nanoseconds each.
-const STEPS: f64 = 1e8;
+const MAX_STEPS: f64 = 1e8;
 /// Maximum number of table elements that a short call moves.
-const ELEMENTS: i64 = 1_000_000;
+const MAX_ELEMENTS: i64 = 1_000_000;
 /// Maximum number of elements in a short call where each may be a call of its own.
-const CALLS: i64 = 100;
+const MAX_CALLS: i64 = 100;
 /// Maximum number of elements that a short call sorts.
-const SORTED: i64 = 100_000;
+const MAX_SORTED: i64 = 100_000;
 /// Maximum size in bytes of a text that a short call builds.
-const REPEATED: f64 = (16 << 20) as f64;
+const MAX_TEXT: f64 = (16 << 20) as f64;
 
 /// Host functions that `stdlib/stoppable.lua` is built on.
 pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua::Result<()> {
@@ -195,7 +195,7 @@ fn is_short_match(text: usize, pattern: &[u8]) -> bool {
     let mut steps = if pattern.contains(&b'[') { pattern.len() as f64 } else { 1.0 };
     for part in 1..=parts {
         steps *= (text + part) as f64 / part as f64;
-        if steps > STEPS {
+        if steps > MAX_STEPS {
             return false;
         }
     }
@@ -213,7 +213,7 @@ impl Arguments for Find {
             let is_plain = ffi::lua_toboolean(state, 4) != 0
                 || !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte));
             let is_short = if is_plain {
-                text.len() as f64 * pattern.len() as f64 <= STEPS
+                text.len() as f64 * pattern.len() as f64 <= MAX_STEPS
             } else {
                 is_short_match(text.len(), pattern)
             };
@@ -249,7 +249,7 @@ impl Arguments for Gsub {
                 _ => return true,
             };
             let is_short = is_short_match(text.len(), pattern)
-                && (!calls || i64::try_from(text.len()).is_ok_and(|length| length <= CALLS));
+                && (!calls || i64::try_from(text.len()).is_ok_and(|length| length <= MAX_CALLS));
             is_short || whole(state, 4, 0).is_none()
         }
     }
@@ -275,7 +275,7 @@ impl Arguments for Rep {
             let unit = (text.len() + separator) as f64;
             let total = unit * times as f64;
             // A length that is far too large is refused before any work is done.
-            unit > 0.0 && !(REPEATED..1e12).contains(&total)
+            unit > 0.0 && !(MAX_TEXT..1e12).contains(&total)
         }
     }
 }
@@ -295,7 +295,7 @@ impl Arguments for Concat {
             else {
                 return true;
             };
-            length.is_some() && to.saturating_sub(from) <= ELEMENTS
+            length.is_some() && to.saturating_sub(from) <= MAX_ELEMENTS
         }
     }
 }
@@ -321,7 +321,7 @@ impl Arguments for Move {
             if [2, 3, 4].iter().any(|at| ffi::lua_isnoneornil(state, *at) != 0) {
                 return true;
             }
-            to.saturating_sub(from) <= if is_plain { ELEMENTS } else { CALLS }
+            to.saturating_sub(from) <= if is_plain { MAX_ELEMENTS } else { MAX_CALLS }
         }
     }
 }
@@ -334,7 +334,7 @@ impl Arguments for Insert {
         // SAFETY: as its contract says.
         unsafe {
             ffi::lua_type(state, 1) != ffi::LUA_TTABLE
-                || plain_length(state, 1).is_some_and(|length| length <= ELEMENTS)
+                || plain_length(state, 1).is_some_and(|length| length <= MAX_ELEMENTS)
         }
     }
 }
@@ -354,7 +354,7 @@ impl Arguments for Sort {
             }
             // A comparator in Lua can be stopped.
             (is_function && ffi::lua_iscfunction(state, 2) == 0)
-                || plain_length(state, 1).is_some_and(|length| length <= SORTED)
+                || plain_length(state, 1).is_some_and(|length| length <= MAX_SORTED)
         }
     }
 }
@@ -374,9 +374,9 @@ impl Arguments for Unpack {
 }
 
 /// Maximum number of captures in a pattern.
-const MOST_CAPTURES: usize = 32;
+const MAX_CAPTURES: usize = 32;
 /// Maximum recursion depth of a match, as in Lua.
-const MOST_CALLS: usize = 200;
+const MAX_DEPTH: usize = 200;
 
 #[derive(Clone, Copy)]
 enum Length {
@@ -445,16 +445,16 @@ impl<'a> Matcher<'a> {
     }
 
     fn step(&mut self) -> Matched<()> {
-        const OFTEN: u32 = 1 << 14;
+        const CHECK_INTERVAL: u32 = 1 << 14;
         self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_multiple_of(OFTEN) && self.canceller.reason().is_some() {
+        if self.steps.is_multiple_of(CHECK_INTERVAL) && self.canceller.reason().is_some() {
             return Err("stopped".into());
         }
         Ok(())
     }
 
     fn matches(&mut self, s: usize, p: usize) -> Matched<Option<usize>> {
-        if self.calls == MOST_CALLS {
+        if self.calls == MAX_DEPTH {
             return Err("pattern too complex".into());
         }
         self.calls += 1;
@@ -553,7 +553,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn open(&mut self, s: usize, p: usize, length: Length) -> Matched<Option<usize>> {
-        if self.captures.len() == MOST_CAPTURES {
+        if self.captures.len() == MAX_CAPTURES {
             return Err("too many captures".into());
         }
         self.captures.push((s, length));

@@ -187,7 +187,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
                 ("region", Value::Str(found.region.to_string())),
                 ("kind", Value::Str(kind_of(found.source).to_owned())),
                 ("resource", Value::Str(found.resource.to_owned())),
-                ("state", if_any(found.state)),
+                ("state", non_empty(found.state)),
                 ("names", Value::List(names.collect())),
             ]),
         )
@@ -397,8 +397,8 @@ fn gap_record(gap: &Gap) -> Value {
         ("source", text(&gap.source)),
         ("region", text(&gap.region)),
         ("reason", Value::Str(gap.why.reason.name().into())),
-        ("code", if_any(&gap.why.code)),
-        ("message", if_any(&gap.why.message)),
+        ("code", non_empty(&gap.why.code)),
+        ("message", non_empty(&gap.why.message)),
         ("text", Value::Str(gap.to_string())),
     ])
 }
@@ -407,10 +407,10 @@ fn reference_record(reference: &Reference) -> Value {
     Value::record([
         ("source", Value::Str(reference.source.to_string())),
         ("service", Value::Str(reference.service().to_owned())),
-        ("region", if_any(&reference.region)),
+        ("region", non_empty(&reference.region)),
         ("kind", Value::Str(reference.kind().to_owned())),
         ("resource", Value::Str(reference.resource.to_string())),
-        ("state", if_any(&reference.state)),
+        ("state", non_empty(&reference.state)),
         ("by", Value::Str(reference.by.name().into())),
         ("text", Value::Str(reference.text.to_string())),
     ])
@@ -442,7 +442,7 @@ fn verdict_record(verdict: &Verdict) -> Value {
 }
 
 /// Text, or nil if it is empty.
-fn if_any(text: &str) -> Value {
+fn non_empty(text: &str) -> Value {
     if text.is_empty() { Value::Nil } else { Value::Str(text.to_owned()) }
 }
 
