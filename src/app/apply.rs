@@ -22,7 +22,7 @@ use crate::ui::format::{count, number};
 use crate::ui::terminal;
 
 /// Interval of progress lines, where there is no bar.
-const LINE: Duration = Duration::from_secs(5);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Applies a plan through gates of an applying session, which reach its destinations, and reports
 /// the result. `again` is the command that continues after a stop. Changes that earlier runs have
@@ -56,7 +56,7 @@ pub async fn carry_out(
         if let Some(bar) = &bar {
             let throttled = throttled_text(session, session.throttled());
             bar.show(behind, throttled.trim_start_matches("; ").to_owned());
-        } else if told.elapsed() > LINE {
+        } else if told.elapsed() > LINE_INTERVAL {
             told = Instant::now();
             terminal::say(&format!("{} of {} changes", number(behind), number(total)));
         }

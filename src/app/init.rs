@@ -41,7 +41,7 @@ pub fn make(folder: &Path) -> Result<Made> {
         let what = format!("{} is a file, not a folder", folder.display());
         return Err(Error::new(Kind::Io, what).hint("name another folder, or none for this one"));
     }
-    refuse_what_is_in_the_way(folder)?;
+    check_obstacles(folder)?;
     let mut made = Made::default();
     for (name, content) in FILES {
         let path = folder.join(name);
@@ -62,29 +62,29 @@ pub fn make(folder: &Path) -> Result<Made> {
 }
 
 /// Checks for obstacles before anything is written, so that no folder is left half made.
-fn refuse_what_is_in_the_way(folder: &Path) -> Result<()> {
-    let in_the_way = |path: &Path, what: &str| {
+fn check_obstacles(folder: &Path) -> Result<()> {
+    let obstacle = |path: &Path, what: &str| {
         let message = format!("{} is {what}, so nothing was made", path.display());
         Err(Error::new(Kind::Io, message)
             .hint("move it away or remove it, or name another folder, and run `iamlua init` again"))
     };
     for (name, _) in FILES {
         if folder.join(name).is_dir() {
-            return in_the_way(&folder.join(name), "a folder, where a file belongs");
+            return obstacle(&folder.join(name), "a folder, where a file belongs");
         }
     }
     for name in ["runbooks", ".iamlua", META] {
         let path = folder.join(name);
         let Ok(found) = path.symlink_metadata() else { continue };
         if found.is_symlink() && !path.exists() {
-            return in_the_way(&path, "a link that leads nowhere, where a folder belongs");
+            return obstacle(&path, "a link that leads nowhere, where a folder belongs");
         }
         if !path.is_dir() {
-            return in_the_way(&path, "a file, where a folder belongs");
+            return obstacle(&path, "a file, where a folder belongs");
         }
         // Declarations replace existing files, and the target of a link may be somebody's.
         if found.is_symlink() && name != "runbooks" && !is_within(&path, folder) {
-            return in_the_way(&path, "a link to another place, and its files would be replaced");
+            return obstacle(&path, "a link to another place, and its files would be replaced");
         }
     }
     Ok(())

@@ -23,13 +23,13 @@ use crate::ui::diff;
 use crate::ui::format::{count, number};
 
 /// Number of equal changes from which they are folded into one line.
-const FOLD: usize = 6;
+const MIN_FOLD: usize = 6;
 /// Number of changes of one action above which different ones are folded too.
-const FOLD_ALL: usize = 40;
+const MIN_FOLD_ALL: usize = 40;
 /// Maximum number of names of folded changes that are shown.
-const NAMES: usize = 3;
+const MAX_NAMES: usize = 3;
 /// Maximum number of characters of a command line that is not shown in full.
-const COMMAND: usize = 200;
+const MAX_COMMAND: usize = 200;
 const UNKNOWN: &str = "(known after apply)";
 
 /// Change to be put into words.
@@ -164,11 +164,11 @@ impl ChangeText<'_> {
             _ if self.is_tried && self.mark != Some(Sign::Change) => String::new(),
             (None, _) | (_, None) if self.is_tried => String::new(),
             (None, Some(image)) => {
-                let mut parts = looks(image);
+                let mut parts = properties(image);
                 parts.push(format!("id {}", image.id.as_deref().unwrap_or(UNKNOWN)));
                 parts.join(", ")
             }
-            (Some(image), None) => looks(image).join(", "),
+            (Some(image), None) => properties(image).join(", "),
             (before, after) => {
                 let found = differences(before, after);
                 if found.is_empty() {
@@ -182,7 +182,7 @@ impl ChangeText<'_> {
     /// Effect without the old values, which may differ between changes that are folded.
     fn outcome(&self) -> String {
         match (self.before, self.after) {
-            (None, Some(image)) => looks(image).join(", "),
+            (None, Some(image)) => properties(image).join(", "),
             (Some(_), None) => String::new(),
             (before, after) => differences(before, after)
                 .iter()
@@ -195,7 +195,7 @@ impl ChangeText<'_> {
 }
 
 /// Properties of a resource in words: `path /ec2/, role web, tags Owner=ops`.
-fn looks(image: &Snapshot) -> Vec<String> {
+fn properties(image: &Snapshot) -> Vec<String> {
     let mut parts = vec![format!("path {}", visible(&image.path))];
     parts.extend(image.role.as_ref().map(|role| format!("role {}", visible(role))));
     match image.tags.len() {
@@ -267,7 +267,7 @@ fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) 
         groups[group].0.push(at);
     }
     let mut singles: HashMap<&str, usize> = HashMap::new();
-    for (members, _) in groups.iter().filter(|(members, _)| members.len() < FOLD) {
+    for (members, _) in groups.iter().filter(|(members, _)| members.len() < MIN_FOLD) {
         *singles.entry(changes[members[0]].action).or_default() += members.len();
     }
     // Each line is placed at the first of its changes.
@@ -276,10 +276,10 @@ fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) 
     let mut count = 0;
     for (members, _) in &groups {
         let first = &changes[members[0]];
-        if members.len() >= FOLD {
+        if members.len() >= MIN_FOLD {
             count += members.len();
             lines.push((members[0], vec![fold(changes, members, None)]));
-        } else if singles[first.action] > FOLD_ALL {
+        } else if singles[first.action] > MIN_FOLD_ALL {
             folded.entry(first.action).or_default().extend(members);
         } else {
             lines.extend(members.iter().map(|at| (*at, with_details(&changes[*at]))));
@@ -485,7 +485,7 @@ pub fn outside_lines(outside: &[Outside], full: bool) -> Vec<String> {
         groups[group].push(action);
     }
     let lines = groups.iter().flat_map(|group| {
-        if group.len() < FOLD {
+        if group.len() < MIN_FOLD {
             return group.iter().map(|action| outside_line(action, full)).collect();
         }
         vec![outside_fold(group)]
@@ -500,7 +500,7 @@ fn folder_of(path: &str) -> &str {
 /// Words in shell syntax, harmless for a terminal.
 fn command_line<'a>(words: impl Iterator<Item = &'a String>, full: bool) -> String {
     let text = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let cut = text.char_indices().nth(COMMAND).filter(|_| !full);
+    let cut = text.char_indices().nth(MAX_COMMAND).filter(|_| !full);
     match cut {
         Some((at, _)) => visible(&text[..at]) + "…",
         None => visible(text),
@@ -548,9 +548,9 @@ fn outside_fold(group: &[&Outside]) -> String {
             format!("would write {all} files{place} ({})", count(bytes, "byte"))
         }
     };
-    let rest = number((names.len() - NAMES) as u64);
+    let rest = number((names.len() - MAX_NAMES) as u64);
     let dim = Style::new().dimmed();
-    format!("{what}  {dim}{} and {rest} more{dim:#}", names[..NAMES].join(", "))
+    format!("{what}  {dim}{} and {rest} more{dim:#}", names[..MAX_NAMES].join(", "))
 }
 
 /// Number of programs and files: `2 programs and 1 file`.
@@ -588,7 +588,7 @@ fn names(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let keys: HashSet<_> = accounts.clone().map(Destination::account_key).collect();
     if keys.len() < 2 {
         let names: Vec<_> =
-            members.iter().take(NAMES).map(|at| visible(changes[*at].name)).collect();
+            members.iter().take(MAX_NAMES).map(|at| visible(changes[*at].name)).collect();
         let rest = members.len() - names.len();
         return format!("{} and {} more", names.join(", "), number(rest as u64));
     }
@@ -596,7 +596,7 @@ fn names(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let mut seen = HashSet::new();
     let mut distinct = members.iter().map(|at| changes[*at].name);
     let first: Vec<_> =
-        distinct.by_ref().filter(|name| seen.insert(*name)).take(NAMES).map(visible).collect();
+        distinct.by_ref().filter(|name| seen.insert(*name)).take(MAX_NAMES).map(visible).collect();
     let more = match distinct.filter(|name| seen.insert(*name)).count() as u64 {
         0 => String::new(),
         n => format!(" and {}", count(n, "more name")),

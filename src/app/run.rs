@@ -293,10 +293,10 @@ pub fn execute(
     loaded: Loaded,
     args: &[String],
     options: &RunSettings,
-    around: RunEnv,
+    environment: RunEnv,
     began: impl FnOnce(Running) -> Result<()>,
 ) -> Result<RunOutcome> {
-    let runtime = around.runtime.clone();
+    let runtime = environment.runtime.clone();
     let _entered = runtime.enter();
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
@@ -308,12 +308,12 @@ pub fn execute(
     let args = Arguments::of(args, &loaded.source, &loaded.name, &options.reserved)?;
     let session = Session::with(rules);
     session.journal().set_secrets(redaction::recognizable(secrets));
-    let gate = Gate::new(Arc::clone(&session), around.connection);
+    let gate = Gate::new(Arc::clone(&session), environment.connection);
     gate.warm_up();
-    let canceller = around.canceller;
+    let canceller = environment.canceller;
     let setup = VmConfig {
         gate,
-        runtime: around.runtime,
+        runtime: environment.runtime,
         canceller: canceller.clone(),
         script: loaded.name.clone(),
         folder: loaded.folder,
@@ -323,16 +323,16 @@ pub fn execute(
         // The format then applies to the plan, and the script's output is for people.
         format: if options.planning.is_result { Format::Table } else { options.format },
         show: options.show,
-        width: around.width,
+        width: environment.width,
         reserved: options.reserved.clone(),
         log_level: options.log_level,
-        confirm: around.confirm,
+        confirm: environment.confirm,
         clock: Clock::Real,
-        has_input: around.has_input,
-        seen: around.seen,
-        log: around.log,
+        has_input: environment.has_input,
+        seen: environment.seen,
+        log: environment.log,
     };
-    let vm = Vm::new(setup, around.output)?;
+    let vm = Vm::new(setup, environment.output)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
@@ -366,7 +366,7 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let yes = options.yes;
-    let around = RunEnv {
+    let environment = RunEnv {
         runtime: runtime.handle().clone(),
         connection: options.against.connection(),
         canceller: Canceller::default(),
@@ -377,7 +377,7 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
         seen: ReadSet::default(),
         log: None,
     };
-    let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
+    let executed = execute(loaded, args, options, environment, signals::stop_on_signals)?;
     runtime.shutdown_background();
     if options.stats {
         tell_stats(&executed.session, began);
@@ -669,7 +669,7 @@ pub fn declared(
 }
 
 /// Maximum time until a script declares its manifest.
-const MANIFEST_PATIENCE: Duration = Duration::from_secs(10);
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Manifest of a script that was read; records the files that the script reads before its manifest.
 ///
@@ -712,7 +712,7 @@ pub fn declared_by(
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));
-    vm.stop_after(MANIFEST_PATIENCE);
+    vm.stop_after(MANIFEST_TIMEOUT);
     vm.run(&loaded.source, &loaded.name)?;
     drop(vm);
     Ok(declared.take())

@@ -16,9 +16,9 @@ use crate::ui::terminal::say;
 
 /// Time after which a script that has not stopped is known to wait for a person, or to be in one
 /// long operation.
-const SOON: Duration = Duration::from_millis(80);
+const STOP_GRACE: Duration = Duration::from_millis(80);
 /// Time to wait for calls in flight after the timeout of a script.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Signals for Ctrl-C, termination requests and hang-ups.
 struct Requests {
@@ -191,10 +191,10 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
 pub fn stop_on_signals(running: Running) -> Result<()> {
     let runtime = tokio::runtime::Handle::current();
     // The same after a timeout.
-    running.when_overdue(SOON, move |late| {
+    running.when_overdue(STOP_GRACE, move |late| {
         let began = Instant::now();
-        while late.writes_in_flight() > 0 && began.elapsed() < PATIENCE {
-            std::thread::sleep(SOON);
+        while late.writes_in_flight() > 0 && began.elapsed() < WRITE_TIMEOUT {
+            std::thread::sleep(STOP_GRACE);
         }
         let error = lua::timed_out();
         let end = late.session().end("timeout", Some(error.to_string()));
@@ -209,7 +209,7 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             running.stop(Stop::Interrupted);
             tokio::select! {
                 () = requests.next() => leave(),
-                () = tokio::time::sleep(SOON) => {}
+                () = tokio::time::sleep(STOP_GRACE) => {}
             }
             if running.writes_in_flight() == 0 {
                 // Still running: it waits for a person, or is in one long operation of Lua's
@@ -268,12 +268,12 @@ impl Interrupts {
         let shared = Arc::clone(&interrupts);
         on_a_thread(|| {
             let requests = Requests::listen()?;
-            Ok(shared.hear(requests))
+            Ok(shared.receive(requests))
         })?;
         Ok(interrupts)
     }
 
-    async fn hear(self: Arc<Self>, mut requests: Requests) {
+    async fn receive(self: Arc<Self>, mut requests: Requests) {
         // Work that the last signal stopped, which may not have ended yet.
         let mut stopped = None;
         let mut idle = 0;
