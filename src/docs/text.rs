@@ -12,13 +12,13 @@ const TITLE: Style = Style::new().bold();
 const CODE: Style = AnsiColor::Cyan.on_default();
 /// Minimum width of lines; a narrower terminal gets lines that are too long for it, because shorter
 /// ones are unreadable.
-const NARROWEST: usize = 30;
+const MIN_WIDTH: usize = 30;
 
 /// Page of an item, in lines of at most `width` columns; code and types are not broken. `styled`
 /// adds bold and colours.
 #[must_use]
 pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
-    let mut page = Page { out: String::new(), width: width.max(NARROWEST), styled };
+    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
     page.line(0, &page.style(TITLE, &item.signature));
     if item.kind != ItemKind::Function {
         let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
@@ -60,7 +60,7 @@ pub fn to_lines<'a>(
     styled: bool,
 ) -> String {
     let items: Vec<_> = items.into_iter().collect();
-    let mut page = Page { out: String::new(), width: width.max(NARROWEST), styled };
+    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
     let longest = items.iter().map(|item| item.name.chars().count()).max().unwrap_or_default();
     let indent = (longest + 4).min(width / 2);
     for item in items {
