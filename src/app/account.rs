@@ -29,7 +29,7 @@ struct Account {
 }
 
 /// Maximum width of the account's name in columns.
-const MOST: usize = 32;
+const MAX_NAME: usize = 32;
 
 impl PromptAccount {
     /// Account of this target, before it is identified.
@@ -130,7 +130,7 @@ impl PromptAccount {
         };
         // On a narrow screen the entry needs the space, and the mode matters most.
         let room = usize::from(columns / 2).saturating_sub(target.len() + word.len() + 4);
-        let account = shortened(&account, room.min(MOST));
+        let account = shortened(&account, room.min(MAX_NAME));
         let account = if account.is_empty() { account } else { format!("{account} ") };
         let color = match mode {
             Mode::Apply if self.is_local => AnsiColor::Yellow.on_default(),
@@ -148,12 +148,12 @@ impl PromptAccount {
 
 /// Name, truncated to that many columns; empty where too little would remain.
 fn shortened(name: &str, most: usize) -> String {
-    const LEAST: usize = 4;
+    const MIN_NAME: usize = 4;
     // Aliases and ids are ASCII; any other character from an endpoint counts at least as much.
     let visible: String = name.chars().filter(|c| !c.is_control()).collect();
     match visible.chars().count() {
         n if n <= most => visible,
-        _ if most < LEAST => String::new(),
+        _ if most < MIN_NAME => String::new(),
         _ => visible.chars().take(most - 1).chain(['…']).collect(),
     }
 }

@@ -158,11 +158,11 @@ impl Repl {
         self.may_write(&what, &plan.sites, false)?;
         let about =
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
-        let (session, result) = self.carry_out(&plan, about, ".commit");
+        let (session, result) = self.apply_plan(&plan, about, ".commit");
         let Some(run) = session.journal().run() else {
             let is_drift = matches!(&result, Err(error) if error.kind == Kind::Refused);
             if is_drift && plan.exceeds.is_none() {
-                let left = self.plan_anew(&plan.sites, &plan.changes);
+                let left = self.replan(&plan.sites, &plan.changes);
                 self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
                 self.steps.push(UndoUnit::Planned(0));
                 let still = count(left as u64, "change");
@@ -170,9 +170,9 @@ impl Repl {
             }
             return result.map(|_| ()).map_err(without_options);
         };
-        let left = self.left_of(&plan, &session);
+        let left = self.remaining(&plan, &session);
         self.entries.commit(&run, &plan, &left);
-        let left = self.plan_anew(&plan.sites, &left);
+        let left = self.replan(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
         self.steps.push(UndoUnit::Committed(run));
         self.session.recorder().outside().clear();
@@ -185,7 +185,7 @@ impl Repl {
     }
 
     /// Changes of a plan that a session has not made.
-    fn left_of(&self, plan: &Plan, session: &Arc<Session>) -> Vec<Change> {
+    fn remaining(&self, plan: &Plan, session: &Arc<Session>) -> Vec<Change> {
         let gates = self.gates(session, &plan.sites);
         let done = || -> Result<_> {
             let records = Records::open(&state::folder()?)?;
@@ -210,7 +210,7 @@ impl Repl {
 
     /// Plans these changes, and nothing else, on the current state. Returns the number of those
     /// that can still be made.
-    fn plan_anew(&self, sites: &[Destination], changes: &[Change]) -> usize {
+    fn replan(&self, sites: &[Destination], changes: &[Change]) -> usize {
         self.runtime.block_on(self.session.forget_plan());
         self.session.reopen();
         let gates = self.gates(&self.session, sites);
@@ -252,7 +252,7 @@ impl Repl {
             UndoUnit::Planned(before) => {
                 let plan = self.plan();
                 let (kept, dropped) = plan.changes.split_at(before.min(plan.changes.len()));
-                self.plan_anew(&plan.sites, kept);
+                self.replan(&plan.sites, kept);
                 say(&format!("{} no longer planned", count(dropped.len() as u64, "change")));
                 None
             }
@@ -332,13 +332,13 @@ impl Repl {
             undoes: Some(run.id),
             ..About::default()
         };
-        let (session, result) = self.carry_out(&plan, about, command);
+        let (session, result) = self.apply_plan(&plan, about, command);
         self.session.forget_read();
         result.map(|_| session.journal().run())
     }
 
     /// Applies a plan in a session of its own.
-    fn carry_out(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
+    fn apply_plan(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
         let rules = SessionConfig { mode: Mode::Apply, about, ..self.rules.clone() };
         let session = Session::with(rules);
         let gates = self.gates(&session, &plan.sites);

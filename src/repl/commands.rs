@@ -201,9 +201,9 @@ fn help() -> Result<()> {
 
 /// Rows of a name and a sentence, with the sentences aligned as far as there is room.
 fn listed(rows: &[Vec<String>], columns: usize) -> String {
-    const LEAST: usize = 24;
+    const MIN_TEXT: usize = 24;
     let widest = rows.iter().map(|row| row[0].len()).max().unwrap_or_default() + 2;
-    let is_narrow = columns < widest + LEAST;
+    let is_narrow = columns < widest + MIN_TEXT;
     let indent = " ".repeat(if is_narrow { 4 } else { widest });
     let mut text = String::new();
     for row in rows {
@@ -352,7 +352,7 @@ impl Repl {
         }
         let (began, calls) = (Instant::now(), self.session.calls());
         let next = self.enter(code);
-        self.tell_time(began, &calls);
+        self.report_time(began, &calls);
         next
     }
 }

@@ -12,7 +12,7 @@ use crate::lua::{Found, Prompt};
 use crate::session::names::{Names, Of};
 
 /// Maximum number of the account's names that are offered at once.
-const MOST: usize = 300;
+const MAX_CANDIDATES: usize = 300;
 
 /// Start of the word to complete, and its completions.
 pub fn candidates(prompt: &Prompt, names: &Names, line: &str, pos: usize) -> (usize, Vec<Pair>) {
@@ -171,7 +171,7 @@ fn of_text(
     after: Option<char>,
 ) -> Vec<Pair> {
     let found = match values {
-        Values::Names(of) => names.beginning_with(*of, word, MOST).names,
+        Values::Names(of) => names.beginning_with(*of, word, MAX_CANDIDATES).names,
         Values::Words(words) => {
             words.iter().filter(|known| known.starts_with(word)).cloned().collect()
         }
@@ -199,7 +199,7 @@ fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
             .map(pair)
             .collect(),
         Values::Names(of) if word.is_empty() => names
-            .beginning_with(*of, "", MOST)
+            .beginning_with(*of, "", MAX_CANDIDATES)
             .names
             .into_iter()
             .map(|name| Pair { replacement: format!("\"{name}\""), display: name })

@@ -33,9 +33,9 @@ use crate::ui::terminal;
 
 /// Maximum length of a text that is coloured and compared with earlier entries; a longer one is
 /// data rather than code.
-const LONGEST: usize = 4 << 10;
+const MAX_COLORED: usize = 4 << 10;
 /// Number of candidates above which they are shown only after a confirmation.
-const MANY: usize = 100;
+const CONFIRM_ABOVE: usize = 100;
 
 /// Line editor of the REPL.
 pub struct Editor {
@@ -68,7 +68,7 @@ impl Editor {
         let config = Config::builder()
             .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
             .completion_type(CompletionType::List)
-            .completion_prompt_limit(MANY)
+            .completion_prompt_limit(CONFIRM_ABOVE)
             .bell_style(BellStyle::None)
             .auto_add_history(false)
             .behavior(if std::io::stdout().is_terminal() {
@@ -78,7 +78,7 @@ impl Editor {
                 Behavior::PreferTerm
             });
         let config = config
-            .max_history_size(history::MOST as usize)
+            .max_history_size(history::MAX_ENTRIES as usize)
             .and_then(|config| config.history_ignore_dups(true))
             .map_err(|error| unusable(&error))?
             .build();
@@ -293,7 +293,7 @@ impl Hinter for Typing {
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Earlier> {
         line.clone_into(&mut self.line.borrow_mut());
-        if line.trim().is_empty() || pos < line.len() || line.len() > LONGEST {
+        if line.trim().is_empty() || pos < line.len() || line.len() > MAX_COLORED {
             return None;
         }
         let last = context.history_index().min(context.history().len()).checked_sub(1)?;
@@ -312,7 +312,7 @@ const WRONG: Style = AnsiColor::Red.on_default();
 
 impl Highlighter for Typing {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
-        if line.is_empty() || line.len() > LONGEST {
+        if line.is_empty() || line.len() > MAX_COLORED {
             return Cow::Borrowed(line);
         }
         let cursor = (!self.is_submitted.get()).then_some(pos);
@@ -333,7 +333,7 @@ impl Highlighter for Typing {
 
     fn highlight_char(&self, line: &str, _pos: usize, kind: CmdKind) -> bool {
         self.is_submitted.set(kind == CmdKind::ForcedRefresh);
-        line.len() <= LONGEST
+        line.len() <= MAX_COLORED
     }
 }
 

@@ -11,11 +11,11 @@ use crate::state;
 use crate::state::sqlite;
 
 /// Maximum number of entries.
-pub const MOST: u32 = 10_000;
+pub const MAX_ENTRIES: u32 = 10_000;
 /// Maximum length of an entry in bytes; a longer one is data rather than code, and is not kept.
-const LONGEST: usize = 64 << 10;
-/// Time to wait for another process's lock (SQLite busy timeout).
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_ENTRY: usize = 64 << 10;
+/// Time to wait for another process's lock (the busy timeout of `SQLite`).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// History on the disk.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl History {
         restrict(path).map_err(|error| unusable(&error))?;
         let prepare = || -> rusqlite::Result<Self> {
             let connection = Connection::open(path)?;
-            connection.busy_timeout(PATIENCE)?;
-            sqlite::use_write_ahead_log(&connection, PATIENCE)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            sqlite::use_write_ahead_log(&connection, BUSY_TIMEOUT)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)",
@@ -65,7 +65,7 @@ impl History {
     }
 
     /// Entries that were added since the last call, by this REPL or another, the oldest first. The
-    /// first call returns the latest [`MOST`].
+    /// first call returns the latest [`MAX_ENTRIES`].
     ///
     /// # Errors
     /// If they cannot be read.
@@ -73,7 +73,7 @@ impl History {
         let read = || -> rusqlite::Result<Vec<(i64, String)>> {
             let sql = "SELECT id, text FROM (SELECT id, text FROM entry WHERE id > ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
             let mut statement = self.connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params![self.seen, MOST], |row| {
+            let rows = statement.query_map(params![self.seen, MAX_ENTRIES], |row| {
                 // A text that is not UTF-8 was not written by a REPL.
                 Ok((row.get(0)?, String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned()))
             })?;
@@ -86,12 +86,12 @@ impl History {
         Ok(rows.into_iter().map(|(_, text)| text).collect())
     }
 
-    /// Adds an entry, and drops the oldest ones beyond [`MOST`].
+    /// Adds an entry, and drops the oldest ones beyond [`MAX_ENTRIES`].
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, text: &str) -> Result<()> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_ENTRY {
             return Ok(());
         }
         let mut write = || -> rusqlite::Result<()> {
@@ -109,7 +109,7 @@ impl History {
                 transaction.execute("INSERT INTO entry (text) VALUES (?1)", [text])?;
                 transaction.execute(
                     "DELETE FROM entry WHERE id <= (SELECT max(id) FROM entry) - ?1",
-                    [MOST],
+                    [MAX_ENTRIES],
                 )?;
             }
             transaction.commit()
@@ -189,8 +189,11 @@ mod tests {
         history.connection.execute_batch(fill).expect("filled");
         history.add("last").expect("written");
         let news = History::open(&path).expect("a history").news().expect("read");
-        assert_eq!((news.len(), news.last().map(String::as_str)), (MOST as usize, Some("last")));
-        history.add(&"x".repeat(LONGEST + 1)).expect("left out");
+        assert_eq!(
+            (news.len(), news.last().map(String::as_str)),
+            (MAX_ENTRIES as usize, Some("last"))
+        );
+        history.add(&"x".repeat(MAX_ENTRY + 1)).expect("left out");
         assert_eq!(
             History::open(&path).expect("a history").news().expect("read").last(),
             news.last()

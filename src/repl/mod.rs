@@ -42,11 +42,11 @@ use history::History;
 use saving::{Entry, Fate};
 
 /// Time that the first prompt waits for the identification of the local account.
-const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
+const LOCAL_TIMEOUT: Duration = Duration::from_millis(20);
 /// Time to wait if the local account must be created first.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time to wait for a person to enter the code of an MFA device.
-const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
+const MFA_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Settings of a REPL.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Repl {
         let gathered = names.clone();
         account.ask(gate.clone(), move |gate| async move {
             // The first prompt has priority.
-            tokio::time::sleep(LOCAL_PATIENCE * 2).await;
+            tokio::time::sleep(LOCAL_TIMEOUT * 2).await;
             // Optional, because the caller may lack permission to list.
             let _ = gate.gather_names(&gathered).await;
         });
@@ -209,10 +209,10 @@ impl Repl {
         self.share_history(&mut editor);
         if self.account.is_local() {
             let is_new = state::local_account().is_ok_and(|file| !file.exists());
-            self.account.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
+            self.account.wait(if is_new { FIRST_TIMEOUT } else { LOCAL_TIMEOUT });
         } else if self.asks_person {
             // Two questions at one terminal would take each other's keys.
-            self.account.wait(ANSWER_PATIENCE);
+            self.account.wait(MFA_TIMEOUT);
         }
         self.greet();
         // Set after Ctrl-C or Ctrl-D has warned; the next one ends the REPL.
@@ -304,7 +304,7 @@ impl Repl {
         let (began, calls) = (Instant::now(), self.session.calls());
         let done = if commands::is_command(text) { self.command(text) } else { self.enter(text) };
         if self.is_timed {
-            self.tell_time(began, &calls);
+            self.report_time(began, &calls);
         }
         done.unwrap_or_else(|error| {
             tell(&error);
@@ -339,7 +339,7 @@ impl Repl {
     }
 
     /// Reports the duration of an entry, and its calls.
-    fn tell_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
+    fn report_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
         let took = format::time(began.elapsed().as_secs_f64());
         let mut calls = self.session.calls();
         for (action, n) in before {

@@ -15,10 +15,10 @@ use crate::lua::without_locals;
 use crate::ui::format::count;
 
 /// Maximum number of locals that a saved script declares. Lua allows 200, of which loops need some.
-const MOST_LOCALS: usize = 150;
+const MAX_LOCALS: usize = 150;
 
 /// Functions and modules that change nothing.
-const READING: [&str; 19] = [
+const READ_ONLY: [&str; 19] = [
     "arn", "inspect", "ipairs", "json", "math", "next", "os.date", "os.time", "pairs", "policy",
     "rawget", "rawlen", "select", "string", "time.now", "tonumber", "tostring", "type", "utf8",
 ];
@@ -429,7 +429,7 @@ impl<'e> Selection<'e> {
 /// Check that a definition changes nothing when it runs, as far as its text shows.
 fn only_reads(statement: &Statement) -> bool {
     let reads = |call: &String| {
-        let is_known = READING.iter().any(|known| {
+        let is_known = READ_ONLY.iter().any(|known| {
             let rest = call.strip_prefix(known);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
@@ -501,7 +501,7 @@ impl<'p> Text<'p> {
         let count: usize = declared.values().map(Vec::len).sum();
         let is_early = |name: &str, places: &[(usize, usize)]| {
             are_all_early
-                || count > MOST_LOCALS
+                || count > MAX_LOCALS
                 || places.iter().any(|place| pieces[place.0].is_wrapped())
                 || is_seen_early(pieces, name, places)
         };
@@ -521,7 +521,7 @@ impl<'p> Text<'p> {
                 break;
             }
         }
-        let global = early.iter().skip(MOST_LOCALS).cloned().collect();
+        let global = early.iter().skip(MAX_LOCALS).cloned().collect();
         let is_free = |name: &&str| !pieces.iter().any(|piece| piece.mentions(name));
         let show = ["show", "show_value", "show_values_of_entries"].into_iter().find(is_free);
         let show = show.unwrap_or("_show");
