@@ -11,7 +11,7 @@ use super::{TARGETS, Target};
 /// Number of mutations that a target of share 1 runs on.
 const CASES: u32 = 20;
 /// Largest mutation in bytes.
-const LARGEST: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
@@ -105,7 +105,7 @@ fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Rng) -> Vec<u8> {
             }
         }
     }
-    data.truncate(LARGEST);
+    data.truncate(MAX_BYTES);
     data
 }
 
