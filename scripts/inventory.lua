@@ -43,7 +43,7 @@ local profiles = iam.profiles.each { path_prefix = p.path }
 local unread = {}
 
 -- Profile with its tags; without them if only these cannot be read.
-local function with_tags(listed)
+local function read_with_tags(listed)
   local profile, err = try(iam.profiles.find, listed.name)
   if err and bulk.is_hopeless(err) then
     error(err, 0)
@@ -56,7 +56,7 @@ local function with_tags(listed)
 end
 
 if p.with_tags then
-  profiles = bulk.stream(profiles, { label = "read tags" }, with_tags)
+  profiles = bulk.stream(profiles, { label = "read tags" }, read_with_tags)
 end
 report(profiles, { columns = columns })
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Interval of polling.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds, and fails with `why` if it never does.
 #[track_caller]
@@ -36,7 +36,7 @@ pub(crate) fn until_some<T>(
             return found;
         }
         assert!(Instant::now() < end, "{}", why());
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -182,7 +182,7 @@ impl Gatekeeper {
                 if !account.held_calls().expect("the account can be read").is_empty() {
                     account.release_calls().expect("the account can be written");
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
         });
         Open { is_over, releasing: Some(releasing) }

@@ -116,7 +116,7 @@ impl ApplyCommand {
         }
         let options =
             ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
-        carry_out(&plan, &target, &self.limits, options, about, &again)
+        apply_plan(&plan, &target, &self.limits, options, about, &again)
     }
 }
 
@@ -144,7 +144,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
 
 /// Applies a plan, and reports the result. `again` is the command that continues after an
 /// interruption.
-pub fn carry_out(
+pub fn apply_plan(
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,

@@ -11,7 +11,7 @@ use crate::session::journal::records::{Records, Run};
 use crate::state;
 
 /// Upper bound on the number of values.
-const MOST: u32 = 100;
+const MAX_VALUES: u32 = 100;
 
 /// Completer for ids of runs in the journal, the latest first, and `last`.
 pub fn runs() -> ArgValueCompleter {
@@ -26,13 +26,13 @@ pub fn runs() -> ArgValueCompleter {
 fn latest_runs() -> Vec<Run> {
     let records = state::folder().and_then(|folder| Records::open(&folder));
     let Ok(Some(records)) = records else { return Vec::new() };
-    records.runs(MOST as usize).unwrap_or_default()
+    records.runs(MAX_VALUES as usize).unwrap_or_default()
 }
 
 /// Completer for ids of executions of jobs, the latest first, and `last`.
 pub fn executions() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let found = super::executions::latest(None, MOST).unwrap_or_default();
+        let found = super::executions::latest(None, MAX_VALUES).unwrap_or_default();
         let describe = |Execution { run, job, .. }: Execution| (run, job);
         candidates(current, found.into_iter().map(describe))
     })

@@ -64,18 +64,18 @@ impl HistoryCommand {
 
 /// Latest executions of a job, or of all jobs.
 pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
-    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
-    let Some(name) = name else { return book.latest(None, most) };
-    let mut found = book.latest(Some(name), most)?;
+    let Some(store) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(name) = name else { return store.latest(None, most) };
+    let mut found = store.latest(Some(name), most)?;
     if found.is_empty()
         && let Ok(path) = std::fs::canonicalize(name)
     {
-        found = book.latest(Some(&path.display().to_string()), most)?;
+        found = store.latest(Some(&path.display().to_string()), most)?;
     }
     if !found.is_empty() {
         return Ok(found);
     }
-    let names = book.names()?;
+    let names = store.names()?;
     let error = Error::usage(format!("no job {name:?} was run"));
     Err(match crate::spec::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean {near}?")),
@@ -142,7 +142,7 @@ impl ShowCommand {
     }
 
     fn find(&self) -> Result<Execution> {
-        let mut found = meant(&self.run)?;
+        let mut found = matching(&self.run)?;
         match (found.pop(), found.pop()) {
             (Some(one), None) => Ok(one),
             (None, _) => Err(Error::usage(format!("no job has run as {:?}", self.run))
@@ -156,22 +156,22 @@ impl ShowCommand {
 }
 
 /// Executions that match an id, a part of it, or `last`; at most two.
-fn meant(id: &str) -> Result<Vec<Execution>> {
-    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+fn matching(id: &str) -> Result<Vec<Execution>> {
+    let Some(store) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     match id {
         "last" => {
-            let last = book.latest(None, 1)?.pop();
-            let last = last.map(|last| book.execution(&last.run)).transpose()?;
+            let last = store.latest(None, 1)?.pop();
+            let last = last.map(|last| store.execution(&last.run)).transpose()?;
             Ok(last.flatten().into_iter().collect())
         }
         "" => Ok(Vec::new()),
-        id => book.meant(id),
+        id => store.matching(id),
     }
 }
 
 /// Error for a run that the journal lacks, with a hint if it is an execution of a job.
 pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
-    match meant(id).as_deref() {
+    match matching(id).as_deref() {
         Ok([one]) => {
             let why = match (one.mode.as_str(), one.changes + one.failed) {
                 ("apply", 1..) => "is not in the journal any more: it was removed by `runs prune`",

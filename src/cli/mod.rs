@@ -148,7 +148,7 @@ fn faults(text: &str) -> std::result::Result<Faults, String> {
 #[must_use]
 pub fn main() -> ExitCode {
     // A request for shell completion ends the process here.
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::ASKS).complete();
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::COMPLETE_VARIABLE).complete();
     let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = parse(args).and_then(|cli| match cli {
         Some(cli) => execute(cli),

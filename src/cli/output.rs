@@ -9,9 +9,9 @@ use crate::escape;
 use crate::ui::terminal;
 
 /// Upper bound on the line width; longer lines are hard to read.
-const WIDEST: usize = 100;
+const MAX_WIDTH: usize = 100;
 /// Line width without a terminal.
-const USUAL: usize = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 /// Prints text for people, with styles if there is a terminal. Control characters other than line
 /// feeds, tabs and colours are made visible. A closed standard output is no error.
@@ -54,7 +54,7 @@ pub(super) fn print_data(bytes: &[u8]) -> Result<u8> {
 pub(super) fn width() -> usize {
     let out = io::stdout();
     let columns = terminal_size::terminal_size_of(&out).map(|(width, _)| usize::from(width.0));
-    columns.filter(|_| out.is_terminal()).map_or(USUAL, |columns| columns.min(WIDEST))
+    columns.filter(|_| out.is_terminal()).map_or(DEFAULT_WIDTH, |columns| columns.min(MAX_WIDTH))
 }
 
 /// Support of colours on standard output: a terminal, without `NO_COLOR` and similar settings.

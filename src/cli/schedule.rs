@@ -246,7 +246,7 @@ fn find(
     is_planned: bool,
 ) -> Result<Vec<Listed>> {
     let mut roster = if paths.is_empty() {
-        let known = Store::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
+        let known = Store::open_existing(folder)?.map(|store| store.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
         // A removed file is no job.
         JobSet::of_known(known.filter(|path| path.exists()).collect())

@@ -26,7 +26,7 @@ pub struct CompletionsCommand {
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
 /// Environment variable with which a shell requests completions.
-pub const ASKS: &str = "IAMLUA_COMPLETE";
+pub const COMPLETE_VARIABLE: &str = "IAMLUA_COMPLETE";
 
 /// Addition to clap's script for bash, which splits `--output=json` into three words.
 const BASH_WORDS: &[u8] = br#"
@@ -67,7 +67,13 @@ impl CompletionsCommand {
         let failed = |error| Error::io("cannot write the script", error);
         if let Some(shell) = shells.completer(&self.shell) {
             shell
-                .write_registration(ASKS, "iamlua", "iamlua", &completer(), &mut script)
+                .write_registration(
+                    COMPLETE_VARIABLE,
+                    "iamlua",
+                    "iamlua",
+                    &completer(),
+                    &mut script,
+                )
                 .map_err(failed)?;
         }
         if self.shell == "bash" {

@@ -61,10 +61,10 @@ enum Output {
 
 /// Parses a duration that is more than zero and that can be waited for.
 fn some_time(text: &str) -> std::result::Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_hours(365 * 24);
+    const MAX_TIME: Duration = Duration::from_hours(365 * 24);
     match duration(text)? {
         Duration::ZERO => Err("no test can be done in no time; give it some, such as 60s".into()),
-        time if time > LONGEST => Err("it is longer than a year".into()),
+        time if time > MAX_TIME => Err("it is longer than a year".into()),
         time => Ok(time),
     }
 }

@@ -235,7 +235,7 @@ impl UndoOptions {
             undoes: Some(earlier.id.clone()),
         };
         let options = ApplyOptions { skip_drifted: true, patience: self.settle.patience() };
-        let code = apply::carry_out(&plan, &target, &self.limits, options, about, &again)?;
+        let code = apply::apply_plan(&plan, &target, &self.limits, options, about, &again)?;
         if let Some(first) = first_part(records, &earlier)? {
             terminal::say(&format!(
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"

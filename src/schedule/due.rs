@@ -13,20 +13,20 @@ use crate::clock::milliseconds;
 use crate::lua::{CatchUp, Job};
 
 /// Delay after which a due time counts as missed.
-pub const LATE: SignedDuration = SignedDuration::from_secs(60);
+pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// Distance by which a handled due time may lie in the future before the clock is taken to have
 /// been wrong.
-const ABSURD: SignedDuration = SignedDuration::from_hours(24);
+const MAX_CLOCK_ERROR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Upper bound on the delay between two attempts.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
+const MAX_DELAY: Duration = Duration::from_hours(1);
 
 /// Number of times that one due time may be killed or interrupted before it counts as failed.
-const MOST_KILLS: u32 = 3;
+const MAX_KILLS: u32 = 3;
 
 /// Upper bound on the number of missed due times that are counted.
-pub const MOST_COUNTED: u64 = 1000;
+pub const MAX_COUNTED: u64 = 1000;
 
 /// Progress of a job, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub enum Next {
 /// time and waits for a free slot.
 #[must_use]
 pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: Timestamp) -> Next {
-    if entry.handled > after(now, ABSURD) {
+    if entry.handled > after(now, MAX_CLOCK_ERROR) {
         let tries = entry.tries.map(|tries| Tries { again: Some(now), ..tries });
         let free = entry.free.min(now);
         return Next::Recount(Entry { handled: now, free, tries, ..entry.clone() });
@@ -108,7 +108,7 @@ pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: 
     if starts > now {
         return Next::Wait(Some(starts));
     }
-    let missed_before = entry.free.max(after(now, -LATE));
+    let missed_before = entry.free.max(after(now, -MISSED_AFTER));
     if seen == Some(first) || starts >= missed_before {
         return Next::Start { due: first, missed: 0 };
     }
@@ -153,7 +153,7 @@ fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Ti
 /// Number of due times after `handled`, up to `last`; at most [`MAX_COUNTED`].
 fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
     let (mut at, mut n) = (handled, 0);
-    while n < MOST_COUNTED {
+    while n < MAX_COUNTED {
         match job.timing.after(at).filter(|due| *due <= last) {
             Some(due) => (at, n) = (due, n + 1),
             None => break,
@@ -197,7 +197,7 @@ pub fn ended(
         }
         ExecutionOutcome::Interrupted | ExecutionOutcome::Killed => {
             tries.kills += 1;
-            (job.catch_up == CatchUp::Once && tries.kills < MOST_KILLS).then_some(now)
+            (job.catch_up == CatchUp::Once && tries.kills < MAX_KILLS).then_some(now)
         }
     };
     tries.again = again;
@@ -221,7 +221,7 @@ pub fn retry_delay(
     let may_pass = matches!(outcome, ExecutionOutcome::Failed | ExecutionOutcome::Timeout)
         && !matches!(exit_code, Some(2 | 4));
     let delay = job.retry_delay.saturating_mul(1 << failures.saturating_sub(1).min(20));
-    (may_pass && failures <= job.retries).then(|| delay.min(LONGEST_DELAY))
+    (may_pass && failures <= job.retries).then(|| delay.min(MAX_DELAY))
 }
 
 fn after(moment: Timestamp, time: SignedDuration) -> Timestamp {
@@ -298,7 +298,7 @@ mod tests {
         let job = job(1);
         let long_ago = Entry::new("every".into(), "2025-11-24T00:00:00Z".parse().expect("it is"));
         let next = next(&job, "p", &long_ago, None, at("10:00:00"));
-        assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MOST_COUNTED });
+        assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MAX_COUNTED });
     }
 
     #[test]

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::job_set::{told, wait_until_settled};
+use super::job_set::{one_line, wait_until_settled};
 use super::log::{Level, Log, Origin, Stream};
 use super::record::{Execution, ExecutionOutcome};
 use super::recovery;
-use super::scheduler::{Start, due_words};
+use super::scheduler::{Start, due_text};
 use crate::app::plan_text;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings, Running};
 use crate::app::script::{Loaded, Script};
@@ -33,13 +33,13 @@ const KEPT_OUTPUT: usize = 64 << 10;
 
 /// Time limit for resolving the account's name before an execution, which then starts without it.
 /// The timeout of the execution is separate.
-const ACCOUNT_PATIENCE: Duration = Duration::from_secs(10);
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time that an execution has to stop after its timeout, before its thread is abandoned.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time to wait for its write calls in flight.
-const WRITE_PATIENCE: Duration = Duration::from_secs(90);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Callback for an execution that was abandoned.
 type Abandoned = Arc<dyn Fn(Execution) + Send + Sync>;
@@ -115,13 +115,13 @@ impl Executor {
     /// Executes on a new thread, which passes the result to `ended`.
     pub fn start(
         &self,
-        manner: Arc<RunConfig>,
-        order: Start,
+        config: Arc<RunConfig>,
+        start: Start,
         ended: impl FnOnce(Execution) + Send + 'static,
     ) {
-        let workshop = self.clone();
+        let executor = self.clone();
         let thread = std::thread::Builder::new().name("iamlua-job".into());
-        let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), order.execution.clone());
+        let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), start.execution.clone());
         let tell = Arc::clone(&ended);
         let begun = thread.spawn(move || {
             let tell_once = move |execution| {
@@ -131,7 +131,7 @@ impl Executor {
             };
             let tell_once = Arc::new(tell_once);
             let abandoned: Abandoned = tell_once.clone();
-            let execution = workshop.execute_unless(&manner, &order, Some(&abandoned));
+            let execution = executor.execute_unless(&config, &start, Some(&abandoned));
             tell_once(execution);
         });
         if let Err(error) = begun {
@@ -144,8 +144,8 @@ impl Executor {
 
     /// Executes on the current thread.
     #[must_use]
-    pub fn execute(&self, manner: &RunConfig, order: &Start) -> Execution {
-        self.execute_unless(manner, order, None)
+    pub fn execute(&self, config: &RunConfig, start: &Start) -> Execution {
+        self.execute_unless(config, start, None)
     }
 
     /// Executes on the current thread. An execution that does not stop after its timeout is
@@ -153,15 +153,15 @@ impl Executor {
     /// ends. `abandoned` receives its record.
     fn execute_unless(
         &self,
-        manner: &RunConfig,
-        order: &Start,
+        config: &RunConfig,
+        start: &Start,
         abandoned: Option<&Abandoned>,
     ) -> Execution {
-        let run = order.execution.run.clone();
-        let mut execution = order.execution.clone();
+        let run = start.execution.run.clone();
+        let mut execution = start.execution.clone();
         // A panic must not stop the other executions.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            self.attempt(manner, order, &mut execution, abandoned)
+            self.attempt(config, start, &mut execution, abandoned)
         }))
         .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
         locked(&self.0.under_way).running.remove(&run);
@@ -180,8 +180,8 @@ impl Executor {
 
     fn attempt(
         &self,
-        manner: &RunConfig,
-        order: &Start,
+        config: &RunConfig,
+        start: &Start,
         execution: &mut Execution,
         abandoned: Option<&Abandoned>,
     ) -> Result<u8> {
@@ -189,26 +189,26 @@ impl Executor {
         let _entered = runtime.enter();
         wait_until_settled(&execution.path);
         let loaded = Loaded::read(&Script::File(execution.path.clone()))?;
-        let mut rules = manner.options.rules.clone();
+        let mut rules = config.options.rules.clone();
         let about = &mut rules.about;
         (about.command, about.run) = ("schedule".into(), Some(execution.run.clone()));
-        execution.account = self.account(manner, &rules);
+        execution.account = self.account(config, &rules);
         let origin = execution.origin();
-        let text = match order.missed {
+        let text = match start.missed {
             0 => "begins".to_owned(),
-            missed => format!("begins, late: {} missed", due_words(missed)),
+            missed => format!("begins, late: {} missed", due_text(missed)),
         };
         if self.1 == OutputMode::InLog {
             log.line(Level::Info, &origin, &text, &execution.fields());
         }
         let tell = (log.clone(), origin.clone());
         rules.tell = Notices::to(move |text| tell.0.line(Level::Warn, &tell.1, text, &[]));
-        self.settle(manner, &loaded.path(), &rules, &origin)?;
+        self.settle(config, &loaded.path(), &rules, &origin)?;
         let tail = Tail::default();
-        let options = RunSettings { rules, ..manner.options.clone() };
+        let options = RunSettings { rules, ..config.options.clone() };
         let around = RunEnv {
             runtime: runtime.clone(),
-            connection: manner.connection.clone(),
+            connection: config.connection.clone(),
             canceller: Canceller::default(),
             output: self.output(&origin, &tail),
             confirm: Box::new(|_| None),
@@ -249,9 +249,9 @@ impl Executor {
     /// Abandons an execution that does not stop after its timeout.
     fn abandon_when_overdue(&self, running: &Running, abandoned: Abandoned, execution: Execution) {
         let runtime = self.0.runtime.clone();
-        running.when_overdue(STOP_PATIENCE, move |late| {
+        running.when_overdue(STOP_TIMEOUT, move |late| {
             let began = Instant::now();
-            while late.writes_in_flight() > 0 && began.elapsed() < WRITE_PATIENCE {
+            while late.writes_in_flight() > 0 && began.elapsed() < WRITE_TIMEOUT {
                 std::thread::sleep(Duration::from_millis(100));
             }
             let session = late.session();
@@ -304,19 +304,19 @@ impl Executor {
 
     /// Description of the account; `None` if it is unreachable. The first call of the run then
     /// reports the error.
-    fn account(&self, manner: &RunConfig, rules: &SessionConfig) -> Option<String> {
-        let known = locked(&manner.account).clone();
+    fn account(&self, config: &RunConfig, rules: &SessionConfig) -> Option<String> {
+        let known = locked(&config.account).clone();
         if known.is_some() {
             return known;
         }
         let about = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
-        let gate = Gate::new(Session::with(about), manner.connection.clone());
+        let gate = Gate::new(Session::with(about), config.connection.clone());
         let site = self.wait(async {
             let late = |_| Error::new(Kind::Timeout, "the account does not answer");
-            tokio::time::timeout(ACCOUNT_PATIENCE, gate.site()).await.map_err(late)?
+            tokio::time::timeout(ACCOUNT_TIMEOUT, gate.site()).await.map_err(late)?
         });
         let found = site.ok().map(|site| site.describe())?;
-        *locked(&manner.account) = Some(found.clone());
+        *locked(&config.account) = Some(found.clone());
         Some(found)
     }
 
@@ -336,7 +336,7 @@ impl Executor {
     /// Settles the changes that earlier runs of the runbook left in doubt.
     fn settle(
         &self,
-        manner: &RunConfig,
+        config: &RunConfig,
         script: &str,
         rules: &SessionConfig,
         origin: &Origin,
@@ -344,13 +344,13 @@ impl Executor {
         let unclear = locked(&self.0.unclear).clone();
         let rules = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
         let settling =
-            recovery::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
+            recovery::settle(&self.0.folder, script, &config.connection, rules, &unclear);
         let found = self.wait(settling).map_err(|error| {
             let kind = error.kind;
             if kind == Kind::Interrupted {
                 return error;
             }
-            let error = told(&error);
+            let error = one_line(&error);
             Error::new(
                 kind,
                 format!("what an earlier run left in doubt cannot be settled: {error}"),
@@ -390,7 +390,7 @@ fn note(execution: &mut Execution, executed: &RunOutcome, plan: Option<&Plan>, t
     }
     execution.output = session.journal().without_secrets(&output);
     if let Err(error) = &executed.result {
-        execution.error = Some(session.journal().without_secrets(&told(error)));
+        execution.error = Some(session.journal().without_secrets(&one_line(error)));
     }
 }
 
@@ -407,7 +407,7 @@ fn with_result(execution: Execution, result: Result<u8>) -> Execution {
                 Kind::Interrupted => ExecutionOutcome::Interrupted,
                 _ => ExecutionOutcome::Failed,
             };
-            (outcome, error.kind.exit_code(), Some(told(&error)))
+            (outcome, error.kind.exit_code(), Some(one_line(&error)))
         }
     };
     let error = execution.error.clone().or(error);

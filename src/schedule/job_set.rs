@@ -26,18 +26,18 @@ use crate::spec;
 pub const SETTLED: Duration = Duration::from_millis(300);
 
 /// Upper bound on the number of manifests that are read at once.
-const MOST_ASKED: usize = 32;
+const MAX_CONCURRENT_READS: usize = 32;
 
 /// Time after which a runbook counts as broken if its manifest cannot be read and it cannot be
 /// stopped; longer than the time limit for its manifest.
-const HANGING: Duration = Duration::from_secs(15);
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Time to wait for manifests where all must be known. The time limit of a single manifest is much
 /// shorter.
-const WHOLE: Duration = Duration::from_mins(1);
+const LONG_WAIT: Duration = Duration::from_mins(1);
 
 /// Time to wait for manifests where a slow one must not delay the others.
-pub const SHORT: Duration = Duration::from_millis(500);
+pub const SHORT_WAIT: Duration = Duration::from_millis(500);
 
 const NO_MANIFEST: &str =
     "it does not come to its manifest: runbook { … } must be the first thing that it does";
@@ -122,7 +122,7 @@ struct Asked {
 
 impl Asked {
     fn new() -> Self {
-        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0, hanging: HANGING }
+        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0, hanging: MANIFEST_TIMEOUT }
     }
 
     /// Starts reading these manifests, and returns all that are finished within `patience`, also of
@@ -130,17 +130,17 @@ impl Asked {
     fn ask(
         &mut self,
         wanted: Vec<(PathBuf, Stamp, bool)>,
-        asking: &Asking,
+        manifest_settings: &Asking,
         patience: Duration,
     ) -> Vec<Answer> {
         let end = Instant::now() + patience;
         let mut wanted = wanted.into_iter();
         let mut came = Vec::new();
         loop {
-            while self.threads < MOST_ASKED
+            while self.threads < MAX_CONCURRENT_READS
                 && let Some((path, stamp, is_named)) = wanted.next()
             {
-                self.start(path, stamp, is_named, asking);
+                self.start(path, stamp, is_named, manifest_settings);
             }
             came.extend(self.give_up());
             let first = self.waiting.values().map(|(_, since)| *since + self.hanging).min();
@@ -179,20 +179,20 @@ impl Asked {
         over
     }
 
-    fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, asking: &Asking) {
+    fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, manifest_settings: &Asking) {
         self.waiting.insert(path.clone(), (stamp, Instant::now()));
         self.threads += 1;
-        let (asking, answers) = (asking.clone(), self.answers.0.clone());
+        let (manifest_settings, answers) = (manifest_settings.clone(), self.answers.0.clone());
         let asked = path.clone();
         let work = move || {
-            let what = ask(&asked, stamp, is_named, &asking);
+            let what = ask(&asked, stamp, is_named, &manifest_settings);
             // The job set may be dropped by then.
             let _ = answers.send((asked, stamp, what));
         };
         let thread = std::thread::Builder::new().name("iamlua-manifest".into());
         if let Err(error) = thread.spawn(work) {
             let error = Error::io("cannot start a thread that reads it", error);
-            let _ = self.answers.0.send((path, stamp, What::Broken(told(&error))));
+            let _ = self.answers.0.send((path, stamp, What::Broken(one_line(&error))));
         }
     }
 }
@@ -234,7 +234,7 @@ impl JobSet {
             seen: BTreeMap::new(),
             has_looked: false,
             asked: Asked::new(),
-            patience: WHOLE,
+            patience: LONG_WAIT,
         }
     }
 
@@ -257,7 +257,7 @@ impl JobSet {
     }
 
     /// Refreshes the set. `now` is a monotonic time.
-    pub fn look(&mut self, asking: &Asking, now: Duration) -> Refresh {
+    pub fn look(&mut self, manifest_settings: &Asking, now: Duration) -> Refresh {
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         let mut there = BTreeMap::new();
         let (mut has_changed, mut is_changing) = (false, false);
@@ -302,7 +302,7 @@ impl JobSet {
             }
             wanted.push((path, stamp, is_named));
         }
-        for (path, stamp, what) in self.asked.ask(wanted, asking, self.patience) {
+        for (path, stamp, what) in self.asked.ask(wanted, manifest_settings, self.patience) {
             let Some(seen) = self.seen.get_mut(&path) else { continue };
             has_changed |= what != seen.what;
             *seen = Candidate { stamp, what, changed: None };
@@ -392,7 +392,7 @@ fn stamp(path: &Path) -> Stamp {
 
 /// Reads the kind of file at a path. A path on the command line must be a job; a folder may hold
 /// other files.
-fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
+fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) -> What {
     if stamp.is_none() {
         return if is_named { What::Broken("it is gone".into()) } else { What::Other };
     }
@@ -408,7 +408,7 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     }
     let loaded = match Loaded::read(&Script::File(path.to_owned())) {
         Ok(loaded) => loaded,
-        Err(error) => return What::Broken(told(&error)),
+        Err(error) => return What::Broken(one_line(&error)),
     };
     // A module without a manifest is not run.
     let mention = mention(&loaded.source);
@@ -418,15 +418,16 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
         );
     }
     // A possible module must not write files or start programs while its manifest is read.
-    let is_planned = asking.is_planned || mention == Mention::InFunctions;
-    let permissions = asking.permissions.clone();
-    let declared = match run::declared(loaded, permissions, is_planned, &asking.runtime) {
+    let is_planned = manifest_settings.is_planned || mention == Mention::InFunctions;
+    let permissions = manifest_settings.permissions.clone();
+    let declared = match run::declared(loaded, permissions, is_planned, &manifest_settings.runtime)
+    {
         // A script that calls iam first may not be a runbook.
-        Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
+        Err(error) if error.kind == Kind::Refused => return no_job(&one_line(&error)),
         Err(error) if error.kind == Kind::Timeout => {
             return What::Broken(NO_MANIFEST.into());
         }
-        Err(error) => return What::Broken(told(&error)),
+        Err(error) => return What::Broken(one_line(&error)),
         Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
         Ok(Some(manifest)) => manifest,
     };
@@ -442,7 +443,7 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     let missing: Vec<_> = declared
         .permissions
         .iter()
-        .filter(|(access, what)| !asking.permissions.covers(*access, what))
+        .filter(|(access, what)| !manifest_settings.permissions.covers(*access, what))
         .map(|(access, what)| access.flag(what))
         .collect();
     if !missing.is_empty() {
@@ -451,8 +452,8 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
             missing.join(" ")
         ));
     }
-    if let Err(error) = failure::check(&job.on_failure, &asking.permissions) {
-        return What::Broken(told(&error));
+    if let Err(error) = failure::check(&job.on_failure, &manifest_settings.permissions) {
+        return What::Broken(one_line(&error));
     }
     What::Job(Arc::new(Runbook { description: declared.description, job }))
 }
@@ -519,7 +520,7 @@ fn mention(source: &[u8]) -> Mention {
 }
 
 /// Error with its hints, in one line.
-pub(super) fn told(error: &Error) -> String {
+pub(super) fn one_line(error: &Error) -> String {
     let hints = error.hints.iter().filter(|hint| !hint.starts_with('\n'));
     hints.fold(error.to_string(), |text, hint| format!("{text}; {hint}"))
 }

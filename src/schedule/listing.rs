@@ -11,12 +11,12 @@ use super::due::{self, Entry, Next};
 use super::job_lock::JobLock;
 use super::job_set::{Listed, Runbook};
 use super::record::Execution;
-use super::scheduler::due_words;
+use super::scheduler::due_text;
 use super::store::Store;
 use crate::error::Result;
 
 /// Upper bound on the rows of a dry run.
-const MOST: usize = 10_000;
+const MAX_ROWS: usize = 10_000;
 
 /// Listing, as text and as JSON records.
 #[derive(Debug, Default)]
@@ -38,9 +38,9 @@ pub struct List {
 /// # Errors
 /// If the state cannot be read.
 pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
-    let book = Store::open_existing(folder)?;
+    let store = Store::open_existing(folder)?;
     let mut open = BTreeMap::new();
-    for execution in book.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
+    for execution in store.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
         // An execution whose job lock is free was killed.
         let path = execution.path.display().to_string();
         if JobLock::is_held(folder, &path) {
@@ -55,12 +55,12 @@ pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
     for job in sorted {
         let path = job.path.display().to_string();
-        let entry = match &book {
-            Some(book) => book.entry(&path)?,
+        let entry = match &store {
+            Some(store) => store.entry(&path)?,
             None => None,
         };
-        let last = match &book {
-            Some(book) => book.last(&path)?,
+        let last = match &store {
+            Some(store) => store.last(&path)?,
             None => None,
         };
         let runbook = job.what.as_ref().ok();
@@ -126,7 +126,7 @@ fn date(at: Timestamp, runbook: Option<&Runbook>) -> String {
 /// # Errors
 /// If the state cannot be read.
 pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestamp) -> Result<List> {
-    let book = Store::open_existing(folder)?;
+    let store = Store::open_existing(folder)?;
     let mut list = List { heads: vec!["WHEN", "JOB", "DUE", "WHY"], ..List::default() };
     let mut all = Vec::new();
     for job in listed {
@@ -138,13 +138,13 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
             }
         };
         let path = job.path.display().to_string();
-        let entry = match &book {
-            Some(book) => book.entry(&path)?,
+        let entry = match &store {
+            Some(store) => store.entry(&path)?,
             None => None,
         };
         let coming = coming(runbook, &path, entry.as_ref(), now);
         for (n, coming) in coming.take_while(|coming| coming.at <= until).enumerate() {
-            if n == MOST {
+            if n == MAX_ROWS {
                 list.is_cut = true;
                 break;
             }
@@ -154,8 +154,8 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
     all.sort_by(|(one, job, _), (other, other_job, _)| {
         (one.at, &job.name).cmp(&(other.at, &other_job.name))
     });
-    list.is_cut |= all.len() > MOST;
-    all.truncate(MOST);
+    list.is_cut |= all.len() > MAX_ROWS;
+    all.truncate(MAX_ROWS);
     for (coming, job, runbook) in all {
         let when = date(coming.at, Some(runbook));
         let due =
@@ -210,7 +210,7 @@ fn coming<'a>(
                     entry.handled = due;
                     entry.free = at;
                     let why = if missed > 0 {
-                        format!("{} missed", due_words(missed))
+                        format!("{} missed", due_text(missed))
                     } else {
                         String::new()
                     };

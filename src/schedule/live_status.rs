@@ -25,7 +25,7 @@ impl LiveStatus {
     pub(super) fn new(started: Timestamp) -> Self {
         let about = Snapshot {
             now: started,
-            came_round: Instant::now(),
+            last_iteration: Instant::now(),
             started,
             mode: "",
             account: None,
@@ -63,7 +63,7 @@ impl LiveStatus {
     /// Records an iteration of the loop.
     pub(super) fn show(&self, now: Timestamp, is_ending: bool, mode: &'static str) {
         let about = &mut self.locked().about;
-        (about.now, about.came_round, about.is_ending) = (now, Instant::now(), is_ending);
+        (about.now, about.last_iteration, about.is_ending) = (now, Instant::now(), is_ending);
         about.mode = mode;
     }
 

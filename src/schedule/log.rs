@@ -14,7 +14,7 @@ use crate::escape::{acts, visible, visible_but};
 use crate::ui::format::number;
 
 /// Bytes after which a line of output is truncated.
-const LONGEST_LINE: usize = 16 << 10;
+const MAX_LINE: usize = 16 << 10;
 
 /// Keys of every JSON line.
 const KEYS: [&str; 6] = ["time", "level", "job", "run", "account", "message"];
@@ -188,7 +188,7 @@ pub struct Printed {
 
 impl Printed {
     fn push(&mut self, bytes: &[u8]) {
-        let (kept, rest) = bytes.split_at(bytes.len().min(LONGEST_LINE - self.line.len()));
+        let (kept, rest) = bytes.split_at(bytes.len().min(MAX_LINE - self.line.len()));
         self.line.extend_from_slice(kept);
         self.cut += rest.len() as u64;
     }

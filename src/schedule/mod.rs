@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use executor::{Executor, RunConfig};
-use job_set::{Asking, JobSet, Listed, Runbook, told};
+use job_set::{Asking, JobSet, Listed, Runbook, one_line};
 use live_status::LiveStatus;
 use log::{Level, Log, Origin};
 use record::Execution;
@@ -43,10 +43,10 @@ use crate::error::{Error, Kind, Result};
 use crate::ui::{format, terminal};
 
 /// Upper bound on one sleep, so that a change of the system clock is noticed.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// Time to wait at the end for background tasks.
-const LAST: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starter of a status display, such as the status page.
 pub type Show = Box<dyn Fn(&LiveStatus, &Handle, &Log) -> Result<()>>;
@@ -74,31 +74,31 @@ pub struct Settings {
 /// Event for the loop.
 enum Event {
     Ended(Box<Execution>),
-    Told(String),
+    Notified(String),
     Jobs(Vec<Listed>),
     Signal(Heard),
 }
 
 /// Runner that executes jobs on threads.
 struct ThreadRunner {
-    manner: Arc<RunConfig>,
-    workshop: Executor,
+    config: Arc<RunConfig>,
+    executor: Executor,
     events: Sender<Event>,
     runtime: Handle,
     log: Log,
 }
 
 impl Runner for ThreadRunner {
-    fn start(&mut self, order: Start) {
+    fn start(&mut self, start: Start) {
         let events = self.events.clone();
-        self.workshop.start(Arc::clone(&self.manner), order, move |execution| {
+        self.executor.start(Arc::clone(&self.config), start, move |execution| {
             // Without the loop the process is ending.
             let _ = events.send(Event::Ended(Box::new(execution)));
         });
     }
 
     fn mode(&self) -> &'static str {
-        self.manner.options.rules.mode.name()
+        self.config.options.rules.mode.name()
     }
 
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>) {
@@ -108,7 +108,7 @@ impl Runner for ThreadRunner {
             // A notification that failed after all attempts is in the log, and is not repeated at
             // the next start.
             failure::tell(whom, &execution, &log, &failure::PAUSES).await;
-            let _ = events.send(Event::Told(execution.run));
+            let _ = events.send(Event::Notified(execution.run));
         });
     }
 }
@@ -137,7 +137,7 @@ pub fn run(settings: &Settings) -> Result<u8> {
     let result = terminal::while_typing(&said, || work(settings, &handle, events, &heard));
     // Notification programs are killed with their children. The next start sends these
     // notifications again.
-    runtime.shutdown_timeout(LAST);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if result.is_ok() {
         log.line(Level::Info, &Origin::default(), "ended", &[]);
     }
@@ -152,16 +152,16 @@ fn work(
 ) -> Result<u8> {
     let log = &settings.log;
     let store = Store::open(&settings.folder)?;
-    let asking = Asking {
+    let manifest_settings = Asking {
         permissions: settings.options.permissions.clone(),
         is_planned: settings.options.rules.plans_outside(),
         runtime: runtime.clone(),
     };
-    let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT);
-    job_set.look(&asking, Duration::ZERO);
+    let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT_WAIT);
+    job_set.look(&manifest_settings, Duration::ZERO);
     // A runbook that never reaches its manifest must not delay the others.
     while job_set.is_asking() && job_set.jobs().iter().all(|job| job.what.is_err()) {
-        job_set.look(&asking, Duration::ZERO);
+        job_set.look(&manifest_settings, Duration::ZERO);
     }
     let jobs = job_set.jobs();
     if jobs.iter().all(|job| job.what.is_err()) {
@@ -179,25 +179,25 @@ fn work(
         fields.push(("broken".into(), broken.into()));
     }
     log.line(Level::Info, &Origin::default(), &text, &fields);
-    let workshop = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
-    let crew = ThreadRunner {
-        manner: Arc::new(RunConfig::new(settings.options.clone())),
-        workshop: workshop.clone(),
+    let executor = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
+    let runner = ThreadRunner {
+        config: Arc::new(RunConfig::new(settings.options.clone())),
+        executor: executor.clone(),
         events: events.clone(),
         runtime: runtime.clone(),
         log: log.clone(),
     };
     let holds = Holds::Folder(settings.folder.clone());
     let mut scheduler =
-        Scheduler::new(Clock::Real, store, holds, log.clone(), crew, settings.places);
-    (settings.show)(scheduler.board(), runtime, log)?;
+        Scheduler::new(Clock::Real, store, holds, log.clone(), runner, settings.places);
+    (settings.show)(scheduler.live_status(), runtime, log)?;
     let to_loop = events.clone();
     signals::tell_each_signal(move |signal| {
         let _ = to_loop.send(Event::Signal(signal));
     })?;
     scheduler.take_over(jobs);
     let paths = job_set.paths().to_vec();
-    let reloader = Reloader::start(paths, job_set, asking.clone(), move |jobs| {
+    let reloader = Reloader::start(paths, job_set, manifest_settings.clone(), move |jobs| {
         let _ = events.send(Event::Jobs(jobs));
     })?;
     let mut deadline = None;
@@ -220,14 +220,14 @@ fn work(
         while let Ok(event_now) = event {
             match event_now {
                 Event::Ended(execution) => scheduler.ended(*execution),
-                Event::Told(run) => scheduler.told(&run),
+                Event::Notified(run) => scheduler.notified(&run),
                 Event::Jobs(jobs) => scheduler.take_over(jobs),
                 Event::Signal(Heard::Reread) => {
-                    reread(settings, &mut scheduler, &reloader, &asking);
+                    reread(settings, &mut scheduler, &reloader, &manifest_settings);
                 }
                 Event::Signal(Heard::End) => {
                     scheduler.end();
-                    workshop.stop();
+                    executor.stop();
                     deadline = Some(Instant::now() + settings.grace);
                     let going = scheduler.going() as u64;
                     let text = match going {
@@ -267,7 +267,7 @@ fn until(wake: jiff::Timestamp) -> Duration {
     let left = wake.duration_since(jiff::Timestamp::now());
     // Waking a millisecond early would only repeat the loop.
     let left = Duration::try_from(left).unwrap_or_default();
-    left.min(LONGEST_SLEEP)
+    left.min(MAX_SLEEP)
 }
 
 fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
@@ -292,26 +292,26 @@ fn reread(
     settings: &Settings,
     scheduler: &mut Scheduler<ThreadRunner>,
     reloader: &Reloader,
-    asking: &Asking,
+    manifest_settings: &Asking,
 ) {
     let log = &settings.log;
     let options = match (settings.reread)() {
         Ok(options) => options,
         Err(error) => {
-            let text = format!("cannot be read anew, so all stays as it is: {}", told(&error));
+            let text = format!("cannot be read anew, so all stays as it is: {}", one_line(&error));
             log.line(Level::Error, &Origin::default(), &text, &[]);
             return;
         }
     };
     log.line(Level::Info, &Origin::default(), "told to read anew", &[]);
-    let rates = scheduler.runner().manner.options.rules.rates.clone();
+    let rates = scheduler.runner().config.options.rules.rates.clone();
     let rules = crate::session::SessionConfig { rates, ..options.rules.clone() };
     let options = RunSettings { rules, ..options };
-    let asking = Asking {
+    let manifest_settings = Asking {
         permissions: options.permissions.clone(),
         is_planned: options.rules.plans_outside(),
-        ..asking.clone()
+        ..manifest_settings.clone()
     };
-    scheduler.runner().manner = Arc::new(RunConfig::new(options));
-    reloader.reread(asking);
+    scheduler.runner().config = Arc::new(RunConfig::new(options));
+    reloader.reread(manifest_settings);
 }

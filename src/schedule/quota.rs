@@ -8,17 +8,17 @@ use crate::error::Result;
 use crate::session::Gate;
 
 /// Interval of the refresh.
-const EVERY: Duration = Duration::from_mins(5);
+const INTERVAL: Duration = Duration::from_mins(5);
 
 /// Reads quota and usage periodically, and passes them on, until the future is dropped or the
 /// account denies access. A series of errors is logged once.
-pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
-    let mut trouble = None;
+pub async fn poll(gate: Gate, log: Log, on_quota: impl Fn(Quota)) {
+    let mut last_error = None;
     loop {
         match ask(&gate).await {
             Ok(Some(quota)) => {
-                trouble = None;
-                told(quota);
+                last_error = None;
+                on_quota(quota);
             }
             Ok(None) => {
                 let text = "the number of instance profiles is not shown: iam:GetAccountSummary is not allowed";
@@ -27,15 +27,15 @@ pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
             }
             Err(error) => {
                 let why = error.to_string();
-                if trouble.as_ref() != Some(&why) {
+                if last_error.as_ref() != Some(&why) {
                     let fields = [("why".to_owned(), why.clone().into())];
                     let text = "cannot ask how many instance profiles there are";
                     log.line(Level::Warn, &Origin::default(), text, &fields);
-                    trouble = Some(why);
+                    last_error = Some(why);
                 }
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 

@@ -230,7 +230,7 @@ pub struct Snapshot {
     /// Time of the snapshot, by the scheduler's clock.
     pub now: Timestamp,
     /// Time of the last iteration of the loop.
-    pub came_round: Instant,
+    pub last_iteration: Instant,
     /// Start of the scheduler.
     pub started: Timestamp,
     /// Mode of its jobs: `apply`, `plan` or `read-only`.

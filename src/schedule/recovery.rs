@@ -47,14 +47,17 @@ pub async fn settle(
             close(folder, &run)?;
             continue;
         }
-        let ways: Option<Vec<_>> = run.sites.iter().map(|site| way(connection, site)).collect();
+        let ways: Option<Vec<_>> =
+            run.sites.iter().map(|site| connection_to(connection, site)).collect();
         let Some(ways) = ways else {
             found.push(left(&run, "it went another way than this scheduler's calls"));
             continue;
         };
         let session = Session::with(rules.clone());
-        let gates: Vec<_> =
-            ways.into_iter().map(|way| Gate::new(Arc::clone(&session), way)).collect();
+        let gates: Vec<_> = ways
+            .into_iter()
+            .map(|connection_to| Gate::new(Arc::clone(&session), connection_to))
+            .collect();
         match Box::pin(check_accounts(&run.sites, &gates)).await {
             Err(error) if error.kind == Kind::Refused => {
                 found.push(left(&run, &error.to_string()));
@@ -141,7 +144,7 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
 
 /// Connection to a destination, if `connection` leads there: with the same credentials and the same
 /// endpoint.
-fn way(connection: &Connection, site: &Destination) -> Option<Connection> {
+fn connection_to(connection: &Connection, site: &Destination) -> Option<Connection> {
     let own = Destination::of(connection, None, None);
     let is_same = own.target == site.target
         && own.profile == site.profile

@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::files::watch::PathWatcher;
 
 /// Interval of refreshes, even without an event of the file system.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval while a file is changing.
-const AGAIN: Duration = Duration::from_millis(100);
+const CHANGING_INTERVAL: Duration = Duration::from_millis(100);
 
 enum Command {
     Look,
@@ -31,8 +31,8 @@ impl Reloader {
     /// If the thread cannot be started.
     pub fn start(
         paths: Vec<PathBuf>,
-        roster: JobSet,
-        asking: Asking,
+        job_set: JobSet,
+        manifest_settings: Asking,
         tell: impl Fn(Vec<Listed>) + Send + 'static,
     ) -> Result<Self> {
         let (orders, received) = channel();
@@ -52,7 +52,7 @@ impl Reloader {
         let thread = std::thread::Builder::new().name("iamlua-lookout".into());
         let work = move || {
             following.follow(files, folders);
-            work(&received, roster, asking, &tell);
+            work(&received, job_set, manifest_settings, &tell);
             drop(following);
         };
         thread
@@ -62,16 +62,16 @@ impl Reloader {
     }
 
     /// Reads all files again, with these permissions.
-    pub fn reread(&self, asking: Asking) {
+    pub fn reread(&self, manifest_settings: Asking) {
         // The thread lives as long as the process.
-        let _ = self.0.send(Command::Reread(Box::new(asking)));
+        let _ = self.0.send(Command::Reread(Box::new(manifest_settings)));
     }
 }
 
 fn work(
     orders: &Receiver<Command>,
-    mut roster: JobSet,
-    mut asking: Asking,
+    mut job_set: JobSet,
+    mut manifest_settings: Asking,
     tell: &impl Fn(Vec<Listed>),
 ) {
     let began = Instant::now();
@@ -80,16 +80,16 @@ fn work(
     loop {
         match orders.recv_timeout(wait) {
             Ok(Command::Reread(with)) => {
-                asking = *with;
-                roster.forget();
+                manifest_settings = *with;
+                job_set.forget();
             }
             Ok(Command::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let looked = roster.look(&asking, began.elapsed());
+        let looked = job_set.look(&manifest_settings, began.elapsed());
         if looked.has_changed {
-            tell(roster.jobs());
+            tell(job_set.jobs());
         }
-        wait = if looked.is_changing { AGAIN } else { LOOK_EVERY };
+        wait = if looked.is_changing { CHANGING_INTERVAL } else { REFRESH_INTERVAL };
     }
 }

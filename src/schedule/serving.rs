@@ -24,10 +24,10 @@ use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format::{count, number};
 
 /// Delay before the next attempt to identify the account.
-const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);
+const ACCOUNT_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Upper bound on the failed or doubtful changes on the page of a run.
-const MOST_TROUBLES: usize = 100;
+const MAX_LISTED_CHANGES: usize = 100;
 
 /// Display that shows nothing.
 #[must_use]
@@ -42,9 +42,9 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
     // The calls share the account's rate control with those of the jobs.
     let rules = SessionConfig { mode: Mode::ReadOnly, ..options.rules.clone() };
     let against = options.against.clone();
-    Box::new(move |board, runtime, log| {
+    Box::new(move |live_status, runtime, log| {
         let listener = runtime.block_on(status::bind(listen, log))?;
-        let shown = board.clone();
+        let shown = live_status.clone();
         let snapshot = move || shown.snapshot(Timestamp::now());
         let status = Arc::new(Status::new(snapshot, StoredHistory(folder.clone())));
         let to_log = log.clone();
@@ -55,19 +55,21 @@ pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
             }
         });
         let gate = Gate::new(Session::with(rules.clone()), against.connection());
-        let told = board.clone();
+        let updater = live_status.clone();
         let site = gate.clone();
         runtime.spawn(async move {
             loop {
                 if let Ok(site) = site.site().await {
-                    return told.set_account(site.describe());
+                    return updater.set_account(site.describe());
                 }
                 // The log has the same error from the jobs.
-                tokio::time::sleep(ACCOUNT_AGAIN).await;
+                tokio::time::sleep(ACCOUNT_RETRY_DELAY).await;
             }
         });
-        let told = board.clone();
-        runtime.spawn(quota::follow(gate, log.clone(), move |quota| told.set_quota(Some(quota))));
+        let updater = live_status.clone();
+        runtime.spawn(quota::poll(gate, log.clone(), move |quota| {
+            updater.set_quota(Some(quota));
+        }));
         Ok(())
     })
 }
@@ -77,13 +79,13 @@ struct StoredHistory(PathBuf);
 
 impl History for StoredHistory {
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>> {
-        let book = Store::open_existing(&self.0)?;
-        let executions = book.map(|book| book.history(&path.display().to_string(), most));
+        let store = Store::open_existing(&self.0)?;
+        let executions = store.map(|store| store.history(&path.display().to_string(), most));
         Ok(executions.transpose()?.unwrap_or_default())
     }
 
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
-        let execution = Store::open_existing(&self.0)?.map(|book| book.execution(run));
+        let execution = Store::open_existing(&self.0)?.map(|store| store.execution(run));
         Ok(execution.transpose()?.flatten())
     }
 
@@ -116,12 +118,12 @@ fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
         if name == "Done" {
             lines = plan_text::lines(&shown, false);
         } else {
-            for (change, shown) in these.iter().zip(&shown).take(MOST_TROUBLES) {
+            for (change, shown) in these.iter().zip(&shown).take(MAX_LISTED_CHANGES) {
                 lines.push(plan_text::line(shown));
                 let why = change.error.iter().chain(&change.note);
                 lines.extend(why.map(|why| format!("    {why}")));
             }
-            let more = these.len().saturating_sub(MOST_TROUBLES) as u64;
+            let more = these.len().saturating_sub(MAX_LISTED_CHANGES) as u64;
             lines.extend((more > 0).then(|| format!("… {} more", number(more))));
         }
         if !these.is_empty() {

@@ -25,7 +25,7 @@ use crate::session::Session;
 const SEED: u64 = 1;
 
 /// Environment of one test.
-pub(super) struct World {
+pub(super) struct TestContext {
     /// Account.
     pub account: Emulator,
     /// Clock.
@@ -44,7 +44,7 @@ pub(super) struct World {
     /// those that the operator has granted.
     real: Mutex<Permissions>,
     /// Fakes of the machine that the test has set.
-    made_up: Mutex<MadeUp>,
+    fakes: Mutex<MadeUp>,
     running: Mutex<Running>,
     /// Temporary folders; `None` once the test is over.
     folders: Mutex<Option<Vec<TempDir>>>,
@@ -53,11 +53,11 @@ pub(super) struct World {
 #[derive(Default)]
 struct Running {
     stopped: Option<Stop>,
-    lives: Vec<Live>,
+    vms: Vec<RunningVm>,
 }
 
 /// Running VM of the test.
-pub(super) struct Live {
+pub(super) struct RunningVm {
     /// Cancels the VM.
     pub canceller: Canceller,
     /// Wakes the VM.
@@ -66,7 +66,7 @@ pub(super) struct Live {
     pub session: Arc<Session>,
 }
 
-impl Live {
+impl RunningVm {
     fn stop(&self, reason: Stop) {
         self.session.close();
         self.canceller.stop(reason);
@@ -74,7 +74,7 @@ impl Live {
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for TestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("folder", &self.folder).finish_non_exhaustive()
     }
@@ -84,7 +84,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
+impl TestContext {
     /// Creates an environment with the example account, at the current time in whole seconds.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl World {
         real.allow(Access::Read, &folder.display().to_string())?;
         Ok(Arc::new(Self {
             real: Mutex::new(real),
-            made_up: Mutex::default(),
+            fakes: Mutex::default(),
             account: Emulator::in_memory(options_of_account)?,
             clock,
             folder,
@@ -125,12 +125,12 @@ impl World {
 
     /// Fakes for a run of a runbook.
     pub fn fakes(&self) -> Fakes {
-        Fakes::new(locked(&self.made_up).clone(), self.real())
+        Fakes::new(locked(&self.fakes).clone(), self.real())
     }
 
     /// Changes the fakes of the machine.
-    pub fn make_up(&self, change: impl FnOnce(&mut MadeUp)) {
-        change(&mut locked(&self.made_up));
+    pub fn change_fakes(&self, change: impl FnOnce(&mut MadeUp)) {
+        change(&mut locked(&self.fakes));
     }
 
     /// Connection to the account.
@@ -139,20 +139,20 @@ impl World {
     }
 
     /// Adds a VM, and stops it if the environment was stopped already.
-    pub fn add(&self, live: Live) {
+    pub fn add(&self, vm: RunningVm) {
         let mut running = locked(&self.running);
         if let Some(reason) = running.stopped {
-            live.stop(reason);
+            vm.stop(reason);
         }
-        running.lives.push(live);
+        running.vms.push(vm);
     }
 
     /// Ends the lag of all writes so far. A runbook starts some time after the writes of the test,
     /// and the test reads some time after the end of the runbook.
     pub fn settle(&self) {
         self.clock.let_pass(self.lag);
-        for live in &locked(&self.running).lives {
-            live.session.forget_changes();
+        for vm in &locked(&self.running).vms {
+            vm.session.forget_changes();
         }
     }
 
@@ -160,8 +160,8 @@ impl World {
     pub fn stop(&self, reason: Stop) {
         let mut running = locked(&self.running);
         running.stopped.get_or_insert(reason);
-        for live in running.lives.iter().rev() {
-            live.stop(reason);
+        for vm in running.vms.iter().rev() {
+            vm.stop(reason);
         }
     }
 
@@ -178,8 +178,8 @@ impl World {
     /// Number of requests of all VMs, by AWS action.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
-        for live in &locked(&self.running).lives {
-            for (action, n) in live.session.calls() {
+        for vm in &locked(&self.running).vms {
+            for (action, n) in vm.session.calls() {
                 *all.entry(action).or_default() += n;
             }
         }

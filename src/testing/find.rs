@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 
 /// Suffix of the names of test files.
-const ENDING: &str = "_test.lua";
+const SUFFIX: &str = "_test.lua";
 
 /// Finds the test files at paths, in the order of the paths.
 ///
@@ -58,7 +58,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
             if name != "target" && walk(&path, found).is_err() {
                 found.push(path);
             }
-        } else if name.ends_with(ENDING) && (path.is_file() || !path.exists()) {
+        } else if name.ends_with(SUFFIX) && (path.is_file() || !path.exists()) {
             found.push(path);
         }
     }
@@ -74,5 +74,5 @@ pub fn nothing_found(paths: &[PathBuf], filter: Option<&str>) -> Error {
     }
     let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     Error::new(Kind::Script, format!("there is no test in {}", paths.join(", ")))
-        .hint(format!("tests are in files whose name ends with {ENDING}; or name a file itself"))
+        .hint(format!("tests are in files whose name ends with {SUFFIX}; or name a file itself"))
 }

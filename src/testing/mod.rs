@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
 use crate::lua::sandbox::Permissions;
 
-use account::World;
+use account::TestContext;
 pub use find::{find, nothing_found};
 
 /// Settings of a test run.
@@ -277,16 +277,16 @@ pub struct Interrupt(Arc<Interrupted>);
 #[derive(Debug, Default)]
 struct Interrupted {
     is_set: AtomicBool,
-    worlds: Mutex<Vec<Weak<World>>>,
+    contexts: Mutex<Vec<Weak<TestContext>>>,
 }
 
 impl Interrupt {
     /// Stops the running tests, and starts no more.
     pub fn stop(&self) {
         self.0.is_set.store(true, Ordering::SeqCst);
-        let worlds = self.0.worlds.lock().unwrap_or_else(PoisonError::into_inner);
-        for world in worlds.iter().filter_map(Weak::upgrade) {
-            world.stop(Stop::Interrupted);
+        let contexts = self.0.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        for context in contexts.iter().filter_map(Weak::upgrade) {
+            context.stop(Stop::Interrupted);
         }
     }
 
@@ -295,13 +295,13 @@ impl Interrupt {
     }
 
     /// Registers a test, so that an interrupt stops it.
-    fn watch(&self, world: &Arc<World>) {
-        let mut worlds = self.0.worlds.lock().unwrap_or_else(PoisonError::into_inner);
-        worlds.retain(|world| world.strong_count() > 0);
-        worlds.push(Arc::downgrade(world));
-        drop(worlds);
+    fn watch(&self, context: &Arc<TestContext>) {
+        let mut contexts = self.0.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.retain(|context| context.strong_count() > 0);
+        contexts.push(Arc::downgrade(context));
+        drop(contexts);
         if self.is_set() {
-            world.stop(Stop::Interrupted);
+            context.stop(Stop::Interrupted);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-use super::account::{Live, World};
+use super::account::{RunningVm, TestContext};
 use super::captured::Captured;
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
@@ -62,12 +62,12 @@ impl Request {
     ///
     /// # Errors
     /// An argument error for invalid values; an error of the file if it cannot be read.
-    pub fn read(world: &World, args: &[Json]) -> Result<Self> {
+    pub fn read(context: &TestContext, args: &[Json]) -> Result<Self> {
         let nothing = Json::Null;
         let mut given = args.iter().chain(std::iter::repeat(&nothing));
         let mut next = || given.next().unwrap_or(&nothing);
         let (path, words, options) = (next(), next(), next());
-        let path = world.find(path.as_str().unwrap_or_default());
+        let path = context.find(path.as_str().unwrap_or_default());
         let loaded = Loaded::read(&Script::File(path)).map_err(|mut error| {
             // The mistake is in the test, not on the command line.
             error.kind = if error.kind == Kind::Usage { Kind::Argument } else { error.kind };
@@ -84,12 +84,12 @@ impl Request {
             Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Error::argument("run_runbook: timeout is out of range"))
         });
-        let mut permissions = Permissions::within(world.fakes());
+        let mut permissions = Permissions::within(context.fakes());
         for access in Access::ALL {
             for what in texts(&options[format!("allow_{}", access.name())]) {
                 match access {
                     Access::Read | Access::Write => {
-                        permissions.allow(access, &world.find(what).display().to_string())?;
+                        permissions.allow(access, &context.find(what).display().to_string())?;
                     }
                     Access::Env | Access::Run | Access::Net => permissions.allow(access, what)?,
                 }
@@ -112,16 +112,16 @@ impl Request {
 ///
 /// # Errors
 /// If the thread cannot be started, or its journal cannot be read.
-pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
-    world.settle();
-    let own = Arc::clone(&world);
+pub(super) async fn run(context: Arc<TestContext>, request: Request) -> Result<Json> {
+    context.settle();
+    let own = Arc::clone(&context);
     let (sender, result) = oneshot::channel();
     std::thread::Builder::new()
         .name("iamlua-runbook".into())
         .stack_size(8 << 20)
         .spawn(move || {
             // The test may have ended.
-            let _ = sender.send(carry_out(&world, request));
+            let _ = sender.send(run_script(&context, request));
         })
         .map_err(|error| Error::io("cannot start a thread for the runbook", error))?;
     let gone = |_| Error::new(Kind::Bug, "the thread of the runbook ended in an unexpected way");
@@ -130,11 +130,11 @@ pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
     ran
 }
 
-fn carry_out(world: &World, request: Request) -> Result<Json> {
+fn run_script(context: &TestContext, request: Request) -> Result<Json> {
     let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
         request;
     let origin = (loaded.path(), sha256(&loaded.source));
-    let given = Arguments::of(&args, &loaded.source, &loaded.name, &world.reserved);
+    let given = Arguments::of(&args, &loaded.source, &loaded.name, &context.reserved);
     let (args, refused) = match given {
         Ok(args) => (args, None),
         Err(error) => (Arguments::default(), Some(error)),
@@ -149,21 +149,21 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let canceller = Canceller::default();
     let fakes = permissions.fakes.clone();
     let setup = VmConfig {
-        gate: Gate::new(Arc::clone(&session), world.connection()),
-        runtime: world.runtime.clone(),
+        gate: Gate::new(Arc::clone(&session), context.connection()),
+        runtime: context.runtime.clone(),
         canceller: canceller.clone(),
         script: loaded.name.clone(),
         folder: loaded.folder,
         args,
         permissions,
-        max_memory: world.max_memory,
+        max_memory: context.max_memory,
         format,
         show: if format == Format::Jsonl { Show::Events } else { Show::AtEnd },
         width: None,
-        reserved: world.reserved.clone(),
+        reserved: context.reserved.clone(),
         log_level: "info",
         confirm: Box::new(move |_| Some(confirm)),
-        clock: Clock::Held(world.clock.clone()),
+        clock: Clock::Held(context.clock.clone()),
         has_input: false,
         seen: crate::files::read_set::ReadSet::default(),
         log: None,
@@ -177,7 +177,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         is_pending: false,
     };
     let vm = Vm::new(setup, output)?;
-    world.add(Live { canceller, waker: vm.waker(), session: Arc::clone(&session) });
+    context.add(RunningVm { canceller, waker: vm.waker(), session: Arc::clone(&session) });
     if let Some(timeout) = timeout {
         vm.stop_after(timeout);
     }
@@ -192,8 +192,8 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let listed = if session.plans_outside() { outside.actions() } else { Vec::new() };
     outside.finish();
     let result = run::outcome(ending, &session, false);
-    world.runtime.block_on(run::end(&session, &result))?;
-    let changes = changes(world, &session, origin, &result, &mut err)?;
+    context.runtime.block_on(run::end(&session, &result))?;
+    let changes = changes(context, &session, origin, &result, &mut err)?;
     if let Err(error) = &result {
         let _ = err.write_all(error.describe().as_bytes());
     }
@@ -206,25 +206,25 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         "processes": fakes.map(|fakes| fakes.ran()).unwrap_or_default(),
         "files": files,
         "calls": session.calls(),
-        "error": result.err().map(|error| described(&error)),
+        "error": result.err().map(|error| error_table(&error)),
     }))
 }
 
 /// Changes that were made or planned. A plan is also added to the notes.
 fn changes(
-    world: &World,
+    context: &TestContext,
     session: &Session,
     origin: (String, String),
     result: &Result<u8>,
     err: &mut impl Write,
 ) -> Result<Vec<Json>> {
     if session.mode() != Mode::Plan {
-        let changes = world.runtime.block_on(session.journal().recorded())?;
+        let changes = context.runtime.block_on(session.journal().recorded())?;
         let sites = session.journal().sites();
         let places = Places::of(&sites);
         let made = changes.iter().map(|change| {
             let shown = ChangeText::recorded(change, places.account(change.site));
-            in_words(serde_json::to_value(change), &shown)
+            with_text(serde_json::to_value(change), &shown)
         });
         return made.collect();
     }
@@ -244,7 +244,7 @@ fn changes(
         .iter()
         .map(|change| {
             let shown = ChangeText::planned(change, places.account(change.site));
-            let mut json = in_words(serde_json::to_value(change), &shown)?;
+            let mut json = with_text(serde_json::to_value(change), &shown)?;
             json["outcome"] = "planned".into();
             Ok(json)
         })
@@ -252,7 +252,7 @@ fn changes(
 }
 
 /// Change with its text, without the values that differ in each run.
-fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
+fn with_text(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
     let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     if let Some(fields) = json.as_object_mut() {
         fields.retain(|name, _| !["site", "started", "ended"].contains(&name.as_str()));
@@ -263,7 +263,7 @@ fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Js
 }
 
 /// Error as scripts see it.
-fn described(error: &Error) -> Json {
+fn error_table(error: &Error) -> Json {
     let aws = error.aws.as_deref();
     let hints: Vec<_> = error.hints.iter().map(|hint| super::in_runbooks(hint)).collect();
     json!({

@@ -11,7 +11,7 @@ use crate::ui::diff;
 use crate::ui::format::count;
 
 /// Number of differing changes above which they are shown without their previous form.
-const MOST: usize = 6;
+const MAX_COMPARED: usize = 6;
 
 /// Differences between two plans, one per line: `+` for new changes, `-` for removed ones, `~` for
 /// changes that do something else to the same subject.
@@ -52,7 +52,7 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     }
     let mut text = String::from("what is different in the plan:\n");
     let shown = lines(&gone, false).into_iter().chain(lines(&new, false));
-    let others: Vec<_> = if others.len() > MOST {
+    let others: Vec<_> = if others.len() > MAX_COMPARED {
         let others: Vec<_> = others.iter().map(|(now, _)| now.as_other()).collect();
         lines(&others, false)
     } else {
@@ -108,14 +108,14 @@ fn is_same(one: &Change, other: &Change) -> bool {
 
 /// Results of a run that the next one is compared with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remembered {
+pub(super) struct RunResults {
     /// Output.
     pub(super) output: String,
     /// Plan, one change per line.
     pub(super) plan: Vec<String>,
 }
 
-impl Remembered {
+impl RunResults {
     pub(super) fn new(output: String, plan: Option<&Plan>) -> Self {
         let places = Places::of(plan.into_iter().flat_map(|plan| &plan.sites));
         let in_words = |change| {
@@ -220,8 +220,8 @@ mod tests {
             text.contains("\n  ~ tag 10 profiles: Owner → ops: all new  p0, p1, p2 and 7 more\n"),
             "{text}"
         );
-        let one = Remembered::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));
-        let other = Remembered::new(String::new(), Some(&plan(&[("b", "x"), ("a", "y")])));
+        let one = RunResults::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));
+        let other = RunResults::new(String::new(), Some(&plan(&[("b", "x"), ("a", "y")])));
         let difference = other.against(&one);
         let expected = "plan:\n- ~ tag profile a: Owner (none) → x\n+ ~ tag profile a: Owner (none) → y\n  ~ tag profile b: Owner (none) → x\n";
         assert_eq!(difference, expected);
@@ -256,7 +256,7 @@ mod tests {
              \x20 + tag profile a in AWS account 2: Owner (none) → x\n\
              the plan has 2 changes now\n"
         );
-        let remembered = |plan: &Plan| Remembered::new(String::new(), Some(plan));
+        let remembered = |plan: &Plan| RunResults::new(String::new(), Some(plan));
         let difference = remembered(&both).against(&remembered(&one));
         assert!(difference.contains("+ ~ tag profile a in AWS account 2: "), "{difference}");
     }

@@ -61,7 +61,7 @@ pub enum OnBusy {
 }
 
 /// Event for the watcher.
-enum Happened {
+enum Event {
     /// Files may have changed.
     Changed(Changed),
     /// Key was pressed.
@@ -85,20 +85,20 @@ pub fn run(mut options: WatchSettings) -> Result<u8> {
     let scripts = Scripts::of(&options.paths)?;
     let runtime = run::runtime()?;
     confirm_account(&mut options.run, &runtime)?;
-    let (happened, hears) = channel();
-    let tell = happened.clone();
-    let following = PathWatcher::new(move |changed| {
+    let (events, hears) = channel();
+    let tell = events.clone();
+    let watcher = PathWatcher::new(move |changed| {
         // The receiver is gone at the end.
-        let _ = tell.send(Happened::Changed(changed));
+        let _ = tell.send(Event::Changed(changed));
     })?;
-    let tell = happened.clone();
+    let tell = events.clone();
     let tell_request = move |request| {
-        let _ = tell.send(Happened::Request(request));
+        let _ = tell.send(Event::Request(request));
     };
     signals::tell_requests(tell_request, keys::restore)?;
-    let tell = happened.clone();
+    let tell = events.clone();
     let keys = Keys::read(move |key| {
-        let _ = tell.send(Happened::Key(key));
+        let _ = tell.send(Event::Key(key));
     });
     let worker = Worker {
         options: options.run.clone(),
@@ -107,10 +107,10 @@ pub fn run(mut options: WatchSettings) -> Result<u8> {
         can_ask: keys.is_some() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
         runtime: runtime.handle().clone(),
         allowed: Arc::default(),
-        happened,
+        events,
     };
     let jobs = worker.start()?;
-    let watch = Watch::new(options, scripts, following, jobs, keys.is_some());
+    let watch = Watch::new(options, scripts, watcher, jobs, keys.is_some());
     let result = watch.work(&hears, runtime.handle());
     drop(keys);
     runtime.shutdown_background();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::comparison::Remembered;
+use super::comparison::RunResults;
 use super::worker::shown;
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::session::plan::Plan;
 use crate::spec;
 
 /// Upper bound on the files that are named as the reason of a run.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Watched script.
 #[derive(Debug)]
@@ -25,22 +25,22 @@ pub(super) struct Watched {
     /// Set if it was found in a folder. It then runs only if it is a runbook.
     pub(super) is_of_folder: bool,
     /// Files that its last run has read, with their fingerprints.
-    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
+    pub(super) fingerprints: BTreeMap<PathBuf, Fingerprint>,
     /// Read set that all of its runs share.
     pub(super) seen: ReadSet,
     /// Set if the file did not exist at the last check.
     is_gone: bool,
     /// Set if it is no runbook.
-    pub(super) is_left_alone: bool,
+    pub(super) is_skipped: bool,
     /// Plan of its last complete run.
     pub(super) plan: Option<Plan>,
     /// Results of the last run, and of the one before.
-    pub(super) runs: (Option<Remembered>, Option<Remembered>),
+    pub(super) runs: (Option<RunResults>, Option<RunResults>),
 }
 
 /// Result of checking the dependencies of a script.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum DependencyState {
     /// No relevant change.
     None,
     /// Must run, for that reason.
@@ -55,13 +55,13 @@ impl Watched {
     fn new(path: PathBuf, is_of_folder: bool) -> Self {
         let at = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         Self {
-            saw: BTreeMap::from([(at.clone(), Fingerprint::of(&at))]),
+            fingerprints: BTreeMap::from([(at.clone(), Fingerprint::of(&at))]),
             path,
             at,
             is_of_folder,
             seen: ReadSet::default(),
             is_gone: false,
-            is_left_alone: false,
+            is_skipped: false,
             plan: None,
             runs: (None, None),
         }
@@ -73,42 +73,46 @@ impl Watched {
     }
 
     /// Checks possible changes against the fingerprints of the last run.
-    pub(super) fn news(&mut self, changed: &Changed, sights: &mut Sights) -> News {
-        if *sights.of(&self.at) == Fingerprint::Nothing {
+    pub(super) fn check_dependencies(
+        &mut self,
+        changed: &Changed,
+        cache: &mut FingerprintCache,
+    ) -> DependencyState {
+        if *cache.of(&self.at) == Fingerprint::Nothing {
             return if std::mem::replace(&mut self.is_gone, true) {
-                News::None
+                DependencyState::None
             } else {
-                News::Gone
+                DependencyState::Gone
             };
         }
         let is_back = std::mem::take(&mut self.is_gone);
         // Changes while it was removed were not checked.
         let changed = if is_back { &Changed::All } else { changed };
-        match differences(&self.saw, changed, sights) {
-            Some(why) => News::Runs(why),
-            None if is_back => News::Back,
-            None => News::None,
+        match differences(&self.fingerprints, changed, cache) {
+            Some(why) => DependencyState::Runs(why),
+            None if is_back => DependencyState::Back,
+            None => DependencyState::None,
         }
     }
 
     /// Updates the fingerprints to the current files.
-    pub(super) fn takes_what_is_there(&mut self) {
-        for (path, sight) in &mut self.saw {
+    pub(super) fn accept_current(&mut self) {
+        for (path, sight) in &mut self.fingerprints {
             *sight = Fingerprint::of(path);
         }
     }
 
     /// Keeps the results of a run.
-    pub(super) fn remember(&mut self, run: Remembered) {
+    pub(super) fn remember(&mut self, run: RunResults) {
         self.runs.1 = self.runs.0.replace(run);
     }
 }
 
 /// Cache of fingerprints, each taken once.
 #[derive(Debug, Default)]
-pub(super) struct Sights(BTreeMap<PathBuf, Fingerprint>);
+pub(super) struct FingerprintCache(BTreeMap<PathBuf, Fingerprint>);
 
-impl Sights {
+impl FingerprintCache {
     fn of(&mut self, path: &Path) -> &Fingerprint {
         self.0.entry(path.to_owned()).or_insert_with_key(|path| Fingerprint::of(path))
     }
@@ -116,9 +120,9 @@ impl Sights {
 
 /// Describes the files that differ from their fingerprints; `None` if none does.
 pub(super) fn differences(
-    saw: &BTreeMap<PathBuf, Fingerprint>,
+    fingerprints: &BTreeMap<PathBuf, Fingerprint>,
     changed: &Changed,
-    sights: &mut Sights,
+    cache: &mut FingerprintCache,
 ) -> Option<String> {
     let may_have = |path: &Path| match changed {
         Changed::All => true,
@@ -126,8 +130,8 @@ pub(super) fn differences(
     };
     let mut words: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut more = 0_u64;
-    for (path, before) in saw.iter().filter(|(path, _)| may_have(path)) {
-        let now = sights.of(path);
+    for (path, before) in fingerprints.iter().filter(|(path, _)| may_have(path)) {
+        let now = cache.of(path);
         if now == before {
             continue;
         }
@@ -136,7 +140,7 @@ pub(super) fn differences(
             (_, Fingerprint::Nothing) => "is gone",
             _ => "changed",
         };
-        if words.values().map(Vec::len).sum::<usize>() < MOST_NAMED {
+        if words.values().map(Vec::len).sum::<usize>() < MAX_NAMED {
             words.entry(word).or_default().push(shown(path));
         } else {
             more += 1;
@@ -233,7 +237,8 @@ impl Scripts {
 
     /// Dependencies of all scripts, and the folders.
     pub(super) fn followed(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-        let files = self.all.iter().flat_map(|watched| watched.saw.keys()).cloned().collect();
+        let files =
+            self.all.iter().flat_map(|watched| watched.fingerprints.keys()).cloned().collect();
         let absolute = |path: &PathBuf| std::path::absolute(path).ok();
         (files, self.folders.iter().filter_map(absolute).collect())
     }
@@ -242,9 +247,7 @@ impl Scripts {
     pub(super) fn empty_folders(&self) -> Vec<String> {
         let is_empty = |folder: &&PathBuf| {
             !self.all.iter().any(|watched| {
-                watched.is_of_folder
-                    && !watched.is_left_alone
-                    && watched.path.parent() == Some(folder)
+                watched.is_of_folder && !watched.is_skipped && watched.path.parent() == Some(folder)
             })
         };
         self.folders.iter().filter(is_empty).map(|folder| folder.display().to_string()).collect()

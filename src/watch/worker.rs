@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::Happened;
+use super::Event;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings};
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Kind, Result};
@@ -22,7 +22,7 @@ use crate::lua::cancel::Canceller;
 use crate::ui::terminal::say;
 
 /// Upper bound on the bytes of output that are kept for comparison.
-const MOST_KEPT: usize = 1 << 20;
+const MAX_KEPT: usize = 1 << 20;
 
 /// Script to run.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Job {
     /// Set if it runs only as a runbook.
     pub(super) must_be_runbook: bool,
     /// Set if only the files that it reads before its manifest are recorded.
-    pub(super) only_looks: bool,
+    pub(super) only_dependencies: bool,
     /// Reason of the run.
     pub(super) why: String,
     /// Recorder of the files that it reads.
@@ -51,7 +51,7 @@ pub(super) enum JobOutcome {
     /// Skipped, because it is no runbook.
     NoRunbook,
     /// Only its dependencies were recorded.
-    LookedAt,
+    DependenciesOnly,
 }
 
 /// End of a job.
@@ -64,7 +64,7 @@ pub(super) struct Ended {
     /// Set if the reader of standard output has closed it.
     pub(super) is_closed: bool,
     /// Files that it has read, with their fingerprints.
-    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
+    pub(super) fingerprints: BTreeMap<PathBuf, Fingerprint>,
     pub(super) took: Duration,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Worker {
     pub(super) runtime: Handle,
     /// Questions that were answered with yes, and are not asked again.
     pub(super) allowed: Arc<Mutex<BTreeSet<String>>>,
-    pub(super) happened: Sender<Happened>,
+    pub(super) events: Sender<Event>,
 }
 
 impl Worker {
@@ -110,10 +110,10 @@ impl Worker {
                 outcome,
                 output: kept.take(),
                 is_closed: kept.is_closed.load(Ordering::SeqCst),
-                saw: job.seen.all(),
+                fingerprints: job.seen.all(),
                 took: began.elapsed(),
             };
-            if self.happened.send(Happened::Ended(Box::new(ended))).is_err() {
+            if self.events.send(Event::Ended(Box::new(ended))).is_err() {
                 return;
             }
         }
@@ -125,11 +125,15 @@ impl Worker {
             Err(error) => {
                 job.seen.read(&job.path);
                 // The error is reported when the script runs.
-                return if job.only_looks { Ok(JobOutcome::LookedAt) } else { Err(error) };
+                return if job.only_dependencies {
+                    Ok(JobOutcome::DependenciesOnly)
+                } else {
+                    Err(error)
+                };
             }
         };
         job.seen.found(&job.path, Fingerprint::content(&loaded.source));
-        if job.must_be_runbook || job.only_looks {
+        if job.must_be_runbook || job.only_dependencies {
             if !names_runbook(&loaded.source) {
                 return Ok(JobOutcome::NoRunbook);
             }
@@ -142,8 +146,8 @@ impl Worker {
             let is_planned = self.options.rules.plans_outside();
             let seen = job.seen.clone();
             let declared = run::declared_by(copy, permissions, is_planned, &self.runtime, seen);
-            if job.only_looks {
-                return Ok(JobOutcome::LookedAt);
+            if job.only_dependencies {
+                return Ok(JobOutcome::DependenciesOnly);
             }
             if declared?.is_none() {
                 return Ok(JobOutcome::NoRunbook);
@@ -173,7 +177,7 @@ impl Worker {
         };
         let began = |running| {
             // Sending fails only while the program is ending.
-            let _ = self.happened.send(Happened::Began(running));
+            let _ = self.events.send(Event::Began(running));
             Ok(())
         };
         run::execute(loaded, &self.args, &self.options, around, began)
@@ -184,14 +188,14 @@ impl Worker {
         if self.options.yes || !self.can_ask {
             return Box::new(|_| None);
         }
-        let (happened, allowed) = (self.happened.clone(), Arc::clone(&self.allowed));
+        let (events, allowed) = (self.events.clone(), Arc::clone(&self.allowed));
         Box::new(move |question| {
             let allowed = || allowed.lock().unwrap_or_else(PoisonError::into_inner);
             if allowed().contains(question) {
                 return Some(true);
             }
             let (answer, answered) = channel();
-            happened.send(Happened::Asked(question.to_owned(), answer)).ok()?;
+            events.send(Event::Asked(question.to_owned(), answer)).ok()?;
             let yes = answered.recv().ok()?;
             if yes {
                 allowed().insert(question.to_owned());
@@ -252,7 +256,7 @@ impl Write for Tee {
         let written = self.to.write(bytes);
         let written = self.noting(written)?;
         let mut kept = self.kept.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST_KEPT.saturating_sub(kept.len());
+        let room = MAX_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(&bytes[..written.min(room)]);
         Ok(written)
     }

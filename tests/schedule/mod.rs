@@ -51,8 +51,8 @@ fn at(text: &str) -> Timestamp {
 struct Notes(Arc<Mutex<Vec<Start>>>);
 
 impl Runner for Notes {
-    fn start(&mut self, order: Start) {
-        self.0.lock().expect("nobody panicked").push(order);
+    fn start(&mut self, start: Start) {
+        self.0.lock().expect("nobody panicked").push(start);
     }
 
     fn mode(&self) -> &'static str {
@@ -74,7 +74,7 @@ struct Simulation {
 impl Simulation {
     fn new(
         clock: &ManualClock,
-        book: Store,
+        store: Store,
         holds: Holds,
         jobs: Vec<Listed>,
         look: Option<SignedDuration>,
@@ -82,7 +82,7 @@ impl Simulation {
         let log = Log::new(Format::Text, Level::Error, Box::new(io::sink()));
         let notes = Notes::default();
         let place = Clock::Manual(clock.clone());
-        let mut scheduler = Scheduler::new(place, book, holds, log, notes.clone(), 1000);
+        let mut scheduler = Scheduler::new(place, store, holds, log, notes.clone(), 1000);
         if let Some(look) = look {
             scheduler = scheduler.looking_every(look);
         }
@@ -107,9 +107,9 @@ impl Simulation {
         self.going.keys().next().map_or(wake, |(ends, _)| wake.min(*ends))
     }
 
-    fn ends(&mut self, order: &Start, after: Duration, outcome: ExecutionOutcome) {
+    fn ends(&mut self, start: &Start, after: Duration, outcome: ExecutionOutcome) {
         let at = self.now() + after;
-        let execution = order.execution.clone();
+        let execution = start.execution.clone();
         self.going.insert((at, execution.run.clone()), (execution, outcome));
     }
 

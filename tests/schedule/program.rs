@@ -428,8 +428,8 @@ pub(super) fn seen_long_ago(home: &Home, jobs: &[&str]) {
     daemon.says("schedules", 1);
     until(|| list(home).len() >= jobs.len(), || daemon.said());
     daemon.kill();
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
-    let changed = book.execute(
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let changed = store.execute(
         "UPDATE job SET handled = handled - 400 * 86400000, free = free - 400 * 86400000",
         [],
     );
@@ -444,10 +444,12 @@ fn a_state_that_cannot_be_used_is_said_and_nothing_runs_without_it() {
     run(&home, &["jobs"]).ends(1, "is damaged");
     run(&home, &["run", "one", "jobs"]).ends(1, "is damaged");
     std::fs::remove_file(home.path("state/schedule.db")).expect("it is there");
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("a file");
-    book.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)").expect("a table");
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("a file");
+    store.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)").expect("a table");
     run(&home, &["jobs"]).ends(1, "a database of another program");
-    book.execute_batch("PRAGMA application_id = 0x69614c73; PRAGMA user_version = 99").expect("it");
+    store
+        .execute_batch("PRAGMA application_id = 0x69614c73; PRAGMA user_version = 99")
+        .expect("it");
     run(&home, &["--list"]).ends(1, "made by a newer iamlua");
     assert!(profiles(&home).is_empty());
 }

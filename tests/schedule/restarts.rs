@@ -31,8 +31,8 @@ fn jobs() -> Vec<Listed> {
 }
 
 fn world(clock: &ManualClock, folder: &Path) -> Simulation {
-    let book = Store::open(folder).expect("a book");
-    Simulation::new(clock, book, Holds::Folder(folder.to_owned()), jobs(), None)
+    let store = Store::open(folder).expect("a book");
+    Simulation::new(clock, store, Holds::Folder(folder.to_owned()), jobs(), None)
 }
 
 /// Executions for the due times of one job.
@@ -57,13 +57,13 @@ fn days(seed: u64) {
     let mut back = Some(at("2026-10-25T12:17:23Z"));
     while sim.now() < to {
         let (begun, wake) = sim.turn();
-        for order in begun {
-            let execution = &order.execution;
+        for start in begun {
+            let execution = &start.execution;
             let account = accounts.entry(execution.job.clone()).or_default();
             let due = execution.due.expect("a moment");
             account.tries.entry(due).or_default().push(execution.attempt);
             if execution.attempt == 1 {
-                account.stood_for += order.missed.max(1);
+                account.stood_for += start.missed.max(1);
             }
             let (time, outcome) = match dice.u8(0..10) {
                 0 if execution.job == "again" => (Duration::from_secs(5), ExecutionOutcome::Failed),
@@ -73,7 +73,7 @@ fn days(seed: u64) {
             if outcome == ExecutionOutcome::Done {
                 *account.ended.entry(due).or_default() += 0;
             }
-            sim.ends(&order, time, outcome);
+            sim.ends(&start, time, outcome);
         }
         if back.is_some_and(|back| back <= sim.now()) {
             back = None;
@@ -101,12 +101,12 @@ fn days(seed: u64) {
 
 /// Compares the executions with the store and the timings.
 fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: Timestamp) {
-    let book = Store::open(folder).expect("a book");
+    let store = Store::open(folder).expect("a book");
     let mut kills = 0;
     for Listed { path, name, what } in jobs() {
         let job = &what.expect("a runbook").job;
         let account = &accounts[&name];
-        let entry = book.entry(&path.display().to_string()).expect("a book").expect("a job");
+        let entry = store.entry(&path.display().to_string()).expect("a book").expect("a job");
         let mut moments = BTreeSet::new();
         let mut moment = from;
         while let Some(due) = job.timing.after(moment).filter(|due| *due <= entry.handled) {
@@ -115,7 +115,7 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
         }
         let mut skipped = 0;
         // None of them is removed yet.
-        for execution in book.history(&path.display().to_string(), 10_000).expect("a book") {
+        for execution in store.history(&path.display().to_string(), 10_000).expect("a book") {
             match execution.outcome {
                 Some(ExecutionOutcome::Skipped) => {
                     let words = execution.error.expect("how many");
@@ -167,13 +167,13 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
         for at in [first, 1 - first] {
             let (begun, wake) = pair[at].turn();
             wakes = wakes.min(wake);
-            for order in begun {
+            for start in begun {
                 by[at] += 1;
-                let execution = &order.execution;
+                let execution = &start.execution;
                 let due = execution.due.expect("a moment");
                 *done.entry((execution.job.clone(), due)).or_default() += 1;
                 pair[at].ends(
-                    &order,
+                    &start,
                     Duration::from_secs(dice.u64(1..1500)),
                     ExecutionOutcome::Done,
                 );
@@ -189,8 +189,8 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
     assert!(twice.is_empty(), "{twice:?}");
     assert!(by[0] > 10 && by[1] > 10, "both have worked: {by:?}");
     let moments = (1..=48).map(|n| from + SignedDuration::from_mins(15 * n));
-    let book = Store::open(folder.path()).expect("a book");
-    let handled = book.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
+    let store = Store::open(folder.path()).expect("a book");
+    let handled = store.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
     let done = moments.filter(|due| done.contains_key(&("often".to_owned(), *due))).count();
     // It runs for up to 25 minutes, so every other due time may be missed.
     assert!(done >= 24, "{done} of 48");

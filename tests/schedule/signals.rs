@@ -208,8 +208,9 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
     daemon.says("outcome=done", 2);
     daemon.signal("-TERM");
     daemon.ends(0);
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
-    let number = |sql: &str| book.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let number =
+        |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert!(number("SELECT count(*) FROM execution WHERE outcome = 'killed'") > 0, "{last}");
     assert_eq!(number("SELECT count(*) FROM execution WHERE ended IS NULL"), 0);
     // Done once: no due time has two executions that ran to their end.

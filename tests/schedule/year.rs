@@ -39,7 +39,7 @@ const OFTEN: [(&str, &str); 4] = [
 ];
 
 /// The usual interval of half a minute would only make the test slow.
-const LOOK: SignedDuration = SignedDuration::from_mins(50);
+const CLOCK_CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(50);
 
 #[test]
 #[ignore = "it takes a minute in a debug build; .ci/run runs it"]
@@ -70,19 +70,19 @@ fn every_job_runs_exactly_when_its_expression_says() {
         jobs.push(listed(&name, job(timing)));
     }
     let clock = ManualClock::new(from);
-    let book = Store::in_memory().expect("a book");
-    let mut world = Simulation::new(&clock, book, Holds::Alone, jobs, Some(LOOK));
+    let store = Store::in_memory().expect("a book");
+    let mut world = Simulation::new(&clock, store, Holds::Alone, jobs, Some(CLOCK_CHECK_INTERVAL));
     let mut ran: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
     let mut dice = fastrand::Rng::with_seed(1);
     loop {
         let (begun, wake) = world.turn();
-        for order in begun {
-            let execution = &order.execution;
+        for start in begun {
+            let execution = &start.execution;
             let due = execution.due.expect("a moment");
-            assert_eq!((execution.started, order.missed, execution.attempt), (due, 0, 1));
+            assert_eq!((execution.started, start.missed, execution.attempt), (due, 0, 1));
             let moments = ran.entry(execution.job.clone()).or_default();
             assert!(moments.insert(due.as_second()), "{} ran twice for {due}", execution.job);
-            world.ends(&order, Duration::from_millis(dice.u64(1..50_000)), ExecutionOutcome::Done);
+            world.ends(&start, Duration::from_millis(dice.u64(1..50_000)), ExecutionOutcome::Done);
         }
         let next = world.next(wake);
         if next > to {

@@ -115,7 +115,7 @@ fn cut(text: &str, most: usize) -> String {
 /// Table that fits the terminal. Columns that do not fit are left out, the least important first.
 pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
     /// Minimum width of the description of a run.
-    const LEAST: usize = 12;
+    const MIN_WIDTH: usize = 12;
     let counts = |of: fn(&Run) -> u64| runs.iter().any(|run| of(run) > 0);
     let mut columns = COLUMNS.to_vec();
     columns.retain(|column| match column.head {
@@ -144,11 +144,11 @@ pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
         }
     }
     let what = columns.iter().find(|column| column.head == WHAT).map_or(0, widest);
-    if needed(&columns) > width + what.saturating_sub(LEAST) {
+    if needed(&columns) > width + what.saturating_sub(MIN_WIDTH) {
         columns.retain(|column| column.head != "WHERE");
     }
     let too_wide = needed(&columns).saturating_sub(width);
-    render(&columns, runs, what.saturating_sub(too_wide).max(LEAST))
+    render(&columns, runs, what.saturating_sub(too_wide).max(MIN_WIDTH))
 }
 
 fn render(columns: &[Column], runs: &[Run], what: usize) -> String {

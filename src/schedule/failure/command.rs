@@ -12,13 +12,13 @@ use crate::escape::visible_but;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 /// Time limit of the program.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Time to wait for the rest of its output if a child process still holds the pipe open.
-const REST: Duration = Duration::from_millis(200);
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Bytes of its output that are kept for its error message: the end of it.
-const KEPT: usize = 1 << 10;
+const MAX_OUTPUT: usize = 1 << 10;
 /// Upper bound on the bytes of an error in its environment. Its standard input has the whole error.
-const ERROR: usize = 4 << 10;
+const MAX_ERROR: usize = 4 << 10;
 
 /// Process group of the program. Dropping it kills the processes that still run.
 struct Group(Option<Pid>);
@@ -38,7 +38,7 @@ pub(super) async fn run(
     execution: &Execution,
     body: &[u8],
 ) -> Result<(), String> {
-    run_for(words, execution, body, PATIENCE).await
+    run_for(words, execution, body, TIMEOUT).await
 }
 
 pub(super) async fn run_for(
@@ -52,7 +52,7 @@ pub(super) async fn run_for(
     command.args(rest).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let error = execution.error.as_deref().unwrap_or_default();
-    let end = (0..=error.len().min(ERROR)).rev().find(|at| error.is_char_boundary(*at));
+    let end = (0..=error.len().min(MAX_ERROR)).rev().find(|at| error.is_char_boundary(*at));
     // A NUL byte would end the variable.
     let error = visible_but(&error.as_bytes()[..end.unwrap_or(0)], |c| c == '\n' || c == '\t');
     command.env("IAMLUA_JOB", &execution.job).env("IAMLUA_RUN", &execution.run);
@@ -82,7 +82,7 @@ pub(super) async fn run_for(
                 }
             };
             if !is_said {
-                let _ = tokio::time::timeout(REST, &mut talk).await;
+                let _ = tokio::time::timeout(OUTPUT_TIMEOUT, &mut talk).await;
             }
             status
         };
@@ -108,7 +108,7 @@ async fn tail(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = stream.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..n]);
-        let surplus = kept.len().saturating_sub(KEPT);
+        let surplus = kept.len().saturating_sub(MAX_OUTPUT);
         kept.drain(..surplus);
     }
 }

@@ -25,7 +25,7 @@ pub const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
 
 /// Bytes of a job's output in its failure notification.
-const OUTPUT: usize = 4 << 10;
+const MAX_OUTPUT: usize = 4 << 10;
 
 /// Checks that the operator has granted the permissions that `on_failure` needs.
 ///
@@ -84,7 +84,7 @@ impl<'a> Failure<'a> {
         let why = execution.error.as_deref().unwrap_or_default();
         let why = why.lines().next().map(|line| format!(": {line}")).unwrap_or_default();
         let whole = &execution.output;
-        let start = whole.len().saturating_sub(OUTPUT);
+        let start = whole.len().saturating_sub(MAX_OUTPUT);
         let start = (start..=whole.len()).find(|at| whole.is_char_boundary(*at)).unwrap_or(0);
         Self {
             text: format!("{job} on {host}: {how}{why} (run {})", execution.run),
@@ -130,7 +130,7 @@ pub async fn tell(
         let Some(program) = on_failure.command.first() else { return true };
         let to = format!("the program {program}");
         let attempt = || command::run(&on_failure.command, execution, &body);
-        insist(attempt, &to, execution, log, pauses).await
+        retry(attempt, &to, execution, log, pauses).await
     };
     let web = async {
         let Some(address) = &on_failure.webhook else { return true };
@@ -142,7 +142,7 @@ pub async fn tell(
             let webhook = webhook.as_ref().map_err(ToString::to_string)?;
             webhook.post(body.clone()).await
         };
-        insist(attempt, &to, execution, log, pauses).await
+        retry(attempt, &to, execution, log, pauses).await
     };
     let (told, posted) = tokio::join!(program, web);
     told && posted
@@ -157,7 +157,7 @@ fn origin(execution: &Execution) -> Origin {
 }
 
 /// Repeats an attempt until it succeeds or no delay is left.
-async fn insist<F: Future<Output = Result<(), String>>>(
+async fn retry<F: Future<Output = Result<(), String>>>(
     attempt: impl Fn() -> F,
     to: &str,
     execution: &Execution,

@@ -15,7 +15,7 @@ use hyper::Uri;
 use crate::error::{Error, Result};
 
 /// Time limit for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// URL of a webhook.
 pub(super) struct Webhook {
@@ -67,9 +67,9 @@ impl Webhook {
         headers.insert("content-type", "application/json");
         headers.insert("content-length", body.len().to_string());
         headers.insert("user-agent", concat!("iamlua/", env!("CARGO_PKG_VERSION")));
-        let answer = tokio::time::timeout(PATIENCE, self.connector().call(request)).await;
+        let answer = tokio::time::timeout(TIMEOUT, self.connector().call(request)).await;
         match answer {
-            Err(_) => Err(format!("there was no answer within {PATIENCE:?}")),
+            Err(_) => Err(format!("there was no answer within {TIMEOUT:?}")),
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(format!("the answer was {}", answer.status())),
             Ok(Err(error)) => {

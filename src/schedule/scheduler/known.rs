@@ -30,7 +30,7 @@ pub(in crate::schedule) struct Known {
 
 impl Known {
     /// Sets the progress of the job, and the time of its next check.
-    pub(super) fn stands(&mut self, path: &str, entry: Option<Entry>, look_at: Timestamp) {
+    pub(super) fn set_progress(&mut self, path: &str, entry: Option<Entry>, look_at: Timestamp) {
         let runbook = self.what.as_ref().ok();
         self.next = runbook.zip(entry.as_ref()).and_then(|(runbook, entry)| {
             let again = entry.tries.and_then(|tries| tries.again);

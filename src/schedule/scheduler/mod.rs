@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::schedule::due::{self, Entry, Next, Tries};
 use crate::schedule::job_lock::JobLock;
-use crate::schedule::job_set::{Runbook, told};
+use crate::schedule::job_set::{Runbook, one_line};
 use crate::schedule::live_status::LiveStatus;
 use crate::schedule::log::{Level, Log, Origin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
@@ -27,21 +27,22 @@ use crate::schedule::store::{Begun, Store, Takeover};
 
 /// Interval of clock checks while nothing is due: the clock may be set, or the machine may have
 /// slept.
-const LOOK: SignedDuration = SignedDuration::from_secs(30);
+const CLOCK_CHECK_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
 /// Delay before the next check of a job that another process runs, or after the state could not be
 /// written.
-const SOON: SignedDuration = SignedDuration::from_secs(2);
+const RETRY_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 
 /// Runner of executions.
 pub trait Runner {
     /// Starts an execution; [`Scheduler::ended`] receives its end.
-    fn start(&mut self, order: Start);
+    fn start(&mut self, start: Start);
 
     /// Mode of executions now: `apply`, `plan` or `read-only`.
     fn mode(&self) -> &'static str;
 
-    /// Sends the notifications of a final failure; [`Scheduler::told`] receives the end of that.
+    /// Sends the notifications of a final failure; [`Scheduler::notified`] receives the end of
+    /// that.
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>);
 }
 
@@ -77,7 +78,7 @@ impl Holds {
 /// The scheduler.
 pub struct Scheduler<R> {
     clock: Clock,
-    book: Store,
+    store: Store,
     holds: Holds,
     log: Log,
     pub(in crate::schedule) runner: R,
@@ -88,7 +89,7 @@ pub struct Scheduler<R> {
     going: BTreeMap<String, (Start, JobLock)>,
     /// Executions whose end could not be recorded yet.
     unwritten: Vec<(Start, JobLock)>,
-    telling: BTreeMap<String, JobLock>,
+    notifying: BTreeMap<String, JobLock>,
     is_ending: bool,
     look: SignedDuration,
     last_tick: Timestamp,
@@ -96,8 +97,8 @@ pub struct Scheduler<R> {
     /// Set if other processes have open executions.
     has_others: bool,
     /// Last error of each job, so that it is logged once.
-    trouble: BTreeMap<String, String>,
-    board: LiveStatus,
+    last_errors: BTreeMap<String, String>,
+    live_status: LiveStatus,
 }
 
 impl<R: Runner> Scheduler<R> {
@@ -105,7 +106,7 @@ impl<R: Runner> Scheduler<R> {
     #[must_use]
     pub fn new(
         clock: Clock,
-        book: Store,
+        store: Store,
         holds: Holds,
         log: Log,
         runner: R,
@@ -114,7 +115,7 @@ impl<R: Runner> Scheduler<R> {
         let now = moment(&clock);
         Self {
             clock,
-            book,
+            store,
             holds,
             log,
             runner,
@@ -122,14 +123,14 @@ impl<R: Runner> Scheduler<R> {
             jobs: BTreeMap::new(),
             going: BTreeMap::new(),
             unwritten: Vec::new(),
-            telling: BTreeMap::new(),
+            notifying: BTreeMap::new(),
             is_ending: false,
-            look: LOOK,
+            look: CLOCK_CHECK_INTERVAL,
             last_tick: now,
             version: -1,
             has_others: true,
-            trouble: BTreeMap::new(),
-            board: LiveStatus::new(now),
+            last_errors: BTreeMap::new(),
+            live_status: LiveStatus::new(now),
         }
     }
 
@@ -141,8 +142,8 @@ impl<R: Runner> Scheduler<R> {
 
     /// Live status.
     #[must_use]
-    pub fn board(&self) -> &LiveStatus {
-        &self.board
+    pub fn live_status(&self) -> &LiveStatus {
+        &self.live_status
     }
 
     /// Runner of the executions.
@@ -168,7 +169,7 @@ impl<R: Runner> Scheduler<R> {
         let went_back = now < self.last_tick;
         self.last_tick = now;
         self.write_unwritten();
-        self.see_others();
+        self.check_other_processes();
         let mut ready = Vec::new();
         for (path, known) in &mut self.jobs {
             if went_back {
@@ -196,7 +197,8 @@ impl<R: Runner> Scheduler<R> {
             }
         }
         self.show(now);
-        let latest = later(now, if self.unwritten.is_empty() { self.look } else { SOON });
+        let latest =
+            postpone(now, if self.unwritten.is_empty() { self.look } else { RETRY_INTERVAL });
         if self.is_ending {
             return latest;
         }
@@ -212,10 +214,10 @@ impl<R: Runner> Scheduler<R> {
     fn show(&mut self, now: Timestamp) {
         for (path, known) in &mut self.jobs {
             if std::mem::take(&mut known.is_changed) {
-                self.board.show_job(path, Some(known));
+                self.live_status.show_job(path, Some(known));
             }
         }
-        self.board.show(now, self.is_ending, self.runner.mode());
+        self.live_status.show(now, self.is_ending, self.runner.mode());
     }
 
     /// Returns the due time of a job that must start, and whether it is on time. All other steps
@@ -234,11 +236,13 @@ impl<R: Runner> Scheduler<R> {
                 let timing = runbook.job.timing.words();
                 let job =
                     Takeover { path: path.clone(), name: name.clone(), timing, is_back: false };
-                match self.book.take_over(&[job], now) {
-                    Ok(entries) => entries.into_iter().for_each(|entry| self.stands(&path, entry)),
+                match self.store.take_over(&[job], now) {
+                    Ok(entries) => {
+                        entries.into_iter().for_each(|entry| self.set_progress(&path, entry))
+                    }
                     Err(error) => {
-                        self.trouble(&name, "cannot be taken over", &told(&error));
-                        self.later(&path, later(now, SOON));
+                        self.log_once(&name, "cannot be taken over", &one_line(&error));
+                        self.postpone(&path, postpone(now, RETRY_INTERVAL));
                         return None;
                     }
                 }
@@ -260,15 +264,15 @@ impl<R: Runner> Scheduler<R> {
                 }
                 Next::Recount(to) => {
                     let name = known.name.clone();
-                    match self.book.recount(&text, &entry, &to) {
-                        Ok(entry) => self.stands(&text, entry),
+                    match self.store.recount(&text, &entry, &to) {
+                        Ok(entry) => self.set_progress(&text, entry),
                         Err(error) => {
-                            self.trouble(&name, "cannot go on", &told(&error));
-                            self.later(&text, later(now, SOON));
+                            self.log_once(&name, "cannot go on", &one_line(&error));
+                            self.postpone(&text, postpone(now, RETRY_INTERVAL));
                             return None;
                         }
                     }
-                    self.say(
+                    self.log_line(
                         Level::Warn,
                         &name,
                         "the clock was set back by more than a day: it counts from now on",
@@ -289,8 +293,8 @@ impl<R: Runner> Scheduler<R> {
     ) -> bool {
         let text = path.display().to_string();
         let Some(name) = self.jobs.get(path).map(|known| known.name.clone()) else { return false };
-        let Some(hold) = self.hold(&text, &name, now) else { return false };
-        let why = due_words(missed);
+        let Some(lock) = self.take_lock(&text, &name, now) else { return false };
+        let why = due_text(missed);
         let skipped = Execution {
             ended: Some(now),
             outcome: Some(ExecutionOutcome::Skipped),
@@ -298,24 +302,24 @@ impl<R: Runner> Scheduler<R> {
             ..self.execution(path, &name, Some(last), 1, now)
         };
         let to = Entry { handled: last, ..entry.clone() };
-        match self.book.skip(&skipped, entry, &to) {
+        match self.store.skip(&skipped, entry, &to) {
             Ok(Begun::Run(run)) => {
                 let skipped = Execution { run, ..skipped };
-                self.tell_of(&skipped, Level::Warn, &format!("left out: {why} missed"));
-                self.board.count(&skipped);
+                self.log_execution(&skipped, Level::Warn, &format!("left out: {why} missed"));
+                self.live_status.count(&skipped);
                 if let Some(known) = self.jobs.get_mut(path) {
                     known.last = Some(skipped);
                 }
-                self.stands(&text, to);
+                self.set_progress(&text, to);
             }
-            Ok(Begun::Stale(now_at)) => self.stands(&text, now_at),
+            Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
-                self.trouble(&name, "cannot go on", &told(&error));
-                self.later(&text, later(now, SOON));
+                self.log_once(&name, "cannot go on", &one_line(&error));
+                self.postpone(&text, postpone(now, RETRY_INTERVAL));
                 return false;
             }
         }
-        drop(hold);
+        drop(lock);
         true
     }
 
@@ -324,14 +328,14 @@ impl<R: Runner> Scheduler<R> {
         let text = path.display().to_string();
         let Some(known) = self.jobs.get(path) else { return };
         let name = known.name.clone();
-        let Some(hold) = self.hold(&text, &name, now) else { return };
+        let Some(lock) = self.take_lock(&text, &name, now) else { return };
         // The decision is repeated, because the progress may have changed before the lock was
         // taken.
         let Some(known) = self.jobs.get_mut(path) else { return };
         let (Ok(runbook), Some(entry)) = (known.what.clone(), known.entry.clone()) else { return };
         if entry.timing != runbook.job.timing.words() {
             // Another scheduler has read a newer manifest; this one will read it soon.
-            known.look_at = later(now, SOON);
+            known.look_at = postpone(now, RETRY_INTERVAL);
             return;
         }
         let (tries, handled, missed) = match due::next(&runbook.job, &text, &entry, known.seen, now)
@@ -348,24 +352,24 @@ impl<R: Runner> Scheduler<R> {
         };
         let to = Entry { handled, tries: Some(tries), ..entry.clone() };
         let execution = self.execution(path, &name, Some(tries.due), tries.attempt, now);
-        match self.book.begin(&execution, Some((&entry, &to))) {
+        match self.store.begin(&execution, Some((&entry, &to))) {
             Ok(Begun::Run(run)) => {
-                self.trouble.remove(&name);
+                self.last_errors.remove(&name);
                 let execution = Execution { run, ..execution };
-                self.stands(&text, to);
+                self.set_progress(&text, to);
                 if let Some(known) = self.jobs.get_mut(path) {
                     known.seen = None;
                     known.look_at = Timestamp::MAX;
                     known.running = Some(execution.clone());
                 }
-                let order = Start { execution, runbook, missed };
-                self.going.insert(order.execution.run.clone(), (order.clone(), hold));
-                self.runner.start(order);
+                let start = Start { execution, runbook, missed };
+                self.going.insert(start.execution.run.clone(), (start.clone(), lock));
+                self.runner.start(start);
             }
-            Ok(Begun::Stale(now_at)) => self.stands(&text, now_at),
+            Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
-                self.trouble(&name, "cannot begin", &told(&error));
-                self.later(&text, later(now, SOON));
+                self.log_once(&name, "cannot begin", &one_line(&error));
+                self.postpone(&text, postpone(now, RETRY_INTERVAL));
             }
         }
     }
@@ -373,13 +377,13 @@ impl<R: Runner> Scheduler<R> {
     /// Starts no more executions.
     pub fn end(&mut self) {
         self.is_ending = true;
-        self.board.show(moment(&self.clock), true, self.runner.mode());
+        self.live_status.show(moment(&self.clock), true, self.runner.mode());
     }
 
     /// Returns true if nothing is left to wait for at shutdown.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.going.is_empty() && self.unwritten.is_empty() && self.telling.is_empty()
+        self.going.is_empty() && self.unwritten.is_empty() && self.notifying.is_empty()
     }
 
     fn execution(
@@ -394,35 +398,35 @@ impl<R: Runner> Scheduler<R> {
         Execution::begun(path.to_owned(), name.to_owned(), due, attempt, now, mode)
     }
 
-    fn stands(&mut self, path: &str, entry: Entry) {
+    fn set_progress(&mut self, path: &str, entry: Entry) {
         let now = self.last_tick;
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
-            known.stands(path, Some(entry), now);
+            known.set_progress(path, Some(entry), now);
         }
     }
 
-    fn later(&mut self, path: &str, at: Timestamp) {
+    fn postpone(&mut self, path: &str, at: Timestamp) {
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
             known.look_at = at;
         }
     }
 
-    fn say(&self, level: Level, job: &str, text: &str) {
+    fn log_line(&self, level: Level, job: &str, text: &str) {
         self.log.line(level, &Origin::job(job), text, &[]);
     }
 
     /// Logs an error, unless it repeats the last one of the job.
-    fn trouble(&mut self, job: &str, what: &str, why: &str) {
+    fn log_once(&mut self, job: &str, what: &str, why: &str) {
         let text = format!("{what}: {why}");
-        if self.trouble.get(job) == Some(&text) {
+        if self.last_errors.get(job) == Some(&text) {
             return;
         }
         let origin = if job.is_empty() { Origin::default() } else { Origin::job(job) };
         self.log.line(Level::Error, &origin, &text, &[]);
-        self.trouble.insert(job.to_owned(), text);
+        self.last_errors.insert(job.to_owned(), text);
     }
 
-    fn tell_of(&self, execution: &Execution, level: Level, text: &str) {
+    fn log_execution(&self, execution: &Execution, level: Level, text: &str) {
         self.log.line(level, &execution.origin(), text, &execution.fields());
     }
 }
@@ -432,15 +436,15 @@ pub(in crate::schedule) fn moment(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
 
-fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+fn postpone(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// Number of due times, as text.
-pub(in crate::schedule) fn due_words(missed: u64) -> String {
+pub(in crate::schedule) fn due_text(missed: u64) -> String {
     match missed {
         1 => "1 due moment was".into(),
-        due::MOST_COUNTED.. => format!("{} due moments or more were", due::MOST_COUNTED),
+        due::MAX_COUNTED.. => format!("{} due moments or more were", due::MAX_COUNTED),
         n => format!("{n} due moments were"),
     }
 }

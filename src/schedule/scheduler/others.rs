@@ -4,40 +4,40 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Runner, SOON, Scheduler, Start, later};
+use super::{RETRY_INTERVAL, Runner, Scheduler, Start, postpone};
 use crate::schedule::job_lock::JobLock;
-use crate::schedule::job_set::told;
+use crate::schedule::job_set::one_line;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 impl<R: Runner> Scheduler<R> {
     /// Takes the lock of a job if it is free, and closes its killed executions.
-    pub(super) fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
+    pub(super) fn take_lock(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
         match self.holds.take(path, "run") {
-            Ok(Some(hold)) => {
-                if self.bury(path, now) {
-                    Some(hold)
+            Ok(Some(lock)) => {
+                if self.close_killed(path, now) {
+                    Some(lock)
                 } else {
                     None
                 }
             }
             Ok(None) => {
-                self.later(path, later(now, SOON));
+                self.postpone(path, postpone(now, RETRY_INTERVAL));
                 None
             }
             Err(error) => {
-                self.trouble(name, "cannot begin", &told(&error));
-                self.later(path, later(now, SOON));
+                self.log_once(name, "cannot begin", &one_line(&error));
+                self.postpone(path, postpone(now, RETRY_INTERVAL));
                 None
             }
         }
     }
 
     /// Records the open executions of a locked job as killed. Returns true if there were none.
-    pub(super) fn bury(&mut self, path: &str, now: Timestamp) -> bool {
-        let dead = match self.book.open_executions() {
+    pub(super) fn close_killed(&mut self, path: &str, now: Timestamp) -> bool {
+        let dead = match self.store.open_executions() {
             Ok(open) => open.into_iter().filter(|open| open.path.as_os_str() == path),
             Err(error) => {
-                self.trouble(path, "cannot be looked at", &told(&error));
+                self.log_once(path, "cannot be looked at", &one_line(&error));
                 return false;
             }
         };
@@ -60,27 +60,27 @@ impl<R: Runner> Scheduler<R> {
     }
 
     /// Checks the executions of other processes, and finds killed ones.
-    pub(super) fn see_others(&mut self) {
+    pub(super) fn check_other_processes(&mut self) {
         let now = self.last_tick;
-        let looked = self.book.version().and_then(|version| {
+        let looked = self.store.version().and_then(|version| {
             if version == self.version && !self.has_others {
                 return Ok(None);
             }
-            Ok(Some((version, self.book.open_executions()?, self.book.jobs()?)))
+            Ok(Some((version, self.store.open_executions()?, self.store.jobs()?)))
         });
         let (version, open, entries) = match looked {
             Ok(Some(looked)) => looked,
             Ok(None) => return,
-            Err(error) => return self.trouble("", "the state cannot be read", &told(&error)),
+            Err(error) => return self.log_once("", "the state cannot be read", &one_line(&error)),
         };
         self.version = version;
         for (path, _, entry) in entries {
             if let Some(known) = self.jobs.get_mut(&PathBuf::from(&path))
                 && known.entry.as_ref() != Some(&entry)
             {
-                known.stands(&path, Some(entry), now);
-                known.last = self.book.last(&path).unwrap_or_default();
-                known.last_success = self.book.last_success(&path).unwrap_or_default();
+                known.set_progress(&path, Some(entry), now);
+                known.last = self.store.last(&path).unwrap_or_default();
+                known.last_success = self.store.last_success(&path).unwrap_or_default();
             }
         }
         let others: Vec<_> =
@@ -96,11 +96,11 @@ impl<R: Runner> Scheduler<R> {
         for other in others {
             let Some(known) = self.jobs.get(&other.path) else { continue };
             if known.what.is_ok()
-                && !self.unwritten.iter().any(|(order, _)| order.execution.run == other.run)
+                && !self.unwritten.iter().any(|(start, _)| start.execution.run == other.run)
             {
                 let (path, name) = (other.path.display().to_string(), known.name.clone());
                 // A free lock shows that the job is not running.
-                let _ = self.hold(&path, &name, now);
+                let _ = self.take_lock(&path, &name, now);
             }
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn element(
 }
 
 /// Element without content, such as `meta`.
-pub(super) fn lone(name: &'static str, attributes: &[(&'static str, &str)]) -> Html {
+pub(super) fn void_element(name: &'static str, attributes: &[(&'static str, &str)]) -> Html {
     Html(open(name, attributes))
 }
 
@@ -56,7 +56,7 @@ pub(super) fn all(pieces: impl IntoIterator<Item = Html>) -> Html {
 }
 
 /// Element with text.
-pub(super) fn words(name: &'static str, content: impl AsRef<str>) -> Html {
+pub(super) fn text_element(name: &'static str, content: impl AsRef<str>) -> Html {
     element(name, &[], [text(content)])
 }
 
@@ -87,7 +87,7 @@ pub(super) fn table(caption: &str, titles: &[&str], rows: Vec<Vec<Html>>) -> Htm
         "table",
         &[("role", "table")],
         [
-            words("caption", caption),
+            text_element("caption", caption),
             element("thead", &[("role", "rowgroup")], [head]),
             element("tbody", &[("role", "rowgroup")], rows),
         ],
@@ -96,9 +96,9 @@ pub(super) fn table(caption: &str, titles: &[&str], rows: Vec<Vec<Html>>) -> Htm
 
 /// Description list.
 pub(super) fn facts(facts: impl IntoIterator<Item = (&'static str, Html)>) -> Html {
-    let facts = facts
-        .into_iter()
-        .map(|(name, fact)| element("div", &[], [words("dt", name), element("dd", &[], [fact])]));
+    let facts = facts.into_iter().map(|(name, fact)| {
+        element("div", &[], [text_element("dt", name), element("dd", &[], [fact])])
+    });
     element("dl", &[], facts)
 }
 
@@ -125,21 +125,25 @@ impl Page {
     /// HTML document.
     pub fn document(self) -> String {
         let mut head = vec![
-            lone("meta", &[("charset", "utf-8")]),
-            lone("meta", &[("name", "viewport"), ("content", "width=device-width")]),
-            lone("meta", &[("name", "color-scheme"), ("content", "light dark")]),
+            void_element("meta", &[("charset", "utf-8")]),
+            void_element("meta", &[("name", "viewport"), ("content", "width=device-width")]),
+            void_element("meta", &[("name", "color-scheme"), ("content", "light dark")]),
         ];
         if self.is_live {
-            head.push(lone("meta", &[("http-equiv", "refresh"), ("content", REFRESH)]));
+            head.push(void_element("meta", &[("http-equiv", "refresh"), ("content", REFRESH)]));
         }
-        head.push(words("title", format!("{} · iamlua schedule", self.title)));
+        head.push(text_element("title", format!("{} · iamlua schedule", self.title)));
         head.push(element("style", &[], [Html(STYLE.to_owned())]));
         let mut way = vec![link("/", "iamlua schedule")];
         way.extend(self.other.map(|(address, title)| link(&address, title)));
         let body = [
             element("header", &[], [element("nav", &[("aria-label", "Pages")], way)]),
-            element("main", &[], [words("h1", &self.title), self.content]),
-            element("footer", &[], [words("p", concat!("iamlua ", env!("CARGO_PKG_VERSION")))]),
+            element("main", &[], [text_element("h1", &self.title), self.content]),
+            element(
+                "footer",
+                &[],
+                [text_element("p", concat!("iamlua ", env!("CARGO_PKG_VERSION")))],
+            ),
         ];
         let page = element(
             "html",

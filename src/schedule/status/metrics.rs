@@ -72,11 +72,15 @@ impl Collected {
             })
         });
         out.counter("iamlua_job_runs", "Executions that have ended, by outcome", runs)?;
-        let took = now
+        let duration = now
             .jobs
             .iter()
             .map(|job| (label(job), now.seconds.get(&job.name).copied().unwrap_or(0.0)));
-        out.counter("iamlua_job_run_seconds", "How long executions took in all, in seconds", took)?;
+        out.counter(
+            "iamlua_job_run_seconds",
+            "How long executions took in all, in seconds",
+            duration,
+        )?;
         let changes = now
             .jobs
             .iter()

@@ -20,13 +20,13 @@ use crate::error::Result;
 
 /// Time without an iteration of the loop after which the scheduler counts as unhealthy. The loop
 /// runs at least twice a minute.
-const ROUND: Duration = Duration::from_mins(2);
+const LOOP_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Upper bound on pages that are rendered at once.
-const MAKERS: usize = 2;
+const MAX_RENDERS: usize = 2;
 
 /// Number of executions on the page of a job.
-const EXECUTIONS: u32 = 100;
+const MAX_EXECUTIONS: u32 = 100;
 
 /// Execution history.
 pub trait History: Send + Sync {
@@ -74,7 +74,7 @@ pub struct Status {
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     history: Box<dyn History>,
     /// Permits for rendering pages.
-    makers: Semaphore,
+    renders: Semaphore,
 }
 
 impl fmt::Debug for Status {
@@ -113,8 +113,8 @@ impl Status {
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
         history: impl History + 'static,
     ) -> Self {
-        let makers = Semaphore::new(MAKERS);
-        Self { snapshot: Box::new(snapshot), history: Box::new(history), makers }
+        let renders = Semaphore::new(MAX_RENDERS);
+        Self { snapshot: Box::new(snapshot), history: Box::new(history), renders }
     }
 
     fn health(&self) -> Answer {
@@ -142,7 +142,7 @@ impl Status {
             let Some(job) = now.jobs.iter().find(|job| job.name == name) else {
                 return Ok(Answer::missing("There is no job of that name."));
             };
-            let executions = self.history.executions(&job.path, EXECUTIONS)?;
+            let executions = self.history.executions(&job.path, MAX_EXECUTIONS)?;
             return Ok(Answer::page(StatusCode::OK, pages::job(job, &executions, now, is_live)));
         }
         if let Some(run) = decoded.strip_prefix("/runs/") {
@@ -170,8 +170,8 @@ fn health(now: &Snapshot) -> Answer {
     if now.is_ending {
         return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");
     }
-    let age = now.came_round.elapsed();
-    if age > ROUND {
+    let age = now.last_iteration.elapsed();
+    if age > LOOP_TIMEOUT {
         let text = format!("the scheduler's loop has not come round for {} s", age.as_secs());
         return Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text);
     }

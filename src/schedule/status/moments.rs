@@ -14,12 +14,12 @@ pub(super) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Html {
     all([
         element("time", &[("datetime", &exact)], [text(shown)]),
         text(" "),
-        element("span", &[("class", "soft nowrap")], [text(format!("({})", away(at, now)))]),
+        element("span", &[("class", "soft nowrap")], [text(format!("({})", distance(at, now)))]),
     ])
 }
 
 /// Distance of a time from now: `in 3 h`, `2 min ago`.
-pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(now.as_second());
     let length = match seconds.unsigned_abs() {
         0 => return "now".into(),
@@ -32,7 +32,7 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Duration of an execution, up to now if it is running.
-pub(super) fn took(execution: &Execution, now: Timestamp) -> Html {
+pub(super) fn duration(execution: &Execution, now: Timestamp) -> Html {
     let end = execution.ended.unwrap_or(now);
     let time = format::time(end.duration_since(execution.started).as_secs_f64().max(0.0));
     element("span", &[("class", "nowrap")], [text(time)])
@@ -58,12 +58,12 @@ pub(super) fn changes(execution: &Execution) -> String {
 mod tests {
     use jiff::Timestamp;
 
-    use super::away;
+    use super::distance;
 
     #[test]
     fn distances_are_said_in_their_unit() {
         let now: Timestamp = "2026-11-24T17:00:00Z".parse().expect("a moment");
-        let at = |text: &str| away(text.parse().expect("a moment"), now);
+        let at = |text: &str| distance(text.parse().expect("a moment"), now);
         assert_eq!(at("2026-11-24T17:00:00Z"), "now");
         assert_eq!(at("2026-11-24T17:01:59Z"), "in 119 s");
         assert_eq!(at("2026-11-24T16:58:00Z"), "2 min ago");

@@ -29,13 +29,13 @@ use crate::http_server::{Connections, Misaddressed, Slot, check_host};
 use crate::schedule::log::{Level, Log, Origin};
 
 /// Upper bound on connections. A further one replaces an idle one.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// Time limit for the head of a request.
-const HEADERS: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Upper bound on the bytes of the head of a request; more than browsers send.
-const LARGEST_HEAD: usize = 16 << 10;
+const MAX_HEAD: usize = 16 << 10;
 /// Lifetime of a connection.
-const CONVERSATION: Duration = Duration::from_secs(30);
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(30);
 
 /// `--listen`: address of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub async fn serve(
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the status page", error);
     let is_loopback = listener.local_addr().map_err(broken)?.ip().is_loopback();
-    let places = Connections::new(CONNECTIONS);
+    let places = Connections::new(MAX_CONNECTIONS);
     let accept = async {
         loop {
             match listener.accept().await {
@@ -124,13 +124,13 @@ async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, pla
     let service = service_fn(|request| respond(&status, request, is_loopback, &place));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(LARGEST_HEAD)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     // An error of a connection concerns only its client.
     tokio::select! {
-        _ = tokio::time::timeout(CONVERSATION, connection) => {}
+        _ = tokio::time::timeout(CONNECTION_LIFETIME, connection) => {}
         () = place.displaced() => {}
     }
 }
@@ -159,7 +159,7 @@ async fn respond(
         let (path, query) = (request.uri().path().to_owned(), request.uri().query());
         let is_live = query != Some("still");
         // Bounds the memory for pages. Rendering may wait for the disk.
-        let _maker = status.makers.acquire().await;
+        let _permit = status.renders.acquire().await;
         let _answering = place.answering();
         let making = Arc::clone(status);
         let answer = tokio::task::spawn_blocking(move || making.answer(&path, is_live)).await;

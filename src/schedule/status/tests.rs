@@ -68,7 +68,7 @@ fn snapshot() -> Snapshot {
     broken.broken = Some(format!("line 3: unexpected symbol near {EVIL}"));
     Snapshot {
         now: at("2026-11-24T17:00:00Z"),
-        came_round: Instant::now(),
+        last_iteration: Instant::now(),
         started: at("2026-11-20T08:00:00Z"),
         mode: "apply",
         account: Some("AWS account 123456789012".into()),
@@ -314,7 +314,7 @@ fn health_is_that_of_the_scheduler() {
         now.is_ending = false;
         // The machine may have been started less than that ago.
         let Some(then) = Instant::now().checked_sub(Duration::from_secs(121)) else { return };
-        now.came_round = then;
+        now.last_iteration = then;
     }
     let (head, body) = up.get("/healthz");
     assert!(head.starts_with("HTTP/1.1 503") && body.contains("has not come round"), "{body}");

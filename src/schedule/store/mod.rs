@@ -29,8 +29,8 @@ static SCHEDULE: DatabaseKind = DatabaseKind {
 };
 
 /// Number of executions that are kept per job.
-pub const KEPT: u32 = 100;
-/// Number of executions above [`KEPT`] before old ones are removed.
+pub const KEPT_EXECUTIONS: u32 = 100;
+/// Number of executions above [`KEPT_EXECUTIONS`] before old ones are removed.
 const SLACK: u32 = 20;
 
 /// Store of the scheduler.
@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be written.
     pub fn take_over(&mut self, jobs: &[Takeover], now: Timestamp) -> Result<Vec<Entry>> {
-        self.change(|book| jobs.iter().map(|job| take_over(book, job, now)).collect())
+        self.change(|connection| jobs.iter().map(|job| take_over(connection, job, now)).collect())
     }
 
     /// Progress of a job.
@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub fn entry(&self, path: &str) -> Result<Option<Entry>> {
-        self.read(|book| entry(book, path))
+        self.read(|connection| entry(connection, path))
     }
 
     /// Known jobs, by path, with name and progress.
@@ -118,8 +118,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub fn jobs(&self) -> Result<Vec<(String, String, Entry)>> {
-        self.read(|book| {
-            let mut statement = book.prepare(
+        self.read(|connection| {
+            let mut statement = connection.prepare(
                 "SELECT timing, handled, free, due, attempt, failures, kills, again, path, name FROM job ORDER BY path",
             )?;
             let rows = statement.query_map([], |row| Ok((row.get(8)?, row.get(9)?, entry_of(row)?)))?;
@@ -138,21 +138,21 @@ impl Store {
         step: Option<(&Entry, &Entry)>,
     ) -> Result<Begun> {
         let path = path_text(execution);
-        self.change(|book| {
+        self.change(|connection| {
             if let Some((from, to)) = step {
-                match entry(book, &path)? {
+                match entry(connection, &path)? {
                     Some(now) if now != *from => return Ok(Begun::Stale(now)),
-                    _ => put(book, &path, to)?,
+                    _ => put(connection, &path, to)?,
                 }
             }
             let run = loop {
                 let run = new_id();
                 // Two schedulers may create an id in the same millisecond.
-                if !exists(book, &run)? {
+                if !exists(connection, &run)? {
                     break run;
                 }
             };
-            insert(book, &run, execution)?;
+            insert(connection, &run, execution)?;
             Ok(Begun::Run(run))
         })
     }
@@ -174,35 +174,35 @@ impl Store {
     /// # Errors
     /// If the store cannot be written.
     pub fn recount(&mut self, path: &str, from: &Entry, to: &Entry) -> Result<Entry> {
-        self.change(|book| match entry(book, path)? {
+        self.change(|connection| match entry(connection, path)? {
             Some(now) if now != *from => Ok(now),
-            _ => put(book, path, to).map(|()| to.clone()),
+            _ => put(connection, path, to).map(|()| to.clone()),
         })
     }
 
     /// Records the end of an execution, and the progress of its job, which `decide` computes from
-    /// the current one. `is_told`: a notification of the failure is to be sent.
+    /// the current one. `notifies`: a notification of the failure is to be sent.
     ///
     /// # Errors
     /// If the store cannot be written.
     pub fn end(
         &mut self,
         execution: &Execution,
-        is_told: bool,
+        notifies: bool,
         decide: impl Fn(&Entry) -> (Entry, NextStep),
     ) -> Result<(Option<Entry>, NextStep)> {
         let path = path_text(execution);
-        let ended = self.change(|book| {
-            let (now, verdict) = match entry(book, &path)? {
+        let ended = self.change(|connection| {
+            let (now, verdict) = match entry(connection, &path)? {
                 Some(before) => {
                     let (after, verdict) = decide(&before);
-                    put(book, &path, &after)?;
+                    put(connection, &path, &after)?;
                     (Some(after), verdict)
                 }
                 None => (None, NextStep::Over),
             };
-            let notified = (verdict == NextStep::Failed && is_told).then_some(0);
-            close(book, execution, notified)?;
+            let notified = (verdict == NextStep::Failed && notifies).then_some(0);
+            close(connection, execution, notified)?;
             Ok((now, verdict))
         })?;
         // The end is recorded. Old executions that could not be removed are removed the next time.
@@ -214,9 +214,11 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn told(&mut self, run: &str) -> Result<()> {
-        self.change(|book| {
-            book.execute("UPDATE execution SET notified = 1 WHERE run = ?1", [run]).map(|_| ())
+    pub fn mark_notified(&mut self, run: &str) -> Result<()> {
+        self.change(|connection| {
+            connection
+                .execute("UPDATE execution SET notified = 1 WHERE run = ?1", [run])
+                .map(|_| ())
         })
     }
 
@@ -224,7 +226,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn untold(&self) -> Result<Vec<Execution>> {
+    pub fn unnotified(&self) -> Result<Vec<Execution>> {
         self.executions(WITH_OUTPUT, "WHERE notified = 0 ORDER BY number", [])
     }
 
@@ -251,8 +253,8 @@ impl Store {
     /// If the store cannot be read.
     pub fn last_success(&self, path: &str) -> Result<Option<Timestamp>> {
         let sql = "SELECT ended FROM execution WHERE path = ?1 AND outcome = 'done' ORDER BY number DESC LIMIT 1";
-        let found = self.read(|book| {
-            book.prepare_cached(sql)?.query_row([path], |row| moment(row, 0)).optional()
+        let found = self.read(|connection| {
+            connection.prepare_cached(sql)?.query_row([path], |row| moment(row, 0)).optional()
         })?;
         Ok(found.flatten())
     }
@@ -279,7 +281,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn meant(&self, id: &str) -> Result<Vec<Execution>> {
+    pub fn matching(&self, id: &str) -> Result<Vec<Execution>> {
         let rest = "WHERE substr(run, 1, length(?1)) = ?1 OR substr(run, -length(?1)) = ?1 ORDER BY number DESC LIMIT 2";
         self.executions(WITH_OUTPUT, rest, [id])
     }
@@ -289,8 +291,8 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub fn names(&self) -> Result<Vec<String>> {
-        self.read(|book| {
-            let mut names = book.prepare("SELECT DISTINCT job FROM execution")?;
+        self.read(|connection| {
+            let mut names = connection.prepare("SELECT DISTINCT job FROM execution")?;
             names.query_map([], |row| row.get(0))?.collect()
         })
     }
@@ -308,7 +310,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be read.
     pub fn version(&self) -> Result<i64> {
-        self.read(|book| book.query_row("PRAGMA data_version", [], |row| row.get(0)))
+        self.read(|connection| connection.query_row("PRAGMA data_version", [], |row| row.get(0)))
     }
 
     fn executions(
@@ -317,8 +319,8 @@ impl Store {
         rest: &str,
         with: impl rusqlite::Params,
     ) -> Result<Vec<Execution>> {
-        self.read(|book| {
-            let mut statement = book.prepare_cached(&format!("{what} {rest}"))?;
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{what} {rest}"))?;
             let rows = statement.query_map(with, execution_of)?;
             rows.collect()
         })
@@ -326,17 +328,17 @@ impl Store {
 
     /// Removes old executions of a job, in batches.
     fn prune(&mut self, path: &str) -> Result<()> {
-        self.change(|book| {
-            let old: Option<i64> = book
+        self.change(|connection| {
+            let old: Option<i64> = connection
                 .prepare_cached(
                     "SELECT number FROM execution WHERE path = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2",
                 )?
-                .query_row(params![path, KEPT + SLACK], |row| row.get(0))
+                .query_row(params![path, KEPT_EXECUTIONS + SLACK], |row| row.get(0))
                 .optional()?;
             if old.is_some() {
                 let sql = "DELETE FROM execution WHERE path = ?1 AND ended IS NOT NULL AND notified IS NOT 0 AND number <= (
                     SELECT number FROM execution WHERE path = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)";
-                book.execute(sql, params![path, KEPT])?;
+                connection.execute(sql, params![path, KEPT_EXECUTIONS])?;
             }
             Ok(())
         })

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::scripts::{News, Scripts, Sights, differences};
+use super::scripts::{DependencyState, FingerprintCache, Scripts, differences};
 use super::worker::{Ended, Job, JobOutcome};
-use super::{Happened, OnBusy, WatchSettings, keys};
+use super::{Event, OnBusy, WatchSettings, keys};
 use crate::app::run::Running;
 use crate::app::signals::Request;
 use crate::error::{Error, Kind, Result};
@@ -23,15 +23,15 @@ use crate::ui::terminal::{say, tell};
 
 /// Time in which a script normally stops, unless it has calls in flight or is inside a long
 /// operation of Lua's library.
-const STOPS_WITHIN: Duration = Duration::from_millis(80);
+const STOP_TIMEOUT: Duration = Duration::from_millis(80);
 /// Interval of checks for new dependencies of a running script that changes may restart.
-const RUN_LOOKS: Duration = Duration::from_millis(500);
+const DEPENDENCY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// State of the watcher.
 pub(in crate::watch) struct Watch {
     options: WatchSettings,
     scripts: Scripts,
-    following: PathWatcher,
+    watcher: PathWatcher,
     /// Watched files and folders.
     followed: (BTreeSet<PathBuf>, BTreeSet<PathBuf>),
     jobs: Sender<Job>,
@@ -43,7 +43,7 @@ pub(in crate::watch) struct Watch {
     current: Option<Current>,
     /// Paths that may have changed since the last check.
     changed: Option<Changed>,
-    look_at: Option<Instant>,
+    check_at: Option<Instant>,
     is_paused: bool,
     /// Exit code, once the watcher is to end.
     ends: Option<u8>,
@@ -52,9 +52,9 @@ pub(in crate::watch) struct Watch {
     /// Index of the script that ran last.
     last: Option<usize>,
     /// Scripts without a manifest that are not reported yet.
-    left_alone: Vec<String>,
+    skipped: Vec<String>,
     /// Set once empty folders were reported.
-    has_told_empty: bool,
+    has_reported_empty: bool,
     runs: u64,
     worst: u8,
 }
@@ -74,14 +74,14 @@ impl Watch {
     pub(in crate::watch) fn new(
         options: WatchSettings,
         scripts: Scripts,
-        following: PathWatcher,
+        watcher: PathWatcher,
         jobs: Sender<Job>,
         has_keys: bool,
     ) -> Self {
         Self {
             options,
             scripts,
-            following,
+            watcher,
             followed: (BTreeSet::new(), BTreeSet::new()),
             jobs,
             has_keys,
@@ -89,13 +89,13 @@ impl Watch {
             unknown: VecDeque::new(),
             current: None,
             changed: None,
-            look_at: None,
+            check_at: None,
             is_paused: false,
             ends: None,
             asked: None,
             last: None,
-            left_alone: Vec::new(),
-            has_told_empty: false,
+            skipped: Vec::new(),
+            has_reported_empty: false,
             runs: 0,
             worst: 0,
         }
@@ -104,7 +104,7 @@ impl Watch {
     /// Runs the loop to its end. Returns the exit code.
     pub(in crate::watch) fn work(
         mut self,
-        hears: &Receiver<Happened>,
+        hears: &Receiver<Event>,
         runtime: &Handle,
     ) -> Result<u8> {
         self.scripts.find_new();
@@ -121,19 +121,19 @@ impl Watch {
             if let Some(result) = self.is_over() {
                 return result;
             }
-            let happened = match self.next_moment() {
+            let event = match self.next_moment() {
                 None => hears.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => hears.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            match happened {
-                Ok(Happened::Changed(changed)) => self.note(changed),
-                Ok(Happened::Key(key)) => self.press(key),
-                Ok(Happened::Asked(question, answer)) => self.ask(&question, answer),
-                Ok(Happened::Began(running)) => self.began(running),
-                Ok(Happened::Ended(ended)) => self.ended(*ended),
-                Ok(Happened::Request(Request::GoOn)) => keys::hand_out_keys(),
-                Ok(Happened::Request(Request::End)) => self.end(130),
-                Err(RecvTimeoutError::Timeout) => self.keep_time(runtime),
+            match event {
+                Ok(Event::Changed(changed)) => self.record_changes(changed),
+                Ok(Event::Key(key)) => self.press(key),
+                Ok(Event::Asked(question, answer)) => self.ask(&question, answer),
+                Ok(Event::Began(running)) => self.began(running),
+                Ok(Event::Ended(ended)) => self.ended(*ended),
+                Ok(Event::Request(Request::GoOn)) => keys::hand_out_keys(),
+                Ok(Event::Request(Request::End)) => self.end(130),
+                Err(RecvTimeoutError::Timeout) => self.run_timers(runtime),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(Kind::Bug, "the threads of the watcher have ended"));
                 }
@@ -146,11 +146,11 @@ impl Watch {
         if self.current.is_some() || self.is_paused || self.ends.is_some() {
             return;
         }
-        let (script, why, only_looks) = match self.unknown.pop_front() {
+        let (script, why, only_dependencies) = match self.unknown.pop_front() {
             Some(script) => (script, String::new(), true),
             None => match self.queue.pop_front() {
                 Some((script, why)) => (script, why, false),
-                None => return self.rest(),
+                None => return self.show_held_back(),
             },
         };
         let watched = &self.scripts.all[script];
@@ -159,7 +159,7 @@ impl Watch {
             script,
             path: watched.path.clone(),
             must_be_runbook: watched.is_of_folder,
-            only_looks,
+            only_dependencies,
             why: format!("{}: {why}", watched.name()),
             seen: seen.clone(),
         };
@@ -195,24 +195,24 @@ impl Watch {
 
     /// Time of the next timer.
     fn next_moment(&self) -> Option<Instant> {
-        let look = self.look_at.filter(|_| !self.is_paused);
+        let check = self.check_at.filter(|_| !self.is_paused);
         let stop = self.current.as_ref().and_then(|current| current.waits_until);
         let depends = self.current.as_ref().filter(|_| self.options.on_busy == OnBusy::Restart);
-        let depends = depends.map(|_| Instant::now() + RUN_LOOKS);
-        [look, stop, depends].into_iter().flatten().min()
+        let depends = depends.map(|_| Instant::now() + DEPENDENCY_INTERVAL);
+        [check, stop, depends].into_iter().flatten().min()
     }
 
-    fn keep_time(&mut self, runtime: &Handle) {
+    fn run_timers(&mut self, runtime: &Handle) {
         let now = Instant::now();
         if self
             .current
             .as_ref()
             .is_some_and(|current| current.waits_until.is_some_and(|at| at <= now))
         {
-            self.does_not_stop(runtime);
+            self.handle_overdue(runtime);
         }
-        if !self.is_paused && self.look_at.is_some_and(|at| at <= now) {
-            self.look();
+        if !self.is_paused && self.check_at.is_some_and(|at| at <= now) {
+            self.check_changes();
         }
         if self.options.on_busy == OnBusy::Restart && self.current.is_some() {
             self.follow();
@@ -220,19 +220,19 @@ impl Watch {
     }
 
     /// Records possible changes. They are checked once nothing more changes.
-    fn note(&mut self, changed: Changed) {
+    fn record_changes(&mut self, changed: Changed) {
         self.changed = Some(match self.changed.take() {
             None => changed,
             Some(before) => before.and(changed),
         });
-        self.look_at = Some(Instant::now() + self.options.debounce);
+        self.check_at = Some(Instant::now() + self.options.debounce);
     }
 
     /// Checks possible changes, and queues the scripts whose dependencies have changed.
-    fn look(&mut self) {
-        self.look_at = None;
+    fn check_changes(&mut self) {
+        self.check_at = None;
         let Some(changed) = self.changed.take() else { return };
-        let mut sights = Sights::default();
+        let mut cache = FingerprintCache::default();
         for script in self.scripts.find_new() {
             self.queue.push_back((script, "is new".into()));
         }
@@ -244,27 +244,27 @@ impl Watch {
             {
                 let restarts =
                     self.options.on_busy == OnBusy::Restart && current.restarts.is_none();
-                let saw = if restarts { current.seen.all() } else { BTreeMap::new() };
-                if let Some(why) = differences(&saw, &Changed::All, &mut sights) {
+                let fingerprints = if restarts { current.seen.all() } else { BTreeMap::new() };
+                if let Some(why) = differences(&fingerprints, &Changed::All, &mut cache) {
                     current.restarts = Some(why);
                     self.asked = None;
                     stop(current);
-                    current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+                    current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
                 }
                 // A running script is checked when it has ended.
                 continue;
             }
             let watched = &mut self.scripts.all[script];
-            let is_known = !watched.is_left_alone;
-            match watched.news(&changed, &mut sights) {
-                News::Runs(why) => self.queue.push_back((script, why)),
-                News::Gone if is_known => {
+            let is_known = !watched.is_skipped;
+            match watched.check_dependencies(&changed, &mut cache) {
+                DependencyState::Runs(why) => self.queue.push_back((script, why)),
+                DependencyState::Gone if is_known => {
                     say(&format!("{}: is gone; it runs when it is back", watched.name()));
                 }
-                News::Back if is_known => {
+                DependencyState::Back if is_known => {
                     say(&format!("{}: is back, as it was", watched.name()));
                 }
-                News::None | News::Gone | News::Back => {}
+                DependencyState::None | DependencyState::Gone | DependencyState::Back => {}
             }
         }
         self.follow();
@@ -280,10 +280,10 @@ impl Watch {
             return;
         }
         let new: BTreeSet<_> = files.difference(&self.followed.0).cloned().collect();
-        self.following.follow(files.clone(), folders.clone());
+        self.watcher.follow(files.clone(), folders.clone());
         self.followed = (files, folders);
         // Changes before a path was watched caused no event.
-        self.note(Changed::Paths(new));
+        self.record_changes(Changed::Paths(new));
     }
 
     fn began(&mut self, running: Running) {
@@ -291,7 +291,7 @@ impl Watch {
         current.running = Some(running);
         if current.restarts.is_some() || self.ends.is_some() {
             stop(current);
-            current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+            current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
         }
     }
 
@@ -300,7 +300,7 @@ impl Watch {
         self.asked = None;
         if let Some(current) = &mut self.current {
             stop(current);
-            current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+            current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
         }
         if self.ends.is_some() && self.current.is_some() {
             keys::restore();
@@ -310,7 +310,7 @@ impl Watch {
     }
 
     /// Handles a script that has not stopped in time.
-    fn does_not_stop(&mut self, runtime: &Handle) {
+    fn handle_overdue(&mut self, runtime: &Handle) {
         let Some(current) = &mut self.current else { return };
         current.waits_until = None;
         if self.ends.is_none() {
@@ -348,27 +348,33 @@ impl Watch {
         self.asked = None;
         let script = ended.script;
         let watched = &mut self.scripts.all[script];
-        watched.saw = ended.saw;
+        watched.fingerprints = ended.fingerprints;
         if self.options.on_busy == OnBusy::Ignore {
-            watched.takes_what_is_there();
+            watched.accept_current();
         }
         match ended.outcome {
-            JobOutcome::LookedAt => {}
+            JobOutcome::DependenciesOnly => {}
             JobOutcome::NoRunbook => {
-                if !std::mem::replace(&mut watched.is_left_alone, watched.is_of_folder)
+                if !std::mem::replace(&mut watched.is_skipped, watched.is_of_folder)
                     && watched.is_of_folder
                 {
-                    self.left_alone.push(watched.name());
+                    self.skipped.push(watched.name());
                 }
             }
             JobOutcome::Failed(error) => {
-                watched.is_left_alone = false;
+                watched.is_skipped = false;
                 tell(&error);
                 self.tell_end(script, Err(&error), ended.took, current.restarts.as_deref());
             }
             JobOutcome::Ran(executed) => {
-                watched.is_left_alone = false;
-                self.ran(script, &executed, ended.output, ended.took, current.restarts.as_deref());
+                watched.is_skipped = false;
+                self.show_result(
+                    script,
+                    &executed,
+                    ended.output,
+                    ended.took,
+                    current.restarts.as_deref(),
+                );
             }
         }
         if let Some(why) = current.restarts {
@@ -380,8 +386,8 @@ impl Watch {
         }
         self.follow();
         // Checks what has changed during the run, also paths that were watched before.
-        let saw = self.scripts.all[script].saw.keys().cloned().collect();
-        self.note(Changed::Paths(saw));
+        let paths = self.scripts.all[script].fingerprints.keys().cloned().collect();
+        self.record_changes(Changed::Paths(paths));
     }
 }
 

@@ -57,7 +57,7 @@ impl Watch {
                     say("paused: p goes on, and looks at what has changed");
                 } else {
                     say("going on");
-                    self.look();
+                    self.check_changes();
                 }
             }
             'd' => self.show_difference(),
