@@ -72,9 +72,9 @@ pub fn run(
     let executor =
         Executor::new(runtime.handle().clone(), log.clone(), folder.to_owned()).shown_as_run();
     let (stop, stopped) = channel();
-    let stopper = executor.clone();
+    let running = executor.clone();
     signals::tell_on_signals(move || {
-        stopper.stop();
+        running.stop();
         // Nothing receives after the last attempt.
         let _ = stop.send(());
         say("stopping: calls in flight are being finished; again to end at once");

@@ -211,9 +211,9 @@ fn fake_file(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let given = text(args, 0);
     let path = sandbox::resolve(Path::new(given))
         .map_err(|error| Error::io(format!("fake.file: {given}"), error))?;
-    let content = args.get(1).and_then(Json::as_str).map(str::to_owned);
+    let body = args.get(1).and_then(Json::as_str).map(str::to_owned);
     context.change_fakes(|fakes| {
-        fakes.files.insert(path, content);
+        fakes.files.insert(path, body);
     });
     Ok(Json::Null)
 }

@@ -197,8 +197,7 @@ impl<R: Runner> Scheduler<R> {
             }
         }
         self.show(now);
-        let latest =
-            postpone(now, if self.unwritten.is_empty() { self.look } else { RETRY_INTERVAL });
+        let latest = later(now, if self.unwritten.is_empty() { self.look } else { RETRY_INTERVAL });
         if self.is_ending {
             return latest;
         }
@@ -238,11 +237,13 @@ impl<R: Runner> Scheduler<R> {
                     Takeover { path: path.clone(), name: name.clone(), timing, is_back: false };
                 match self.store.take_over(&[job], now) {
                     Ok(entries) => {
-                        entries.into_iter().for_each(|entry| self.set_progress(&path, entry))
+                        for entry in entries {
+                            self.set_progress(&path, entry);
+                        }
                     }
                     Err(error) => {
                         self.log_once(&name, "cannot be taken over", &one_line(&error));
-                        self.postpone(&path, postpone(now, RETRY_INTERVAL));
+                        self.postpone(&path, later(now, RETRY_INTERVAL));
                         return None;
                     }
                 }
@@ -268,7 +269,7 @@ impl<R: Runner> Scheduler<R> {
                         Ok(entry) => self.set_progress(&text, entry),
                         Err(error) => {
                             self.log_once(&name, "cannot go on", &one_line(&error));
-                            self.postpone(&text, postpone(now, RETRY_INTERVAL));
+                            self.postpone(&text, later(now, RETRY_INTERVAL));
                             return None;
                         }
                     }
@@ -315,7 +316,7 @@ impl<R: Runner> Scheduler<R> {
             Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
                 self.log_once(&name, "cannot go on", &one_line(&error));
-                self.postpone(&text, postpone(now, RETRY_INTERVAL));
+                self.postpone(&text, later(now, RETRY_INTERVAL));
                 return false;
             }
         }
@@ -335,7 +336,7 @@ impl<R: Runner> Scheduler<R> {
         let (Ok(runbook), Some(entry)) = (known.what.clone(), known.entry.clone()) else { return };
         if entry.timing != runbook.job.timing.words() {
             // Another scheduler has read a newer manifest; this one will read it soon.
-            known.look_at = postpone(now, RETRY_INTERVAL);
+            known.look_at = later(now, RETRY_INTERVAL);
             return;
         }
         let (tries, handled, missed) = match due::next(&runbook.job, &text, &entry, known.seen, now)
@@ -369,7 +370,7 @@ impl<R: Runner> Scheduler<R> {
             Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
                 self.log_once(&name, "cannot begin", &one_line(&error));
-                self.postpone(&text, postpone(now, RETRY_INTERVAL));
+                self.postpone(&text, later(now, RETRY_INTERVAL));
             }
         }
     }
@@ -436,7 +437,7 @@ pub(in crate::schedule) fn moment(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
 
-fn postpone(now: Timestamp, by: SignedDuration) -> Timestamp {
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{RETRY_INTERVAL, Runner, Scheduler, Start, postpone};
+use super::{RETRY_INTERVAL, Runner, Scheduler, Start, later};
 use crate::schedule::job_lock::JobLock;
 use crate::schedule::job_set::one_line;
 use crate::schedule::record::{Execution, ExecutionOutcome};
@@ -21,12 +21,12 @@ impl<R: Runner> Scheduler<R> {
                 }
             }
             Ok(None) => {
-                self.postpone(path, postpone(now, RETRY_INTERVAL));
+                self.postpone(path, later(now, RETRY_INTERVAL));
                 None
             }
             Err(error) => {
                 self.log_once(name, "cannot begin", &one_line(&error));
-                self.postpone(path, postpone(now, RETRY_INTERVAL));
+                self.postpone(path, later(now, RETRY_INTERVAL));
                 None
             }
         }

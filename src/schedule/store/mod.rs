@@ -201,8 +201,8 @@ impl Store {
                 }
                 None => (None, NextStep::Over),
             };
-            let notified = (verdict == NextStep::Failed && notifies).then_some(0);
-            close(connection, execution, notified)?;
+            let pending = (verdict == NextStep::Failed && notifies).then_some(0);
+            close(connection, execution, pending)?;
             Ok((now, verdict))
         })?;
         // The end is recorded. Old executions that could not be removed are removed the next time.
