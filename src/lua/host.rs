@@ -393,9 +393,8 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
             return Ok(text);
         }
         // An escape sequence is longer than the character that it represents.
-        const MAX_ESCAPE: usize = "\\u{e0fff}".len();
-        MemoryBudget::check(lua, text.as_bytes().len() * MAX_ESCAPE)
-            .map_err(mlua::Error::external)?;
+        let size = text.as_bytes().len() * "\\u{e0fff}".len();
+        MemoryBudget::check(lua, size).map_err(mlua::Error::external)?;
         lua.create_string(escape::visible(text.as_bytes()))
     })?;
     table.set("visible", visible)?;

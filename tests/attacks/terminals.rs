@@ -249,46 +249,52 @@ fn what_a_plan_says() {
     }
 }
 
+/// Writes files whose names and contents are hostile, and returns the name of a script.
+fn write_files(desk: &Desk, text: &str, quoted: &str) -> String {
+    let script = format!("{text}.lua");
+    desk.write(&script, "error('x')");
+    desk.write("error.lua", format!("error({quoted})"));
+    desk.write("table.lua", format!("error({{ [{quoted}] = {quoted} }})"));
+    desk.write("module.lua", format!("require({quoted})"));
+    desk.write("global.lua", format!("local t = {{}} t[{quoted}]()"));
+    desk.write("syntax.lua", format!("x = '{}' )", text.replace('\r', "")));
+    desk.write("chunk.lua", format!("local f = assert(load('error(1)', {quoted})) f()"));
+    desk.write(
+        "runbook.lua",
+        format!(
+            "runbook {{ description = {quoted}, params = {{ owner = {{ help = {quoted}, \
+             choices = {{ {quoted}, 'b' }} }} }} }}"
+        ),
+    );
+    desk.write("wrong.lua", format!("runbook {{ [{quoted}] = 1 }}"));
+    desk.write("asks.lua", format!("runbook {{ permissions = {{ run = {{ {quoted} }} }} }}"));
+    desk.write("reads.lua", format!("fs.read({quoted})"));
+    desk.write("starts.lua", format!("process.run({quoted}, {{ {quoted} }})"));
+    desk.write("fails.lua", format!("print(process.run('sh', {{ '-c', 'printf %s \"$1\" >&2; exit 3', 'x', {quoted} }}, {{ check = true }}))"));
+    desk.write("argument.lua", format!("iam.profiles.get({quoted})"));
+    desk.write("log.lua", format!("log.error({quoted}, {{ a = {quoted} }})"));
+    desk.write("config/a.toml", format!("'{HIGH}' = 1\n"));
+    desk.write("config/b.toml", format!("mode = '{HIGH}'\n"));
+    desk.write(
+        "account2.json",
+        format!("{{\"format\": \"iamlua-account\", {}: 1 }}", serde_json::json!(text)),
+    );
+    desk.write(
+        "tests/a_test.lua",
+        format!("it({quoted}, function() print({quoted}) error({quoted}) end)"),
+    );
+    desk.write(&format!("jobs/{text}.lua"), "runbook { every = '1h' }");
+    desk.write("jobs/wrong.lua", format!("runbook {{ schedule = {quoted} }}"));
+    script
+}
+
 #[test]
 fn what_is_in_files_and_on_the_command_line() {
     let mut failures = Failures::default();
     let desk = Desk::new();
     for text in [HOSTILE, HIGH] {
         let quoted = format!("{text:?}").replace("\\u{", "\\u{");
-        let script = format!("{text}.lua");
-        desk.write(&script, "error('x')");
-        desk.write("error.lua", format!("error({quoted})"));
-        desk.write("table.lua", format!("error({{ [{quoted}] = {quoted} }})"));
-        desk.write("module.lua", format!("require({quoted})"));
-        desk.write("global.lua", format!("local t = {{}} t[{quoted}]()"));
-        desk.write("syntax.lua", format!("x = '{}' )", text.replace('\r', "")));
-        desk.write("chunk.lua", format!("local f = assert(load('error(1)', {quoted})) f()"));
-        desk.write(
-            "runbook.lua",
-            format!(
-                "runbook {{ description = {quoted}, params = {{ owner = {{ help = {quoted}, \
-                 choices = {{ {quoted}, 'b' }} }} }} }}"
-            ),
-        );
-        desk.write("wrong.lua", format!("runbook {{ [{quoted}] = 1 }}"));
-        desk.write("asks.lua", format!("runbook {{ permissions = {{ run = {{ {quoted} }} }} }}"));
-        desk.write("reads.lua", format!("fs.read({quoted})"));
-        desk.write("starts.lua", format!("process.run({quoted}, {{ {quoted} }})"));
-        desk.write("fails.lua", format!("print(process.run('sh', {{ '-c', 'printf %s \"$1\" >&2; exit 3', 'x', {quoted} }}, {{ check = true }}))"));
-        desk.write("argument.lua", format!("iam.profiles.get({quoted})"));
-        desk.write("log.lua", format!("log.error({quoted}, {{ a = {quoted} }})"));
-        desk.write("config/a.toml", format!("'{HIGH}' = 1\n"));
-        desk.write("config/b.toml", format!("mode = '{HIGH}'\n"));
-        desk.write(
-            "account2.json",
-            format!("{{\"format\": \"iamlua-account\", {}: 1 }}", serde_json::json!(text)),
-        );
-        desk.write(
-            "tests/a_test.lua",
-            format!("it({quoted}, function() print({quoted}) error({quoted}) end)"),
-        );
-        desk.write(&format!("jobs/{text}.lua"), "runbook { every = '1h' }");
-        desk.write("jobs/wrong.lua", format!("runbook {{ schedule = {quoted} }}"));
+        let script = write_files(&desk, text, &quoted);
         let hostile: &[&[&str]] = &[
             &["run", &script],
             &["plan", &script],
