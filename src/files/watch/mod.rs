@@ -205,33 +205,33 @@ impl WatchThread {
     /// target.
     fn listen(&mut self, retargeted: &HashSet<PathBuf>) {
         let backend = self.backend.take().unwrap_or_else(|| self.open());
-        let Backend::Events(mut watcher, mut listened) = backend else {
+        let Backend::Events(mut watcher, mut folders) = backend else {
             self.backend = Some(Backend::Polling(PollState::of(&self.wanted)));
             return;
         };
-        for folder in Names::below(listened.iter(), retargeted) {
-            listened.remove(&folder);
+        for folder in Names::below(folders.iter(), retargeted) {
+            folders.remove(&folder);
             // A deleted folder is not watched any more.
             let _ = watcher.unwatch(&folder);
         }
         let mut unwatchable = HashSet::new();
-        // Names that change during a lookup are looked up again, because their folders are listened
+        // Names that change during a lookup are looked up again, because their folders are watched
         // by then. Later changes are reported as events.
         loop {
             let names = Arc::new(Names::of(&self.wanted));
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&names);
             let is_new =
-                |folder: &&PathBuf| !listened.contains(*folder) && !unwatchable.contains(*folder);
+                |folder: &&PathBuf| !folders.contains(*folder) && !unwatchable.contains(*folder);
             let new: Vec<_> = names.folders.iter().filter(is_new).cloned().collect();
             if new.is_empty() {
-                for folder in listened.extract_if(|folder| !names.folders.contains(folder)) {
+                for folder in folders.extract_if(|folder| !names.folders.contains(folder)) {
                     let _ = watcher.unwatch(&folder);
                 }
                 break;
             }
             for folder in new {
                 match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => listened.insert(folder),
+                    Ok(()) => folders.insert(folder),
                     Err(error) if is_limit_reached(&error) => {
                         self.backend = Some(self.fall_back_to_polling());
                         return;
@@ -240,7 +240,7 @@ impl WatchThread {
                 };
             }
         }
-        self.backend = Some(Backend::Events(watcher, listened));
+        self.backend = Some(Backend::Events(watcher, folders));
     }
 
     fn open(&self) -> Backend {
