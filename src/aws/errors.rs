@@ -13,6 +13,7 @@ use super::hints::{self, Refusal};
 use super::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
 use crate::session::SAID;
+use crate::spec::Effect;
 
 /// Codes after which the same call may succeed later, beside those of throttling.
 const RETRYABLE: [&str; 6] = [
@@ -29,8 +30,20 @@ fn has_words(message: &&str) -> bool {
     message.chars().any(char::is_alphanumeric)
 }
 
-/// Our error for a failed call of that action.
+/// Our error for a failed call of that action, which changes nothing.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    from_call(action, Effect::Read, error)
+}
+
+/// Our error for a failed call of that action, which has that effect if it succeeds.
+pub fn from_call<E>(
+    action: &'static str,
+    effect: Effect,
+    error: SdkError<E, HttpResponse>,
+) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -66,7 +79,7 @@ where
             }
             out.hints.extend(hints::hints(&Refusal { action, code, message }));
             if let Some(said) = said {
-                let what = if is_read(action) {
+                let what = if effect == Effect::Read {
                     "nothing was changed"
                 } else {
                     "the call may have been carried out all the same: look before you repeat it"
@@ -127,7 +140,7 @@ where
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
-            if may_pass && !is_read(action) && !why.contains("(Connect)") {
+            if may_pass && effect == Effect::Write && !why.contains("(Connect)") {
                 out = out.hint(
                     "the call may have been carried out all the same: look before you repeat it",
                 );
@@ -136,12 +149,6 @@ where
             out.caused_by(error)
         }
     }
-}
-
-/// Check for an action that changes nothing.
-fn is_read(action: &str) -> bool {
-    ["Get", "List", "Describe", "Assume", "Create"].iter().any(|read| action.starts_with(read))
-        && !["CreateRole", "CreateInstanceProfile"].contains(&action)
 }
 
 /// The SDK's own text lists the sources that it tried.

@@ -146,11 +146,9 @@ pub(super) fn iam(data: &[u8]) {
     let (path, status) = line.split_once(' ').unwrap_or((&line, "200"));
     let status = status.parse().ok().filter(|status| (100..600).contains(status)).unwrap_or(200);
     let entry = iam::find(path).unwrap_or_else(|| iam::entry("profiles.get"));
-    let call = match &entry.run {
-        Run::Read(_, call) => *call,
-        Run::Write(write) => write.call,
-        _ => return,
-    };
+    if !matches!(entry.run, Run::Read(..) | Run::Write(_)) {
+        return;
+    }
     let text = |text: &str| Value::Str(text.to_owned());
     let arguments = Args::of([
         ("name", text("web")),
@@ -171,7 +169,7 @@ pub(super) fn iam(data: &[u8]) {
             (canned, clients.expect("clients"), runtime)
         });
         *canned.0.lock().unwrap_or_else(PoisonError::into_inner) = (status, body.to_vec());
-        match runtime.block_on(call(clients.clone(), arguments)) {
+        match runtime.block_on(entry.send(clients.clone(), arguments)) {
             Err(error) => assert_error(&error),
             Ok(value) => {
                 serde_json::to_string(&value.to_json()).expect("JSON");

@@ -13,7 +13,7 @@ use super::account_limiter::{AccountLimiter, Lanes, Limiter, Permit};
 use super::rate::Fate;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
-use crate::iam::{Call, Entry};
+use crate::iam::Entry;
 use crate::spec::{Args, Value};
 use crate::ui::format::time;
 
@@ -132,9 +132,9 @@ impl RetryingClient {
     ///
     /// # Errors
     /// What AWS says, or that it says nothing.
-    pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
-        let action = entry.spec.actions[0].name;
-        let answer = self.make(action, || call(self.clients.clone(), args.clone())).await?;
+    pub async fn read(&self, entry: &'static Entry, args: &Args) -> Result<Value> {
+        let action = entry.action().name;
+        let answer = self.make(action, || entry.send(self.clients.clone(), args.clone())).await?;
         self.check_account(action, &answer)?;
         Ok(answer)
     }
@@ -179,7 +179,7 @@ impl RetryingClient {
         tokio::select! {
             biased;
             () = closing => Err(super::stopped(entry)),
-            turn = self.lane(entry.spec.actions[0].name).enter() => Ok(turn),
+            turn = self.lane(entry.action().name).enter() => Ok(turn),
         }
     }
 
@@ -193,11 +193,11 @@ impl RetryingClient {
         turn: Option<Permit>,
         closing: impl Future<Output = ()>,
         entry: &'static Entry,
-        call: Call,
         args: &Args,
     ) -> Result<Value> {
-        let action = entry.spec.actions[0].name;
-        let (lane, call) = (self.lane(action), || call(self.clients.clone(), args.clone()));
+        let action = entry.action().name;
+        let call = || entry.send(self.clients.clone(), args.clone());
+        let lane = self.lane(action);
         let making = self.make_unless(turn, closing, (lane, action), call);
         let answer = making.await.unwrap_or_else(|| Err(super::stopped(entry)))?;
         self.check_account(action, &answer)?;
