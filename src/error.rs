@@ -138,6 +138,8 @@ pub struct AwsDetail {
     pub request_id: Option<String>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// Whether the answer broke off.
+    pub is_cut_off: bool,
 }
 
 /// An error: what failed, what to do about it, what AWS said, and what caused it.

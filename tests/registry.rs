@@ -139,7 +139,7 @@ fn every_function_has_a_lua_test() {
 fn the_policy_in_the_readme_names_every_action() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
     for action in iam::registry().flat_map(|entry| entry.spec.actions) {
-        if action.service == Service::Iam {
+        if action.service == Service::IAM {
             assert!(
                 readme.contains(&format!("\"iam:{}\"", action.name)),
                 "{} is missing",

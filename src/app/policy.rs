@@ -23,15 +23,13 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
     // What may name a profile, of other services.
     let mut elsewhere = BTreeSet::new();
-    let mut add = |action: &Action| match action.service {
-        Service::Iam => {
+    let mut add = |action: &Action| {
+        if action.service == Service::IAM {
             actions.entry(action.resource).or_default().insert(action.name);
+        } else if action.service != Service::STS {
+            elsewhere.insert(format!("{}:{}", action.service.prefix(), action.name));
         }
         // Who calls may always be asked; and which role may be assumed says its trust policy, too.
-        Service::Sts => {}
-        service => {
-            elsewhere.insert(format!("{}:{}", service.prefix(), action.name));
-        }
     };
     for entry in entries {
         entry.spec.actions.iter().for_each(&mut add);

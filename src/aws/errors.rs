@@ -39,11 +39,7 @@ where
 }
 
 /// Our error for a failed call of that action, which has that effect if it succeeds.
-pub fn from_call<E>(
-    action: &'static str,
-    effect: Effect,
-    error: SdkError<E, HttpResponse>,
-) -> Error
+pub fn from_call<E>(action: &'static str, effect: Effect, error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -59,6 +55,7 @@ where
             status,
             request_id: request_id.clone(),
             retryable,
+            is_cut_off: false,
         })
     };
     match &error {

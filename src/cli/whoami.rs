@@ -78,7 +78,8 @@ impl WhoamiCommand {
             let caller = async {
                 let caller = gate.ask(crate::iam::GET_CALLER_IDENTITY.name, identity).await?;
                 // Not everybody may see it.
-                let alias = gate.ask(crate::iam::LIST_ACCOUNT_ALIASES.name, alias).await.ok().flatten();
+                let alias =
+                    gate.ask(crate::iam::LIST_ACCOUNT_ALIASES.name, alias).await.ok().flatten();
                 Ok((caller, alias, gate.credentials_end().await))
             };
             Ok::<_, Error>((info, caller.await))

@@ -27,10 +27,10 @@ use crate::emulator::{
 use crate::iam::snapshot::Snapshot;
 use crate::iam::{self, Run};
 use crate::session::Wire;
+use crate::spec::Protocol;
 use crate::spec::{Args, Value};
 use crate::usage::extract::page;
 use crate::usage::refusal;
-use crate::usage::request::Protocol;
 use crate::usage::{Means, SOURCES, SourceCall};
 
 fn runtime() -> Runtime {
@@ -221,7 +221,7 @@ fn usage(data: &[u8], is_xml: bool) {
         static RUNTIME: Runtime = runtime();
     }
     let (line, body) = first_line(data);
-    let protocol = |step: &SourceCall| Protocol::of(step.action.service);
+    let protocol = |step: &SourceCall| step.action.service.row().protocol;
     let steps = || {
         SOURCES.iter().flat_map(|source| source.steps).filter(|step| {
             matches!(protocol(step), Protocol::Ec2 { .. } | Protocol::Query { .. }) == is_xml
@@ -266,7 +266,7 @@ pub(super) fn usage_refusal(data: &[u8]) {
         .find(|step| step.action.service.prefix() == service)
         .unwrap_or_else(|| SOURCES[0].last());
     let header = Some(header).filter(|header| !header.is_empty());
-    let error = refusal::of(Protocol::of(step.action.service), header, body);
+    let error = refusal::of(step.action.service.row().protocol, header, body);
     // What an error says is no longer than the answer, however it is written there.
     let length = error.code().map_or(0, str::len) + error.message().map_or(0, str::len);
     assert!(length <= 3 * data.len(), "{error:?}");

@@ -88,9 +88,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "",
             name: "account",
-            actions: &[
-                GET_CALLER_IDENTITY, GET_ACCOUNT_SUMMARY, LIST_ACCOUNT_ALIASES,
-            ],
+            actions: &[GET_CALLER_IDENTITY, GET_ACCOUNT_SUMMARY, LIST_ACCOUNT_ALIASES],
             effect: Effect::Read,
             params: &[],
             positional: &[],

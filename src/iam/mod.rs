@@ -30,8 +30,8 @@ use snapshot::{Snapshot, Subject};
 
 pub use account::{
     ACCOUNT, Counts, GET_ACCOUNT_SUMMARY, GET_CALLER_IDENTITY, GET_POLICY, Identity,
-    LIST_ACCOUNT_ALIASES, LIST_ROLE_POLICIES, alias, counts, credentials_end, has_policy,
-    identity, inline_policies,
+    LIST_ACCOUNT_ALIASES, LIST_ROLE_POLICIES, alias, counts, credentials_end, has_policy, identity,
+    inline_policies,
 };
 pub use profiles::PROFILE;
 pub use roles::{GET_ROLE, POLICY, ROLE, UPDATE_ASSUME_ROLE_POLICY, path_and_name};
@@ -146,8 +146,7 @@ impl Write {
     /// Whether there is nothing to send, such as no tags to set.
     #[must_use]
     pub fn is_idle(&self, args: &Args) -> bool {
-        self.idle_without
-            .is_some_and(|name| args.tags(name).is_none_or(|values| values.is_empty()))
+        self.idle_without.is_some_and(|name| args.tags(name).is_none_or(|values| values.is_empty()))
     }
 
     /// Check for an action that creates its subject.

@@ -21,9 +21,11 @@ pub(super) const CREATE_INSTANCE_PROFILE: Action = Action::profile("CreateInstan
 pub(super) const GET_INSTANCE_PROFILE: Action = Action::profile("GetInstanceProfile");
 pub(super) const LIST_INSTANCE_PROFILES: Action = Action::iam("ListInstanceProfiles");
 pub(super) const LIST_INSTANCE_PROFILE_TAGS: Action = Action::profile("ListInstanceProfileTags");
-pub(super) const LIST_INSTANCE_PROFILES_FOR_ROLE: Action = Action::role("ListInstanceProfilesForRole");
+pub(super) const LIST_INSTANCE_PROFILES_FOR_ROLE: Action =
+    Action::role("ListInstanceProfilesForRole");
 pub(super) const ADD_ROLE_TO_INSTANCE_PROFILE: Action = Action::profile("AddRoleToInstanceProfile");
-pub(super) const REMOVE_ROLE_FROM_INSTANCE_PROFILE: Action = Action::profile("RemoveRoleFromInstanceProfile");
+pub(super) const REMOVE_ROLE_FROM_INSTANCE_PROFILE: Action =
+    Action::profile("RemoveRoleFromInstanceProfile");
 pub(super) const DELETE_INSTANCE_PROFILE: Action = Action::profile("DeleteInstanceProfile");
 pub(super) const TAG_INSTANCE_PROFILE: Action = Action::profile("TagInstanceProfile");
 pub(super) const UNTAG_INSTANCE_PROFILE: Action = Action::profile("UntagInstanceProfile");
@@ -149,8 +151,7 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
                         .send()
                         .await
                         .map_err(|error| sdk.failed(error))?;
-                    let mut profile =
-                        out.instance_profile.ok_or_else(|| missing(&sdk))?;
+                    let mut profile = out.instance_profile.ok_or_else(|| missing(&sdk))?;
                     // AWS leaves the list out when none were given; that a new profile has none is
                     // certain.
                     profile.tags.get_or_insert_default();
@@ -256,10 +257,7 @@ assert(rest[1].name ~= page[1].name)"#,
         spec: Function {
             module: "profiles",
             name: "each",
-            actions: &[
-                LIST_INSTANCE_PROFILES,
-                LIST_INSTANCE_PROFILE_TAGS,
-            ],
+            actions: &[LIST_INSTANCE_PROFILES, LIST_INSTANCE_PROFILE_TAGS],
             effect: Effect::Read,
             params: &[
                 PATH_PREFIX,
@@ -390,8 +388,7 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
             words: "add role to",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .add_role_to_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_role_name(args.text("role"))
@@ -429,8 +426,7 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
             words: "remove role from",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .remove_role_from_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_role_name(args.text("role"))
@@ -499,8 +495,7 @@ assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
             call: |sdk, args| {
                 Box::pin(async move {
                     let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                    sdk
-                        .iam
+                    sdk.iam
                         .tag_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_tags(Some(tags))
@@ -538,8 +533,7 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
             call: |sdk, args| {
                 Box::pin(async move {
                     for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                        sdk
-                            .iam
+                        sdk.iam
                             .untag_instance_profile()
                             .set_instance_profile_name(args.text("name"))
                             .set_tag_keys(Some(keys.to_vec()))
@@ -730,8 +724,7 @@ pub(super) static DELETE: Entry = Entry {
         words: "delete",
         call: |sdk, args| {
             Box::pin(async move {
-                sdk
-                    .iam
+                sdk.iam
                     .delete_instance_profile()
                     .set_instance_profile_name(args.text("name"))
                     .send()

@@ -28,7 +28,8 @@ pub(super) const DELETE_ROLE: Action = Action::role("DeleteRole");
 pub const UPDATE_ASSUME_ROLE_POLICY: Action = Action::role("UpdateAssumeRolePolicy");
 pub(super) const UPDATE_ROLE: Action = Action::role("UpdateRole");
 pub(super) const PUT_ROLE_PERMISSIONS_BOUNDARY: Action = Action::role("PutRolePermissionsBoundary");
-pub(super) const DELETE_ROLE_PERMISSIONS_BOUNDARY: Action = Action::role("DeleteRolePermissionsBoundary");
+pub(super) const DELETE_ROLE_PERMISSIONS_BOUNDARY: Action =
+    Action::role("DeleteRolePermissionsBoundary");
 pub(super) const TAG_ROLE: Action = Action::role("TagRole");
 pub(super) const UNTAG_ROLE: Action = Action::role("UntagRole");
 pub(super) const LIST_ROLE_TAGS: Action = Action::role("ListRoleTags");
@@ -352,8 +353,7 @@ assert(not iam.roles.find("doc-delete"))"#,
             words: "delete",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .delete_role()
                         .set_role_name(args.text("name"))
                         .send()
@@ -389,8 +389,7 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
             words: "set trust policy of",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .update_assume_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_document(args.text("assume_role_policy"))
@@ -458,8 +457,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
             words: "set permissions boundary of",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .put_role_permissions_boundary()
                         .set_role_name(args.text("name"))
                         .set_permissions_boundary(args.text("permissions_boundary"))
@@ -502,8 +500,7 @@ assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
             words: "remove permissions boundary of",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .delete_role_permissions_boundary()
                         .set_role_name(args.text("name"))
                         .send()
@@ -540,8 +537,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
             call: |sdk, args| {
                 Box::pin(async move {
                     let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                    sdk
-                        .iam
+                    sdk.iam
                         .tag_role()
                         .set_role_name(args.text("name"))
                         .set_tags(Some(tags))
@@ -580,8 +576,7 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
             call: |sdk, args| {
                 Box::pin(async move {
                     for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                        sdk
-                            .iam
+                        sdk.iam
                             .untag_role()
                             .set_role_name(args.text("name"))
                             .set_tag_keys(Some(keys.to_vec()))
@@ -649,8 +644,7 @@ iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             words: "attach policy to",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .attach_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_arn(args.text("policy_arn"))
@@ -687,8 +681,7 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             words: "detach policy from",
             call: |sdk, args| {
                 Box::pin(async move {
-                    sdk
-                        .iam
+                    sdk.iam
                         .detach_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_arn(args.text("policy_arn"))
@@ -851,8 +844,7 @@ pub(super) static UPDATE: Entry = Entry {
         words: "update",
         call: |sdk, args| {
             Box::pin(async move {
-                sdk
-                    .iam
+                sdk.iam
                     .update_role()
                     .set_role_name(args.text("name"))
                     .set_description(args.text("description"))

@@ -714,7 +714,9 @@ fn change(
             (Field::Tag(key), _, None) => gone.push(Value::Str(key)),
             (Field::Role, old, new) => {
                 let pair = |role| call(("role", Value::Str(role)));
-                later.extend(old.map(|role| (profiles::REMOVE_ROLE_FROM_INSTANCE_PROFILE, pair(role))));
+                later.extend(
+                    old.map(|role| (profiles::REMOVE_ROLE_FROM_INSTANCE_PROFILE, pair(role))),
+                );
                 later.extend(new.map(|role| (profiles::ADD_ROLE_TO_INSTANCE_PROFILE, pair(role))));
             }
             (Field::TrustPolicy, _, Some(policy)) => later.push((

@@ -330,15 +330,17 @@ impl Gate {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
             let name = Value::Str(role.clone());
             let args = Args::of([("name", name.clone())]);
-            let read = async { reads::call(self.line().await?, Subject::Role.functions().get, args).await };
+            let read = async {
+                reads::call(self.line().await?, Subject::Role.functions().get, args).await
+            };
             let key = Key::new(Subject::Role, role);
             let read = read.await;
-            let mut record = match self.completed_record(place, &key, (role, iam::GET_ROLE.name), read).await
-            {
-                Ok(record) => record,
-                // Who may put a role into a profile need not be allowed to read it.
-                Err(_) => Value::record([("name", name)]),
-            };
+            let mut record =
+                match self.completed_record(place, &key, (role, iam::GET_ROLE.name), read).await {
+                    Ok(record) => record,
+                    // Who may put a role into a profile need not be allowed to read it.
+                    Err(_) => Value::record([("name", name)]),
+                };
             if let Value::Record(fields) = &mut record {
                 fields.retain(|(name, _)| SHOWN.contains(name));
             }
@@ -579,6 +581,7 @@ fn no_such_entity(subject: Subject, name: &str, action: &'static str) -> Error {
         status: Some(404),
         request_id: None,
         retryable: false,
+        is_cut_off: false,
     }));
     error
 }

@@ -536,7 +536,8 @@ impl Gate {
     async fn identity(&self) -> Result<&Identity> {
         let ask = async {
             let line = self.bare_line().await?;
-            let identity = line.make(iam::GET_CALLER_IDENTITY.name, || iam::identity(line.clients())).await?;
+            let identity =
+                line.make(iam::GET_CALLER_IDENTITY.name, || iam::identity(line.clients())).await?;
             self.check_account(&identity)?;
             let destination = self.site_as(identity.account.clone(), None);
             if let Some(account) = &identity.account {
@@ -823,7 +824,9 @@ impl Gate {
     /// A refusal that names the profile, or says that it cannot be told.
     async fn check_role(&self, subject: Subject, role: &Option<Snapshot>) -> Result<()> {
         let protection = &self.0.session.protection;
-        let Some(role) = role.as_ref().filter(|_| subject.is_held_by_profiles()) else { return Ok(()) };
+        let Some(role) = role.as_ref().filter(|_| subject.is_held_by_profiles()) else {
+            return Ok(());
+        };
         if protection.is_lifted() {
             return Ok(());
         }

@@ -288,7 +288,8 @@ impl Call<'_> {
                 let image = self.before.as_ref()?;
                 let is_empty =
                     image.role.is_none() && image.policies.as_ref().is_none_or(IndexSet::is_empty);
-                let freed = recent.freed(&place, self.name).filter(|_| subject.is_held_by_profiles());
+                let freed =
+                    recent.freed(&place, self.name).filter(|_| subject.is_held_by_profiles());
                 freed.max(changed(subject, self.name, true)).filter(|_| is_empty)
             }
             // A role that was just made is no principal yet.

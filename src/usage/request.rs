@@ -7,46 +7,7 @@ use serde_json::{Map, Value};
 
 use super::source::{Given, Route, SourceCall};
 use crate::error::{Error, Kind, Result};
-use crate::spec::Service;
-
-/// How a service is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// EC2's dialect of the query protocol: a form, answered by XML.
-    Ec2 {
-        /// The version of the API.
-        version: &'static str,
-    },
-    /// The query protocol: a form, answered by XML.
-    Query {
-        /// The version of the API.
-        version: &'static str,
-    },
-    /// JSON 1.1 with the action in a header.
-    Json {
-        /// What stands before the action there.
-        target: &'static str,
-    },
-    /// JSON, with the action in method and path.
-    Rest,
-}
-
-impl Protocol {
-    /// The protocol of a service.
-    pub const fn of(service: Service) -> Self {
-        match service {
-            Service::Ec2 => Self::Ec2 { version: "2016-11-15" },
-            Service::Iam => Self::Query { version: "2010-05-08" },
-            Service::Sts => Self::Query { version: "2011-06-15" },
-            Service::AutoScaling => Self::Query { version: "2011-01-01" },
-            Service::ElasticBeanstalk => Self::Query { version: "2010-12-01" },
-            Service::Rds => Self::Query { version: "2014-10-31" },
-            Service::Ecs => Self::Json { target: "AmazonEC2ContainerServiceV20141113" },
-            Service::Emr => Self::Json { target: "ElasticMapReduce" },
-            Service::Batch | Service::ImageBuilder | Service::Eks => Self::Rest,
-        }
-    }
-}
+use crate::spec::Protocol;
 
 /// A character of a path that stands for itself.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -81,7 +42,7 @@ pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Re
         Route::Post(path) => (path.to_owned(), false),
         Route::Get(path) => (filled(step, path, carried)?, true),
     };
-    let (kind, body) = match Protocol::of(step.action.service) {
+    let (kind, body) = match step.action.service.row().protocol {
         Protocol::Ec2 { version } => (FORM, form(step, version, &parameters, "")),
         Protocol::Query { version } => (FORM, form(step, version, &parameters, "member.")),
         Protocol::Json { .. } => {
@@ -106,7 +67,7 @@ pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Re
     if !is_get {
         headers.insert("content-type", kind);
     }
-    if let Protocol::Json { target } = Protocol::of(step.action.service) {
+    if let Protocol::Json { target } = step.action.service.row().protocol {
         headers.insert("x-amz-target", format!("{target}.{}", step.action.name));
     }
     Ok(request)

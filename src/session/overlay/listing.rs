@@ -393,6 +393,7 @@ fn invalid_marker(entry: &Entry) -> Error {
         status: Some(400),
         request_id: None,
         retryable: false,
+        is_cut_off: false,
     }));
     error
 }

@@ -13,12 +13,7 @@ const NOT_LISTED: [&str; 4] = ["tags", "permissions_boundary", "last_used", "las
 
 impl Overlay {
     /// Reads from AWS, with what is planned in it.
-    pub async fn read(
-        &self,
-        gate: &Gate,
-        entry: &'static Entry,
-        args: Args,
-    ) -> Result<Value> {
+    pub async fn read(&self, gate: &Gate, entry: &'static Entry, args: Args) -> Result<Value> {
         let Some(reads) = entry.reads() else {
             return Err(Error::new(Kind::Bug, format!("{} is no read", entry.spec.path())));
         };
