@@ -1,128 +1,83 @@
-//! What may name an instance profile, and the rows it is kept in: instances, launch templates and the others of [`Kind`]. They come
+//! What may name an instance profile, and the rows it is kept in: instances, launch templates and other kinds. They come
 //! into the account by import only; no call makes, changes or deletes one.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde_json::{Map, Value};
 
-/// A kind of resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Instance,
-    Association,
-    LaunchTemplate,
-    /// One version of a launch template, whose id is the `parent`. An import says it within its template.
-    LaunchTemplateVersion,
-    SpotFleet,
-    SpotRequest,
-    LaunchConfiguration,
-    ComputeEnvironment,
-    CapacityProvider,
-    InfrastructureConfiguration,
-    EmrCluster,
-    BeanstalkEnvironment,
-    NodeGroup,
-    DbInstance,
+use super::Trouble;
+use super::import::Entry;
+use super::import_resources::named_with_profile;
+use super::services::SERVICES;
+use super::synthetic::MadeUp;
+
+/// A kind of resource. The file of its service has its row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind(&'static KindRow);
+
+/// What the file of a service says of a kind.
+#[derive(Debug)]
+pub(super) struct KindRow {
+    /// The name in account files and in the table.
+    pub(super) name: &'static str,
+    /// The states that one may be in; the first is the one that is meant if none is said. Where
+    /// AWS has no closed list there is one only.
+    pub(super) states: &'static [&'static str],
+    /// What AWS calls the state of such a thing.
+    pub(super) state_key: Option<&'static str>,
+    /// A new id of the kind's form; none for a kind that is known by its name.
+    pub(super) new_id: Option<fn(MadeUp) -> String>,
+    /// What an account file says of one, beyond region and state.
+    pub(super) fields: &'static [&'static str],
+    /// Reads these; gives its versions.
+    pub(super) describe: fn(&mut Entry, &mut Resource) -> Result<Vec<Resource>, Trouble>,
+    /// The kind of its versions, whose `parent` is its id. An import says them within it.
+    pub(super) versions: Option<Kind>,
+    /// Whether a region has each name once, although they are known by ids.
+    pub(super) has_unique_names: bool,
+    /// Whether AWS only ever answers the profile's ARN, whatever it was given.
+    pub(super) answers_arn: bool,
+    /// Whether an account file names the id of the profile.
+    pub(super) shows_profile_id: bool,
+}
+
+impl KindRow {
+    /// A kind that is known by its name, and names a profile.
+    pub(super) const NAMED: Self = Self {
+        name: "",
+        states: &[],
+        state_key: None,
+        new_id: None,
+        fields: &["name", "profile"],
+        describe: named_with_profile,
+        versions: None,
+        has_unique_names: false,
+        answers_arn: false,
+        shows_profile_id: true,
+    };
 }
 
 impl Kind {
+    pub(super) const fn of(row: &'static KindRow) -> Self {
+        Self(row)
+    }
+
+    pub(super) const fn row(self) -> &'static KindRow {
+        self.0
+    }
+
     /// Those that stand by themselves in an account file.
-    pub(super) const IMPORTED: [Self; 13] = [
-        Self::Instance,
-        Self::Association,
-        Self::LaunchTemplate,
-        Self::SpotFleet,
-        Self::SpotRequest,
-        Self::LaunchConfiguration,
-        Self::ComputeEnvironment,
-        Self::CapacityProvider,
-        Self::InfrastructureConfiguration,
-        Self::EmrCluster,
-        Self::BeanstalkEnvironment,
-        Self::NodeGroup,
-        Self::DbInstance,
-    ];
+    pub(super) fn imported() -> impl Iterator<Item = Self> {
+        SERVICES.iter().flat_map(|service| service.kinds).copied()
+    }
 
     /// The name in account files and in the table.
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Instance => "ec2.instance",
-            Self::Association => "ec2.association",
-            Self::LaunchTemplate => "ec2.launch_template",
-            Self::LaunchTemplateVersion => "ec2.launch_template.version",
-            Self::SpotFleet => "ec2.spot_fleet",
-            Self::SpotRequest => "ec2.spot_request",
-            Self::LaunchConfiguration => "autoscaling.launch_configuration",
-            Self::ComputeEnvironment => "batch.compute_environment",
-            Self::CapacityProvider => "ecs.capacity_provider",
-            Self::InfrastructureConfiguration => "imagebuilder.infrastructure_configuration",
-            Self::EmrCluster => "emr.cluster",
-            Self::BeanstalkEnvironment => "elasticbeanstalk.environment",
-            Self::NodeGroup => "eks.node_group",
-            Self::DbInstance => "rds.instance",
-        }
+        self.0.name
     }
 
-    /// The states that one may be in; the first is the one that is meant if none is said. Where AWS has no closed list there
-    /// is one only.
+    /// The states that one may be in.
     pub(super) const fn states(self) -> &'static [&'static str] {
-        match self {
-            Self::Instance => {
-                &["running", "pending", "shutting-down", "terminated", "stopping", "stopped"]
-            }
-            Self::Association => &["associated", "associating", "disassociating", "disassociated"],
-            Self::LaunchTemplate
-            | Self::LaunchTemplateVersion
-            | Self::LaunchConfiguration
-            | Self::InfrastructureConfiguration => &[],
-            Self::SpotFleet => &[
-                "active",
-                "submitted",
-                "cancelled",
-                "failed",
-                "cancelled_running",
-                "cancelled_terminating",
-                "modifying",
-            ],
-            Self::SpotRequest => &["open", "active", "closed", "cancelled", "failed", "disabled"],
-            Self::ComputeEnvironment => {
-                &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"]
-            }
-            Self::CapacityProvider => &["ACTIVE", "PROVISIONING", "DEPROVISIONING", "INACTIVE"],
-            Self::EmrCluster => &[
-                "RUNNING",
-                "STARTING",
-                "BOOTSTRAPPING",
-                "WAITING",
-                "TERMINATING",
-                "TERMINATED",
-                "TERMINATED_WITH_ERRORS",
-            ],
-            Self::BeanstalkEnvironment => &[
-                "Ready",
-                "Aborting",
-                "Launching",
-                "Updating",
-                "LinkingFrom",
-                "LinkingTo",
-                "Terminating",
-                "Terminated",
-            ],
-            Self::NodeGroup => &[
-                "ACTIVE",
-                "CREATING",
-                "UPDATING",
-                "DELETING",
-                "CREATE_FAILED",
-                "DELETE_FAILED",
-                "DEGRADED",
-            ],
-            Self::DbInstance => &["available"],
-        }
-    }
-
-    /// Whether AWS only ever answers the profile's ARN, whatever it was given.
-    pub(super) const fn answers_arn(self) -> bool {
-        matches!(self, Self::Instance | Self::Association | Self::CapacityProvider)
+        self.0.states
     }
 }
 
@@ -139,7 +94,7 @@ pub(super) struct Resource {
     pub(super) state: Option<String>,
     /// Seconds since 1970.
     pub(super) created: i64,
-    /// The instance profile, by name or ARN; in the end always the ARN where [`Kind::answers_arn`].
+    /// The instance profile, by name or ARN; in the end always the ARN where [`KindRow::answers_arn`].
     pub(super) profile: Option<String>,
     pub(super) profile_id: Option<String>,
     /// What only its kind has.
@@ -352,10 +307,10 @@ pub(super) fn delete(
             "DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key = ?4",
         )?
         .execute(params![kind.name(), region, parent, key])?;
-    if kind == Kind::LaunchTemplate {
+    if let Some(versions) = kind.row().versions {
         connection
             .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3")?
-            .execute(params![Kind::LaunchTemplateVersion.name(), region, key])?;
+            .execute(params![versions.name(), region, key])?;
     }
     Ok(())
 }

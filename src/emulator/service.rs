@@ -1,20 +1,28 @@
 //! The services that the account speaks for, and how each of them is spoken to. Besides IAM and STS they are those whose
 //! resources may name an instance profile; they only let themselves be looked at.
 
+use super::services::SERVICES;
+
 /// A service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Iam,
-    Sts,
-    Ec2,
-    AutoScaling,
-    Batch,
-    Ecs,
-    ImageBuilder,
-    Emr,
-    ElasticBeanstalk,
-    Eks,
-    Rds,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service(&'static ServiceRow);
+
+/// What depends on the service. Those besides IAM and STS have theirs in their files.
+#[derive(Debug)]
+pub(super) struct ServiceRow {
+    /// The name in a request's credential scope, which is also the prefix of its permissions.
+    pub(super) name: &'static str,
+    pub(super) protocol: Protocol,
+    /// Status, code and message above the rate at which it takes calls.
+    pub(super) throttled: (u16, &'static str, &'static str),
+    /// The same where the parameter that says where a list goes on does not come from that list.
+    pub(super) invalid_token: (u16, &'static str, &'static str),
+    /// The code for a parameter that has a value that the service does not take.
+    pub(super) invalid_value: &'static str,
+    /// The code for a failure of its own.
+    pub(super) failure: &'static str,
+    /// Whether it is a service of its own in every region.
+    pub(super) is_regional: bool,
 }
 
 /// How a service is spoken to.
@@ -31,67 +39,43 @@ pub(super) enum Protocol {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 11] = [
-        Self::Iam,
-        Self::Sts,
-        Self::Ec2,
-        Self::AutoScaling,
-        Self::Batch,
-        Self::Ecs,
-        Self::ImageBuilder,
-        Self::Emr,
-        Self::ElasticBeanstalk,
-        Self::Eks,
-        Self::Rds,
-    ];
+    pub(super) const IAM: Self = Self::of(&ServiceRow {
+        name: "iam",
+        protocol: Protocol::Query {
+            version: "2010-05-08",
+            namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+        },
+        ..QUERY
+    });
+    pub(super) const STS: Self = Self::of(&ServiceRow {
+        name: "sts",
+        protocol: Protocol::Query {
+            version: "2011-06-15",
+            namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+        },
+        ..QUERY
+    });
+
+    pub(super) const fn of(row: &'static ServiceRow) -> Self {
+        Self(row)
+    }
+
+    pub(super) const fn row(self) -> &'static ServiceRow {
+        self.0
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let own = [Self::IAM, Self::STS].into_iter();
+        own.chain(SERVICES.iter().map(|table| table.service))
+    }
 
     /// The name in a request's credential scope, which is also the prefix of its permissions.
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-            Self::Ec2 => "ec2",
-            Self::AutoScaling => "autoscaling",
-            Self::Batch => "batch",
-            Self::Ecs => "ecs",
-            Self::ImageBuilder => "imagebuilder",
-            Self::Emr => "elasticmapreduce",
-            Self::ElasticBeanstalk => "elasticbeanstalk",
-            Self::Eks => "eks",
-            Self::Rds => "rds",
-        }
+        self.0.name
     }
 
     pub(super) const fn protocol(self) -> Protocol {
-        match self {
-            Self::Iam => Protocol::Query {
-                version: "2010-05-08",
-                namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
-            },
-            Self::Sts => Protocol::Query {
-                version: "2011-06-15",
-                namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-            },
-            Self::Ec2 => Protocol::Ec2 {
-                version: "2016-11-15",
-                namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
-            },
-            Self::AutoScaling => Protocol::Query {
-                version: "2011-01-01",
-                namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
-            },
-            Self::ElasticBeanstalk => Protocol::Query {
-                version: "2010-12-01",
-                namespace: "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/",
-            },
-            Self::Rds => Protocol::Query {
-                version: "2014-10-31",
-                namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
-            },
-            Self::Ecs => Protocol::Json { target: "AmazonEC2ContainerServiceV20141113" },
-            Self::Emr => Protocol::Json { target: "ElasticMapReduce" },
-            Self::Batch | Self::ImageBuilder | Self::Eks => Protocol::RestJson,
-        }
+        self.0.protocol
     }
 
     /// The only API version that the service has, if its requests say one.
@@ -104,15 +88,34 @@ impl Service {
 
     /// Whether it is a service of its own in every region.
     pub(super) const fn is_regional(self) -> bool {
-        !matches!(self, Self::Iam | Self::Sts)
+        self.0.is_regional
     }
 
     /// The service that the credential scope names, else IAM or STS by the API version.
-    pub(super) fn of(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
-        let named = Self::ALL.into_iter().find(|service| scope == Some(service.name()));
-        let either = [Self::Iam, Self::Sts];
+    pub(super) fn of_request(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
+        let named = Self::all().find(|service| scope == Some(service.name()));
+        let either = [Self::IAM, Self::STS];
         named.or_else(|| {
             either.into_iter().find(|service| version.is_some() && version == service.version())
         })
     }
 }
+
+/// What IAM and STS have in common.
+const QUERY: ServiceRow = ServiceRow {
+    name: "",
+    protocol: Protocol::RestJson,
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "ValidationError", "Invalid Marker."),
+    invalid_value: "ValidationError",
+    failure: "ServiceFailure",
+    is_regional: false,
+};
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Service {}

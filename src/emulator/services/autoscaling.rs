@@ -1,15 +1,38 @@
 //! Amazon EC2 Auto Scaling: launch configurations.
 
+use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::MadeUp;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{ServiceTable, made_up, moment, place};
 
-const KIND: Kind = Kind::LaunchConfiguration;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "autoscaling",
+    protocol: Protocol::Query {
+        version: "2011-01-01",
+        namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidNextToken", "The token is not valid."),
+    invalid_value: "ValidationError",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind =
+    Kind::of(&KindRow { name: "autoscaling.launch_configuration", ..KindRow::NAMED });
+
+/// What the account answers for this service.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe(SERVICE, "DescribeLaunchConfigurations", describe_launch_configurations)],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "MaxRecords", least: 1, most: 100, usual: 50, token: "NextToken" };
 

@@ -2,15 +2,44 @@
 
 use serde_json::{Value, json};
 
+use super::super::actions::show_at;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::ApiResult;
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::MadeUp;
 use super::listing::{Listing, Paging};
-use super::{made_up, name_of, place};
+use super::{ServiceTable, made_up, name_of, place};
 
-const KIND: Kind = Kind::ComputeEnvironment;
+pub(in super::super) const SERVICE: Service = Service::of(&ServiceRow {
+    name: "batch",
+    protocol: Protocol::RestJson,
+    throttled: (429, "TooManyRequestsException", "Too Many Requests"),
+    invalid_token: (400, "ClientException", "Invalid nextToken."),
+    invalid_value: "ClientException",
+    failure: "ServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "batch.compute_environment",
+    states: &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"],
+    state_key: Some("status"),
+    ..KindRow::NAMED
+});
+
+/// What the account answers for this service.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[show_at(
+        SERVICE,
+        "DescribeComputeEnvironments",
+        ("POST", "/v1/describecomputeenvironments"),
+        describe_compute_environments,
+    )],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
 

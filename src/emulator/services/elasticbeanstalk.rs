@@ -1,14 +1,59 @@
 //! AWS Elastic Beanstalk: environments and their settings.
 
+use super::super::Trouble;
+use super::super::actions::describe;
 use super::super::call::Call;
+use super::super::import::Entry;
+use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{ServiceTable, made_up, moment, place};
 
-const KIND: Kind = Kind::BeanstalkEnvironment;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "elasticbeanstalk",
+    protocol: Protocol::Query {
+        version: "2010-12-01",
+        namespace: "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterValue", "Invalid NextToken."),
+    invalid_value: "InvalidParameterValue",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "elasticbeanstalk.environment",
+    states: &[
+        "Ready",
+        "Aborting",
+        "Launching",
+        "Updating",
+        "LinkingFrom",
+        "LinkingTo",
+        "Terminating",
+        "Terminated",
+    ],
+    state_key: Some("status"),
+    new_id: Some(|made_up| format!("e-{}", made_up.capitals(10).to_lowercase())),
+    fields: &["id", "name", "application", "profile"],
+    describe: describe_entry,
+    ..KindRow::NAMED
+});
+
+/// What the account answers for this service.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe(SERVICE, "DescribeEnvironments", describe_environments),
+        describe(SERVICE, "DescribeConfigurationSettings", describe_configuration_settings),
+    ],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "MaxRecords", least: 1, most: 1000, usual: usize::MAX - 1, token: "NextToken" };
 const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
@@ -157,4 +202,15 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
         "EnvironmentArn",
         &format!("arn:aws:elasticbeanstalk:{region}:{account}:environment/{application}/{name}"),
     );
+}
+
+/// Reads an environment of an account file.
+fn describe_entry(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
+    id(entry, resource)?;
+    let name = entry.needed("name")?;
+    let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
+    resource.more.insert("application".to_owned(), application.into());
+    resource.name = Some(name);
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
 }

@@ -2,15 +2,56 @@
 
 use serde_json::{Value, json};
 
+use super::super::Trouble;
+use super::super::actions::show;
 use super::super::call::Call;
+use super::super::import::Entry;
+use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::MadeUp;
 use super::listing::{Listing, Paging};
-use super::{made_up, place, seconds};
+use super::{ServiceTable, made_up, place, seconds};
 
-const KIND: Kind = Kind::EmrCluster;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "elasticmapreduce",
+    protocol: Protocol::Json { target: "ElasticMapReduce" },
+    throttled: (400, "ThrottlingException", "Rate exceeded"),
+    invalid_token: (400, "InvalidRequestException", "Marker is not valid."),
+    invalid_value: "InvalidRequestException",
+    failure: "InternalServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "emr.cluster",
+    states: &[
+        "RUNNING",
+        "STARTING",
+        "BOOTSTRAPPING",
+        "WAITING",
+        "TERMINATING",
+        "TERMINATED",
+        "TERMINATED_WITH_ERRORS",
+    ],
+    state_key: Some("state"),
+    new_id: Some(|made_up| format!("j-{}", made_up.capitals(13))),
+    fields: &["id", "name", "profile"],
+    describe: describe_entry,
+    ..KindRow::NAMED
+});
+
+/// What the account answers for this service.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        show(SERVICE, "ListClusters", list_clusters),
+        show(SERVICE, "DescribeCluster", describe_cluster),
+    ],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging = Paging { limit: "", least: 1, most: 50, usual: 50, token: "Marker" };
 
 /// `ListClusters`: 50 a page, whatever the caller would like.
@@ -121,4 +162,12 @@ fn shown(account: &str, cluster: &Resource) -> Value {
         entry.extend(more);
     }
     entry
+}
+
+/// Reads a cluster of an account file.
+fn describe_entry(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
+    id(entry, resource)?;
+    resource.name = Some(entry.needed("name")?);
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
 }

@@ -1,20 +1,46 @@
 //! The services whose resources may name an instance profile: one file for each, with the answers to the calls that look at them.
 //! An answer has what AWS always sends, not only the profile; what no import says is made up.
 
-pub(super) mod autoscaling;
+mod autoscaling;
 pub(super) mod batch;
-pub(super) mod ec2;
+mod ec2;
 pub(super) mod ecs;
-pub(super) mod eks;
-pub(super) mod elasticbeanstalk;
-pub(super) mod emr;
-pub(super) mod imagebuilder;
+mod eks;
+mod elasticbeanstalk;
+mod emr;
+mod imagebuilder;
 mod listing;
-pub(super) mod rds;
+mod rds;
 
+use super::actions::Action;
 use super::call::Call;
 use super::resources::{Kind, Resource, ResourceScope};
+use super::service::Service;
 use super::synthetic::MadeUp;
+
+/// What the file of a service has for the account.
+#[derive(Debug)]
+pub(super) struct ServiceTable {
+    /// The service and how it is spoken to.
+    pub(super) service: Service,
+    /// The actions that it answers.
+    pub(super) actions: &'static [Action],
+    /// The kinds of its resources that stand by themselves in an account file.
+    pub(super) kinds: &'static [Kind],
+}
+
+/// The tables of all of them, in the order of the documentation.
+pub(super) static SERVICES: [&ServiceTable; 9] = [
+    &ec2::TABLE,
+    &autoscaling::TABLE,
+    &batch::TABLE,
+    &ecs::TABLE,
+    &imagebuilder::TABLE,
+    &emr::TABLE,
+    &elasticbeanstalk::TABLE,
+    &eks::TABLE,
+    &rds::TABLE,
+];
 
 /// What an id, address or number of that resource is made from; `what` tells several of one resource apart.
 fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {

@@ -1,15 +1,46 @@
 //! Amazon RDS: database instances. Only those of RDS Custom have an instance profile.
 
+use super::super::actions::describe;
 use super::super::call::Call;
+use super::super::import_resources::with_id_and_profile;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::MadeUp;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{ServiceTable, made_up, moment, place};
 
-const KIND: Kind = Kind::DbInstance;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "rds",
+    protocol: Protocol::Query {
+        version: "2014-10-31",
+        namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterValue", "Invalid Marker."),
+    invalid_value: "InvalidParameterValue",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "rds.instance",
+    states: &["available"],
+    state_key: Some("status"),
+    new_id: Some(|made_up| format!("db-{}", made_up.hex(12))),
+    fields: &["id", "profile"],
+    describe: with_id_and_profile,
+    ..KindRow::NAMED
+});
+
+/// What the account answers for this service.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe(SERVICE, "DescribeDBInstances", describe_db_instances)],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "MaxRecords", least: 20, most: 100, usual: 100, token: "Marker" };
 
