@@ -20,6 +20,16 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
+/// Names of the fields that a class of a module documents, in order; none if there is no such class.
+#[must_use]
+pub fn fields(path: &str, class: &str) -> Vec<String> {
+    let source = source(path).unwrap_or_default();
+    let mut lines = source.lines();
+    lines.by_ref().find(|line| line.strip_prefix("---@class ") == Some(class));
+    let fields = lines.map_while(|line| line.strip_prefix("---@field "));
+    fields.filter_map(|field| field.split(['?', ' ']).next()).map(str::to_owned).collect()
+}
+
 /// What is part of the program and no module: the prelude with what it is made of, and what only test files find.
 const NO_MODULES: [&str; 3] = ["prelude", "stoppable", "testing"];
 
