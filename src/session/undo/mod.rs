@@ -103,6 +103,7 @@ pub async fn plan(
         let at = run.sites.iter().position(|own| own.is_same_account(site))?;
         (!options.unreachable.contains_key(&at)).then_some(at)
     };
+    check_steps(run, changes, options)?;
     super::apply::note_recent(gates, &options.recent, reachable).await;
     let mut left_out = Excluded::default();
     let mut told = Vec::new();
@@ -353,6 +354,23 @@ impl Attempt<'_> {
         }
         Ok(())
     }
+}
+
+/// Check that the undo knows what each change has done.
+///
+/// # Errors
+/// If one is of an action that this program does not know: what it has done besides is not in the
+/// journal's states.
+fn check_steps(run: &Run, changes: &[Recorded], options: &UndoSettings) -> Result<()> {
+    let mut meant =
+        changes.iter().filter(|change| options.is_meant(change) && change.undone.is_none());
+    let Some(unknown) = meant.find(|change| iam::write(&change.action).is_none()) else {
+        return Ok(());
+    };
+    let Recorded { number, action, .. } = unknown;
+    let message = format!("change {number} of run {} is of the unknown action {action}", run.id);
+    Err(Error::new(Kind::State, message)
+        .hint(format!("undo it with the program that made it: {}", run.program)))
 }
 
 /// The function that makes a step.
