@@ -25,7 +25,7 @@ use futures_util::future::BoxFuture;
 use crate::aws::client::Clients;
 use crate::aws::from_call;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Action, Args, Effect, Function, Page, Value};
+use crate::spec::{Action, Args, Effect, Function, Page, Type, Value};
 use snapshot::{Snapshot, Subject};
 
 pub use account::{
@@ -270,9 +270,7 @@ pub struct Entry {
 impl Entry {
     /// Reads that only a plan makes, to be refused where AWS would refuse.
     pub fn plan_reads(&self) -> impl Iterator<Item = Action> {
-        let takes_policy = ["policy_arn", "permissions_boundary"]
-            .iter()
-            .any(|name| self.spec.param(name).is_some());
+        let takes_policy = self.spec.params.iter().any(|param| param.ty == Type::PolicyArn);
         let deletes_role = match &self.run {
             Run::Write(write) if write.deletes() => write.subject.has_inline_policies(),
             _ => false,

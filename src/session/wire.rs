@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::iam;
-use crate::spec::Action;
+use crate::spec::{Action, Service};
 
 /// An answer that stops in its middle is waited for that long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -169,7 +169,7 @@ impl Wire {
             ));
         }
         // Other services have actions of the same name.
-        let is_usual = ["iam", "sts"].contains(&service);
+        let is_usual = [Service::IAM, Service::STS].iter().any(|usual| usual.prefix() == service);
         let name =
             if is_usual { Cow::Borrowed(action) } else { format!("{service}:{action}").into() };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -288,11 +288,11 @@ impl Drop for AttemptRecord {
 /// The service and action of a request of the AWS Query protocol.
 fn named(request: &HttpRequest) -> (&'static str, String) {
     let form = request.body().bytes().unwrap_or_default();
-    let (mut action, mut service) = (String::new(), "iam");
+    let (mut action, mut service) = (String::new(), Service::IAM);
     for (key, value) in form_urlencoded::parse(form) {
         match &*key {
             "Action" => action = value.into_owned(),
-            "Version" if value == "2011-06-15" => service = "sts",
+            "Version" if Service::STS.version() == Some(&*value) => service = Service::STS,
             _ => {}
         }
         // The SDK writes these two first.
@@ -300,7 +300,7 @@ fn named(request: &HttpRequest) -> (&'static str, String) {
             break;
         }
     }
-    (service, action)
+    (service.prefix(), action)
 }
 
 /// The response with all of its body, so that an answer that breaks off is known for none.

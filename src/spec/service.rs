@@ -91,6 +91,15 @@ impl Service {
         self.0
     }
 
+    /// The version of its API, where requests say one.
+    #[must_use]
+    pub const fn version(self) -> Option<&'static str> {
+        match self.0.protocol {
+            Protocol::Ec2 { version } | Protocol::Query { version } => Some(version),
+            Protocol::Json { .. } | Protocol::Rest => None,
+        }
+    }
+
     /// The prefix of the service's actions in IAM policies.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
