@@ -400,6 +400,9 @@ fn a_planned_write_changes_no_answer_beyond_its_own_fields() {
                         own.filter_map(shown_as).flatten().copied().collect();
                     // The role in a profile has a record of its own here.
                     may.insert("roles");
+                    if exists && ["account", "connect"].contains(read) {
+                        may.insert("profiles");
+                    }
                     if deletes {
                         // AWS puts its id in the place of the ARN of a role that is deleted.
                         may.insert("assume_role_policy");
