@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::hints::{self, Refusal};
 use super::network::NetworkError;
@@ -46,8 +46,7 @@ where
     let said = error.raw_response().and_then(|response| response.headers().get(SAID));
     let said = said.and_then(|said| said.parse::<u16>().ok());
     let status = said.or(error.raw_response().map(|response| response.status().as_u16()));
-    let request_id = error.request_id().map(str::to_owned);
-    let meta: ErrorMetadata = error.meta().clone();
+    let (request_id, meta) = (error.request_id().map(str::to_owned), error.meta().clone());
     let detail = |code: &str, retryable| {
         Box::new(AwsDetail {
             code: code.to_owned(),

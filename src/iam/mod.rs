@@ -288,6 +288,7 @@ impl Entry {
     }
 
     /// Makes its single call. An entry that is made of several has none: an error.
+    #[must_use]
     pub fn send(&self, clients: Clients, args: Args) -> Pending {
         let sdk = Sdk { clients, action: self.action().name, effect: self.spec.effect };
         match &self.run {

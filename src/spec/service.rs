@@ -20,7 +20,7 @@ pub struct ServiceRow {
     pub host: &'static str,
     /// The same with validated cryptography (FIPS 140), in AWS's first partition.
     pub fips: &'static str,
-    /// Whether its usual hosts in GovCloud are those with FIPS.
+    /// Whether its usual hosts in `us-gov-` regions are those with FIPS.
     pub has_fips_in_govcloud: bool,
     /// The id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
     pub id: &'static str,

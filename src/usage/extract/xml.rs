@@ -94,13 +94,13 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
             Event::CData(part) => text.push_str(&part.xml10_content()),
             Event::GeneralRef(entity) => match entity.resolve_char_ref() {
                 Ok(Some(letter)) => text.push(letter),
-                _ => match resolve_predefined_entity(&entity) {
-                    Some(letters) => text.push_str(letters),
-                    None => {
+                _ => {
+                    let Some(letters) = resolve_predefined_entity(&entity) else {
                         let why = "the answer has an entity that nobody knows".into();
                         return Err(Flaw::Unusable(why));
-                    }
-                },
+                    };
+                    text.push_str(letters);
+                }
             },
             _ => {}
         }
