@@ -92,16 +92,16 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
             _ if skipped > 0 => {}
             Event::Text(part) => text.push_str(&part.xml10_content()),
             Event::CData(part) => text.push_str(&part.xml10_content()),
-            Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                Ok(Some(letter)) => text.push(letter),
-                _ => {
-                    let Some(letters) = resolve_predefined_entity(&entity) else {
-                        let why = "the answer has an entity that nobody knows".into();
-                        return Err(Flaw::Unusable(why));
-                    };
+            Event::GeneralRef(entity) => {
+                if let Ok(Some(letter)) = entity.resolve_char_ref() {
+                    text.push(letter);
+                } else if let Some(letters) = resolve_predefined_entity(&entity) {
                     text.push_str(letters);
+                } else {
+                    let why = "the answer has an entity that nobody knows".into();
+                    return Err(Flaw::Unusable(why));
                 }
-            },
+            }
             _ => {}
         }
     }
