@@ -1,6 +1,5 @@
-//! The table of actions: name, parameters and the function that carries it out. Dispatch,
-//! validation and [`actions`] all read this one table and those of the other services; an action
-//! is supported when it has a row.
+//! Table of actions: name, parameters and handler. Dispatch, validation and [`actions`] all read
+//! this table and those of the other services. An action is supported if it has a row.
 
 use serde_json::Value;
 
@@ -32,26 +31,27 @@ use super::web_identity;
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// One action.
+/// Row of the table of actions.
 #[derive(Debug)]
 pub(super) struct Action {
     pub(super) service: Service,
     pub(super) name: &'static str,
-    /// What IAM and STS hold a request to; the others' functions see to it themselves.
+    /// Parameters checked before the handler runs. Only IAM and STS actions have them; the handlers
+    /// of other services check their own.
     pub(super) parameters: &'static [Parameter],
-    /// Method and path, where they say which action is meant.
-    pub(super) place: Option<(&'static str, &'static str)>,
+    /// Method and path pattern, for REST protocols.
+    pub(super) route: Option<(&'static str, &'static str)>,
     pub(super) run: Run,
 }
 
-/// How an action is carried out: what it is given, and that it writes its result.
+/// Handler of an action. It writes its result to the XML, or returns it as JSON.
 #[derive(Debug)]
 pub(super) enum Run {
-    /// It only looks.
+    /// Read that answers XML.
     Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
-    /// It only looks, and answers JSON.
-    Show(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
-    /// It looks at the truth and changes it, all or nothing.
+    /// Read that answers JSON.
+    ReadJson(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
+    /// Write to the current state, in one transaction.
     Write(fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
 }
 
@@ -60,7 +60,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::IAM, name, parameters, place: None, run: Run::Read(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Run::Read(run) }
 }
 
 const fn write(
@@ -68,35 +68,35 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::IAM, name, parameters, place: None, run: Run::Write(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Run::Write(run) }
 }
 
-/// An action that only looks, of a service that answers XML.
+/// Row of a read action of a service that answers XML.
 pub(super) const fn describe(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::Read(run) }
 }
 
-/// The same of a service that answers JSON.
-pub(super) const fn show(
+/// Row of a read action of a service that answers JSON.
+pub(super) const fn describe_json(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::ReadJson(run) }
 }
 
-/// The same where method and path say what is meant.
-pub(super) const fn show_at(
+/// Row of a JSON read action that is routed by method and path.
+pub(super) const fn describe_json_at(
     service: Service,
     name: &'static str,
-    place: (&'static str, &'static str),
+    route: (&'static str, &'static str),
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: Some(place), run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: Some(route), run: Run::ReadJson(run) }
 }
 
 const PROFILE: Parameter = required("InstanceProfileName", &PROFILE_NAME);
@@ -249,7 +249,7 @@ pub(super) static ACTIONS: &[Action] = &[
         service: Service::STS,
         name: "GetCallerIdentity",
         parameters: &[],
-        place: None,
+        route: None,
         run: Run::Read(security_tokens::caller_identity),
     },
     Action {
@@ -269,7 +269,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SourceIdentity", &SESSION_NAME),
             optional("ProvidedContexts", &SESSION_CONTEXTS),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::assume_role),
     },
     Action {
@@ -284,7 +284,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("Policy", &SESSION_POLICY),
             optional("DurationSeconds", &SESSION_DURATION),
         ],
-        place: None,
+        route: None,
         run: Run::Write(web_identity::assume_role),
     },
     Action {
@@ -295,28 +295,28 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SerialNumber", &SERIAL_NUMBER),
             optional("TokenCode", &TOKEN_CODE),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::session_token),
     },
 ];
 
-/// The rows of all services.
+/// Rows of all services.
 fn all() -> impl Iterator<Item = &'static Action> {
     ACTIONS.iter().chain(SERVICES.iter().flat_map(|table| table.actions))
 }
 
-/// Every action that the local account answers: the service by the prefix of its permissions, such
-/// as `iam` or `ec2`, and the name. Names may be there for several services.
+/// All actions that the local account supports, as service and name. The service is its permission
+/// prefix, such as `iam` or `ec2`. Several services may have an action of the same name.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().map(|action| (action.service.name(), action.name))
 }
 
-/// The row of that action.
+/// Row of an action.
 pub(super) fn find(service: Service, name: &str) -> Option<&'static Action> {
     of(service).find(|action| action.name == name)
 }
 
-/// The rows of that service.
+/// Rows of a service.
 pub(super) fn of(service: Service) -> impl Iterator<Item = &'static Action> {
     all().filter(move |action| action.service == service)
 }

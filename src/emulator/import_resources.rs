@@ -1,30 +1,34 @@
-//! The sections `regions` and `resources` of an account file.
+//! Sections `regions` and `resources` of an account file.
 
 use std::collections::BTreeMap;
 
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 
-use super::Trouble;
+use super::ChangeError;
 use super::constraints;
 use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
 use super::resources::{self, Kind, Resource, ResourceScope, number_of};
-use super::synthetic::MadeUp;
+use super::synthetic::Synthetic;
 use super::write_txn::WriteTxn;
 
-/// What an import keeps in mind about its resources until everything was read.
+/// State of the import of resources, until the whole file has been read.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     pub(super) count: u64,
-    /// Where each region was named first.
+    /// Number of the first resource in each region.
     regions: BTreeMap<String, u64>,
 }
 
 /// Reads the section `regions`.
-pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> Result<(), Trouble> {
+pub(super) fn import_regions(
+    edit: &WriteTxn<'_>,
+    value: Value,
+    adds: bool,
+) -> Result<(), ChangeError> {
     let Value::Object(fields) = value else {
         return Err(wrong("regions", format!("must be an object, not {}", kind_of(&value))));
     };
@@ -46,7 +50,7 @@ pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> R
     Ok(())
 }
 
-fn check_region(place: &str, name: &str) -> Result<(), Trouble> {
+fn check_region(place: &str, name: &str) -> Result<(), ChangeError> {
     let parts: Vec<_> = name.split('-').collect();
     let letters = |part: &&str| {
         !part.is_empty()
@@ -66,7 +70,7 @@ impl Resources {
         number: u64,
         value: Value,
         replaces: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("resources[{number}]"), value)?;
         let kind = kind(&mut entry)?;
         let region = entry.text("region")?;
@@ -84,7 +88,7 @@ impl Resources {
         known.extend(kind.row().fields);
         entry.finish(&known)?;
         let place = format!("resources[{number}]");
-        settle(edit, kind, number, &place, &mut resource, replaces)?;
+        complete(edit, kind, number, &place, &mut resource, replaces)?;
         resource.store(edit.connection, kind)?;
         if let Some(kind) = kind.row().versions {
             for mut version in versions {
@@ -98,8 +102,8 @@ impl Resources {
         Ok(())
     }
 
-    /// What can only be known once everything was read: that there are the regions, and which profile a name means.
-    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, Trouble> {
+    /// Checks that need the whole file: existence of the regions, and resolution of profile names.
+    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, ChangeError> {
         let known = regions::all(edit.connection)?;
         let unknown = self
             .regions
@@ -108,7 +112,9 @@ impl Resources {
             .min_by_key(|(_, number)| **number);
         if let Some((name, number)) = unknown {
             let message = match closest(name, known.iter().map(|region| region.name.as_str())) {
-                Some(meant) => format!("there is no region `{name}`; did you mean `{meant}`?"),
+                Some(resolve_profile) => {
+                    format!("there is no region `{name}`; did you mean `{resolve_profile}`?")
+                }
                 None => format!("there is no region `{name}` among the regions"),
             };
             return Err(wrong(&format!("resources[{number}].region"), message));
@@ -120,24 +126,24 @@ impl Resources {
     }
 }
 
-fn kind(entry: &mut Entry) -> Result<Kind, Trouble> {
+fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
     let place = entry.at("kind");
     let name = entry.text("kind")?.ok_or_else(|| wrong(&place, "is missing"))?;
     let known = Kind::imported().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
         let names: Vec<_> = Kind::imported().map(Kind::name).collect();
-        let meant = match closest(&name, names.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+        let suggestion = match closest(&name, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
             None => format!("the kinds are {}", names.join(", ")),
         };
-        wrong(&place, format!("there is no kind `{name}`; {meant}"))
+        wrong(&place, format!("there is no kind `{name}`; {suggestion}"))
     })
 }
 
-fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
+fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError> {
     let states = kind.states();
     let Some(state) = entry.text(key)? else { return Ok(states[0].to_owned()) };
-    // RDS has some fifty, and adds to them.
+    // RDS has about fifty states, and adds more.
     if states.len() > 1 && !states.contains(&state.as_str()) {
         let message = format!("must be one of {}, not `{state}`", states.join(", "));
         return Err(wrong(&entry.at(key), message));
@@ -145,34 +151,34 @@ fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
     Ok(state)
 }
 
-/// Reads name and profile of a kind that is known by its name.
+/// Reads name and profile of a kind whose name identifies it.
 pub(super) fn named_with_profile(
     entry: &mut Entry,
     resource: &mut Resource,
-) -> Result<Vec<Resource>, Trouble> {
-    resource.key = entry.needed("name")?;
+) -> Result<Vec<Resource>, ChangeError> {
+    resource.key = entry.required_text("name")?;
     resource.profile = entry.short_text("profile")?;
     Ok(Vec::new())
 }
 
-/// Reads id and profile of a kind that is known by its id.
+/// Reads id and profile of a kind whose id identifies it.
 pub(super) fn with_id_and_profile(
     entry: &mut Entry,
     resource: &mut Resource,
-) -> Result<Vec<Resource>, Trouble> {
+) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
     resource.profile = entry.short_text("profile")?;
     Ok(Vec::new())
 }
 
-/// Reads the id, which may be missing.
-pub(super) fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), Trouble> {
+/// Reads the optional id.
+pub(super) fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
     resource.key = entry.short_text("id")?.unwrap_or_default();
     Ok(())
 }
 
-/// A profile's name or ARN, where AWS resolves it.
-pub(super) fn exact_profile(entry: &mut Entry) -> Result<Option<String>, Trouble> {
+/// Profile name or ARN, for fields that AWS resolves.
+pub(super) fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
     if profile.starts_with("arn:") {
@@ -194,15 +200,15 @@ fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
     (numbered && !name.is_empty()).then_some((account, path, name))
 }
 
-/// Makes an id up where there is none, and sees to it that nothing is there twice.
-fn settle(
+/// Generates a missing id, and refuses duplicates.
+fn complete(
     edit: &WriteTxn<'_>,
     kind: Kind,
     number: u64,
     place: &str,
     resource: &mut Resource,
     replaces: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let region = resource.region.clone();
     let same = |key: &str| {
@@ -211,15 +217,16 @@ fn settle(
     let has_unique_names = kind.row().has_unique_names;
     let named = match &resource.name {
         Some(name) if has_unique_names => resources::named(connection, kind, &region, name)?,
-        // Names of EMR clusters may be there twice, those of environments once the earlier is gone.
+        // Names of EMR clusters need not be unique; those of environments may be reused after
+        // termination.
         Some(_) | None => Vec::new(),
     };
     if resource.key.is_empty() {
         let name = resource.name.clone().unwrap_or_default();
         let mut salt = if has_unique_names { 0 } else { number };
         resource.key = loop {
-            let made_up = MadeUp::of(&[kind.name(), &region, &name, &salt.to_string()]);
-            let id = new_id(kind, made_up);
+            let synthetic = Synthetic::of(&[kind.name(), &region, &name, &salt.to_string()]);
+            let id = new_id(kind, synthetic);
             let is_own = named.iter().any(|known| known.key == id);
             if (is_own && replaces) || !same(&id)? {
                 break id;
@@ -258,16 +265,17 @@ impl ResourceScope<'_> {
     }
 }
 
-/// An id of the kind's form.
-fn new_id(kind: Kind, made_up: MadeUp) -> String {
+/// Synthetic id in the format of the kind.
+fn new_id(kind: Kind, synthetic: Synthetic) -> String {
     match kind.row().new_id {
-        Some(new_id) => new_id(made_up),
-        None => made_up.hex(16),
+        Some(new_id) => new_id(synthetic),
+        None => synthetic.hex(16),
     }
 }
 
-/// Turns the names of profiles into ARNs and ids where AWS does; those of another account keep theirs and get an id.
-fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
+/// Resolves profile names to ARNs and ids where AWS does. Profiles of another account keep their
+/// ARN and get an id.
+fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let kinds = Kind::imported().filter(|kind| kind.row().answers_arn);
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
@@ -287,7 +295,7 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let profile: String = row.get(0)?;
-        let (arn, id) = meant(edit, account_id, &profile)?;
+        let (arn, id) = resolve_profile(edit, account_id, &profile)?;
         insert.execute(params![profile, arn, id])?;
     }
     connection.execute_batch(&format!(
@@ -298,8 +306,8 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The ARN and id of the profile that is meant; the id is made up if there is no such profile.
-fn meant(
+/// ARN and id of a profile; the id is synthetic if the profile does not exist.
+fn resolve_profile(
     edit: &WriteTxn<'_>,
     account_id: &str,
     profile: &str,
@@ -318,13 +326,13 @@ fn meant(
     };
     let known = known.filter(|known| known.arn(account_id) == arn);
     let id = known.map_or_else(
-        || format!("AIPA{}", MadeUp::of(&["instance-profile", &arn]).capitals(17)),
+        || format!("AIPA{}", Synthetic::of(&["instance-profile", &arn]).capitals(17)),
         |known| known.id,
     );
     Ok((arn, id))
 }
 
-/// A resource as an account file has it.
+/// Resource in the form of an account file.
 pub(super) fn exported(
     kind: Kind,
     resource: &Resource,

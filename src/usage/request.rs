@@ -1,4 +1,4 @@
-//! From an entry of the table to the bytes of a request, in the protocol of its service.
+//! Construction of requests from entries of the table, in the protocol of the service.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -9,13 +9,14 @@ use super::source::{Given, Route, SourceCall};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Protocol;
 
-/// A character of a path that stands for itself.
+/// Characters of a path that are percent-encoded: all but the unreserved ones.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The request for a page. `carried` is what the records of the steps before have given, `token` where the page begins.
+/// Request for a page. `carried` are the values of the records of the previous steps, `token` is
+/// the page token.
 ///
 /// # Errors
-/// If the table and the records before do not fit together.
+/// If the table and the records of the previous steps do not match.
 pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Result<HttpRequest> {
     let given = |given: &Given| -> Result<Value> {
         Ok(match given {
@@ -83,7 +84,7 @@ fn at<'a>(step: &SourceCall, carried: &'a [String], number: usize) -> Result<&'a
     })
 }
 
-/// A path with what was carried in its places.
+/// Path with its placeholders replaced by carried values.
 fn filled(step: &SourceCall, path: &str, carried: &[String]) -> Result<String> {
     let mut filled = String::new();
     let mut number = 0;
@@ -111,7 +112,7 @@ fn form(
     form.finish()
 }
 
-/// Parameters as a form has them; lists are numbered, with `element` before the number.
+/// Form parameters; lists are numbered, with `element` before the number.
 fn pairs(
     parameters: &Map<String, Value>,
     element: &str,

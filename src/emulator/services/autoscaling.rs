@@ -6,10 +6,10 @@ use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure};
 use super::super::resources::{self, Kind, KindRow, Resource};
 use super::super::service::{Protocol, Service, ServiceRow};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{ServiceTable, made_up, moment, place};
+use super::{ServiceTable, moment, place, synthetic};
 
 const SERVICE: Service = Service::of(&ServiceRow {
     name: "autoscaling",
@@ -26,7 +26,7 @@ const SERVICE: Service = Service::of(&ServiceRow {
 const KIND: Kind =
     Kind::of(&KindRow { name: "autoscaling.launch_configuration", ..KindRow::NAMED });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
     actions: &[describe(SERVICE, "DescribeLaunchConfigurations", describe_launch_configurations)],
@@ -34,9 +34,9 @@ pub(super) static TABLE: ServiceTable = ServiceTable {
 };
 
 const PAGING: Paging =
-    Paging { limit: "MaxRecords", least: 1, most: 100, usual: 50, token: "NextToken" };
+    Paging { limit: "MaxRecords", min: 1, max: 100, default_limit: 50, token: "NextToken" };
 
-/// `DescribeLaunchConfigurations`: all, or those that are named; a name that is not there is left out.
+/// `DescribeLaunchConfigurations`: all, or those that are named. Unknown names are ignored.
 pub(in super::super) fn describe_launch_configurations(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -68,9 +68,9 @@ pub(in super::super) fn describe_launch_configurations(
 
 fn write(xml: &mut Xml, account: &str, configuration: &Resource) {
     let Resource { region, key: name, created, profile, .. } = configuration;
-    let made_up = |what| made_up(KIND, configuration, what);
-    let of_region = |what| MadeUp::of(&[account, region, what]);
-    let uuid = made_up("arn").uuid();
+    let synthetic = |what| synthetic(KIND, configuration, what);
+    let of_region = |what| Synthetic::of(&[account, region, what]);
+    let uuid = synthetic("arn").uuid();
     xml.text(
         "LaunchConfigurationARN",
         &format!(
@@ -79,7 +79,7 @@ fn write(xml: &mut Xml, account: &str, configuration: &Resource) {
         ),
     );
     xml.text("LaunchConfigurationName", name);
-    xml.text("ImageId", &format!("ami-0{}", made_up("image").hex(16)));
+    xml.text("ImageId", &format!("ami-0{}", synthetic("image").hex(16)));
     xml.literal("<InstanceType>m5.large</InstanceType><KeyName/>");
     xml.literal("<SecurityGroups><member>sg-0");
     xml.literal(&of_region("group").hex(16));

@@ -1,9 +1,9 @@
-//! Amazon ECS: clusters and the capacity providers of managed instances in them.
+//! Amazon ECS: clusters and their capacity providers of managed instances.
 
 use serde_json::{Value, json};
 
-use super::super::Trouble;
-use super::super::actions::show;
+use super::super::ChangeError;
+use super::super::actions::describe_json;
 use super::super::call::Call;
 use super::super::import::Entry;
 use super::super::import_resources::exact_profile;
@@ -11,7 +11,7 @@ use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
 use super::super::service::{Protocol, Service, ServiceRow};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
 use super::{ServiceTable, name_of};
 
@@ -35,20 +35,20 @@ const KIND: Kind = Kind::of(&KindRow {
     ..KindRow::NAMED
 });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
     actions: &[
-        show(SERVICE, "ListClusters", list_clusters),
-        show(SERVICE, "DescribeCapacityProviders", describe_capacity_providers),
+        describe_json(SERVICE, "ListClusters", list_clusters),
+        describe_json(SERVICE, "DescribeCapacityProviders", describe_capacity_providers),
     ],
     kinds: &[KIND],
 };
 
 const CLUSTERS: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 const PROVIDERS: Paging =
-    Paging { limit: "maxResults", least: 1, most: 10, usual: 10, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 10, default_limit: 10, token: "nextToken" };
 
 /// `ListClusters`.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
@@ -62,8 +62,8 @@ pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> Ap
     Ok(answer)
 }
 
-/// `DescribeCapacityProviders`: those of managed instances show up only where their cluster is named. Without one there are only
-/// the two that every account has.
+/// `DescribeCapacityProviders`. Providers of managed instances are listed only for the cluster that
+/// the call names. Without a cluster there are only the two that every account has.
 pub(in super::super) fn describe_capacity_providers(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -96,7 +96,7 @@ pub(in super::super) fn describe_capacity_providers(
     let known = |name: &str| entries.iter().any(|entry| entry["name"] == name);
     let missing = names.iter().map(|name| name_of(name)).filter(|name| !known(name));
     let missing: Vec<_> = match token {
-        None if !listing.goes_on() => {
+        None if !listing.is_continued() => {
             missing.map(|name| json!({"arn": name, "reason": "MISSING"})).collect()
         }
         _ => Vec::new(),
@@ -110,7 +110,7 @@ pub(in super::super) fn describe_capacity_providers(
 
 fn shown(account: &str, provider: &Resource) -> Value {
     let Resource { region, key: name, parent: cluster, profile, .. } = provider;
-    let of_region = |what| MadeUp::of(&[account, region, what]);
+    let of_region = |what| Synthetic::of(&[account, region, what]);
     let mut template = json!({
         "networkConfiguration": {
             "subnets": [format!("subnet-0{}", of_region("subnet").hex(16))],
@@ -144,9 +144,12 @@ fn cluster_arn(region: &str, account: &str, name: &str) -> String {
 }
 
 /// Reads a capacity provider of an account file.
-fn describe_provider(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
-    resource.key = entry.needed("name")?;
-    resource.parent = entry.needed("cluster")?;
+fn describe_provider(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    resource.key = entry.required_text("name")?;
+    resource.parent = entry.required_text("cluster")?;
     resource.profile = exact_profile(entry)?;
     Ok(Vec::new())
 }

@@ -1,9 +1,10 @@
-//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS makes the profile around it by itself.
+//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS creates the
+//! instance profile for it.
 
 use serde_json::{Value, json};
 
-use super::super::Trouble;
-use super::super::actions::show_at;
+use super::super::ChangeError;
+use super::super::actions::describe_json_at;
 use super::super::call::Call;
 use super::super::import::Entry;
 use super::super::read_txn::ReadTxn;
@@ -11,10 +12,10 @@ use super::super::records::Role;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
 use super::super::service::{Protocol, Service, ServiceRow};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::ec2::launch_templates;
 use super::listing::{Listing, Paging};
-use super::{ServiceTable, made_up, seconds};
+use super::{ServiceTable, seconds, synthetic};
 
 const SERVICE: Service = Service::of(&ServiceRow {
     name: "eks",
@@ -42,18 +43,18 @@ const KIND: Kind = Kind::of(&KindRow {
     ..KindRow::NAMED
 });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
     actions: &[
-        show_at(SERVICE, "ListClusters", ("GET", "/clusters"), list_clusters),
-        show_at(
+        describe_json_at(SERVICE, "ListClusters", ("GET", "/clusters"), list_clusters),
+        describe_json_at(
             SERVICE,
             "ListNodegroups",
             ("GET", "/clusters/{name}/node-groups"),
             list_node_groups,
         ),
-        show_at(
+        describe_json_at(
             SERVICE,
             "DescribeNodegroup",
             ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),
@@ -64,7 +65,7 @@ pub(super) static TABLE: ServiceTable = ServiceTable {
 };
 
 const PAGING: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 
 /// `ListClusters`.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
@@ -112,8 +113,8 @@ fn not_found(message: &str) -> Refusal {
 fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
     let account = &view.account.id;
     let Resource { region, key: name, parent: cluster, created, .. } = group;
-    let uuid = made_up(KIND, group, "arn").uuid();
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let uuid = synthetic(KIND, group, "arn").uuid();
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     let mut entry = json!({
         "nodegroupName": name,
         "nodegroupArn": format!("arn:aws:eks:{region}:{account}:nodegroup/{cluster}/{name}/{uuid}"),
@@ -150,14 +151,14 @@ fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
         entry["launchTemplate"] = match found {
             Some(found) => json!({"name": found.name(), "version": "1", "id": found.key}),
             None => {
-                json!({"name": template, "version": "1", "id": format!("lt-0{}", MadeUp::of(&[region, template]).hex(16))})
+                json!({"name": template, "version": "1", "id": format!("lt-0{}", Synthetic::of(&[region, template]).hex(16))})
             }
         };
     }
     Ok(entry)
 }
 
-/// EKS answers the ARN of a role, whatever the import has said.
+/// ARN of a role. EKS always returns the ARN, in whatever form the import gave the role.
 fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());
@@ -169,10 +170,13 @@ fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
 }
 
 /// Reads a node group of an account file.
-fn describe_entry(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
-    resource.key = entry.needed("name")?;
-    resource.parent = entry.needed("cluster")?;
-    let role = entry.needed("role")?;
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    resource.key = entry.required_text("name")?;
+    resource.parent = entry.required_text("cluster")?;
+    let role = entry.required_text("role")?;
     resource.more.insert("role".to_owned(), role.into());
     if let Some(template) = entry.short_text("launch_template")? {
         resource.more.insert("launch_template".to_owned(), template.into());

@@ -1,6 +1,6 @@
 //! AWS Elastic Beanstalk: environments and their settings.
 
-use super::super::Trouble;
+use super::super::ChangeError;
 use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::import::Entry;
@@ -11,7 +11,7 @@ use super::super::resources::{self, Kind, KindRow, Resource};
 use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{ServiceTable, made_up, moment, place};
+use super::{ServiceTable, moment, place, synthetic};
 
 const SERVICE: Service = Service::of(&ServiceRow {
     name: "elasticbeanstalk",
@@ -38,13 +38,13 @@ const KIND: Kind = Kind::of(&KindRow {
         "Terminated",
     ],
     state_key: Some("status"),
-    new_id: Some(|made_up| format!("e-{}", made_up.capitals(10).to_lowercase())),
+    new_id: Some(|synthetic| format!("e-{}", synthetic.capitals(10).to_lowercase())),
     fields: &["id", "name", "application", "profile"],
     describe: describe_entry,
     ..KindRow::NAMED
 });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
     actions: &[
@@ -54,12 +54,17 @@ pub(super) static TABLE: ServiceTable = ServiceTable {
     kinds: &[KIND],
 };
 
-const PAGING: Paging =
-    Paging { limit: "MaxRecords", least: 1, most: 1000, usual: usize::MAX - 1, token: "NextToken" };
+const PAGING: Paging = Paging {
+    limit: "MaxRecords",
+    min: 1,
+    max: 1000,
+    default_limit: usize::MAX - 1,
+    token: "NextToken",
+};
 const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
 
-/// `DescribeEnvironments`: without `MaxRecords` all come at once. Those that are terminated come only if `IncludeDeleted` says so, which is
-/// so unless it is false.
+/// `DescribeEnvironments`. Without `MaxRecords` all are on one page. Terminated environments are
+/// listed unless `IncludeDeleted` is false.
 pub(in super::super) fn describe_environments(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -143,7 +148,7 @@ pub(in super::super) fn describe_configuration_settings(
     })
 }
 
-/// A few of the two hundred options that an environment has: AWS lists also those without a value.
+/// A few of about two hundred options of an environment. AWS also lists those without a value.
 fn options(profile: Option<&str>) -> Vec<(&'static str, &'static str, Option<&str>)> {
     vec![
         ("aws:autoscaling:asg", "MaxSize", Some("4")),
@@ -172,7 +177,7 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
     let Resource { region, key: id, created, .. } = environment;
     let (name, application) =
         (environment.name(), environment.text("application").unwrap_or_default());
-    let made_up = made_up(KIND, environment, "address");
+    let synthetic = synthetic(KIND, environment, "address");
     let created = moment(*created);
     xml.text("EnvironmentName", name);
     xml.text("EnvironmentId", id);
@@ -183,13 +188,13 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
         "EndpointURL",
         &format!(
             "awseb-{}-{}.{region}.elb.amazonaws.com",
-            made_up.capitals(8),
-            made_up.below(2_000_000_000)
+            synthetic.capitals(8),
+            synthetic.below(2_000_000_000)
         ),
     );
     xml.text(
         "CNAME",
-        &format!("{name}.{}.{region}.elasticbeanstalk.com", made_up.capitals(10).to_lowercase()),
+        &format!("{name}.{}.{region}.elasticbeanstalk.com", synthetic.capitals(10).to_lowercase()),
     );
     xml.text("DateCreated", &created);
     xml.text("DateUpdated", &created);
@@ -205,9 +210,12 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
 }
 
 /// Reads an environment of an account file.
-fn describe_entry(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
-    let name = entry.needed("name")?;
+    let name = entry.required_text("name")?;
     let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
     resource.more.insert("application".to_owned(), application.into());
     resource.name = Some(name);

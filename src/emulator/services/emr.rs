@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Trouble;
-use super::super::actions::show;
+use super::super::ChangeError;
+use super::super::actions::describe_json;
 use super::super::call::Call;
 use super::super::import::Entry;
 use super::super::import_resources::id;
@@ -11,9 +11,9 @@ use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, KindRow, Resource};
 use super::super::service::{Protocol, Service, ServiceRow};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{ServiceTable, made_up, place, seconds};
+use super::{ServiceTable, place, seconds, synthetic};
 
 const SERVICE: Service = Service::of(&ServiceRow {
     name: "elasticmapreduce",
@@ -36,25 +36,25 @@ const KIND: Kind = Kind::of(&KindRow {
         "TERMINATED_WITH_ERRORS",
     ],
     state_key: Some("state"),
-    new_id: Some(|made_up| format!("j-{}", made_up.capitals(13))),
+    new_id: Some(|synthetic| format!("j-{}", synthetic.capitals(13))),
     fields: &["id", "name", "profile"],
     describe: describe_entry,
     ..KindRow::NAMED
 });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
     actions: &[
-        show(SERVICE, "ListClusters", list_clusters),
-        show(SERVICE, "DescribeCluster", describe_cluster),
+        describe_json(SERVICE, "ListClusters", list_clusters),
+        describe_json(SERVICE, "DescribeCluster", describe_cluster),
     ],
     kinds: &[KIND],
 };
 
-const PAGING: Paging = Paging { limit: "", least: 1, most: 50, usual: 50, token: "Marker" };
+const PAGING: Paging = Paging { limit: "", min: 1, max: 50, default_limit: 50, token: "Marker" };
 
-/// `ListClusters`: 50 a page, whatever the caller would like.
+/// `ListClusters`: always 50 a page.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let states = call.json_texts("ClusterStates")?;
     if let Some(unknown) = states.iter().find(|state| !KIND.states().contains(state)) {
@@ -122,7 +122,7 @@ fn summary(account: &str, cluster: &Resource) -> Value {
 
 fn shown(account: &str, cluster: &Resource) -> Value {
     let region = &cluster.region;
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     let mut attributes = json!({
         "Ec2SubnetId": format!("subnet-0{}", of_region("subnet")),
         "RequestedEc2SubnetIds": [format!("subnet-0{}", of_region("subnet"))],
@@ -137,7 +137,7 @@ fn shown(account: &str, cluster: &Resource) -> Value {
         attributes["IamInstanceProfile"] = profile.as_str().into();
     }
     let (first, second) =
-        (made_up(KIND, cluster, "host").below(256), made_up(KIND, cluster, "net").below(256));
+        (synthetic(KIND, cluster, "host").below(256), synthetic(KIND, cluster, "net").below(256));
     let mut entry = summary(account, cluster);
     let more = json!({
         "Ec2InstanceAttributes": attributes,
@@ -165,9 +165,12 @@ fn shown(account: &str, cluster: &Resource) -> Value {
 }
 
 /// Reads a cluster of an account file.
-fn describe_entry(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
-    resource.name = Some(entry.needed("name")?);
+    resource.name = Some(entry.required_text("name")?);
     resource.profile = entry.short_text("profile")?;
     Ok(Vec::new())
 }

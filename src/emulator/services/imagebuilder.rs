@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::actions::show_at;
+use super::super::actions::describe_json_at;
 use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{Kind, KindRow, Resource};
 use super::super::service::{Protocol, Service, ServiceRow};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
 use super::{ServiceTable, place};
 
@@ -33,10 +33,10 @@ const SERVICE: Service = Service::of(&ServiceRow {
 const KIND: Kind =
     Kind::of(&KindRow { name: "imagebuilder.infrastructure_configuration", ..KindRow::NAMED });
 
-/// What the account answers for this service.
+/// Part of the service in the account.
 pub(super) static TABLE: ServiceTable = ServiceTable {
     service: SERVICE,
-    actions: &[show_at(
+    actions: &[describe_json_at(
         SERVICE,
         "ListInfrastructureConfigurations",
         ("POST", "/ListInfrastructureConfigurations"),
@@ -46,7 +46,7 @@ pub(super) static TABLE: ServiceTable = ServiceTable {
 };
 
 const PAGING: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 25, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 25, token: "nextToken" };
 
 /// `ListInfrastructureConfigurations`.
 pub(in super::super) fn list_infrastructure_configurations(
@@ -61,7 +61,7 @@ pub(in super::super) fn list_infrastructure_configurations(
     let (found, token) = listing.page(view, place(call, KIND), |_| true)?;
     let account = &view.account.id;
     let entries = found.iter().map(|configuration| shown(account, configuration));
-    let request = MadeUp::of(&[call.region, "request", &found.len().to_string()]).uuid();
+    let request = Synthetic::of(&[call.region, "request", &found.len().to_string()]).uuid();
     let mut answer = json!({
         "requestId": request,
         "infrastructureConfigurationSummaryList": entries.collect::<Value>(),
@@ -74,7 +74,7 @@ pub(in super::super) fn list_infrastructure_configurations(
 
 fn shown(account: &str, configuration: &Resource) -> Value {
     let Resource { region, key: name, created, profile, .. } = configuration;
-    // The ARN has the name in lower case, with hyphens for blanks.
+    // The ARN has the name in lower case, with hyphens for spaces.
     let slug = name.to_lowercase().replace([' ', '_'], "-");
     let mut entry = json!({
         "arn": format!("arn:aws:imagebuilder:{region}:{account}:infrastructure-configuration/{slug}"),

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::super::super::Trouble;
+use super::super::super::ChangeError;
 use super::super::super::call::Call;
 use super::super::super::import::Entry;
 use super::super::super::import_resources::{id, with_id_and_profile};
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, KindRow, Resource};
-use super::super::super::synthetic::MadeUp;
+use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
-use super::super::{made_up, moment};
-use super::{Filters, NamedResource, asked, paging, write_given_profile, write_token};
+use super::super::{moment, synthetic};
+use super::{Filters, NamedResource, paging, requested, write_given_profile, write_token};
 
 pub(super) const FLEET: Kind = Kind::of(&KindRow {
     name: "ec2.spot_fleet",
@@ -26,7 +26,7 @@ pub(super) const FLEET: Kind = Kind::of(&KindRow {
         "modifying",
     ],
     state_key: Some("state"),
-    new_id: Some(|made_up| format!("sfr-{}", made_up.uuid())),
+    new_id: Some(|synthetic| format!("sfr-{}", synthetic.uuid())),
     fields: &["id", "profiles"],
     describe: describe_fleet,
     ..KindRow::NAMED
@@ -35,7 +35,7 @@ pub(super) const REQUEST: Kind = Kind::of(&KindRow {
     name: "ec2.spot_request",
     states: &["open", "active", "closed", "cancelled", "failed", "disabled"],
     state_key: Some("state"),
-    new_id: Some(|made_up| format!("sir-{}", made_up.hex(8))),
+    new_id: Some(|synthetic| format!("sir-{}", synthetic.hex(8))),
     fields: &["id", "profile"],
     describe: with_id_and_profile,
     ..KindRow::NAMED
@@ -62,7 +62,7 @@ pub(in super::super::super) fn describe_fleets(
 ) -> ApiResult<()> {
     let filters = Filters::of(call, &[])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |_, _| None;
-    let (found, token) = asked(view, call, &FLEETS, &paging(1, 1000, 1000), (&filters, value))?;
+    let (found, token) = requested(view, call, &FLEETS, &paging(1, 1000, 1000), (&filters, value))?;
     xml.within("spotFleetRequestConfigSet", |xml| {
         for fleet in &found {
             write_fleet(xml, &view.account.id, fleet);
@@ -79,7 +79,7 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.text("spotFleetRequestId", &fleet.key);
     xml.text("spotFleetRequestState", fleet.state());
     xml.literal("<spotFleetRequestConfig><allocationStrategy>lowestPrice</allocationStrategy><onDemandAllocationStrategy>lowestPrice</onDemandAllocationStrategy>");
-    xml.text("clientToken", &made_up(FLEET, fleet, "token").uuid());
+    xml.text("clientToken", &synthetic(FLEET, fleet, "token").uuid());
     xml.literal("<excessCapacityTerminationPolicy>default</excessCapacityTerminationPolicy><fulfilledCapacity>1.0</fulfilledCapacity><onDemandFulfilledCapacity>0.0</onDemandFulfilledCapacity>");
     xml.text(
         "iamFleetRole",
@@ -103,9 +103,9 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.literal("<tagSet/></item>");
 }
 
-/// What a launch specification has everywhere; the profile comes back as it was given.
+/// Writes the common fields of a launch specification. The profile is returned as it was given.
 fn write_specification(xml: &mut Xml, account: &str, region: &str, profile: Option<&str>) {
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     xml.literal("<imageId>ami-0");
     xml.literal(&of_region("image"));
     xml.literal("</imageId><instanceType>m5.large</instanceType>");
@@ -130,7 +130,8 @@ pub(in super::super::super) fn describe_requests(
         "state" => request.state.as_deref(),
         _ => Some(&request.key),
     };
-    let (found, token) = asked(view, call, &REQUESTS, &paging(5, 1000, 1000), (&filters, value))?;
+    let (found, token) =
+        requested(view, call, &REQUESTS, &paging(5, 1000, 1000), (&filters, value))?;
     xml.within("spotInstanceRequestSet", |xml| {
         for request in &found {
             write_request(xml, &view.account.id, request);
@@ -168,7 +169,7 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
     write_specification(xml, account, &request.region, request.profile.as_deref());
     xml.literal("</launchSpecification>");
     if matches!(request.state(), "active" | "closed") {
-        xml.text("instanceId", &format!("i-0{}", made_up(REQUEST, request, "instance").hex(16)));
+        xml.text("instanceId", &format!("i-0{}", synthetic(REQUEST, request, "instance").hex(16)));
         xml.text("launchedAvailabilityZone", &format!("{}a", request.region));
     }
     xml.text("createTime", &created);
@@ -176,7 +177,10 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
 }
 
 /// Reads a fleet of an account file.
-fn describe_fleet(entry: &mut Entry, resource: &mut Resource) -> Result<Vec<Resource>, Trouble> {
+fn describe_fleet(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
     id(entry, resource)?;
     let profiles = entry.texts("profiles")?;
     resource.more.insert("profiles".to_owned(), json!(profiles));
