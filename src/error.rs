@@ -139,7 +139,7 @@ pub struct AwsDetail {
     pub request_id: Option<String>,
     /// True if a retry may succeed.
     pub retryable: bool,
-    /// Whether the answer broke off.
+    /// True if the answer was truncated.
     pub is_cut_off: bool,
 }
 

@@ -20,8 +20,7 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
-/// Names of the fields that a class of a module documents, in order; empty if there is no such
-/// class.
+/// Documented fields of a class of a module, in order; empty if there is no such class.
 #[must_use]
 pub fn fields(path: &str, class: &str) -> Vec<String> {
     let source = source(path).unwrap_or_default();

@@ -7,21 +7,21 @@ use super::services::SERVICES;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service(&'static ServiceRow);
 
-/// What depends on the service. Those besides IAM and STS have theirs in their files.
+/// Row of a service. Services other than IAM and STS have it in their own files.
 #[derive(Debug)]
 pub(super) struct ServiceRow {
-    /// The name in a request's credential scope, which is also the prefix of its permissions.
+    /// Name in a request's credential scope, which is also the permission prefix.
     pub(super) name: &'static str,
     pub(super) protocol: Protocol,
-    /// Status, code and message above the rate at which it takes calls.
+    /// Status, code and message of a throttled call.
     pub(super) throttled: (u16, &'static str, &'static str),
-    /// The same where the parameter that says where a list goes on does not come from that list.
+    /// Status, code and message for an invalid pagination token.
     pub(super) invalid_token: (u16, &'static str, &'static str),
-    /// The code for a parameter that has a value that the service does not take.
+    /// Error code for an invalid parameter value.
     pub(super) invalid_value: &'static str,
-    /// The code for a failure of its own.
+    /// Error code for an internal failure.
     pub(super) failure: &'static str,
-    /// Whether it is a service of its own in every region.
+    /// True for a regional service.
     pub(super) is_regional: bool,
 }
 
@@ -103,7 +103,7 @@ impl Service {
     }
 }
 
-/// What IAM and STS have in common.
+/// Common fields of IAM and STS.
 const QUERY: ServiceRow = ServiceRow {
     name: "",
     protocol: Protocol::RestJson,

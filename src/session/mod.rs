@@ -682,7 +682,7 @@ impl Gate {
             Some(Reads::One(subject)) if is_kept => {
                 Some(Key::new(subject, &args.text("name").unwrap_or_default()))
             }
-            // A page shows less than a snapshot needs, or none.
+            // A page has fewer fields than a snapshot needs.
             Some(
                 Reads::One(_)
                 | Reads::Page(_)

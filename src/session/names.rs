@@ -117,7 +117,7 @@ impl Names {
                         inner.policies.extend(record.field("arn").as_str().map(Into::into));
                     });
                 }
-                // They have no names in them.
+                // These contain no names.
                 Reads::Tags(_) | Reads::Account => {}
             },
             Run::Write(_) | Run::Compose(_) | Run::Iterate(_) | Run::Host => {}

@@ -1,54 +1,54 @@
-//! AWS services: one row for each, with everything that depends on the service.
+//! AWS services: one row per service, with all that is specific to it.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
-/// An AWS service that an action belongs to.
+/// AWS service of an action.
 #[derive(Clone, Copy, Debug)]
 pub struct Service(&'static ServiceRow);
 
-/// What is known of a service.
+/// Row of a service.
 #[derive(Debug)]
 pub struct ServiceRow {
-    /// The prefix of its actions in IAM policies, which is also its name in signatures.
+    /// Prefix of its actions in IAM policies, and signing name.
     pub prefix: &'static str,
-    /// The folder of its API reference on AWS's documentation site.
+    /// Folder of its API reference on AWS's documentation site.
     pub reference: &'static str,
-    /// How it is spoken to. It decides where a refusal has code and message, too.
+    /// Protocol, which also determines where an error has code and message.
     pub protocol: Protocol,
-    /// The name of its hosts before the region.
+    /// Host name before the region.
     pub host: &'static str,
-    /// The same with validated cryptography (FIPS 140), in AWS's first partition.
+    /// Host name before the region with FIPS 140, in AWS's first partition.
     pub fips: &'static str,
-    /// Whether its usual hosts in `us-gov-` regions are those with FIPS.
+    /// True if its ordinary hosts in `us-gov-` regions support FIPS.
     pub has_fips_in_govcloud: bool,
-    /// The id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
+    /// Id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
     pub id: &'static str,
-    /// Whether it also answers at a host without a region.
+    /// True if it also has a host without a region.
     pub is_global: bool,
-    /// The regions in which it is known to be; none if it is everywhere.
+    /// Regions in which it is known to exist; empty if it exists everywhere.
     pub known_in: &'static [&'static [&'static str]],
 }
 
-/// How a service is spoken to.
+/// Protocol of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// EC2's dialect of the query protocol: a form, answered by XML.
+    /// EC2's variant of the query protocol: a form, answered by XML.
     Ec2 {
-        /// The version of the API.
+        /// API version.
         version: &'static str,
     },
-    /// The query protocol: a form, answered by XML.
+    /// Query protocol: a form, answered by XML.
     Query {
-        /// The version of the API.
+        /// API version.
         version: &'static str,
     },
-    /// JSON 1.1 with the action in a header.
+    /// JSON 1.1, with the action in a header.
     Json {
-        /// What stands before the action there.
+        /// Prefix of the action in the header.
         target: &'static str,
     },
-    /// JSON, with the action in method and path.
+    /// REST with JSON: the action is in method and path.
     Rest,
 }
 
@@ -79,19 +79,19 @@ impl Service {
         known_in: &[],
     });
 
-    /// The service of that row.
+    /// Service of a row.
     #[must_use]
     pub const fn of(row: &'static ServiceRow) -> Self {
         Self(row)
     }
 
-    /// What is known of it.
+    /// Row of the service.
     #[must_use]
     pub const fn row(self) -> &'static ServiceRow {
         self.0
     }
 
-    /// The version of its API, where requests say one.
+    /// API version, if requests have one.
     #[must_use]
     pub const fn version(self) -> Option<&'static str> {
         match self.0.protocol {
@@ -100,7 +100,7 @@ impl Service {
         }
     }
 
-    /// The prefix of the service's actions in IAM policies.
+    /// Prefix of its actions in IAM policies.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
         self.0.prefix

@@ -62,7 +62,7 @@ pub static REGIONS: SourceCall = SourceCall {
 
 const REGIONS_ACTION: Action = Action::of(Service::EC2, "DescribeRegions");
 
-// The services that sources ask.
+// Services of the sources.
 impl Service {
     /// Amazon EC2.
     pub const EC2: Self = Self::of(&ServiceRow {
@@ -182,9 +182,8 @@ impl Service {
     });
 }
 
-/// The regions in which the services are that are not everywhere. AWS's own list
-/// (`endpoints.json`, 2026-11) has Beanstalk in these; Image Builder is not in it, but in at least
-/// these.
+/// Regions of the services that do not exist everywhere. AWS's own list (`endpoints.json`, 2026-11)
+/// has Beanstalk in these. It does not list Image Builder, which is in at least these.
 const MOST_REGIONS: [&str; 31] = [
     "af-south-1",
     "ap-east-1",
@@ -219,7 +218,7 @@ const MOST_REGIONS: [&str; 31] = [
     "cn-north-1",
 ];
 
-/// The regions in which Beanstalk is besides.
+/// Further regions of Beanstalk.
 const BEANSTALK_REGIONS: [&str; 5] =
     ["ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "cn-northwest-1"];
 
@@ -578,7 +577,7 @@ pub const ACTIONS: [Action; COUNT] = {
     all
 };
 
-/// All services that calls go to, IAM and STS first; some come more than once.
+/// All services that calls are sent to, IAM and STS first. Some are repeated.
 pub fn services() -> impl Iterator<Item = Service> {
     [Service::IAM, Service::STS].into_iter().chain(ACTIONS.into_iter().map(|action| action.service))
 }

@@ -143,7 +143,7 @@ fn cluster_arn(region: &str, account: &str, name: &str) -> String {
     format!("arn:aws:ecs:{region}:{account}:cluster/{name}")
 }
 
-/// Reads a capacity provider of an account file.
+/// Reads a capacity provider from an account file.
 fn describe_provider(
     entry: &mut Entry,
     resource: &mut Resource,

@@ -169,7 +169,7 @@ fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
         .map_or_else(|| format!("arn:aws:iam::{account}:role/{role}"), |known| known.arn(account)))
 }
 
-/// Reads a node group of an account file.
+/// Reads a node group from an account file.
 fn describe_entry(
     entry: &mut Entry,
     resource: &mut Resource,

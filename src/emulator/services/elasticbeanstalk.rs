@@ -209,7 +209,7 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
     );
 }
 
-/// Reads an environment of an account file.
+/// Reads an environment from an account file.
 fn describe_entry(
     entry: &mut Entry,
     resource: &mut Resource,

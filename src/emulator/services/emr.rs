@@ -164,7 +164,7 @@ fn shown(account: &str, cluster: &Resource) -> Value {
     entry
 }
 
-/// Reads a cluster of an account file.
+/// Reads a cluster from an account file.
 fn describe_entry(
     entry: &mut Entry,
     resource: &mut Resource,

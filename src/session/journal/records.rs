@@ -459,10 +459,10 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
-/// The subject in a column.
+/// Subject of the name in a column.
 ///
 /// # Errors
-/// If this program does not know it.
+/// If it is unknown.
 fn subject_of(column: usize, name: &str) -> rusqlite::Result<Subject> {
     Subject::from_name(name).ok_or_else(|| {
         let why = format!("there is no kind of subject {name:?}");

@@ -356,11 +356,10 @@ impl Attempt<'_> {
     }
 }
 
-/// Check that the undo knows what each change has done.
+/// Check that the action of each change is known.
 ///
 /// # Errors
-/// If one is of an action that this program does not know: what it has done besides is not in the
-/// journal's states.
+/// If one is unknown, because it may have changed more than the states in the journal show.
 fn check_steps(run: &Run, changes: &[Recorded], options: &UndoSettings) -> Result<()> {
     let mut meant =
         changes.iter().filter(|change| options.is_meant(change) && change.undone.is_none());
@@ -373,10 +372,10 @@ fn check_steps(run: &Run, changes: &[Recorded], options: &UndoSettings) -> Resul
         .hint(format!("undo it with the program that made it: {}", run.program)))
 }
 
-/// The function that makes a step.
+/// Registry entry of a step.
 ///
 /// # Errors
-/// If there is none: a step is never left out.
+/// If there is none; a step is never skipped.
 fn step_of(action: Action) -> Result<(&'static Entry, &'static Write)> {
     iam::write(action.name)
         .ok_or_else(|| Error::new(Kind::Bug, format!("there is no action {}", action.name)))

@@ -56,11 +56,11 @@ pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Resul
     read.and_then(|()| reading.finish()).map_err(|flaw| unusable(step, flaw))
 }
 
-/// What is wrong with an answer, in words.
+/// Flaw of an answer, with a message.
 enum Flaw {
-    /// It breaks off.
+    /// Truncated.
     CutOff(String),
-    /// It is no answer to this call, or none that can be read.
+    /// Not an answer to this call, or unreadable.
     Unusable(String),
 }
 

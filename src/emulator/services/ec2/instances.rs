@@ -279,7 +279,7 @@ pub(in super::super::super) fn describe_associations(
     Ok(())
 }
 
-/// Reads an instance of an account file.
+/// Reads an instance from an account file.
 fn describe_instance(
     entry: &mut Entry,
     resource: &mut Resource,
@@ -290,7 +290,7 @@ fn describe_instance(
     Ok(Vec::new())
 }
 
-/// Reads an association of an account file.
+/// Reads an association from an account file.
 fn describe_association(
     entry: &mut Entry,
     resource: &mut Resource,

@@ -29,7 +29,7 @@ pub(in super::super) const KIND: Kind = Kind::of(&KindRow {
     has_unique_names: true,
     ..KindRow::NAMED
 });
-/// One version of a launch template.
+/// Version of a launch template.
 const VERSION: Kind = Kind::of(&KindRow { name: "ec2.launch_template.version", ..KindRow::NAMED });
 
 const TEMPLATES: NamedResource = NamedResource {
@@ -273,7 +273,7 @@ fn write_version(xml: &mut Xml, account: &str, template: &Resource, version: &Re
     xml.literal("<operator><managed>false</managed></operator></item>");
 }
 
-/// Reads a launch template of an account file, with its versions.
+/// Reads a launch template from an account file, with its versions.
 fn describe_template(
     entry: &mut Entry,
     resource: &mut Resource,

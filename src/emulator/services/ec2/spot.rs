@@ -176,7 +176,7 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
     xml.literal("<productDescription>Linux/UNIX</productDescription><tagSet/><instanceInterruptionBehavior>stop</instanceInterruptionBehavior></item>");
 }
 
-/// Reads a fleet of an account file.
+/// Reads a fleet from an account file.
 fn describe_fleet(
     entry: &mut Entry,
     resource: &mut Resource,
