@@ -326,10 +326,14 @@ fn records_in(
     }
     match value {
         serde_json::Value::Array(items) => {
-            items.iter().for_each(|item| records_in(item, is_within, found));
+            for item in items {
+                records_in(item, is_within, found);
+            }
         }
         serde_json::Value::Object(fields) => {
-            fields.values().for_each(|value| records_in(value, is_within || is_record, found));
+            for value in fields.values() {
+                records_in(value, is_within || is_record, found);
+            }
         }
         _ => {}
     }
