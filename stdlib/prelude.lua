@@ -881,7 +881,7 @@ for name, value in pairs(_G) do
   end
   pristine[name] = value
 end
-pristine.iam, pristine.getmetatable, pristine.setmetatable = own.iam, getmetatable, setmetatable
+pristine.iam, pristine.getmetatable, pristine.setmetatable = own.iam, getmetatable, with_metatable
 function pristine.require(name)
   return own[name] or stdlib_module(name)
 end
