@@ -1,5 +1,5 @@
---- Readable printing of any value, for people: `print(inspect(value))`. Looks like Lua, with keys in order, short tables on one line,
---- and without anything that a terminal would obey.
+--- Readable printing of any value, for people: `print(inspect(value))`. Looks like Lua, with keys
+--- in order, short tables on one line, and without anything that a terminal would obey.
 ---
 --- ```lua
 --- print(inspect(iam.profiles.get("bastion")))
@@ -14,7 +14,7 @@ local _, host = ...
 ---@class inspect.Options
 ---@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
----@field most? integer how many values in tables to print; `…` stands for the others. Default: a million.
+---@field most? integer values in tables to print; `…` stands for the rest. Default: a million
 
 -- The questions that `runbook` asks the operator pass through here, so nothing here may depend on
 -- globals that a script can replace.
@@ -55,8 +55,8 @@ function inspect.visible(text)
   return visible(text)
 end
 
---- Puts text into double quotes, with everything in it visible: a Lua string literal on one line. Raises an argument error for what is no
---- text.
+--- Puts text into double quotes, with everything in it visible: a Lua string literal on one line.
+--- Raises an argument error for what is no text.
 ---@param text string
 ---@return string
 function inspect.quote(text)

@@ -1,5 +1,6 @@
---- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO  tagged profile=web count=3`.
---- A field whose name suggests a secret, such as `api_token`, shows `(secret)`, and so does the value of a secret parameter.
+--- Messages about what a script does, one line each on standard error: `2026-01-02T03:04:05Z INFO
+--- tagged profile=web count=3`. A field whose name suggests a secret, such as `api_token`, shows
+--- `(secret)`, and so does the value of a secret parameter.
 ---
 --- ```lua
 --- log.info("tagged", { profile = "bastion", count = 3 })
@@ -93,7 +94,8 @@ function log.info(message, fields)
   write("info", message, fields)
 end
 
---- What should be looked at, but does not stop the script. Raises an argument error if the fields are no table.
+--- Logs a warning: worth a look, but no reason to stop. Raises an argument error if the fields
+--- are no table.
 ---@param message any
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.warn(message, fields)

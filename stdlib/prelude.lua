@@ -3,19 +3,22 @@
 -- table is reachable from a script.
 -- Returns the function that runs the chunk of a script.
 
---- Lua 5.4 as scripts have it: without access to files, programs and the environment unless that was granted, and with waiting that works in
---- every place where Lua code can run.
+--- Lua 5.4 as scripts have it: without access to files, programs and the environment unless that
+--- was granted, and with waiting that works in every place where Lua code can run.
 ---
---- All of `string`, `table`, `math`, `utf8` and `coroutine` is there. A call to AWS, `time.sleep` and everything else that waits can be used in
---- coroutines, iterators, metamethods, `table.sort` and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals
---- already; `require` finds them too.
+--- All of `string`, `table`, `math`, `utf8` and `coroutine` is there. A call to AWS, `time.sleep`
+--- and everything else that waits can be used in coroutines, iterators, metamethods, `table.sort`
+--- and `string.gsub`; other tasks go on meanwhile. The modules of iamlua are globals already;
+--- `require` finds them too.
 ---
---- Metatables of the program's own, which errors, files, strings and JSON arrays have, cannot be changed; `getmetatable` gives
---- `false` for them, or a stand-in that `setmetatable` takes. What a script puts in place of a global or a module is its own
---- affair: the program goes on with what it had.
+--- Metatables of the program's own, which errors, files, strings and JSON arrays have, cannot be
+--- changed; `getmetatable` gives `false` for them, or a stand-in that `setmetatable` takes. What a
+--- script puts in place of a global or a module is its own affair: the program goes on with what it
+--- had.
 ---
---- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of `debug` but `debug.traceback`, `io.close`, `io.flush`,
---- `io.input`, `io.output`, `io.tmpfile` and `os.setlocale`.
+--- Not there: `dofile`, `loadfile`, `string.dump`, all of `package` but `package.loaded`, all of
+--- `debug` but `debug.traceback`, `io.close`, `io.flush`, `io.input`, `io.output`, `io.tmpfile` and
+--- `os.setlocale`.
 
 local host, native_resume, native_close = ...
 
@@ -357,7 +360,8 @@ end
 
 coroutine.resume, coroutine.close = resume, close
 
---- As in plain Lua. A coroutine that waits, or is a task, is "normal": it is in the middle of a call, and cannot be resumed or closed.
+--- As in plain Lua. A coroutine that waits, or is a task, is "normal": it is in the middle of a
+--- call, and cannot be resumed or closed.
 ---@param co thread
 ---@return "running"|"suspended"|"normal"|"dead"
 function coroutine.status(co)
@@ -453,7 +457,8 @@ end
 
 local stdin = host.has_input and io.stdin or assert(native_open("/dev/null", "r"))
 local stdout, stderr = stream(host.write), stream(host.write_err)
---- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write` or the manifest of the runbook.
+--- Standard input and output, and files within what was granted by `--allow-read`, `--allow-write`
+--- or the manifest of the runbook.
 io = {
   --- Opens a file; the result has the methods of plain Lua. Raises an error of kind "permission"
   --- that names the missing flag. Under a plan, what is written into it stays in the run: later
@@ -503,7 +508,8 @@ io = {
   --- Standard error; it has only `write`, `flush` and `setvbuf`.
   ---@type file*
   stderr = stderr,
-  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs programs.
+  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs
+  --- programs.
   ---@param ... any
   popen = no_access("io.popen", "process.run, with --allow-run"),
 }
@@ -535,11 +541,13 @@ os = {
     end
     return native_time(date)
   end,
-  --- An environment variable, nil if it is not set. Raises an error of kind "permission" that names the missing flag.
+  --- An environment variable, nil if it is not set. Raises an error of kind "permission" that names
+  --- the missing flag.
   ---@param name string
   ---@return string?
   getenv = host.getenv,
-  --- Ends the script at once, with that exit code. What is under way is finished first, and the journal is complete.
+  --- Ends the script at once, with that exit code. What is under way is finished first, and the
+  --- journal is complete.
   ---@param code? integer|boolean from 0 to 255; true is 0, false is 1; default 0
   exit = function(code)
     if code == nil or code == true then
@@ -555,7 +563,8 @@ os = {
     while true do
     end
   end,
-  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs programs.
+  --- Not available in scripts: it raises an error of kind "permission". `process.run` runs
+  --- programs.
   ---@param ... any
   execute = no_access("os.execute", "process.run, with --allow-run"),
   --- Not available in scripts: it raises an error of kind "permission".
@@ -577,8 +586,8 @@ string.dump = nil
 -- Lua runs message handlers without hooks, so a script could not be stopped in one.
 local STOPPED = host.stopped
 
---- As in plain Lua, but a script that is being stopped does not call the handler. `try` is simpler, and gives whatever is raised the form of our
---- errors.
+--- As in plain Lua, but a script that is being stopped does not call the handler. `try` is simpler,
+--- and gives whatever is raised the form of our errors.
 ---@param f function
 ---@param message_handler function
 ---@param ... any arguments of the function
@@ -719,8 +728,9 @@ for _, name in ipairs(host.modules) do
   is_stdlib[name] = true
 end
 
---- A module: one of iamlua's, or a file beside the script: `require("lib.tags")` runs `lib/tags.lua` in the folder of the script, once. Raises an
---- error of kind "script" if there is none.
+--- A module: one of iamlua's, or a file beside the script: `require("lib.tags")` runs
+--- `lib/tags.lua` in the folder of the script, once. Raises an error of kind "script" if there is
+--- none.
 ---@param name string
 ---@return any
 function require(name)
@@ -916,7 +926,8 @@ native_setmetatable(_G, {
   end,
 })
 
---- The arguments of the command line behind the script, and the script itself at 0. `runbook` makes flags of them.
+--- The arguments of the command line behind the script, and the script itself at 0. `runbook` makes
+--- flags of them.
 ---@type string[]
 arg = { [0] = host.script, unpack(host.args) }
 

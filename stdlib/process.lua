@@ -23,11 +23,13 @@ local _, host = ...
 ---@field stdout string
 ---@field stderr string
 
---- Runs a program, without a shell, and waits for its end. Other tasks go on meanwhile. A program that fails is a result, not an error;
---- raises one of kind "permission" if it was not granted, and of kind "io" if it cannot be started or prints more than 64 MiB.
+--- Runs a program, without a shell, and waits for its end. Other tasks go on meanwhile. A program
+--- that fails is a result, not an error; raises one of kind "permission" if it was not granted, and
+--- of kind "io" if it cannot be started or prints more than 64 MiB.
 ---
---- The program has a group of processes of its own, without the terminal. When the run is told to stop, or its time is over, the program is
---- asked to end, and all of its group is killed two seconds later at the latest.
+--- The program has a group of processes of its own, without the terminal. When the run is told to
+--- stop, or its time is over, the program is asked to end, and all of its group is killed two
+--- seconds later at the latest.
 ---
 --- Under a plan the program is not run, and the plan lists it as `would run …`. `plan` is called
 --- instead, and what it returns is returned; without it the result is nil, and a note that says so.

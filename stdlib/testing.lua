@@ -1,12 +1,16 @@
---- What a test file finds besides everything that scripts have: `iamlua test` runs it, and nothing else knows these globals.
+--- Functions for test files, besides everything that scripts have: `iamlua test` runs it, and
+--- nothing else knows these globals.
 ---
---- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless it says otherwise. For each test the file is
---- read anew, so what stands at its top or in a `describe` is done before every test, and no test sees what another one has left behind.
+--- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless
+--- it says otherwise. For each test the file is read anew, so what stands at its top or in a
+--- `describe` is done before every test, and no test sees what another one has left behind.
 ---
---- Test code may change its account as it likes, and read files beside the test file; what `bulk` counts as failed in it is for the test to look at.
---- More takes the same flags as for `iamlua run`, such as `--allow-run=git`. Runbooks under test run no programs and touch no files of this machine
---- either, whatever their manifests ask for: they find what `fake` makes up, and what they do is in the result of `run_runbook`.
---- What it prints is shown when it fails. `iamlua.toml` does not count.
+--- Test code may change its account as it likes, and read files beside the test file; what `bulk`
+--- counts as failed in it is for the test to look at. More takes the same flags as for `iamlua
+--- run`, such as `--allow-run=git`. Runbooks under test run no programs and touch no files of this
+--- machine either, whatever their manifests ask for: they find what `fake` makes up, and what they
+--- do is in the result of `run_runbook`. What it prints is shown when it fails. `iamlua.toml` does
+--- not count.
 ---
 --- ```lua
 --- describe("bulk_tag.lua", function()
@@ -85,7 +89,8 @@ local function no_definition(what)
   end
 end
 
---- Puts tests together under a name. Descriptions can be inside of each other; a test's full name has them all, with ` › ` between.
+--- Puts tests together under a name. Descriptions can be inside of each other; a test's full name
+--- has them all, with ` › ` between.
 ---
 --- ```lua
 --- describe("profiles without an owner", function()
@@ -122,8 +127,8 @@ local function define(what, mode, name, f)
   tests[#tests + 1] = { name = concat(names, " › "), mode = mode, place = host.where(2), f = f, suite = suite }
 end
 
---- Defines a test. It passes if its function returns, and fails if that raises an error: `expect`, `assert` and `error` do, and so does a call
---- of `iam` that fails.
+--- Defines a test. It passes if its function returns, and fails if that raises an error: `expect`,
+--- `assert` and `error` do, and so does a call of `iam` that fails.
 ---
 --- ```lua
 --- it("makes a profile at the root", function()
@@ -145,15 +150,16 @@ function it.skip(name, f)
   define("it.skip", "skip", name, f)
 end
 
---- Defines a test that is run alone: the others of the file, except those defined in this way too, are skipped. For the time of work on it.
+--- Defines a test that is run alone: the others of the file, except those defined in this way too,
+--- are skipped. For the time of work on it.
 ---@param name string
 ---@param f fun()
 function it.only(name, f)
   define("it.only", "only", name, f)
 end
 
---- Has a function called before each test of the description, or of the file. Those of outer descriptions come first. The account is fresh
---- when the first one is called.
+--- Has a function called before each test of the description, or of the file. Those of outer
+--- descriptions come first. The account is fresh when the first one is called.
 ---@param f fun()
 function before_each(f)
   check_function("before_each: what it is given", f)
@@ -161,8 +167,9 @@ function before_each(f)
   suite.before[#suite.before + 1] = f
 end
 
---- Has a function called after each test of the description, or of the file, also after one that has failed. Those of inner descriptions
---- come first. Temporary folders and the account go by themselves.
+--- Has a function called after each test of the description, or of the file, also after one that
+--- has failed. Those of inner descriptions come first. Temporary folders and the account go by
+--- themselves.
 ---@param f fun()
 function after_each(f)
   check_function("after_each: what it is given", f)
@@ -393,7 +400,8 @@ end
 
 --------------------------------------------------------------------------------------- Expectations
 
---- What is expected of a value. Each function raises an error where it is not so, which names the line of the test and shows the difference.
+--- Expectations of a value. Each function raises an error where it is not so, which names the
+--- line of the test and shows the difference.
 ---@class Expectation
 local Expectation = {}
 
@@ -560,8 +568,9 @@ function Expectation:to_match(pattern)
   judge_part(self, at ~= nil, "match", pattern)
 end
 
---- A table has these fields, with values that are equal; it may have others, and so may the tables in it. An array in it must have as many
---- elements, and where an empty table is expected there must be one.
+--- A table has these fields, with values that are equal; it may have others, and so may the tables
+--- in it. An array in it must have as many elements, and where an empty table is expected there
+--- must be one.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops" })
@@ -607,8 +616,9 @@ local function raises_as(err, expected)
   return ok and at ~= nil
 end
 
---- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind (`"refused"`), whose message contains or matches
---- that, or which has these fields. Returns the error.
+--- A function raises an error: any, or one with that code (`"NoSuchEntity"`), of that kind
+--- (`"refused"`), whose message contains or matches that, or which has these fields. Returns the
+--- error.
 ---
 --- ```lua
 --- local err = expect(function()
@@ -687,7 +697,8 @@ expectation_meta = {
   end,
 }
 
---- Says what a value should be: `expect(value):to_equal(…)`, with a colon. Alone it says nothing, and a test that leaves it so fails.
+--- Says what a value should be: `expect(value):to_equal(…)`, with a colon. Alone it says nothing,
+--- and a test that leaves it so fails.
 ---@param value any
 ---@return Expectation
 function expect(value)
@@ -730,8 +741,9 @@ local function check_texts(value, before, path, depth)
   end
 end
 
---- Puts something else in place of everything in the account: what a file of `iamlua account export` says, or a table of that shape. The file
---- is looked for beside the test file, then in the current folder. In a table `format` and `version` can be left out.
+--- Puts something else in place of everything in the account: what a file of `iamlua account
+--- export` says, or a table of that shape. The file is looked for beside the test file, then in the
+--- current folder. In a table `format` and `version` can be left out.
 ---
 --- ```lua
 --- account.import { profiles = { { name = "web", path = "/ec2/", tags = { Owner = "ops" } } } }
@@ -749,7 +761,8 @@ function account.import(what)
   offer("import", what)
 end
 
---- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`, `.policies`, `.account`.
+--- Everything in the account, as `iamlua account export` writes it: `.profiles`, `.roles`,
+--- `.policies`, `.account`.
 ---@return table
 function account.export()
   return offer("export")
@@ -762,7 +775,8 @@ function account.reset(contents)
   offer("reset", contents)
 end
 
---- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or nil makes it well again.
+--- Makes the account slow, throttled, flaky or eventually consistent, as `--faults` does; `""` or
+--- nil makes it well again.
 ---
 --- ```lua
 --- account.faults("throttle=50/100,error=1%,lag=2s,seed=7")
@@ -787,7 +801,8 @@ function account.faults(faults)
   offer("faults", faults or "")
 end
 
---- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are counted too.
+--- Number of requests that the test has sent so far, by AWS action; those of its runbooks and
+--- repeats are counted too.
 ---
 --- ```lua
 --- iam.profiles.tag("bastion", { Stage = "prod" })
@@ -800,10 +815,11 @@ end
 
 ------------------------------------------------------------------------------------------ The clock
 
---- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the test and in the runbooks that it runs. When a
---- test starts it shows the real time, and there it stands: so dates can be told beforehand. It moves when it is moved, and when a script
---- waits with `time.sleep`, which takes its time. Writes that lag and a throttled account wait for real time to pass, or for
---- `clock.advance`.
+--- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the
+--- test and in the runbooks that it runs. When a test starts it shows the real time, and there it
+--- stands: so dates can be told beforehand. It moves when it is moved, and when a script waits with
+--- `time.sleep`, which takes its time. Writes that lag and a throttled account wait for real time
+--- to pass, or for `clock.advance`.
 ---@class clock
 clock = {}
 
@@ -846,17 +862,21 @@ end
 
 ---------------------------------------------------------------------------------------- The machine
 
---- Programs, files and variables that a test makes up for the runbooks that it runs. A runbook still needs the permission, by its manifest or
---- by an option of `run_runbook`. What is not made up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there:
---- an error says so.
+--- Programs, files and variables that a test makes up for the runbooks that it runs. A runbook
+--- still needs the permission, by its manifest or by an option of `run_runbook`. What is not made
+--- up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there: an error
+--- says so.
 ---
 --- ```lua
 --- fake.process("date", { stdout = "2026-01-01\n" })
 --- fake.file("/etc/owners", "ops\n")
 --- local folder = temp_folder { ["tag.lua"] = [[
----   runbook { permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } } }
+---   runbook {
+---     permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } },
+---   }
 ---   local owner = fs.read("/etc/owners"):match("%a+")
----   iam.profiles.tag("bastion", { Owner = owner, Checked = process.run("date").stdout:match("%S+") })
+---   local today = process.run("date").stdout:match("%S+")
+---   iam.profiles.tag("bastion", { Owner = owner, Checked = today })
 ---   fs.write("/var/log/tagged.txt", "bastion")
 --- ]] }
 --- local run = run_runbook(folder .. "/tag.lua")
@@ -871,8 +891,8 @@ fake = {}
 ---@field code? integer the exit code, from 0 to 255. Default: 0.
 ---@field stdout? string what it writes on its standard output. Default: nothing.
 ---@field stderr? string what it writes on its standard error. Default: nothing.
----@field args? string[] the only arguments that are meant; `process.run` with others looks elsewhere. Default: any.
----@field error? string why it cannot be started: `process.run` then raises that as an error of kind "io"
+---@field args? string[] arguments that this result is for. Default: any
+---@field error? string reason for which it cannot start: `process.run` raises it, of kind "io"
 
 local END_FIELDS = { "code", "stdout", "stderr", "args", "error" }
 
@@ -890,8 +910,9 @@ local function end_of(given)
   return { code = code, stdout = given.stdout, stderr = given.stderr, error = given.error }
 end
 
---- Makes a program up: `process.run` of a runbook returns that result, and nothing runs. An array of results is for one call after the other, the
---- last one for all further calls too. One with the same `args` as the call goes before one without, and of others the latest.
+--- Makes a program up: `process.run` of a runbook returns that result, and nothing runs. An array
+--- of results is for one call after the other, the last one for all further calls too. One with the
+--- same `args` as the call goes before one without, and of others the latest.
 ---
 --- ```lua
 --- fake.process("git", { args = { "rev-parse", "HEAD" }, stdout = "0a1b2c\n" })
@@ -925,9 +946,10 @@ function fake.process(program, result)
   offer("fake_process", { program = program, args = words, ends = array(ends) })
 end
 
---- Makes a file up: runbooks read that text there, also where the machine has a file of that name. What they write there, and to any other path
---- that neither `temp_folder` nor a flag of `iamlua test` has made real, is in `files` of the result of `run_runbook`. Without a text there is no file:
---- for a runbook that copes with that.
+--- Makes a file up: runbooks read that text there, also where the machine has a file of that name.
+--- What they write there, and to any other path that neither `temp_folder` nor a flag of `iamlua
+--- test` has made real, is in `files` of the result of `run_runbook`. Without a text there is no
+--- file: for a runbook that copes with that.
 ---
 --- ```lua
 --- fake.file("config.json", '{ "owner": "ops" }')
@@ -964,7 +986,7 @@ end
 ---@field args? string[] more arguments, as they would stand on the command line
 ---@field max_changes? integer|string as `--max-changes`
 ---@field timeout? string|number as `--timeout`
----@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`: on the machine that `fake` makes up. Default true.
+---@field confirm? boolean answer to the question for `permissions` of the manifest. Default: true
 ---@field allow_read? string[] as `--allow-read`
 ---@field allow_write? string[] as `--allow-write`
 ---@field allow_env? string[] as `--allow-env`
@@ -1000,8 +1022,8 @@ end
 ---@field stdout string the results
 ---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
----@field processes run_runbook.Process[] the programs that it ran, made up or not, in order; none under a plan
----@field files table<string, string> the files that it wrote and that are not real, or planned to write, by the paths that it gives
+---@field processes run_runbook.Process[] programs that it ran, real or fake; none under a plan
+---@field files table<string, string> fake files that it wrote, or planned to write, by path
 ---@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
@@ -1091,10 +1113,12 @@ local function texts_of(name, value)
   return list
 end
 
---- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run` would: in a Lua of its own, with its
---- parameters as flags (`dry_path = true` is `--dry-path`, false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
---- permissions that its manifest asks for, and no others, on the machine that `fake` makes up. The file is looked for beside the test file, then in the current folder. However the
---- runbook ends, that is a result.
+--- Runs a runbook, or a script without a manifest, on the account of the test, as `iamlua run`
+--- would: in a Lua of its own, with its parameters as flags (`dry_path = true` is `--dry-path`,
+--- false is `--no-dry-path`; a list repeats its flag, a map gives `KEY=VALUE`), with the
+--- permissions that its manifest asks for, and no others, on the machine that `fake` makes up. The
+--- file is looked for beside the test file, then in the current folder. However the runbook ends,
+--- that is a result.
 ---
 --- ```lua
 --- local run = run_runbook("bulk_tag.lua", { owner = "ops", path = "/ec2/" }, { mode = "plan" })
@@ -1138,8 +1162,9 @@ function run_runbook(path, params, options)
   return result
 end
 
---- Makes a folder that is gone after the test, with files in it, and returns its path. The test may read and write there; a runbook may if it is
---- given the folder, or a file in it, in the ways in which operators do that.
+--- Makes a folder that is gone after the test, with files in it, and returns its path. The test may
+--- read and write there; a runbook may if it is given the folder, or a file in it, in the ways in
+--- which operators do that.
 ---
 --- ```lua
 --- local folder = temp_folder { ["profiles.json"] = '[{ "name": "made", "path": "/new/" }]' }

@@ -17,7 +17,7 @@ inspect = {}
 ---@class inspect.Options
 ---@field depth? integer how many tables deep to go; deeper ones are printed as `{…}`. Default 20.
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
----@field most? integer how many values in tables to print; `…` stands for the others. Default: a million.
+---@field most? integer values in tables to print; `…` stands for the rest. Default: a million
 
 --- Makes control characters, bytes that are not UTF-8, and characters that cannot be seen or turn
 --- the direction of writing visible, as Lua would write them in a string (`\n`, `\x1b`,

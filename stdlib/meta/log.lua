@@ -29,7 +29,7 @@ function log.debug(message, fields) end
 ---@param fields? table<string, any> printed after the message, sorted by key
 function log.info(message, fields) end
 
---- What should be looked at, but does not stop the script.
+--- Logs a warning: worth a look, but no reason to stop.
 ---
 --- Raises an argument error if the fields are no table.
 ---@param message any

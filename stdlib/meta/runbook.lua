@@ -8,6 +8,14 @@
 --- command line is said before anything runs; no function of `iam` outside of `allow` can be called
 --- afterwards.
 ---
+--- A script without `params` and `args` finds its own options after a lone `--`. With `args` they
+--- are not checked, so that a misspelt option of iamlua is one of the script's.
+---
+--- A parameter is secret if a word of its name suggests it, such as `password`, `db_token`,
+--- `secret`, `credential`, `auth` or `api_key`. `partition_key`, `sort_key` and `public_key` are
+--- not, and neither are parameters with `choices`, files, durations and booleans. `secret = true`
+--- and `secret = false` hold instead.
+---
 --- ```lua
 --- local p = runbook {
 ---   description = "Tags every profile under a path with its owner.",
@@ -30,7 +38,7 @@ runbook = {}
 ---@class runbook.Manifest
 ---@field description? string what the script does, for `--help`
 ---@field params? table<string, runbook.Param> by name, in snake_case; `dry_path` is `--dry-path`
----@field args? boolean that the script reads its arguments itself, from `...`: options among them are then not checked, so a misspelt option of iamlua is one of the script's. Without `args` or `params`, options for the script stand after a lone `--`. Default: false.
+---@field args? boolean the script reads its arguments itself, unchecked, from `...`. Default: false
 ---@field allow? string[] the functions of `iam` that it may call, such as `"profiles.tag"`; every other is refused. Default: all.
 ---@field max_changes? integer|string the most calls that change the account: a number, or a share of the account's profiles such as `"5%"`
 ---@field timeout? string|number how long it may take
@@ -53,7 +61,7 @@ runbook = {}
 ---@field write? string[] files and folders
 ---@field env? string[] environment variables
 ---@field run? string[] programs
----@field net? string[] hosts that `iam.connect` may send calls to, or `HOST:PORT`; not needed for AWS's own and for the endpoint of the run
+---@field net? string[] `HOST` or `HOST:PORT`, other than AWS's hosts and the run's endpoint
 
 ---@class runbook.Param
 ---@field type? "string"|"integer"|"number"|"boolean"|"duration"|"list"|"map"|"file"|"new_file" default: that of `default` or `choices`, else string. A duration arrives in seconds; naming a file on the command line lets the script read it; naming a new file lets it write that one, which must not be there yet, under a plan either (`-` is standard output, and pipes and devices may be there).
@@ -64,7 +72,7 @@ runbook = {}
 ---@field min? number|string the least number, duration, or count of items
 ---@field max? number|string the greatest one
 ---@field choices? any[] the only values
----@field secret? boolean whether journal, plan file, log and errors must not have the value. Default: whether the name suggests a secret by one of its words, such as `password`, `db_token`, `secret`, `credential`, `auth` or `api_key`; `partition_key`, `sort_key`, `public_key` and their like do not. Parameters with `choices`, files, durations and booleans are no secrets unless it is said.
+---@field secret? boolean kept out of journal, plan file, log and errors. Default: by the name
 
 --- Ends the script because its command line is wrong in a way that the declarations cannot say,
 --- such as two flags that exclude each other.

@@ -1,8 +1,8 @@
 ---@meta _
 -- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.
 
--- What a test file finds besides everything that scripts have: `iamlua test` runs it, and nothing
--- else knows these globals.
+-- Functions for test files, besides everything that scripts have: `iamlua test` runs it, and
+-- nothing else knows these globals.
 --
 -- Every test runs in a Lua of its own, on a fresh account in memory: the example account, unless
 -- it says otherwise. For each test the file is read anew, so what stands at its top or in a
@@ -85,7 +85,7 @@ function before_each(f) end
 ---@param f fun()
 function after_each(f) end
 
---- What is expected of a value.
+--- Expectations of a value.
 ---
 --- Each function raises an error where it is not so, which names the line of the test and shows the
 --- difference.
@@ -236,8 +236,8 @@ function account.reset(contents) end
 ---@param faults? string
 function account.faults(faults) end
 
---- How many requests the test has sent so far, by AWS action; those of its runbooks and repeats are
---- counted too.
+--- Number of requests that the test has sent so far, by AWS action; those of its runbooks and
+--- repeats are counted too.
 ---
 --- ```lua
 --- iam.profiles.tag("bastion", { Stage = "prod" })
@@ -288,9 +288,12 @@ function clock.now() end
 --- fake.process("date", { stdout = "2026-01-01\n" })
 --- fake.file("/etc/owners", "ops\n")
 --- local folder = temp_folder { ["tag.lua"] = [[
----   runbook { permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } } }
+---   runbook {
+---     permissions = { run = { "date" }, read = { "/etc/owners" }, write = { "/var/log" } },
+---   }
 ---   local owner = fs.read("/etc/owners"):match("%a+")
----   iam.profiles.tag("bastion", { Owner = owner, Checked = process.run("date").stdout:match("%S+") })
+---   local today = process.run("date").stdout:match("%S+")
+---   iam.profiles.tag("bastion", { Owner = owner, Checked = today })
 ---   fs.write("/var/log/tagged.txt", "bastion")
 --- ]] }
 --- local run = run_runbook(folder .. "/tag.lua")
@@ -305,8 +308,8 @@ fake = {}
 ---@field code? integer the exit code, from 0 to 255. Default: 0.
 ---@field stdout? string what it writes on its standard output. Default: nothing.
 ---@field stderr? string what it writes on its standard error. Default: nothing.
----@field args? string[] the only arguments that are meant; `process.run` with others looks elsewhere. Default: any.
----@field error? string why it cannot be started: `process.run` then raises that as an error of kind "io"
+---@field args? string[] arguments that this result is for. Default: any
+---@field error? string reason for which it cannot start: `process.run` raises it, of kind "io"
 
 --- Makes a program up: `process.run` of a runbook returns that result, and nothing runs.
 ---
@@ -353,7 +356,7 @@ function fake.env(name, value) end
 ---@field args? string[] more arguments, as they would stand on the command line
 ---@field max_changes? integer|string as `--max-changes`
 ---@field timeout? string|number as `--timeout`
----@field confirm? boolean whether the operator allows what the manifest asks for in `permissions`: on the machine that `fake` makes up. Default true.
+---@field confirm? boolean answer to the question for `permissions` of the manifest. Default: true
 ---@field allow_read? string[] as `--allow-read`
 ---@field allow_write? string[] as `--allow-write`
 ---@field allow_env? string[] as `--allow-env`
@@ -389,8 +392,8 @@ function fake.env(name, value) end
 ---@field stdout string the results
 ---@field stderr string everything else: `log`, summaries, the plan, the error that ended it; not where the run is in the journal, because it is in none
 ---@field changes run_runbook.Change[] the changes that it made, or planned, in order
----@field processes run_runbook.Process[] the programs that it ran, made up or not, in order; none under a plan
----@field files table<string, string> the files that it wrote and that are not real, or planned to write, by the paths that it gives
+---@field processes run_runbook.Process[] programs that it ran, real or fake; none under a plan
+---@field files table<string, string> fake files that it wrote, or planned to write, by path
 ---@field outside run_runbook.Outside[] under a plan, the programs and files that it lists instead of running and writing them
 ---@field calls table<string, integer> the requests that it sent, by AWS action
 ---@field error? table the error that ended it: `kind`, `message`, `code`, `hint` and so on
