@@ -346,10 +346,9 @@ fn a_planned_write_changes_no_answer_beyond_its_own_fields() {
          'arn:aws:iam::123456789012:policy/'\n{PRELUDE}"
     );
     let mut reads = String::new();
+    // The other ways differ in the sizes of pages, which the test above compares.
     for (path, ways) in READS {
-        for way in *ways {
-            let _ = writeln!(reads, "show({path:?}, function() return {way} end)");
-        }
+        let _ = writeln!(reads, "show({path:?}, function() return {} end)", ways[0]);
     }
     let mut compared = 0;
     for (path, calls) in WRITES {
