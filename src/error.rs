@@ -139,6 +139,8 @@ pub struct AwsDetail {
     pub request_id: Option<String>,
     /// True if a retry may succeed.
     pub retryable: bool,
+    /// True if the answer was truncated.
+    pub is_cut_off: bool,
 }
 
 /// Error with its message, hints, details of AWS and cause.

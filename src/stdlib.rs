@@ -20,6 +20,16 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
+/// Documented fields of a class of a module, in order; empty if there is no such class.
+#[must_use]
+pub fn fields(path: &str, class: &str) -> Vec<String> {
+    let source = source(path).unwrap_or_default();
+    let mut lines = source.lines();
+    lines.by_ref().find(|line| line.strip_prefix("---@class ") == Some(class));
+    let fields = lines.map_while(|line| line.strip_prefix("---@field "));
+    fields.filter_map(|field| field.split(['?', ' ']).next()).map(str::to_owned).collect()
+}
+
 /// Files that are not modules: the prelude and its parts, and a module that only test files find.
 const NO_MODULES: [&str; 3] = ["prelude", "stoppable", "testing"];
 

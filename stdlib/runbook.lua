@@ -83,26 +83,12 @@ local open, exit = io.open, os.exit
 ---@field choices? any[] the only values
 ---@field secret? boolean kept out of journal, plan file, log and errors. Default: by the name
 
-local MANIFEST_KEYS = {
-  "description",
-  "params",
-  "args",
-  "allow",
-  "max_changes",
-  "timeout",
-  "schedule",
-  "timezone",
-  "every",
-  "jitter",
-  "catch_up",
-  "retries",
-  "retry_delay",
-  "on_failure",
-  "permissions",
-}
-local JOB_KEYS = { "jitter", "catch_up", "retries", "retry_delay", "on_failure" }
+-- The keys that a script may give are the fields that the classes above document.
+local MANIFEST_KEYS = host.fields_of("runbook.Manifest")
+local ON_FAILURE_KEYS = host.fields_of("runbook.OnFailure")
+local PARAM_KEYS = host.fields_of("runbook.Param")
+local PERMISSIONS = host.fields_of("runbook.Permissions")
 local MAX_RETRIES = 100
-local PARAM_KEYS = { "type", "default", "required", "help", "pattern", "min", "max", "choices", "secret" }
 local TYPES = { "string", "integer", "number", "boolean", "duration", "list", "map", "file", "new_file" }
 local VALUE_NAMES = {
   string = "TEXT",
@@ -114,7 +100,6 @@ local VALUE_NAMES = {
   file = "FILE",
   new_file = "FILE",
 }
-local PERMISSIONS = { "read", "write", "env", "run", "net" }
 local PERMISSION_TEXTS = {
   read = "read files: ",
   write = "write files: ",
@@ -479,63 +464,115 @@ local function params_of(specs)
   return params, names
 end
 
-local function permissions_of(wanted)
-  check_type(wanted, "table", "permissions")
-  check_keys(wanted or {}, PERMISSIONS, "permissions")
+local function permissions_of(wanted, where)
+  check_type(wanted, "table", where)
+  check_keys(wanted or {}, PERMISSIONS, where)
   local list = {}
   for _, kind in ipairs(PERMISSIONS) do
-    for _, what in ipairs(strings_of((wanted or {})[kind], "permissions." .. kind)) do
+    for _, what in ipairs(strings_of((wanted or {})[kind], where .. "." .. kind)) do
       list[#list + 1] = { kind = kind, what = what }
     end
   end
   return list
 end
 
-local function on_failure_of(given)
-  check_type(given, "table", "on_failure")
+local function on_failure_of(given, where)
+  check_type(given, "table", where)
   given = given or {}
-  check_keys(given, { "command", "webhook" }, "on_failure")
-  local command = given.command ~= nil and strings_of(given.command, "on_failure.command") or nil
-  check_text(given.webhook, "on_failure.webhook")
+  check_keys(given, ON_FAILURE_KEYS, where)
+  local command = given.command ~= nil and strings_of(given.command, where .. ".command") or nil
+  check_text(given.webhook, where .. ".webhook")
   if command and #command == 0 then
-    wrong("on_failure.command must name a program")
+    wrong(where .. ".command must name a program")
   elseif given.webhook and not find(given.webhook, "^https?://.") then
     -- The URL may hold a secret, so it is not shown.
-    wrong('on_failure.webhook must begin with "https://" or "http://"')
+    wrong(where .. '.webhook must begin with "https://" or "http://"')
   end
-  return command, given.webhook
+  return { command = command, webhook = given.webhook }
 end
 
+local function text_of(text, where)
+  check_text(text, where)
+  return text
+end
+
+local function catch_up_of(word, where)
+  check_text(word, where)
+  if word ~= nil and word ~= "once" and word ~= "skip" then
+    wrong(where .. ' must be "once" or "skip", got ' .. quote(word))
+  end
+  return word
+end
+
+local function retries_of(retries, where)
+  if retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES) then
+    wrong(where .. " must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries))
+  end
+  return retries
+end
+
+local function max_changes_of(changes, where)
+  local is_share = type(changes) == "string" and find(changes, "^[%d.]+%%$") ~= nil
+  if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
+    wrong(where .. ' must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
+  end
+  return changes
+end
+
+-- Readers of the manifest's fields: each takes value and name, and returns the checked value or
+-- raises an error. A field has its documentation above and its row here or in JOB_FIELDS. It is
+-- also a field of Rust's `Manifest` or `Job` if the program needs it.
+local FIELDS = {
+  description = text_of,
+  params = function(specs)
+    return { params_of(specs) }
+  end,
+  args = function(flag, where)
+    check_type(flag, "boolean", where)
+    return flag == true
+  end,
+  allow = function(names, where)
+    return names ~= nil and strings_of(names, where) or nil
+  end,
+  max_changes = max_changes_of,
+  timeout = function(time, where)
+    local timeout = duration_of(time, where)
+    if timeout and timeout <= 0 then
+      wrong(where .. " must be longer than no time at all")
+    end
+    return timeout
+  end,
+  schedule = text_of,
+  timezone = text_of,
+  every = duration_of,
+  permissions = permissions_of,
+}
+-- Fields that only jobs have.
+local JOB_FIELDS = {
+  jitter = duration_of,
+  catch_up = catch_up_of,
+  retries = retries_of,
+  retry_delay = duration_of,
+  on_failure = on_failure_of,
+}
+
 -- Job fields of the manifest; nil if the runbook is no job.
-local function job_of(given)
+local function job_of(given, manifest)
   if given.schedule == nil and given.every == nil then
-    for _, key in ipairs(JOB_KEYS) do
-      if given[key] ~= nil then
+    for _, key in ipairs(MANIFEST_KEYS) do
+      if JOB_FIELDS[key] and given[key] ~= nil then
         wrong(key .. " is for jobs, and this runbook has neither schedule nor every")
       end
     end
     return nil
   end
-  check_text(given.catch_up, "catch_up")
-  if given.catch_up ~= nil and given.catch_up ~= "once" and given.catch_up ~= "skip" then
-    wrong('catch_up must be "once" or "skip", got ' .. quote(given.catch_up))
+  local job = { schedule = manifest.schedule, timezone = manifest.timezone, every = manifest.every }
+  for _, key in ipairs(MANIFEST_KEYS) do
+    local read = JOB_FIELDS[key]
+    if read then
+      job[key] = read(given[key], key)
+    end
   end
-  local retries = given.retries
-  if retries ~= nil and (math_type(retries) ~= "integer" or retries < 0 or retries > MAX_RETRIES) then
-    wrong("retries must be a whole number from 0 to " .. MAX_RETRIES .. ", got " .. inspect(retries))
-  end
-  local command, webhook = on_failure_of(given.on_failure)
-  local job = {
-    schedule = given.schedule,
-    timezone = given.timezone,
-    every = duration_of(given.every, "every"),
-    jitter = duration_of(given.jitter, "jitter"),
-    catch_up = given.catch_up,
-    retries = retries,
-    retry_delay = duration_of(given.retry_delay, "retry_delay"),
-    command = command,
-    webhook = webhook,
-  }
   host.check_job(job)
   return job
 end
@@ -545,35 +582,21 @@ local function manifest_of(given)
     wrong("a table belongs here, got " .. type(given), "write runbook { description = …, params = { … } }")
   end
   check_keys(given, MANIFEST_KEYS, "the manifest")
-  check_text(given.description, "description")
-  check_type(given.args, "boolean", "args")
-  check_text(given.schedule, "schedule")
-  check_text(given.timezone, "timezone")
+  local manifest = {
+    shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
+  }
+  for _, key in ipairs(MANIFEST_KEYS) do
+    if not JOB_FIELDS[key] then
+      manifest[key] = FIELDS[key](given[key], key)
+    end
+  end
   if given.schedule and given.every ~= nil then
     wrong("schedule and every exclude each other")
   elseif given.timezone and not given.schedule then
     wrong("timezone is the time zone of schedule, which is missing")
   end
-  local changes = given.max_changes
-  local is_share = type(changes) == "string" and find(changes, "^[%d.]+%%$") ~= nil
-  if changes ~= nil and not is_share and (math_type(changes) ~= "integer" or changes < 0) then
-    wrong('max_changes must be a whole number that is not negative, or a share such as "5%", got ' .. inspect(changes))
-  end
-  local timeout = duration_of(given.timeout, "timeout")
-  if timeout and timeout <= 0 then
-    wrong("timeout must be longer than no time at all")
-  end
-  local manifest = {
-    description = given.description,
-    allow = given.allow ~= nil and strings_of(given.allow, "allow") or nil,
-    max_changes = changes,
-    timeout = timeout,
-    permissions = permissions_of(given.permissions),
-    job = job_of(given),
-    shown = { timeout = given.timeout, schedule = given.schedule, timezone = given.timezone, every = given.every },
-  }
-  manifest.params, manifest.names = params_of(given.params)
-  manifest.args = given.args == true
+  manifest.job = job_of(given, manifest)
+  manifest.params, manifest.names = manifest.params[1], manifest.params[2]
   if manifest.args and #manifest.names > 0 then
     wrong("params and args exclude each other", "the parameters are all that such a command line has")
   end

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use iamlua::iam::{self, Run};
-use iamlua::spec::{Args, Service, Value};
+use iamlua::iam::snapshot::Subject;
+use iamlua::iam::{self, Reads, Run};
+use iamlua::spec::{Action, Args, Service, Value};
 use iamlua::{emulator, stdlib};
 
 use crate::lua::Bench;
@@ -97,6 +98,95 @@ fn the_options_of_a_scan_are_told_alike_in_both_places() {
 }
 
 #[test]
+fn no_code_decides_by_comparing_a_subject() {
+    // A match makes the compiler ask what holds of a new one.
+    fn look(folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                look(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                let compares = ["== Subject::", "!= Subject::"];
+                let lines = text.lines().filter(|line| compares.iter().any(|c| line.contains(c)));
+                found.extend(lines.map(|line| format!("{}: {}", path.display(), line.trim())));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(&root().join("src/iam"), &mut found);
+    look(&root().join("src/session"), &mut found);
+    look(&root().join("src/app"), &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_actions_of_an_entry_are_named_by_its_own_row() {
+    for entry in iam::registry() {
+        // What a function calls besides its own action is another entry's, or a read.
+        for action in entry.spec.actions {
+            let own = iam::write(action.name).map(|(entry, _)| entry.action().name);
+            let reads = iam::registry()
+                .any(|other| other.reads().is_some() && other.spec.actions.contains(action));
+            let elsewhere = action.service != Service::IAM;
+            assert!(
+                own == Some(action.name) || reads || elsewhere,
+                "no single call makes {} of {}",
+                action.name,
+                entry.spec.path()
+            );
+        }
+        if let Run::Write(write) = &entry.run {
+            let (found, _) = iam::write(entry.action().name).expect("the write of the action");
+            assert_eq!(found.spec.path(), entry.spec.path());
+            assert!(!(write.creates() && write.deletes()), "{}", entry.spec.path());
+            if let Some(name) = write.idle_without {
+                assert!(entry.spec.param(name).is_some(), "{}: {name}", entry.spec.path());
+            }
+            assert!(!write.passes_role || entry.spec.param("role").is_some());
+        }
+    }
+}
+
+#[test]
+fn the_functions_and_actions_of_every_subject_are_those_of_the_registry() {
+    for subject in Subject::ALL {
+        assert_eq!(Subject::from_name(subject.name()), Some(subject));
+        let (functions, actions) = (subject.functions(), subject.actions());
+        assert_eq!(iam::entry(functions.get).reads(), Some(Reads::One(subject)));
+        assert_eq!(iam::entry(functions.list).reads(), Some(Reads::Page(subject)));
+        for (path, action) in [
+            (functions.create, actions.create),
+            (functions.tag, actions.tag),
+            (functions.untag, actions.untag),
+        ] {
+            assert_eq!(iam::entry(path).action(), action);
+        }
+        let write = |action: Action| iam::write(action.name).expect("a write").1;
+        assert!(write(actions.create).creates() && write(actions.delete).deletes());
+        for action in [actions.create, actions.delete, actions.tag, actions.untag] {
+            assert_eq!(write(action).subject, subject);
+        }
+    }
+    assert_eq!(Subject::from_name("association"), None);
+}
+
+#[test]
+fn what_a_manifest_may_say_is_what_is_documented() {
+    let fields = |class| stdlib::fields("runbook.lua", class);
+    assert!(fields("runbook.Manifest").iter().any(|field| field == "max_changes"));
+    assert_eq!(fields("runbook.OnFailure"), ["command", "webhook"]);
+    assert_eq!(fields("runbook.Nothing"), [""; 0]);
+    let bench = Bench::new();
+    for field in fields("runbook.Manifest") {
+        // A field that nothing reads would make every manifest fail.
+        let ran = bench.run(&format!("runbook {{ {field} = coroutine.create(print) }}"), &field);
+        let error = ran.result.expect_err("no field takes a thread").message;
+        assert!(error.contains(&field), "{field}: {error}");
+    }
+}
+
+#[test]
 fn every_example_runs_on_the_example_account() {
     for entry in iam::registry() {
         let bench = Bench::new();
@@ -139,7 +229,7 @@ fn every_function_has_a_lua_test() {
 fn the_policy_in_the_readme_names_every_action() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
     for action in iam::registry().flat_map(|entry| entry.spec.actions) {
-        if action.service == Service::Iam {
+        if action.service == Service::IAM {
             assert!(
                 readme.contains(&format!("\"iam:{}\"", action.name)),
                 "{} is missing",

@@ -129,10 +129,10 @@ impl ChangeText<'_> {
 
     /// Marks the change as tried and failed.
     fn as_tried(self) -> Self {
-        let mark = match self.words() {
-            "create" => Sign::Create,
-            "delete" => Sign::Delete,
-            _ => Sign::Change,
+        let mark = match iam::write(self.action) {
+            Some((_, write)) if write.creates() => Sign::Create,
+            Some((_, write)) if write.deletes() => Sign::Delete,
+            Some(_) | None => Sign::Change,
         };
         Self { mark: Some(mark), is_tried: true, ..self }
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::iam::snapshot::Subject;
 use crate::iam::{self, Entry, Run};
 use crate::spec::{Action, Resource, Service};
 
@@ -24,32 +23,26 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
     // Actions of other services that may name a profile.
     let mut elsewhere = BTreeSet::new();
-    let mut add = |action: &Action| match action.service {
-        Service::Iam => {
+    let mut add = |action: &Action| {
+        if action.service == Service::IAM {
             actions.entry(action.resource).or_default().insert(action.name);
+        } else if action.service != Service::STS {
+            elsewhere.insert(format!("{}:{}", action.service.prefix(), action.name));
         }
         // `GetCallerIdentity` needs no permission, and a role's trust policy also decides who may
         // assume it.
-        Service::Sts => {}
-        service => {
-            elsewhere.insert(format!("{}:{}", service.prefix(), action.name));
-        }
     };
     for entry in entries {
         entry.spec.actions.iter().for_each(&mut add);
         for action in entry.spec.actions {
             let Some((one, write)) = iam::write(action.name) else { continue };
-            if one.spec.name == "create" && one.spec.param("tags").is_some() {
+            if write.creates() && one.spec.param("tags").is_some() {
                 // AWS requires this action for a creation with tags.
-                let tag = match write.subject {
-                    Subject::Profile => Action::profile("TagInstanceProfile"),
-                    Subject::Role => Action::role("TagRole"),
-                };
-                add(&tag);
+                add(&write.subject.actions().tag);
             }
             one.plan_reads().for_each(|action| add(&action));
-            read_before(write.subject.get(), &mut add);
-            if write.subject == Subject::Role && one.spec.name != "create" {
+            read_before(write.subject.functions().get, &mut add);
+            if write.subject.is_held_by_profiles() && !write.creates() {
                 // The role in a protected profile is protected.
                 read_before("profiles.list_for_role", &mut add);
                 read_before("profiles.get", &mut add);
@@ -60,12 +53,13 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
         }
     }
     if counts {
-        add(&Action::iam("GetAccountSummary"));
+        add(&iam::GET_ACCOUNT_SUMMARY);
     }
     let passes_roles = entries
         .iter()
         .flat_map(|entry| entry.spec.actions)
-        .any(|action| action.name == "AddRoleToInstanceProfile");
+        .filter_map(|action| iam::write(action.name))
+        .any(|(_, write)| write.passes_role);
     let Scope { account, partition } = scope;
     let mut statements = Vec::new();
     for (resource, names) in actions {

@@ -7,11 +7,12 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::hints::{self, Refusal};
 use super::network::NetworkError;
 use crate::error::{AwsDetail, Error, Kind};
+use crate::spec::Effect;
 
 /// Header that keeps the HTTP status of an answer with an error document, whose status is changed
 /// so that the SDK reads it as an error.
@@ -32,16 +33,23 @@ fn has_words(message: &&str) -> bool {
     message.chars().any(char::is_alphanumeric)
 }
 
-/// Converts the error of a failed call of an action.
+/// Converts the error of a failed call of a read-only action.
 pub fn from_sdk<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    from_call(action, Effect::Read, error)
+}
+
+/// Converts the error of a failed call of an action with that effect.
+pub fn from_call<E>(action: &'static str, effect: Effect, error: SdkError<E, HttpResponse>) -> Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let said = error.raw_response().and_then(|response| response.headers().get(ORIGINAL_STATUS));
     let said = said.and_then(|said| said.parse::<u16>().ok());
     let status = said.or(error.raw_response().map(|response| response.status().as_u16()));
-    let request_id = error.request_id().map(str::to_owned);
-    let meta: ErrorMetadata = error.meta().clone();
+    let (request_id, meta) = (error.request_id().map(str::to_owned), error.meta().clone());
     let detail = |code: &str, retryable| {
         Box::new(AwsDetail {
             code: code.to_owned(),
@@ -49,6 +57,7 @@ where
             status,
             request_id: request_id.clone(),
             retryable,
+            is_cut_off: false,
         })
     };
     match &error {
@@ -69,7 +78,7 @@ where
             }
             out.hints.extend(hints::hints(&Refusal { action, code, message }));
             if let Some(said) = said {
-                let what = if is_read(action) {
+                let what = if effect == Effect::Read {
                     "nothing was changed"
                 } else {
                     "the call may have been carried out all the same: look before you repeat it"
@@ -130,7 +139,7 @@ where
                 SdkError::TimeoutError(_) => true,
                 _ => false,
             };
-            if may_pass && !is_read(action) && !why.contains("(Connect)") {
+            if may_pass && effect == Effect::Write && !why.contains("(Connect)") {
                 out = out.hint(
                     "the call may have been carried out all the same: look before you repeat it",
                 );
@@ -139,12 +148,6 @@ where
             out.caused_by(error)
         }
     }
-}
-
-/// Check for a read-only action.
-fn is_read(action: &str) -> bool {
-    ["Get", "List", "Describe", "Assume", "Create"].iter().any(|read| action.starts_with(read))
-        && !["CreateRole", "CreateInstanceProfile"].contains(&action)
 }
 
 /// The SDK's own message lists the sources that it tried.

@@ -16,7 +16,7 @@ mod shared_config;
 
 pub use clock::CorrectedClock;
 pub use environment::Environment;
-pub(crate) use errors::from_sdk;
+pub(crate) use errors::{from_call, from_sdk};
 pub(crate) use settings::is_region;
 pub use settings::{Origin, Request, ServiceEndpoints, Setting, Settings};
 

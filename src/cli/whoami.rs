@@ -76,9 +76,10 @@ impl WhoamiCommand {
         let (info, caller) = runtime.block_on(async {
             let info = gate.connection_info().await?;
             let caller = async {
-                let caller = gate.ask("GetCallerIdentity", identity).await?;
+                let caller = gate.ask(crate::iam::GET_CALLER_IDENTITY.name, identity).await?;
                 // The caller may lack the permission to see it.
-                let alias = gate.ask("ListAccountAliases", alias).await.ok().flatten();
+                let alias =
+                    gate.ask(crate::iam::LIST_ACCOUNT_ALIASES.name, alias).await.ok().flatten();
                 Ok((caller, alias, gate.credentials_end().await))
             };
             Ok::<_, Error>((info, caller.await))

@@ -1,5 +1,5 @@
 //! Table of actions: name, parameters and handler. Dispatch, validation and [`actions`] all read
-//! this table. An action is supported if it has a row here.
+//! this table and those of the other services. An action is supported if it has a row.
 
 use serde_json::Value;
 
@@ -25,9 +25,7 @@ use super::roles;
 use super::security_tokens;
 use super::service::Service;
 use super::service_linked_roles;
-use super::services::{
-    autoscaling, batch, ec2, ecs, eks, elasticbeanstalk, emr, imagebuilder, rds,
-};
+use super::services::SERVICES;
 use super::users;
 use super::web_identity;
 use super::write_txn::WriteTxn;
@@ -62,7 +60,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, route: None, run: Run::Read(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Run::Read(run) }
 }
 
 const fn write(
@@ -70,11 +68,11 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, route: None, run: Run::Write(run) }
+    Action { service: Service::IAM, name, parameters, route: None, run: Run::Write(run) }
 }
 
 /// Row of a read action of a service that answers XML.
-const fn describe(
+pub(super) const fn describe(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
@@ -83,7 +81,7 @@ const fn describe(
 }
 
 /// Row of a read action of a service that answers JSON.
-const fn describe_json(
+pub(super) const fn describe_json(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
@@ -92,7 +90,7 @@ const fn describe_json(
 }
 
 /// Row of a JSON read action that is routed by method and path.
-const fn describe_json_at(
+pub(super) const fn describe_json_at(
     service: Service,
     name: &'static str,
     route: (&'static str, &'static str),
@@ -248,14 +246,14 @@ pub(super) static ACTIONS: &[Action] = &[
     read("GetUser", &[optional("UserName", &USER_NAME)], users::get),
     read("ListUsers", &[PREFIX, START, LIMIT], users::list),
     Action {
-        service: Service::Sts,
+        service: Service::STS,
         name: "GetCallerIdentity",
         parameters: &[],
         route: None,
         run: Run::Read(security_tokens::caller_identity),
     },
     Action {
-        service: Service::Sts,
+        service: Service::STS,
         name: "AssumeRole",
         parameters: &[
             required("RoleArn", &ARN),
@@ -275,7 +273,7 @@ pub(super) static ACTIONS: &[Action] = &[
         run: Run::Write(security_tokens::assume_role),
     },
     Action {
-        service: Service::Sts,
+        service: Service::STS,
         name: "AssumeRoleWithWebIdentity",
         parameters: &[
             required("RoleArn", &ARN),
@@ -290,7 +288,7 @@ pub(super) static ACTIONS: &[Action] = &[
         run: Run::Write(web_identity::assume_role),
     },
     Action {
-        service: Service::Sts,
+        service: Service::STS,
         name: "GetSessionToken",
         parameters: &[
             optional("DurationSeconds", &TOKEN_DURATION),
@@ -300,72 +298,17 @@ pub(super) static ACTIONS: &[Action] = &[
         route: None,
         run: Run::Write(security_tokens::session_token),
     },
-    describe(Service::Ec2, "DescribeRegions", ec2::regions::describe),
-    describe(Service::Ec2, "DescribeInstances", ec2::instances::describe),
-    describe(
-        Service::Ec2,
-        "DescribeIamInstanceProfileAssociations",
-        ec2::instances::describe_associations,
-    ),
-    describe(Service::Ec2, "DescribeLaunchTemplates", ec2::launch_templates::describe),
-    describe(
-        Service::Ec2,
-        "DescribeLaunchTemplateVersions",
-        ec2::launch_templates::describe_versions,
-    ),
-    describe(Service::Ec2, "DescribeSpotFleetRequests", ec2::spot::describe_fleets),
-    describe(Service::Ec2, "DescribeSpotInstanceRequests", ec2::spot::describe_requests),
-    describe(
-        Service::AutoScaling,
-        "DescribeLaunchConfigurations",
-        autoscaling::describe_launch_configurations,
-    ),
-    describe_json_at(
-        Service::Batch,
-        "DescribeComputeEnvironments",
-        ("POST", "/v1/describecomputeenvironments"),
-        batch::describe_compute_environments,
-    ),
-    describe_json(Service::Ecs, "ListClusters", ecs::list_clusters),
-    describe_json(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
-    describe_json_at(
-        Service::ImageBuilder,
-        "ListInfrastructureConfigurations",
-        ("POST", "/ListInfrastructureConfigurations"),
-        imagebuilder::list_infrastructure_configurations,
-    ),
-    describe_json(Service::Emr, "ListClusters", emr::list_clusters),
-    describe_json(Service::Emr, "DescribeCluster", emr::describe_cluster),
-    describe(
-        Service::ElasticBeanstalk,
-        "DescribeEnvironments",
-        elasticbeanstalk::describe_environments,
-    ),
-    describe(
-        Service::ElasticBeanstalk,
-        "DescribeConfigurationSettings",
-        elasticbeanstalk::describe_configuration_settings,
-    ),
-    describe_json_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
-    describe_json_at(
-        Service::Eks,
-        "ListNodegroups",
-        ("GET", "/clusters/{name}/node-groups"),
-        eks::list_node_groups,
-    ),
-    describe_json_at(
-        Service::Eks,
-        "DescribeNodegroup",
-        ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),
-        eks::describe_node_group,
-    ),
-    describe(Service::Rds, "DescribeDBInstances", rds::describe_db_instances),
 ];
+
+/// Rows of all services.
+fn all() -> impl Iterator<Item = &'static Action> {
+    ACTIONS.iter().chain(SERVICES.iter().flat_map(|table| table.actions))
+}
 
 /// All actions that the local account supports, as service and name. The service is its permission
 /// prefix, such as `iam` or `ec2`. Several services may have an action of the same name.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ACTIONS.iter().map(|action| (action.service.name(), action.name))
+    all().map(|action| (action.service.name(), action.name))
 }
 
 /// Row of an action.
@@ -375,5 +318,5 @@ pub(super) fn find(service: Service, name: &str) -> Option<&'static Action> {
 
 /// Rows of a service.
 pub(super) fn of(service: Service) -> impl Iterator<Item = &'static Action> {
-    ACTIONS.iter().filter(move |action| action.service == service)
+    all().filter(move |action| action.service == service)
 }

@@ -110,7 +110,7 @@ impl Caller {
         // Credentials from GetSessionToken may call IAM only if they were issued with MFA. IAM User
         // Guide, "Compare AWS STS credentials".
         let is_user = matches!(caller, Self::Operator);
-        if is_user && service == Service::Iam && context.mfa.is_none() {
+        if is_user && service == Service::IAM && context.mfa.is_none() {
             return Err(Refusal::unknown_credentials(service).into());
         }
         Ok((caller, context))

@@ -329,10 +329,10 @@ impl Violations {
 
     /// Adds a violation. STS includes the value in the message; IAM no longer does.
     fn add(&mut self, place: &str, value: Option<&str>, constraint: &str) {
-        let value = match (self.service, value) {
-            (Service::Sts, Some(value)) => format!("'{value}' "),
-            (Service::Sts, None) => "null ".to_owned(),
-            _ => String::new(),
+        let value = match value {
+            _ if self.service != Service::STS => String::new(),
+            Some(value) => format!("'{value}' "),
+            None => "null ".to_owned(),
         };
         self.found
             .push(format!("Value {value}at '{place}' failed to satisfy constraint: {constraint}"));

@@ -97,13 +97,13 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
 
 fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), ChangeError> {
     let mut separator = ",\n\"resources\":[\n";
-    for kind in Kind::IMPORTED {
+    for kind in Kind::imported() {
         let mut failure = None;
         resources::all(connection, kind, |resource| {
             let mut versions = Vec::new();
-            if kind == Kind::LaunchTemplate {
+            if let Some(kind) = kind.row().versions {
                 let (region, parent) = (resource.region.as_str(), resource.key.as_str());
-                let place = ResourceScope { kind: Kind::LaunchTemplateVersion, region, parent };
+                let place = ResourceScope { kind, region, parent };
                 resources::scan(connection, place, "", |version| {
                     versions.push(version);
                     Ok(true)

@@ -56,7 +56,7 @@ impl FaultTarget {
             let form = "SERVICE[:ACTION][@REGION], such as ec2:*@eu-west-1+batch";
             return Err(wrong(format!("`{text}` is not {form}")));
         }
-        let services: Vec<_> = Service::ALL.into_iter().map(Service::name).collect();
+        let services: Vec<_> = Service::all().map(Service::name).collect();
         if !services.iter().any(|known| matches(service, known)) {
             let error = wrong(format!("there is no service `{service}`"));
             return Err(match closest(service, services.iter().copied()) {

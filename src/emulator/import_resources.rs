@@ -11,7 +11,7 @@ use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
-use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
+use super::resources::{self, Kind, Resource, ResourceScope, number_of};
 use super::synthetic::Synthetic;
 use super::write_txn::WriteTxn;
 
@@ -80,21 +80,23 @@ impl Resources {
         let created = entry.date("create_date")?.unwrap_or_else(|| edit.seconds());
         let mut resource = Resource { region, created, ..Resource::default() };
         let mut known = vec!["kind", "region", "create_date"];
-        let state_key = state_key(kind);
-        if let Some(key) = state_key {
+        if let Some(key) = kind.row().state_key {
             resource.state = Some(state(&mut entry, kind, key)?);
             known.push(key);
         }
-        let versions = describe(&mut entry, kind, &mut resource, &mut known)?;
+        let versions = (kind.row().describe)(&mut entry, &mut resource)?;
+        known.extend(kind.row().fields);
         entry.finish(&known)?;
         let place = format!("resources[{number}]");
         complete(edit, kind, number, &place, &mut resource, replaces)?;
         resource.store(edit.connection, kind)?;
-        for mut version in versions {
-            version.region.clone_from(&resource.region);
-            version.parent.clone_from(&resource.key);
-            version.created = resource.created;
-            version.store(edit.connection, Kind::LaunchTemplateVersion)?;
+        if let Some(kind) = kind.row().versions {
+            for mut version in versions {
+                version.region.clone_from(&resource.region);
+                version.parent.clone_from(&resource.key);
+                version.created = resource.created;
+                version.store(edit.connection, kind)?;
+            }
         }
         self.count += 1;
         Ok(())
@@ -127,35 +129,15 @@ impl Resources {
 fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
     let place = entry.at("kind");
     let name = entry.text("kind")?.ok_or_else(|| wrong(&place, "is missing"))?;
-    let known = Kind::IMPORTED.into_iter().find(|kind| kind.name() == name);
+    let known = Kind::imported().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
-        let names = Kind::IMPORTED.map(Kind::name);
-        let resolve_profile = match closest(&name, names) {
-            Some(resolve_profile) => format!("did you mean `{resolve_profile}`?"),
+        let names: Vec<_> = Kind::imported().map(Kind::name).collect();
+        let suggestion = match closest(&name, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
             None => format!("the kinds are {}", names.join(", ")),
         };
-        wrong(&place, format!("there is no kind `{name}`; {resolve_profile}"))
+        wrong(&place, format!("there is no kind `{name}`; {suggestion}"))
     })
-}
-
-/// Field name of AWS for the state of a kind.
-pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Instance
-        | Kind::Association
-        | Kind::SpotFleet
-        | Kind::SpotRequest
-        | Kind::EmrCluster => Some("state"),
-        Kind::ComputeEnvironment
-        | Kind::CapacityProvider
-        | Kind::BeanstalkEnvironment
-        | Kind::NodeGroup
-        | Kind::DbInstance => Some("status"),
-        Kind::LaunchTemplate
-        | Kind::LaunchTemplateVersion
-        | Kind::LaunchConfiguration
-        | Kind::InfrastructureConfiguration => None,
-    }
 }
 
 fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError> {
@@ -169,109 +151,34 @@ fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError
     Ok(state)
 }
 
-/// Reads the fields specific to the kind; returns the versions of a launch template.
-fn describe(
+/// Reads name and profile of a kind whose name identifies it.
+pub(super) fn named_with_profile(
     entry: &mut Entry,
-    kind: Kind,
     resource: &mut Resource,
-    known: &mut Vec<&'static str>,
 ) -> Result<Vec<Resource>, ChangeError> {
-    let mut versions = Vec::new();
-    match kind {
-        Kind::Instance => {
-            known.extend(["id", "profile", "profile_id"]);
-            id(entry, resource)?;
-            resource.profile = exact_profile(entry)?;
-            resource.profile_id = entry.held_to("profile_id", &constraints::ID)?;
-        }
-        Kind::Association => {
-            known.extend(["id", "instance_id", "profile", "profile_id"]);
-            id(entry, resource)?;
-            let instance = entry.short_text("instance_id")?;
-            if let Some(instance) = instance {
-                resource.more.insert("instance_id".to_owned(), instance.into());
-            }
-            resource.profile = exact_profile(entry)?;
-            resource.profile_id = entry.held_to("profile_id", &constraints::ID)?;
-            if resource.profile.is_none() {
-                return Err(wrong(&entry.at("profile"), "is missing"));
-            }
-        }
-        Kind::LaunchTemplate | Kind::LaunchTemplateVersion => {
-            known.extend(["id", "name", "versions", "default_version"]);
-            id(entry, resource)?;
-            resource.name = Some(entry.required_text("name")?);
-            versions = self::versions(entry)?;
-            let numbers: Vec<_> = versions.iter().map(number_of).collect();
-            let latest = numbers.iter().max().copied().unwrap_or(1);
-            let default = entry.number("default_version")?.unwrap_or(numbers[0]);
-            if !numbers.contains(&default) {
-                let message = format!("there is no version {default} among the versions");
-                return Err(wrong(&entry.at("default_version"), message));
-            }
-            resource.more.insert("latest".to_owned(), latest.into());
-            resource.more.insert("default".to_owned(), default.into());
-        }
-        Kind::SpotFleet => {
-            known.extend(["id", "profiles"]);
-            id(entry, resource)?;
-            let profiles = entry.texts("profiles")?;
-            resource.more.insert("profiles".to_owned(), json!(profiles));
-        }
-        Kind::SpotRequest | Kind::DbInstance => {
-            known.extend(["id", "profile"]);
-            id(entry, resource)?;
-            resource.profile = entry.short_text("profile")?;
-        }
-        Kind::LaunchConfiguration
-        | Kind::ComputeEnvironment
-        | Kind::InfrastructureConfiguration => {
-            known.extend(["name", "profile"]);
-            resource.key = entry.required_text("name")?;
-            resource.profile = entry.short_text("profile")?;
-        }
-        Kind::CapacityProvider => {
-            known.extend(["name", "cluster", "profile"]);
-            resource.key = entry.required_text("name")?;
-            resource.parent = entry.required_text("cluster")?;
-            resource.profile = exact_profile(entry)?;
-        }
-        Kind::EmrCluster => {
-            known.extend(["id", "name", "profile"]);
-            id(entry, resource)?;
-            resource.name = Some(entry.required_text("name")?);
-            resource.profile = entry.short_text("profile")?;
-        }
-        Kind::BeanstalkEnvironment => {
-            known.extend(["id", "name", "application", "profile"]);
-            id(entry, resource)?;
-            let name = entry.required_text("name")?;
-            let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
-            resource.more.insert("application".to_owned(), application.into());
-            resource.name = Some(name);
-            resource.profile = entry.short_text("profile")?;
-        }
-        Kind::NodeGroup => {
-            known.extend(["name", "cluster", "role", "launch_template"]);
-            resource.key = entry.required_text("name")?;
-            resource.parent = entry.required_text("cluster")?;
-            let role = entry.required_text("role")?;
-            resource.more.insert("role".to_owned(), role.into());
-            if let Some(template) = entry.short_text("launch_template")? {
-                resource.more.insert("launch_template".to_owned(), template.into());
-            }
-        }
-    }
-    Ok(versions)
+    resource.key = entry.required_text("name")?;
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
 }
 
-fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
+/// Reads id and profile of a kind whose id identifies it.
+pub(super) fn with_id_and_profile(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
+}
+
+/// Reads the optional id.
+pub(super) fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
     resource.key = entry.short_text("id")?.unwrap_or_default();
     Ok(())
 }
 
 /// Profile name or ARN, for fields that AWS resolves.
-fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
+pub(super) fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
     if profile.starts_with("arn:") {
@@ -293,32 +200,6 @@ fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
     (numbered && !name.is_empty()).then_some((account, path, name))
 }
 
-fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
-    let place = entry.at("versions");
-    let entries = match entry.take("versions") {
-        None => vec![json!({})],
-        Some(Value::Array(entries)) if !entries.is_empty() => entries,
-        Some(Value::Array(_)) => return Err(wrong(&place, "must have one entry at least")),
-        Some(other) => {
-            return Err(wrong(&place, format!("must be a list, not {}", kind_of(&other))));
-        }
-    };
-    let mut versions: Vec<Resource> = Vec::new();
-    for (index, value) in entries.into_iter().enumerate() {
-        let mut entry = Entry::new(format!("{place}[{index}]"), value)?;
-        let last = versions.last().map_or(0, number_of);
-        let number = entry.number("number")?.unwrap_or(last + 1);
-        if number <= last {
-            let message = format!("must be more than {last}: numbers only grow");
-            return Err(wrong(&entry.at("number"), message));
-        }
-        let profile = entry.short_text("profile")?;
-        entry.finish(&["number", "profile"])?;
-        versions.push(Resource { key: version_key(number), profile, ..Resource::default() });
-    }
-    Ok(versions)
-}
-
 /// Generates a missing id, and refuses duplicates.
 fn complete(
     edit: &WriteTxn<'_>,
@@ -333,15 +214,16 @@ fn complete(
     let same = |key: &str| {
         ResourceScope { kind, region: &region, parent: &resource.parent }.key_is_taken(edit, key)
     };
-    let named = match (kind, &resource.name) {
+    let has_unique_names = kind.row().has_unique_names;
+    let named = match &resource.name {
+        Some(name) if has_unique_names => resources::named(connection, kind, &region, name)?,
         // Names of EMR clusters need not be unique; those of environments may be reused after
         // termination.
-        (Kind::LaunchTemplate, Some(name)) => resources::named(connection, kind, &region, name)?,
-        _ => Vec::new(),
+        Some(_) | None => Vec::new(),
     };
     if resource.key.is_empty() {
         let name = resource.name.clone().unwrap_or_default();
-        let mut salt = if kind == Kind::LaunchTemplate { 0 } else { number };
+        let mut salt = if has_unique_names { 0 } else { number };
         resource.key = loop {
             let synthetic = Synthetic::of(&[kind.name(), &region, &name, &salt.to_string()]);
             let id = new_id(kind, synthetic);
@@ -354,7 +236,8 @@ fn complete(
     }
     let taken = ResourceScope { kind, region: &region, parent: &resource.parent }
         .key_is_taken(edit, &resource.key)?;
-    let key_name = if resource.name.is_some() || has_id(kind) { "id" } else { "name" };
+    let key_name =
+        if resource.name.is_some() || kind.row().new_id.is_some() { "id" } else { "name" };
     if !replaces && taken {
         let message = format!("`{}` is there twice in {region}", resource.key);
         return Err(wrong(&format!("{place}.{key_name}"), message));
@@ -382,29 +265,11 @@ impl ResourceScope<'_> {
     }
 }
 
-const fn has_id(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::LaunchConfiguration
-            | Kind::ComputeEnvironment
-            | Kind::CapacityProvider
-            | Kind::InfrastructureConfiguration
-            | Kind::NodeGroup
-    )
-}
-
 /// Synthetic id in the format of the kind.
 fn new_id(kind: Kind, synthetic: Synthetic) -> String {
-    match kind {
-        Kind::Instance => format!("i-0{}", synthetic.hex(16)),
-        Kind::Association => format!("iip-assoc-0{}", synthetic.hex(16)),
-        Kind::LaunchTemplate => format!("lt-0{}", synthetic.hex(16)),
-        Kind::SpotFleet => format!("sfr-{}", synthetic.uuid()),
-        Kind::SpotRequest => format!("sir-{}", synthetic.hex(8)),
-        Kind::EmrCluster => format!("j-{}", synthetic.capitals(13)),
-        Kind::BeanstalkEnvironment => format!("e-{}", synthetic.capitals(10).to_lowercase()),
-        Kind::DbInstance => format!("db-{}", synthetic.hex(12)),
-        _ => synthetic.hex(16),
+    match kind.row().new_id {
+        Some(new_id) => new_id(synthetic),
+        None => synthetic.hex(16),
     }
 }
 
@@ -412,7 +277,7 @@ fn new_id(kind: Kind, synthetic: Synthetic) -> String {
 /// ARN and get an id.
 fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), ChangeError> {
     let connection = edit.connection;
-    let kinds = Kind::IMPORTED.into_iter().filter(|kind| kind.answers_arn());
+    let kinds = Kind::imported().filter(|kind| kind.row().answers_arn);
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
     let open = format!(
         "kind IN ({}) AND profile IS NOT NULL
@@ -485,30 +350,30 @@ pub(super) fn exported(
             put("id", resource.key.as_str().into());
             put("name", name.as_str().into());
         }
-        None if has_id(kind) => put("id", resource.key.as_str().into()),
+        None if kind.row().new_id.is_some() => put("id", resource.key.as_str().into()),
         None => put("name", resource.key.as_str().into()),
     }
     if !resource.parent.is_empty() {
         put("cluster", resource.parent.as_str().into());
     }
-    if let (Some(key), Some(state)) = (state_key(kind), &resource.state) {
+    if let (Some(key), Some(state)) = (kind.row().state_key, &resource.state) {
         put(key, state.as_str().into());
     }
     put("create_date", create_date.into());
     for (name, value) in &resource.more {
-        match (kind, name.as_str()) {
-            (Kind::LaunchTemplate, "latest") => {}
-            (Kind::LaunchTemplate, "default") => put("default_version", value.clone()),
+        match (kind.row().versions, name.as_str()) {
+            (Some(_), "latest") => {}
+            (Some(_), "default") => put("default_version", value.clone()),
             _ => put(name, value.clone()),
         }
     }
     if let Some(profile) = &resource.profile {
         put("profile", profile.as_str().into());
     }
-    if let Some(id) = resource.profile_id.as_deref().filter(|_| kind != Kind::CapacityProvider) {
+    if let Some(id) = resource.profile_id.as_deref().filter(|_| kind.row().shows_profile_id) {
         put("profile_id", id.into());
     }
-    if kind == Kind::LaunchTemplate {
+    if kind.row().versions.is_some() {
         let version = |version: &Resource| {
             let mut entry = json!({"number": number_of(version)});
             if let Some(profile) = &version.profile {

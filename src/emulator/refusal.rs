@@ -209,22 +209,8 @@ impl Refusal {
 
     /// Exceeded request rate of the service.
     pub(super) fn throttled(service: Service) -> Self {
-        match service {
-            Service::Ec2 => Self::new(503, "RequestLimitExceeded", "Request limit exceeded."),
-            Service::Ecs | Service::Emr => Self::new(400, "ThrottlingException", "Rate exceeded"),
-            Service::Eks => Self::new(429, "ThrottlingException", "Rate exceeded"),
-            Service::Batch => Self::new(429, "TooManyRequestsException", "Too Many Requests"),
-            Service::ImageBuilder => Self::new(
-                429,
-                "CallRateLimitExceededException",
-                "You have exceeded the permitted request rate for the specific operation.",
-            ),
-            Service::Iam
-            | Service::Sts
-            | Service::AutoScaling
-            | Service::ElasticBeanstalk
-            | Service::Rds => Self::new(400, "Throttling", "Rate exceeded"),
-        }
+        let (status, code, message) = service.row().throttled;
+        Self::new(status, code, message)
     }
 
     /// Missing permission of the caller for an action.
@@ -254,39 +240,13 @@ impl Refusal {
 
     /// Page token that does not belong to the list.
     pub(super) fn invalid_token(service: Service) -> Self {
-        match service {
-            Service::Iam | Service::Sts => Self::invalid_marker(),
-            Service::Ec2 => {
-                Self::new(400, "InvalidNextToken", "The specified NextToken is not valid.")
-            }
-            Service::AutoScaling => Self::new(400, "InvalidNextToken", "The token is not valid."),
-            Service::ElasticBeanstalk => {
-                Self::new(400, "InvalidParameterValue", "Invalid NextToken.")
-            }
-            Service::Rds => Self::new(400, "InvalidParameterValue", "Invalid Marker."),
-            Service::Ecs => Self::new(400, "InvalidParameterException", "Invalid token."),
-            Service::Emr => Self::new(400, "InvalidRequestException", "Marker is not valid."),
-            Service::Batch => Self::new(400, "ClientException", "Invalid nextToken."),
-            Service::ImageBuilder => Self::new(
-                400,
-                "InvalidPaginationTokenException",
-                "You have provided an invalid pagination token in your request.",
-            ),
-            Service::Eks => Self::new(400, "InvalidParameterException", "Invalid nextToken."),
-        }
+        let (status, code, message) = service.row().invalid_token;
+        Self::new(status, code, message)
     }
 
-    /// Invalid parameter value, for services other than IAM and STS.
+    /// Invalid parameter value.
     pub(super) fn invalid_value(service: Service, message: impl Into<String>) -> Self {
-        let code = match service {
-            Service::Iam | Service::Sts => return Self::validation(message),
-            Service::Ec2 | Service::ElasticBeanstalk | Service::Rds => "InvalidParameterValue",
-            Service::AutoScaling => "ValidationError",
-            Service::Ecs | Service::Eks => "InvalidParameterException",
-            Service::Emr | Service::ImageBuilder => "InvalidRequestException",
-            Service::Batch => "ClientException",
-        };
-        Self::new(400, code, message)
+        Self::new(400, service.row().invalid_value, message)
     }
 
     /// Entity that does not exist, with the message of its service.
@@ -317,9 +277,10 @@ impl Refusal {
 
     pub(super) fn unknown_action(service: Service, action: &str, version: &str) -> Self {
         // EC2 has a message of its own, which Terraform's AWS provider matches.
-        let message = match service {
-            Service::Ec2 => format!("The action {action} is not valid for this web service."),
-            _ => format!("Could not find operation {action} for version {version}"),
+        let message = if matches!(service.protocol(), Protocol::Ec2 { .. }) {
+            format!("The action {action} is not valid for this web service.")
+        } else {
+            format!("Could not find operation {action} for version {version}")
         };
         Self::new(400, "InvalidAction", message)
     }
@@ -378,14 +339,7 @@ impl Refusal {
 
     /// Failure of the service. The message is ours if the account's file is the cause.
     pub(super) fn service_failure(service: Service, message: impl Into<String>) -> Self {
-        let code = match service {
-            Service::Iam | Service::Sts => "ServiceFailure",
-            Service::Ec2 => "InternalError",
-            Service::AutoScaling | Service::ElasticBeanstalk | Service::Rds => "InternalFailure",
-            Service::Ecs | Service::Batch | Service::Eks => "ServerException",
-            Service::Emr => "InternalServerException",
-            Service::ImageBuilder => "ServiceException",
-        };
+        let code = service.row().failure;
         Self::new(500, code, message)
     }
 

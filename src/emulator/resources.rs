@@ -1,128 +1,82 @@
 //! Resources that may reference an instance profile, and their rows: instances, launch templates
-//! and the others of [`Kind`]. They are only created by an import; no call creates, changes or
-//! deletes one.
+//! and other kinds. They are only created by an import; no call creates, changes or deletes one.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde_json::{Map, Value};
 
-/// Kind of resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Instance,
-    Association,
-    LaunchTemplate,
-    /// Version of a launch template, whose id is the `parent`. Imports have it inside its template.
-    LaunchTemplateVersion,
-    SpotFleet,
-    SpotRequest,
-    LaunchConfiguration,
-    ComputeEnvironment,
-    CapacityProvider,
-    InfrastructureConfiguration,
-    EmrCluster,
-    BeanstalkEnvironment,
-    NodeGroup,
-    DbInstance,
+use super::ChangeError;
+use super::import::Entry;
+use super::import_resources::named_with_profile;
+use super::services::SERVICES;
+use super::synthetic::Synthetic;
+
+/// Kind of resource. The file of its service has its row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind(&'static KindRow);
+
+/// Row of a kind, in the file of its service.
+#[derive(Debug)]
+pub(super) struct KindRow {
+    /// Name in account files and in the table.
+    pub(super) name: &'static str,
+    /// Possible states; the first is the default. There is only one if AWS has no closed list.
+    pub(super) states: &'static [&'static str],
+    /// Field name of AWS for the state.
+    pub(super) state_key: Option<&'static str>,
+    /// Synthetic id in the format of the kind; `None` if a name identifies the resource.
+    pub(super) new_id: Option<fn(Synthetic) -> String>,
+    /// Fields in an account file besides region and state.
+    pub(super) fields: &'static [&'static str],
+    /// Reads these fields; returns the versions of a launch template.
+    pub(super) describe: fn(&mut Entry, &mut Resource) -> Result<Vec<Resource>, ChangeError>,
+    /// Kind of its versions, whose `parent` is its id. Imports have them inside it.
+    pub(super) versions: Option<Kind>,
+    /// True if names are unique in a region, although ids identify the resources.
+    pub(super) has_unique_names: bool,
+    /// True if AWS always returns the profile's ARN, in whatever form it was given.
+    pub(super) answers_arn: bool,
+    /// True if an account file has the id of the profile.
+    pub(super) shows_profile_id: bool,
+}
+
+impl KindRow {
+    /// Kind whose name identifies it, with a profile.
+    pub(super) const NAMED: Self = Self {
+        name: "",
+        states: &[],
+        state_key: None,
+        new_id: None,
+        fields: &["name", "profile"],
+        describe: named_with_profile,
+        versions: None,
+        has_unique_names: false,
+        answers_arn: false,
+        shows_profile_id: true,
+    };
 }
 
 impl Kind {
+    pub(super) const fn of(row: &'static KindRow) -> Self {
+        Self(row)
+    }
+
+    pub(super) const fn row(self) -> &'static KindRow {
+        self.0
+    }
+
     /// Kinds that are entries of their own in an account file.
-    pub(super) const IMPORTED: [Self; 13] = [
-        Self::Instance,
-        Self::Association,
-        Self::LaunchTemplate,
-        Self::SpotFleet,
-        Self::SpotRequest,
-        Self::LaunchConfiguration,
-        Self::ComputeEnvironment,
-        Self::CapacityProvider,
-        Self::InfrastructureConfiguration,
-        Self::EmrCluster,
-        Self::BeanstalkEnvironment,
-        Self::NodeGroup,
-        Self::DbInstance,
-    ];
+    pub(super) fn imported() -> impl Iterator<Item = Self> {
+        SERVICES.iter().flat_map(|service| service.kinds).copied()
+    }
 
     /// Name in account files and in the table.
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Instance => "ec2.instance",
-            Self::Association => "ec2.association",
-            Self::LaunchTemplate => "ec2.launch_template",
-            Self::LaunchTemplateVersion => "ec2.launch_template.version",
-            Self::SpotFleet => "ec2.spot_fleet",
-            Self::SpotRequest => "ec2.spot_request",
-            Self::LaunchConfiguration => "autoscaling.launch_configuration",
-            Self::ComputeEnvironment => "batch.compute_environment",
-            Self::CapacityProvider => "ecs.capacity_provider",
-            Self::InfrastructureConfiguration => "imagebuilder.infrastructure_configuration",
-            Self::EmrCluster => "emr.cluster",
-            Self::BeanstalkEnvironment => "elasticbeanstalk.environment",
-            Self::NodeGroup => "eks.node_group",
-            Self::DbInstance => "rds.instance",
-        }
+        self.0.name
     }
 
-    /// Possible states; the first is the default. There is only one if AWS has no closed list.
+    /// Possible states; the first is the default.
     pub(super) const fn states(self) -> &'static [&'static str] {
-        match self {
-            Self::Instance => {
-                &["running", "pending", "shutting-down", "terminated", "stopping", "stopped"]
-            }
-            Self::Association => &["associated", "associating", "disassociating", "disassociated"],
-            Self::LaunchTemplate
-            | Self::LaunchTemplateVersion
-            | Self::LaunchConfiguration
-            | Self::InfrastructureConfiguration => &[],
-            Self::SpotFleet => &[
-                "active",
-                "submitted",
-                "cancelled",
-                "failed",
-                "cancelled_running",
-                "cancelled_terminating",
-                "modifying",
-            ],
-            Self::SpotRequest => &["open", "active", "closed", "cancelled", "failed", "disabled"],
-            Self::ComputeEnvironment => {
-                &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"]
-            }
-            Self::CapacityProvider => &["ACTIVE", "PROVISIONING", "DEPROVISIONING", "INACTIVE"],
-            Self::EmrCluster => &[
-                "RUNNING",
-                "STARTING",
-                "BOOTSTRAPPING",
-                "WAITING",
-                "TERMINATING",
-                "TERMINATED",
-                "TERMINATED_WITH_ERRORS",
-            ],
-            Self::BeanstalkEnvironment => &[
-                "Ready",
-                "Aborting",
-                "Launching",
-                "Updating",
-                "LinkingFrom",
-                "LinkingTo",
-                "Terminating",
-                "Terminated",
-            ],
-            Self::NodeGroup => &[
-                "ACTIVE",
-                "CREATING",
-                "UPDATING",
-                "DELETING",
-                "CREATE_FAILED",
-                "DELETE_FAILED",
-                "DEGRADED",
-            ],
-            Self::DbInstance => &["available"],
-        }
-    }
-
-    /// True if AWS always returns the profile's ARN, in whatever form it was given.
-    pub(super) const fn answers_arn(self) -> bool {
-        matches!(self, Self::Instance | Self::Association | Self::CapacityProvider)
+        self.0.states
     }
 }
 
@@ -139,7 +93,8 @@ pub(super) struct Resource {
     pub(super) state: Option<String>,
     /// Creation time, in seconds since 1970.
     pub(super) created: i64,
-    /// Instance profile, by name or ARN; after the import always the ARN if [`Kind::answers_arn`].
+    /// Instance profile, by name or ARN; after the import always the ARN if
+    /// [`KindRow::answers_arn`].
     pub(super) profile: Option<String>,
     pub(super) profile_id: Option<String>,
     /// Fields specific to the kind.
@@ -353,10 +308,10 @@ pub(super) fn delete(
             "DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3 AND key = ?4",
         )?
         .execute(params![kind.name(), region, parent, key])?;
-    if kind == Kind::LaunchTemplate {
+    if let Some(versions) = kind.row().versions {
         connection
             .prepare_cached("DELETE FROM resource WHERE kind = ?1 AND region = ?2 AND parent = ?3")?
-            .execute(params![Kind::LaunchTemplateVersion.name(), region, key])?;
+            .execute(params![versions.name(), region, key])?;
     }
     Ok(())
 }

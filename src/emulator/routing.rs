@@ -18,6 +18,7 @@ use super::partition;
 use super::read_txn::Account;
 use super::refusal::{ApiResult, Refusal};
 use super::service::{Protocol, Service};
+use super::services::{batch, ecs};
 use super::sessions::Context;
 
 /// Request whose action is known.
@@ -44,7 +45,7 @@ impl<'a> Routed<'a> {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
         let form = Form::parse(form);
-        let Some(service) = Service::of(scope, form.get("Version")) else {
+        let Some(service) = Service::of_request(scope, form.get("Version")) else {
             return Err(unknown_service(request, scope, &form));
         };
         let refused = |refusal| (service, refusal);
@@ -134,14 +135,14 @@ impl<'a> Routed<'a> {
 fn unknown_service(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
     let version = form.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
     match (form.get("Action").filter(|action| !action.is_empty()), scope) {
-        (Some(action), _) => (Service::Iam, Refusal::unknown_action(Service::Iam, action, version)),
+        (Some(action), _) => (Service::IAM, Refusal::unknown_action(Service::IAM, action, version)),
         (None, Some(scope)) if request.target.is_some() => {
-            (Service::Ecs, Refusal::unknown_operation(Service::Ecs, scope))
+            (ecs::SERVICE, Refusal::unknown_operation(ecs::SERVICE, scope))
         }
         (None, Some(scope)) if request.method != "POST" || request.path != "/" => {
-            (Service::Batch, Refusal::unknown_operation(Service::Batch, scope))
+            (batch::SERVICE, Refusal::unknown_operation(batch::SERVICE, scope))
         }
-        _ => (Service::Iam, Refusal::missing_action()),
+        _ => (Service::IAM, Refusal::missing_action()),
     }
 }
 

@@ -1,20 +1,28 @@
 //! Supported services and their protocols. Besides IAM and STS they are the services whose
 //! resources may reference an instance profile; those are read-only.
 
+use super::services::SERVICES;
+
 /// A service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    Iam,
-    Sts,
-    Ec2,
-    AutoScaling,
-    Batch,
-    Ecs,
-    ImageBuilder,
-    Emr,
-    ElasticBeanstalk,
-    Eks,
-    Rds,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service(&'static ServiceRow);
+
+/// Row of a service. Services other than IAM and STS have it in their own files.
+#[derive(Debug)]
+pub(super) struct ServiceRow {
+    /// Name in a request's credential scope, which is also the permission prefix.
+    pub(super) name: &'static str,
+    pub(super) protocol: Protocol,
+    /// Status, code and message of a throttled call.
+    pub(super) throttled: (u16, &'static str, &'static str),
+    /// Status, code and message for an invalid pagination token.
+    pub(super) invalid_token: (u16, &'static str, &'static str),
+    /// Error code for an invalid parameter value.
+    pub(super) invalid_value: &'static str,
+    /// Error code for an internal failure.
+    pub(super) failure: &'static str,
+    /// True for a regional service.
+    pub(super) is_regional: bool,
 }
 
 /// Protocol of a service.
@@ -33,67 +41,43 @@ pub(super) enum Protocol {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 11] = [
-        Self::Iam,
-        Self::Sts,
-        Self::Ec2,
-        Self::AutoScaling,
-        Self::Batch,
-        Self::Ecs,
-        Self::ImageBuilder,
-        Self::Emr,
-        Self::ElasticBeanstalk,
-        Self::Eks,
-        Self::Rds,
-    ];
+    pub(super) const IAM: Self = Self::of(&ServiceRow {
+        name: "iam",
+        protocol: Protocol::Query {
+            version: "2010-05-08",
+            namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+        },
+        ..QUERY
+    });
+    pub(super) const STS: Self = Self::of(&ServiceRow {
+        name: "sts",
+        protocol: Protocol::Query {
+            version: "2011-06-15",
+            namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+        },
+        ..QUERY
+    });
+
+    pub(super) const fn of(row: &'static ServiceRow) -> Self {
+        Self(row)
+    }
+
+    pub(super) const fn row(self) -> &'static ServiceRow {
+        self.0
+    }
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let own = [Self::IAM, Self::STS].into_iter();
+        own.chain(SERVICES.iter().map(|table| table.service))
+    }
 
     /// Name in a request's credential scope, which is also the permission prefix.
     pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-            Self::Ec2 => "ec2",
-            Self::AutoScaling => "autoscaling",
-            Self::Batch => "batch",
-            Self::Ecs => "ecs",
-            Self::ImageBuilder => "imagebuilder",
-            Self::Emr => "elasticmapreduce",
-            Self::ElasticBeanstalk => "elasticbeanstalk",
-            Self::Eks => "eks",
-            Self::Rds => "rds",
-        }
+        self.0.name
     }
 
     pub(super) const fn protocol(self) -> Protocol {
-        match self {
-            Self::Iam => Protocol::Query {
-                version: "2010-05-08",
-                namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
-            },
-            Self::Sts => Protocol::Query {
-                version: "2011-06-15",
-                namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-            },
-            Self::Ec2 => Protocol::Ec2 {
-                version: "2016-11-15",
-                namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
-            },
-            Self::AutoScaling => Protocol::Query {
-                version: "2011-01-01",
-                namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
-            },
-            Self::ElasticBeanstalk => Protocol::Query {
-                version: "2010-12-01",
-                namespace: "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/",
-            },
-            Self::Rds => Protocol::Query {
-                version: "2014-10-31",
-                namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
-            },
-            Self::Ecs => Protocol::Json { target: "AmazonEC2ContainerServiceV20141113" },
-            Self::Emr => Protocol::Json { target: "ElasticMapReduce" },
-            Self::Batch | Self::ImageBuilder | Self::Eks => Protocol::RestJson,
-        }
+        self.0.protocol
     }
 
     /// API version of the service, if its requests have one.
@@ -106,15 +90,34 @@ impl Service {
 
     /// True for a regional service.
     pub(super) const fn is_regional(self) -> bool {
-        !matches!(self, Self::Iam | Self::Sts)
+        self.0.is_regional
     }
 
     /// Service in the credential scope, otherwise IAM or STS by the API version.
-    pub(super) fn of(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
-        let named = Self::ALL.into_iter().find(|service| scope == Some(service.name()));
-        let either = [Self::Iam, Self::Sts];
+    pub(super) fn of_request(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
+        let named = Self::all().find(|service| scope == Some(service.name()));
+        let either = [Self::IAM, Self::STS];
         named.or_else(|| {
             either.into_iter().find(|service| version.is_some() && version == service.version())
         })
     }
 }
+
+/// Common fields of IAM and STS.
+const QUERY: ServiceRow = ServiceRow {
+    name: "",
+    protocol: Protocol::RestJson,
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "ValidationError", "Invalid Marker."),
+    invalid_value: "ValidationError",
+    failure: "ServiceFailure",
+    is_regional: false,
+};
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Service {}

@@ -27,10 +27,10 @@ use crate::emulator::{
 use crate::iam::snapshot::Snapshot;
 use crate::iam::{self, Run};
 use crate::session::Wire;
+use crate::spec::Protocol;
 use crate::spec::{Args, Value};
 use crate::usage::extract::page;
 use crate::usage::refusal;
-use crate::usage::request::Protocol;
 use crate::usage::{Means, SOURCES, SourceCall};
 
 fn runtime() -> Runtime {
@@ -146,11 +146,9 @@ pub(super) fn iam(data: &[u8]) {
     let (path, status) = line.split_once(' ').unwrap_or((&line, "200"));
     let status = status.parse().ok().filter(|status| (100..600).contains(status)).unwrap_or(200);
     let entry = iam::find(path).unwrap_or_else(|| iam::entry("profiles.get"));
-    let call = match &entry.run {
-        Run::Read(_, call) => *call,
-        Run::Write(write) => write.call,
-        _ => return,
-    };
+    if !matches!(entry.run, Run::Read(..) | Run::Write(_)) {
+        return;
+    }
     let text = |text: &str| Value::Str(text.to_owned());
     let arguments = Args::of([
         ("name", text("web")),
@@ -171,7 +169,7 @@ pub(super) fn iam(data: &[u8]) {
             (canned, clients.expect("clients"), runtime)
         });
         *canned.0.lock().unwrap_or_else(PoisonError::into_inner) = (status, body.to_vec());
-        match runtime.block_on(call(clients.clone(), arguments)) {
+        match runtime.block_on(entry.send(clients.clone(), arguments)) {
             Err(error) => assert_error(&error),
             Ok(value) => {
                 serde_json::to_string(&value.to_json()).expect("JSON");
@@ -223,7 +221,7 @@ fn usage(data: &[u8], is_xml: bool) {
         static RUNTIME: Runtime = runtime();
     }
     let (line, body) = first_line(data);
-    let protocol = |step: &SourceCall| Protocol::of(step.action.service);
+    let protocol = |step: &SourceCall| step.action.service.row().protocol;
     let steps = || {
         SOURCES.iter().flat_map(|source| source.steps).filter(|step| {
             matches!(protocol(step), Protocol::Ec2 { .. } | Protocol::Query { .. }) == is_xml
@@ -268,7 +266,7 @@ pub(super) fn usage_refusal(data: &[u8]) {
         .find(|step| step.action.service.prefix() == service)
         .unwrap_or_else(|| SOURCES[0].last());
     let header = Some(header).filter(|header| !header.is_empty());
-    let error = refusal::of(Protocol::of(step.action.service), header, body);
+    let error = refusal::of(step.action.service.row().protocol, header, body);
     // The text of an error is no longer than the answer, in any encoding.
     let length = error.code().map_or(0, str::len) + error.message().map_or(0, str::len);
     assert!(length <= 3 * data.len(), "{error:?}");

@@ -12,6 +12,18 @@ use crate::aws::network::without_password;
 use crate::error::{Error, Result};
 use crate::spec::{Action, Effect, Field, Function, Param, Record, Returns, Type, Value};
 
+/// The call that says who the caller is.
+pub const GET_CALLER_IDENTITY: Action = Action::sts("GetCallerIdentity");
+/// The call that counts what is in the account.
+pub const GET_ACCOUNT_SUMMARY: Action = Action::iam("GetAccountSummary");
+/// The call that reads the account's alias.
+pub const LIST_ACCOUNT_ALIASES: Action = Action::iam("ListAccountAliases");
+/// Read by which a plan knows that there is a policy.
+pub const GET_POLICY: Action = Action::iam("GetPolicy");
+/// Read by which a plan knows that a role cannot be deleted.
+pub const LIST_ROLE_POLICIES: Action = Action::role("ListRolePolicies");
+const ASSUME_ROLE: Action = Action::sts("AssumeRole");
+
 /// The account as scripts see it.
 pub static ACCOUNT: Record = Record {
     name: "iam.Account",
@@ -76,11 +88,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "",
             name: "account",
-            actions: &[
-                Action::sts("GetCallerIdentity"),
-                Action::iam("GetAccountSummary"),
-                Action::iam("ListAccountAliases"),
-            ],
+            actions: &[GET_CALLER_IDENTITY, GET_ACCOUNT_SUMMARY, LIST_ACCOUNT_ALIASES],
             effect: Effect::Read,
             params: &[],
             positional: &[],
@@ -91,17 +99,18 @@ pub static ENTRIES: &[Entry] = &[
 local account = iam.account()
 assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)"#,
         },
-        run: Run::Read(Reads::Account, |clients, _| {
+        run: Run::Read(Reads::Account, |sdk, _| {
             Box::pin(async move {
+                let clients = sdk.clients();
                 let (caller, counts, alias) =
-                    tokio::join!(identity(&clients), counts(&clients), alias(&clients));
+                    tokio::join!(identity(clients), counts(clients), alias(clients));
                 let (caller, counts, alias) = (caller?, counts?, if_allowed(alias)?.flatten());
                 let count = |pick: fn(&Counts) -> Option<i64>| {
                     counts.as_ref().and_then(pick).map_or(Value::Nil, Value::Int)
                 };
                 let settings = clients.info.settings.as_deref();
                 let network = settings.map(|settings| &settings.network);
-                let end = credentials_end(&clients).await;
+                let end = credentials_end(clients).await;
                 let endpoint = settings.and_then(|settings| {
                     let own = || Some(settings.configured_endpoint("IAM")?.value);
                     settings.endpoint_url.clone().or_else(own)
@@ -135,7 +144,7 @@ assert(account.id:match("^%d+$") and account.profiles <= account.profiles_quota)
         spec: Function {
             module: "",
             name: "connect",
-            actions: &[Action::sts("AssumeRole")],
+            actions: &[ASSUME_ROLE],
             effect: Effect::Read,
             params: &[
                 Param::optional(
@@ -206,7 +215,7 @@ pub async fn identity(clients: &Clients) -> Result<Identity> {
     // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in
     // each other.
     let caller = Box::pin(clients.sts.get_caller_identity().send()).await;
-    let caller = caller.map_err(|error| from_sdk("GetCallerIdentity", error))?;
+    let caller = caller.map_err(|error| from_sdk(GET_CALLER_IDENTITY.name, error))?;
     Ok(Identity { account: caller.account, arn: caller.arn, user_id: caller.user_id })
 }
 
@@ -223,7 +232,7 @@ pub async fn credentials_end(clients: &Clients) -> Option<SystemTime> {
 /// What AWS says; not everybody may see it.
 pub async fn alias(clients: &Clients) -> Result<Option<String>> {
     let aliases = Box::pin(clients.iam.list_account_aliases().send()).await;
-    let aliases = aliases.map_err(|error| from_sdk("ListAccountAliases", error))?;
+    let aliases = aliases.map_err(|error| from_sdk(LIST_ACCOUNT_ALIASES.name, error))?;
     Ok(aliases.account_aliases.into_iter().next())
 }
 
@@ -248,7 +257,7 @@ pub struct Counts {
 /// Every other failure.
 pub async fn counts(clients: &Clients) -> Result<Option<Counts>> {
     let summary = Box::pin(clients.iam.get_account_summary().send()).await;
-    let summary = if_allowed(summary.map_err(|error| from_sdk("GetAccountSummary", error)))?;
+    let summary = if_allowed(summary.map_err(|error| from_sdk(GET_ACCOUNT_SUMMARY.name, error)))?;
     Ok(summary.map(|out| {
         let map = out.summary_map.unwrap_or_default();
         let count = |key: &str| map.get(&SummaryKeyType::from(key)).map(|n| i64::from(*n));
@@ -268,7 +277,7 @@ pub async fn counts(clients: &Clients) -> Result<Option<Counts>> {
 /// Every other failure.
 pub async fn has_policy(clients: &Clients, arn: &str) -> Result<bool> {
     let found = Box::pin(clients.iam.get_policy().policy_arn(arn).send()).await;
-    match found.map_err(|error| from_sdk("GetPolicy", error)) {
+    match found.map_err(|error| from_sdk(GET_POLICY.name, error)) {
         Err(error) if error.code() == "NoSuchEntity" => Ok(false),
         other => if_allowed(other).map(|_| true),
     }
@@ -286,7 +295,7 @@ pub async fn inline_policies(
 ) -> Result<(Vec<String>, Option<String>)> {
     let call = clients.iam.list_role_policies().role_name(role).set_marker(marker);
     let page = Box::pin(call.send()).await;
-    match page.map_err(|error| from_sdk("ListRolePolicies", error)) {
+    match page.map_err(|error| from_sdk(LIST_ROLE_POLICIES.name, error)) {
         Err(error) if error.code() == "NoSuchEntity" => Ok((Vec::new(), None)),
         other => Ok(if_allowed(other)?.map_or_else(Default::default, |page| {
             let marker = page.marker.filter(|_| page.is_truncated);

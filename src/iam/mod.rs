@@ -13,21 +13,28 @@ mod tags;
 mod usage;
 
 use std::collections::HashSet;
+use std::error::Error as StdError;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::BoxFuture;
 
 use crate::aws::client::Clients;
+use crate::aws::from_call;
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Action, Args, Effect, Function, Page, Value};
+use crate::spec::{Action, Args, Effect, Function, Page, Type, Value};
 use snapshot::{Snapshot, Subject};
 
 pub use account::{
-    ACCOUNT, Counts, Identity, alias, counts, credentials_end, has_policy, identity,
+    ACCOUNT, Counts, GET_ACCOUNT_SUMMARY, GET_CALLER_IDENTITY, GET_POLICY, Identity,
+    LIST_ACCOUNT_ALIASES, LIST_ROLE_POLICIES, alias, counts, credentials_end, has_policy, identity,
     inline_policies,
 };
 pub use profiles::PROFILE;
-pub use roles::{POLICY, ROLE, path_and_name};
+pub use roles::{GET_ROLE, POLICY, ROLE, UPDATE_ASSUME_ROLE_POLICY, path_and_name};
 
 /// The answer to a call that is under way.
 pub type Pending = BoxFuture<'static, Result<Value>>;
@@ -52,7 +59,66 @@ pub trait Invoke: Send + Sync {
 }
 
 /// Makes the SDK's call.
-pub type Call = fn(Clients, Args) -> Pending;
+pub type Call = fn(Sdk, Args) -> Pending;
+
+/// One call of an entry: the clients, and the action by which its errors name it.
+#[derive(Debug)]
+pub struct Sdk {
+    clients: Clients,
+    action: &'static str,
+    effect: Effect,
+}
+
+impl Deref for Sdk {
+    type Target = Clients;
+
+    fn deref(&self) -> &Clients {
+        &self.clients
+    }
+}
+
+impl Sdk {
+    const fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    const fn action(&self) -> &'static str {
+        self.action
+    }
+
+    /// Our error for the failed call.
+    fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Error
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        from_call(self.action, self.effect, error)
+    }
+
+    /// A page of a listing as AWS has answered it, whose entries have been held against the
+    /// filters of the call.
+    ///
+    /// # Errors
+    /// A connection error if there is no way on although there are more pages.
+    fn paged(
+        &self,
+        args: &Args,
+        items: Vec<Value>,
+        marker: Option<String>,
+        is_truncated: bool,
+    ) -> Result<Value> {
+        let why = match &marker {
+            // To say that this was all would be untrue.
+            None if is_truncated => "the endpoint says that there are more pages, but not where",
+            // The same page for ever.
+            Some(marker) if is_truncated && args.text("marker").as_ref() == Some(marker) => {
+                REPEATED
+            }
+            _ => return Ok(Value::page(items, marker, is_truncated)),
+        };
+        Err(Error::new(Kind::Connection, format!("{}: {why}", self.action))
+            .hint("check the endpoint (--endpoint-url): AWS does not answer so"))
+    }
+}
 
 /// An action that changes the account: the call, and what it does to what it is about. Plans, the journal, undo and repeats
 /// after a lost answer are made from that.
@@ -70,18 +136,23 @@ pub struct Write {
     pub repeated: Option<&'static str>,
     /// Whether the attached policies of a role belong to the state that it changes.
     pub needs_policies: bool,
+    /// The parameter without whose values there is nothing to send.
+    pub idle_without: Option<&'static str>,
+    /// Whether the caller also needs `iam:PassRole` for the role in the argument `role`.
+    pub passes_role: bool,
 }
 
-/// Read by which a plan knows that there is a policy.
-const GET_POLICY: Action = Action::iam("GetPolicy");
-/// Read by which a plan knows that a role cannot be deleted.
-const LIST_ROLE_POLICIES: Action = Action::role("ListRolePolicies");
-
 impl Write {
-    /// Whether there is nothing to send: no tags were given to set.
+    /// Whether there is nothing to send, such as no tags to set.
     #[must_use]
     pub fn is_idle(&self, args: &Args) -> bool {
-        self.words == "tag" && args.tags("tags").is_none_or(|tags| tags.is_empty())
+        self.idle_without.is_some_and(|name| args.tags(name).is_none_or(|values| values.is_empty()))
+    }
+
+    /// Check for an action that creates its subject.
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        (self.after)(&Args::default(), None).is_some()
     }
 
     /// Check for an action that deletes its subject.
@@ -108,19 +179,48 @@ pub enum Reads {
     Page(Subject),
     /// A page of the tags of the profile or role in the argument `name`.
     Tags(Subject),
-    /// A page of the policies that are attached to the role in the argument `name`.
-    Policies,
+    /// A page of the policies that are attached to what the argument `name` names.
+    Policies(Subject),
     /// The account.
     Account,
 }
 
 impl Reads {
+    /// Check for a listing of records, in the order of path and name.
+    #[must_use]
+    pub const fn are_records(self) -> bool {
+        match self {
+            Self::Page(_) => true,
+            Self::One(_) | Self::Tags(_) | Self::Policies(_) | Self::Account => false,
+        }
+    }
+
+    /// Check for a listing of values that is sorted by their keys.
+    #[must_use]
+    pub const fn are_sorted(self) -> bool {
+        match self {
+            Self::Tags(_) => true,
+            Self::One(_) | Self::Page(_) | Self::Policies(_) | Self::Account => false,
+        }
+    }
+
+    /// Check for a listing of attached policies.
+    #[must_use]
+    pub const fn are_policies(self) -> bool {
+        match self {
+            Self::Policies(_) => true,
+            Self::One(_) | Self::Page(_) | Self::Tags(_) | Self::Account => false,
+        }
+    }
+
     /// Kind of the things whose names an answer has.
     #[must_use]
     pub const fn subject(self) -> Option<Subject> {
         match self {
-            Self::One(subject) | Self::Page(subject) | Self::Tags(subject) => Some(subject),
-            Self::Policies => Some(Subject::Role),
+            Self::One(subject)
+            | Self::Page(subject)
+            | Self::Tags(subject)
+            | Self::Policies(subject) => Some(subject),
             Self::Account => None,
         }
     }
@@ -170,15 +270,50 @@ pub struct Entry {
 impl Entry {
     /// Reads that only a plan makes, to be refused where AWS would refuse.
     pub fn plan_reads(&self) -> impl Iterator<Item = Action> {
-        let takes_policy = ["policy_arn", "permissions_boundary"]
-            .iter()
-            .any(|name| self.spec.param(name).is_some());
-        let deletes_role = matches!(&self.run, Run::Write(write)
-            if write.subject == Subject::Role && write.deletes());
+        let takes_policy = self.spec.params.iter().any(|param| param.ty == Type::PolicyArn);
+        let deletes_role = match &self.run {
+            Run::Write(write) if write.deletes() => write.subject.has_inline_policies(),
+            _ => false,
+        };
         let of = |is_read: bool, action| is_read.then_some(action);
         of(self.writes() && takes_policy, GET_POLICY)
             .into_iter()
             .chain(of(deletes_role, LIST_ROLE_POLICIES))
+    }
+
+    /// The action of its single call.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        self.spec.actions[0]
+    }
+
+    /// Makes its single call. An entry that is made of several has none: an error.
+    #[must_use]
+    pub fn send(&self, clients: Clients, args: Args) -> Pending {
+        let sdk = Sdk { clients, action: self.action().name, effect: self.spec.effect };
+        match &self.run {
+            Run::Read(_, call) => call(sdk, args),
+            Run::Write(write) => (write.call)(sdk, args),
+            Run::Compose(_) | Run::Iterate(_) | Run::Host => {
+                let error = self.no_single_call();
+                Box::pin(async { Err(error) })
+            }
+        }
+    }
+
+    /// The error of an attempt to make its single call where it has none.
+    #[must_use]
+    pub fn no_single_call(&self) -> Error {
+        Error::new(Kind::Bug, format!("{} is not a single call", self.spec.lua_name()))
+    }
+
+    /// What it reads, if it is a single call that reads.
+    #[must_use]
+    pub const fn reads(&self) -> Option<Reads> {
+        match self.run {
+            Run::Read(reads, _) => Some(reads),
+            Run::Write(_) | Run::Compose(_) | Run::Iterate(_) | Run::Host => None,
+        }
     }
 
     /// Whether it can change the account.
@@ -204,7 +339,7 @@ pub fn find(path: &str) -> Option<&'static Entry> {
 #[must_use]
 pub fn write(action: &str) -> Option<(&'static Entry, &'static Write)> {
     registry().chain([&profiles::DELETE, &roles::UPDATE]).find_map(|entry| match &entry.run {
-        Run::Write(write) if entry.spec.actions[0].name == action => Some((entry, write)),
+        Run::Write(write) if entry.action().name == action => Some((entry, write)),
         _ => None,
     })
 }
@@ -215,7 +350,7 @@ pub fn is_read(service: &str, action: &str) -> bool {
     registry()
         .filter(|entry| !entry.writes())
         .flat_map(|entry| entry.spec.actions)
-        .chain([&GET_POLICY, &LIST_ROLE_POLICIES])
+        .chain(&[GET_POLICY, LIST_ROLE_POLICIES])
         .any(|known| known.name == action && known.service.prefix() == service)
 }
 
@@ -239,29 +374,6 @@ async fn call_if_there(via: &Arc<dyn Invoke>, path: &'static str, args: Args) ->
         Err(error) if error.code() == "NoSuchEntity" => Ok(Value::Nil),
         other => other,
     }
-}
-
-/// A page of a listing as AWS has answered it, whose entries have been held against the filters of
-/// the call.
-///
-/// # Errors
-/// A connection error if there is no way on although there are more pages.
-fn paged(
-    action: &str,
-    args: &Args,
-    items: Vec<Value>,
-    marker: Option<String>,
-    is_truncated: bool,
-) -> Result<Value> {
-    let why = match &marker {
-        // To say that this was all would be untrue.
-        None if is_truncated => "the endpoint says that there are more pages, but not where",
-        // The same page for ever.
-        Some(marker) if is_truncated && args.text("marker").as_ref() == Some(marker) => REPEATED,
-        _ => return Ok(Value::page(items, marker, is_truncated)),
-    };
-    Err(Error::new(Kind::Connection, format!("{action}: {why}"))
-        .hint("check the endpoint (--endpoint-url): AWS does not answer so"))
 }
 
 const REPEATED: &str = "the endpoint gives the same marker again, which leads nowhere";

@@ -8,14 +8,27 @@ use aws_sdk_iam::types::InstanceProfile;
 
 use super::pages::FastPages;
 use super::roles::{self, ROLE_NAME};
-use super::snapshot::{Snapshot, Subject};
+use super::snapshot::{Functions, Snapshot, Subject};
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
+    Entry, Invoke, Iterate, Reads, Run, Sdk, Stride, Write, call, call_all, call_if_there, date,
     tags,
 };
-use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
+
+// The actions, each named once.
+pub(super) const CREATE_INSTANCE_PROFILE: Action = Action::profile("CreateInstanceProfile");
+pub(super) const GET_INSTANCE_PROFILE: Action = Action::profile("GetInstanceProfile");
+pub(super) const LIST_INSTANCE_PROFILES: Action = Action::iam("ListInstanceProfiles");
+pub(super) const LIST_INSTANCE_PROFILE_TAGS: Action = Action::profile("ListInstanceProfileTags");
+pub(super) const LIST_INSTANCE_PROFILES_FOR_ROLE: Action =
+    Action::role("ListInstanceProfilesForRole");
+pub(super) const ADD_ROLE_TO_INSTANCE_PROFILE: Action = Action::profile("AddRoleToInstanceProfile");
+pub(super) const REMOVE_ROLE_FROM_INSTANCE_PROFILE: Action =
+    Action::profile("RemoveRoleFromInstanceProfile");
+pub(super) const DELETE_INSTANCE_PROFILE: Action = Action::profile("DeleteInstanceProfile");
+pub(super) const TAG_INSTANCE_PROFILE: Action = Action::profile("TagInstanceProfile");
+pub(super) const UNTAG_INSTANCE_PROFILE: Action = Action::profile("UntagInstanceProfile");
 
 /// An instance profile as scripts see it.
 pub static PROFILE: Record = Record {
@@ -93,7 +106,8 @@ fn with_tags(profile: Value, tags: Value) -> Value {
     Value::Record(fields)
 }
 
-fn missing(action: &str) -> Error {
+fn missing(sdk: &Sdk) -> Error {
+    let action = sdk.action();
     Error::new(Kind::Connection, format!("{action}: the answer has no instance profile in it"))
 }
 
@@ -103,7 +117,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "profiles",
             name: "create",
-            actions: &[Action::profile("CreateInstanceProfile")],
+            actions: &[CREATE_INSTANCE_PROFILE],
             effect: Effect::Write,
             params: &[
                 NAME,
@@ -126,9 +140,9 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
         run: Run::Write(Write {
             subject: Subject::Profile,
             words: "create",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    let out = clients
+                    let out = sdk
                         .iam
                         .create_instance_profile()
                         .set_instance_profile_name(args.text("name"))
@@ -136,9 +150,8 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
                         .set_tags(tags::from_args(&args)?)
                         .send()
                         .await
-                        .map_err(|error| from_sdk("CreateInstanceProfile", error))?;
-                    let mut profile =
-                        out.instance_profile.ok_or_else(|| missing("CreateInstanceProfile"))?;
+                        .map_err(|error| sdk.failed(error))?;
+                    let mut profile = out.instance_profile.ok_or_else(|| missing(&sdk))?;
                     // AWS leaves the list out when none were given; that a new profile has none is
                     // certain.
                     profile.tags.get_or_insert_default();
@@ -148,13 +161,15 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
             after: |args, _| Some(Snapshot::new(args)),
             repeated: Some("EntityAlreadyExists"),
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "get",
-            actions: &[Action::profile("GetInstanceProfile")],
+            actions: &[GET_INSTANCE_PROFILE],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -165,16 +180,16 @@ assert(profile.arn:match(":instance%-profile/ec2/doc%-web$"))"#,
 local profile = iam.profiles.get("web-frontend")
 assert(profile.path == "/ec2/web/" and profile.tags)"#,
         },
-        run: Run::Read(Reads::One(Subject::Profile), |clients, args| {
+        run: Run::Read(Reads::One(Subject::Profile), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .get_instance_profile()
                     .set_instance_profile_name(args.text("name"))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("GetInstanceProfile", error))?;
-                out.instance_profile.map(record).ok_or_else(|| missing("GetInstanceProfile"))
+                    .map_err(|error| sdk.failed(error))?;
+                out.instance_profile.map(record).ok_or_else(|| missing(&sdk))
             })
         }),
     },
@@ -182,7 +197,7 @@ assert(profile.path == "/ec2/web/" and profile.tags)"#,
         spec: Function {
             module: "profiles",
             name: "find",
-            actions: &[Action::profile("GetInstanceProfile")],
+            actions: &[GET_INSTANCE_PROFILE],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -201,7 +216,7 @@ assert(iam.profiles.find("no-such-profile") == nil)"#,
         spec: Function {
             module: "profiles",
             name: "list",
-            actions: &[Action::iam("ListInstanceProfiles")],
+            actions: &[LIST_INSTANCE_PROFILES],
             effect: Effect::Read,
             params: &[PATH_PREFIX, MARKER, MAX_ITEMS],
             positional: &[],
@@ -215,9 +230,9 @@ assert(#page == 2 and page.is_truncated)
 local rest = iam.profiles.list { path_prefix = "/ec2/", marker = page.marker }
 assert(rest[1].name ~= page[1].name)"#,
         },
-        run: Run::Read(Reads::Page(Subject::Profile), |clients, args| {
+        run: Run::Read(Reads::Page(Subject::Profile), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_instance_profiles()
                     .set_path_prefix(args.text("path_prefix"))
@@ -227,14 +242,14 @@ assert(rest[1].name ~= page[1].name)"#,
                     .interceptor(FastPages)
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListInstanceProfiles", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let mut profiles = out.instance_profiles;
                 // A filter that an endpoint ignores must not widen what is done to its answer.
                 if let Some(prefix) = args.text("path_prefix") {
                     profiles.retain(|profile| profile.path.starts_with(&prefix));
                 }
                 let items = profiles.into_iter().map(record).collect();
-                paged("ListInstanceProfiles", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -242,10 +257,7 @@ assert(rest[1].name ~= page[1].name)"#,
         spec: Function {
             module: "profiles",
             name: "each",
-            actions: &[
-                Action::iam("ListInstanceProfiles"),
-                Action::profile("ListInstanceProfileTags"),
-            ],
+            actions: &[LIST_INSTANCE_PROFILES, LIST_INSTANCE_PROFILE_TAGS],
             effect: Effect::Read,
             params: &[
                 PATH_PREFIX,
@@ -282,7 +294,7 @@ assert(#names > 2)"#,
         spec: Function {
             module: "profiles",
             name: "pages",
-            actions: &[Action::iam("ListInstanceProfiles")],
+            actions: &[LIST_INSTANCE_PROFILES],
             effect: Effect::Read,
             params: &[PATH_PREFIX, PAGE_SIZE],
             positional: &[],
@@ -300,7 +312,7 @@ assert(count > 20)",
         spec: Function {
             module: "profiles",
             name: "list_for_role",
-            actions: &[Action::role("ListInstanceProfilesForRole")],
+            actions: &[LIST_INSTANCE_PROFILES_FOR_ROLE],
             effect: Effect::Read,
             params: &[ROLE_PARAM, MARKER, MAX_ITEMS],
             positional: &["role"],
@@ -311,9 +323,9 @@ assert(count > 20)",
 local page = iam.profiles.list_for_role { role = "web-frontend" }
 assert(page[1].role == "web-frontend")"#,
         },
-        run: Run::Read(Reads::Page(Subject::Profile), |clients, args| {
+        run: Run::Read(Reads::Page(Subject::Profile), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_instance_profiles_for_role()
                     .set_role_name(args.text("role"))
@@ -321,14 +333,14 @@ assert(page[1].role == "web-frontend")"#,
                     .set_max_items(max_items(&args))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListInstanceProfilesForRole", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let mut profiles = out.instance_profiles;
                 let role = args.text("role").unwrap_or_default();
                 profiles.retain(|profile| {
                     profile.roles.iter().any(|own| own.role_name.eq_ignore_ascii_case(&role))
                 });
                 let items = profiles.into_iter().map(record).collect();
-                paged("ListInstanceProfilesForRole", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -336,7 +348,7 @@ assert(page[1].role == "web-frontend")"#,
         spec: Function {
             module: "profiles",
             name: "each_for_role",
-            actions: &[Action::role("ListInstanceProfilesForRole")],
+            actions: &[LIST_INSTANCE_PROFILES_FOR_ROLE],
             effect: Effect::Read,
             params: &[ROLE_PARAM, PAGE_SIZE],
             positional: &["role"],
@@ -358,7 +370,7 @@ end"#,
         spec: Function {
             module: "profiles",
             name: "add_role",
-            actions: &[Action::profile("AddRoleToInstanceProfile")],
+            actions: &[ADD_ROLE_TO_INSTANCE_PROFILE],
             effect: Effect::Write,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
@@ -374,29 +386,30 @@ assert(iam.profiles.get("doc-add-role").role == "web-frontend")"#,
         run: Run::Write(Write {
             subject: Subject::Profile,
             words: "add role to",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .add_role_to_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_role_name(args.text("role"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("AddRoleToInstanceProfile", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |args, before| before.map(|image| Snapshot { role: args.text("role"), ..image }),
             repeated: Some("LimitExceeded"),
             needs_policies: false,
+            idle_without: None,
+            passes_role: true,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "remove_role",
-            actions: &[Action::profile("RemoveRoleFromInstanceProfile")],
+            actions: &[REMOVE_ROLE_FROM_INSTANCE_PROFILE],
             effect: Effect::Write,
             params: &[NAME, ROLE_PARAM],
             positional: &["name", "role"],
@@ -411,22 +424,23 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
         run: Run::Write(Write {
             subject: Subject::Profile,
             words: "remove role from",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .remove_role_from_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_role_name(args.text("role"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("RemoveRoleFromInstanceProfile", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |_, before| before.map(|image| Snapshot { role: None, ..image }),
             repeated: Some("NoSuchEntity"),
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
@@ -434,9 +448,9 @@ assert(iam.profiles.get("web-frontend").role == nil)"#,
             module: "profiles",
             name: "delete",
             actions: &[
-                Action::profile("DeleteInstanceProfile"),
-                Action::profile("GetInstanceProfile"),
-                Action::profile("RemoveRoleFromInstanceProfile"),
+                DELETE_INSTANCE_PROFILE,
+                GET_INSTANCE_PROFILE,
+                REMOVE_ROLE_FROM_INSTANCE_PROFILE,
             ],
             effect: Effect::Write,
             params: &[
@@ -463,7 +477,7 @@ assert(iam.profiles.find("web-frontend") == nil)"#,
         spec: Function {
             module: "profiles",
             name: "tag",
-            actions: &[Action::profile("TagInstanceProfile")],
+            actions: &[TAG_INSTANCE_PROFILE],
             effect: Effect::Write,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
@@ -478,30 +492,31 @@ assert(iam.profiles.tags("web-frontend").Stage == "prod")"#,
         run: Run::Write(Write {
             subject: Subject::Profile,
             words: "tag",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
                     let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                    clients
-                        .iam
+                    sdk.iam
                         .tag_instance_profile()
                         .set_instance_profile_name(args.text("name"))
                         .set_tags(Some(tags))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("TagInstanceProfile", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |args, before| before.map(|image| image.tagged(args, Subject::Profile)),
             repeated: None,
             needs_policies: false,
+            idle_without: Some(tags::TAGS.name),
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "untag",
-            actions: &[Action::profile("UntagInstanceProfile")],
+            actions: &[UNTAG_INSTANCE_PROFILE],
             effect: Effect::Write,
             params: &[NAME, tags::KEYS],
             positional: &["name", "keys"],
@@ -515,17 +530,16 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
         run: Run::Write(Write {
             subject: Subject::Profile,
             words: "untag",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
                     for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                        clients
-                            .iam
+                        sdk.iam
                             .untag_instance_profile()
                             .set_instance_profile_name(args.text("name"))
                             .set_tag_keys(Some(keys.to_vec()))
                             .send()
                             .await
-                            .map_err(|error| from_sdk("UntagInstanceProfile", error))?;
+                            .map_err(|error| sdk.failed(error))?;
                     }
                     Ok(Value::Nil)
                 })
@@ -533,13 +547,15 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
             after: |args, before| before.map(|image| image.untagged(args, Subject::Profile)),
             repeated: None,
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "profiles",
             name: "list_tags",
-            actions: &[Action::profile("ListInstanceProfileTags")],
+            actions: &[LIST_INSTANCE_PROFILE_TAGS],
             effect: Effect::Read,
             params: &[NAME, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -550,9 +566,9 @@ assert(iam.profiles.tags("web-frontend").Owner == nil)"#,
 local page = iam.profiles.list_tags { name = "web-frontend", max_items = 1 }
 assert(page[1].key and page[1].value)"#,
         },
-        run: Run::Read(Reads::Tags(Subject::Profile), |clients, args| {
+        run: Run::Read(Reads::Tags(Subject::Profile), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_instance_profile_tags()
                     .set_instance_profile_name(args.text("name"))
@@ -560,9 +576,9 @@ assert(page[1].key and page[1].value)"#,
                     .set_max_items(max_items(&args))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListInstanceProfileTags", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let items = tags::to_list(out.tags);
-                paged("ListInstanceProfileTags", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -570,7 +586,7 @@ assert(page[1].key and page[1].value)"#,
         spec: Function {
             module: "profiles",
             name: "tags",
-            actions: &[Action::profile("ListInstanceProfileTags")],
+            actions: &[LIST_INSTANCE_PROFILE_TAGS],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -591,12 +607,12 @@ for key, value in pairs(iam.profiles.tags("web-frontend")) do print(key, value) 
             module: "profiles",
             name: "ensure",
             actions: &[
-                Action::profile("GetInstanceProfile"),
-                Action::profile("CreateInstanceProfile"),
-                Action::profile("AddRoleToInstanceProfile"),
-                Action::profile("RemoveRoleFromInstanceProfile"),
-                Action::profile("TagInstanceProfile"),
-                Action::profile("UntagInstanceProfile"),
+                GET_INSTANCE_PROFILE,
+                CREATE_INSTANCE_PROFILE,
+                ADD_ROLE_TO_INSTANCE_PROFILE,
+                REMOVE_ROLE_FROM_INSTANCE_PROFILE,
+                TAG_INSTANCE_PROFILE,
+                UNTAG_INSTANCE_PROFILE,
             ],
             effect: Effect::Write,
             params: &[
@@ -630,7 +646,7 @@ assert(#again == 0)"#,
         spec: Function {
             module: "profiles",
             name: "wait",
-            actions: &[Action::profile("GetInstanceProfile")],
+            actions: &[GET_INSTANCE_PROFILE],
             effect: Effect::Read,
             params: &[
                 NAME,
@@ -694,7 +710,7 @@ pub(super) static DELETE: Entry = Entry {
     spec: Function {
         module: "profiles",
         name: "delete",
-        actions: &[Action::profile("DeleteInstanceProfile")],
+        actions: &[DELETE_INSTANCE_PROFILE],
         effect: Effect::Write,
         params: &[NAME],
         positional: &["name"],
@@ -706,21 +722,22 @@ pub(super) static DELETE: Entry = Entry {
     run: Run::Write(Write {
         subject: Subject::Profile,
         words: "delete",
-        call: |clients, args| {
+        call: |sdk, args| {
             Box::pin(async move {
-                clients
-                    .iam
+                sdk.iam
                     .delete_instance_profile()
                     .set_instance_profile_name(args.text("name"))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("DeleteInstanceProfile", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 Ok(Value::Nil)
             })
         },
         after: |_, _| None,
         repeated: Some("NoSuchEntity"),
         needs_policies: false,
+        idle_without: None,
+        passes_role: false,
     }),
 };
 
@@ -734,7 +751,7 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 
     let mut changes = Vec::new();
     let found = call_if_there(&via, "profiles.get", name.clone()).await?;
-    let (is_new, found) = created_if_missing(&via, "profiles", &name, found, &args).await?;
+    let (is_new, found) = created_if_missing(&via, Subject::Profile, &name, found, &args).await?;
     let profile = if is_new {
         changes.push("created".to_owned());
         found
@@ -769,7 +786,7 @@ async fn ensure(mut via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 /// again until it shows.
 pub(super) async fn created_if_missing(
     via: &Arc<dyn Invoke>,
-    module: &'static str,
+    subject: Subject,
     name: &Args,
     found: Value,
     args: &Args,
@@ -779,10 +796,7 @@ pub(super) async fn created_if_missing(
     if found != Value::Nil {
         return Ok((false, found));
     }
-    let (create, get) = match module {
-        "roles" => ("roles.create", "roles.get"),
-        _ => ("profiles.create", "profiles.get"),
-    };
+    let Functions { create, get, .. } = subject.functions();
     let exists = match call(via, create, args.clone()).await {
         Err(error) if error.code() == "EntityAlreadyExists" => error,
         created => return Ok((true, created?)),
@@ -829,10 +843,7 @@ pub(super) async fn set_tags(
     changes: &mut Vec<String>,
 ) -> Result<Value> {
     let Some(want) = want else { return Ok(have.clone()) };
-    let (tag, untag) = match subject {
-        Subject::Profile => ("profiles.tag", "profiles.untag"),
-        Subject::Role => ("roles.tag", "roles.untag"),
-    };
+    let Functions { tag, untag, .. } = subject.functions();
     let (set, extra) = tags::difference(subject, have, &want, exact);
     let mut now = if let Value::Map(map) = have { map.clone() } else { BTreeMap::new() };
     // Removing first keeps a full resource within its 50 tags.

@@ -12,12 +12,30 @@ use super::profiles::{
 };
 use super::snapshot::{Snapshot, Subject, described};
 use super::{
-    Entry, Invoke, Iterate, Reads, Run, Stride, Write, call, call_all, call_if_there, date, paged,
+    Entry, Invoke, Iterate, Reads, Run, Sdk, Stride, Write, call, call_all, call_if_there, date,
     tags,
 };
-use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Action, Args, Effect, Field, Function, Param, Record, Returns, Type, Value};
+
+// The actions, each named once.
+pub(super) const CREATE_ROLE: Action = Action::role("CreateRole");
+/// The call that reads a role.
+pub const GET_ROLE: Action = Action::role("GetRole");
+pub(super) const LIST_ROLES: Action = Action::iam("ListRoles");
+pub(super) const DELETE_ROLE: Action = Action::role("DeleteRole");
+/// The call that sets a trust policy.
+pub const UPDATE_ASSUME_ROLE_POLICY: Action = Action::role("UpdateAssumeRolePolicy");
+pub(super) const UPDATE_ROLE: Action = Action::role("UpdateRole");
+pub(super) const PUT_ROLE_PERMISSIONS_BOUNDARY: Action = Action::role("PutRolePermissionsBoundary");
+pub(super) const DELETE_ROLE_PERMISSIONS_BOUNDARY: Action =
+    Action::role("DeleteRolePermissionsBoundary");
+pub(super) const TAG_ROLE: Action = Action::role("TagRole");
+pub(super) const UNTAG_ROLE: Action = Action::role("UntagRole");
+pub(super) const LIST_ROLE_TAGS: Action = Action::role("ListRoleTags");
+pub(super) const ATTACH_ROLE_POLICY: Action = Action::role("AttachRolePolicy");
+pub(super) const DETACH_ROLE_POLICY: Action = Action::role("DetachRolePolicy");
+pub(super) const LIST_ATTACHED_ROLE_POLICIES: Action = Action::role("ListAttachedRolePolicies");
 
 /// A role as scripts see it.
 pub static ROLE: Record = Record {
@@ -144,7 +162,8 @@ pub fn path_and_name(arn: &str) -> (String, &str) {
     (format!("{path}/"), name)
 }
 
-fn missing(action: &str) -> Error {
+fn missing(sdk: &Sdk) -> Error {
+    let action = sdk.action();
     Error::new(Kind::Connection, format!("{action}: the answer has no role in it"))
 }
 
@@ -154,7 +173,7 @@ pub static ENTRIES: &[Entry] = &[
         spec: Function {
             module: "roles",
             name: "create",
-            actions: &[Action::role("CreateRole")],
+            actions: &[CREATE_ROLE],
             effect: Effect::Write,
             params: &[
                 NAME,
@@ -181,9 +200,9 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "create",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    let out = clients
+                    let out = sdk
                         .iam
                         .create_role()
                         .set_role_name(args.text("name"))
@@ -197,8 +216,8 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
                         .set_tags(tags::from_args(&args)?)
                         .send()
                         .await
-                        .map_err(|error| from_sdk("CreateRole", error))?;
-                    let mut role = out.role.ok_or_else(|| missing("CreateRole"))?;
+                        .map_err(|error| sdk.failed(error))?;
+                    let mut role = out.role.ok_or_else(|| missing(&sdk))?;
                     // AWS leaves the list out when none were given; that a new role has none is certain.
                     role.tags.get_or_insert_default();
                     Ok(record(role))
@@ -207,13 +226,15 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
             after: |args, _| Some(Snapshot::new(args)),
             repeated: Some("EntityAlreadyExists"),
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "get",
-            actions: &[Action::role("GetRole")],
+            actions: &[GET_ROLE],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -224,16 +245,16 @@ assert(json.decode(role.assume_role_policy).Statement[1].Effect == "Allow")"#,
 local role = iam.roles.get("web-frontend")
 assert(role.max_session_duration >= 3600 and role.tags)"#,
         },
-        run: Run::Read(Reads::One(Subject::Role), |clients, args| {
+        run: Run::Read(Reads::One(Subject::Role), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .get_role()
                     .set_role_name(args.text("name"))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("GetRole", error))?;
-                let mut role = out.role.ok_or_else(|| missing("GetRole"))?;
+                    .map_err(|error| sdk.failed(error))?;
+                let mut role = out.role.ok_or_else(|| missing(&sdk))?;
                 // AWS sends the list only if there are any.
                 role.tags.get_or_insert_default();
                 Ok(record(role))
@@ -244,7 +265,7 @@ assert(role.max_session_duration >= 3600 and role.tags)"#,
         spec: Function {
             module: "roles",
             name: "find",
-            actions: &[Action::role("GetRole")],
+            actions: &[GET_ROLE],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -262,7 +283,7 @@ assert(iam.roles.find("no-such-role") == nil)"#,
         spec: Function {
             module: "roles",
             name: "list",
-            actions: &[Action::iam("ListRoles")],
+            actions: &[LIST_ROLES],
             effect: Effect::Read,
             params: &[PATH_PREFIX, MARKER, MAX_ITEMS],
             positional: &[],
@@ -273,9 +294,9 @@ assert(iam.roles.find("no-such-role") == nil)"#,
 local page = iam.roles.list { max_items = 1 }
 assert(#page == 1 and page.marker)",
         },
-        run: Run::Read(Reads::Page(Subject::Role), |clients, args| {
+        run: Run::Read(Reads::Page(Subject::Role), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_roles()
                     .set_path_prefix(args.text("path_prefix"))
@@ -283,13 +304,13 @@ assert(#page == 1 and page.marker)",
                     .set_max_items(max_items(&args))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListRoles", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let mut roles = out.roles;
                 if let Some(prefix) = args.text("path_prefix") {
                     roles.retain(|role| role.path.starts_with(&prefix));
                 }
                 let items = roles.into_iter().map(record).collect();
-                paged("ListRoles", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -297,7 +318,7 @@ assert(#page == 1 and page.marker)",
         spec: Function {
             module: "roles",
             name: "each",
-            actions: &[Action::iam("ListRoles")],
+            actions: &[LIST_ROLES],
             effect: Effect::Read,
             params: &[PATH_PREFIX, PAGE_SIZE],
             positional: &[],
@@ -315,7 +336,7 @@ assert(count > 0)"#,
         spec: Function {
             module: "roles",
             name: "delete",
-            actions: &[Action::role("DeleteRole")],
+            actions: &[DELETE_ROLE],
             effect: Effect::Write,
             params: &[NAME],
             positional: &["name"],
@@ -330,28 +351,29 @@ assert(not iam.roles.find("doc-delete"))"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "delete",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .delete_role()
                         .set_role_name(args.text("name"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("DeleteRole", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |_, _| None,
             repeated: Some("NoSuchEntity"),
             needs_policies: true,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "set_assume_role_policy",
-            actions: &[Action::role("UpdateAssumeRolePolicy")],
+            actions: &[UPDATE_ASSUME_ROLE_POLICY],
             effect: Effect::Write,
             params: &[NAME, TRUST],
             positional: &["name", "assume_role_policy"],
@@ -365,16 +387,15 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "set trust policy of",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .update_assume_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_document(args.text("assume_role_policy"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("UpdateAssumeRolePolicy", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
@@ -386,13 +407,15 @@ assert(policy.trusts(iam.roles.get("web-frontend"), "ssm.amazonaws.com"))"#,
             },
             repeated: None,
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "update",
-            actions: &[Action::role("UpdateRole"), Action::role("GetRole")],
+            actions: &[UPDATE_ROLE, GET_ROLE],
             effect: Effect::Write,
             params: &[NAME, DESCRIPTION, NEW_MAX_SESSION],
             positional: &["name"],
@@ -410,7 +433,7 @@ assert(iam.roles.get("web-frontend").max_session_duration == 7200)"#,
         spec: Function {
             module: "roles",
             name: "set_permissions_boundary",
-            actions: &[Action::role("PutRolePermissionsBoundary")],
+            actions: &[PUT_ROLE_PERMISSIONS_BOUNDARY],
             effect: Effect::Write,
             params: &[
                 NAME,
@@ -432,16 +455,15 @@ assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "set permissions boundary of",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .put_role_permissions_boundary()
                         .set_role_name(args.text("name"))
                         .set_permissions_boundary(args.text("permissions_boundary"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("PutRolePermissionsBoundary", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
@@ -453,13 +475,15 @@ assert(iam.roles.get("web-frontend").permissions_boundary == arn)"#,
             },
             repeated: None,
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "remove_permissions_boundary",
-            actions: &[Action::role("DeleteRolePermissionsBoundary")],
+            actions: &[DELETE_ROLE_PERMISSIONS_BOUNDARY],
             effect: Effect::Write,
             params: &[NAME],
             positional: &["name"],
@@ -474,28 +498,29 @@ assert(iam.roles.get("web-frontend").permissions_boundary == nil)"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "remove permissions boundary of",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .delete_role_permissions_boundary()
                         .set_role_name(args.text("name"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("DeleteRolePermissionsBoundary", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |_, before| before.map(|image| Snapshot { permissions_boundary: None, ..image }),
             repeated: None,
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "tag",
-            actions: &[Action::role("TagRole")],
+            actions: &[TAG_ROLE],
             effect: Effect::Write,
             params: &[NAME, tags::TAGS],
             positional: &["name", "tags"],
@@ -509,30 +534,31 @@ assert(iam.roles.get("web-frontend").tags.Owner == "ops")"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "tag",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
                     let Some(tags) = tags::from_args(&args)? else { return Ok(Value::Nil) };
-                    clients
-                        .iam
+                    sdk.iam
                         .tag_role()
                         .set_role_name(args.text("name"))
                         .set_tags(Some(tags))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("TagRole", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |args, before| before.map(|image| image.tagged(args, Subject::Role)),
             repeated: None,
             needs_policies: false,
+            idle_without: Some(tags::TAGS.name),
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "untag",
-            actions: &[Action::role("UntagRole")],
+            actions: &[UNTAG_ROLE],
             effect: Effect::Write,
             params: &[NAME, tags::KEYS],
             positional: &["name", "keys"],
@@ -547,17 +573,16 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "untag",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
                     for keys in args.texts("keys").chunks(tags::KEYS_IN_A_CALL) {
-                        clients
-                            .iam
+                        sdk.iam
                             .untag_role()
                             .set_role_name(args.text("name"))
                             .set_tag_keys(Some(keys.to_vec()))
                             .send()
                             .await
-                            .map_err(|error| from_sdk("UntagRole", error))?;
+                            .map_err(|error| sdk.failed(error))?;
                     }
                     Ok(Value::Nil)
                 })
@@ -565,13 +590,15 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
             after: |args, before| before.map(|image| image.untagged(args, Subject::Role)),
             repeated: None,
             needs_policies: false,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "list_tags",
-            actions: &[Action::role("ListRoleTags")],
+            actions: &[LIST_ROLE_TAGS],
             effect: Effect::Read,
             params: &[NAME, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -582,9 +609,9 @@ assert(iam.roles.get("web-frontend").tags.Owner == nil)"#,
 iam.roles.tag("web-frontend", { Owner = "ops" })
 assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         },
-        run: Run::Read(Reads::Tags(Subject::Role), |clients, args| {
+        run: Run::Read(Reads::Tags(Subject::Role), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_role_tags()
                     .set_role_name(args.text("name"))
@@ -592,9 +619,9 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
                     .set_max_items(max_items(&args))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListRoleTags", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let items = tags::to_list(out.tags);
-                paged("ListRoleTags", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -602,7 +629,7 @@ assert(iam.roles.list_tags("web-frontend")[1].key)"#,
         spec: Function {
             module: "roles",
             name: "attach_policy",
-            actions: &[Action::role("AttachRolePolicy")],
+            actions: &[ATTACH_ROLE_POLICY],
             effect: Effect::Write,
             params: &[NAME, POLICY_ARN],
             positional: &["name", "policy_arn"],
@@ -615,29 +642,30 @@ iam.roles.attach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "attach policy to",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .attach_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_arn(args.text("policy_arn"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("AttachRolePolicy", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |args, before| before.map(|image| image.attached(args)),
             repeated: None,
             needs_policies: true,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "detach_policy",
-            actions: &[Action::role("DetachRolePolicy")],
+            actions: &[DETACH_ROLE_POLICY],
             effect: Effect::Write,
             params: &[NAME, POLICY_ARN],
             positional: &["name", "policy_arn"],
@@ -651,29 +679,30 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
         run: Run::Write(Write {
             subject: Subject::Role,
             words: "detach policy from",
-            call: |clients, args| {
+            call: |sdk, args| {
                 Box::pin(async move {
-                    clients
-                        .iam
+                    sdk.iam
                         .detach_role_policy()
                         .set_role_name(args.text("name"))
                         .set_policy_arn(args.text("policy_arn"))
                         .send()
                         .await
-                        .map_err(|error| from_sdk("DetachRolePolicy", error))?;
+                        .map_err(|error| sdk.failed(error))?;
                     Ok(Value::Nil)
                 })
             },
             after: |args, before| before.map(|image| image.detached(args)),
             repeated: Some("NoSuchEntity"),
             needs_policies: true,
+            idle_without: None,
+            passes_role: false,
         }),
     },
     Entry {
         spec: Function {
             module: "roles",
             name: "list_attached_policies",
-            actions: &[Action::role("ListAttachedRolePolicies")],
+            actions: &[LIST_ATTACHED_ROLE_POLICIES],
             effect: Effect::Read,
             params: &[NAME, PATH_PREFIX, MARKER, MAX_ITEMS],
             positional: &["name"],
@@ -683,9 +712,9 @@ iam.roles.detach_policy("web-frontend", "arn:aws:iam::aws:policy/AmazonS3ReadOnl
             example: r#"
 assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         },
-        run: Run::Read(Reads::Policies, |clients, args| {
+        run: Run::Read(Reads::Policies(Subject::Role), |sdk, args| {
             Box::pin(async move {
-                let out = clients
+                let out = sdk
                     .iam
                     .list_attached_role_policies()
                     .set_role_name(args.text("name"))
@@ -694,7 +723,7 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
                     .set_max_items(max_items(&args))
                     .send()
                     .await
-                    .map_err(|error| from_sdk("ListAttachedRolePolicies", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 let mut policies = out.attached_policies.unwrap_or_default();
                 if let Some(prefix) = args.text("path_prefix") {
                     policies.retain(|policy| {
@@ -709,7 +738,7 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
                     ])
                 });
                 let items = items.collect();
-                paged("ListAttachedRolePolicies", &args, items, out.marker, out.is_truncated)
+                sdk.paged(&args, items, out.marker, out.is_truncated)
             })
         }),
     },
@@ -717,7 +746,7 @@ assert(not iam.roles.list_attached_policies("web-frontend").is_truncated)"#,
         spec: Function {
             module: "roles",
             name: "attached_policies",
-            actions: &[Action::role("ListAttachedRolePolicies")],
+            actions: &[LIST_ATTACHED_ROLE_POLICIES],
             effect: Effect::Read,
             params: &[NAME],
             positional: &["name"],
@@ -741,15 +770,15 @@ assert(names.AmazonS3ReadOnlyAccess)"#,
             module: "roles",
             name: "ensure",
             actions: &[
-                Action::role("GetRole"),
-                Action::role("CreateRole"),
-                Action::role("UpdateAssumeRolePolicy"),
-                Action::role("UpdateRole"),
-                Action::role("PutRolePermissionsBoundary"),
-                Action::role("TagRole"),
-                Action::role("UntagRole"),
-                Action::role("ListAttachedRolePolicies"),
-                Action::role("AttachRolePolicy"),
+                GET_ROLE,
+                CREATE_ROLE,
+                UPDATE_ASSUME_ROLE_POLICY,
+                UPDATE_ROLE,
+                PUT_ROLE_PERMISSIONS_BOUNDARY,
+                TAG_ROLE,
+                UNTAG_ROLE,
+                LIST_ATTACHED_ROLE_POLICIES,
+                ATTACH_ROLE_POLICY,
             ],
             effect: Effect::Write,
             params: &[
@@ -797,7 +826,7 @@ pub(super) static UPDATE: Entry = Entry {
     spec: Function {
         module: "roles",
         name: "update",
-        actions: &[Action::role("UpdateRole")],
+        actions: &[UPDATE_ROLE],
         effect: Effect::Write,
         params: &[
             NAME,
@@ -813,10 +842,9 @@ pub(super) static UPDATE: Entry = Entry {
     run: Run::Write(Write {
         subject: Subject::Role,
         words: "update",
-        call: |clients, args| {
+        call: |sdk, args| {
             Box::pin(async move {
-                clients
-                    .iam
+                sdk.iam
                     .update_role()
                     .set_role_name(args.text("name"))
                     .set_description(args.text("description"))
@@ -825,7 +853,7 @@ pub(super) static UPDATE: Entry = Entry {
                     )
                     .send()
                     .await
-                    .map_err(|error| from_sdk("UpdateRole", error))?;
+                    .map_err(|error| sdk.failed(error))?;
                 Ok(Value::Nil)
             })
         },
@@ -838,6 +866,8 @@ pub(super) static UPDATE: Entry = Entry {
         },
         repeated: None,
         needs_policies: false,
+        idle_without: None,
+        passes_role: false,
     }),
 };
 
@@ -877,7 +907,7 @@ async fn ensure(via: Arc<dyn Invoke>, mut args: Args) -> Result<Value> {
 
     let mut changes = Vec::new();
     let found = call_if_there(&via, "roles.get", name.clone()).await?;
-    let (is_new, found) = created_if_missing(&via, "roles", &name, found, &args).await?;
+    let (is_new, found) = created_if_missing(&via, Subject::Role, &name, found, &args).await?;
     let role = if is_new {
         changes.push("created".to_owned());
         // The answer to a creation lacks some fields.

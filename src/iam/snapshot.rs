@@ -8,7 +8,8 @@ use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::documents::same_policy;
-use crate::spec::{Args, Value, is_reserved_tag};
+use super::{profiles, roles};
+use crate::spec::{Action, Args, Value, is_reserved_tag};
 
 /// What a write is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +22,16 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// All of them.
+    pub const ALL: [Self; 2] = {
+        let all = [Self::Profile, Self::Role];
+        // None is forgotten: a new last one does not compile here.
+        match all[all.len() - 1] {
+            Self::Profile | Self::Role => assert!(all.len() == Self::Role as usize + 1),
+        }
+        all
+    };
+
     /// The word for one of it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -30,14 +41,162 @@ impl Subject {
         }
     }
 
-    /// The function that reads one of it.
+    /// The subject of that [`name`](Self::name); `None` for an unknown one.
     #[must_use]
-    pub const fn get(self) -> &'static str {
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subject| subject.name() == name)
+    }
+
+    /// The word for it in an ARN.
+    #[must_use]
+    pub const fn arn_kind(self) -> &'static str {
         match self {
-            Self::Profile => "profiles.get",
-            Self::Role => "roles.get",
+            Self::Profile => "instance-profile",
+            Self::Role => "role",
         }
     }
+
+    /// The paths of the functions that every subject has.
+    #[must_use]
+    pub const fn functions(self) -> Functions {
+        match self {
+            Self::Profile => Functions {
+                get: "profiles.get",
+                list: "profiles.list",
+                create: "profiles.create",
+                tag: "profiles.tag",
+                untag: "profiles.untag",
+            },
+            Self::Role => Functions {
+                get: "roles.get",
+                list: "roles.list",
+                create: "roles.create",
+                tag: "roles.tag",
+                untag: "roles.untag",
+            },
+        }
+    }
+
+    /// The actions of the changes that every subject has.
+    #[must_use]
+    pub const fn actions(self) -> Actions {
+        match self {
+            Self::Profile => Actions {
+                create: profiles::CREATE_INSTANCE_PROFILE,
+                delete: profiles::DELETE_INSTANCE_PROFILE,
+                tag: profiles::TAG_INSTANCE_PROFILE,
+                untag: profiles::UNTAG_INSTANCE_PROFILE,
+            },
+            Self::Role => Actions {
+                create: roles::CREATE_ROLE,
+                delete: roles::DELETE_ROLE,
+                tag: roles::TAG_ROLE,
+                untag: roles::UNTAG_ROLE,
+            },
+        }
+    }
+
+    /// Check for one that can have inline policies, with which AWS does not delete it.
+    #[must_use]
+    pub const fn has_inline_policies(self) -> bool {
+        match self {
+            Self::Profile => false,
+            Self::Role => true,
+        }
+    }
+
+    /// Check for one that profiles hold: it cannot be deleted while one does, and is protected
+    /// where that is.
+    #[must_use]
+    pub const fn is_held_by_profiles(self) -> bool {
+        match self {
+            Self::Profile => false,
+            Self::Role => true,
+        }
+    }
+
+    /// Check for one that holds roles.
+    #[must_use]
+    pub const fn holds_roles(self) -> bool {
+        match self {
+            Self::Profile => true,
+            Self::Role => false,
+        }
+    }
+
+    /// Check for one whose use a scan finds out.
+    #[must_use]
+    pub const fn is_scanned(self) -> bool {
+        match self {
+            Self::Profile => true,
+            Self::Role => false,
+        }
+    }
+
+    /// Check for one that trust policies name as a principal.
+    #[must_use]
+    pub const fn is_principal(self) -> bool {
+        match self {
+            Self::Profile => false,
+            Self::Role => true,
+        }
+    }
+
+    /// Check for one that the configuration and a tag protect.
+    #[must_use]
+    pub const fn can_be_protected(self) -> bool {
+        match self {
+            Self::Profile => true,
+            Self::Role => false,
+        }
+    }
+
+    /// Check for one of which a listing with tags shows all that a snapshot has.
+    #[must_use]
+    pub const fn is_whole_in_listings(self) -> bool {
+        match self {
+            Self::Profile => true,
+            // The boundary is missing.
+            Self::Role => false,
+        }
+    }
+
+    /// Check for one whose tags keep their keys where they differ only in case.
+    #[must_use]
+    pub const fn has_tag_keys_with_case(self) -> bool {
+        match self {
+            Self::Profile => true,
+            Self::Role => false,
+        }
+    }
+}
+
+/// Paths of the functions that every subject has.
+#[derive(Clone, Copy, Debug)]
+pub struct Functions {
+    /// Reads one.
+    pub get: &'static str,
+    /// Reads a page of all.
+    pub list: &'static str,
+    /// Creates one.
+    pub create: &'static str,
+    /// Sets tags.
+    pub tag: &'static str,
+    /// Removes tags.
+    pub untag: &'static str,
+}
+
+/// Actions of the changes that every subject has.
+#[derive(Clone, Copy, Debug)]
+pub struct Actions {
+    /// Creates one.
+    pub create: Action,
+    /// Deletes one.
+    pub delete: Action,
+    /// Sets tags.
+    pub tag: Action,
+    /// Removes tags.
+    pub untag: Action,
 }
 
 /// An instance profile or a role as it is at one moment, without what only AWS can change.
@@ -214,9 +373,10 @@ pub(super) fn described(text: Option<String>) -> Option<String> {
 
 /// Equality of two tag keys: those of roles ignore case.
 pub(super) fn same_key(one: &str, other: &str, subject: Subject) -> bool {
-    match subject {
-        Subject::Profile => one == other,
-        Subject::Role => one.to_lowercase() == other.to_lowercase(),
+    if subject.has_tag_keys_with_case() {
+        one == other
+    } else {
+        one.to_lowercase() == other.to_lowercase()
     }
 }
 
@@ -451,7 +611,7 @@ pub fn verdict(
 }
 
 /// One call on the way from one state to another: the AWS action and its arguments.
-pub type Call = (&'static str, Args);
+pub type Call = (Action, Args);
 
 /// The calls that bring something from one state to another, and what they cannot bring about.
 #[must_use]
@@ -471,9 +631,7 @@ pub fn steps(
             blank = Snapshot { role: None, policies: Some(IndexSet::new()), ..from.clone() };
             // What it holds goes first, as AWS demands.
             change(&mut steps, &mut lost, subject, from, &blank);
-            let delete =
-                if subject == Subject::Role { "DeleteRole" } else { "DeleteInstanceProfile" };
-            steps.push((delete, name));
+            steps.push((subject.actions().delete, name));
             return (steps, lost);
         }
         (None, Some(to)) => {
@@ -511,19 +669,19 @@ fn create(subject: Subject, image: &Snapshot) -> Call {
         ("path", Value::Str(image.path.clone())),
         ("tags", if tags.is_empty() { Value::Nil } else { Value::Map(tags) }),
     ]);
-    if subject == Subject::Profile {
-        return ("CreateInstanceProfile", args);
-    }
-    let role = [
-        ("assume_role_policy", text(&image.assume_role_policy)),
-        ("description", text(&image.description)),
-        ("max_session_duration", image.max_session_duration.map_or(Value::Nil, Value::Int)),
-        ("permissions_boundary", text(&image.permissions_boundary)),
-    ];
-    for (name, value) in role.into_iter().filter(|(_, value)| *value != Value::Nil) {
+    let own = match subject {
+        Subject::Profile => Vec::new(),
+        Subject::Role => vec![
+            ("assume_role_policy", text(&image.assume_role_policy)),
+            ("description", text(&image.description)),
+            ("max_session_duration", image.max_session_duration.map_or(Value::Nil, Value::Int)),
+            ("permissions_boundary", text(&image.permissions_boundary)),
+        ],
+    };
+    for (name, value) in own.into_iter().filter(|(_, value)| *value != Value::Nil) {
         args.set(name, value);
     }
-    ("CreateRole", args)
+    (subject.actions().create, args)
 }
 
 /// The note that a tag cannot be brought back.
@@ -542,10 +700,7 @@ fn change(
 ) {
     let call =
         |more: (&'static str, Value)| Args::of([("name", Value::Str(to.name.clone())), more]);
-    let module = |profile: &'static str, role: &'static str| match subject {
-        Subject::Profile => profile,
-        Subject::Role => role,
-    };
+    let actions = subject.actions();
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     let (mut later, mut is_updated) = (Vec::new(), false);
     for difference in differences(&Some(from.clone()), &Some(to.clone())) {
@@ -559,23 +714,31 @@ fn change(
             (Field::Tag(key), _, None) => gone.push(Value::Str(key)),
             (Field::Role, old, new) => {
                 let pair = |role| call(("role", Value::Str(role)));
-                later.extend(old.map(|role| ("RemoveRoleFromInstanceProfile", pair(role))));
-                later.extend(new.map(|role| ("AddRoleToInstanceProfile", pair(role))));
+                later.extend(
+                    old.map(|role| (profiles::REMOVE_ROLE_FROM_INSTANCE_PROFILE, pair(role))),
+                );
+                later.extend(new.map(|role| (profiles::ADD_ROLE_TO_INSTANCE_PROFILE, pair(role))));
             }
-            (Field::TrustPolicy, _, Some(policy)) => later
-                .push(("UpdateAssumeRolePolicy", call(("assume_role_policy", Value::Str(policy))))),
+            (Field::TrustPolicy, _, Some(policy)) => later.push((
+                roles::UPDATE_ASSUME_ROLE_POLICY,
+                call(("assume_role_policy", Value::Str(policy))),
+            )),
             (Field::Description | Field::MaxSessionDuration, ..) => is_updated = true,
             (Field::PermissionsBoundary, _, Some(arn)) => later.push((
-                "PutRolePermissionsBoundary",
+                roles::PUT_ROLE_PERMISSIONS_BOUNDARY,
                 call(("permissions_boundary", Value::Str(arn))),
             )),
             (Field::PermissionsBoundary, _, None) => later.push((
-                "DeleteRolePermissionsBoundary",
+                roles::DELETE_ROLE_PERMISSIONS_BOUNDARY,
                 Args::of([("name", Value::Str(to.name.clone()))]),
             )),
             (Field::Policy(arn), old, _) => {
-                let name = if old.is_some() { "DetachRolePolicy" } else { "AttachRolePolicy" };
-                later.push((name, call(("policy_arn", Value::Str(arn)))));
+                let action = if old.is_some() {
+                    roles::DETACH_ROLE_POLICY
+                } else {
+                    roles::ATTACH_ROLE_POLICY
+                };
+                later.push((action, call(("policy_arn", Value::Str(arn)))));
             }
             (Field::Id | Field::Existence, ..) => {}
             (field, old, _) => lost.push(format!(
@@ -591,7 +754,7 @@ fn change(
         let mut args =
             call(("description", Value::Str(to.description.clone().unwrap_or_default())));
         args.set("max_session_duration", Value::Int(to.max_session_duration.unwrap_or(3600)));
-        later.push(("UpdateRole", args));
+        later.push((roles::UPDATE_ROLE, args));
     }
     // A tag whose key differs only in case is replaced.
     gone.retain(|key| {
@@ -600,11 +763,10 @@ fn change(
     });
     // Removing first keeps a full resource within its 50 tags.
     if !gone.is_empty() {
-        steps
-            .push((module("UntagInstanceProfile", "UntagRole"), call(("keys", Value::List(gone)))));
+        steps.push((actions.untag, call(("keys", Value::List(gone)))));
     }
     if !set.is_empty() {
-        steps.push((module("TagInstanceProfile", "TagRole"), call(("tags", Value::Map(set)))));
+        steps.push((actions.tag, call(("tags", Value::Map(set)))));
     }
     steps.extend(later);
 }
@@ -625,7 +787,7 @@ mod tests {
     }
 
     fn actions(from: &Option<Snapshot>, to: &Option<Snapshot>) -> Vec<&'static str> {
-        steps(Subject::Profile, from, to).0.into_iter().map(|(action, _)| action).collect()
+        steps(Subject::Profile, from, to).0.into_iter().map(|(action, _)| action.name).collect()
     }
 
     #[test]
@@ -695,14 +857,14 @@ mod tests {
         let (plain, full) = (role(None, 3600, None), role(Some("x"), 7200, Some("p")));
         let there = of(&plain, &full);
         assert_eq!(
-            there.iter().map(|(action, _)| *action).collect::<Vec<_>>(),
+            there.iter().map(|(action, _)| action.name).collect::<Vec<_>>(),
             ["PutRolePermissionsBoundary", "UpdateRole"]
         );
         assert_eq!(there[0].1.text("permissions_boundary").as_deref(), Some("p"));
         // AWS takes what is not sent for its default, so that both are.
         let back = of(&role(Some("x"), 7200, Some("p")), &role(Some("x"), 3600, None));
-        assert_eq!(back[0].0, "DeleteRolePermissionsBoundary");
-        assert_eq!(back[1].0, "UpdateRole");
+        assert_eq!(back[0].0.name, "DeleteRolePermissionsBoundary");
+        assert_eq!(back[1].0.name, "UpdateRole");
         assert_eq!(back[1].1.text("description").as_deref(), Some("x"));
         assert_eq!(back[1].1.int("max_session_duration"), Some(3600));
         assert_eq!(of(&full, &plain)[1].1.text("description").as_deref(), Some(""));

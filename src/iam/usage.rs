@@ -1,16 +1,31 @@
 //! `iam.usage`: who uses instance profiles. What a scan asks and how is in `crate::usage`; here is its place in the registry, so that
 //! allow-lists, policies and the documentation know it.
 
+use super::profiles::GET_INSTANCE_PROFILE;
+use super::roles::GET_ROLE;
 use super::{Entry, Run};
-use crate::spec::{Effect, Function, Param, Returns, Type};
+use crate::spec::{Action, Effect, Function, Param, Returns, Type};
 use crate::usage::ACTIONS;
+
+/// Actions that a scan and its verdicts call: those of the sources, and for a verdict the profile
+/// and its role.
+static CALLED: [Action; ACTIONS.len() + 2] = {
+    let mut all = [ACTIONS[0]; ACTIONS.len() + 2];
+    (all[1], all[2]) = (GET_INSTANCE_PROFILE, GET_ROLE);
+    let mut at = 1;
+    while at < ACTIONS.len() {
+        all[at + 2] = ACTIONS[at];
+        at += 1;
+    }
+    all
+};
 
 /// The functions of `iam.usage`.
 pub static ENTRIES: &[Entry] = &[Entry {
     spec: Function {
         module: "usage",
         name: "scan",
-        actions: &ACTIONS,
+        actions: &CALLED,
         effect: Effect::Read,
         params: &[
             Param::optional(

@@ -390,6 +390,7 @@ pub fn error_from_lua(value: &LuaValue) -> Error {
             status: table.raw_get("status").ok(),
             request_id: text("request_id"),
             retryable: table.raw_get("retryable").unwrap_or(false),
+            is_cut_off: false,
         }));
     }
     error

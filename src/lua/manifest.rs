@@ -7,13 +7,14 @@ use std::time::Duration;
 use mlua::{Lua, Table, Value as LuaValue};
 
 use super::convert;
-use super::host::{Host, add, internal};
+use super::host::{Host, add, internal, text_arg};
 use super::sandbox::Access;
 use crate::config::MaxChanges;
 use crate::cron::Timing;
 use crate::error::{Error, Result};
 use crate::redaction;
 use crate::session::ManifestLimits;
+use crate::stdlib;
 
 /// Manifest of a runbook, as far as others than the runbook need it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,6 +81,12 @@ pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::R
             *answer.borrow_mut() = Some(read(given)?);
         }
         Ok(LuaValue::Boolean(manifest_receiver.is_some()))
+    })?;
+    add(lua, host, fallible, "fields_of", |lua, _, args| {
+        let class = text_arg(&args, 0, "the class")?;
+        let fields = stdlib::fields("runbook.lua", &class);
+        let fields = lua.create_sequence_from(fields).map_err(|error| internal(&error))?;
+        Ok(LuaValue::Table(fields))
     })?;
     add(lua, host, fallible, "check_job", |_, _, args| {
         if let Some(LuaValue::Table(job)) = args.front() {
@@ -181,10 +188,14 @@ fn job_of(given: &Table) -> Result<Job> {
         catch_up: if catch_up.as_deref() == Some("skip") { CatchUp::Skip } else { CatchUp::Once },
         retries: field::<Option<u32>>(given, "retries")?.unwrap_or(0),
         retry_delay: seconds(given, "retry_delay")?.unwrap_or(RETRY_DELAY),
-        on_failure: OnFailure {
-            command: field::<Option<Vec<String>>>(given, "command")?.unwrap_or_default(),
-            webhook: field(given, "webhook")?,
-        },
+        on_failure: on_failure_of(&field(given, "on_failure")?)?,
+    })
+}
+
+fn on_failure_of(given: &Table) -> Result<OnFailure> {
+    Ok(OnFailure {
+        command: field::<Option<Vec<String>>>(given, "command")?.unwrap_or_default(),
+        webhook: field(given, "webhook")?,
     })
 }
 

@@ -381,7 +381,7 @@ impl Work<'_> {
         self.left_out.add(key_of(self.places, change), change.before.is_none());
         let role = |state: &Option<Snapshot>| state.as_ref().and_then(|image| image.role.clone());
         if let Some(role) = role(&change.before)
-            && change.subject == Subject::Profile
+            && change.subject.holds_roles()
         {
             self.held.insert(self.places.key(change.site, Subject::Role, &role));
         }

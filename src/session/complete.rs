@@ -14,7 +14,7 @@ use super::recent::{Chain, Freshness, History, PageRead, Values};
 use super::{Gate, reads};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam::snapshot::{Field, Snapshot, Subject, differences, patched};
-use crate::iam::{Entry, Identity, Reads, Run, path_and_name};
+use crate::iam::{self, Entry, Identity, Reads, path_and_name};
 use crate::spec::{Args, Page, Value};
 
 /// Entries in a page, unless the call sets another number (service model, `MaxItems`).
@@ -64,13 +64,13 @@ impl Filter {
 
 impl What {
     fn of(entry: &Entry, args: &Args) -> Option<Self> {
-        let Run::Read(reads, _) = entry.run else { return None };
+        let reads = entry.reads()?;
         let key = |subject| Key::new(subject, &args.text("name").unwrap_or_default());
         match reads {
             Reads::One(subject) => Some(Self::Record(key(subject))),
             Reads::Page(subject) => Some(Self::Listing(subject, Filter::of(args))),
             Reads::Tags(subject) => Some(Self::Tags(key(subject))),
-            Reads::Policies => Some(Self::Policies(key(Subject::Role), Filter::of(args))),
+            Reads::Policies(subject) => Some(Self::Policies(key(subject), Filter::of(args))),
             Reads::Account => None,
         }
     }
@@ -161,7 +161,7 @@ impl Gate {
         answer: Result<Value>,
     ) -> BoxFuture<'a, Result<Value>> {
         async move {
-            let action = entry.spec.actions[0].name;
+            let action = entry.action().name;
             match &reading.what {
                 What::Record(key) => {
                     let name = args.text("name").unwrap_or_default();
@@ -313,10 +313,7 @@ impl Gate {
 
     /// ARN of a resource, in the partition of the caller.
     fn arn(&self, subject: Subject, image: &Snapshot) -> Value {
-        let kind = match subject {
-            Subject::Profile => "instance-profile",
-            Subject::Role => "role",
-        };
+        let kind = subject.arn_kind();
         let identity = self.0.identity.get();
         let account = identity.and_then(|identity| identity.account.as_deref());
         let partition = identity.and_then(Identity::partition).unwrap_or("aws");
@@ -333,15 +330,17 @@ impl Gate {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
             let name = Value::Str(role.clone());
             let args = Args::of([("name", name.clone())]);
-            let read = async { reads::call(self.line().await?, "roles.get", args).await };
+            let read = async {
+                reads::call(self.line().await?, Subject::Role.functions().get, args).await
+            };
             let key = Key::new(Subject::Role, role);
             let read = read.await;
-            let mut record = match self.completed_record(place, &key, (role, "GetRole"), read).await
-            {
-                Ok(record) => record,
-                // Permission to add a role to a profile does not imply permission to read it.
-                Err(_) => Value::record([("name", name)]),
-            };
+            let mut record =
+                match self.completed_record(place, &key, (role, iam::GET_ROLE.name), read).await {
+                    Ok(record) => record,
+                    // Permission to add a role to a profile does not imply permission to read it.
+                    Err(_) => Value::record([("name", name)]),
+                };
             if let Value::Record(fields) = &mut record {
                 fields.retain(|(name, _)| ROLE_FIELDS.contains(name));
             }
@@ -581,6 +580,7 @@ fn no_such_entity(subject: Subject, name: &str, action: &'static str) -> Error {
         status: Some(404),
         request_id: None,
         retryable: false,
+        is_cut_off: false,
     }));
     error
 }

@@ -367,7 +367,7 @@ impl Protection {
     /// # Errors
     /// A refusal that names the protection.
     pub fn check(&self, subject: Subject, name: &str, state: &Option<Snapshot>) -> Result<()> {
-        if self.is_lifted || subject != Subject::Profile {
+        if self.is_lifted || !subject.can_be_protected() {
             return Ok(());
         }
         let by = if self.patterns.iter().any(|pattern| pattern.matches(name)) {

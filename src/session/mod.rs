@@ -493,7 +493,7 @@ impl Gate {
     pub fn remember(&self, subject: Subject, record: &Value) {
         let Some(image) = Snapshot::of(record) else { return };
         // A listing contains fewer fields of a role than a snapshot needs.
-        if self.0.session.mode() != Mode::ReadOnly && subject == Subject::Profile {
+        if self.0.session.mode() != Mode::ReadOnly && subject.is_whole_in_listings() {
             let key = Key::new(subject, &image.name);
             self.0.session.memory.keep(self.0.number, key, Some(image));
         }
@@ -534,7 +534,8 @@ impl Gate {
     async fn identity(&self) -> Result<&Identity> {
         let ask = async {
             let line = self.bare_line().await?;
-            let identity = line.make("GetCallerIdentity", || iam::identity(line.clients())).await?;
+            let identity =
+                line.make(iam::GET_CALLER_IDENTITY.name, || iam::identity(line.clients())).await?;
             self.check_account(&identity)?;
             let destination = self.site_as(identity.account.clone(), None);
             if let Some(account) = &identity.account {
@@ -629,7 +630,7 @@ impl Gate {
     /// The error of AWS.
     pub async fn counts(&self) -> Result<Option<Counts>> {
         let line = self.line().await?;
-        line.make("GetAccountSummary", || iam::counts(line.clients())).await
+        line.make(iam::GET_ACCOUNT_SUMMARY.name, || iam::counts(line.clients())).await
     }
 
     /// Overlay of the account that this connection reaches; `None` if nothing is planned there.
@@ -655,13 +656,13 @@ impl Gate {
         Ok(overlay)
     }
 
-    async fn read(&self, entry: &'static Entry, call: iam::Call, args: Args) -> Result<Value> {
+    async fn read(&self, entry: &'static Entry, args: Args) -> Result<Value> {
         self.0.session.allows(entry)?;
         if let Some(overlay) = self.planned().await? {
-            return Box::pin(overlay.read(self, entry, call, args)).await;
+            return Box::pin(overlay.read(self, entry, args)).await;
         }
         let marker = args.text("marker");
-        let answer = self.read_really(entry, call, args).await?;
+        let answer = self.read_really(entry, args).await?;
         if self.0.session.mode() == Mode::Plan {
             self.note_page(entry, marker.as_deref(), &answer);
         }
@@ -669,12 +670,7 @@ impl Gate {
     }
 
     /// Reads from AWS, without the overlay of a plan.
-    async fn read_really(
-        &self,
-        entry: &'static Entry,
-        call: iam::Call,
-        args: Args,
-    ) -> Result<Value> {
+    async fn read_really(&self, entry: &'static Entry, args: Args) -> Result<Value> {
         if let Some(rest) = self.rest_of_listing(&args) {
             return Ok(rest);
         }
@@ -682,13 +678,21 @@ impl Gate {
         let line = self.line().await?;
         let reading = self.reading(entry, &args).await;
         let is_kept = session.mode() != Mode::ReadOnly;
-        let key = match entry.run {
-            Run::Read(Reads::One(subject), _) if is_kept => {
+        let key = match entry.reads() {
+            Some(Reads::One(subject)) if is_kept => {
                 Some(Key::new(subject, &args.text("name").unwrap_or_default()))
             }
-            _ => None,
+            // A page has fewer fields than a snapshot needs.
+            Some(
+                Reads::One(_)
+                | Reads::Page(_)
+                | Reads::Tags(_)
+                | Reads::Policies(_)
+                | Reads::Account,
+            )
+            | None => None,
         };
-        let answer = line.read(entry, call, &args).await;
+        let answer = line.read(entry, &args).await;
         let answer = match &reading {
             Some(reading) if self.2 == Answers::Completed => {
                 self.completed(reading, entry, &args, answer).await
@@ -817,7 +821,9 @@ impl Gate {
     /// A refusal that names the profile, or says that the profiles cannot be read.
     async fn check_role(&self, subject: Subject, role: &Option<Snapshot>) -> Result<()> {
         let protection = &self.0.session.protection;
-        let Some(role) = role.as_ref().filter(|_| subject == Subject::Role) else { return Ok(()) };
+        let Some(role) = role.as_ref().filter(|_| subject.is_held_by_profiles()) else {
+            return Ok(());
+        };
         if protection.is_lifted() {
             return Ok(());
         }
@@ -850,15 +856,15 @@ impl Gate {
 
     /// Names of the profiles that contain a role, with the planned changes.
     async fn profiles_of(&self, role: &str) -> Result<Vec<String>> {
-        let (entry, call) = reads::read_of("profiles.list_for_role");
+        let entry = iam::entry("profiles.list_for_role");
         let overlay = self.planned().await?;
         let role = Value::Str(role.to_owned());
         let mut args = Args::of([("role", role), ("max_items", Value::Int(1000))]);
         let (mut names, mut markers) = (Vec::new(), Markers::default());
         loop {
             let answer = match &overlay {
-                Some(overlay) => overlay.read(self, entry, call, args.clone()).await,
-                None => self.read_really(entry, call, args.clone()).await,
+                Some(overlay) => overlay.read(self, entry, args.clone()).await,
+                None => self.read_really(entry, args.clone()).await,
             };
             let page = match answer {
                 Ok(Value::Page(page)) => page,
@@ -950,18 +956,15 @@ impl Invoke for Gate {
             answer
         };
         match &entry.run {
-            Run::Read(_, call) => {
-                let call = *call;
-                Box::pin(async move { learn(gate.read(entry, call, args).await) })
-            }
+            Run::Read(..) => Box::pin(async move { learn(gate.read(entry, args).await) }),
             Run::Write(write) => {
                 Box::pin(
                     async move { learn(gate.write(entry, write, args, Origin::default()).await) },
                 )
             }
             Run::Compose(_) | Run::Iterate(_) | Run::Host => {
-                let message = format!("{} is not a single call", entry.spec.lua_name());
-                Box::pin(async { Err(Error::new(Kind::Bug, message)) })
+                let error = entry.no_single_call();
+                Box::pin(async { Err(error) })
             }
         }
     }

@@ -39,6 +39,15 @@ pub enum Of {
     Policy,
 }
 
+impl From<Subject> for Of {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Profile => Self::Profile,
+            Subject::Role => Self::Role,
+        }
+    }
+}
+
 /// Names with a common prefix.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Matches {
@@ -98,16 +107,20 @@ impl Names {
             Run::Write(write) if matches!(entry.spec.returns, Returns::One(_)) => {
                 self.learn_records(write.subject, answer);
             }
-            Run::Read(Reads::One(subject) | Reads::Page(subject), _) => {
-                self.learn_records(*subject, answer);
-            }
-            Run::Read(Reads::Policies, _) => {
-                let mut inner = self.write();
-                records(answer, &mut |record| {
-                    inner.policies.extend(record.field("arn").as_str().map(Into::into));
-                });
-            }
-            _ => {}
+            Run::Read(reads, _) => match reads {
+                Reads::One(subject) | Reads::Page(subject) => {
+                    self.learn_records(*subject, answer);
+                }
+                Reads::Policies(_) => {
+                    let mut inner = self.write();
+                    records(answer, &mut |record| {
+                        inner.policies.extend(record.field("arn").as_str().map(Into::into));
+                    });
+                }
+                // These contain no names.
+                Reads::Tags(_) | Reads::Account => {}
+            },
+            Run::Write(_) | Run::Compose(_) | Run::Iterate(_) | Run::Host => {}
         }
     }
 
@@ -144,12 +157,11 @@ impl Gate {
     /// # Errors
     /// The error of AWS; the caller may lack permission to list.
     pub async fn gather_names(&self, names: &Names) -> Result<()> {
-        for (path, of) in [("profiles.list", Of::Profile), ("roles.list", Of::Role)] {
-            let entry = iam::entry(path);
-            let Run::Read(_, call) = entry.run else { continue };
+        for subject in Subject::ALL {
+            let (entry, of) = (iam::entry(subject.functions().list), Of::from(subject));
             let mut args = Args::of([("max_items", Value::Int(1000))]);
             while names.has_room(of) {
-                let page = self.line().await?.read(entry, call, &args).await?;
+                let page = self.line().await?.read(entry, &args).await?;
                 names.learn(entry, None, &page);
                 let Value::Page(page) = page else { break };
                 match page.marker {

@@ -149,10 +149,8 @@ impl Plan {
     /// # Errors
     /// [`Kind::Refused`].
     pub fn check_scan(&self, now: Timestamp) -> Result<()> {
-        let deletes = self
-            .changes
-            .iter()
-            .any(|change| change.subject == Subject::Profile && change.after.is_none());
+        let deletes =
+            self.changes.iter().any(|change| change.subject.is_scanned() && change.after.is_none());
         let Some(scanned) = self.scanned.filter(|_| deletes) else { return Ok(()) };
         let most = SignedDuration::try_from(MAX_AGE).unwrap_or(SignedDuration::MAX);
         let age = now.duration_since(scanned);

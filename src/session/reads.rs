@@ -3,7 +3,7 @@
 use super::retrying_client::RetryingClient;
 use crate::error::Result;
 use crate::iam::snapshot::{Snapshot, Subject};
-use crate::iam::{self, Call, Entry, Markers, Run};
+use crate::iam::{self, Markers};
 use crate::spec::{Args, Value};
 
 /// Record and snapshot of a profile or role, with or without the policies attached to a role; `Nil`
@@ -18,7 +18,7 @@ pub async fn read(
     with_policies: bool,
 ) -> Result<(Value, Option<Snapshot>)> {
     let args = Args::of([("name", Value::Str(name.to_owned()))]);
-    let record = match call(line, subject.get(), args).await {
+    let record = match call(line, subject.functions().get, args).await {
         Err(error) if error.code() == "NoSuchEntity" => return Ok((Value::Nil, None)),
         other => other?,
     };
@@ -59,15 +59,5 @@ pub async fn policies(line: &RetryingClient, name: &str) -> Result<Vec<String>> 
 /// # Errors
 /// If AWS cannot be reached, or refuses the call.
 pub async fn call(line: &RetryingClient, path: &'static str, args: Args) -> Result<Value> {
-    let (entry, call) = read_of(path);
-    line.read(entry, call, &args).await
-}
-
-/// Registry entry of that path, which only reads, and its call.
-pub fn read_of(path: &'static str) -> (&'static Entry, Call) {
-    let entry = iam::entry(path);
-    match entry.run {
-        Run::Read(_, call) => (entry, call),
-        _ => unreachable!("{path} only reads"),
-    }
+    line.read(iam::entry(path), &args).await
 }

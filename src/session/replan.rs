@@ -92,7 +92,9 @@ impl Gate {
     pub async fn account(&self) -> Result<(Option<String>, Option<String>)> {
         let line = self.line().await?;
         let account = self.identity().await?.account.clone();
-        let alias = line.make("ListAccountAliases", || crate::iam::alias(line.clients())).await;
+        let alias = line
+            .make(crate::iam::LIST_ACCOUNT_ALIASES.name, || crate::iam::alias(line.clients()))
+            .await;
         // Optional, because it is only for display and the caller may lack permission.
         let alias = alias.or_else(|error: Error| match error.kind {
             Kind::Aws => Ok(None),

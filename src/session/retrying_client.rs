@@ -13,7 +13,7 @@ use super::account_limiter::{AccountLimiter, ActionLimiters, Limiter, Permit};
 use super::rate::Fate;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
-use crate::iam::{Call, Entry};
+use crate::iam::Entry;
 use crate::spec::{Args, Value};
 use crate::ui::format::time;
 
@@ -131,9 +131,9 @@ impl RetryingClient {
     ///
     /// # Errors
     /// The error of AWS, or of no answer.
-    pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
-        let action = entry.spec.actions[0].name;
-        let answer = self.make(action, || call(self.clients.clone(), args.clone())).await?;
+    pub async fn read(&self, entry: &'static Entry, args: &Args) -> Result<Value> {
+        let action = entry.action().name;
+        let answer = self.make(action, || entry.send(self.clients.clone(), args.clone())).await?;
         self.check_account(action, &answer)?;
         Ok(answer)
     }
@@ -178,7 +178,7 @@ impl RetryingClient {
         tokio::select! {
             biased;
             () = closing => Err(super::stopped(entry)),
-            permit = self.limiter(entry.spec.actions[0].name).enter() => Ok(permit),
+            permit = self.limiter(entry.action().name).enter() => Ok(permit),
         }
     }
 
@@ -192,11 +192,11 @@ impl RetryingClient {
         permit: Option<Permit>,
         closing: impl Future<Output = ()>,
         entry: &'static Entry,
-        call: Call,
         args: &Args,
     ) -> Result<Value> {
-        let action = entry.spec.actions[0].name;
-        let (limiter, call) = (self.limiter(action), || call(self.clients.clone(), args.clone()));
+        let action = entry.action().name;
+        let call = || entry.send(self.clients.clone(), args.clone());
+        let limiter = self.limiter(action);
         let making = self.make_unless(permit, closing, (limiter, action), call);
         let answer = making.await.unwrap_or_else(|| Err(super::stopped(entry)))?;
         self.check_account(action, &answer)?;

@@ -25,7 +25,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::aws::errors::ORIGINAL_STATUS;
 use crate::iam;
-use crate::spec::Action;
+use crate::spec::{Action, Service};
 
 /// Read timeout for the rest of a response body.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
@@ -172,7 +172,7 @@ impl Wire {
             ));
         }
         // Other services have actions with the same names.
-        let is_usual = ["iam", "sts"].contains(&service);
+        let is_usual = [Service::IAM, Service::STS].iter().any(|usual| usual.prefix() == service);
         let name =
             if is_usual { Cow::Borrowed(action) } else { format!("{service}:{action}").into() };
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -291,11 +291,11 @@ impl Drop for AttemptRecord {
 /// Service and action of a request of the AWS Query protocol.
 fn action_of(request: &HttpRequest) -> (&'static str, String) {
     let form = request.body().bytes().unwrap_or_default();
-    let (mut action, mut service) = (String::new(), "iam");
+    let (mut action, mut service) = (String::new(), Service::IAM);
     for (key, value) in form_urlencoded::parse(form) {
         match &*key {
             "Action" => action = value.into_owned(),
-            "Version" if value == "2011-06-15" => service = "sts",
+            "Version" if Service::STS.version() == Some(&*value) => service = Service::STS,
             _ => {}
         }
         // The SDK writes these two first.
@@ -303,7 +303,7 @@ fn action_of(request: &HttpRequest) -> (&'static str, String) {
             break;
         }
     }
-    (service, action)
+    (service.prefix(), action)
 }
 
 /// Response with its whole body, so that a truncated one is an error.

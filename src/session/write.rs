@@ -215,7 +215,7 @@ impl Call<'_> {
                 pause *= 2;
             }
             let closing = self.gate.closing();
-            let call = line.write(permit.take(), closing, self.entry, self.write.call, self.args);
+            let call = line.write(permit.take(), closing, self.entry, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);
@@ -291,7 +291,8 @@ impl Call<'_> {
                 let image = self.before.as_ref()?;
                 let is_empty =
                     image.role.is_none() && image.policies.as_ref().is_none_or(IndexSet::is_empty);
-                let freed = recent.freed(&place, self.name).filter(|_| subject == Subject::Role);
+                let freed =
+                    recent.freed(&place, self.name).filter(|_| subject.is_held_by_profiles());
                 freed.max(changed(subject, self.name, true)).filter(|_| is_empty)
             }
             // A role that was just created is no principal yet.
@@ -320,11 +321,11 @@ impl Call<'_> {
             }
             ("DeleteConflict", Subject::Role) => {
                 let args = Args::of([("role", Value::Str(self.name.to_owned()))]);
-                let (entry, call) = reads::read_of("profiles.list_for_role");
-                let page = self.gate.read_really(entry, call, args).await;
+                let entry = crate::iam::entry("profiles.list_for_role");
+                let page = self.gate.read_really(entry, args).await;
                 matches!(page, Ok(Value::Page(page)) if !page.items.is_empty())
             }
-            _ => false,
+            (_, Subject::Profile | Subject::Role) => false,
         }
     }
 

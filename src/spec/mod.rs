@@ -3,11 +3,13 @@
 //! bindings, documentation and stubs are derived from it on the floors above.
 
 mod check;
+mod service;
 mod value;
 
 use crate::error::{Error, Result};
 
 pub use check::{check_role_arn, is_reserved_tag, parse_duration};
+pub use service::{Protocol, Service, ServiceRow};
 pub use value::{Args, Page, Value};
 
 /// What a parameter takes, with AWS's limits from the service model.
@@ -181,70 +183,6 @@ pub enum Returns {
     Scan,
 }
 
-/// An AWS service that an action belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Service {
-    /// AWS Identity and Access Management.
-    Iam,
-    /// AWS Security Token Service.
-    Sts,
-    /// Amazon EC2.
-    Ec2,
-    /// Amazon EC2 Auto Scaling.
-    AutoScaling,
-    /// AWS Batch.
-    Batch,
-    /// Amazon Elastic Container Service.
-    Ecs,
-    /// EC2 Image Builder.
-    ImageBuilder,
-    /// Amazon EMR.
-    Emr,
-    /// AWS Elastic Beanstalk.
-    ElasticBeanstalk,
-    /// Amazon Elastic Kubernetes Service.
-    Eks,
-    /// Amazon RDS.
-    Rds,
-}
-
-impl Service {
-    /// The prefix of the service's actions in IAM policies.
-    #[must_use]
-    pub const fn prefix(self) -> &'static str {
-        match self {
-            Self::Iam => "iam",
-            Self::Sts => "sts",
-            Self::Ec2 => "ec2",
-            Self::AutoScaling => "autoscaling",
-            Self::Batch => "batch",
-            Self::Ecs => "ecs",
-            Self::ImageBuilder => "imagebuilder",
-            Self::Emr => "elasticmapreduce",
-            Self::ElasticBeanstalk => "elasticbeanstalk",
-            Self::Eks => "eks",
-            Self::Rds => "rds",
-        }
-    }
-
-    /// The folder of its API reference on AWS's documentation site.
-    const fn book(self) -> &'static str {
-        match self {
-            Self::Iam => "IAM/latest/APIReference",
-            Self::Sts => "STS/latest/APIReference",
-            Self::Ec2 => "AWSEC2/latest/APIReference",
-            Self::AutoScaling => "autoscaling/ec2/APIReference",
-            Self::Batch => "batch/latest/APIReference",
-            Self::Ecs => "AmazonECS/latest/APIReference",
-            Self::ImageBuilder => "imagebuilder/latest/APIReference",
-            Self::Emr => "emr/latest/APIReference",
-            Self::ElasticBeanstalk => "elasticbeanstalk/latest/api",
-            Self::Eks => "eks/latest/APIReference",
-            Self::Rds => "AmazonRDS/latest/APIReference",
-        }
-    }
-}
-
 /// What a policy can narrow an action down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
@@ -271,25 +209,25 @@ impl Action {
     /// An IAM action on the whole account.
     #[must_use]
     pub const fn iam(name: &'static str) -> Self {
-        Self { service: Service::Iam, name, resource: Resource::All }
+        Self { service: Service::IAM, name, resource: Resource::All }
     }
 
     /// An IAM action on an instance profile.
     #[must_use]
     pub const fn profile(name: &'static str) -> Self {
-        Self { service: Service::Iam, name, resource: Resource::Profiles }
+        Self { service: Service::IAM, name, resource: Resource::Profiles }
     }
 
     /// An IAM action on a role.
     #[must_use]
     pub const fn role(name: &'static str) -> Self {
-        Self { service: Service::Iam, name, resource: Resource::Roles }
+        Self { service: Service::IAM, name, resource: Resource::Roles }
     }
 
     /// An STS action.
     #[must_use]
     pub const fn sts(name: &'static str) -> Self {
-        Self::of(Service::Sts, name)
+        Self::of(Service::STS, name)
     }
 
     /// An action of that service that cannot be narrowed down.
@@ -301,7 +239,11 @@ impl Action {
     /// The page of AWS's API reference.
     #[must_use]
     pub fn reference(self) -> String {
-        format!("https://docs.aws.amazon.com/{}/API_{}.html", self.service.book(), self.name)
+        format!(
+            "https://docs.aws.amazon.com/{}/API_{}.html",
+            self.service.row().reference,
+            self.name
+        )
     }
 }
 

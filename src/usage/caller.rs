@@ -26,10 +26,11 @@ use aws_types::region::{Region, SigningRegion};
 use super::endpoint::{self, Address};
 use super::extract::{self, Page};
 use super::refusal;
-use super::request::{Protocol, request};
+use super::request::request;
 use super::source::SourceCall;
 use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
+use crate::spec::Protocol;
 
 /// Fetches one page.
 ///
@@ -42,7 +43,7 @@ pub async fn fetch(
     carried: &[String],
     token: Option<&str>,
 ) -> Result<Page> {
-    let protocol = Protocol::of(step.action.service);
+    let protocol = step.action.service.row().protocol;
     let request = request(step, carried, token)?;
     let address = endpoint::address(config, step.action.service, region);
     let operation = operation(config, step, region, address.url())?;
@@ -123,7 +124,7 @@ fn operation(
     if let Some(time) = config.time_source() {
         builder = builder.time_source(time);
     }
-    let service = Protocol::of(service);
+    let service = service.row().protocol;
     Ok(builder
         .serializer(|asked: SerializedRequest| Ok(asked.0))
         .deserializer_impl::<SdkBody, ServiceError>(ResponseDeserializer(service))

@@ -1,39 +1,13 @@
 //! Endpoints of services in a region. AWS's rule is one host name per service and region;
 //! exceptions are listed here.
 
+use std::collections::BTreeSet;
+
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-use crate::spec::Service;
-
-/// Names of a service in host names and in configuration.
-struct Names {
-    /// Host name before the region.
-    host: &'static str,
-    /// Host name before the region with FIPS 140, in AWS's first partition.
-    fips: &'static str,
-    /// Id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
-    id: &'static str,
-}
-
-const fn names(service: Service) -> Names {
-    let (host, fips, id) = match service {
-        Service::Iam => ("iam", "iam-fips", "IAM"),
-        Service::Sts => ("sts", "sts-fips", "STS"),
-        Service::Ec2 => ("ec2", "ec2-fips", "EC2"),
-        Service::AutoScaling => ("autoscaling", "autoscaling-fips", "Auto Scaling"),
-        Service::Batch => ("batch", "fips.batch", "Batch"),
-        Service::Ecs => ("ecs", "ecs-fips", "ECS"),
-        Service::ImageBuilder => ("imagebuilder", "imagebuilder-fips", "imagebuilder"),
-        Service::Emr => ("elasticmapreduce", "elasticmapreduce-fips", "EMR"),
-        Service::ElasticBeanstalk => {
-            ("elasticbeanstalk", "elasticbeanstalk-fips", "Elastic Beanstalk")
-        }
-        Service::Eks => ("eks", "fips.eks", "EKS"),
-        Service::Rds => ("rds", "rds-fips", "RDS"),
-    };
-    Names { host, fips, id }
-}
+use super::sources::services;
+use crate::spec::{Service, ServiceRow};
 
 /// Endpoint of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +32,7 @@ impl Address {
 pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let own = || {
         let key = ServiceConfigKey::builder()
-            .service_id(names(service).id)
+            .service_id(service.row().id)
             .env("AWS_ENDPOINT_URL")
             .profile("endpoint_url")
             .build()
@@ -86,7 +60,7 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
 
 /// AWS's own host name for a service in a region.
 fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) -> String {
-    let Names { host, fips, .. } = names(service);
+    let ServiceRow { host, fips, has_fips_in_govcloud, .. } = *service.row();
     let partition = partition(region);
     if is_dual_stack {
         let end = if with_fips { "-fips" } else { "" };
@@ -95,7 +69,7 @@ fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) ->
     let name = match (with_fips, partition.beginning) {
         (false, _) => host.to_owned(),
         // In GovCloud the ordinary names support FIPS, with one exception.
-        (true, "us-gov-") if service != Service::Ecs => host.to_owned(),
+        (true, "us-gov-") if has_fips_in_govcloud => host.to_owned(),
         (true, "") => fips.to_owned(),
         (true, _) => format!("{host}-fips"),
     };
@@ -117,14 +91,14 @@ pub fn is_aws(host: &str) -> bool {
     let domains = PARTITIONS.iter().flat_map(|partition| [partition.suffix, partition.dual_stack]);
     let mut begins = domains.filter_map(|domain| host.strip_suffix(domain)?.strip_suffix('.'));
     begins.any(|begin| {
-        SERVICES.into_iter().any(|service| {
-            let Names { host, fips, .. } = names(service);
+        services().any(|service| {
+            let ServiceRow { host, fips, is_global, .. } = *service.row();
             let plain = format!("{host}-fips");
             [host, fips, plain.as_str()].into_iter().any(|name| {
                 let region = begin.strip_prefix(name);
                 region.is_some_and(|region| match region.strip_prefix('.') {
                     Some(region) => ["us-gov", "global"].contains(&region) || is_regional(region),
-                    None => region.is_empty() && [Service::Iam, Service::Sts].contains(&service),
+                    None => region.is_empty() && is_global,
                 })
             })
         })
@@ -133,23 +107,9 @@ pub fn is_aws(host: &str) -> bool {
 
 /// Ids of all services in AWS's configuration files.
 pub fn service_ids() -> impl Iterator<Item = &'static str> {
-    SERVICES.into_iter().map(|service| names(service).id)
+    let all: BTreeSet<_> = services().map(|service| service.row().id).collect();
+    all.into_iter()
 }
-
-/// All services that calls are sent to.
-const SERVICES: [Service; 11] = [
-    Service::Iam,
-    Service::Sts,
-    Service::Ec2,
-    Service::AutoScaling,
-    Service::Batch,
-    Service::Ecs,
-    Service::ImageBuilder,
-    Service::Emr,
-    Service::ElasticBeanstalk,
-    Service::Eks,
-    Service::Rds,
-];
 
 /// Partition of AWS: prefix of its regions, and domains of its services.
 struct Partition {
@@ -186,48 +146,8 @@ fn partition(region: &str) -> &'static Partition {
 /// Regions in which a service that is not available everywhere is known to exist. A host name that
 /// is not found is a network failure in these; in other regions the service may not exist.
 pub fn is_known_in(service: Service, region: &str) -> bool {
-    // AWS's own list (`endpoints.json`, 2026-11) has Beanstalk in these. It does not list Image
-    // Builder, which is in at least these.
-    const BOTH: [&str; 31] = [
-        "af-south-1",
-        "ap-east-1",
-        "ap-northeast-1",
-        "ap-northeast-2",
-        "ap-northeast-3",
-        "ap-south-1",
-        "ap-south-2",
-        "ap-southeast-1",
-        "ap-southeast-2",
-        "ap-southeast-3",
-        "ap-southeast-4",
-        "ca-central-1",
-        "eu-central-1",
-        "eu-central-2",
-        "eu-north-1",
-        "eu-south-1",
-        "eu-south-2",
-        "eu-west-1",
-        "eu-west-2",
-        "eu-west-3",
-        "il-central-1",
-        "me-central-1",
-        "me-south-1",
-        "sa-east-1",
-        "us-east-1",
-        "us-east-2",
-        "us-west-1",
-        "us-west-2",
-        "us-gov-east-1",
-        "us-gov-west-1",
-        "cn-north-1",
-    ];
-    const BEANSTALK: [&str; 5] =
-        ["ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "cn-northwest-1"];
-    match service {
-        Service::ElasticBeanstalk => BOTH.contains(&region) || BEANSTALK.contains(&region),
-        Service::ImageBuilder => BOTH.contains(&region),
-        _ => true,
-    }
+    let known = service.row().known_in;
+    known.is_empty() || known.iter().any(|regions| regions.contains(&region))
 }
 
 #[cfg(test)]
@@ -238,17 +158,17 @@ mod tests {
     #[test]
     fn a_services_section_names_the_endpoint_of_every_service() {
         const IDS: [(&str, Service); 11] = [
-            ("iam", Service::Iam),
-            ("sts", Service::Sts),
-            ("ec2", Service::Ec2),
-            ("auto_scaling", Service::AutoScaling),
-            ("batch", Service::Batch),
-            ("ecs", Service::Ecs),
-            ("imagebuilder", Service::ImageBuilder),
-            ("emr", Service::Emr),
-            ("elastic_beanstalk", Service::ElasticBeanstalk),
-            ("eks", Service::Eks),
-            ("rds", Service::Rds),
+            ("iam", Service::IAM),
+            ("sts", Service::STS),
+            ("ec2", Service::EC2),
+            ("auto_scaling", Service::AUTO_SCALING),
+            ("batch", Service::BATCH),
+            ("ecs", Service::ECS),
+            ("imagebuilder", Service::IMAGE_BUILDER),
+            ("emr", Service::EMR),
+            ("elastic_beanstalk", Service::ELASTIC_BEANSTALK),
+            ("eks", Service::EKS),
+            ("rds", Service::RDS),
         ];
         let mut text = "[profile emulated]\nregion = us-east-1\nservices = all\n\
                         aws_access_key_id = AKIA\naws_secret_access_key = x\n[services all]\n"
@@ -280,15 +200,15 @@ mod tests {
     #[test]
     fn names_are_those_of_botocore() {
         const SERVICES: [(&str, Service); 9] = [
-            ("ec2", Service::Ec2),
-            ("autoscaling", Service::AutoScaling),
-            ("batch", Service::Batch),
-            ("ecs", Service::Ecs),
-            ("imagebuilder", Service::ImageBuilder),
-            ("emr", Service::Emr),
-            ("elasticbeanstalk", Service::ElasticBeanstalk),
-            ("eks", Service::Eks),
-            ("rds", Service::Rds),
+            ("ec2", Service::EC2),
+            ("autoscaling", Service::AUTO_SCALING),
+            ("batch", Service::BATCH),
+            ("ecs", Service::ECS),
+            ("imagebuilder", Service::IMAGE_BUILDER),
+            ("emr", Service::EMR),
+            ("elasticbeanstalk", Service::ELASTIC_BEANSTALK),
+            ("eks", Service::EKS),
+            ("rds", Service::RDS),
         ];
         let mut services = std::collections::BTreeSet::new();
         for line in include_str!("hosts.tsv").lines() {

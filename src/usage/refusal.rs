@@ -6,7 +6,7 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 use serde_json::Value;
 
-use super::request::Protocol;
+use crate::spec::Protocol;
 
 /// Code and message of a reply, if it has them. `header` is `x-amzn-ErrorType`.
 pub fn of(protocol: Protocol, header: Option<&str>, body: &[u8]) -> ErrorMetadata {
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn code_and_message_are_found_in_every_protocol() {
-        let ec2 = Protocol::of(crate::spec::Service::Ec2);
-        let query = Protocol::of(crate::spec::Service::Rds);
-        let json = Protocol::of(crate::spec::Service::Ecs);
+        let ec2 = crate::spec::Service::EC2.row().protocol;
+        let query = crate::spec::Service::RDS.row().protocol;
+        let json = crate::spec::Service::ECS.row().protocol;
         for (protocol, header, body, code, message) in [
             (
                 ec2,

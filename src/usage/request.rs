@@ -7,46 +7,7 @@ use serde_json::{Map, Value};
 
 use super::source::{Given, Route, SourceCall};
 use crate::error::{Error, Kind, Result};
-use crate::spec::Service;
-
-/// Protocol of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// EC2's variant of the query protocol: a form, answered by XML.
-    Ec2 {
-        /// API version.
-        version: &'static str,
-    },
-    /// Query protocol: a form, answered by XML.
-    Query {
-        /// API version.
-        version: &'static str,
-    },
-    /// JSON 1.1, with the action in a header.
-    Json {
-        /// Prefix of the action in the header.
-        target: &'static str,
-    },
-    /// REST with JSON: the action is in method and path.
-    Rest,
-}
-
-impl Protocol {
-    /// The protocol of a service.
-    pub const fn of(service: Service) -> Self {
-        match service {
-            Service::Ec2 => Self::Ec2 { version: "2016-11-15" },
-            Service::Iam => Self::Query { version: "2010-05-08" },
-            Service::Sts => Self::Query { version: "2011-06-15" },
-            Service::AutoScaling => Self::Query { version: "2011-01-01" },
-            Service::ElasticBeanstalk => Self::Query { version: "2010-12-01" },
-            Service::Rds => Self::Query { version: "2014-10-31" },
-            Service::Ecs => Self::Json { target: "AmazonEC2ContainerServiceV20141113" },
-            Service::Emr => Self::Json { target: "ElasticMapReduce" },
-            Service::Batch | Service::ImageBuilder | Service::Eks => Self::Rest,
-        }
-    }
-}
+use crate::spec::Protocol;
 
 /// Characters of a path that are percent-encoded: all but the unreserved ones.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -82,7 +43,7 @@ pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Re
         Route::Post(path) => (path.to_owned(), false),
         Route::Get(path) => (filled(step, path, carried)?, true),
     };
-    let (kind, body) = match Protocol::of(step.action.service) {
+    let (kind, body) = match step.action.service.row().protocol {
         Protocol::Ec2 { version } => (FORM, form(step, version, &parameters, "")),
         Protocol::Query { version } => (FORM, form(step, version, &parameters, "member.")),
         Protocol::Json { .. } => {
@@ -107,7 +68,7 @@ pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Re
     if !is_get {
         headers.insert("content-type", kind);
     }
-    if let Protocol::Json { target } = Protocol::of(step.action.service) {
+    if let Protocol::Json { target } = step.action.service.row().protocol {
         headers.insert("x-amz-target", format!("{target}.{}", step.action.name));
     }
     Ok(request)

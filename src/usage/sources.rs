@@ -3,7 +3,7 @@
 //! API reference.
 
 use super::source::{Field, Given, Means, Paging, Route, Source, SourceCall};
-use crate::spec::{Action, Service};
+use crate::spec::{Action, Protocol, Service, ServiceRow};
 
 const fn field(path: &'static str, means: Means) -> Field {
     Field { path, means }
@@ -60,7 +60,167 @@ pub static REGIONS: SourceCall = SourceCall {
     ..call(REGIONS_ACTION.service, REGIONS_ACTION.name)
 };
 
-const REGIONS_ACTION: Action = Action::of(Service::Ec2, "DescribeRegions");
+const REGIONS_ACTION: Action = Action::of(Service::EC2, "DescribeRegions");
+
+// Services of the sources.
+impl Service {
+    /// Amazon EC2.
+    pub const EC2: Self = Self::of(&ServiceRow {
+        prefix: "ec2",
+        reference: "AWSEC2/latest/APIReference",
+        protocol: Protocol::Ec2 { version: "2016-11-15" },
+        host: "ec2",
+        fips: "ec2-fips",
+        has_fips_in_govcloud: true,
+        id: "EC2",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// Amazon EC2 Auto Scaling.
+    pub const AUTO_SCALING: Self = Self::of(&ServiceRow {
+        prefix: "autoscaling",
+        reference: "autoscaling/ec2/APIReference",
+        protocol: Protocol::Query { version: "2011-01-01" },
+        host: "autoscaling",
+        fips: "autoscaling-fips",
+        has_fips_in_govcloud: true,
+        id: "Auto Scaling",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// AWS Batch.
+    pub const BATCH: Self = Self::of(&ServiceRow {
+        prefix: "batch",
+        reference: "batch/latest/APIReference",
+        protocol: Protocol::Rest,
+        host: "batch",
+        fips: "fips.batch",
+        has_fips_in_govcloud: true,
+        id: "Batch",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// Amazon Elastic Container Service.
+    pub const ECS: Self = Self::of(&ServiceRow {
+        prefix: "ecs",
+        reference: "AmazonECS/latest/APIReference",
+        protocol: Protocol::Json { target: "AmazonEC2ContainerServiceV20141113" },
+        host: "ecs",
+        fips: "ecs-fips",
+        has_fips_in_govcloud: false,
+        id: "ECS",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// EC2 Image Builder.
+    pub const IMAGE_BUILDER: Self = Self::of(&ServiceRow {
+        prefix: "imagebuilder",
+        reference: "imagebuilder/latest/APIReference",
+        protocol: Protocol::Rest,
+        host: "imagebuilder",
+        fips: "imagebuilder-fips",
+        has_fips_in_govcloud: true,
+        id: "imagebuilder",
+        is_global: false,
+        known_in: &[&MOST_REGIONS],
+    });
+
+    /// Amazon EMR.
+    pub const EMR: Self = Self::of(&ServiceRow {
+        prefix: "elasticmapreduce",
+        reference: "emr/latest/APIReference",
+        protocol: Protocol::Json { target: "ElasticMapReduce" },
+        host: "elasticmapreduce",
+        fips: "elasticmapreduce-fips",
+        has_fips_in_govcloud: true,
+        id: "EMR",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// AWS Elastic Beanstalk.
+    pub const ELASTIC_BEANSTALK: Self = Self::of(&ServiceRow {
+        prefix: "elasticbeanstalk",
+        reference: "elasticbeanstalk/latest/api",
+        protocol: Protocol::Query { version: "2010-12-01" },
+        host: "elasticbeanstalk",
+        fips: "elasticbeanstalk-fips",
+        has_fips_in_govcloud: true,
+        id: "Elastic Beanstalk",
+        is_global: false,
+        known_in: &[&MOST_REGIONS, &BEANSTALK_REGIONS],
+    });
+
+    /// Amazon Elastic Kubernetes Service.
+    pub const EKS: Self = Self::of(&ServiceRow {
+        prefix: "eks",
+        reference: "eks/latest/APIReference",
+        protocol: Protocol::Rest,
+        host: "eks",
+        fips: "fips.eks",
+        has_fips_in_govcloud: true,
+        id: "EKS",
+        is_global: false,
+        known_in: &[],
+    });
+
+    /// Amazon RDS.
+    pub const RDS: Self = Self::of(&ServiceRow {
+        prefix: "rds",
+        reference: "AmazonRDS/latest/APIReference",
+        protocol: Protocol::Query { version: "2014-10-31" },
+        host: "rds",
+        fips: "rds-fips",
+        has_fips_in_govcloud: true,
+        id: "RDS",
+        is_global: false,
+        known_in: &[],
+    });
+}
+
+/// Regions of the services that do not exist everywhere. AWS's own list (`endpoints.json`, 2026-11)
+/// has Beanstalk in these. It does not list Image Builder, which is in at least these.
+const MOST_REGIONS: [&str; 31] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "cn-north-1",
+];
+
+/// Further regions of Beanstalk.
+const BEANSTALK_REGIONS: [&str; 5] =
+    ["ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1", "cn-northwest-1"];
 
 const TABLE: &[Source] = &[
     Source {
@@ -78,7 +238,7 @@ const TABLE: &[Source] = &[
                 profile("iamInstanceProfile.id"),
             ],
             over: &["terminated"],
-            ..call(Service::Ec2, "DescribeInstances")
+            ..call(Service::EC2, "DescribeInstances")
         }],
     },
     Source {
@@ -96,7 +256,7 @@ const TABLE: &[Source] = &[
                 profile("iamInstanceProfile.id"),
             ],
             over: &["disassociated"],
-            ..call(Service::Ec2, "DescribeIamInstanceProfileAssociations")
+            ..call(Service::EC2, "DescribeIamInstanceProfileAssociations")
         }],
     },
     Source {
@@ -109,7 +269,7 @@ const TABLE: &[Source] = &[
                 paging: Some(ec2_pages(200)),
                 records: "launchTemplates",
                 fields: &[carry("launchTemplateId")],
-                ..call(Service::Ec2, "DescribeLaunchTemplates")
+                ..call(Service::EC2, "DescribeLaunchTemplates")
             },
             SourceCall {
                 parameters: &[("LaunchTemplateId", Given::Carried(0)), WITH_MANAGED],
@@ -123,7 +283,7 @@ const TABLE: &[Source] = &[
                     profile("launchTemplateData.iamInstanceProfile.name"),
                 ],
                 gone: &["InvalidLaunchTemplateId.NotFound"],
-                ..call(Service::Ec2, "DescribeLaunchTemplateVersions")
+                ..call(Service::EC2, "DescribeLaunchTemplateVersions")
             },
         ],
     },
@@ -141,7 +301,7 @@ const TABLE: &[Source] = &[
                 profile("spotFleetRequestConfig.launchSpecifications.iamInstanceProfile.name"),
             ],
             over: &["cancelled", "failed"],
-            ..call(Service::Ec2, "DescribeSpotFleetRequests")
+            ..call(Service::EC2, "DescribeSpotFleetRequests")
         }],
     },
     Source {
@@ -158,7 +318,7 @@ const TABLE: &[Source] = &[
                 profile("launchSpecification.iamInstanceProfile.name"),
             ],
             over: &["closed", "cancelled", "failed"],
-            ..call(Service::Ec2, "DescribeSpotInstanceRequests")
+            ..call(Service::EC2, "DescribeSpotInstanceRequests")
         }],
     },
     Source {
@@ -173,7 +333,7 @@ const TABLE: &[Source] = &[
             }),
             records: "LaunchConfigurations",
             fields: &[id("LaunchConfigurationName"), profile("IamInstanceProfile")],
-            ..call(Service::AutoScaling, "DescribeLaunchConfigurations")
+            ..call(Service::AUTO_SCALING, "DescribeLaunchConfigurations")
         }],
     },
     Source {
@@ -193,7 +353,7 @@ const TABLE: &[Source] = &[
                 ),
             ],
             over: &["DELETED"],
-            ..call(Service::Batch, "DescribeComputeEnvironments")
+            ..call(Service::BATCH, "DescribeComputeEnvironments")
         }],
     },
     Source {
@@ -209,7 +369,7 @@ const TABLE: &[Source] = &[
                 }),
                 records: "clusterArns",
                 fields: &[carry("")],
-                ..call(Service::Ecs, "ListClusters")
+                ..call(Service::ECS, "ListClusters")
             },
             SourceCall {
                 // AWS returns the providers of managed instances only if a cluster is given.
@@ -228,7 +388,7 @@ const TABLE: &[Source] = &[
                     ),
                 ],
                 gone: &["ClusterNotFoundException"],
-                ..call(Service::Ecs, "DescribeCapacityProviders")
+                ..call(Service::ECS, "DescribeCapacityProviders")
             },
         ],
     },
@@ -245,7 +405,7 @@ const TABLE: &[Source] = &[
             }),
             records: "infrastructureConfigurationSummaryList",
             fields: &[id("name"), profile("instanceProfileName")],
-            ..call(Service::ImageBuilder, "ListInfrastructureConfigurations")
+            ..call(Service::IMAGE_BUILDER, "ListInfrastructureConfigurations")
         }],
     },
     Source {
@@ -267,7 +427,7 @@ const TABLE: &[Source] = &[
                 paging: Some(Paging { ask: "Marker", answer: "Marker", size: None }),
                 records: "Clusters",
                 fields: &[carry("Id")],
-                ..call(Service::Emr, "ListClusters")
+                ..call(Service::EMR, "ListClusters")
             },
             SourceCall {
                 parameters: &[("ClusterId", Given::Carried(0))],
@@ -279,7 +439,7 @@ const TABLE: &[Source] = &[
                     profile("Ec2InstanceAttributes.IamInstanceProfile"),
                 ],
                 over: &["TERMINATED", "TERMINATED_WITH_ERRORS"],
-                ..call(Service::Emr, "DescribeCluster")
+                ..call(Service::EMR, "DescribeCluster")
             },
         ],
     },
@@ -303,7 +463,7 @@ const TABLE: &[Source] = &[
                     carry("EnvironmentName"),
                 ],
                 over: &["Terminated"],
-                ..call(Service::ElasticBeanstalk, "DescribeEnvironments")
+                ..call(Service::ELASTIC_BEANSTALK, "DescribeEnvironments")
             },
             SourceCall {
                 parameters: &[
@@ -316,7 +476,7 @@ const TABLE: &[Source] = &[
                     ("Namespace", "aws:autoscaling:launchconfiguration"),
                     ("OptionName", "IamInstanceProfile"),
                 ],
-                ..call(Service::ElasticBeanstalk, "DescribeConfigurationSettings")
+                ..call(Service::ELASTIC_BEANSTALK, "DescribeConfigurationSettings")
             },
         ],
     },
@@ -334,7 +494,7 @@ const TABLE: &[Source] = &[
                 }),
                 records: "clusters",
                 fields: &[id(""), carry("")],
-                ..call(Service::Eks, "ListClusters")
+                ..call(Service::EKS, "ListClusters")
             },
             SourceCall {
                 route: Route::Get("/clusters/{0}/node-groups"),
@@ -346,7 +506,7 @@ const TABLE: &[Source] = &[
                 records: "nodegroups",
                 fields: &[id(""), carry("")],
                 gone: &["ResourceNotFoundException"],
-                ..call(Service::Eks, "ListNodegroups")
+                ..call(Service::EKS, "ListNodegroups")
             },
             SourceCall {
                 route: Route::Get("/clusters/{0}/node-groups/{1}"),
@@ -358,7 +518,7 @@ const TABLE: &[Source] = &[
                     field("nodeRole", Means::Role),
                 ],
                 gone: &["ResourceNotFoundException"],
-                ..call(Service::Eks, "DescribeNodegroup")
+                ..call(Service::EKS, "DescribeNodegroup")
             },
         ],
     },
@@ -378,7 +538,7 @@ const TABLE: &[Source] = &[
                 state("DBInstanceStatus"),
                 profile("CustomIamInstanceProfile"),
             ],
-            ..call(Service::Rds, "DescribeDBInstances")
+            ..call(Service::RDS, "DescribeDBInstances")
         }],
     },
 ];
@@ -392,13 +552,8 @@ pub fn source(name: &str) -> Option<&'static Source> {
     SOURCES.iter().find(|source| source.name == name)
 }
 
-/// Actions of a scan besides those of the sources: the regions, and for a verdict the profile and
-/// its role.
-const OTHER_ACTIONS: [Action; 3] =
-    [REGIONS_ACTION, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
-
 const COUNT: usize = {
-    let (mut count, mut at) = (OTHER_ACTIONS.len(), 0);
+    let (mut count, mut at) = (1, 0);
     while at < TABLE.len() {
         count += TABLE[at].steps.len();
         at += 1;
@@ -406,14 +561,10 @@ const COUNT: usize = {
     count
 };
 
-/// All actions that a scan and its verdicts call, ordered by first use.
-pub static ACTIONS: [Action; COUNT] = {
-    let mut all = [OTHER_ACTIONS[0]; COUNT];
-    let (mut count, mut at) = (0, 0);
-    while count < OTHER_ACTIONS.len() {
-        all[count] = OTHER_ACTIONS[count];
-        count += 1;
-    }
+/// All actions that a scan calls, ordered by first use.
+pub const ACTIONS: [Action; COUNT] = {
+    let mut all = [REGIONS_ACTION; COUNT];
+    let (mut count, mut at) = (1, 0);
     while at < TABLE.len() {
         let mut step = 0;
         while step < TABLE[at].steps.len() {
@@ -425,6 +576,11 @@ pub static ACTIONS: [Action; COUNT] = {
     }
     all
 };
+
+/// All services that calls are sent to, IAM and STS first. Some are repeated.
+pub fn services() -> impl Iterator<Item = Service> {
+    [Service::IAM, Service::STS].into_iter().chain(ACTIONS.into_iter().map(|action| action.service))
+}
 
 #[cfg(test)]
 mod tests {

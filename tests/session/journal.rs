@@ -161,3 +161,25 @@ fn what_a_run_has_made_and_deleted_itself_is_not_made_again_to_be_deleted() {
     world.apply(&plan, false).expect("it is done");
     assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
 }
+
+#[test]
+fn an_undo_refuses_a_change_that_it_does_not_know() {
+    let world = World::new();
+    let (_, ran) = world.run(Mode::Apply, r#"iam.profiles.tag("web-frontend", { A = "1" })"#);
+    assert!(ran.result.is_ok(), "{:?}", ran.result);
+    let run = world.last_run();
+    assert!(world.undo(&run, &[]).is_ok());
+    let change = |column: &str, value: &str| {
+        let path = world.folder.path().join("journal.db");
+        let journal = rusqlite::Connection::open(path).expect("the journal");
+        let sql = format!("UPDATE change SET {column} = ?1");
+        assert_eq!(journal.execute(&sql, [value]).expect("changed"), 1);
+    };
+    change("action", "PutRolePolicy");
+    let error = world.undo(&run, &[]).expect_err("an unknown action");
+    assert!(error.message.contains("the unknown action PutRolePolicy"), "{error}");
+    change("action", "TagInstanceProfile");
+    change("subject", "association");
+    let error = world.undo(&run, &[]).expect_err("an unknown subject");
+    assert!(error.message.contains("association"), "{error}");
+}

@@ -1,15 +1,38 @@
 //! Amazon EC2 Auto Scaling: launch configurations.
 
+use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{moment, place, synthetic};
+use super::{ServiceTable, moment, place, synthetic};
 
-const KIND: Kind = Kind::LaunchConfiguration;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "autoscaling",
+    protocol: Protocol::Query {
+        version: "2011-01-01",
+        namespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidNextToken", "The token is not valid."),
+    invalid_value: "ValidationError",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind =
+    Kind::of(&KindRow { name: "autoscaling.launch_configuration", ..KindRow::NAMED });
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe(SERVICE, "DescribeLaunchConfigurations", describe_launch_configurations)],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "MaxRecords", min: 1, max: 100, default_limit: 50, token: "NextToken" };
 

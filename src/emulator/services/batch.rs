@@ -2,15 +2,44 @@
 
 use serde_json::{Value, json};
 
+use super::super::actions::describe_json_at;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::ApiResult;
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{name_of, place, synthetic};
+use super::{ServiceTable, name_of, place, synthetic};
 
-const KIND: Kind = Kind::ComputeEnvironment;
+pub(in super::super) const SERVICE: Service = Service::of(&ServiceRow {
+    name: "batch",
+    protocol: Protocol::RestJson,
+    throttled: (429, "TooManyRequestsException", "Too Many Requests"),
+    invalid_token: (400, "ClientException", "Invalid nextToken."),
+    invalid_value: "ClientException",
+    failure: "ServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "batch.compute_environment",
+    states: &["VALID", "CREATING", "UPDATING", "DELETING", "DELETED", "INVALID"],
+    state_key: Some("status"),
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe_json_at(
+        SERVICE,
+        "DescribeComputeEnvironments",
+        ("POST", "/v1/describecomputeenvironments"),
+        describe_compute_environments,
+    )],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 

@@ -2,15 +2,49 @@
 
 use serde_json::{Value, json};
 
+use super::super::ChangeError;
+use super::super::actions::describe_json;
 use super::super::call::Call;
+use super::super::import::Entry;
+use super::super::import_resources::exact_profile;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::name_of;
+use super::{ServiceTable, name_of};
 
-const KIND: Kind = Kind::CapacityProvider;
+pub(in super::super) const SERVICE: Service = Service::of(&ServiceRow {
+    name: "ecs",
+    protocol: Protocol::Json { target: "AmazonEC2ContainerServiceV20141113" },
+    throttled: (400, "ThrottlingException", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterException", "Invalid token."),
+    invalid_value: "InvalidParameterException",
+    failure: "ServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "ecs.capacity_provider",
+    states: &["ACTIVE", "PROVISIONING", "DEPROVISIONING", "INACTIVE"],
+    state_key: Some("status"),
+    fields: &["name", "cluster", "profile"],
+    describe: describe_provider,
+    answers_arn: true,
+    shows_profile_id: false,
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe_json(SERVICE, "ListClusters", list_clusters),
+        describe_json(SERVICE, "DescribeCapacityProviders", describe_capacity_providers),
+    ],
+    kinds: &[KIND],
+};
+
 const CLUSTERS: Paging =
     Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 const PROVIDERS: Paging =
@@ -107,4 +141,15 @@ fn shown(account: &str, provider: &Resource) -> Value {
 
 fn cluster_arn(region: &str, account: &str, name: &str) -> String {
     format!("arn:aws:ecs:{region}:{account}:cluster/{name}")
+}
+
+/// Reads a capacity provider from an account file.
+fn describe_provider(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    resource.key = entry.required_text("name")?;
+    resource.parent = entry.required_text("cluster")?;
+    resource.profile = exact_profile(entry)?;
+    Ok(Vec::new())
 }

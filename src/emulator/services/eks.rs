@@ -3,16 +3,67 @@
 
 use serde_json::{Value, json};
 
+use super::super::ChangeError;
+use super::super::actions::describe_json_at;
 use super::super::call::Call;
+use super::super::import::Entry;
 use super::super::read_txn::ReadTxn;
 use super::super::records::Role;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource, ResourceScope};
+use super::super::resources::{self, Kind, KindRow, Resource, ResourceScope};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
+use super::ec2::launch_templates;
 use super::listing::{Listing, Paging};
-use super::{seconds, synthetic};
+use super::{ServiceTable, seconds, synthetic};
 
-const KIND: Kind = Kind::NodeGroup;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "eks",
+    protocol: Protocol::RestJson,
+    throttled: (429, "ThrottlingException", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterException", "Invalid nextToken."),
+    invalid_value: "InvalidParameterException",
+    failure: "ServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "eks.node_group",
+    states: &[
+        "ACTIVE",
+        "CREATING",
+        "UPDATING",
+        "DELETING",
+        "CREATE_FAILED",
+        "DELETE_FAILED",
+        "DEGRADED",
+    ],
+    state_key: Some("status"),
+    fields: &["name", "cluster", "role", "launch_template"],
+    describe: describe_entry,
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe_json_at(SERVICE, "ListClusters", ("GET", "/clusters"), list_clusters),
+        describe_json_at(
+            SERVICE,
+            "ListNodegroups",
+            ("GET", "/clusters/{name}/node-groups"),
+            list_node_groups,
+        ),
+        describe_json_at(
+            SERVICE,
+            "DescribeNodegroup",
+            ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),
+            describe_node_group,
+        ),
+    ],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 
@@ -89,12 +140,12 @@ fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
     if let Some(template) = group.text("launch_template") {
         let found = match resources::find(
             view.connection,
-            ResourceScope { kind: Kind::LaunchTemplate, region, parent: "" },
+            ResourceScope { kind: launch_templates::KIND, region, parent: "" },
             template,
         )? {
             Some(found) => Some(found),
             None => {
-                resources::named(view.connection, Kind::LaunchTemplate, region, template)?.pop()
+                resources::named(view.connection, launch_templates::KIND, region, template)?.pop()
             }
         };
         entry["launchTemplate"] = match found {
@@ -116,4 +167,19 @@ fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
     let known: Option<Role> = view.find(role)?;
     Ok(known
         .map_or_else(|| format!("arn:aws:iam::{account}:role/{role}"), |known| known.arn(account)))
+}
+
+/// Reads a node group from an account file.
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    resource.key = entry.required_text("name")?;
+    resource.parent = entry.required_text("cluster")?;
+    let role = entry.required_text("role")?;
+    resource.more.insert("role".to_owned(), role.into());
+    if let Some(template) = entry.short_text("launch_template")? {
+        resource.more.insert("launch_template".to_owned(), template.into());
+    }
+    Ok(Vec::new())
 }

@@ -1,14 +1,59 @@
 //! AWS Elastic Beanstalk: environments and their settings.
 
+use super::super::ChangeError;
+use super::super::actions::describe;
 use super::super::call::Call;
+use super::super::import::Entry;
+use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{moment, place, synthetic};
+use super::{ServiceTable, moment, place, synthetic};
 
-const KIND: Kind = Kind::BeanstalkEnvironment;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "elasticbeanstalk",
+    protocol: Protocol::Query {
+        version: "2010-12-01",
+        namespace: "http://elasticbeanstalk.amazonaws.com/docs/2010-12-01/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterValue", "Invalid NextToken."),
+    invalid_value: "InvalidParameterValue",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "elasticbeanstalk.environment",
+    states: &[
+        "Ready",
+        "Aborting",
+        "Launching",
+        "Updating",
+        "LinkingFrom",
+        "LinkingTo",
+        "Terminating",
+        "Terminated",
+    ],
+    state_key: Some("status"),
+    new_id: Some(|synthetic| format!("e-{}", synthetic.capitals(10).to_lowercase())),
+    fields: &["id", "name", "application", "profile"],
+    describe: describe_entry,
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe(SERVICE, "DescribeEnvironments", describe_environments),
+        describe(SERVICE, "DescribeConfigurationSettings", describe_configuration_settings),
+    ],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging = Paging {
     limit: "MaxRecords",
     min: 1,
@@ -162,4 +207,18 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
         "EnvironmentArn",
         &format!("arn:aws:elasticbeanstalk:{region}:{account}:environment/{application}/{name}"),
     );
+}
+
+/// Reads an environment from an account file.
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    let name = entry.required_text("name")?;
+    let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
+    resource.more.insert("application".to_owned(), application.into());
+    resource.name = Some(name);
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
 }

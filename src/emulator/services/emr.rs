@@ -2,15 +2,56 @@
 
 use serde_json::{Value, json};
 
+use super::super::ChangeError;
+use super::super::actions::describe_json;
 use super::super::call::Call;
+use super::super::import::Entry;
+use super::super::import_resources::id;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{place, seconds, synthetic};
+use super::{ServiceTable, place, seconds, synthetic};
 
-const KIND: Kind = Kind::EmrCluster;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "elasticmapreduce",
+    protocol: Protocol::Json { target: "ElasticMapReduce" },
+    throttled: (400, "ThrottlingException", "Rate exceeded"),
+    invalid_token: (400, "InvalidRequestException", "Marker is not valid."),
+    invalid_value: "InvalidRequestException",
+    failure: "InternalServerException",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "emr.cluster",
+    states: &[
+        "RUNNING",
+        "STARTING",
+        "BOOTSTRAPPING",
+        "WAITING",
+        "TERMINATING",
+        "TERMINATED",
+        "TERMINATED_WITH_ERRORS",
+    ],
+    state_key: Some("state"),
+    new_id: Some(|synthetic| format!("j-{}", synthetic.capitals(13))),
+    fields: &["id", "name", "profile"],
+    describe: describe_entry,
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe_json(SERVICE, "ListClusters", list_clusters),
+        describe_json(SERVICE, "DescribeCluster", describe_cluster),
+    ],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging = Paging { limit: "", min: 1, max: 50, default_limit: 50, token: "Marker" };
 
 /// `ListClusters`: always 50 a page.
@@ -121,4 +162,15 @@ fn shown(account: &str, cluster: &Resource) -> Value {
         entry.extend(more);
     }
     entry
+}
+
+/// Reads a cluster from an account file.
+fn describe_entry(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    resource.name = Some(entry.required_text("name")?);
+    resource.profile = entry.short_text("profile")?;
+    Ok(Vec::new())
 }

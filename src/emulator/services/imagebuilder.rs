@@ -2,16 +2,49 @@
 
 use serde_json::{Value, json};
 
+use super::super::actions::describe_json_at;
 use super::super::call::Call;
 use super::super::clock::iso8601;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
-use super::super::resources::{Kind, Resource};
+use super::super::resources::{Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::place;
+use super::{ServiceTable, place};
 
-const KIND: Kind = Kind::InfrastructureConfiguration;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "imagebuilder",
+    protocol: Protocol::RestJson,
+    throttled: (
+        429,
+        "CallRateLimitExceededException",
+        "You have exceeded the permitted request rate for the specific operation.",
+    ),
+    invalid_token: (
+        400,
+        "InvalidPaginationTokenException",
+        "You have provided an invalid pagination token in your request.",
+    ),
+    invalid_value: "InvalidRequestException",
+    failure: "ServiceException",
+    is_regional: true,
+});
+const KIND: Kind =
+    Kind::of(&KindRow { name: "imagebuilder.infrastructure_configuration", ..KindRow::NAMED });
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe_json_at(
+        SERVICE,
+        "ListInfrastructureConfigurations",
+        ("POST", "/ListInfrastructureConfigurations"),
+        list_infrastructure_configurations,
+    )],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "maxResults", min: 1, max: 100, default_limit: 25, token: "nextToken" };
 

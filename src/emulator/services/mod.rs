@@ -2,20 +2,46 @@
 //! has the fields that AWS always sends, not only the profile. Values that no import has set are
 //! synthetic.
 
-pub(super) mod autoscaling;
+mod autoscaling;
 pub(super) mod batch;
-pub(super) mod ec2;
+mod ec2;
 pub(super) mod ecs;
-pub(super) mod eks;
-pub(super) mod elasticbeanstalk;
-pub(super) mod emr;
-pub(super) mod imagebuilder;
+mod eks;
+mod elasticbeanstalk;
+mod emr;
+mod imagebuilder;
 mod listing;
-pub(super) mod rds;
+mod rds;
 
+use super::actions::Action;
 use super::call::Call;
 use super::resources::{Kind, Resource, ResourceScope};
+use super::service::Service;
 use super::synthetic::Synthetic;
+
+/// Parts of a service in the account, from the file of the service.
+#[derive(Debug)]
+pub(super) struct ServiceTable {
+    /// Service and its protocol.
+    pub(super) service: Service,
+    /// Supported actions.
+    pub(super) actions: &'static [Action],
+    /// Kinds of its resources that are entries of their own in an account file.
+    pub(super) kinds: &'static [Kind],
+}
+
+/// Tables of all services, in the order of the documentation.
+pub(super) static SERVICES: [&ServiceTable; 9] = [
+    &ec2::TABLE,
+    &autoscaling::TABLE,
+    &batch::TABLE,
+    &ecs::TABLE,
+    &imagebuilder::TABLE,
+    &emr::TABLE,
+    &elasticbeanstalk::TABLE,
+    &eks::TABLE,
+    &rds::TABLE,
+];
 
 /// Source of a synthetic id, address or number of a resource; `what` distinguishes several of one
 /// resource.

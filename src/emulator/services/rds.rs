@@ -1,15 +1,46 @@
 //! Amazon RDS: database instances. Only instances of RDS Custom have an instance profile.
 
+use super::super::actions::describe;
 use super::super::call::Call;
+use super::super::import_resources::with_id_and_profile;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::resources::{self, Kind, Resource};
+use super::super::resources::{self, Kind, KindRow, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{moment, place, synthetic};
+use super::{ServiceTable, moment, place, synthetic};
 
-const KIND: Kind = Kind::DbInstance;
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "rds",
+    protocol: Protocol::Query {
+        version: "2014-10-31",
+        namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
+    },
+    throttled: (400, "Throttling", "Rate exceeded"),
+    invalid_token: (400, "InvalidParameterValue", "Invalid Marker."),
+    invalid_value: "InvalidParameterValue",
+    failure: "InternalFailure",
+    is_regional: true,
+});
+const KIND: Kind = Kind::of(&KindRow {
+    name: "rds.instance",
+    states: &["available"],
+    state_key: Some("status"),
+    new_id: Some(|synthetic| format!("db-{}", synthetic.hex(12))),
+    fields: &["id", "profile"],
+    describe: with_id_and_profile,
+    ..KindRow::NAMED
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[describe(SERVICE, "DescribeDBInstances", describe_db_instances)],
+    kinds: &[KIND],
+};
+
 const PAGING: Paging =
     Paging { limit: "MaxRecords", min: 20, max: 100, default_limit: 100, token: "Marker" };
 

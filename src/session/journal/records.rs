@@ -459,6 +459,17 @@ fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
     })
 }
 
+/// Subject of the name in a column.
+///
+/// # Errors
+/// If it is unknown.
+fn subject_of(column: usize, name: &str) -> rusqlite::Result<Subject> {
+    Subject::from_name(name).ok_or_else(|| {
+        let why = format!("there is no kind of subject {name:?}");
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
+    })
+}
+
 fn change_of(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     let subject: String = row.get(3)?;
     let outcome: Option<String> = row.get(10)?;
@@ -466,7 +477,7 @@ fn change_of(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         number: row.get::<_, i64>(0)?.cast_unsigned(),
         site: row.get::<_, u32>(1)? as usize,
         action: row.get(2)?,
-        subject: if subject == Subject::Role.name() { Subject::Role } else { Subject::Profile },
+        subject: subject_of(3, &subject)?,
         name: row.get(4)?,
         arguments: json(row, 5)?.unwrap_or_default(),
         before: json::<Snapshot>(row, 6)?,

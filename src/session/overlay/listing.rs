@@ -8,7 +8,7 @@ use super::read::{id_of, page_size};
 use super::{Filter, Overlay};
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
-use crate::iam::{Call, Entry, Reads, Run, Trail};
+use crate::iam::{Entry, Reads, Trail};
 use crate::session::read_cache::Key;
 use crate::session::wire::prefetch_next_page;
 use crate::session::{Gate, locked};
@@ -100,12 +100,12 @@ impl Gate {
         requested: Option<&str>,
         answer: &Value,
     ) {
-        let Run::Read(reads, _) = entry.run else { return };
+        let Some(reads) = entry.reads() else { return };
         let Value::Page(page) = answer else { return };
         let Some(next) = page.marker.as_deref().filter(|_| page.is_truncated) else { return };
         let before = requested.and_then(|marker| self.cursor(entry, marker));
         let mut cursor = before.unwrap_or_default();
-        if matches!(reads, Reads::Page(_)) {
+        if reads.are_records() {
             cursor.bound = page.items.last().map(place_of).or(cursor.bound);
         } else {
             cursor.seen.extend(page.items.iter().map(|item| id_of(item).to_owned()));
@@ -123,7 +123,7 @@ impl Gate {
         mut seen: HashSet<String>,
         mut items: Vec<Value>,
     ) -> Value {
-        let is_sorted = matches!(entry.run, Run::Read(Reads::Tags(_), _));
+        let is_sorted = entry.reads().is_some_and(Reads::are_sorted);
         let last = seen.iter().max().filter(|_| is_sorted).cloned();
         items.retain(|item| {
             let id = id_of(item);
@@ -170,7 +170,6 @@ impl Overlay {
         &self,
         gate: &Gate,
         entry: &'static Entry,
-        call: Call,
         args: Args,
         subject: Subject,
     ) -> Result<Value> {
@@ -197,7 +196,7 @@ impl Overlay {
                 .map(|copy| (copy.base.is_some(), copy.now.is_some()));
             match state {
                 // The answer is that there is no such role.
-                Some((_, false)) => return call(self.clients.clone(), args).await,
+                Some((_, false)) => return entry.send(self.clients.clone(), args).await,
                 // AWS does not know it.
                 Some((false, true)) => cursor.has_more = false,
                 _ => {}
@@ -214,7 +213,7 @@ impl Overlay {
             if !cursor.has_more || !(is_empty || is_short || may_end) {
                 break slots;
             }
-            let page = self.next_page(gate, entry, call, &args, &cursor).await?;
+            let page = self.next_page(gate, entry, &args, &cursor).await?;
             is_read = true;
             if is_unknown && cursor.bound.is_none() {
                 // The page before was read at the same time.
@@ -243,7 +242,6 @@ impl Overlay {
         &self,
         gate: &Gate,
         entry: &'static Entry,
-        call: Call,
         args: &Args,
         cursor: &Cursor,
     ) -> Result<Page> {
@@ -253,7 +251,7 @@ impl Overlay {
             args.set("marker", Value::Str(marker.clone()));
         }
         // The next page can only be asked for once this one was handed out.
-        let read = prefetch_next_page(Arc::new(|_| {}), gate.read_really(entry, call, args));
+        let read = prefetch_next_page(Arc::new(|_| {}), gate.read_really(entry, args));
         match read.await? {
             Value::Page(page) => Ok(*page),
             _ => Err(Error::new(Kind::Bug, format!("{} has no pages", entry.spec.path()))),
@@ -395,6 +393,7 @@ fn invalid_marker(entry: &Entry) -> Error {
         status: Some(400),
         request_id: None,
         retryable: false,
+        is_cut_off: false,
     }));
     error
 }

@@ -140,20 +140,24 @@ impl Overlay {
         if (before.is_none() && after.is_some()) || attaches {
             self.set_quotas(gate, write.subject).await?;
         }
-        if after.is_none() && before.is_some() && write.subject == Subject::Role {
-            self.copy_a_profile_with(gate, &name).await?;
-            self.copy_inline_policies(gate, &key, &name).await?;
+        if after.is_none() && before.is_some() {
+            if write.subject.is_held_by_profiles() {
+                self.copy_a_profile_with(gate, &name).await?;
+            }
+            if write.subject.has_inline_policies() {
+                self.copy_inline_policies(gate, &key, &name).await?;
+            }
         }
         let mut admitted = gate.admit(entry).await?;
         // A call that AWS would refuse leaves the limit as it is.
-        let answer = (write.call)(self.clients.clone(), args.clone()).await;
+        let answer = entry.send(self.clients.clone(), args.clone()).await;
         let answer = answer.map_err(without_request)?;
         let kept = self.as_kept(write.subject, &before, after.clone()).await?;
-        let gone = before.clone().filter(|_| write.subject == Subject::Role && after.is_none());
+        let gone = before.clone().filter(|_| write.subject.is_principal() && after.is_none());
         let change = Change {
             number: 0,
             site: 0,
-            action: entry.spec.actions[0].name.to_owned(),
+            action: entry.action().name.to_owned(),
             subject: write.subject,
             name,
             arguments: args.to_json(),
@@ -356,7 +360,7 @@ impl Overlay {
             return Ok(());
         }
         let line = gate.line().await?;
-        if line.make("GetPolicy", || iam::has_policy(line.clients(), arn)).await? {
+        if line.make(iam::GET_POLICY.name, || iam::has_policy(line.clients(), arn)).await? {
             let contents = json!({ "format": "iamlua-account", "version": 1, "policies": [arn] });
             // One of another account is refused by the call itself.
             let _ = self.emulator.absorb(&contents);
@@ -375,10 +379,10 @@ impl Overlay {
         let (mut found, mut marker, mut trail) = (Vec::new(), None, Trail::default());
         loop {
             let call = || iam::inline_policies(line.clients(), name, marker.clone());
-            let (names, next) = line.make("ListRolePolicies", call).await?;
+            let (names, next) = line.make(iam::LIST_ROLE_POLICIES.name, call).await?;
             found.extend(names);
             let Some(next) = next else { break };
-            trail.go("ListRolePolicies", &next)?;
+            trail.go(iam::LIST_ROLE_POLICIES.name, &next)?;
             marker = Some(next);
         }
         if found.is_empty() {
@@ -414,8 +418,8 @@ impl Overlay {
         let mut args = Args::of([("role", Value::Str(role.to_owned()))]);
         let mut markers = Markers::default();
         loop {
-            let (entry, call) = reads::read_of("profiles.list_for_role");
-            let page = match gate.read_really(entry, call, args.clone()).await {
+            let entry = iam::entry("profiles.list_for_role");
+            let page = match gate.read_really(entry, args.clone()).await {
                 // Who may not read them may still be allowed to delete the role.
                 Err(error)
                     if error.code() == "NoSuchEntity"

@@ -3,9 +3,9 @@
 use super::{Copy, Filter, Inner, Overlay};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Difference, Field, Snapshot, Subject, differences, patched};
-use crate::iam::{Call, Entry, Reads, Run};
+use crate::iam::{self, Entry, Reads};
 use crate::session::read_cache::Key;
-use crate::session::{Gate, locked, reads};
+use crate::session::{Gate, locked};
 use crate::spec::{Args, Value};
 
 /// Fields that the entries of a listing leave out.
@@ -13,32 +13,22 @@ const NOT_LISTED: [&str; 4] = ["tags", "permissions_boundary", "last_used", "las
 
 impl Overlay {
     /// Reads from AWS, with what is planned in it.
-    pub async fn read(
-        &self,
-        gate: &Gate,
-        entry: &'static Entry,
-        call: Call,
-        args: Args,
-    ) -> Result<Value> {
-        let Run::Read(reads, _) = entry.run else {
+    pub async fn read(&self, gate: &Gate, entry: &'static Entry, args: Args) -> Result<Value> {
+        let Some(reads) = entry.reads() else {
             return Err(Error::new(Kind::Bug, format!("{} is no read", entry.spec.path())));
         };
         let key = |subject| Key::new(subject, &args.text("name").unwrap_or_default());
         match reads {
             Reads::One(subject) => {
                 let key = key(subject);
-                self.record(gate, entry, call, args, &key).await
+                self.record(gate, entry, args, &key).await
             }
-            Reads::Page(subject) => self.listing(gate, entry, call, args, subject).await,
-            Reads::Tags(subject) => {
+            Reads::Page(subject) => self.listing(gate, entry, args, subject).await,
+            Reads::Tags(subject) | Reads::Policies(subject) => {
                 let key = key(subject);
-                self.values(gate, entry, call, args, &key).await
+                self.values(gate, entry, args, (&key, reads.are_policies())).await
             }
-            Reads::Policies => {
-                let key = key(Subject::Role);
-                self.values(gate, entry, call, args, &key).await
-            }
-            Reads::Account => Ok(self.counted(gate.read_really(entry, call, args).await?)),
+            Reads::Account => Ok(self.counted(gate.read_really(entry, args).await?)),
         }
     }
 
@@ -46,7 +36,6 @@ impl Overlay {
         &self,
         gate: &Gate,
         entry: &'static Entry,
-        call: Call,
         args: Args,
         key: &Key,
     ) -> Result<Value> {
@@ -59,9 +48,9 @@ impl Overlay {
             None => (None, None),
             Some((base, now, false)) if now.is_some() => (base, now),
             // There is none, or it is only planned.
-            Some(_) => return Ok(self.shown(call(self.clients.clone(), args).await?)),
+            Some(_) => return Ok(self.shown(entry.send(self.clients.clone(), args).await?)),
         };
-        let record = gate.read_really(entry, call, args).await?;
+        let record = gate.read_really(entry, args).await?;
         self.patched(record, &base, &now).await
     }
 
@@ -90,8 +79,8 @@ impl Overlay {
     /// The emulator's record of something.
     pub(super) async fn planned_record(&self, subject: Subject, name: &str) -> Result<Value> {
         let args = Args::of([("name", Value::Str(name.to_owned()))]);
-        let (_, call) = reads::read_of(subject.get());
-        Ok(self.shown(call(self.clients.clone(), args).await?))
+        let entry = iam::entry(subject.functions().get);
+        Ok(self.shown(entry.send(self.clients.clone(), args).await?))
     }
 
     /// The emulator's record of something, as an entry of a listing.
@@ -139,18 +128,16 @@ impl Overlay {
         &self,
         gate: &Gate,
         entry: &'static Entry,
-        call: Call,
         args: Args,
-        key: &Key,
+        (key, of_policies): (&Key, bool),
     ) -> Result<Value> {
-        let of_policies = matches!(entry.run, Run::Read(Reads::Policies, _));
         let is_copied = self
             .now(key)
             .is_some_and(|now| !of_policies || now.is_none_or(|image| image.policies.is_some()));
         let marker = args.text("marker");
         let cursor = marker.as_deref().and_then(|marker| gate.cursor(entry, marker));
         if !is_copied || (marker.is_some() && cursor.is_none()) {
-            let answer = gate.read_really(entry, call, args).await?;
+            let answer = gate.read_really(entry, args).await?;
             gate.note_page(entry, marker.as_deref(), &answer);
             return Ok(answer);
         }
@@ -161,7 +148,7 @@ impl Overlay {
         if let Some(prefix) = args.text("path_prefix") {
             whole.set("path_prefix", Value::Str(prefix));
         }
-        let answer = call(self.clients.clone(), whole).await?;
+        let answer = entry.send(self.clients.clone(), whole).await?;
         let Value::Page(page) = answer else { return Ok(answer) };
         let seen = cursor.map(|cursor| cursor.seen).unwrap_or_default();
         Ok(gate.page_of(entry, &args, seen, page.items))

@@ -18,9 +18,9 @@ use super::recover::describe;
 use super::{Gate, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject, steps};
-use crate::iam::{self, Markers};
+use crate::iam::{self, Entry, Markers, Write};
 
-use crate::spec::{Args, Value};
+use crate::spec::{Action, Args, Value};
 use net_changes::{Inverse, Net};
 use order::{Inverted, Part};
 
@@ -103,6 +103,7 @@ pub async fn plan(
         let at = run.sites.iter().position(|own| own.is_same_account(site))?;
         (!options.unreachable.contains_key(&at)).then_some(at)
     };
+    check_steps(run, changes, options)?;
     super::apply::note_recent(gates, &options.recent, reachable).await;
     let mut left_out = Excluded::default();
     let mut told = Vec::new();
@@ -269,7 +270,7 @@ impl Attempt<'_> {
         }
         let made = begun.iter().map(|at| (&nets[*at], &inverted[*at]));
         let made = made.filter(|(net, inverted)| {
-            net.subject == Subject::Role && inverted.from.is_none() && inverted.to.is_some()
+            net.subject.is_principal() && inverted.from.is_none() && inverted.to.is_some()
         });
         let mut arns: HashMap<usize, HashSet<String>> = HashMap::new();
         for (net, inverted) in made {
@@ -286,11 +287,11 @@ impl Attempt<'_> {
     /// deleted in the place of its ARN.
     async fn restore_trust(&self, gate: &Gate, made: &HashSet<String>) -> Result<()> {
         let identities = self.identities.of_roles(made);
-        let (entry, call) = super::reads::read_of("roles.list");
+        let entry = iam::entry(Subject::Role.functions().list);
         let mut args = Args::of([("max_items", Value::Int(1000))]);
         let mut markers = Markers::default();
         loop {
-            let page = match gate.read(entry, call, args.clone()).await {
+            let page = match gate.read(entry, args.clone()).await {
                 Ok(Value::Page(page)) => page,
                 // Who may not list roles has the note that they are others.
                 Err(error) if error.code().starts_with("AccessDenied") => return Ok(()),
@@ -306,8 +307,7 @@ impl Attempt<'_> {
                 }
                 let name = ("name", Value::Str(text("name")));
                 let args = Args::of([name, ("assume_role_policy", Value::Str(restored))]);
-                let (entry, write) = iam::write("UpdateAssumeRolePolicy")
-                    .ok_or_else(|| Error::new(Kind::Bug, "there is no such action"))?;
+                let (entry, write) = step_of(iam::UPDATE_ASSUME_ROLE_POLICY)?;
                 // One that AWS refuses holds up nothing else.
                 match gate.write(entry, write, args, Origin::default()).await {
                     Err(error) if error.kind != Kind::Aws => return Err(error),
@@ -338,10 +338,9 @@ impl Attempt<'_> {
         }));
         let end = steps.len().saturating_sub(1);
         for (at, (action, args)) in steps.into_iter().enumerate() {
-            let (entry, write) = iam::write(action)
-                .ok_or_else(|| Error::new(Kind::Bug, format!("there is no action {action}")))?;
+            let (entry, write) = step_of(action)?;
             let Value::Map(given) = Value::from(&args.to_json()) else {
-                return Err(Error::new(Kind::Bug, format!("{action} has no arguments")));
+                return Err(Error::new(Kind::Bug, format!("{} has no arguments", action.name)));
             };
             let args = entry.spec.check(given.into_iter().collect())?;
             // With it all later changes of the same are undone.
@@ -355,6 +354,31 @@ impl Attempt<'_> {
         }
         Ok(())
     }
+}
+
+/// Check that the action of each change is known.
+///
+/// # Errors
+/// If one is unknown, because it may have changed more than the states in the journal show.
+fn check_steps(run: &Run, changes: &[Recorded], options: &UndoSettings) -> Result<()> {
+    let mut meant =
+        changes.iter().filter(|change| options.is_meant(change) && change.undone.is_none());
+    let Some(unknown) = meant.find(|change| iam::write(&change.action).is_none()) else {
+        return Ok(());
+    };
+    let Recorded { number, action, .. } = unknown;
+    let message = format!("change {number} of run {} is of the unknown action {action}", run.id);
+    Err(Error::new(Kind::State, message)
+        .hint(format!("undo it with the program that made it: {}", run.program)))
+}
+
+/// Registry entry of a step.
+///
+/// # Errors
+/// If there is none; a step is never skipped.
+fn step_of(action: Action) -> Result<(&'static Entry, &'static Write)> {
+    iam::write(action.name)
+        .ok_or_else(|| Error::new(Kind::Bug, format!("there is no action {}", action.name)))
 }
 
 /// Profiles and roles that a plan leaves out.

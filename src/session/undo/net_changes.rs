@@ -226,9 +226,10 @@ impl Net {
 
     /// Value of a field; of a role's tag also the case of its key, if it is another one.
     fn value(&self, field: &Field, image: &Snapshot) -> Option<String> {
-        let (Field::Tag(key), Subject::Role) = (field, self.subject) else {
+        let Field::Tag(key) = field else { return field.of(image) };
+        if self.subject.has_tag_keys_with_case() {
             return field.of(image);
-        };
+        }
         if let Some(value) = image.tags.get(key) {
             return Some(value.clone());
         }

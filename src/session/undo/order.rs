@@ -49,7 +49,10 @@ enum Phase {
 
 /// Puts inverses in order; those of a phase stay in the order in which they are given.
 pub fn parts(all: &[Inverted]) -> Vec<Part> {
-    let is_role = |inverted: &Inverted| inverted.key.1.subject == Subject::Role;
+    let is_role = |inverted: &Inverted| match inverted.key.1.subject {
+        Subject::Role => true,
+        Subject::Profile => false,
+    };
     let made: HashSet<_> = all
         .iter()
         .filter(|inverted| is_role(inverted) && inverted.to.is_some() && is_made(inverted))

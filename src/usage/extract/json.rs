@@ -7,7 +7,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, Limited};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::Reading;
+use super::{Flaw, Reading};
 
 /// Maximum size of a page; a hundred records of the largest kind are much smaller.
 const MAX_SIZE: usize = 32 << 20;
@@ -16,14 +16,15 @@ const MAX_SIZE: usize = 32 << 20;
 ///
 /// # Errors
 /// A message, if it is truncated, too long, or not JSON.
-pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
+pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), Flaw> {
     let body = Limited::new(body, MAX_SIZE).collect().await;
-    let body = body.map_err(|error| format!("the answer breaks off: {error}"))?.to_bytes();
+    let body =
+        body.map_err(|error| Flaw::CutOff(format!("the answer breaks off: {error}")))?.to_bytes();
     let mut json = serde_json::Deserializer::from_slice(&body);
     let read = Part(reading).deserialize(&mut json).and_then(|()| json.end());
     read.map_err(|error| match error.classify() {
-        serde_json::error::Category::Eof => "the answer breaks off".to_owned(),
-        _ => format!("the answer cannot be read: {error}"),
+        serde_json::error::Category::Eof => Flaw::CutOff("the answer breaks off".to_owned()),
+        _ => Flaw::Unusable(format!("the answer cannot be read: {error}")),
     })
 }
 

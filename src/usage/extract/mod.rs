@@ -8,9 +8,9 @@ mod xml;
 
 use aws_smithy_types::body::SdkBody;
 
-use super::request::Protocol;
 use super::source::{Field, Means, SourceCall};
 use crate::error::{AwsDetail, Error, Kind, Result};
+use crate::spec::Protocol;
 
 /// Page of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,17 +53,30 @@ pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Resul
         Protocol::Ec2 { .. } | Protocol::Query { .. } => xml::read(body, &mut reading).await,
         Protocol::Json { .. } | Protocol::Rest => json::read(body, &mut reading).await,
     };
-    read.and_then(|()| reading.finish()).map_err(|why| unusable(step, &why))
+    read.and_then(|()| reading.finish()).map_err(|flaw| unusable(step, flaw))
+}
+
+/// Flaw of an answer, with a message.
+enum Flaw {
+    /// Truncated.
+    CutOff(String),
+    /// Not an answer to this call, or unreadable.
+    Unusable(String),
 }
 
 /// Error for an answer that cannot be used. A retry may get another one.
-fn unusable(step: &SourceCall, why: &str) -> Error {
+fn unusable(step: &SourceCall, flaw: Flaw) -> Error {
     let action = step.action.name;
+    let (why, is_cut_off) = match flaw {
+        Flaw::CutOff(why) => (why, true),
+        Flaw::Unusable(why) => (why, false),
+    };
     let mut error = Error::new(Kind::Connection, format!("{action}: {why}"))
         .hint("check what stands between here and AWS, and the endpoint (--endpoint-url)");
     error.aws = Some(Box::new(AwsDetail {
         operation: action.to_owned(),
         retryable: true,
+        is_cut_off,
         ..AwsDetail::default()
     }));
     error
@@ -173,13 +186,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn finish(self) -> Result<Page, String> {
+    fn finish(self) -> Result<Page, Flaw> {
         // An answer without pages is about a resource that was requested by name, and must contain
         // it.
         if self.is_answer && (self.has_text || self.step.paging.is_some()) {
             return Ok(self.page);
         }
-        Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))
+        let records = self.step.records;
+        Err(Flaw::Unusable(format!("the answer has no {records}, so that it is none of AWS's")))
     }
 }
 

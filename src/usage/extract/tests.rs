@@ -8,7 +8,7 @@ fn read(name: &str, body: &str) -> Result<Page> {
 
 fn read_step(step: &SourceCall, body: SdkBody) -> Result<Page> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(page(Protocol::of(step.action.service), step, body))
+    runtime.block_on(page(step.action.service.row().protocol, step, body))
 }
 
 fn texts(step: &SourceCall, record: &Record, means: Means) -> Vec<String> {

@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
-use super::Reading;
+use super::{Flaw, Reading};
 
 /// Open element.
 enum Open {
@@ -22,11 +22,11 @@ enum Open {
 const ELEMENTS: [&str; 2] = ["item", "member"];
 
 /// Message for a malformed answer.
-fn why(error: &quick_xml::Error) -> String {
+fn why(error: &quick_xml::Error) -> Flaw {
     match error {
-        quick_xml::Error::Io(error) => format!("the answer breaks off: {error}"),
-        quick_xml::Error::Syntax(error) => format!("the answer breaks off: {error}"),
-        error => format!("the answer cannot be read: {error}"),
+        quick_xml::Error::Io(error) => Flaw::CutOff(format!("the answer breaks off: {error}")),
+        quick_xml::Error::Syntax(error) => Flaw::CutOff(format!("the answer breaks off: {error}")),
+        error => Flaw::Unusable(format!("the answer cannot be read: {error}")),
     }
 }
 
@@ -34,7 +34,7 @@ fn why(error: &quick_xml::Error) -> String {
 ///
 /// # Errors
 /// A message, if it is truncated, not well-formed, or the answer to another call.
-pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
+pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), Flaw> {
     let action = reading.step.action.name;
     let mut reader = Reader::from_reader(ByteStream::new(body).into_async_read());
     reader.config_mut().expand_empty_elements = true;
@@ -49,14 +49,17 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
         match event.map_err(|error| why(&error))? {
             Event::Start(_) if skipped > 0 => skipped += 1,
             Event::End(_) if skipped > 1 => skipped -= 1,
-            Event::Eof if !open.is_empty() => return Err("the answer breaks off".into()),
+            Event::Eof if !open.is_empty() => {
+                return Err(Flaw::CutOff("the answer breaks off".into()));
+            }
             Event::Eof => return Ok(()),
             Event::Start(start) => {
                 let name = start.local_name();
                 let name = name.as_ref();
                 let is_wrap = match open.len() {
                     0 if name.strip_suffix("Response") != Some(action) => {
-                        return Err(format!("the answer is <{name}>, so that it is none of AWS's"));
+                        let why = format!("the answer is <{name}>, so that it is none of AWS's");
+                        return Err(Flaw::Unusable(why));
                     }
                     0 => true,
                     1 => name.strip_suffix("Result") == Some(action),
@@ -90,13 +93,16 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
             _ if skipped > 0 => {}
             Event::Text(part) => text.push_str(&part.xml10_content()),
             Event::CData(part) => text.push_str(&part.xml10_content()),
-            Event::GeneralRef(entity) => match entity.resolve_char_ref() {
-                Ok(Some(letter)) => text.push(letter),
-                _ => match resolve_predefined_entity(&entity) {
-                    Some(letters) => text.push_str(letters),
-                    None => return Err("the answer has an entity that nobody knows".into()),
-                },
-            },
+            Event::GeneralRef(entity) => {
+                if let Ok(Some(letter)) = entity.resolve_char_ref() {
+                    text.push(letter);
+                } else if let Some(letters) = resolve_predefined_entity(&entity) {
+                    text.push_str(letters);
+                } else {
+                    let why = "the answer has an entity that nobody knows".into();
+                    return Err(Flaw::Unusable(why));
+                }
+            }
             _ => {}
         }
     }

@@ -390,7 +390,7 @@ pub fn why(error: &Error) -> GapCause {
         Reason::Throttled
     } else if matches!(cause(error), Some(Cause::Denied | Cause::Key | Cause::Region)) {
         Reason::Denied
-    } else if error.message.contains("breaks off") {
+    } else if error.aws.as_ref().is_some_and(|aws| aws.is_cut_off) {
         Reason::CutOff
     } else {
         Reason::Failed

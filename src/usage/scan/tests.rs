@@ -4,8 +4,8 @@ use aws_smithy_types::body::SdkBody;
 
 use super::*;
 use crate::error::AwsDetail;
+use crate::spec::Protocol;
 use crate::usage::extract;
-use crate::usage::request::Protocol;
 
 /// Fake AWS that answers every call with an empty page, except for the given answers; keys are
 /// `action` or `action@region`.
@@ -24,7 +24,7 @@ const REGION_LIST: &str = "<DescribeRegionsResponse><regionInfo>\
 fn empty(step: &SourceCall) -> String {
     let list = step.records.split('.').next().unwrap_or_default();
     let action = step.action.name;
-    match Protocol::of(step.action.service) {
+    match step.action.service.row().protocol {
         Protocol::Json { .. } | Protocol::Rest => format!("{{\"{list}\":[]}}"),
         _ => format!("<{action}Response><{list}/></{action}Response>"),
     }
@@ -54,7 +54,7 @@ impl Transport for Cloud {
                 None if name == "DescribeRegions" => REGION_LIST.to_owned(),
                 None => empty(step),
             };
-            extract::page(Protocol::of(step.action.service), step, SdkBody::from(body)).await
+            extract::page(step.action.service.row().protocol, step, SdkBody::from(body)).await
         })
     }
 }

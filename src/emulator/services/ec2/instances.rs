@@ -1,17 +1,42 @@
 //! Instances, and their associations with instance profiles.
 
+use super::super::super::ChangeError;
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
+use super::super::super::constraints;
+use super::super::super::import::{Entry, wrong};
+use super::super::super::import_resources::{exact_profile, id};
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
-use super::super::super::resources::{Kind, Resource};
+use super::super::super::resources::{Kind, KindRow, Resource};
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::{moment, synthetic};
 use super::{Filters, NamedResource, paging, requested, write_resolved_profile, write_token};
 
+pub(super) const INSTANCE: Kind = Kind::of(&KindRow {
+    name: "ec2.instance",
+    states: &["running", "pending", "shutting-down", "terminated", "stopping", "stopped"],
+    state_key: Some("state"),
+    new_id: Some(|synthetic| format!("i-0{}", synthetic.hex(16))),
+    fields: &["id", "profile", "profile_id"],
+    describe: describe_instance,
+    answers_arn: true,
+    ..KindRow::NAMED
+});
+pub(super) const ASSOCIATION: Kind = Kind::of(&KindRow {
+    name: "ec2.association",
+    states: &["associated", "associating", "disassociating", "disassociated"],
+    state_key: Some("state"),
+    new_id: Some(|synthetic| format!("iip-assoc-0{}", synthetic.hex(16))),
+    fields: &["id", "instance_id", "profile", "profile_id"],
+    describe: describe_association,
+    answers_arn: true,
+    ..KindRow::NAMED
+});
+
 const INSTANCES: NamedResource = NamedResource {
-    kind: Kind::Instance,
+    kind: INSTANCE,
     ids: "InstanceId",
     code: "InvalidInstanceID.NotFound",
     noun: "instance ID",
@@ -92,7 +117,7 @@ fn write_instance(
     [group, subnet, vpc]: [&str; 3],
 ) {
     let Resource { region, key: id, created, .. } = instance;
-    let synthetic = |what| synthetic(Kind::Instance, instance, what);
+    let synthetic = |what| synthetic(INSTANCE, instance, what);
     let (launched, state) = (iso8601(*created), instance.state());
     let is_gone = state == "terminated";
     let (third, fourth) = (synthetic("net").below(64), synthetic("host").below(250) + 4);
@@ -187,7 +212,7 @@ fn write_interface(
     address: &str,
     [group, subnet, vpc]: [&str; 3],
 ) {
-    let synthetic = |what| synthetic(Kind::Instance, instance, what);
+    let synthetic = |what| synthetic(INSTANCE, instance, what);
     let mac = synthetic("mac").hex(10);
     xml.literal("<networkInterfaceSet><item><networkInterfaceId>eni-0");
     xml.literal(&synthetic("interface").hex(16));
@@ -216,7 +241,7 @@ fn write_interface(
 }
 
 const ASSOCIATIONS: NamedResource = NamedResource {
-    kind: Kind::Association,
+    kind: ASSOCIATION,
     ids: "AssociationId",
     code: "InvalidAssociationID.NotFound",
     noun: "association ID",
@@ -238,7 +263,7 @@ pub(in super::super::super) fn describe_associations(
     xml.within("iamInstanceProfileAssociationSet", |xml| {
         for association in &found {
             let synthetic =
-                || format!("i-0{}", synthetic(Kind::Association, association, "instance").hex(16));
+                || format!("i-0{}", synthetic(ASSOCIATION, association, "instance").hex(16));
             let instance = association.text("instance_id").map_or_else(synthetic, str::to_owned);
             xml.literal("<item>");
             xml.text("associationId", &association.key);
@@ -252,4 +277,33 @@ pub(in super::super::super) fn describe_associations(
     })?;
     write_token(xml, token);
     Ok(())
+}
+
+/// Reads an instance from an account file.
+fn describe_instance(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    resource.profile = exact_profile(entry)?;
+    resource.profile_id = entry.held_to("profile_id", &constraints::ID)?;
+    Ok(Vec::new())
+}
+
+/// Reads an association from an account file.
+fn describe_association(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    let instance = entry.short_text("instance_id")?;
+    if let Some(instance) = instance {
+        resource.more.insert("instance_id".to_owned(), instance.into());
+    }
+    resource.profile = exact_profile(entry)?;
+    resource.profile_id = entry.held_to("profile_id", &constraints::ID)?;
+    if resource.profile.is_none() {
+        return Err(wrong(&entry.at("profile"), "is missing"));
+    }
+    Ok(Vec::new())
 }

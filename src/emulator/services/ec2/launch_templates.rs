@@ -1,9 +1,16 @@
 //! Launch templates and their versions.
 
+use serde_json::{Value, json};
+
+use super::super::super::ChangeError;
 use super::super::super::call::Call;
+use super::super::super::import::{Entry, kind_of, wrong};
+use super::super::super::import_resources::id;
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure, Refusal};
-use super::super::super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
+use super::super::super::resources::{
+    self, Kind, KindRow, Resource, ResourceScope, number_of, version_key,
+};
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::listing::Listing;
@@ -13,8 +20,20 @@ use super::{
     write_token,
 };
 
+pub(in super::super) const KIND: Kind = Kind::of(&KindRow {
+    name: "ec2.launch_template",
+    new_id: Some(|synthetic| format!("lt-0{}", synthetic.hex(16))),
+    fields: &["id", "name", "versions", "default_version"],
+    describe: describe_template,
+    versions: Some(VERSION),
+    has_unique_names: true,
+    ..KindRow::NAMED
+});
+/// Version of a launch template.
+const VERSION: Kind = Kind::of(&KindRow { name: "ec2.launch_template.version", ..KindRow::NAMED });
+
 const TEMPLATES: NamedResource = NamedResource {
-    kind: Kind::LaunchTemplate,
+    kind: KIND,
     ids: "LaunchTemplateId",
     code: "InvalidLaunchTemplateId.NotFound",
     noun: "specified launch template, with template ID",
@@ -128,11 +147,7 @@ fn all_versions(
     let (min, max) = (bound("MinVersion", 0)?, bound("MaxVersion", i64::MAX)?);
     let scope = format!("{} {min} {max} {}", template.key, filters.scope());
     let listing = Listing::of(view, call, &paging(1, 200, 200), &scope)?;
-    let versions = ResourceScope {
-        kind: Kind::LaunchTemplateVersion,
-        region: call.region,
-        parent: &template.key,
-    };
+    let versions = ResourceScope { kind: VERSION, region: call.region, parent: &template.key };
     let (found, token) = listing.page(view, versions, |version| {
         (min..=max).contains(&number_of(version)) && filters.pass(|name| profile_of(version, name))
     })?;
@@ -159,14 +174,13 @@ fn of_all_templates(
     // that were already on it.
     let (mut last, mut token) = (start.key.clone(), None);
     if start.number > 0
-        && let Some(template) =
-            resources::find(view.connection, place(call, Kind::LaunchTemplate), &start.key)?
+        && let Some(template) = resources::find(view.connection, place(call, KIND), &start.key)?
     {
         let rest = aliased(view, &template, wanted, filters)?;
         let skipped = usize::try_from(start.number).unwrap_or(usize::MAX);
         found.extend(rest.into_iter().skip(skipped).map(|version| (template.clone(), version)));
     }
-    resources::scan(view.connection, place(call, Kind::LaunchTemplate), &start.key, |template| {
+    resources::scan(view.connection, place(call, KIND), &start.key, |template| {
         let versions = match aliased(view, &template, wanted, filters) {
             Ok(versions) => versions,
             Err(error) => return Err(error),
@@ -214,16 +228,12 @@ fn version(
         other => other.parse().ok(),
     };
     let Some(number) = number else { return Ok(None) };
-    let place = ResourceScope {
-        kind: Kind::LaunchTemplateVersion,
-        region: &template.region,
-        parent: &template.key,
-    };
+    let place = ResourceScope { kind: VERSION, region: &template.region, parent: &template.key };
     resources::find(view.connection, place, &version_key(number))
 }
 
 fn by_id(view: &ReadTxn<'_>, call: &Call<'_>, id: &str) -> ApiResult<Resource> {
-    let found = resources::find(view.connection, place(call, Kind::LaunchTemplate), id)?;
+    let found = resources::find(view.connection, place(call, KIND), id)?;
     Ok(found.ok_or_else(|| {
         let message =
             format!("The specified launch template, with template ID {id}, does not exist.");
@@ -232,7 +242,7 @@ fn by_id(view: &ReadTxn<'_>, call: &Call<'_>, id: &str) -> ApiResult<Resource> {
 }
 
 fn by_name(view: &ReadTxn<'_>, call: &Call<'_>, name: &str) -> ApiResult<Resource> {
-    let found = resources::named(view.connection, Kind::LaunchTemplate, call.region, name)?.pop();
+    let found = resources::named(view.connection, KIND, call.region, name)?.pop();
     Ok(found.ok_or_else(|| {
         let message =
             "At least one of the launch templates specified in the request does not exist.";
@@ -261,4 +271,50 @@ fn write_version(xml: &mut Xml, account: &str, template: &Resource, version: &Re
     xml.literal(&Synthetic::of(&[&template.region, "image"]).hex(16));
     xml.literal("</imageId><instanceType>m5.large</instanceType></launchTemplateData>");
     xml.literal("<operator><managed>false</managed></operator></item>");
+}
+
+/// Reads a launch template from an account file, with its versions.
+fn describe_template(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    resource.name = Some(entry.required_text("name")?);
+    let versions = versions(entry)?;
+    let numbers: Vec<_> = versions.iter().map(number_of).collect();
+    let latest = numbers.iter().max().copied().unwrap_or(1);
+    let default = entry.number("default_version")?.unwrap_or(numbers[0]);
+    if !numbers.contains(&default) {
+        let message = format!("there is no version {default} among the versions");
+        return Err(wrong(&entry.at("default_version"), message));
+    }
+    resource.more.insert("latest".to_owned(), latest.into());
+    resource.more.insert("default".to_owned(), default.into());
+    Ok(versions)
+}
+
+fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
+    let place = entry.at("versions");
+    let entries = match entry.take("versions") {
+        None => vec![json!({})],
+        Some(Value::Array(entries)) if !entries.is_empty() => entries,
+        Some(Value::Array(_)) => return Err(wrong(&place, "must have one entry at least")),
+        Some(other) => {
+            return Err(wrong(&place, format!("must be a list, not {}", kind_of(&other))));
+        }
+    };
+    let mut versions: Vec<Resource> = Vec::new();
+    for (index, value) in entries.into_iter().enumerate() {
+        let mut entry = Entry::new(format!("{place}[{index}]"), value)?;
+        let last = versions.last().map_or(0, number_of);
+        let number = entry.number("number")?.unwrap_or(last + 1);
+        if number <= last {
+            let message = format!("must be more than {last}: numbers only grow");
+            return Err(wrong(&entry.at("number"), message));
+        }
+        let profile = entry.short_text("profile")?;
+        entry.finish(&["number", "profile"])?;
+        versions.push(Resource { key: version_key(number), profile, ..Resource::default() });
+    }
+    Ok(versions)
 }

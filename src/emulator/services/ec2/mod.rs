@@ -7,13 +7,53 @@ pub(in super::super) mod spot;
 
 use wildmatch::WildMatch;
 
+use super::super::actions::describe;
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
+use super::super::service::{Protocol, Service, ServiceRow};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::place;
+use super::{ServiceTable, place};
+
+const SERVICE: Service = Service::of(&ServiceRow {
+    name: "ec2",
+    protocol: Protocol::Ec2 {
+        version: "2016-11-15",
+        namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
+    },
+    throttled: (503, "RequestLimitExceeded", "Request limit exceeded."),
+    invalid_token: (400, "InvalidNextToken", "The specified NextToken is not valid."),
+    invalid_value: "InvalidParameterValue",
+    failure: "InternalError",
+    is_regional: true,
+});
+
+/// Part of the service in the account.
+pub(super) static TABLE: ServiceTable = ServiceTable {
+    service: SERVICE,
+    actions: &[
+        describe(SERVICE, "DescribeRegions", regions::describe),
+        describe(SERVICE, "DescribeInstances", instances::describe),
+        describe(
+            SERVICE,
+            "DescribeIamInstanceProfileAssociations",
+            instances::describe_associations,
+        ),
+        describe(SERVICE, "DescribeLaunchTemplates", launch_templates::describe),
+        describe(SERVICE, "DescribeLaunchTemplateVersions", launch_templates::describe_versions),
+        describe(SERVICE, "DescribeSpotFleetRequests", spot::describe_fleets),
+        describe(SERVICE, "DescribeSpotInstanceRequests", spot::describe_requests),
+    ],
+    kinds: &[
+        instances::INSTANCE,
+        instances::ASSOCIATION,
+        launch_templates::KIND,
+        spot::FLEET,
+        spot::REQUEST,
+    ],
+};
 
 /// Paging parameters of EC2, with the given bounds.
 const fn paging(min: i64, max: i64, default_limit: usize) -> Paging {

@@ -1,24 +1,54 @@
 //! Spot fleets and Spot Instance requests.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::super::super::ChangeError;
 use super::super::super::call::Call;
+use super::super::super::import::Entry;
+use super::super::super::import_resources::{id, with_id_and_profile};
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
-use super::super::super::resources::{Kind, Resource};
+use super::super::super::resources::{Kind, KindRow, Resource};
 use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::{moment, synthetic};
 use super::{Filters, NamedResource, paging, requested, write_given_profile, write_token};
 
+pub(super) const FLEET: Kind = Kind::of(&KindRow {
+    name: "ec2.spot_fleet",
+    states: &[
+        "active",
+        "submitted",
+        "cancelled",
+        "failed",
+        "cancelled_running",
+        "cancelled_terminating",
+        "modifying",
+    ],
+    state_key: Some("state"),
+    new_id: Some(|synthetic| format!("sfr-{}", synthetic.uuid())),
+    fields: &["id", "profiles"],
+    describe: describe_fleet,
+    ..KindRow::NAMED
+});
+pub(super) const REQUEST: Kind = Kind::of(&KindRow {
+    name: "ec2.spot_request",
+    states: &["open", "active", "closed", "cancelled", "failed", "disabled"],
+    state_key: Some("state"),
+    new_id: Some(|synthetic| format!("sir-{}", synthetic.hex(8))),
+    fields: &["id", "profile"],
+    describe: with_id_and_profile,
+    ..KindRow::NAMED
+});
+
 const FLEETS: NamedResource = NamedResource {
-    kind: Kind::SpotFleet,
+    kind: FLEET,
     ids: "SpotFleetRequestId",
     code: "InvalidSpotFleetRequestId.NotFound",
     noun: "spot fleet request ID",
 };
 const REQUESTS: NamedResource = NamedResource {
-    kind: Kind::SpotRequest,
+    kind: REQUEST,
     ids: "SpotInstanceRequestId",
     code: "InvalidSpotInstanceRequestID.NotFound",
     noun: "spot instance request ID",
@@ -49,7 +79,7 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.text("spotFleetRequestId", &fleet.key);
     xml.text("spotFleetRequestState", fleet.state());
     xml.literal("<spotFleetRequestConfig><allocationStrategy>lowestPrice</allocationStrategy><onDemandAllocationStrategy>lowestPrice</onDemandAllocationStrategy>");
-    xml.text("clientToken", &synthetic(Kind::SpotFleet, fleet, "token").uuid());
+    xml.text("clientToken", &synthetic(FLEET, fleet, "token").uuid());
     xml.literal("<excessCapacityTerminationPolicy>default</excessCapacityTerminationPolicy><fulfilledCapacity>1.0</fulfilledCapacity><onDemandFulfilledCapacity>0.0</onDemandFulfilledCapacity>");
     xml.text(
         "iamFleetRole",
@@ -139,12 +169,20 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
     write_specification(xml, account, &request.region, request.profile.as_deref());
     xml.literal("</launchSpecification>");
     if matches!(request.state(), "active" | "closed") {
-        xml.text(
-            "instanceId",
-            &format!("i-0{}", synthetic(Kind::SpotRequest, request, "instance").hex(16)),
-        );
+        xml.text("instanceId", &format!("i-0{}", synthetic(REQUEST, request, "instance").hex(16)));
         xml.text("launchedAvailabilityZone", &format!("{}a", request.region));
     }
     xml.text("createTime", &created);
     xml.literal("<productDescription>Linux/UNIX</productDescription><tagSet/><instanceInterruptionBehavior>stop</instanceInterruptionBehavior></item>");
+}
+
+/// Reads a fleet from an account file.
+fn describe_fleet(
+    entry: &mut Entry,
+    resource: &mut Resource,
+) -> Result<Vec<Resource>, ChangeError> {
+    id(entry, resource)?;
+    let profiles = entry.texts("profiles")?;
+    resource.more.insert("profiles".to_owned(), json!(profiles));
+    Ok(Vec::new())
 }
