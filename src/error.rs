@@ -11,6 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, coarsely. It decides the heading, the exit code and the `kind` field that a script sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// AWS (or the local account) answered with an error; see [`Error::aws`].
     Aws,
@@ -127,6 +128,7 @@ pub(crate) const THROTTLING: &[&str] = &[
 
 /// What AWS said, when it was AWS that said it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AwsDetail {
     /// The error code, such as `NoSuchEntity`.
     pub code: String,
@@ -142,6 +144,7 @@ pub struct AwsDetail {
 
 /// An error: what failed, what to do about it, what AWS said, and what caused it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// What went wrong, coarsely.
     pub kind: Kind,

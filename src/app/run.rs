@@ -23,7 +23,7 @@ use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
-    Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
+    AtOnce, Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
     throttled_text,
 };
 use crate::session::plan::{Plan, sha256};
@@ -151,6 +151,7 @@ impl TargetConfig {
                 region: aws.region.clone(),
                 endpoint_url: aws.endpoint_url.clone(),
                 roles: aws.role_arn.iter().map(Role::new).collect(),
+                environment: None,
             },
         }
     }
@@ -190,6 +191,10 @@ pub struct RunEnv {
     pub seen: ReadSet,
     /// Who takes the messages of `log`, if not standard error.
     pub log: Option<Log>,
+    /// What time it is for the script.
+    pub clock: Clock,
+    /// Functions of the embedding program, by their names.
+    pub functions: Vec<(String, AtOnce)>,
 }
 
 /// A run that is going on, for whoever may have to stop it.
@@ -243,6 +248,8 @@ pub struct RunOutcome {
     pub session: Arc<Session>,
     /// The script's path, and the SHA-256 of its text.
     pub origin: (String, String),
+    /// The value that the script has returned, if JSON can hold it.
+    pub returned: Option<serde_json::Value>,
 }
 
 impl RunOutcome {
@@ -323,17 +330,19 @@ pub fn execute(
         reserved: options.reserved.clone(),
         log_level: options.log_level,
         confirm: around.confirm,
-        clock: Clock::Real,
+        clock: around.clock,
         has_input: around.has_input,
         seen: around.seen,
         log: around.log,
     };
     let vm = Vm::new(setup, around.output)?;
+    vm.define(around.functions)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
     began(Running { canceller, waker: vm.waker(), session: Arc::clone(&session) })?;
     let ending = vm.run(&loaded.source, &loaded.name);
+    let returned = vm.returned();
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
     session.recorder().outside().finish();
@@ -349,7 +358,7 @@ pub fn execute(
             "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
         )),
     };
-    Ok(RunOutcome { result, session, origin })
+    Ok(RunOutcome { result, session, origin, returned })
 }
 
 /// Runs a script and returns the exit code.
@@ -371,6 +380,8 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
         has_input: true,
         seen: ReadSet::default(),
         log: None,
+        clock: Clock::Real,
+        functions: Vec::new(),
     };
     let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
     runtime.shutdown_background();

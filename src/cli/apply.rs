@@ -7,11 +7,12 @@ use clap::Parser;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
+use crate::app::apply::{Report, carry_out as carry_out_in};
 use crate::app::{plan_text, run, signals};
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::ApplyOptions;
 use crate::session::journal::About;
-use crate::session::journal::records::{claim_plan, claim_undo};
+use crate::session::journal::records::{Records, claim_plan, claim_undo};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
@@ -158,7 +159,9 @@ pub fn carry_out(
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
-    let work = crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
+    let records = Records::open(&folder)?;
+    let report = Report::on_terminal(again);
+    let work = carry_out_in(plan, &session, &gates, records.as_ref(), options, &report);
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     run::tell_changes(&session);

@@ -52,12 +52,13 @@ pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
 pub use manifest::{CatchUp, Job, Manifest, OnFailure};
-pub use offers::{Background, Offer};
+pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// Aligned columns for people.
     #[default]
@@ -208,6 +209,8 @@ pub struct Vm {
     lua: Lua,
     host: Rc<Host>,
     main: Function,
+    /// First value that the last call has returned.
+    returned: RefCell<Option<LuaValue>>,
 }
 
 impl Vm {
@@ -255,7 +258,7 @@ impl Vm {
         lua.gc_restart();
         lua.set_memory_limit(max_memory)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-        Ok(Self { lua, host, main })
+        Ok(Self { lua, host, main, returned: RefCell::default() })
     }
 
     /// Runs a file of `stdlib/` that scripts do not find, with functions of the host's own; what it defines are globals. Returns what it
@@ -307,6 +310,22 @@ impl Vm {
         self.check_claimed(ending).and_then(|ending| self.with_failed_items(ending))
     }
 
+    /// Value that the last run has returned, as JSON; `None` if it returned nothing, or something
+    /// that JSON cannot hold.
+    #[must_use]
+    pub fn returned(&self) -> Option<serde_json::Value> {
+        let value = self.returned.borrow_mut().take()?;
+        convert::json_from_lua(&self.lua, &value).ok()
+    }
+
+    /// Makes functions of the embedding program global.
+    ///
+    /// # Errors
+    /// If a script finds something else by that name.
+    pub fn define(&self, functions: Vec<(String, offers::AtOnce)>) -> Result<()> {
+        offers::define(&self.lua, &self.host, functions)
+    }
+
     /// The end of a script that has declared its options, or the error that it has not.
     pub(crate) fn check_claimed(&self, ending: Result<Ending>) -> Result<Ending> {
         let from_outside =
@@ -354,6 +373,7 @@ impl Vm {
             *raised = values.get(1).cloned().unwrap_or(LuaValue::Nil);
             return Err(convert::error_from_lua(raised));
         }
+        *self.returned.borrow_mut() = values.get(1).cloned();
         self.failed_task()
     }
 

@@ -11,6 +11,7 @@ use crate::session::outside;
 
 /// One kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// Reading files and folders.
     Read,

@@ -58,6 +58,7 @@ pub use wire::{SAID, prefetch_next_page};
 
 /// What a run does with calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// It refuses them.
     ReadOnly,

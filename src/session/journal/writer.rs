@@ -64,7 +64,7 @@ pub(super) struct Writer {
     pub(super) kept: Vec<Job>,
     /// Held until the last job is written: others see by it that the run lives. The next run
     /// removes its file.
-    pub(super) _lock: Option<std::fs::File>,
+    pub(super) _lock: Option<file::Claim>,
 }
 
 impl Writer {
