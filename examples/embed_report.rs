@@ -19,7 +19,7 @@ const UNOWNED: &str = r#"
         rows[#rows + 1] = { name = profile.name, role = profile.role }
       end
     end
-    report.table(rows, { "name", "role" })
+    report(rows, { columns = { "name", "role" } })
     return #rows
 "#;
 
@@ -43,7 +43,7 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let mut answers = runtime.block_on(async {
         let mut requests = JoinSet::new();
-        for path in ["/ec2/", "/eks/", "/nothing/"] {
+        for path in ["/ec2/", "/legacy/", "/nothing/"] {
             requests.spawn(unowned(host.clone(), path.to_owned()));
         }
         requests.join_all().await.into_iter().collect::<iamlua::Result<Vec<_>>>()

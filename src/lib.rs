@@ -26,7 +26,8 @@
 //!     assert_eq!(applied.changes().len(), 2);
 //!
 //!     let run = applied.run_id().expect("it has changed something");
-//!     host.undo(run)?.into_result()?;
+//!     let undone = host.undo(run)?.into_result()?;
+//!     assert_eq!(undone.changes().len(), 1); // the profile goes, and its tag with it
 //!     Ok(())
 //! }
 //! ```

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
@@ -116,7 +117,10 @@ impl ApplyCommand {
         }
         let options =
             ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
-        carry_out(&plan, &target, &self.limits, options, about, &again)
+        let runtime = run::runtime()?;
+        let result = carry_out(&runtime, &plan, &target, &self.limits, options, about, &again);
+        runtime.shutdown_background();
+        result
     }
 }
 
@@ -144,6 +148,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
 
 /// Carries out a plan, and says what came of it; `again` is the command that goes on where this one has stopped.
 pub fn carry_out(
+    runtime: &Runtime,
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
@@ -154,7 +159,6 @@ pub fn carry_out(
     target.refuse_if_read_only()?;
     let folder = state::folder()?;
     let _ours_alone = claim_plan(&folder, &plan.id)?;
-    let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
@@ -163,7 +167,6 @@ pub fn carry_out(
     let report = Report::on_terminal(again);
     let work = carry_out_in(plan, &session, &gates, records.as_ref(), options, &report);
     let result = runtime.block_on(work);
-    runtime.shutdown_background();
     run::tell_changes(&session);
     result
 }
