@@ -138,7 +138,8 @@ fn a_plan_is_approved_applied_once_and_undone() {
         let before = value(&host, "return iam.profiles.get('web-frontend').tags");
         let code = r#"
             iam.profiles.tag("web-frontend", { Squad = "web" })
-            iam.roles.create { name = "fresh", assume_role_policy = policy.trust "ec2.amazonaws.com" }
+            local trust = policy.trust "ec2.amazonaws.com"
+            iam.roles.create { name = "fresh", assume_role_policy = trust }
             iam.profiles.create { name = "fresh" }
             iam.profiles.add_role("fresh", "fresh")
         "#;
@@ -377,6 +378,16 @@ fn hosts_work_inside_of_runtimes_of_tokio() {
     assert_eq!(error.kind, Kind::Usage);
     let host = builder().runtime(many.handle().clone()).build().expect("a host");
     assert_eq!(value(&host, "return #iam.profiles.list()"), json!(24));
+}
+
+#[test]
+fn the_public_api_is_small() {
+    let library = include_str!("../src/lib.rs");
+    let mut hidden = false;
+    for line in library.lines() {
+        assert!(!line.starts_with("pub mod") || hidden, "{line} is seen in the documentation");
+        hidden = line == "#[doc(hidden)]";
+    }
 }
 
 #[test]

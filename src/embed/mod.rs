@@ -577,7 +577,7 @@ fn offer((name, function): (&String, &Function)) -> (String, AtOnce) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Journal {
-    /// In memory: the host can undo its runs as long as it lives.
+    /// In memory, where it grows: the host can undo its runs as long as it lives.
     #[default]
     Memory,
     /// In that folder, which is made if need be. Hosts and processes can share it; it is what
