@@ -149,7 +149,6 @@ struct Captured {
 
 impl Host {
     /// Settings of a new host.
-    #[must_use]
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
@@ -221,7 +220,7 @@ impl Host {
 
     fn run<S: AsRef<str>>(&self, loaded: Loaded, args: &[S]) -> Result<Outcome> {
         let args: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
-        self.on_thread(|| self.execute(loaded, &args))
+        on_thread(|| self.execute(loaded, &args))
     }
 
     /// Makes the changes of a plan that the embedding program has approved, whatever the host's
@@ -236,9 +235,9 @@ impl Host {
     pub fn apply(&self, plan: &Plan) -> Result<Outcome> {
         self.refuse_if_read_only()?;
         plan.check()?;
-        self.on_thread(|| {
+        on_thread(|| {
             let about = About { command: "apply".into(), ..About::default() };
-            self.carry_out(plan, about, false, Vec::new())
+            self.carry_out(plan, about, false, &[])
         })
     }
 
@@ -248,7 +247,7 @@ impl Host {
     /// # Errors
     /// [`Kind::Usage`] if the journal has no such run, or several. What AWS says.
     pub fn plan_undo(&self, run_id: &str) -> Result<Plan> {
-        self.on_thread(|| {
+        on_thread(|| {
             let captured = self.captured();
             self.undo_of(run_id, &captured).map(|(plan, _)| plan)
         })
@@ -262,13 +261,13 @@ impl Host {
     /// read-only host. What AWS says before anything is changed.
     pub fn undo(&self, run_id: &str) -> Result<Outcome> {
         self.refuse_if_read_only()?;
-        self.on_thread(|| {
+        on_thread(|| {
             let captured = self.captured();
             let (plan, run) = self.undo_of(run_id, &captured)?;
             let left_out = plan.0.left_out.len();
             let about = About { command: "undo".into(), undoes: Some(run), ..About::default() };
-            let notices = vec![captured.err.text()];
-            let mut outcome = self.carry_out(&plan, about, true, notices)?;
+            let notices = [captured.err.text()];
+            let mut outcome = self.carry_out(&plan, about, true, &notices)?;
             if left_out > 0 && outcome.is_success() {
                 let what = format!("{left_out} left out; the rest was undone");
                 outcome.result = Err(Error::new(Kind::Refused, what));
@@ -287,20 +286,6 @@ impl Host {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.0.mode
-    }
-
-    /// Does work on a thread that is in no async context, with the stack that scripts need.
-    fn on_thread<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new()
-                .name("iamlua-host".into())
-                .stack_size(STACK)
-                .spawn_scoped(scope, work)
-                .map_err(|error| Error::io("cannot start a thread for the script", error))?;
-            thread.join().unwrap_or_else(|_| {
-                Err(Error::new(Kind::Bug, "the thread of the script has panicked"))
-            })
-        })
     }
 
     fn refuse_if_read_only(&self) -> Result<()> {
@@ -467,7 +452,7 @@ impl Host {
         plan: &Plan,
         about: About,
         skip_drifted: bool,
-        notices: Vec<String>,
+        notices: &[String],
     ) -> Result<Outcome> {
         let captured = self.captured();
         for text in notices.iter().filter(|text| !text.is_empty()) {
@@ -558,6 +543,20 @@ impl Host {
         captured.err.say(&format!("run {}: looked up {settled} that were in doubt", run.id));
         Ok(())
     }
+}
+
+/// Does work on a thread that is in no async context, with the stack that scripts need.
+fn on_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("iamlua-host".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)
+            .map_err(|error| Error::io("cannot start a thread for the script", error))?;
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the thread of the script has panicked")))
+    })
 }
 
 /// A function as the VM takes it. A panic is an error of the script.

@@ -38,7 +38,7 @@ impl Target {
         Self(Account::Memory(Contents::Empty))
     }
 
-    /// Emulated account in an SQLite file. The first use makes the file, with the example data.
+    /// Emulated account in an `SQLite` file. The first use makes the file, with the example data.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self(Account::File(path.into()))
