@@ -42,7 +42,7 @@ pub struct Faults {
     pub lost: f64,
     /// How much later reads see what was written.
     pub lag: Duration,
-    /// Makes `error` and `lost` reproducible; without it [`Options::seed`](super::Options::seed) does.
+    /// Makes `error` and `lost` reproducible; without it [`EmulatorSettings::seed`](super::EmulatorSettings::seed) does.
     pub seed: Option<u64>,
     /// The calls for which the caller has no permission.
     pub deny: Targets,

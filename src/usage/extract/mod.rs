@@ -14,7 +14,7 @@ use crate::error::{AwsDetail, Error, Kind, Result};
 /// A page of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The records on it, those of [`Step::only`] if it has any.
+    /// The records on it, those of [`SourceCall::only`] if it has any.
     pub records: Vec<Record>,
     /// The token for the next page; none in the last one.
     pub next: Option<String>,
@@ -75,7 +75,7 @@ struct Reading<'a> {
     /// Where the reader is: names joined by dots, those that lists have for their elements left out.
     path: String,
     record: Option<Record>,
-    /// Of the record: what of [`Step::only`] was seen.
+    /// Of the record: what of [`SourceCall::only`] was seen.
     matched: usize,
     is_answer: bool,
     /// Whether any record says anything.
