@@ -1,5 +1,6 @@
-//! The local account in process: operations a second through the real SDK client, and how long pages of 1,000 take in an
-//! account of a million profiles. `cargo bench --bench local [PROFILES]`.
+//! Benchmark of the local account in process: operations per second through the real SDK client,
+//! and the time for pages of 1,000 in an account of a million profiles. `cargo bench --bench local
+//! [PROFILES]`.
 
 use std::time::Instant;
 
@@ -34,7 +35,7 @@ fn main() {
     });
 }
 
-/// One after the other, so that a figure is the inverse of the time of one call.
+/// Sequential calls, so that a figure is the inverse of the latency of one call.
 async fn operations(clients: &Clients) {
     const N: u32 = 5_000;
     let per_second = |start: Instant| f64::from(N) / start.elapsed().as_secs_f64();

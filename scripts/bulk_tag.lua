@@ -30,7 +30,7 @@ if next(wanted) == nil then
   runbook.usage("there is nothing to set: give --tag KEY=VALUE or --owner TEXT")
 end
 
--- The tags that a profile is to get; nil if it has them.
+-- Tags that a profile is to get; nil if it has them.
 local function difference(profile)
   local set = {}
   for key, value in pairs(wanted) do
@@ -44,7 +44,7 @@ end
 
 report(
   bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "tag" }, function(listed)
-    -- A listing has no tags.
+    -- Listings have no tags.
     local profile = iam.profiles.find(listed.name)
     local set = profile and difference(profile)
     if not set then

@@ -56,20 +56,20 @@ end
 
 local acts = p.quarantine or p.delete
 
-------------------------------------------------------------------------------------------------------------- Quarantine
+----------------------------------------------------------------------------------------- Quarantine
 
--- The state is in tags of the profile itself, so that everybody sees it, and it is journalled and undone like any change. AWS allows few
--- characters in them:
+-- The state is stored in tags of the profile, so that everybody sees it, and it is journalled and
+-- undone like any change. AWS allows few characters in them:
 -- since=2026-11-28T05:00:00Z scans=2 last=2026-11-28T12:00:00Z id=AIPA…
 local STATE_TAG, REASON_TAG = "iamlua:quarantine", "iamlua:quarantine-reason"
-local MOST_TAGS, LONGEST_VALUE = 50, 256
--- What was counted before a time in which nobody has looked proves nothing.
-local FORGOTTEN = time.seconds("90d")
--- AWS refuses calls of a machine whose clock is further off.
-local CLOCKS_DIFFER = time.seconds("5m")
+local MAX_TAGS, MAX_VALUE = 50, 256
+-- Scans before a long gap prove nothing.
+local STATE_LIFETIME = time.seconds("90d")
+-- AWS refuses calls from a machine whose clock differs by more.
+local MAX_CLOCK_SKEW = time.seconds("5m")
 
--- The state in the tags of a profile; nil if there is none, or none that can be read, and if it is about an earlier profile of that name,
--- forgotten, or of a time that has not come.
+-- State in the tags of a profile. nil if there is none, or if it is unreadable, about an earlier
+-- profile of that name, expired, or in the future.
 local function state_of(profile)
   local fields = {}
   for key, value in (profile.tags[STATE_TAG] or ""):gmatch("(%a+)=(%S+)") do
@@ -81,15 +81,16 @@ local function state_of(profile)
     return nil
   end
   local passed = time.epoch() - last
-  if passed > FORGOTTEN or passed < -CLOCKS_DIFFER then
+  if passed > STATE_LIFETIME or passed < -MAX_CLOCK_SKEW then
     return nil
   end
-  -- No more scans than fit between the first and the last, whoever has written the number.
+  -- Bounds the count by the number of scans that fit between the first and the last, whoever has
+  -- written it.
   local possible = p.interval > 0 and (last - since) // p.interval + 1 or scans
   return { since = since, scans = math.tointeger(math.min(scans, possible)), last = last }
 end
 
--- The state after a scan that found the profile unused; the same one if that scan came too soon to count.
+-- State after a scan that found the profile unused. Unchanged if that scan came too soon to count.
 local function counted(state, at)
   if not state then
     return { since = at, scans = 1, last = at }
@@ -103,10 +104,10 @@ local function state_text(state)
   return state and ("%d of %d scans since %s"):format(state.scans, p.scans, time.format(state.since)) or nil
 end
 
--- Text with what AWS allows in the value of a tag, and no more than it allows.
+-- Text with only the characters that AWS allows in the value of a tag, cut to its maximum length.
 local function tag_value(text)
   text = text:gsub("[^%w _.:/=+@-]+", " "):gsub("  +", " ")
-  return text:sub(1, LONGEST_VALUE)
+  return text:sub(1, MAX_VALUE)
 end
 
 local function count_of(tags)
@@ -117,9 +118,10 @@ local function count_of(tags)
   return count
 end
 
--- The tags that put a profile in quarantine; nil if there is no room for them. The reason may be missing.
+-- Tags that put a profile in quarantine; nil if there is no room for them. The reason may be
+-- missing.
 local function quarantine_tags(profile, state, reason)
-  local room = MOST_TAGS - count_of(profile.tags)
+  local room = MAX_TAGS - count_of(profile.tags)
   local tags = {}
   local function add(key, value)
     room = room - (profile.tags[key] and 0 or 1)
@@ -141,7 +143,7 @@ local function release(profile)
   iam.profiles.untag(profile.name, { STATE_TAG, REASON_TAG })
 end
 
----------------------------------------------------------------------------------------------------------- Letting one go
+------------------------------------------------------------------------------------- Letting one go
 
 local function report_released()
   local rows = bulk.stream(p.release, { label = "release" }, function(name)
@@ -160,10 +162,10 @@ if #p.release > 0 then
   return
 end
 
---------------------------------------------------------------------------------------------------------------- Deciding
+------------------------------------------------------------------------------------------- Deciding
 
--- What a scan says of instances that start while it is being acted upon is nothing.
-local OLDEST_SCAN = time.seconds("1h")
+-- Age from which on a scan is no basis for a deletion: instances may have started since.
+local MAX_SCAN_AGE = time.seconds("1h")
 
 local scan = usage.scan { role_unused_for = p.role_unused_for }
 local scanned_at = time.parse(scan.started)
@@ -179,7 +181,7 @@ local function is_protected(profile)
   return profile.tags[p.protect_tag] ~= nil
 end
 
--- What keeps a profile that has been unused often enough from being deleted; nil if nothing does.
+-- Reason not to delete a profile that has been unused often enough; nil if there is none.
 local function reason_to_wait(profile, state, before)
   if not before then
     return "not in quarantine before"
@@ -187,13 +189,13 @@ local function reason_to_wait(profile, state, before)
     return ("unused in %d of %d scans"):format(state.scans, p.scans)
   elseif profile.create_date > oldest_kept then
     return ("younger than %d days"):format(p.days)
-  elseif time.epoch() - scanned_at > OLDEST_SCAN then
+  elseif time.epoch() - scanned_at > MAX_SCAN_AGE then
     was_too_old = true
     return "the scan is too old by now"
   end
 end
 
--- Does what the flags ask for with a profile that is unused: what became of it, and its state afterwards.
+-- Handles an unused profile as the flags say. Returns the outcome, and the state afterwards.
 local function handle_unused(profile, verdict)
   local before = state_of(profile)
   local state = counted(before, scanned_at)
@@ -214,7 +216,7 @@ local function handle_unused(profile, verdict)
   return "listed", before
 end
 
--- What becomes of a profile as it is now.
+-- Handles a profile in its current state.
 local function handle(listed, profile, verdict)
   local in_quarantine = is_in_quarantine(profile)
   if profile.id ~= listed.id then
@@ -234,7 +236,7 @@ local function handle(listed, profile, verdict)
     end
     return "kept: used", state_of(profile)
   elseif verdict.verdict ~= "unused" then
-    -- That nothing was found where not everything was looked at neither counts nor speaks against what was counted.
+    -- An incomplete scan is evidence neither for nor against earlier counts.
     return "kept: unknown", state_of(profile)
   elseif p.only_empty and profile.role then
     return "kept: has a role", state_of(profile)
@@ -242,7 +244,7 @@ local function handle(listed, profile, verdict)
   return handle_unused(profile, verdict)
 end
 
--- The same, where others change the account meanwhile or forbid what is to be done.
+-- Handles a profile, also where others change the account meanwhile or a call is denied.
 local function try_to_handle(listed, profile, verdict)
   local outcome, state = nil, nil
   local _, err = try(function()
@@ -251,7 +253,7 @@ local function try_to_handle(listed, profile, verdict)
   if not err then
     return outcome, state
   elseif err.kind == "protected" then
-    -- The program itself changes nothing in it, not even these tags.
+    -- The program refuses all changes to it, also to these tags.
     return is_in_quarantine(profile) and "kept: protected, with its quarantine" or "kept: protected", state_of(profile)
   elseif err.code == "NoSuchEntity" then
     return nil
@@ -264,7 +266,7 @@ local verdicts, outcomes = { used = 0, unused = 0, unknown = 0 }, {}
 
 local unread, roles_unread = {}, 0
 
--- What refers to a profile: for programs each reference as it is, for a sheet one text.
+-- References to a profile: each one as it is for programs, one text for CSV.
 local function evidence_of(verdict)
   if report.format ~= "csv" then
     return verdict.references
@@ -294,14 +296,14 @@ end
 local function clean_up(listed)
   local verdict = scan:verdict(listed)
   verdicts[verdict.verdict] = verdicts[verdict.verdict] + 1
-  -- What only this verdict lacks is what its role would have said.
+  -- A gap that only this verdict has is an unread role.
   if verdict.verdict == "unknown" and #verdict.gaps > #scan:gaps() then
     roles_unread = roles_unread + 1
   end
   if verdict.verdict == "used" and not (p.all or p.quarantine) then
     return bulk.skip("used")
   end
-  -- A listing has no tags, and is older than this.
+  -- Listings have no tags, and are older than this read.
   local profile, err = try(iam.profiles.find, listed.name)
   if err and bulk.is_hopeless(err) then
     error(err, 0)
@@ -335,11 +337,11 @@ if report.format ~= "table" then
 end
 report(rows, { columns = columns })
 
----------------------------------------------------------------------------------------------------------------- Summing up
+----------------------------------------------------------------------------------------- Summing up
 
 local GAPS_SHOWN = 5
 
--- What closes a gap, by its reason; what was not asked for is nothing that this script has.
+-- Remedies for gaps, by reason. Regions that were not asked for do not occur in this script.
 local REMEDIES = {
   denied = "denied: `iamlua policy scripts/cleanup_orphans.lua` prints the permissions that are needed. Where a service control policy denies, "
     .. "use a role that it exempts",
@@ -347,7 +349,7 @@ local REMEDIES = {
 }
 REMEDIES.failed, REMEDIES["cut off"] = REMEDIES.throttled, REMEDIES.throttled
 
--- What could not be checked, and what to do about it.
+-- Gaps of the scan, and their remedies.
 local function gaps_text()
   local lines, said = {}, {}
   local told = scan:gap_summary()

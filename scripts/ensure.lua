@@ -31,7 +31,7 @@ local fs = require("fs")
 
 local PROBLEMS_SHOWN = 20
 
--------------------------------------------------------------------------------------------------------------- The file
+------------------------------------------------------------------------------------------- The file
 
 local FIELDS = { name = "string", path = "string", role = "string", tags = "table", exact_tags = "boolean" }
 
@@ -61,7 +61,7 @@ local function path_problem(path)
 end
 
 local function tag_problem(key, value)
-  -- Letters of other scripts are allowed, so of what is not ASCII nothing is refused here.
+  -- Letters of other scripts are allowed, so non-ASCII characters are not checked here.
   local allowed = "^[%w _.:/=+@\x80-\xff-]*$"
   local problem = text_problem(key, 128, allowed)
   if problem then
@@ -92,7 +92,7 @@ local function tags_problem(tags)
   return count > 50 and ("has %d tags; AWS allows 50"):format(count) or nil
 end
 
--- What is wrong with an entry; nil if nothing is.
+-- Problem of an entry; nil if there is none.
 local function entry_problem(entry)
   if type(entry) ~= "table" or json.is_array(entry) then
     return "must be an object"
@@ -129,13 +129,13 @@ local function entry_name(at, entry)
   return "entry " .. at .. (name and " (" .. inspect.visible(name) .. ")" or "")
 end
 
--- What is wrong with the entries of the file, one line each.
+-- Problems of all entries of the file, one per line.
 local function entry_problems(entries)
   local problems, seen = {}, {}
   for at, entry in ipairs(entries) do
     local problem = entry_problem(entry)
     if not problem then
-      -- Names are the same in both cases.
+      -- Names ignore case.
       local name = entry.name:lower()
       problem = seen[name] and "names the same profile as entry " .. seen[name]
       seen[name] = seen[name] or at
@@ -147,11 +147,11 @@ local function entry_problems(entries)
   return problems
 end
 
--- Which entries name a role that does not exist, one line each.
+-- Entries with a role that does not exist, one per line.
 local function role_problems(entries)
   local problems, exists = {}, {}
   for at, entry in ipairs(entries) do
-    -- Names are the same in both cases.
+    -- Names ignore case.
     local role = entry.role and entry.role:lower()
     if role and exists[role] == nil then
       exists[role] = iam.roles.find(entry.role) ~= nil
@@ -163,10 +163,9 @@ local function role_problems(entries)
   return problems
 end
 
--- The entries of the file, or nil and what is wrong with it.
+-- Entries of the file, or nil and a problem.
 local function read_file()
-  -- Some editors put a byte-order mark in front (RFC 8259, section 8.1, lets a reader pass it
-  -- over).
+  -- Some editors write a byte-order mark (RFC 8259, section 8.1, allows a reader to ignore it).
   local text = fs.read(p.file):gsub("^\u{FEFF}", "")
   local entries, err = try(json.decode, text)
   if err then
@@ -191,7 +190,7 @@ local function refusal(problems)
   return ("%s: nothing was changed, because\n  %s%s"):format(p.file, text, more)
 end
 
------------------------------------------------------------------------------------------------------------ The account
+---------------------------------------------------------------------------------------- The account
 
 local entries, problems = read_file()
 if not entries then

@@ -42,8 +42,8 @@ end
 local profiles = iam.profiles.each { path_prefix = p.path }
 local unread = {}
 
--- The profile with its tags; without them if only these cannot be had.
-local function whole(listed)
+-- Profile with its tags; without them if only these cannot be read.
+local function read_with_tags(listed)
   local profile, err = try(iam.profiles.find, listed.name)
   if err and bulk.is_hopeless(err) then
     error(err, 0)
@@ -56,7 +56,7 @@ local function whole(listed)
 end
 
 if p.with_tags then
-  profiles = bulk.stream(profiles, { label = "read tags" }, whole)
+  profiles = bulk.stream(profiles, { label = "read tags" }, read_with_tags)
 end
 report(profiles, { columns = columns })
 

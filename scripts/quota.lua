@@ -29,11 +29,12 @@ local p = runbook {
 
 local fs = require("fs")
 
------------------------------------------------------------------------------------------------------------- Who made it
+---------------------------------------------------------------------------------------- Who made it
 
--- Tools, and how they name profiles. The first that fits counts. `find` is a Lua pattern or a function of the profile.
+-- Tools, with patterns of the names of their profiles. The first match counts. `find` is a Lua
+-- pattern or a function of the profile.
 local CREATORS = {
-  -- Documented names, which people and tools use alike.
+  -- Documented names, used by people and tools.
   { "AWS Elastic Beanstalk", "^aws%-elasticbeanstalk%-ec2%-role" },
   { "Amazon EMR", "^EMR_EC2_DefaultRole" },
   { "Amazon EMR", "^AmazonEMR%-InstanceProfile%-" },
@@ -41,9 +42,9 @@ local CREATORS = {
   { "EC2 Image Builder", "^EC2InstanceProfileForImageBuilder" },
   { "AWS Systems Manager", "^AmazonSSMRoleForInstancesQuickSetup" },
   { "AWS Cloud9", "^AWSCloud9SSMInstanceProfile" },
-  -- A node group: eks- and a GUID.
+  -- Node group: eks- and a GUID.
   { "Amazon EKS", "^eks%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$" },
-  -- The cluster and a hash of 64 bits; the guide of Karpenter makes another one by hand.
+  -- Cluster and a hash of 64 bits. The guide of Karpenter creates another one by hand.
   { "Karpenter", "^KarpenterNodeInstanceProfile%-" },
   { "Karpenter", "^[%w-]+_%d%d%d%d%d%d%d%d%d%d+$" },
   { "kOps", "^nodes%.[%w-]+%." },
@@ -51,9 +52,10 @@ local CREATORS = {
   { "kOps", "^control%-plane%.[%w-]+%." },
   { "kOps", "^bastions%.[%w-]+%." },
   { "Packer", "^packer%-%x%x%x%x%x%x%x%x%-%x%x%x%x%-" },
-  -- `name_prefix`, or no name at all: the time to a tenth of a millisecond, and a counter in hexadecimal.
+  -- `name_prefix`, or no name at all: time to a tenth of a millisecond, and a counter in
+  -- hexadecimal.
   { "Terraform", "20%d%d[01]%d[0-3]%d[0-2]%d[0-5]%d[0-6]%d%d%d%d%d%x%x%x%x%x%x%x%x$" },
-  -- The stack, the logical id, and 12 or 13 letters and digits.
+  -- Stack, logical id, and 12 or 13 letters and digits.
   {
     "AWS CloudFormation",
     function(profile)
@@ -61,7 +63,7 @@ local CREATORS = {
       return suffix and (#suffix == 12 or #suffix == 13) and suffix:find("%d") and suffix:find("%u")
     end,
   },
-  -- Seven hexadecimal digits behind the name.
+  -- Seven hexadecimal digits after the name.
   {
     "Pulumi",
     function(profile)
@@ -69,7 +71,7 @@ local CREATORS = {
       return suffix and #suffix == 7 and suffix:find("%d") and suffix:find("%a")
     end,
   },
-  -- The console makes the profile of a role and gives it the role's name. So do people.
+  -- The console creates the profile of a role with the name of the role. People do the same.
   {
     "the EC2 console, or by hand",
     function(profile)
@@ -79,7 +81,7 @@ local CREATORS = {
 }
 local UNKNOWN = "not recognised"
 
--- What the command line adds: checked here, because a wrong pattern would fail in the middle.
+-- Patterns of the command line. Checked here, because an invalid pattern would fail later.
 local function own_creators()
   local own = {}
   for name, pattern in pairs(p.creator) do
@@ -108,7 +110,7 @@ local function creator_of(profile)
   return UNKNOWN
 end
 
----------------------------------------------------------------------------------------------------------------- Counting
+------------------------------------------------------------------------------------------- Counting
 
 local function path_of(profile)
   local kept, from = "/", 1
@@ -122,7 +124,7 @@ local function path_of(profile)
   return kept
 end
 
--- The month that lies so many before the one of a date.
+-- Month that lies `count` months before that of a date.
 local function month_before(date, count)
   local year, month = date:match("^(%d+)-(%d+)")
   local months = tonumber(year) * 12 + tonumber(month) - 1 - count
@@ -169,7 +171,7 @@ local quota = account.profiles_quota
 local scan = p.scan and usage.scan {} or nil
 local total, recent, oldest = 0, 0, NOW
 local counts = { path = {}, creator = {}, month = {}, verdict = {} }
--- Whole months of the same length: the one that runs is not over, and would look like a lull.
+-- Whole months of equal length. The current month is incomplete, and would look like a decrease.
 local MONTH = 365.25 / 12 * 86400
 local window_start = time.ago(p.months * MONTH)
 
@@ -185,7 +187,7 @@ local function count(profile)
     oldest = profile.create_date
   end
   if scan then
-    -- It may ask for a role, so several profiles are looked at at once.
+    -- A verdict may read a role, so several are computed concurrently.
     add(counts.verdict, scan:verdict(profile).verdict)
   end
 end
@@ -198,7 +200,7 @@ else
   end
 end
 
--------------------------------------------------------------------------------------------------------------- The result
+----------------------------------------------------------------------------------------- The result
 
 local function percent(count, whole)
   return whole > 0 and math.floor(count / whole * 1000 + 0.5) / 10 or nil
@@ -223,13 +225,13 @@ if scan then
   add_rows("cleanup", { "used", "unknown", "unused" }, counts.verdict)
 end
 
--- 1234567 is "1,234,567".
+-- Formats 1234567 as "1,234,567".
 local function number(count)
   local text = tostring(count):reverse():gsub("(%d%d%d)", "%1,"):reverse()
   return (text:gsub("^,", ""))
 end
 
-local function how_full()
+local function usage_text()
   local alias = account.alias and " (" .. account.alias .. ")" or ""
   return ("%s of %s instance profiles in account %s%s: %s %% of the quota, %s are free."):format(
     number(total),
@@ -241,8 +243,8 @@ local function how_full()
   )
 end
 
-local function how_fast()
-  -- Of an account that is younger than the window, only the time that it has been used counts.
+local function growth_text()
+  -- An account younger than the window counts from its first profile.
   local months = math.max(1, math.min(p.months, time.since(oldest) / MONTH))
   local span = months >= 1.5 and ("the last %d months"):format(math.floor(months + 0.5)) or "the last month"
   if recent == 0 then
@@ -270,7 +272,7 @@ local function how_fast()
     .. "This is the pace of those that are still there: who makes and deletes many needs more room than it shows."
 end
 
-local function what_cleanup_frees()
+local function cleanup_text()
   local unused, unknown = counts.verdict.unused or 0, counts.verdict.unknown or 0
   local text = ("A cleanup could free up to %s: nothing that was looked at uses them (scripts/cleanup_orphans.lua)."):format(
     number(unused)
@@ -283,9 +285,9 @@ local function what_cleanup_frees()
   return text
 end
 
-local notes = { how_full(), how_fast(), scan and what_cleanup_frees() or nil }
+local notes = { usage_text(), growth_text(), scan and cleanup_text() or nil }
 
------------------------------------------------------------------------------------------------------------- As a page
+------------------------------------------------------------------------------------------ As a page
 
 local STYLE = [[
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --paper: #fff; --line: #d0d7de; --bar: #0550ae; }

@@ -17,7 +17,7 @@ local p = runbook {
   allow = { "profiles.each_for_role", "profiles.find", "profiles.ensure", "profiles.add_role", "roles.get" },
 }
 
--- Names of roles are the same in both cases.
+-- Names of roles ignore case.
 if p.from:lower() == p.to:lower() then
   runbook.usage("--from and --to name the same role")
 end
@@ -27,7 +27,7 @@ if not (policy.trusts(new_role, "ec2.amazonaws.com") or policy.trusts(new_role, 
 end
 local old_role = iam.roles.get(p.from)
 
--- All of them first: the listing would change under the swaps.
+-- Lists all of them first, because the listing would change during the swaps.
 local profiles = {}
 for profile in iam.profiles.each_for_role(old_role.name) do
   if profile.path:sub(1, #p.path) == p.path then
@@ -35,8 +35,9 @@ for profile in iam.profiles.each_for_role(old_role.name) do
   end
 end
 
--- Puts the old role back if there is none; raises why the new one could not be put in, and whether that left the profile without one.
-local function put_back(name, err)
+-- Restores the old role if there is none. Raises the reason why the new one could not be added, and
+-- whether the profile is left without a role.
+local function restore_role(name, err)
   local _, trouble = try(function()
     local now = iam.profiles.find(name)
     if now and not now.role then
@@ -61,10 +62,10 @@ local function swap(name)
   elseif now.role ~= old_role.name then
     return "kept: its role is " .. (now.role or "none") .. " by now"
   end
-  -- One call of the program, which finishes both halves even when the script is stopped between them.
+  -- One call of the program, which finishes both parts even if the script is stopped between them.
   local profile, err = try(iam.profiles.ensure, { name = name, role = new_role.name })
   if not profile then
-    put_back(name, err)
+    restore_role(name, err)
   end
   return "swapped"
 end

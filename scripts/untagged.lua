@@ -22,7 +22,7 @@ local p = runbook {
 }
 
 local rows = bulk.stream(iam.profiles.each { path_prefix = p.path }, { label = "read tags" }, function(listed)
-  -- A listing has no tags.
+  -- Listings have no tags.
   local profile = iam.profiles.find(listed.name)
   if not profile then
     return bulk.skip("gone already")

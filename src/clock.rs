@@ -1,5 +1,5 @@
-//! What time it is. Everything that depends on it asks here: what a script is told, and the dates, lag and token bucket of the local
-//! account; so a test can stop the clock and move it.
+//! Clocks. Everything that depends on the time uses this module: the functions of scripts, and the
+//! dates, lag and token bucket of the local account. Tests can stop and advance the clock.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -8,60 +8,60 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Where the time comes from.
+/// Source of the time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     Real,
-    /// A clock that stands still until it is moved.
+    /// Clock that stands still until it is advanced.
     Manual(ManualClock),
-    /// A clock whose date stands still until it is moved, while waiting takes the time that it takes.
+    /// Clock whose date stands still until it is set, while waits take real time.
     Held(HeldClock),
 }
 
-/// A clock that stands still until it is moved; clones are hands on the same clock.
+/// Clock that stands still until it is advanced; clones share it.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     milliseconds: Arc<AtomicI64>,
 }
 
 impl ManualClock {
-    /// A clock that stands at that moment (at millisecond precision).
+    /// Clock stopped at a time (at millisecond precision).
     #[must_use]
     pub fn new(at: Timestamp) -> Self {
         Self { milliseconds: Arc::new(AtomicI64::new(at.as_millisecond())) }
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.milliseconds.fetch_add(milliseconds(by), Ordering::SeqCst);
     }
 }
 
-/// A clock for tests of scripts; clones are hands on the same clock.
+/// Clock for tests of scripts; clones share it.
 ///
-/// The date that it shows stands still, so that dates can be told beforehand, and moves only when it is moved or a script sleeps. What waits
-/// for time to pass, which is a write that lags and an empty token bucket, sees the machine's time pass, so that no wait is endless; to move
-/// the clock on shortens such waits too.
+/// The date stands still, so that tests can predict it. It changes only when it is set or a script
+/// sleeps. Waits for a lagging write or an empty token bucket use the time of the machine, so that
+/// they end. Advancing the clock shortens them too.
 #[derive(Clone, Debug)]
 pub struct HeldClock(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    /// The date: milliseconds since 1970.
+    /// Date, in milliseconds since 1970.
     shown: AtomicI64,
-    /// By how much the date was moved on, in all.
+    /// Total time by which the date was advanced.
     moved: AtomicI64,
-    /// Additional time that waiters for a moment have passed.
+    /// Additional time that has passed for waits.
     waited: AtomicI64,
-    /// The date at first.
+    /// Initial date.
     origin: i64,
     started: Instant,
 }
 
 impl HeldClock {
-    /// A clock that shows that moment (at millisecond precision).
+    /// Clock that shows a time (at millisecond precision).
     #[must_use]
     pub fn new(at: Timestamp) -> Self {
         let origin = at.as_millisecond();
@@ -70,26 +70,25 @@ impl HeldClock {
         Self(Arc::new(Held { shown, moved, waited, origin, started: Instant::now() }))
     }
 
-    /// The date: milliseconds since 1970.
+    /// Date, in milliseconds since 1970.
     #[must_use]
     pub fn milliseconds(&self) -> i64 {
         self.0.shown.load(Ordering::SeqCst)
     }
 
-    /// Sets the date, be it later or earlier.
+    /// Sets the date, to a later or an earlier one.
     pub fn set(&self, at: Timestamp) {
         let before = self.0.shown.swap(at.as_millisecond(), Ordering::SeqCst);
         let on = at.as_millisecond().saturating_sub(before);
         self.0.moved.fetch_add(on.max(0), Ordering::SeqCst);
     }
 
-    /// Lets that time pass at once for those who wait for a moment to come; the date stays as it
-    /// is.
+    /// Lets time pass at once for waits; the date does not change.
     pub fn let_pass(&self, time: Duration) {
         self.0.waited.fetch_add(milliseconds(time), Ordering::SeqCst);
     }
 
-    /// How much time has passed for those who wait: what really went by, and what the clock was moved on.
+    /// Time that has passed for waits: real time, and the time by which the clock was advanced.
     fn passed(&self) -> Duration {
         let moved = u64::try_from(self.0.moved.load(Ordering::SeqCst)).unwrap_or_default();
         self.0.started.elapsed() + Duration::from_millis(moved)
@@ -97,7 +96,7 @@ impl HeldClock {
 }
 
 impl Clock {
-    /// The date, in milliseconds since 1970.
+    /// Date, in milliseconds since 1970.
     #[must_use]
     pub fn milliseconds(&self) -> i64 {
         match self {
@@ -107,7 +106,7 @@ impl Clock {
         }
     }
 
-    /// The same, for those who wait for a moment to come.
+    /// Time for waits, in milliseconds since 1970.
     #[must_use]
     pub fn passing(&self) -> i64 {
         match self {
@@ -120,7 +119,7 @@ impl Clock {
         }
     }
 
-    /// A reading that never goes back, for measuring how long something took.
+    /// Monotonic reading, for measuring durations.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -133,10 +132,9 @@ impl Clock {
         }
     }
 
-    /// Waits until so much time has passed for those who wait. A clock that is moved on shortens
-    /// it.
+    /// Waits until a duration has passed for waits. Advancing the clock shortens it.
     pub async fn passes(self, time: Duration) {
-        const LOOK: Duration = Duration::from_millis(10);
+        const POLL_INTERVAL: Duration = Duration::from_millis(10);
         if let Self::Real = self {
             return tokio::time::sleep(time).await;
         }
@@ -146,11 +144,12 @@ impl Clock {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(POLL_INTERVAL)).await;
         }
     }
 
-    /// Waits so long, in the machine's time. A date that is held moves on by that, once for all who wait at the same time.
+    /// Sleeps in real time. A held date advances by the same duration, once for all concurrent
+    /// sleepers.
     pub async fn sleep(self, time: Duration) {
         let until = self.milliseconds().saturating_add(milliseconds(time));
         tokio::time::sleep(time).await;
@@ -160,7 +159,7 @@ impl Clock {
     }
 }
 
-/// A duration in whole milliseconds; one of more than 73 million years is cut to that.
+/// Duration in whole milliseconds; saturates at 73 million years.
 #[must_use]
 pub fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)

@@ -1,9 +1,10 @@
-//! When something that repeats is due: a cron expression in a time zone, or every so often. Only the moments are known here; what is done
-//! about them is the scheduler's.
+//! Schedules: a cron expression in a time zone, or an interval. This module computes due times
+//! only; the scheduler acts on them.
 //!
-//! What happens when clocks change follows the cron of Vixie and Debian. An expression whose hour is fixed runs once for each time of day
-//! that it names: one that a change skips is due at the moment of the change, one that a change repeats is due at the first of the two.
-//! An expression whose hour begins with `*` follows the clock on the wall: what is skipped is not due, and what is repeated is due twice.
+//! Clock changes are handled as by the cron of Vixie and Debian. An expression with a fixed hour
+//! runs once for each time of day that it matches. A time that a change skips is due at the change;
+//! a time that a change repeats is due at the first of the two. An expression whose hour begins
+//! with `*` follows local time: skipped times are not due, and repeated ones are due twice.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -15,14 +16,15 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::clock::milliseconds;
 
-/// So many changes of a clock are looked over for the next moment: more than eight years of them, which is as far apart as 29 Februaries are.
-const MOST_CHANGES: usize = 64;
+/// Maximum number of clock changes to search for the next due time: more than eight years of them,
+/// the maximum distance between 29 Februaries.
+const MAX_CHANGES: usize = 64;
 
-/// What the fields of a cron expression are.
+/// Fields of a cron expression.
 const FIELDS: [&str; 5] = ["minute", "hour", "day of month", "month", "day of week"];
 
-/// What is short for a cron expression.
-const SHORT: [(&str, &str); 7] = [
+/// Abbreviations of cron expressions.
+const ABBREVIATIONS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -32,7 +34,7 @@ const SHORT: [(&str, &str); 7] = [
     ("@annually", "0 0 1 1 *"),
 ];
 
-/// When something is due.
+/// Schedule of due times.
 #[derive(Clone, Debug)]
 pub struct Timing(Rule);
 
@@ -48,8 +50,8 @@ struct Cron {
     crontab: Crontab,
     zone: TimeZone,
     zone_name: String,
-    /// Whether it follows the clock on the wall, also where that is put back or on.
-    follows_wall: bool,
+    /// True if it follows local time, also across clock changes.
+    follows_local_time: bool,
 }
 
 impl PartialEq for Timing {
@@ -59,17 +61,18 @@ impl PartialEq for Timing {
 }
 
 impl Timing {
-    /// A cron expression of five fields in a time zone, such as `Europe/Berlin`; without one, in UTC.
+    /// Cron expression of five fields in a time zone, such as `Europe/Berlin`; the default is UTC.
     ///
     /// # Errors
-    /// What is wrong with either, and what to write instead.
+    /// A message about the invalid argument, with a suggestion.
     pub fn cron(text: &str, zone: Option<&str>) -> Result<Self, String> {
         let text = text.trim();
-        let long = SHORT.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
+        let long =
+            ABBREVIATIONS.iter().find(|(short, _)| *short == text).map_or(text, |(_, long)| long);
         let fields: Vec<_> = long.split_whitespace().collect();
         let long = fields.join(" ");
         if fields.len() != 5 {
-            let shorts: Vec<_> = SHORT.iter().map(|(short, _)| *short).collect();
+            let shorts: Vec<_> = ABBREVIATIONS.iter().map(|(short, _)| *short).collect();
             return Err(format!(
                 "schedule must have five fields ({}), such as \"0 3 * * *\", or be one of {}; \
                  got {text:?}",
@@ -80,27 +83,28 @@ impl Timing {
         let mut options = ParseOptions::default();
         options.fallback_timezone_option = FallbackTimezoneOption::UTC;
         let crontab = cronexpr::parse_crontab_with(&long, options).map_err(|error| {
-            let (field, why) = what_is_wrong(&fields, &error.to_string());
+            let (field, why) = explain_error(&fields, &error.to_string());
             format!("schedule {text:?} is no cron expression: {field}{why}")
         })?;
         let zone_name = zone.unwrap_or("UTC").to_owned();
         let zone = TimeZone::get(&zone_name).map_err(|_| {
             format!("timezone {zone_name:?} is not known; it takes names such as \"Europe/Berlin\" or \"UTC\"")
         })?;
-        let follows_wall = fields[1].starts_with('*');
-        let cron = Cron { text: text.to_owned(), crontab, zone, zone_name, follows_wall };
+        let follows_local_time = fields[1].starts_with('*');
+        let cron = Cron { text: text.to_owned(), crontab, zone, zone_name, follows_local_time };
         let timing = Self(Rule::Cron(Box::new(cron)));
-        // A leap year is in every eight years.
+        // Any eight years include a leap year.
         if timing.after(Timestamp::UNIX_EPOCH).is_none() {
             return Err(format!("schedule {text:?} never comes: there is no such day"));
         }
         Ok(timing)
     }
 
-    /// Every so often: at the multiples of that time since the beginning of 1970 in UTC, so that it does not depend on when somebody began to count.
+    /// Interval. Due times are its multiples since the beginning of 1970 in UTC, so that they do
+    /// not depend on the start of the program.
     ///
     /// # Errors
-    /// If it is less than a second, or no whole number of milliseconds.
+    /// If it is less than a second, or not a whole number of milliseconds.
     pub fn every(time: Duration) -> Result<Self, String> {
         if time < Duration::from_secs(1) || time > Duration::from_hours(366 * 24) {
             return Err("every must be at least a second and at most a year".into());
@@ -108,7 +112,7 @@ impl Timing {
         Ok(Self(Rule::Every(Duration::from_millis(milliseconds(time).unsigned_abs()))))
     }
 
-    /// The first moment that is later; `None` if there is none that can be told.
+    /// First due time after a moment; `None` if there is none that can be represented.
     #[must_use]
     pub fn after(&self, moment: Timestamp) -> Option<Timestamp> {
         match &self.0 {
@@ -121,7 +125,7 @@ impl Timing {
         }
     }
 
-    /// As one reads it: `0 3 * * * (Europe/Berlin)`, `every 15m`.
+    /// Description: `0 3 * * * (Europe/Berlin)`, `every 15m`.
     #[must_use]
     pub fn words(&self) -> String {
         match &self.0 {
@@ -130,7 +134,7 @@ impl Timing {
         }
     }
 
-    /// The time zone that its moments are shown in.
+    /// Time zone in which its due times are shown.
     #[must_use]
     pub fn zone(&self) -> TimeZone {
         match &self.0 {
@@ -140,8 +144,9 @@ impl Timing {
     }
 }
 
-/// The field that an error of the parser points to, and what is wrong with it. Its last line is a caret below the place, and the reason.
-fn what_is_wrong(fields: &[&str], error: &str) -> (String, String) {
+/// Field that an error of the parser points to, and the reason. The last line of the error has a
+/// caret below the field, and the reason.
+fn explain_error(fields: &[&str], error: &str) -> (String, String) {
     let Some((before, why)) = error.lines().last().unwrap_or_default().split_once("^ ") else {
         return (String::new(), error.to_owned());
     };
@@ -154,7 +159,7 @@ fn what_is_wrong(fields: &[&str], error: &str) -> (String, String) {
     (field, why.to_owned())
 }
 
-/// A duration as a manifest has it: `15m`, `36h`, `1d12h`.
+/// Duration as in a manifest: `15m`, `36h`, `1d12h`.
 #[must_use]
 pub fn spelled(time: Duration) -> String {
     let mut rest = time.as_millis();
@@ -169,9 +174,9 @@ pub fn spelled(time: Duration) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-/// A stretch of time in which the clocks of a zone do not change.
-struct Stretch {
-    /// When it began, and how far clocks were from UTC before; `None` if they never changed before.
+/// Period between two clock changes of a zone.
+struct OffsetPeriod {
+    /// Beginning, and the UTC offset before it; `None` if there was no change before.
     began: Option<(Timestamp, Offset)>,
     offset: Offset,
     end: Option<Timestamp>,
@@ -180,22 +185,22 @@ struct Stretch {
 impl Cron {
     fn after(&self, moment: Timestamp) -> Option<Timestamp> {
         let mut from = moment.checked_add(1.nanosecond()).ok()?;
-        for _ in 0..MOST_CHANGES {
-            let stretch = self.stretch(from)?;
-            if stretch.began.is_some_and(|(began, _)| began == from)
-                && self.is_due_at_change(&stretch)
+        for _ in 0..MAX_CHANGES {
+            let period = self.period(from)?;
+            if period.began.is_some_and(|(began, _)| began == from)
+                && self.is_due_at_change(&period)
             {
                 return Some(from);
             }
-            if let Some(due) = self.within(&stretch, from) {
+            if let Some(due) = self.within(&period, from) {
                 return Some(due);
             }
-            from = stretch.end?;
+            from = period.end?;
         }
         None
     }
 
-    fn stretch(&self, at: Timestamp) -> Option<Stretch> {
+    fn period(&self, at: Timestamp) -> Option<OffsetPeriod> {
         let next = at.checked_add(1.nanosecond()).ok()?;
         let began = self.zone.preceding(next).next().map(|change| change.timestamp());
         let began = began.and_then(|began| {
@@ -203,31 +208,31 @@ impl Cron {
             Some((began, self.zone.to_offset(before)))
         });
         let end = self.zone.following(at).next().map(|change| change.timestamp());
-        Some(Stretch { began, offset: self.zone.to_offset(at), end })
+        Some(OffsetPeriod { began, offset: self.zone.to_offset(at), end })
     }
 
-    /// Whether a time of day that the change has skipped is due at the change.
-    fn is_due_at_change(&self, stretch: &Stretch) -> bool {
-        let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) else {
+    /// Check for a time of day that the change skipped and that is due at the change.
+    fn is_due_at_change(&self, period: &OffsetPeriod) -> bool {
+        let Some((began, before)) = period.began.filter(|_| !self.follows_local_time) else {
             return false;
         };
-        let (skipped, resumed) = (before.to_datetime(began), stretch.offset.to_datetime(began));
-        skipped < resumed && self.wall(skipped).is_some_and(|due| due < resumed)
+        let (skipped, resumed) = (before.to_datetime(began), period.offset.to_datetime(began));
+        skipped < resumed && self.local_time(skipped).is_some_and(|due| due < resumed)
     }
 
-    /// The first moment of a stretch that is due, from some moment of it on.
-    fn within(&self, stretch: &Stretch, from: Timestamp) -> Option<Timestamp> {
-        let mut wall = stretch.offset.to_datetime(from);
-        if let Some((began, before)) = stretch.began.filter(|_| !self.follows_wall) {
-            // What was on the wall before the change already was due then.
-            wall = wall.max(before.to_datetime(began));
+    /// First due time in a period, from a moment of it on.
+    fn within(&self, period: &OffsetPeriod, from: Timestamp) -> Option<Timestamp> {
+        let mut local_time = period.offset.to_datetime(from);
+        if let Some((began, before)) = period.began.filter(|_| !self.follows_local_time) {
+            // Local times before the change were due then.
+            local_time = local_time.max(before.to_datetime(began));
         }
-        let due = stretch.offset.to_timestamp(self.wall(wall)?).ok()?;
-        stretch.end.is_none_or(|end| due < end).then_some(due)
+        let due = period.offset.to_timestamp(self.local_time(local_time)?).ok()?;
+        period.end.is_none_or(|end| due < end).then_some(due)
     }
 
-    /// The first time on the wall that the expression names, from this one on.
-    fn wall(&self, from: DateTime) -> Option<DateTime> {
+    /// First local time that the expression matches, at or after a given one.
+    fn local_time(&self, from: DateTime) -> Option<DateTime> {
         let before =
             Offset::UTC.to_timestamp(from).ok()?.checked_sub(SignedDuration::from_nanos(1)).ok()?;
         let start = MakeTimestamp::from_nanosecond(before.as_nanosecond()).ok()?;

@@ -1,52 +1,53 @@
-//! The one error type. It is built where the cause is known, carried unchanged through every floor, and printed in one
-//! place ([`Error::describe`]); a Lua script sees the same fields as a table. Nothing here prints or exits.
+//! The error type of the crate. It is built where the cause is known, passed on unchanged through
+//! all layers, and printed in one place ([`Error::describe`]). A Lua script sees the same fields as
+//! a table. Nothing here prints or exits.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::escape;
 
-/// A result with the crate's error.
+/// Result with the crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, coarsely. It decides the heading, the exit code and the `kind` field that a script sees.
+/// Category of an error. It determines the heading, the exit code and the `kind` field in scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// AWS (or the local account) answered with an error; see [`Error::aws`].
+    /// Error reply of AWS or of the local account; see [`Error::aws`].
     Aws,
-    /// No answer arrived: no route, refused, reset or timed out.
+    /// No answer: no route, refused, reset or timed out.
     Connection,
-    /// No usable credentials or region were found.
+    /// No usable credentials or region.
     Credentials,
-    /// A script called a function with a wrong argument.
+    /// Wrong argument of a function, in a script.
     Argument,
-    /// The command line is wrong.
+    /// Wrong command line.
     Usage,
-    /// A configuration file or an environment variable is wrong.
+    /// Wrong configuration file or environment variable.
     Configuration,
-    /// The script failed by itself: a syntax error, a Lua error, a raised value.
+    /// Failure of the script itself: a syntax error, a Lua error, a raised value.
     Script,
-    /// The sandbox does not allow it.
+    /// Operation that the sandbox does not allow.
     Permission,
-    /// A guard refused it: a limit, an allow-list, a mode that does not write.
+    /// Refusal by a guard: a limit, an allow-list, a read-only mode.
     Refused,
-    /// What it would change is protected.
+    /// Change of a protected entity.
     Protected,
-    /// A file or stream could not be read or written.
+    /// Error reading or writing a file or stream.
     Io,
-    /// The state on disk cannot be used: corrupt, read-only, of a newer version.
+    /// Unusable state on disk: corrupt, read-only, of a newer version.
     State,
-    /// The user interrupted it.
+    /// Interruption by the user.
     Interrupted,
-    /// The run took longer than it was allowed to.
+    /// Exceeded time limit of a run.
     Timeout,
-    /// Something that cannot happen happened.
+    /// Internal error of the program.
     Bug,
 }
 
 impl Kind {
-    /// The name that a script sees in `err.kind`.
+    /// Name in scripts, as `err.kind`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// The kind of that [`name`](Self::name); `None` for an unknown one.
+    /// Kind with a [`name`](Self::name); `None` for an unknown one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         const ALL: [Kind; 15] = [
@@ -88,7 +89,7 @@ impl Kind {
             Kind::Timeout,
             Kind::Bug,
         ];
-        // None is forgotten: they are all there, in the order of the enum, whose last one is `Bug`.
+        // Completeness: the kinds are in the order of the enum, whose last one is `Bug`.
         const {
             assert!(ALL.len() == Kind::Bug as usize + 1);
             let mut at = 0;
@@ -100,7 +101,7 @@ impl Kind {
         ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The exit code of a command that ends with such an error.
+    /// Exit code of a command that ends with such an error.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -113,7 +114,7 @@ impl Kind {
     }
 }
 
-/// The codes by which AWS refuses a call because there were too many.
+/// Throttling codes of AWS.
 pub(crate) const THROTTLING: &[&str] = &[
     "Throttling",
     "ThrottlingException",
@@ -126,44 +127,44 @@ pub(crate) const THROTTLING: &[&str] = &[
     "SlowDown",
 ];
 
-/// What AWS said, when it was AWS that said it.
+/// Details of an error reply of AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AwsDetail {
-    /// The error code, such as `NoSuchEntity`.
+    /// Error code, such as `NoSuchEntity`.
     pub code: String,
-    /// The AWS action that was called, such as `GetInstanceProfile`.
+    /// AWS action that was called, such as `GetInstanceProfile`.
     pub operation: String,
-    /// The HTTP status, if there was an answer.
+    /// HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// The request id to give to AWS support.
+    /// Request id, for AWS support.
     pub request_id: Option<String>,
-    /// Whether the same call may succeed later.
+    /// True if a retry may succeed.
     pub retryable: bool,
 }
 
-/// An error: what failed, what to do about it, what AWS said, and what caused it.
+/// Error with its message, hints, details of AWS and cause.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Error {
-    /// What went wrong, coarsely.
+    /// Category.
     pub kind: Kind,
-    /// One sentence that says what failed and where, without a final stop.
+    /// One sentence about what failed and where, without a full stop.
     pub message: String,
-    /// Where in a script it happened, such as `tag.lua:12`, if the message does not say so itself.
+    /// Position in a script, such as `tag.lua:12`, if the message does not contain it.
     pub place: Option<Box<str>>,
-    /// What to do next, one sentence each.
+    /// Next steps, one sentence each.
     pub hints: Vec<String>,
-    /// What AWS said, if it was AWS.
+    /// Details of an error reply of AWS.
     pub aws: Option<Box<AwsDetail>>,
-    /// The Lua traceback, if a script was running.
+    /// Lua traceback, if a script was running.
     pub traceback: Option<Box<str>>,
-    /// The cause underneath, if another library reported one.
+    /// Underlying cause, if another library reported one.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// An error of that kind with that message.
+    /// Error with a kind and a message.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -176,36 +177,36 @@ impl Error {
         }
     }
 
-    /// A wrong command line.
+    /// Error of the command line.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// A wrong argument of a Lua function.
+    /// Error of an argument of a Lua function.
     pub fn argument(message: impl Into<String>) -> Self {
         Self::new(Kind::Argument, message)
     }
 
-    /// A file that could not be read or written: `what` says what was tried, with the path.
+    /// Error of a file: `what` describes the operation, with the path.
     pub fn io(what: impl fmt::Display, source: std::io::Error) -> Self {
         Self::new(Kind::Io, format!("{what}: {source}")).caused_by(source)
     }
 
-    /// Adds a sentence that says what to do next.
+    /// Adds a next step, as one sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Adds the cause underneath.
+    /// Adds the underlying cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The same error for another who waited for it; what caused it stays with this one.
+    /// Copy of the error for another waiter; the cause is not copied.
     #[must_use]
     pub fn copied(&self) -> Self {
         Self {
@@ -219,26 +220,26 @@ impl Error {
         }
     }
 
-    /// Whether AWS refused the call because there were too many, so that it has certainly done nothing.
+    /// True if AWS refused the call by throttling, so that it certainly had no effect.
     #[must_use]
     pub fn is_throttling(&self) -> bool {
         let status = self.aws.as_ref().and_then(|aws| aws.status);
         THROTTLING.contains(&self.code()) || status == Some(429)
     }
 
-    /// Whether the same call may succeed later.
+    /// True if a retry may succeed.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         self.aws.as_ref().is_some_and(|aws| aws.retryable)
     }
 
-    /// The AWS error code, or `""` if AWS said nothing.
+    /// AWS error code; `""` if there is none.
     #[must_use]
     pub fn code(&self) -> &str {
         self.aws.as_ref().map_or("", |aws| aws.code.as_str())
     }
 
-    /// An error for people: what failed, where, why, and what to do next.
+    /// Formats the error for people: what failed, where, why, and what to do next.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = format!("error: {self}\n");
@@ -263,7 +264,7 @@ impl Error {
         if self.kind == Kind::Bug {
             text.push_str("hint: this is a bug in iamlua; please report it with what you ran\n");
         }
-        // Names and texts of AWS, files and scripts must not act on the terminal.
+        // Names and messages of AWS, files and scripts must not control the terminal.
         escape::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
     }
 }

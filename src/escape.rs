@@ -1,19 +1,19 @@
-//! Text of others, made harmless: whatever a terminal would obey, and whatever hides text from its
-//! reader, is shown by its code.
+//! Escaping of untrusted text: characters that control a terminal or hide text are shown by their
+//! codes.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Text with all in it visible that acts on a terminal or hides something from its reader, as
-/// `inspect.visible` of Lua has it: control characters (`\n`, `\x1b`), bytes that are not UTF-8
-/// (`\xff`), marks that turn the direction of writing (`\u{202e}`), and characters without a shape
-/// (`\u{200b}`). Names and values of accounts, plans and journals are shown by this alone.
+/// Escapes everything that controls a terminal or hides text, like `inspect.visible` of Lua:
+/// control characters (`\n`, `\x1b`), bytes that are not UTF-8 (`\xff`), bidirectional controls
+/// (`\u{202e}`), and invisible characters (`\u{200b}`). Names and values of accounts, plans and
+/// journals are always shown by this function.
 #[must_use]
 pub fn visible(text: impl AsRef<[u8]>) -> String {
     visible_but(text.as_ref(), |_| false)
 }
 
-/// The same, but characters of which `stays` says so are left as they are.
+/// Escapes like [`visible`], except for characters that `stays` accepts.
 #[must_use]
 pub fn visible_but(text: &[u8], stays: impl Fn(char) -> bool) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -49,15 +49,15 @@ pub fn visible_but(text: &[u8], stays: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// Presence of nothing but printable ASCII, of which [`visible`] leaves all as it is.
+/// Check for printable ASCII, which [`visible`] does not change.
 #[must_use]
 pub fn is_plain(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Text for a terminal, of which only line ends, tabs and colours act on it: other control
-/// characters, sequences and marks of direction are made visible as [`visible`] does. Single fields
-/// go through [`visible`], which leaves nothing; whole texts and what scripts print go through this.
+/// Escapes text for a terminal, except for line ends, tabs and colours. Other control characters,
+/// sequences and bidirectional controls are escaped as by [`visible`]. Single fields go through
+/// [`visible`], which has no exceptions; whole texts and the output of scripts go through this.
 #[must_use]
 pub fn printable(text: &[u8]) -> Cow<'_, [u8]> {
     let is_plain = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~');
@@ -71,7 +71,7 @@ pub fn printable(text: &[u8]) -> Cow<'_, [u8]> {
         let (before, sequence) = rest.split_at(end);
         shown.push_str(&visible_but(before, |c| matches!(c, '\n' | '\t') || !steers(c)));
         let style = style_length(sequence);
-        // What is no style loses its escape character, and the rest is text.
+        // A sequence that is not a style loses its escape character, and the rest is text.
         let (sequence, after) = sequence.split_at(style.max(1).min(sequence.len()));
         if style > 0 {
             shown.push_str(std::str::from_utf8(sequence).unwrap_or_default());
@@ -83,15 +83,15 @@ pub fn printable(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(shown.into_bytes())
 }
 
-/// Length of the colour or style sequence (SGR) that a text begins with; 0 if it begins with none,
-/// or with one that hides text.
+/// Length of the colour or style sequence (SGR) at the beginning of a text; 0 if there is none, or
+/// if it hides text.
 fn style_length(text: &[u8]) -> usize {
     const CONCEAL: &[u8] = b"8";
     let Some(parameters) = text.strip_prefix(b"\x1b[") else { return 0 };
     let is_parameter = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');
     let length = parameters.iter().take_while(|byte| is_parameter(byte)).count();
     let (parameters, end) = parameters.split_at(length);
-    // `38;5;8` is a colour by its number.
+    // `38;5;8` is a colour with its number.
     let is_colour = |part: &[u8]| matches!(part, b"38" | b"48" | b"58");
     let mut parts = parameters.split(|byte| *byte == b';');
     let hides = parts.clone().any(|part| part.strip_prefix(b"0").unwrap_or(part) == CONCEAL)
@@ -99,8 +99,8 @@ fn style_length(text: &[u8]) -> usize {
     if end.first() == Some(&b'm') && !hides { b"\x1b[".len() + length + 1 } else { 0 }
 }
 
-/// JSON text whose strings hold nothing that acts on a terminal: such characters stand in it by
-/// their numbers, which changes none of its values.
+/// JSON text whose strings contain no characters that control a terminal: they are replaced by JSON
+/// escapes, which does not change the values.
 #[must_use]
 pub fn printable_json(text: &str) -> Cow<'_, str> {
     if text.is_ascii() && !text.contains('\x7f') {
@@ -119,8 +119,8 @@ pub fn printable_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Presence of a character that moves the cursor, gives an order to a terminal, or turns the
-/// direction of writing.
+/// Check for a character that moves the cursor, controls a terminal, or changes the direction of
+/// writing.
 const fn steers(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
@@ -132,9 +132,8 @@ fn push_byte(text: &mut String, byte: u8) {
     text.extend(['\\', 'x', digit(byte >> 4), digit(byte)]);
 }
 
-/// Presence of a character that acts on a terminal, or hides text from its reader: controls, line
-/// and paragraph separators, and all that Unicode calls ignorable by default
-/// (`Default_Ignorable_Code_Point`), which has the marks of direction.
+/// Check for a character that controls a terminal or hides text: controls, line and paragraph
+/// separators, and Unicode's `Default_Ignorable_Code_Point`, which includes bidirectional controls.
 #[must_use]
 pub const fn acts(c: char) -> bool {
     matches!(

@@ -1,5 +1,5 @@
-//! Bounds that the servers of this program share: names by which a server on loopback is addressed,
-//! and places for connections. Whoever connects and says nothing makes way for others.
+//! Limits common to the servers of this program: accepted host names of a server on loopback, and a
+//! maximum number of connections. Idle connections give way to new ones.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,8 +11,8 @@ use hyper::http::uri::Authority;
 use hyper::{Request, Version};
 use tokio::sync::Notify;
 
-/// Name by which a server may be addressed besides those of this machine: `name`, or `.name` for
-/// that name and all below it.
+/// Accepted host name besides those of this machine: `name`, or `.name` for that name and its
+/// subdomains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost(String);
 
@@ -39,20 +39,20 @@ impl AllowedHost {
     }
 }
 
-/// Reason not to answer a request because of the name by which the server is addressed.
+/// Reason to refuse a request by its host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misaddressed {
-    /// No name, or several.
+    /// No host name, or several.
     Unclear,
-    /// A name that is neither this machine's nor an allowed one.
+    /// Host name that is neither this machine's nor accepted.
     Stranger,
 }
 
-/// Checks the name by which a server on loopback is addressed. A web page whose own name resolves
-/// to loopback would otherwise reach the server through the browser of whoever sits here.
+/// Checks the host name in a request to a server on loopback. Otherwise a web page whose name
+/// resolves to loopback could reach the server through the user's browser (DNS rebinding).
 ///
 /// # Errors
-/// Any name but `localhost`, those below it, loopback addresses and allowed names.
+/// Any name but `localhost`, its subdomains, loopback addresses and accepted names.
 pub fn check_host<B>(request: &Request<B>, allowed: &[AllowedHost]) -> Result<(), Misaddressed> {
     let mut given = request.headers().get_all(HOST).iter();
     let header = given.next();
@@ -67,7 +67,7 @@ pub fn check_host<B>(request: &Request<B>, allowed: &[AllowedHost]) -> Result<()
     }
 }
 
-/// Check of the host of `host[:port]`.
+/// Check of the host in `host[:port]`.
 fn is_allowed(host: &str, allowed: &[AllowedHost]) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if host.contains('@') {
@@ -81,8 +81,8 @@ fn is_allowed(host: &str, allowed: &[AllowedHost]) -> bool {
         || allowed.iter().any(|allowed| allowed.allows(&name))
 }
 
-/// Bounded number of places for connections. A connection beyond them takes the place of the one
-/// that has been idle longest; of one that is being answered only if none is idle.
+/// Connection limit. A connection beyond it displaces the one that has been idle longest. One with
+/// a request in progress is displaced only if none is idle.
 #[derive(Clone, Debug)]
 pub struct Connections(Arc<Table>);
 
@@ -101,12 +101,12 @@ struct Slots {
 #[derive(Debug)]
 struct Connection {
     is_answered: bool,
-    /// Moment of the last change.
+    /// Time of the last change.
     since: u64,
     displaced: Arc<Notify>,
 }
 
-/// Place of a connection, which is free again when this is dropped.
+/// Slot of a connection, which is free again when this is dropped.
 #[derive(Debug)]
 pub struct Slot {
     places: Connections,
@@ -114,25 +114,26 @@ pub struct Slot {
     displaced: Arc<Notify>,
 }
 
-/// Mark of a connection that is being answered, until this is dropped.
+/// Guard of a request in progress on a connection.
 #[derive(Debug)]
 pub struct Answering<'a>(&'a Slot);
 
 impl Connections {
-    /// So many places.
+    /// Limit with a number of slots.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Table { most, taken: Mutex::default() }))
     }
 
-    /// A place, now.
+    /// Takes a slot at once.
     #[must_use]
     pub fn take(&self) -> Slot {
         let mut taken = self.taken();
         if taken.connections.len() >= self.0.most {
-            let idlest = taken.connections.iter();
-            let idlest = idlest.min_by_key(|(_, other)| (other.is_answered, other.since));
-            if let Some(id) = idlest.map(|(id, _)| *id)
+            let longest_idle = taken.connections.iter();
+            let longest_idle =
+                longest_idle.min_by_key(|(_, other)| (other.is_answered, other.since));
+            if let Some(id) = longest_idle.map(|(id, _)| *id)
                 && let Some(other) = taken.connections.remove(&id)
             {
                 other.displaced.notify_one();
@@ -152,12 +153,12 @@ impl Connections {
 }
 
 impl Slot {
-    /// Ready once another connection has taken this place.
+    /// Completes once another connection has taken this slot.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
     }
 
-    /// Marks the connection as one that is being answered.
+    /// Marks the connection as having a request in progress.
     #[must_use]
     pub fn answering(&self) -> Answering<'_> {
         self.mark(true);
@@ -240,7 +241,7 @@ mod tests {
         let ids = || places.taken().connections.keys().copied().collect::<Vec<_>>();
         assert_eq!(ids(), [first.id, third.id], "{}", second.id);
         drop(answering);
-        // It was heard of later than the third one.
+        // Its last activity is later than that of the third one.
         let fourth = places.take();
         assert_eq!(ids(), [first.id, fourth.id]);
         drop((first, second, third, fourth));

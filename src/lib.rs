@@ -49,6 +49,26 @@
 //!
 //! What this page lists is the public API. Modules that it does not list are public only for the
 //! program and its tests, and change without notice.
+//!
+//! # Map
+//! A module imports only from layers above its own in this table. A test holds the code against it.
+//!
+//! | layer | modules | contents |
+//! | --- | --- | --- |
+//! | 0 | `escape`, `clock`, `redaction`, `stdlib` | what depends on nothing |
+//! | 1 | `error` | the one error type |
+//! | 2 | `spec`, `cron` | values, parameters, results; schedules |
+//! | 3 | `ui`, `state` | terminal, tables, numbers; state folder, SQLite |
+//! | 4 | `files`, `signature`, `http_server` | files and watching, minisign, limits of servers |
+//! | 5 | `aws` | identity, network, clients, errors and their hints |
+//! | 6 | `config`, `usage`, `emulator` | `iamlua.toml`, scans, the local account |
+//! | 7 | `iam` | the registry of operations |
+//! | 8 | `session` | the gate: limits, journal, plans, apply, undo |
+//! | 9 | `lua`, `docs` | the VM and its host functions; documentation |
+//! | 10 | `app` | a run from its file to its end |
+//! | 11 | `embed` | the public API: the host in another program |
+//! | 12 | `repl`, `schedule`, `testing`, `watch` | ways to run scripts |
+//! | 13 | `cli` | the command line |
 
 #[doc(hidden)]
 pub mod app;

@@ -1,31 +1,34 @@
-//! Names that suggest a secret, and texts without the values of such names.
+//! Detection of names that suggest a secret, and redaction of their values in texts.
 //!
-//! The rule goes by the words of a name: `dbPassword`, `X-Auth-Token` and `api_key` have two or
-//! three each. A name suggests a secret if one of its words is, or ends in, `password`, `passwd`,
-//! `passphrase`, `secret`, `token`, `credential` or one of their plurals; if one is `auth`,
-//! `authorization`, `bearer` or `pwd`; or if one is `key` or ends in it as `apikey` does, unless the
-//! word before says that it names or orders something: `partition_key`, `sort-key`, `public_key`.
+//! The rule considers the words of a name: `dbPassword`, `X-Auth-Token` and `api_key` have two or
+//! three each. A name suggests a secret in these cases:
+//!
+//! - One of its words is, or ends in, `password`, `passwd`, `passphrase`, `secret`, `token`,
+//!   `credential` or one of their plurals.
+//! - One of its words is `auth`, `authorization`, `bearer` or `pwd`.
+//! - One of its words is `key`, or ends in it like `apikey`, unless the word before describes a key
+//!   that identifies or sorts: `partition_key`, `sort-key`, `public_key`.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// Fewest bytes of a value that is also taken out of other texts, such as those of errors. A shorter
-/// one would be found everywhere.
-const RECOGNIZABLE: usize = 4;
+/// Minimum length in bytes of a value that is also redacted in other texts, such as errors. A
+/// shorter one would match everywhere.
+const MIN_RECOGNIZABLE: usize = 4;
 
-/// Values that are taken out of other texts.
+/// Values to redact in other texts.
 #[must_use]
 pub fn recognizable(mut values: Vec<String>) -> Vec<String> {
-    values.retain(|value| value.len() >= RECOGNIZABLE && value != HIDDEN);
+    values.retain(|value| value.len() >= MIN_RECOGNIZABLE && value != HIDDEN);
     values
 }
 
-/// Text in place of a secret.
+/// Replacement of a secret.
 pub const HIDDEN: &str = "(secret)";
 
-/// Ends of words that suggest a secret.
-const ENDS: [&str; 12] = [
+/// Word endings that suggest a secret.
+const SECRET_ENDINGS: [&str; 12] = [
     "password",
     "passwords",
     "passwd",
@@ -40,9 +43,9 @@ const ENDS: [&str; 12] = [
     "credentials",
 ];
 /// Words that suggest a secret.
-const WORDS: [&str; 9] =
+const SECRET_WORDS: [&str; 9] =
     ["auth", "oauth", "xauth", "authorization", "bearer", "pwd", "creds", "cred", "pat"];
-/// Words before `key` that say that it is none of a lock.
+/// Words before `key` that describe a key that is not secret.
 const PLAIN_KEYS: [&str; 25] = [
     "partition",
     "sort",
@@ -70,7 +73,7 @@ const PLAIN_KEYS: [&str; 25] = [
     "condition",
     "context",
 ];
-/// Words that begin with what kind of key it is.
+/// Prefixes of `key` in one word, such as `apikey`, that describe a secret key.
 const SECRET_KEYS: [&str; 12] = [
     "api",
     "access",
@@ -91,7 +94,9 @@ const SECRET_KEYS: [&str; 12] = [
 pub fn suggests_secret(name: &str) -> bool {
     let words = words_of(name);
     words.iter().enumerate().any(|(at, word)| {
-        if ENDS.iter().any(|end| word.ends_with(end)) || WORDS.contains(&word.as_str()) {
+        if SECRET_ENDINGS.iter().any(|end| word.ends_with(end))
+            || SECRET_WORDS.contains(&word.as_str())
+        {
             return true;
         }
         let Some(before) = word.strip_suffix("keys").or_else(|| word.strip_suffix("key")) else {
@@ -105,7 +110,7 @@ pub fn suggests_secret(name: &str) -> bool {
     })
 }
 
-/// The words of a name in small letters: `X-Auth_tokenValue` has four.
+/// Words of a name in lower case: `X-Auth_tokenValue` has four.
 fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let letters: Vec<char> = name.chars().collect();
@@ -130,27 +135,26 @@ fn words_of(name: &str) -> Vec<String> {
     words
 }
 
-/// A name, what stands between it and its value, and the value: in a query, a header, JSON, a
-/// connection string.
+/// Name, separator and value: in a query, a header, JSON, a connection string.
 static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let name = r"(?P<name>[A-Za-z0-9_.-]+)";
     let between = r#"(?P<between>["']?[ \t\r\n]*[=:][ \t\r\n]*)"#;
     let value = r#"(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:[Bb]earer|[Bb]asic|BEARER|BASIC) +)?[^ \t\r\n&;,"'}]+)"#;
     Regex::new(&format!("{name}{between}{value}")).ok()
 });
-/// Name and password before the host of an address.
+/// User name and password in a URL.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^ \t\r\n/?#]+)@").ok()
 });
 
-/// The quotation mark around a value, and what is between the two.
+/// Quotation mark around a value, and the text inside.
 fn inside(value: &str) -> Option<(char, &str)> {
     let quote = value.chars().next().filter(|first| ['"', '\''].contains(first))?;
     Some((quote, value.strip_prefix(quote)?.strip_suffix(quote)?))
 }
 
-/// A text without the values that stand beside names in it that suggest a secret, and without the
-/// users of addresses; the values are added to `found`.
+/// Redacts the values of names that suggest a secret, and the user names and passwords of URLs. The
+/// values are added to `found`.
 fn without_named(text: &str, found: &mut Vec<String>) -> String {
     let Some((named, user)) = NAMED.as_ref().zip(USER.as_ref()) else { return HIDDEN.to_owned() };
     let text = user.replace_all(text, |user: &Captures<'_>| {
@@ -161,7 +165,7 @@ fn without_named(text: &str, found: &mut Vec<String>) -> String {
     });
     let text = named.replace_all(&text, |pair: &Captures<'_>| {
         let value = &pair["value"];
-        // `https://…` is no name with a value.
+        // `https://…` is not a name with a value.
         if value == HIDDEN {
             return pair[0].to_owned();
         } else if let Some(rest) = value.strip_prefix("//") {
@@ -183,8 +187,8 @@ fn without_named(text: &str, found: &mut Vec<String>) -> String {
     text.into_owned()
 }
 
-/// The words of a command line as they may be kept, and the values that may not: those of options
-/// and words whose names suggest a secret, after `=`, after `:` or as the next word.
+/// Redacts a command line; also returns the redacted values. These are the values of options and
+/// words whose names suggest a secret, after `=`, after `:` or as the next word.
 #[must_use]
 pub fn without_secrets(words: &[String]) -> (Vec<String>, Vec<String>) {
     let mut found = Vec::new();
@@ -196,7 +200,7 @@ pub fn without_secrets(words: &[String]) -> (Vec<String>, Vec<String>) {
         }
         let is_name = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         match word.split_once('=') {
-            // The whole rest of the word: it may have anything in it.
+            // The whole rest of the word, which may contain any character.
             Some((name, value)) if name.chars().all(is_name) && suggests_secret(name) => {
                 found.push(value.to_owned());
                 format!("{name}={HIDDEN}")
@@ -212,8 +216,8 @@ pub fn without_secrets(words: &[String]) -> (Vec<String>, Vec<String>) {
     (shown, found)
 }
 
-/// A value as it may be kept, of a parameter whose name suggests nothing: without what is named in
-/// its texts, and without the values of keys that suggest a secret.
+/// Redacts the value of a parameter whose own name does not suggest a secret: named values in its
+/// texts, and values of keys that suggest a secret.
 #[must_use]
 pub fn without_secrets_in(value: serde_json::Value, found: &mut Vec<String>) -> serde_json::Value {
     use serde_json::Value;
@@ -236,8 +240,8 @@ pub fn without_secrets_in(value: serde_json::Value, found: &mut Vec<String>) -> 
     }
 }
 
-/// Check for Lua that has the text of a secret in it: one that is assigned to, compared with, or
-/// passed by a name that suggests one, or an address with a password.
+/// Check for Lua code with the literal of a secret: one that is assigned to, compared with, or
+/// passed by a name that suggests a secret, or a URL with a password.
 #[must_use]
 pub fn has_secret(code: &str) -> bool {
     if code.trim_start().starts_with('.') {

@@ -1,5 +1,5 @@
-//! Signatures of plan files, in the format of `minisign`: `PLAN.minisig` beside the plan is made by
-//! `minisign -S` or by `iamlua plan --sign`, and holds for the very bytes of the file.
+//! Signatures of plan files, in the format of `minisign`. `PLAN.minisig` beside the plan is created
+//! by `minisign -S` or by `iamlua plan --sign`, and covers the exact bytes of the file.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,13 +13,13 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 use crate::error::{Error, Kind, Result};
 use crate::ui::{hidden_input, terminal};
 
-/// Number of bytes of a secret key with all that stands beside it.
+/// Size of a secret key with its metadata, in bytes.
 const SECRET_LENGTH: usize = 158;
-/// Number of characters of a public key.
+/// Length of a public key, in characters.
 const KEY_LENGTH: usize = 56;
-/// Number of bytes of a signature with algorithm and key id, and of that of the trusted comment.
+/// Size of a signature with algorithm and key id, and of that of the trusted comment, in bytes.
 const LENGTHS: (usize, usize) = (74, 64);
-/// A password is asked for that often before it counts as an error.
+/// Number of attempts to enter a password.
 const TRIES: usize = 3;
 
 /// Path of the signature of a file.
@@ -30,7 +30,7 @@ pub fn beside(file: &Path) -> PathBuf {
     path.into()
 }
 
-/// A secret key that signs plans.
+/// Secret key that signs plans.
 pub struct SigningKey(SecretKey);
 
 impl fmt::Debug for SigningKey {
@@ -43,7 +43,7 @@ impl SigningKey {
     /// Reads the file of a secret key, and asks for its password at the terminal if it has one.
     ///
     /// # Errors
-    /// If there is no such key, or nobody who knows its password.
+    /// If there is no such key, or the password is not given.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
@@ -58,8 +58,8 @@ impl SigningKey {
         let encoded = text.lines().nth(1).unwrap_or_default();
         let bytes = STANDARD.decode(encoded.trim()).map_err(|error| wrong(&error))?;
         let key = || SecretKeyBox::from(text.clone());
-        // After the algorithm of the signature comes that of the encryption, which is 0 for none.
-        // Such a key of minisign has no checksum, which `from_unencrypted_box` would look for.
+        // The algorithm of the signature is followed by that of the encryption, which is 0 for
+        // none. Such a key of minisign has no checksum, but `from_unencrypted_box` would check it.
         if bytes.len() == SECRET_LENGTH && bytes[2..4] == [0, 0] {
             return SecretKey::from_bytes(&bytes).map(Self).map_err(|error| wrong(&error));
         }
@@ -94,7 +94,7 @@ impl SigningKey {
         })
     }
 
-    /// Makes the text of a signature; `name` is that of the file.
+    /// Creates the text of a signature; `name` is that of the file.
     ///
     /// # Errors
     /// If the key is damaged.
@@ -105,7 +105,7 @@ impl SigningKey {
         let trusted = format!("timestamp:{seconds}\tfile:{name}\thashed");
         let untrusted = "signature from minisign secret key";
         let failed = |error| Error::new(Kind::Io, format!("cannot sign the plan: {error}"));
-        // With its public half a key that is damaged does not sign.
+        // Computing the public key detects a damaged key, which must not sign.
         let public = PublicKey::from_secret_key(&self.0).map_err(failed)?;
         let signed =
             minisign::sign(Some(&public), &self.0, content, Some(&trusted), Some(untrusted))
@@ -113,19 +113,19 @@ impl SigningKey {
         Ok(signed.into_string())
     }
 
-    /// Identity of the key, as `minisign` shows it.
+    /// Id of the key, as `minisign` shows it.
     #[must_use]
     pub fn id(&self) -> String {
         id(self.0.keynum())
     }
 }
 
-/// A public key whose signatures are trusted.
+/// Public key whose signatures are trusted.
 #[derive(Debug)]
 pub struct TrustedKey(PublicKey);
 
 impl TrustedKey {
-    /// Takes a key in its 56 characters, or else the path of its file.
+    /// Reads a key from its 56 characters, or from the path of its file.
     ///
     /// # Errors
     /// If it is neither.
@@ -150,7 +150,7 @@ impl TrustedKey {
         })
     }
 
-    /// Form of a key, in contrast to that of a path.
+    /// Check for the format of a key, in contrast to a path.
     #[must_use]
     pub fn is_key(text: &str) -> bool {
         let is_base64 = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
@@ -166,11 +166,11 @@ fn id(number: &[u8]) -> String {
     })
 }
 
-/// Checks that one of the keys has signed the content of a file, and returns the id of that key.
-/// `name` is what the signature is called.
+/// Verifies that one of the keys has signed the content of a file, and returns the id of that key.
+/// `name` is the signature's name in errors.
 ///
 /// # Errors
-/// [`Kind::Refused`], with why.
+/// [`Kind::Refused`], with the reason.
 pub fn verify(content: &[u8], signature: &str, name: &str, keys: &[TrustedKey]) -> Result<String> {
     let refuse = |why: String| Error::new(Kind::Refused, format!("{name} {why}"));
     let again = "get the signature and the plan again, or have the plan signed again: \
@@ -178,7 +178,7 @@ pub fn verify(content: &[u8], signature: &str, name: &str, keys: &[TrustedKey]) 
     let no_signature = |why: &dyn fmt::Display| {
         refuse(format!("is not a signature of minisign: {why}")).hint(again)
     };
-    // The lengths first: the crate takes them for granted.
+    // Lengths are checked first, because the crate does not check them.
     for (line, length) in [(1, LENGTHS.0), (3, LENGTHS.1)] {
         let encoded = signature.lines().nth(line).unwrap_or_default().trim();
         let bytes = STANDARD.decode(encoded).map_err(|error| no_signature(&error))?;
@@ -188,7 +188,7 @@ pub fn verify(content: &[u8], signature: &str, name: &str, keys: &[TrustedKey]) 
     }
     let signature = SignatureBox::from_string(signature).map_err(|error| no_signature(&error))?;
     let made_by = id(signature.keynum());
-    // An id is no secret, so that several keys may have it.
+    // Ids are not secret, so several keys may have the same one.
     let of_it = || keys.iter().filter(|key| key.0.keynum() == signature.keynum());
     if of_it().next().is_none() {
         let wanted: Vec<_> = keys.iter().map(|key| id(key.0.keynum())).collect();
@@ -198,7 +198,7 @@ pub fn verify(content: &[u8], signature: &str, name: &str, keys: &[TrustedKey]) 
         ))
         .hint("have the plan signed by the owner of that key: `minisign -S -m PLAN`"));
     }
-    // Older programs sign the bytes themselves, and not their hash: both are sound.
+    // Older programs sign the content instead of its hash; both are secure.
     let is_by = |TrustedKey(key): &TrustedKey| {
         minisign::verify(key, &signature, Cursor::new(content), true, false, true).is_ok()
     };
@@ -218,8 +218,8 @@ mod tests {
     use super::{SigningKey, TrustedKey, beside, verify};
     use crate::error::Kind;
 
-    /// A pair of keys and signatures of [`PLAN`] by version 0.11 of `minisign`: without a password,
-    /// as it signs now, and as it has signed before (`-l`).
+    /// Key pair and signatures of [`PLAN`], made by version 0.11 of `minisign`: without a password,
+    /// in the current format, and in the legacy format (`-l`).
     const SECRET: &str = "untrusted comment: minisign encrypted secret key\n\
         RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbQQ2Rpy0hAq69mg759etBEL8oLIZlSpaPvx/2GWQIJJj3BI8MkBssHD5SFwl0flteryvac0pCtTm2JPWMa5Cix1v8K6zRpG6AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
     const PUBLIC: &str = "untrusted comment: minisign public key A84B49C4636046D\n\
@@ -259,7 +259,7 @@ mod tests {
         for signature in [SIGNATURE, LEGACY] {
             let by = verify(PLAN, signature, "p.minisig", &own).expect("it is valid");
             assert_eq!(by, "0A84B49C4636046D");
-            // The untrusted comment is nobody's word.
+            // The untrusted comment is not authenticated.
             let (_, rest) = signature.split_once('\n').expect("lines");
             let renamed = format!("untrusted comment: x\n{rest}");
             verify(PLAN, &renamed, "p.minisig", &own).expect("it is valid");
@@ -280,7 +280,7 @@ mod tests {
         }
         let any = [keys(OTHER), own].into_iter().flatten().collect::<Vec<_>>();
         verify(PLAN, SIGNATURE, "p.minisig", &any).expect("one of them is enough");
-        // Another key that says it has the same id.
+        // Another key with the same id.
         let mut forged = keys(OTHER);
         let id = any[1].0.to_bytes()[2..10].to_vec();
         let mut bytes = forged[0].0.to_bytes();
@@ -313,7 +313,7 @@ mod tests {
             assert!(error.message.contains("is not a secret key of minisign"), "{error}");
             assert_eq!(error.kind, Kind::Usage);
         }
-        // Its halves do not belong together.
+        // Its halves do not match.
         let damaged = file(&SECRET.replace("hAq69mg7", "hAq69mg8"));
         let key = SigningKey::read(damaged.path()).expect("it looks like one");
         key.sign(PLAN, "plan.json").expect_err("it is damaged");

@@ -1,5 +1,5 @@
-//! The Lua files that are part of the program. Debug builds read them from the source folder, so that work on them needs no
-//! rebuild.
+//! Lua files that are part of the program. Debug builds read them from the source folder, so that
+//! changes to them need no rebuild.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 
-/// The source of a file of `stdlib/`, by its path there.
+/// Source of a file of `stdlib/`, by its path there.
 #[must_use]
 pub fn source(path: &str) -> Option<Cow<'static, str>> {
     #[cfg(debug_assertions)]
@@ -20,10 +20,10 @@ pub fn source(path: &str) -> Option<Cow<'static, str>> {
     FILES.get_file(path)?.contents_utf8().map(Cow::Borrowed)
 }
 
-/// What is part of the program and no module: the prelude with what it is made of, and what only test files find.
+/// Files that are not modules: the prelude and its parts, and a module that only test files find.
 const NO_MODULES: [&str; 3] = ["prelude", "stoppable", "testing"];
 
-/// The modules that `require` finds, sorted.
+/// Modules that `require` finds, sorted.
 #[must_use]
 pub fn modules() -> Vec<&'static str> {
     let stem = |file: &'static include_dir::File<'static>| file.path().file_stem()?.to_str();

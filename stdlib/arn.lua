@@ -36,10 +36,10 @@ function Arn.__concat(a, b)
   return tostring(a) .. tostring(b)
 end
 
--- What may stand for an account besides its 12 digits.
+-- Values of the account field besides 12 digits.
 local ACCOUNTS = { [""] = true, ["aws"] = true, ["*"] = true }
 
--- What is wrong with the parts that every ARN has; nil if nothing is.
+-- Problem of the common parts of an ARN; nil if there is none.
 local function problem(parts)
   if not string.find(parts.partition, "^[%a*][%w-]*$") then
     return "the partition must be a word such as aws"
@@ -56,7 +56,7 @@ local function problem(parts)
   end
 end
 
--- Adds the kind, path and name of the resource, where a service has them.
+-- Adds kind, path and name of the resource, for services that have them.
 local function add_resource(parts)
   local resource = parts.resource
   if parts.service == "iam" then
@@ -78,7 +78,7 @@ local function add_resource(parts)
       parts.type, parts.name = string.match(resource, "^([%l-]+)/(.+)$")
     end
   elseif parts.service == "s3" then
-    -- What looks like a kind there is a bucket.
+    -- A bucket name has no kind.
     parts.name = resource
   else
     parts.type, parts.name = string.match(resource, "^([%w-]+)[/:](.+)$")
@@ -86,7 +86,7 @@ local function add_resource(parts)
   end
 end
 
--- The parts of an ARN, or nil and what is wrong.
+-- Parts of an ARN, or nil and a problem.
 local function split(text)
   local parts = {}
   parts.partition, parts.service, parts.region, parts.account, parts.resource =

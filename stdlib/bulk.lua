@@ -16,16 +16,16 @@ local _, host = ...
 local inspect = require("inspect")
 local log = require("log")
 
--- So many items are under way at first, where nothing else is said.
-local FIRST = 6
--- One more after so many, as long as AWS throttles nothing.
+-- Default number of concurrent items at the start.
+local INITIAL = 6
+-- Number of items after which the concurrency grows by one, unless AWS throttles.
 local STEP = 64
--- The most.
-local MOST = 64
--- The most that can be asked for.
-local MOST_ASKED = 1024
--- So many failures are kept, and so many of them said as they happen; all of them are counted.
-local KEPT, SAID = 1000, 20
+-- Upper bound of that growth.
+local MAX_CONCURRENCY = 64
+-- Upper bound on the option `concurrency`.
+local MAX_REQUESTED = 1024
+-- Number of failures that are kept, and that are reported as they happen. All are counted.
+local MAX_KEPT, MAX_REPORTED = 1000, 20
 
 ---@class bulk.Options
 ---@field concurrency? integer how many items at once, 1 to 1,024; without it as many as the account can take
@@ -47,7 +47,7 @@ local KEPT, SAID = 1000, 20
 ---@field result bulk.Result
 ---@overload fun(): any
 
--- What would fail the same way for every other item.
+-- Errors that would repeat for every other item.
 local HOPELESS_KINDS =
   { refused = true, credentials = true, permission = true, interrupted = true, timeout = true, bug = true }
 local HOPELESS_CODES = {
@@ -58,7 +58,7 @@ local HOPELESS_CODES = {
   UnrecognizedClientException = true,
 }
 
--- The coroutines in which items run: what they begin is part of an item.
+-- Coroutines that run items. Bulk work that they start belongs to the item.
 local inside = setmetatable({}, { __mode = "k" })
 
 local Skip = { __name = "skip" }
@@ -91,7 +91,7 @@ function bulk.is_hopeless(err)
   return HOPELESS_KINDS[err.kind] or HOPELESS_CODES[err.code] or false
 end
 
--- What an item is called in messages.
+-- Name of an item in messages.
 local function name_of(item)
   if type(item) == "table" and type(rawget(item, "name")) == "string" then
     return inspect.visible(item.name)
@@ -102,9 +102,9 @@ local function name_of(item)
   return #text > 60 and string.sub(text, 1, 57) .. "…" or text
 end
 
----------------------------------------------------------------------------------------------------------------- Sources
+-------------------------------------------------------------------------------------------- Sources
 
--- A function that returns the next item, and how many there are if that is known.
+-- Function that returns the next item, and the number of items if it is known.
 local function open(source, name)
   if host.is_callable(source) then
     return source, nil
@@ -122,7 +122,7 @@ local function open(source, name)
   end, count
 end
 
--- Waiting in a row for what one at a time may have: `list` holds what they wait for.
+-- Waits for a turn. `list` holds the latches of all that wait.
 local function wait_in(list)
   local latch = host.latch()
   list[#list + 1] = latch
@@ -142,7 +142,7 @@ local function wake_all(list)
   end
 end
 
-------------------------------------------------------------------------------------------------------------------- Work
+----------------------------------------------------------------------------------------------- Work
 
 local Work = {}
 Work.__index = Work
@@ -150,7 +150,7 @@ Work.__index = Work
 local function options_of(name, options)
   options = host.check_options(name, options, { "concurrency", "label", "on_error" })
   local limit, label, on_error = options.concurrency, options.label, options.on_error
-  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1 or limit > MOST_ASKED) then
+  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1 or limit > MAX_REQUESTED) then
     host.fail("argument", name .. ": concurrency must be a whole number from 1 to 1024, got " .. inspect(limit))
   elseif label ~= nil and type(label) ~= "string" then
     host.fail("argument", name .. ": label must be a string, got " .. type(label))
@@ -160,8 +160,8 @@ local function options_of(name, options)
   return limit, label and inspect.visible(label) or "bulk", on_error == "stop"
 end
 
--- Work on the items of `source`; `settle(at, value)` is told what the function returned for the item at that place, nil for one
--- that failed or was skipped.
+-- Work on the items of `source`. `settle(at, value)` receives the result of the function for the
+-- item at that place, nil for one that failed or was skipped.
 local function new_work(name, source, options, f, settle)
   local limit, label, stops = options_of(name, options)
   if not host.is_callable(f) then
@@ -174,7 +174,7 @@ local function new_work(name, source, options, f, settle)
     f = f,
     settle = settle,
     stops = stops,
-    limit = limit or FIRST,
+    limit = limit or INITIAL,
     is_automatic = limit == nil,
     begun = 0,
     workers = 0,
@@ -196,21 +196,21 @@ function Work:fail(item, err)
   end
   result.failed = result.failed + 1
   host.count_failed(self.tally)
-  if #result.errors < KEPT then
+  if #result.errors < MAX_KEPT then
     table.insert(result.errors, { item = item, error = err })
   end
   if self.stops or bulk.is_hopeless(err) then
     self.failure = self.failure or err
     err.item = err.item or item
     self.is_ended = true
-  elseif result.failed <= SAID then
+  elseif result.failed <= MAX_REPORTED then
     log.error(self.label .. " failed", {
       item = name_of(item),
       error = (err.code and err.code .. ": " or "") .. err.message,
       request = err.request_id,
       hint = err.hint,
     })
-    if result.failed == SAID then
+    if result.failed == MAX_REPORTED then
       log.error(self.label .. ": further failures are only counted")
     end
   end
@@ -223,7 +223,8 @@ function Work:skip(reason)
   host.count_skipped(self.tally)
 end
 
--- The next item and its place; nil if there is none, or none is to be begun. One at a time, because a source may wait itself.
+-- Next item and its place; nil if there is none, or no more may start. Serialized, because a source
+-- may wait itself.
 function Work:take()
   while self.is_pulling do
     wait_in(self.waiting)
@@ -249,9 +250,9 @@ function Work:take()
   return item, self.begun
 end
 
--- More items at once, as long as the account takes them.
+-- Raises the concurrency, unless the account is throttled.
 function Work:grow()
-  if self.begun % STEP == 0 and self.limit < MOST then
+  if self.begun % STEP == 0 and self.limit < MAX_CONCURRENCY then
     if host.throttled() == self.throttled then
       self.limit = self.limit + 1
     else
@@ -260,7 +261,7 @@ function Work:grow()
   end
 end
 
--- Starts one more worker if there is room: it runs as soon as those before it wait.
+-- Starts one more worker if there is room. It runs as soon as those before it wait.
 function Work:hire()
   if self.workers >= self.limit or self.is_ended then
     return
@@ -310,7 +311,7 @@ function Work:labour()
   end
 end
 
--- Begins: the first worker takes the first item, and hires the next one.
+-- Starts the work: the first worker takes the first item, and hires the next one.
 function Work:start()
   self.idle = {}
   self.tally = host.tally(self.label, self.total, self.is_inner)
@@ -333,7 +334,7 @@ local function reasons(skips)
   return table.concat(words, ", ")
 end
 
--- Ends it: the summary is said, and what ended it early is raised.
+-- Ends the work: prints the summary, and raises the error that ended it early.
 function Work:finish()
   if self.is_finished then
     return self.result
@@ -345,7 +346,7 @@ function Work:finish()
   for i = 1, math.min(#result.errors, 10) do
     names[i] = name_of(result.errors[i].item)
   end
-  -- Who is told by an error need not be told again at the end of the run.
+  -- An error that is raised here need not be reported again at the end of the run.
   local failures = not self.failure and table.concat(names, ", ") or nil
   local summary = host.tally_end(self.tally, failures, reasons(result.skips))
   if summary then
@@ -357,7 +358,7 @@ function Work:finish()
   return result
 end
 
--------------------------------------------------------------------------------------------------------------- Functions
+------------------------------------------------------------------------------------------ Functions
 
 --- Calls a function for every item, several at once, and returns how many are done, have failed and were skipped. Raises only what ends the
 --- whole: an error of the source, of an item with `on_error = "stop"`, and what would fail for all of them.
@@ -419,7 +420,8 @@ function bulk.stream(source, options, f)
     if at == next_at then
       wake_all(consumer)
     end
-    -- Not further ahead than twice of what is under way. Who waits here for ever, because nobody wants to have more, holds nothing up.
+    -- Bounds the lead over the consumer to twice the concurrency. A consumer that stops reading
+    -- blocks nothing.
     while at - next_at >= 2 * work.limit and not work.is_ended do
       host.rest(true)
       wait_in(producers)

@@ -16,12 +16,13 @@ local _, host = ...
 ---@field width? integer the width to fill before a table is put on several lines. Default 100.
 ---@field most? integer how many values in tables to print; `…` stands for the others. Default: a million.
 
--- What `runbook` asks the operator passes through here, so none of it may be something that a script can put something else in place of.
+-- The questions that `runbook` asks the operator pass through here, so nothing here may depend on
+-- globals that a script can replace.
 local find, gsub = string.find, string.gsub
 local concat, utf8_len, type = table.concat, utf8.len, type
 
--- A table that is in several others is printed in each, so that a small one can be endless.
-local DEPTH, WIDTH, MOST = 20, 100, 1000000
+-- A table inside several others is printed in each, so the output of a small table can be endless.
+local DEPTH, WIDTH, MAX_VALUES = 20, 100, 1000000
 
 local KEYWORDS = {}
 for word in
@@ -32,7 +33,7 @@ do
   KEYWORDS[word] = true
 end
 
--- Of the host, so that there is one list of what acts on a terminal.
+-- From the host, so that there is one list of terminal control characters.
 local visible = host.visible
 
 local function quote(text)
@@ -90,7 +91,7 @@ local function comes_before(a, b)
   return tostring(a) < tostring(b)
 end
 
--- What a value says of itself, such as an error's text; nil for a plain table.
+-- Text that a value defines for itself, such as that of an error; nil for a plain table.
 local function own_text(value)
   local meta = getmetatable(value)
   if type(meta) ~= "table" or not rawget(meta, "__tostring") then
@@ -109,7 +110,7 @@ local function key_text(key, state)
   return "[" .. render(key, 0, 0, state) .. "]"
 end
 
--- `taken` is how much of the first line something else needs: the key before, the comma after.
+-- `taken` is the width that the key before and the comma after need on the first line.
 local function render_table(value, indent, taken, state)
   if state.open[value] then
     return "<cycle>"
@@ -178,7 +179,7 @@ function render(value, indent, taken, state)
   elseif kind == "table" then
     return render_table(value, indent, taken, state)
   end
-  -- An address would differ from run to run and tells a reader nothing.
+  -- An address would differ from run to run, and says nothing to a reader.
   return "<" .. (kind == "thread" and "coroutine" or kind) .. ">"
 end
 
@@ -201,7 +202,7 @@ return setmetatable(inspect, {
     local state = {
       depth = whole(options, "depth", DEPTH),
       width = whole(options, "width", WIDTH),
-      left = whole(options, "most", MOST),
+      left = whole(options, "most", MAX_VALUES),
       level = 0,
       open = {},
     }

@@ -19,12 +19,12 @@ for severity, level in ipairs(LEVELS) do
   SEVERITY[level] = severity
 end
 
--- In place of a value whose name suggests a secret.
+-- Replacement for a value whose name suggests a secret.
 local SECRET = "(secret)"
 
 log.level = host.log_level or "info"
 
--- A value after `key=`: quoted where a reader of the line could mistake where it ends.
+-- Value after `key=`, quoted if it would be ambiguous.
 local function value_text(value)
   if type(value) == "string" then
     local visible = inspect.visible(value)

@@ -32,7 +32,7 @@ local function fail(name, problem, hint)
   host.fail("argument", "policy." .. name .. ": " .. problem, hint)
 end
 
--- What AWS lets be one string or an array of them, as an array.
+-- Array of a value that AWS allows to be one string or an array of strings.
 local function listed(value)
   if type(value) == "table" then
     return value
@@ -40,7 +40,7 @@ local function listed(value)
   return { value }
 end
 
--- One string or an array of them, each in the form that `is_right` asks for; one alone without its array.
+-- String or array of strings, each checked by `is_right`. A single one loses its array.
 local function strings(name, what, value, is_right, example)
   if type(value) ~= "string" and (type(value) ~= "table" or rawlen(value) == 0) then
     local got = type(value) == "table" and "a table that is none" or type(value)
@@ -139,7 +139,7 @@ function policy.trust(...)
   }
 end
 
--- A document from JSON text or a table; raises if it is none.
+-- Document from JSON text or a table; raises if it is none.
 local function read(name, document)
   if type(document) == "string" then
     local ok, decoded = host.fallible.json_decode(document)
@@ -174,7 +174,7 @@ function policy.decode(text)
   return read("decode", text)
 end
 
--- Whether a pattern with `*` and `?` matches the whole text, ignoring case, as in actions.
+-- Returns true if a pattern with `*` and `?` matches the whole text, ignoring case, as in actions.
 local function matches(pattern, text)
   local lua_pattern = string.gsub(string.lower(pattern), "[^%w]", function(character)
     return character == "*" and ".*" or character == "?" and "." or "%" .. character

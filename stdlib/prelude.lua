@@ -1,6 +1,7 @@
--- What stands between a script and the program: waiting, errors, coroutines, `require`, the sandbox, and `iam`. The program calls this
--- file once for each VM with its table of functions; nothing of that table is reachable from a script.
--- It returns the function that runs a script's chunk.
+-- Layer between scripts and the program: waiting, errors, coroutines, `require`, the sandbox, and
+-- `iam`. The program calls this file once for each VM with its table of functions; nothing in that
+-- table is reachable from a script.
+-- Returns the function that runs the chunk of a script.
 
 --- Lua 5.4 as scripts have it: without access to files, programs and the environment unless that was granted, and with waiting that works in
 --- every place where Lua code can run.
@@ -24,20 +25,21 @@ local native_date, native_time = os.date, os.time
 local create, yield, isyieldable, native_status, running =
   coroutine.create, coroutine.yield, coroutine.isyieldable, coroutine.status, coroutine.running
 local pack, unpack, concat = table.pack, table.unpack, table.concat
--- The metatable itself, whatever its `__metatable` shows to scripts.
+-- The raw metatable, whatever its `__metatable` shows to scripts.
 local getmetatable, native_setmetatable, set_metatable = debug.getmetatable, setmetatable, debug.setmetatable
 local type, tostring, error = type, tostring, error
 local select, pcall, xpcall, pairs, ipairs, next, rawget, rawset = select, pcall, xpcall, pairs, ipairs, next, rawget, rawset
--- Not as methods: those are fields of the global `string`, which a script can put others in place of.
+-- Not as methods: those are fields of the global `string`, which a script can replace.
 local find, sub, gsub, utf8_len = string.find, string.sub, string.gsub, utf8.len
 local math_type = math.type
 local WAIT = host.marker
 
------------------------------------------------------------------------------------------------------------------ Metatables
+----------------------------------------------------------------------------------------- Metatables
 
--- What is in a metatable is run by the program, and a finalizer (`__gc`) even where Lua must not be called. So no script gets at a metatable that
--- the program has made, or shares with it. It sees `false`, or a stand-in for one that it may give to its own tables.
-local function setmetatable(value, meta)
+-- The program calls the functions in a metatable, and a finalizer (`__gc`) even where Lua must not
+-- be called. Therefore no script gets access to a metatable that the program has created or shares
+-- with it. It sees `false`, or a stand-in if it may set the metatable on its own tables.
+local function with_metatable(value, meta)
   if meta and rawget(meta, "__metatable") == nil then
     rawset(meta, "__metatable", false)
   end
@@ -47,7 +49,7 @@ end
 local behind = {}
 
 local function show_stand_in(meta, fields)
-  local stand_in = setmetatable({}, {
+  local stand_in = with_metatable({}, {
     __index = fields,
     __newindex = function()
       error("this metatable is the program's own and cannot be changed", 2)
@@ -62,10 +64,10 @@ show_stand_in(host.array_meta, { __name = "array" })
 show_stand_in(host.error_meta, { __name = "error" })
 getmetatable(io.stdin).__metatable = false
 
--- The same functions as in Lua's library, but stoppable.
+-- Stoppable versions of functions of Lua's library.
 native_load(host.stdlib_source("stoppable"), "=[iamlua:stoppable]", "t")(host)
 
---------------------------------------------------------------------------------------------------------------------- Errors
+--------------------------------------------------------------------------------------------- Errors
 
 local Error = host.error_meta
 Error.__index = Error
@@ -90,12 +92,12 @@ function Error.__concat(a, b)
   return tostring(a) .. tostring(b)
 end
 
--- Frames of the program's own Lua are of no use to the author of a script.
+-- Frames of the program's own Lua code are useless to the author of a script.
 local function is_own(info)
   return sub(info.source, 1, 9) == "=[iamlua:"
 end
 
--- The script's position that is nearest to `level`, such as "tag.lua:12"; nil outside of a script.
+-- Script position nearest to `level`, such as "tag.lua:12"; nil outside of a script.
 local function where(level)
   while true do
     local info = getinfo(level, "Sl")
@@ -134,7 +136,7 @@ local function traceback(level)
   return concat(lines, "\n")
 end
 
--- Brings whatever was raised into the form of our errors, and keeps the value.
+-- Converts a raised value into an error of the host, and keeps the value.
 local function as_error(value, level)
   if getmetatable(value) == Error then
     value.traceback = value.traceback or traceback(level + 1)
@@ -142,7 +144,7 @@ local function as_error(value, level)
   end
   local e = { kind = "script", retryable = false, traceback = traceback(level + 1) }
   if type(value) == "string" then
-    -- A position in the program's own Lua is of no use, where Lua has put one in front.
+    -- Removes a leading position in the program's own Lua code.
     local own = find(value, "^%[iamlua:%w+%]:%d+: ") and find(value, ": ", 1, true)
     e.message = own and sub(value, own + 2) or value
     e.where = own and where(level + 1) or nil
@@ -166,7 +168,7 @@ local function as_error(value, level)
     e.where = where(level + 1)
     e.value = value
   end
-  return setmetatable(e, Error)
+  return with_metatable(e, Error)
 end
 
 local function handler(value)
@@ -179,12 +181,13 @@ local function raise(e)
   error(e, 0)
 end
 
--- Raises an error of that kind, at the script's position.
+-- Raises an error of that kind, at the position in the script.
 function host.fail(kind, message, hint)
-  raise(setmetatable({ kind = kind, message = message, hint = hint, retryable = false }, Error))
+  raise(with_metatable({ kind = kind, message = message, hint = hint, retryable = false }, Error))
 end
 
--- The table of options of the function `name`, or an empty one; raises for what is no table and for a key that is not in `known`.
+-- Options of the function `name`, or an empty table; raises if they are no table, or for a key that
+-- is not in `known`.
 function host.check_options(name, options, known)
   if options == nil then
     return {}
@@ -208,7 +211,7 @@ function host.check_options(name, options, known)
   return options
 end
 
--- Whether a value can be called: a function, or an iterator that is a table.
+-- Returns true if a value can be called: a function, or an iterator that is a table.
 function host.is_callable(value)
   local meta = getmetatable(value)
   return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
@@ -221,13 +224,13 @@ local function settle(ok, ...)
   raise((...))
 end
 
--- Ends the script if a task has failed that nobody can wait for any more.
+-- Ends the script if a task has failed that nothing can wait for any more.
 function host.check_tasks()
   for _, state in ipairs(host.failures) do
     if not state.held[1] then
       host.failed = state
       host.end_by_task()
-      -- The stop arrives before the next instruction; this loop is never left in another way.
+      -- The stop arrives before the next instruction, so this loop never ends normally.
       while true do
       end
     end
@@ -245,13 +248,15 @@ end
 
 host.Error, host.as_error, host.handler, host.settle, host.where = Error, as_error, handler, settle, where
 
--------------------------------------------------------------------------------------------------------------------- Waiting
+-------------------------------------------------------------------------------------------- Waiting
 
--- Above zero while a coroutine was resumed from where Lua cannot yield: then nothing below it may yield to the driver either.
+-- Above zero while a coroutine was resumed from where Lua cannot yield. Nothing below it may yield
+-- to the driver then.
 local blocked = 0
 
--- The coroutines that wait for the driver, or are its own: only the driver resumes them. For scripts they are in the middle of a call.
-local waits, owned = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+-- Coroutines that wait for the driver, or belong to it: only the driver resumes them. For scripts
+-- they are in the middle of a call.
+local waits, owned = with_metatable({}, { __mode = "k" }), with_metatable({}, { __mode = "k" })
 
 local function yield_to_driver(handle)
   local co = running()
@@ -279,7 +284,7 @@ local function status(co)
   return state == "suspended" and (waits[co] or owned[co]) and "normal" or state
 end
 
--- Makes a coroutine a task of the driver's.
+-- Makes a coroutine a task of the driver.
 local native_spawn = host.spawn
 function host.spawn(co, ...)
   owned[co] = true
@@ -293,7 +298,7 @@ end
 
 host.wait_for, host.await = wait_for, await
 
--- A coroutine of the script's that waits passes its wait up to the driver, and goes on when the answer is there.
+-- A waiting coroutine of the script passes its wait to the driver, and continues with the result.
 local function pass_up(co, ...)
   local _, mark, handle = ...
   if mark ~= WAIT then
@@ -323,7 +328,7 @@ local function resume(co, ...)
   return unblock(native_resume(co, ...))
 end
 
--- What is closed runs its `__close` handlers, and Lua cannot yield there, although it says that it can.
+-- Closing runs `__close` handlers. Lua cannot yield there, although `isyieldable` says that it can.
 local function close(co)
   if type(co) ~= "thread" then
     error("bad argument #1 to 'close' (coroutine expected)", 2)
@@ -372,7 +377,7 @@ function coroutine.wrap(f)
   end
 end
 
----------------------------------------------------------------------------------------------------------------- The sandbox
+---------------------------------------------------------------------------------------- The sandbox
 
 local function no_access(name, instead)
   return function()
@@ -413,7 +418,7 @@ local function stream(write)
   return self
 end
 
--- `io.open` on what was granted; the file is Lua's own.
+-- `io.open` with permissions; the file is Lua's own.
 local function open(path, mode)
   mode = mode or "r"
   local writes = find(mode, "[wa+]") ~= nil
@@ -546,7 +551,7 @@ os = {
       error("bad argument #1 to 'exit' (a code from 0 to 255 expected)", 2)
     end
     host.exit(code)
-    -- The stop arrives before the next instruction; this loop is never left in another way.
+    -- The stop arrives before the next instruction, so this loop never ends normally.
     while true do
     end
   end,
@@ -569,7 +574,7 @@ os = {
 debug = { traceback = native_traceback }
 string.dump = nil
 
--- Lua runs message handlers with hooks switched off, so a script that must stop would not stop in one.
+-- Lua runs message handlers without hooks, so a script could not be stopped in one.
 local STOPPED = host.stopped
 
 --- As in plain Lua, but a script that is being stopped does not call the handler. `try` is simpler, and gives whatever is raised the form of our
@@ -588,7 +593,7 @@ function _G.xpcall(f, message_handler, ...)
   end, ...)
 end
 
--- Finalizers run with hooks switched off too.
+-- Finalizers run without hooks too.
 --- As in plain Lua, but a metatable cannot have a finalizer (`__gc`): use `__close`.
 ---@generic T: table
 ---@param value T
@@ -598,14 +603,14 @@ function _G.setmetatable(value, meta)
   if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
     error("finalizers (__gc) are not available in scripts; use __close", 2)
   elseif value == _G then
-    -- What a script puts in place of the metatable knows nothing of modules that are not there yet.
+    -- A metatable that a script sets would not load modules on demand.
     host.load_all()
   end
-  -- A stand-in is a table of the program's, so `meta` is nil or a table here.
+  -- A stand-in is a table of the program, so `meta` is nil or a table here.
   return native_setmetatable(value, meta and behind[meta] or meta)
 end
 
--- In Lua, so that it can be stopped also where it is called again and again by a function of Lua's library.
+-- In Lua, so that it can be stopped even if a function of Lua's library calls it repeatedly.
 --- As in plain Lua.
 ---@param what? string
 ---@param ... any
@@ -616,7 +621,7 @@ end
 
 dofile, loadfile = nil, nil
 
--- A long text is read piece by piece, so that reading it can be stopped.
+-- A long text is loaded in pieces, so that loading can be stopped.
 local PIECE = 1 << 20
 
 local function in_pieces(text)
@@ -628,7 +633,7 @@ local function in_pieces(text)
   end
 end
 
--- Text only: bytecode can break the VM.
+-- Only text: bytecode can break the VM.
 --- As in plain Lua, but only text can be loaded, no bytecode.
 ---@param chunk string|function
 ---@param name? string
@@ -643,7 +648,7 @@ function load(chunk, name, mode, ...)
   if type(chunk) == "string" and #chunk > PIECE then
     return native_load(in_pieces(chunk), name or chunk, "t", ...)
   elseif type(chunk) == "function" then
-    -- So that it can be stopped also between two pieces of a function of Lua's library.
+    -- Wrapped, so that it can be stopped between two pieces of a function of Lua's library.
     local given = chunk
     chunk = function()
       return (given())
@@ -652,7 +657,7 @@ function load(chunk, name, mode, ...)
   return native_load(chunk, name, "t", ...)
 end
 
--------------------------------------------------------------------------------------------------------------------- require
+-------------------------------------------------------------------------------------------- require
 
 local loaded = {}
 local loading = {}
@@ -662,8 +667,8 @@ local function run_module(name, chunk, ...)
     host.fail("script", "require: module '" .. name .. "' requires itself, directly or through another")
   end
   loading[name] = true
-  -- To be closed also when the module fails or is stopped.
-  local _ <close> = setmetatable({}, {
+  -- Cleanup that also runs if the module fails or is stopped.
+  local _ <close> = with_metatable({}, {
     __close = function()
       loading[name] = nil
     end,
@@ -671,7 +676,7 @@ local function run_module(name, chunk, ...)
   return chunk(name, ...)
 end
 
--- What the program's own modules see: the globals as they were before any script ran, and each other as they are made.
+-- Environment of the program's own modules: the globals before any script ran, and each other.
 local pristine
 local own = {}
 
@@ -686,7 +691,7 @@ local function copy_of(module)
   return set_metatable(copy, getmetatable(module))
 end
 
--- A module of the program's, as its own code sees it; scripts find another table of the same functions.
+-- Module of the program, for its own code. Scripts get another table of the same functions.
 local function stdlib_module(name)
   if own[name] == nil then
     local source = host.stdlib_source(name)
@@ -700,7 +705,7 @@ local function stdlib_module(name)
   return own[name]
 end
 
--- What a prompt shares with this file; not for scripts.
+-- Functions that the prompt shares with this file; not for scripts.
 function host.load_prompt()
   local source = host.stdlib_source("prompt/prompt")
   return assert(native_load(source, "=[iamlua:prompt]", "t", pristine))("prompt", host)
@@ -757,7 +762,7 @@ local script_require = require
 ---@type table
 package = { loaded = loaded }
 
--- Forgets what a run has left behind that was stopped in the middle.
+-- Resets state that an interrupted run has left.
 function host.reset()
   blocked = 0
   loading = {}
@@ -768,10 +773,10 @@ function host.reset()
   end
 end
 
------------------------------------------------------------------------------------------------------------------------- iam
+------------------------------------------------------------------------------------------------ iam
 
--- An iterator over the pages, or the entries, of a listing. After a failure the same page is asked for again: to end quietly would
--- pass for "that was all". Several tasks may share one.
+-- Iterator over the pages, or the entries, of a listing. After a failure it requests the same page
+-- again: ending quietly would look like the end of the listing. Several tasks may share one.
 local function iterator(pager, by_page)
   local page, at, count, ended = nil, 0, 0, false
   local fetching
@@ -816,8 +821,8 @@ local function iterator(pager, by_page)
   end
 end
 
--- The listings that scripts hold, so that a prompt can tell them from other functions.
-host.is_listing = setmetatable({}, { __mode = "k" })
+-- Listings that scripts hold, so that a prompt can tell them from other functions.
+host.is_listing = with_metatable({}, { __mode = "k" })
 
 local function listing(...)
   local self = iterator(...)
@@ -825,7 +830,7 @@ local function listing(...)
   return self
 end
 
--- The table of a connection for scripts, and another of the same functions for the program's own code.
+-- Table of a connection for scripts, and another of the same functions for the program's own code.
 local function module_of(gate)
   local iam, own_iam = {}, {}
   for _, entry in ipairs(host.entries) do
@@ -841,7 +846,7 @@ local function module_of(gate)
       end
     elseif kind == "scan" then
       into[entry.name] = function(...)
-        -- It defines the function after it.
+        -- The module defines the function called next.
         stdlib_module("usage")
         return host.usage_made(own_iam, gate, path, ...)
       end
@@ -880,13 +885,13 @@ pristine.iam, pristine.getmetatable, pristine.setmetatable = own.iam, getmetatab
 function pristine.require(name)
   return own[name] or stdlib_module(name)
 end
-setmetatable(pristine, {
+with_metatable(pristine, {
   __index = function(_, name)
     return is_stdlib[name] and stdlib_module(name) or nil
   end,
 })
 
--- The modules are globals that are loaded when a script first names them: most scripts need few.
+-- Modules are globals that are loaded when a script first uses them, because most scripts need few.
 local function load_all()
   for _, name in ipairs(host.modules) do
     if rawget(_G, name) == nil then
@@ -915,7 +920,7 @@ native_setmetatable(_G, {
 ---@type string[]
 arg = { [0] = host.script, unpack(host.args) }
 
---------------------------------------------------------------------------------------------------------------------- Running
+-------------------------------------------------------------------------------------------- Running
 
 -- Lua calls no handler when memory runs out.
 local function outcome(ok, ...)
@@ -925,10 +930,10 @@ local function outcome(ok, ...)
   return false, as_error((...), 1)
 end
 
--- From here on what this file calls is what it has found itself, whatever a script puts in place of the globals.
-_ENV = pristine
+-- From here on this file uses the globals as it found them, whatever a script replaces.
+local _ENV = pristine
 
--- Runs a chunk: true and what it returned, or false and an error.
+-- Runs a chunk: true and its results, or false and an error.
 return function(chunk, ...)
   owned[running()] = true
   return outcome(xpcall(chunk, handler, ...))

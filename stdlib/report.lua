@@ -49,9 +49,9 @@ local function check(condition, name, problem, hint)
   end
 end
 
------------------------------------------------------------------------------------------------------------------ Columns
+-------------------------------------------------------------------------------------------- Columns
 
--- The field of a row that a key names. The longest name wins, so that keys with dots in them are found too.
+-- Field of a row for a key. The longest name wins, so that keys with dots are found too.
 local function field(row, key)
   local value = row[key]
   if value ~= nil then
@@ -135,7 +135,7 @@ local function plain_columns(keys)
   end)
   local columns = {}
   for i, key in ipairs(keys) do
-    -- Only the row's own field: these keys came from rows, dots and all.
+    -- Only fields of the row itself: these keys came from rows, with their dots.
     columns[i] = {
       key = key,
       title = heading(key),
@@ -169,14 +169,14 @@ local function columns_of_rows(rows)
   return plain_columns(keys)
 end
 
-------------------------------------------------------------------------------------------------------------------- Cells
+---------------------------------------------------------------------------------------------- Cells
 
--- So many values are in a cell; `…` stands for the others.
-local MOST = 100000
+-- Upper bound on the values in a cell; `…` stands for the others.
+local MAX_VALUES = 100000
 
--- A value as text for a table or CSV; nil for nothing.
+-- Value as text for a table or CSV; nil for nothing.
 local function cell(value, depth, state)
-  state = state or { left = MOST }
+  state = state or { left = MAX_VALUES }
   if state.left == 0 then
     return "…"
   end
@@ -205,7 +205,7 @@ local function cell(value, depth, state)
       end
     end
   elseif type(value.name) == "string" then
-    -- A record in a record, such as the role in a profile, is known by its name.
+    -- A nested record, such as the role in a profile, is shown by its name.
     return value.name
   else
     for key, inner in next, value do
@@ -219,7 +219,7 @@ local function cell(value, depth, state)
   return #pieces > 0 and table.concat(pieces, ", ") or nil
 end
 
--- The cells of a row; what columns with bars draw is in `numbers`.
+-- Cells of a row. `numbers` has the values of columns with bars.
 local function cells_for_people(columns, row)
   local cells, numbers = {}, {}
   for i, column in ipairs(columns) do
@@ -249,7 +249,7 @@ local function csv_heading(columns)
   return host.csv_line(cells)
 end
 
--- One JSON object with the columns in their order.
+-- JSON object with the columns in their order.
 local function json_object(columns, row, name)
   local fields = {}
   for i, column in ipairs(columns) do
@@ -260,9 +260,9 @@ local function json_object(columns, row, name)
   return "{" .. table.concat(fields, ",") .. "}"
 end
 
--------------------------------------------------------------------------------------------------------------------- Rows
+----------------------------------------------------------------------------------------------- Rows
 
--- An iterator over rows that holds each of them to be a table.
+-- Iterator over rows that checks that each is a table.
 local function iterate(rows, name)
   local at = 0
   local next_row = rows
@@ -288,22 +288,23 @@ local function is_rows(rows)
   return host.is_callable(rows) or (type(rows) == "table" and (rawlen(rows) > 0 or next(rows) == nil))
 end
 
--------------------------------------------------------------------------------------------------------------------- Bars
+----------------------------------------------------------------------------------------------- Bars
 
--- Without a terminal, whose width is known, bars are made for this one.
-local USUAL_WIDTH = 80
-local LONGEST_BAR, SHORTEST_BAR = 40, 4
+-- Width for bars without a terminal.
+local DEFAULT_WIDTH = 80
+local MAX_BAR, MIN_BAR = 40, 4
 local EIGHTHS = { "▏", "▎", "▍", "▌", "▋", "▊", "▉" }
 
--- A bar of that many characters, to an eighth. What is more than nothing can be seen.
+-- Bar of that many characters, to an eighth. A value above zero is always visible.
 local function bar_of(share, length)
   local eighths = share > 0 and math.max(1, math.floor(share * length * 8 + 0.5)) or 0
   return string.rep("█", eighths // 8) .. (EIGHTHS[eighths % 8] or "")
 end
 
--- The columns of the screen that a table takes without its bars; `widths` gets those of the cells.
+-- Width of a table without its bars, in columns of the screen. `widths` receives those of the
+-- cells.
 local function width_without_bars(columns, rows, widths)
-  -- There are two spaces between columns, and none behind the last.
+  -- Two spaces between columns, and none after the last.
   local sum = -2
   for i, column in ipairs(columns) do
     widths[i] = 0
@@ -315,7 +316,7 @@ local function width_without_bars(columns, rows, widths)
   return sum
 end
 
--- Draws the bars beside their numbers. One column has them, as a rule; several share what is free.
+-- Draws the bars beside their numbers. Several columns with bars share the free width.
 local function draw_bars(columns, rows, numbers)
   local count, widths = 0, {}
   for _, column in ipairs(columns) do
@@ -324,11 +325,11 @@ local function draw_bars(columns, rows, numbers)
   if count == 0 then
     return
   end
-  local free = ((host.width() or USUAL_WIDTH) - width_without_bars(columns, rows, widths)) // count
+  local free = ((host.width() or DEFAULT_WIDTH) - width_without_bars(columns, rows, widths)) // count
   for i, column in ipairs(columns) do
     if column.bar then
-      -- Where the heading is wider than the numbers, the bar begins below it.
-      local length = math.min(free + math.max(0, utf8.len(column.title) - widths[i]) - 2, LONGEST_BAR)
+      -- Below a heading wider than the numbers, the bar uses the rest of the heading's width.
+      local length = math.min(free + math.max(0, utf8.len(column.title) - widths[i]) - 2, MAX_BAR)
       local most = 0
       for at = 1, #rows do
         most = math.max(most, numbers[at][i] or 0)
@@ -336,13 +337,13 @@ local function draw_bars(columns, rows, numbers)
       for at, cells in ipairs(rows) do
         local number = string.rep(" ", widths[i] - utf8.len(cells[i])) .. cells[i]
         local share = most > 0 and math.max(0, numbers[at][i] or 0) / most or 0
-        cells[i] = length >= SHORTEST_BAR and number .. "  " .. bar_of(share, length) or number
+        cells[i] = length >= MIN_BAR and number .. "  " .. bar_of(share, length) or number
       end
     end
   end
 end
 
------------------------------------------------------------------------------------------------------------------- Tables
+--------------------------------------------------------------------------------------------- Tables
 
 local function render(columns, rows)
   local heads, right = {}, {}
@@ -354,7 +355,7 @@ local function render(columns, rows)
   return host.render_table(heads, rows, right)
 end
 
--- The columns without the one that groups; the first has the group's name as its heading.
+-- Columns without the one that groups. The first has the name of the group as its heading.
 local function columns_in_group(columns, group, key)
   local kept = {}
   for _, column in ipairs(columns) do
@@ -365,7 +366,7 @@ local function columns_in_group(columns, group, key)
   return kept
 end
 
--- Adds a row to the last table, or begins one for it.
+-- Adds a row to the last table, or starts a new one for it.
 local function add_to_tables(tables, columns, row, key)
   local group = key and (cell(field(row, key), 0) or "-")
   local last = tables[#tables]
@@ -389,7 +390,7 @@ local function write_table(next_row, columns, key)
       end
     end
   end
-  -- What was there before a failure is shown, as it is in the formats that stream.
+  -- Rows before a failure are shown, as in the streaming formats.
   local ok, err = xpcall(collect, host.handler)
   if not columns then
     columns = columns_of_rows(raw)
@@ -438,7 +439,7 @@ local function write_json(next_row, columns, name)
     host.print(before, json_object(columns or columns_of_row(row), row, name))
     before = ",\n  "
   end
-  -- Not written after a failure: a listing that is cut off must not pass for a whole one.
+  -- Not written after a failure: a truncated listing must not look complete.
   host.print(before == "[\n  " and "[]\n" or "\n]\n")
 end
 
@@ -457,7 +458,7 @@ local function format_of(options, name)
   return host.fail("argument", name .. ": there is no format " .. inspect(format), hint)
 end
 
---------------------------------------------------------------------------------------------------------------- Functions
+------------------------------------------------------------------------------------------ Functions
 
 --- Writes one record: a line for each field in a table, one object in JSON. Raises an argument error for a wrong option.
 ---@param record table

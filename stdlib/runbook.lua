@@ -24,8 +24,8 @@ local runbook = {}
 local _, host = ...
 local inspect = require("inspect")
 
--- This file decides what a script may touch, so it must not call anything that the script can put something else in place of: neither globals nor
--- methods of strings, which are fields of the global `string`.
+-- This file decides what a script may access, so it must not call anything that the script can
+-- replace: neither globals nor methods of strings, which are fields of the global `string`.
 local find, match, sub, gsub, rep, gmatch =
   string.find, string.match, string.sub, string.gsub, string.rep, string.gmatch
 local concat, sort, move = table.concat, table.sort, table.move
@@ -113,13 +113,13 @@ local PERMISSION_TEXTS = {
   run = "run the program ",
   net = "have its calls sent to ",
 }
--- The types that `min` and `max` mean something for.
+-- Types with `min` and `max`.
 local HAS_SIZE = { integer = true, number = true, duration = true, list = true, map = true }
--- The types of parameters that are secrets if their names suggest it.
+-- Types of parameters that are secrets if their names suggest it.
 local MAY_BE_SECRET = { string = true, integer = true, number = true, list = true, map = true }
 local HELP_WIDTH = 80
 
----------------------------------------------------------------------------------------------------------------- Manifest
+------------------------------------------------------------------------------------------- Manifest
 
 local function wrong(problem, hint)
   host.fail("argument", "runbook: " .. problem, hint)
@@ -161,7 +161,7 @@ local function check_text(value, where)
   end
 end
 
--- A copy, so that the script cannot change it between the check and the use.
+-- Copies the list, so that the script cannot change it between check and use.
 local function strings_of(list, where)
   check_type(list, "table", where)
   local copy, count = {}, 0
@@ -182,7 +182,7 @@ local function strings_of(list, where)
   return copy
 end
 
--- The seconds of a duration, or nil and what is wrong.
+-- Seconds of a duration, or nil and a problem.
 local function seconds_of(value)
   local ok, result = host.fallible.seconds(value)
   if not ok then
@@ -212,7 +212,7 @@ local function is_array(t)
   return #t > 0 or next(t) == nil
 end
 
--- The type that a value shows.
+-- Type of a value.
 local function type_of(value)
   if math_type(value) == "integer" then
     return "integer"
@@ -222,7 +222,7 @@ local function type_of(value)
   return type(value)
 end
 
--- A whole number of that text, or nil: neither hexadecimal, nor with spaces around it, nor too large.
+-- Integer of a text, or nil: not hexadecimal, without spaces, within range.
 local function integer_of(text)
   return find(text, "^[+-]?%d+$") and math_type(tonumber(text)) == "integer" and tonumber(text) or nil
 end
@@ -231,7 +231,7 @@ local function number_of(text)
   return not find(text, "[xXnN%s]") and tonumber(text) or nil
 end
 
--- The value of a type that some text stands for, or nil and what it must be.
+-- Parsers by type: the value of a text, or nil and the expected form.
 local PARSE = {
   string = function(text)
     return text
@@ -261,7 +261,7 @@ PARSE.new_file = function(text)
   return PARSE.file(text == "-" and "/dev/stdout" or text)
 end
 
--- What is wrong with a value of the right type; nil if nothing is.
+-- Problem of a value of the right type; nil if there is none.
 local function violation(param, value)
   local size = value
   if param.type == "list" or param.type == "map" then
@@ -300,7 +300,7 @@ local function copy_of(value)
   return copy
 end
 
--- A value that the manifest gives, held to the parameter's type.
+-- Value in the manifest, checked against the type of the parameter.
 local function manifest_value(param, value, where)
   local kind = param.type
   if kind == "duration" then
@@ -447,7 +447,7 @@ local function param_of(name, spec)
   return param
 end
 
--- The parameters by name, and their names: required ones first, then by the alphabet.
+-- Parameters by name, and their names: required ones first, then alphabetically.
 local function params_of(specs)
   check_type(specs, "table", "params")
   local params, names = {}, {}
@@ -491,13 +491,13 @@ local function on_failure_of(given)
   if command and #command == 0 then
     wrong("on_failure.command must name a program")
   elseif given.webhook and not find(given.webhook, "^https?://.") then
-    -- It may hold a secret, so it is not shown.
+    -- The URL may hold a secret, so it is not shown.
     wrong('on_failure.webhook must begin with "https://" or "http://"')
   end
   return command, given.webhook
 end
 
--- What the manifest says of the runbook as a job; nil if it is none.
+-- Job fields of the manifest; nil if the runbook is no job.
 local function job_of(given)
   if given.schedule == nil and given.every == nil then
     for _, key in ipairs(JOB_KEYS) do
@@ -577,9 +577,9 @@ local function manifest_of(given)
   return manifest
 end
 
--------------------------------------------------------------------------------------------------------------------- Help
+----------------------------------------------------------------------------------------------- Help
 
--- Text in lines of at most `width` characters, broken at spaces.
+-- Lines of at most `width` characters, broken at spaces.
 local function wrap(text, width)
   local lines, line = {}, ""
   for word in gmatch(visible((gsub(text, "%s+", " "))), "%S+") do
@@ -654,7 +654,7 @@ end
 local function add_wrapped(lines, first, text, indent)
   local margin = rep(" ", indent)
   local wrapped = wrap(text, HELP_WIDTH - indent)
-  -- What stands in front may be too long to share its line.
+  -- The first column may be too long to share its line.
   if utf8_len(first) + 2 > indent then
     lines[#lines + 1] = first
     first = margin
@@ -739,13 +739,13 @@ local function help_text(manifest)
   return concat(lines, "\n") .. "\n"
 end
 
------------------------------------------------------------------------------------------------------------- Command line
+--------------------------------------------------------------------------------------- Command line
 
 local function wrong_usage(problem, hint)
   host.fail("usage", problem, hint or "iamlua run " .. visible(host.script) .. " --help shows its options")
 end
 
--- The parameter that a flag names and whether it is negated, such as `--no-delete`.
+-- Parameter of a flag, and whether it is negated, such as `--no-delete`.
 local function find_param(manifest, flag)
   local name = gsub(sub(flag, 3), "-", "_")
   local param = manifest.params[name]
@@ -767,7 +767,7 @@ local function find_param(manifest, flag)
   wrong_usage("there is no option " .. visible(flag), near and "did you mean " .. near .. "?")
 end
 
--- Splits "--owner=ops"; the second is nil without "=".
+-- Splits "--owner=ops"; the second result is nil without "=".
 local function split_flag(word)
   local at = find(word, "=", 1, true)
   if at then
@@ -776,7 +776,7 @@ local function split_flag(word)
   return word, nil
 end
 
--- What is wrong with a value, without the value if that is a secret.
+-- Problem of a value, without the value if it is a secret.
 local function without_value(param, why)
   return param.secret and gsub(why, ", got .*$", "") or why
 end
@@ -793,7 +793,7 @@ local function add_to_map(param, map, text)
   map[key] = sub(text, at + 1)
 end
 
--- Takes one flag with its text into the values.
+-- Adds the text of one flag to the values.
 local function take(param, values, text)
   if param.type == "list" then
     local list = values[param.name] or {}
@@ -815,7 +815,7 @@ local function take(param, values, text)
   values[param.name] = value
 end
 
--- What the command line gives, by name.
+-- Values on the command line, by name.
 local function parse(manifest, args)
   local values = {}
   local at = args[1] == "--" and 2 or 1
@@ -849,7 +849,7 @@ local function asks_for_help(args)
   return contains(args, "--help") or contains(args, "-h")
 end
 
--- Adds the defaults, holds everything to its bounds, and says which required ones are missing.
+-- Adds the defaults, checks the bounds, and reports missing required parameters.
 local function complete(manifest, values)
   local missing = {}
   for _, name in ipairs(manifest.names) do
@@ -871,7 +871,8 @@ local function complete(manifest, values)
   end
 end
 
--- Files that the command line names: the operator has chosen them, so the script may read them, or write those that are to be made.
+-- Grants access to files on the command line: the operator has chosen them, so the script may read
+-- them, or write those that are to be created.
 local function grant_files(manifest, given)
   for _, name in ipairs(manifest.names) do
     local param, path = manifest.params[name], given[name]
@@ -915,7 +916,7 @@ local function ask_for_permissions(manifest)
   end
 end
 
--- The values as a table that knows its names: to read one that was not declared is a mistake of the script.
+-- Values as a table that refuses reads of undeclared names.
 local function guarded(manifest, values)
   return setmetatable(values, {
     __index = function(_, name)
@@ -927,8 +928,8 @@ local function guarded(manifest, values)
   })
 end
 
--- The values for the journal; those that must not be in it, by what is said and by what is suspected; and the names of parameters that may be
--- in it whatever they are.
+-- Values for the journal; secret values, declared and suspected; and the names of parameters that
+-- are stored whatever their values.
 local function shown_parameters(manifest, values)
   local shown, secrets, suspected, plain = {}, {}, {}, {}
   for _, name in ipairs(manifest.names) do

@@ -1,5 +1,6 @@
--- What stands in for functions of Lua's library that could run for ever in one call, where nothing can stop them: the same in Lua, or in pieces.
--- `host.guard` puts each behind the function of the library, which is called as long as its arguments make for a short call.
+-- Replacements for functions of Lua's library that could run endlessly in one call, which cannot be
+-- stopped: the same in Lua, or in pieces. `host.guard` wraps the library's function and each
+-- replacement; the library's is called if its arguments make the call short.
 
 local host = ...
 
@@ -9,12 +10,12 @@ local pack, sub, byte, char = table.pack, string.sub, string.byte, string.char
 local type, tostring, error, next, select = type, tostring, error, next, select
 local maxinteger, tointeger = math.maxinteger, math.tointeger
 
--- So many elements are moved, or strings put together, in one call of the library.
+-- Number of elements that one call of the library moves, or of strings that it joins.
 local PIECE = 10000
 
 local slow = {}
 
----------------------------------------------------------------------------------------------------------------------- Text
+----------------------------------------------------------------------------------------------- Text
 
 local function checked(from, ...)
   if from == false then
@@ -23,7 +24,8 @@ local function checked(from, ...)
   return from, ...
 end
 
--- The place of the first match from a position on and its captures; false and what is wrong with the pattern.
+-- Place of the first match from a position on, and its captures; false and a problem of the
+-- pattern.
 local function match_from(...)
   return checked(native_match(...))
 end
@@ -46,7 +48,7 @@ function slow.find(text, pattern, init, plain)
   return match_from(text, pattern, init, 0, true)
 end
 
--- What a match has caught; all of it, if the pattern has no captures.
+-- Captures of a match; the whole match if the pattern has none.
 local function caught(text, from, to, ...)
   if not from then
     return nil
@@ -82,7 +84,7 @@ function slow.gmatch(text, pattern, init)
   end
 end
 
--- What stands in place of a match, by a text with `%0` to `%9` and `%%` in it.
+-- Replacement of a match, from a template with `%0` to `%9` and `%%`.
 local function filled(template, text, found)
   local pieces, from = {}, 1
   while true do
@@ -172,7 +174,7 @@ function slow.rep(text, n, separator)
   return whole .. rep(unit, (n - 1) % most) .. text
 end
 
--------------------------------------------------------------------------------------------------------------------- Tables
+--------------------------------------------------------------------------------------------- Tables
 
 function slow.concat(list, separator, i, j)
   separator = separator and tostring(separator) or ""
@@ -258,7 +260,7 @@ function slow.remove(list, at)
   return value
 end
 
--- A comparison in Lua, so that it can be stopped there.
+-- Comparison in Lua, so that it can be stopped.
 function slow.sort(list, comes_before)
   if comes_before then
     sort(list, function(a, b)
@@ -285,7 +287,7 @@ function slow.unpack(list, i, j)
   return unpack(copy, 1, j - i + 1)
 end
 
--- Anything else that these functions are called with is refused by the library's own before they are.
+-- The library's own function refuses invalid arguments first.
 for name, instead in next, slow do
   local library = string[name] and string or table
   library[name] = host.guard(name, library[name], instead)

@@ -18,11 +18,11 @@ local _, host = ...
 local Task = { __name = "task" }
 Task.__index = Task
 
--- Of a task that the script holds no longer, nothing is left in here.
+-- Tasks that the script does not hold any more are released.
 local WEAK = { __mode = "v" }
 
--- Keeps the error of a task that nobody waits for yet. To know whether anybody still can, what is
--- held no longer must be gone; that takes time, so it is not done for each of many.
+-- Keeps the error of a task that nothing waits for yet. A garbage collection shows whether anything
+-- still can. It takes time, so it does not run for each of many failures.
 local function keep_failure(state)
   local failures = host.failures or {}
   host.failures = failures
@@ -34,7 +34,7 @@ local function keep_failure(state)
   host.check_tasks()
 end
 
--- Somebody waits for a task, so that its error is not lost.
+-- Marks a task as awaited, so that its error is reported there.
 local function await(state)
   state.is_awaited = true
   for at, failure in ipairs(host.failures or {}) do
@@ -121,7 +121,7 @@ function task.all(list)
       item = task.spawn(item)
     end
     check(item, "task.all")
-    -- Waited for below, so that an early failure is not reported twice.
+    -- Awaited below, so that an early failure is not reported twice.
     await(item.state)
     tasks[i] = item
   end

@@ -25,7 +25,7 @@
 
 local host, offers = ...
 
--- Tests may put others in place of globals, to see what a module does with them; what is here must go on working.
+-- Tests may replace globals, to test a module with them; the code here must keep working.
 local type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen =
   type, tostring, ipairs, next, select, pcall, xpcall, error, setmetatable, getmetatable, rawget, rawlen
 local find, sub, gsub, gmatch, match = string.find, string.sub, string.gsub, string.gmatch, string.match
@@ -42,11 +42,11 @@ local function offer(name, ...)
   return host.settle(offers[name](...))
 end
 
--- More values are not looked at by anybody.
-local MOST_VALUES = 5000
+-- Upper bound on the values that are shown.
+local MAX_VALUES = 5000
 
 local function inspect(value, width)
-  return require("inspect")(value, { width = width, most = MOST_VALUES })
+  return require("inspect")(value, { width = width, most = MAX_VALUES })
 end
 
 local function wrong(problem, hint)
@@ -72,11 +72,11 @@ local function check_function(what, value)
   end
 end
 
---------------------------------------------------------------------------------------------------------- Tests and suites
+----------------------------------------------------------------------------------- Tests and suites
 
 local tests = {}
 local suite = { names = {}, before = {}, after = {} }
--- The test that runs, and its expectations of which nothing was said yet.
+-- Running test, and its expectations without an assertion.
 local running, open_expectations = nil, {}
 
 local function no_definition(what)
@@ -104,7 +104,7 @@ function describe(name, f)
   local names = { unpack(outer.names) }
   names[#names + 1] = name
   suite = { names = names, before = {}, after = {}, outer = outer }
-  -- Also if it raises an error that somebody catches.
+  -- Cleanup that also runs after an error that is caught.
   local _ <close> = setmetatable({}, {
     __close = function()
       suite = outer
@@ -179,7 +179,7 @@ local function set_up(of)
   end
 end
 
--- Everything is taken down, whatever fails; adds to the failures.
+-- Runs all `after` functions, whatever fails; adds to the failures.
 local function tear_down(of, failures)
   while of do
     for _, f in ipairs(of.after) do
@@ -192,8 +192,8 @@ local function tear_down(of, failures)
   end
 end
 
--- The first of the failures, which says what the others are.
-local function all_in_one(failures)
+-- First failure, with the others in its message.
+local function combined(failures)
   local first = failures[1]
   for at = 2, #failures do
     local other = failures[at]
@@ -206,7 +206,7 @@ local function all_in_one(failures)
   return first
 end
 
--- The expectations that nobody has said anything about: nothing was tested by them.
+-- Reports expectations without an assertion: they test nothing.
 local function check_open_expectations()
   local places = {}
   for _, place in next, open_expectations do
@@ -225,12 +225,12 @@ local function check_open_expectations()
   end
 end
 
--- The name of a test, in one line, with nothing in it that a terminal would obey.
+-- Name of a test in one line, without terminal control characters.
 local function name_of(test)
   return find(test.name, "%c") and require("inspect").visible(test.name) or test.name
 end
 
--- Says which tests the file has.
+-- Reports the tests of the file.
 local function list()
   local known = {}
   for at, test in ipairs(tests) do
@@ -239,7 +239,7 @@ local function list()
   offer("defined", array(known))
 end
 
--- Runs one of them. That there are as many as before, and that this one is called as before, says that it is the one that is meant.
+-- Runs one of them. An equal count and an equal name confirm that it is the requested one.
 local function run(index, name, count)
   local test = tests[index]
   if #tests ~= count or name_of(test) ~= name then
@@ -259,18 +259,18 @@ local function run(index, name, count)
   tear_down(test.suite, failures)
   running = nil
   if #failures > 0 then
-    error(all_in_one(failures), 0)
+    error(combined(failures), 0)
   end
 end
 
-------------------------------------------------------------------------------------------------------------- Comparing
+------------------------------------------------------------------------------------------ Comparing
 
--- Tables that are nested deeper are a mistake, and Lua has no room for them.
-local MOST_NESTED = 10000
+-- Upper bound on nesting. Deeper tables are a mistake, and exceed Lua's stack.
+local MAX_DEPTH = 10000
 
 local function check_depth(depth)
-  if depth > MOST_NESTED then
-    wrong("the tables are nested deeper than can be compared: more than " .. MOST_NESTED .. " are inside of each other")
+  if depth > MAX_DEPTH then
+    wrong("the tables are nested deeper than can be compared: more than " .. MAX_DEPTH .. " are inside of each other")
   end
 end
 
@@ -301,7 +301,8 @@ local function is_equal(a, b, seen, depth)
   return true
 end
 
--- What of a value the fields say something about, for showing it beside them; the second result is whether it is as they say.
+-- Part of a value that `fields` describes, to be shown beside them. The second result is true if it
+-- matches.
 local function picked(value, fields, seen, depth)
   if type(value) ~= "table" or type(fields) ~= "table" then
     return value, is_equal(value, fields)
@@ -314,7 +315,7 @@ local function picked(value, fields, seen, depth)
   if known then
     return known.part, known.agrees
   end
-  -- While it is looked at, what is inside of itself counts as if it agreed.
+  -- While a value is compared, a reference to itself counts as a match.
   known = { part = {}, agrees = true }
   partners[value] = known
   local part, agrees = known.part, true
@@ -322,7 +323,7 @@ local function picked(value, fields, seen, depth)
     local inner, is_so = picked(value[key], field, seen, depth + 1)
     part[key], agrees = inner, agrees and is_so
   end
-  -- An array is what it has and nothing more, and so is an empty table.
+  -- An array must match as a whole, and so must an empty table.
   if next(fields) == nil then
     for key, inner in next, value do
       part[key], agrees = inner, false
@@ -337,7 +338,7 @@ local function picked(value, fields, seen, depth)
 end
 
 local SHORT = 100
--- A longer text is cut.
+-- Length from which on a text is cut.
 local LONG = 10000
 
 local function is_short(text)
@@ -356,13 +357,13 @@ local function cut(text)
   return sub(text, 1, kept) .. "… and " .. #text - kept .. " bytes more"
 end
 
--- A value in the middle of a sentence.
+-- Value in the middle of a sentence.
 local function shown(value)
   local text = cut(inspect(value))
   return is_short(text) and text or "\n" .. indented(text) .. "\n"
 end
 
--- The lines of a text, with everything in them visible.
+-- Lines of a text, with control characters made visible.
 local function visible_lines(text)
   local lines = {}
   for line in gmatch(text .. "\n", "([^\n]*)\n") do
@@ -381,7 +382,7 @@ local function difference(expected, actual)
   elseif is_text then
     before, after = visible_lines(expected), visible_lines(actual)
   elseif not is_brief then
-    -- Every field on a line of its own, so that one that differs is one line that differs.
+    -- Every field has its own line, so that a field that differs is a line that differs.
     before, after = inspect(expected, 0), inspect(actual, 0)
   end
   if before == after then
@@ -390,7 +391,7 @@ local function difference(expected, actual)
   return "expected (-) and actual (+) differ\n" .. offer("diff", before, after)
 end
 
----------------------------------------------------------------------------------------------------------- Expectations
+--------------------------------------------------------------------------------------- Expectations
 
 --- What is expected of a value. Each function raises an error where it is not so, which names the line of the test and shows the difference.
 ---@class Expectation
@@ -400,7 +401,7 @@ local function fail(message, hint)
   host.fail("script", message, hint)
 end
 
--- What was said of a value, and whether it is so. `problem` is what is wrong if it is not so, `opposite` what is if it is but should not be.
+-- Records an assertion. `problem` describes its failure, `opposite` that of its negation.
 local function judge(self, is_so, problem, opposite)
   open_expectations[self] = nil
   if self.is_negated then
@@ -504,7 +505,7 @@ function Expectation:to_be_greater_than(limit)
   expect_that(self, self.value > limit, "greater than " .. inspect(limit))
 end
 
--- A text or table in which something is missed or found.
+-- Asserts that a text or table has, or lacks, a part.
 local function judge_part(self, is_so, verb, part)
   judge(self, is_so, function()
     return "expected " .. shown(self.value) .. " to " .. verb .. " " .. shown(part)
@@ -583,7 +584,7 @@ function Expectation:to_have(fields)
   end)
 end
 
--- What an error says, without its place in front: that has the name of the test file in it.
+-- Message of an error, without the leading place, which has the name of the test file.
 local function message_of(err)
   local text = type(err) == "table" and rawget(err, "message")
   text = type(text) == "string" and text or tostring(err)
@@ -644,7 +645,8 @@ end
 sort(EXPECTATIONS)
 
 local expectation_meta
--- So many arguments each of them has; what is too much would say nothing.
+-- Number of arguments of each assertion. Further ones are refused, because they would have no
+-- effect.
 local ARGUMENTS = {
   to_equal = 1,
   to_be = 1,
@@ -703,20 +705,20 @@ expect = function(...)
   return expect_one((...))
 end
 
-------------------------------------------------------------------------------------------------------------- The account
+---------------------------------------------------------------------------------------- The account
 
 --- The account of the test: it is in memory, fresh for each test, and gone afterwards.
 ---@class account
 account = {}
 
--- No account is nested deeper.
-local DEEPEST = 100
+-- Upper bound on nesting; no account is nested deeper.
+local MAX_ACCOUNT_DEPTH = 100
 
--- That all text in a table is UTF-8, as in JSON.
+-- Checks that all texts in a table are UTF-8, as in JSON.
 local function check_texts(value, before, path, depth)
   if type(value) == "string" then
     check_text(before .. path, value)
-  elseif type(value) == "table" and depth < DEEPEST then
+  elseif type(value) == "table" and depth < MAX_ACCOUNT_DEPTH then
     for key, inner in next, value do
       local name = "[" .. inspect(key) .. "]"
       if type(key) == "string" then
@@ -796,7 +798,7 @@ function account.calls()
   return offer("calls")
 end
 
------------------------------------------------------------------------------------------------------------------ The clock
+------------------------------------------------------------------------------------------ The clock
 
 --- The clock of the test: that of the account, and that of `time.now()` and `time.ago()` in the test and in the runbooks that it runs. When a
 --- test starts it shows the real time, and there it stands: so dates can be told beforehand. It moves when it is moved, and when a script
@@ -842,7 +844,7 @@ function clock.now()
   return require("time").now()
 end
 
------------------------------------------------------------------------------------------------------------- The machine
+---------------------------------------------------------------------------------------- The machine
 
 --- Programs, files and variables that a test makes up for the runbooks that it runs. A runbook still needs the permission, by its manifest or
 --- by an option of `run_runbook`. What is not made up, and not granted to `iamlua test` by a flag such as `--allow-run=git`, is not there:
@@ -954,7 +956,7 @@ function fake.env(name, value)
   offer("fake_env", name, value)
 end
 
---------------------------------------------------------------------------------------------------------------- Runbooks
+------------------------------------------------------------------------------------------- Runbooks
 
 ---@class run_runbook.Options
 ---@field mode? "apply"|"plan"|"read-only" what it does with changes: makes them, lists them, refuses them. Default "apply".
@@ -1044,7 +1046,7 @@ local function word_of(what, value)
   return tostring(value)
 end
 
--- The words of the command line that parameters stand for.
+-- Command line arguments for parameters.
 local function words_of(params, more)
   local words = {}
   local function add(word)
@@ -1075,7 +1077,7 @@ local function words_of(params, more)
   return words
 end
 
--- The list of texts that an option is, where one text may stand for itself.
+-- List of texts of an option, which may also be a single text.
 local function texts_of(name, value)
   if value == nil then
     return {}
@@ -1171,7 +1173,8 @@ function temp_folder(files)
   return path
 end
 
--- What the program calls when the file was read: without a number for the list, with one for that test.
+-- Entry point for the program after the file was loaded: lists the tests without a number, runs one
+-- with its number.
 return function(index, ...)
   if index then
     run(index, ...)

@@ -18,7 +18,8 @@ local _, host = ...
 local MINUTE, HOUR, DAY = 60, 3600, 86400
 local LAST = 253402300799 -- 9999-12-31T23:59:59Z
 
--- Days since 1970-01-01 in the Gregorian calendar. Counting years from March puts the leap day at a year's end.
+-- Days since 1970-01-01 in the Gregorian calendar. Years start in March, so the leap day is at the
+-- end of a year.
 local function days_of(year, month, day)
   local y = month <= 2 and year - 1 or year
   local day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
@@ -40,7 +41,7 @@ local function month_length(year, month)
   return days_of(month == 12 and year + 1 or year, month % 12 + 1, 1) - days_of(year, month, 1)
 end
 
--- The text of a number of seconds since 1970, or nil if it is out of range.
+-- Text of a number of seconds since 1970, or nil if it is out of range.
 local function text_of(epoch)
   local seconds = math.tointeger(epoch // 1)
   if not seconds or seconds < 0 or seconds > LAST then
@@ -51,7 +52,7 @@ local function text_of(epoch)
   return string.format("%04d-%02d-%02dT%02d:%02d:%02dZ", year, month, day, rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE)
 end
 
--- The seconds that an offset such as "Z", "+02:00", "-0530" or nothing stands for; nil if it is none of these.
+-- Seconds of an offset such as "Z", "+02:00", "-0530" or nothing; nil if it is invalid.
 local function offset_of(text)
   if text == "" or text == "Z" or text == "z" then
     return 0
@@ -68,7 +69,7 @@ local function offset_of(text)
   return (hours * HOUR + minutes * MINUTE) * (sign == "-" and -1 or 1)
 end
 
--- Seconds since 1970, or nil and what is wrong.
+-- Seconds since 1970, or nil and a problem.
 local function epoch_of(text)
   local year, month, day, rest = string.match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)(.*)$")
   if not year then
@@ -124,7 +125,7 @@ local function parse(name, text)
   return epoch
 end
 
--- A duration in seconds: a whole number where it is one.
+-- Duration in seconds, as an integer if it is whole.
 local function duration(name, value)
   local ok, seconds = host.fallible.seconds(value)
   if not ok then

@@ -5,7 +5,7 @@ local function settle(ok, ...)
     return ...
   end
   local err = ...
-  -- Out of memory does not pass through the handler.
+  -- Errors for lack of memory do not pass through the handler.
   return nil, getmetatable(err) == host.Error and err or host.as_error(err, 2)
 end
 

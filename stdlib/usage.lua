@@ -30,7 +30,7 @@ local json = require("json")
 local Scan = { __name = "usage.Scan" }
 Scan.__index = Scan
 
--- What it is of, and what was not checked.
+-- Scope of the scan, and its gaps.
 function Scan:__tostring()
   local found = string.format("scan of account %s at %s: %d regions, %d resources, ", self.account, self.started, #self.regions, self.resources)
   local gaps = Scan.gap_summary(self)
@@ -115,7 +115,7 @@ host.verdict_texts = setmetatable({}, { __mode = "k" })
 
 local function new(raw, iam, gate)
   local self = host.usage_summary(raw)
-  -- What scripts need not see.
+  -- State that scripts do not see.
   host.scans[self] = { raw = raw, iam = iam, gate = gate, asked = {} }
   return setmetatable(self, Scan)
 end
@@ -130,7 +130,7 @@ local function of(scan, name)
   return own
 end
 
--- `iam.usage.scan`.
+-- Implements `iam.usage.scan`.
 function host.usage_made(iam, gate, path, ...)
   local begun = host.usage_scan(gate, path, ...)
   local summary = host.await(begun.handle)
@@ -175,7 +175,7 @@ function usage.sources()
   return host.usage_sources()
 end
 
--- Asks a role, once for all verdicts that want to know.
+-- Reads a role, once for all verdicts that need it.
 local function ask_role(own, role)
   local handle = own.asked[role]
   if handle then

@@ -1,4 +1,4 @@
-//! Bulk work from the outside: what is shown while it goes on, at its end, and when it is interrupted.
+//! Bulk work of the program: progress, summary, and interruption.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::end_to_end::{Home, Ran};
 use crate::patience::Running;
 
-/// Makes profiles, as slowly as the endpoint answers.
+/// Creates profiles at the speed of the endpoint.
 const MAKE: &str = r#"
 local names = {}
 for i = 1, 4000 do names[i] = "p" .. i end
@@ -25,7 +25,7 @@ fn an_interrupt_says_what_is_done_and_what_is_not() {
     let args = ["--faults", "hold=iam:CreateInstanceProfile", "-e", MAKE];
     let mut child = Running::start(&mut home.command(&args));
     let err = child.err();
-    // The second calls of all four that are under way at once.
+    // The second calls of all four workers.
     home.gatekeeper().holds(4);
     home.gatekeeper().releases();
     home.gatekeeper().holds(4);
@@ -41,11 +41,12 @@ fn an_interrupt_says_what_is_done_and_what_is_not() {
         .split(|c: char| !c.is_ascii_digit() && c != ',')
         .filter_map(|word| word.replace(',', "").parse().ok())
         .collect();
-    // Done, under way, not begun.
+    // Done, in flight, not started.
     let [done, under_way, left] = numbers[..] else { panic!("{line}") };
     assert!(done > 0 && under_way <= 4 && done + under_way + left == 4000, "{line}");
     assert!(ran.err.contains("under way when it was stopped: p"), "{}", ran.err);
-    // What was under way was finished, or not begun: the account has what is said to be done, and at most that besides.
+    // Calls in flight were finished or not started: the account has the profiles that are reported
+    // as done, and at most those in flight.
     let count = home
         .run(&["-e", "local n = 0 for p in iam.profiles.each() do n = n + 1 end print(n - 24)"]);
     let made: u64 = count.ends(0, "").out.trim().parse().expect("a number");
@@ -56,7 +57,7 @@ fn an_interrupt_says_what_is_done_and_what_is_not() {
 #[test]
 fn without_a_terminal_there_are_lines_and_a_summary() {
     let home = Home::new();
-    // The third one ends when it was seen that two are done.
+    // The third item ends once the progress of the first two was seen.
     let script = "bulk.each({ 1, 2, 3 }, { label = 'nap', concurrency = 1 }, function(n)
         while n == 3 and not iam.profiles.find('go') do time.sleep('50ms') end
     end)";
@@ -81,7 +82,7 @@ fn without_a_terminal_there_are_lines_and_a_summary() {
         (&last["event"], &last["label"], &last["done"]),
         (&"summary".into(), &"nap".into(), &3.into())
     );
-    // Messages, the script's own and errors are no text between them.
+    // Messages, output and errors must be JSON too.
     let talks =
         "log.info('hello') io.stderr:write('half') io.stderr:write(' a line') report.note('note')
         bulk.each({ 1 }, { label = 'nap' }, function() error('oh \"no\"') end)";
@@ -119,7 +120,7 @@ fn the_cost_of_a_run_is_said_where_it_is_asked_for() {
     let throttled = [
         "--stats",
         "--faults",
-        // Slower than any machine, after a burst that is not enough for all.
+        // Slower than any machine, after a burst that does not suffice for all.
         "throttle=1/20",
         "-e",
         "bulk.each(iam.profiles.each(), {}, function(p) iam.profiles.get(p.name) end)",
@@ -144,7 +145,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
         drop(command);
         let reader = std::thread::spawn(move || {
             let (mut terminal, mut seen) = (terminal, Vec::new());
-            // A terminal whose other end is closed says so by an error.
+            // A terminal whose other end is closed returns an error.
             let _ = terminal.read_to_end(&mut seen);
             String::from_utf8_lossy(&seen).into_owned()
         });
@@ -154,7 +155,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
             seen.contains("make: ") && seen.contains(" of 400 [") && seen.contains(" left"),
             "{seen}"
         );
-        // The bar is wiped before a message, which has its line for itself.
+        // The bar is cleared before a message, which has its own line.
         for message in ["INFO  in between\r\n", "a result\r\n"] {
             if !is_all && message.starts_with('a') {
                 assert!(ran.out.starts_with("a result\n"), "{ran:?}");
@@ -164,7 +165,7 @@ fn on_a_terminal_there_is_a_bar_that_messages_do_not_tear() {
             let begin = seen[..at].rfind(['\r', '\n', 'K']).expect("the beginning of the line");
             assert!(!seen[begin..at].contains("make:"), "{seen}");
         }
-        // At the end the summary stands where the bar was.
+        // The summary replaces the bar at the end.
         let last = seen.rsplit("\x1b[2K").next().expect("the end");
         assert!(last.starts_with("make: 400 done in "), "{last}");
     }

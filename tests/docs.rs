@@ -1,5 +1,5 @@
-//! What is said about the program is true: generated files are those that are made now, what is documented is what a script finds, every piece
-//! of Lua in the documentation runs, and every link leads somewhere.
+//! Checks of the documentation: generated files are current, documented names exist in scripts,
+//! every Lua block runs, and every link has a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use iamlua::testing::report::human;
 use crate::lua::Bench;
 use crate::registry::{lua_files, root};
 
-/// Compares a committed file, or writes it anew with `IAMLUA_BLESS=1`.
+/// Compares a committed file, or writes it with `IAMLUA_BLESS=1`.
 fn matches_committed(path: &Path, made: &str) {
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     if committed == made {
@@ -36,7 +36,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The Markdown files of the project.
+/// Markdown files of the project.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     for folder in ["", "docs", "scripts", "benches"] {
@@ -70,7 +70,7 @@ fn the_reference_is_up_to_date() {
     matches_committed(&root().join("docs/reference.md"), &docs::reference());
 }
 
-/// Holds what stands in a page between two comments to what is made now.
+/// Compares the part of a page between two comments with the generated text.
 fn section_matches(page: &str, name: &str, source: &str, made: &str) {
     let (begin, end) =
         (format!("<!-- {name}: made from the {source} -->\n"), format!("<!-- end of {name} -->"));
@@ -96,7 +96,7 @@ fn the_commands_of_the_prompt_are_those_that_it_has() {
     section_matches("docs/prompt.md", "commands", "program", &iamlua::repl::commands::table());
 }
 
-/// What a script finds by its name, and the type of it: globals, what is in them, and in that.
+/// Names in a script, with their types: globals, their fields, and the fields of those.
 fn names_in_scripts() -> BTreeMap<String, String> {
     let walk = r#"
         local seen = { [_G] = true, [package.loaded] = true }
@@ -118,7 +118,7 @@ fn names_in_scripts() -> BTreeMap<String, String> {
     ran.stdout.lines().filter_map(pair).collect()
 }
 
-/// What plain Lua has in addition to the language itself.
+/// Names in plain Lua.
 fn names_in_plain_lua() -> BTreeSet<String> {
     let lua = mlua::Lua::new();
     let mut names = BTreeSet::new();
@@ -150,7 +150,7 @@ fn what_a_script_finds_is_documented() {
 #[test]
 fn what_is_documented_is_what_a_script_finds() {
     let found = names_in_scripts();
-    // What only tests have is seen by those.
+    // Names of tests exist only there.
     for item in docs::items().iter().filter(|item| item.module != "testing") {
         let expected = match item.kind {
             ItemKind::Function if item.is_method() => continue,
@@ -222,15 +222,15 @@ fn what_plain_lua_has_and_scripts_have_not_is_said() {
     assert!(wrong.is_empty(), "these are there: {wrong:?}");
 }
 
-/// A piece of Lua in the documentation.
+/// Lua block of the documentation.
 struct Block {
     place: String,
-    /// What stands behind `lua` in the fence.
+    /// Words behind `lua` in the fence.
     args: Vec<String>,
     code: String,
 }
 
-/// The Lua in Markdown, or in the comments of a Lua file.
+/// Lua blocks in Markdown, or in the comments of a Lua file.
 fn blocks(path: &Path) -> Vec<Block> {
     let is_lua = path.extension().is_some_and(|end| end == "lua");
     let shown = path.strip_prefix(root()).expect("a file of the project").display().to_string();
@@ -261,7 +261,7 @@ fn blocks(path: &Path) -> Vec<Block> {
     blocks
 }
 
-/// Runs a piece as a script, with what its fence says.
+/// Runs a block as a script, with the options of its fence.
 fn run_script(block: &Block) {
     let mut bench = Bench::new();
     let mut args = Vec::new();
@@ -278,7 +278,7 @@ fn run_script(block: &Block) {
     assert_eq!(ran.code(), 0, "{}: {:?}\n{}", block.place, ran.result, ran.stderr);
 }
 
-/// Runs pieces as tests of scripts, beside the runbooks of the project.
+/// Runs blocks as tests of scripts, beside the runbooks of the project.
 fn run_tests(blocks: &[Block]) {
     let folder = tempfile::tempdir().expect("a folder");
     for path in lua_files(&root().join("scripts")) {
@@ -307,7 +307,7 @@ fn run_tests(blocks: &[Block]) {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether it calls something that only tests have.
+/// Returns true if the code calls a function that only tests have.
 fn is_test(code: &str) -> bool {
     docs::items()
         .iter()
@@ -372,7 +372,7 @@ fn every_module_has_an_example() {
     }
 }
 
-/// The links of a page: what stands in `](…)`, outside of code.
+/// Links of a page: `](…)`, outside of code.
 fn links(text: &str) -> Vec<String> {
     let mut links = Vec::new();
     let mut is_code = false;
@@ -391,7 +391,7 @@ fn links(text: &str) -> Vec<String> {
     links
 }
 
-/// The anchors of a page.
+/// Anchors of a page.
 fn anchors(text: &str) -> Vec<String> {
     let mut is_code = false;
     text.lines()

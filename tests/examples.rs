@@ -1,5 +1,5 @@
-//! The files of `examples/`, by which others than the scheduler start runbooks: each command line in them is one that the program takes, for
-//! runbooks that there are. They run on the local account here.
+//! Files in `examples/` that start runbooks from cron, systemd, Kubernetes and others: the program
+//! accepts each command line, and each runbook exists. Here they run on the local account.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-/// The files below a folder.
+/// Files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten();
     let paths = entries.map(|entry| entry.path());
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The words after `iamlua` of the commands in a file.
+/// Arguments of the `iamlua` commands in a file.
 fn commands(path: &Path) -> Vec<Vec<String>> {
     let text = read_to_string(path).expect("a file");
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -29,7 +29,7 @@ fn commands(path: &Path) -> Vec<Vec<String>> {
                 .collect()
         }
         Some("yaml") => arguments(&text),
-        // Comments that show how it is used begin with the program, too.
+        // Usage lines in comments begin with the program too.
         Some("lua") => {
             let lines = text.lines().filter_map(|line| line.strip_prefix("---   iamlua "));
             lines.map(words).collect()
@@ -45,7 +45,7 @@ fn commands(path: &Path) -> Vec<Vec<String>> {
     }
 }
 
-/// The lists of arguments in a file of Kubernetes.
+/// Lists of arguments in a Kubernetes manifest.
 fn arguments(text: &str) -> Vec<Vec<String>> {
     let mut lists = Vec::new();
     let mut lines = text.lines().map(str::trim).peekable();
@@ -61,7 +61,7 @@ fn arguments(text: &str) -> Vec<Vec<String>> {
     lists
 }
 
-/// A word with the places of an installation as those of this repository.
+/// Argument with the paths of an installation replaced by those of this repository.
 fn here(word: &str) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     for (place, is) in [
@@ -86,12 +86,12 @@ fn each_command_in_them_is_one_that_the_program_takes() {
             let home = Home::new();
             let mut words: Vec<_> =
                 words.iter().filter(|word| *word != "--aws").map(|word| here(word)).collect();
-            // It would go on for ever.
+            // The command would not end.
             let stays = words[0] == "schedule" && words[1] != "run";
             if stays && !words.contains(&"--dry-run".into()) {
                 words.push("--dry-run".into());
             }
-            // The manifest reads it before anything else can be said of it.
+            // The manifest reads the variable at once.
             let grant = "--allow-env=IAMLUA_WEBHOOK".to_owned();
             if words[0] == "schedule" && !words.contains(&grant) {
                 words.push(grant);

@@ -1,5 +1,5 @@
-//! Runs every `*_test.lua` of `tests/lua/`, as
-//! `iamlua test tests/lua --allow-read=scripts` does; and has a VM on an account in memory for tests in Rust.
+//! Runs every `*_test.lua` of `tests/lua/`, as `iamlua test tests/lua --allow-read=scripts` does,
+//! and provides a VM on an account in memory for tests in Rust.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -20,18 +20,18 @@ use iamlua::testing::report::human;
 
 use crate::patience::PATIENCE;
 
-/// An account, a session on it, and a runtime: what a VM of a test is made with.
+/// Account, session and runtime for the VM of a test.
 #[derive(Clone)]
 pub struct Bench {
     pub account: Emulator,
     pub session: Arc<Session>,
     pub permissions: Permissions,
     pub runtime: Arc<tokio::runtime::Runtime>,
-    /// How long a script may take.
+    /// Time limit of a script.
     pub timeout: Option<Duration>,
 }
 
-/// What a script did.
+/// Result of a script.
 pub struct Ran {
     pub result: Result<Ending>,
     pub stdout: String,
@@ -68,7 +68,7 @@ impl Write for Captured {
 }
 
 impl Bench {
-    /// A fresh example account.
+    /// Creates a fresh example account.
     pub fn new() -> Self {
         Self::with(EmulatorSettings::default())
     }
@@ -85,12 +85,12 @@ impl Bench {
         }
     }
 
-    /// Runs Lua text as a script of that name.
+    /// Runs Lua code as a script with that name.
     pub fn run(&self, source: &str, name: &str) -> Ran {
         self.run_with(source, name, Vec::new(), Format::Table)
     }
 
-    /// Runs Lua text with arguments.
+    /// Runs Lua code with arguments.
     pub fn run_with(&self, source: &str, name: &str, args: Vec<String>, format: Format) -> Ran {
         let connection = Connection {
             target: Backend::local(self.account.http_client()),
@@ -99,7 +99,7 @@ impl Bench {
         self.run_through(connection, source, name, args, format)
     }
 
-    /// The same, through a connection to the account.
+    /// Runs Lua code through a connection to the account.
     pub fn run_through(
         &self,
         connection: Connection,
@@ -145,7 +145,7 @@ impl Bench {
         Ran { result, stdout: out.text(), stderr: err.text() }
     }
 
-    /// What the account holds, as its export has it.
+    /// Content of the account, as an export.
     pub fn export(&self) -> String {
         let mut json = Vec::new();
         self.account.export(&mut json).expect("an export");
@@ -153,15 +153,15 @@ impl Bench {
     }
 }
 
-/// Runs every Lua test; says which have failed.
+/// Runs every Lua test; fails with those that have failed.
 fn run_all(lag: Duration) {
     let folder = PathBuf::from("tests/lua");
     let files = testing::find(std::slice::from_ref(&folder)).expect("tests/lua");
-    // What the command line has, as far as a test asks for it.
+    // Option names of the command line, as far as a test needs them.
     let reserved = vec!["output".into(), "apply".into()];
     let timeout = PATIENCE * 2;
     let mut permissions = Permissions::default();
-    // Some run a script of the project with something in front of it.
+    // Some tests run a script of the project with code before it.
     permissions.allow(Access::Read, "scripts").expect("a folder");
     let options = testing::TestSettings {
         reserved,
@@ -188,7 +188,7 @@ fn every_lua_test_passes() {
     run_all(Duration::ZERO);
 }
 
-/// The same, with all scripts, on accounts that are as eventually consistent as IAM is.
+/// The same, with all scripts, on accounts that are as eventually consistent as IAM.
 #[test]
 fn every_lua_test_passes_where_reads_lag_behind() {
     run_all(Duration::from_secs(2));

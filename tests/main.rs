@@ -1,4 +1,4 @@
-//! The one test binary: every further one would link the whole SDK again.
+//! Single test binary: each further one would link the whole SDK again.
 
 mod attacks;
 mod bulk;
@@ -9,6 +9,7 @@ mod emulator;
 mod end_to_end;
 mod examples;
 mod identity;
+mod layers;
 mod lua;
 mod network;
 mod patience;
@@ -21,7 +22,8 @@ mod terminal;
 mod usage;
 mod watch;
 
-/// Every file of `tests/` belongs to a module that is named above: a file nobody named would never run.
+/// Every file of `tests/` belongs to a module that is named above. A file without a module would
+/// never run.
 #[test]
 fn every_test_file_is_part_of_this_binary() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

@@ -1,6 +1,6 @@
-//! The program on a company's network: a proxy that wants a name and password, a TLS endpoint whose
-//! certificate a private authority has signed, hosts that only the proxy can resolve, and a clock
-//! that is wrong. All of it in this process, on loopback.
+//! Program in a company network: a proxy with name and password, a TLS endpoint with a certificate
+//! of a private authority, hosts that only the proxy resolves, and a wrong clock. All of it runs in
+//! this process, on loopback.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::end_to_end::{Home, Ran};
 const LOGIN: &str = "proxyuser:p%40ss%20word";
 const LOGIN_HEADER: &str = "Basic cHJveHl1c2VyOnBAc3Mgd29yZA==";
 
-/// Lines that servers have seen.
+/// Lines that servers have received.
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A network: an account behind TLS at AWS's own names, and the proxy that leads there.
+/// Network: an account behind TLS at AWS's own names, and a proxy to it.
 struct Company {
     _runtime: Runtime,
     proxy: u16,
-    /// The account without TLS.
+    /// Port of the account without TLS.
     plain: u16,
-    /// The certificate of the authority, in PEM.
+    /// Certificate of the authority, in PEM.
     authority: String,
     /// First lines of the requests to the proxy.
     asked: Seen,
-    /// User agents of the calls that came through TLS.
+    /// User agents of the calls through TLS.
     agents: Seen,
 }
 
@@ -87,7 +87,7 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A private authority, and a server certificate of it for AWS's names.
+/// Creates a private authority, and its server certificate for AWS's names.
 fn certificates() -> (String, TlsAcceptor) {
     let authority_key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
@@ -110,12 +110,12 @@ fn certificates() -> (String, TlsAcceptor) {
     (authority, TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Takes TLS off, and notes the user agents.
+/// Terminates TLS, and records the user agents.
 async fn terminate(listener: TcpListener, tls: TlsAcceptor, to: u16, agents: Seen) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, agents) = (tls.clone(), Arc::clone(&agents));
         tokio::spawn(async move {
-            // A client that does not trust the certificate hangs up.
+            // A client that does not trust the certificate closes the connection.
             let Ok(stream) = tls.accept(stream).await else { return };
             let account = TcpStream::connect(("127.0.0.1", to)).await.expect("the account");
             let (mut from_client, mut to_client) = split(stream);
@@ -134,7 +134,8 @@ async fn terminate(listener: TcpListener, tls: TlsAcceptor, to: u16, agents: See
     }
 }
 
-/// A proxy that leads every host to the TLS endpoint by CONNECT, and plain requests to the account.
+/// Proxy that connects every host to the TLS endpoint by CONNECT, and sends plain requests to the
+/// account.
 async fn proxy_to(listener: TcpListener, tls: u16, plain: u16, asked: Seen) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let asked = Arc::clone(&asked);
@@ -184,7 +185,7 @@ fn behind_a_proxy_with_a_private_authority_aws_is_reached_by_its_own_names() {
     let ran = Company::run(&home, &["--aws", "-e", script], &variables).ends(0, "");
     assert_eq!(ran.out, "24\n");
     assert_eq!(company.asked(), ["CONNECT iam.amazonaws.com:443 HTTP/1.1"]);
-    // CloudTrail shows who it was.
+    // CloudTrail shows the user agent.
     let agents = std::mem::take(&mut *company.agents.lock().expect("nobody panics"));
     let own = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
     assert!(!agents.is_empty() && agents.iter().all(|agent| agent.starts_with(own)), "{agents:?}");
@@ -212,7 +213,7 @@ fn behind_a_proxy_with_a_private_authority_aws_is_reached_by_its_own_names() {
     assert_eq!(ran.out, "24\n");
 }
 
-/// Variables, and what the error must say.
+/// Variables, and texts of the error.
 type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
@@ -228,32 +229,32 @@ fn what_is_wrong_with_the_network_is_named() {
     };
     let shown = format!("through the proxy http://127.0.0.1:{} (HTTPS_PROXY)", company.proxy);
     let rows: [Row<'_>; 6] = [
-        // A wrong password.
+        // Wrong password.
         (
             &[("HTTPS_PROXY", &wrong), ("AWS_CA_BUNDLE", bundle)],
             &["no answer from iam.amazonaws.com", &shown, "(407)", "NAME:PASSWORD"],
         ),
-        // An authority that nobody knows.
+        // Unknown authority.
         (
             &[("HTTPS_PROXY", &right)],
             &["no answer from iam.amazonaws.com", "certificate", "AWS_CA_BUNDLE"],
         ),
-        // Nobody is there.
+        // No listener at the proxy's address.
         (
             &[("HTTPS_PROXY", &nobody)],
             &["no answer from iam.amazonaws.com", &nobody, "(HTTPS_PROXY)", "refused", "NO_PROXY"],
         ),
-        // Without the proxy no such host is known.
+        // Without the proxy the host does not resolve.
         (
             &[("HTTPS_PROXY", &right), ("NO_PROXY", "amazonaws.com")],
             &["no answer from iam.amazonaws.com: ", "set HTTPS_PROXY"],
         ),
-        // Plain HTTP: the proxy's refusal is no answer of AWS's.
+        // Plain HTTP: the refusal of the proxy is no response of AWS.
         (
             &[("HTTP_PROXY", &wrong), ("AWS_ENDPOINT_URL", &by_number)],
             &["(AWS_ENDPOINT_URL)", "(HTTP_PROXY)", "407", "NAME:PASSWORD"],
         ),
-        // An endpoint where nobody listens, by the variable that names it.
+        // Endpoint without a listener, by the variable that names it.
         (&[("AWS_ENDPOINT_URL_IAM", &nobody)], &["(AWS_ENDPOINT_URL_IAM)", "refused"]),
     ];
     for (variables, says) in rows {
@@ -266,7 +267,7 @@ fn what_is_wrong_with_the_network_is_named() {
         }
         assert!(!ran.err.contains("p%40ss") && !ran.err.contains("wrong@"), "{}", ran.err);
     }
-    // With the right password plain HTTP goes through.
+    // With the right password plain HTTP works.
     let variables = [("HTTP_PROXY", &*right), ("AWS_ENDPOINT_URL", &*by_number)];
     company.asked();
     Company::run(&home, &["--aws", "-e", "iam.profiles.get('web-frontend')"], &variables)
@@ -275,14 +276,13 @@ fn what_is_wrong_with_the_network_is_named() {
     assert_eq!(asked, [format!("POST {by_number}/ HTTP/1.1")], "in absolute form");
 }
 
-/// Answer of STS to the question who calls.
+/// Response of STS to `GetCallerIdentity`.
 const IDENTITY: &str = "<GetCallerIdentityResponse \
     xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
     <Arn>arn:aws:iam::123456789012:user/jo</Arn><UserId>AIDA</UserId>\
     <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>";
 
-/// An IAM endpoint that refuses signatures of more than five minutes ago by its own clock, which is
-/// ahead.
+/// IAM endpoint that refuses signatures older than five minutes by its own clock, which is ahead.
 async fn skewed(listener: TcpListener, ahead: Duration, seen: Seen) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let seen = Arc::clone(&seen);

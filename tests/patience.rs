@@ -1,4 +1,4 @@
-//! Ways to wait for a moment, all with one end: far enough away for a machine that is busy.
+//! Waits for events, all with one deadline that is far enough away for a busy machine.
 
 use std::io::Read;
 use std::ops::{Deref, DerefMut};
@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 use iamlua::emulator::{Emulator, EmulatorSettings};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest wait of a test. Nothing that works comes near it, so a test that meets it hangs.
+/// Deadline of every wait. A working test is far from it, so reaching it means a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Time between two looks.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval of polling.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until something is so, and fails with `why` if it never is.
+/// Waits until a condition holds, and fails with `why` if it never does.
 #[track_caller]
 pub(crate) fn until(mut is_so: impl FnMut() -> bool, why: impl FnOnce() -> String) {
     until_some(|| is_so().then_some(()), why);
 }
 
-/// Waits until there is something, and returns it.
+/// Waits for a value, and returns it.
 #[track_caller]
 pub(crate) fn until_some<T>(
     mut look: impl FnMut() -> Option<T>,
@@ -36,11 +36,11 @@ pub(crate) fn until_some<T>(
             return found;
         }
         assert!(Instant::now() < end, "{}", why());
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// A program that runs, and is killed where a test fails.
+/// Running program, killed when a test fails.
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
@@ -48,7 +48,7 @@ impl Running {
         Self(Some(command.spawn().expect("the program starts")))
     }
 
-    /// Takes what it writes to standard error.
+    /// Captures standard error.
     pub(crate) fn err(&mut self) -> Heard {
         Heard::from(self.stderr.take().expect("a pipe"))
     }
@@ -57,7 +57,7 @@ impl Running {
         kill_process(Pid::from_child(self), signal).expect("it runs");
     }
 
-    /// Waits for its end.
+    /// Waits for the end.
     #[track_caller]
     pub(crate) fn ends(mut self) -> Output {
         let child = &mut *self;
@@ -89,7 +89,7 @@ impl Drop for Running {
     }
 }
 
-/// Everything that a program writes to a pipe, gathered while it runs.
+/// Output of a program on a pipe, collected while it runs.
 #[derive(Clone)]
 pub(crate) struct Heard {
     text: Arc<Mutex<String>>,
@@ -116,13 +116,13 @@ impl Heard {
         self.text.lock().expect("nobody fails while it is held").clone()
     }
 
-    /// Waits until the program has written that.
+    /// Waits until the program has written a text.
     #[track_caller]
     pub(crate) fn says(&self, text: &str) {
         until(|| self.text().contains(text), || format!("{text:?} is not in\n{}", self.text()));
     }
 
-    /// Waits until the program writes no more, and returns everything.
+    /// Waits until the program has closed the pipe, and returns everything.
     #[track_caller]
     pub(crate) fn all(&self) -> String {
         until(
@@ -133,7 +133,7 @@ impl Heard {
     }
 }
 
-/// The calls that the fault `hold` keeps waiting in the account of a state folder.
+/// Calls that the fault `hold` keeps waiting in the account of a state folder.
 pub(crate) struct Gatekeeper {
     file: PathBuf,
 }
@@ -147,7 +147,7 @@ impl Gatekeeper {
         Emulator::open(&self.file, EmulatorSettings::default()).expect("the local account")
     }
 
-    /// Waits until that many calls are held, at least, and returns them.
+    /// Waits until at least that many calls are held, and returns them.
     #[track_caller]
     pub(crate) fn holds(&self, calls: usize) -> Vec<String> {
         until(|| self.file.exists(), || "there is no account".into());
@@ -159,12 +159,12 @@ impl Gatekeeper {
         )
     }
 
-    /// Lets go what is held now, and returns it.
+    /// Releases the held calls, and returns them.
     pub(crate) fn releases(&self) -> Vec<String> {
         self.account().release_calls().expect("the account can be written")
     }
 
-    /// Waits until calls are held, and lets them go, that many times.
+    /// Waits until calls are held, and releases them, that many times.
     #[track_caller]
     pub(crate) fn passes(&self, times: usize) {
         for _ in 0..times {
@@ -173,7 +173,7 @@ impl Gatekeeper {
         }
     }
 
-    /// Lets all calls go from now on, until the result is dropped.
+    /// Releases all calls from now on, until the result is dropped.
     pub(crate) fn opens(&self) -> Open {
         let (account, is_over) = (self.account(), Arc::new(AtomicBool::new(false)));
         let ends = Arc::clone(&is_over);
@@ -182,14 +182,14 @@ impl Gatekeeper {
                 if !account.held_calls().expect("the account can be read").is_empty() {
                     account.release_calls().expect("the account can be written");
                 }
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
         });
         Open { is_over, releasing: Some(releasing) }
     }
 }
 
-/// See [`Gatekeeper::opens`].
+/// Guard of [`Gatekeeper::opens`].
 pub(crate) struct Open {
     is_over: Arc<AtomicBool>,
     releasing: Option<JoinHandle<()>>,

@@ -1,7 +1,9 @@
-//! AWS's refusals as its users meet them: an endpoint answers calls of the program with AWS's own
-//! codes and texts, and the hint of each must be right. The source of each text stands above its
-//! row: "guide" is "Troubleshoot access denied error messages" of the IAM User Guide,
-//! `owner/name#123` an issue or pull request on GitHub, "model" the service model (botocore).
+//! Refusals of AWS as users see them: an endpoint answers calls of the program with AWS's own codes
+//! and texts, and the hint of each must be right.
+//!
+//! The source of each text stands above its row: "guide" is "Troubleshoot access denied error
+//! messages" of the IAM User Guide, `owner/name#123` an issue or pull request on GitHub, "model"
+//! the service model (botocore).
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -13,11 +15,11 @@ use iamlua::emulator::{Emulator, EmulatorSettings, bind, serve};
 
 use crate::end_to_end::{Home, Ran};
 
-/// A call that is refused.
+/// Refused call.
 struct Row {
-    /// Lua that makes the call.
+    /// Lua code of the call.
     call: &'static str,
-    /// The action that is refused.
+    /// Refused action.
     action: &'static str,
     status: u16,
     code: &'static str,
@@ -44,7 +46,7 @@ const ASSUME: &str =
 
 const WHOAMI: &str = "`iamlua whoami` shows which credentials are used and where they come from";
 
-/// A denial of that text.
+/// Row for a denial with that text.
 const fn denied(
     call: &'static str,
     action: &'static str,
@@ -55,7 +57,7 @@ const fn denied(
     Row { call, action, status: 403, code: "AccessDenied", message, says, hides }
 }
 
-/// A refusal with a code that a read meets.
+/// Row for a read that is refused with a code.
 const fn read(
     status: u16,
     code: &'static str,
@@ -79,7 +81,7 @@ const ROWS: &[Row] = &[
         ],
         &["AddRoleToInstanceProfile"],
     ),
-    // ministryofjustice/aws-root-account#977: an SCP, of which AWS says only that it denies.
+    // ministryofjustice/aws-root-account#977: an SCP, which AWS's text does not name.
     denied(
         ADD,
         "AddRoleToInstanceProfile",
@@ -256,7 +258,7 @@ const ROWS: &[Row] = &[
         ],
         hides: &[],
     },
-    // EC2 as it says it today, as many public reports quote it
+    // Current text of EC2, as many public reports quote it
     Row {
         call: SCAN,
         action: "DescribeRegions",
@@ -674,7 +676,7 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// Reads one message of HTTP: its head and the body that the head announces. Nothing at the end.
+/// Reads one HTTP message: its head, and the body that the head announces. `None` at the end.
 fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -691,9 +693,9 @@ fn message(stream: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// An endpoint before an account: reading the profile `row-N` turns to that row, whose action is
-/// then refused. It answers everything else as the account does. Returns its address and how many
-/// requests have come.
+/// Endpoint in front of an account. Reading the profile `row-N` selects that row, whose action is
+/// then refused; all other requests reach the account. Returns its address and the count of
+/// requests.
 fn endpoint(account: SocketAddr) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
@@ -755,7 +757,7 @@ fn refusal(row: &Row) -> String {
     )
 }
 
-/// A runtime that serves an example account, and its address.
+/// Runtime that serves an example account, and its address.
 fn account() -> (tokio::runtime::Runtime, SocketAddr) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

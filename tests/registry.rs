@@ -1,5 +1,5 @@
-//! The registry agrees with everything that is derived from it or stands beside it. Everything is found by walking, so that what
-//! is new cannot be forgotten.
+//! Consistency of the registry with everything that is derived from it or stands beside it. The
+//! tests walk all entries, so that a new one cannot be forgotten.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every `.lua` file below a folder.
+/// All `.lua` files below a folder.
 pub fn lua_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -50,7 +50,7 @@ fn names_are_unique_and_documented() {
     }
 }
 
-/// The words of a text that stand alone between backticks.
+/// Single words of a text in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -80,7 +80,7 @@ fn the_emulator_and_the_registry_know_the_same_actions() {
     let handled: BTreeSet<_> = emulator::actions().collect();
     let missing: Vec<_> = named.difference(&handled).collect();
     assert!(missing.is_empty(), "the emulator does not know {missing:?}");
-    // IAM and STS answer what other clients ask as well; the rest is there for the scan alone.
+    // IAM and STS serve other clients as well; the other services exist only for the scan.
     let own = |(service, _): &&(&str, &str)| !matches!(*service, "iam" | "sts");
     let idle: Vec<_> = handled.difference(&named).filter(own).collect();
     assert!(idle.is_empty(), "no function calls {idle:?}");
@@ -103,7 +103,7 @@ fn every_example_runs_on_the_example_account() {
         let ran = bench.run(entry.spec.example, &format!("example of {}", entry.spec.path()));
         assert!(ran.result.is_ok(), "{}: {}", entry.spec.path(), ran.result.unwrap_err());
         let called = bench.session.calls();
-        // `connect` itself makes no call: its example does, through the new connection.
+        // `connect` itself makes no call. Its example makes one through the new connection.
         let action = if matches!(entry.run, Run::Host) {
             "GetCallerIdentity"
         } else {

@@ -1,4 +1,4 @@
-//! A pseudo-terminal with the program at its other end, and a screen that shows what a person would see.
+//! Pseudo-terminal with the program at its other end, and a screen as a person would see it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ pub(crate) fn pair(rows: u16, columns: u16) -> (File, File) {
     (File::from(ours), File::from(theirs))
 }
 
-/// The program at a terminal.
+/// Program at a terminal.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
@@ -38,14 +38,15 @@ fn cells(n: u16) -> std::num::NonZero<u16> {
     std::num::NonZero::new(n).expect("a screen has some")
 }
 
-/// What has arrived on the screen.
+/// Output that has arrived.
 struct Seen {
     screen: vt100::Parser,
     bytes: Vec<u8>,
 }
 
 impl Terminal {
-    /// Starts a command at a terminal of that size, which is its controlling one: Ctrl-C is a signal while nobody reads keys.
+    /// Starts a command with a terminal of that size as its controlling terminal: Ctrl-C is a
+    /// signal while no editor reads keys.
     pub(crate) fn start(command: &mut Command, rows: u16, columns: u16) -> Self {
         let (ours, theirs) = pair(rows, columns);
         let end = || theirs.try_clone().expect("a handle");
@@ -60,7 +61,7 @@ impl Terminal {
             });
         }
         let child = command.spawn().expect("the program starts");
-        // The command holds ends of its own, and would keep the terminal open.
+        // The command holds its own file descriptors, which would keep the terminal open.
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         command.stderr(std::process::Stdio::null());
         drop(theirs);
@@ -85,12 +86,13 @@ impl Terminal {
         self.bytes(keys.as_bytes());
     }
 
-    /// The same for what is no text.
+    /// Sends bytes that need not be text.
     pub(crate) fn bytes(&mut self, keys: &[u8]) {
         self.keyboard.write_all(keys).expect("the terminal is there");
     }
 
-    /// Clears the screen (Ctrl-L), enters a line, and waits until the screen shows that text and the next prompt or question.
+    /// Clears the screen (Ctrl-L), enters a line, and waits until the screen shows that text and
+    /// the next prompt or question.
     #[track_caller]
     pub(crate) fn enter(&mut self, line: &str, shows: &str) -> String {
         self.clear();
@@ -103,10 +105,10 @@ impl Terminal {
         })
     }
 
-    /// Clears the screen, which shows that keys are being read again, and what is seen next is new.
+    /// Clears the screen, and so waits until keys are read again; all that follows is new.
     #[track_caller]
     pub(crate) fn clear(&mut self) {
-        // A key that is pressed while nobody reads keys can be lost.
+        // A key that is pressed before the program reads keys can be lost.
         let mut again = Instant::now();
         let is_clear = || {
             let is_clear = self.screen().trim_end().lines().count() == 1 && !self.is_canonical();
@@ -119,17 +121,17 @@ impl Terminal {
         until(is_clear, || format!("no keys are read:\n{}", self.screen()));
     }
 
-    /// What is on the screen, without the blank lines at its end.
+    /// Content of the screen, without blank lines at its end.
     pub(crate) fn screen(&self) -> String {
         self.seen.lock().expect("no reader has failed").screen.screen().contents()
     }
 
-    /// The column of the cursor.
+    /// Column of the cursor.
     pub(crate) fn column(&self) -> u16 {
         self.seen.lock().expect("no reader has failed").screen.screen().cursor_position().1
     }
 
-    /// Everything that has arrived, with its escape sequences.
+    /// All output, with its escape sequences.
     pub(crate) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.seen.lock().expect("no reader has failed").bytes).into_owned()
     }
@@ -148,7 +150,7 @@ impl Terminal {
         })
     }
 
-    /// Waits for what a person would wait for.
+    /// Waits for a condition of the screen.
     #[track_caller]
     pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
         until_some(
@@ -171,7 +173,7 @@ impl Terminal {
         )
     }
 
-    /// The exit status, if the program has ended and all of its output has arrived.
+    /// Exit status, if the program has ended and all of its output has arrived.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().expect("it is a child");
         status.filter(|_| self.reader.is_finished())
@@ -183,7 +185,7 @@ impl Terminal {
         modes.contains(rustix::termios::LocalModes::ECHO)
     }
 
-    /// Makes it another size, and tells the program.
+    /// Resizes the terminal, and tells the program.
     pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
         let size =
             rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -192,13 +194,13 @@ impl Terminal {
         seen.screen.screen_mut().set_size(cells(rows), cells(columns));
     }
 
-    /// Whether it hands out whole lines, as it does when no editor reads keys.
+    /// Returns true in canonical mode, which is set when no editor reads keys.
     pub(crate) fn is_canonical(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.keyboard).expect("a terminal").local_modes;
         modes.contains(rustix::termios::LocalModes::ICANON)
     }
 
-    /// Makes it hand out whole lines, as a shell does.
+    /// Sets canonical mode, as a shell does.
     pub(crate) fn be_canonical(&self) {
         let mut modes = rustix::termios::tcgetattr(&self.keyboard).expect("a terminal");
         modes.local_modes.insert(rustix::termios::LocalModes::ICANON);
@@ -206,7 +208,7 @@ impl Terminal {
         rustix::termios::tcsetattr(&self.keyboard, now, &modes).expect("a terminal");
     }
 
-    /// The process.
+    /// Process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,4 +1,4 @@
-//! Carrying a plan out, as people see it: what is to be done, how far it is, and what came of it.
+//! Application of a plan, with its display: the plan, the progress, and the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::session::{Gate, Session};
 use crate::ui::format::{count, number};
 use crate::ui::terminal;
 
-/// Without a bar there is a line so often.
-const LINE: Duration = Duration::from_secs(5);
+/// Interval of progress lines, where there is no bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Receiver of what is said while a plan is carried out.
+/// Receiver of the messages of an application.
 pub struct Report<'a> {
-    /// Takes lines for people.
+    /// Prints a line for people.
     pub say: &'a dyn Fn(&str),
-    /// Draws a progress bar on the terminal.
+    /// Draw a progress bar on the terminal.
     pub has_bar: bool,
-    /// The command that goes on where this one has stopped.
+    /// Command that continues after a stop.
     pub again: &'a str,
 }
 
@@ -45,11 +45,11 @@ impl Report<'_> {
     }
 }
 
-/// Makes a plan's changes through gates of a session that applies, which lead to its sites, and
-/// says what came of it. What earlier runs have done of it, by the records, is not done again.
+/// Applies a plan through gates of an applying session, which reach its destinations, and reports
+/// the result. Changes that earlier runs have made, according to the records, are not made again.
 ///
 /// # Errors
-/// What stopped it before its end, or what was left out.
+/// The error that stopped it before its end, or the changes that were left out.
 pub async fn carry_out(
     plan: &Plan,
     session: &Arc<Session>,
@@ -75,7 +75,7 @@ pub async fn carry_out(
         if let Some(bar) = &bar {
             let throttled = throttled_text(session, session.throttled());
             bar.show(behind, throttled.trim_start_matches("; ").to_owned());
-        } else if told.elapsed() > LINE {
+        } else if told.elapsed() > LINE_INTERVAL {
             told = Instant::now();
             report.say(&format!("{} of {} changes", number(behind), number(total)));
         }
@@ -117,7 +117,7 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>, report: &Report<'_>) {
     }
 }
 
-/// Number of changes that are left to do in each account.
+/// Number of remaining changes by account.
 fn by_account<'a>(
     plan: &'a Plan,
     done: &BTreeSet<u64>,
@@ -131,7 +131,7 @@ fn by_account<'a>(
     accounts
 }
 
-/// Profiles and roles, and single changes, that stay as they are.
+/// Profiles, roles and single changes that are left unchanged.
 fn left_out(plan: &Plan, summary: &Summary) -> Vec<LeftOut> {
     let skipped = summary.skipped.iter().map(|(change, reason)| LeftOut {
         site: plan.sites.get(change.site).cloned(),

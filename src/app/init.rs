@@ -1,15 +1,15 @@
-//! A working folder for runbooks: what `iamlua init` makes, and what it leaves alone. Files of people are never replaced; the declarations for
-//! editors are ours, and made anew each time.
+//! Working folder for runbooks: the files that `iamlua init` creates, and those that it keeps.
+//! Files of people are never replaced; the declarations for editors are generated anew each time.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::{docs, files};
 
-/// The folder of the declarations, below the working folder.
+/// Folder of the declarations, below the working folder.
 pub const META: &str = ".iamlua/meta";
 
-/// The files, by their path in the working folder.
+/// Files by their path in the working folder.
 const FILES: [(&str, &str); 5] = [
     ("runbooks/tag_owner.lua", include_str!("../../template/runbooks/tag_owner.lua")),
     ("runbooks/tag_owner_test.lua", include_str!("../../template/runbooks/tag_owner_test.lua")),
@@ -18,33 +18,34 @@ const FILES: [(&str, &str); 5] = [
     (".gitignore", include_str!("../../template/gitignore")),
 ];
 
-/// What was done.
+/// Result of creating the folder.
 #[derive(Debug, Default)]
 pub struct Made {
-    /// The files that were written, by their path in the folder.
+    /// Files that were written, by their path in the folder.
     pub written: Vec<PathBuf>,
-    /// The files that were there already.
+    /// Files that already existed.
     pub kept: Vec<PathBuf>,
-    /// How many declarations for editors were written.
+    /// Number of declarations for editors that were written.
     pub stubs: usize,
-    /// Whether a settings file for editors was there that does not name the declarations.
+    /// Existing settings file for editors that does not name the declarations.
     pub needs_library: bool,
 }
 
-/// Makes the folder, if need be, and what is missing in it.
+/// Creates the folder, if need be, and the files that are missing in it.
 ///
 /// # Errors
-/// An error that names what is in the way; nothing is written then. An I/O error that names the folder or file: what was written before stays.
+/// An error that names an obstacle; nothing is written then. An I/O error that names the folder or
+/// file; earlier writes stay.
 pub fn make(folder: &Path) -> Result<Made> {
     if folder.is_file() {
         let what = format!("{} is a file, not a folder", folder.display());
         return Err(Error::new(Kind::Io, what).hint("name another folder, or none for this one"));
     }
-    refuse_what_is_in_the_way(folder)?;
+    check_obstacles(folder)?;
     let mut made = Made::default();
     for (name, content) in FILES {
         let path = folder.join(name);
-        // A link that leads nowhere is somebody's too.
+        // A dangling link may be somebody's too.
         if path.symlink_metadata().is_ok() {
             made.needs_library |= name == ".luarc.json" && !names_library(&path);
             made.kept.push(name.into());
@@ -60,36 +61,36 @@ pub fn make(folder: &Path) -> Result<Made> {
     Ok(made)
 }
 
-/// Looks before anything is written, so that a folder is not left half made.
-fn refuse_what_is_in_the_way(folder: &Path) -> Result<()> {
-    let in_the_way = |path: &Path, what: &str| {
+/// Checks for obstacles before anything is written, so that no folder is left half made.
+fn check_obstacles(folder: &Path) -> Result<()> {
+    let obstacle = |path: &Path, what: &str| {
         let message = format!("{} is {what}, so nothing was made", path.display());
         Err(Error::new(Kind::Io, message)
             .hint("move it away or remove it, or name another folder, and run `iamlua init` again"))
     };
     for (name, _) in FILES {
         if folder.join(name).is_dir() {
-            return in_the_way(&folder.join(name), "a folder, where a file belongs");
+            return obstacle(&folder.join(name), "a folder, where a file belongs");
         }
     }
     for name in ["runbooks", ".iamlua", META] {
         let path = folder.join(name);
         let Ok(found) = path.symlink_metadata() else { continue };
         if found.is_symlink() && !path.exists() {
-            return in_the_way(&path, "a link that leads nowhere, where a folder belongs");
+            return obstacle(&path, "a link that leads nowhere, where a folder belongs");
         }
         if !path.is_dir() {
-            return in_the_way(&path, "a file, where a folder belongs");
+            return obstacle(&path, "a file, where a folder belongs");
         }
-        // Declarations replace what is there: what a link leads to may be somebody's.
+        // Declarations replace existing files, and the target of a link may be somebody's.
         if found.is_symlink() && name != "runbooks" && !is_within(&path, folder) {
-            return in_the_way(&path, "a link to another place, and its files would be replaced");
+            return obstacle(&path, "a link to another place, and its files would be replaced");
         }
     }
     Ok(())
 }
 
-/// Whether a path leads to something inside the folder, through all links.
+/// Check that a path is inside the folder, after resolving all links.
 fn is_within(path: &Path, folder: &Path) -> bool {
     match (path.canonicalize(), folder.canonicalize()) {
         (Ok(path), Ok(folder)) => path.starts_with(folder),

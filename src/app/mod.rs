@@ -1,6 +1,7 @@
-//! A run of a script from its file to its end: environment, signals, plans as text, and what is done
-//! with them.
+//! A run of a script from its file to its end: environment, signals, and plans, with their text and
+//! their application.
 
+pub mod account;
 pub mod apply;
 pub mod init;
 pub mod plan_markdown;

@@ -1,5 +1,5 @@
-//! A plan as Markdown: a section for a pull request, with numbers for each account, and the changes
-//! below a heading that unfolds. Nothing in a name or value can end a block, make a link, or call a
+//! Plan as Markdown: a section for a pull request, with the numbers of each account, and the
+//! changes in a collapsed block. Names and values cannot end a block, make a link, or mention a
 //! person.
 
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use crate::session::destination::{Destination, Places};
 use crate::session::plan::Plan;
 use crate::ui::format::{count, number};
 
-/// Writes the section. `sha256` is the hash of the plan's file, `full` gives each change a line.
+/// Writes the section. `sha256` is the hash of the plan file; `full` gives each change a line.
 #[must_use]
 pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
     let places = Places::of(&plan.sites);
@@ -85,13 +85,13 @@ pub fn plan(plan: &Plan, sha256: &str, full: bool) -> String {
     text
 }
 
-/// An account in a cell of a table.
+/// Account in a table cell.
 fn account(site: &Destination) -> String {
     code(&site.describe())
 }
 
-/// Text as inline code that nothing in it can end, also in a cell of a table: all that Markdown
-/// could take for its own is an entity.
+/// Text as inline code that it cannot end, even in a table cell: every character with a meaning in
+/// Markdown is an entity.
 fn code(text: &str) -> String {
     let mut shown = String::from("<code>");
     for c in visible(text).chars() {
@@ -106,7 +106,7 @@ fn code(text: &str) -> String {
     shown + "</code>"
 }
 
-/// A fence that is longer than each row of back ticks in the text.
+/// Fence that is longer than each row of back ticks in the text.
 fn fence(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     "`".repeat(longest.max(2) + 1)

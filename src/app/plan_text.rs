@@ -1,6 +1,6 @@
-//! Changes in words: one line each, with what was and what will be, folded where many are alike.
-//! Several accounts are named. The text carries ANSI styles; whoever prints
-//! it strips them where there is no terminal.
+//! Changes in words: one line each, with the old and the new value, folded where many are alike.
+//! Accounts are named if there are several. The text has ANSI styles, which the caller strips where
+//! there is no terminal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
@@ -22,17 +22,17 @@ use crate::session::plan::{Change, Plan};
 use crate::ui::diff;
 use crate::ui::format::{count, number};
 
-/// So many lines that say the same are folded into one.
-const FOLD: usize = 6;
-/// Above so many lines of one action, those that say different things are folded too.
-const FOLD_ALL: usize = 40;
-/// So many names are shown of what is folded.
-const NAMES: usize = 3;
-/// Most characters of a command line that is not shown in full.
-const COMMAND: usize = 200;
+/// Number of equal changes from which they are folded into one line.
+const MIN_FOLD: usize = 6;
+/// Number of changes of one action above which different ones are folded too.
+const MIN_FOLD_ALL: usize = 40;
+/// Maximum number of names of folded changes that are shown.
+const MAX_NAMES: usize = 3;
+/// Maximum number of characters of a command line that is not shown in full.
+const MAX_COMMAND: usize = 200;
 const UNKNOWN: &str = "(known after apply)";
 
-/// A change to be put into words.
+/// Change to be put into words.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeText<'a> {
     action: &'a str,
@@ -40,16 +40,17 @@ pub struct ChangeText<'a> {
     name: &'a str,
     before: &'a Option<Snapshot>,
     after: &'a Option<Snapshot>,
-    /// Its account, where the changes go to several.
+    /// Account of the change, where the changes are in several.
     account: Option<&'a Destination>,
-    /// What stands before it instead of its own sign.
+    /// Sign in place of the change's own.
     mark: Option<Sign>,
-    /// Tried, and not made: what was there before does not say what it was to do.
+    /// Mark of a change that was tried and not made; its state before does not tell what it was to
+    /// do.
     is_tried: bool,
 }
 
 impl<'a> ChangeText<'a> {
-    /// A planned change. `account` is none where all changes go to one account.
+    /// Planned change. `account` is none where all changes are in one account.
     #[must_use]
     pub fn planned(change: &'a Change, account: Option<&'a Destination>) -> Self {
         let Change { action, subject, name, before, after, .. } = change;
@@ -65,8 +66,8 @@ impl<'a> ChangeText<'a> {
         }
     }
 
-    /// A change of a run; one that has failed as what was tried. `account` is none where all
-    /// changes go to one account.
+    /// Change of a run; a failed one is described as tried. `account` is none where all changes are
+    /// in one account.
     #[must_use]
     pub fn recorded(change: &'a Recorded, account: Option<&'a Destination>) -> Self {
         let Recorded { action, subject, name, before, after, .. } = change;
@@ -108,25 +109,25 @@ impl Sign {
 }
 
 impl ChangeText<'_> {
-    /// As a change that another plan does not have: with `+`.
+    /// Marks the change as added in another plan: `+`.
     #[must_use]
     pub const fn as_new(self) -> Self {
         Self { mark: Some(Sign::Create), ..self }
     }
 
-    /// As a change that a plan no longer has: with `-`.
+    /// Marks the change as removed from a plan: `-`.
     #[must_use]
     pub const fn as_gone(self) -> Self {
         Self { mark: Some(Sign::Delete), ..self }
     }
 
-    /// As a change that is another one in another plan: with `~`.
+    /// Marks the change as different in another plan: `~`.
     #[must_use]
     pub const fn as_other(self) -> Self {
         Self { mark: Some(Sign::Change), ..self }
     }
 
-    /// As a change that was tried and has failed.
+    /// Marks the change as tried and failed.
     fn as_tried(self) -> Self {
         let mark = match self.words() {
             "create" => Sign::Create,
@@ -136,7 +137,7 @@ impl ChangeText<'_> {
         Self { mark: Some(mark), is_tried: true, ..self }
     }
 
-    /// The same in a line, with what it is in the other plan.
+    /// Line for a change that differs from the one in another plan.
     #[must_use]
     pub fn instead_of(self, other: &Self) -> String {
         format!("{}, before: {}", line(&self.as_other()), other.detail())
@@ -157,17 +158,17 @@ impl ChangeText<'_> {
         iam::write(self.action).map_or("change", |(_, write)| write.words)
     }
 
-    /// What it does, without the name: `Owner dev → ops`.
+    /// Effect without the name: `Owner dev → ops`.
     fn detail(&self) -> String {
         match (self.before, self.after) {
             _ if self.is_tried && self.mark != Some(Sign::Change) => String::new(),
             (None, _) | (_, None) if self.is_tried => String::new(),
             (None, Some(image)) => {
-                let mut parts = looks(image);
+                let mut parts = properties(image);
                 parts.push(format!("id {}", image.id.as_deref().unwrap_or(UNKNOWN)));
                 parts.join(", ")
             }
-            (Some(image), None) => looks(image).join(", "),
+            (Some(image), None) => properties(image).join(", "),
             (before, after) => {
                 let found = differences(before, after);
                 if found.is_empty() {
@@ -178,10 +179,10 @@ impl ChangeText<'_> {
         }
     }
 
-    /// The same without what differs between things that are treated alike: what was there before.
+    /// Effect without the old values, which may differ between changes that are folded.
     fn outcome(&self) -> String {
         match (self.before, self.after) {
-            (None, Some(image)) => looks(image).join(", "),
+            (None, Some(image)) => properties(image).join(", "),
             (Some(_), None) => String::new(),
             (before, after) => differences(before, after)
                 .iter()
@@ -193,8 +194,8 @@ impl ChangeText<'_> {
     }
 }
 
-/// What something has, in words: `path /ec2/, role web, tags Owner=ops`.
-fn looks(image: &Snapshot) -> Vec<String> {
+/// Properties of a resource in words: `path /ec2/, role web, tags Owner=ops`.
+fn properties(image: &Snapshot) -> Vec<String> {
     let mut parts = vec![format!("path {}", visible(&image.path))];
     parts.extend(image.role.as_ref().map(|role| format!("role {}", visible(role))));
     match image.tags.len() {
@@ -223,7 +224,7 @@ fn field_name(field: &Field) -> String {
 fn difference(found: &Difference) -> String {
     match (&found.field, &found.from, &found.to) {
         (Field::Policy(arn), ..) => format!("policy {}", visible(arn)),
-        // Two documents side by side help nobody.
+        // Two documents on one line are unreadable.
         (Field::TrustPolicy, ..) => "trust policy replaced".into(),
         (field, from, to) => {
             format!("{} {} → {}", field_name(field), shown(from.as_ref()), shown(to.as_ref()))
@@ -235,7 +236,7 @@ fn shown(value: Option<&String>) -> String {
     match value {
         None => "(none)".into(),
         Some(text) if text.is_empty() => "\"\"".into(),
-        // The last of these would be taken for no value.
+        // Quoted, because it could be taken for a missing value.
         Some(text) if text.contains([' ', ',']) || text == "(none)" => {
             format!("\"{}\"", visible(text.replace('"', "\\\"")))
         }
@@ -243,14 +244,14 @@ fn shown(value: Option<&String>) -> String {
     }
 }
 
-/// The changes, one line each: in their order; those that are alike are folded into one unless
-/// `full`, where those of each of several accounts stand below its name.
+/// Lines of the changes, in order. Without `full`, changes that are alike are folded into one line;
+/// with it, those of several accounts are grouped by account.
 #[must_use]
 pub fn lines(changes: &[ChangeText<'_>], full: bool) -> Vec<String> {
     folded_lines(changes, full).0
 }
 
-/// The same, with the number of changes that share a line with another one.
+/// Lines of the changes, with the number of changes that share a line with another one.
 fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) {
     if full {
         return (by_account(changes), 0);
@@ -266,19 +267,19 @@ fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) 
         groups[group].0.push(at);
     }
     let mut singles: HashMap<&str, usize> = HashMap::new();
-    for (members, _) in groups.iter().filter(|(members, _)| members.len() < FOLD) {
+    for (members, _) in groups.iter().filter(|(members, _)| members.len() < MIN_FOLD) {
         *singles.entry(changes[members[0]].action).or_default() += members.len();
     }
-    // Each line stands where the first of its changes does.
+    // Each line is placed at the first of its changes.
     let mut lines: Vec<(usize, Vec<String>)> = Vec::new();
     let mut folded: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut count = 0;
     for (members, _) in &groups {
         let first = &changes[members[0]];
-        if members.len() >= FOLD {
+        if members.len() >= MIN_FOLD {
             count += members.len();
             lines.push((members[0], vec![fold(changes, members, None)]));
-        } else if singles[first.action] > FOLD_ALL {
+        } else if singles[first.action] > MIN_FOLD_ALL {
             folded.entry(first.action).or_default().extend(members);
         } else {
             lines.extend(members.iter().map(|at| (*at, with_details(&changes[*at]))));
@@ -293,7 +294,7 @@ fn folded_lines(changes: &[ChangeText<'_>], full: bool) -> (Vec<String>, usize) 
     (lines.into_iter().flat_map(|(_, lines)| lines).collect(), count)
 }
 
-/// A change in a line, and what is below it.
+/// Line of a change, and the details below it.
 fn with_details(change: &ChangeText<'_>) -> Vec<String> {
     let mut lines = vec![line(change)];
     lines.extend(trust_policy(change));
@@ -318,8 +319,7 @@ pub fn line(change: &ChangeText<'_>) -> String {
     )
 }
 
-/// A document with its keys in the order that another one has, so that a difference shows nothing
-/// but what differs.
+/// Document with its keys in the order of another one, so that a diff shows only real differences.
 fn in_order_of(model: &serde_json::Value, document: serde_json::Value) -> serde_json::Value {
     use serde_json::Value as Json;
     match (model, document) {
@@ -346,7 +346,7 @@ fn in_order_of(model: &serde_json::Value, document: serde_json::Value) -> serde_
     }
 }
 
-/// Lines below a change: the trust policy that it sets, as a difference where it replaces one.
+/// Lines below a change: the trust policy that it sets, as a diff where it replaces one.
 fn trust_policy(change: &ChangeText<'_>) -> Vec<String> {
     const INDENT: &str = "      ";
     if change.is_tried {
@@ -380,7 +380,7 @@ fn trust_policy(change: &ChangeText<'_>) -> Vec<String> {
     text.lines().map(|line| format!("{INDENT}{line}")).collect()
 }
 
-/// A line for each change: those of each of several accounts below its name.
+/// A line for each change, grouped by account where there are several.
 fn by_account(changes: &[ChangeText<'_>]) -> Vec<String> {
     let bold = Style::new().bold();
     let mut accounts: BTreeMap<_, (Option<&Destination>, Vec<String>)> = BTreeMap::new();
@@ -420,8 +420,8 @@ fn fold(changes: &[ChangeText<'_>], members: &[usize], outcome: Option<&str>) ->
     text
 }
 
-/// Outcome of changes that are alike, with the number of values that are new and replaced:
-/// "Owner → ops: 2 new, 8 replace a value".
+/// Effect of changes that are alike, with the numbers of new and replaced values: "Owner → ops: 2
+/// new, 8 replace a value".
 fn outcomes(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let first = &changes[members[0]];
     let (before, Some(_)) = (first.before, first.after) else { return String::new() };
@@ -457,15 +457,15 @@ fn outcomes(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Differences that a change makes, but for ids.
+/// Differences that a change makes, except for ids.
 fn found(change: &ChangeText<'_>) -> Vec<Difference> {
     let mut found = differences(change.before, change.after);
     found.retain(|found| found.field != Field::Id);
     found
 }
 
-/// Programs and files outside of the account, one line each: in their order; those that are alike
-/// are folded into one unless `full`.
+/// Lines of the programs and files outside of the account, in order; those that are alike are
+/// folded into one unless `full`.
 #[must_use]
 pub fn outside_lines(outside: &[Outside], full: bool) -> Vec<String> {
     if full {
@@ -485,7 +485,7 @@ pub fn outside_lines(outside: &[Outside], full: bool) -> Vec<String> {
         groups[group].push(action);
     }
     let lines = groups.iter().flat_map(|group| {
-        if group.len() < FOLD {
+        if group.len() < MIN_FOLD {
             return group.iter().map(|action| outside_line(action, full)).collect();
         }
         vec![outside_fold(group)]
@@ -497,10 +497,10 @@ fn folder_of(path: &str) -> &str {
     Path::new(path).parent().and_then(Path::to_str).unwrap_or_default()
 }
 
-/// Words as a shell takes them, harmless for a terminal.
+/// Words in shell syntax, harmless for a terminal.
 fn command_line<'a>(words: impl Iterator<Item = &'a String>, full: bool) -> String {
     let text = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let cut = text.char_indices().nth(COMMAND).filter(|_| !full);
+    let cut = text.char_indices().nth(MAX_COMMAND).filter(|_| !full);
     match cut {
         Some((at, _)) => visible(&text[..at]) + "…",
         None => visible(text),
@@ -548,9 +548,9 @@ fn outside_fold(group: &[&Outside]) -> String {
             format!("would write {all} files{place} ({})", count(bytes, "byte"))
         }
     };
-    let rest = number((names.len() - NAMES) as u64);
+    let rest = number((names.len() - MAX_NAMES) as u64);
     let dim = Style::new().dimmed();
-    format!("{what}  {dim}{} and {rest} more{dim:#}", names[..NAMES].join(", "))
+    format!("{what}  {dim}{} and {rest} more{dim:#}", names[..MAX_NAMES].join(", "))
 }
 
 /// Number of programs and files: `2 programs and 1 file`.
@@ -564,7 +564,8 @@ pub fn outside_count(outside: &[Outside]) -> String {
     parts.map(|(n, what)| count(n, what)).collect::<Vec<_>>().join(" and ")
 }
 
-/// " in 3 accounts", or the one of several that these changes go to; nothing where there is one.
+/// " in 3 accounts", or the one of several accounts that these changes are in; empty where there is
+/// only one.
 #[must_use]
 pub fn places(changes: &[ChangeText<'_>]) -> String {
     in_places(changes.iter())
@@ -580,22 +581,22 @@ fn in_places<'a>(changes: impl Iterator<Item = &'a ChangeText<'a>>) -> String {
     }
 }
 
-/// The first names of what is folded, how many more there are, and its accounts if these are
+/// First names of folded changes, the number of the others, and their accounts if there are
 /// several.
 fn names(changes: &[ChangeText<'_>], members: &[usize]) -> String {
     let accounts = members.iter().filter_map(|at| changes[*at].account);
     let keys: HashSet<_> = accounts.clone().map(Destination::account_key).collect();
     if keys.len() < 2 {
         let names: Vec<_> =
-            members.iter().take(NAMES).map(|at| visible(changes[*at].name)).collect();
+            members.iter().take(MAX_NAMES).map(|at| visible(changes[*at].name)).collect();
         let rest = members.len() - names.len();
         return format!("{} and {} more", names.join(", "), number(rest as u64));
     }
-    // A name in several accounts stands here once.
+    // A name in several accounts is listed once.
     let mut seen = HashSet::new();
     let mut distinct = members.iter().map(|at| changes[*at].name);
     let first: Vec<_> =
-        distinct.by_ref().filter(|name| seen.insert(*name)).take(NAMES).map(visible).collect();
+        distinct.by_ref().filter(|name| seen.insert(*name)).take(MAX_NAMES).map(visible).collect();
     let more = match distinct.filter(|name| seen.insert(*name)).count() as u64 {
         0 => String::new(),
         n => format!(" and {}", count(n, "more name")),
@@ -615,13 +616,13 @@ struct Ends {
 /// Numbers of profiles and roles that are created, changed, deleted and replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Number of those that are not there before.
+    /// Number of resources that do not exist before.
     pub create: u64,
-    /// Number of those that are there before and after.
+    /// Number of resources that exist before and after.
     pub change: u64,
-    /// Number of those that are not there after.
+    /// Number of resources that do not exist after.
     pub delete: u64,
-    /// Number of those that are deleted and created again.
+    /// Number of resources that are deleted and created again.
     pub replace: u64,
 }
 
@@ -645,7 +646,7 @@ impl Totals {
         ]
     }
 
-    /// "0 to create, 10 to change, 0 to delete", and what is deleted and created again.
+    /// "0 to create, 10 to change, 0 to delete", and the number of replaced resources.
     #[must_use]
     pub fn all(self) -> String {
         let parts = self.parts().into_iter();
@@ -661,11 +662,11 @@ impl Totals {
     }
 }
 
-/// Accounts with the numbers of what is done to each of them.
+/// Numbers by account.
 pub type TotalsByAccount<'a> = BTreeMap<AccountKey<'a>, (&'a Destination, Totals)>;
 
-/// Numbers of profiles and roles that are created, changed and deleted: in all, and in each account
-/// that is named.
+/// Numbers of profiles and roles that are created, changed and deleted: in total, and in each
+/// account that is named.
 #[must_use]
 pub fn totals<'a>(changes: &[ChangeText<'a>]) -> (Totals, TotalsByAccount<'a>) {
     let mut ends: HashMap<_, (Option<&Destination>, Ends)> = HashMap::new();
@@ -689,7 +690,7 @@ pub fn totals<'a>(changes: &[ChangeText<'a>]) -> (Totals, TotalsByAccount<'a>) {
     (all, accounts)
 }
 
-/// The same in words: in all, and a line for each account where there are several.
+/// Totals in words, and a line for each account where there are several.
 #[must_use]
 pub fn summary(changes: &[ChangeText<'_>]) -> (String, Vec<String>) {
     let (all, accounts) = totals(changes);
@@ -702,7 +703,7 @@ pub fn summary(changes: &[ChangeText<'_>]) -> (String, Vec<String>) {
     (text, lines)
 }
 
-/// The changes of a plan, to be put into words.
+/// Changes of a plan, to be put into words.
 #[must_use]
 pub fn of_plan<'a>(plan: &'a Plan, places: &Places<'a>) -> Vec<ChangeText<'a>> {
     plan.changes
@@ -711,7 +712,7 @@ pub fn of_plan<'a>(plan: &'a Plan, places: &Places<'a>) -> Vec<ChangeText<'a>> {
         .collect()
 }
 
-/// A whole plan for people.
+/// Whole plan for people.
 #[must_use]
 pub fn plan(plan: &Plan, full: bool) -> String {
     let bold = Style::new().bold();
@@ -835,7 +836,7 @@ mod tests {
         .expect("a site")
     }
 
-    /// A change of the same `names` in each of some accounts.
+    /// Change of the same `names` in each of some accounts.
     fn over<'a>(
         sites: &'a [Destination],
         names: &'a [&str],
@@ -879,7 +880,7 @@ mod tests {
         assert_eq!((full.len(), full[11].as_str()), (33, "AWS account 2"));
         assert_eq!(full[12], "  ~ tag profile a: Owner dev → ops");
 
-        // Two ways to one account are one account, which need not be named.
+        // Two destinations in one account are one account, which need not be named.
         let as_somebody = Destination { caller: Some("arn".into()), ..site(1) };
         let ways = [site(1), as_somebody];
         let shown = over(&ways, &NAMES_OF_TEN, states);

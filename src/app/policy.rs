@@ -1,4 +1,4 @@
-//! The least IAM policy that a runbook needs, from the functions that its manifest allows.
+//! Minimal IAM policy that a runbook needs, from the functions that its manifest allows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,27 +8,28 @@ use crate::iam::snapshot::Subject;
 use crate::iam::{self, Entry, Run};
 use crate::spec::{Action, Resource, Service};
 
-/// Whose resources a policy is for.
+/// Owner of the resources in a policy.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The account's 12 digits, or `*`.
     pub account: String,
-    /// The partition: `aws`, `aws-cn`, `aws-us-gov`.
+    /// Partition: `aws`, `aws-cn`, `aws-us-gov`.
     pub partition: String,
 }
 
-/// The policy for the functions of an allow-list: what they call, and what the gate reads before it changes something. `counts`: whether it must know how
-/// many profiles there are.
+/// Policy for the functions of an allow-list: their calls, and the gate's reads before a change.
+/// `counts` adds the call that counts profiles.
 #[must_use]
 pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
     let mut actions: BTreeMap<Resource, BTreeSet<&str>> = BTreeMap::new();
-    // What may name a profile, of other services.
+    // Actions of other services that may name a profile.
     let mut elsewhere = BTreeSet::new();
     let mut add = |action: &Action| match action.service {
         Service::Iam => {
             actions.entry(action.resource).or_default().insert(action.name);
         }
-        // Who calls may always be asked; and which role may be assumed says its trust policy, too.
+        // `GetCallerIdentity` needs no permission, and a role's trust policy also decides who may
+        // assume it.
         Service::Sts => {}
         service => {
             elsewhere.insert(format!("{}:{}", service.prefix(), action.name));
@@ -39,7 +40,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
         for action in entry.spec.actions {
             let Some((one, write)) = iam::write(action.name) else { continue };
             if one.spec.name == "create" && one.spec.param("tags").is_some() {
-                // AWS asks for it when something is created with tags.
+                // AWS requires this action for a creation with tags.
                 let tag = match write.subject {
                     Subject::Profile => Action::profile("TagInstanceProfile"),
                     Subject::Role => Action::role("TagRole"),
@@ -79,7 +80,7 @@ pub fn of(entries: &[&Entry], counts: bool, scope: &Scope) -> Value {
         statements.push(json!({ "Sid": sid, "Effect": "Allow", "Action": names, "Resource": arn }));
     }
     if !elsewhere.is_empty() {
-        // None of these calls can be narrowed down to a resource that is known beforehand.
+        // These calls cannot be restricted to resources that are known in advance.
         statements.push(json!({
             "Sid": "References",
             "Effect": "Allow",

@@ -1,4 +1,4 @@
-//! One execution of one script: what it runs against, what becomes of its plan, and what its end means for the exit code.
+//! One run of one script: its target, its plan, and the exit code of its end.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -33,85 +33,87 @@ use crate::ui::format;
 use crate::ui::terminal::{self, say};
 use crate::{files, redaction, state};
 
-/// What a script runs against.
+/// Target of a script.
 #[derive(Clone, Debug)]
 pub enum TargetConfig {
-    /// The local account, under that weather.
+    /// The local account, with fault injection.
     Local(Faults),
-    /// AWS, or what an endpoint URL names.
+    /// AWS, or another endpoint.
     Aws(AwsTarget),
 }
 
-/// How AWS is reached.
+/// Connection settings for AWS.
 #[derive(Clone, Debug, Default)]
 pub struct AwsTarget {
-    /// The profile of `~/.aws/config`.
+    /// Profile of `~/.aws/config`.
     pub profile: Option<String>,
-    /// The region.
+    /// Region.
     pub region: Option<String>,
-    /// A role to assume.
+    /// Role to assume.
     pub role_arn: Option<String>,
-    /// The endpoint, instead of AWS's own.
+    /// Endpoint, in place of AWS's own.
     pub endpoint_url: Option<String>,
 }
 
-/// How a script runs.
+/// Settings of a run.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
-    /// What it runs against.
+    /// Target of the calls.
     pub against: TargetConfig,
-    /// What it may do there.
+    /// Configuration of the session.
     pub rules: SessionConfig,
-    /// What becomes of the plan, if it only plans.
+    /// Treatment of the plan, if the run only plans.
     pub planning: Planning,
-    /// What it may touch on this machine.
+    /// Permissions on this machine.
     pub permissions: Permissions,
-    /// The most bytes of Lua values.
+    /// Maximum size of Lua values in bytes.
     pub max_memory: usize,
-    /// How long it may take.
+    /// Timeout of the run.
     pub timeout: Option<Duration>,
-    /// How results are written.
+    /// Format of results.
     pub format: Format,
-    /// How bulk work is shown while it goes on.
+    /// Display of bulk work in progress.
     pub show: Show,
-    /// Whether calls, throttling and time are summed up at the end.
+    /// Report calls, throttling and time at the end.
     pub stats: bool,
-    /// Whether every question is answered with yes, but for those about permissions.
+    /// Answer every question with yes, except those about permissions.
     pub yes: bool,
-    /// The least severe messages that `log` shows.
+    /// Minimum severity of messages that `log` shows.
     pub log_level: &'static str,
-    /// The names that a runbook's parameters cannot have.
+    /// Names that a runbook's parameters cannot have.
     pub reserved: Vec<String>,
 }
 
-/// What becomes of a plan.
+/// Treatment of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Planning {
-    /// Whether the plan is the result of the command: then it goes to standard output, and what the script prints to standard error.
+    /// Treat the plan as the result of the command: then it goes to standard output, and the
+    /// script's output to standard error.
     pub is_result: bool,
-    /// The file to keep it in.
+    /// File to keep it in.
     pub file: Option<PathBuf>,
-    /// The key that signs the file.
+    /// Key that signs the file.
     pub signing_key: Option<Arc<SigningKey>>,
-    /// Whether every change has a line of its own.
+    /// Give every change a line of its own.
     pub full: bool,
-    /// Whether a plan with changes ends with exit code 3.
+    /// End with exit code 3 if the plan has changes.
     pub detailed_exit_code: bool,
 }
 
-/// What is said after a plan that is not the result of the command.
+/// Remark after a plan that is not the result of the command.
 pub const PLAN_ONLY: &str = "Plan only. Add --apply to make these changes.";
 
-/// The exit code for a plan with changes, where it is asked for.
+/// Exit code for a plan with changes, if requested.
 pub const HAS_CHANGES: u8 = 3;
 
-/// The background runtime: all network and SDK work.
+/// Background runtime of all network and SDK work.
 ///
 /// # Errors
-/// If the system gives no threads.
+/// If no thread can be started.
 pub fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        // One is enough for what AWS lets through, and it leaves a core of two to the script.
+        // One thread suffices for the rates that AWS allows, and leaves a core of two to the
+        // script.
         .worker_threads(1)
         .thread_name("iamlua-io")
         .enable_all()
@@ -119,10 +121,10 @@ pub fn runtime() -> Result<Runtime> {
         .map_err(|error| Error::io("cannot start the background threads", error))
 }
 
-/// Opens the local account, and says so when that made the example account.
+/// Opens the local account, and reports the creation of the example account.
 ///
 /// # Errors
-/// If there is no place for it, or its file cannot be used.
+/// If there is no folder for it, or its file cannot be used.
 pub fn open_local(faults: Faults) -> Result<Emulator> {
     let path = state::local_account()?;
     let options = emulator::EmulatorSettings { faults, ..emulator::EmulatorSettings::default() };
@@ -137,7 +139,7 @@ pub fn open_local(faults: Faults) -> Result<Emulator> {
 }
 
 impl TargetConfig {
-    /// The connection that leads there.
+    /// Connection to the target.
     #[must_use]
     pub fn connection(&self) -> Connection {
         match self {
@@ -157,8 +159,8 @@ impl TargetConfig {
     }
 }
 
-/// Opens the local account when the first call goes there, so that a script that makes none leaves nothing behind; the connections of a
-/// run share it.
+/// Opens the local account at the first call, so that a script without calls leaves nothing behind.
+/// The connections of a run share it.
 fn open_once(faults: Faults) -> OpenLocal {
     let opened: Mutex<Option<SharedHttpClient>> = Mutex::new(None);
     Arc::new(move || {
@@ -171,25 +173,26 @@ fn open_once(faults: Faults) -> OpenLocal {
     })
 }
 
-/// What one execution has around it: for `iamlua run` what belongs to the process, and a world of its own where a process makes many.
+/// Environment of one run: output, prompts, cancellation. `iamlua run` uses that of the process; a
+/// process with many runs gives each its own.
 pub struct RunEnv {
-    /// Where calls run.
+    /// Runtime of the calls.
     pub runtime: Handle,
-    /// The way to the account.
+    /// Connection to the account.
     pub connection: Connection,
-    /// What stops it.
+    /// Canceller of the script.
     pub canceller: Canceller,
-    /// Where its output goes.
+    /// Output of the script.
     pub output: Output,
-    /// Asks a person.
+    /// Asks a person to confirm a grant.
     pub confirm: Confirm,
-    /// The width of the terminal that results are shown on, in columns.
+    /// Width of the terminal for results, in columns.
     pub width: Option<u16>,
-    /// Whether standard input is the script's.
+    /// Pass standard input to the script.
     pub has_input: bool,
-    /// Which files it looks at.
+    /// Record of the files that it reads.
     pub seen: ReadSet,
-    /// Who takes the messages of `log`, if not standard error.
+    /// Receiver of the messages of `log`, if not standard error.
     pub log: Option<Log>,
     /// What time it is for the script.
     pub clock: Clock,
@@ -197,7 +200,7 @@ pub struct RunEnv {
     pub functions: Vec<(String, AtOnce)>,
 }
 
-/// A run that is going on, for whoever may have to stop it.
+/// Run in progress, for code that may have to stop it.
 #[derive(Clone)]
 pub struct Running {
     canceller: Canceller,
@@ -206,16 +209,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Lets no further change begin, and stops the script; calls in flight are finished.
+    /// Stops further changes from beginning, and stops the script; calls in flight are finished.
     pub fn stop(&self, why: Stop) {
         self.session.close();
         self.canceller.stop(why);
         self.waker.wake();
     }
 
-    /// Sets the action for a run whose time is over, and that has not stopped so long after that.
+    /// Sets the action for a run that has not stopped that long after its timeout.
     pub fn when_overdue(&self, after: Duration, act: impl Fn(&Self) + Send + Sync + 'static) {
-        // The canceller holds the action, which must not hold the run: neither would ever be dropped.
+        // The canceller holds the action, so a strong reference to the run would keep both alive
+        // for ever.
         let (canceller, session) = (self.canceller.downgrade(), Arc::downgrade(&self.session));
         let waker = self.waker.clone();
         let act = move || {
@@ -226,34 +230,34 @@ impl Running {
         self.canceller.when_overdue(Overdue { after, act: Arc::new(act) });
     }
 
-    /// How many calls are in flight that may change the account.
+    /// Number of calls in flight that may change the account.
     #[must_use]
     pub fn writes_in_flight(&self) -> usize {
         self.canceller.writes_in_flight()
     }
 
-    /// What it does to the account.
+    /// Session of the run.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
 }
 
-/// What became of one execution.
+/// Outcome of one run.
 #[derive(Debug)]
 pub struct RunOutcome {
-    /// The exit code that it means, or the error that ended it.
+    /// Exit code, or the error that ended the run.
     pub result: Result<u8>,
-    /// What it did to the account.
+    /// Session of the run.
     pub session: Arc<Session>,
-    /// The script's path, and the SHA-256 of its text.
+    /// Path of the script, and the SHA-256 of its text.
     pub origin: (String, String),
     /// The value that the script has returned, if JSON can hold it.
     pub returned: Option<serde_json::Value>,
 }
 
 impl RunOutcome {
-    /// The plan that it has made.
+    /// Plan of the run.
     #[must_use]
     pub fn plan(&self) -> Plan {
         let parameters = self.session.journal().parameters();
@@ -262,7 +266,7 @@ impl RunOutcome {
         Plan { exceeds: self.session.exceeded(), ..plan }
     }
 
-    /// The same, which the session does not have any more then.
+    /// Plan of the run, moved out of the session.
     fn take_plan(&self) -> Plan {
         let parameters = self.session.journal().parameters();
         let (origin, incomplete) = (Some(self.origin.clone()), self.incomplete());
@@ -270,11 +274,11 @@ impl RunOutcome {
         Plan { exceeds: self.session.exceeded(), ..plan }
     }
 
-    /// Why the plan is not all of what the script would do, if it is not.
+    /// Reason why the plan is incomplete, if it is.
     fn incomplete(&self) -> Option<String> {
         match &self.result {
             Ok(0) => None,
-            // It goes beyond a limit, and has all that the script would do.
+            // A plan that exceeds a limit is complete.
             Err(error)
                 if error.kind == Kind::Refused
                     && self.session.exceeded().is_some()
@@ -288,18 +292,18 @@ impl RunOutcome {
     }
 }
 
-/// Executes a script once, on this thread; `began` is told of it before its first instruction.
+/// Executes a script once, on this thread; `began` is called before its first instruction.
 ///
 /// # Errors
-/// If the VM cannot be made, or `began` fails. What ends the script is in what is returned.
+/// If the VM cannot be created, or `began` fails. The error that ends the script is in the outcome.
 pub fn execute(
     loaded: Loaded,
     args: &[String],
     options: &RunSettings,
-    around: RunEnv,
+    environment: RunEnv,
     began: impl FnOnce(Running) -> Result<()>,
 ) -> Result<RunOutcome> {
-    let runtime = around.runtime.clone();
+    let runtime = environment.runtime.clone();
     let _entered = runtime.enter();
     let origin = (loaded.path(), sha256(&loaded.source));
     let mut rules = options.rules.clone();
@@ -311,32 +315,32 @@ pub fn execute(
     let args = Arguments::of(args, &loaded.source, &loaded.name, &options.reserved)?;
     let session = Session::with(rules);
     session.journal().set_secrets(redaction::recognizable(secrets));
-    let gate = Gate::new(Arc::clone(&session), around.connection);
+    let gate = Gate::new(Arc::clone(&session), environment.connection);
     gate.warm_up();
-    let canceller = around.canceller;
+    let canceller = environment.canceller;
     let setup = VmConfig {
         gate,
-        runtime: around.runtime,
+        runtime: environment.runtime,
         canceller: canceller.clone(),
         script: loaded.name.clone(),
         folder: loaded.folder,
         args,
         permissions: options.permissions.clone(),
         max_memory: options.max_memory,
-        // The plan is written in that format then, and what the script says is for people.
+        // The format then applies to the plan, and the script's output is for people.
         format: if options.planning.is_result { Format::Table } else { options.format },
         show: options.show,
-        width: around.width,
+        width: environment.width,
         reserved: options.reserved.clone(),
         log_level: options.log_level,
-        confirm: around.confirm,
-        clock: around.clock,
-        has_input: around.has_input,
-        seen: around.seen,
-        log: around.log,
+        confirm: environment.confirm,
+        clock: environment.clock,
+        has_input: environment.has_input,
+        seen: environment.seen,
+        log: environment.log,
     };
-    let vm = Vm::new(setup, around.output)?;
-    vm.define(around.functions)?;
+    let vm = Vm::new(setup, environment.output)?;
+    vm.define(environment.functions)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
@@ -349,7 +353,7 @@ pub fn execute(
     let result = outcome(ending, &session, options.planning.file.is_some());
     let result = match runtime.block_on(end(&session, &result)) {
         Ok(()) => result,
-        // What ended the run is what its operator must know first.
+        // The error that ended the run has priority over one of the journal.
         Err(error) if result.is_err() && session.journal().run().is_none() => {
             let _ = error;
             result
@@ -364,13 +368,14 @@ pub fn execute(
 /// Runs a script and returns the exit code.
 ///
 /// # Errors
-/// Whatever ends it: the script that cannot be read, the account that cannot be opened, an error that it does not catch.
+/// The error that ends it: the script cannot be read, the account cannot be opened, or an uncaught
+/// error.
 pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8> {
     let began = Instant::now();
     let loaded = Loaded::read(script)?;
     let runtime = runtime()?;
     let yes = options.yes;
-    let around = RunEnv {
+    let environment = RunEnv {
         runtime: runtime.handle().clone(),
         connection: options.against.connection(),
         canceller: Canceller::default(),
@@ -383,7 +388,7 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
         clock: Clock::Real,
         functions: Vec::new(),
     };
-    let executed = execute(loaded, args, options, around, signals::stop_on_signals)?;
+    let executed = execute(loaded, args, options, environment, signals::stop_on_signals)?;
     runtime.shutdown_background();
     if options.stats {
         tell_stats(&executed.session, began);
@@ -395,7 +400,7 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
     executed.result
 }
 
-/// Where a script's output goes.
+/// Output of a script.
 pub(crate) fn output(to_stderr: bool) -> Output {
     let by_line = !to_stderr && io::stdout().is_terminal();
     let is_terminal = if to_stderr { io::stderr().is_terminal() } else { by_line };
@@ -408,7 +413,7 @@ pub(crate) fn output(to_stderr: bool) -> Output {
     Output { out, err, by_line, is_terminal, is_pending: false }
 }
 
-/// Refusal of a plan that goes beyond its limit.
+/// Refusal of a plan that exceeds its limit.
 #[must_use]
 pub fn over_limit(why: &str) -> Error {
     let refusal = format!("apply would refuse this plan: {why}");
@@ -416,17 +421,18 @@ pub fn over_limit(why: &str) -> Error {
         .hint("plan fewer changes, or raise the limit: `apply --max-changes` holds instead of it")
 }
 
-/// What the end of a script means: its exit code, or the error. `keeps_plan`: somebody wants to have its plan, and the whole of it.
+/// Exit code or error of a script's ending. `keeps_plan` marks a plan that is kept and must be
+/// complete.
 ///
 /// # Errors
-/// The error that ended the script, or what a guard has refused.
+/// The error that ended the script, or the refusal of a guard.
 pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> Result<u8> {
     let changes = session.changes();
     let is_plan = session.mode() == Mode::Plan;
     if let (Ok(Ending::Finished | Ending::Exit(0)), Some(why)) = (&ending, session.exceeded()) {
         return Err(over_limit(&why));
     }
-    // A script that has caught the refusal has still not done all of its work.
+    // A script that has caught the refusal has not done all of its work.
     if let (Ok(Ending::Finished | Ending::Exit(_)), Some(refusal)) = (&ending, session.refusal()) {
         let done = if is_plan { "planned" } else { "done" };
         let error = Error::new(Kind::Refused, refusal);
@@ -438,7 +444,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
     match ending {
         Ok(Ending::Finished) => Ok(0),
         Ok(Ending::Exit(code)) => Ok(code),
-        // Like other programs in a pipe: whoever reads has seen enough.
+        // As with other programs in a pipe: the reader has seen enough.
         Ok(Ending::OutputClosed) if changes == 0 && !keeps_plan => Ok(0),
         Ok(Ending::OutputClosed) if is_plan => Err(Error::new(
             Kind::Io,
@@ -464,7 +470,7 @@ pub fn outcome(ending: Result<Ending>, session: &Session, keeps_plan: bool) -> R
     }
 }
 
-/// Writes the end of a run down.
+/// Records the end of a run.
 ///
 /// # Errors
 /// If the journal cannot be written.
@@ -491,7 +497,7 @@ pub async fn end(session: &Session, result: &Result<u8>) -> Result<()> {
     session.end(status, error).await
 }
 
-/// Says what a run has cost.
+/// Reports the calls and the duration of a run.
 pub(crate) fn tell_stats(session: &Session, began: Instant) {
     let calls = session.calls();
     let all: u64 = calls.values().sum();
@@ -505,7 +511,7 @@ pub(crate) fn tell_stats(session: &Session, began: Instant) {
     say(&format!("{} in {took}{by_action}{throttled}{spared}", format::count(all, "call")));
 }
 
-/// Says what a run has changed, and which command undoes it.
+/// Reports the changes of a run, and the command that undoes them.
 pub fn tell_changes(session: &Session) {
     let Some(run) = session.journal().run() else { return };
     let (made, failed, in_doubt) = (session.made(), session.failed(), session.in_doubt());
@@ -527,13 +533,13 @@ pub fn tell_changes(session: &Session) {
     say(&format!("{text}. {next}"));
 }
 
-/// Shows what a script would change, and keeps it if that was asked for.
+/// Shows a plan, and keeps it if requested.
 fn show_plan(executed: RunOutcome, planning: &Planning, format: Format) -> Result<u8> {
     let mut plan = executed.take_plan();
     let result = executed.result;
     if planning.is_result || !plan.is_empty() {
         let why = plan.incomplete.clone();
-        // The error itself is said at the end.
+        // The error itself is reported at the end.
         if result.is_err() && format == Format::Table && why.is_some() {
             plan.incomplete = Some(String::new());
         }
@@ -579,7 +585,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
     let text = match format {
         Format::Table => return terminal::print(&plan_text::plan(plan, planning.full)),
         Format::Csv => return Err(no_csv()),
-        // A plan file has a checksum of its very bytes.
+        // The checksum of a plan file covers its exact bytes.
         Format::Json => plan.to_file()?,
         Format::Jsonl => {
             let changes = plan.changes.iter().map(serde_json::to_string);
@@ -596,7 +602,7 @@ pub fn print_plan(plan: &Plan, planning: &Planning, format: Format) -> Result<()
 /// Writes a plan file, and its signature beside it if there is a key; `-` is standard output.
 ///
 /// # Errors
-/// If they cannot be written; a file that was there is then untouched.
+/// If they cannot be written; an existing file is then untouched.
 pub fn keep_plan(plan: &Plan, file: &Path, signing_key: Option<&SigningKey>) -> Result<()> {
     if signing_key.is_some() && files::is_output(file) {
         return Err(Error::usage("--sign needs a file beside which the signature is written")
@@ -632,7 +638,7 @@ pub fn keep_plan(plan: &Plan, file: &Path, signing_key: Option<&SigningKey>) -> 
     Ok(())
 }
 
-/// A word as a shell takes it.
+/// Word in shell syntax.
 #[must_use]
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._=+:@%,-".contains(c);
@@ -643,7 +649,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// The manifest of a runbook, without running more of the script than leads to it.
+/// Manifest of a runbook. Runs the script only up to its manifest.
 ///
 /// # Errors
 /// If the script cannot be read, fails before its manifest, or has none.
@@ -659,8 +665,8 @@ pub fn manifest(script: &Script) -> Result<Manifest> {
     })
 }
 
-/// The same of a script that was read, which finds these permissions; `None` if it has run to its
-/// end and is no runbook. If `is_planned`, it runs no programs and writes no files.
+/// Manifest of a script that was read, with these permissions; `None` if the script ends without
+/// one. If `is_planned`, it runs no programs and writes no files.
 ///
 /// # Errors
 /// If it fails before its manifest.
@@ -673,10 +679,10 @@ pub fn declared(
     declared_by(loaded, permissions, is_planned, runtime, ReadSet::default())
 }
 
-/// A script that takes longer to declare itself does not do so first.
-const MANIFEST_PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time until a script declares its manifest.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same; the files that the script looks at before its manifest are noted.
+/// Manifest of a script that was read; records the files that the script reads before its manifest.
 ///
 /// # Errors
 /// If it fails before its manifest.
@@ -717,25 +723,25 @@ pub fn declared_by(
     };
     let vm = Vm::new(setup, output(true))?;
     vm.ask_for_manifest(Rc::clone(&declared));
-    vm.stop_after(MANIFEST_PATIENCE);
+    vm.stop_after(MANIFEST_TIMEOUT);
     vm.run(&loaded.source, &loaded.name)?;
     drop(vm);
     Ok(declared.take())
 }
 
-/// How many calls that change the account.
+/// Number of calls that change the account.
 fn calls(n: u64) -> String {
     let change = if n == 1 { "call that changes" } else { "calls that change" };
     format!("{} {change} the account", format::number(n))
 }
 
-/// The width of the terminal that standard output is, if it is one.
+/// Width of standard output, if it is a terminal.
 #[must_use]
 pub fn terminal_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
 }
 
-/// Presence of somebody to ask.
+/// Check for a person to ask.
 #[must_use]
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -750,7 +756,7 @@ pub fn confirm(question: &str, yes: bool) -> Option<bool> {
     if !can_ask() {
         return None;
     }
-    // A question that cannot be shown is answered by no.
+    // A question that cannot be shown is answered with no.
     let question = format!("{question} [y/N] ");
     io::stderr().write_all(&escape::printable(question.as_bytes())).ok()?;
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Where a script's text comes from, and why it may not be one.
+//! Source of a script's text, and the errors of reading it.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use crate::error::{Error, Kind, Result};
 use crate::session::plan::Plan;
 use crate::spec;
 
-/// Larger than any script that a person wrote.
+/// Maximum size in bytes, above that of any script that a person wrote.
 const MAX_SCRIPT: u64 = 32 << 20;
 
-/// Where a script comes from.
+/// Source of a script.
 #[derive(Clone, Debug)]
 pub enum Script {
     /// A file.
@@ -22,18 +22,18 @@ pub enum Script {
     Code(String),
 }
 
-/// A script's text and where it came from.
+/// Text of a script, and its origin.
 pub struct Loaded {
-    /// Its name in messages.
+    /// Name in messages.
     pub name: String,
-    /// The folder whose modules `require` finds.
+    /// Folder in which `require` finds modules.
     pub folder: Option<PathBuf>,
-    /// Its text.
+    /// Text of the script.
     pub source: Vec<u8>,
 }
 
 impl Loaded {
-    /// Where it can be found later.
+    /// Path by which it can be found later.
     #[must_use]
     pub fn path(&self) -> String {
         match &self.folder {
@@ -46,7 +46,7 @@ impl Loaded {
     /// Reads a script.
     ///
     /// # Errors
-    /// If it is not there, cannot be read, or is no text.
+    /// If it does not exist, cannot be read, or is not text.
     pub fn read(script: &Script) -> Result<Self> {
         let (name, folder, source) = match script {
             Script::Code(code) => ("(command line)".to_owned(), None, code.clone().into_bytes()),
@@ -125,7 +125,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io(format!("cannot read the script {shown}"), error))
 }
 
-/// A file beside it whose name is nearly the same.
+/// File beside it with a similar name.
 fn similar(path: &Path) -> Option<PathBuf> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,5 +1,5 @@
-//! Ctrl-C, the request to end and a closed terminal: the first lets what is under way finish, the
-//! second ends the process.
+//! Ctrl-C, termination requests and hang-ups: the first one lets work in flight finish, the second
+//! ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +14,13 @@ use crate::lua::{self, Waker, processes};
 use crate::session::Session;
 use crate::ui::terminal::say;
 
-/// A script that has not stopped after that time waits for a person, or is deep inside of one long operation.
-const SOON: Duration = Duration::from_millis(80);
-/// Calls in flight are waited for that long when the time of a script is over.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Time after which a script that has not stopped is known to wait for a person, or to be in one
+/// long operation.
+const STOP_GRACE: Duration = Duration::from_millis(80);
+/// Time to wait for calls in flight after the timeout of a script.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Ctrl-C, the request to end and a closed terminal, as they are heard.
+/// Signals for Ctrl-C, termination requests and hang-ups.
 struct Requests {
     interrupt: Signal,
     terminate: Signal,
@@ -31,7 +32,7 @@ impl Requests {
         Self::with(HangUp::listen()?)
     }
 
-    /// Requests for programs to which a closed terminal means something else.
+    /// Signals for programs that treat a hang-up differently.
     fn without_hang_up() -> Result<Self> {
         Self::with(HangUp(None))
     }
@@ -44,7 +45,7 @@ impl Requests {
         })
     }
 
-    /// Waits for the next one, whichever it is.
+    /// Waits for the next signal of any kind.
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -54,8 +55,8 @@ impl Requests {
     }
 }
 
-/// Closed terminal. System and shell may both tell of it, so that it is heard once; a process that
-/// ignores it, as under `nohup`, goes on doing so.
+/// Hang-up of the terminal. The system and the shell may both signal it, so it counts once. A
+/// process that ignores it, as under `nohup`, continues to do so.
 struct HangUp(Option<Signal>);
 
 impl HangUp {
@@ -81,7 +82,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(failed)
 }
 
-/// Ends the process at once, with the terminal as it was.
+/// Ends the process at once, with the terminal restored.
 fn leave() -> ! {
     leave_with(130)
 }
@@ -96,7 +97,8 @@ fn failed(error: std::io::Error) -> Error {
     Error::io("cannot listen for signals", error)
 }
 
-/// Hears signals on a thread of its own, whatever the others wait for. `listen` is called where they can be listened for.
+/// Receives signals on a separate thread, even if all others are blocked. `listen` is called inside
+/// of the runtime that delivers signals.
 fn on_a_thread<F>(listen: impl FnOnce() -> Result<F>) -> Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -112,10 +114,11 @@ where
     Ok(())
 }
 
-/// For commands that end by themselves soon after they are told to: the first signal tells them, the second ends the process.
+/// Handler for commands that end soon after a request: the first signal calls `tell`, the second
+/// ends the process.
 ///
 /// # Errors
-/// If the system gives no signals or threads.
+/// If no signal handler or thread can be installed.
 pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     on_a_thread(|| {
         let mut requests = Requests::listen()?;
@@ -128,20 +131,20 @@ pub fn tell_on_signals(tell: impl FnOnce() + Send + 'static) -> Result<()> {
     })
 }
 
-/// What a program that runs until it is told to end hears.
+/// Signal for a program that runs until it is terminated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is to end.
+    /// Terminate.
     End,
-    /// It is to read its files anew.
+    /// Reload files.
     Reread,
 }
 
-/// For programs that run until they are told to end: `tell` hears of each signal that means something to them, but that a second one that means the
-/// end ends the process.
+/// Handler for programs that run until they are terminated: `tell` receives each signal, but a
+/// second termination request ends the process.
 ///
 /// # Errors
-/// If the system gives no signals or threads.
+/// If no signal handler or thread can be installed.
 pub fn tell_each_signal(tell: impl Fn(Heard) + Send + 'static) -> Result<()> {
     on_a_thread(|| {
         let mut requests = Requests::without_hang_up()?;
@@ -162,10 +165,11 @@ pub fn tell_each_signal(tell: impl Fn(Heard) + Send + 'static) -> Result<()> {
     })
 }
 
-/// For commands without a script: the first signal lets no further change begin, the second ends the process.
+/// Handler for commands without a script: the first signal stops further changes from beginning,
+/// the second ends the process.
 ///
 /// # Errors
-/// If the system gives no signals.
+/// If no signal handler can be installed.
 pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
     let mut requests = Requests::listen()?;
     tokio::spawn(async move {
@@ -178,18 +182,19 @@ pub fn close_on_signals(session: Arc<Session>) -> Result<()> {
     Ok(())
 }
 
-/// The first signal stops the script, which finishes its calls in flight; the second ends the process. On a thread of its own, so that it
-/// is heard whatever the others wait for.
+/// Handler for scripts: the first signal stops the script, which finishes its calls in flight; the
+/// second ends the process. Runs on a separate thread, so that signals are received even if all
+/// others are blocked.
 ///
 /// # Errors
-/// If the system gives no signals or threads.
+/// If no signal handler or thread can be installed.
 pub fn stop_on_signals(running: Running) -> Result<()> {
     let runtime = tokio::runtime::Handle::current();
-    // The same when its time is over.
-    running.when_overdue(SOON, move |late| {
+    // The same after a timeout.
+    running.when_overdue(STOP_GRACE, move |late| {
         let began = Instant::now();
-        while late.writes_in_flight() > 0 && began.elapsed() < PATIENCE {
-            std::thread::sleep(SOON);
+        while late.writes_in_flight() > 0 && began.elapsed() < WRITE_TIMEOUT {
+            std::thread::sleep(STOP_GRACE);
         }
         let error = lua::timed_out();
         let end = late.session().end("timeout", Some(error.to_string()));
@@ -204,11 +209,11 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
             running.stop(Stop::Interrupted);
             tokio::select! {
                 () = requests.next() => leave(),
-                () = tokio::time::sleep(SOON) => {}
+                () = tokio::time::sleep(STOP_GRACE) => {}
             }
             if running.writes_in_flight() == 0 {
-                // Still there: it waits for a person, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once
-                // the outcomes are written down.
+                // Still running: it waits for a person, or is in one long operation of Lua's
+                // library. Nothing is lost by ending it once the outcomes are recorded.
                 let end = running.session().end("interrupted", Some("interrupted".into()));
                 let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
                 say("error: interrupted");
@@ -221,17 +226,17 @@ pub fn stop_on_signals(running: Running) -> Result<()> {
     })
 }
 
-/// What Ctrl-C and the request to end stop in a program that goes on afterwards: the script that is running, or what is being carried out. Only
-/// what is running is stopped.
+/// Handler for a program that continues afterwards, such as the REPL: Ctrl-C and termination
+/// requests stop only the running script or the changes in progress.
 pub struct Interrupts {
     canceller: Canceller,
     waker: Waker,
     session: Arc<Session>,
-    /// What is being carried out besides scripts.
+    /// Session of changes in progress, besides scripts.
     work: Mutex<Option<Arc<Session>>>,
-    /// Whether the program was told to end.
+    /// Termination request received.
     ending: AtomicBool,
-    /// Puts the terminal back as it was, before the program ends in the middle.
+    /// Restores the terminal before the process ends abruptly.
     restore: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -242,10 +247,10 @@ impl std::fmt::Debug for Interrupts {
 }
 
 impl Interrupts {
-    /// Listens from now on, on a thread of its own.
+    /// Starts to listen, on a separate thread.
     ///
     /// # Errors
-    /// If the system gives no signals or threads.
+    /// If no signal handler or thread can be installed.
     pub fn listen(
         canceller: Canceller,
         waker: Waker,
@@ -263,13 +268,13 @@ impl Interrupts {
         let shared = Arc::clone(&interrupts);
         on_a_thread(|| {
             let requests = Requests::listen()?;
-            Ok(shared.hear(requests))
+            Ok(shared.receive(requests))
         })?;
         Ok(interrupts)
     }
 
-    async fn hear(self: Arc<Self>, mut requests: Requests) {
-        // What the last signal stopped, which may not have ended yet.
+    async fn receive(self: Arc<Self>, mut requests: Requests) {
+        // Work that the last signal stopped, which may not have ended yet.
         let mut stopped = None;
         let mut idle = 0;
         loop {
@@ -303,13 +308,13 @@ impl Interrupts {
         }
     }
 
-    /// Whether the program was told to end while something ran.
+    /// Check that a termination request arrived while something ran.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
     }
 
-    /// Makes that session the one whose changes are stopped, until the end of `work`.
+    /// Makes a session the one whose changes are stopped, until the end of `work`.
     pub fn during<T>(&self, session: &Arc<Session>, work: impl FnOnce() -> T) -> T {
         *self.locked() = Some(Arc::clone(session));
         let done = work();
@@ -321,7 +326,7 @@ impl Interrupts {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is running, told from what ran before.
+    /// Identity of the running work, to tell it from earlier work.
     fn under_way(&self) -> Option<usize> {
         if let Some(session) = &*self.locked() {
             return Some(Arc::as_ptr(session) as usize);
@@ -344,12 +349,12 @@ impl Interrupts {
         say(if finishes {
             "stopping: calls in flight are being finished; again to end at once"
         } else {
-            // Deep inside of one long operation of Lua's library, or waiting for a person.
+            // In one long operation of Lua's library, or waiting for a person.
             "stopping, but it does not stop yet; again to end iamlua"
         });
     }
 
-    /// Ends the program, once what is known is written down.
+    /// Ends the process, once the known outcomes are recorded.
     async fn leave(&self) -> ! {
         let end = self.session.end("interrupted", Some("interrupted".into()));
         let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
@@ -358,19 +363,20 @@ impl Interrupts {
     }
 }
 
-/// What a program that goes on is told by signals.
+/// Signal for a program that continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// To end: Ctrl-C, or the request to end.
+    /// Ctrl-C or a termination request.
     End,
-    /// It was stopped, and goes on.
+    /// Continuation after the process was suspended.
     GoOn,
 }
 
-/// Tells of requests, on a thread of its own. The second one to end ends the process, after `restore` has put the terminal back.
+/// Calls `tell` for each signal, on a separate thread. A second termination request ends the
+/// process, after `restore` has restored the terminal.
 ///
 /// # Errors
-/// If the system gives no signals or threads.
+/// If no signal handler or thread can be installed.
 pub fn tell_requests(
     tell: impl Fn(Request) + Send + 'static,
     restore: impl Fn() + Send + 'static,

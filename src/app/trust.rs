@@ -1,5 +1,6 @@
-//! Projects whose `iamlua.toml` may say where calls go and as whom. Such a file can come with a
-//! clone of somebody else's, so its first use is asked about, as in direnv and mise.
+//! Projects whose `iamlua.toml` may set the destination and the caller of calls. Such a file may
+//! come with a clone of somebody else's repository, so its first use needs a confirmation, as in
+//! direnv and mise.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::escape::visible;
 use crate::{files, state};
 
-/// A file as a key of the store: its real path, in characters that JSON can hold.
+/// Key of a file in the store: its real path, in characters that JSON can hold.
 fn key(file: &Path) -> String {
     visible(file.canonicalize().unwrap_or_else(|_| file.to_owned()).as_os_str().as_encoded_bytes())
 }
@@ -26,7 +27,7 @@ impl TrustStore {
     /// Reads the store of the state folder.
     ///
     /// # Errors
-    /// If it is there and cannot be read, or holds no such settings.
+    /// If it exists and cannot be read, or is not valid.
     pub fn open() -> Result<Self> {
         Self::read(state::folder()?.join("trusted.json"))
     }
@@ -44,7 +45,7 @@ impl TrustStore {
         Ok(Self { path, projects })
     }
 
-    /// Acceptance of all of these settings for this project, with just these values.
+    /// Check that all of these settings were accepted for this project, with the same values.
     #[must_use]
     pub fn accepts(&self, redirection: &Redirection) -> bool {
         self.projects.get(&key(&redirection.file)).is_some_and(|accepted| {
@@ -55,22 +56,22 @@ impl TrustStore {
     /// Accepts these settings, in place of those that were accepted for the project before.
     ///
     /// # Errors
-    /// If the store cannot be written; it is as it was then.
+    /// If the store cannot be written; it is then unchanged.
     pub fn accept(&mut self, redirection: &Redirection) -> Result<()> {
         self.projects.insert(key(&redirection.file), redirection.settings.clone());
         self.write()
     }
 
-    /// Accepts nothing of a project any more; `false` if nothing was accepted.
+    /// Revokes the acceptance of a project; `false` if nothing was accepted.
     ///
     /// # Errors
-    /// If the store cannot be written; it is as it was then.
+    /// If the store cannot be written; it is then unchanged.
     pub fn revoke(&mut self, file: &Path) -> Result<bool> {
         let was_there = self.projects.remove(&key(file)).is_some();
         self.write().map(|()| was_there)
     }
 
-    /// The projects and what was accepted of them.
+    /// Projects and their accepted settings.
     pub fn projects(&self) -> impl Iterator<Item = Redirection> + '_ {
         self.projects.iter().map(|(file, settings)| Redirection {
             file: PathBuf::from(file),

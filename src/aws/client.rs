@@ -1,5 +1,5 @@
 //! Construction of the SDK's clients: credentials, region, endpoint, and the HTTP client below
-//! them. Above the HTTP client nothing knows whether AWS or the local account answers.
+//! them. The layers above the HTTP client do not know whether AWS or the local account answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-/// The clients of one connection; cheap to clone.
+/// Clients of one connection; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// IAM.
+    /// IAM client.
     pub iam: aws_sdk_iam::Client,
-    /// STS.
+    /// STS client.
     pub sts: aws_sdk_sts::Client,
-    /// Their configuration, for calls to other services.
+    /// Shared configuration, for calls to other services.
     pub config: SdkConfig,
     /// Credentials, clock and settings of the connection.
     pub info: Arc<ConnectionInfo>,
 }
 
 impl Clients {
-    /// Configured number of attempts of a call, throttled ones included.
+    /// Configured number of attempts per call, throttled ones included.
     #[must_use]
     pub fn max_attempts(&self) -> Option<u32> {
         self.info.max_attempts
@@ -48,18 +48,18 @@ impl Clients {
 /// Credentials, clock and settings of a connection.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// The source of the credentials, without secrets.
+    /// Source of the credentials, without secrets.
     pub credentials: String,
-    /// The clock that requests are signed by.
+    /// Clock for signing requests.
     pub clock: CorrectedClock,
-    /// Configured number of attempts of a call.
+    /// Configured number of attempts per call.
     pub max_attempts: Option<u32>,
-    /// The settings of AWS; none on the local account.
+    /// Settings of AWS; none on the local account.
     pub settings: Option<Arc<Settings>>,
 }
 
 impl ConnectionInfo {
-    /// The endpoint that variables or a profile name for IAM and STS alike.
+    /// Endpoint for IAM and STS alike, from the environment or a profile.
     #[must_use]
     pub fn common_endpoint(&self) -> Option<String> {
         let settings = self.settings.as_ref()?;
@@ -69,36 +69,36 @@ impl ConnectionInfo {
     }
 }
 
-/// Target and identity of calls, as they were named. Cheap to clone.
+/// Target and identity of calls, as they were specified. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// AWS or the local account.
     pub target: Backend,
-    /// The profile of `~/.aws/config`.
+    /// Profile in `~/.aws/config`.
     pub profile: Option<String>,
-    /// The AWS region.
+    /// AWS region.
     pub region: Option<String>,
-    /// The endpoint, instead of AWS's own.
+    /// Endpoint, instead of AWS's own.
     pub endpoint_url: Option<String>,
-    /// The roles to assume, one with the credentials of the one before.
+    /// Chain of roles to assume, each with the credentials of the previous one.
     pub roles: Vec<Role>,
     /// Variables that settings come from; those of the process if there are none here.
     pub environment: Option<Environment>,
 }
 
-/// A role to assume.
+/// Role to assume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// Its ARN.
+    /// ARN of the role.
     pub arn: String,
-    /// The external id that its owner asks for.
+    /// External id that the role's owner requires.
     pub external_id: Option<String>,
-    /// The name of the session in the audit log.
+    /// Session name, which appears in the audit log.
     pub session_name: String,
 }
 
 impl Role {
-    /// A role assumed under the name of this program.
+    /// Role with this program's name as the session name.
     #[must_use]
     pub fn new(arn: impl Into<String>) -> Self {
         Self { arn: arn.into(), external_id: None, session_name: "iamlua".into() }
@@ -108,18 +108,18 @@ impl Role {
 /// AWS or the local account.
 #[derive(Clone, Default)]
 pub enum Backend {
-    /// AWS, or what an endpoint URL names.
+    /// AWS, or the endpoint URL.
     #[default]
     Aws,
-    /// A local account, reached through its HTTP client.
+    /// Local account, reached through its HTTP client.
     Local(OpenLocal),
 }
 
-/// Opens the local account; called at the first call that goes there.
+/// Function that opens the local account, called before the first call to it.
 pub type OpenLocal = Arc<dyn Fn() -> Result<SharedHttpClient> + Send + Sync>;
 
 impl Backend {
-    /// A local account that is open already.
+    /// Local account that is already open.
     #[must_use]
     pub fn local(client: SharedHttpClient) -> Self {
         Self::Local(Arc::new(move || Ok(client.clone())))
@@ -140,8 +140,8 @@ impl Connection {
         self.environment.clone().unwrap_or_else(Environment::of_process)
     }
 
-    /// Resolves its settings: profile, credentials, region, network. Reads variables and AWS's
-    /// files; makes no call.
+    /// Resolves the settings: profile, credentials, region, network. Reads environment variables
+    /// and AWS's files; makes no call.
     ///
     /// # Errors
     /// A configuration error, such as for a profile that does not exist.
@@ -154,7 +154,7 @@ impl Connection {
         Settings::resolve(&request, self.environment())
     }
 
-    /// Refuses a connection that cannot be made, before anything is done with it.
+    /// Checks the configuration of the connection, before it is used.
     ///
     /// # Errors
     /// A configuration error, such as for a profile that does not exist.
@@ -165,8 +165,9 @@ impl Connection {
         }
     }
 
-    /// Builds the clients. `above` puts a layer above the HTTP client of IAM and STS; calls that
-    /// fetch credentials have none. Makes no call to AWS: credentials are fetched at the first one.
+    /// Builds the clients. `above` adds a layer above the HTTP client of IAM and STS; calls that
+    /// fetch credentials bypass it. Makes no call to AWS: credentials are fetched by the first
+    /// call.
     ///
     /// # Errors
     /// If the local account cannot be opened, or the configuration cannot be used.
@@ -178,7 +179,7 @@ impl Connection {
             Backend::Local(open) => self.local(open)?,
             Backend::Aws => {
                 let connection = self.clone();
-                // Files are read, and certificates parsed.
+                // Blocking: files are read, and certificates parsed.
                 let settings = tokio::task::spawn_blocking(move || connection.settings()).await;
                 let settings = settings.map_err(|error| {
                     Error::new(Kind::Bug, format!("the settings were not read: {error}"))
@@ -198,7 +199,7 @@ impl Connection {
             config = config.into_builder().credentials_provider(provider).build();
             info.credentials = format!("role {}, assumed with {}", role.arn, info.credentials);
         }
-        // Whoever makes a call knows better than the SDK when it is worth making again.
+        // The caller decides about retries, not the SDK.
         let mut builder = config
             .to_builder()
             .retry_config(RetryConfig::disabled())
@@ -215,8 +216,8 @@ impl Connection {
         })
     }
 
-    /// Configuration of the local account. AWS's files do not count there, and of its variables
-    /// only those about attempts.
+    /// Configuration of the local account. AWS's files are ignored, and of its environment
+    /// variables only those about attempts are read.
     fn local(&self, open: &OpenLocal) -> Result<(SdkConfig, ConnectionInfo)> {
         let region = self.region.clone().map(Region::new);
         let config = base()
@@ -255,7 +256,7 @@ impl Connection {
         };
         let region = settings.region.as_ref().map_or(DEFAULT_REGION, |region| &region.value);
         if endpoints.iter().all(|endpoint| !endpoint.value.starts_with("http:")) {
-            // It will be needed, and takes a while.
+            // Loaded in the background, because it takes a while and will be needed.
             let network = network.clone();
             let timeouts = HttpConnectorSettings::builder()
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -294,7 +295,8 @@ impl Connection {
         builder = builder
             .credentials_provider(credentials::provider(&settings.credentials, &context))
             .identity_cache(identity_cache());
-        // As in the CLI, it is for the calls of the run, and not for those that credentials need.
+        // As in the CLI, the endpoint applies to the calls of the run, not to those that fetch
+        // credentials.
         if let Some(url) = &settings.endpoint_url {
             builder = builder.endpoint_url(url);
             builder.insert_origin("endpoint_url", aws_types::origin::Origin::shared_config());
@@ -309,23 +311,23 @@ impl Connection {
     }
 }
 
-/// Settings that all configurations share.
+/// Settings common to all configurations.
 fn base() -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .timeout_config(timeouts())
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        // The clock is corrected already.
+        // The clock is already corrected.
         .disable_clock_skew_correction(true)
 }
 
-/// Cache of credentials for all clients of a connection. Its timeout leaves time for people and
-/// programs that give credentials.
+/// Credentials cache for all clients of a connection. Its timeout leaves time for MFA prompts and
+/// credential programs.
 fn identity_cache() -> SharedIdentityCache {
     IdentityCache::lazy().load_timeout(Duration::from_mins(10)).build()
 }
 
-/// Credentials for the local account, which takes any.
+/// Credentials for the local account, which accepts any.
 fn local_credentials() -> Credentials {
     Credentials::new("AKIAIAMLUALOCAL00000", "local", None, None, "local account")
 }

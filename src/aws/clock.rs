@@ -1,5 +1,5 @@
-//! The clock that requests are signed by: this machine's, corrected by the server's date where the
-//! two differ by more than AWS tolerates.
+//! Clock for signing requests: the machine's clock, corrected by the server's date if the
+//! difference exceeds AWS's tolerance.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -8,23 +8,23 @@ use std::time::{Duration, SystemTime};
 
 use aws_smithy_async::time::TimeSource;
 
-/// Differences up to this are left alone: AWS takes signatures that are up to five minutes old.
-const TOLERATED: i64 = 4 * 60 * 1000;
+/// Maximum uncorrected difference, in milliseconds. AWS accepts signatures up to five minutes old.
+const TOLERANCE: i64 = 4 * 60 * 1000;
 
-/// A clock that is corrected by answers; shared by all that sign for one connection.
+/// Clock corrected by the answers of the server, shared by all signers of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct CorrectedClock(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Lead of the server's clock in milliseconds.
+    /// Lead of the server's clock, in milliseconds.
     ahead: AtomicI64,
-    told: AtomicBool,
+    is_reported: AtomicBool,
 }
 
 impl CorrectedClock {
-    /// The clock of all connections of this process to one place, so that each difference is found
-    /// and said once.
+    /// Clock of all connections of this process to one endpoint, so that each difference is
+    /// detected and reported once.
     #[must_use]
     pub fn shared(place: &str) -> Self {
         static CLOCKS: LazyLock<Mutex<HashMap<String, CorrectedClock>>> =
@@ -33,22 +33,22 @@ impl CorrectedClock {
         clocks.entry(place.to_owned()).or_default().clone()
     }
 
-    /// A clock of one connection alone, which tells nobody of a difference.
+    /// Clock of a single connection, which reports no difference.
     #[must_use]
     pub fn quiet() -> Self {
         let clock = Self::default();
-        clock.0.told.store(true, Ordering::Relaxed);
+        clock.0.is_reported.store(true, Ordering::Relaxed);
         clock
     }
 
-    /// Lead of the server's clock over this machine's in milliseconds; 0 if it is tolerable.
+    /// Lead of the server's clock over the machine's, in milliseconds; 0 within the tolerance.
     #[must_use]
     pub fn ahead(&self) -> i64 {
         self.0.ahead.load(Ordering::Relaxed)
     }
 
-    /// Records the server's time at an answer. Returns a note for the operator, the first time that
-    /// the two clocks differ.
+    /// Records the server's time in an answer. Returns a notice for the operator when a difference
+    /// is first detected.
     #[must_use]
     pub fn observe(&self, server: SystemTime, here: SystemTime) -> Option<String> {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -56,9 +56,9 @@ impl CorrectedClock {
             Ok(ahead) => millis(ahead),
             Err(behind) => -millis(behind.duration()),
         };
-        let is_skewed = ahead.abs() > TOLERATED;
+        let is_skewed = ahead.abs() > TOLERANCE;
         self.0.ahead.store(if is_skewed { ahead } else { 0 }, Ordering::Relaxed);
-        if !is_skewed || self.0.told.swap(true, Ordering::Relaxed) {
+        if !is_skewed || self.0.is_reported.swap(true, Ordering::Relaxed) {
             return None;
         }
         let direction = if ahead > 0 { "behind" } else { "ahead of" };
@@ -79,7 +79,7 @@ impl TimeSource for CorrectedClock {
     }
 }
 
-/// A moment as the SDK has it.
+/// Converts a timestamp to the SDK's type.
 #[must_use]
 pub fn system_time(at: jiff::Timestamp) -> SystemTime {
     let millis = at.as_millisecond();
@@ -100,8 +100,8 @@ mod tests {
         let minutes = |n: u64| Duration::from_mins(n);
         assert_eq!(clock.observe(here + minutes(3), here), None);
         assert_eq!(clock.ahead(), 0);
-        let told = clock.observe(here + minutes(90), here).expect("a note");
-        assert!(told.contains("1h 30m behind"), "{told}");
+        let notice = clock.observe(here + minutes(90), here).expect("a note");
+        assert!(notice.contains("1h 30m behind"), "{notice}");
         assert_eq!(clock.ahead(), 90 * 60 * 1000);
         assert_eq!(clock.observe(here - minutes(10), here), None, "it was said");
         assert_eq!(clock.ahead(), -10 * 60 * 1000);

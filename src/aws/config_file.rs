@@ -1,50 +1,50 @@
 //! Parser of `~/.aws/config` and `~/.aws/credentials`, with the rules of Python's
-//! `configparser.RawConfigParser`, which is what the AWS CLI and botocore read them with. It keeps
-//! the line of every property. No crate has both these rules and line numbers.
+//! `configparser.RawConfigParser`, which the AWS CLI and botocore use. It keeps the line of every
+//! property. No crate has both these rules and line numbers.
 //!
-//! The one deviation is a byte-order mark at the beginning, which is passed over.
+//! The only deviation is a byte-order mark at the beginning, which is ignored.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 
-/// A configuration file.
+/// Configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigFile {
-    /// Its path, as it is shown to people.
+    /// Path, as shown in messages.
     pub path: PathBuf,
-    /// Its sections, in order, but for `[DEFAULT]`, whose properties are in all of them.
+    /// Sections, in order. The properties of `[DEFAULT]` are in all of them.
     pub sections: Vec<Section>,
 }
 
-/// A section of a file.
+/// Section of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// The text between the brackets.
+    /// Text between the brackets.
     pub header: String,
-    /// The line of its header, from 1.
+    /// Line of the header, from 1.
     pub line: usize,
-    /// Its properties, in order.
+    /// Properties, in order.
     pub properties: Vec<Property>,
 }
 
-/// A property.
+/// Property of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// Its name, in lower case.
+    /// Name, in lower case.
     pub name: String,
-    /// Its value: text, or indented lines below the name.
+    /// Value: text, or nested properties on indented lines.
     pub value: Value,
-    /// Its line, from 1.
+    /// Line, from 1.
     pub line: usize,
 }
 
-/// The value of a property.
+/// Value of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Text; continuation lines are joined by line feeds.
     Text(String),
-    /// Properties of its own, one level deep, with their lines.
+    /// Nested properties, one level deep: name, value and line.
     Nested(Vec<(String, String, usize)>),
 }
 
@@ -56,7 +56,7 @@ struct Raw {
 }
 
 impl ConfigFile {
-    /// Reads a file; `None` if there is none.
+    /// Reads a file; `None` if it does not exist.
     ///
     /// # Errors
     /// A configuration error that names the file, and the line if there is one.
@@ -66,8 +66,8 @@ impl ConfigFile {
                 .hint("correct its permissions, or name another file with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE")
                 .caused_by(error)
         };
-        // Like botocore: what is not a regular file, such as a folder, counts as missing. A file
-        // that may not be looked at is none of these.
+        // As in botocore, a path that is not a regular file, such as a folder, counts as missing. A
+        // file without read permission does not.
         match path.metadata() {
             Ok(about) if about.is_file() => {}
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -91,8 +91,7 @@ impl ConfigFile {
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let mut sections: Vec<(Section, Vec<Raw>)> = Vec::new();
         let mut defaults: Vec<Raw> = Vec::new();
-        // The section that is being read: `None` before the first one, and an index, or the
-        // defaults.
+        // Current section: `None` before the first one, then an index, or the defaults.
         let mut current: Option<Option<usize>> = None;
         let mut has_property = false;
         let mut indent = 0;
@@ -106,7 +105,7 @@ impl ConfigFile {
             };
             let open = raws.filter(|_| has_property).and_then(|raws| raws.last_mut());
             if value.is_empty() || is_comment {
-                // An empty line may stand inside a value; a comment is not there at all.
+                // An empty line may be part of a value; a comment line is skipped.
                 if let Some(open) = open.filter(|_| !is_comment) {
                     open.lines.push(String::new());
                 }
@@ -181,7 +180,7 @@ impl ConfigFile {
     }
 }
 
-/// Lines as Python's universal newlines see them: `\n`, `\r\n` or `\r` ends one.
+/// Lines by Python's universal newlines: `\n`, `\r\n` or `\r` ends one.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -196,16 +195,15 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The header of a section: all between the first bracket and the last one; what stands behind it
-/// is ignored.
+/// Header of a section: the text between the first and the last bracket. Text after it is ignored.
 fn header(line: &str) -> Option<&str> {
     let inside = line.strip_prefix('[')?;
     let end = inside.rfind(']')?;
     (end > 0).then(|| &inside[..end])
 }
 
-/// A property with its continuation lines joined. A value that begins in the line after the name
-/// has properties of its own.
+/// Property with its continuation lines joined. A value that begins in the line after the name
+/// consists of nested properties.
 fn finish(path: &Path, raw: &Raw) -> Result<Property> {
     let text = raw.lines.join("\n");
     let text = text.trim_end();
@@ -241,7 +239,7 @@ mod tests {
         ConfigFile::parse(Path::new("config"), text)
     }
 
-    /// Sections as `[header] name=value|name=value`.
+    /// Formats sections as `[header] name=value|name=value`.
     fn shown(text: &str) -> String {
         let file = match parse(text) {
             Ok(file) => file,
@@ -266,8 +264,7 @@ mod tests {
         file.sections.iter().map(section).collect::<Vec<_>>().join(" ")
     }
 
-    /// The right column is what Python 3.11's `configparser`, through botocore, makes of the left
-    /// one.
+    /// The right column is the result of Python 3.11's `configparser`, through botocore.
     #[test]
     fn files_are_read_as_configparser_reads_them() {
         for (text, expected) in [

@@ -1,4 +1,4 @@
-//! Environment variables and the home folder, behind one type, so that tests bring their own.
+//! Environment variables and the home folder, behind one type, so that tests can supply their own.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,55 +6,55 @@ use std::sync::Arc;
 
 type Get = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// Source of environment variables. An empty value is kept: some settings tell it from a missing
-/// one.
+/// Source of environment variables. Empty values are kept, because some settings distinguish them
+/// from missing ones.
 #[derive(Clone)]
 pub struct Environment(Arc<Get>);
 
 impl Environment {
-    /// The variables of this process. A value that is not UTF-8 counts as missing.
+    /// Variables of this process. A value that is not UTF-8 counts as missing.
     #[must_use]
     pub fn of_process() -> Self {
         Self(Arc::new(|name| std::env::var(name).ok()))
     }
 
-    /// The variables that a function gives.
+    /// Variables returned by a function.
     #[must_use]
     pub fn from_fn(get: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(get))
     }
 
-    /// A variable, also an empty one.
+    /// Variable, which may be empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         (self.0)(name)
     }
 
-    /// A variable that is set to something.
+    /// Variable that is not empty.
     #[must_use]
     pub fn filled(&self, name: &str) -> Option<String> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// The first of some variables that is set to something, with its name.
+    /// First of several variables that is not empty, with its name.
     #[must_use]
     pub fn first<'a>(&self, names: &[&'a str]) -> Option<(&'a str, String)> {
         names.iter().find_map(|name| Some((*name, self.filled(name)?)))
     }
 
-    /// The home folder: `HOME`, else that of the user database.
+    /// Home folder: `HOME`, otherwise that of the user database.
     #[must_use]
     pub fn home(&self) -> Option<PathBuf> {
         match self.filled("HOME") {
             Some(home) => Some(home.into()),
-            // A test's own variables must not lead to the home of who runs it.
+            // A test's own variables must not lead to the home folder of the user who runs it.
             None if self.get("HOME").is_some() => None,
             None => std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
         }
     }
 
-    /// A path with `$NAME`, `${NAME}` and a leading `~` replaced, as botocore does for the paths of
-    /// its files. A variable that is not set stays as it is written.
+    /// Replaces `$NAME`, `${NAME}` and a leading `~` in a path, as botocore does for the paths of
+    /// its files. Unset variables are left as they are written.
     #[must_use]
     pub fn expand(&self, path: &str) -> PathBuf {
         let path = self.expand_variables(path);

@@ -1,6 +1,6 @@
-//! Proxies, `NO_PROXY` and trust store, as botocore reads them from variables and the profile.
-//! Every request leaves through the client here. It names this program in the user agent, observes
-//! the server's clock, and adds host and proxy to a failure.
+//! Proxies, `NO_PROXY` and trust store, as botocore reads them from environment variables and the
+//! profile. All requests are sent by the HTTP client of this module. It adds this program to the
+//! user agent, observes the server's clock, and adds host and proxy to errors.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -33,28 +33,28 @@ use super::shared_config::Profile;
 use crate::error::{Error, Kind, Result};
 use crate::ui::terminal;
 
-/// The name of this program in the user agent, and so in `CloudTrail`.
+/// Name of this program in the user agent, and so in `CloudTrail`.
 pub const USER_AGENT: &str = concat!("iamlua/", env!("CARGO_PKG_VERSION"));
 
 /// Proxies and trust store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Network {
-    /// The proxy of `http:` addresses.
+    /// Proxy for `http:` addresses.
     pub http_proxy: Option<Setting<Proxy>>,
-    /// The proxy of `https:` addresses.
+    /// Proxy for `https:` addresses.
     pub https_proxy: Option<Setting<Proxy>>,
     /// Hosts that are reached without a proxy.
     pub no_proxy: Option<Setting<String>>,
-    /// The certificates that are trusted instead of the system's.
+    /// Trusted certificates, instead of the system's.
     pub ca_bundle: Option<Setting<CaBundle>>,
 }
 
-/// The address of a proxy, which may hold a password.
+/// Address of a proxy, which may contain a password.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy(String);
 
 impl Proxy {
-    /// The address without name and password.
+    /// Address without user name and password.
     #[must_use]
     pub fn shown(&self) -> String {
         without_password(&self.0)
@@ -67,10 +67,10 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A file of certificates.
+/// File of certificates.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CaBundle {
-    /// Its path, as it was given.
+    /// Path, as it was given.
     pub path: PathBuf,
     pem: Arc<Vec<u8>>,
 }
@@ -81,7 +81,7 @@ impl fmt::Debug for CaBundle {
     }
 }
 
-/// A URL without what may be a secret: the name and password before its host, and its query.
+/// Removes possible secrets from a URL: user name, password and query.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -92,10 +92,10 @@ pub fn without_password(url: &str) -> String {
 }
 
 impl Network {
-    /// Reads variables and the profile.
+    /// Reads environment variables and the profile.
     ///
     /// # Errors
-    /// A configuration error for a proxy that is no address, and for a bundle that cannot be read.
+    /// A configuration error for a malformed proxy address, and for a bundle that cannot be read.
     pub fn resolve(environment: &Environment, profile: &Profile) -> Result<Self> {
         let bundle = environment
             .filled("AWS_CA_BUNDLE")
@@ -105,7 +105,7 @@ impl Network {
                 let path = environment.filled("REQUESTS_CA_BUNDLE")?;
                 Some(Setting::new(path, Origin::Variable("REQUESTS_CA_BUNDLE".into())))
             });
-        // A CGI script's `HTTP_PROXY` comes from a header of whoever asks it.
+        // In a CGI script, `HTTP_PROXY` is a header of the client's request.
         let is_cgi = environment.get("REQUEST_METHOD").is_some();
         Ok(Self {
             http_proxy: proxy(environment, "http_proxy", !is_cgi)?,
@@ -115,7 +115,7 @@ impl Network {
         })
     }
 
-    /// The proxy for an address, if it goes through one.
+    /// Proxy for an address, if it is not reached directly.
     #[must_use]
     pub fn proxy_for(&self, uri: &Uri) -> Option<&Setting<Proxy>> {
         let proxy = match uri.scheme_str() {
@@ -126,7 +126,7 @@ impl Network {
     }
 
     /// Match of an address with `NO_PROXY`. Besides the rules of Python's `proxy_bypass` (names and
-    /// their subdomains, with or without a port) it has curl's and Go's networks, such as
+    /// their subdomains, with or without a port) it supports the networks of curl and Go, such as
     /// `10.0.0.0/8`.
     fn bypasses(&self, uri: &Uri) -> bool {
         let Some(rules) = self.no_proxy.as_ref().map(|rules| &*rules.value) else { return false };
@@ -148,14 +148,14 @@ impl Network {
             || Matcher::builder().all("http://proxy").no(rules).build().intercept(uri).is_none()
     }
 
-    /// Builds what a first connection needs and takes a while to read: the trust store.
+    /// Loads the trust store in advance, because a first connection needs it and it takes a while.
     pub fn warm_up(&self, settings: &HttpConnectorSettings) {
         let pools = pools(self);
         let route = Route { is_secure: true, proxy: None };
         let _ = pools.connector(&route, settings, None);
     }
 
-    /// A client for one connection. `endpoints` are the addresses that were configured, and where.
+    /// HTTP client for one connection. `endpoints` are the configured addresses and their origins.
     #[must_use]
     pub fn client(
         &self,
@@ -166,8 +166,8 @@ impl Network {
         SharedHttpClient::new(Client { pools: pools(self), clock, endpoints, is_direct: false })
     }
 
-    /// A client that uses no proxy: for addresses of this machine's own metadata, for which a proxy
-    /// would answer with credentials of its own.
+    /// HTTP client without a proxy, for instance metadata. A proxy would answer with its own
+    /// credentials.
     #[must_use]
     pub fn direct_client(&self, clock: CorrectedClock) -> SharedHttpClient {
         let endpoints = Arc::default();
@@ -175,8 +175,7 @@ impl Network {
     }
 }
 
-/// A variable whose name is written in lower or upper case. As in Python, lower case wins, also if
-/// it is set to nothing.
+/// Variable whose name may be in lower or upper case. As in Python, lower case wins, even if empty.
 fn by_case(environment: &Environment, name: &str, with_upper: bool) -> Option<Setting<String>> {
     let upper = name.to_ascii_uppercase();
     let (name, value) = match environment.get(name) {
@@ -196,7 +195,7 @@ fn proxy(
     let Some(setting) = by_case(environment, name, with_upper) else { return Ok(None) };
     let text = setting.value.trim();
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    // A name without a password is not sent, as by botocore.
+    // A user name without a password is not sent, as in botocore.
     let has_password =
         url.split_once('@').is_some_and(|(before, _)| before.matches(':').count() > 1);
     let url = if has_password { url } else { without_password(&url) };
@@ -225,7 +224,7 @@ fn ca_bundle(setting: Setting<String>) -> Result<Setting<CaBundle>> {
             .hint("it must be a file of certificates in PEM form, such as the one of your company's proxy")
     };
     let pem = std::fs::read(&value).map_err(|error| wrong(error.to_string()))?;
-    // The HTTP client takes only what it can use.
+    // The HTTP client accepts only usable certificates.
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
@@ -247,14 +246,14 @@ struct Route {
 /// Route, connect timeout and read timeout.
 type ConnectorKey = (Route, Option<Duration>, Option<Duration>);
 
-/// Connections of all clients with the same network settings, by route and timeouts.
+/// Connection pools of all clients with the same network settings, by route and timeouts.
 #[derive(Debug)]
 struct Pools {
     network: Network,
     connectors: Mutex<HashMap<ConnectorKey, SharedHttpConnector>>,
 }
 
-/// One for each network in this process, so that connections and the trust store are shared.
+/// Pools for network settings, one per process, so that connections and the trust store are shared.
 fn pools(network: &Network) -> Arc<Pools> {
     static POOLS: LazyLock<Mutex<HashMap<Network, Arc<Pools>>>> = LazyLock::new(Mutex::default);
     let mut all = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -277,7 +276,7 @@ impl Pools {
         let mut builder = SmithyConnector::builder().connector_settings(settings.clone());
         builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         builder.set_proxy_config(route.proxy.as_ref().and_then(|Proxy(url)| {
-            // The address was checked when it was read.
+            // The address was validated when it was read.
             let url = url.as_str();
             if route.is_secure { ProxyConfig::https(url) } else { ProxyConfig::http(url) }.ok()
         }));
@@ -334,7 +333,7 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        name_this_program(&mut request);
+        add_user_agent(&mut request);
         let Ok(uri) = request.uri().parse::<Uri>() else {
             let message = format!("{:?} is no address", without_password(request.uri()));
             return HttpConnectorFuture::ready(Err(ConnectorError::user(message.into())));
@@ -368,28 +367,28 @@ impl HttpConnector for Connector {
                     }
                     Ok(response.map(bounded))
                 }
-                Err(error) => Err(placed(error, place)),
+                Err(error) => Err(with_destination(error, place)),
             }
         })
     }
 }
 
-/// Bytes of the largest answer; those of AWS are far from it.
-const LARGEST_ANSWER: usize = 64 << 20;
+/// Maximum size of an answer, in bytes. Those of AWS are much smaller.
+const MAX_ANSWER: usize = 64 << 20;
 
-/// A body that breaks off with an error where it becomes larger than any answer of AWS's.
+/// Body that fails once it exceeds the maximum size.
 fn bounded(body: SdkBody) -> SdkBody {
     let named = |error: Box<dyn StdError + Send + Sync>| -> Box<dyn StdError + Send + Sync> {
         if !error.is::<LengthLimitError>() {
             return error;
         }
-        format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20).into()
+        format!("the answer is larger than {} MiB", MAX_ANSWER >> 20).into()
     };
-    SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER).map_err(named))
+    SdkBody::from_body_1_x(Limited::new(body, MAX_ANSWER).map_err(named))
 }
 
-/// Adds the name of this program to the user agent, before that of the SDK.
-fn name_this_program(request: &mut HttpRequest) {
+/// Adds this program to the user agent, before the SDK.
+fn add_user_agent(request: &mut HttpRequest) {
     let headers = request.headers_mut();
     let named = match headers.get("user-agent") {
         Some(agent) if agent.starts_with(USER_AGENT) => return,
@@ -399,7 +398,7 @@ fn name_this_program(request: &mut HttpRequest) {
     headers.insert("user-agent", named);
 }
 
-/// Compares the clock of the server with that of this machine, in the middle of the call.
+/// Compares the server's clock with the machine's at the middle of the call.
 fn observe(clock: &CorrectedClock, response: &HttpResponse, sent: SystemTime) {
     let date = response.headers().get("date");
     let date =
@@ -424,7 +423,7 @@ struct RequestTarget {
     via: Option<String>,
 }
 
-/// Failure of a request that got no answer, with its host and proxy.
+/// Error of a request without an answer, with its host and proxy.
 #[derive(Debug)]
 pub struct NetworkError {
     place: RequestTarget,
@@ -432,7 +431,7 @@ pub struct NetworkError {
 }
 
 impl NetworkError {
-    /// The host, with where it is configured, and the proxy.
+    /// Host with the origin of its configuration, and proxy.
     #[must_use]
     pub fn place(&self) -> String {
         let RequestTarget { host, origin, via } = &self.place;
@@ -441,13 +440,13 @@ impl NetworkError {
         format!("{host}{origin}{via}")
     }
 
-    /// Use of a proxy.
+    /// True if the request went through a proxy.
     #[must_use]
     pub fn is_proxied(&self) -> bool {
         self.place.via.is_some()
     }
 
-    /// The cause underneath all others, in plain words.
+    /// Root cause, in plain words.
     #[must_use]
     pub fn cause(&self) -> String {
         let cause = self.deepest();
@@ -516,8 +515,8 @@ impl StdError for NetworkError {
     }
 }
 
-/// An error of the same kind that says where the request was to go.
-fn placed(error: ConnectorError, place: RequestTarget) -> ConnectorError {
+/// Adds the destination of the request to an error.
+fn with_destination(error: ConnectorError, place: RequestTarget) -> ConnectorError {
     if error.is_user() {
         return error;
     }
@@ -549,8 +548,8 @@ mod tests {
         Some(format!("{} by {}", proxy.value.shown(), proxy.origin))
     }
 
-    /// The right column is what Python's `urllib.request.getproxies` and `proxy_bypass`, which
-    /// botocore calls, make of it.
+    /// The right column is the result of Python's `urllib.request.getproxies` and `proxy_bypass`,
+    /// which botocore calls.
     #[test]
     fn proxies_are_found_as_python_finds_them() {
         const IAM: &str = "https://iam.amazonaws.com/";

@@ -1,5 +1,5 @@
 //! Resolution of settings: flags, then environment variables, then the profile in AWS's files. Each
-//! setting keeps its origin, for `iamlua whoami` and for errors.
+//! setting has its origin, for `iamlua whoami` and for errors.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,18 +15,18 @@ use crate::error::{Error, Kind, Result};
 /// Origin of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// The command line, `iamlua.toml` or `iam.connect`.
+    /// Command line, `iamlua.toml` or `iam.connect`.
     Given,
-    /// An environment variable.
+    /// Environment variable.
     Variable(String),
-    /// A line of a file.
+    /// Line of a file.
     File {
-        /// Its path.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line, from 1.
         line: usize,
     },
-    /// Nothing names it.
+    /// Default value.
     Default,
 }
 
@@ -41,74 +41,74 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value with its origin.
+/// Value with its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Setting<T> {
-    /// The value.
+    /// Value.
     pub value: T,
-    /// Its origin.
+    /// Origin of the value.
     pub origin: Origin,
 }
 
 impl<T> Setting<T> {
-    /// A setting.
+    /// Setting with an origin.
     pub const fn new(value: T, origin: Origin) -> Self {
         Self { value, origin }
     }
 }
 
-/// Settings that are named explicitly; the rest is found.
+/// Explicit settings; the others are resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// The profile. It beats keys in the environment.
+    /// Profile. It takes precedence over keys in the environment.
     pub profile: Option<String>,
-    /// The region.
+    /// Region.
     pub region: Option<String>,
-    /// The endpoint of all services.
+    /// Endpoint of all services.
     pub endpoint_url: Option<String>,
 }
 
 /// Credentials, region, endpoints and network of a connection, before any call.
 #[derive(Debug)]
 pub struct Settings {
-    /// The name of the profile; `default` if none is named.
+    /// Name of the profile; the default is `default`.
     pub profile: Setting<String>,
-    /// The region, if one is named.
+    /// Region, if one is configured.
     pub region: Option<Setting<String>>,
-    /// The endpoint given for all services.
+    /// Endpoint given for all services.
     pub endpoint_url: Option<String>,
-    /// Use of endpoints with validated cryptography (FIPS 140).
+    /// Use of FIPS 140 endpoints.
     pub use_fips: bool,
-    /// Use of dual-stack endpoints, which answer IPv6 too.
+    /// Use of dual-stack endpoints, which support IPv6.
     pub use_dual_stack: bool,
-    /// The number of attempts of a call, if it is configured.
+    /// Number of attempts per call, if configured.
     pub max_attempts: Option<u32>,
     /// Proxies and trust store.
     pub network: Network,
-    /// Patience with instance metadata.
+    /// Attempts and timeout of instance metadata.
     pub metadata: Metadata,
     /// Source of the credentials.
     pub credentials: Source,
-    /// The folder of the user.
+    /// Home folder.
     pub home: Option<PathBuf>,
     /// Token for the container's endpoint.
     pub container_token: ContainerToken,
-    /// Endpoints named in the environment and the files.
+    /// Endpoints in the environment and the files.
     endpoints: Endpoints,
-    /// The path of the configuration file.
+    /// Path of the configuration file.
     config_path: PathBuf,
 }
 
 /// Attempts and timeout of instance metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The number of attempts.
+    /// Number of attempts.
     pub attempts: u32,
-    /// The time of each.
+    /// Timeout of each attempt.
     pub timeout: std::time::Duration,
 }
 
-/// The endpoints that the environment and the files name.
+/// Endpoints in the environment and the files.
 #[derive(Debug, Default)]
 struct Endpoints {
     ignored: bool,
@@ -124,11 +124,11 @@ impl Default for Environment {
 }
 
 impl Settings {
-    /// Resolves the settings. Reads variables and files; makes no call.
+    /// Resolves the settings. Reads environment variables and files; makes no call.
     ///
     /// # Errors
-    /// A configuration error: a profile that does not exist, a file that cannot be read,
-    /// credentials that are configured by half.
+    /// A configuration error: a profile that does not exist, a file that cannot be read, incomplete
+    /// credentials.
     pub fn resolve(request: &Request, environment: Environment) -> Result<Self> {
         let files = SharedConfig::load(&environment)?;
         let named = named_profile(request, &environment);
@@ -186,17 +186,17 @@ impl Settings {
         })
     }
 
-    /// Number of attempts of a call by the variables alone, for the local account, which reads none
-    /// of AWS's files.
+    /// Number of attempts per call by the environment variables alone, for the local account, which
+    /// reads none of AWS's files.
     ///
     /// # Errors
-    /// A configuration error for a variable that says nothing of the kind.
+    /// A configuration error for an invalid value.
     pub fn attempts_by_variable(environment: &Environment) -> Result<Option<u32>> {
         max_attempts(environment, &Profile::default())
     }
 
-    /// The endpoint configured for a service, such as `IAM` or `Auto Scaling`, where none was given
-    /// for all.
+    /// Configured endpoint of a service, such as `IAM` or `Auto Scaling`. It applies if no endpoint
+    /// was given for all services.
     #[must_use]
     pub fn configured_endpoint(&self, service_id: &str) -> Option<Setting<String>> {
         let endpoints = &self.endpoints;
@@ -214,7 +214,7 @@ impl Settings {
         service.or(endpoints.profile.as_ref()).cloned()
     }
 
-    /// Key of everything that credentials depend on besides their source: region, endpoints,
+    /// Key of the settings that credentials depend on besides their source: region, endpoints,
     /// network.
     #[must_use]
     pub fn credentials_key(&self) -> String {
@@ -228,14 +228,14 @@ impl Settings {
         )
     }
 
-    /// The path of the configuration file.
+    /// Path of the configuration file.
     #[must_use]
     pub fn config_path(&self) -> &std::path::Path {
         &self.config_path
     }
 }
 
-/// Endpoints as the clients of the SDK look them up.
+/// Endpoints, in the form that the SDK's clients look up.
 #[derive(Clone, Debug)]
 pub struct ServiceEndpoints(pub std::sync::Arc<Settings>);
 
@@ -248,8 +248,8 @@ impl LoadServiceConfig for ServiceEndpoints {
     }
 }
 
-/// The profile that is named, with its origin. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in
-/// version 2 of the CLI. An empty variable names a profile without a name, as there.
+/// Selected profile, with its origin. `AWS_PROFILE` wins over `AWS_DEFAULT_PROFILE`, as in version
+/// 2 of the CLI. An empty variable selects a profile with an empty name, as in the CLI.
 fn named_profile(request: &Request, environment: &Environment) -> Option<Setting<String>> {
     if let Some(name) = &request.profile {
         return Some(Setting::new(name.clone(), Origin::Given));
@@ -283,7 +283,7 @@ fn find<'a>(files: &'a SharedConfig, named: &Setting<String>) -> Result<&'a Prof
     Err(error.hint(files.suggestion("")))
 }
 
-/// The region: `--region`, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile.
+/// Region: `--region`, `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile.
 fn region(
     request: &Request,
     environment: &Environment,
@@ -304,7 +304,7 @@ fn region(
     Err(Error::new(Kind::Configuration, message).hint(hint))
 }
 
-/// Refuses a misspelt `region`, without which calls would go to another partition or region.
+/// Refuses a misspelt `region`. Without it calls would go to another partition or region.
 fn refuse_misspelt_region(profile: &Profile) -> Result<()> {
     let misspelt = profile
         .merged
@@ -319,8 +319,8 @@ fn refuse_misspelt_region(profile: &Profile) -> Result<()> {
     }
 }
 
-/// Check of a region's form. It becomes a part of host names, where other text could lead
-/// elsewhere.
+/// Check of a region's format. Regions become parts of host names, so other text could redirect
+/// calls.
 pub fn is_region(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
@@ -328,7 +328,7 @@ pub fn is_region(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// The `services` section that the profile names.
+/// `services` section that the profile refers to.
 fn services(
     files: &SharedConfig,
     profile: &Profile,
@@ -340,7 +340,7 @@ fn services(
     };
     match files.services(&name.value) {
         Some(services) => Ok(services.clone()),
-        // What it says would not be asked.
+        // The section would have no effect.
         None if environment.filled("AWS_ENDPOINT_URL").is_some() => {
             Ok(std::collections::BTreeMap::new())
         }
@@ -358,8 +358,8 @@ fn services(
     }
 }
 
-/// Number of attempts by variables or the profile. `standard` and `adaptive` mean three, `legacy`,
-/// which older tools know, five.
+/// Number of attempts by environment variables or the profile. `standard` and `adaptive` mean
+/// three; `legacy`, a mode of older tools, means five.
 fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u32>> {
     let said = |variable: &str, property: &str| {
         let by_variable = environment
@@ -394,7 +394,8 @@ fn max_attempts(environment: &Environment, profile: &Profile) -> Result<Option<u
     }
 }
 
-/// Attempts and seconds for instance metadata; one of each, as in botocore.
+/// Attempts and timeout for instance metadata; the default is one attempt of one second, as in
+/// botocore.
 fn metadata(environment: &Environment, profile: &Profile) -> Result<Metadata> {
     let number = |variable: &str, property: &str| {
         let by_variable = environment

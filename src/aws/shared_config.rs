@@ -1,5 +1,5 @@
-//! AWS's two configuration files as one: profiles, SSO sessions and services by name. The rules are
-//! botocore's (`configloader.py`, `Session.full_config`).
+//! Merged view of AWS's two configuration files: profiles, SSO sessions and services by name. The
+//! rules are botocore's (`configloader.py`, `Session.full_config`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use crate::error::Result;
 /// Both configuration files.
 #[derive(Debug, Default)]
 pub struct SharedConfig {
-    /// The path of the configuration file, whether or not it is there.
+    /// Path of the configuration file, which need not exist.
     pub config_path: PathBuf,
-    /// The same of the credentials file.
+    /// Path of the credentials file, which need not exist.
     pub credentials_path: PathBuf,
     profiles: BTreeMap<String, Profile>,
     sso_sessions: BTreeMap<String, Properties>,
@@ -24,38 +24,38 @@ pub struct SharedConfig {
 /// Properties by name.
 pub type Properties = BTreeMap<String, Setting<String>>;
 
-/// A profile.
+/// Profile.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
-    /// The properties of both files; those of the credentials file win.
+    /// Properties of both files; those of the credentials file win.
     pub merged: Properties,
-    /// Those of the credentials file, if it has the profile.
+    /// Properties in the credentials file, if it has the profile.
     pub in_credentials: Option<Properties>,
-    /// Those of the configuration file, if it has the profile.
+    /// Properties in the configuration file, if it has the profile.
     pub in_config: Option<Properties>,
-    /// Its first line: in the configuration file, if it is in both.
+    /// First line of the profile: in the configuration file, if it is in both.
     pub origin: Option<Origin>,
 }
 
 impl Profile {
-    /// A property, wherever it stands.
+    /// Property in either file.
     pub fn get(&self, name: &str) -> Option<&Setting<String>> {
         self.merged.get(name)
     }
 
-    /// A property that is not empty.
+    /// Property that is not empty.
     pub fn filled(&self, name: &str) -> Option<&Setting<String>> {
         self.get(name).filter(|setting| !setting.value.is_empty())
     }
 
-    /// Presence of a property, also an empty one.
+    /// Presence of a property, which may be empty.
     pub fn has(&self, name: &str) -> bool {
         self.merged.contains_key(name)
     }
 }
 
 impl SharedConfig {
-    /// Reads both files. A file that is not there is as an empty one.
+    /// Reads both files. A missing file counts as empty.
     ///
     /// # Errors
     /// A configuration error that names the file and line that cannot be read.
@@ -118,7 +118,8 @@ impl SharedConfig {
         self.profiles.insert(name, profile);
     }
 
-    /// In the credentials file the header is the name, with no rules of its own.
+    /// Adds a section of the credentials file. Its header is the profile name, without further
+    /// syntax.
     fn add_credentials_section(&mut self, file: &ConfigFile, section: &Section) {
         let own = properties(file, section);
         let profile = self.profiles.entry(section.header.clone()).or_default();
@@ -127,25 +128,25 @@ impl SharedConfig {
         profile.origin.get_or_insert_with(|| at(file, section.line));
     }
 
-    /// A profile by its name.
+    /// Profile with a name.
     pub fn profile(&self, name: &str) -> Option<&Profile> {
         self.profiles.get(name)
     }
 
-    /// The names of all profiles, in alphabetical order.
+    /// Names of all profiles, in alphabetical order.
     pub fn profile_names(&self) -> impl Iterator<Item = &str> {
         self.profiles.keys().map(String::as_str)
     }
 
-    /// The profile whose name is nearest to one that does not exist.
+    /// Profile with the most similar name to one that does not exist.
     pub fn near(&self, name: &str) -> Option<&str> {
         let distance = |known: &&str| strsim::damerau_levenshtein(known, name);
         self.profile_names().min_by_key(distance).filter(|known| distance(known) <= 2)
     }
 
-    /// A hint for a profile that does not exist: one that is near, or those that there are.
+    /// Hint for a profile that does not exist: a similar one, or all that exist.
     pub fn suggestion(&self, name: &str) -> String {
-        const MOST: usize = 20;
+        const MAX_NAMES: usize = 20;
         let names: Vec<&str> = self.profile_names().collect();
         if let Some(near) = self.near(name).filter(|_| !name.is_empty()) {
             return format!("did you mean {near:?}?");
@@ -154,28 +155,28 @@ impl SharedConfig {
             return "the files have no profiles: `aws configure` or `aws sso login` makes one"
                 .into();
         }
-        let more = names.len().saturating_sub(MOST);
-        let listed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(MAX_NAMES);
+        let listed = names.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
         let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
         format!("the profiles there are: {listed}{and_more}")
     }
 
-    /// A `[sso-session NAME]` section.
+    /// `[sso-session NAME]` section.
     pub fn sso_session(&self, name: &str) -> Option<&Properties> {
         self.sso_sessions.get(name)
     }
 
-    /// A `[services NAME]` section: properties by service id, such as `auto_scaling`. One without
-    /// properties is as none.
+    /// `[services NAME]` section: properties by service id, such as `auto_scaling`. A section
+    /// without properties counts as missing.
     pub fn services(&self, name: &str) -> Option<&BTreeMap<String, Properties>> {
         self.services.get(name).filter(|services| !services.is_empty())
     }
 }
 
-/// The name in `profile NAME`, with quotes and backslashes as a shell has them. A header of more or
-/// fewer words names nothing.
+/// Name in `profile NAME`, with the quotes and backslashes of a shell. A header of more or fewer
+/// words has no name.
 fn name_in(header: &str) -> Option<String> {
-    // Outside of quotes a `#` begins a comment for this splitter, which it does not for Python's.
+    // Outside of quotes `#` begins a comment for this splitter, but not for Python's.
     let is_quoted = header.contains(['"', '\'']);
     let words =
         if is_quoted { shlex::split(header) } else { shlex::split(&header.replace('#', "\\#")) };
@@ -186,7 +187,7 @@ fn name_in(header: &str) -> Option<String> {
     }
 }
 
-/// Properties that are text. Those with properties of their own, such as `s3`, are of no use here.
+/// Text properties. Nested properties, such as `s3`, are ignored.
 fn properties(file: &ConfigFile, section: &Section) -> Properties {
     let text = section.properties.iter().filter_map(|property| match &property.value {
         Value::Text(text) => {

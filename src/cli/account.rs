@@ -1,4 +1,4 @@
-//! `iamlua account`: the local account as a thing of its own.
+//! `iamlua account`: administration of the local account.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,42 +17,43 @@ use crate::{files, state};
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum AccountCommand {
-    /// Answer any AWS client on loopback, until interrupted.
+    /// Serve the local account to any AWS client on loopback, until interrupted.
     Serve {
-        /// The port; 0 takes a free one.
+        /// Port; 0 picks a free one.
         #[arg(long, default_value_t = 7100)]
         port: u16,
-        /// Bad weather: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
-        /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `account
+        /// Fault injection: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that
+        /// always fail: deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=…
+        /// (throttled), cut=… (connection lost). hold=… keeps calls waiting until `account
         /// release`.
         #[arg(long, value_name = "LIST", value_parser = super::faults)]
         faults: Option<Faults>,
-        /// Answer by that name too, or by all below it (.NAME); only names and addresses of this
-        /// machine are answered otherwise.
+        /// Accept this Host header too, or all names below it (.NAME). By default only names and
+        /// addresses of this machine are accepted.
         #[arg(long, value_name = "NAME")]
         allow_host: Vec<AllowedHost>,
     },
-    /// Replace what is in it by the example account.
+    /// Reset it to the example account.
     Reset {
-        /// By nothing at all.
+        /// Reset it to an empty account.
         #[arg(long)]
         empty: bool,
     },
-    /// Write what is in it as JSON.
+    /// Export it as JSON.
     Export {
-        /// The file, or `-` for standard output, as without one.
+        /// File; default: standard output.
         file: Option<PathBuf>,
     },
-    /// Replace what is in it by a JSON file, whole or not at all.
+    /// Replace it with a JSON export, atomically.
     Import {
-        /// The file, or `-` for standard input.
+        /// File, or `-` for standard input.
         file: PathBuf,
     },
     /// Show its quotas, or set some: profiles=5000 roles=5000 policies-per-role=20.
     ///
     /// None can be less than what is there.
     Quota {
-        /// What to set.
+        /// Quotas to set.
         #[arg(value_name = "NAME=VALUE")]
         set: Vec<String>,
     },
@@ -65,7 +66,7 @@ pub enum AccountCommand {
 }
 
 impl AccountCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(self) -> Result<u8> {
         match self {
             Self::Serve { port, faults, allow_host } => {
@@ -96,7 +97,7 @@ fn open() -> Result<Emulator> {
     run::open_local(Faults::default())
 }
 
-/// For commands after which the example account is gone, so that to speak of it would mislead.
+/// Opens the account without the notice about the example account, for commands that replace it.
 fn open_quietly() -> Result<Emulator> {
     Emulator::open(&state::local_account()?, emulator::EmulatorSettings::default())
 }
@@ -170,7 +171,7 @@ fn import(file: &PathBuf) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes calls to standard output, one a line.
+/// Writes calls to standard output, one per line.
 fn list(calls: &[String]) -> Result<()> {
     let text: String = calls.iter().flat_map(|call| [call, "\n"]).collect();
     terminal::print(&text)

@@ -1,4 +1,4 @@
-//! `iamlua apply`: carries out a plan file, after it was approved.
+//! `iamlua apply`: applies a plan file after its approval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,27 +25,27 @@ use crate::ui::terminal;
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Parser)]
 pub struct ApplyCommand {
-    /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
+    /// Plan file made by `iamlua plan -o`, or `-` for standard input.
     plan: std::path::PathBuf,
     #[command(flatten)]
     approval: Approval,
-    /// Make the changes without a question. On AWS that is necessary where there is no terminal.
+    /// Apply without asking. Required on AWS where there is no terminal.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Before the question, show every change in a line of its own, also where thousands are alike.
+    /// Show each change on its own line before asking, instead of grouping similar ones.
     #[arg(long)]
     full: bool,
     #[command(flatten)]
     target: TargetOptions,
     #[command(flatten)]
     limits: LimitOptions,
-    /// Leave out changes whose profile or role is not as it was when the plan was made, and what
-    /// rests on them, instead of stopping there.
+    /// Skip changes whose profile or role has drifted since the plan was made, and changes that
+    /// depend on them, instead of stopping.
     #[arg(long)]
     skip_drifted: bool,
     #[command(flatten)]
     settle: SettleOptions,
-    /// Carry out a plan whose script did not run to its end.
+    /// Apply an incomplete plan (its script failed part-way).
     #[arg(long)]
     allow_incomplete: bool,
 }
@@ -53,21 +53,21 @@ pub struct ApplyCommand {
 /// Settling of changes that an interrupted run has left in doubt.
 #[derive(Debug, clap::Args)]
 pub struct SettleOptions {
-    /// Age of a change of an interrupted run from which on it counts that the account does not
-    /// show it.
+    /// Age at which a change of an interrupted run that the account does not show counts as not
+    /// made.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = PATIENCE)]
     settle_after: Duration,
 }
 
 impl SettleOptions {
-    /// Age from which on it counts that the account does not show a change.
+    /// Age from which a change that the account does not show counts as not made.
     pub const fn patience(&self) -> Duration {
         self.settle_after
     }
 }
 
 impl ApplyCommand {
-    /// Carries the plan out.
+    /// Applies the plan.
     pub fn execute(self) -> Result<u8> {
         let file = PlanFile::read(&self.plan)?;
         self.approval.check_hash(&file)?;
@@ -91,7 +91,8 @@ impl ApplyCommand {
             None => None,
         };
         target.refuse_if_read_only()?;
-        // A person sees the endpoint in the question, and whoever approved the plan has seen it.
+        // Without `--yes`, a person sees the endpoint in the question; an approver has seen it in
+        // the plan.
         if self.yes && !self.approval.is_given(&target.config.require_signature) {
             target.check_endpoints(&plan.sites)?;
         }
@@ -118,20 +119,20 @@ impl ApplyCommand {
         let options =
             ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
         let runtime = run::runtime()?;
-        let result = carry_out(&runtime, &plan, &target, &self.limits, options, about, &again);
+        let result = apply_plan(&runtime, &plan, &target, &self.limits, options, about, &again);
         runtime.shutdown_background();
         result
     }
 }
 
-/// Shows a plan for AWS, and asks for it.
+/// Shows a plan for AWS, and asks for confirmation.
 fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     let changes = count(plan.changes.len() as u64, "change");
     if run::can_ask() {
-        // With no standard error there is nobody to ask.
+        // Without standard error, nobody can be asked.
         terminal::show(&plan_text::plan(plan, full));
     }
     let these = if plan.changes.len() == 1 { "this" } else { "these" };
@@ -146,8 +147,9 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
     }
 }
 
-/// Carries out a plan, and says what came of it; `again` is the command that goes on where this one has stopped.
-pub fn carry_out(
+/// Applies a plan, and reports the result. `again` is the command that continues after an
+/// interruption.
+pub fn apply_plan(
     runtime: &Runtime,
     plan: &Plan,
     target: &Resolved,

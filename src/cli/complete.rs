@@ -1,4 +1,4 @@
-//! Completion of values that only this machine knows, for Tab in a shell.
+//! Shell completion of values from the state folder.
 
 use std::ffi::OsStr;
 
@@ -10,10 +10,10 @@ use crate::schedule::record::Execution;
 use crate::session::journal::records::{Records, Run};
 use crate::state;
 
-/// Most values that are offered.
-const MOST: u32 = 100;
+/// Upper bound on the number of values.
+const MAX_VALUES: u32 = 100;
 
-/// Ids of the runs in the journal, the latest first, and `last`.
+/// Completer for ids of runs in the journal, the latest first, and `last`.
 pub fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let describe =
@@ -22,23 +22,23 @@ pub fn runs() -> ArgValueCompleter {
     })
 }
 
-/// Without a journal, or with one that cannot be read, there is nothing to offer.
+/// Latest runs; none if the journal is missing or cannot be read.
 fn latest_runs() -> Vec<Run> {
     let records = state::folder().and_then(|folder| Records::open(&folder));
     let Ok(Some(records)) = records else { return Vec::new() };
-    records.runs(MOST as usize).unwrap_or_default()
+    records.runs(MAX_VALUES as usize).unwrap_or_default()
 }
 
-/// Ids of executions of jobs, the latest first, and `last`.
+/// Completer for ids of executions of jobs, the latest first, and `last`.
 pub fn executions() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let found = super::executions::latest(None, MOST).unwrap_or_default();
+        let found = super::executions::latest(None, MAX_VALUES).unwrap_or_default();
         let describe = |Execution { run, job, .. }: Execution| (run, job);
         candidates(current, found.into_iter().map(describe))
     })
 }
 
-/// `last`, and ids with their descriptions, of those that begin like what was typed.
+/// `last`, and ids that begin with the typed text, with descriptions.
 fn candidates(
     current: &OsStr,
     found: impl Iterator<Item = (String, String)>,

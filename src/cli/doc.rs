@@ -1,4 +1,4 @@
-//! `iamlua doc`: what a script can name.
+//! `iamlua doc`: search in the documentation of the Lua API.
 
 use std::fmt::Write;
 
@@ -13,10 +13,11 @@ use crate::spec::Effect;
 /// `iamlua doc`.
 #[derive(Debug, Parser)]
 pub struct DocCommand {
-    /// A name such as iam.profiles.tag or tag, an AWS action such as `TagInstanceProfile`, or words to look for; without it an overview.
+    /// Name (iam.profiles.tag, or tag), AWS action (`TagInstanceProfile`), or search words. Without
+    /// it: an overview.
     #[arg(value_name = "NAME")]
     words: Vec<String>,
-    /// How it is written: as text, or as a JSON array of all that was found.
+    /// Output format: text, or a JSON array of all matches.
     #[arg(long, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
     output: Output,
 }
@@ -29,7 +30,7 @@ enum Output {
 }
 
 impl DocCommand {
-    /// Prints it.
+    /// Prints the results.
     pub fn execute(self) -> Result<u8> {
         let query = self.words.join(" ");
         let found = if query.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! `iamlua schedule history` and `iamlua schedule show`: what jobs did, and what they printed.
+//! `iamlua schedule history` and `iamlua schedule show`: executions of jobs, and their output.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::ui::terminal;
 /// `iamlua schedule history`.
 #[derive(Debug, Parser)]
 pub struct HistoryCommand {
-    /// A job, by its name or its path. Default: all jobs.
+    /// Job name or path. Default: all jobs.
     name: Option<String>,
-    /// So many, the latest first.
+    /// Maximum number of executions, the latest first.
     #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// How they are written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }
@@ -35,16 +35,16 @@ pub struct HistoryCommand {
 /// `iamlua schedule show`.
 #[derive(Debug, Parser)]
 pub struct ShowCommand {
-    /// The execution, by the id of its run, the beginning or end of that, or `last`.
+    /// Execution: the id of its run, a prefix or suffix of it, or `last`.
     #[arg(add = super::complete::executions())]
     run: String,
-    /// How it is written: table or json.
+    /// Output format: table or json.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }
 
 impl HistoryCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(&self) -> Result<u8> {
         let executions = latest(self.name.as_deref(), self.limit)?;
         let mut list = List {
@@ -62,20 +62,20 @@ impl HistoryCommand {
     }
 }
 
-/// The latest executions of a job, or of all jobs.
+/// Latest executions of a job, or of all jobs.
 pub(super) fn latest(name: Option<&str>, most: u32) -> Result<Vec<Execution>> {
-    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
-    let Some(name) = name else { return book.latest(None, most) };
-    let mut found = book.latest(Some(name), most)?;
+    let Some(store) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+    let Some(name) = name else { return store.latest(None, most) };
+    let mut found = store.latest(Some(name), most)?;
     if found.is_empty()
         && let Ok(path) = std::fs::canonicalize(name)
     {
-        found = book.latest(Some(&path.display().to_string()), most)?;
+        found = store.latest(Some(&path.display().to_string()), most)?;
     }
     if !found.is_empty() {
         return Ok(found);
     }
-    let names = book.names()?;
+    let names = store.names()?;
     let error = Error::usage(format!("no job {name:?} was run"));
     Err(match crate::spec::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean {near}?")),
@@ -127,7 +127,7 @@ fn changes(execution: &Execution) -> String {
 }
 
 impl ShowCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(&self) -> Result<u8> {
         let execution = self.find()?;
         match self.output {
@@ -142,7 +142,7 @@ impl ShowCommand {
     }
 
     fn find(&self) -> Result<Execution> {
-        let mut found = meant(&self.run)?;
+        let mut found = matching(&self.run)?;
         match (found.pop(), found.pop()) {
             (Some(one), None) => Ok(one),
             (None, _) => Err(Error::usage(format!("no job has run as {:?}", self.run))
@@ -155,23 +155,23 @@ impl ShowCommand {
     }
 }
 
-/// The executions that an id, a part of it, or `last` can mean; not more than two.
-fn meant(id: &str) -> Result<Vec<Execution>> {
-    let Some(book) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
+/// Executions that match an id, a part of it, or `last`; at most two.
+fn matching(id: &str) -> Result<Vec<Execution>> {
+    let Some(store) = Store::open_existing(&state::folder()?)? else { return Ok(Vec::new()) };
     match id {
         "last" => {
-            let last = book.latest(None, 1)?.pop();
-            let last = last.map(|last| book.execution(&last.run)).transpose()?;
+            let last = store.latest(None, 1)?.pop();
+            let last = last.map(|last| store.execution(&last.run)).transpose()?;
             Ok(last.flatten().into_iter().collect())
         }
         "" => Ok(Vec::new()),
-        id => book.meant(id),
+        id => store.matching(id),
     }
 }
 
-/// The error for a run that the journal does not have: executions of jobs are kept elsewhere.
+/// Error for a run that the journal lacks, with a hint if it is an execution of a job.
 pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
-    match meant(id).as_deref() {
+    match matching(id).as_deref() {
         Ok([one]) => {
             let why = match (one.mode.as_str(), one.changes + one.failed) {
                 ("apply", 1..) => "is not in the journal any more: it was removed by `runs prune`",
@@ -184,7 +184,7 @@ pub(super) fn not_in_the_journal(id: &str, error: Error) -> Error {
     }
 }
 
-/// Text that a script made, of which nothing acts on the terminal.
+/// Output of a script without terminal control characters.
 fn as_text(text: &str) -> String {
     visible_but(text.as_bytes(), |c| c == '\n' || c == '\t')
 }

@@ -1,4 +1,4 @@
-//! `iamlua init`: a working folder for runbooks.
+//! `iamlua init`: a project folder for runbooks.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::error::Result;
 /// `iamlua init`.
 #[derive(Debug, Parser)]
 pub struct InitCommand {
-    /// The folder; it is made if it is not there.
+    /// Folder; created if it does not exist.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
 }
 
 impl InitCommand {
-    /// Makes what is missing, and says what to do next.
+    /// Creates what is missing, and prints the next steps.
     pub fn execute(self) -> Result<u8> {
         let made = init::make(&self.folder)?;
         let mut text = String::new();
@@ -48,7 +48,7 @@ impl InitCommand {
     }
 }
 
-/// A path as a shell takes it.
+/// Path quoted for a shell.
 fn quoted(path: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,".contains(c);
     if !path.is_empty() && path.chars().all(is_plain) {

@@ -1,4 +1,4 @@
-//! The command line: what it accepts, which command it means, and the one place where an error is
+//! Command line: its definition, the dispatch to commands, and the one place where an error is
 //! printed and becomes an exit code.
 
 mod account;
@@ -37,7 +37,7 @@ pub(crate) use runs::everything_shown;
 
 /// Lua scripts for AWS IAM instance profiles, on a local account inside or on AWS.
 ///
-/// With neither a command nor -e it is a prompt at a terminal, and elsewhere runs the script on
+/// Without a command and -e it opens a prompt at a terminal, and otherwise runs the script on
 /// standard input.
 #[derive(Debug, Parser)]
 #[command(name = "iamlua", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
@@ -49,10 +49,10 @@ pub(crate) use runs::everything_shown;
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Run this piece of Lua.
+    /// Run this Lua code.
     #[arg(short = 'e', long = "execute", value_name = "CODE")]
     code: Option<String>,
-    /// At the prompt, use the keys of vi instead of those of Emacs.
+    /// Use vi key bindings at the prompt instead of Emacs ones.
     #[arg(long, conflicts_with = "code")]
     vi: bool,
     #[command(flatten)]
@@ -64,83 +64,79 @@ struct Cli {
 enum Command {
     /// Run a script.
     ///
-    /// The output of the script goes to standard output: it is the result, also where it only
-    /// plans.
-    /// The plan, messages and progress go to standard error.
+    /// The script's output goes to standard output, in plan mode too. The plan, messages and
+    /// progress go to standard error.
     Run(run::RunCommand),
-    /// Run a script without changing anything, and list what it would change.
+    /// Run a script in plan mode: nothing is changed, and its changes are listed.
     ///
-    /// The plan goes to standard output: it is the result, in the format of --output. What the
-    /// script prints, messages and progress go to standard error.
+    /// The plan goes to standard output, in the format of --output. The script's output, messages
+    /// and progress go to standard error.
     Plan(run::RunCommand),
-    /// Show a saved plan: its changes, where it comes from, and the hash to approve it by.
+    /// Show a saved plan: its changes, its origin, and the hash to approve.
     ///
-    /// Nothing but the file is read.
+    /// Only the file is read.
     Show(show::ShowCommand),
-    /// Carry out a plan: its changes and no other, if what they rest on is still so.
+    /// Apply a saved plan, and only it, if the account has not drifted.
     ///
-    /// The changes go where the plan was made, unless an option or `IAMLUA_TARGET` says otherwise.
-    /// On AWS it shows the plan and asks first.
+    /// The changes go to the account that the plan was made for, unless an option or
+    /// `IAMLUA_TARGET` says otherwise. On AWS the plan is shown, and you are asked first.
     Apply(apply::ApplyCommand),
     /// Undo a run.
     ///
-    /// Shows the changes that undo it; --apply makes them. They go where the run went, unless an
-    /// option or `IAMLUA_TARGET` says otherwise. What has changed since the run is left out.
+    /// Previews the undo; --apply makes it. It goes to the account of the run, unless an option or
+    /// `IAMLUA_TARGET` says otherwise. What has changed since the run is skipped.
     Undo(undo::UndoCommand),
-    /// Undo an undo: make the changes again that it has undone.
+    /// Revert an undo.
     ///
-    /// Shows the changes; --apply makes them.
+    /// Previews the changes; --apply makes them.
     Redo(undo::RedoCommand),
-    /// List, show, export and prune the runs that changed something.
+    /// List, show, export and prune recorded runs.
     Runs(runs::RunsCommand),
-    /// Run runbooks by themselves, at the moments that their manifests name.
+    /// Run runbooks on the schedules in their manifests.
     ///
-    /// The scheduler runs until it is told to end. On AWS its jobs plan; with --apply they make
-    /// their changes. docs/schedule.md has the rules.
+    /// The scheduler runs until SIGTERM or SIGINT. On AWS its jobs only plan unless --apply is
+    /// given. See docs/schedule.md.
     Schedule(Box<schedule::ScheduleCommand>),
-    /// Run scripts again when they, or what they read, have changed.
+    /// Rerun scripts when they, or the files they read, change.
     ///
-    /// The dependencies of a script are what it looked at in its last run: itself, its modules, the
-    /// files that it has read. Without --apply it only plans on AWS, and shows what is different in
-    /// the plan each time; with it, it asks once which account that is.
+    /// A script depends on what it read in its last run: itself, its modules, its data files. On
+    /// AWS it only plans unless --apply is given, and shows how the plan has changed; with --apply
+    /// you confirm the account once.
     Watch(watch::WatchCommand),
-    /// Run the tests of scripts.
+    /// Run Lua tests.
     ///
-    /// Each test runs on an account of its own, in memory; nothing else is touched.
+    /// Each test has its own in-memory account; nothing else is touched.
     Test(test::TestCommand),
-    /// Show which account and caller calls reach, and where credentials, region and network come
-    /// from.
+    /// Show the account and caller, and where credentials, region and network settings come from.
     ///
-    /// The first thing to run when something is odd. It needs no permission.
+    /// Run it first when something is odd. It needs no permission.
     Whoami(whoami::WhoamiCommand),
-    /// Accept the profile, role and endpoint that the iamlua.toml of a project sets.
+    /// Trust the profile, role and endpoint set by a project's iamlua.toml.
     ///
-    /// Such a file leads calls elsewhere, so it is asked about the first time, and when it has
-    /// changed. Where nobody can be asked, runs are refused until this command accepts it.
+    /// Such a file redirects calls, so you are asked the first time it is used, and when it
+    /// changes. Without a terminal, runs are refused until this command trusts it.
     Trust(trust::TrustCommand),
-    /// Print the least IAM policy that a runbook needs.
+    /// Print the least-privilege IAM policy of a runbook.
     Policy(policy::PolicyCommand),
-    /// Look after the local account.
+    /// Manage the local account.
     #[command(subcommand)]
     Account(account::AccountCommand),
-    /// Show what a script can name: functions, modules, records.
+    /// Show documentation of functions, modules and records.
     ///
-    /// The same is in docs/reference.md.
+    /// docs/reference.md has the same.
     Doc(doc::DocCommand),
-    /// Make a working folder for runbooks.
+    /// Create a project folder for runbooks.
     ///
-    /// The folder gets a sample runbook with its tests, iamlua.toml with all defaults commented
-    /// out, and declarations for editors with the Lua language server. What is there already is
-    /// left alone, except for the declarations, which are written again.
+    /// Writes a sample runbook with tests, a commented iamlua.toml, and declarations for the Lua
+    /// language server. Existing files are kept, except for the declarations, which are updated.
     Init(init::InitCommand),
-    /// Print the script that completes this command line in a shell.
+    /// Print the shell completion script.
     Completions(shell::CompletionsCommand),
-    /// Print the manual page, or write those of all commands.
+    /// Print the manual page, or write the pages of all commands.
     Man(shell::ManCommand),
 }
 
-/// Bad weather on the command line: an error with its hints in one text, which is all that clap
-/// prints.
+/// Parses `--faults`. Error and hints become one text, because clap prints nothing else.
 fn faults(text: &str) -> std::result::Result<Faults, String> {
     text.parse().map_err(|error: Error| {
         let hints = error.hints.iter().map(|hint| format!("; {hint}"));
@@ -151,8 +147,8 @@ fn faults(text: &str) -> std::result::Result<Faults, String> {
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Tab in a shell asks in this way. Nothing else happens then.
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::ASKS).complete();
+    // A request for shell completion ends the process here.
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(shell::COMPLETE_VARIABLE).complete();
     let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = parse(args).and_then(|cli| match cli {
         Some(cli) => execute(cli),
@@ -162,14 +158,14 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            // With no standard error there is nobody to tell.
+            // Without standard error, the message is lost.
             let _ = terminal::Messages::default().write_all(error.describe().as_bytes());
             ExitCode::from(error.kind.exit_code())
         }
     }
 }
 
-/// The parsed command line; `None` if it asked for help and got it.
+/// Parses the command line; `None` if help was requested and printed.
 fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
     let parsed = Cli::try_parse_from(run::options_first(args));
     match parsed {
@@ -180,7 +176,7 @@ fn parse(args: Vec<OsString>) -> Result<Option<Cli>> {
             Err(Error::usage(text.strip_prefix("error: ").unwrap_or(text)))
         }
         Err(help) => {
-            // A reader that has gone away does not need help.
+            // A closed standard output is no error.
             let _ = help.print();
             Ok(None)
         }

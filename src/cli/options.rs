@@ -1,5 +1,5 @@
-//! Options that several commands share: where calls go, what they may do there, how results are written. What the command line does
-//! not say comes from `iamlua.toml`.
+//! Options that several commands share: target, limits, output format. Defaults come from
+//! `iamlua.toml`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,45 +21,46 @@ use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::spec;
 use crate::ui::terminal;
 
-/// Where calls go.
+/// Options for the target of calls.
 #[derive(Args, Clone, Debug)]
 pub struct TargetOptions {
-    /// AWS instead of the local account; a script only plans there, unless --apply is given.
+    /// Use AWS instead of the local account. Scripts only plan there unless --apply is given.
     #[arg(long, help_heading = "Target")]
     aws: bool,
-    /// The local account, whatever the configuration says.
+    /// Use the local account, whatever the configuration says.
     #[arg(long, conflicts_with_all = ["aws", "profile", "role_arn", "endpoint_url"], help_heading = "Target")]
     local: bool,
-    /// The profile of ~/.aws/config to use (implies --aws).
+    /// Profile of ~/.aws/config (implies --aws).
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     profile: Option<String>,
-    /// The AWS region.
+    /// AWS region.
     #[arg(long, value_name = "REGION", help_heading = "Target")]
     region: Option<String>,
-    /// The role to assume (implies --aws).
+    /// Role to assume (implies --aws).
     #[arg(long, value_name = "ARN", value_parser = role_arn, help_heading = "Target")]
     role_arn: Option<String>,
-    /// Where to send the calls instead of AWS (implies --aws).
+    /// Endpoint to call instead of AWS's own (implies --aws).
     #[arg(long, value_name = "URL", value_parser = url, help_heading = "Target")]
     endpoint_url: Option<String>,
-    /// Bad weather on the local account: latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7, and calls that are denied, fail, are throttled or break off every time:
-    /// deny=ec2:*@eu-west-1+batch,fail=…,choke=…,cut=…. Calls of hold=… wait until `iamlua account
-    /// release`.
+    /// Fault injection on the local account:
+    /// latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7. Calls that always fail:
+    /// deny=ec2:*@eu-west-1+batch (access denied), fail=… (500), choke=… (throttled), cut=…
+    /// (connection lost). hold=… keeps calls waiting until `iamlua account release`.
     #[arg(long, value_name = "LIST", value_parser = super::faults, help_heading = "Target")]
     faults: Option<Faults>,
-    /// Take the configuration from this file instead of iamlua.toml; with '' no defaults of that
-    /// hold, but its guards do: account, mode, `max_changes` and protect.
+    /// Configuration file to read instead of iamlua.toml. With '' the defaults in iamlua.toml are
+    /// ignored, but its guards hold: account, mode, `max_changes` and protect.
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new(), value_hint = ValueHint::FilePath, help_heading = "Target")]
     config: Option<OsString>,
 }
 
-/// How many changes may be made, and to what.
+/// Options for limits of changes.
 #[derive(Args, Clone, Debug)]
 pub struct LimitOptions {
-    /// The most changes: a number, or a share of the account's profiles such as 5%.
+    /// Maximum number of changes: a number, or a share of the account's profiles such as 5%.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_changes: Option<MaxChanges>,
-    /// Change profiles that are protected, by the tag iamlua:protected or by name, all the same.
+    /// Change protected profiles too (tag iamlua:protected, or `protect` in iamlua.toml).
     #[arg(long, help_heading = "Limits")]
     override_protection: bool,
 }
@@ -95,7 +96,7 @@ impl From<OutputFormat> for Format {
     }
 }
 
-/// A length of time on the command line.
+/// Parses a duration on the command line.
 pub fn duration(text: &str) -> std::result::Result<Duration, String> {
     let seconds = spec::parse_duration(text)?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -113,28 +114,28 @@ fn role_arn(text: &str) -> std::result::Result<String, String> {
     spec::check_role_arn(text).map(|()| text.to_owned())
 }
 
-/// A target with the configuration that goes with it.
+/// Target, with the configuration that applies to it.
 #[derive(Debug)]
 pub struct Resolved {
-    /// Where calls go.
+    /// Target of calls.
     pub against: TargetConfig,
-    /// The operator's defaults.
+    /// Defaults of the operator.
     pub config: Config,
-    /// Whether the command line or the environment says where calls go.
+    /// Set if the command line or the environment names the target.
     is_named: bool,
-    /// Whether the configuration does, on AWS.
+    /// Set if the configuration names AWS as the target.
     is_by_config: bool,
     options: AwsTarget,
     faults: Faults,
 }
 
 impl TargetOptions {
-    /// The configuration.
+    /// Loads the configuration.
     pub fn config(&self) -> Result<Config> {
         Config::load(self.config.as_deref().map(Path::new))
     }
 
-    /// What the command line says, then `IAMLUA_TARGET`, then the configuration.
+    /// Resolves the target: from the command line, then `IAMLUA_TARGET`, then the configuration.
     pub fn resolve(self) -> Result<Resolved> {
         let config = self.config()?;
         let by_variable = match std::env::var("IAMLUA_TARGET").as_deref() {
@@ -172,7 +173,7 @@ impl TargetOptions {
                 ));
             }
             Target::Aws => {
-                // Who it is comes from one place, never half from the command line and half from a file.
+                // Profile and role come from one source: the command line or the file, never a mix.
                 let is_someone = options.profile.is_some() || options.role_arn.is_some();
                 let from_file = |value: &Option<String>| value.clone().filter(|_| !is_someone);
                 TargetConfig::Aws(AwsTarget {
@@ -215,7 +216,7 @@ impl TargetOptions {
     }
 }
 
-/// The settings of a project that calls follow: those which nothing on the command line replaces.
+/// Settings of a project that take effect: those without a replacement on the command line.
 fn in_effect(set: &Redirection, aws: &AwsTarget) -> Option<Redirection> {
     let mut redirection = set.clone();
     redirection.settings.retain(|key, value| {
@@ -230,19 +231,20 @@ fn in_effect(set: &Redirection, aws: &AwsTarget) -> Option<Redirection> {
 }
 
 impl Resolved {
-    /// Profile, region, role and endpoint by the command line.
+    /// Profile, region, role and endpoint from the command line.
     pub const fn named(&self) -> &AwsTarget {
         &self.options
     }
 
-    /// Says so when the configuration leads to AWS, which nobody should learn from the bill.
+    /// Prints a notice if the configuration selects AWS.
     pub fn announce(&self) {
         if self.is_by_config {
             terminal::say(&format!("note: on AWS, by {}", self.config.shown_files()));
         }
     }
 
-    /// The mode: what the command line says, else the configuration, else `apply` on the local account and `plan` on AWS.
+    /// Mode: from the command line, else from the configuration, else `apply` on the local account
+    /// and `plan` on AWS.
     pub fn mode(&self, given: Option<Mode>) -> Mode {
         let by_config = self.config.mode.map(|mode| match mode {
             DefaultMode::Plan => Mode::Plan,
@@ -255,7 +257,7 @@ impl Resolved {
         given.or(by_config).unwrap_or(by_target)
     }
 
-    /// Refuses a command that changes something where the configuration only reads.
+    /// Refuses a command that makes changes if the configuration is read-only.
     ///
     /// # Errors
     /// A refusal.
@@ -268,7 +270,7 @@ impl Resolved {
         Ok(())
     }
 
-    /// The rules of a session: the command line's limits, else the configuration's.
+    /// Session settings: limits from the command line, else from the configuration.
     pub fn rules(&self, mode: Mode, limits: &LimitOptions, about: About) -> SessionConfig {
         let by_config = self.config.max_changes.iter();
         let max_changes = match limits.max_changes {
@@ -287,7 +289,8 @@ impl Resolved {
         }
     }
 
-    /// Presence of a site of a plan or an earlier run on AWS, to which [`gates`](Self::gates) lead.
+    /// Presence of a destination on AWS among those of a plan or an earlier run, as
+    /// [`gates`](Self::gates) reaches them.
     pub fn leads_to_aws(&self, sites: &[Destination]) -> bool {
         sites.iter().any(|site| match self.against {
             TargetConfig::Local(_) if self.is_named => false,
@@ -296,8 +299,8 @@ impl Resolved {
         })
     }
 
-    /// Refuses sites of a plan, which may be somebody else's, whose endpoint is neither AWS's nor
-    /// one that this run names.
+    /// Refuses destinations whose endpoint is neither of AWS nor named by this run. The plan may
+    /// come from somebody else.
     ///
     /// # Errors
     /// A refusal that names the endpoint.
@@ -319,8 +322,8 @@ impl Resolved {
         Ok(())
     }
 
-    /// Gates to the sites of a plan or an earlier run. What the command line says about the way wins over what is on record; which accounts they
-    /// lead to is checked by whoever uses them.
+    /// Gates to the destinations of a plan or an earlier run. Connection settings of the command
+    /// line replace the recorded ones. The caller checks that the accounts are the recorded ones.
     pub fn gates(&self, session: &std::sync::Arc<Session>, sites: &[Destination]) -> Vec<Gate> {
         let local = TargetConfig::Local(self.faults.clone()).connection();
         sites

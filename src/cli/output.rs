@@ -1,4 +1,4 @@
-//! Text on standard output, and how much fits into a line of it.
+//! Standard output: printing, and the line width.
 
 use std::io::{self, IsTerminal};
 
@@ -8,23 +8,23 @@ use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::ui::terminal;
 
-/// The widest that text is made: longer lines are hard to read.
-const WIDEST: usize = 100;
-/// The width where there is no terminal.
-const USUAL: usize = 80;
+/// Upper bound on the line width; longer lines are hard to read.
+const MAX_WIDTH: usize = 100;
+/// Line width without a terminal.
+const DEFAULT_WIDTH: usize = 80;
 
-/// Prints text for people, with styles where there is a terminal. Nothing in it but line ends, tabs
-/// and colours acts on the terminal. A reader that has gone away needs no more.
+/// Prints text for people, with styles if there is a terminal. Control characters other than line
+/// feeds, tabs and colours are made visible. A closed standard output is no error.
 pub(super) fn print(text: &str) -> Result<u8> {
     terminal::print(text).map(|()| 0)
 }
 
-/// Prints JSON text, whose strings hold nothing that acts on a terminal.
+/// Prints JSON text, with control characters escaped in its strings.
 pub(super) fn print_json(text: &str) -> Result<u8> {
     terminal::print_bytes(escape::printable_json(text).as_bytes()).map(|()| 0)
 }
 
-/// Prints a table as CSV. Its cells are as they are, but for those that a terminal would obey.
+/// Prints a table as CSV. Cells are unchanged, except for terminal control characters.
 pub(super) fn print_csv<H, R, C>(heads: H, rows: impl IntoIterator<Item = R>) -> Result<u8>
 where
     H: IntoIterator<Item: AsRef<[u8]>>,
@@ -41,7 +41,7 @@ where
     print_data(&text)
 }
 
-/// Prints what other programs read: unchanged, unless a terminal is there to obey it.
+/// Prints data for other programs: unchanged, unless standard output is a terminal.
 pub(super) fn print_data(bytes: &[u8]) -> Result<u8> {
     if io::stdout().is_terminal() {
         terminal::print_bytes(&escape::printable(bytes)).map(|()| 0)
@@ -50,14 +50,14 @@ pub(super) fn print_data(bytes: &[u8]) -> Result<u8> {
     }
 }
 
-/// How many columns text is wrapped to.
+/// Width that text is wrapped to, in columns.
 pub(super) fn width() -> usize {
     let out = io::stdout();
     let columns = terminal_size::terminal_size_of(&out).map(|(width, _)| usize::from(width.0));
-    columns.filter(|_| out.is_terminal()).map_or(USUAL, |columns| columns.min(WIDEST))
+    columns.filter(|_| out.is_terminal()).map_or(DEFAULT_WIDTH, |columns| columns.min(MAX_WIDTH))
 }
 
-/// Whether standard output takes colour: it is a terminal, and nothing such as `NO_COLOR` speaks against it.
+/// Support of colours on standard output: a terminal, without `NO_COLOR` and similar settings.
 pub(super) fn is_styled() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }

@@ -1,4 +1,4 @@
-//! The file of a plan, read once: what is hashed, verified and shown is what is applied.
+//! Plan file, read once: the bytes that are hashed, verified and shown are those that are applied.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::session::plan::{Plan, sha256};
 use crate::signature::{self, TrustedKey};
 use crate::ui::terminal;
 
-/// Digits of a SHA-256 in hexadecimal: the least that name a file, and all.
+/// Number of digits of a SHA-256 in hexadecimal: minimum and maximum.
 const DIGITS: (usize, usize) = (16, 64);
 
-/// The bytes of a plan file.
+/// Content of a plan file.
 #[derive(Debug)]
 pub struct PlanFile {
     path: PathBuf,
@@ -40,22 +40,22 @@ impl PlanFile {
         Ok(Self { path: path.to_owned(), content })
     }
 
-    /// The plan.
+    /// Parses the plan.
     pub fn plan(&self) -> Result<Plan> {
         Plan::from_file(&self.name(), &String::from_utf8_lossy(&self.content))
     }
 
-    /// Hash of the file's bytes, as `sha256sum` says it.
+    /// SHA-256 of the file, as `sha256sum` prints it.
     pub fn sha256(&self) -> String {
         sha256(&self.content)
     }
 
-    /// Name of it in messages.
+    /// Name in messages.
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Name of it for a shell.
+    /// Name quoted for a shell.
     pub fn word(&self) -> String {
         quoted(&self.name())
     }
@@ -65,16 +65,15 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Approval of a plan: its hash, and who signed it.
+/// Options for the approval of a plan: its hash, and its signature.
 #[derive(Args, Debug)]
 pub struct Approval {
-    /// Refuse any file but the one with this SHA-256: at least the first 16 digits, as `iamlua
-    /// show` and `sha256sum` say it.
+    /// Accept only the file with this SHA-256 (at least 16 digits), as printed by `iamlua show` and
+    /// `sha256sum`.
     #[arg(long, value_name = "HEX", value_parser = digits, help_heading = "Approval")]
     sha256: Option<String>,
-    /// Refuse a plan that is not signed, in PLAN.minisig, by this key of minisign: its 56
-    /// characters or its file. If repeated, one of them must have signed. `require_signature` of
-    /// the configuration holds too.
+    /// Accept only a plan signed (in PLAN.minisig) by this minisign public key: 56 characters or a
+    /// file. Repeatable: any of them. `require_signature` in iamlua.toml holds too.
     #[arg(long, value_name = "KEY", value_hint = ValueHint::FilePath, help_heading = "Approval")]
     require_signature: Vec<String>,
 }
@@ -89,12 +88,12 @@ fn digits(text: &str) -> std::result::Result<String, String> {
 }
 
 impl Approval {
-    /// Presence of an approval of this very plan, by its hash or a signature.
+    /// Presence of an approval for this plan: a hash or a required signature.
     pub fn is_given(&self, by_config: &[String]) -> bool {
         self.sha256.is_some() || !self.require_signature.is_empty() || !by_config.is_empty()
     }
 
-    /// Refuses a file with another hash than the approved one.
+    /// Refuses a file whose hash is not the approved one.
     pub fn check_hash(&self, file: &PlanFile) -> Result<()> {
         let Some(approved) = &self.sha256 else { return Ok(()) };
         let hash = file.sha256();
@@ -115,8 +114,8 @@ impl Approval {
         )))
     }
 
-    /// Refuses a file without a signature by one of the keys that the command line names, or
-    /// without one by those of the configuration.
+    /// Refuses a file without a signature by a key of the command line, or without one by a key of
+    /// the configuration.
     pub fn check_signature(&self, file: &PlanFile, by_config: &[String]) -> Result<()> {
         let demands: Vec<&[String]> = [&self.require_signature[..], by_config]
             .into_iter()

@@ -1,4 +1,4 @@
-//! `iamlua policy`: the least IAM policy that a runbook needs.
+//! `iamlua policy`: the minimal IAM policy of a runbook.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ use crate::session::allowed;
 /// `iamlua policy`.
 #[derive(Debug, Parser)]
 pub struct PolicyCommand {
-    /// The runbook, or `-` for standard input.
+    /// Runbook, or `-` for standard input.
     script: PathBuf,
-    /// The account in the policy's ARNs: 12 digits.
+    /// Account in the policy's ARNs: 12 digits.
     #[arg(long, value_name = "ID", default_value = "*", value_parser = account)]
     account: String,
-    /// The partition in them.
+    /// Partition in the policy's ARNs.
     #[arg(long, value_name = "NAME", default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     partition: String,
 }

@@ -29,7 +29,7 @@ use crate::ui::terminal;
 pub struct RunCommand {
     #[command(flatten)]
     options: RunOptions,
-    /// The script, or `-` for standard input.
+    /// Script, or `-` for standard input.
     script: PathBuf,
     /// The script's own arguments; `iamlua run SCRIPT --help` lists those of a runbook. Options of
     /// iamlua are understood here too, and others that the script does not declare are an error;
@@ -38,7 +38,7 @@ pub struct RunCommand {
     args: Vec<String>,
 }
 
-/// The options of everything that runs a script.
+/// Options of all commands that run a script.
 #[derive(Args, Debug)]
 pub struct RunOptions {
     #[command(flatten)]
@@ -51,17 +51,17 @@ pub struct RunOptions {
     host: HostOptions,
 }
 
-/// What a script may do to the account.
+/// Options for the mode.
 #[derive(Args, Clone, Debug)]
 #[group(multiple = false)]
 pub struct ModeOptions {
-    /// Make the changes. On the local account that is the default.
+    /// Make the changes (default on the local account).
     #[arg(long, help_heading = "Mode")]
     apply: bool,
-    /// Run the script and list what it would change. On AWS that is the default.
+    /// Run the script and list what it would change (default on AWS).
     #[arg(long, help_heading = "Mode")]
     plan: bool,
-    /// Refuse every call that would change the account.
+    /// Refuse every call that changes the account.
     #[arg(long, help_heading = "Mode")]
     read_only: bool,
 }
@@ -74,21 +74,20 @@ impl ModeOptions {
     }
 }
 
-/// What becomes of a plan.
+/// Options for the plan.
 #[derive(Args, Debug)]
 pub struct PlanOptions {
-    /// Keep the plan in this file, for `iamlua apply`; `-` is standard output, and the text of the
-    /// plan then goes to standard error.
+    /// Save the plan to this file for `iamlua apply`. With `-` it goes to standard output, and its
+    /// text to standard error.
     #[arg(long, short, value_name = "FILE", help_heading = "Plan")]
     out: Option<PathBuf>,
-    /// Sign that file with this secret key of minisign; the signature is written beside it, as
-    /// FILE.minisig.
+    /// Sign the plan file with this minisign secret key. The signature is written to FILE.minisig.
     #[arg(long, value_name = "KEY", requires = "out", help_heading = "Plan")]
     sign: Option<PathBuf>,
-    /// Show every change in a line of its own, also where thousands are alike.
+    /// Show each change on its own line instead of grouping similar ones.
     #[arg(long, help_heading = "Plan")]
     full: bool,
-    /// Exit with 3 if the plan has changes of the account.
+    /// Exit with 3 if the plan changes the account.
     #[arg(long, help_heading = "Plan")]
     detailed_exitcode: bool,
 }
@@ -98,7 +97,8 @@ impl PlanOptions {
         self.out.is_some() || self.full || self.detailed_exitcode
     }
 
-    /// The same as a run has it. A key with a password is asked for it here, before the run.
+    /// Plan settings of the run. The password of an encrypted key is asked for here, before the
+    /// run.
     pub fn planning(self, is_result: bool) -> Result<Planning> {
         let key = self.sign.as_deref().map(SigningKey::read).transpose()?;
         Ok(Planning {
@@ -111,58 +111,58 @@ impl PlanOptions {
     }
 }
 
-/// What a script finds on this machine.
+/// Options for the environment of a script.
 #[derive(Args, Debug)]
 struct HostOptions {
     #[command(flatten)]
     plan: PlanOptions,
-    /// Answer every question with yes. Permissions take their flags, --allow-….
+    /// Answer yes to every question. Permissions still need their --allow-… flags.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
-    /// How results are written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
     /// Progress of bulk work: a bar on a terminal, elsewhere lines, or events with
     /// --output jsonl. With events all of standard error is JSON, one object a line: messages too.
     #[arg(long, value_enum, default_value_t = Progress::Auto, value_name = "HOW", help_heading = "Output")]
     progress: Progress,
-    /// Say at the end how many calls were made, by operation, how many were throttled, and how long it took.
+    /// Print statistics at the end: calls by operation, throttled calls, elapsed time.
     #[arg(long, help_heading = "Output")]
     stats: bool,
-    /// The least severe messages of `log` that are shown.
+    /// Minimum severity of `log` messages.
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
-    /// Stop the script after this time: 90s, 15m, 2h.
+    /// Time limit of the script: 90s, 15m, 2h.
     #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     timeout: Option<Duration>,
-    /// The most memory for Lua values: 512M, 2G.
+    /// Memory limit of the script: 512M, 2G.
     #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
-    /// Run programs and write files under a plan too, instead of listing them.
+    /// Run programs and write files even in plan mode, instead of listing them.
     #[arg(long, help_heading = "Permissions")]
     plan_runs_programs: bool,
 }
 
-/// What a script may touch on this machine.
+/// Options for permissions of a script on this machine.
 #[derive(Args, Clone, Debug)]
 #[allow(clippy::struct_field_names, reason = "the flags are called so")]
 pub struct GrantOptions {
-    /// Let the script read files, below DIR or all.
+    /// Allow reading files: below DIR, or everywhere.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_read: Vec<String>,
-    /// Let the script write files, below DIR or all.
+    /// Allow writing files: below DIR, or everywhere.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_write: Vec<String>,
-    /// Let the script read the environment variable NAME, or all.
+    /// Allow reading the environment variable NAME, or all of them.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_env: Vec<String>,
-    /// Let the script run PROGRAM, or all.
+    /// Allow running PROGRAM, or any program.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_run: Vec<String>,
-    /// Let `iam.connect` send calls to HOST, HOST:PORT, or all, and `on_failure.webhook` of a job
-    /// post there. AWS's own hosts and the run's own endpoint need no permission.
+    /// Allow `iam.connect` and `on_failure.webhook` to reach HOST, HOST:PORT, or any host. AWS's
+    /// hosts and the run's own endpoint need no permission.
     #[arg(long, value_name = "HOST", num_args = 0..=1, require_equals = true, default_missing_value = "", action = ArgAction::Append, help_heading = "Permissions")]
     allow_net: Vec<String>,
 }
@@ -219,7 +219,7 @@ impl LogLevel {
     }
 }
 
-/// A size on the command line.
+/// Parses a size on the command line.
 pub fn bytes(text: &str) -> std::result::Result<usize, String> {
     let wrong = || format!("must be a size such as 512M or 2G, got {text:?}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -233,12 +233,12 @@ pub fn bytes(text: &str) -> std::result::Result<usize, String> {
             _ => return Err(wrong()),
         };
     let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    // Below that not even the embedded modules fit.
+    // Less memory does not hold the embedded modules.
     if size < 4 << 20 { Err(format!("must be at least 4M, got {text}")) } else { Ok(size) }
 }
 
 impl GrantOptions {
-    /// The same as the sandbox has it.
+    /// Permissions for the sandbox.
     pub fn permissions(&self) -> Result<Permissions> {
         let mut permissions = Permissions::default();
         for access in Access::ALL {
@@ -258,7 +258,8 @@ impl GrantOptions {
 }
 
 impl RunOptions {
-    /// `command` is the name in the journal; `planning` says what becomes of the plan if the mode, which may be given, is to plan.
+    /// Resolves the settings of a run. `command` is its name in the journal. `planning` applies if
+    /// the mode is to plan; a given mode takes precedence.
     pub fn resolve(
         self,
         command: &str,
@@ -315,7 +316,7 @@ impl RunOptions {
 }
 
 impl RunOptions {
-    /// Refuses what is for one plan alone, in a command that makes many or none.
+    /// Refuses options for a single plan, in a command that makes several or none.
     pub fn refuse_plan_file(&self) -> Result<()> {
         let PlanOptions { out, detailed_exitcode, .. } = &self.host.plan;
         if out.is_some() || *detailed_exitcode {
@@ -326,7 +327,7 @@ impl RunOptions {
         Ok(())
     }
 
-    /// Runs a prompt.
+    /// Starts the prompt.
     fn prompt(self, vi: bool) -> Result<u8> {
         if self.host.plan.is_given() {
             return Err(Error::usage(
@@ -342,7 +343,7 @@ impl RunOptions {
     }
 }
 
-/// The names that belong to iamlua, so that no parameter of a runbook can have them.
+/// Names of the options of iamlua, which parameters of a runbook cannot have.
 pub fn reserved() -> Vec<String> {
     let run = RunCommand::command();
     run.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
@@ -356,7 +357,7 @@ impl RunCommand {
         run::run(&script, &self.args, &self.options.resolve("run", None, false)?)
     }
 
-    /// Runs the script as a plan, whose text is the result.
+    /// Runs the script in plan mode, with the text of the plan as the result.
     pub fn plan(self) -> Result<u8> {
         let given = self.options.mode.given();
         if let Some(mode) = given.filter(|mode| *mode != Mode::Plan) {
@@ -370,7 +371,8 @@ impl RunCommand {
     }
 }
 
-/// Without a command: `-e CODE`, or standard input; where that is a terminal, the prompt. `vi`: with its keys.
+/// Runs without a command: `-e CODE`, or standard input; on a terminal, the prompt. `vi` selects
+/// its key bindings.
 pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8> {
     let script = match code {
         Some(code) => Script::Code(code),
@@ -380,8 +382,9 @@ pub fn default(code: Option<String>, options: RunOptions, vi: bool) -> Result<u8
     run::run(&script, &[], &options.resolve("run", None, false)?)
 }
 
-/// `iamlua run SCRIPT … --apply` means the same as `iamlua run --apply SCRIPT …`: moves options of iamlua that stand among the
-/// script's arguments before the script. All else is the script's, `--help` too, and so is everything after `--`.
+/// Moves options of iamlua from the arguments of the script to the front of the script, so that
+/// `iamlua run SCRIPT … --apply` equals `iamlua run --apply SCRIPT …`. All other arguments stay,
+/// also `--help`, and everything after `--`.
 pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_none_or(|word| word != "run" && word != "plan") {
         return args;
@@ -394,7 +397,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
             if script.is_none() {
                 script = words.next();
             }
-            // What stands after it is the script's alone, which whoever runs it must still see.
+            // The script receives `--` too, and all arguments after it.
             rest.push(word);
             rest.extend(words);
             break;
@@ -407,7 +410,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
                 }
             }
             None if script.is_some() => rest.push(word),
-            // An option that is not known, or `--help`: clap says so.
+            // Clap handles an unknown option, or `--help`.
             None if word != "-" && word.to_string_lossy().starts_with('-') => return args,
             None => script = Some(word),
         }
@@ -420,7 +423,7 @@ pub fn options_first(args: Vec<OsString>) -> Vec<OsString> {
     sorted
 }
 
-/// Whether a word is an option of `run`, and if so, whether its value is the next word.
+/// Checks for an option of `run`. `Some(true)`: its value is the next word.
 fn option_of(run: &clap::Command, word: &str) -> Option<bool> {
     let (name, has_value) = match word.split_once('=') {
         Some((name, _)) => (name, true),

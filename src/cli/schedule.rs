@@ -1,4 +1,4 @@
-//! `iamlua schedule`: runbooks that run themselves.
+//! `iamlua schedule`: scheduled runbooks.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,33 +32,35 @@ use crate::ui::{table, terminal};
 pub struct ScheduleCommand {
     #[command(subcommand)]
     command: Option<ScheduleSubcommand>,
-    /// Show the jobs: when each runs next, and how it went last. Without PATH, those that the state folder knows.
+    /// List jobs with their next run and last outcome. Without PATH, all jobs known in the state
+    /// folder.
     #[arg(long)]
     list: bool,
-    /// Show what would run when, and run nothing.
+    /// List upcoming runs without running anything.
     #[arg(long, conflicts_with = "list")]
     dry_run: bool,
-    /// How far --dry-run looks ahead.
+    /// Time span that --dry-run covers.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "dry_run")]
     until: Duration,
-    /// How --list and --dry-run are written.
+    /// Output format of --list and --dry-run.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// So many jobs may run at once.
+    /// Maximum number of concurrent jobs.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
     jobs: u16,
-    /// How long running jobs may take to end, once the scheduler is told to end.
+    /// Grace period for running jobs at shutdown.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "25s", help_heading = "Limits")]
     grace: Duration,
-    /// How the log is written.
+    /// Log format.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
     log_format: LogFormat,
-    /// Serve a page that shows the jobs and their runs, /metrics for Prometheus, and /healthz, at an address such as 127.0.0.1:9464.
+    /// Serve the status page, /metrics (Prometheus) and /healthz at this address, such as
+    /// 127.0.0.1:9464.
     #[arg(long, value_name = "ADDRESS", help_heading = "Output")]
     listen: Option<Listen>,
     #[command(flatten)]
     options: JobOptions,
-    /// The runbooks, and folders with runbooks.
+    /// Runbooks, or folders of runbooks.
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
 }
@@ -67,12 +69,11 @@ pub struct ScheduleCommand {
 enum ScheduleSubcommand {
     /// Run one job now, whether or not it is due.
     ///
-    /// A failure is tried again, and the last one told to whom `on_failure` names, as by the
-    /// scheduler.
+    /// Retries and `on_failure` work as in the scheduler.
     Run(Box<RunNowCommand>),
-    /// List what was run, and how it went.
+    /// List past executions and their outcomes.
     History(HistoryCommand),
-    /// Show what an execution did, and what it printed.
+    /// Show one execution: its changes and its output.
     Show(ShowCommand),
 }
 
@@ -80,20 +81,20 @@ enum ScheduleSubcommand {
 struct RunNowCommand {
     #[command(flatten)]
     options: JobOptions,
-    /// How results are written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT", help_heading = "Output")]
     output: OutputFormat,
-    /// Try once, whatever `retries` of the manifest says.
+    /// Try only once, whatever `retries` in the manifest says.
     #[arg(long, help_heading = "Mode")]
     no_retry: bool,
-    /// The job, by its name or its path.
+    /// Job name or path.
     name: String,
-    /// Where it is looked for. Default: the jobs that the state folder knows.
+    /// Runbooks or folders to look in. Default: the jobs known in the state folder.
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
 }
 
-/// How jobs run.
+/// Options of executions.
 #[derive(Args, Clone, Debug)]
 struct JobOptions {
     #[command(flatten)]
@@ -102,21 +103,21 @@ struct JobOptions {
     limits: LimitOptions,
     #[command(flatten)]
     mode: ModeOptions,
-    /// Answer every question with yes. Permissions take their flags, --allow-….
+    /// Answer yes to every question. Permissions still need their --allow-… flags.
     #[arg(long, short = 'y', help_heading = "Mode")]
     yes: bool,
-    /// The least severe messages that are shown, of jobs and of the scheduler.
+    /// Minimum severity of messages, of jobs and of the scheduler.
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL", help_heading = "Output")]
     log_level: LogLevel,
-    /// Stop an execution after this time: 90s, 15m, 2h.
+    /// Time limit of an execution: 90s, 15m, 2h.
     #[arg(long, value_parser = duration, value_name = "TIME", help_heading = "Limits")]
     timeout: Option<Duration>,
-    /// The most memory for Lua values of an execution: 512M, 2G.
+    /// Memory limit of an execution: 512M, 2G.
     #[arg(long, value_parser = bytes, default_value = "1G", value_name = "SIZE", help_heading = "Limits")]
     max_memory: usize,
     #[command(flatten)]
     grants: GrantOptions,
-    /// Run programs and write files under a plan too, instead of listing them.
+    /// Run programs and write files even in plan mode, instead of listing them.
     #[arg(long, help_heading = "Permissions")]
     plan_runs_programs: bool,
 }
@@ -164,7 +165,7 @@ impl JobOptions {
 }
 
 impl ScheduleCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(self) -> Result<u8> {
         match self.command {
             Some(ScheduleSubcommand::Run(command)) => return command.execute(),
@@ -237,7 +238,7 @@ impl RunNowCommand {
     }
 }
 
-/// The jobs at these paths; without any, those that the state folder knows.
+/// Finds the jobs at these paths; without paths, those in the state folder.
 fn find(
     paths: &[PathBuf],
     folder: &Path,
@@ -245,9 +246,9 @@ fn find(
     is_planned: bool,
 ) -> Result<Vec<Listed>> {
     let mut roster = if paths.is_empty() {
-        let known = Store::open_existing(folder)?.map(|book| book.jobs()).transpose()?;
+        let known = Store::open_existing(folder)?.map(|store| store.jobs()).transpose()?;
         let known = known.unwrap_or_default().into_iter().map(|(path, ..)| PathBuf::from(path));
-        // What is gone is no job any more.
+        // A removed file is no job.
         JobSet::of_known(known.filter(|path| path.exists()).collect())
     } else {
         JobSet::new(paths)?

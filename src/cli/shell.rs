@@ -1,4 +1,4 @@
-//! `iamlua completions` and `iamlua man`: what shells and `man` want to know of the command line.
+//! `iamlua completions` and `iamlua man`: shell completion and manual pages.
 
 use std::path::PathBuf;
 
@@ -17,18 +17,18 @@ use crate::files;
                         fish:        iamlua completions fish > ~/.config/fish/completions/iamlua.fish\n\n\
                         powershell:  iamlua completions powershell | Out-String | Invoke-Expression")]
 pub struct CompletionsCommand {
-    /// The shell.
+    /// Shell.
     #[arg(value_parser = PossibleValuesParser::new(SHELLS))]
     shell: String,
 }
 
-/// Those that there are tests for.
+/// Shells with tests.
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
-/// Variable by which a shell asks for completions.
-pub const ASKS: &str = "IAMLUA_COMPLETE";
+/// Environment variable with which a shell requests completions.
+pub const COMPLETE_VARIABLE: &str = "IAMLUA_COMPLETE";
 
-/// Addition to clap's script for bash, which makes three words of `--output=json`.
+/// Addition to clap's script for bash, which splits `--output=json` into three words.
 const BASH_WORDS: &[u8] = br#"
 _iamlua_words() {
     local words=() at index=0 glued=false
@@ -67,7 +67,13 @@ impl CompletionsCommand {
         let failed = |error| Error::io("cannot write the script", error);
         if let Some(shell) = shells.completer(&self.shell) {
             shell
-                .write_registration(ASKS, "iamlua", "iamlua", &completer(), &mut script)
+                .write_registration(
+                    COMPLETE_VARIABLE,
+                    "iamlua",
+                    "iamlua",
+                    &completer(),
+                    &mut script,
+                )
                 .map_err(failed)?;
         }
         if self.shell == "bash" {
@@ -77,7 +83,7 @@ impl CompletionsCommand {
     }
 }
 
-/// The program as the script calls it: by its name, if `PATH` has it under that.
+/// Path of the program in the script: its name, if `PATH` resolves it to this executable.
 fn completer() -> String {
     let Ok(own) = std::env::current_exe() else { return "iamlua".into() };
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -94,8 +100,8 @@ fn completer() -> String {
 #[command(after_help = "iamlua man | man -l -                     shows it\n\n\
                         iamlua man ~/.local/share/man/man1        installs all pages for `man iamlua`")]
 pub struct ManCommand {
-    /// Write the pages of iamlua and of all its commands into this folder; it is made if it is not there. Without it the first page
-    /// is printed.
+    /// Write the pages of all commands into this folder, which is created if needed. Without it the
+    /// main page is printed.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
@@ -121,7 +127,7 @@ impl ManCommand {
     }
 }
 
-/// The pages of a command and of those below it.
+/// Adds the pages of a command and its subcommands.
 fn add_pages(pages: &mut Vec<(String, String)>, command: Command) -> Result<()> {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()).cloned() {
         add_pages(pages, below)?;
@@ -130,14 +136,14 @@ fn add_pages(pages: &mut Vec<(String, String)>, command: Command) -> Result<()> 
     Ok(())
 }
 
-/// The name of a page's file, and the page.
+/// Renders a page; returns its file name and its content.
 fn page(command: Command) -> Result<(String, String)> {
     let title = command.get_display_name().unwrap_or("iamlua").to_uppercase();
     let man = clap_mangen::Man::new(command);
     let mut page = Vec::new();
     man.render(&mut page).map_err(|error| Error::io("cannot make the page", error))?;
     let page = String::from_utf8_lossy(&page);
-    // An empty date is left out there, and what follows it would be taken for one.
+    // `clap_mangen` omits an empty date, and the next field would take its place.
     let heading = format!(".TH {title} 1 \"\" \"iamlua {}\" \"iamlua\"", env!("CARGO_PKG_VERSION"));
     let lines = page.lines().map(|line| if line.starts_with(".TH ") { &heading } else { line });
     let text = lines.flat_map(|line| [line.trim_end(), "\n"]).collect();

@@ -1,4 +1,4 @@
-//! `iamlua show`: a saved plan, for whoever is to approve it.
+//! `iamlua show`: a saved plan, for its approval.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use crate::session::plan::Plan;
 /// `iamlua show`.
 #[derive(Debug, Parser)]
 pub struct ShowCommand {
-    /// The plan, as `iamlua plan -o` made it, or `-` for standard input.
+    /// Plan file made by `iamlua plan -o`, or `-` for standard input.
     plan: PathBuf,
-    /// Show every change in a line of its own, also where thousands are alike.
+    /// Show each change on its own line instead of grouping similar ones.
     #[arg(long)]
     full: bool,
-    /// Write Markdown, for a pull request.
+    /// Print Markdown, for a pull request.
     #[arg(long, conflicts_with = "output")]
     markdown: bool,
     /// Format: table, json, or jsonl for a change a line.
@@ -51,7 +51,7 @@ impl ShowCommand {
     }
 }
 
-/// The plan with where it comes from.
+/// Text of the plan, with its origin.
 fn text(file: &PlanFile, plan: &Plan, full: bool) -> String {
     let mut text = format!("plan {}\n", visible(&plan.id));
     let mut field = |name: &str, value: &str| {

@@ -1,4 +1,4 @@
-//! `iamlua test`: runs the tests of scripts.
+//! `iamlua test`: test runner for scripts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,33 +19,32 @@ use crate::testing::{self, FileReport, Interrupt, Report, TestSettings};
 #[derive(Debug, Parser)]
 #[allow(clippy::doc_markdown, reason = "what is said of the options is the help")]
 pub struct TestCommand {
-    /// Test files, or folders whose `*_test.lua` files are run, however deep.
+    /// Test files, or folders searched recursively for `*_test.lua`.
     #[arg(default_value = ".", value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Run only tests whose full name, such as "tags › are set", contains this.
+    /// Run only tests whose full name ("tags › are set") contains this.
     #[arg(long, short, value_name = "TEXT")]
     filter: Option<String>,
-    /// Run so many files at once; as many as there are processors, if it is not said.
+    /// Number of files to run concurrently. Default: the number of processors.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Fail a test that takes longer than this: 90s, 15m.
+    /// Time limit of a test: 90s, 15m.
     #[arg(long, value_parser = some_time, default_value = "60s", value_name = "TIME")]
     timeout: Duration,
-    /// Let reads see what was written only so much later, as AWS does: 2s. Tests can say otherwise
-    /// with `account.faults`.
+    /// Replication lag of reads, as on AWS: 2s. Tests can change it with `account.faults`.
     #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
     lag: Duration,
-    /// How results are written: for people, as TAP, or as JUnit XML.
+    /// Output format: for people, TAP, or JUnit XML.
     #[arg(long, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
     output: Output,
-    /// Write the results into this file, and those for people to standard output; with `-` the
-    /// results go there, as without it.
+    /// Write the results to this file, and the human-readable form to standard output. `-` is
+    /// standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Show what tests print, also where they pass.
+    /// Show the output of passing tests too.
     #[arg(long)]
     show_output: bool,
-    /// List the tests, and run none.
+    /// List tests without running them.
     #[arg(long, conflicts_with_all = ["output", "out", "show_output"])]
     list: bool,
     #[command(flatten)]
@@ -60,12 +59,12 @@ enum Output {
     Junit,
 }
 
-/// A duration in which something can be done, and which can be waited for.
+/// Parses a duration that is more than zero and that can be waited for.
 fn some_time(text: &str) -> std::result::Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_hours(365 * 24);
+    const MAX_TIME: Duration = Duration::from_hours(365 * 24);
     match duration(text)? {
         Duration::ZERO => Err("no test can be done in no time; give it some, such as 60s".into()),
-        time if time > LONGEST => Err("it is longer than a year".into()),
+        time if time > MAX_TIME => Err("it is longer than a year".into()),
         time => Ok(time),
     }
 }
@@ -89,7 +88,7 @@ impl TestCommand {
             ..defaults
         };
         let found = testing::find(&self.paths)?;
-        // Standard output is where they go by themselves.
+        // Standard output is the default destination.
         let this = Self { out: self.out.clone().filter(|out| !files::is_output(out)), ..self };
         this.run(&found, &options)
     }
@@ -145,7 +144,7 @@ impl TestCommand {
         }
     }
 
-    /// All of it at once, for a file.
+    /// Whole report, for a file.
     fn whole(&self, report: &Report) -> Result<String> {
         let mut text =
             if self.output == Output::Tap { tap::HEADER.to_owned() } else { String::new() };

@@ -1,4 +1,5 @@
-//! `iamlua trust`: accepts what a project's `iamlua.toml` says about where calls go and as whom.
+//! `iamlua trust`: acceptance of the target and credential settings in the `iamlua.toml` of a
+//! project.
 
 use std::path::{Path, PathBuf};
 
@@ -13,19 +14,19 @@ use crate::ui::terminal::say;
 /// `iamlua trust`.
 #[derive(Debug, Parser)]
 pub struct TrustCommand {
-    /// The project's folder, or its iamlua.toml.
+    /// Project folder, or its iamlua.toml.
     #[arg(default_value = ".", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     project: PathBuf,
-    /// Take it back.
+    /// Revoke the trust.
     #[arg(long)]
     revoke: bool,
-    /// List the projects that are trusted.
+    /// List trusted projects.
     #[arg(long, conflicts_with_all = ["project", "revoke"])]
     list: bool,
 }
 
 impl TrustCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(&self) -> Result<u8> {
         let mut store = TrustStore::open()?;
         if self.list {
@@ -59,7 +60,8 @@ impl TrustCommand {
     }
 }
 
-/// Lets a project's file lead calls elsewhere if it is trusted, or a person at the terminal says so.
+/// Checks that the settings of a project are trusted, or that the user accepts them at the
+/// terminal.
 ///
 /// # Errors
 /// A refusal, if nobody has accepted these settings.

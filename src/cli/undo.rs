@@ -32,8 +32,8 @@ use crate::ui::terminal;
 /// `iamlua undo`.
 #[derive(Debug, Parser)]
 pub struct UndoCommand {
-    /// The run, by its id, the beginning or end of that, or `last`: the last run that is neither an
-    /// undo nor undone.
+    /// Run to undo: its id, a prefix or suffix of it, or `last` (the latest run that is neither an
+    /// undo nor undone).
     #[arg(add = complete::runs())]
     run: String,
     #[command(flatten)]
@@ -43,8 +43,7 @@ pub struct UndoCommand {
 /// `iamlua redo`.
 #[derive(Debug, Parser)]
 pub struct RedoCommand {
-    /// The undo, by the id of its run or of the run that it has undone, the beginning or end of
-    /// that, or `last`.
+    /// Undo to revert: the id of the undo or of the run it undid, a prefix or suffix, or `last`.
     #[arg(add = complete::runs())]
     run: String,
     #[command(flatten)]
@@ -54,14 +53,14 @@ pub struct RedoCommand {
 /// Options of an undo and a redo.
 #[derive(Args, Debug)]
 struct UndoOptions {
-    /// Make the changes. Without this they are only shown.
+    /// Make the changes. Without it they are only shown.
     #[arg(long)]
     apply: bool,
     /// Accepted as in `apply`. With --apply no question is asked.
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Restrict it to this profile or role: `web` for both, `profile/web` or `role/web` for one;
-    /// can be repeated.
+    /// Only this profile or role: `web` for both kinds, `profile/web` or `role/web` for one.
+    /// Repeatable.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     #[command(flatten)]
@@ -72,12 +71,12 @@ struct UndoOptions {
     plan: PlanOptions,
     #[command(flatten)]
     settle: SettleOptions,
-    /// How the plan is written.
+    /// Output format of the plan.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table, value_name = "FORMAT")]
     output: OutputFormat,
 }
 
-/// Word for what is done.
+/// Kind of undo, with its name in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Undo,
@@ -107,14 +106,14 @@ impl RedoCommand {
     }
 }
 
-/// End of `undo last` and `redo last` where no run is left.
+/// Exit code of `undo last` and `redo last` if no run is left, after a message.
 fn nothing(verb: Verb) -> u8 {
     let verb = verb.name();
     terminal::say(&format!("there is no run left to {verb}; `iamlua runs` lists all runs"));
     0
 }
 
-/// The undo that is meant by its own run, or by the run that it has undone.
+/// Finds an undo by its own run, or by the run that it has undone.
 fn undo_of(records: &Records, run: Run) -> Result<Run> {
     if run.undoes.is_some() {
         return Ok(run);
@@ -133,7 +132,7 @@ fn undo_of(records: &Records, run: Run) -> Result<Run> {
     }
 }
 
-/// The run that is meant by `last`; none if nothing is left.
+/// Run that `last` stands for; `None` if there is none.
 fn last(verb: Verb, records: &Records) -> Result<Option<Run>> {
     match verb {
         Verb::Undo => records.last_to_undo(),
@@ -141,7 +140,7 @@ fn last(verb: Verb, records: &Records) -> Result<Option<Run>> {
     }
 }
 
-/// Takes the undo of a run for this process, if it is to be made.
+/// Locks the undo of a run for this process, if it is to be made.
 fn claim(is_made: bool, folder: &Path, run: &Run) -> Result<Option<File>> {
     if run.status == "running" {
         return Err(Error::new(Kind::Refused, format!("run {} is still running", run.id))
@@ -185,7 +184,7 @@ impl UndoOptions {
             if meant != "last" {
                 break;
             }
-            // What was in doubt may not have happened: then another run is the last one.
+            // Settling may show that nothing was changed; `last` is then another run.
             match last(verb, records)? {
                 None => return Ok(nothing(verb)),
                 Some(run) if settled.contains(&run.id) => break,
@@ -214,7 +213,7 @@ impl UndoOptions {
         }
         let planning = self.plan.planning(true)?;
         if matches!(self.output, OutputFormat::Table) {
-            // What is left out was listed above.
+            // Changes that are left out were listed above.
             let shown = Plan { left_out: Vec::new(), ..plan.clone() };
             run::print_plan(&shown, &planning, self.output.into())?;
         } else {
@@ -245,7 +244,8 @@ impl UndoOptions {
             undoes: Some(earlier.id.clone()),
         };
         let options = ApplyOptions { skip_drifted: true, patience: self.settle.patience() };
-        let code = apply::carry_out(runtime, &plan, &target, &self.limits, options, about, &again)?;
+        let code =
+            apply::apply_plan(runtime, &plan, &target, &self.limits, options, about, &again)?;
         if let Some(first) = first_part(records, &earlier)? {
             terminal::say(&format!(
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
@@ -259,7 +259,7 @@ impl UndoOptions {
     }
 }
 
-/// Says why there is nothing to do for a run.
+/// Prints the reason why a run has nothing to undo.
 fn nothing_left(verb: Verb, earlier: &Run, undoing: &UndoPlan) {
     let verb = verb.name();
     terminal::say(&if !undoing.left_out.is_empty() {
@@ -271,7 +271,7 @@ fn nothing_left(verb: Verb, earlier: &Run, undoing: &UndoPlan) {
     });
 }
 
-/// The command that makes the changes that this one shows.
+/// Command that makes the changes that this one shows.
 fn command(verb: Verb, run: &str, only: &[String]) -> String {
     let mut command = format!("iamlua {} {run}", verb.name());
     for name in only {
@@ -281,8 +281,8 @@ fn command(verb: Verb, run: &str, only: &[String]) -> String {
     command + " --apply"
 }
 
-/// Exit code of an undo, or the refusal that says how much was left out. `rest` says what becomes
-/// of the others.
+/// Exit code of an undo, or a refusal with the number of changes left out. `rest` describes the
+/// others.
 fn outcome(undoing: &UndoPlan, code: u8, rest: &str) -> Result<u8> {
     match undoing.left_out.len() {
         0 => Ok(code),
@@ -290,7 +290,7 @@ fn outcome(undoing: &UndoPlan, code: u8, rest: &str) -> Result<u8> {
     }
 }
 
-/// The run that made the part of a plan before that of this one, if it stands.
+/// Run of the previous part of the same plan, if its changes are still in place.
 fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
     let Some(plan) = &run.plan else { return Ok(None) };
     let all = records.runs_of_plan(plan)?;
@@ -298,7 +298,7 @@ fn first_part(records: &Records, run: &Run) -> Result<Option<String>> {
     Ok(earlier.filter(|other| other.counts.standing > 0).last().map(|other| other.id))
 }
 
-/// Checks that the run has changed what is named.
+/// Checks that the run has changed the named profiles and roles.
 fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<()> {
     let has = |name: &String| changes.iter().any(|change| undo::is_of(name, change));
     match only.iter().find(|name| !has(name)) {
@@ -310,7 +310,7 @@ fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<(
     }
 }
 
-/// Settles what a run has left in doubt that was interrupted.
+/// Settles the changes that an interrupted run has left in doubt.
 fn settle(
     runtime: &Runtime,
     records: &Records,
@@ -334,7 +334,7 @@ fn settle(
             terminal::say(&format!("run {}: looked up {settled} that were in doubt", run.id));
             Ok(())
         }
-        // What stays in doubt is left out.
+        // Changes that stay in doubt are left out.
         Err(error) if error.kind == Kind::Connection => {
             terminal::say(&format!("note: {error}"));
             Ok(())
@@ -343,7 +343,7 @@ fn settle(
     }
 }
 
-/// Sites of a run that cannot be reached, of those that the undo is about.
+/// Unreachable destinations of a run, among those of the undo.
 async fn unreachable(
     run: &Run,
     changes: &[Recorded],

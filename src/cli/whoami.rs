@@ -1,5 +1,5 @@
-//! `iamlua whoami`: which account and caller calls reach, and where credentials, region and network
-//! come from.
+//! `iamlua whoami`: account and caller that calls reach, and the origin of credentials, region and
+//! network settings.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -37,30 +37,30 @@ enum WhoamiFormat {
     Json,
 }
 
-/// A line of the answer: name, value and origin.
+/// Row of the answer: name, value and origin.
 struct Row {
-    /// The name in text.
+    /// Name in text.
     name: &'static str,
-    /// The name in JSON.
+    /// Name in JSON.
     key: &'static str,
     value: Option<String>,
     origin: Option<String>,
-    /// Text that stands for a missing value.
+    /// Text for a missing value.
     absent: &'static str,
 }
 
 impl WhoamiCommand {
-    /// Answers.
+    /// Prints the answer.
     pub fn execute(self) -> Result<u8> {
         let output = self.output;
         self.answer()
             .map_err(|mut error| {
-                // That is what was just run.
+                // The hint would name this command.
                 error.hints.retain(|hint| !hint.contains("`iamlua whoami`"));
                 error
             })
             .inspect_err(|error| {
-                // Whoever reads JSON finds the reason there too.
+                // JSON output includes the error.
                 if output == WhoamiFormat::Json && error.kind == Kind::Configuration {
                     let _ = print_json(&format!("{}\n", json(&[], Some(error))));
                 }
@@ -77,7 +77,7 @@ impl WhoamiCommand {
             let info = gate.connection_info().await?;
             let caller = async {
                 let caller = gate.ask("GetCallerIdentity", identity).await?;
-                // Not everybody may see it.
+                // The caller may lack the permission to see it.
                 let alias = gate.ask("ListAccountAliases", alias).await.ok().flatten();
                 Ok((caller, alias, gate.credentials_end().await))
             };
@@ -141,7 +141,7 @@ fn end_text(end: SystemTime) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// Origin of a setting that was given to the connection.
+/// Origin of a setting of the connection.
 fn given(flag: &str, is_flag: bool, key: &str, files: &[PathBuf]) -> String {
     if is_flag {
         return flag.to_owned();

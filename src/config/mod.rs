@@ -1,6 +1,6 @@
-//! `iamlua.toml`, an operator's defaults: where it lies, what it may say, and how the user's file and the project's become
-//! one. It owns the keys and the checks of their values. It does not know the command line, whose flags win over what is
-//! here, and decides nothing about a run. No file can allow writing to AWS.
+//! `iamlua.toml`, the operator's defaults: its location, keys and checks, and the merge of the
+//! user's file with the project's. Flags, which this module does not know, take precedence over the
+//! file. It makes no decision about a run. No file can allow writing to AWS.
 
 mod redirection;
 
@@ -25,31 +25,31 @@ pub use redirection::Redirection;
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "iamlua.toml";
 
-/// Kind of account that calls reach.
+/// Account that calls go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// The local account.
+    /// Local account.
     Local,
-    /// AWS, or what an endpoint URL names.
+    /// AWS, or the endpoint URL.
     Aws,
 }
 
-/// `mode`: what a run does with changes unless a flag says otherwise. There is no value that writes to AWS.
+/// `mode`: default treatment of changes by a run. No value allows writing to AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultMode {
-    /// Changes are shown and not made.
+    /// Changes are planned and not made.
     Plan,
     /// Changes are refused.
     ReadOnly,
 }
 
-/// `max_changes`: how many changes a run may make, as text `500` or `5%`.
+/// `max_changes`: limit on the changes of a run, as text `500` or `5%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaxChanges {
-    /// So many.
+    /// Number of changes.
     Count(u64),
-    /// That share of what there is, 0 to 100.
+    /// Share of the existing entities, 0 to 100.
     Percent(f64),
 }
 
@@ -63,7 +63,7 @@ impl FromStr for MaxChanges {
             Some(share) => share.parse().ok().map(Self::Percent),
             None => text.parse().ok().map(Self::Count),
         };
-        // Rust's own numbers may have a sign or an exponent, or be infinite.
+        // Rust's number format also allows signs, exponents and infinity.
         let plain = text.chars().all(|c| c.is_ascii_digit() || ".%".contains(c));
         match limit {
             Some(Self::Percent(share)) if share > 100.0 => None,
@@ -82,40 +82,40 @@ impl fmt::Display for MaxChanges {
     }
 }
 
-/// An operator's defaults. `None` or an empty list is a key that no file has.
+/// Defaults of the operator. `None` or an empty list is a key that no file has.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The account to work on.
+    /// Account to work on.
     pub target: Option<Target>,
-    /// The profile of `~/.aws/config`.
+    /// Profile in `~/.aws/config`.
     pub profile: Option<String>,
-    /// The AWS region.
+    /// AWS region.
     pub region: Option<String>,
-    /// The ARN of the role to assume.
+    /// ARN of the role to assume.
     pub role_arn: Option<String>,
-    /// The `http://` or `https://` address to send the calls to instead of AWS.
+    /// `http://` or `https://` endpoint for calls, instead of AWS.
     pub endpoint_url: Option<String>,
-    /// The AWS accounts that runs may touch (key `account`), 12 digits each.
+    /// AWS accounts that runs may access (key `account`), 12 digits each.
     pub accounts: Vec<String>,
-    /// What a run does with changes.
+    /// Treatment of changes by a run.
     pub mode: Option<DefaultMode>,
-    /// Limits of the changes of a run; all of them hold.
+    /// Limits on the changes of a run; all of them apply.
     pub max_changes: Vec<MaxChanges>,
-    /// How long a run may take.
+    /// Time limit of a run.
     pub timeout: Option<Duration>,
-    /// The names that no run may change, as patterns with `*` and `?`: those of all files together.
+    /// Names that no run may change, as patterns with `*` and `?`, from all files.
     pub protect: Vec<String>,
-    /// Keys of minisign, each as its 56 characters or the path of its file: a plan is applied only
-    /// if one of them has signed it.
+    /// Public keys of minisign, each as its 56 characters or the path of its file. A plan is
+    /// applied only if one of them has signed it.
     pub require_signature: Vec<String>,
-    /// The files that were read, the user's before the project's.
+    /// Files that were read, the user's before the project's.
     pub files: Vec<PathBuf>,
-    /// Settings of the project's file that lead calls elsewhere than the user's own do.
+    /// Settings of the project's file that redirect calls, compared with the user's own.
     pub redirection: Option<Redirection>,
 }
 
 impl Config {
-    /// The files that were read, as text.
+    /// Files that were read, as text.
     #[must_use]
     pub fn shown_files(&self) -> String {
         let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
@@ -124,14 +124,15 @@ impl Config {
 
     /// Reads the user's file (`$XDG_CONFIG_HOME/iamlua/iamlua.toml`, else
     /// `$HOME/.config/iamlua/iamlua.toml`) and the project's (`iamlua.toml` in the current folder,
-    /// else in the nearest folder above it), if they are there. The project's values win, key by
-    /// key; its guards can only tighten those of the user. With `explicit` only that file is read.
-    /// With an empty path the two files are read, but only their guards hold: `account`, `mode`,
-    /// `max_changes` and `protect`.
+    /// else in the nearest folder above it), if they exist. The project's values override the
+    /// user's, key by key; its guards can only tighten those of the user. With `explicit` only that
+    /// file is read. With an empty path the two files are read, but only their guards apply:
+    /// `account`, `mode`, `max_changes` and `protect`.
     ///
     /// # Errors
-    /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an unknown key (with the
-    /// nearest known), a wrong type or value. The explicit file must be there.
+    /// A usage error that names file, line and key: a file that cannot be read or is not TOML, an
+    /// unknown key (with the most similar known key), a wrong type or value. The explicit file must
+    /// exist.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let mut config = Self::default();
         match explicit {
@@ -166,20 +167,20 @@ impl Config {
         if let Some(path) = &user {
             config.read(path)?;
         }
-        // Below the user's own folder both searches end at the same file.
+        // Below the user's own folder both searches find the same file.
         match project.filter(|path| user.as_ref() != Some(path)) {
             Some(path) => config.tightened(&path),
             None => Ok(config),
         }
     }
 
-    /// The same with the file of a project, which may come from somebody else: its guards hold
-    /// besides those that are here.
+    /// Adds the guards of a project's file, which may have another author. The existing guards
+    /// still apply.
     fn tightened(self, path: &Path) -> Result<Self> {
         self.tightened_by(path, &read(path)?)
     }
 
-    /// The same with the bytes of the file.
+    /// Adds the guards of a project's file, given its bytes.
     pub(crate) fn tightened_by(self, path: &Path, bytes: &[u8]) -> Result<Self> {
         let user = self.clone();
         let mut config = Self {
@@ -232,7 +233,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The settings that say where calls go and as whom, as those of one file.
+    /// Settings of one file that affect the endpoint or the identity of calls.
     #[must_use]
     pub fn redirection_of(&self, file: &Path) -> Redirection {
         let settings = [
@@ -245,17 +246,17 @@ impl Config {
         Redirection { file: file.to_owned(), settings: set.collect() }
     }
 
-    /// Reads a file, whose values win over those that are here.
+    /// Reads a file, whose values override the existing ones.
     fn read(&mut self, path: &Path) -> Result<()> {
         self.take(path, &read(path)?)
     }
 
-    /// The same with the bytes of the file.
+    /// Reads the bytes of a file, whose values override the existing ones.
     pub(crate) fn take(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         let keys = std::mem::take(&mut self.require_signature);
         let parsed = self.parse(bytes);
         for key in self.require_signature.iter_mut().filter(|key| !TrustedKey::is_key(key)) {
-            // A path is one from the folder of the file that names it.
+            // Paths are relative to the folder of the file.
             let folder = path.parent().unwrap_or_else(|| Path::new(""));
             *key = folder.join(&*key).to_string_lossy().into_owned();
         }
@@ -274,16 +275,17 @@ impl Config {
 
     fn parse(&mut self, bytes: &[u8]) -> Checked<()> {
         let text = std::str::from_utf8(bytes)
-            .map_err(|error| Wrong::new(error.valid_up_to(), "this is not UTF-8 text"))?;
+            .map_err(|error| Invalid::new(error.valid_up_to(), "this is not UTF-8 text"))?;
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            Wrong::new(at, format!("this is not TOML: {}", error.message()))
+            Invalid::new(at, format!("this is not TOML: {}", error.message()))
                 .hint("a line is KEY = VALUE, with text in quotes: region = \"eu-west-1\"")
         })?;
         let table = table.as_ref();
         let local = table.get("target").is_some_and(|item| item.as_ref().as_str() == Some("local"));
         if local {
-            // They say how to reach AWS, and this file does not want to.
+            // These settings say how to reach AWS, and the target of this file is the local
+            // account.
             (self.profile, self.region, self.role_arn, self.endpoint_url) = Default::default();
         }
         let mut items: Vec<_> = table.iter().collect();
@@ -294,20 +296,21 @@ impl Config {
                 let near = nearest(key, KEYS).map(|near| format!("; did you mean {near:?}?"));
                 let why = format!("there is no key {key:?}{}", near.unwrap_or_default());
                 let hint = format!("the keys, none of them in a table, are {}", KEYS.join(", "));
-                return Err(Wrong::new(at, why).hint(hint));
+                return Err(Invalid::new(at, why).hint(hint));
             }
             if local && ["profile", "role_arn", "endpoint_url"].contains(&key) {
                 let why = format!("{key} is for AWS, but target is \"local\" in this file");
                 let hint = "take one of the two out, or write target = \"aws\"";
-                return Err(Wrong::new(at, why).hint(hint));
+                return Err(Invalid::new(at, why).hint(hint));
             }
             self.set(key, item)
-                .map_err(|wrong| Wrong { why: format!("{key} {}", wrong.why), ..wrong })?;
+                .map_err(|wrong| Invalid { why: format!("{key} {}", wrong.why), ..wrong })?;
         }
         Ok(())
     }
 
-    /// Checks and keeps the value of one of [`KEYS`]. The error says what is wrong, without the key.
+    /// Validates and stores the value of one of [`KEYS`]. The error message does not contain the
+    /// key.
     fn set(&mut self, key: &str, item: &Item<'_>) -> Checked<()> {
         let string = item.as_ref().as_str();
         let text = |what: &str, beginnings: &[&str]| match string {
@@ -326,7 +329,7 @@ impl Config {
             ("role_arn", _) => {
                 let arn = text("the ARN of a role in quotes", &[""])?;
                 if let Some(Err(why)) = arn.as_deref().map(check_role_arn) {
-                    return Err(Wrong::new(item.span().start, why));
+                    return Err(Invalid::new(item.span().start, why));
                 }
                 self.role_arn = arn;
             }
@@ -334,7 +337,7 @@ impl Config {
                 let what = "an address that begins with \"http://\" or \"https://\"";
                 self.endpoint_url = text(what, &["http://", "https://"])?;
             }
-            // An empty list would read as "no account" and, being no limit, mean all.
+            // An empty list looks like "no account", but would allow all.
             ("account", _) if item.as_ref().as_array().is_some_and(|items| items.is_empty()) => {
                 return Err(must_be(item, "at least one account"));
             }
@@ -361,7 +364,7 @@ impl Config {
             }
             ("timeout", Some(text)) => {
                 let seconds =
-                    parse_duration(text).map_err(|why| Wrong::new(item.span().start, why))?;
+                    parse_duration(text).map_err(|why| Invalid::new(item.span().start, why))?;
                 let timeout = Duration::try_from_secs_f64(seconds);
                 self.timeout = Some(timeout.map_err(|_| must_be(item, "a shorter time"))?);
             }
@@ -378,7 +381,7 @@ impl Config {
             }
             ("require_signature", _) => {
                 let items = item.as_ref().as_array().map_or(std::slice::from_ref(item), |all| all);
-                // An empty list would read as "nobody" and, being no demand, mean all.
+                // An empty list looks like "no signer", but would allow all.
                 if items.is_empty() {
                     return Err(must_be(item, "at least one key"));
                 }
@@ -413,14 +416,14 @@ const KEYS: [&str; 11] = [
     "require_signature",
 ];
 
-/// What is wrong at a byte of a file.
-struct Wrong {
+/// Error at a byte of a file.
+struct Invalid {
     at: usize,
     why: String,
     hint: Option<String>,
 }
 
-impl Wrong {
+impl Invalid {
     fn new(at: usize, why: impl Into<String>) -> Self {
         Self { at, why: why.into(), hint: None }
     }
@@ -430,20 +433,20 @@ impl Wrong {
     }
 }
 
-type Checked<T> = std::result::Result<T, Wrong>;
+type Checked<T> = std::result::Result<T, Invalid>;
 type Item<'text> = Spanned<DeValue<'text>>;
 
-fn must_be(item: &Item<'_>, what: &str) -> Wrong {
+fn must_be(item: &Item<'_>, what: &str) -> Invalid {
     let got = match item.as_ref() {
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Array(items) if items.is_empty() => "none".into(),
         other => format!("a value of type {}", other.type_str()),
     };
-    Wrong::new(item.span().start, format!("must be {what}, got {got}"))
+    Invalid::new(item.span().start, format!("must be {what}, got {got}"))
 }
 
-/// The strings of an array, none of them empty and all of them right.
+/// Strings of an array. Each must be non-empty and valid.
 fn all(items: &[Item<'_>], what: &str, right: impl Fn(&str) -> bool) -> Checked<Vec<String>> {
     let checked = |item: &Item<'_>| match item.as_ref().as_str() {
         Some(text) if !text.is_empty() && right(text) => Ok(text.to_owned()),
@@ -454,13 +457,14 @@ fn all(items: &[Item<'_>], what: &str, right: impl Fn(&str) -> bool) -> Checked<
 
 fn user_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // A relative one is invalid, by the specification.
+    // The specification declares relative paths invalid.
     let base = folder("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
     let config = base.or_else(|| Some(folder("HOME")?.join(".config")))?;
     Some(config.join("iamlua"))
 }
 
-/// What lies in a folder that others can write to could send calls elsewhere, so a file of somebody else's is not followed.
+/// Refuses a file that belongs to another user. A file in a folder that others can write to could
+/// redirect calls.
 fn check_owner(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let ours = rustix::process::geteuid().as_raw();
@@ -471,12 +475,13 @@ fn check_owner(path: &Path) -> Result<()> {
             about.uid()
         ))
         .hint("name it with --config if you trust it, or another file if you do not")),
-        // What cannot be looked at fails when it is read.
+        // An inaccessible file fails when it is read.
         _ => Ok(()),
     }
 }
 
-/// Whether there is something to read. What cannot be looked at is taken to be there, for it may protect something.
+/// Check for an existing file. An inaccessible one counts as existing, because it may protect
+/// names.
 fn is_there(path: &Path) -> bool {
     let absent = |kind| matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory);
     path.symlink_metadata().map_or_else(|error| !absent(error.kind()), |_| true)
@@ -491,7 +496,7 @@ mod tests {
 
     const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 
-    /// A user's folder and a folder deep in a project, with these files if they say something.
+    /// Folder of a user and a nested folder of a project, with these files unless they are empty.
     fn files(user: &str, project: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let home = tempfile::tempdir().unwrap();
         let (config, work) = (home.path().join("config"), home.path().join("project/deep/down"));
@@ -510,7 +515,7 @@ mod tests {
         Config::find(&work, Some(&config)).unwrap()
     }
 
-    /// The line, the message and the hints of what is wrong with a file.
+    /// Line, message and hints of the error about a file.
     fn refused(text: impl AsRef<[u8]>) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
@@ -631,7 +636,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named_with_its_line_and_what_it_must_be() {
-        // What the file says, with `;` for a new line, and how the error begins.
+        // Contents of the file, with `;` for a new line, and the beginning of the error.
         let mistakes = r#"
             ;regoin = 'x' => 2: there is no key "regoin"; did you mean "region"? | the keys, none
             [aws];region = 'x' => 1: there is no key "aws" | the keys, none of them in a table, are

@@ -1,4 +1,4 @@
-//! Settings of a project that lead calls elsewhere.
+//! Settings of a project that redirect calls.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -8,17 +8,18 @@ use crate::aws::network::without_password;
 use crate::escape::visible;
 use crate::ui::format;
 
-/// Settings of a project's `iamlua.toml` that lead calls elsewhere than the user's own.
+/// Settings of a project's `iamlua.toml` that redirect calls, compared with the user's own
+/// settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redirection {
-    /// The project's file.
+    /// File of the project.
     pub file: PathBuf,
     /// Values by key: `profile`, `role_arn`, `endpoint_url`.
     pub settings: BTreeMap<String, String>,
 }
 
 impl Redirection {
-    /// The settings in words, such as `profile "dev" and endpoint_url "http://localhost:4566"`.
+    /// Settings as text, such as `profile "dev" and endpoint_url "http://localhost:4566"`.
     #[must_use]
     pub fn in_words(&self) -> String {
         let setting = |(key, value): (&String, &String)| {
@@ -27,8 +28,8 @@ impl Redirection {
         format::list(&self.settings.iter().map(setting).collect::<Vec<_>>())
     }
 
-    /// Presence of the file where only the administrator of the machine can have put it. To root
-    /// everything is such a file, which says nothing.
+    /// True if only the administrator of the machine can have put the file in its place. Root is
+    /// excepted, because that would be true of every file.
     #[must_use]
     pub fn is_of_administrator(&self) -> bool {
         const OTHERS: u32 = 0o022;

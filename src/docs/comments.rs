@@ -1,27 +1,28 @@
-//! Reads the documentation comments of a Lua file: text after `---`, and the annotations of the Lua language server that `stdlib/` uses.
-//! It is strict: what it does not understand is a problem, with its line, and a test holds `stdlib/` to having none.
+//! Parser of the documentation comments of a Lua file: text after `---`, and the annotations of the
+//! Lua language server that `stdlib/` uses. It is strict: an unknown construct is a problem with
+//! its line, and a test requires `stdlib/` to have none.
 
 use super::types;
 
-/// A parameter, a field or a result, as an annotation has it.
+/// Parameter, field or result of an annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tagged {
-    /// The name; of a result it may be empty.
+    /// Name; may be empty for a result.
     pub name: String,
-    /// The type.
+    /// Type.
     pub ty: String,
-    /// Whether it may be left out.
+    /// Permission to leave it out.
     pub is_optional: bool,
-    /// What is said about it.
+    /// Description.
     pub doc: String,
 }
 
-/// A block of lines that begin with `---`.
+/// Block of lines that begin with `---`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comment {
-    /// The lines of text, without `---`.
+    /// Lines of text, without `---`.
     pub text: Vec<String>,
-    /// `@class`: its name, what it extends, and what is said behind it.
+    /// `@class`: its name, its base class, and its description.
     pub class: Option<(String, Option<String>, String)>,
     /// `@alias`: its name and type.
     pub alias: Option<(String, String)>,
@@ -39,10 +40,10 @@ pub(super) struct Comment {
     pub ty: Option<String>,
 }
 
-/// What stands below a comment.
+/// Declaration below a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// Nothing: the comment stands alone.
+    /// None: the comment stands alone.
     Nothing,
     /// `local name = …`
     Local(String),
@@ -50,20 +51,20 @@ pub(super) enum Subject {
     LocalFunction(String, Vec<String>),
     /// `function name(…)`, `function table.name(…)`, `function table:name(…)`
     Function {
-        /// What it is put into; empty for a global.
+        /// Table that contains it; empty for a global.
         table: String,
-        /// Whether it is a method.
+        /// Mark of a method.
         is_method: bool,
-        /// Its name.
+        /// Name of the function.
         name: String,
-        /// Its parameters.
+        /// Parameters of the function.
         params: Vec<String>,
     },
     /// `table.name = …`, or a global's `name = …` with an empty table.
     Value {
-        /// What it is put into; empty for a global.
+        /// Table that contains it; empty for a global.
         table: String,
-        /// Its name.
+        /// Name of the value.
         name: String,
     },
     /// `name = {`: a global table whose members follow, each on a line of its own.
@@ -72,33 +73,33 @@ pub(super) enum Subject {
     Other,
 }
 
-/// Something that a file declares, and the comment above it.
+/// Declaration in a file, and the comment above it.
 #[derive(Clone, Debug)]
 pub(super) struct Declaration {
-    /// The line that declares it, or the first of a comment that stands alone, counted from 1.
+    /// Line of the declaration, or the first line of a comment that stands alone, counted from 1.
     pub line: usize,
-    /// The comment.
+    /// Comment above it.
     pub comment: Option<Comment>,
-    /// What it is.
+    /// Declared item.
     pub subject: Subject,
 }
 
-/// A file, read.
+/// Parsed file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// What it declares, in order.
+    /// Declarations, in order.
     pub declarations: Vec<Declaration>,
-    /// The variable that it returns at its end.
+    /// Variable that the file returns at its end.
     pub returned: Option<String>,
-    /// What was not understood: the line, and why.
+    /// Problems: the line, and the reason.
     pub problems: Vec<(usize, String)>,
 }
 
-/// Reads a file.
+/// Parses a file.
 pub(super) fn read(source: &str) -> File {
     let mut file = File::default();
     let mut block: Option<(usize, Comment)> = None;
-    // The global table between whose braces the line is.
+    // Global table whose braces enclose the line.
     let mut table: Option<String> = None;
     for (line, number) in source.lines().zip(1..) {
         let trimmed = line.trim_start();
@@ -143,7 +144,7 @@ pub(super) fn read(source: &str) -> File {
 }
 
 impl Comment {
-    /// Takes one line, without its `---`.
+    /// Parses one line, without its `---`.
     fn add(&mut self, line: &str) -> Result<(), String> {
         let Some(annotation) = line.strip_prefix('@') else {
             if self.has_annotations() {
@@ -259,7 +260,7 @@ fn result(rest: &str) -> Result<Tagged, String> {
     })
 }
 
-/// Whether it is a name of Lua's.
+/// Check for a Lua name.
 pub(super) fn is_name(text: &str) -> bool {
     let is_start = |c: char| c.is_ascii_alphabetic() || c == '_';
     text.starts_with(is_start) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -286,7 +287,7 @@ fn subject_of(line: &str) -> Subject {
         }
     } else if let Some((name, value)) = line.split_once(" = ") {
         let (table, name) = name.rsplit_once('.').unwrap_or(("", name));
-        // Taken away: that needs no documentation.
+        // Removal of a global, which needs no documentation.
         let is_removed = value == "nil";
         if is_removed
             || !is_name(name)
@@ -307,7 +308,7 @@ fn without_globals(table: &str) -> &str {
     if table == "_G" { "" } else { table }
 }
 
-/// A line between the braces of a global table.
+/// Line between the braces of a global table.
 fn member_of(table: &str, line: &str) -> Subject {
     let Some((name, value)) = line.strip_prefix("  ").and_then(|line| line.split_once(" = "))
     else {
@@ -323,7 +324,7 @@ fn member_of(table: &str, line: &str) -> Subject {
     }
 }
 
-/// The name and the parameters of `name(a, b)`.
+/// Name and parameters of `name(a, b)`.
 fn head_of(text: &str) -> Option<(&str, Vec<String>)> {
     let (name, rest) = text.split_once('(')?;
     let (params, _) = rest.split_once(')')?;
@@ -331,7 +332,7 @@ fn head_of(text: &str) -> Option<(&str, Vec<String>)> {
     Some((name, params.map(str::to_owned).collect()))
 }
 
-/// The variable in `return name` or `return setmetatable(name, …)`.
+/// Variable in `return name` or `return setmetatable(name, …)`.
 fn returned_by(line: &str) -> Option<String> {
     let value = line.strip_prefix("return ")?;
     let value = value.strip_prefix("setmetatable(").unwrap_or(value);

@@ -1,10 +1,11 @@
-//! Makes items from documentation comments.
+//! Construction of items from documentation comments.
 
 use super::comments::{Comment, Tagged};
 use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
 use super::{markdown, types};
 
-/// A function. `called` is the name in its signature, `declared` the parameters that the code has, if that is known.
+/// Function item. `called` is the name in its signature, `declared` the parameters in the code, if
+/// known.
 pub(super) fn function(
     name: &str,
     called: &str,
@@ -42,7 +43,7 @@ pub(super) fn function(
     Ok(item)
 }
 
-/// What is set in a table: a value if the comment gives its type, else a function.
+/// Item of a value in a table: a value if the comment gives its type, else a function.
 pub(super) fn value(name: &str, comment: &Comment, module: &str) -> Result<Item, String> {
     let Some(ty) = &comment.ty else { return function(name, name, Some(comment), None, module) };
     only(comment, &["type"])?;
@@ -53,7 +54,7 @@ pub(super) fn value(name: &str, comment: &Comment, module: &str) -> Result<Item,
     Ok(item)
 }
 
-/// A table of functions that has no class.
+/// Table of functions without a class.
 pub(super) fn table(name: &str, comment: &Comment, module: &str) -> Result<Item, String> {
     only(comment, &[])?;
     let mut item = Item::new(name, ItemKind::Module, module);
@@ -61,7 +62,7 @@ pub(super) fn table(name: &str, comment: &Comment, module: &str) -> Result<Item,
     Ok(item)
 }
 
-/// A class, and behind it the values that it has if it is a module.
+/// Class, followed by its values if it is a module.
 pub(super) fn class(comment: &Comment, kind: ItemKind, module: &str) -> Result<Vec<Item>, String> {
     only(comment, &["class", "field", "overload"])?;
     let (name, parent, doc) = comment.class.as_ref().ok_or("there is no class")?;
@@ -85,7 +86,7 @@ pub(super) fn class(comment: &Comment, kind: ItemKind, module: &str) -> Result<V
     Ok(items)
 }
 
-/// A name for a type.
+/// Alias of a type.
 pub(super) fn alias(comment: &Comment, module: &str) -> Result<Item, String> {
     only(comment, &["alias"])?;
     let (name, ty) = comment.alias.as_ref().ok_or("there is no alias")?;
@@ -96,7 +97,7 @@ pub(super) fn alias(comment: &Comment, module: &str) -> Result<Item, String> {
     Ok(item)
 }
 
-/// Takes the first overload of a module for the way it is called.
+/// Uses the first overload of a module as its call signature.
 fn make_callable(module: &mut Item) {
     let Some(ty) = module.overloads.first().cloned() else { return };
     let Some((params, result)) = types::function(&ty) else { return };
@@ -115,7 +116,7 @@ fn make_callable(module: &mut Item) {
     module.signature = call(&module.name, &module.params);
 }
 
-/// A field of a module is a value that a script can name.
+/// Field of a module, as a value that a script can name.
 fn member(module: &Item, field: &ParamDoc) -> Item {
     let name = format!("{}.{}", module.name, field.name);
     let mut item = Item::new(name, ItemKind::Value, &module.module);
@@ -127,7 +128,7 @@ fn member(module: &Item, field: &ParamDoc) -> Item {
     item
 }
 
-/// Says what a comment has that does not belong to what it documents.
+/// Refuses annotations that do not apply to the documented item.
 fn only(comment: &Comment, allowed: &[&str]) -> Result<(), String> {
     let parts = [
         ("class", comment.class.is_some()),

@@ -1,4 +1,4 @@
-//! Reads `stdlib/`: which of its declarations a script can reach, and by what name.
+//! Reader of `stdlib/`: the declarations that a script can reach, by their public names.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,10 +7,10 @@ use super::document;
 use super::item::{Item, ItemKind};
 use crate::stdlib;
 
-/// The files that define globals, and the modules that these are shown as.
+/// Files that define globals, and the modules under which these are documented.
 const GLOBALS: [(&str, &str); 2] = [("prelude", "lua"), ("testing", "testing")];
 
-/// Every item of every file, and what is wrong with the comments, as `file.lua:line: why`.
+/// Items of all files, and problems of the comments, as `file.lua:line: why`.
 pub(super) fn items() -> (Vec<Item>, Vec<String>) {
     let (mut items, mut problems) = (Vec::new(), Vec::new());
     let modules = stdlib::modules().into_iter().map(|name| (name, name, false));
@@ -26,12 +26,12 @@ pub(super) fn items() -> (Vec<Item>, Vec<String>) {
     (items, problems)
 }
 
-/// Reads one file.
+/// Reader of one file.
 struct Reader<'a> {
     module: &'a str,
-    /// Whether it defines globals instead of returning a module.
+    /// Mark of a file that defines globals instead of returning a module.
     is_globals: bool,
-    /// The class that a variable is.
+    /// Classes by the variable that holds them.
     classes: HashMap<String, String>,
     locals: HashSet<String>,
     items: Vec<Item>,
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A global table: a module, unless its class has another name.
+    /// Global table: a module, unless its class has another name.
     fn global(&mut self, name: &str, comment: &Comment) -> Result<(), String> {
         if !self.is_globals {
             return Err(format!("the module sets the global {name}"));
@@ -150,20 +150,20 @@ impl<'a> Reader<'a> {
         if let Some(comment) = comment {
             self.items.push(document::value(&full, comment, self.module)?);
         } else if !self.items.iter().any(|item| item.name == full) {
-            // A field of the class says more than the line that sets it.
+            // A field of the class is better documentation than the line that sets it.
             return Err(format!("{full} has no documentation"));
         }
         Ok(())
     }
 
-    /// A comment with nothing below it.
+    /// Comment without a declaration below it.
     fn alone(&mut self, comment: &Comment) -> Result<(), String> {
         if comment.class.is_some() {
             self.class(comment, None)?;
         } else if comment.alias.is_some() {
             self.items.push(document::alias(comment, self.module)?);
         } else if self.is_globals && self.items.is_empty() {
-            // The first comment of such a file is about all of it.
+            // The first comment of such a file documents the whole file.
             self.items.push(document::table(self.module, comment, self.module)?);
         } else {
             return Err("the comment documents nothing: what it is about must follow".into());
@@ -171,7 +171,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A class; the name of it. It is a module if it has the name of the file, or of the global that it is.
+    /// Class; returns its name. It is a module if it has the name of the file, or of the global
+    /// that holds it.
     fn class(&mut self, comment: &Comment, global: Option<&str>) -> Result<String, String> {
         let (name, ..) = comment.class.as_ref().ok_or("there is no class")?;
         let kind = if name == self.module || global == Some(name) {
@@ -189,7 +190,7 @@ impl<'a> Reader<'a> {
         Ok(name.clone())
     }
 
-    /// The name by which a script reaches it; `None` if none can.
+    /// Name by which a script reaches a declaration; `None` if none can.
     fn public_name(&self, table: &str, name: &str, mark: &str) -> Option<String> {
         if name.starts_with("__") {
             return None;
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         match (table, name) {
-            // The registry documents the first; no script sees the second.
+            // The registry documents the first; no script can reach the second.
             ("", "iam") | ("host", _) => None,
             ("", name) => Some(name.to_owned()),
             (table, name) => Some(format!("{table}.{name}")),

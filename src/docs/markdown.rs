@@ -1,19 +1,21 @@
-//! The text of a documentation comment, which is Markdown: its first sentence, the rest, and the examples in it.
+//! Text of a documentation comment, which is Markdown: its first sentence, the rest, and its
+//! examples.
 
 use super::item::Example;
 
-/// The text of a comment in its parts.
+/// Parts of the text of a comment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
-    /// The first sentence.
+    /// First sentence.
     pub summary: String,
-    /// The rest, one line a paragraph, paragraphs with an empty line between them.
+    /// Further text, one line for each paragraph, with empty lines between paragraphs.
     pub text: String,
-    /// The Lua code in it, without the fences. What stands behind the `lua` of a fence are the arguments that it runs with.
+    /// Lua code in it, without the fences. Words after the `lua` of a fence are the arguments of
+    /// the example.
     pub examples: Vec<Example>,
 }
 
-/// Takes the lines of a comment apart. The error says what is wrong with its fences.
+/// Splits the lines of a comment. The error describes a problem with its fences.
 pub(super) fn parts(lines: &[String]) -> Result<Parts, String> {
     let mut examples = Vec::new();
     let mut paragraphs: Vec<String> = Vec::new();
@@ -60,13 +62,13 @@ pub(super) fn parts(lines: &[String]) -> Result<Parts, String> {
     Ok(parts)
 }
 
-/// What stands behind the `lua` of a fence that opens Lua code; `None` for every other line.
+/// Text after the `lua` of a fence that opens Lua code; `None` for every other line.
 fn arguments(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("```lua")?;
     (rest.is_empty() || rest.starts_with(' ')).then(|| rest.trim())
 }
 
-/// Splits off the first sentence; a stop in code or in brackets ends none.
+/// Splits off the first sentence; a full stop in code or in brackets does not end it.
 pub(super) fn first_sentence(text: &str) -> (&str, &str) {
     let (mut is_code, mut depth) = (false, 0_usize);
     let mut is_stop = false;

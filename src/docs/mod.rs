@@ -1,5 +1,6 @@
-//! Documentation, made from the registry of `iam` and the comments of `stdlib/`: one list of everything that a script can name, and
-//! from it the stubs for editors, the reference, and what the prompt and `iamlua doc` show. The files made here are committed; a test fails
+//! Documentation, generated from the registry of `iam` and the comments of `stdlib/`: one list of
+//! all items that a script can name. The stubs for editors, the reference, and the pages of the
+//! REPL and `iamlua doc` are generated from it. The generated files are committed; a test fails
 //! when they differ.
 
 mod comments;
@@ -32,31 +33,33 @@ static ITEMS: LazyLock<(Vec<Item>, Vec<String>)> = LazyLock::new(|| {
     (items, problems)
 });
 
-/// Everything that a script can name, in the order of the documentation: `iam`, the modules by name, the globals of plain Lua.
+/// All items that a script can name, in the order of the documentation: `iam`, the modules by name,
+/// the globals of plain Lua.
 #[must_use]
 pub fn items() -> &'static [Item] {
     &ITEMS.0
 }
 
-/// What is wrong with the comments of `stdlib/`, as `file.lua:line: why`. A test holds it to nothing; only work on `stdlib/` with a
-/// debug build can see something here.
+/// Problems of the comments of `stdlib/`, as `file.lua:line: why`. A test requires that there are
+/// none, so only a debug build with a changed `stdlib/` can have any.
 #[must_use]
 pub fn problems() -> &'static [String] {
     &ITEMS.1
 }
 
-/// The item of exactly that name.
+/// Item with exactly that name.
 #[must_use]
 pub fn item(name: &str) -> Option<&'static Item> {
     items().iter().find(|item| item.name == name)
 }
 
-/// What a module or a class has in it, in the order of the documentation: `iam.profiles` is in `iam`, `io` in `lua`, `io.open` in `io`.
+/// Members of a module or a class, in the order of the documentation: `iam.profiles` is in `iam`,
+/// `io` in `lua`, `io.open` in `io`.
 pub fn members(of: &str) -> impl Iterator<Item = &'static Item> {
     items().iter().filter(move |item| item.name != of && home(item) == of)
 }
 
-/// What an item is in: what its name begins with, else its module.
+/// Parent of an item: the prefix of its name, else its module.
 fn home(of: &Item) -> &str {
     match of.name.rsplit_once(['.', ':']) {
         Some((table, _)) if item(table).is_some() => table,
@@ -64,8 +67,8 @@ fn home(of: &Item) -> &str {
     }
 }
 
-/// The modules, in the order of the documentation. Among them is `try`, which is a function, and `lua`, which is no table: the globals of
-/// plain Lua that are different in scripts.
+/// Modules, in the order of the documentation. They include `try`, which is a function, and `lua`,
+/// which is no table: the globals of plain Lua that are different in scripts.
 pub fn modules() -> impl Iterator<Item = &'static Item> {
     items().iter().filter(|item| item.name == item.module)
 }
@@ -82,7 +85,8 @@ mod tests {
         assert!(problems().is_empty(), "\n{}", problems().join("\n"));
     }
 
-    /// Prints how long the list takes to make: `cargo test --lib docs -- --ignored --nocapture`.
+    /// Prints the time that the list takes to build: `cargo test --lib docs -- --ignored
+    /// --nocapture`.
     #[test]
     #[ignore = "it proves nothing, it only tells times"]
     fn how_long_the_list_takes_to_make() {

@@ -1,9 +1,9 @@
-//! The records that no single function of the registry owns: tags as AWS pages them, and errors.
+//! Records that no single function of the registry owns: tags as AWS pages them, and errors.
 
 use crate::iam;
 use crate::spec::{Field, Record};
 
-/// The records of the registry, in the order of the documentation.
+/// Records of the registry, in the order of the documentation.
 pub(super) const RECORDS: [&Record; 4] = [&iam::PROFILE, &iam::ROLE, &iam::POLICY, &iam::ACCOUNT];
 
 /// A tag, in a page of tags.
@@ -16,7 +16,7 @@ pub(super) static TAG: Record = Record {
     ],
 };
 
-/// What functions raise.
+/// An error, as functions raise it.
 pub(super) static ERROR: Record = Record {
     name: "iam.Error",
     doc: "What every function raises, also readable as text by `tostring`.",
@@ -44,13 +44,13 @@ pub(super) static ERROR: Record = Record {
     ],
 };
 
-/// What a page has besides its entries.
+/// Fields of a page besides its entries.
 pub(super) const PAGE_FIELDS: &[Field] = &[
     Field { name: "is_truncated", ty: "boolean", doc: "Whether there is a next page." },
     Field { name: "marker", ty: "string?", doc: "Where the next page starts." },
 ];
 
-/// The tables of the registry: their names, and what is in them. A sentence each, and the rest.
+/// Tables of the registry: name, summary and further text.
 pub(super) const MODULES: [(&str, &str, &str); 4] = [
     (
         "iam",

@@ -1,4 +1,4 @@
-//! `docs/reference.md`: everything that a script can name, as Markdown.
+//! `docs/reference.md`: all items that a script can name, as Markdown.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ At the prompt `.doc NAME` shows the same, on the command line `iamlua doc NAME`.
   changes the account also `refused` (a limit, the allow-list, `--read-only`) and `protected`. The page of the action at AWS lists its codes.
 ";
 
-/// The reference.
+/// Text of the reference.
 #[must_use]
 pub fn reference() -> String {
     let mut out = INTRODUCTION.to_owned();
@@ -39,14 +39,15 @@ pub fn reference() -> String {
     out
 }
 
-/// The target of a link to a heading, as GitHub makes it.
+/// Link target of a heading, as GitHub generates it.
 #[must_use]
 pub fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
-/// The heading of an item. The class `iam.Account` and the function `iam.account` must not have the same anchor.
+/// Heading of an item. The class `iam.Account` and the function `iam.account` need different
+/// anchors.
 fn heading(item: &Item) -> String {
     match item.kind {
         ItemKind::Class | ItemKind::Alias => format!("{} ({})", item.name, item.kind.name()),
@@ -54,7 +55,7 @@ fn heading(item: &Item) -> String {
     }
 }
 
-/// What stands below the heading of a module, functions before what they take and return.
+/// Items below the heading of a module, functions before the types that they take and return.
 fn below(module: &Item) -> Vec<&'static Item> {
     let mut all: Vec<_> = items()
         .iter()
@@ -66,7 +67,7 @@ fn below(module: &Item) -> Vec<&'static Item> {
     all
 }
 
-/// A class with methods stays where its file has it, in front of them.
+/// Check for a class with methods, which keeps its position in the file, in front of its methods.
 fn has_methods(item: &Item) -> bool {
     members(&item.name).next().is_some()
 }
@@ -91,7 +92,7 @@ fn contents(out: &mut String) {
     }
 }
 
-/// The name of an item without its module.
+/// Name of an item without its module.
 fn short<'a>(item: &'a Item, module: &Item) -> &'a str {
     item.name.strip_prefix(&format!("{}.", module.name)).unwrap_or(&item.name)
 }
@@ -134,7 +135,7 @@ fn about(out: &mut String, item: &Item) {
     }
 }
 
-/// What a module has, a line each.
+/// Items of a module, a line each.
 fn list(out: &mut String, module: &Item) {
     let list: Vec<_> = below(module)
         .into_iter()
@@ -202,7 +203,7 @@ fn returns(out: &mut String, returns: &[ReturnDoc]) {
     }
 }
 
-/// A type as code, with a link to the class or alias in it, if it is about one.
+/// Type as code, with a link to the class or alias in it, if there is exactly one.
 fn type_link(ty: &str) -> String {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     let mut named: Vec<_> = ty
@@ -217,7 +218,7 @@ fn type_link(ty: &str) -> String {
     }
 }
 
-/// Text in a cell of a table.
+/// Text in a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

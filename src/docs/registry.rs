@@ -1,4 +1,4 @@
-//! Items made from the registry of `iam`.
+//! Items from the registry of `iam`.
 
 use super::item::{Example, Item, ItemKind, ParamDoc, ReturnDoc};
 use super::records::{ERROR, MODULES, PAGE_FIELDS, RECORDS, TAG};
@@ -26,7 +26,7 @@ pub(super) fn items() -> Vec<Item> {
     items
 }
 
-/// Whether a function returns pages of it.
+/// Check that a function returns pages of a record.
 fn is_paged(record: &Record) -> bool {
     iam::registry().any(|entry| match entry.spec.returns {
         Returns::Page(paged) | Returns::Pages(paged) => paged.name == record.name,
@@ -92,8 +92,8 @@ fn parameter(param: &Param, is_positional: bool) -> ParamDoc {
     }
 }
 
-/// What a function returns. The nil at which an iterator ends is not in its type: a language server would warn about it in every function
-/// that `bulk.each` calls.
+/// Return values of a function. The nil at the end of an iterator is not in its type, because a
+/// language server would warn about it in every function that `bulk.each` calls.
 fn returns(returns: Returns) -> Vec<ReturnDoc> {
     let one = |ty: String| ReturnDoc { ty, ..ReturnDoc::default() };
     let iterator = |ty: String| ReturnDoc { ty, name: "iterator".into(), ..ReturnDoc::default() };

@@ -1,25 +1,26 @@
-//! Finding an item by what somebody types: a name, the end of one, an AWS action, or words.
+//! Search for an item by a name, the end of a name, an AWS action, or words.
 
 use std::cmp::Reverse;
 
 use super::{Item, items};
 use crate::spec;
 
-/// What was found.
+/// Result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// It can mean only this.
+    /// Only match.
     One(&'static Item),
-    /// It can mean each of these, the likeliest first.
+    /// Several matches, the likeliest first.
     Several(Vec<&'static Item>),
-    /// Nothing; these names are near, the nearest first. There may be none.
+    /// No match, but similar names, the nearest first. There may be none.
     Nothing(Vec<&'static str>),
 }
 
-/// Finds what somebody asks for, by the first of these that finds something:
+/// Finds items by the first of these rules that has a match:
 ///
-/// 1. the name: `iam.profiles.tag`, or its end: `profiles.tag`, `tag`; also with `()` behind it
-/// 2. the name of an AWS action, in any case, also with its service: `TagInstanceProfile`, `iam:TagInstanceProfile`
+/// 1. the name: `iam.profiles.tag`, or its end: `profiles.tag`, `tag`; also with `()` after it
+/// 2. the name of an AWS action, in any case, also with its service: `TagInstanceProfile`,
+///    `iam:TagInstanceProfile`
 /// 3. the name, in any case, and of a method also with a dot: `expectation.to_equal`
 /// 4. words, or beginnings of them, that are all in the name or the documentation
 #[must_use]
@@ -46,24 +47,24 @@ pub fn find(query: &str) -> Found {
     Found::Nothing(near(name))
 }
 
-/// The item whose whole name fits, else those of whose name the end does.
+/// The item whose full name matches, else those whose name ends so.
 fn by_name(is_whole: impl Fn(&str) -> bool, is_end: impl Fn(&str) -> bool) -> Vec<&'static Item> {
     let whole = items().iter().find(|item| is_whole(&item.name));
     let ends = items().iter().filter(|item| is_end(&item.name));
     match whole {
-        // Who writes no test means `iam.account` rather than `account`.
+        // Outside of a test, `iam.account` is meant rather than `account`.
         Some(item) if item.module == "testing" => ends.chain([item]).collect(),
         Some(item) => vec![item],
         None => ends.collect(),
     }
 }
 
-/// Whether a name ends with these whole parts of it.
+/// Check that a name ends with these whole parts.
 fn ends_with(name: &str, end: &str) -> bool {
     !end.is_empty() && name.strip_suffix(end).is_some_and(|rest| rest.ends_with(['.', ':']))
 }
 
-/// The functions that are there for an action, else those that call it among others.
+/// Functions whose main action it is, else those that also call it.
 fn by_action(query: &str) -> Vec<&'static Item> {
     let (service, query) = query.split_once(':').map_or((None, query), |(s, q)| (Some(s), q));
     let calls = |item: &&Item, main: bool| {
@@ -75,13 +76,14 @@ fn by_action(query: &str) -> Vec<&'static Item> {
         })
     };
     let mut main: Vec<_> = items().iter().filter(|item| calls(item, true)).collect();
-    // Those that do nothing else are likelier.
+    // Functions without other actions are likelier.
     main.sort_by_key(|item| item.actions.len() > 1);
     if main.is_empty() { items().iter().filter(|item| calls(item, false)).collect() } else { main }
 }
 
-/// The items that have all the words, those with more of them in their names first. What is no word is left out of the search. If texts have
-/// no more than beginnings of it while some name is near, it is rather a slip: `tagg` means `tag`, not "tagged".
+/// Items that contain all the words, those with more of them in their names first. Input that is no
+/// word is ignored. If the texts contain only words that begin with the query while a similar name
+/// exists, the query is rather a misspelling: `tagg` means `tag`, not "tagged".
 fn by_words(query: &str) -> Vec<&'static Item> {
     let words: Vec<_> = query.split_whitespace().filter_map(word).collect();
     if words.is_empty() {
@@ -97,7 +99,7 @@ fn by_words(query: &str) -> Vec<&'static Item> {
                 places.iter().find_map(|(text, each)| Some(each * fit(text, word)?))
             };
             let weights = words.iter().map(weight_of).collect::<Option<Vec<_>>>()?;
-            // Ten and one are what a beginning in the summary or the rest has.
+            // Weights 10 and 1 are those of a word that only begins so, in the summary or the rest.
             is_clear |= !weights.contains(&10) && !weights.contains(&1);
             Some((weights.iter().sum::<u32>(), item))
         })
@@ -109,15 +111,16 @@ fn by_words(query: &str) -> Vec<&'static Item> {
     found.into_iter().map(|(_, item)| item).collect()
 }
 
-/// What to look for, without the punctuation around it, in small letters; `None` for a single character, and for what has no letter: that is
-/// in nearly every text.
+/// Search word: lower case, without the punctuation around it. `None` for a single character, and
+/// for input without letters, which occurs in nearly every text.
 fn word(typed: &str) -> Option<String> {
     let word = typed.trim_matches(|c: char| !c.is_alphanumeric());
     let is_word = word.chars().count() > 1 && word.contains(char::is_alphabetic);
     is_word.then(|| word.to_ascii_lowercase())
 }
 
-/// How well a word fits: 2 if it is in the text, 1 if a word of the text begins with it, `None` if it is only inside others or not there.
+/// Match quality of a word: 2 for a whole word of the text, 1 for the beginning of one, `None` for
+/// the inside of one or no match.
 fn fit(text: &str, word: &str) -> Option<u32> {
     let begins = |at: usize| {
         let first = text[at..].starts_with(char::is_uppercase);
@@ -125,13 +128,13 @@ fn fit(text: &str, word: &str) -> Option<u32> {
         before.is_none_or(|c| !c.is_alphanumeric() || (first && c.is_lowercase()))
     };
     let ends = |at: usize| !text[at..].starts_with(char::is_alphanumeric);
-    // Small letters take as many bytes here, so that a place in one text is the same in the other.
+    // ASCII lower case keeps byte offsets, so that an offset in one text is valid in the other.
     let lower = text.to_ascii_lowercase();
     let places = lower.match_indices(word).map(|(at, _)| at).filter(|at| begins(*at));
     places.map(|at| if ends(at + word.len()) { 2 } else { 1 }).max()
 }
 
-/// What is said about an item besides its summary.
+/// Documentation of an item besides its summary.
 fn rest_of(item: &Item) -> String {
     let mut text = item.text.clone();
     for one in item.params.iter().chain(&item.fields) {
@@ -143,8 +146,8 @@ fn rest_of(item: &Item) -> String {
     text
 }
 
-/// Up to three names that are near, whole or by their last part, or by what AWS calls it; the others only if they are about as near as the
-/// first.
+/// Up to three similar names, compared as a whole, by their last part, or by their AWS action. The
+/// second and third must be about as similar as the first.
 fn near(query: &str) -> Vec<&'static str> {
     if !query.contains(char::is_alphabetic) {
         return Vec::new();
@@ -158,7 +161,7 @@ fn near(query: &str) -> Vec<&'static str> {
             let rest = item.name.strip_prefix("iam.");
             let words = [Some(item.name.as_str()), Some(item.short_name()), rest, action];
             let words = words.into_iter().flatten();
-            // The same measure as for names on the command line.
+            // Same measure as for names on the command line.
             spec::nearest(&query, words).map(|word| (distance(word), item.name.as_str()))
         })
         .collect();
@@ -229,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_word_is_found_at_its_beginning_and_first_where_it_is_whole() {
-        // "concurrency" has the one inside, and "tagged", which begins with the other, is not what it is a slip for.
+        // "concurrency" contains the first inside; the second is no misspelling of "tagged", which
+        // begins with it.
         for inside in ["oncurrency", "tagg"] {
             assert!(matches!(find(inside), Found::Nothing(_)), "{inside}");
         }

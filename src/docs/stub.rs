@@ -6,10 +6,11 @@ use super::item::{Item, ItemKind, ParamDoc, ReturnDoc};
 use super::{items, members, modules};
 
 const HEAD: &str = "-- Generated; not to be edited. `IAMLUA_BLESS=1 cargo test` makes it again.\n";
-/// The module whose functions the language server knows itself.
+/// Module whose functions the language server knows already.
 const PLAIN_LUA: &str = "lua";
 
-/// The stubs, each with the name of its file. They declare `iam` and the modules as the globals that they are, and for `require`.
+/// Stubs, each with the name of its file. They declare `iam` and the modules as globals, and for
+/// `require`.
 #[must_use]
 pub fn stubs() -> Vec<(String, String)> {
     let own = modules().filter(|module| module.name != PLAIN_LUA && !module.name.contains('.'));
@@ -26,7 +27,7 @@ fn iam() -> String {
         out.push('\n');
         class(&mut out, item);
     }
-    // Tables of their own, because not every language server finds the fields of `iam.profiles = {}`.
+    // Separate tables, because not every language server finds the fields of `iam.profiles = {}`.
     for table in members("iam").filter(|item| item.kind == ItemKind::Module) {
         out.push('\n');
         describe(&mut out, table);
@@ -56,7 +57,7 @@ fn iam() -> String {
 
 fn library(module: &Item) -> String {
     let name = &module.name;
-    // A file of globals is no module that `require` finds, and has no table of its own.
+    // A file of globals is no module for `require`, and has no table of its own.
     let is_module = module.kind == ItemKind::Function || !items_of(module).any(is_global);
     let mut out = format!("---@meta {}\n{HEAD}", if is_module { name } else { "_" });
     for item in items_of(module) {
@@ -69,13 +70,13 @@ fn library(module: &Item) -> String {
     out
 }
 
-/// Everything in a module, with itself.
+/// All items of a module, including itself.
 fn items_of(module: &Item) -> impl Iterator<Item = &'static Item> {
     let name = module.name.clone();
     items().iter().filter(move |item| item.module == name)
 }
 
-/// Whether it is a global of a module that has another name.
+/// Check for a global of a module with another name.
 fn is_global(item: &Item) -> bool {
     item.kind != ItemKind::Class && !item.name.contains(['.', ':']) && item.name != item.module
 }
@@ -84,7 +85,7 @@ fn declare(out: &mut String, item: &Item) {
     match item.kind {
         ItemKind::Function => library_function(out, item),
         ItemKind::Module if items_of(item).any(is_global) => {
-            // The words about a file of globals are not about any of them.
+            // The comment on a file of globals documents none of them.
             for line in comment_of(item).lines() {
                 let _ = writeln!(out, "{}", line.replacen("---", "--", 1));
             }
@@ -103,7 +104,7 @@ fn declare(out: &mut String, item: &Item) {
             describe(out, item);
             let _ = writeln!(out, "---@alias {} {}", item.name, item.ty);
         }
-        // What the class has as a field is declared there.
+        // A field of the class is declared there.
         ItemKind::Value if super::item(&item.module).is_some_and(|m| has_field(m, item)) => {
             out.pop();
         }
@@ -143,7 +144,7 @@ fn describe(out: &mut String, item: &Item) {
     out.push_str(&comment_of(item));
 }
 
-/// Writes text as comment lines of at most 100 columns. Code and tables stay as they are.
+/// Writes text as comment lines of at most 100 columns. Code and tables are unchanged.
 fn write_text(out: &mut String, text: &str) {
     let whole_words = textwrap::Options::new(100 - "--- ".len())
         .break_words(false)
@@ -162,7 +163,7 @@ fn write_text(out: &mut String, text: &str) {
     }
 }
 
-/// The comment with what is said about an item, and its examples.
+/// Comment with the documentation of an item, and its examples.
 fn comment_of(item: &Item) -> String {
     let mut out = String::new();
     if !item.summary.is_empty() {
@@ -210,7 +211,7 @@ fn with_limits(one: &ParamDoc) -> String {
     if one.limits.is_empty() { one.doc.clone() } else { format!("{} ({})", one.doc, one.limits) }
 }
 
-/// A function of `iam`, declared in the table of that name.
+/// Function of `iam`, declared in the table of that name.
 fn registry_function(out: &mut String, item: &Item, table: &str) {
     let options: Vec<_> = item.params.iter().filter(|param| !param.is_positional).collect();
     let class = format!("{}.Options", item.name);
@@ -239,7 +240,7 @@ fn registry_function(out: &mut String, item: &Item, table: &str) {
     let _ = writeln!(out, "function {table}.{}({}) end", item.short_name(), params.join(", "));
 }
 
-/// The type of a function of the registry that is called with everything in one table.
+/// Type of a registry function that is called with all arguments in one table.
 fn by_name(item: &Item) -> String {
     let fields: Vec<_> = item
         .params

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::emulator;
 use crate::iam::{self, Entry};
 
-/// The table of functions for the README, as Markdown.
+/// Table of functions for the README, as Markdown.
 #[must_use]
 pub fn function_table() -> String {
     let mut out = String::from("| Lua | AWS | what it does |\n| --- | --- | --- |\n");
@@ -24,7 +24,7 @@ pub fn function_table() -> String {
     out
 }
 
-/// The table of actions that the local account answers, by service, as Markdown.
+/// Table of the actions of the local account, by service, as Markdown.
 #[must_use]
 pub fn action_table() -> String {
     let mut services: Vec<(&str, Vec<&str>)> = Vec::new();

@@ -1,4 +1,4 @@
-//! An item as a page for a terminal.
+//! Page of an item for a terminal.
 
 use std::fmt::Write;
 
@@ -10,13 +10,15 @@ use crate::spec::Effect;
 
 const TITLE: Style = Style::new().bold();
 const CODE: Style = AnsiColor::Cyan.on_default();
-/// A narrower terminal gets lines that are too long for it: there is no reading in fewer columns.
-const NARROWEST: usize = 30;
+/// Minimum width of lines; a narrower terminal gets lines that are too long for it, because shorter
+/// ones are unreadable.
+const MIN_WIDTH: usize = 30;
 
-/// The page of an item, in lines of at most `width` columns; code and types are not broken. `styled` makes it bold and coloured.
+/// Page of an item, in lines of at most `width` columns; code and types are not broken. `styled`
+/// adds bold and colours.
 #[must_use]
 pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
-    let mut page = Page { out: String::new(), width: width.max(NARROWEST), styled };
+    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
     page.line(0, &page.style(TITLE, &item.signature));
     if item.kind != ItemKind::Function {
         let extends = if item.ty.is_empty() { String::new() } else { format!(": {}", item.ty) };
@@ -50,7 +52,7 @@ pub fn to_text(item: &Item, width: usize, styled: bool) -> String {
     page.out
 }
 
-/// Items in a list: how each is called, and in one sentence what it does.
+/// List of items: the signature and the one-sentence description of each.
 #[must_use]
 pub fn to_lines<'a>(
     items: impl IntoIterator<Item = &'a Item>,
@@ -58,7 +60,7 @@ pub fn to_lines<'a>(
     styled: bool,
 ) -> String {
     let items: Vec<_> = items.into_iter().collect();
-    let mut page = Page { out: String::new(), width: width.max(NARROWEST), styled };
+    let mut page = Page { out: String::new(), width: width.max(MIN_WIDTH), styled };
     let longest = items.iter().map(|item| item.name.chars().count()).max().unwrap_or_default();
     let indent = (longest + 4).min(width / 2);
     for item in items {
@@ -72,7 +74,7 @@ pub fn to_lines<'a>(
         let used = item.name.chars().count() + 2;
         let _ = write!(page.out, "  {}", page.style(TITLE, &item.name));
         if used < indent {
-            // The margin of the first line makes room for the name.
+            // The margin of the first line is replaced by the name.
             let rest = text.strip_prefix(&" ".repeat(used)).unwrap_or(&text);
             page.out.push_str(rest);
         } else {
@@ -107,7 +109,7 @@ impl Page {
         self.line(0, &self.style(TITLE, text));
     }
 
-    /// Markdown, wrapped: what is in backquotes is coloured where there is colour.
+    /// Wrapped Markdown, with coloured code where there is colour.
     fn wrapped(&mut self, indent: usize, text: &str) {
         let margin = " ".repeat(indent);
         let options = textwrap::Options::new(self.width)
@@ -131,7 +133,8 @@ impl Page {
         }
     }
 
-    /// Colours what is in backquotes after that place. Done after wrapping, which would count the escapes as text.
+    /// Colours code in backquotes from that offset on. Applied after wrapping, which would count
+    /// the escapes as text.
     fn colour(&mut self, from: usize) {
         if !self.styled {
             return;
@@ -141,7 +144,7 @@ impl Page {
             if at % 2 == 0 {
                 self.out.push_str(piece);
             } else {
-                // Each line for itself: a pager would lose the colour at the end of a line.
+                // Each line by itself: a pager would lose the colour at the end of a line.
                 let lines: Vec<_> = piece.split('\n').map(|line| self.style(CODE, line)).collect();
                 self.out.push_str(&lines.join("\n"));
             }
@@ -200,7 +203,7 @@ impl Page {
 
     fn members(&mut self, item: &Item) {
         let mut list: Vec<_> = members(&item.name).collect();
-        // What is done before what it is done with.
+        // Functions before the types that they use.
         list.sort_by_key(|item| matches!(item.kind, ItemKind::Class | ItemKind::Alias));
         if list.is_empty() {
             return;
@@ -249,7 +252,7 @@ mod tests {
                     && !line.contains("https://")
                     && !line.starts_with("  ") | line.starts_with("      ")
                     && !code.contains(&line.trim());
-                // What a page begins with is the call, which is code.
+                // A page begins with the signature, which is code.
                 if is_text && line != item.signature && !code.iter().any(|c| line.ends_with(c)) {
                     assert!(line.chars().count() <= 60, "{}: {line}", item.name);
                 }

@@ -1,16 +1,17 @@
-//! Types in the notation of the Lua language server: where one ends in a line, and which literals it names.
+//! Types in the notation of the Lua language server: their end in a line, and their literals.
 
-/// Splits a type from what follows it. `None` if the text does not begin with a type, or goes on without a space.
+/// Splits a type from the text after it. `None` if the text does not begin with a type, or
+/// continues without a space.
 ///
-/// Shapes: `string`, `iam.Profile?`, `string[]`, `"a"|"b"`, `table<string, string>`, `{ name: string }`, `(string|integer)[]`,
-/// `file*`, `fun(item: T): boolean?`, and unions of them.
+/// Shapes: `string`, `iam.Profile?`, `string[]`, `"a"|"b"`, `table<string, string>`, `{ name:
+/// string }`, `(string|integer)[]`, `file*`, `fun(item: T): boolean?`, and unions of them.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     let end = end_of_union(text, 0)?;
     let (ty, rest) = text.split_at(end);
     (rest.is_empty() || rest.starts_with(' ')).then(|| (ty, rest.trim()))
 }
 
-/// The literals of a union of nothing else, such as `"table"|"json"`; empty for every other type.
+/// Literals of a union of nothing else, such as `"table"|"json"`; empty for every other type.
 pub(super) fn literals(ty: &str) -> Vec<String> {
     let parts: Vec<_> = ty.trim_end_matches('?').split('|').map(str::trim).collect();
     let is_literal = |part: &&str| part.len() > 1 && part.starts_with('"') && part.ends_with('"');
@@ -40,7 +41,7 @@ fn end_of_one(text: &str, from: usize) -> Option<usize> {
         at = end_of_group(text, from + "fun".len())?;
         if text[at..].starts_with(':') {
             let spaces = text[at + 1..].len() - text[at + 1..].trim_start().len();
-            // What it returns ends the type: `fun(): T?` takes the question mark along.
+            // The result type ends the type: in `fun(): T?` the question mark belongs to it.
             return end_of_union(text, at + 1 + spaces);
         }
     } else {
@@ -64,7 +65,7 @@ fn end_of_one(text: &str, from: usize) -> Option<usize> {
     }
 }
 
-/// The end of what the bracket at `from` opens.
+/// End of the group that the bracket at `from` opens.
 fn end_of_group(text: &str, from: usize) -> Option<usize> {
     let mut depth = 0;
     for (at, c) in text[from..].char_indices() {
@@ -80,7 +81,7 @@ fn end_of_group(text: &str, from: usize) -> Option<usize> {
     None
 }
 
-/// The parameters and the result of a function type; the result is empty where there is none.
+/// Parameters and result of a function type; the result is empty where there is none.
 pub(super) fn function(ty: &str) -> Option<(Vec<(&str, &str)>, &str)> {
     let end = end_of_group(ty, "fun".len()).filter(|_| ty.starts_with("fun("))?;
     let mut params = Vec::new();

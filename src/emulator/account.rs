@@ -1,4 +1,4 @@
-//! The actions about the account as a whole.
+//! Actions on the account as a whole.
 
 use super::call::Call;
 use super::policies::record::Policy;
@@ -9,8 +9,8 @@ use super::refusal::ApiResult;
 use super::trust;
 use super::xml::Xml;
 
-/// `GetAccountSummary`: what there is in the account is counted; what the local account never has
-/// is zero; the quotas of such things are AWS's defaults.
+/// `GetAccountSummary`. Counts the entities that the account can hold and reports zero for all
+/// others. Quotas that cannot be set here are AWS's defaults.
 pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let (policies, policy_versions) = count_policies(view)?;
     let quotas = view.account.quotas;
@@ -21,7 +21,7 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         ("AccountMFAEnabled", 0),
         ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
-        ("AssumeRolePolicySizeQuota", quota(trust::MOST_CHARACTERS)),
+        ("AssumeRolePolicySizeQuota", quota(trust::MAX_CHARACTERS)),
         ("AttachedPoliciesPerGroupQuota", 10),
         ("AttachedPoliciesPerRoleQuota", i64::from(quotas.policies_per_role)),
         ("AttachedPoliciesPerUserQuota", 10),
@@ -35,12 +35,12 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         ("MFADevices", 0),
         ("MFADevicesInUse", 0),
         ("Policies", policies),
-        ("PoliciesQuota", managed::MOST_POLICIES),
-        ("PolicySizeQuota", quota(managed::MOST_CHARACTERS)),
+        ("PoliciesQuota", managed::MAX_POLICIES),
+        ("PolicySizeQuota", quota(managed::MAX_CHARACTERS)),
         ("PolicyVersionsInUse", policy_versions),
         ("PolicyVersionsInUseQuota", 10_000),
         ("Providers", 0),
-        ("RolePolicySizeQuota", quota(inline::MOST_CHARACTERS)),
+        ("RolePolicySizeQuota", quota(inline::MAX_CHARACTERS)),
         ("Roles", view.count::<Role>(view.account.roles)?),
         ("RolesQuota", i64::from(quotas.roles)),
         ("ServerCertificates", 0),
@@ -50,7 +50,7 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
         // The operator.
         ("Users", 1),
         ("UsersQuota", 5000),
-        ("VersionsPerPolicyQuota", quota(versions::MOST_VERSIONS)),
+        ("VersionsPerPolicyQuota", quota(versions::MAX_VERSIONS)),
     ];
     xml.within("SummaryMap", |xml| {
         entries.iter().try_for_each(|(key, value)| {
@@ -63,7 +63,7 @@ pub(super) fn summary(view: &ReadTxn<'_>, _: &Call<'_>, xml: &mut Xml) -> ApiRes
     })
 }
 
-/// Counts the customer managed policies, and the versions of all of them, as a read sees them.
+/// Counts the customer managed policies and all their versions, as this read sees them.
 fn count_policies(view: &ReadTxn<'_>) -> rusqlite::Result<(i64, i64)> {
     let (policies, mut versions): (i64, i64) = view
         .connection
@@ -82,7 +82,7 @@ fn count_policies(view: &ReadTxn<'_>) -> rusqlite::Result<(i64, i64)> {
     Ok((view.count::<Policy>(policies)?, versions))
 }
 
-/// `ListAccountAliases`: an account has one alias at most, so there is no second page and no valid
+/// `ListAccountAliases`. An account has at most one alias, so there is no second page and no valid
 /// marker.
 pub(super) fn aliases(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let page = call.page(&view.account, "");

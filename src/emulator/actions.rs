@@ -1,6 +1,5 @@
-//! The table of actions: name, parameters and the function that carries it out. Dispatch,
-//! validation and [`actions`] all read this one table; an action is supported when it has a row
-//! here.
+//! Table of actions: name, parameters and handler. Dispatch, validation and [`actions`] all read
+//! this table. An action is supported if it has a row here.
 
 use serde_json::Value;
 
@@ -34,26 +33,27 @@ use super::web_identity;
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// One action.
+/// Row of the table of actions.
 #[derive(Debug)]
 pub(super) struct Action {
     pub(super) service: Service,
     pub(super) name: &'static str,
-    /// What IAM and STS hold a request to; the others' functions see to it themselves.
+    /// Parameters checked before the handler runs. Only IAM and STS actions have them; the handlers
+    /// of other services check their own.
     pub(super) parameters: &'static [Parameter],
-    /// Method and path, where they say which action is meant.
-    pub(super) place: Option<(&'static str, &'static str)>,
+    /// Method and path pattern, for REST protocols.
+    pub(super) route: Option<(&'static str, &'static str)>,
     pub(super) run: Run,
 }
 
-/// How an action is carried out: what it is given, and that it writes its result.
+/// Handler of an action. It writes its result to the XML, or returns it as JSON.
 #[derive(Debug)]
 pub(super) enum Run {
-    /// It only looks.
+    /// Read that answers XML.
     Read(fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
-    /// It only looks, and answers JSON.
-    Show(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
-    /// It looks at the truth and changes it, all or nothing.
+    /// Read that answers JSON.
+    ReadJson(fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>),
+    /// Write to the current state, in one transaction.
     Write(fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>),
 }
 
@@ -62,7 +62,7 @@ const fn read(
     parameters: &'static [Parameter],
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, place: None, run: Run::Read(run) }
+    Action { service: Service::Iam, name, parameters, route: None, run: Run::Read(run) }
 }
 
 const fn write(
@@ -70,35 +70,35 @@ const fn write(
     parameters: &'static [Parameter],
     run: fn(&WriteTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service: Service::Iam, name, parameters, place: None, run: Run::Write(run) }
+    Action { service: Service::Iam, name, parameters, route: None, run: Run::Write(run) }
 }
 
-/// An action that only looks, of a service that answers XML.
+/// Row of a read action of a service that answers XML.
 const fn describe(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>, &mut Xml) -> ApiResult<()>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Read(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::Read(run) }
 }
 
-/// The same of a service that answers JSON.
-const fn show(
+/// Row of a read action of a service that answers JSON.
+const fn describe_json(
     service: Service,
     name: &'static str,
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: None, run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: None, run: Run::ReadJson(run) }
 }
 
-/// The same where method and path say what is meant.
-const fn show_at(
+/// Row of a JSON read action that is routed by method and path.
+const fn describe_json_at(
     service: Service,
     name: &'static str,
-    place: (&'static str, &'static str),
+    route: (&'static str, &'static str),
     run: fn(&ReadTxn<'_>, &Call<'_>) -> ApiResult<Value>,
 ) -> Action {
-    Action { service, name, parameters: &[], place: Some(place), run: Run::Show(run) }
+    Action { service, name, parameters: &[], route: Some(route), run: Run::ReadJson(run) }
 }
 
 const PROFILE: Parameter = required("InstanceProfileName", &PROFILE_NAME);
@@ -251,7 +251,7 @@ pub(super) static ACTIONS: &[Action] = &[
         service: Service::Sts,
         name: "GetCallerIdentity",
         parameters: &[],
-        place: None,
+        route: None,
         run: Run::Read(security_tokens::caller_identity),
     },
     Action {
@@ -271,7 +271,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SourceIdentity", &SESSION_NAME),
             optional("ProvidedContexts", &SESSION_CONTEXTS),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::assume_role),
     },
     Action {
@@ -286,7 +286,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("Policy", &SESSION_POLICY),
             optional("DurationSeconds", &SESSION_DURATION),
         ],
-        place: None,
+        route: None,
         run: Run::Write(web_identity::assume_role),
     },
     Action {
@@ -297,7 +297,7 @@ pub(super) static ACTIONS: &[Action] = &[
             optional("SerialNumber", &SERIAL_NUMBER),
             optional("TokenCode", &TOKEN_CODE),
         ],
-        place: None,
+        route: None,
         run: Run::Write(security_tokens::session_token),
     },
     describe(Service::Ec2, "DescribeRegions", ec2::regions::describe),
@@ -320,22 +320,22 @@ pub(super) static ACTIONS: &[Action] = &[
         "DescribeLaunchConfigurations",
         autoscaling::describe_launch_configurations,
     ),
-    show_at(
+    describe_json_at(
         Service::Batch,
         "DescribeComputeEnvironments",
         ("POST", "/v1/describecomputeenvironments"),
         batch::describe_compute_environments,
     ),
-    show(Service::Ecs, "ListClusters", ecs::list_clusters),
-    show(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
-    show_at(
+    describe_json(Service::Ecs, "ListClusters", ecs::list_clusters),
+    describe_json(Service::Ecs, "DescribeCapacityProviders", ecs::describe_capacity_providers),
+    describe_json_at(
         Service::ImageBuilder,
         "ListInfrastructureConfigurations",
         ("POST", "/ListInfrastructureConfigurations"),
         imagebuilder::list_infrastructure_configurations,
     ),
-    show(Service::Emr, "ListClusters", emr::list_clusters),
-    show(Service::Emr, "DescribeCluster", emr::describe_cluster),
+    describe_json(Service::Emr, "ListClusters", emr::list_clusters),
+    describe_json(Service::Emr, "DescribeCluster", emr::describe_cluster),
     describe(
         Service::ElasticBeanstalk,
         "DescribeEnvironments",
@@ -346,14 +346,14 @@ pub(super) static ACTIONS: &[Action] = &[
         "DescribeConfigurationSettings",
         elasticbeanstalk::describe_configuration_settings,
     ),
-    show_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
-    show_at(
+    describe_json_at(Service::Eks, "ListClusters", ("GET", "/clusters"), eks::list_clusters),
+    describe_json_at(
         Service::Eks,
         "ListNodegroups",
         ("GET", "/clusters/{name}/node-groups"),
         eks::list_node_groups,
     ),
-    show_at(
+    describe_json_at(
         Service::Eks,
         "DescribeNodegroup",
         ("GET", "/clusters/{name}/node-groups/{nodegroupName}"),
@@ -362,18 +362,18 @@ pub(super) static ACTIONS: &[Action] = &[
     describe(Service::Rds, "DescribeDBInstances", rds::describe_db_instances),
 ];
 
-/// Every action that the local account answers: the service by the prefix of its permissions, such
-/// as `iam` or `ec2`, and the name. Names may be there for several services.
+/// All actions that the local account supports, as service and name. The service is its permission
+/// prefix, such as `iam` or `ec2`. Several services may have an action of the same name.
 pub fn actions() -> impl Iterator<Item = (&'static str, &'static str)> {
     ACTIONS.iter().map(|action| (action.service.name(), action.name))
 }
 
-/// The row of that action.
+/// Row of an action.
 pub(super) fn find(service: Service, name: &str) -> Option<&'static Action> {
     of(service).find(|action| action.name == name)
 }
 
-/// The rows of that service.
+/// Rows of a service.
 pub(super) fn of(service: Service) -> impl Iterator<Item = &'static Action> {
     ACTIONS.iter().filter(move |action| action.service == service)
 }

@@ -1,4 +1,4 @@
-//! The condition keys of a request to assume a role, and the answer of the role's trust policy.
+//! Condition keys of a request to assume a role, and the decision of the role's trust policy.
 //!
 //! Names and meanings are those of the IAM User Guide, "AWS global condition context keys" and "IAM
 //! and AWS STS condition context keys".
@@ -7,28 +7,29 @@ use super::call::{Call, Caller, OPERATOR_ID, OPERATOR_NAME};
 use super::clock::iso8601;
 use super::records::{Role, Tag};
 use super::trust::conditions::Known;
-use super::trust::evaluation::{Asked, Decision, Principal, decide};
+use super::trust::evaluation::{Decision, Principal, TrustRequest, decide};
 use super::web_identity::Token;
 use super::write_txn::WriteTxn;
 
-/// A request to assume a role.
+/// Request to assume a role.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) edit: &'a WriteTxn<'a>,
     pub(super) call: &'a Call<'a>,
-    /// The role that is to be assumed.
+    /// Role to assume.
     pub(super) role: &'a Role,
-    /// The role of the calling session.
+    /// Role of the calling session.
     pub(super) calling_role: Option<&'a Role>,
-    /// The tags in the request.
+    /// Tags in the request.
     pub(super) tags: &'a [Tag],
-    /// When a code of an MFA device was given, in seconds since 1970.
+    /// Time of MFA authentication, in seconds since 1970.
     pub(super) mfa: Option<i64>,
-    /// An identity provider's token, where one stands in the place of credentials.
+    /// Identity provider's token, for a request without credentials.
     pub(super) token: Option<&'a Token>,
 }
 
-/// Keys that only requests of AWS services, other federations and other networks have.
+/// Condition keys that are never present here. AWS sets them for requests from AWS services, other
+/// kinds of federation and private networks.
 const ABSENT: [&str; 12] = [
     "aws:calledvia",
     "aws:calledviafirst",
@@ -45,10 +46,10 @@ const ABSENT: [&str; 12] = [
 ];
 
 impl Request<'_> {
-    /// The answer of the role's trust policy to that action.
+    /// Evaluates the role's trust policy for an action.
     pub(super) fn decide(&self, action: &str) -> Decision {
         let (principal, keys) = (self.principal(), |key: &str| self.key(key));
-        decide(&self.role.trust, &Asked { action, principal: &principal, keys: &keys })
+        decide(&self.role.trust, &TrustRequest { action, principal: &principal, keys: &keys })
     }
 
     fn principal(&self) -> Principal {
@@ -67,7 +68,7 @@ impl Request<'_> {
         Principal::Aws(names)
     }
 
-    /// The value of a condition key, whose name is in lower case.
+    /// Value of a condition key. `key` is in lower case.
     fn key(&self, key: &str) -> Known {
         if let Some(token) = self.token
             && let Some(claim) = key.strip_prefix(&format!("{}:", token.issuer.to_lowercase()))
@@ -95,13 +96,13 @@ impl Request<'_> {
         }
     }
 
-    /// Keys that name a tag.
+    /// Value of a condition key that names a tag.
     fn tag_key(&self, key: &str) -> Option<Known> {
         let (kind, name) = key.split_once('/')?;
         let value = match kind {
             "aws:requesttag" => value_of(self.tags, name),
             "aws:resourcetag" | "iam:resourcetag" => value_of(self.role.tags.iter(), name),
-            // A session tag hides the role's tag of that key.
+            // A session tag overrides the role's tag of the same key.
             "aws:principaltag" => value_of(&self.call.context.tags, name)
                 .or_else(|| value_of(self.calling_role?.tags.iter(), name)),
             _ => return None,
@@ -109,7 +110,7 @@ impl Request<'_> {
         Some(value.into())
     }
 
-    /// Keys about the caller.
+    /// Value of a condition key about the caller.
     fn principal_key(&self, key: &str) -> Known {
         let context = &self.call.context;
         let provider = self.token.map(|token| token.provider.clone());
@@ -143,11 +144,11 @@ impl Request<'_> {
                 Caller::Operator => "User".to_owned(),
                 Caller::Session { .. } => "AssumedRole".to_owned(),
             }),
-            // The keys of an identity provider are its host, path and claim.
+            // The condition keys of an identity provider consist of its host, path and claim.
             key if !key.starts_with("aws:") && key.split(':').next().is_some_and(is_host) => None,
             _ => return Known::NotUnderstood,
         };
-        // The holder of a token is nobody that IAM knows yet.
+        // The holder of a token is not an IAM principal yet.
         if is_federated { Known::Absent } else { known.into() }
     }
 
@@ -156,7 +157,7 @@ impl Request<'_> {
     }
 }
 
-/// The value of the tag with that key, which is in lower case.
+/// Value of the tag with a key, which is given in lower case.
 fn value_of<'a>(tags: impl IntoIterator<Item = &'a Tag>, key: &str) -> Option<String> {
     tags.into_iter().find(|tag| tag.key.to_lowercase() == key).map(|tag| tag.value.clone())
 }

@@ -1,5 +1,5 @@
-//! One call: what was asked, by whom, with typed access to its parameters. The parameters have been
-//! held to the action's row in the table before, so that the accessors need not doubt them.
+//! A call: action, caller, and typed access to its parameters. The parameters have been validated
+//! against the action's row in the table, so the accessors do not check them again.
 
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use super::service::Service;
 use super::sessions::Context;
 use super::xml::Xml;
 
-/// What a request's `Authorization` header says.
+/// Credential scope in a request's `Authorization` header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credential<'a> {
     pub(super) access_key: &'a str,
@@ -24,18 +24,18 @@ pub(super) struct Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// Of a request that is not signed.
+    /// Credential of an unsigned request.
     pub(super) const NONE: Self = Self { access_key: "", region: None, service: None };
 
-    /// Reads `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not
-    /// looked at.
+    /// Parses `AWS4-… Credential=KEY/DATE/REGION/SERVICE/aws4_request, …`. The signature is not
+    /// verified.
     pub(super) fn parse(header: &'a str) -> Option<Self> {
         let (_, rest) = header.split_once("Credential=")?;
         let scope = rest.split([',', ' ']).next()?;
         let mut parts = scope.split('/');
         let access_key = parts.next().filter(|key| !key.is_empty())?;
         let rest: Vec<_> = parts.collect();
-        // From the end, because the asymmetric form has no region.
+        // Parsed from the end, because the asymmetric form has no region.
         let (region, service) = match rest.as_slice() {
             [_, region, service, _] => (Some(*region), Some(*service)),
             [_, service, _] => (None, Some(*service)),
@@ -45,22 +45,22 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// The name and unique id of the account's own user.
+/// Name and unique id of the account's own user.
 pub(super) const OPERATOR_NAME: &str = "local-operator";
 pub(super) const OPERATOR_ID: &str = "AIDALOCALOPERATOR2345";
 
-/// Who calls.
+/// Caller of an action.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
-    /// The account's own user, which every access key but that of a session stands for.
+    /// The account's own user. Every access key that does not belong to a session stands for it.
     Operator,
-    /// Somebody who assumed a role.
+    /// Session of an assumed role.
     Session { role_id: String, role_name: String, name: String },
 }
 
 impl Caller {
-    /// Owner of that access key, with what is known about the session. A session's key is
-    /// refused once the session or its role is gone.
+    /// Caller and session context for an access key. A session's key is refused once the session or
+    /// its role is gone.
     pub(super) fn of(
         access_key: &str,
         service: Service,
@@ -107,8 +107,8 @@ impl Caller {
         if expires * 1000 <= now {
             return Err(Refusal::expired_credentials(service).into());
         }
-        // GetSessionToken's credentials call IAM only if they come with MFA. IAM User Guide,
-        // "Compare AWS STS credentials".
+        // Credentials from GetSessionToken may call IAM only if they were issued with MFA. IAM User
+        // Guide, "Compare AWS STS credentials".
         let is_user = matches!(caller, Self::Operator);
         if is_user && service == Service::Iam && context.mfa.is_none() {
             return Err(Refusal::unknown_credentials(service).into());
@@ -131,14 +131,13 @@ impl Caller {
     }
 }
 
-/// One call whose parameters are in order.
+/// A call with valid parameters.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) action: &'static Action,
-    /// What came as a form; empty for the protocols that have none.
+    /// Form parameters; empty for protocols without a form.
     pub(super) form: &'a Form,
-    /// Fields of the JSON body, path and query; empty for the protocols that have
-    /// none.
+    /// Fields of the JSON body, path and query; empty for protocols without JSON.
     pub(super) json: &'a Map<String, Value>,
     pub(super) caller: Caller,
     /// Context of the caller's credentials.
@@ -147,29 +146,29 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A parameter that the action's row demands.
+    /// Required parameter.
     pub(super) fn text(&self, name: &str) -> &'a str {
         self.form.get(name).unwrap_or_else(|| {
             unreachable!("{} is carried out without its {name}", self.action.name)
         })
     }
 
-    /// A parameter that may be left out.
+    /// Optional parameter.
     pub(super) fn optional_text(&self, name: &str) -> Option<&'a str> {
         self.form.get(name)
     }
 
-    /// A number that may be left out.
+    /// Optional number.
     pub(super) fn optional_number(&self, name: &str) -> Option<i64> {
         self.form.get(name)?.parse().ok()
     }
 
-    /// Tells whether a boolean is there and true.
+    /// Value of a boolean parameter; false if it is missing.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.form.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// A text in the JSON.
+    /// String in the JSON.
     pub(super) fn json_text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
         match self.json.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -178,7 +177,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A whole number in the JSON; in a query it is a text.
+    /// Integer in the JSON; in a query it is a string.
     pub(super) fn json_number(&self, name: &str) -> Result<Option<i64>, Refusal> {
         let number = match self.json.get(name) {
             None | Some(Value::Null) => return Ok(None),
@@ -188,7 +187,7 @@ impl<'a> Call<'a> {
         number.map(Some).ok_or_else(|| Refusal::unreadable_value(name, "a whole number"))
     }
 
-    /// A list of texts in the JSON; empty if it is not there.
+    /// List of strings in the JSON; empty if it is missing.
     pub(super) fn json_texts(&self, name: &str) -> Result<Vec<&'a str>, Refusal> {
         let wrong = || Refusal::unreadable_value(name, "a list of texts");
         match self.json.get(name) {
@@ -200,7 +199,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A moment in the JSON, in whole seconds since 1970.
+    /// Timestamp in the JSON, in whole seconds since 1970.
     pub(super) fn json_moment(&self, name: &str) -> Result<Option<i64>, Refusal> {
         match self.json.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -213,7 +212,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The tags in the parameter `Tags`, none if it is left out.
+    /// Tags in the parameter `Tags`; empty if it is missing.
     pub(super) fn tags(&self) -> Vec<Tag> {
         let members = self.form.list("Tags").unwrap_or_default();
         let tag = |member: &super::form::Member<'_>| Tag {
@@ -223,13 +222,13 @@ impl<'a> Call<'a> {
         members.iter().map(tag).collect()
     }
 
-    /// The keys in the parameter `TagKeys`.
+    /// Keys in the parameter `TagKeys`.
     pub(super) fn tag_keys(&self) -> Vec<&'a str> {
         let members = self.form.list("TagKeys").unwrap_or_default();
         members.iter().filter_map(|member| member.field("")).collect()
     }
 
-    /// The page that the call asks for, of a list of that.
+    /// Requested page of the list identified by `scope`.
     pub(super) fn page<'b>(&'b self, account: &Account, scope: &'b str) -> Page<'b> {
         let limit = self.optional_number("MaxItems").unwrap_or(100);
         Page {
@@ -240,7 +239,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The page that a call asks for.
+/// Page that a call requests.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
     seal: Seal<'a>,
@@ -249,7 +248,7 @@ pub(super) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Where a list of records goes on.
+    /// Start position in a list of records.
     pub(super) fn position(&self, connection: &Connection) -> ApiResult<Position> {
         let Some(point) = self.point()? else { return Ok(Position::default()) };
         let path = records::numbered_path(connection, point.number)?;
@@ -257,19 +256,19 @@ impl Page<'_> {
         Ok(Position { path, key: point.key })
     }
 
-    /// Where a sequence goes on.
+    /// Start place in a sequence.
     pub(super) fn place(&self) -> ApiResult<u64> {
         Ok(self.point()?.map_or(0, |point| point.number))
     }
 
-    /// The same as the marker has it.
+    /// Start position as the marker stores it.
     pub(super) fn point(&self) -> ApiResult<Option<Point>> {
         let Some(marker) = self.marker else { return Ok(None) };
         Ok(Some(self.seal.open(marker).ok_or_else(Refusal::invalid_marker)?))
     }
 
-    /// Cuts off what was read beyond the page, which is one record if there is more, and writes the
-    /// page's end.
+    /// Truncates the records to the page and writes its end. The caller has read one record beyond
+    /// the page, if there are more.
     pub(super) fn finish_records<R: records::Record>(
         &self,
         connection: &Connection,
@@ -289,7 +288,7 @@ impl Page<'_> {
         Ok(self.end(point.as_ref()))
     }
 
-    /// The same for items of a sequence with their places.
+    /// Truncates the items of a sequence to the page; returns the page's end.
     pub(super) fn finish_items<T>(&self, found: &mut Vec<(u64, T)>) -> Xml {
         let more = found.len() > self.limit;
         found.truncate(self.limit);
@@ -297,7 +296,7 @@ impl Page<'_> {
         self.end(last.map(|(number, _)| Point { number: *number, key: String::new() }).as_ref())
     }
 
-    /// The same for tags, which are sorted by key.
+    /// Truncates tags, sorted by key, to the page; returns the page's end.
     pub(super) fn finish_tags(&self, found: &mut Vec<(u64, &Tag)>) -> Xml {
         let more = found.len() > self.limit;
         found.truncate(self.limit);
@@ -306,7 +305,7 @@ impl Page<'_> {
         self.end(point.as_ref())
     }
 
-    /// The page's end, with where the next one begins.
+    /// End of the page: `IsTruncated`, and the marker of the next page if `point` is given.
     pub(super) fn end(&self, point: Option<&Point>) -> Xml {
         let mut xml = Xml::default();
         xml.plain("IsTruncated", point.is_some());

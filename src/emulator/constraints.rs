@@ -1,5 +1,5 @@
-//! What AWS's service model demands of every parameter, as data, and the one function that holds a
-//! request to it. The numbers and patterns are those of botocore's `iam/2010-05-08` and
+//! Parameter constraints of AWS's service models, as data, and the function that checks a request
+//! against them. The numbers and patterns are those of botocore's `iam/2010-05-08` and
 //! `sts/2011-06-15` service models.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::form::{Form, Member};
 use super::refusal::Refusal;
 use super::service::Service;
 
-/// One parameter of an action, or one field of a list's members.
+/// Parameter of an action, or field of a list's members.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -19,55 +19,56 @@ pub(super) struct Parameter {
     pub(super) rule: &'static Rule,
 }
 
-/// What a parameter's value must be like.
+/// Constraint on a parameter's value.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// One text.
+    /// String.
     Text(Text),
-    /// A whole number within bounds, both included.
-    Whole { least: i64, most: i64 },
+    /// Integer within inclusive bounds.
+    Integer { min: i64, max: i64 },
     /// `true` or `false`.
     Boolean,
-    /// One of these texts.
-    Choice(&'static [&'static str]),
-    /// A list of texts, which AWS judges as one: the first bad member spoils it.
-    Texts { most: usize, each: Text },
-    /// A list of structures with these fields.
-    Structures { least: usize, most: usize, fields: &'static [Parameter] },
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// List of strings. AWS validates it as one value: a single bad member makes it invalid.
+    Texts { max: usize, each: Text },
+    /// List of structures with these fields.
+    Structures { min: usize, max: usize, fields: &'static [Parameter] },
 }
 
-/// What a text must be like; lengths are in characters.
+/// Constraint on a string; lengths are in characters.
 #[derive(Debug)]
 pub(super) struct Text {
-    pub(super) least: usize,
-    pub(super) most: usize,
+    pub(super) min: usize,
+    pub(super) max: usize,
     pub(super) pattern: Option<Pattern>,
 }
 
-/// A regular expression that the whole text must match.
+/// Regular expression that must match the whole string.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    /// As the service model writes it, and as messages print it.
+    /// Source, as the service model writes it and messages print it.
     source: &'static str,
-    /// For some patterns IAM answers with a sentence of its own, alone and before everything else.
-    own_words: Option<&'static str>,
+    /// Special message of IAM for some patterns. It is returned alone and before all other
+    /// violations.
+    special_message: Option<&'static str>,
 }
 
 impl Pattern {
     const fn new(source: &'static str) -> Self {
-        Self { source, own_words: None }
+        Self { source, special_message: None }
     }
 
-    const fn worded(source: &'static str, own_words: &'static str) -> Self {
-        Self { source, own_words: Some(own_words) }
+    const fn with_message(source: &'static str, special_message: &'static str) -> Self {
+        Self { source, special_message: Some(special_message) }
     }
 
     fn matches(&self, text: &str) -> bool {
         self.regex().is_match(text)
     }
 
-    /// The compiled pattern. They are compiled when first met, because those with Unicode classes
-    /// take a while, and kept outside of the table, because constants cannot hold a cell.
+    /// Compiled pattern. Patterns are compiled on first use, because those with Unicode classes are
+    /// slow to compile. They are cached outside of the table, because constants cannot hold a cell.
     fn regex(&self) -> &'static Regex {
         static COMPILED: RwLock<Option<HashMap<&str, &Regex>>> = RwLock::new(None);
         let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +80,7 @@ impl Pattern {
         let source = self.source.replace(r"\w", "A-Za-z0-9_").replace(r"\d", "0-9");
         let regex = Regex::new(&format!(r"\A(?:{source})\z")).expect("a test compiles them all");
         let mut known = COMPILED.write().unwrap_or_else(PoisonError::into_inner);
-        // There are as many to leak as the table has patterns.
+        // The leak is bounded by the number of patterns in the table.
         known
             .get_or_insert_default()
             .entry(self.source)
@@ -87,65 +88,68 @@ impl Pattern {
     }
 }
 
-const NAME_WORDS: &str =
+const NAME_MESSAGE: &str =
     "It must contain only alphanumeric characters and/or the following: +=,.@_-";
-const PATH_WORDS: &str =
+const PATH_MESSAGE: &str =
     "It must begin and end with / and contain only alphanumeric characters and/or / characters.";
-const PREFIX_WORDS: &str = "It must begin with the / character and contain only alphanumeric characters and/or / characters.";
+const PREFIX_MESSAGE: &str = "It must begin with the / character and contain only alphanumeric characters and/or / characters.";
 const UNLIMITED: usize = usize::MAX;
 
-const fn text(least: usize, most: usize, pattern: Pattern) -> Text {
-    Text { least, most, pattern: Some(pattern) }
+const fn text(min: usize, max: usize, pattern: Pattern) -> Text {
+    Text { min, max, pattern: Some(pattern) }
 }
 
-const fn any_text(least: usize, most: usize) -> Text {
-    Text { least, most, pattern: None }
+const fn any_text(min: usize, max: usize) -> Text {
+    Text { min, max, pattern: None }
 }
 
-// A name's pattern here also lets the empty text through: that one is a matter of length.
+// The pattern of names also accepts the empty string, which violates the length constraint instead.
 pub(super) static PROFILE_NAME: Rule =
-    Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+    Rule::Text(text(1, 128, Pattern::with_message(r"[\w+=,.@-]*", NAME_MESSAGE)));
 pub(super) static ROLE_NAME: Rule =
-    Rule::Text(text(1, 64, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+    Rule::Text(text(1, 64, Pattern::with_message(r"[\w+=,.@-]*", NAME_MESSAGE)));
 pub(super) static PATH: Rule = Rule::Text(text(
     1,
     512,
-    Pattern::worded(r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)", PATH_WORDS),
+    Pattern::with_message(r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)", PATH_MESSAGE),
 ));
 pub(super) static PATH_PREFIX: Rule =
-    Rule::Text(text(1, 512, Pattern::worded(r"\u002F[\u0021-\u007F]*", PREFIX_WORDS)));
-pub(super) static POLICY_PATH_PREFIX: Rule =
-    Rule::Text(text(1, 512, Pattern::worded(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PREFIX_WORDS)));
+    Rule::Text(text(1, 512, Pattern::with_message(r"\u002F[\u0021-\u007F]*", PREFIX_MESSAGE)));
+pub(super) static POLICY_PATH_PREFIX: Rule = Rule::Text(text(
+    1,
+    512,
+    Pattern::with_message(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PREFIX_MESSAGE),
+));
 pub(super) static POLICY_NAME: Rule =
-    Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+    Rule::Text(text(1, 128, Pattern::with_message(r"[\w+=,.@-]*", NAME_MESSAGE)));
 pub(super) static POLICY_PATH: Rule =
-    Rule::Text(text(1, 512, Pattern::worded(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PATH_WORDS)));
+    Rule::Text(text(1, 512, Pattern::with_message(r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", PATH_MESSAGE)));
 pub(super) static POLICY_DESCRIPTION: Rule = Rule::Text(any_text(0, 1000));
 pub(super) static VERSION_ID: Rule =
     Rule::Text(text(0, UNLIMITED, Pattern::new(r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?")));
-pub(super) static POLICY_SCOPE: Rule = Rule::Choice(&["All", "AWS", "Local"]);
-pub(super) static POLICY_USAGE: Rule = Rule::Choice(&["PermissionsPolicy", "PermissionsBoundary"]);
+pub(super) static POLICY_SCOPE: Rule = Rule::OneOf(&["All", "AWS", "Local"]);
+pub(super) static POLICY_USAGE: Rule = Rule::OneOf(&["PermissionsPolicy", "PermissionsBoundary"]);
 pub(super) static ENTITY_KIND: Rule =
-    Rule::Choice(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
+    Rule::OneOf(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
 pub(super) static USER_NAME: Rule =
-    Rule::Text(text(1, 128, Pattern::worded(r"[\w+=,.@-]*", NAME_WORDS)));
+    Rule::Text(text(1, 128, Pattern::with_message(r"[\w+=,.@-]*", NAME_MESSAGE)));
 pub(super) static BOOLEAN: Rule = Rule::Boolean;
 pub(super) static ID: Rule = Rule::Text(text(16, 128, Pattern::new(r"[\w]+")));
 pub(super) static MARKER: Rule = Rule::Text(text(1, 320, Pattern::new(r"[\u0020-\u00FF]+")));
-pub(super) static MAX_ITEMS: Rule = Rule::Whole { least: 1, most: 1000 };
+pub(super) static MAX_ITEMS: Rule = Rule::Integer { min: 1, max: 1000 };
 pub(super) static ARN: Rule = Rule::Text(any_text(20, 2048));
 pub(super) static POLICY_DOCUMENT: Rule =
     Rule::Text(text(1, 131_072, Pattern::new(r"[\u0009\u000A\u000D\u0020-\u00FF]+")));
 pub(super) static ROLE_DESCRIPTION: Rule =
     Rule::Text(text(0, 1000, Pattern::new(r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*")));
-pub(super) static MAX_SESSION_DURATION: Rule = Rule::Whole { least: 3600, most: 43200 };
+pub(super) static MAX_SESSION_DURATION: Rule = Rule::Integer { min: 3600, max: 43200 };
 pub(super) static TAG_KEY: Rule = Rule::Text(tag_key());
 pub(super) static TAG_VALUE: Rule =
     Rule::Text(text(0, 256, Pattern::new(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")));
-pub(super) static TAG_KEYS: Rule = Rule::Texts { most: 50, each: tag_key() };
+pub(super) static TAG_KEYS: Rule = Rule::Texts { max: 50, each: tag_key() };
 pub(super) static TAGS: Rule = Rule::Structures {
-    least: 0,
-    most: 50,
+    min: 0,
+    max: 50,
     fields: &[required("Key", &TAG_KEY), required("Value", &TAG_VALUE)],
 };
 
@@ -154,20 +158,20 @@ pub(super) static CUSTOM_SUFFIX: Rule = Rule::Text(text(1, 64, Pattern::new(r"[\
 pub(super) static DELETION_TASK_ID: Rule = Rule::Text(any_text(1, 1000));
 
 pub(super) static SESSION_NAME: Rule = Rule::Text(text(2, 64, Pattern::new(r"[\w+=,.@-]*")));
-pub(super) static SESSION_DURATION: Rule = Rule::Whole { least: 900, most: 43200 };
+pub(super) static SESSION_DURATION: Rule = Rule::Integer { min: 900, max: 43200 };
 pub(super) static SESSION_POLICY: Rule =
     Rule::Text(text(1, UNLIMITED, Pattern::new(r"[\u0009\u000A\u000D\u0020-\u00FF]+")));
 pub(super) static SESSION_POLICY_ARNS: Rule =
-    Rule::Structures { least: 0, most: UNLIMITED, fields: &[optional("arn", &ARN)] };
+    Rule::Structures { min: 0, max: UNLIMITED, fields: &[optional("arn", &ARN)] };
 pub(super) static EXTERNAL_ID: Rule = Rule::Text(text(2, 1224, Pattern::new(r"[\w+=,.@:\/-]*")));
 pub(super) static SERIAL_NUMBER: Rule = Rule::Text(text(9, 256, Pattern::new(r"[\w+=/:,.@-]*")));
 pub(super) static TOKEN_CODE: Rule = Rule::Text(text(6, 6, Pattern::new(r"[\d]*")));
-pub(super) static TOKEN_DURATION: Rule = Rule::Whole { least: 900, most: 129_600 };
+pub(super) static TOKEN_DURATION: Rule = Rule::Integer { min: 900, max: 129_600 };
 pub(super) static WEB_IDENTITY_TOKEN: Rule = Rule::Text(any_text(4, 20_000));
 pub(super) static PROVIDER_ID: Rule = Rule::Text(any_text(4, 2048));
 pub(super) static SESSION_CONTEXTS: Rule = Rule::Structures {
-    least: 1,
-    most: 5,
+    min: 1,
+    max: 5,
     fields: &[optional("ProviderArn", &ARN), optional("ContextAssertion", &CONTEXT_ASSERTION)],
 };
 static CONTEXT_ASSERTION: Rule = Rule::Text(any_text(4, 2048));
@@ -176,18 +180,18 @@ const fn tag_key() -> Text {
     text(1, 128, Pattern::new(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+"))
 }
 
-/// A parameter that must be there.
+/// Required parameter.
 pub(super) const fn required(name: &'static str, rule: &'static Rule) -> Parameter {
     Parameter { name, required: true, rule }
 }
 
-/// A parameter that may be left out.
+/// Optional parameter.
 pub(super) const fn optional(name: &'static str, rule: &'static Rule) -> Parameter {
     Parameter { name, required: false, rule }
 }
 
-/// Holds a request to its action's parameters. All violations come in one answer, in the order of
-/// the parameters; only a pattern that has words of its own is answered alone.
+/// Checks a request against its action's parameters. All violations come in one answer, in the
+/// order of the parameters; a pattern with a special message is reported alone.
 pub(super) fn check(
     service: Service,
     parameters: &[Parameter],
@@ -197,13 +201,13 @@ pub(super) fn check(
         let value = form.get(parameter.name).unwrap_or_default();
         if let Rule::Text(text) = parameter.rule
             && form.get(parameter.name).is_some()
-            && let Some(words) = text.own_words(value)
+            && let Some(words) = text.special_message(value)
         {
             let name = camel(parameter.name);
             let message = format!("The specified value for {name} is invalid. {words}");
             return Err(Refusal::validation(message));
         }
-        if let Rule::Whole { .. } = parameter.rule
+        if let Rule::Integer { .. } = parameter.rule
             && !value.is_empty()
             && value.parse::<i64>().is_err()
         {
@@ -236,7 +240,7 @@ impl Violations {
         match parameter.rule {
             Rule::Text(text) => self.of_text(text, &place, form.get(parameter.name), parameter),
             Rule::Boolean => {}
-            Rule::Choice(choices) => match form.get(parameter.name) {
+            Rule::OneOf(choices) => match form.get(parameter.name) {
                 Some(value) if !choices.contains(&value) => {
                     let constraint =
                         format!("Member must satisfy enum value set: [{}]", choices.join(", "));
@@ -244,28 +248,28 @@ impl Violations {
                 }
                 _ => {}
             },
-            Rule::Whole { least, most } => {
+            Rule::Integer { min, max } => {
                 match form.get(parameter.name).filter(|value| !value.is_empty()) {
                     None if parameter.required => self.add(&place, None, NULL),
                     None => {}
-                    Some(value) => self.of_number(*least, *most, &place, value),
+                    Some(value) => self.of_number(*min, *max, &place, value),
                 }
             }
-            Rule::Texts { most, each } => match form.list(parameter.name) {
+            Rule::Texts { max, each } => match form.list(parameter.name) {
                 None if parameter.required => self.add(&place, None, NULL),
                 None => {}
-                Some(members) => self.of_texts(*most, each, &place, &members),
+                Some(members) => self.of_texts(*max, each, &place, &members),
             },
-            Rule::Structures { least, most, fields } => match form.list(parameter.name) {
+            Rule::Structures { min, max, fields } => match form.list(parameter.name) {
                 None if parameter.required => self.add(&place, None, NULL),
                 None => {}
                 Some(members) => {
                     let shown = || list_text(&members);
-                    if members.len() > *most {
-                        self.add(&place, Some(&shown()), &at_most_long(*most));
+                    if members.len() > *max {
+                        self.add(&place, Some(&shown()), &at_most_long(*max));
                     }
-                    if members.len() < *least {
-                        self.add(&place, Some(&shown()), &at_least_long(*least));
+                    if members.len() < *min {
+                        self.add(&place, Some(&shown()), &at_least_long(*min));
                     }
                     for (number, member) in (1..).zip(&members) {
                         for field in *fields {
@@ -292,31 +296,30 @@ impl Violations {
         }
     }
 
-    fn of_number(&mut self, least: i64, most: i64, place: &str, value: &str) {
-        // `check` has already refused what is not a number.
+    fn of_number(&mut self, min: i64, max: i64, place: &str, value: &str) {
+        // `check` has already refused values that are not numbers.
         let number = value.parse::<i64>().unwrap_or_default();
-        if number > most {
-            let constraint = format!("Member must have value less than or equal to {most}");
+        if number > max {
+            let constraint = format!("Member must have value less than or equal to {max}");
             self.add(place, Some(value), &constraint);
         }
-        if number < least {
-            let constraint = format!("Member must have value greater than or equal to {least}");
+        if number < min {
+            let constraint = format!("Member must have value greater than or equal to {min}");
             self.add(place, Some(value), &constraint);
         }
     }
 
-    /// A bad member is answered with everything that members must satisfy, not with what it
-    /// violates.
-    fn of_texts(&mut self, most: usize, each: &Text, place: &str, members: &[Member<'_>]) {
+    /// Reports a bad member with all constraints on members, not with those that it violates.
+    fn of_texts(&mut self, max: usize, each: &Text, place: &str, members: &[Member<'_>]) {
         let shown = list_text(members);
-        if members.len() > most {
-            self.add(place, Some(&shown), &at_most_long(most));
+        if members.len() > max {
+            self.add(place, Some(&shown), &at_most_long(max));
         }
         let bad = |member: &Member<'_>| {
             member.field("").is_none_or(|value| !each.violated(value).is_empty())
         };
         if members.iter().any(bad) {
-            let mut all = vec![at_most_long(each.most), at_least_long(each.least)];
+            let mut all = vec![at_most_long(each.max), at_least_long(each.min)];
             all.extend(each.pattern.as_ref().map(matches_pattern));
             all.push(NULL.to_owned());
             let constraint = format!("Member must satisfy constraint: [{}]", all.join(", "));
@@ -324,7 +327,7 @@ impl Violations {
         }
     }
 
-    /// STS says which value it was; IAM no longer does.
+    /// Adds a violation. STS includes the value in the message; IAM no longer does.
     fn add(&mut self, place: &str, value: Option<&str>, constraint: &str) {
         let value = match (self.service, value) {
             (Service::Sts, Some(value)) => format!("'{value}' "),
@@ -337,7 +340,7 @@ impl Violations {
 }
 
 impl Rule {
-    /// The constraints that a value violates which did not come in a request, in AWS's words.
+    /// Messages for the constraints violated by a value that did not come in a request.
     pub(super) fn violated(&self, value: &str) -> Vec<String> {
         match self {
             Self::Text(text) => text.violated(value),
@@ -347,21 +350,21 @@ impl Rule {
 }
 
 impl Text {
-    /// IAM's own sentence for that text, if its pattern has one and is not met.
-    fn own_words(&self, value: &str) -> Option<&'static str> {
+    /// IAM's special message, if the pattern has one and the string does not match.
+    fn special_message(&self, value: &str) -> Option<&'static str> {
         let pattern = self.pattern.as_ref()?;
-        pattern.own_words.filter(|_| !pattern.matches(value))
+        pattern.special_message.filter(|_| !pattern.matches(value))
     }
 
-    /// The constraints that the text violates, in AWS's words.
+    /// Messages for the constraints that the string violates.
     fn violated(&self, value: &str) -> Vec<String> {
         let length = value.chars().count();
         let mut violated = Vec::new();
-        if length > self.most {
-            violated.push(at_most_long(self.most));
+        if length > self.max {
+            violated.push(at_most_long(self.max));
         }
-        if length < self.least {
-            violated.push(at_least_long(self.least));
+        if length < self.min {
+            violated.push(at_least_long(self.min));
         }
         if let Some(pattern) = &self.pattern
             && !pattern.matches(value)
@@ -374,12 +377,12 @@ impl Text {
 
 const NULL: &str = "Member must not be null";
 
-fn at_most_long(most: usize) -> String {
-    format!("Member must have length less than or equal to {most}")
+fn at_most_long(max: usize) -> String {
+    format!("Member must have length less than or equal to {max}")
 }
 
-fn at_least_long(least: usize) -> String {
-    format!("Member must have length greater than or equal to {least}")
+fn at_least_long(min: usize) -> String {
+    format!("Member must have length greater than or equal to {min}")
 }
 
 fn matches_pattern(pattern: &Pattern) -> String {
@@ -391,7 +394,7 @@ fn list_text(members: &[Member<'_>]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
-/// A parameter's name as messages write it: `RoleName` is `roleName`.
+/// Parameter name as in AWS messages: `RoleName` becomes `roleName`.
 fn camel(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
@@ -406,7 +409,7 @@ mod tests {
         let of = |parameter: &'static Parameter| match parameter.rule {
             Rule::Text(text) | Rule::Texts { each: text, .. } => text.pattern.iter().collect(),
             Rule::Structures { fields, .. } => patterns(fields),
-            Rule::Whole { .. } | Rule::Boolean | Rule::Choice(_) => Vec::new(),
+            Rule::Integer { .. } | Rule::Boolean | Rule::OneOf(_) => Vec::new(),
         };
         parameters.iter().flat_map(of).collect()
     }
@@ -416,8 +419,8 @@ mod tests {
         let all: Vec<_> = ACTIONS.iter().flat_map(|action| patterns(action.parameters)).collect();
         assert!(all.len() > 40, "only {} patterns found", all.len());
         for pattern in all {
-            // Java's `$` and some regex engines' would let this pass; documents may really contain
-            // it.
+            // `$` in Java and some other regex engines would match here; documents may contain the
+            // newline.
             let newline_allowed = pattern.source.contains("u000A");
             assert_eq!(pattern.matches("/\n"), newline_allowed, "{}", pattern.source);
         }

@@ -1,17 +1,16 @@
-//! The example account of a first use. It is an account file like any other, except that it says
-//! how old things are instead of when they were made; it goes through the import, so it is valid by
-//! construction.
+//! The example account of a first use. It is an account file, with the ages of its entries instead
+//! of their creation dates. It is loaded by the import, which validates it.
 
 use serde_json::{Map, Value, json};
 
 use super::clock::iso8601;
 use super::write_txn::WriteTxn;
-use super::{Trouble, import};
+use super::{ChangeError, import};
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// Fills an empty account.
-pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), Trouble> {
+pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), ChangeError> {
     let mut account: Value = serde_json::from_str(include_str!("example.json"))
         .expect("every test that opens an account reads this file");
     for section in ["policies", "roles", "profiles", "resources"] {
@@ -25,8 +24,7 @@ pub(super) fn fill(edit: &WriteTxn<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Turns ages into dates. The time of day is made from the age, so that not everything happened at
-/// the same second.
+/// Replaces ages by dates. The time of day is derived from the age, so that creation times differ.
 fn date(entry: &mut Map<String, Value>, now: i64) {
     let ago = |days: i64| iso8601(now - days * DAY - (days * 7919) % (DAY / 2));
     let mut age = |key: &str| entry.swap_remove(key).as_ref().and_then(Value::as_i64);

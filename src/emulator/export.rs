@@ -1,5 +1,5 @@
-//! Writing the account as JSON: one role, profile or resource a line, row by row from the file, so
-//! that its size does not matter.
+//! Export of the account as JSON: one role, profile or resource per line. Rows are streamed from
+//! the file, so memory use does not depend on the account's size.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
-use super::Trouble;
+use super::ChangeError;
 use super::clock::iso8601;
 use super::import_resources;
 use super::partition;
@@ -19,13 +19,13 @@ use super::regions;
 use super::resources::{self, Kind, ResourceScope};
 use super::sequence::Sequence;
 
-/// What the file calls itself.
+/// Format name in the file.
 pub(super) const FORMAT: &str = "iamlua-account";
 /// The only version of the format.
 pub(super) const VERSION: u64 = 1;
 
-/// Writes the account as it is in that transaction.
-pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), Trouble> {
+/// Writes the account as this transaction sees it.
+pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), ChangeError> {
     let account = Account::load(connection)?;
     let mut lines = Lines { out, partition: account.partition.clone() };
     lines.text(&format!("{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\n\"account\":"))?;
@@ -40,7 +40,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
             "policies_per_role": account.quotas.policies_per_role,
         },
     });
-    // A file of an ordinary account looks as it always did.
+    // The partition is omitted for `aws`, as in earlier versions of the format.
     if let (None, Value::Object(header)) = (other_partition, &mut header) {
         header.shift_remove("partition");
     }
@@ -49,7 +49,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     let sql = format!("SELECT {} FROM managed_policy ORDER BY path, key", Policy::COLUMNS);
     let mut statement = connection.prepare(&sql)?;
     let mut own = statement.query([])?;
-    // The account's own have records; of others only the ARN is known.
+    // The account's own policies are records; of AWS's other policies only the ARN is known.
     let mut statement = connection
         .prepare("SELECT arn FROM policy WHERE arn LIKE 'arn:aws:iam::aws:%' ORDER BY arn")?;
     let mut of_aws = statement.query([])?;
@@ -70,7 +70,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         None => Ok(None),
     })?;
 
-    // A profile knows its role by the key; the file says the name.
+    // A profile refers to its role by key; the file has the role's name.
     let mut statement = connection.prepare(
         "SELECT p.name, p.path, p.id, p.created, p.role, p.tags, role.name
          FROM profile AS p LEFT JOIN role ON role.key = p.role ORDER BY p.path, p.key",
@@ -83,7 +83,7 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
         }
         None => Ok(None),
     })?;
-    let regions = regions::said(connection)?;
+    let regions = regions::stored(connection)?;
     if !regions.is_empty() {
         let regions = regions.into_iter().map(|region| (region.name, region.status.into()));
         lines.text(",\n\"regions\":")?;
@@ -95,10 +95,10 @@ pub(super) fn write(connection: &Connection, out: &mut dyn Write) -> Result<(), 
     Ok(())
 }
 
-fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), Trouble> {
+fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(), ChangeError> {
     let mut separator = ",\n\"resources\":[\n";
     for kind in Kind::IMPORTED {
-        let mut trouble = None;
+        let mut failure = None;
         resources::all(connection, kind, |resource| {
             let mut versions = Vec::new();
             if kind == Kind::LaunchTemplate {
@@ -113,14 +113,14 @@ fn write_resources(connection: &Connection, lines: &mut Lines<'_>) -> Result<(),
             let entry = import_resources::exported(kind, &resource, &versions, create_date);
             let written = lines.text(separator).and_then(|()| lines.json(&entry));
             separator = ",\n";
-            trouble = written.err();
-            Ok(trouble.is_none())
+            failure = written.err();
+            Ok(failure.is_none())
         })?;
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(failure) = failure {
+            return Err(failure);
         }
     }
-    // A file without any looks as it always did.
+    // An account without resources has no such section, as in earlier versions of the format.
     if separator == ",\n" { lines.text("\n]") } else { Ok(()) }
 }
 
@@ -158,7 +158,7 @@ fn policy(policy: &Policy, account_id: &str) -> Value {
         drop_nulls(&mut entry);
         entry
     };
-    let versions: Vec<_> = policy.versions.behind(0).collect();
+    let versions: Vec<_> = policy.versions.after(0).collect();
     let newest = versions.last().map_or(0, |(number, _)| *number);
     let last = Some(policy.versions.last_place()).filter(|last| *last > newest);
     let mut entry = json!({
@@ -192,8 +192,8 @@ fn profile(profile: &Profile, role_name: Option<&str>, account_id: &str) -> Valu
     entry
 }
 
-/// A policy as a JSON object, which is good to read; as the text that it is where the object would
-/// not give exactly that text back.
+/// Policy as a JSON object, for readability; as a string if the object would not reproduce the
+/// exact text.
 fn document(text: &str) -> Value {
     let parsed: Option<Value> = serde_json::from_str(text).ok();
     parsed
@@ -215,17 +215,17 @@ fn drop_nulls(entry: &mut Value) {
 
 struct Lines<'a> {
     out: &'a mut dyn Write,
-    /// The partition of the ARNs in the file.
+    /// Partition of the ARNs in the file.
     partition: String,
 }
 
 impl Lines<'_> {
-    /// Writes a list of what `next` gives, until it gives nothing.
+    /// Writes a list of the items that `next` returns, until it returns `None`.
     fn list(
         &mut self,
         name: &str,
         mut next: impl FnMut() -> rusqlite::Result<Option<Value>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ChangeError> {
         self.text(&format!(",\n\"{name}\":["))?;
         let mut separator = "\n";
         while let Some(entry) = next()? {
@@ -236,7 +236,7 @@ impl Lines<'_> {
         self.text("\n]")
     }
 
-    fn json(&mut self, value: &Value) -> Result<(), Trouble> {
+    fn json(&mut self, value: &Value) -> Result<(), ChangeError> {
         let mut translated = None;
         if self.partition != partition::AWS {
             partition::swap_json(translated.insert(value.clone()), &self.partition);
@@ -245,7 +245,7 @@ impl Lines<'_> {
         Ok(written.map_err(|error| cannot_write(error.into()))?)
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Trouble> {
+    fn text(&mut self, text: &str) -> Result<(), ChangeError> {
         Ok(self.out.write_all(text.as_bytes()).map_err(cannot_write)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Which calls a fault hits: some services, actions and regions, written with wildcards.
+//! Targets of a fault: services, actions and regions, written with wildcards.
 
 use std::fmt;
 
@@ -10,8 +10,9 @@ use super::actions;
 use super::faults::closest;
 use super::service::Service;
 
-/// The calls that a fault hits. Written `SERVICE[:ACTION][@REGION]`, joined with `+`, such as `ec2:Describe*@eu-west-1+batch`; a `*`
-/// stands for any letters. The service is the prefix of its permissions.
+/// Calls that a fault applies to. Written `SERVICE[:ACTION][@REGION]`, joined with `+`, such as
+/// `ec2:Describe*@eu-west-1+batch`. A `*` matches any characters. The service is its permission
+/// prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets(Vec<FaultTarget>);
 
@@ -25,13 +26,13 @@ struct FaultTarget {
 const ANY: &str = "*";
 
 impl Targets {
-    /// Reads what is written after the knob.
+    /// Parses the value of a knob.
     pub(super) fn parse(knob: &str, text: &str) -> Result<Self> {
         let targets = text.split('+').map(|target| FaultTarget::parse(knob, target.trim()));
         Ok(Self(targets.collect::<Result<_>>()?))
     }
 
-    /// Whether there are none.
+    /// Check for an empty list.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,5 @@
-//! Bad weather on purpose: the fault knobs, how they are written, and the dice and bucket that carry them out.
+//! Fault injection: the settings ("knobs"), their written form, and the random numbers and token
+//! bucket that apply them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,57 +12,59 @@ use crate::error::{Error, Result};
 use super::fault_targets::Targets;
 use super::random::Random;
 
-/// Which faults the account shows. The default shows none.
+/// Injected faults. The default injects none.
 ///
-/// Written as `latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7`, each knob at most once:
+/// Written as `latency=20ms,throttle=50/100,error=1%,lost=1%,lag=2s,seed=7`, each knob at most
+/// once:
 ///
 /// | knob | meaning |
 /// | --- | --- |
-/// | `latency` | every call takes that much longer (a throttled one does not) |
-/// | `throttle` | a bucket of so many calls a second / at most so many at once; above it 400 `Throttling` |
-/// | `error` | that share of the calls fails with 500 `ServiceFailure` before anything happens |
-/// | `lost` | that share of the calls is carried out but never answered |
-/// | `lag` | writes become visible to reads only that much later |
-/// | `seed` | makes the dice fall the same way every time |
-/// | `deny` | the caller has no permission for these calls |
-/// | `fail` | these calls fail every time with an error of the service's own, of status 500 |
-/// | `choke` | these calls are throttled every time |
-/// | `cut` | the answers to these calls break off in their middle, if they are no errors |
-/// | `hold` | these calls wait until they are let go, or the faults are changed |
+/// | `latency` | delay of every call (throttled calls are not delayed) |
+/// | `throttle` | token bucket, calls per second / burst; beyond it 400 `Throttling` |
+/// | `error` | share of calls that fail with 500 `ServiceFailure` before they have any effect |
+/// | `lost` | share of calls that are executed but never answered |
+/// | `lag` | delay until writes become visible to reads |
+/// | `seed` | seed of the random numbers, for reproducible faults |
+/// | `deny` | calls that are refused for lack of permission |
+/// | `fail` | calls that always fail with the service's own error of status 500 |
+/// | `choke` | calls that are always throttled |
+/// | `cut` | calls whose successful answers break off in the middle |
+/// | `hold` | calls that wait until they are released or the faults are changed |
 ///
 /// The last five take calls such as `deny=ec2:*@eu-west-1+batch`: see [`Targets`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
-    /// How much longer every call takes.
+    /// Delay of every call.
     pub latency: Duration,
-    /// How many calls are let through.
+    /// Rate limit.
     pub throttle: Option<Throttle>,
-    /// The share of calls that fail before anything happens, 0 to 1.
+    /// Share of calls that fail before they have any effect, 0 to 1.
     pub error: f64,
-    /// The share of calls that are carried out but never answered, 0 to 1.
+    /// Share of calls that are executed but never answered, 0 to 1.
     pub lost: f64,
-    /// How much later reads see what was written.
+    /// Delay until reads see a write.
     pub lag: Duration,
-    /// Makes `error` and `lost` reproducible; without it [`EmulatorSettings::seed`](super::EmulatorSettings::seed) does.
+    /// Seed for `error` and `lost`. The default is
+    /// [`EmulatorSettings::seed`](super::EmulatorSettings::seed).
     pub seed: Option<u64>,
-    /// The calls for which the caller has no permission.
+    /// Calls that are refused for lack of permission.
     pub deny: Targets,
-    /// The calls that fail every time.
+    /// Calls that always fail.
     pub fail: Targets,
-    /// The calls that are throttled every time.
+    /// Calls that are always throttled.
     pub choke: Targets,
-    /// The calls whose answers break off.
+    /// Calls whose answers break off.
     pub cut: Targets,
-    /// The calls that wait until somebody lets them go.
+    /// Calls that wait until they are released.
     pub hold: Targets,
 }
 
-/// A token bucket.
+/// Token bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Throttle {
-    /// Calls a second that are let through in the long run.
+    /// Sustained rate, in calls per second.
     pub rate: f64,
-    /// Calls that are let through at once after a rest.
+    /// Capacity of the bucket, in calls.
     pub burst: f64,
 }
 
@@ -110,7 +113,7 @@ impl FromStr for Faults {
 }
 
 impl Faults {
-    /// The calls that a knob is about.
+    /// Targets of a knob.
     fn targets(&mut self, knob: &str) -> Option<&mut Targets> {
         match knob {
             "deny" => Some(&mut self.deny),
@@ -122,14 +125,14 @@ impl Faults {
         }
     }
 
-    /// Sets one knob; `None` if the value does not have its form.
+    /// Sets one knob; `None` if the value is malformed.
     fn set(&mut self, knob: &str, value: &str) -> Option<()> {
         match knob {
             "latency" => self.latency = duration(value)?,
             "throttle" => {
                 let (rate, burst) = value.split_once('/')?;
                 let (rate, burst) = (number(rate)?, number(burst)?);
-                // A bucket that never holds one whole token would let nothing through at all.
+                // A bucket that never holds one whole token would refuse every call.
                 self.throttle = (burst >= 1.0).then_some(Throttle { rate, burst });
                 self.throttle?;
             }
@@ -152,7 +155,7 @@ fn unknown_knob(knob: &str) -> Error {
     }
 }
 
-/// The name that was probably meant, if any is near.
+/// Name most similar to `text`, for a suggestion; `None` if none is similar.
 pub(super) fn closest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
@@ -189,7 +192,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 impl fmt::Display for Faults {
-    /// The written form: only the knobs that do something, and nothing at all for fair weather.
+    /// Written form: only knobs with an effect; empty if no fault is injected.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut settings = Vec::new();
         if !self.latency.is_zero() {
@@ -225,11 +228,11 @@ impl fmt::Display for Faults {
     }
 }
 
-/// The faults at work: the dice and the bucket.
+/// State of the injected faults: random numbers and token bucket.
 #[derive(Debug)]
-pub(super) struct Weather {
+pub(super) struct FaultState {
     pub(super) faults: Faults,
-    dice: Random,
+    random: Random,
     bucket: Mutex<Bucket>,
 }
 
@@ -239,15 +242,15 @@ struct Bucket {
     filled: Duration,
 }
 
-impl Weather {
+impl FaultState {
     pub(super) fn new(faults: Faults, seed: Option<u64>, clock: &Clock) -> Self {
         let tokens = faults.throttle.map_or(0.0, |throttle| throttle.burst);
-        let dice = Random::new(faults.seed.or(seed));
+        let random = Random::new(faults.seed.or(seed));
         let bucket = Mutex::new(Bucket { tokens, filled: clock.elapsed() });
-        Self { faults, dice, bucket }
+        Self { faults, random, bucket }
     }
 
-    /// Takes a token from the bucket; true if there was none.
+    /// Takes a token from the bucket; true if it was empty.
     pub(super) fn throttles(&self, clock: &Clock) -> bool {
         let Some(throttle) = self.faults.throttle else { return false };
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,13 +265,13 @@ impl Weather {
         short
     }
 
-    /// Whether this call fails before anything happens.
+    /// Random decision of the fault `error` for this call.
     pub(super) fn fails(&self) -> bool {
-        self.faults.error > 0.0 && self.dice.happens(self.faults.error)
+        self.faults.error > 0.0 && self.random.happens(self.faults.error)
     }
 
-    /// Whether the answer to this call gets lost.
+    /// Random decision of the fault `lost` for this call.
     pub(super) fn loses(&self) -> bool {
-        self.faults.lost > 0.0 && self.dice.happens(self.faults.lost)
+        self.faults.lost > 0.0 && self.random.happens(self.faults.lost)
     }
 }

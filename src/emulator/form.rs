@@ -1,24 +1,22 @@
-//! The incoming half of the AWS Query protocol: a form body, in which a list is written
-//! `Tags.member.1.Key=…` and an empty one `Tags=`; EC2 writes `Filter.1.Name=…`.
+//! Parser of the AWS Query protocol: a form body, in which a list is written `Tags.member.1.Key=…`
+//! and an empty list `Tags=`. EC2 writes `Filter.1.Name=…`.
 
 use super::partition::swap;
 
-/// The parameters of a request, percent-decoded.
+/// Percent-decoded parameters of a request.
 #[derive(Debug, Default)]
 pub(super) struct Form {
     pairs: Vec<(String, String)>,
 }
 
-/// One member of a list: its fields by name, or one field named `""` where the members are plain
-/// texts.
+/// Member of a list: its fields by name, or one field named `""` if the members are plain strings.
 #[derive(Debug, PartialEq)]
 pub(super) struct Member<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Member<'a> {
-    /// The texts of a list within it, in whatever way that is written between its name and the
-    /// numbers.
+    /// Strings of a list inside this member; `between` stands between its name and the index.
     pub(super) fn list(&self, name: &str, between: &str) -> Vec<&'a str> {
         let numbered = |(field, value): &(&'a str, &'a str)| {
             let number = field.strip_prefix(name)?.strip_prefix(between)?.parse::<u32>().ok()?;
@@ -29,38 +27,36 @@ impl<'a> Member<'a> {
         numbered.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The value of that field.
+    /// Value of a field.
     pub(super) fn field(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
     }
 }
 
 impl Form {
-    /// Reads a body of type `application/x-www-form-urlencoded`.
+    /// Parses a body of type `application/x-www-form-urlencoded`.
     pub(super) fn parse(body: &[u8]) -> Self {
         Self { pairs: form_urlencoded::parse(body).into_owned().collect() }
     }
 
-    /// The same parameters with the ARNs of that partition and of `aws` swapped.
+    /// Copy of the form with the ARNs of a partition and of `aws` swapped.
     pub(super) fn translated(&self, partition: &str) -> Self {
         let translated =
             |(key, value): &(String, String)| (key.clone(), swap(value, partition).into_owned());
         Self { pairs: self.pairs.iter().map(translated).collect() }
     }
 
-    /// The value of that parameter; the first one counts.
+    /// Value of a parameter; the first one wins.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The members of that list in the order of their numbers; `None` if the list is not there at
-    /// all.
+    /// Members of a list in the order of their indexes; `None` if the list is missing.
     pub(super) fn list(&self, name: &str) -> Option<Vec<Member<'_>>> {
         self.gather(name, ".member.")
     }
 
-    /// The same for a list that is written with another word, or none, between its name and the
-    /// numbers.
+    /// Members of a list that is written with `between`, which may be empty, instead of `member`.
     pub(super) fn list_between(&self, name: &str, between: &str) -> Vec<Member<'_>> {
         self.gather(name, between).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Calls that the fault `hold` keeps waiting. They are listed in the account's file, so that any
-//! process can see them and let them go.
+//! Calls held by the fault `hold`. They are listed in the account's file, so that any process can
+//! see and release them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::store::Store;
 
-/// Time between two looks at the list.
-const LOOK: Duration = Duration::from_millis(10);
+/// Poll interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A call that waits. It leaves the list when this is dropped.
+/// A held call. Dropping it removes it from the list.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     store: &'a Store,
@@ -19,7 +19,7 @@ pub(super) struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// Puts a call on the list; `id` is its own.
+    /// Adds a call to the list; `id` is unique to it.
     pub(super) fn new(store: &'a Store, id: &str, call: &str) -> rusqlite::Result<Self> {
         let name = format!("held/{}/{id}", std::process::id());
         store.write(|connection| {
@@ -29,10 +29,10 @@ impl<'a> Held<'a> {
         Ok(Self { store, name })
     }
 
-    /// Waits until the call is not on the list any more, or `is_over`.
+    /// Waits until the call has been removed from the list, or `is_over` returns true.
     pub(super) async fn wait(&self, is_over: impl Fn() -> bool) -> rusqlite::Result<()> {
         while !is_over() && self.is_listed()? {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -47,7 +47,7 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // Without it the call stays on the list until its process ends.
+        // After an error the call stays on the list until its process ends.
         let _ = self.store.write(|connection| {
             let sql = "DELETE FROM setting WHERE name = ?1";
             connection.prepare_cached(sql)?.execute([&self.name])
@@ -55,8 +55,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The calls that wait, such as `iam:CreateInstanceProfile@us-east-1`; not those of processes that
-/// were killed.
+/// Held calls of live processes, such as `iam:CreateInstanceProfile@us-east-1`.
 pub(super) fn calls(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT name, value FROM setting WHERE name LIKE 'held/%' ORDER BY value, name";
     let mut statement = connection.prepare_cached(sql)?;
@@ -70,7 +69,7 @@ fn is_alive(name: &str) -> bool {
     id.is_some_and(|id| test_kill_process(id) != Err(rustix::io::Errno::SRCH))
 }
 
-/// Lets all of them go.
+/// Releases all held calls.
 pub(super) fn release(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM setting WHERE name LIKE 'held/%'", [])?;
     Ok(())

@@ -1,5 +1,5 @@
-//! The account as the HTTP client of the AWS SDK's own clients: below them, so that serialisation, signing, retries,
-//! paging and error parsing are the SDK's in tests as on AWS.
+//! The account as the HTTP client of the AWS SDK. It sits below the SDK's clients, so that
+//! serialisation, signing, retries, paging and error parsing are the SDK's own, in tests as on AWS.
 
 use std::time::Duration;
 
@@ -12,45 +12,45 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use super::truncated_body::Torn;
+use super::truncated_body::TruncatedBody;
 use super::{Answer, Emulator, Reply, Request};
 
 #[derive(Clone, Debug)]
-struct Plug {
+struct EmulatorConnector {
     emulator: Emulator,
-    /// How long the SDK wants to wait for an answer, which only the fault `latency` can make too long.
-    patience: Option<Duration>,
+    /// Read timeout of the SDK. Only the fault `latency` can exceed it.
+    read_timeout: Option<Duration>,
 }
 
-pub(super) fn plug(emulator: Emulator) -> SharedHttpClient {
-    SharedHttpClient::new(Plug { emulator, patience: None })
+pub(super) fn shared_client(emulator: Emulator) -> SharedHttpClient {
+    SharedHttpClient::new(EmulatorConnector { emulator, read_timeout: None })
 }
 
-impl HttpClient for Plug {
+impl HttpClient for EmulatorConnector {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         _: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        let patience = settings.read_timeout();
-        SharedHttpConnector::new(Self { emulator: self.emulator.clone(), patience })
+        let read_timeout = settings.read_timeout();
+        SharedHttpConnector::new(Self { emulator: self.emulator.clone(), read_timeout })
     }
 }
 
-impl HttpConnector for Plug {
+impl HttpConnector for EmulatorConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let header = |name: &str| request.headers().get(name).map(str::to_owned);
         let (authorization, target) = (header("authorization"), header("x-amz-target"));
         let method = request.method().to_owned();
         let path = path_and_query(request.uri()).to_owned();
         let body = request.body().bytes().map(<[u8]>::to_vec);
-        let Self { emulator, patience } = self.clone();
+        let Self { emulator, read_timeout } = self.clone();
         HttpConnectorFuture::new(async move {
             let body = body.ok_or_else(|| {
                 ConnectorError::user("the local account takes no streamed bodies".into())
             })?;
             let request = Request { method, path, target, authorization, body };
-            // A call that somebody holds takes as long as they like.
+            // Time spent on hold does not count towards the timeout.
             let held = emulator.hold(&request).await;
             let answer = async {
                 match held {
@@ -58,9 +58,9 @@ impl HttpConnector for Plug {
                     None => emulator.answer_unheld(request).await,
                 }
             };
-            let answer = match patience {
+            let answer = match read_timeout {
                 None => answer.await,
-                Some(patience) => tokio::time::timeout(patience, answer)
+                Some(read_timeout) => tokio::time::timeout(read_timeout, answer)
                     .await
                     .map_err(|late| ConnectorError::timeout(late.into()))?,
             };
@@ -70,7 +70,7 @@ impl HttpConnector for Plug {
                     response(&reply, body, emulator.date())
                 }
                 Answer::Cut(mut reply) => {
-                    let body = Torn::of(std::mem::take(&mut reply.body));
+                    let body = TruncatedBody::of(std::mem::take(&mut reply.body));
                     response(&reply, SdkBody::from_body_1_x(body), emulator.date())
                 }
                 Answer::Lost => Err(ConnectorError::io(
@@ -94,7 +94,7 @@ fn response(reply: &Reply, body: SdkBody, date: String) -> Result<HttpResponse, 
     Ok(response)
 }
 
-/// What follows the host in a URL.
+/// Path and query of a URL.
 fn path_and_query(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map_or("/", |at| &rest[at..])

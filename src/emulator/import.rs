@@ -1,5 +1,5 @@
-//! Reading the account from JSON: a stream, entry by entry, inside one transaction. Everything is
-//! held to the same constraints as a request, and an error says where in the file it is.
+//! Import of the account from JSON: read as a stream, entry by entry, in one transaction. Entries
+//! are checked against the same constraints as requests, and errors name the place in the file.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind};
 
-use super::Trouble;
+use super::ChangeError;
 use super::constraints::{self, Rule};
 use super::export::{FORMAT, VERSION};
 use super::faults::closest;
@@ -25,20 +25,20 @@ use super::read_txn::{Account, Quotas};
 use super::records::{self, LastUsed, Profile, Role, Tag};
 use super::refusal::Failure;
 use super::sequence::Sequence;
-use super::tags::MOST_TAGS;
+use super::tags::MAX_TAGS;
 use super::trust::{self, stored};
 use super::write_txn::{Counted, WriteTxn};
 
-/// What an import brought.
+/// Summary of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// The account's number.
+    /// Account number.
     pub account_id: String,
-    /// How many roles it has now.
+    /// Number of roles now in the account.
     pub roles: u64,
-    /// How many instance profiles it has now.
+    /// Number of instance profiles now in the account.
     pub profiles: u64,
-    /// How many other resources came, such as instances and launch templates.
+    /// Number of other resources imported, such as instances and launch templates.
     pub resources: u64,
 }
 
@@ -46,14 +46,14 @@ const SECTIONS: [&str; 8] =
     ["format", "version", "account", "policies", "roles", "profiles", "regions", "resources"];
 const DEFAULT_MAX_SESSION: i64 = 3600;
 
-/// Replaces the account's contents by what the JSON says.
-pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+/// Replaces the account's contents by those in the JSON.
+pub(super) fn replace(edit: &WriteTxn<'_>, json: impl Read) -> Result<ImportSummary, ChangeError> {
     edit.clear()?;
     run(Import::new(edit)?, json)
 }
 
-/// Adds what the JSON says to the account; what has the same name is replaced.
-pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
+/// Adds the entries in the JSON to the account; entries of the same name are replaced.
+pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), ChangeError> {
     remove::<Policy>(edit, &json["policies"])?;
     remove::<Role>(edit, &json["roles"])?;
     remove::<Profile>(edit, &json["profiles"])?;
@@ -62,7 +62,7 @@ pub(super) fn absorb(edit: &WriteTxn<'_>, json: &Value) -> Result<(), Trouble> {
     run(import, json.to_string().as_bytes()).map(|_| ())
 }
 
-fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Trouble> {
+fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), ChangeError> {
     for entry in entries.as_array().into_iter().flatten() {
         let known = entry["name"].as_str().map(|name| edit.find::<R>(name)).transpose()?;
         if let Some(known) = known.flatten() {
@@ -72,58 +72,59 @@ fn remove<R: Counted>(edit: &WriteTxn<'_>, entries: &Value) -> Result<(), Troubl
     Ok(())
 }
 
-fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, Trouble> {
+fn run(mut import: Import<'_>, json: impl Read) -> Result<ImportSummary, ChangeError> {
     let edit = import.edit;
-    // Which role is named where first: checked at the end, because roles may come after profiles.
+    // First reference to each role. References are checked at the end, because roles may follow
+    // profiles.
     edit.connection.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS wanted (role TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;
          DELETE FROM wanted;",
     )?;
     let mut stream = serde_json::Deserializer::from_reader(json);
     let read = (&mut stream).deserialize_map(&mut import).and_then(|()| stream.end());
-    if let Some(trouble) = import.trouble.take() {
-        return Err(outside(trouble, &import.partition));
+    if let Some(failure) = import.failure.take() {
+        return Err(in_file_partition(failure, &import.partition));
     }
     read.map_err(|error| match error.io_error_kind() {
         Some(_) => Error::io("cannot read the account file", error.into()),
         None => refused(Error::argument(format!("the account file cannot be used: {error}"))),
     })?;
     let (partition, finished) = (import.partition.clone(), import.finish());
-    finished.map_err(|trouble| outside(trouble, &partition))
+    finished.map_err(|failure| in_file_partition(failure, &partition))
 }
 
-/// An error as the file has it: with the ARNs of its partition.
-fn outside(mut trouble: Trouble, partition: &str) -> Trouble {
-    if let Trouble::Told(error) = &mut trouble {
+/// Translates an error's ARNs to the partition of the file.
+fn in_file_partition(mut failure: ChangeError, partition: &str) -> ChangeError {
+    if let ChangeError::Reported(error) = &mut failure {
         error.message = partition::swap(&error.message, partition).into_owned();
     }
-    trouble
+    failure
 }
 
-/// An import under way.
+/// Import in progress.
 struct Import<'a> {
     edit: &'a WriteTxn<'a>,
     account_id: String,
-    /// The partition of the ARNs in the file.
+    /// Partition of the ARNs in the file.
     partition: String,
     quotas: Quotas,
     seen: Vec<&'static str>,
     roles: u64,
     profiles: u64,
-    /// The role with the most policies: how many, and its number in the file.
+    /// Highest number of policies of one role, and the number of that role in the file.
     most_policies: (usize, u64),
-    /// The policies of which so far only the ARN was said.
+    /// Policies that have only been named by ARN so far.
     named_policies: HashSet<String>,
     resources: Resources,
-    /// Addition to an account, as opposed to its replacement. Trust policies, which AWS has
-    /// accepted, are then not held to the rules, and resources of the same id or name are replaced.
+    /// Addition to an account, instead of its replacement. Trust policies have been accepted by AWS
+    /// then, and are not validated. Resources of the same id or name are replaced.
     adds: bool,
-    /// What went wrong, which cannot travel through serde.
-    trouble: Option<Trouble>,
+    /// Error to report, which serde's error type cannot carry.
+    failure: Option<ChangeError>,
 }
 
 impl<'a> Import<'a> {
-    fn new(edit: &'a WriteTxn<'a>) -> Result<Self, Trouble> {
+    fn new(edit: &'a WriteTxn<'a>) -> Result<Self, ChangeError> {
         let account = Account::load(edit.connection)?;
         Ok(Self {
             edit,
@@ -137,11 +138,11 @@ impl<'a> Import<'a> {
             named_policies: HashSet::new(),
             resources: Resources::default(),
             adds: false,
-            trouble: None,
+            failure: None,
         })
     }
 
-    fn account(&mut self, value: Value) -> Result<(), Trouble> {
+    fn account(&mut self, value: Value) -> Result<(), ChangeError> {
         if self.roles + self.profiles > 0 {
             return Err(wrong("account", "must come before the roles and profiles"));
         }
@@ -189,7 +190,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn policy(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn policy(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let place = format!("policies[{number}]");
         if let Value::String(arn) = &value {
             return self.keep_policy(&place, arn);
@@ -215,7 +216,7 @@ impl<'a> Import<'a> {
         Ok(self.edit.insert(&policy)?)
     }
 
-    fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), Trouble> {
+    fn keep_policy(&mut self, place: &str, arn: &str) -> Result<(), ChangeError> {
         let connection = self.edit.connection;
         let policy = managed_policies::split(arn);
         let policy =
@@ -224,7 +225,7 @@ impl<'a> Import<'a> {
             let message = format!("`{arn}` is not in the account {}", self.account_id);
             return Err(wrong(place, message));
         }
-        if managed_policies::standing(connection, &self.account_id, arn)? != ArnKind::Unknown {
+        if managed_policies::classify(connection, &self.account_id, arn)? != ArnKind::Unknown {
             return Ok(());
         }
         if policy.owner == "aws" {
@@ -241,7 +242,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn role(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn role(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("roles[{number}]"), value)?;
         let name = entry.required("name", &constraints::ROLE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
@@ -290,7 +291,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn profile(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn profile(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("profiles[{number}]"), value)?;
         let name = entry.required("name", &constraints::PROFILE_NAME)?;
         let path = entry.held_to("path", &constraints::PATH)?.unwrap_or_else(|| "/".to_owned());
@@ -312,12 +313,12 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn resource(&mut self, number: u64, value: Value) -> Result<(), Trouble> {
+    fn resource(&mut self, number: u64, value: Value) -> Result<(), ChangeError> {
         self.resources.import(self.edit, number, value, self.adds)
     }
 
-    /// What can only be known once everything was read.
-    fn finish(self) -> Result<ImportSummary, Trouble> {
+    /// Checks that need the whole file.
+    fn finish(self) -> Result<ImportSummary, ChangeError> {
         for section in ["format", "version"] {
             if !self.seen.contains(&section) {
                 let message = format!("is missing: an account file has \"format\": \"{FORMAT}\"");
@@ -339,14 +340,14 @@ impl<'a> Import<'a> {
         }
         if !self.adds {
             self.check_quotas()?;
-            self.settle_trust_policies()?;
+            self.resolve_trust_policies()?;
         }
         let Self { edit, account_id, roles, profiles, .. } = self;
         let resources = self.resources.finish(edit, &account_id)?;
         Ok(ImportSummary { account_id, roles, profiles, resources })
     }
 
-    fn check_quotas(&self) -> Result<(), Trouble> {
+    fn check_quotas(&self) -> Result<(), ChangeError> {
         for (what, count, quota) in [
             ("profiles", self.profiles, self.quotas.profiles),
             ("roles", self.roles, self.quotas.roles),
@@ -365,7 +366,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, Trouble> {
+    fn id<R: Counted>(&self, entry: &mut Entry) -> Result<String, ChangeError> {
         let Some(id) = entry.held_to("id", &constraints::ID)? else {
             return Ok(self.edit.new_id::<R>()?);
         };
@@ -375,15 +376,14 @@ impl<'a> Import<'a> {
         Ok(id)
     }
 
-    /// A trust policy in the form in which it is kept. One that is added has been read from AWS,
-    /// and stays as it is.
-    fn trust_policy(&self, entry: &mut Entry) -> Result<String, Trouble> {
+    /// Trust policy in its stored form. In an addition it was read from AWS and is not changed.
+    fn trust_policy(&self, entry: &mut Entry) -> Result<String, ChangeError> {
         let place = entry.at("assume_role_policy");
         let document = trust_policy(entry, !self.adds)?;
         if self.adds { Ok(document) } else { self.keep_trust(&place, &document) }
     }
 
-    fn keep_trust(&self, place: &str, document: &str) -> Result<String, Trouble> {
+    fn keep_trust(&self, place: &str, document: &str) -> Result<String, ChangeError> {
         let account = Account { id: self.account_id.clone(), ..self.edit.account.clone() };
         let roles = stored::Roles::MayBeMissing;
         stored::keep(self.edit.connection, &account, document, roles).map_err(|failure| {
@@ -394,9 +394,8 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Puts the ids of roles into the trust policies that name them, now that all of them are
-    /// known.
-    fn settle_trust_policies(&self) -> Result<(), Trouble> {
+    /// Replaces role ARNs in trust policies by role ids, now that all roles are known.
+    fn resolve_trust_policies(&self) -> Result<(), ChangeError> {
         let connection = self.edit.connection;
         let mut naming_roles =
             connection.prepare("SELECT key, trust FROM role WHERE trust LIKE '%:role/%'")?;
@@ -411,7 +410,7 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn create_date(&self, entry: &mut Entry) -> Result<i64, Trouble> {
+    fn create_date(&self, entry: &mut Entry) -> Result<i64, ChangeError> {
         Ok(entry.date("create_date")?.unwrap_or_else(|| self.edit.seconds()))
     }
 
@@ -419,7 +418,7 @@ impl<'a> Import<'a> {
         &mut self,
         entry: &mut Entry,
         number: u64,
-    ) -> Result<Sequence<String>, Trouble> {
+    ) -> Result<Sequence<String>, ChangeError> {
         let mut policies = Sequence::default();
         let place = entry.at("attached_policies");
         let arns = match entry.take("attached_policies") {
@@ -443,15 +442,15 @@ impl<'a> Import<'a> {
     }
 }
 
-/// One object in the file, and where it is. What is read is taken out of it, so that what nobody
-/// knows remains.
+/// JSON object in the file, with its place. Reading a field removes it, so that unknown fields
+/// remain.
 pub(super) struct Entry {
     place: String,
     fields: Map<String, Value>,
 }
 
 impl Entry {
-    pub(super) fn new(place: String, value: Value) -> Result<Self, Trouble> {
+    pub(super) fn new(place: String, value: Value) -> Result<Self, ChangeError> {
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),
             other => Err(wrong(&place, format!("must be an object, not {}", kind_of(&other)))),
@@ -462,12 +461,12 @@ impl Entry {
         format!("{}.{name}", self.place)
     }
 
-    /// The value of that key; null counts as not there.
+    /// Removes and returns the value of a key; null counts as missing.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.fields.swap_remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, ChangeError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -477,7 +476,11 @@ impl Entry {
         }
     }
 
-    pub(super) fn held_to(&mut self, name: &str, rule: &Rule) -> Result<Option<String>, Trouble> {
+    pub(super) fn held_to(
+        &mut self,
+        name: &str,
+        rule: &Rule,
+    ) -> Result<Option<String>, ChangeError> {
         let text = self.text(name)?;
         if let Some(text) = &text {
             check(&self.at(name), text, rule)?;
@@ -485,19 +488,19 @@ impl Entry {
         Ok(text)
     }
 
-    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> Result<String, Trouble> {
+    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> Result<String, ChangeError> {
         self.held_to(name, rule)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
-    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<i64>, ChangeError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_i64();
         let what = || format!("must be a whole number, not {}", kind_of(&value));
         Ok(Some(number.ok_or_else(|| wrong(&self.at(name), what()))?))
     }
 
-    /// A text of 1 to 1600 letters, which is as much as any service takes for a profile.
-    pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+    /// String of 1 to 1600 characters, the longest that any service accepts for a profile.
+    pub(super) fn short_text(&mut self, name: &str) -> Result<Option<String>, ChangeError> {
         let text = self.text(name)?;
         if text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > 1600) {
             return Err(wrong(&self.at(name), "must have 1 to 1600 letters"));
@@ -505,13 +508,13 @@ impl Entry {
         Ok(text)
     }
 
-    /// The same for what must be there.
-    pub(super) fn needed(&mut self, name: &str) -> Result<String, Trouble> {
+    /// Required string of 1 to 1600 characters.
+    pub(super) fn required_text(&mut self, name: &str) -> Result<String, ChangeError> {
         self.short_text(name)?.ok_or_else(|| wrong(&self.at(name), "is missing"))
     }
 
-    /// A list of such texts.
-    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Trouble> {
+    /// List of strings of 1 to 1600 characters.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, ChangeError> {
         let place = self.at(name);
         let values = match self.take(name) {
             None => return Ok(Vec::new()),
@@ -533,8 +536,8 @@ impl Entry {
         values.into_iter().enumerate().map(text).collect()
     }
 
-    /// A date in seconds since 1970.
-    pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, Trouble> {
+    /// Date, in seconds since 1970.
+    pub(super) fn date(&mut self, name: &str) -> Result<Option<i64>, ChangeError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let date: Timestamp = text.parse().map_err(|_| {
             let message = format!("`{text}` is not a date such as 2026-01-31T12:00:00Z");
@@ -543,8 +546,8 @@ impl Entry {
         Ok(Some(date.as_second()))
     }
 
-    /// Refuses what is left over.
-    pub(super) fn finish(self, known: &[&str]) -> Result<(), Trouble> {
+    /// Refuses unknown fields.
+    pub(super) fn finish(self, known: &[&str]) -> Result<(), ChangeError> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(key) => Err(unknown_key(&self.at(key), key, known)),
@@ -555,7 +558,7 @@ impl Entry {
 pub(super) fn tags(
     entry: &mut Entry,
     same: impl Fn(&str) -> String,
-) -> Result<Sequence<Tag>, Trouble> {
+) -> Result<Sequence<Tag>, ChangeError> {
     let place = entry.at("tags");
     let fields = match entry.take("tags") {
         None => return Ok(Sequence::default()),
@@ -565,8 +568,8 @@ pub(super) fn tags(
             return Err(wrong(&place, message));
         }
     };
-    if fields.len() > MOST_TAGS {
-        let message = format!("{} are more than {MOST_TAGS}", fields.len());
+    if fields.len() > MAX_TAGS {
+        let message = format!("{} are more than {MAX_TAGS}", fields.len());
         return Err(wrong(&place, message));
     }
     let mut tags = Sequence::default();
@@ -585,8 +588,8 @@ pub(super) fn tags(
     Ok(tags)
 }
 
-/// The text of a policy, which may be there as an object.
-pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Trouble> {
+/// Text of a policy, which may be given as an object.
+pub(super) fn policy_document(place: &str, value: Value) -> Result<String, ChangeError> {
     let document = match value {
         Value::String(text) => text,
         object @ Value::Object(_) => object.to_string(),
@@ -596,7 +599,7 @@ pub(super) fn policy_document(place: &str, value: Value) -> Result<String, Troub
     Ok(document)
 }
 
-fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
+fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, ChangeError> {
     let place = entry.at("assume_role_policy");
     let value = entry.take("assume_role_policy").ok_or_else(|| wrong(&place, "is missing"))?;
     let document = policy_document(&place, value)?;
@@ -606,7 +609,7 @@ fn trust_policy(entry: &mut Entry, is_held: bool) -> Result<String, Trouble> {
     Ok(document)
 }
 
-fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, Trouble> {
+fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, ChangeError> {
     let place = entry.at("last_used");
     let Some(value) = entry.take("last_used") else { return Ok(None) };
     let mut used = Entry::new(place, value)?;
@@ -616,7 +619,7 @@ fn last_used(entry: &mut Entry) -> Result<Option<LastUsed>, Trouble> {
     Ok(Some(LastUsed { at, region }))
 }
 
-fn check_free(entry: &Entry, free: bool) -> Result<(), Trouble> {
+fn check_free(entry: &Entry, free: bool) -> Result<(), ChangeError> {
     if free {
         return Ok(());
     }
@@ -624,14 +627,14 @@ fn check_free(entry: &Entry, free: bool) -> Result<(), Trouble> {
     Err(wrong(&entry.at("name"), message))
 }
 
-fn expect(place: &str, value: &Value, right: &Value) -> Result<(), Trouble> {
+fn expect(place: &str, value: &Value, right: &Value) -> Result<(), ChangeError> {
     if value == right {
         return Ok(());
     }
     Err(wrong(place, format!("must be {right}, not {value}")))
 }
 
-fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
+fn check_arn(entry: &mut Entry, right: &str) -> Result<(), ChangeError> {
     match entry.text("arn")? {
         Some(arn) if arn != right => {
             Err(wrong(&entry.at("arn"), format!("`{arn}` should be `{right}`")))
@@ -640,7 +643,7 @@ fn check_arn(entry: &mut Entry, right: &str) -> Result<(), Trouble> {
     }
 }
 
-pub(super) fn check(place: &str, text: &str, rule: &Rule) -> Result<(), Trouble> {
+pub(super) fn check(place: &str, text: &str, rule: &Rule) -> Result<(), ChangeError> {
     let violated = rule.violated(text);
     if violated.is_empty() { Ok(()) } else { Err(wrong(place, violated.join("; "))) }
 }
@@ -656,7 +659,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-pub(super) fn wrong(place: &str, message: impl fmt::Display) -> Trouble {
+pub(super) fn wrong(place: &str, message: impl fmt::Display) -> ChangeError {
     refused(Error::new(Kind::Argument, format!("{place}: {message}"))).into()
 }
 
@@ -664,7 +667,7 @@ fn refused(error: Error) -> Error {
     error.hint("nothing was imported; the account is as it was")
 }
 
-fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
+fn unknown_key(place: &str, key: &str, known: &[&str]) -> ChangeError {
     let meant = match closest(key, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("the keys are {}", known.join(", ")),
@@ -672,8 +675,8 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> Trouble {
     wrong(place, format!("is not a known key; {meant}"))
 }
 
-// The stream. Serde's errors cannot carry ours, so ours is left in `Import::trouble` and serde is
-// told to stop.
+// Stream deserializers. Serde's errors cannot carry ours, so ours is stored in `Import::failure`
+// and serde is stopped with an empty one.
 
 impl<'de> Visitor<'de> for &mut Import<'_> {
     type Value = ();
@@ -719,16 +722,16 @@ impl<'de> Visitor<'de> for &mut Import<'_> {
                 }
             };
             self.seen.extend(known);
-            stop_at(&mut self.trouble, done)?;
+            stop_at(&mut self.failure, done)?;
         }
         Ok(())
     }
 }
 
-/// A list whose entries are imported one by one.
+/// List whose entries are imported one by one.
 struct Section<'a, 'b> {
     import: &'a mut Import<'b>,
-    each: fn(&mut Import<'b>, u64, Value) -> Result<(), Trouble>,
+    each: fn(&mut Import<'b>, u64, Value) -> Result<(), ChangeError>,
 }
 
 impl<'de> DeserializeSeed<'de> for Section<'_, '_> {
@@ -751,7 +754,7 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
         while let Some(mut value) = list.next_element()? {
             partition::swap_json(&mut value, &self.import.partition);
             let done = (self.each)(self.import, number, value);
-            stop_at(&mut self.import.trouble, done)?;
+            stop_at(&mut self.import.failure, done)?;
             number += 1;
         }
         Ok(())
@@ -759,11 +762,11 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
 }
 
 fn stop_at<E: serde::de::Error>(
-    trouble: &mut Option<Trouble>,
-    done: Result<(), Trouble>,
+    failure: &mut Option<ChangeError>,
+    done: Result<(), ChangeError>,
 ) -> Result<(), E> {
     done.map_err(|found| {
-        *trouble = Some(found);
+        *failure = Some(found);
         E::custom("the import stopped")
     })
 }

@@ -1,30 +1,34 @@
-//! The sections `regions` and `resources` of an account file.
+//! Sections `regions` and `resources` of an account file.
 
 use std::collections::BTreeMap;
 
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 
-use super::Trouble;
+use super::ChangeError;
 use super::constraints;
 use super::faults::closest;
 use super::import::{Entry, check, kind_of, wrong};
 use super::records::{self, Profile};
 use super::regions::{self, STATUSES};
 use super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
-use super::synthetic::MadeUp;
+use super::synthetic::Synthetic;
 use super::write_txn::WriteTxn;
 
-/// What an import keeps in mind about its resources until everything was read.
+/// State of the import of resources, until the whole file has been read.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     pub(super) count: u64,
-    /// Where each region was named first.
+    /// Number of the first resource in each region.
     regions: BTreeMap<String, u64>,
 }
 
 /// Reads the section `regions`.
-pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> Result<(), Trouble> {
+pub(super) fn import_regions(
+    edit: &WriteTxn<'_>,
+    value: Value,
+    adds: bool,
+) -> Result<(), ChangeError> {
     let Value::Object(fields) = value else {
         return Err(wrong("regions", format!("must be an object, not {}", kind_of(&value))));
     };
@@ -46,7 +50,7 @@ pub(super) fn import_regions(edit: &WriteTxn<'_>, value: Value, adds: bool) -> R
     Ok(())
 }
 
-fn check_region(place: &str, name: &str) -> Result<(), Trouble> {
+fn check_region(place: &str, name: &str) -> Result<(), ChangeError> {
     let parts: Vec<_> = name.split('-').collect();
     let letters = |part: &&str| {
         !part.is_empty()
@@ -66,7 +70,7 @@ impl Resources {
         number: u64,
         value: Value,
         replaces: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ChangeError> {
         let mut entry = Entry::new(format!("resources[{number}]"), value)?;
         let kind = kind(&mut entry)?;
         let region = entry.text("region")?;
@@ -84,7 +88,7 @@ impl Resources {
         let versions = describe(&mut entry, kind, &mut resource, &mut known)?;
         entry.finish(&known)?;
         let place = format!("resources[{number}]");
-        settle(edit, kind, number, &place, &mut resource, replaces)?;
+        complete(edit, kind, number, &place, &mut resource, replaces)?;
         resource.store(edit.connection, kind)?;
         for mut version in versions {
             version.region.clone_from(&resource.region);
@@ -96,8 +100,8 @@ impl Resources {
         Ok(())
     }
 
-    /// What can only be known once everything was read: that there are the regions, and which profile a name means.
-    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, Trouble> {
+    /// Checks that need the whole file: existence of the regions, and resolution of profile names.
+    pub(super) fn finish(self, edit: &WriteTxn<'_>, account_id: &str) -> Result<u64, ChangeError> {
         let known = regions::all(edit.connection)?;
         let unknown = self
             .regions
@@ -106,7 +110,9 @@ impl Resources {
             .min_by_key(|(_, number)| **number);
         if let Some((name, number)) = unknown {
             let message = match closest(name, known.iter().map(|region| region.name.as_str())) {
-                Some(meant) => format!("there is no region `{name}`; did you mean `{meant}`?"),
+                Some(resolve_profile) => {
+                    format!("there is no region `{name}`; did you mean `{resolve_profile}`?")
+                }
                 None => format!("there is no region `{name}` among the regions"),
             };
             return Err(wrong(&format!("resources[{number}].region"), message));
@@ -118,21 +124,21 @@ impl Resources {
     }
 }
 
-fn kind(entry: &mut Entry) -> Result<Kind, Trouble> {
+fn kind(entry: &mut Entry) -> Result<Kind, ChangeError> {
     let place = entry.at("kind");
     let name = entry.text("kind")?.ok_or_else(|| wrong(&place, "is missing"))?;
     let known = Kind::IMPORTED.into_iter().find(|kind| kind.name() == name);
     known.ok_or_else(|| {
         let names = Kind::IMPORTED.map(Kind::name);
-        let meant = match closest(&name, names) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+        let resolve_profile = match closest(&name, names) {
+            Some(resolve_profile) => format!("did you mean `{resolve_profile}`?"),
             None => format!("the kinds are {}", names.join(", ")),
         };
-        wrong(&place, format!("there is no kind `{name}`; {meant}"))
+        wrong(&place, format!("there is no kind `{name}`; {resolve_profile}"))
     })
 }
 
-/// What AWS calls the state of such a thing.
+/// Field name of AWS for the state of a kind.
 pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Instance
@@ -152,10 +158,10 @@ pub(super) const fn state_key(kind: Kind) -> Option<&'static str> {
     }
 }
 
-fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
+fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, ChangeError> {
     let states = kind.states();
     let Some(state) = entry.text(key)? else { return Ok(states[0].to_owned()) };
-    // RDS has some fifty, and adds to them.
+    // RDS has about fifty states, and adds more.
     if states.len() > 1 && !states.contains(&state.as_str()) {
         let message = format!("must be one of {}, not `{state}`", states.join(", "));
         return Err(wrong(&entry.at(key), message));
@@ -163,13 +169,13 @@ fn state(entry: &mut Entry, kind: Kind, key: &str) -> Result<String, Trouble> {
     Ok(state)
 }
 
-/// Reads what the kind has beyond region and state; gives the versions of a launch template.
+/// Reads the fields specific to the kind; returns the versions of a launch template.
 fn describe(
     entry: &mut Entry,
     kind: Kind,
     resource: &mut Resource,
     known: &mut Vec<&'static str>,
-) -> Result<Vec<Resource>, Trouble> {
+) -> Result<Vec<Resource>, ChangeError> {
     let mut versions = Vec::new();
     match kind {
         Kind::Instance => {
@@ -194,7 +200,7 @@ fn describe(
         Kind::LaunchTemplate | Kind::LaunchTemplateVersion => {
             known.extend(["id", "name", "versions", "default_version"]);
             id(entry, resource)?;
-            resource.name = Some(entry.needed("name")?);
+            resource.name = Some(entry.required_text("name")?);
             versions = self::versions(entry)?;
             let numbers: Vec<_> = versions.iter().map(number_of).collect();
             let latest = numbers.iter().max().copied().unwrap_or(1);
@@ -221,25 +227,25 @@ fn describe(
         | Kind::ComputeEnvironment
         | Kind::InfrastructureConfiguration => {
             known.extend(["name", "profile"]);
-            resource.key = entry.needed("name")?;
+            resource.key = entry.required_text("name")?;
             resource.profile = entry.short_text("profile")?;
         }
         Kind::CapacityProvider => {
             known.extend(["name", "cluster", "profile"]);
-            resource.key = entry.needed("name")?;
-            resource.parent = entry.needed("cluster")?;
+            resource.key = entry.required_text("name")?;
+            resource.parent = entry.required_text("cluster")?;
             resource.profile = exact_profile(entry)?;
         }
         Kind::EmrCluster => {
             known.extend(["id", "name", "profile"]);
             id(entry, resource)?;
-            resource.name = Some(entry.needed("name")?);
+            resource.name = Some(entry.required_text("name")?);
             resource.profile = entry.short_text("profile")?;
         }
         Kind::BeanstalkEnvironment => {
             known.extend(["id", "name", "application", "profile"]);
             id(entry, resource)?;
-            let name = entry.needed("name")?;
+            let name = entry.required_text("name")?;
             let application = entry.short_text("application")?.unwrap_or_else(|| name.clone());
             resource.more.insert("application".to_owned(), application.into());
             resource.name = Some(name);
@@ -247,9 +253,9 @@ fn describe(
         }
         Kind::NodeGroup => {
             known.extend(["name", "cluster", "role", "launch_template"]);
-            resource.key = entry.needed("name")?;
-            resource.parent = entry.needed("cluster")?;
-            let role = entry.needed("role")?;
+            resource.key = entry.required_text("name")?;
+            resource.parent = entry.required_text("cluster")?;
+            let role = entry.required_text("role")?;
             resource.more.insert("role".to_owned(), role.into());
             if let Some(template) = entry.short_text("launch_template")? {
                 resource.more.insert("launch_template".to_owned(), template.into());
@@ -259,13 +265,13 @@ fn describe(
     Ok(versions)
 }
 
-fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), Trouble> {
+fn id(entry: &mut Entry, resource: &mut Resource) -> Result<(), ChangeError> {
     resource.key = entry.short_text("id")?.unwrap_or_default();
     Ok(())
 }
 
-/// A profile's name or ARN, where AWS resolves it.
-fn exact_profile(entry: &mut Entry) -> Result<Option<String>, Trouble> {
+/// Profile name or ARN, for fields that AWS resolves.
+fn exact_profile(entry: &mut Entry) -> Result<Option<String>, ChangeError> {
     let Some(profile) = entry.short_text("profile")? else { return Ok(None) };
     let place = entry.at("profile");
     if profile.starts_with("arn:") {
@@ -287,7 +293,7 @@ fn arn_parts(arn: &str) -> Option<(&str, &str, &str)> {
     (numbered && !name.is_empty()).then_some((account, path, name))
 }
 
-fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
+fn versions(entry: &mut Entry) -> Result<Vec<Resource>, ChangeError> {
     let place = entry.at("versions");
     let entries = match entry.take("versions") {
         None => vec![json!({})],
@@ -313,22 +319,23 @@ fn versions(entry: &mut Entry) -> Result<Vec<Resource>, Trouble> {
     Ok(versions)
 }
 
-/// Makes an id up where there is none, and sees to it that nothing is there twice.
-fn settle(
+/// Generates a missing id, and refuses duplicates.
+fn complete(
     edit: &WriteTxn<'_>,
     kind: Kind,
     number: u64,
     place: &str,
     resource: &mut Resource,
     replaces: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let region = resource.region.clone();
     let same = |key: &str| {
         ResourceScope { kind, region: &region, parent: &resource.parent }.key_is_taken(edit, key)
     };
     let named = match (kind, &resource.name) {
-        // Names of EMR clusters may be there twice, those of environments once the earlier is gone.
+        // Names of EMR clusters need not be unique; those of environments may be reused after
+        // termination.
         (Kind::LaunchTemplate, Some(name)) => resources::named(connection, kind, &region, name)?,
         _ => Vec::new(),
     };
@@ -336,8 +343,8 @@ fn settle(
         let name = resource.name.clone().unwrap_or_default();
         let mut salt = if kind == Kind::LaunchTemplate { 0 } else { number };
         resource.key = loop {
-            let made_up = MadeUp::of(&[kind.name(), &region, &name, &salt.to_string()]);
-            let id = new_id(kind, made_up);
+            let synthetic = Synthetic::of(&[kind.name(), &region, &name, &salt.to_string()]);
+            let id = new_id(kind, synthetic);
             let is_own = named.iter().any(|known| known.key == id);
             if (is_own && replaces) || !same(&id)? {
                 break id;
@@ -386,23 +393,24 @@ const fn has_id(kind: Kind) -> bool {
     )
 }
 
-/// An id of the kind's form.
-fn new_id(kind: Kind, made_up: MadeUp) -> String {
+/// Synthetic id in the format of the kind.
+fn new_id(kind: Kind, synthetic: Synthetic) -> String {
     match kind {
-        Kind::Instance => format!("i-0{}", made_up.hex(16)),
-        Kind::Association => format!("iip-assoc-0{}", made_up.hex(16)),
-        Kind::LaunchTemplate => format!("lt-0{}", made_up.hex(16)),
-        Kind::SpotFleet => format!("sfr-{}", made_up.uuid()),
-        Kind::SpotRequest => format!("sir-{}", made_up.hex(8)),
-        Kind::EmrCluster => format!("j-{}", made_up.capitals(13)),
-        Kind::BeanstalkEnvironment => format!("e-{}", made_up.capitals(10).to_lowercase()),
-        Kind::DbInstance => format!("db-{}", made_up.hex(12)),
-        _ => made_up.hex(16),
+        Kind::Instance => format!("i-0{}", synthetic.hex(16)),
+        Kind::Association => format!("iip-assoc-0{}", synthetic.hex(16)),
+        Kind::LaunchTemplate => format!("lt-0{}", synthetic.hex(16)),
+        Kind::SpotFleet => format!("sfr-{}", synthetic.uuid()),
+        Kind::SpotRequest => format!("sir-{}", synthetic.hex(8)),
+        Kind::EmrCluster => format!("j-{}", synthetic.capitals(13)),
+        Kind::BeanstalkEnvironment => format!("e-{}", synthetic.capitals(10).to_lowercase()),
+        Kind::DbInstance => format!("db-{}", synthetic.hex(12)),
+        _ => synthetic.hex(16),
     }
 }
 
-/// Turns the names of profiles into ARNs and ids where AWS does; those of another account keep theirs and get an id.
-fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
+/// Resolves profile names to ARNs and ids where AWS does. Profiles of another account keep their
+/// ARN and get an id.
+fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), ChangeError> {
     let connection = edit.connection;
     let kinds = Kind::IMPORTED.into_iter().filter(|kind| kind.answers_arn());
     let kinds: Vec<_> = kinds.map(|kind| format!("'{}'", kind.name())).collect();
@@ -422,7 +430,7 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let profile: String = row.get(0)?;
-        let (arn, id) = meant(edit, account_id, &profile)?;
+        let (arn, id) = resolve_profile(edit, account_id, &profile)?;
         insert.execute(params![profile, arn, id])?;
     }
     connection.execute_batch(&format!(
@@ -433,8 +441,8 @@ fn name_profiles(edit: &WriteTxn<'_>, account_id: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The ARN and id of the profile that is meant; the id is made up if there is no such profile.
-fn meant(
+/// ARN and id of a profile; the id is synthetic if the profile does not exist.
+fn resolve_profile(
     edit: &WriteTxn<'_>,
     account_id: &str,
     profile: &str,
@@ -453,13 +461,13 @@ fn meant(
     };
     let known = known.filter(|known| known.arn(account_id) == arn);
     let id = known.map_or_else(
-        || format!("AIPA{}", MadeUp::of(&["instance-profile", &arn]).capitals(17)),
+        || format!("AIPA{}", Synthetic::of(&["instance-profile", &arn]).capitals(17)),
         |known| known.id,
     );
     Ok((arn, id))
 }
 
-/// A resource as an account file has it.
+/// Resource in the form of an account file.
 pub(super) fn exported(
     kind: Kind,
     resource: &Resource,

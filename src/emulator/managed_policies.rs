@@ -1,6 +1,5 @@
-//! The managed policies that there are. Those that AWS ships are in a list
-//! (`managed_policies.txt`). Others of AWS are known if an import has named them. The account's own
-//! are records. The documents of AWS's policies are not kept.
+//! Known managed policies. Those of AWS are listed in `managed_policies.txt`; an import may name
+//! more. The account's own policies are records. Documents of AWS's policies are not stored.
 
 use std::sync::LazyLock;
 
@@ -8,12 +7,12 @@ use rusqlite::Connection;
 
 use super::records;
 
-/// One policy a line, sorted: path and name, and for most of them the version in effect, when the
-/// policy was made, and when that version was.
+/// One policy per line, sorted: path and name. Most lines have the default version, the creation
+/// date of the policy, and the creation date of that version.
 static SHIPPED: LazyLock<Vec<Shipped>> =
     LazyLock::new(|| include_str!("managed_policies.txt").lines().map(Shipped::of_line).collect());
 
-/// The places of the shipped policies in the order in which AWS made them.
+/// Indexes of the shipped policies in the order in which AWS created them.
 static BY_AGE: LazyLock<Vec<usize>> = LazyLock::new(|| {
     let mut order: Vec<_> = (0..SHIPPED.len()).collect();
     order.sort_by_key(|place| (SHIPPED[*place].created, *place));
@@ -21,19 +20,18 @@ static BY_AGE: LazyLock<Vec<usize>> = LazyLock::new(|| {
 });
 
 const PREFIX: &str = "arn:aws:iam::aws:policy/";
-/// Stands for the dates of a policy of AWS of which only the name is known: later than those that
-/// are known.
+/// Date of AWS policies of which only the name is known, later than all known dates.
 const UNKNOWN_DATE: &str = "2026-08-22T00:00:00Z";
 
 /// A managed policy of AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shipped {
     path_and_name: std::borrow::Cow<'static, str>,
-    /// The version in effect, such as `v12`.
+    /// Default version, such as `v12`.
     pub(super) version: &'static str,
-    /// The creation date of the policy.
+    /// Creation date of the policy.
     pub(super) created: &'static str,
-    /// The creation date of the version in effect.
+    /// Creation date of the default version.
     pub(super) updated: &'static str,
 }
 
@@ -47,7 +45,7 @@ impl Shipped {
         Self { path_and_name, version, created, updated }
     }
 
-    /// One of which only the name is known.
+    /// Policy of which only the name is known.
     fn named(path_and_name: String) -> Self {
         Self { path_and_name: path_and_name.into(), ..Self::of_line("") }
     }
@@ -60,14 +58,14 @@ impl Shipped {
         self.path_and_name.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Begins and ends with `/`.
+    /// Path, which begins and ends with `/`.
     pub(super) fn path(&self) -> String {
         let end = self.path_and_name.rfind('/').map_or(0, |slash| slash + 1);
         format!("/{}", &self.path_and_name[..end])
     }
 }
 
-/// The managed policy of AWS with that ARN.
+/// AWS managed policy with an ARN.
 pub(super) fn shipped(connection: &Connection, arn: &str) -> rusqlite::Result<Option<Shipped>> {
     let Some(name) = arn.strip_prefix(PREFIX) else { return Ok(None) };
     let place = SHIPPED.binary_search_by(|policy| policy.path_and_name.as_ref().cmp(name));
@@ -77,7 +75,7 @@ pub(super) fn shipped(connection: &Connection, arn: &str) -> rusqlite::Result<Op
     Ok(is_kept(connection, arn)?.then(|| Shipped::named(name.to_owned())))
 }
 
-/// All managed policies of AWS, those first that are known for longest.
+/// All managed policies of AWS, oldest first.
 pub(super) fn listed(
     connection: &Connection,
 ) -> rusqlite::Result<impl Iterator<Item = Shipped> + use<>> {
@@ -88,30 +86,30 @@ pub(super) fn listed(
     Ok(shipped.chain(kept.map(Shipped::named)))
 }
 
-/// The parts of a managed policy's ARN.
+/// Parts of a managed policy's ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PolicyArn<'a> {
-    /// The account, or `aws`.
+    /// Account number, or `aws`.
     pub(super) owner: &'a str,
     /// Begins and ends with `/`.
     pub(super) path: &'a str,
     pub(super) name: &'a str,
 }
 
-/// What can be done with an ARN.
+/// Permitted use of an ARN as a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ArnKind {
-    /// It is not the ARN of a managed policy.
+    /// Not the ARN of a managed policy.
     NotAnArn,
-    /// There is no such policy.
+    /// No such policy.
     Unknown,
-    /// Only AWS itself attaches it, to a service-linked role.
+    /// Attached only by AWS itself, to a service-linked role.
     ServiceRoleOnly,
-    /// It can be attached to a role.
+    /// Attachable to any role.
     Attachable,
 }
 
-/// Takes the ARN of a managed policy apart; `None` if it is not one.
+/// Splits the ARN of a managed policy; `None` if it is not one.
 pub(super) fn split(arn: &str) -> Option<PolicyArn<'_>> {
     let (owner, resource) = arn.strip_prefix("arn:aws:iam::")?.split_once(':')?;
     let numbered = owner.len() == 12 && owner.bytes().all(|b| b.is_ascii_digit());
@@ -124,8 +122,8 @@ pub(super) fn split(arn: &str) -> Option<PolicyArn<'_>> {
     ((owner == "aws" || numbered) && named && walked).then_some(PolicyArn { owner, path, name })
 }
 
-/// What can be done with that ARN in that account.
-pub(super) fn standing(
+/// Classifies a policy ARN in an account.
+pub(super) fn classify(
     connection: &Connection,
     account_id: &str,
     arn: &str,
@@ -145,7 +143,7 @@ pub(super) fn standing(
     })
 }
 
-/// Makes a policy of AWS known that is not in the list.
+/// Records an AWS policy that is not in the list.
 pub(super) fn keep(connection: &Connection, arn: &str) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR IGNORE INTO policy (arn) VALUES (?1)")?.execute([arn])?;
     Ok(())
@@ -183,9 +181,9 @@ mod tests {
         }
     }
 
-    /// AWS's own answer, as recorded in February 2026 (`test_list_policies_scope_aws` of
-    /// `LocalStack`'s suite), has these default versions at the head of the list: v1, v12, v178,
-    /// v7, v14. The third has grown since.
+    /// Default versions at the head of AWS's own answer, as recorded in February 2026
+    /// (`test_list_policies_scope_aws` of `LocalStack`'s suite): v1, v12, v178, v7, v14. The third
+    /// has grown since.
     #[test]
     fn the_oldest_policies_come_first() {
         let oldest: Vec<_> = BY_AGE.iter().take(5).map(|place| &SHIPPED[*place]).collect();

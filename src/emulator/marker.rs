@@ -1,19 +1,21 @@
-//! Markers: opaque texts that say where a list goes on. A marker carries a check over the account's salt, the action
-//! and what the list is a list of, so one from elsewhere is an `Invalid Marker.` and not a wrong page.
+//! Markers: opaque tokens for a position in a list. A marker has a checksum over the account's
+//! salt, the action and the scope of the list. A marker of another list gives `Invalid Marker.`
+//! instead of a wrong page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What a marker is good for.
+/// Context in which a marker is valid.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seal<'a> {
     pub(super) salt: u64,
     pub(super) action: &'a str,
-    /// The path prefix, or the name of the thing whose parts are listed.
+    /// Path prefix, or name of the entity whose parts are listed.
     pub(super) scope: &'a str,
 }
 
-/// Where a list goes on: a number (of a path, or of a place in a sequence), and behind which key if the list has keys.
+/// Position in a list: the number of a path, or a place in a sequence. For lists with keys, also
+/// the last key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Point {
     pub(super) number: u64,
@@ -21,7 +23,7 @@ pub(super) struct Point {
 }
 
 impl Seal<'_> {
-    /// At most 192 letters, as keys have at most 128.
+    /// Encodes a marker of at most 192 characters, as keys have at most 128.
     pub(super) fn close(&self, point: &Point) -> String {
         let mut bytes = self.check(point).to_le_bytes().to_vec();
         bytes.extend(point.number.to_le_bytes());
@@ -29,7 +31,7 @@ impl Seal<'_> {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` for a marker that was not made for this.
+    /// Decodes a marker; `None` if it was created for another list.
     pub(super) fn open(&self, marker: &str) -> Option<Point> {
         let bytes = URL_SAFE_NO_PAD.decode(marker).ok()?;
         let (check, rest) = bytes.split_first_chunk()?;
@@ -41,7 +43,7 @@ impl Seal<'_> {
         (self.check(&point) == u64::from_le_bytes(*check)).then_some(point)
     }
 
-    /// FNV-1a, which stays the same from one build to the next.
+    /// FNV-1a, which does not change between builds.
     fn check(&self, point: &Point) -> u64 {
         let parts: [&[u8]; 5] = [
             &self.salt.to_le_bytes(),
@@ -52,7 +54,8 @@ impl Seal<'_> {
         ];
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         for part in parts {
-            // Every part ends with a byte that no UTF-8 text has, so that letters cannot move between parts.
+            // Each part ends with a byte that UTF-8 never contains, so that the boundaries are
+            // unambiguous.
             for byte in part.iter().chain(&[0xff]) {
                 hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
             }

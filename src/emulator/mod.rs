@@ -1,15 +1,14 @@
-//! The local account: an emulator of AWS IAM (and the two STS calls that go with it) inside the
-//! program, kept in one `SQLite` file; and of what other services say about resources that may name
-//! an instance profile. It speaks their own protocols and has no idea who asks: the SDK's clients
-//! are plugged into it by [`Emulator::http_client`], any other client reaches it through
-//! [`serve()`].
+//! The local account: an emulator of AWS IAM and the STS calls that go with it, stored in one
+//! `SQLite` file. It also answers calls of other services about resources that may reference an
+//! instance profile. It speaks the services' own protocols. [`Emulator::http_client`] plugs it into
+//! the SDK's clients; any other client reaches it through [`serve()`].
 //!
-//! It answers what AWS answers, in AWS's words, as far as those are known; `iam-semantics.md` says
-//! how they are. It evaluates no permissions but trust policies: the operator may do everything,
+//! It answers as AWS does, with AWS's messages, as far as those are known; `iam-semantics.md` has
+//! the details. Of all policies only trust policies are evaluated: the operator may do everything,
 //! except assume any role.
 //!
-//! This room shares nothing with `iam/`, where the calls are made: a common helper would hide a
-//! common misunderstanding.
+//! This module shares no code with `iam/`, which makes the calls: a common helper would hide a
+//! misunderstanding of the API on both sides.
 
 mod account;
 mod actions;
@@ -71,7 +70,7 @@ use crate::clock::milliseconds;
 use crate::error::{Error, Result};
 
 use actions::Run;
-use faults::Weather;
+use faults::FaultState;
 use random::Random;
 use read_txn::{Account, ReadTxn};
 use refusal::{ApiResult, Failure, Refusal};
@@ -90,11 +89,10 @@ pub use import::ImportSummary;
 pub use read_txn::Quotas;
 pub use serve::{Serving, bind, serve, serve_with};
 
-/// The number of every new account, which AWS uses in its own examples.
+/// Number of every new account, used in AWS's own examples.
 const ACCOUNT_ID: &str = "123456789012";
 
-/// A local account that is open. Clones are handles to the same one; use it from as many threads as
-/// you like.
+/// Handle to an open local account. Clones share the account and may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct Emulator {
     shared: Arc<Shared>,
@@ -107,37 +105,37 @@ struct Shared {
     clock: Clock,
     seed: Option<u64>,
     random: Random,
-    weather: RwLock<Arc<Weather>>,
+    fault_state: RwLock<Arc<FaultState>>,
 }
 
-/// Options of opening an account; they are not kept in the file. The default is the
-/// machine's clock, ids that differ every time, and no faults.
+/// Options for opening an account; they are not stored in the file. The default is the system
+/// clock, random ids and no faults.
 #[derive(Clone, Debug, Default)]
 pub struct EmulatorSettings {
-    /// Where the time comes from.
+    /// Source of the time.
     pub clock: Clock,
-    /// Makes every id, key and request id the same every time.
+    /// Seed for reproducible ids, keys and request ids.
     pub seed: Option<u64>,
-    /// Bad weather on purpose.
+    /// Injected faults.
     pub faults: Faults,
 }
 
-/// What an account holds after a reset.
+/// Contents of an account after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// The example: some two dozen profiles, the roles in them, and what uses some of them.
+    /// Example account: about two dozen profiles, their roles, and resources that use some of them.
     Example,
-    /// Nothing.
+    /// Empty account.
     Empty,
 }
 
-/// Check for a partition of which an account can be.
+/// Check for the name of a known partition.
 #[must_use]
 pub fn is_partition(name: &str) -> bool {
     partition::ALL.contains(&name)
 }
 
-/// A quota that can be set.
+/// Quota that can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
     /// Instance profiles in the account.
@@ -148,20 +146,20 @@ pub enum Quota {
     PoliciesPerRole,
 }
 
-/// One request, freed of its transport. The default is an empty POST to `/`.
+/// Request without its transport. The default is an empty POST to `/`.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The HTTP method.
+    /// HTTP method.
     pub method: String,
-    /// The path, with the query if there is one.
+    /// Path, with the query if there is one.
     pub path: String,
-    /// The `X-Amz-Target` header, which says what is wanted where the protocol is JSON 1.1.
+    /// `X-Amz-Target` header, which names the action in the JSON 1.1 protocol.
     pub target: Option<String>,
-    /// The `Authorization` header. The access key in it says who calls, the rest which service and
-    /// region are meant; its signature is not checked.
+    /// `Authorization` header. It has the access key of the caller, the service and the region. The
+    /// signature is not verified.
     pub authorization: Option<String>,
-    /// The body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`, or JSON. For a GET
-    /// the form is the query.
+    /// Body: a form, such as `Action=GetRole&Version=2010-05-08&RoleName=x`, or JSON. For a GET the
+    /// form is the query.
     pub body: Vec<u8>,
 }
 
@@ -177,48 +175,47 @@ impl Default for Request {
     }
 }
 
-/// What came of a request.
+/// Outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// An answer, be it of success or failure.
+    /// Reply, either success or an error.
     Reply(Reply),
-    /// The fault `lost`: the request was carried out, but no answer comes back.
+    /// Fault `lost`: the request was executed, but no reply is sent.
     Lost,
-    /// The fault `cut`: this answer comes back, but the connection breaks off in the middle of its
-    /// body.
+    /// Fault `cut`: the reply is sent, but the connection breaks off in the middle of its body.
     Cut(Reply),
 }
 
-/// An answer.
+/// Reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The request id, for the header `x-amzn-RequestId`; in XML it stands in the body, too.
+    /// Request id, for the header `x-amzn-RequestId`; XML bodies also contain it.
     pub request_id: String,
-    /// For the header `Content-Type`.
+    /// Value of the header `Content-Type`.
     pub content_type: &'static str,
-    /// For the header `x-amzn-ErrorType`, which is where some protocols have the code of an error.
+    /// Value of the header `x-amzn-ErrorType`, in which some protocols carry the error code.
     pub error_type: Option<&'static str>,
-    /// The body: XML or JSON.
+    /// Body: XML or JSON.
     pub body: String,
 }
 
 impl Emulator {
-    /// Opens the account in that file. The first use makes the file and the example account in it.
+    /// Opens the account in a file. The first use creates the file with the example account.
     ///
     /// # Errors
     /// `Kind::State` or `Kind::Io` if the file cannot be used: it is damaged, of a newer version,
-    /// of another program, or cannot be made. A file that can only be read opens, and refuses every
+    /// of another program, or cannot be created. A read-only file can be opened, and refuses every
     /// change.
     pub fn open(path: &Path, options: EmulatorSettings) -> Result<Self> {
         let (clock, random) = (options.clock.clone(), Random::new(options.seed));
-        let furnish = |connection: &Connection| seed(connection, &clock, &random);
-        let (store, age) = Store::open(path, furnish)?;
+        let populate = |connection: &Connection| seed(connection, &clock, &random);
+        let (store, age) = Store::open(path, populate)?;
         Ok(Self::new(store, age, random, options))
     }
 
-    /// Makes an example account that is gone with the process.
+    /// Creates an in-memory example account, which is lost when the process ends.
     ///
     /// # Errors
     /// None that a caller could cause.
@@ -229,20 +226,20 @@ impl Emulator {
     }
 
     fn new(store: Store, age: Age, random: Random, options: EmulatorSettings) -> Self {
-        let weather = Weather::new(options.faults, options.seed, &options.clock);
-        let weather = RwLock::new(Arc::new(weather));
+        let fault_state = FaultState::new(options.faults, options.seed, &options.clock);
+        let fault_state = RwLock::new(Arc::new(fault_state));
         let shared =
-            Shared { store, age, clock: options.clock, seed: options.seed, random, weather };
+            Shared { store, age, clock: options.clock, seed: options.seed, random, fault_state };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether this use made the account.
+    /// True if opening the account created it.
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.shared.age == Age::New
     }
 
-    /// The account's number.
+    /// Account number.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.
@@ -250,7 +247,7 @@ impl Emulator {
         Ok(self.account()?.id)
     }
 
-    /// The account's quotas.
+    /// Quotas of the account.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.
@@ -258,7 +255,7 @@ impl Emulator {
         Ok(self.account()?.quotas)
     }
 
-    /// Amounts that the account holds of what has a quota; of policies that of the role with most.
+    /// Current usage of the quotas; for policies per role, the highest number on one role.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.
@@ -267,9 +264,9 @@ impl Emulator {
         let most = self.shared.store.read(|connection| {
             let sql = "SELECT coalesce(max(count), 0) FROM
                 (SELECT count(*) AS count FROM attachment WHERE usage = 'policy' GROUP BY role)";
-            Ok::<i64, Trouble>(connection.query_row(sql, [], |row| row.get(0))?)
+            Ok::<i64, ChangeError>(connection.query_row(sql, [], |row| row.get(0))?)
         });
-        let most = most.map_err(|trouble| self.explain(trouble))?;
+        let most = most.map_err(|failure| self.explain(failure))?;
         let amount = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         Ok(Quotas {
             profiles: amount(account.profiles),
@@ -278,8 +275,8 @@ impl Emulator {
         })
     }
 
-    /// Sets a quota, for every process that uses the account from now on. One below what the
-    /// account already holds only keeps more from being made.
+    /// Sets a quota, for every process that uses the account. A quota below the current usage only
+    /// prevents new entities.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -295,7 +292,7 @@ impl Emulator {
         })
     }
 
-    /// Check for the ARN of a managed policy that is neither the account's nor known as AWS's.
+    /// Check for a managed policy ARN that is neither of the account nor a known policy of AWS.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.
@@ -303,14 +300,14 @@ impl Emulator {
         let found = self.shared.store.read(|connection| {
             let account = Account::load(connection)?;
             let arn = partition::swap(arn, &account.partition);
-            let standing = managed_policies::standing(connection, &account.id, &arn)?;
-            Ok::<_, Trouble>(standing == managed_policies::ArnKind::Unknown)
+            let kind = managed_policies::classify(connection, &account.id, &arn)?;
+            Ok::<_, ChangeError>(kind == managed_policies::ArnKind::Unknown)
         });
-        found.map_err(|trouble| self.explain(trouble))
+        found.map_err(|failure| self.explain(failure))
     }
 
-    /// Makes the account count so many profiles or roles, whatever it holds, for an emulator that
-    /// stands for a larger account.
+    /// Overrides the account's count of profiles or roles, so that it can stand in for a larger
+    /// account.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -326,8 +323,7 @@ impl Emulator {
         })
     }
 
-    /// Throws away everything in the account and begins anew, with AWS's default quotas and the
-    /// first account number.
+    /// Deletes everything in the account. The default quotas and account number are restored.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -348,25 +344,25 @@ impl Emulator {
         })
     }
 
-    /// Changes the weather, with a full token bucket; calls under way end in the old one. Those
-    /// that are held go on, unless the new weather holds them too.
+    /// Changes the injected faults and refills the token bucket. Calls in progress end with the old
+    /// faults. Held calls go on, unless the new faults hold them too.
     pub fn set_faults(&self, faults: Faults) {
-        let weather = Arc::new(Weather::new(faults, self.shared.seed, &self.shared.clock));
-        *self.shared.weather.write().unwrap_or_else(PoisonError::into_inner) = weather;
+        let fault_state = Arc::new(FaultState::new(faults, self.shared.seed, &self.shared.clock));
+        *self.shared.fault_state.write().unwrap_or_else(PoisonError::into_inner) = fault_state;
     }
 
-    /// The calls that the fault `hold` keeps waiting now, in any process that uses the account,
-    /// such as `iam:CreateInstanceProfile@us-east-1`.
+    /// Calls held by the fault `hold`, in any process that uses the account, such as
+    /// `iam:CreateInstanceProfile@us-east-1`.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read.
     pub fn held_calls(&self) -> Result<Vec<String>> {
         let calls = self.shared.store.read(|connection| Ok(held::calls(connection)?));
-        calls.map_err(|trouble| self.explain(trouble))
+        calls.map_err(|failure| self.explain(failure))
     }
 
-    /// Lets the calls go that the fault `hold` keeps waiting now, in any process, and returns them.
-    /// Later calls are held as before.
+    /// Releases the calls now held by the fault `hold`, in any process, and returns them. Later
+    /// calls are held as before.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be written.
@@ -378,78 +374,85 @@ impl Emulator {
         })
     }
 
-    fn weather(&self) -> Arc<Weather> {
-        Arc::clone(&self.shared.weather.read().unwrap_or_else(PoisonError::into_inner))
+    fn fault_state(&self) -> Arc<FaultState> {
+        Arc::clone(&self.shared.fault_state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes the whole account as JSON, one thing a line, in the form that
-    /// [`import`](Self::import) reads. It is the account at one moment, and takes no more memory
-    /// for a million profiles than for one.
+    /// Writes the whole account as JSON, one entity per line, in the format that
+    /// [`import`](Self::import) reads. The export is a consistent snapshot. Its memory use does not
+    /// depend on the number of profiles.
     ///
     /// # Errors
     /// `Kind::State` if the file cannot be read, `Kind::Io` if `out` cannot be written.
     pub fn export(&self, out: &mut dyn Write) -> Result<()> {
         let done = self.shared.store.read(|connection| export::write(connection, out));
-        done.map_err(|trouble| self.explain(trouble))
+        done.map_err(|failure| self.explain(failure))
     }
 
-    /// Replaces everything in the account by what that JSON says: all of it or, if anything is
-    /// wrong with it, nothing. It is read as a stream, so it may be of any size.
+    /// Replaces the contents of the account by those in the JSON. An error leaves the account
+    /// unchanged. The JSON is read as a stream, so it may be of any size.
     ///
     /// ```json
     /// {"format": "iamlua-account", "version": 1,
     ///  "account": {"id": "123456789012", "partition": "aws", "alias": "acme",
     ///              "quotas": {"profiles": 1000, "roles": 1000, "policies_per_role": 10}},
-    ///  "policies": [{"name": "own", "path": "/team/", "id": "ANPA…", "create_date": "…", "update_date": "…",
-    ///                "description": "…", "versions": [{"id": "v1", "create_date": "…", "document": {}}],
-    ///                "default_version": "v1", "tags": {"Team": "web"}},
+    ///  "policies": [{"name": "own", "path": "/team/", "id": "ANPA…", "create_date": "…",
+    ///                "update_date": "…", "description": "…", "default_version": "v1",
+    ///                "versions": [{"id": "v1", "create_date": "…", "document": {}}],
+    ///                "tags": {"Team": "web"}},
     ///               "arn:aws:iam::aws:policy/NewerThanThisProgram"],
-    ///  "roles": [{"name": "web", "path": "/", "id": "AROA…", "create_date": "2026-01-02T03:04:05Z",
+    ///  "roles": [{"name": "web", "path": "/", "id": "AROA…",
+    ///             "create_date": "2026-01-02T03:04:05Z",
     ///             "assume_role_policy": {"Version": "2012-10-17", "Statement": []},
-    ///             "description": "…", "max_session_duration": 3600, "permissions_boundary": "arn:…",
-    ///             "last_used": {"date": "…", "region": "…"}, "attached_policies": ["arn:…"],
-    ///             "inline_policies": {"logs": {"Version": "2012-10-17", "Statement": []}}, "tags": {"Team": "web"}}],
+    ///             "description": "…", "max_session_duration": 3600,
+    ///             "permissions_boundary": "arn:…", "last_used": {"date": "…", "region": "…"},
+    ///             "attached_policies": ["arn:…"],
+    ///             "inline_policies": {"logs": {"Version": "2012-10-17", "Statement": []}},
+    ///             "tags": {"Team": "web"}}],
     ///  "profiles": [{"name": "web", "path": "/", "id": "AIPA…", "create_date": "…", "role": "web",
     ///                "tags": {}}],
     ///  "regions": {"us-east-1": "opt-in-not-required", "eu-south-1": "opted-in",
     ///              "af-south-1": "not-opted-in"},
-    ///  "resources": [{"kind": "ec2.instance", "region": "us-east-1", "id": "i-…", "state": "running",
-    ///                 "create_date": "…", "profile": "web"}]}
+    ///  "resources": [{"kind": "ec2.instance", "region": "us-east-1", "id": "i-…",
+    ///                 "state": "running", "create_date": "…", "profile": "web"}]}
     /// ```
     ///
-    /// Only `format`, `version`, the names, a role's `assume_role_policy` and what is bold below
-    /// are needed; `arn` may be there and must then be right. A policy that is only named by its
-    /// ARN, in `policies` or by a role, exists from then on, with a document that is not known.
+    /// Required are only `format`, `version`, the names, a role's `assume_role_policy` and the bold
+    /// keys below. `arn` is optional, and must be right if it is given. A policy that is only named
+    /// by its ARN, in `policies` or by a role, exists afterwards, with an unknown document.
     ///
-    /// `regions` are all the regions that the account has. Without that section they are AWS's, of
-    /// which those that must be opted in to are not. A region that is not enabled answers no calls;
-    /// one that is left out answers if no account can be without it, so that there is always one to
-    /// ask.
+    /// `regions` lists all regions of the account. Without that section they are AWS's, and regions
+    /// that require opt-in are not enabled. A region that is not enabled answers no calls. A region
+    /// that every account has answers calls even if the list omits it, so that some region can
+    /// always list the others.
     ///
-    /// `resources` are what may name an instance profile. Each has **`kind`**, **`region`**,
-    /// perhaps `create_date`, and:
+    /// `resources` lists resources that may reference an instance profile. Each has **`kind`**,
+    /// **`region`**, optionally `create_date`, and the keys of its kind (defaults in parentheses):
     ///
-    /// | kind | keys (what is meant if it is not there) |
-    /// | --- | --- |
-    /// | `ec2.instance` | `id`, `state` (`running`), `profile`, `profile_id` |
-    /// | `ec2.association` | `id`, `instance_id`, `state` (`associated`), **`profile`**, `profile_id` |
-    /// | `ec2.launch_template` | `id`, **`name`**, `versions`: a list of `{"number": …, "profile": …}` (one without a profile), `default_version` (the first) |
-    /// | `ec2.spot_fleet` | `id`, `state` (`active`), `profiles`: a list, each for one launch specification |
-    /// | `ec2.spot_request` | `id`, `state` (`open`), `profile` |
-    /// | `autoscaling.launch_configuration` | **`name`**, `profile` |
-    /// | `batch.compute_environment` | **`name`**, `status` (`VALID`), `profile` |
-    /// | `ecs.capacity_provider` | **`name`**, **`cluster`**, `status` (`ACTIVE`), `profile` |
-    /// | `imagebuilder.infrastructure_configuration` | **`name`**, `profile` |
-    /// | `emr.cluster` | `id`, **`name`**, `state` (`RUNNING`), `profile` |
-    /// | `elasticbeanstalk.environment` | `id`, **`name`**, `application` (its name), `status` (`Ready`), `profile` |
-    /// | `eks.node_group` | **`name`**, **`cluster`**, `status` (`ACTIVE`), **`role`**, `launch_template` (its id or name) |
-    /// | `rds.instance` | `id`, `status` (`available`), `profile` |
+    /// - `ec2.instance`: `id`, `state` (`running`), `profile`, `profile_id`
+    /// - `ec2.association`: `id`, `instance_id`, `state` (`associated`), **`profile`**,
+    ///   `profile_id`
+    /// - `ec2.launch_template`: `id`, **`name`**, `versions`: a list of `{"number": …, "profile":
+    ///   …}` (one without a profile), `default_version` (the first)
+    /// - `ec2.spot_fleet`: `id`, `state` (`active`), `profiles`: a list, one per launch
+    ///   specification
+    /// - `ec2.spot_request`: `id`, `state` (`open`), `profile`
+    /// - `autoscaling.launch_configuration`: **`name`**, `profile`
+    /// - `batch.compute_environment`: **`name`**, `status` (`VALID`), `profile`
+    /// - `ecs.capacity_provider`: **`name`**, **`cluster`**, `status` (`ACTIVE`), `profile`
+    /// - `imagebuilder.infrastructure_configuration`: **`name`**, `profile`
+    /// - `emr.cluster`: `id`, **`name`**, `state` (`RUNNING`), `profile`
+    /// - `elasticbeanstalk.environment`: `id`, **`name`**, `application` (its name), `status`
+    ///   (`Ready`), `profile`
+    /// - `eks.node_group`: **`name`**, **`cluster`**, `status` (`ACTIVE`), **`role`**,
+    ///   `launch_template` (its id or name)
+    /// - `rds.instance`: `id`, `status` (`available`), `profile`
     ///
-    /// A `profile` is a name or an ARN, also of another account, and comes back as it was given,
-    /// except where AWS only ever answers an ARN: for instances, associations and capacity
-    /// providers a name stands for the account's profile of that name, or for one that is gone.
-    /// `profile_id` is for an instance that was started with an earlier profile of the same name.
-    /// Ids that are not there are made up, the same ones every time.
+    /// A `profile` is a name or an ARN, possibly of another account, and is returned as it was
+    /// given. Instances, associations and capacity providers are the exception, because AWS always
+    /// returns ARNs there: a name stands for the account's profile of that name, or for a deleted
+    /// one. `profile_id` is for an instance that was started with an earlier profile of the same
+    /// name. Missing ids are generated, the same ones every time.
     ///
     /// # Errors
     /// `Kind::Argument` if the JSON is wrong, with the place (`profiles[17].name`); `Kind::State`
@@ -458,9 +461,9 @@ impl Emulator {
         self.change(|edit| import::replace(edit, BufReader::new(json)))
     }
 
-    /// Adds roles, profiles, policies, regions and resources to the account, in the form that
-    /// [`import`](Self::import) reads; what has the same name, or for resources the same kind,
-    /// region and id or name, is replaced, all else stays.
+    /// Adds roles, profiles, policies, regions and resources to the account, in the format that
+    /// [`import`](Self::import) reads. Entries of the same name are replaced; resources are
+    /// replaced if kind, region and id or name are the same. Everything else stays.
     ///
     /// # Errors
     /// As those of [`import`](Self::import).
@@ -468,21 +471,20 @@ impl Emulator {
         self.change(|edit| import::absorb(edit, json))
     }
 
-    /// The time of the account as HTTP writes it, for the header `Date`.
+    /// Time of the account as an HTTP date, for the header `Date`.
     #[must_use]
     pub fn date(&self) -> String {
         clock::http_date(self.shared.clock.milliseconds())
     }
 
-    /// The account as an HTTP client, to be set on the configuration of the SDK's IAM and STS
-    /// clients.
+    /// The account as an HTTP client, for the configuration of the SDK's IAM and STS clients.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
-        http_client::plug(self.clone())
+        http_client::shared_client(self.clone())
     }
 
-    /// Answers one request. This waits only for the faults `hold` and `latency`; everything else
-    /// takes some microseconds, or milliseconds for a page of a thousand resources.
+    /// Answers one request. Only the faults `hold` and `latency` make this wait. Otherwise it takes
+    /// some microseconds, or milliseconds for a page of a thousand resources.
     pub async fn answer(&self, request: Request) -> Answer {
         match self.hold(&request).await {
             Some(answer) => answer,
@@ -490,16 +492,16 @@ impl Emulator {
         }
     }
 
-    /// Waits while the fault `hold` is about that request. An answer comes only of trouble with the
-    /// file.
+    /// Waits while the fault `hold` applies to the request. Returns an answer only on an error of
+    /// the file.
     async fn hold(&self, request: &Request) -> Option<Answer> {
-        if self.weather().faults.hold.is_empty() {
+        if self.fault_state().faults.hold.is_empty() {
             return None;
         }
-        // What is no call is refused later.
+        // Malformed requests are refused later.
         let routed = Routed::of(request).ok()?;
         let (service, action, region) = (routed.service(), routed.action.name, routed.region());
-        let is_over = || !self.weather().faults.hold.contain(service, action, region);
+        let is_over = || !self.fault_state().faults.hold.contain(service, action, region);
         if is_over() {
             return None;
         }
@@ -513,7 +515,7 @@ impl Emulator {
         Some(Answer::Reply(reply::failure(service, &refusal, request_id)))
     }
 
-    /// The same for a request that is not held, or not any more.
+    /// Answers a request that is not held, or no longer.
     async fn answer_unheld(&self, request: Request) -> Answer {
         let shared = &*self.shared;
         let request_id = shared.random.request_id();
@@ -531,10 +533,10 @@ impl Emulator {
         if let Err(failure) = self.check_region(&routed) {
             return failed(failure);
         }
-        let weather = self.weather();
+        let fault_state = self.fault_state();
         let is_among = |targets: &Targets| targets.contain(service, action, routed.region());
-        let faults = &weather.faults;
-        if is_among(&faults.choke) || weather.throttles(&shared.clock) {
+        let faults = &fault_state.faults;
+        if is_among(&faults.choke) || fault_state.throttles(&shared.clock) {
             return failed(Refusal::throttled(service).into());
         }
         if faults.latency > Duration::ZERO {
@@ -543,10 +545,10 @@ impl Emulator {
         if is_among(&faults.deny) {
             return failed(self.denied(&routed));
         }
-        if is_among(&faults.fail) || weather.fails() {
+        if is_among(&faults.fail) || fault_state.fails() {
             return failed(Refusal::unknown_failure(service).into());
         }
-        let lost = weather.loses();
+        let lost = fault_state.loses();
         let outcome = self.carry_out(&routed);
         if lost {
             return Answer::Lost;
@@ -560,7 +562,7 @@ impl Emulator {
         }
     }
 
-    /// What the caller is told of a failure.
+    /// Error reply for a failure.
     fn refusal(&self, service: Service, failure: Failure) -> Refusal {
         match failure {
             Failure::Refused(refusal) => refusal,
@@ -572,7 +574,7 @@ impl Emulator {
         }
     }
 
-    /// A region that is not enabled does not even know the caller.
+    /// Refuses calls to a region that is not enabled. Such a region does not recognise the caller.
     fn check_region(&self, routed: &Routed<'_>) -> ApiResult<()> {
         let service = routed.service();
         let is_enabled = !service.is_regional()
@@ -604,17 +606,17 @@ impl Emulator {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let lags_at = self.lag().map(|_| clock.passing());
+                    let read_time = self.lag().map(|_| clock.passing());
                     let mut xml = Xml::default();
-                    run(&ReadTxn { connection, account, lags_at }, &call, &mut xml)?;
+                    run(&ReadTxn { connection, account, read_time }, &call, &mut xml)?;
                     Ok(Content::Xml(xml))
                 })
             }),
-            Run::Show(run) => store.read(|connection| {
+            Run::ReadJson(run) => store.read(|connection| {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let json = run(&ReadTxn { connection, account, lags_at: None }, &call)?;
+                    let json = run(&ReadTxn { connection, account, read_time: None }, &call)?;
                     Ok(Content::Json(json))
                 })
             }),
@@ -625,10 +627,10 @@ impl Emulator {
                 let account = Account::load(connection)?;
                 outside(&account.partition.clone(), || {
                     let call = routed.call(&account, now, connection)?;
-                    let seen_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
+                    let visible_from = self.lag().map(|lag| clock.passing().saturating_add(lag));
                     let mut xml = Xml::default();
                     run(
-                        &WriteTxn { connection, account, now, seen_from, random },
+                        &WriteTxn { connection, account, now, visible_from, random },
                         &call,
                         &mut xml,
                     )?;
@@ -638,9 +640,9 @@ impl Emulator {
         }
     }
 
-    /// The lag in milliseconds, if there is one.
+    /// Lag in milliseconds, if there is one.
     fn lag(&self) -> Option<i64> {
-        let lag = self.weather().faults.lag;
+        let lag = self.fault_state().faults.lag;
         (lag > Duration::ZERO).then(|| milliseconds(lag))
     }
 
@@ -649,8 +651,9 @@ impl Emulator {
         store.read(Account::load).map_err(|error| store.unusable(error))
     }
 
-    /// Changes the account by hand, as no caller could. Such changes do not lag.
-    fn change<T>(&self, change: impl FnOnce(&WriteTxn<'_>) -> Result<T, Trouble>) -> Result<T> {
+    /// Changes the account directly, outside of any call. Such changes are visible at once, despite
+    /// a lag.
+    fn change<T>(&self, change: impl FnOnce(&WriteTxn<'_>) -> Result<T, ChangeError>) -> Result<T> {
         let Shared { store, clock, random, .. } = &*self.shared;
         if let Some(error) = store.read_only() {
             return Err(error);
@@ -658,20 +661,20 @@ impl Emulator {
         let done = store.write(|connection| {
             let account = Account::load(connection)?;
             let now = clock.milliseconds();
-            change(&WriteTxn { connection, account, now, seen_from: None, random })
+            change(&WriteTxn { connection, account, now, visible_from: None, random })
         });
-        done.map_err(|trouble| self.explain(trouble))
+        done.map_err(|failure| self.explain(failure))
     }
 
-    fn explain(&self, trouble: Trouble) -> Error {
-        match trouble {
-            Trouble::Told(error) => error,
-            Trouble::Storage(error) => self.shared.store.unusable(error),
+    fn explain(&self, failure: ChangeError) -> Error {
+        match failure {
+            ChangeError::Reported(error) => error,
+            ChangeError::Storage(error) => self.shared.store.unusable(error),
         }
     }
 }
 
-/// Answer to a call, with the ARNs of the account's partition.
+/// Result of a call, with the ARNs of the account's partition.
 fn outside(partition: &str, answer: impl FnOnce() -> ApiResult<Content>) -> ApiResult<Content> {
     match answer() {
         Ok(mut content) => {
@@ -686,26 +689,26 @@ fn outside(partition: &str, answer: impl FnOnce() -> ApiResult<Content>) -> ApiR
     }
 }
 
-/// Failure of a change by hand: an error that has its words, or trouble with the file that gets
-/// them from the store.
-enum Trouble {
-    Told(Error),
+/// Failure of a direct change: an error with its message, or a file error, which gets its message
+/// from the store.
+enum ChangeError {
+    Reported(Error),
     Storage(rusqlite::Error),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for ChangeError {
     fn from(error: Error) -> Self {
-        Self::Told(error)
+        Self::Reported(error)
     }
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for ChangeError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Storage(error)
     }
 }
 
-/// Makes the example account in an empty file.
+/// Creates the example account in an empty file.
 fn seed(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
     let quotas = Quotas::default();
     let result = (|| {
@@ -722,11 +725,11 @@ fn seed(connection: &Connection, clock: &Clock, random: &Random) -> Result<()> {
         )?;
         let account = Account::load(connection)?;
         let now = clock.milliseconds();
-        example::fill(&WriteTxn { connection, account, now, seen_from: None, random })
+        example::fill(&WriteTxn { connection, account, now, visible_from: None, random })
     })();
-    result.map_err(|trouble| match trouble {
-        Trouble::Told(error) => error,
-        Trouble::Storage(error) => {
+    result.map_err(|failure| match failure {
+        ChangeError::Reported(error) => error,
+        ChangeError::Storage(error) => {
             let message = format!("the example account could not be written: {error}");
             Error::new(crate::error::Kind::State, message).caused_by(error)
         }

@@ -1,22 +1,21 @@
-//! Accounts of other partitions than `aws`, such as `aws-cn`. An account is kept as if it were one
-//! of the partition `aws`. Its ARNs are translated where requests and files come in and answers and
-//! files go out, so that no action need know about partitions.
+//! Accounts of partitions other than `aws`, such as `aws-cn`. An account is stored as if it were in
+//! the partition `aws`. ARNs are translated at the borders, in requests, files and answers, so that
+//! actions need not know about partitions.
 //!
-//! The translation swaps the two partitions. What comes in goes out the same, and an ARN of `aws`
-//! is a foreign one in an account of `aws-cn`, as the other way round.
+//! The translation swaps the two partitions, so it is its own inverse. An ARN of `aws` is foreign
+//! in an account of `aws-cn`, and the other way round.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The partition that needs no translation.
+/// Partition that needs no translation.
 pub(super) const AWS: &str = "aws";
-/// The partitions that there are: those of botocore's `partitions.json`.
+/// Known partitions: those of botocore's `partitions.json`.
 pub(super) const ALL: [&str; 8] =
     [AWS, "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
-/// The same text with the ARNs of that partition and of `aws` swapped, also those within a document
-/// that is percent-encoded.
+/// Swaps the ARNs of a partition with those of `aws`, also inside percent-encoded documents.
 pub(super) fn swap<'a>(text: &'a str, partition: &str) -> Cow<'a, str> {
     if partition == AWS || !text.contains("arn") {
         return Cow::Borrowed(text);
@@ -44,7 +43,7 @@ pub(super) fn swap<'a>(text: &'a str, partition: &str) -> Cow<'a, str> {
     Cow::Owned(swapped)
 }
 
-/// The same for every text in a JSON value.
+/// Swaps the ARNs in every string of a JSON value.
 pub(super) fn swap_json(value: &mut Value, partition: &str) {
     if partition == AWS {
         return;

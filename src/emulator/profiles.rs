@@ -1,5 +1,5 @@
-//! The ten instance-profile actions. Names are looked up ignoring case: they are unique that way,
-//! so a spelling can only mean one profile; whether AWS does so too is not recorded anywhere.
+//! The ten instance-profile actions. Profile names are unique ignoring case, so lookups ignore case
+//! too; no recording shows whether AWS does the same.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use super::xml::Xml;
 
 const KEYS: Keys = Keys::ByCase;
 
-/// Which answers have `<Tags>`.
+/// Presence of `<Tags>` in an answer.
 #[derive(Clone, Copy)]
 enum ShowTags {
     Always,
@@ -80,7 +80,7 @@ pub(super) fn add_role(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> Api
 
 pub(super) fn remove_role(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
-    // The role comes first, as Cloud Custodian recorded it (placebo/test_iam_role_delete).
+    // The role is checked first, as recorded by Cloud Custodian (placebo/test_iam_role_delete).
     let role = require_role(edit.find(name)?, name)?;
     let mut profile = require(edit.find(call.text("InstanceProfileName"))?, call)?;
     protected_roles::check(&role)?;
@@ -138,7 +138,7 @@ fn write_page(
     let from = page.position(view.connection)?;
     let mut found: Vec<Profile> = view.page(scope, &from, page.limit + 1)?;
     let end = page.finish_records(view.connection, &mut found)?;
-    // Many profiles of a page have the same role: it is read once.
+    // Each role is read once per page, as many profiles may share it.
     let mut seen: HashMap<String, Option<Role>> = HashMap::new();
     xml.within("InstanceProfiles", |xml| {
         found.iter().try_for_each(|profile| {

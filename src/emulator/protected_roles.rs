@@ -1,26 +1,26 @@
-//! Roles that only AWS changes: service-linked roles and those of IAM Identity Center. Their paths
-//! tell them apart, which nobody else can choose.
+//! Roles that only AWS changes: service-linked roles and those of IAM Identity Center. They are
+//! identified by their paths, which callers cannot choose.
 //!
-//! Which actions refuse them is in the service model: those with `UnmodifiableEntityException`. The
-//! text is that of public reports (rebuy-de/aws-nuke issues 331 and 441, gruntwork-io/cloud-nuke
-//! issue 880).
+//! The actions that refuse them are those with `UnmodifiableEntityException` in the service model.
+//! The message is that of public reports (rebuy-de/aws-nuke issues 331 and 441,
+//! gruntwork-io/cloud-nuke issue 880).
 
 use super::records::Role;
 use super::refusal::Refusal;
 
-/// The path of service-linked roles. IAM User Guide, "Create a service-linked role".
+/// Path of service-linked roles. IAM User Guide, "Create a service-linked role".
 pub(super) const SERVICE_LINKED: &str = "/aws-service-role/";
-/// The path of other roles that AWS makes, such as those of permission sets.
+/// Path of other roles that AWS creates, such as those of permission sets.
 const RESERVED: &str = "/aws-reserved/";
 
 impl Role {
-    /// Check for a role that a service made for itself.
+    /// Check for a service-linked role.
     pub(super) fn is_service_linked(&self) -> bool {
         self.path.starts_with(SERVICE_LINKED)
     }
 }
 
-/// Refuses a change of a role that only AWS may change.
+/// Refuses to change a protected role.
 pub(super) fn check(role: &Role) -> Result<(), Refusal> {
     if !role.is_service_linked() && !role.path.starts_with(RESERVED) {
         return Ok(());

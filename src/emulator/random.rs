@@ -1,5 +1,5 @@
-//! The source of everything that AWS makes up: ids, keys, tokens, request ids. With a seed it is the same every
-//! time. It is not for cryptography: nothing here protects anything.
+//! Generator of ids, keys, tokens and request ids. It is reproducible with a seed. It is not
+//! cryptographic: nothing here protects anything.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// A `SplitMix64` generator (Steele, Lea and Flood, 2014) that threads may share.
+/// `SplitMix64` generator (Steele, Lea and Flood, 2014), shared between threads.
 #[derive(Debug)]
 pub(super) struct Random(AtomicU64);
 
 impl Random {
-    /// The same numbers for the same seed; other ones every time without.
+    /// Generator with a seed; without one the seed is random.
     pub(super) fn new(seed: Option<u64>) -> Self {
         // `RandomState` is keyed by the operating system's entropy, once per thread.
         Self(AtomicU64::new(
@@ -20,7 +20,7 @@ impl Random {
         ))
     }
 
-    /// The next 64 bits.
+    /// Next 64 bits.
     pub(super) fn bits(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut z = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
@@ -29,29 +29,29 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Whether something that happens with that probability happens now.
+    /// Random event with a probability.
     pub(super) fn happens(&self, probability: f64) -> bool {
         // The upper 32 bits fit a double exactly.
         let upper = u32::try_from(self.bits() >> 32).unwrap_or(u32::MAX);
         probability > 0.0 && f64::from(upper) < probability * 4_294_967_296.0
     }
 
-    /// An entity's id: a prefix such as `AIPA` and 17 letters of `[A-Z2-7]`.
+    /// Entity id: a prefix such as `AIPA` and 17 characters of `[A-Z2-7]`.
     pub(super) fn entity_id(&self, prefix: &str) -> String {
         format!("{prefix}{}", self.letters(BASE32, 17))
     }
 
-    /// A secret access key's 40 letters.
+    /// Secret access key of 40 characters.
     pub(super) fn secret(&self) -> String {
         self.letters(BASE64, 40)
     }
 
-    /// A session token: base64 text of a length that AWS's have.
+    /// Session token: base64 text of a typical length.
     pub(super) fn session_token(&self) -> String {
         format!("IQoJb3JpZ2luX2Vj{}", self.letters(BASE64, 480))
     }
 
-    /// A request id: a version 4 UUID.
+    /// Request id: a version 4 UUID.
     pub(super) fn request_id(&self) -> String {
         let (high, low) = (self.bits(), self.bits());
         format!(
@@ -64,8 +64,9 @@ impl Random {
         )
     }
 
-    /// The access key id of temporary credentials. Like AWS's own it carries the account's number, in the bits
-    /// that [`session_account`] reads, so that a key of this account is known for one even after its session is gone.
+    /// Access key id of temporary credentials. As on AWS it contains the account number, in the
+    /// bits that [`session_account`] reads. A key is recognised as this account's even after its
+    /// session is gone.
     pub(super) fn session_key(&self, account_id: &str) -> String {
         let account: u128 = account_id.parse().unwrap_or_default();
         let filling = u128::from(self.bits()) & ((1 << 39) - 1);
@@ -79,7 +80,7 @@ impl Random {
     }
 
     fn letters<const N: usize>(&self, alphabet: &[u8; N], count: usize) -> String {
-        // Both alphabets' sizes divide 256, so the remainder favours no letter.
+        // The sizes of both alphabets divide 256, so the remainder is unbiased.
         let mut letters = String::with_capacity(count);
         while letters.len() < count {
             for byte in self.bits().to_le_bytes().into_iter().take(count - letters.len()) {
@@ -90,7 +91,7 @@ impl Random {
     }
 }
 
-/// The number of the account that temporary credentials belong to: 40 bits of the key id's base32 part.
+/// Account number in the access key id of temporary credentials: 40 bits of its base32 part.
 pub(super) fn session_account(access_key: &str) -> Option<String> {
     let letters = access_key.strip_prefix("ASIA").filter(|letters| letters.len() == 16)?;
     let mut bits: u128 = 0;
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(session_account("AKIAIOSFODNN7EXAMPLE"), None);
     }
 
-    /// The key and account of the article that first published the layout (T. Be'ery, 2023).
+    /// Key and account of the article that first published the layout (T. Be'ery, 2023).
     #[test]
     fn the_account_sits_where_aws_puts_it() {
         assert_eq!(session_account("ASIAQNZGKIQY56JQ7WML").as_deref(), Some("029608264753"));

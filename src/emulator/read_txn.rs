@@ -1,6 +1,6 @@
-//! What reads see. Usually that is the truth; with a lag it is the account as it was that long ago,
-//! put together from the truth and the `past` table, so that lists and single records always agree
-//! with each other.
+//! Read transactions. A read sees the current state. With a lag it sees the account as it was that
+//! long ago, computed from the current state and the `past` table, so that lists and single records
+//! are consistent.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,11 +9,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::records::{self, Position, Record, Scope};
 
-/// What the account's one row says.
+/// The account's row.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) id: String,
-    /// The partition that its ARNs show outside. Inside they are those of `aws`.
+    /// Partition of its ARNs in requests and answers. Stored ARNs are in `aws`.
     pub(super) partition: String,
     pub(super) alias: Option<String>,
     pub(super) salt: u64,
@@ -22,14 +22,14 @@ pub(super) struct Account {
     pub(super) quotas: Quotas,
 }
 
-/// How much the account may hold, as [`Emulator::set_quota`](super::Emulator::set_quota) sets it.
+/// Quotas of the account, set by [`Emulator::set_quota`](super::Emulator::set_quota).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Instance profiles in the account; 1,000 unless set.
+    /// Instance profiles in the account; default 1,000.
     pub profiles: u32,
-    /// Roles in the account; 1,000 unless set.
+    /// Roles in the account; default 1,000.
     pub roles: u32,
-    /// Managed policies attached to one role; 10 unless set.
+    /// Managed policies attached to one role; default 10.
     pub policies_per_role: u32,
 }
 
@@ -40,17 +40,17 @@ impl Default for Quotas {
 }
 
 impl Account {
-    /// The beginning of every ARN of the account's IAM resources.
+    /// Prefix of the ARNs of the account's IAM resources.
     pub(super) fn iam_arn_start(&self) -> String {
         format!("arn:aws:iam::{}:", self.id)
     }
 
-    /// The ARN of the account itself, which trust policies name.
+    /// ARN of the account itself, as used in trust policies.
     pub(super) fn root_arn(&self) -> String {
         format!("{}root", self.iam_arn_start())
     }
 
-    /// The ARN of a session of that role.
+    /// ARN of a session of a role.
     pub(super) fn assumed_role_arn(&self, role: &str, session: &str) -> String {
         format!("arn:aws:sts::{}:assumed-role/{role}/{session}", self.id)
     }
@@ -80,21 +80,21 @@ impl Account {
     }
 }
 
-/// The account as one read sees it.
+/// The account as a read sees it.
 #[derive(Debug)]
 pub(super) struct ReadTxn<'a> {
     pub(super) connection: &'a Connection,
     pub(super) account: Account,
-    /// Milliseconds since 1970, if this read lags: writes whose `until` is later than this are not
-    /// seen yet.
-    pub(super) lags_at: Option<i64>,
+    /// Time of a lagging read, in milliseconds since 1970. Writes with a later `until` are not
+    /// visible yet.
+    pub(super) read_time: Option<i64>,
 }
 
 impl ReadTxn<'_> {
-    /// The record with that name, in whatever case.
+    /// Record with a name, ignoring case.
     pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
         let key = records::key(name);
-        if let Some(now) = self.lags_at {
+        if let Some(now) = self.read_time {
             let seen: Option<Option<String>> = self
                 .connection
                 .prepare_cached(
@@ -117,7 +117,7 @@ impl ReadTxn<'_> {
         Ok(record)
     }
 
-    /// Up to `limit` records of a list behind that position, sorted by path and key.
+    /// Up to `limit` records after a position in a list, sorted by path and key.
     pub(super) fn page<R: Record>(
         &self,
         scope: Scope<'_>,
@@ -143,7 +143,7 @@ impl ReadTxn<'_> {
         page.into_iter().map(|record| self.shown(record)).collect()
     }
 
-    /// How many records of that kind there are; `truth` is how many there really are.
+    /// Number of records of a kind; `truth` is the number in the current state.
     pub(super) fn count<R: Record>(&self, truth: i64) -> rusqlite::Result<i64> {
         let mut count = truth;
         for (key, seen) in self.past::<R>()? {
@@ -153,11 +153,11 @@ impl ReadTxn<'_> {
         Ok(count)
     }
 
-    /// The records of which this read does not see the truth, by key: what it sees instead. Only
-    /// the oldest state that is still visible counts.
+    /// Records that this read sees in an earlier state, by key; `None` for a record that did not
+    /// exist. Only the oldest state that is still visible counts.
     pub(super) fn past<R: Record>(&self) -> rusqlite::Result<HashMap<String, Option<R>>> {
         let mut past = HashMap::new();
-        let Some(now) = self.lags_at else { return Ok(past) };
+        let Some(now) = self.read_time else { return Ok(past) };
         let mut statement = self.connection.prepare_cached(
             "SELECT key, record FROM past WHERE kind = ?1 AND until > ?2 ORDER BY number",
         )?;
@@ -172,7 +172,7 @@ impl ReadTxn<'_> {
     }
 }
 
-/// Where a record stands in lists.
+/// Position of a record in lists.
 pub(super) fn position<R: Record>(record: &R) -> Position {
     Position { path: record.path().to_owned(), key: records::key(record.name()) }
 }

@@ -1,6 +1,5 @@
-//! What the account holds, and the rows they are kept in: instance profiles and roles. Everything
-//! here reads and writes the truth; what lagging reads see is `view.rs`, what a write may do is
-//! `edit.rs`.
+//! Records and their rows: instance profiles and roles. This module reads and writes the current
+//! state. `read_txn.rs` implements lagging reads, `write_txn.rs` the rules of writes.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::de::DeserializeOwned;
@@ -26,9 +25,9 @@ pub(super) struct Profile {
     pub(super) name: String,
     pub(super) path: String,
     pub(super) id: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub(super) created: i64,
-    /// The [`key`] of the role inside.
+    /// [`key`] of the role.
     pub(super) role: Option<String>,
     pub(super) tags: Sequence<Tag>,
 }
@@ -39,23 +38,23 @@ pub(super) struct Role {
     pub(super) name: String,
     pub(super) path: String,
     pub(super) id: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub(super) created: i64,
-    /// The trust policy, in the form of [`stored`].
+    /// Trust policy, in the form of [`stored`].
     pub(super) trust: String,
     pub(super) description: Option<String>,
-    /// Seconds.
+    /// Maximum session duration, in seconds.
     pub(super) max_session: i64,
     pub(super) boundary: Option<String>,
     pub(super) last_used: Option<LastUsed>,
-    /// The ARNs of the attached policies.
+    /// ARNs of the attached policies.
     pub(super) policies: Sequence<String>,
     #[serde(default)]
     pub(super) inline: Sequence<InlinePolicy>,
     pub(super) tags: Sequence<Tag>,
 }
 
-/// When and where a role's credentials were last used.
+/// Time and region of the last use of a role's credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LastUsed {
     /// Seconds since 1970.
@@ -83,33 +82,32 @@ impl Role {
     }
 }
 
-/// Names are unique ignoring case, and so are they looked up: this is what two spellings of a name
-/// have in common.
+/// Key of a name. Names are unique and looked up ignoring case, so all spellings have the same key.
 pub(super) fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// A kind of thing that has a table of its own, sorted by path and key.
+/// Kind of record with a table of its own, sorted by path and key.
 pub(super) trait Record: Clone + Serialize + DeserializeOwned {
     const TABLE: &'static str;
-    /// The columns that [`Record::from_row`] reads.
+    /// Columns that [`Record::from_row`] reads.
     const COLUMNS: &'static str;
-    /// The same, with nothing in the place of what no list shows.
+    /// Columns for lists, with empty values for fields that no list shows.
     const LISTED_COLUMNS: &'static str;
 
     fn name(&self) -> &str;
     fn path(&self) -> &str;
-    /// The key of the role inside, for a kind that has one.
+    /// Key of the role, for a kind that has one.
     fn role(&self) -> Option<&str>;
-    /// Keeps what is derived from the record up to date, after it was stored or when it is gone.
+    /// Updates indexes after the record was stored or deleted.
     fn index(&self, _: &Connection, _is_there: bool) -> rusqlite::Result<()> {
         Ok(())
     }
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
-    /// Writes the row; one with the same path and key is replaced.
+    /// Writes the row; replaces one with the same path and key.
     fn store(&self, connection: &Connection) -> rusqlite::Result<()>;
 
-    /// Puts what reads show in the place of what is kept.
+    /// Replaces stored values by those that reads show.
     ///
     /// # Errors
     /// Those of the file.
@@ -228,12 +226,12 @@ impl Record for Role {
     }
 }
 
-/// What a list is a list of.
+/// Scope of a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Scope<'a> {
-    /// Everything whose path begins with this text.
+    /// Records whose path has this prefix.
     Prefix(&'a str),
-    /// Every profile that has the role with this key.
+    /// Profiles that contain the role with this key.
     Role(&'a str),
 }
 
@@ -246,28 +244,27 @@ impl Scope<'_> {
     }
 }
 
-/// Position in a list: behind the record with this path and key, whether it is still there or
-/// not.
+/// Position in a list: after the record with this path and key, which need not exist any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) path: String,
     pub(super) key: String,
 }
 
-/// The record with that key.
+/// Record with a key.
 pub(super) fn find<R: Record>(connection: &Connection, key: &str) -> rusqlite::Result<Option<R>> {
     let sql = format!("SELECT {} FROM {} WHERE key = ?1", R::COLUMNS, R::TABLE);
     connection.prepare_cached(&sql)?.query_row([key], R::from_row).optional()
 }
 
-/// Whether there is a record with that id.
+/// Check for a record with an id.
 pub(super) fn has_id<R: Record>(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
     let sql = format!("SELECT 1 FROM {} WHERE id = ?1", R::TABLE);
     connection.prepare_cached(&sql)?.exists([id])
 }
 
-/// Goes through a list from that position on, sorted by path and key, for as long as `visit` says
-/// so. It is a seek in the table's own order: no page is slower than the first.
+/// Visits a list from a position on, sorted by path and key, until `visit` returns false. The start
+/// is a seek in the table's own order, so that all pages take the same time.
 pub(super) fn scan<R: Record>(
     connection: &Connection,
     scope: Scope<'_>,
@@ -275,7 +272,8 @@ pub(super) fn scan<R: Record>(
     mut visit: impl FnMut(R) -> bool,
 ) -> rusqlite::Result<()> {
     let (condition, bound) = match scope {
-        // Nothing sorts before the empty key, and nothing in a path after the last code point.
+        // Nothing sorts before the empty key, and no path contains a greater character than the
+        // last code point.
         Scope::Prefix(prefix) => ("path < ?3", format!("{prefix}\u{10ffff}")),
         Scope::Role(key) => ("role = ?3", key.to_owned()),
     };
@@ -298,15 +296,15 @@ pub(super) fn scan<R: Record>(
     Ok(())
 }
 
-/// Deletes the record with that key.
+/// Deletes the record with a key.
 pub(super) fn delete<R: Record>(connection: &Connection, key: &str) -> rusqlite::Result<()> {
     let sql = format!("DELETE FROM {} WHERE key = ?1", R::TABLE);
     connection.prepare_cached(&sql)?.execute([key])?;
     Ok(())
 }
 
-/// The number of a path, under which markers remember it. Paths are never forgotten, so that a
-/// marker outlives the last record that had its path.
+/// Number of a path, which markers store. Paths are never deleted, so that a marker outlives the
+/// last record of its path.
 pub(super) fn path_number(connection: &Connection, path: &str) -> rusqlite::Result<Option<u64>> {
     let number: Option<i64> = connection
         .prepare_cached("SELECT id FROM path WHERE path = ?1")?
@@ -315,7 +313,7 @@ pub(super) fn path_number(connection: &Connection, path: &str) -> rusqlite::Resu
     Ok(number.map(i64::cast_unsigned))
 }
 
-/// The path with that number.
+/// Path with a number.
 pub(super) fn numbered_path(
     connection: &Connection,
     number: u64,
@@ -326,7 +324,7 @@ pub(super) fn numbered_path(
         .optional()
 }
 
-/// Remembers a path.
+/// Stores a path.
 pub(super) fn remember_path(connection: &Connection, path: &str) -> rusqlite::Result<()> {
     connection.prepare_cached("INSERT OR IGNORE INTO path (path) VALUES (?1)")?.execute([path])?;
     Ok(())

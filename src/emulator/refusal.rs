@@ -1,12 +1,11 @@
-//! The answers that say no, in AWS's own words: status, code and message of every error the account
-//! gives. Where the words come from is in `iam-semantics.md`; texts that nobody recorded are marked
-//! as ours.
+//! Error replies with AWS's own messages: status, code and message of every error of the account.
+//! The sources are listed in `iam-semantics.md`; messages without a recording are marked as ours.
 
 use std::fmt::Display;
 
 use super::service::{Protocol, Service};
 
-/// Why a call was not carried out.
+/// Error reply to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -14,7 +13,7 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// What ends a call early: a refusal that the caller sees, or trouble with the file underneath.
+/// Early end of a call: a refusal that the caller sees, or an error of the file.
 #[derive(Debug)]
 pub(super) enum Failure {
     Refused(Refusal),
@@ -119,14 +118,14 @@ impl Refusal {
         Self::new(409, "LimitExceeded", message)
     }
 
-    /// A write to a policy of AWS. `what` is what cannot be done, in AWS's words.
+    /// Write to a policy of AWS. `what` is the operation, in AWS's words.
     pub(super) fn foreign_policy(what: &str) -> Self {
         let message = format!("Cannot {what} policies outside your own account.");
         Self::new(403, "AccessDenied", message)
     }
 
-    /// The account knows that the policy exists, and not what it says. Our words. The status is one
-    /// that clients do not try again.
+    /// Read of a policy whose document is unknown. The message is ours. The status is one that
+    /// clients do not retry.
     pub(super) fn unknown_document(arn: &str) -> Self {
         let message = format!(
             "The local account does not know the document of {arn}. It keeps the documents of \
@@ -149,7 +148,8 @@ impl Refusal {
         Self::new(409, "EntityAlreadyExists", format!("Role with name {name} already exists."))
     }
 
-    /// A quota by the name that AWS gives it in the message, such as `InstanceProfilesPerAccount`.
+    /// Exceeded quota; `name` is AWS's name of it in the message, such as
+    /// `InstanceProfilesPerAccount`.
     pub(super) fn quota(name: &str, limit: impl Display) -> Self {
         Self::new(409, "LimitExceeded", format!("Cannot exceed quota for {name}: {limit}"))
     }
@@ -158,7 +158,7 @@ impl Refusal {
         Self::new(409, "LimitExceeded", "The number of tags has reached the maximum limit.")
     }
 
-    /// `what` is what must go first, in AWS's words.
+    /// Deletion of an entity in use. `what` must be removed first, in AWS's words.
     pub(super) fn delete_conflict(what: &str) -> Self {
         Self::new(409, "DeleteConflict", format!("Cannot delete entity, must {what} first."))
     }
@@ -169,7 +169,7 @@ impl Refusal {
         Self::new(400, "InvalidInput", format!("Duplicate tag keys found.{note}"))
     }
 
-    /// Our words: nobody recorded AWS's.
+    /// Our message: AWS's is not recorded.
     pub(super) fn reserved_tag_key() -> Self {
         let message = "Tag keys that begin with aws: are reserved for AWS.";
         Self::new(400, "InvalidInput", message)
@@ -179,7 +179,7 @@ impl Refusal {
         Self::new(400, "ValidationError", message)
     }
 
-    /// Several violated constraints in one answer.
+    /// Violated constraints, in one answer.
     pub(super) fn violations(violations: &[String]) -> Self {
         let (count, s) = (violations.len(), if violations.len() == 1 { "" } else { "s" });
         Self::validation(format!("{count} validation error{s} detected: {}", violations.join("; ")))
@@ -193,12 +193,12 @@ impl Refusal {
         Self::validation(format!("ARN {arn} is not valid."))
     }
 
-    /// Our words: nobody recorded AWS's.
+    /// Our message: AWS's is not recorded.
     pub(super) fn not_a_number(parameter: &str) -> Self {
         Self::new(400, "MalformedInput", format!("The value of {parameter} is not a whole number."))
     }
 
-    /// Our words: nobody recorded AWS's.
+    /// Our message: AWS's is not recorded.
     pub(super) fn not_a_boolean(parameter: &str) -> Self {
         Self::new(400, "MalformedInput", format!("The value of {parameter} is not a boolean."))
     }
@@ -207,7 +207,7 @@ impl Refusal {
         Self::new(400, "MalformedPolicyDocument", message)
     }
 
-    /// Above the rate at which the service takes calls.
+    /// Exceeded request rate of the service.
     pub(super) fn throttled(service: Service) -> Self {
         match service {
             Service::Ec2 => Self::new(503, "RequestLimitExceeded", "Request limit exceeded."),
@@ -227,7 +227,7 @@ impl Refusal {
         }
     }
 
-    /// The caller has no permission for that action.
+    /// Missing permission of the caller for an action.
     pub(super) fn denied(service: Service, caller: &str, action: &str) -> Self {
         let action = format!("{}:{action}", service.name());
         let message = format!(
@@ -247,12 +247,12 @@ impl Refusal {
         Self::new(status, code, message)
     }
 
-    /// A region that is not enabled knows nobody.
+    /// Region that is not enabled; such a region does not recognise any caller.
     pub(super) fn region_disabled(service: Service) -> Self {
         Self::unknown_credentials(service)
     }
 
-    /// The parameter that says where a list goes on does not come from that list.
+    /// Page token that does not belong to the list.
     pub(super) fn invalid_token(service: Service) -> Self {
         match service {
             Service::Iam | Service::Sts => Self::invalid_marker(),
@@ -276,7 +276,7 @@ impl Refusal {
         }
     }
 
-    /// A parameter of a service other than IAM and STS has a value that the service does not take.
+    /// Invalid parameter value, for services other than IAM and STS.
     pub(super) fn invalid_value(service: Service, message: impl Into<String>) -> Self {
         let code = match service {
             Service::Iam | Service::Sts => return Self::validation(message),
@@ -289,18 +289,18 @@ impl Refusal {
         Self::new(400, code, message)
     }
 
-    /// Something that is named is not there, in the words of its service.
+    /// Entity that does not exist, with the message of its service.
     pub(super) fn not_there(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self::new(status, code, message)
     }
 
-    /// `DryRun`: EC2 answers with an error that says that all is well.
+    /// `DryRun`: EC2 reports success with an error.
     pub(super) fn dry_run() -> Self {
         let message = "Request would have succeeded, but DryRun flag is set.";
         Self::new(412, "DryRunOperation", message)
     }
 
-    /// An operation that a JSON protocol does not have. AWS says no more than the code.
+    /// Unknown operation of a JSON protocol. AWS sends only the code.
     pub(super) fn unknown_operation(service: Service, name: &str) -> Self {
         let status = if service.protocol() == Protocol::RestJson { 404 } else { 400 };
         let message = format!("The local account does not answer this operation of {name}.");
@@ -316,7 +316,7 @@ impl Refusal {
     }
 
     pub(super) fn unknown_action(service: Service, action: &str, version: &str) -> Self {
-        // EC2 has words of its own, which Terraform's AWS provider looks for.
+        // EC2 has a message of its own, which Terraform's AWS provider matches.
         let message = match service {
             Service::Ec2 => format!("The action {action} is not valid for this web service."),
             _ => format!("Could not find operation {action} for version {version}"),
@@ -362,7 +362,7 @@ impl Refusal {
         }
     }
 
-    /// `note` is what follows the role's ARN, beginning with a space.
+    /// Role that the caller may not assume. `note` follows the role's ARN, and begins with a space.
     pub(super) fn may_not_assume(caller: &str, action: &str, role_arn: &str, note: &str) -> Self {
         let message = format!(
             "User: {caller} is not authorized to perform: {action} on resource: {role_arn}{note}"
@@ -370,13 +370,13 @@ impl Refusal {
         Self::new(403, "AccessDenied", message)
     }
 
-    /// The file cannot be written, so no retry will help. Our words.
+    /// Write to a read-only file, which no retry can fix. The message is ours.
     pub(super) fn read_only(place: &str) -> Self {
         let message = format!("{place} is read-only: nothing in it can be changed.");
         Self::new(403, "AccessDenied", message)
     }
 
-    /// The service itself failed; the message is our own where it is our file that did.
+    /// Failure of the service. The message is ours if the account's file is the cause.
     pub(super) fn service_failure(service: Service, message: impl Into<String>) -> Self {
         let code = match service {
             Service::Iam | Service::Sts => "ServiceFailure",
@@ -389,7 +389,7 @@ impl Refusal {
         Self::new(500, code, message)
     }
 
-    /// The words that AWS has for a failure of its own.
+    /// AWS's message for an internal failure.
     pub(super) fn unknown_failure(service: Service) -> Self {
         Self::service_failure(
             service,

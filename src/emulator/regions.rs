@@ -1,12 +1,12 @@
-//! The regions of the account: which there are, and which of them are enabled. Unless an import says otherwise, they are
-//! AWS's own, and those that must be opted in to are not.
+//! Regions of the account and their opt-in status. Unless an import says otherwise, they are AWS's
+//! own, and regions that require opt-in are not enabled.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// How a region stands, in EC2's words; the first two are enabled.
+/// Opt-in statuses, in EC2's terms; the first two are enabled.
 pub(super) const STATUSES: [&str; 3] = ["opt-in-not-required", "opted-in", "not-opted-in"];
 
-/// The regions that every account has, always.
+/// Regions that every account has.
 const ALWAYS: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -27,7 +27,7 @@ const ALWAYS: [&str; 17] = [
     "us-west-2",
 ];
 
-/// The regions that must be opted in to.
+/// Regions that require opt-in.
 const ON_DEMAND: [&str; 17] = [
     "af-south-1",
     "ap-east-1",
@@ -48,7 +48,7 @@ const ON_DEMAND: [&str; 17] = [
     "mx-central-1",
 ];
 
-/// A region and how it stands.
+/// Region and its opt-in status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Region {
     pub(super) name: String,
@@ -66,9 +66,9 @@ fn by_default() -> impl Iterator<Item = (&'static str, &'static str)> {
     always.chain(ON_DEMAND.into_iter().map(|name| (name, STATUSES[2])))
 }
 
-/// All of them, by name.
+/// All regions, by name.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
-    let mut regions = said(connection)?;
+    let mut regions = stored(connection)?;
     if regions.is_empty() {
         regions.extend(
             by_default()
@@ -79,8 +79,8 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
     Ok(regions)
 }
 
-/// Those that an import has said, by name.
-pub(super) fn said(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
+/// Regions that an import has set, by name.
+pub(super) fn stored(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
     let mut statement =
         connection.prepare_cached("SELECT name, status FROM region ORDER BY name")?;
     let rows =
@@ -88,8 +88,8 @@ pub(super) fn said(connection: &Connection) -> rusqlite::Result<Vec<Region>> {
     rows.collect()
 }
 
-/// Whether calls to that region are answered. A region that no account can be without answers even where an import has left
-/// it out of its list: somewhere one must be able to ask which there are.
+/// Check that calls to a region are answered. A region that every account has answers calls even if
+/// an import omitted it, so that some region can always list the others.
 pub(super) fn is_enabled(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let status: Option<String> = connection
         .prepare_cached("SELECT status FROM region WHERE name = ?1")?
@@ -101,9 +101,9 @@ pub(super) fn is_enabled(connection: &Connection, name: &str) -> rusqlite::Resul
     })
 }
 
-/// Writes AWS's own regions down, so that single ones can be changed; does nothing if there is a list already.
+/// Stores AWS's own regions, so that single ones can be changed; no effect if there is a list.
 pub(super) fn write_defaults(connection: &Connection) -> rusqlite::Result<()> {
-    if said(connection)?.is_empty() {
+    if stored(connection)?.is_empty() {
         for (name, status) in by_default() {
             set(connection, name, status)?;
         }
@@ -111,7 +111,7 @@ pub(super) fn write_defaults(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Adds a region, or changes how it stands.
+/// Adds a region, or changes its status.
 pub(super) fn set(connection: &Connection, name: &str, status: &str) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO region (name, status) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute(params![name, status])?;

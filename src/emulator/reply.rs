@@ -1,4 +1,4 @@
-//! The outermost part of every answer, in the form of its service's protocol.
+//! Envelope of every answer, in the protocol of its service.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::service::{Protocol, Service};
 use super::xml::{self, Xml};
 
-/// What an action has to say.
+/// Result of an action.
 #[derive(Debug)]
 pub(super) enum Content {
     Xml(Xml),
@@ -16,7 +16,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Puts the ARNs of that partition in the place of those of `aws`.
+    /// Replaces the ARNs of `aws` by those of a partition.
     pub(super) fn translate(&mut self, partition: &str) {
         match self {
             Self::Xml(xml) => xml.translate(partition),
@@ -25,7 +25,7 @@ impl Content {
     }
 }
 
-/// The whole answer to a call that succeeded.
+/// Reply to a call that succeeded.
 pub(super) fn success(
     service: Service,
     action: &str,
@@ -48,7 +48,7 @@ pub(super) fn success(
     Reply { status: 200, request_id, content_type, error_type: None, body }
 }
 
-/// The whole answer to a call that was refused.
+/// Reply to a call that was refused.
 pub(super) fn failure(service: Service, refusal: &Refusal, request_id: String) -> Reply {
     let Refusal { status, code, message } = refusal;
     let mut error_type = None;

@@ -1,16 +1,17 @@
-//! What may name an instance profile, and the rows it is kept in: instances, launch templates and the others of [`Kind`]. They come
-//! into the account by import only; no call makes, changes or deletes one.
+//! Resources that may reference an instance profile, and their rows: instances, launch templates
+//! and the others of [`Kind`]. They are only created by an import; no call creates, changes or
+//! deletes one.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde_json::{Map, Value};
 
-/// A kind of resource.
+/// Kind of resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Instance,
     Association,
     LaunchTemplate,
-    /// One version of a launch template, whose id is the `parent`. An import says it within its template.
+    /// Version of a launch template, whose id is the `parent`. Imports have it inside its template.
     LaunchTemplateVersion,
     SpotFleet,
     SpotRequest,
@@ -25,7 +26,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Those that stand by themselves in an account file.
+    /// Kinds that are entries of their own in an account file.
     pub(super) const IMPORTED: [Self; 13] = [
         Self::Instance,
         Self::Association,
@@ -42,7 +43,7 @@ impl Kind {
         Self::DbInstance,
     ];
 
-    /// The name in account files and in the table.
+    /// Name in account files and in the table.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Instance => "ec2.instance",
@@ -62,8 +63,7 @@ impl Kind {
         }
     }
 
-    /// The states that one may be in; the first is the one that is meant if none is said. Where AWS has no closed list there
-    /// is one only.
+    /// Possible states; the first is the default. There is only one if AWS has no closed list.
     pub(super) const fn states(self) -> &'static [&'static str] {
         match self {
             Self::Instance => {
@@ -120,7 +120,7 @@ impl Kind {
         }
     }
 
-    /// Whether AWS only ever answers the profile's ARN, whatever it was given.
+    /// True if AWS always returns the profile's ARN, in whatever form it was given.
     pub(super) const fn answers_arn(self) -> bool {
         matches!(self, Self::Instance | Self::Association | Self::CapacityProvider)
     }
@@ -130,19 +130,19 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resource {
     pub(super) region: String,
-    /// The cluster or launch template that it belongs to, if its kind belongs to one.
+    /// Cluster or launch template that it belongs to, for kinds that have one.
     pub(super) parent: String,
-    /// By which it is known within kind, region and parent: an id or a name.
+    /// Id or name, unique within kind, region and parent.
     pub(super) key: String,
-    /// The name, for a kind whose key is an id.
+    /// Name, for a kind whose key is an id.
     pub(super) name: Option<String>,
     pub(super) state: Option<String>,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub(super) created: i64,
-    /// The instance profile, by name or ARN; in the end always the ARN where [`Kind::answers_arn`].
+    /// Instance profile, by name or ARN; after the import always the ARN if [`Kind::answers_arn`].
     pub(super) profile: Option<String>,
     pub(super) profile_id: Option<String>,
-    /// What only its kind has.
+    /// Fields specific to the kind.
     pub(super) more: Map<String, Value>,
 }
 
@@ -163,22 +163,22 @@ impl Resource {
         })
     }
 
-    /// A text of those that only its kind has.
+    /// String field specific to the kind.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.more.get(name).and_then(Value::as_str)
     }
 
-    /// The state, for a kind that has states.
+    /// State, for a kind that has states.
     pub(super) fn state(&self) -> &str {
         self.state.as_deref().unwrap_or_default()
     }
 
-    /// The name where it has one, else the key.
+    /// Name, or the key if there is none.
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.key)
     }
 
-    /// Writes the row; one with the same key is replaced.
+    /// Writes the row; replaces one with the same key.
     pub(super) fn store(&self, connection: &Connection, kind: Kind) -> rusqlite::Result<()> {
         let more = if self.more.is_empty() {
             String::new()
@@ -212,17 +212,17 @@ fn more(json: &str) -> rusqlite::Result<Map<String, Value>> {
     })
 }
 
-/// A version's number as a key: such texts are in the order of the numbers.
+/// Version number as a key. The keys sort in the order of the numbers.
 pub(super) fn version_key(number: i64) -> String {
     format!("{number:019}")
 }
 
-/// The number of a version.
+/// Number of a version.
 pub(super) fn number_of(version: &Resource) -> i64 {
     version.key.parse().unwrap_or_default()
 }
 
-/// Where resources are listed.
+/// Scope of a list of resources.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResourceScope<'a> {
     pub(super) kind: Kind,
@@ -230,7 +230,7 @@ pub(super) struct ResourceScope<'a> {
     pub(super) parent: &'a str,
 }
 
-/// The one with that key.
+/// Resource with a key.
 pub(super) fn find(
     connection: &Connection,
     place: ResourceScope<'_>,
@@ -244,7 +244,7 @@ pub(super) fn find(
     connection.prepare_cached(&sql)?.query_row(keys, Resource::from_row).optional()
 }
 
-/// Those with that name.
+/// Resources with a name.
 pub(super) fn named(
     connection: &Connection,
     kind: Kind,
@@ -260,15 +260,15 @@ pub(super) fn named(
     rows.collect()
 }
 
-/// Goes through the resources behind a key, in the order of their keys, as long as `each` says to go on.
+/// Visits the resources after a key, in key order, until `each` returns false.
 pub(super) fn scan(
     connection: &Connection,
     place: ResourceScope<'_>,
-    behind: &str,
+    after: &str,
     mut each: impl FnMut(Resource) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(&scan_sql())?;
-    let keys = params![place.kind.name(), place.region, place.parent, behind];
+    let keys = params![place.kind.name(), place.region, place.parent, after];
     let mut rows = statement.query(keys)?;
     while let Some(row) = rows.next()? {
         if !each(Resource::from_row(row)?)? {
@@ -285,20 +285,20 @@ fn scan_sql() -> String {
     )
 }
 
-/// The parents that resources of that kind have, behind that one: each is one seek.
+/// Parents of the resources of a kind, after a given one. Each takes one seek.
 pub(super) fn parents(
     connection: &Connection,
     kind: Kind,
     region: &str,
-    behind: &str,
+    after: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(PARENT_SQL)?;
     let mut parents: Vec<String> = Vec::new();
     while parents.len() < limit {
-        let behind = parents.last().map_or(behind, String::as_str);
+        let after = parents.last().map_or(after, String::as_str);
         let next = statement
-            .query_row(params![kind.name(), region, behind], |row| row.get(0))
+            .query_row(params![kind.name(), region, after], |row| row.get(0))
             .optional()?;
         let Some(next) = next else { break };
         parents.push(next);
@@ -309,7 +309,7 @@ pub(super) fn parents(
 const PARENT_SQL: &str = "SELECT parent FROM resource
      WHERE kind = ?1 AND region = ?2 AND parent > ?3 ORDER BY parent LIMIT 1";
 
-/// Whether there is none.
+/// Check for an empty scope.
 pub(super) fn is_empty(
     connection: &Connection,
     place: ResourceScope<'_>,
@@ -322,7 +322,8 @@ pub(super) fn is_empty(
     Ok(empty)
 }
 
-/// Goes through all resources of a kind, in the order of region, parent and key, as long as `each` says to go on.
+/// Visits all resources of a kind, in the order of region, parent and key, until `each` returns
+/// false.
 pub(super) fn all(
     connection: &Connection,
     kind: Kind,
@@ -340,7 +341,7 @@ pub(super) fn all(
     Ok(())
 }
 
-/// Deletes one, and what has it for its parent.
+/// Deletes a resource and its children.
 pub(super) fn delete(
     connection: &Connection,
     place: ResourceScope<'_>,

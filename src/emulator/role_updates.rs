@@ -1,4 +1,4 @@
-//! Changes of a role's description, session duration and permissions boundary.
+//! Updates of a role's description, session duration and permissions boundary.
 
 use super::call::Call;
 use super::managed_policies::{self, ArnKind};
@@ -9,11 +9,11 @@ use super::roles::{require_role, write_described_role};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// `UpdateRole`. What is not given stays as it is.
+/// `UpdateRole`. Missing parameters leave their fields unchanged.
 pub(super) fn update(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     let duration = call.optional_number("MaxSessionDuration");
-    // The description of a service-linked role is its owner's. IAM User Guide, "Edit a
+    // The description of a service-linked role can be changed. IAM User Guide, "Edit a
     // service-linked role description".
     if duration.is_some() || !role.is_service_linked() {
         protected_roles::check(&role)?;
@@ -23,13 +23,13 @@ pub(super) fn update(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> Api
     }
     role.max_session = duration.unwrap_or(role.max_session);
     edit.update(&role)?;
-    // The result has no elements, but clients look for it.
+    // The result element is empty, but clients look for it.
     xml.literal("\n");
     Ok(())
 }
 
-/// `UpdateRoleDescription`, which answers the role without its session duration and last use
-/// (recorded by `LocalStack`: `test_iam_roles.py`, `test_update_role`).
+/// `UpdateRoleDescription`. It returns the role without its session duration and last use (recorded
+/// by `LocalStack`: `test_iam_roles.py`, `test_update_role`).
 pub(super) fn update_description(
     edit: &WriteTxn<'_>,
     call: &Call<'_>,
@@ -54,7 +54,7 @@ pub(super) fn put_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) ->
     Ok(edit.update(&role)?)
 }
 
-/// `DeleteRolePermissionsBoundary`. A role without one is no error.
+/// `DeleteRolePermissionsBoundary`. A role without a boundary is not an error.
 pub(super) fn delete_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role = role(edit, call)?;
     protected_roles::check(&role)?;
@@ -62,10 +62,10 @@ pub(super) fn delete_boundary(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml)
     Ok(edit.update(&role)?)
 }
 
-/// Refuses what cannot be a boundary. Texts: `LocalStack`'s
+/// Refuses policies that cannot be a boundary. The messages are those of `LocalStack`'s
 /// `test_role_permissions_boundary_errors`, which is validated against AWS.
 pub(super) fn check_boundary(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<()> {
-    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+    match managed_policies::classify(edit.connection, &edit.account.id, arn)? {
         ArnKind::NotAnArn => Err(invalid_boundary(arn).into()),
         ArnKind::Unknown => Err(Refusal::boundary_not_attachable(arn).into()),
         ArnKind::Attachable | ArnKind::ServiceRoleOnly => Ok(()),

@@ -1,4 +1,4 @@
-//! The role actions that a working instance profile needs. Names are looked up ignoring case, as
+//! Role actions that a working instance profile needs. Role names are looked up ignoring case, like
 //! those of profiles.
 
 use super::call::Call;
@@ -15,7 +15,7 @@ use super::trust::{self, stored};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// What must go before a profile with a role, or a role in a profile, can be deleted.
+/// Step that must precede the deletion of a profile with a role, or of a role in a profile.
 pub(super) const IN_A_PROFILE: &str = "remove roles from instance profile";
 
 const KEYS: Keys = Keys::IgnoringCase;
@@ -132,7 +132,7 @@ pub(super) fn attach_policy(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -
     let mut role: Role = require(edit.find(call.text("RoleName"))?, call)?;
     protected_roles::check(&role)?;
     let arn = call.text("PolicyArn");
-    match managed_policies::standing(edit.connection, &edit.account.id, arn)? {
+    match managed_policies::classify(edit.connection, &edit.account.id, arn)? {
         ArnKind::NotAnArn => return Err(Refusal::invalid_arn(arn).into()),
         ArnKind::Unknown => return Err(Refusal::policy_not_attachable(arn).into()),
         ArnKind::ServiceRoleOnly => return Err(Refusal::service_role_policy().into()),
@@ -175,7 +175,7 @@ pub(super) fn list_attached_policies(
     let page = call.page(&view.account, &seal);
     let mut found: Vec<_> = role
         .policies
-        .behind(page.place()?)
+        .after(page.place()?)
         .filter_map(|(place, arn)| Some((place, (arn, managed_policies::split(arn)?))))
         .filter(|(_, (_, policy))| policy.path.starts_with(prefix))
         .take(page.limit + 1)
@@ -201,7 +201,7 @@ pub(super) fn update_trust(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) ->
     Ok(edit.update(&role)?)
 }
 
-/// The form in which a trust policy is kept; a bad one is refused.
+/// Validates a trust policy; returns its stored form.
 fn keep_trust(edit: &WriteTxn<'_>, document: &str) -> ApiResult<String> {
     trust::check(document)?;
     stored::keep(edit.connection, &edit.account, document, stored::Roles::MustExist)
@@ -211,12 +211,12 @@ fn require(found: Option<Role>, call: &Call<'_>) -> Result<Role, Refusal> {
     require_role(found, call.text("RoleName"))
 }
 
-/// The role with that name, or the refusal that there is none.
+/// Role that was found; an error if there is none.
 pub(super) fn require_role(found: Option<Role>, name: &str) -> Result<Role, Refusal> {
     found.ok_or_else(|| Refusal::no_role(name))
 }
 
-/// What a role shows everywhere, also inside a profile.
+/// Writes the fields of a role that all answers have, also inside a profile.
 pub(super) fn write_embedded_role(xml: &mut Xml, account: &Account, role: &Role) {
     xml.text("Path", &role.path);
     xml.text("RoleName", &role.name);
@@ -226,7 +226,7 @@ pub(super) fn write_embedded_role(xml: &mut Xml, account: &Account, role: &Role)
     xml.document("AssumeRolePolicyDocument", &role.trust);
 }
 
-/// What a role shows in lists.
+/// Writes the fields of a role in lists.
 fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {
@@ -235,7 +235,7 @@ fn write_listed(xml: &mut Xml, account: &Account, role: &Role) {
     xml.plain("MaxSessionDuration", role.max_session);
 }
 
-/// Fields of a role in the answer to a changed description.
+/// Writes the fields of a role in the answer to a changed description.
 pub(super) fn write_described_role(xml: &mut Xml, account: &Account, role: &Role) -> ApiResult<()> {
     write_embedded_role(xml, account, role);
     if let Some(description) = &role.description {

@@ -1,6 +1,6 @@
-//! From a request to a call: which service, which action, with what. Each protocol says it in its
-//! own place; the service and the region stand in the credential scope of the `Authorization`
-//! header for all of them.
+//! Routing of a request to a call: service, action and parameters. Each protocol has them in
+//! another place. Service and region are always in the credential scope of the `Authorization`
+//! header.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -20,16 +20,16 @@ use super::refusal::{ApiResult, Refusal};
 use super::service::{Protocol, Service};
 use super::sessions::Context;
 
-/// A request whose action is known.
+/// Request whose action is known.
 pub(super) struct Routed<'a> {
     pub(super) action: &'static Action,
     input: Input,
-    /// The same with the ARNs of `aws`, in an account of another partition.
+    /// Input with the ARNs of `aws`, in an account of another partition.
     translated: OnceLock<Input>,
     pub(super) credential: Credential<'a>,
 }
 
-/// What a request brings along: one of the two, the other is empty.
+/// Input of a request: one of the two, the other is empty.
 #[derive(Debug, Default)]
 struct Input {
     form: Form,
@@ -45,7 +45,7 @@ impl<'a> Routed<'a> {
         let form = if request.method == "GET" { query.as_bytes() } else { &request.body };
         let form = Form::parse(form);
         let Some(service) = Service::of(scope, form.get("Version")) else {
-            return Err(not_answered(request, scope, &form));
+            return Err(unknown_service(request, scope, &form));
         };
         let refused = |refusal| (service, refusal);
         let (action, input) = match service.protocol() {
@@ -69,7 +69,7 @@ impl<'a> Routed<'a> {
             }
         };
         match (header, credential) {
-            // It brings the token of an identity provider instead.
+            // The request has an identity provider's token instead.
             (None, _) if action.name == "AssumeRoleWithWebIdentity" => {
                 Ok(Self::new(action, input, Credential::NONE))
             }
@@ -99,7 +99,7 @@ impl<'a> Routed<'a> {
         self.action.service
     }
 
-    /// The region that the request was signed for.
+    /// Region that the request was signed for.
     pub(super) fn region(&self) -> &'a str {
         self.credential.region.unwrap_or("us-east-1")
     }
@@ -114,7 +114,7 @@ impl<'a> Routed<'a> {
         Caller::of(access_key, self.service(), account, now, connection)
     }
 
-    /// The call, once it is known who calls and that the parameters are in order.
+    /// The call, once the caller is known and the parameters are valid.
     pub(super) fn call(
         &self,
         account: &Account,
@@ -129,9 +129,9 @@ impl<'a> Routed<'a> {
     }
 }
 
-/// The refusal of a request for a service that the account does not speak for. It has the form that
-/// the request lets expect, with a service of that protocol in the place of the unknown one.
-fn not_answered(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
+/// Refusal of a request for an unknown service. Its format follows the request's protocol, through
+/// another service of the same protocol.
+fn unknown_service(request: &Request, scope: Option<&str>, form: &Form) -> (Service, Refusal) {
     let version = form.get("Version").unwrap_or("NO_VERSION_SPECIFIED");
     match (form.get("Action").filter(|action| !action.is_empty()), scope) {
         (Some(action), _) => (Service::Iam, Refusal::unknown_action(Service::Iam, action, version)),
@@ -167,15 +167,19 @@ fn by_target(
         .ok_or_else(|| Refusal::unknown_operation(service, service.name()))
 }
 
-/// What a path holds in the places that its pattern leaves open.
-type Held = Vec<(String, Value)>;
+/// Values of the variables in a path pattern.
+type PathVariables = Vec<(String, Value)>;
 
-/// The action behind that method and path, and what the path holds.
-fn by_path(service: Service, method: &str, path: &str) -> Result<(&'static Action, Held), Refusal> {
+/// Action for a method and path, with the path's variables.
+fn by_path(
+    service: Service,
+    method: &str,
+    path: &str,
+) -> Result<(&'static Action, PathVariables), Refusal> {
     let parts: Vec<_> = path.split('/').collect();
     actions::of(service)
         .find_map(|action| {
-            let (own_method, own_path) = action.place?;
+            let (own_method, own_path) = action.route?;
             let own_parts: Vec<_> = own_path.split('/').collect();
             if own_method != method || own_parts.len() != parts.len() {
                 return None;

@@ -1,5 +1,5 @@
-//! The actions of STS for callers with credentials. A role's trust policy decides who may assume
-//! it; what else a caller's own policies allow is not evaluated.
+//! Actions of STS for callers with credentials. A role's trust policy decides who may assume it;
+//! the caller's own policies are not evaluated.
 //!
 //! Refusals of session tags were recorded by `LocalStack` (`test_sts.py`,
 //! `TestSTSAssumeRoleTagging`).
@@ -16,15 +16,15 @@ use super::trust::evaluation::Decision;
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// Size limit of a session policy and session tags: AWS packs them into the token and answers with
-/// the share that they take.
-const PACKED_CHARACTERS: usize = 2048;
+/// Size limit of session policy and session tags together. AWS packs them into the token and
+/// answers with the share of the limit that they take.
+const MAX_PACKED_CHARACTERS: usize = 2048;
 const DEFAULT_DURATION: i64 = 3600;
-/// The duration of `GetSessionToken`, if none is asked for.
+/// Default duration of `GetSessionToken`.
 const DEFAULT_TOKEN_DURATION: i64 = 43_200;
-const LONGEST_CHAINED_DURATION: i64 = 3600;
+const MAX_CHAINED_DURATION: i64 = 3600;
 
-/// `GetCallerIdentity`, which cannot fail.
+/// `GetCallerIdentity`. It never fails.
 #[allow(clippy::unnecessary_wraps, reason = "the table of actions has one type for all")]
 pub(super) fn caller_identity(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     xml.text("Arn", &call.caller.arn(&view.account));
@@ -33,7 +33,7 @@ pub(super) fn caller_identity(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml
     Ok(())
 }
 
-/// `GetSessionToken`: credentials of the calling user, which say that MFA was used if it was.
+/// `GetSessionToken`: credentials of the calling user, with the time of MFA if it was used.
 pub(super) fn session_token(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     if call.context.issued.is_some() {
         return Err(denied("Cannot call GetSessionToken with session credentials").into());
@@ -41,11 +41,10 @@ pub(super) fn session_token(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml)
     let mfa = mfa(edit, call)?;
     let context = Context { issued: Some(edit.seconds()), mfa, ..Context::default() };
     let duration = call.optional_number("DurationSeconds").unwrap_or(DEFAULT_TOKEN_DURATION);
-    sessions::hand_out(edit, xml, Holder::User, duration, &context)
+    sessions::issue_credentials(edit, xml, Holder::User, duration, &context)
 }
 
-/// `AssumeRole`: the credentials it gives are good for every later call, until they expire or the
-/// role is deleted.
+/// `AssumeRole`. The credentials are valid until they expire or the role is deleted.
 pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let arn = call.text("RoleArn");
     let role = role_of(edit, arn)?;
@@ -109,7 +108,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     use_role(edit, call, &mut role)?;
     let session = call.text("RoleSessionName");
     sessions::write_assumed_role(xml, &edit.account, &role, session)?;
-    sessions::hand_out(edit, xml, Holder::Role(&role, session), duration, &context)?;
+    sessions::issue_credentials(edit, xml, Holder::Role(&role, session), duration, &context)?;
     if let Some(identity) = source_identity {
         xml.text("SourceIdentity", &identity);
     }
@@ -119,18 +118,19 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     Ok(())
 }
 
-/// Writes down that the role is used now.
+/// Records the use of a role, with the current time.
 pub(super) fn use_role(edit: &WriteTxn<'_>, call: &Call<'_>, role: &mut Role) -> ApiResult<()> {
     role.last_used = Some(LastUsed { at: edit.seconds(), region: call.region.to_owned() });
     Ok(edit.update(role)?)
 }
 
-/// The role with that ARN, if it is one of the account. What is no ARN at all is refused; what an
-/// ARN names is not looked at then (recorded by `LocalStack`: `test_sts_invalid_parameters`;
-/// Ansible's `amazon.aws`, target `sts_assume_role`).
+/// Role with an ARN, if it is one of the account. A malformed ARN is refused; the kind of entity is
+/// not checked then (recorded by `LocalStack`: `test_sts_invalid_parameters`; Ansible's
+/// `amazon.aws`, target `sts_assume_role`).
 ///
-/// Names in ARNs know case. IAM User Guide, "Create a role to give permissions to an IAM user":
-/// "When a role name is used in a policy or as part of an ARN, the role name is case sensitive".
+/// Names in ARNs are case-sensitive. IAM User Guide, "Create a role to give permissions to an IAM
+/// user": "When a role name is used in a policy or as part of an ARN, the role name is case
+/// sensitive".
 pub(super) fn role_of(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<Option<Role>> {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     let is_arn = matches!(
@@ -145,8 +145,8 @@ pub(super) fn role_of(edit: &WriteTxn<'_>, arn: &str) -> ApiResult<Option<Role>>
     Ok(edit.find::<Role>(name)?.filter(|role| role.arn(&edit.account.id) == arn))
 }
 
-/// Refuses a session policy that is no policy. Only the code is certain. The text is that of
-/// Hadoop's S3A documentation.
+/// Refuses an invalid session policy. Only the code is certain. The message is that of Hadoop's S3A
+/// documentation.
 pub(super) fn check_session_policy(call: &Call<'_>) -> Result<(), Refusal> {
     let Some(policy) = call.optional_text("Policy") else { return Ok(()) };
     let policy: Option<Value> = serde_json::from_str(policy).ok();
@@ -156,8 +156,8 @@ pub(super) fn check_session_policy(call: &Call<'_>) -> Result<(), Refusal> {
     Err(Refusal::malformed_policy("The policy is not in the valid JSON format."))
 }
 
-/// The share of the room in the token that the session policy and the new tags take, if there are
-/// any. How AWS packs them is not known: a character is counted as a byte.
+/// Share of the size limit that the session policy and the new tags take, in percent, if there are
+/// any. AWS's packing is not known: a character counts as a byte.
 pub(super) fn packed_size(call: &Call<'_>, tags: &[Tag]) -> Result<Option<usize>, Refusal> {
     let policy = call.optional_text("Policy");
     if policy.is_none() && tags.is_empty() {
@@ -166,7 +166,7 @@ pub(super) fn packed_size(call: &Call<'_>, tags: &[Tag]) -> Result<Option<usize>
     let tags: usize =
         tags.iter().map(|tag| tag.key.chars().count() + tag.value.chars().count()).sum();
     let characters = policy.map_or(0, |policy| policy.chars().count()) + tags;
-    let share = (characters * 100).div_ceil(PACKED_CHARACTERS);
+    let share = (characters * 100).div_ceil(MAX_PACKED_CHARACTERS);
     if share <= 100 {
         return Ok(Some(share));
     }
@@ -175,7 +175,7 @@ pub(super) fn packed_size(call: &Call<'_>, tags: &[Tag]) -> Result<Option<usize>
     Err(Refusal { status: 400, code: "PackedPolicyTooLarge", message })
 }
 
-/// Checks the tags of a request; gives the keys of those that a next session inherits.
+/// Checks the tags of a request; returns the transitive keys.
 fn check_tags(call: &Call<'_>, tags: &[Tag]) -> Result<Vec<String>, Refusal> {
     let same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
     for (number, tag) in tags.iter().enumerate() {
@@ -210,8 +210,8 @@ fn check_tags(call: &Call<'_>, tags: &[Tag]) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
-/// The source identity of the new session. One that a session has cannot be changed: the text was
-/// reported publicly, the code is that of its siblings.
+/// Source identity of the new session. The source identity of a session cannot be changed: the
+/// message was reported publicly, the code is that of similar errors.
 fn source_identity(call: &Call<'_>) -> Result<Option<String>, Refusal> {
     let inherited = &call.context.source_identity;
     match call.optional_text("SourceIdentity") {
@@ -223,12 +223,12 @@ fn source_identity(call: &Call<'_>) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// When MFA was used, if the request says that it was. Any device and any code will do.
+/// Time of MFA, if the request has a code. Any device and any code are accepted.
 fn mfa(edit: &WriteTxn<'_>, call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     match (call.optional_text("SerialNumber"), call.optional_text("TokenCode")) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) if matches!(call.caller, Caller::Operator) => Ok(Some(edit.seconds())),
-        // A role has no device.
+        // Roles have no MFA device.
         (Some(_), Some(_)) => Err(denied(
             "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA \
              serial number is valid and associated with this user.",
@@ -240,7 +240,7 @@ fn mfa(edit: &WriteTxn<'_>, call: &Call<'_>) -> Result<Option<i64>, Refusal> {
     }
 }
 
-/// Texts: public reports; IAM User Guide, "Role chaining".
+/// Checks the session duration. Messages: public reports; IAM User Guide, "Role chaining".
 fn check_duration(duration: i64, role: &Role, caller: &Caller) -> Result<(), Refusal> {
     if duration > role.max_session {
         return Err(Refusal::validation(
@@ -248,7 +248,7 @@ fn check_duration(duration: i64, role: &Role, caller: &Caller) -> Result<(), Ref
         ));
     }
     let is_chained = matches!(caller, Caller::Session { .. });
-    if is_chained && duration > LONGEST_CHAINED_DURATION {
+    if is_chained && duration > MAX_CHAINED_DURATION {
         return Err(Refusal::validation(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by \
              role chaining.",

@@ -1,12 +1,11 @@
-//! A list whose items keep their place numbers for good, so that a marker still points between the
-//! same two items after others were added or removed. Tags and attached policies are kept this way,
-//! in the order they were added.
+//! List whose items have permanent place numbers, so that a marker stays valid after other items
+//! were added or removed. Tags and attached policies are stored this way, in insertion order.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Items with place numbers that only ever grow.
+/// Items with ascending place numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sequence<T> {
     last: u64,
@@ -20,8 +19,7 @@ impl<T> Default for Sequence<T> {
 }
 
 impl<T> Sequence<T> {
-    /// Items whose places are known, in the order of their places; `last` is the highest that ever
-    /// was.
+    /// Sequence of items with known places, in order; `last` is the highest place ever used.
     pub(super) fn of_places(last: u64, items: Vec<(u64, T)>) -> Self {
         Self { last, items }
     }
@@ -31,12 +29,12 @@ impl<T> Sequence<T> {
         self.items.push((self.last, item));
     }
 
-    /// The highest place that any item ever had.
+    /// Highest place ever used.
     pub(super) fn last_place(&self) -> u64 {
         self.last
     }
 
-    /// Takes the item away that has that place.
+    /// Removes the item at a place.
     pub(super) fn remove(&mut self, place: u64) {
         self.items.retain(|(own, _)| *own != place);
     }
@@ -49,8 +47,8 @@ impl<T> Sequence<T> {
         self.items.iter_mut().map(|(_, item)| item)
     }
 
-    /// The items behind that place, each with its own.
-    pub(super) fn behind(&self, place: u64) -> impl Iterator<Item = (u64, &T)> {
+    /// Items after a place, with their places.
+    pub(super) fn after(&self, place: u64) -> impl Iterator<Item = (u64, &T)> {
         self.items.iter().filter(move |(own, _)| *own > place).map(|(own, item)| (*own, item))
     }
 
@@ -67,7 +65,7 @@ impl<T> Sequence<T> {
     }
 }
 
-/// Kept in a column as JSON; one that never had an item as the empty text.
+/// Stored in a column as JSON; as the empty string if there never was an item.
 impl<T: Serialize> rusqlite::ToSql for Sequence<T> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         if self.last == 0 {

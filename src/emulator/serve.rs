@@ -1,5 +1,5 @@
-//! The account on a loopback port, for any AWS client: the same handler as in process, behind HTTP/1.1. Nothing
-//! but loopback is ever listened on, because nothing that calls is checked.
+//! HTTP/1.1 server for the account on a loopback port, for any AWS client. It has the same handler
+//! as in process. It only listens on loopback, because callers are not authenticated.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,21 +22,21 @@ use tokio::sync::{mpsc, watch};
 use crate::error::{Error, Result};
 use crate::http_server::{AllowedHost, Connections, Misaddressed, Slot, check_host};
 
-use super::truncated_body::Torn;
+use super::truncated_body::TruncatedBody;
 use super::{Answer, Emulator, Request};
 
-/// The largest body that is read; the largest that means anything is a trust policy of 128 KiB, percent-encoded.
-const LARGEST_BODY: usize = 1 << 20;
-/// The largest head, with a session token and room to spare.
-const LARGEST_HEAD: usize = 64 << 10;
-/// Time for the head of a request, from the end of the one before, and again for its body.
-const REQUEST: Duration = Duration::from_secs(30);
-/// So many connections at once; one more takes the place of one that is idle.
-const CONNECTIONS: usize = 256;
-/// How long a shutdown waits for calls that are under way.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Maximum size of a body. The largest valid one has a trust policy of 128 KiB, percent-encoded.
+const MAX_BODY: usize = 1 << 20;
+/// Maximum size of a head; a session token fits with room to spare.
+const MAX_HEAD: usize = 64 << 10;
+/// Timeout for the head of a request, from the end of the previous one, and again for its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of connections. One more replaces an idle one.
+const MAX_CONNECTIONS: usize = 256;
+/// Time that a shutdown waits for calls in progress.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Listens on that port of 127.0.0.1; 0 takes a free one.
+/// Listens on a port of 127.0.0.1; 0 picks a free one.
 ///
 /// # Errors
 /// `Kind::Io` if the port is taken.
@@ -56,24 +56,29 @@ pub async fn bind(port: u16) -> Result<TcpListener> {
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Names by which it is addressed, besides those of this machine.
+    /// Accepted host names, besides those of this machine.
     pub hosts: Vec<AllowedHost>,
-    /// Longest wait for calls that are under way when it is shut down.
+    /// Time that a shutdown waits for calls in progress.
     pub farewell: Duration,
-    /// Longest wait for the rest of a request that has begun.
+    /// Timeout for the rest of a request that has begun.
     pub request: Duration,
-    /// Most connections at once.
+    /// Maximum number of connections.
     pub connections: usize,
 }
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { hosts: Vec::new(), farewell: FAREWELL, request: REQUEST, connections: CONNECTIONS }
+        Self {
+            hosts: Vec::new(),
+            farewell: SHUTDOWN_GRACE,
+            request: REQUEST_TIMEOUT,
+            connections: MAX_CONNECTIONS,
+        }
     }
 }
 
-/// Serves the account until `shutdown` is ready, then finishes the calls that are under way, but
-/// waits for them no longer than some seconds.
+/// Serves the account until `shutdown` completes. Calls in progress then have a few seconds to
+/// finish.
 ///
 /// # Errors
 /// `Kind::Usage` if the listener is not on a loopback address; `Kind::Io` if it breaks.
@@ -85,7 +90,7 @@ pub async fn serve(
     serve_with(emulator, listener, shutdown, Serving::default()).await
 }
 
-/// The same, with other settings.
+/// Serves the account with settings other than the default.
 ///
 /// # Errors
 /// As those of [`serve`].
@@ -104,7 +109,7 @@ pub async fn serve_with(
         ));
     }
     let (stop, stopping) = watch::channel(());
-    // Every connection holds a sender; the receiver ends when the last one is gone.
+    // Every connection holds a sender; the receiver ends when the last one is dropped.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
     let (farewell, places) = (serving.farewell, Connections::new(serving.connections));
@@ -118,40 +123,40 @@ pub async fn serve_with(
                     let (alive, place) = (alive.clone(), places.take());
                     let serving = Arc::clone(&serving);
                     tokio::spawn(async move {
-                        converse(emulator, stream, stopping, &serving, &place).await;
+                        handle_connection(emulator, stream, stopping, &serving, &place).await;
                         drop(alive);
                     });
                 }
-                // One connection that broke before it was taken is no reason to stop; nor is a shortage of files,
-                // but that one takes a moment to pass.
+                // A connection that broke before it was accepted does not stop the server. Neither
+                // does a shortage of file descriptors, which takes a moment to pass.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
         }
     }
     drop((listener, alive));
-    // Fails only if no connection is left to be told.
+    // Fails only if no connection is left.
     let _ = stop.send(());
     let _ = tokio::time::timeout(farewell, all_gone.recv()).await;
     Ok(())
 }
 
-async fn converse(
+async fn handle_connection(
     emulator: Emulator,
     stream: TcpStream,
     mut stopping: watch::Receiver<()>,
     serving: &Serving,
     place: &Slot,
 ) {
-    // A small answer must not wait for the next.
+    // Small answers must not be delayed by Nagle's algorithm.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(&emulator, request, serving, place));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(serving.request)
-        .max_buf_size(LARGEST_HEAD)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // A connection that ends badly concerns only the client at its other end.
+    // An error of the connection concerns only its client.
     let stopped = tokio::select! {
         _ = connection.as_mut() => false,
         () = place.displaced() => false,
@@ -163,20 +168,23 @@ async fn converse(
     }
 }
 
-/// Answers one HTTP request; an error makes hyper close the connection without an answer.
+/// Answers one HTTP request. After an error hyper closes the connection without an answer.
 async fn answer(
     emulator: &Emulator,
     request: hyper::Request<Incoming>,
     serving: &Serving,
     place: &Slot,
-) -> io::Result<Response<Torn>> {
+) -> io::Result<Response<TruncatedBody>> {
     match check_host(&request, &serving.hosts) {
         Ok(()) => {}
         Err(Misaddressed::Unclear) => {
-            return Ok(refused(StatusCode::BAD_REQUEST, "the request must have one header Host"));
+            return Ok(error_response(
+                StatusCode::BAD_REQUEST,
+                "the request must have one header Host",
+            ));
         }
         Err(Misaddressed::Stranger) => {
-            return Ok(refused(StatusCode::MISDIRECTED_REQUEST, STRANGER));
+            return Ok(error_response(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST));
         }
     }
     let header = |name: &str| {
@@ -189,30 +197,30 @@ async fn answer(
     let body = match *request.method() {
         Method::GET => Vec::new(),
         Method::POST => {
-            let body = Limited::new(request.into_body(), LARGEST_BODY).collect();
+            let body = Limited::new(request.into_body(), MAX_BODY).collect();
             match tokio::time::timeout(serving.request, body).await {
                 Ok(Ok(body)) => body.to_bytes().to_vec(),
                 Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    let text = format!("a request has {LARGEST_BODY} bytes at most");
-                    return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+                    let text = format!("a request has {MAX_BODY} bytes at most");
+                    return Ok(error_response(StatusCode::PAYLOAD_TOO_LARGE, text));
                 }
                 Ok(Err(_)) => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Err(_) => {
                     let text = "the rest of the request did not come";
-                    return Ok(refused(StatusCode::REQUEST_TIMEOUT, text));
+                    return Ok(error_response(StatusCode::REQUEST_TIMEOUT, text));
                 }
             }
         }
         _ => {
             let text = "this server answers GET and POST";
-            return Ok(refused(StatusCode::METHOD_NOT_ALLOWED, text));
+            return Ok(error_response(StatusCode::METHOD_NOT_ALLOWED, text));
         }
     };
     let _answering = place.answering();
     let request = Request { method, path, target, authorization, body };
-    let (mut reply, body): (_, fn(String) -> Torn) = match emulator.answer(request).await {
-        Answer::Reply(reply) => (reply, Torn::whole),
-        Answer::Cut(reply) => (reply, Torn::of),
+    let (mut reply, body): (_, fn(String) -> TruncatedBody) = match emulator.answer(request).await {
+        Answer::Reply(reply) => (reply, TruncatedBody::whole),
+        Answer::Cut(reply) => (reply, TruncatedBody::of),
         Answer::Lost => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let mut response = Response::new(body(std::mem::take(&mut reply.body)));
@@ -232,13 +240,13 @@ async fn answer(
     Ok(response)
 }
 
-/// Text for whoever uses a name that is not this machine's.
-const STRANGER: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
+/// Answer to a request for an unknown host name.
+const UNKNOWN_HOST: &str = "this account is answered only by a name of this machine, such as 127.0.0.1 \
      or localhost; `account serve --allow-host NAME` allows another";
 
-/// An answer to what is no call, after which the connection is closed.
-fn refused(status: StatusCode, text: impl Into<String>) -> Response<Torn> {
-    let mut response = Response::new(Torn::whole(text.into() + "\n"));
+/// Answer to a malformed request, after which the connection is closed.
+fn error_response(status: StatusCode, text: impl Into<String>) -> Response<TruncatedBody> {
+    let mut response = Response::new(TruncatedBody::whole(text.into() + "\n"));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -1,5 +1,5 @@
-//! The services that the account speaks for, and how each of them is spoken to. Besides IAM and STS they are those whose
-//! resources may name an instance profile; they only let themselves be looked at.
+//! Supported services and their protocols. Besides IAM and STS they are the services whose
+//! resources may reference an instance profile; those are read-only.
 
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,18 @@ pub(super) enum Service {
     Rds,
 }
 
-/// How a service is spoken to.
+/// Protocol of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
-    /// Form in, XML out.
+    /// Query protocol: form in, XML out.
     Query { version: &'static str, namespace: &'static str },
-    /// The same in EC2's dialect: lists are numbered without `member`, results are not wrapped, errors look different.
+    /// EC2's variant of the Query protocol: lists are numbered without `member`, results are not
+    /// wrapped, errors have another format.
     Ec2 { version: &'static str, namespace: &'static str },
-    /// JSON 1.1: everything is a POST to `/`, and the header `X-Amz-Target` says what is wanted, behind that prefix.
+    /// JSON 1.1. Every request is a POST to `/`. The header `X-Amz-Target` names the action, after
+    /// this prefix.
     Json { target: &'static str },
-    /// JSON behind methods and paths.
+    /// REST with JSON bodies.
     RestJson,
 }
 
@@ -45,7 +47,7 @@ impl Service {
         Self::Rds,
     ];
 
-    /// The name in a request's credential scope, which is also the prefix of its permissions.
+    /// Name in a request's credential scope, which is also the permission prefix.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Iam => "iam",
@@ -94,7 +96,7 @@ impl Service {
         }
     }
 
-    /// The only API version that the service has, if its requests say one.
+    /// API version of the service, if its requests have one.
     pub(super) const fn version(self) -> Option<&'static str> {
         match self.protocol() {
             Protocol::Query { version, .. } | Protocol::Ec2 { version, .. } => Some(version),
@@ -102,12 +104,12 @@ impl Service {
         }
     }
 
-    /// Whether it is a service of its own in every region.
+    /// True for a regional service.
     pub(super) const fn is_regional(self) -> bool {
         !matches!(self, Self::Iam | Self::Sts)
     }
 
-    /// The service that the credential scope names, else IAM or STS by the API version.
+    /// Service in the credential scope, otherwise IAM or STS by the API version.
     pub(super) fn of(scope: Option<&str>, version: Option<&str>) -> Option<Self> {
         let named = Self::ALL.into_iter().find(|service| scope == Some(service.name()));
         let either = [Self::Iam, Self::Sts];

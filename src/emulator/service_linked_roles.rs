@@ -1,7 +1,7 @@
-//! Service-linked roles, which IAM makes for a service by the service's own rules. What each
-//! service's role is called and may do is a table (`service_linked_roles.txt`: service, role,
-//! policy, and `suffix` where a role may have one). It holds what `LocalStack` recorded on AWS
-//! (`test_iam.py`, `TestIAMServiceRoles`), and roles of EC2 and EMR from their documentation.
+//! Service-linked roles, which IAM creates for a service by rules of the service. Role names and
+//! policies are in `service_linked_roles.txt`: service, role, policy, and `suffix` if the role may
+//! have one. The table has the roles that `LocalStack` recorded on AWS (`test_iam.py`,
+//! `TestIAMServiceRoles`), and roles of EC2 and EMR from their documentation.
 
 use rusqlite::OptionalExtension;
 use serde_json::json;
@@ -19,7 +19,7 @@ use super::xml::Xml;
 const TABLE: &str = include_str!("service_linked_roles.txt");
 const MAX_SESSION: i64 = 3600;
 
-/// The rules of one service.
+/// Rules of one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Linked<'a> {
     service: &'a str,
@@ -39,7 +39,7 @@ fn table() -> impl Iterator<Item = Linked<'static>> {
 pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let service = call.text("AWSServiceName");
     let linked = table().find(|linked| linked.service == service).ok_or_else(|| {
-        // Our words: nobody recorded AWS's.
+        // Our message: AWS's is not recorded.
         invalid(format!("The service {service} has no service-linked role that is known here."))
     })?;
     let name = match call.optional_text("CustomSuffix") {
@@ -81,8 +81,8 @@ pub(super) fn create(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> Api
     })
 }
 
-/// `DeleteServiceLinkedRole`. AWS deletes the role some time later, when no resource of its service
-/// needs it any more. Here none does, and the role is gone at once.
+/// `DeleteServiceLinkedRole`. AWS deletes the role later, when no resource of its service needs it.
+/// Here no resource does, and the role is deleted at once.
 pub(super) fn delete(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     let name = call.text("RoleName");
     let role = edit.find::<Role>(name)?.filter(Role::is_service_linked);

@@ -1,5 +1,5 @@
-//! What is known about a caller's credentials beyond the caller's name: MFA, session tags and
-//! source identity. Long-term keys have none of it.
+//! Context of a caller's credentials: MFA, session tags and source identity. Long-term keys have
+//! none.
 
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
@@ -11,28 +11,28 @@ use super::refusal::{ApiResult, Failure};
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// The context of one session. The default is that of a long-term key.
+/// Context of one session. The default is that of a long-term key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Context {
-    /// When the credentials were handed out, in seconds since 1970. None for a long-term key.
+    /// Issue time of the credentials, in seconds since 1970. None for a long-term key.
     pub(super) issued: Option<i64>,
-    /// When a code of an MFA device was given, in seconds since 1970.
+    /// Time of MFA, in seconds since 1970.
     pub(super) mfa: Option<i64>,
-    /// The session tags, those inherited from the calling session included.
+    /// Session tags, including those inherited from the calling session.
     pub(super) tags: Vec<Tag>,
-    /// The keys of the tags that a next session inherits.
+    /// Keys of the transitive tags, which the next session inherits.
     pub(super) transitive: Vec<String>,
     pub(super) source_identity: Option<String>,
-    /// The identity provider whose token was given instead of credentials.
+    /// Identity provider whose token was given instead of credentials.
     #[serde(default)]
     pub(super) federated_provider: Option<String>,
-    /// The ARN of the role that was assumed, as it is now.
+    /// ARN of the assumed role, as it is now.
     #[serde(skip)]
     pub(super) role_arn: Option<String>,
 }
 
 impl Context {
-    /// Session tags that a session inherits which is started by this one.
+    /// Session tags that a session started by this one inherits.
     pub(super) fn inherited(&self) -> Vec<Tag> {
         let is_transitive =
             |tag: &&Tag| self.transitive.iter().any(|key| key.eq_ignore_ascii_case(&tag.key));
@@ -43,14 +43,14 @@ impl Context {
 /// Owner of new credentials.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Holder<'a> {
-    /// The calling user.
+    /// Calling user.
     User,
-    /// A role, in a session of that name.
+    /// Role, with a session name.
     Role(&'a Role, &'a str),
 }
 
-/// Writes `<Credentials>` with credentials that are good for that many seconds.
-pub(super) fn hand_out(
+/// Writes `<Credentials>` with credentials that are valid for a number of seconds.
+pub(super) fn issue_credentials(
     edit: &WriteTxn<'_>,
     xml: &mut Xml,
     holder: Holder<'_>,
@@ -59,7 +59,7 @@ pub(super) fn hand_out(
 ) -> ApiResult<()> {
     let access_key = new_access_key(edit)?;
     let expires = edit.seconds() + duration;
-    // A user's session names no role.
+    // The session of a user has no role.
     let (role_id, role_name, name) = match holder {
         Holder::User => ("", "", ""),
         Holder::Role(role, session) => (role.id.as_str(), role.name.as_str(), session),
@@ -98,7 +98,7 @@ pub(super) fn write_assumed_role(
     })
 }
 
-/// A key that no session has: two processes with one seed would otherwise make the same.
+/// Unused access key. Two processes with the same seed generate the same keys.
 fn new_access_key(edit: &WriteTxn<'_>) -> ApiResult<String> {
     let sql = "SELECT 1 FROM session WHERE access_key = ?1";
     let mut known = edit.connection.prepare_cached(sql)?;

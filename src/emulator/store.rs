@@ -1,6 +1,6 @@
-//! The `SQLite` file: opening it, or saying clearly why it cannot be used, and handing out
-//! transactions. There is one connection for writing and as many for reading as threads read at
-//! once; in memory there is one for all.
+//! The `SQLite` file: opening it, or an error that says why it cannot be used, and its
+//! transactions. There is one connection for writes and one per concurrent read. An in-memory
+//! account has one connection for all.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -19,24 +19,24 @@ use crate::state::sqlite::use_write_ahead_log;
 
 use super::policies::upgrade;
 
-/// `iaLu`, by which the file is known for ours.
+/// `iaLu`, the application id in the file's header.
 const APPLICATION_ID: i64 = 0x6961_4c75;
 const SCHEMA_VERSION: i64 = 4;
-/// The tables of version 1.
+/// Tables of version 1.
 const SCHEMA_1: &str = include_str!("schema.sql");
-/// Additions of later versions, each with the version that has them.
+/// Schema changes of later versions.
 const ADDITIONS: [(i64, &str); 3] = [
     (2, include_str!("schema_2.sql")),
     (3, include_str!("schema_3.sql")),
     (4, include_str!("schema_4.sql")),
 ];
-const PATIENCE: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where an account is kept.
+/// Database of an account.
 #[derive(Debug)]
 pub(super) struct Store {
     place: Location,
-    // Closed in this order: whoever goes last merges the log into the file, and readers cannot.
+    // Dropped in this order: the last connection merges the log into the file, and readers cannot.
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Connection>,
 }
@@ -45,20 +45,20 @@ pub(super) struct Store {
 enum Location {
     Memory,
     File(PathBuf),
-    ReadOnlyFile { path: PathBuf, how: HowToRead },
+    ReadOnlyFile { path: PathBuf, how: ReadMode },
 }
 
-/// How a file that cannot be written is opened.
+/// Mode of opening a file that cannot be written.
 #[derive(Clone, Copy, Debug)]
-enum HowToRead {
-    /// Somebody else may be writing to it.
+enum ReadMode {
+    /// Another process may be writing to it.
     Shared,
-    /// Not even its folder can be written, so `SQLite` cannot keep its locks there; nobody may be
-    /// writing.
+    /// The folder cannot be written either, so `SQLite` cannot create its lock files. No process
+    /// may be writing.
     Immutable,
 }
 
-/// Whether the file was there before.
+/// Existence of the file before it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
     New,
@@ -77,25 +77,25 @@ impl fmt::Display for Store {
 }
 
 impl Store {
-    /// Opens a file. One that is not there yet, or is empty, is made, and `furnish` fills it within
-    /// the same transaction: half a first use leaves nothing behind.
+    /// Opens a file. A missing or empty file is created, and `populate` fills it in the same
+    /// transaction, so that an interrupted first use leaves nothing behind.
     pub(super) fn open(
         path: &Path,
-        furnish: impl FnOnce(&Connection) -> Result<()>,
+        populate: impl FnOnce(&Connection) -> Result<()>,
     ) -> Result<(Self, Age)> {
         let writable = prepare_file(path)?;
         if writable {
-            match Self::open_writable(path, furnish) {
-                Err(Opening::ReadOnly) => {}
-                Err(Opening::Failed(error)) => return Err(error),
+            match Self::open_writable(path, populate) {
+                Err(OpenError::ReadOnly) => {}
+                Err(OpenError::Failed(error)) => return Err(error),
                 Ok(opened) => return Ok(opened),
             }
         }
         Ok((Self::open_read_only(path)?, Age::Old))
     }
 
-    /// An account that is gone with the process.
-    pub(super) fn in_memory(furnish: impl FnOnce(&Connection) -> Result<()>) -> Result<Self> {
+    /// In-memory account, which is lost when the process ends.
+    pub(super) fn in_memory(populate: impl FnOnce(&Connection) -> Result<()>) -> Result<Self> {
         let broken = |error| Error::new(Kind::Bug, "SQLite cannot work in memory").caused_by(error);
         let mut writer = Connection::open_in_memory().map_err(broken)?;
         let transaction = writer.transaction().map_err(broken)?;
@@ -104,7 +104,7 @@ impl Store {
             transaction.execute_batch(schema).map_err(broken)?;
         }
         upgrade::fill(0, &transaction).map_err(broken)?;
-        furnish(&transaction)?;
+        populate(&transaction)?;
         transaction.commit().map_err(broken)?;
         Ok(Self::new(Location::Memory, writer))
     }
@@ -115,18 +115,18 @@ impl Store {
 
     fn open_writable(
         path: &Path,
-        furnish: impl FnOnce(&Connection) -> Result<()>,
-    ) -> Result<(Self, Age), Opening> {
-        let failed = |error| Opening::of(path, error);
+        populate: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<(Self, Age), OpenError> {
+        let failed = |error| OpenError::of(path, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut writer = Connection::open_with_flags(path, flags).map_err(failed)?;
         configure(&writer).map_err(failed)?;
-        check_ours(path, &writer).map_err(Opening::Failed)?;
-        use_write_ahead_log(&writer, PATIENCE).map_err(failed)?;
+        check_ours(path, &writer).map_err(OpenError::Failed)?;
+        use_write_ahead_log(&writer, BUSY_TIMEOUT).map_err(failed)?;
         let transaction =
             writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        // Asked again under the lock: another process may have made the account meanwhile.
-        let age = check_ours(path, &transaction).map_err(Opening::Failed)?;
+        // Checked again under the lock: another process may have created the account meanwhile.
+        let age = check_ours(path, &transaction).map_err(OpenError::Failed)?;
         if age == Age::New {
             transaction.execute_batch(SCHEMA_1).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
@@ -140,7 +140,7 @@ impl Store {
         }
         upgrade::fill(version, &transaction).map_err(failed)?;
         if age == Age::New {
-            furnish(&transaction).map_err(Opening::Failed)?;
+            populate(&transaction).map_err(OpenError::Failed)?;
         }
         transaction.commit().map_err(failed)?;
         Ok((Self::new(Location::File(path.to_owned()), writer), age))
@@ -148,10 +148,10 @@ impl Store {
 
     fn open_read_only(path: &Path) -> Result<Self> {
         let mut refused = None;
-        for how in [HowToRead::Shared, HowToRead::Immutable] {
+        for how in [ReadMode::Shared, ReadMode::Immutable] {
             let place = Location::ReadOnlyFile { path: path.to_owned(), how };
-            // What is still in a log beside the file would be missing from an immutable look at it.
-            if matches!(how, HowToRead::Immutable) && has_unmerged_log(path) {
+            // An immutable connection would miss the contents of a log beside the file.
+            if matches!(how, ReadMode::Immutable) && has_unmerged_log(path) {
                 break;
             }
             match reading_connection(&place).and_then(|reader| {
@@ -177,7 +177,7 @@ impl Store {
         Err(unusable(path, refused.unwrap_or(rusqlite::Error::InvalidQuery)))
     }
 
-    /// The words for a file that cannot be written, if that is what this is.
+    /// Error for a file that cannot be written, if this is one.
     pub(super) fn read_only(&self) -> Option<Error> {
         let Location::ReadOnlyFile { path, .. } = &self.place else { return None };
         let message =
@@ -185,7 +185,7 @@ impl Store {
         Some(Error::new(Kind::State, message).hint(writable_hint(path)))
     }
 
-    /// Runs `look` on the account as it is at one moment.
+    /// Runs `look` in a read transaction.
     pub(super) fn read<T, E: From<rusqlite::Error>>(
         &self,
         look: impl FnOnce(&Connection) -> Result<T, E>,
@@ -201,13 +201,14 @@ impl Store {
         };
         let transaction = reader.transaction()?;
         let result = look(&transaction);
-        // There is nothing to roll back; dropping it ends the read.
+        // There is nothing to roll back; dropping the transaction ends the read.
         drop(transaction);
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         result
     }
 
-    /// Runs `change` alone, with no writer beside it in any process; an error undoes all of it.
+    /// Runs `change` in a write transaction, which excludes writers in all processes. An error
+    /// rolls it back.
     pub(super) fn write<T, E: From<rusqlite::Error>>(
         &self,
         change: impl FnOnce(&Connection) -> Result<T, E>,
@@ -220,7 +221,7 @@ impl Store {
         Ok(result)
     }
 
-    /// The words for trouble with the file that came up after it was opened.
+    /// Error for a failure of the file after it was opened.
     pub(super) fn unusable(&self, error: rusqlite::Error) -> Error {
         match &self.place {
             Location::Memory => {
@@ -231,14 +232,14 @@ impl Store {
     }
 }
 
-/// Why a file could not be opened for writing.
-enum Opening {
-    /// It may still be readable.
+/// Reason that a file could not be opened for writing.
+enum OpenError {
+    /// The file may still be readable.
     ReadOnly,
     Failed(Error),
 }
 
-impl Opening {
+impl OpenError {
     fn of(path: &Path, error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -249,8 +250,8 @@ impl Opening {
     }
 }
 
-/// Makes the file and its folders if need be, for nobody but their owner; says whether the file may
-/// be written.
+/// Creates the file and its folders if needed, accessible only to their owner. Returns true if the
+/// file can be written.
 fn prepare_file(path: &Path) -> Result<bool> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
@@ -280,13 +281,13 @@ fn prepare_file(path: &Path) -> Result<bool> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // NORMAL with a write-ahead log: a killed process loses nothing; a power cut may lose the last
-    // moments.
+    // NORMAL with a write-ahead log: a killed process loses nothing; a power failure may lose the
+    // last transactions.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // KiB, as it is negative.
+    // Negative values are in KiB.
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.pragma_update(None, "journal_size_limit", 16 << 20)
 }
@@ -295,17 +296,17 @@ fn reading_connection(place: &Location) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match place {
         Location::Memory => Connection::open_in_memory()?,
-        Location::File(path) | Location::ReadOnlyFile { path, how: HowToRead::Shared } => {
+        Location::File(path) | Location::ReadOnlyFile { path, how: ReadMode::Shared } => {
             Connection::open_with_flags(path, flags)?
         }
-        Location::ReadOnlyFile { path, how: HowToRead::Immutable } => {
+        Location::ReadOnlyFile { path, how: ReadMode::Immutable } => {
             let path = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
             let uri = format!("file:{path}?immutable=1");
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
         }
     };
     configure(&connection)?;
-    // A file of an earlier version that cannot be written stays as it is: later tables are empty.
+    // A read-only file of an earlier version is not migrated; its later tables are empty.
     if matches!(place, Location::ReadOnlyFile { .. }) {
         let version = version(&connection)?;
         for (number, schema) in ADDITIONS {
@@ -325,12 +326,12 @@ fn has_unmerged_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|about| about.len() > 0)
 }
 
-/// The version of the file's tables; 0 for a file that has none.
+/// Schema version of the file; 0 for a file without tables.
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Whether the file is new or an account of ours; anything else is refused.
+/// Check for a new file or an account; anything else is an error.
 fn check_ours(path: &Path, connection: &Connection) -> Result<Age> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let failed = |error| unusable(path, error);
@@ -357,7 +358,7 @@ fn check_ours(path: &Path, connection: &Connection) -> Result<Age> {
     Ok(Age::Old)
 }
 
-/// The words for a file that `SQLite` cannot use.
+/// Error for a file that `SQLite` cannot use.
 fn unusable(path: &Path, error: rusqlite::Error) -> Error {
     let shown = path.display();
     let again = format!(

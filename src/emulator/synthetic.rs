@@ -1,14 +1,14 @@
-//! What the account makes up for the sake of a whole answer: ids, addresses and numbers that nobody has said. They follow from
-//! what they belong to, so that the same thing has the same ones in every answer.
+//! Synthetic ids, addresses and numbers that complete an answer. They are derived from the entity
+//! that they belong to, so that all answers have the same ones.
 
-/// A source of such things.
+/// Source of synthetic values.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MadeUp(u64);
+pub(super) struct Synthetic(u64);
 
-impl MadeUp {
-    /// For the thing that these parts name.
+impl Synthetic {
+    /// Source for the entity identified by these parts.
     pub(super) fn of(parts: &[&str]) -> Self {
-        // FNV-1a, which stays the same from one build to the next.
+        // FNV-1a, which does not change between builds.
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         for part in parts {
             for byte in part.bytes().chain([0xff]) {
@@ -18,19 +18,19 @@ impl MadeUp {
         Self(mixed(hash))
     }
 
-    /// A number below `end`.
+    /// Number below `end`.
     pub(super) fn below(self, end: u64) -> u64 {
         self.0 % end
     }
 
-    /// That many hexadecimal digits, at most 32.
+    /// Hexadecimal digits, at most 32.
     pub(super) fn hex(self, digits: usize) -> String {
         let mut text = format!("{:016x}{:016x}", self.0, mixed(self.0));
         text.truncate(digits);
         text
     }
 
-    /// That many capital letters and digits of base 32, at most 24.
+    /// Capital letters and digits of base 32, at most 24.
     pub(super) fn capitals(self, count: usize) -> String {
         const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let bits = [self.0, mixed(self.0)];
@@ -49,7 +49,7 @@ impl MadeUp {
     }
 }
 
-/// The finish of `SplitMix64`.
+/// Final mixing step of `SplitMix64`.
 fn mixed(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

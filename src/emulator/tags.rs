@@ -1,5 +1,5 @@
-//! What tagging and untagging do, for both kinds of things that have tags. The keys of a profile's tags are
-//! case-sensitive, those of a role's are not.
+//! Tagging and untagging of roles, profiles and policies. Tag keys of profiles are case-sensitive,
+//! those of roles are not.
 
 use super::call::Page;
 use super::records::Tag;
@@ -7,10 +7,10 @@ use super::refusal::{ApiResult, Refusal};
 use super::sequence::Sequence;
 use super::xml::Xml;
 
-/// How many tags a profile or role may have.
-pub(super) const MOST_TAGS: usize = 50;
+/// Quota for tags on one role or profile.
+pub(super) const MAX_TAGS: usize = 50;
 
-/// Whether two keys that differ in case are two tags.
+/// Case sensitivity of tag keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keys {
     ByCase,
@@ -26,7 +26,7 @@ impl Keys {
     }
 }
 
-/// Adds tags; one whose key is there already is replaced, in its place.
+/// Adds tags; a tag with an existing key is replaced in its place.
 pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result<(), Refusal> {
     for (number, tag) in new.iter().enumerate() {
         if new[..number].iter().any(|earlier| keys.same(&earlier.key, &tag.key)) {
@@ -43,10 +43,10 @@ pub(super) fn add(tags: &mut Sequence<Tag>, new: Vec<Tag>, keys: Keys) -> Result
             None => tags.push(tag),
         }
     }
-    if tags.len() > MOST_TAGS { Err(Refusal::too_many_tags()) } else { Ok(()) }
+    if tags.len() > MAX_TAGS { Err(Refusal::too_many_tags()) } else { Ok(()) }
 }
 
-/// Takes tags away; a key that is not there does not matter.
+/// Removes tags; unknown keys are ignored.
 pub(super) fn remove(tags: &mut Sequence<Tag>, gone: &[&str], keys: Keys) {
     tags.retain(|tag| !gone.iter().any(|key| keys.same(key, &tag.key)));
 }
@@ -67,7 +67,7 @@ pub(super) fn write<'a>(xml: &mut Xml, mut tags: impl Iterator<Item = &'a Tag>) 
 /// Writes one page of tags. "The returned list of tags is sorted by tag key" (IAM API Reference,
 /// `ListInstanceProfileTags` and `ListRoleTags`).
 pub(super) fn write_page(xml: &mut Xml, tags: &Sequence<Tag>, page: &Page<'_>) -> ApiResult<()> {
-    let mut found: Vec<_> = tags.behind(0).collect();
+    let mut found: Vec<_> = tags.after(0).collect();
     found.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
     if let Some(point) = page.point()? {
         found.retain(|(_, tag)| tag.key > point.key);

@@ -1,5 +1,5 @@
-//! The body of an answer that breaks off in its middle, as when a connection does: it announces its whole length, half of it
-//! comes, and then an error.
+//! HTTP body that breaks off in the middle, as on a lost connection. It announces the whole length,
+//! sends half of it, and then fails.
 
 use std::io;
 use std::pin::Pin;
@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-/// Such a body, or a whole one where a server needs one type for both.
+/// Truncated body, or a whole one where a server needs one type for both.
 #[derive(Debug)]
-pub(super) struct Torn {
+pub(super) struct TruncatedBody {
     part: Option<Bytes>,
     announced: u64,
     step: Chunk,
@@ -18,20 +18,20 @@ pub(super) struct Torn {
 #[derive(Debug, PartialEq, Eq)]
 enum Chunk {
     Whole,
-    /// What was sent must get on its way before the connection breaks.
+    /// The first half must be sent before the connection breaks.
     Flush,
     Break,
 }
 
-impl Torn {
-    /// A body that breaks off.
+impl TruncatedBody {
+    /// Truncated body.
     pub(super) fn of(text: String) -> Self {
         let all = Bytes::from(text);
         let announced = all.len() as u64;
         Self { part: Some(all.slice(..all.len() / 2)), announced, step: Chunk::Flush }
     }
 
-    /// A body that does not.
+    /// Whole body.
     pub(super) fn whole(text: String) -> Self {
         let all = Bytes::from(text);
         let announced = all.len() as u64;
@@ -39,7 +39,7 @@ impl Torn {
     }
 }
 
-impl Body for Torn {
+impl Body for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 

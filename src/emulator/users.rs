@@ -1,5 +1,5 @@
-//! The one user of the account: the operator, whom every access key stands for that is not a
-//! session's.
+//! The only user of the account: the operator. Every access key that does not belong to a session
+//! stands for it.
 
 use super::call::{Call, Caller};
 use super::clock::iso8601;
@@ -7,14 +7,14 @@ use super::read_txn::{Account, ReadTxn};
 use super::refusal::{ApiResult, Failure, Refusal};
 use super::xml::Xml;
 
-/// The operator's name.
+/// Name of the operator.
 pub(super) const NAME: &str = "local-operator";
 
 const PATH: &str = "/";
-/// The operator's creation date, in seconds since 1970: the first second of 2015.
+/// Creation date of the operator, in seconds since 1970: the first second of 2015.
 const CREATED: i64 = 1_420_070_400;
 
-/// `GetUser`: without a name it is the caller, who must be a user then.
+/// `GetUser`. Without a name it returns the caller, who must be a user.
 pub(super) fn get(view: &ReadTxn<'_>, call: &Call<'_>, xml: &mut Xml) -> ApiResult<()> {
     match (call.optional_text("UserName"), &call.caller) {
         (Some(name), _) if !name.eq_ignore_ascii_case(NAME) => {

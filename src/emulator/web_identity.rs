@@ -1,9 +1,8 @@
-//! `AssumeRoleWithWebIdentity`. The token's signature is not checked, because nobody's keys are
-//! known, and no identity provider has to be made first: a trust policy that names it is enough.
-//! Checked are the token's form, its expiry and the trust policy. Session tags in tokens are passed
-//! over.
+//! `AssumeRoleWithWebIdentity`. The token's form, its expiry and the trust policy are checked. Its
+//! signature is not verified, because no keys are known. The identity provider need not be created
+//! first: a trust policy that names it is enough. Session tags in tokens are ignored.
 //!
-//! Texts are those of public reports; the answer is as in the EKS and SPIRE documentation, where
+//! Messages are those of public reports. The answer is as in the EKS and SPIRE documentation, where
 //! `Provider` is the ARN of the account's identity provider.
 
 use base64::Engine as _;
@@ -20,7 +19,7 @@ use super::trust::evaluation::Decision;
 use super::write_txn::WriteTxn;
 use super::xml::Xml;
 
-/// Providers that trust policies name as they are. IAM User Guide, "AWS JSON policy elements:
+/// Providers that trust policies name without an ARN. IAM User Guide, "AWS JSON policy elements:
 /// Principal".
 const BUILT_IN: [&str; 2] = ["accounts.google.com", "cognito-identity.amazonaws.com"];
 const DEFAULT_DURATION: i64 = 3600;
@@ -28,19 +27,19 @@ const DEFAULT_DURATION: i64 = 3600;
 /// Claims of an identity provider's token.
 #[derive(Debug)]
 pub(super) struct Token {
-    /// The issuer without `https://`, by which condition keys name it.
+    /// Issuer without `https://`, which prefixes its condition keys.
     pub(super) issuer: String,
-    /// The name that trust policies have for the provider.
+    /// Name of the provider in trust policies.
     pub(super) provider: String,
     subject: String,
     audience: String,
-    /// Seconds since 1970.
+    /// Expiry, in seconds since 1970.
     expires: i64,
     claims: Map<String, Value>,
 }
 
 impl Token {
-    /// Reads a JSON Web Token (RFC 7519).
+    /// Parses a JSON Web Token (RFC 7519).
     fn read(token: &str, account: &Account) -> Result<Self, Refusal> {
         let claims = claims(token).ok_or_else(malformed)?;
         let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
@@ -52,7 +51,7 @@ impl Token {
             format!("{}oidc-provider/{issuer}", account.iam_arn_start())
         };
         let audiences = texts(claims.get("aud"));
-        // With several audiences the authorized party says which of them is meant.
+        // With several audiences the authorized party is the one that counts.
         let audience = if audiences.len() == 1 { None } else { text("azp") };
         let audience = audience.or_else(|| audiences.first().cloned());
         let expires = claims.get("exp").and_then(Value::as_f64).ok_or_else(malformed)?;
@@ -68,7 +67,7 @@ impl Token {
         })
     }
 
-    /// The values of a claim that conditions may test.
+    /// Values of a claim that conditions may test.
     pub(super) fn claim(&self, name: &str) -> Vec<String> {
         match name {
             "aud" => vec![self.audience.clone()],
@@ -125,7 +124,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     xml.text("SubjectFromWebIdentityToken", &token.subject);
     xml.text("Audience", &token.audience);
     sessions::write_assumed_role(xml, &edit.account, &role, session)?;
-    sessions::hand_out(edit, xml, Holder::Role(&role, session), duration, &context)?;
+    sessions::issue_credentials(edit, xml, Holder::Role(&role, session), duration, &context)?;
     xml.text("Provider", &token.provider);
     if let Some(size) = packed {
         xml.plain("PackedPolicySize", size);
@@ -133,7 +132,7 @@ pub(super) fn assume_role(edit: &WriteTxn<'_>, call: &Call<'_>, xml: &mut Xml) -
     Ok(())
 }
 
-/// The claims of a token whose three parts have the right form.
+/// Claims of a token whose three parts are well-formed.
 fn claims(token: &str) -> Option<Map<String, Value>> {
     let parts: Vec<_> = token.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else { return None };

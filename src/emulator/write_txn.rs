@@ -1,6 +1,6 @@
-//! What a write may do. It sees the truth, changes it, and keeps the account's counts, the paths
-//! that markers need and what lagging reads still have to see. It lives inside one transaction: all
-//! of it happens or nothing.
+//! Write transactions. A write sees and changes the current state. It also maintains the account's
+//! counts, the paths that markers need and the earlier states that lagging reads still see. It runs
+//! in one database transaction.
 
 use rusqlite::{Connection, params};
 
@@ -8,22 +8,22 @@ use super::random::Random;
 use super::read_txn::Account;
 use super::records::{self, Profile, Record, Role};
 
-/// The account as one write sees and changes it.
+/// The account as a write sees and changes it.
 #[derive(Debug)]
 pub(super) struct WriteTxn<'a> {
     pub(super) connection: &'a Connection,
     pub(super) account: Account,
-    /// Milliseconds since 1970.
+    /// Time of the write, in milliseconds since 1970.
     pub(super) now: i64,
-    /// Until when lagging reads see what was before; `None` if there is no lag.
-    pub(super) seen_from: Option<i64>,
+    /// Time until which lagging reads see the earlier state; `None` without a lag.
+    pub(super) visible_from: Option<i64>,
     pub(super) random: &'a Random,
 }
 
-/// A kind of record with a count in the account's row and ids of its own.
+/// Kind of record with a count in the account's row and ids of its own.
 pub(super) trait Counted: Record {
     const ID_PREFIX: &'static str;
-    /// The column of the account's row; none for a kind of which there are few enough to count.
+    /// Count column of the account's row; none for a kind whose rows are few enough to count.
     const COUNT: Option<&'static str>;
 }
 
@@ -38,17 +38,17 @@ impl Counted for Role {
 }
 
 impl WriteTxn<'_> {
-    /// The time in whole seconds since 1970.
+    /// Time in whole seconds since 1970.
     pub(super) fn seconds(&self) -> i64 {
         self.now.div_euclid(1000)
     }
 
-    /// The record with that name, in whatever case.
+    /// Record with a name, ignoring case.
     pub(super) fn find<R: Record>(&self, name: &str) -> rusqlite::Result<Option<R>> {
         records::find(self.connection, &records::key(name))
     }
 
-    /// An id that nothing else has: two processes with one seed would otherwise make the same.
+    /// Unused id. Two processes with the same seed generate the same ids.
     pub(super) fn new_id<R: Counted>(&self) -> rusqlite::Result<String> {
         loop {
             let id = self.random.entity_id(R::ID_PREFIX);
@@ -58,7 +58,7 @@ impl WriteTxn<'_> {
         }
     }
 
-    /// Adds a record whose name is free.
+    /// Inserts a record whose name is free.
     pub(super) fn insert<R: Counted>(&self, record: &R) -> rusqlite::Result<()> {
         self.keep_for_lagging_reads::<R>(record.name())?;
         records::remember_path(self.connection, record.path())?;
@@ -67,14 +67,14 @@ impl WriteTxn<'_> {
         self.count::<R>(1)
     }
 
-    /// Puts the record in the place of the one with the same path and name.
+    /// Replaces the record with the same path and name.
     pub(super) fn update<R: Record>(&self, record: &R) -> rusqlite::Result<()> {
         self.keep_for_lagging_reads::<R>(record.name())?;
         record.store(self.connection)?;
         record.index(self.connection, true)
     }
 
-    /// Deletes a record that is there.
+    /// Deletes an existing record.
     pub(super) fn delete<R: Counted>(&self, record: &R) -> rusqlite::Result<()> {
         self.keep_for_lagging_reads::<R>(record.name())?;
         records::delete::<R>(self.connection, &records::key(record.name()))?;
@@ -82,15 +82,15 @@ impl WriteTxn<'_> {
         self.count::<R>(-1)
     }
 
-    /// Whether any profile has that role.
+    /// Check for a profile that contains the role.
     pub(super) fn is_in_a_profile(&self, role: &Role) -> rusqlite::Result<bool> {
         self.connection
             .prepare_cached("SELECT 1 FROM profile WHERE role = ?1")?
             .exists([records::key(&role.name)])
     }
 
-    /// Empties the account, also of what only lagging reads see. Sessions stay, so that the
-    /// credentials of a role that is gone are known for what they are; paths stay for the markers.
+    /// Empties the account, including the states that only lagging reads see. Sessions are kept, so
+    /// that credentials of a deleted role are recognised. Paths are kept for the markers.
     pub(super) fn clear(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch(
             "DELETE FROM profile; DELETE FROM role; DELETE FROM policy; DELETE FROM past;
@@ -108,7 +108,7 @@ impl WriteTxn<'_> {
     }
 
     fn keep_for_lagging_reads<R: Record>(&self, name: &str) -> rusqlite::Result<()> {
-        let Some(until) = self.seen_from else { return Ok(()) };
+        let Some(until) = self.visible_from else { return Ok(()) };
         let key = records::key(name);
         let before: Option<R> = records::find(self.connection, &key)?;
         let before = before

@@ -1,4 +1,4 @@
-//! The outgoing half of the AWS Query protocol: XML, written straight into a string.
+//! Writer of the AWS Query protocol: XML, written straight into a string.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -8,10 +8,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::partition;
 use super::refusal::Refusal;
 
-/// What RFC 3986 leaves unreserved; AWS percent-encodes everything else in a policy document.
+/// Characters that AWS percent-encodes in a policy document: all but those that RFC 3986 leaves
+/// unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A piece of XML under construction.
+/// XML fragment under construction.
 #[derive(Debug, Default)]
 pub(super) struct Xml(String);
 
@@ -23,7 +24,7 @@ impl Xml {
         self.close(name);
     }
 
-    /// `<name>value</name>` for a value that needs no escaping: a number or a boolean.
+    /// `<name>value</name>` for a number or boolean, which needs no escaping.
     pub(super) fn plain(&mut self, name: &str, value: impl Display) {
         self.open(name);
         self.0.push_str(&value.to_string());
@@ -37,7 +38,7 @@ impl Xml {
         self.close(name);
     }
 
-    /// `<name>` … `</name>` around what `inside` writes; `<name/>` if that is nothing.
+    /// `<name>` … `</name>` around the output of `inside`; `<name/>` if it writes nothing.
     pub(super) fn within<E>(
         &mut self,
         name: &str,
@@ -55,14 +56,14 @@ impl Xml {
         Ok(())
     }
 
-    /// Puts the ARNs of that partition in the place of those of `aws`.
+    /// Replaces the ARNs of `aws` by those of a partition.
     pub(super) fn translate(&mut self, partition: &str) {
         if let Cow::Owned(translated) = partition::swap(&self.0, partition) {
             self.0 = translated;
         }
     }
 
-    /// A piece that is already XML.
+    /// Appends a fragment.
     pub(super) fn piece(&mut self, piece: &Self) {
         self.0.push_str(&piece.0);
     }
@@ -79,7 +80,7 @@ impl Xml {
         self.0.push('>');
     }
 
-    /// A piece that is already XML and always the same.
+    /// Appends a constant fragment, without escaping.
     pub(super) fn literal(&mut self, piece: &str) {
         self.0.push_str(piece);
     }
@@ -99,7 +100,7 @@ impl Xml {
                 '"' => self.0.push_str("&quot;"),
                 '\r' => self.0.push_str("&#xD;"),
                 '\t' | '\n' => self.0.push(letter),
-                // XML 1.0 has no way to write these at all.
+                // XML 1.0 cannot represent these characters.
                 letter
                     if letter.is_ascii_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') =>
                 {
@@ -111,7 +112,7 @@ impl Xml {
     }
 }
 
-/// The whole answer to a call that succeeded. A call without a result has no `…Result` element.
+/// Reply to a call that succeeded. A call without a result has no `…Result` element.
 pub(super) fn success(namespace: &str, action: &str, result: &Xml, request_id: &str) -> String {
     let result = match result.0.as_str() {
         "" => String::new(),
@@ -123,7 +124,7 @@ pub(super) fn success(namespace: &str, action: &str, result: &Xml, request_id: &
     )
 }
 
-/// The whole answer to a call that was refused.
+/// Reply to a call that was refused.
 pub(super) fn failure(namespace: &str, refusal: &Refusal, request_id: &str) -> String {
     let mut error = Xml::default();
     error.text("Type", if refusal.status < 500 { "Sender" } else { "Receiver" });
@@ -137,7 +138,7 @@ pub(super) fn failure(namespace: &str, refusal: &Refusal, request_id: &str) -> S
 
 const PROLOG: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// The same as EC2 has it: the result is not wrapped, and the request id comes first.
+/// EC2's reply to a call that succeeded: the result is not wrapped, and the request id comes first.
 pub(super) fn ec2_success(namespace: &str, action: &str, result: &Xml, request_id: &str) -> String {
     format!(
         "{PROLOG}<{action}Response xmlns=\"{namespace}\"><requestId>{request_id}</requestId>{}\
@@ -146,7 +147,7 @@ pub(super) fn ec2_success(namespace: &str, action: &str, result: &Xml, request_i
     )
 }
 
-/// The same as EC2 has it.
+/// EC2's reply to a call that was refused.
 pub(super) fn ec2_failure(refusal: &Refusal, request_id: &str) -> String {
     let mut error = Xml::default();
     error.text("Code", refusal.code);

@@ -1,5 +1,7 @@
-//! Files that people read: written whole through a temporary file beside them and renamed, so that a crash or a full disk leaves
-//! either the old file or the new one. A link is followed, and stays. What is no file, such as a pipe or a device, is written in place.
+//! Atomic replacement of files: the content is written to a temporary file in the same folder,
+//! which is then renamed. A crash or a full disk leaves either the old file or the new one.
+//! Symbolic links are followed and kept. Pipes, devices and other special files are written in
+//! place.
 
 pub mod read_set;
 pub mod watch;
@@ -7,30 +9,30 @@ pub mod watch;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A chain of links that is longer goes in a circle.
+/// Maximum length of a chain of links; longer ones are cyclic.
 const MAX_LINKS: usize = 40;
 
-/// Check for standard output as the file that a command writes: `-`, or its device.
+/// Check for standard output as the output file of a command: `-`, or its device.
 #[must_use]
 pub fn is_output(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1"].iter().any(|output| path == Path::new(output))
 }
 
-/// Mode of a new file that says what is in an account: for its owner only.
+/// Mode of a new file with data of an account: only the owner has access.
 pub const PRIVATE: u32 = 0o600;
 
-/// Mode of any other new file.
+/// Mode of other new files.
 pub const USUAL: u32 = 0o644;
 
-/// Replaces a file's content. Standard output is written to.
+/// Replaces the content of a file. Standard output is written in place.
 ///
 /// # Errors
-/// Any I/O error; the old file is then untouched.
+/// Any I/O error; the old file is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     write_whole_with(path, USUAL, |out| out.write_all(content))
 }
 
-/// Replaces a file's content; a new file is for its owner only.
+/// Replaces the content of a file; a new file is accessible only to its owner.
 ///
 /// # Errors
 /// Those of [`write_whole`].
@@ -38,11 +40,11 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     write_whole_with(path, PRIVATE, |out| out.write_all(content))
 }
 
-/// Replaces a file's content by what `write` writes. A new file gets the mode, less the umask; one
-/// that is there keeps its own.
+/// Replaces the content of a file with the output of `write`. A new file gets the mode, less the
+/// umask; an existing one keeps its own.
 ///
 /// # Errors
-/// Any I/O error, also of `write`; the old file is then untouched.
+/// Any I/O error, also of `write`; the old file is then unchanged.
 pub fn write_whole_with(
     path: &Path,
     mode: u32,
@@ -78,10 +80,10 @@ pub fn write_whole_with(
     Ok(())
 }
 
-/// Whether a file could be written whole, found out without writing it.
+/// Checks that a file can be written, without writing it.
 ///
 /// # Errors
-/// Why it could not.
+/// The reason that it cannot.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     if is_output(path) {
         return Ok(());
@@ -101,7 +103,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Where links lead to, also if nothing is there yet.
+/// Target of a chain of links, which need not exist.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {

@@ -1,4 +1,5 @@
-//! Which files a run has looked at, and what it found there: that is what the next run of it depends on.
+//! Files that a run has read, with their fingerprints. The next run of the same script depends on
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -7,26 +8,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// A larger file is told apart by its size and date alone.
+/// Maximum size of a hashed file; larger ones are compared by size and modification time.
 const MAX_HASHED: u64 = 64 << 20;
 
-/// What is at a path.
+/// Fingerprint of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fingerprint {
-    /// Nothing, or nothing that can be read.
+    /// Missing, or unreadable.
     Nothing,
-    /// A file with that content, by its SHA-256.
+    /// File, with the SHA-256 of its content.
     File([u8; 32]),
-    /// A large file: its size, and when it was changed, in nanoseconds since 1970.
+    /// Large file: size, and modification time in nanoseconds since 1970.
     Large(u64, u128),
-    /// A folder with these names in it, by the SHA-256 of them all.
+    /// Folder, with the SHA-256 of the names in it.
     Folder([u8; 32]),
-    /// A pipe, a device: nothing that could be compared.
+    /// Pipe, device or other file that cannot be compared.
     Other,
 }
 
 impl Fingerprint {
-    /// Looks at a path; links are followed.
+    /// Takes the fingerprint of a path; links are followed.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let Ok(about) = path.metadata() else { return Self::Nothing };
@@ -49,7 +50,7 @@ impl Fingerprint {
         }
     }
 
-    /// What a file with that content looks like.
+    /// Fingerprint of a file with this content.
     #[must_use]
     pub fn content(content: &[u8]) -> Self {
         Self::File(Sha256::digest(content).into())
@@ -68,39 +69,40 @@ impl Fingerprint {
     }
 }
 
-/// What one run has looked at; clones are the same list.
+/// Files read by one run; clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct ReadSet {
     notes: Arc<Mutex<BTreeMap<PathBuf, Recorded>>>,
-    /// Files that this run and those before it have written.
+    /// Files written by this run and those before it.
     made: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 #[derive(Clone, Debug)]
 struct Recorded {
-    sight: Fingerprint,
-    /// Whether the run itself has written there: what it leaves is then what counts.
+    fingerprint: Fingerprint,
+    /// True if the run itself has written the file. The final content counts then.
     is_written: bool,
 }
 
 impl ReadSet {
-    /// Notes what a run is about to read. The first look counts: if what is there changes later, the run may have read either.
+    /// Records a file that the run is about to read. The first fingerprint counts: if the file
+    /// changes later, the run may have read either version.
     pub fn read(&self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else { return };
         if !self.notes().contains_key(&path) {
-            let sight = Fingerprint::of(&path);
-            self.note(path, sight);
+            let fingerprint = Fingerprint::of(&path);
+            self.note(path, fingerprint);
         }
     }
 
-    /// Notes what a run has read.
-    pub fn found(&self, path: &Path, sight: Fingerprint) {
+    /// Records a file that the run has read.
+    pub fn found(&self, path: &Path, fingerprint: Fingerprint) {
         if let Ok(path) = std::path::absolute(path) {
-            self.note(path, sight);
+            self.note(path, fingerprint);
         }
     }
 
-    /// Notes that the run writes there.
+    /// Records a file that the run writes.
     pub fn written(&self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else { return };
         if let Some(noted) = self.notes().get_mut(&path) {
@@ -109,7 +111,7 @@ impl ReadSet {
         self.made().insert(path);
     }
 
-    /// List for the next run of the same script, which knows the files that were written before.
+    /// Empty set for the next run of the same script, which knows the files written before.
     #[must_use]
     pub fn again(&self) -> Self {
         Self { notes: Arc::default(), made: Arc::clone(&self.made) }
@@ -121,18 +123,19 @@ impl ReadSet {
         std::path::absolute(path).is_ok_and(|path| self.made().contains(&path))
     }
 
-    /// What was looked at, and what was there. To be asked when the run is over: what it has itself written is looked at now.
+    /// Paths with their fingerprints. To be called after the run, because files that the run has
+    /// written are read now.
     #[must_use]
     pub fn all(&self) -> BTreeMap<PathBuf, Fingerprint> {
         let notes = self.notes().clone();
-        let sight = |path: &Path, noted: Recorded| {
-            if noted.is_written { Fingerprint::of(path) } else { noted.sight }
+        let fingerprint = |path: &Path, noted: Recorded| {
+            if noted.is_written { Fingerprint::of(path) } else { noted.fingerprint }
         };
-        notes.into_iter().map(|(path, noted)| (path.clone(), sight(&path, noted))).collect()
+        notes.into_iter().map(|(path, noted)| (path.clone(), fingerprint(&path, noted))).collect()
     }
 
-    fn note(&self, path: PathBuf, sight: Fingerprint) {
-        self.notes().entry(path).or_insert(Recorded { sight, is_written: false });
+    fn note(&self, path: PathBuf, fingerprint: Fingerprint) {
+        self.notes().entry(path).or_insert(Recorded { fingerprint, is_written: false });
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, Recorded>> {

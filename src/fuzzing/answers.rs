@@ -1,4 +1,4 @@
-//! What comes over the network: requests as the local account reads them, and answers as clients
+//! Fuzz targets for network data: requests as the local account reads them, and answers as clients
 //! read them.
 
 use std::cell::OnceCell;
@@ -37,7 +37,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
-/// A request to the local account: method and path, headers, an empty line, the body.
+/// Request to the local account: method and path, headers, an empty line, the body.
 pub(super) fn wire(data: &[u8]) {
     thread_local! {
         static ACCOUNT: (Emulator, Runtime) = (example(), runtime());
@@ -48,7 +48,7 @@ pub(super) fn wire(data: &[u8]) {
         let Answer::Reply(reply) = answer else { panic!("without faults there is an answer") };
         assert_readable(&reply);
         if reply.status == 200 {
-            // What it has changed must not be seen by the next one.
+            // A change must not be visible to the next case.
             account.reset(Contents::Example).expect("an account in memory");
         }
     });
@@ -110,7 +110,7 @@ fn assert_readable(reply: &Reply) {
     assert!(body.chars().all(is_text), "XML cannot have such a character: {body:?}");
 }
 
-/// An HTTP client that has one answer.
+/// HTTP client with one fixed answer.
 #[derive(Clone, Debug, Default)]
 struct Canned(Arc<Mutex<(u16, Vec<u8>)>>);
 
@@ -136,7 +136,7 @@ impl HttpConnector for Canned {
     }
 }
 
-/// An answer of IAM or STS as a client reads it: the name of a function and an HTTP status, a line
+/// Answer of IAM or STS as a client reads it: the name of a function and an HTTP status, a line
 /// feed, the body.
 pub(super) fn iam(data: &[u8]) {
     thread_local! {
@@ -185,7 +185,7 @@ pub(super) fn iam(data: &[u8]) {
     });
 }
 
-/// A body that comes in pieces.
+/// Body in several chunks.
 struct Pieces(VecDeque<Bytes>);
 
 impl Pieces {
@@ -207,13 +207,13 @@ impl Body for Pieces {
     }
 }
 
-/// An answer of a service in XML that may name profiles: the action, such as
-/// `ec2:DescribeInstances`, a line feed, the body.
+/// XML answer of a service that may name profiles: the action, such as `ec2:DescribeInstances`, a
+/// line feed, the body.
 pub(super) fn usage_xml(data: &[u8]) {
     usage(data, true);
 }
 
-/// The same in JSON.
+/// JSON answer of a service that may name profiles.
 pub(super) fn usage_json(data: &[u8]) {
     usage(data, false);
 }
@@ -257,8 +257,8 @@ fn usage(data: &[u8], is_xml: bool) {
     }
 }
 
-/// An answer of a service that says no: the name of a service, perhaps the header that has the
-/// code, a line feed, the body.
+/// Error answer of a service: the name of the service, optionally the header with the code, a line
+/// feed, the body.
 pub(super) fn usage_refusal(data: &[u8]) {
     let (line, body) = first_line(data);
     let (service, header) = line.split_once(' ').unwrap_or((&line, ""));
@@ -269,7 +269,7 @@ pub(super) fn usage_refusal(data: &[u8]) {
         .unwrap_or_else(|| SOURCES[0].last());
     let header = Some(header).filter(|header| !header.is_empty());
     let error = refusal::of(Protocol::of(step.action.service), header, body);
-    // What an error says is no longer than the answer, however it is written there.
+    // The text of an error is no longer than the answer, in any encoding.
     let length = error.code().map_or(0, str::len) + error.message().map_or(0, str::len);
     assert!(length <= 3 * data.len(), "{error:?}");
 }

@@ -1,4 +1,4 @@
-//! What is kept in files: plans, scans, accounts, configurations, the journal.
+//! Fuzz targets for files: plans, scans, accounts, configurations, the journal.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -25,7 +25,8 @@ fn now() -> Timestamp {
     "2026-11-24T17:00:00Z".parse().expect("a moment")
 }
 
-/// A plan: as it is, and with the right checksum, without which nothing behind it is reached.
+/// Plan: as it is, and with the right checksum, without which the code behind the check is not
+/// reached.
 pub(super) fn plan(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     check_plan(&text);
@@ -58,7 +59,7 @@ fn check_plan(text: &str) {
     }
 }
 
-/// A scan of who uses profiles, with any checksum.
+/// Usage scan, with any checksum.
 pub(super) fn scan(data: &[u8]) {
     let forever = Duration::from_hours(24 * 365 * 100);
     let _ = Scan::load(data, now(), forever).inspect_err(assert_error);
@@ -74,7 +75,7 @@ pub(super) fn scan(data: &[u8]) {
     let _ = Scan::load(&*saved, now(), forever).inspect_err(assert_error);
 }
 
-/// The contents of a local account.
+/// Contents of a local account.
 pub(super) fn account(data: &[u8]) {
     thread_local! {
         static ACCOUNT: Emulator = {
@@ -99,7 +100,7 @@ pub(super) fn account(data: &[u8]) {
     });
 }
 
-/// The user's `iamlua.toml` and that of a project, with a line `---` between them.
+/// The user's `iamlua.toml` and that of a project, separated by a line `---`.
 pub(super) fn config(data: &[u8]) {
     let text = data.windows(5).position(|part| part == b"\n---\n");
     let (user, project) = match text {
@@ -115,7 +116,7 @@ pub(super) fn config(data: &[u8]) {
         Ok(merged) => merged,
         Err(error) => return assert_error(&error),
     };
-    // A project may come from anybody: none of the user's guards is gone.
+    // A project may come from anybody: it must not remove any of the user's guards.
     if own.mode == Some(DefaultMode::ReadOnly) {
         assert_eq!(merged.mode, Some(DefaultMode::ReadOnly));
     }
@@ -131,7 +132,7 @@ pub(super) fn config(data: &[u8]) {
     }
 }
 
-/// A `~/.aws/config`.
+/// `~/.aws/config`.
 pub(super) fn aws_config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let file = match ConfigFile::parse(Path::new("/home/user/.aws/config"), &text) {
@@ -150,12 +151,11 @@ pub(super) fn aws_config(data: &[u8]) {
     }
 }
 
-/// How a `SQLite` file begins.
+/// Header of a `SQLite` file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// A journal: the whole file, or else changes of the one in `fuzz/`. Either lines that each have a
-/// table, a column and a value; or three bytes each, the first two for a place and the third for
-/// the byte that stands there.
+/// Journal: the whole file, or else modifications of the one in `fuzz/`. Either lines with a table,
+/// a column and a value; or three bytes each, two for an offset and one for the byte there.
 pub(super) fn journal(data: &[u8]) {
     static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -195,7 +195,7 @@ fn set_values(path: &Path, lines: &str) {
             (.., bytes) if bytes.starts_with("x'") => Sql::Blob(bytes.as_bytes().to_vec()),
             (.., text) => Sql::Text(text.to_owned()),
         };
-        // There may be no such column, and one that must be another in each row.
+        // The column may not exist, or may need unique values.
         let _ = connection.execute(&format!("UPDATE {table} SET {column} = ?1"), [value]);
     }
 }

@@ -1,4 +1,4 @@
-//! Lua as it is typed at the prompt.
+//! Fuzz target for Lua as it is typed in the REPL.
 
 use std::cell::OnceCell;
 
@@ -9,7 +9,7 @@ use crate::lua::tokens::{Kind, tokens};
 use crate::repl::{candidates, colored, defined};
 use crate::session::names::Names;
 
-/// A piece of Lua, whole or not.
+/// Piece of Lua, complete or not.
 pub(super) fn text(data: &[u8]) {
     thread_local! {
         static PROMPT: OnceCell<(Prompt, Names)> = const { OnceCell::new() };
@@ -24,7 +24,7 @@ pub(super) fn text(data: &[u8]) {
     }
     let _ = defined(text);
     let entry = crate::lua::without_locals(text, |_| true);
-    // Declarations become assignments, and nothing else is lost.
+    // Declarations become assignments; nothing else is lost.
     assert!(entry.len() <= text.len() + " = nil".len() * text.matches("local").count());
     PROMPT.with(|prompt| {
         let (prompt, names) = prompt.get_or_init(|| {
@@ -32,7 +32,7 @@ pub(super) fn text(data: &[u8]) {
             (Prompt::new(vm, None).expect("a prompt"), Names::default())
         });
         let is_whole = prompt.is_statement(text);
-        // A first line with `#!` is passed over in a script.
+        // A first line with `#!` is skipped in a script.
         assert!(!is_whole || prompt.check(text, "a.lua").is_ok(), "{text:?}");
         let _ = prompt.check(text, "a.lua").inspect_err(assert_error);
         let _ = prompt.is_incomplete(text);

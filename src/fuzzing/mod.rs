@@ -1,9 +1,8 @@
-//! Fuzzing: what reads bytes that somebody else has written, each behind one function that takes
-//! any bytes and checks what must hold. The folder `fuzz/` has a binary for each of them, which
-//! libFuzzer drives; the tests here run them on the seeds in `fuzz/seeds/` and on mutations of
-//! these.
+//! Fuzzing: the readers of untrusted bytes, each behind one function that takes any bytes and
+//! checks invariants. The folder `fuzz/` has a binary for each, which libFuzzer drives. The tests
+//! here run them on the seeds in `fuzz/seeds/` and on mutations of these.
 //!
-//! Nothing of it is in the program: it is compiled for tests and with `--cfg fuzzing`.
+//! This module is not in the program: it is compiled for tests and with `--cfg fuzzing`.
 
 mod answers;
 mod files;
@@ -15,12 +14,12 @@ mod tests;
 use crate::error::Error;
 use crate::escape::acts;
 
-/// Something that reads bytes.
+/// Fuzz target: a reader of bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, which is that of its seeds and of its binary.
+    /// Name of the target, its seeds and its binary.
     pub name: &'static str,
-    /// Reads the bytes and panics if something does not hold.
+    /// Reads the bytes, and panics if an invariant does not hold.
     pub run: fn(&[u8]),
     /// Number of cases that take about as long as one case of the slowest target.
     pub share: u32,
@@ -47,24 +46,24 @@ pub const TARGETS: [Target; 14] = [
 /// Runs a target.
 ///
 /// # Panics
-/// If something does not hold, or there is no such target.
+/// If an invariant does not hold, or there is no such target.
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.unwrap_or_else(|| panic!("there is no target {name}")).run)(data);
 }
 
-/// Checks that a text does nothing on a terminal but go to the next line.
+/// Checks that a text has no control characters except line feeds.
 fn assert_plain(text: &str) {
     let found = text.chars().find(|c| acts(*c) && *c != '\n');
     assert!(found.is_none(), "{found:?} is in {text:?}");
 }
 
-/// The same for a text with styles: they alone are there besides.
+/// Checks that a text has no control characters except line feeds and styles.
 fn assert_styled(text: &str) {
     assert_plain(&without_styles(text));
 }
 
-/// A text without the sequences that set a style.
+/// Text without the sequences that set a style.
 fn without_styles(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -80,15 +79,15 @@ fn without_styles(text: &str) -> String {
     plain
 }
 
-/// Checks that an error has a text, and that it is fit for a terminal.
+/// Checks that an error has a text, which is safe for a terminal.
 fn assert_error(error: &Error) {
     assert!(!error.message.is_empty(), "an error without a text: {error:?}");
-    // Tabs are in tracebacks.
+    // Tracebacks contain tabs.
     assert_plain(&error.describe().replace('\t', " "));
     assert_ne!(error.kind, crate::error::Kind::Bug, "{error:?}");
 }
 
-/// Line that the data begin with, and what follows it.
+/// First line of the data, and the data after it.
 fn first_line(data: &[u8]) -> (String, &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let line = String::from_utf8_lossy(&data[..end]).into_owned();

@@ -1,4 +1,4 @@
-//! What a runbook says of itself, and when it runs.
+//! Fuzz targets for manifests and schedules of runbooks.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::lua::{Format, Manifest, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode, Session};
 use crate::spec::parse_duration;
 
-/// A cron expression, a line feed, a time zone.
+/// Cron expression, a line feed, a time zone.
 pub(super) fn cron(data: &[u8]) {
     let (text, zone) = first_line(data);
     check_duration(&text);
@@ -67,7 +67,7 @@ fn check_duration(text: &str) {
     }
 }
 
-/// A VM that reaches nothing outside.
+/// VM without access to anything outside.
 pub(super) fn vm(max_memory: usize) -> Result<Vm> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
@@ -105,7 +105,8 @@ pub(super) fn vm(max_memory: usize) -> Result<Vm> {
     )
 }
 
-/// A runbook. Loops are left out, because what takes for ever is not the manifest's affair.
+/// Runbook. Inputs with loops are skipped, because an endless one is not a fault of the manifest's
+/// reader.
 pub(super) fn manifest(data: &[u8]) {
     const LOOPS: [&str; 5] = ["while", "for", "repeat", "goto", "function"];
     let text = String::from_utf8_lossy(data);

@@ -1,5 +1,5 @@
-//! Every target on its seeds and on mutations of these: the same ones each time, and more of them
-//! with `IAMLUA_FUZZ_CASES`.
+//! Runs of every target on its seeds and on mutations of these: the same ones each time, and more
+//! of them with `IAMLUA_FUZZ_CASES`.
 
 use std::panic::catch_unwind;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::{TARGETS, Target};
 /// Number of mutations that a target of share 1 runs on.
 const CASES: u32 = 20;
 /// Largest mutation in bytes.
-const LARGEST: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
@@ -27,7 +27,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// Bytes that mean something in many formats.
+/// Byte sequences with a meaning in many formats.
 const PIECES: [&[u8]; 40] = [
     b"\"",
     b"'",
@@ -71,7 +71,7 @@ const PIECES: [&[u8]; 40] = [
     b"\\u0000",
 ];
 
-/// Another version of a seed.
+/// Mutation of a seed.
 fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Rng) -> Vec<u8> {
     let mut data = seeds[random.usize(..seeds.len())].1.clone();
     for _ in 0..=random.u32(0..4) {
@@ -105,7 +105,7 @@ fn mutated(seeds: &[(String, Vec<u8>)], random: &mut Rng) -> Vec<u8> {
             }
         }
     }
-    data.truncate(LARGEST);
+    data.truncate(MAX_BYTES);
     data
 }
 
@@ -128,7 +128,7 @@ fn holds(name: &str) {
     }
 }
 
-/// A test for each target, so that they run side by side and one that ends the process is named.
+/// Defines a test for each target, so that they run in parallel and a crash names its target.
 macro_rules! targets {
     ($($name:ident)*) => {
         $(#[test]

@@ -1,16 +1,16 @@
-//! Words of a command line that a script gets, and the check that nobody has misspelt an option: a
-//! word that begins with `-` and stands before a lone `--` must be one that a manifest declares.
+//! Command-line words for a script, and the check for misspelt options: a word that begins with `-`
+//! and precedes a lone `--` must be an option that a manifest declares.
 
 use super::tokens::{Kind as Token, tokens};
 use crate::error::{Error, Result};
 use crate::spec;
 
-/// Words that a script gets.
+/// Command-line words for a script.
 #[derive(Clone, Debug, Default)]
 pub struct Arguments {
     /// The words, without the lone `--`.
     pub words: Vec<String>,
-    /// An option among them that nobody has declared so far.
+    /// An option among them that nothing has declared so far.
     pub(super) unclaimed: Option<Unclaimed>,
 }
 
@@ -19,9 +19,9 @@ pub struct Arguments {
 pub(super) struct Unclaimed {
     /// Message of the error, if the script has no manifest.
     message: String,
-    /// Its hints.
+    /// Hints of the error.
     hints: Vec<String>,
-    /// Check for a script that prints nothing before its manifest either, because its text does not
+    /// Mark of a script that must not print before its manifest either, because its text does not
     /// name one.
     pub holds_output: bool,
 }
@@ -33,8 +33,8 @@ impl Unclaimed {
     }
 }
 
-/// Options that other programs have for what iamlua calls a plan.
-const DRY: [&str; 9] = [
+/// Names that other programs use for a dry run, which is a plan in iamlua.
+const DRY_RUN_OPTIONS: [&str; 9] = [
     "--dry-run",
     "--dryrun",
     "--dry",
@@ -47,17 +47,17 @@ const DRY: [&str; 9] = [
 ];
 
 impl Arguments {
-    /// Words that need no check: nothing but the script could mean them.
+    /// Words without a check, because only the script can interpret them.
     #[must_use]
     pub fn unchecked(words: Vec<String>) -> Self {
         Self { words, unclaimed: None }
     }
 
-    /// Words for a script, of which those after a lone `--` are the script's alone. `known` are the
-    /// options of iamlua, by their long names.
+    /// Words for a script; those after a lone `--` are the script's alone. `known` are the long
+    /// options of iamlua.
     ///
     /// # Errors
-    /// A usage error if the script has no manifest and there is an option among the words.
+    /// A usage error if the script has no manifest and the words include an option.
     pub fn of(given: &[String], source: &[u8], name: &str, known: &[String]) -> Result<Self> {
         let separator = given.iter().position(|word| word == "--");
         let before = &given[..separator.unwrap_or(given.len())];
@@ -75,7 +75,7 @@ impl Arguments {
         Ok(Self { words, unclaimed: Some(unclaimed) })
     }
 
-    /// Notes that the script has a manifest, which knows its options.
+    /// Records that the script has a manifest, which knows its options.
     pub(super) fn claim(&mut self) {
         self.unclaimed = None;
     }
@@ -95,7 +95,7 @@ fn is_option(word: &str) -> bool {
     word.len() > 1 && word.starts_with('-') && word.parse::<f64>().is_err()
 }
 
-/// Check for a script that uses a name, or has it as a text.
+/// Check for a script that contains a word as a name or as a text.
 fn names(source: &str, word: &str) -> bool {
     source.contains(word)
         && tokens(source).iter().any(|token| {
@@ -103,13 +103,13 @@ fn names(source: &str, word: &str) -> bool {
         })
 }
 
-/// The option that a misspelt one probably means, of `known` ones, which begin with `--`.
+/// Most similar option among the `known` ones, which begin with `--`.
 pub(super) fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let name = word.split_once('=').map_or(word, |(name, _)| name);
     let mut known = known.into_iter().peekable();
     known.peek()?;
     let all: Vec<&str> = known.collect();
-    if all.contains(&"--plan") && DRY.contains(&name.to_lowercase().as_str()) {
+    if all.contains(&"--plan") && DRY_RUN_OPTIONS.contains(&name.to_lowercase().as_str()) {
         return Some("--plan".into());
     }
     // `-apply` means `--apply`.

@@ -1,5 +1,5 @@
-//! From the registry to Lua: how the arguments of a call are read, how a call is started, how a listing is paged through. The
-//! prelude puts these together into the `iam` table.
+//! Bindings between the registry and Lua: reading the arguments of a call, starting it, and paging
+//! through a listing. The prelude combines these into the `iam` table.
 
 use std::sync::{Arc, PoisonError};
 
@@ -17,17 +17,18 @@ use crate::iam::{self, Enrich, Entry, Invoke, Iterate, Markers, Run};
 use crate::session::{Gate, prefetch_next_page};
 use crate::spec::{Args, Page, Value};
 
-/// How many calls load what a listing leaves out (`with_tags`) at once.
+/// Maximum number of concurrent calls that load the fields that a listing leaves out (`with_tags`).
 const ENRICH_AT_ONCE: usize = 16;
-/// How many pages are fetched, or are there, that the script has not asked for yet.
+/// Maximum number of pages that are prefetched.
 const PAGES_AHEAD: usize = 2;
 
-/// A gate in the hands of Lua.
+/// Gate as a Lua value.
 pub struct Connected(pub Gate);
 
 impl UserData for Connected {}
 
-/// The arguments of a call: a lone table of named ones, or some by position and the rest in a table after them.
+/// Arguments of a call: a lone table of named ones, or positional ones followed by a table with the
+/// rest.
 ///
 /// # Errors
 /// An argument error; see [`crate::spec::Function::check`].
@@ -47,7 +48,7 @@ pub fn arguments(entry: &Entry, given: MultiValue) -> Result<Args> {
         for name in spec.positional {
             match given.peek() {
                 None => break,
-                // Options after fewer positional arguments than there are: the check says which one is missing.
+                // Options follow too few positional arguments: the check reports the missing one.
                 Some(LuaValue::Table(_)) if !takes_table(entry, name) => break,
                 Some(_) => {}
             }
@@ -86,10 +87,10 @@ fn takes_table(entry: &Entry, name: &str) -> bool {
         .is_some_and(|param| param.ty.lua().contains("table") || param.ty.lua().ends_with("[]"))
 }
 
-/// Another gate, for `iam.connect`: what is not named is as in this one.
+/// Gate for `iam.connect`: settings that are not named are taken from the given gate.
 ///
 /// # Errors
-/// If it would lead a run on the local account out of it.
+/// If it would take a run on the local account out of that account.
 pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
     let mut connection = gate.connection().clone();
     let is_local = matches!(connection.target, Backend::Local(_));
@@ -127,7 +128,8 @@ pub fn connect(gate: &Gate, args: &Args) -> Result<Gate> {
     Ok(Gate::new(Arc::clone(gate.session()), connection))
 }
 
-/// Goes through the pages of a listing. The next page is being fetched as soon as the bytes of one are there, before anything is made of them.
+/// Iterator over the pages of a listing. The next page is requested as soon as the bytes of a page
+/// have arrived, before they are parsed.
 #[derive(Clone)]
 pub struct Pager(Arc<Paging>);
 
@@ -136,21 +138,21 @@ struct Paging {
     iterate: &'static Iterate,
     with_extra: bool,
     place: Mutex<PageCursor>,
-    /// A page that was fetched ahead waits for one of these, so that there are not too many.
+    /// Permits for prefetched pages, to limit their number.
     room: Arc<Semaphore>,
 }
 
-/// Where a pager is.
+/// Position of a pager.
 struct PageCursor {
-    /// The arguments of the next page; none after the last one.
+    /// Arguments of the next page; none after the last one.
     next: Option<Args>,
     /// The next page, if it is being fetched already.
     coming: Option<Loading>,
-    /// The way so far.
+    /// Markers so far.
     markers: Markers,
 }
 
-/// A page that is being fetched; nobody wants it any more when this is dropped.
+/// A page that is being fetched; dropping it cancels the request.
 struct Loading(JoinHandle<Result<Loaded>>);
 
 impl Drop for Loading {
@@ -159,7 +161,7 @@ impl Drop for Loading {
     }
 }
 
-/// A page, and the one after it, if that is being fetched already.
+/// A page, and the next one, if it is being fetched already.
 struct Loaded {
     page: Page,
     next: Option<Loading>,
@@ -169,7 +171,7 @@ struct Loaded {
 impl UserData for Pager {}
 
 impl Pager {
-    /// A pager for the iterator `entry`, at the first page.
+    /// Opens a pager for the iterator `entry`, at the first page.
     ///
     /// # Errors
     /// If `entry` is no iterator.
@@ -179,7 +181,7 @@ impl Pager {
             return Err(Error::new(Kind::Bug, message));
         };
         let with_extra = args.take("with_tags") == Some(Value::Bool(true));
-        // A page with extras is handed out only when all of them are there, so it is a smaller one.
+        // A page with extra fields is delivered only when all of them are loaded, so it is smaller.
         let default = Value::Int(if with_extra { 100 } else { 1000 });
         let size = args.take("page_size").unwrap_or(default);
         args.set("max_items", size);
@@ -189,7 +191,7 @@ impl Pager {
         Ok(Self(Arc::new(Paging { gate, iterate, with_extra, place, room })))
     }
 
-    /// Fetches the next page; `Nil` after the last one. One that failed can be fetched again.
+    /// Fetches the next page; `Nil` after the last one. A failed page can be fetched again.
     pub async fn fetch(self) -> Result<Value> {
         let mut place = self.0.place.lock().await;
         let Some(next) = &place.next else { return Ok(Value::Nil) };
@@ -211,7 +213,7 @@ impl Pager {
     }
 }
 
-/// The arguments of the page that begins at a marker.
+/// Arguments of the page that begins at a marker.
 fn after(args: &Args, marker: &str) -> Args {
     let mut args = args.clone();
     args.set("marker", Value::Str(marker.to_owned()));
@@ -221,7 +223,7 @@ fn after(args: &Args, marker: &str) -> Args {
 impl Paging {
     fn load(self: &Arc<Self>, args: Args) -> Loading {
         let paging = Arc::clone(self);
-        // On the heap: each holds the next one.
+        // On the heap, because each future contains the next one.
         Loading(tokio::spawn(Box::pin(paging.loaded(args)) as BoxFuture<'static, _>))
     }
 
@@ -248,13 +250,14 @@ impl Paging {
             }
         }
         let next = next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // What is planned can end a listing elsewhere than the account does.
+        // The overlay of a plan can end a listing elsewhere than the account does.
         let next = next.filter(|(marker, _)| page.marker.as_ref() == Some(marker));
         Ok(Loaded { page: *page, next: next.map(|(_, loading)| loading), _room: room })
     }
 }
 
-/// Loads what a listing leaves out, many at once and in order. What was deleted meanwhile is left out.
+/// Loads the fields that a listing leaves out, concurrently and in order. Resources that were
+/// deleted meanwhile are left out.
 async fn enriched(gate: &Gate, items: Vec<Value>, enrich: Enrich) -> Result<Vec<Value>> {
     let via: Arc<dyn Invoke> = Arc::new(gate.clone());
     let calls = items.into_iter().map(|item| enrich(Arc::clone(&via), item));

@@ -1,5 +1,5 @@
-//! What a script may cost on this side of Lua: the memory that `--max-memory` allows counts both sides, and what takes long here looks
-//! whether the script must stop.
+//! Budget of a script on the Rust side: `--max-memory` limits the memory of both sides, and long
+//! operations check for a stop.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -11,16 +11,16 @@ use super::cancel::Canceller;
 use crate::error::{Error, Kind, Result};
 use crate::session::Session;
 
-/// The most bytes that a script reads at once: a file, or what a program prints.
-pub const LARGEST_READ: usize = 64 << 20;
+/// Maximum size in bytes of one read of a script: a file, or the output of a program.
+pub const MAX_READ: usize = 64 << 20;
 
-/// What the error of a script says that holds too much.
+/// Message for a script that holds too much.
 pub const NOT_ENOUGH: &str = "not enough memory";
-/// What it can do.
+/// Hint for a script that holds too much.
 pub const HINT: &str =
     "the script holds more than --max-memory allows; iterate with each instead of collecting";
 
-/// The memory of a VM, on both sides.
+/// Memory limit of a VM, for both sides.
 pub struct MemoryBudget {
     max: usize,
     session: Arc<Session>,
@@ -28,12 +28,12 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// The memory of a VM that may have so much.
+    /// Memory limit of that many bytes.
     pub fn new(max: usize, session: Arc<Session>, canceller: Canceller) -> Self {
         Self { max, session, canceller }
     }
 
-    /// So many bytes are left, when what the run has planned is counted too.
+    /// Number of bytes that are left; the recorded plan counts as used.
     pub fn left(lua: &Lua) -> usize {
         let memory = lua.app_data_ref::<Self>();
         memory.map_or(usize::MAX, |memory| {
@@ -41,7 +41,7 @@ impl MemoryBudget {
         })
     }
 
-    /// Refuses what needs more than is left.
+    /// Refuses an operation that needs more than is left.
     ///
     /// # Errors
     /// The error of a script that holds too much.
@@ -55,15 +55,15 @@ impl MemoryBudget {
     }
 }
 
-/// The error of a script that holds too much.
+/// Error of a script that holds too much.
 pub fn not_enough() -> Error {
     Error::new(Kind::Script, NOT_ENOUGH).hint(HINT)
 }
 
-/// So many values are more than anybody writes at once; tables that are in several others count each time.
-const MOST_VALUES: u32 = 1_000_000;
+/// Maximum number of values in one written value; shared tables count each time.
+const MAX_VALUES: u32 = 1_000_000;
 
-/// A walk through a value: what it may cost, and the tables that are open.
+/// Traversal of a value: its remaining budget, and the enclosing tables.
 pub struct Walk<'a> {
     lua: &'a Lua,
     left: Cell<usize>,
@@ -72,21 +72,21 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that may take all of the memory that is left.
+    /// Traversal with all of the remaining memory as its budget.
     pub fn new(lua: &'a Lua) -> Self {
         let left = Cell::new(MemoryBudget::left(lua));
         Self { lua, left, steps: Cell::new(0), open: RefCell::default() }
     }
 
-    /// Counts a value that takes so many bytes.
+    /// Counts a value of that many bytes.
     ///
     /// # Errors
-    /// If there are not so many left, or the script must stop.
+    /// If fewer bytes are left, or the script must stop.
     pub fn count(&self, bytes: usize) -> Result<()> {
-        const OFTEN: u32 = 1 << 12;
+        const CHECK_INTERVAL: u32 = 1 << 12;
         let steps = self.steps.get().saturating_add(1);
         self.steps.set(steps);
-        if steps.is_multiple_of(OFTEN) && MemoryBudget::must_stop(self.lua) {
+        if steps.is_multiple_of(CHECK_INTERVAL) && MemoryBudget::must_stop(self.lua) {
             return Err(Error::new(Kind::Script, "stopped"));
         }
         self.left.set(self.left.get().checked_sub(bytes).ok_or_else(not_enough)?);
@@ -96,17 +96,17 @@ impl<'a> Walk<'a> {
     /// Counts a value that is written.
     ///
     /// # Errors
-    /// As [`count`](Self::count), and if there were too many.
+    /// As [`count`](Self::count), and if there are too many values.
     pub fn count_value(&self, bytes: usize) -> Result<()> {
         self.count(bytes)?;
-        if self.steps.get() > MOST_VALUES {
+        if self.steps.get() > MAX_VALUES {
             let refusal = "there are more than 1,000,000 values in it, or a table that is in several others again and again";
             return Err(Error::argument(refusal));
         }
         Ok(())
     }
 
-    /// Opens a table; false if it is open already, so that it holds itself.
+    /// Enters a table; false if it is entered already, so that it contains itself.
     pub fn enter(&self, table: *const c_void) -> bool {
         let mut open = self.open.borrow_mut();
         if open.contains(&table) {
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
         true
     }
 
-    /// Closes the table that was opened last.
+    /// Leaves the table that was entered last.
     pub fn leave(&self) {
         self.open.borrow_mut().pop();
     }

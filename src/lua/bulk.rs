@@ -1,5 +1,5 @@
-//! What becomes of the items of `bulk.each` and its like: counted here, shown while it goes on, and summed up at the end. Which item
-//! runs when is decided in `stdlib/bulk.lua`.
+//! Progress of `bulk.each` and similar functions: counting of outcomes, display, and the final
+//! summary. Scheduling of the items is in `stdlib/bulk.lua`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
@@ -15,36 +15,36 @@ use crate::session::Session;
 use crate::ui::format::{count, number, time};
 use crate::ui::terminal::{self, Bar};
 
-/// So many items that failed are named at the end.
-const NAMED: u64 = 10;
-/// The calls of so many actions are counted one by one in a summary.
-const SPELLED_OUT: usize = 8;
-/// Short work needs no bar.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// A bar is brought up to date so often.
+/// Maximum number of failed items that are named at the end.
+const MAX_NAMED: u64 = 10;
+/// Maximum number of actions whose calls a summary lists separately.
+const MAX_ACTIONS: usize = 8;
+/// Delay before a bar appears; short work needs none.
+const BAR_DELAY: Duration = Duration::from_millis(500);
+/// Interval of updates of a bar.
 const TICK: Duration = Duration::from_millis(200);
-/// Without a bar there is a line so often.
-const LINE: Duration = Duration::from_secs(5);
-/// The rate is that of so long.
+/// Interval of progress lines, where there is no bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Time window of the rate.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How bulk work is shown.
+/// Display of bulk work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Show {
-    /// Not at all.
+    /// None.
     #[default]
     Nothing,
-    /// A summary when it is done, and nothing before.
+    /// A summary at the end only.
     AtEnd,
     /// A bar.
     Bar,
     /// A line every few seconds.
     Lines,
-    /// The same as JSON.
+    /// The lines as JSON.
     Events,
 }
 
-/// What has become of the items of one bulk so far.
+/// Outcomes of the items of one bulk operation so far.
 #[derive(Debug)]
 pub struct Tally {
     label: String,
@@ -54,18 +54,18 @@ pub struct Tally {
     done: AtomicU64,
     failed: AtomicU64,
     skipped: AtomicU64,
-    /// Inside of an item of another one, which is shown instead.
+    /// Mark of an operation inside of an item of another one, which is shown instead.
     is_inner: bool,
     calls: BTreeMap<String, u64>,
     throttled: u64,
 }
 
-/// A tally in the hands of Lua.
+/// Tally as a Lua value.
 pub struct Tallied(pub Arc<Tally>);
 
 impl UserData for Tallied {}
 
-/// What became of an item.
+/// Outcome of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemOutcome {
     Begun,
@@ -92,20 +92,20 @@ impl Tally {
     }
 }
 
-/// All bulk work of a run.
+/// All bulk operations of a run.
 #[derive(Debug)]
 pub struct ProgressBoard {
     show: Show,
     session: Arc<Session>,
     open: Mutex<Vec<Arc<Tally>>>,
-    /// What has failed, in words.
+    /// Failures in words.
     failures: Mutex<Vec<String>>,
     is_watched: AtomicBool,
     shown: Mutex<Vec<BulkProgress>>,
 }
 
 impl ProgressBoard {
-    /// A board for one run.
+    /// Board for one run.
     pub fn new(show: Show, session: Arc<Session>) -> Arc<Self> {
         Arc::new(Self {
             show,
@@ -143,7 +143,7 @@ impl ProgressBoard {
         let goes_on = !matches!(self.show, Show::Nothing | Show::AtEnd);
         if goes_on && !self.is_watched.swap(true, Ordering::SeqCst) {
             let board = Arc::downgrade(self);
-            // Without it nothing is shown, and nothing else is missing.
+            // Without the thread only the display is missing.
             let _ = std::thread::Builder::new()
                 .name("iamlua-progress".into())
                 .spawn(move || watch(&board));
@@ -151,16 +151,16 @@ impl ProgressBoard {
         tally
     }
 
-    /// Ends the counting. `names` are the first items that failed, if nobody was told that they did, `skips` the reasons why others were skipped. Returns the summary, if there is
-    /// one to be shown.
+    /// Ends the count. `names` are the first failed items, if their failures were not reported;
+    /// `skips` are the reasons of skipped items. Returns the summary, if one is to be shown.
     pub fn end(&self, tally: &Arc<Tally>, names: Option<&str>, skips: &str) -> Option<String> {
         self.open().retain(|open| !Arc::ptr_eq(open, tally));
         self.shown().retain(|shown| !Arc::ptr_eq(&shown.tally, tally));
         if let Some((names, mut failure)) = names.zip(failure(tally)) {
             let failed = tally.failed.load(Ordering::Relaxed);
             let _ = write!(failure, ": {names}");
-            if failed > NAMED {
-                let _ = write!(failure, " and {} more", number(failed - NAMED));
+            if failed > MAX_NAMED {
+                let _ = write!(failure, " and {} more", number(failed - MAX_NAMED));
             }
             self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
         }
@@ -174,21 +174,21 @@ impl ProgressBoard {
         }
     }
 
-    /// The error of a run in which items have failed, also of a stream that was not read to its end.
+    /// Error of a run with failed items, including those of a stream that was not read to its end.
     pub fn failure(&self) -> Option<Error> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         failures.extend(self.open().iter().filter_map(|tally| failure(tally)));
         (!failures.is_empty()).then(|| Error::new(Kind::Script, failures.join("; ")))
     }
 
-    /// Forgets what an earlier run of the VM has left behind.
+    /// Clears the state of an earlier run of the VM.
     pub fn reset(&self) {
         self.open().clear();
         self.shown().clear();
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// What is done and what is not, of the bulks that were stopped.
+    /// Completed and remaining items of the operations that were stopped.
     pub fn stopped(&self) -> Vec<String> {
         let open = std::mem::take(&mut *self.open());
         self.shown().clear();
@@ -228,7 +228,7 @@ impl ProgressBoard {
         let calls = self.calls_of(tally);
         match calls.len() {
             0 => {}
-            1..=SPELLED_OUT => {
+            1..=MAX_ACTIONS => {
                 let _ = write!(text, "; calls: {}", calls_text(&calls));
             }
             actions => {
@@ -273,7 +273,7 @@ impl ProgressBoard {
     }
 }
 
-/// How many calls were made by action, in words.
+/// Numbers of calls by action, in words.
 #[must_use]
 pub fn calls_text(calls: &BTreeMap<String, u64>) -> String {
     let words: Vec<_> =
@@ -281,7 +281,8 @@ pub fn calls_text(calls: &BTreeMap<String, u64>) -> String {
     words.join(", ")
 }
 
-/// How many calls were throttled, and at which rate the account lets them through, in words that follow others; empty if none were.
+/// Number of throttled calls, and the measured rate of the account, as a suffix; empty if none were
+/// throttled.
 #[must_use]
 pub fn throttled_text(session: &Session, throttled: u64) -> String {
     if throttled == 0 {
@@ -297,7 +298,7 @@ pub fn throttled_text(session: &Session, throttled: u64) -> String {
     format!("; throttled {}{rates}", number(throttled))
 }
 
-/// How many items have failed, in words; none if none have.
+/// Number of failed items, in words; none if no item has failed.
 fn failure(tally: &Tally) -> Option<String> {
     let failed = tally.failed.load(Ordering::Relaxed);
     let begun = count(tally.begun.load(Ordering::Relaxed), "item");
@@ -324,7 +325,7 @@ fn now() -> String {
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
-/// One bulk as it is shown.
+/// One bulk operation on display.
 #[derive(Debug)]
 struct BulkProgress {
     tally: Arc<Tally>,
@@ -343,7 +344,7 @@ impl BulkProgress {
         }
     }
 
-    /// Items a second, lately.
+    /// Recent rate in items per second.
     #[allow(clippy::cast_precision_loss, reason = "what is shown has three digits")]
     fn rate(&mut self, ended: u64) -> f64 {
         let now = Instant::now();
@@ -356,7 +357,7 @@ impl BulkProgress {
     }
 }
 
-/// Shows what goes on, until the run is over.
+/// Updates the display until the run has ended.
 fn watch(board: &Weak<ProgressBoard>) {
     loop {
         std::thread::sleep(TICK);
@@ -372,11 +373,11 @@ fn update(board: &ProgressBoard, shown: &mut BulkProgress) {
     let ended = tally.ended();
     let rate = shown.rate(ended);
     if board.show == Show::Bar {
-        if tally.began.elapsed() >= PATIENCE {
+        if tally.began.elapsed() >= BAR_DELAY {
             let bar = shown.bar.get_or_insert_with(|| Bar::new(&tally.label, tally.total));
             bar.show(ended, words(board, &tally, ended, rate));
         }
-    } else if shown.told.elapsed() >= LINE {
+    } else if shown.told.elapsed() >= LINE_INTERVAL {
         shown.told = Instant::now();
         if board.show == Show::Events {
             terminal::say(&board.event("progress", &tally, Some(rate)));
@@ -389,7 +390,7 @@ fn update(board: &ProgressBoard, shown: &mut BulkProgress) {
     }
 }
 
-/// Rate, throttled, failed, skipped, and when it will be done.
+/// Rate, throttled, failed, skipped, and remaining time.
 fn words(board: &ProgressBoard, tally: &Tally, ended: u64, rate: f64) -> String {
     let mut words = format!("{rate:.1}/s");
     let throttled = board.session.throttled() - tally.throttled;

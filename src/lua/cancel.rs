@@ -1,10 +1,11 @@
-//! Stopping a script from outside: Ctrl-C, a timeout, `os.exit`. Ordinary Lua pays nothing for it, because no hook is installed
-//! until a script must stop.
+//! Cancellation of a script: Ctrl-C, a timeout, `os.exit`. Ordinary Lua pays nothing for it,
+//! because no hook is installed until a script must stop.
 //!
-//! A hook belongs to one coroutine, so the chain of coroutines that are running right now (each resumed by the one before) is
-//! kept in an array that a signal handler can read. To stop, the thread of the VM is sent a signal; its handler sets a hook on
-//! every coroutine of the chain, as the `lua` program does for Ctrl-C. The hook raises at every instruction from then on, so
-//! `pcall` cannot hold a script alive.
+//! A hook belongs to one coroutine. The chain of coroutines that are running right now (each
+//! resumed by the one before) is therefore kept in an array that a signal handler can read. To
+//! stop, a signal is sent to the thread of the VM; its handler sets a hook on every coroutine of
+//! the chain, as the `lua` program does for Ctrl-C. From then on the hook raises at every
+//! instruction, so `pcall` cannot keep a script alive.
 
 // The Lua API is C, and so is signal handling. Every block states why it is sound.
 #![allow(unsafe_code)]
@@ -19,28 +20,29 @@ use std::time::Duration;
 use mlua::LightUserData;
 use mlua::ffi::{self, lua_Debug, lua_State};
 
-/// Why a script is stopped.
+/// Reason for stopping a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The user pressed Ctrl-C, or the process was told to end.
+    /// Ctrl-C, or a request to end the process.
     Interrupted,
-    /// Its time is over.
+    /// Timeout of the script.
     Timeout,
-    /// It called `os.exit`, with that code.
+    /// Call of `os.exit`, with that code.
     Exit(u8),
-    /// Nobody reads its output any more.
+    /// Loss of the reader of its output.
     OutputClosed,
-    /// A task of it has failed that nobody can wait for.
+    /// Failure of a task that nobody can wait for.
     TaskFailed,
 }
 
-/// Lua allows 200 C calls on top of each other (`LUAI_MAXCCALLS`), and each resume is one.
+/// Maximum depth of the chain. Lua allows 200 nested C calls (`LUAI_MAXCCALLS`), and each resume is
+/// one.
 const MAX_DEPTH: usize = 256;
 
-/// Number of Lua instructions between two looks of a canceller that polls.
-const POLL: c_int = 10_000;
+/// Number of Lua instructions between two checks of a canceller that polls.
+const POLL_INTERVAL: c_int = 10_000;
 
-/// The coroutines that are running right now on one thread.
+/// Coroutines that are running right now on one thread.
 struct Chain {
     /// Looks for a stop in a count hook, instead of being sent a signal.
     polls: bool,
@@ -53,7 +55,7 @@ thread_local! {
     static CHAIN: Cell<*const Chain> = const { Cell::new(null()) };
 }
 
-/// The signal that interrupts the VM's thread. Its default is to be ignored, so a late one does no harm.
+/// Signal that interrupts the VM's thread. It is ignored by default, so a late one does no harm.
 const SIGNAL: c_int = libc::SIGURG;
 
 /// Stops one VM, from any thread. Cheap to clone.
@@ -63,35 +65,36 @@ pub struct Canceller(Arc<Shared>);
 struct Shared {
     chain: Chain,
     reason: Mutex<Option<Stop>>,
-    /// How often it was made ready for another run of its VM.
+    /// Number of times that it was prepared for another run of its VM.
     round: AtomicUsize,
     /// Calls in flight that may change the account.
     writes: AtomicUsize,
-    /// The VM's thread, while a VM is running there.
+    /// Thread of the VM, while it runs.
     thread: Mutex<Option<Thread>>,
-    /// Wakes what runs elsewhere and ends with the script.
+    /// Wakes background work that ends with the script.
     stopped: tokio::sync::Notify,
     overdue: Mutex<Option<Overdue>>,
 }
 
-/// What is done about a script whose time is over, and that has not stopped so long after that.
+/// Action for a script that has not stopped some time after its timeout.
 #[derive(Clone)]
 pub struct Overdue {
-    /// How long that is.
+    /// Delay after the timeout.
     pub after: Duration,
-    /// What is done.
+    /// Action.
     pub act: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// A script that waits in a call of the system's, such as for a pipe, is interrupted there so often until it has stopped: a signal that comes right
-/// before it begins to wait is lost.
-const AGAIN: Duration = Duration::from_millis(20);
+/// Interval of further signals to a script that waits in a system call, such as for a pipe, until
+/// it has stopped: a signal that arrives right before the wait begins is lost.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The id of a thread.
+/// Id of a thread.
 #[derive(Clone, Copy)]
 struct Thread(libc::pthread_t);
 
-// SAFETY: POSIX lets any thread use the id of another that is alive; that it is a pointer in some C libraries, such as musl, does not matter.
+// SAFETY: POSIX lets any thread use the id of another that is alive; that it is a pointer in some C
+// libraries, such as musl, does not matter.
 unsafe impl Send for Thread {}
 
 impl Default for Canceller {
@@ -132,7 +135,7 @@ impl Canceller {
 pub struct WeakCanceller(Weak<Shared>);
 
 impl WeakCanceller {
-    /// The canceller, if its run still has it.
+    /// The canceller, if its run still holds it.
     #[must_use]
     pub fn upgrade(&self) -> Option<Canceller> {
         self.0.upgrade().map(Canceller)
@@ -140,7 +143,7 @@ impl WeakCanceller {
 }
 
 impl Canceller {
-    /// The same without keeping it alive.
+    /// Weak reference to this canceller.
     #[must_use]
     pub fn downgrade(&self) -> WeakCanceller {
         WeakCanceller(Arc::downgrade(&self.0))
@@ -153,10 +156,10 @@ impl Canceller {
         self.0.stopped.notify_waiters();
         if self.interrupt() && !was_stopping {
             let (canceller, round) = (self.clone(), self.round());
-            // Without a thread it is interrupted once.
+            // Without the thread the script is interrupted only once.
             let _ = std::thread::Builder::new().name("iamlua-stop".into()).spawn(move || {
                 loop {
-                    std::thread::sleep(AGAIN);
+                    std::thread::sleep(SIGNAL_INTERVAL);
                     let is_stopping = canceller.0.chain.stopping.load(Ordering::SeqCst);
                     if !is_stopping || canceller.round() != round || !canceller.interrupt() {
                         return;
@@ -180,7 +183,8 @@ impl Canceller {
             return false;
         }
         if let Some(Thread(thread)) = *thread {
-            // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the thread is alive.
+            // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the
+            // thread is alive.
             unsafe { libc::pthread_kill(thread, SIGNAL) };
         }
         thread.is_some()
@@ -198,12 +202,12 @@ impl Canceller {
         }
     }
 
-    /// Says what is done about a script whose time is over, and that does not stop.
+    /// Sets the action for a script that does not stop after its timeout.
     pub fn when_overdue(&self, overdue: Overdue) {
         *self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner) = Some(overdue);
     }
 
-    /// Waits for a script that was told to stop, and does about one that does not what was said.
+    /// Waits for a script that was told to stop, and runs the action if it does not.
     pub(super) fn watch_for_overdue(&self, round: usize) {
         let overdue = self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(overdue) = overdue else { return };
@@ -213,7 +217,7 @@ impl Canceller {
         }
     }
 
-    /// Why the script must stop, if it must.
+    /// Reason for stopping the script, if it must stop.
     #[must_use]
     pub fn reason(&self) -> Option<Stop> {
         if !self.0.chain.stopping.load(Ordering::SeqCst) {
@@ -222,7 +226,8 @@ impl Canceller {
         *self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gets ready for another run of the VM, after one that was stopped or not. Not while one is going on.
+    /// Prepares for another run of the VM, whether or not the last one was stopped. Must not be
+    /// called during a run.
     pub(super) fn rearm(&self) {
         self.0.round.fetch_add(1, Ordering::SeqCst);
         self.0.chain.stopping.store(false, Ordering::SeqCst);
@@ -230,19 +235,20 @@ impl Canceller {
         self.0.writes.store(0, Ordering::SeqCst);
     }
 
-    /// A number for each run of the VM: what was meant to stop one must not stop the next.
+    /// Number of the VM's run: a stop of one run must not affect the next.
     #[must_use]
     pub fn round(&self) -> usize {
         self.0.round.load(Ordering::SeqCst)
     }
 
-    /// Whether the VM is running.
+    /// Check that the VM is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// How many calls are in flight that may change the account: while there are none, nothing is lost by ending the process.
+    /// Number of calls in flight that may change the account: while there are none, ending the
+    /// process loses nothing.
     #[must_use]
     pub fn writes_in_flight(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
@@ -269,7 +275,7 @@ impl Canceller {
     }
 }
 
-/// While it lives, the VM runs on this thread.
+/// Guard during which the VM runs on this thread.
 pub(super) struct Attached<'a> {
     canceller: &'a Canceller,
     before: *const Chain,
@@ -286,9 +292,10 @@ impl Drop for Attached<'_> {
 pub(super) struct Entered(usize);
 
 impl Entered {
-    /// Notes that `state` is about to be resumed on this thread.
+    /// Records that `state` is about to be resumed on this thread.
     pub(super) fn new(state: *mut lua_State) -> Self {
-        // SAFETY: the pointer in `CHAIN` is valid while the thread is attached, and `state` is that of a live coroutine.
+        // SAFETY: the pointer in `CHAIN` is valid while the thread is attached, and `state` is that
+        // of a live coroutine.
         Self(unsafe { enter(state) })
     }
 }
@@ -299,7 +306,7 @@ impl Drop for Entered {
     }
 }
 
-/// Puts a coroutine on the chain and returns the depth before.
+/// Pushes a coroutine on the chain and returns the depth before.
 ///
 /// # Safety
 /// `state` must be a live coroutine of the VM that this thread runs.
@@ -308,7 +315,7 @@ unsafe fn enter(state: *mut lua_State) -> usize {
     let Some(chain) = (unsafe { CHAIN.get().as_ref() }) else { return 0 };
     let depth = chain.depth.load(Ordering::Relaxed);
     if let Some(slot) = chain.states.get(depth) {
-        // The state first, then the depth: the handler may come between the two.
+        // The state before the depth, because the handler may run in between.
         slot.store(state, Ordering::SeqCst);
         chain.depth.store(depth + 1, Ordering::SeqCst);
     }
@@ -317,12 +324,12 @@ unsafe fn enter(state: *mut lua_State) -> usize {
         unsafe { ffi::lua_sethook(state, Some(raise), ffi::LUA_MASKCOUNT, 1) };
     } else if chain.polls {
         // SAFETY: as above.
-        unsafe { ffi::lua_sethook(state, Some(poll), ffi::LUA_MASKCOUNT, POLL) };
+        unsafe { ffi::lua_sethook(state, Some(poll), ffi::LUA_MASKCOUNT, POLL_INTERVAL) };
     }
     depth
 }
 
-/// Takes coroutines off the chain, down to a depth.
+/// Pops coroutines off the chain, down to a depth.
 fn leave(depth: usize) {
     // SAFETY: as in `enter`.
     if let Some(chain) = unsafe { CHAIN.get().as_ref() } {
@@ -330,14 +337,14 @@ fn leave(depth: usize) {
     }
 }
 
-/// A function on a coroutine that keeps the chain. Its upvalue is Lua's own `coroutine.resume` or `coroutine.close`, both of
-/// which run code of their first argument.
+/// Variant of a coroutine function that maintains the chain. Its upvalue is Lua's own
+/// `coroutine.resume` or `coroutine.close`, both of which run code of their first argument.
 ///
 /// # Safety
 /// Lua calls it with a valid state.
 pub(super) unsafe extern "C-unwind" fn tracked(state: *mut lua_State) -> c_int {
-    // SAFETY: plain use of the Lua API within its stack discipline; `lua_tothread` is checked. An error of the inner call is caught,
-    // so that the chain is always taken down again.
+    // SAFETY: plain use of the Lua API within its stack discipline; `lua_tothread` is checked. An
+    // error of the inner call is caught, so that the chain is always restored.
     unsafe {
         let co = ffi::lua_tothread(state, 1);
         let depth = if co.is_null() { None } else { Some(enter(co)) };
@@ -355,7 +362,7 @@ pub(super) unsafe extern "C-unwind" fn tracked(state: *mut lua_State) -> c_int {
     }
 }
 
-/// The hook of a script that must stop.
+/// Hook of a script that must stop.
 unsafe extern "C-unwind" fn raise(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: Lua calls hooks where raising is allowed, with `LUA_MINSTACK` slots free.
     unsafe {
@@ -364,7 +371,7 @@ unsafe extern "C-unwind" fn raise(state: *mut lua_State, _: *mut lua_Debug) {
     }
 }
 
-/// The hook of a script whose canceller polls.
+/// Hook of a script whose canceller polls.
 unsafe extern "C-unwind" fn poll(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: the chain is alive while the thread is attached; for the rest as in `raise`.
     unsafe {
@@ -378,18 +385,20 @@ unsafe extern "C-unwind" fn poll(state: *mut lua_State, _: *mut lua_Debug) {
     }
 }
 
-/// Its address is the value that the hook raises: it needs no memory.
+/// Source of the address that the hook raises as a value: it needs no memory.
 static STOPPED: u8 = 0;
 
-/// The value that the hook raises. Lua runs message handlers with hooks switched off, so that `xpcall` must not run one for it.
+/// Value that the hook raises. Lua runs message handlers with hooks switched off, so that `xpcall`
+/// must not run one for it.
 pub(super) fn stopped() -> LightUserData {
     LightUserData((&raw const STOPPED).cast_mut().cast())
 }
 
 /// Sets the hook on every coroutine that is running on this thread.
 extern "C" fn on_signal(_: c_int) {
-    // SAFETY: `CHAIN` is a constant-initialised thread-local without a destructor, so reading it here allocates nothing. The handler runs on the
-    // thread that runs the states, which is where Lua documents `lua_sethook` as safe to call asynchronously.
+    // SAFETY: `CHAIN` is a constant-initialised thread-local without a destructor, so reading it
+    // here allocates nothing. The handler runs on the thread that runs the states, which is where
+    // Lua documents `lua_sethook` as safe to call asynchronously.
     unsafe {
         let Some(chain) = CHAIN.get().as_ref() else { return };
         if !chain.stopping.load(Ordering::SeqCst) {
@@ -405,7 +414,7 @@ extern "C" fn on_signal(_: c_int) {
     }
 }
 
-/// Check for a process that was told to ignore a closed terminal, as `nohup` tells it.
+/// Check for a process that ignores hang-ups, as under `nohup`.
 #[must_use]
 pub fn ignores_hang_up() -> bool {
     // SAFETY: a zeroed `sigaction` is valid, and without a new action the call only reads.
@@ -423,7 +432,7 @@ fn install_handler() {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as *const () as usize;
-            // Not restarted: what the script waits for in a call of the system's ends with an error.
+            // Not restarted: a system call that the script waits in ends with an error.
             action.sa_flags = 0;
             libc::sigemptyset(&raw mut action.sa_mask);
             libc::sigaction(SIGNAL, &raw const action, null_mut());

@@ -1,4 +1,4 @@
-//! Values between Lua and the rest of the program: arguments out, results and errors in, JSON both ways.
+//! Conversion of values between Lua and Rust: arguments, results, errors and JSON.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -12,28 +12,28 @@ use super::budget::Walk;
 use crate::error::{AwsDetail, Error, Kind, Result};
 use crate::spec::Value;
 
-/// Tables in tables, deeper than any document of AWS's.
+/// Maximum nesting of tables, deeper than any document of AWS.
 const MAX_NESTING: usize = 100;
-/// So many values are more than any call of AWS's takes.
-const MOST_VALUES: usize = 100_000;
-/// So are so many bytes of text.
-const MOST_TEXT: usize = 16 << 20;
+/// Maximum number of values in the arguments of a call, more than any AWS call takes.
+const MAX_VALUES: usize = 100_000;
+/// Maximum size of the texts in the arguments of a call, in bytes.
+const MAX_TEXT: usize = 16 << 20;
 
-/// What is left for the arguments of a call, and the tables that are open.
-struct Left {
+/// Remaining limits for the arguments of a call, and the enclosing tables.
+struct Remaining {
     values: usize,
     text: usize,
     open: Vec<*const c_void>,
 }
 
-/// The key of the metatable that marks errors, set by the prelude.
+/// Registry key of the metatable that marks errors, set by the prelude.
 pub const ERROR_META: &str = "iamlua.error";
-/// The key of the metatable that marks a table as a JSON array, also when it is empty.
+/// Registry key of the metatable that marks a table as a JSON array, even if empty.
 pub const ARRAY_META: &str = "iamlua.array";
-/// The name under which `json.null` is found.
+/// Registry key of `json.null`.
 pub const NULL: &str = "iamlua.null";
 
-/// A result as Lua values; only [`Value::Multi`] makes more than one.
+/// Result as Lua values; only [`Value::Multi`] yields more than one.
 pub fn to_lua_multi(lua: &Lua, value: &Value) -> mlua::Result<MultiValue> {
     match value {
         Value::Multi(values) => values.iter().map(|value| to_lua(lua, value)).collect(),
@@ -41,44 +41,47 @@ pub fn to_lua_multi(lua: &Lua, value: &Value) -> mlua::Result<MultiValue> {
     }
 }
 
-/// A value as a Lua value.
+/// Value as a Lua value.
 ///
-/// Pages of a thousand profiles pass here, so it builds them on the Lua stack in one protected call, instead of one for each field.
+/// Builds the value on the Lua stack in one protected call, instead of one for each field, because
+/// pages of a thousand profiles pass here.
 pub fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
-    // SAFETY: `push` leaves exactly one value on the stack. Lua may leave it by a long jump when memory runs out, which is sound because neither
-    // `push` nor this closure owns anything: they only borrow `value`, which lives in a frame outside of the protected call.
+    // SAFETY: `push` leaves exactly one value on the stack. Lua may leave it by a long jump when
+    // memory runs out, which is sound because neither `push` nor this closure owns anything: they
+    // only borrow `value`, which lives in a frame outside of the protected call.
     #[allow(unsafe_code)]
     unsafe {
         lua.exec_raw((), |state| push_all(state, value))
     }
 }
 
-/// The fields of a profile and of the role in it are fewer.
-const MOST_FIELDS: usize = 24;
+/// Maximum number of shared fields; a profile and its role have fewer.
+const MAX_FIELDS: usize = 24;
 
-/// What the records of a listing have in common: the names of their fields, and values that several have one after the other, such as paths
-/// and trust policies. Each is made once for Lua; making it again would cost more than all the rest. They wait on the Lua stack.
-struct Common<'a> {
-    /// Where on the stack they are.
+/// Lua strings that the records of a listing share: the names of their fields, and values that
+/// repeat in successive records, such as paths and trust policies. Each is created once in Lua;
+/// creating it again would dominate the cost. They stay on the Lua stack.
+struct SharedStrings<'a> {
+    /// Stack index of the first one.
     base: i32,
-    fields: [Field<'a>; MOST_FIELDS],
+    fields: [Field<'a>; MAX_FIELDS],
     count: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Field<'a> {
-    /// Whether it is one of a record in another.
+    /// Nesting depth of the record that has the field.
     depth: u8,
     name: &'static str,
     last: Option<&'a str>,
 }
 
-impl<'a> Common<'a> {
+impl<'a> SharedStrings<'a> {
     fn new(base: i32) -> Self {
-        Self { base, fields: [Field { depth: 0, name: "", last: None }; MOST_FIELDS], count: 0 }
+        Self { base, fields: [Field { depth: 0, name: "", last: None }; MAX_FIELDS], count: 0 }
     }
 
-    /// Pushes the name of a field; returns its place, if it has one.
+    /// Pushes the name of a field; returns its slot, if it has one.
     ///
     /// # Safety
     /// As [`push`].
@@ -98,7 +101,7 @@ impl<'a> Common<'a> {
                 return Some(place);
             }
             push_text(state, name);
-            if self.count == MOST_FIELDS {
+            if self.count == MAX_FIELDS {
                 return None;
             }
             self.fields[self.count] = Field { depth, name, last: None };
@@ -108,7 +111,7 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Pushes the value of the field at a place.
+    /// Pushes the value of the field in a slot.
     ///
     /// # Safety
     /// As [`push`].
@@ -132,7 +135,7 @@ impl<'a> Common<'a> {
     }
 }
 
-/// Pushes a value, with what its records have in common below it while that is needed.
+/// Pushes a value, with the shared strings of its records below it while they are needed.
 ///
 /// # Safety
 /// Must run in a protected call of the VM whose state it gets.
@@ -141,10 +144,10 @@ unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
     // SAFETY: the slots are asked for; what is left at the end is the one value.
     unsafe {
         let base = ffi::lua_gettop(state);
-        let slots = if matches!(value, Value::Page(_)) { 2 * MOST_FIELDS } else { 0 };
+        let slots = if matches!(value, Value::Page(_)) { 2 * MAX_FIELDS } else { 0 };
         ffi::luaL_checkstack(state, size_hint(slots) + 4, std::ptr::null());
         ffi::lua_settop(state, base + size_hint(slots));
-        let mut common = Common::new(base);
+        let mut common = SharedStrings::new(base);
         push(state, value, if slots > 0 { Some(&mut common) } else { None }, 0);
         if slots > 0 {
             ffi::lua_replace(state, base + 1);
@@ -153,7 +156,7 @@ unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
     }
 }
 
-/// Pushes a value. It owns nothing that would have to be dropped.
+/// Pushes a value. Owns nothing that would have to be dropped.
 ///
 /// # Safety
 /// Must run in a protected call of the VM whose state it gets.
@@ -161,10 +164,11 @@ unsafe fn push_all(state: *mut ffi::lua_State, value: &Value) {
 unsafe fn push<'a>(
     state: *mut ffi::lua_State,
     value: &'a Value,
-    mut common: Option<&mut Common<'a>>,
+    mut common: Option<&mut SharedStrings<'a>>,
     depth: u8,
 ) {
-    // SAFETY: four slots are asked for at each level, which is what a level uses; lengths fit because the values fit in memory.
+    // SAFETY: four slots are asked for at each level, which is what a level uses; lengths fit
+    // because the values fit in memory.
     unsafe {
         ffi::luaL_checkstack(state, 4, std::ptr::null());
         match value {
@@ -230,7 +234,7 @@ unsafe fn push_array<'a>(
     state: *mut ffi::lua_State,
     items: &'a [Value],
     fields: i32,
-    mut common: Option<&mut Common<'a>>,
+    mut common: Option<&mut SharedStrings<'a>>,
     depth: u8,
 ) {
     // SAFETY: as in `push`.
@@ -243,33 +247,34 @@ unsafe fn push_array<'a>(
     }
 }
 
-/// A length for Lua to plan with; a wrong one only costs time.
+/// Size hint for Lua; a wrong one only costs time.
 fn size_hint(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(0)
 }
 
-/// A Lua value as an argument. What AWS has no use for becomes [`Value::Foreign`] and is refused by the check that follows.
+/// Lua value as an argument. A value that AWS cannot use becomes [`Value::Foreign`], which the
+/// check that follows refuses.
 pub fn from_lua(value: &LuaValue) -> Value {
-    from_lua_nested(value, &mut Left { values: MOST_VALUES, text: MOST_TEXT, open: Vec::new() })
+    from_lua_nested(value, &mut Remaining { values: MAX_VALUES, text: MAX_TEXT, open: Vec::new() })
 }
 
-fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
-    if left.open.len() > MAX_NESTING {
+fn from_lua_nested(value: &LuaValue, remaining: &mut Remaining) -> Value {
+    if remaining.open.len() > MAX_NESTING {
         return Value::Foreign("table nested too deeply");
     }
-    let Some(values) = left.values.checked_sub(1) else {
+    let Some(values) = remaining.values.checked_sub(1) else {
         return Value::Foreign("table with more than 100,000 values in it");
     };
-    left.values = values;
+    remaining.values = values;
     match value {
         LuaValue::Nil => Value::Nil,
         LuaValue::Boolean(value) => Value::Bool(*value),
         LuaValue::Integer(value) => Value::Int(*value),
         LuaValue::Number(value) => Value::Num(*value),
         LuaValue::String(text) => match text.to_str() {
-            Ok(text) => match left.text.checked_sub(text.len()) {
+            Ok(text) => match remaining.text.checked_sub(text.len()) {
                 Some(rest) => {
-                    left.text = rest;
+                    remaining.text = rest;
                     Value::Str(text.to_owned())
                 }
                 None => Value::Foreign("value with more than 16 MiB of text"),
@@ -277,12 +282,12 @@ fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
             Err(_) => Value::Foreign("string that is not UTF-8"),
         },
         LuaValue::Table(table) => {
-            if left.open.contains(&table.to_pointer()) {
+            if remaining.open.contains(&table.to_pointer()) {
                 return Value::Foreign("table that holds itself");
             }
-            left.open.push(table.to_pointer());
-            let value = from_table(table, left);
-            left.open.pop();
+            remaining.open.push(table.to_pointer());
+            let value = from_table(table, remaining);
+            remaining.open.pop();
             value
         }
         LuaValue::Function(_) => Value::Foreign("function"),
@@ -291,10 +296,11 @@ fn from_lua_nested(value: &LuaValue, left: &mut Left) -> Value {
     }
 }
 
-/// A table; what is in it that is no argument stands for all of it, so that no more of it is gone through.
-fn from_table(table: &Table, left: &mut Left) -> Value {
+/// Table as an argument. An invalid element is returned in place of the table, so that the rest is
+/// not traversed.
+fn from_table(table: &Table, remaining: &mut Remaining) -> Value {
     let length = table.raw_len();
-    if length > left.values {
+    if length > remaining.values {
         return Value::Foreign("table with more than 100,000 values in it");
     }
     let mut map = BTreeMap::new();
@@ -306,8 +312,8 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
                 let Ok(key) = key.to_str() else {
                     return Value::Foreign("table with a key that is not UTF-8");
                 };
-                let value = match from_lua_nested(&value, left) {
-                    Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+                let value = match from_lua_nested(&value, remaining) {
+                    Value::Foreign(what) if ends_traversal(what) => return Value::Foreign(what),
                     value => value,
                 };
                 map.insert(key.to_owned(), value);
@@ -323,8 +329,8 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
     }
     for at in 1..=length {
         match table.raw_get::<LuaValue>(at) {
-            Ok(value) => match from_lua_nested(&value, left) {
-                Value::Foreign(what) if is_endless(what) => return Value::Foreign(what),
+            Ok(value) => match from_lua_nested(&value, remaining) {
+                Value::Foreign(what) if ends_traversal(what) => return Value::Foreign(what),
                 value => items.push(value),
             },
             Err(_) => return Value::Foreign("table"),
@@ -333,12 +339,12 @@ fn from_table(table: &Table, left: &mut Left) -> Value {
     Value::List(items)
 }
 
-/// Whether the rest of what a value is in need not be looked at.
-fn is_endless(what: &str) -> bool {
+/// Check for a description after which the enclosing value need not be traversed further.
+fn ends_traversal(what: &str) -> bool {
     what.starts_with("table nested") || what.contains(" more than ") || what.ends_with(" itself")
 }
 
-/// An error as the table that a script catches.
+/// Error as the table that a script catches.
 pub fn error_to_lua(lua: &Lua, error: &Error) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("kind", error.kind.name())?;
@@ -360,7 +366,7 @@ pub fn error_to_lua(lua: &Lua, error: &Error) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// An uncaught error that the prelude has brought into the form of [`error_to_lua`].
+/// Uncaught error, which the prelude has converted to the form of [`error_to_lua`].
 pub fn error_from_lua(value: &LuaValue) -> Error {
     let LuaValue::Table(table) = value else {
         return Error::new(Kind::Script, format!("the script raised a {}", value.type_name()));
@@ -371,7 +377,7 @@ pub fn error_from_lua(value: &LuaValue) -> Error {
     };
     let kind = text("kind").and_then(|kind| Kind::from_name(&kind)).unwrap_or(Kind::Script);
     let message = text("message").unwrap_or_else(|| "the script raised a table".into());
-    // A string error carries its position in front already, and a wrong command line has none in the script.
+    // A string error already begins with its position, and a usage error has none in the script.
     let place = text("where").filter(|place| !message.starts_with(place) && kind != Kind::Usage);
     let mut error = Error::new(kind, message);
     error.place = place.map(String::into_boxed_str);
@@ -389,7 +395,8 @@ pub fn error_from_lua(value: &LuaValue) -> Error {
     error
 }
 
-/// Lua from JSON. Objects become tables, arrays tables that stay arrays when they are written again, `null` becomes `json.null`.
+/// JSON as a Lua value. Objects become tables, arrays become tables that stay arrays when they are
+/// written again, and `null` becomes `json.null`.
 pub fn json_to_lua(lua: &Lua, json: &Json) -> mlua::Result<LuaValue> {
     Ok(match json {
         Json::Null => lua.named_registry_value(NULL)?,
@@ -417,10 +424,11 @@ pub fn json_to_lua(lua: &Lua, json: &Json) -> mlua::Result<LuaValue> {
     })
 }
 
-/// Lua from the text of JSON, as [`json_to_lua`] makes it. Nothing of it is made on this side, so that what it takes is the script's.
+/// JSON text as a Lua value, as from [`json_to_lua`]. No intermediate value is built in Rust, so
+/// that the memory counts as the script's.
 ///
 /// # Errors
-/// What is wrong with the text and where, or that the script holds too much.
+/// The syntax error with its position, or that the script holds too much.
 pub fn json_text_to_lua(lua: &Lua, text: &str) -> serde_json::Result<LuaValue> {
     let null = lua.named_registry_value(NULL).map_err(serde::de::Error::custom)?;
     let array = lua.named_registry_value(ARRAY_META).map_err(serde::de::Error::custom)?;
@@ -431,7 +439,7 @@ pub fn json_text_to_lua(lua: &Lua, text: &str) -> serde_json::Result<LuaValue> {
     Ok(value)
 }
 
-/// Makes Lua values of what a reader of JSON finds.
+/// Deserializer that builds Lua values.
 #[derive(Clone, Copy)]
 struct InLua<'a> {
     lua: &'a Lua,
@@ -505,15 +513,17 @@ impl<'de> Visitor<'de> for InLua<'_> {
     }
 }
 
-/// JSON from Lua. A table with values at 1…n, or marked by `json.array`, is an array; any other is an object with its keys sorted.
+/// Lua value as JSON. A table with values at 1…n, or marked by `json.array`, is an array; any other
+/// is an object with sorted keys.
 ///
 /// # Errors
-/// An argument error for what JSON has not: functions, mixed tables, NaN, text that is not UTF-8, tables in themselves.
+/// An argument error for values that JSON lacks: functions, mixed tables, NaN, text that is not
+/// UTF-8, cyclic tables.
 pub fn json_from_lua(lua: &Lua, value: &LuaValue) -> Result<Json> {
     json_nested(lua, value, &Walk::new(lua), 0)
 }
 
-/// About as many bytes as a value takes, and one that has a name.
+/// Approximate size in bytes of a value, and of a named value.
 const VALUE_BYTES: usize = 40;
 const NAMED_BYTES: usize = 120;
 
@@ -530,7 +540,7 @@ fn json_nested(lua: &Lua, value: &LuaValue, walk: &Walk<'_>, depth: usize) -> Re
         LuaValue::Number(value) if value.is_finite() => Ok(Json::from(*value)),
         LuaValue::Number(_) => refuse("NaN and no infinity"),
         LuaValue::String(text) => match text.to_str() {
-            // Once as a value, and once in the text that is made of it.
+            // Counted twice: as a value, and in the text that is built from it.
             Ok(text) => walk.count(2 * text.len()).map(|()| Json::from(&*text)),
             Err(_) => refuse("text that is not UTF-8"),
         },
@@ -565,7 +575,7 @@ fn json_table(lua: &Lua, table: &Table, walk: &Walk<'_>, depth: usize) -> Result
                 LuaValue::Integer(at) if at >= 1 && at.unsigned_abs() <= length as u64 => {
                     count += 1;
                 }
-                // A page of a listing is an array that carries where to go on.
+                // A page of a listing is an array with the position of the next page.
                 LuaValue::String(key) if key == "marker" || key == "is_truncated" => {}
                 _ => {
                     return Err(Error::argument(

@@ -1,8 +1,8 @@
-//! The event loop of a VM: coroutines wait for calls that run on the background runtime, and are resumed when the answer is
-//! there. Where Lua cannot yield, the wait blocks in place.
+//! Event loop of a VM. Coroutines wait for calls that run on the background runtime, and are
+//! resumed when the answer has arrived. Where Lua cannot yield, the wait blocks in place.
 //!
-//! A coroutine waits by yielding [`marker`] and a handle (the prelude does that); the coroutine that runs directly under the
-//! driver is a task.
+//! A coroutine waits by yielding [`marker`] and a handle, which the prelude does. A coroutine that
+//! runs directly under the driver is a task.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -19,35 +19,35 @@ use super::cancel::{Canceller, Entered};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
-/// How long calls in flight that may change the account are waited for when a run ends.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Time to wait at the end of a run for calls in flight that may change the account.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What arrives at the loop.
+/// Event of the loop.
 enum Event {
-    /// The answer for that handle.
+    /// Answer for that handle.
     Done(u64, Result<Value>),
-    /// Look whether the script must stop.
+    /// Request to check for a stop.
     Wake,
 }
 
-/// Wakes a driver that waits, from any thread.
+/// Wakes a waiting driver, from any thread.
 #[derive(Clone)]
 pub struct Waker(Sender<Event>);
 
 impl Waker {
-    /// Makes the driver look whether it must stop.
+    /// Makes the driver check for a stop.
     pub fn wake(&self) {
-        // The driver being gone is as good as awake.
+        // A driver that has ended needs no waking.
         let _ = self.0.send(Event::Wake);
     }
 }
 
-/// Something that a coroutine can wait for.
+/// Awaitable of a coroutine.
 struct Slot {
     id: u64,
-    /// Whether it may change the account: then it is waited for even when the script stops.
+    /// Possibility that it changes the account: then it is awaited even when the script stops.
     writes: bool,
-    /// A task: waiting for it in place means running the others meanwhile.
+    /// Mark of a task: waiting for it in place runs the others meanwhile.
     is_task: bool,
     state: RefCell<TaskState>,
     waiters: RefCell<Vec<Thread>>,
@@ -59,7 +59,7 @@ enum TaskState {
     Taken,
 }
 
-/// A slot in the hands of Lua.
+/// Slot as a Lua value.
 struct Handle(Rc<Slot>);
 
 impl UserData for Handle {}
@@ -74,13 +74,13 @@ pub struct Driver {
     ready: RefCell<VecDeque<(Thread, MultiValue)>>,
     next_id: Cell<u64>,
     tasks: Cell<usize>,
-    /// How many of them wait for something that nobody may ever want.
-    resting: Cell<usize>,
-    /// Called before the loop goes to sleep: output that is waiting in a buffer should be seen.
+    /// Number of tasks that wait for a consumer that may never come.
+    idle: Cell<usize>,
+    /// Called before the loop sleeps, to flush buffered output.
     before_sleep: Box<dyn Fn()>,
 }
 
-/// The value that a coroutine yields to the driver to wait for the handle after it.
+/// Value that a coroutine yields to the driver before the handle that it waits for.
 #[must_use]
 pub fn marker() -> LightUserData {
     static MARKER: u8 = 0;
@@ -88,7 +88,7 @@ pub fn marker() -> LightUserData {
 }
 
 impl Driver {
-    /// A loop whose calls run on `runtime`.
+    /// Loop whose calls run on `runtime`.
     #[must_use]
     pub fn new(
         runtime: tokio::runtime::Handle,
@@ -105,12 +105,12 @@ impl Driver {
             ready: RefCell::default(),
             next_id: Cell::new(1),
             tasks: Cell::new(0),
-            resting: Cell::new(0),
+            idle: Cell::new(0),
             before_sleep,
         }
     }
 
-    /// What wakes it.
+    /// Waker of the loop.
     pub fn waker(&self) -> Waker {
         Waker(self.sender.clone())
     }
@@ -145,13 +145,13 @@ impl Driver {
                 let why = panic.downcast_ref::<String>().map_or("no message", String::as_str);
                 Err(Error::new(Kind::Bug, format!("a call ended in an unexpected way: {why}")))
             });
-            // No one listens once the script has ended.
+            // The receiver is gone once the script has ended.
             let _ = sender.send(Event::Done(id, answer));
         });
         lua.create_userdata(Handle(slot))
     }
 
-    /// Starts a coroutine as a task and returns the handle that [`finish`](Self::finish) completes.
+    /// Starts a coroutine as a task; returns the handle that [`finish`](Self::finish) completes.
     pub fn spawn(&self, lua: &Lua, thread: Thread, args: MultiValue) -> mlua::Result<AnyUserData> {
         let handle = lua.create_userdata(Handle(self.slot(false, true)))?;
         self.tasks.set(self.tasks.get() + 1);
@@ -159,25 +159,26 @@ impl Driver {
         Ok(handle)
     }
 
-    /// A handle that [`release`](Self::release) completes.
+    /// Creates a handle that [`release`](Self::release) completes.
     pub fn latch(&self, lua: &Lua) -> mlua::Result<AnyUserData> {
         lua.create_userdata(Handle(self.slot(false, true)))
     }
 
-    /// Lets those go on that wait for a latch.
+    /// Resumes the waiters of a latch.
     pub fn release(&self, latch: &AnyUserData) -> mlua::Result<()> {
         let id = latch.borrow::<Handle>()?.0.id;
         self.complete(id, Ok(Value::Nil));
         Ok(())
     }
 
-    /// Notes that the running task is about to wait for something that nobody may ever want, or that it goes on.
-    pub fn rest(&self, begins: bool) {
-        let resting = self.resting.get();
-        self.resting.set(if begins { resting + 1 } else { resting.saturating_sub(1) });
+    /// Records that the running task begins to wait for a consumer that may never come, or stops
+    /// waiting.
+    pub fn set_idle(&self, begins: bool) {
+        let idle = self.idle.get();
+        self.idle.set(if begins { idle + 1 } else { idle.saturating_sub(1) });
     }
 
-    /// Completes the handle of a task that has ended.
+    /// Completes the handle of an ended task.
     pub fn finish(&self, handle: &AnyUserData) -> mlua::Result<()> {
         let id = handle.borrow::<Handle>()?.0.id;
         self.tasks.set(self.tasks.get().saturating_sub(1));
@@ -195,7 +196,7 @@ impl Driver {
         ready.extend(slot.waiters.take().into_iter().map(|thread| (thread, MultiValue::new())));
     }
 
-    /// Takes the answer of a handle that was waited for.
+    /// Takes the answer of a completed handle.
     pub fn take(handle: &AnyUserData) -> mlua::Result<Result<Value>> {
         let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
         let mut state = slot.state.borrow_mut();
@@ -210,20 +211,21 @@ impl Driver {
         }
     }
 
-    /// Drops a value that a script has got its copy of. A page was made on the background thread and is dropped there, because threads that free
-    /// each other's memory wait for each other.
+    /// Drops a value that was copied to Lua. A page was built on the background thread and is
+    /// dropped there, because threads that free each other's memory contend for the allocator.
     pub fn discard(&self, value: Value) {
         if matches!(value, Value::Page(_)) {
             self.runtime.spawn(async move { drop(value) });
         }
     }
 
-    /// Whether a handle need not be waited for any more.
+    /// Check that a handle is complete.
     pub fn is_ready(handle: &AnyUserData) -> mlua::Result<bool> {
         Ok(!matches!(*handle.borrow::<Handle>()?.0.state.borrow(), TaskState::Pending))
     }
 
-    /// Waits in place, where Lua cannot yield. Other tasks run meanwhile only if a task is waited for.
+    /// Waits in place, where Lua cannot yield. Other tasks run meanwhile only if the handle is a
+    /// task's.
     pub fn block(&self, handle: &AnyUserData) -> mlua::Result<()> {
         let slot = Rc::clone(&handle.borrow::<Handle>()?.0);
         while matches!(*slot.state.borrow(), TaskState::Pending) {
@@ -241,18 +243,19 @@ impl Driver {
         Ok(())
     }
 
-    /// Forgets what an earlier run has left behind.
+    /// Clears the state of an earlier run.
     pub fn reset(&self) {
         self.pending.borrow_mut().clear();
         self.ready.borrow_mut().clear();
         self.tasks.set(0);
-        self.resting.set(0);
+        self.idle.set(0);
     }
 
-    /// Runs until the main coroutine and every task have ended, or the script must stop. Returns what the main one returned.
+    /// Runs until the main coroutine and every task have ended, or the script must stop. Returns
+    /// the results of the main coroutine.
     ///
     /// # Errors
-    /// If a task is resumed in a way that Lua refuses, or all of them wait for each other.
+    /// If Lua refuses to resume a task, or all tasks wait for each other.
     pub fn run(&self, main: &Thread, args: MultiValue) -> mlua::Result<Option<MultiValue>> {
         let _attached = self.canceller.attach();
         let mut returned = None;
@@ -264,7 +267,7 @@ impl Driver {
                 self.finish_writes();
                 return Ok(None);
             }
-            // When the script has failed, its tasks are not carried on.
+            // When the script has failed, its tasks are not continued.
             let has_failed = returned.as_ref().is_some_and(|values: &MultiValue| {
                 values.front() == Some(&LuaValue::Boolean(false))
             });
@@ -278,7 +281,7 @@ impl Driver {
                 }
                 continue;
             }
-            if has_failed || (returned.is_some() && self.tasks.get() <= self.resting.get()) {
+            if has_failed || (returned.is_some() && self.tasks.get() <= self.idle.get()) {
                 self.finish_writes();
                 return Ok(returned);
             }
@@ -289,7 +292,7 @@ impl Driver {
         }
     }
 
-    /// Resumes one task that is ready; false if there is none.
+    /// Resumes one ready task; false if there is none.
     fn step(&self) -> mlua::Result<bool> {
         let next = self.ready.borrow_mut().pop_front();
         let Some((thread, args)) = next else { return Ok(false) };
@@ -302,7 +305,7 @@ impl Driver {
             let _entered = Entered::new(thread.state());
             match thread.resume::<MultiValue>(args) {
                 Ok(values) => values,
-                // Raised by the hook, or on the way out of it: `run` sees the reason.
+                // Raised by the hook, or while unwinding from it: `run` checks the reason.
                 Err(_) if self.canceller.reason().is_some() => return Ok(Resumed::Waits),
                 Err(error) => return Err(error),
             }
@@ -321,7 +324,7 @@ impl Driver {
                     return Ok(Resumed::Waits);
                 }
             }
-            // A plain yield of a task lets the others go first.
+            // A plain yield of a task lets the others run first.
             _ => {}
         }
         self.ready.borrow_mut().push_back((thread.clone(), MultiValue::new()));
@@ -343,11 +346,11 @@ impl Driver {
         }
     }
 
-    /// Waits for calls in flight that may change the account: what was sent should be known.
+    /// Waits for calls in flight that may change the account, so that their outcomes are known.
     ///
-    /// A script that is told to stop does not wait for ever: what an endpoint has not answered by then stays in doubt.
+    /// The wait is bounded: a call without an answer by then stays in doubt.
     fn finish_writes(&self) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + WRITE_TIMEOUT;
         while self.pending.borrow().values().any(|slot| slot.writes) {
             (self.before_sleep)();
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {

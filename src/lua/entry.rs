@@ -1,10 +1,11 @@
-//! What is typed at a prompt: whether it is whole, whether it has a value, and how its locals live on in the next entry.
+//! Entries of the REPL: completeness, values, and locals that persist in the next entry.
 //!
-//! A local of a chunk ends with the chunk. So a `local` that stands at the top of an entry, outside of every block, is not declared
-//! as one: the word is blanked out, and the name becomes a variable of the prompt, which is not a global either. The entry's
-//! environment is a table of these variables in front of the globals. That is why a function of one entry sees what a later
-//! entry assigns, as it would in one script. A local with `<close>` stays what it is, and is closed at the end of its entry. In the entry that declares it, a
-//! name is the local's from the beginning on.
+//! A local of a chunk ends with the chunk. A `local` at the top level of an entry is therefore not
+//! declared: the word is blanked out, and the name becomes a variable of the REPL, which is not a
+//! global either. The entry's environment is a table of these variables in front of the globals. A
+//! function of one entry thus sees what a later entry assigns, as it would in one script. A local
+//! with `<close>` stays a local, and is closed at the end of its entry. In the entry that declares
+//! it, a name refers to the local from the beginning on.
 
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
@@ -13,31 +14,31 @@ use super::syntax;
 use super::tokens::{Kind, Token, tokens};
 use crate::error::Result;
 
-/// The chunk's name in messages.
+/// Name of the chunk in messages.
 const NAME: &str = "(prompt)";
 
-/// An entry, ready to run.
+/// A compiled entry.
 pub struct Entry {
-    /// What it does.
+    /// Compiled chunk.
     pub chunk: Function,
-    /// The locals that it declares.
+    /// Locals that it declares.
     pub locals: Vec<String>,
 }
 
-/// What Lua says of a text.
+/// Result of reading a text.
 pub enum Read {
-    /// It can run.
+    /// A complete entry.
     Whole(Entry),
-    /// There must be more of it.
+    /// A text that needs more lines.
     Incomplete,
 }
 
-/// Reads an entry, whose free names are those of `environment`.
+/// Compiles an entry, with `environment` for its free names.
 ///
 /// # Errors
-/// A syntax error, with its line and place.
+/// A syntax error, with its line and column.
 pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
-    // Lua 5.3 and before had `= value` for that.
+    // Lua 5.3 and earlier had `= value` for this.
     let expression = text.trim_start().strip_prefix('=').filter(|rest| !rest.starts_with('='));
     let as_expression = format!("return {}", expression.unwrap_or(text));
     let is_open_expression = match compile(lua, &as_expression, environment) {
@@ -46,7 +47,7 @@ pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
         Err(_) => false,
     };
     if has_open_quote(text) {
-        // Lua takes the end of the text for the end of the input there, but no further line can close it.
+        // Lua reports an unfinished text here, but no further line can close the quote.
         let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
         return Ok(Read::Whole(Entry { chunk, locals: vec![] }));
     }
@@ -56,14 +57,15 @@ pub fn read(lua: &Lua, text: &str, environment: &Table) -> Result<Read> {
         Err(mlua::Error::SyntaxError { incomplete_input: true, .. }) => Ok(Read::Incomplete),
         Err(_) if is_open_expression => Ok(Read::Incomplete),
         Err(_) => {
-            // Of the text as it was typed, with the place in it.
+            // Errors refer to the text as it was typed.
             let chunk = syntax::load(lua, text.as_bytes(), NAME)?;
             Ok(Read::Whole(Entry { chunk, locals: vec![] }))
         }
     }
 }
 
-/// Whether a text in quotes has no end on its line, nor a backslash that would let it go on in the next.
+/// Check for a quoted text without an end on its line, and without a backslash that would continue
+/// it on the next.
 fn has_open_quote(text: &str) -> bool {
     let all = tokens(text);
     let Some(last) = all.last() else { return false };
@@ -77,20 +79,19 @@ fn compile(lua: &Lua, text: &str, environment: &Table) -> mlua::Result<Function>
     chunk.set_environment(environment.clone()).into_function()
 }
 
-/// The text without `local` where that stands outside of every block, and the names that were declared so.
+/// Text without top-level `local`, and the names that were declared so.
 fn keep_locals(text: &str) -> (String, Vec<String>) {
     assigning(text, true, |_| true)
 }
 
-/// A text whose declarations outside of every block are assignments, if one of their names is
-/// meant.
+/// Text whose top-level declarations are turned into assignments, if one of their names is meant.
 #[must_use]
 pub fn without_locals(text: &str, is_meant: impl Fn(&str) -> bool) -> String {
     assigning(text, false, |names| names.iter().any(|name| is_meant(name))).0
 }
 
-/// The text with assignments in place of the declarations of these names, and all names that were
-/// declared so. If `keeps_places`, all else stays in its line and column.
+/// Text with assignments in place of the matching declarations, and all names that were declared
+/// so. If `keeps_places`, everything else keeps its line and column.
 fn assigning(
     text: &str,
     keeps_places: bool,
@@ -102,7 +103,7 @@ fn assigning(
         .collect();
     let mut out = text.to_owned();
     let mut locals = Vec::new();
-    // Edits change no position before them: made from the end.
+    // Applied from the end, so that no edit shifts the position of another.
     let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let (mut depth, mut loops) = (0_usize, 0_usize);
     let mut at = 0;
@@ -112,7 +113,7 @@ fn assigning(
             Kind::Open => depth += 1,
             Kind::Close => depth = depth.saturating_sub(1),
             Kind::Keyword => match word {
-                // `while … do` and `for … do` open one block, with two words.
+                // `while … do` and `for … do` open one block with two words.
                 "while" | "for" => {
                     depth += 1;
                     loops += 1;
@@ -137,7 +138,7 @@ fn assigning(
     edits.sort_by_key(|(range, _)| range.start);
     for (mut range, mut replacement) in edits.into_iter().rev() {
         if !keeps_places && replacement.trim().is_empty() {
-            // `local` goes with the white space after it, an attribute with that before it.
+            // `local` is removed with the following white space, an attribute with the preceding.
             if text[range.clone()].starts_with('<') {
                 range.start = text[..range.start].trim_end().len();
             } else {
@@ -150,13 +151,13 @@ fn assigning(
     (out, locals)
 }
 
-/// A declaration that can become an assignment.
+/// Declaration that can become an assignment.
 struct Declaration {
     names: Vec<String>,
     edits: Vec<(std::ops::Range<usize>, String)>,
 }
 
-/// The declaration at the token `local`; `None` if it must stay one.
+/// Parses the declaration at the token `local`; `None` if it must stay one.
 fn declaration(text: &str, all: &[Token], at: usize) -> Option<Declaration> {
     let token = |at: usize| all.get(at);
     let is = |at: usize, word: &str| token(at).is_some_and(|token| token.is(text, word));

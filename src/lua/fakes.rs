@@ -1,5 +1,5 @@
-//! The machine as a runbook under test finds it: programs, files and variables that the test has
-//! made up in place of the real ones, which stay out of reach unless the operator has granted them.
+//! Fake machine for a runbook under test: programs, files and variables that the test defines in
+//! place of the real ones, which are inaccessible unless the operator has granted them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,34 +13,34 @@ use crate::error::{Error, Kind, Result};
 use crate::session::outside::{self, Recorder};
 use crate::spec::Value;
 
-/// A program that a test has made up.
+/// A fake program.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Program {
-    /// Its name or path, as runbooks give it.
+    /// Name or path, as runbooks give it.
     pub program: String,
-    /// The only arguments that it takes; any if there are none.
+    /// Expected arguments; any if unset.
     pub args: Option<Vec<String>>,
-    /// Its ends, one after the other; the last one is that of all further runs too.
+    /// Results of successive runs; the last one applies to all further runs.
     pub ends: Vec<End>,
 }
 
-/// End of a made-up program.
+/// Result of a fake program.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct End {
-    /// Its exit code; 0 if it is not said.
+    /// Exit code; 0 by default.
     #[serde(default)]
     code: u8,
-    /// What it writes on standard output.
+    /// Text on standard output.
     #[serde(default)]
     stdout: String,
-    /// What it writes on standard error.
+    /// Text on standard error.
     #[serde(default)]
     stderr: String,
-    /// Why it cannot be started, if it cannot.
+    /// Error of starting it, if it cannot be started.
     error: Option<String>,
 }
 
-/// A program that a runbook has run.
+/// Record of a program run by a runbook.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ran {
     program: String,
@@ -49,27 +49,27 @@ pub struct Ran {
     stdin: Option<String>,
 }
 
-/// Programs, files and variables that a test has made up.
+/// Fake programs, files and variables of a test.
 #[derive(Clone, Debug, Default)]
 pub struct MadeUp {
     /// Programs, the latest last.
     pub programs: Vec<Program>,
-    /// Files by their resolved paths; none where there is no file.
+    /// Files by their resolved paths; `None` for a file that does not exist.
     pub files: BTreeMap<PathBuf, Option<String>>,
     /// Variables by their names.
     pub env: BTreeMap<String, String>,
 }
 
-/// The machine of one run of a runbook. Cheap to clone.
+/// Fake machine of one run of a runbook. Cheap to clone.
 #[derive(Clone)]
 pub struct Fakes(Arc<Inner>);
 
 struct Inner {
     made_up: MadeUp,
-    /// What the operator has granted, and what belongs to the test: that is real.
+    /// Real permissions: those that the operator has granted, and the test's own files.
     real: Permissions,
     ran: Mutex<Vec<Ran>>,
-    /// Number of runs so far of each made-up program.
+    /// Number of runs so far of each fake program.
     runs: Mutex<BTreeMap<usize, usize>>,
 }
 
@@ -84,7 +84,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Fakes {
-    /// The machine for one run.
+    /// Fake machine for one run.
     #[must_use]
     pub fn new(made_up: MadeUp, real: Permissions) -> Self {
         Self(Arc::new(Inner { made_up, real, ran: Mutex::default(), runs: Mutex::default() }))
@@ -96,7 +96,7 @@ impl Fakes {
         locked(&self.0.ran).clone()
     }
 
-    /// Check for a resolved path whose file on the disk stays out of reach.
+    /// Check for a resolved path whose file on the disk is hidden.
     pub(super) fn hides(&self, access: Access, path: &Path) -> bool {
         if outside::is_stream(path) {
             return false;
@@ -104,7 +104,7 @@ impl Fakes {
         self.0.made_up.files.contains_key(path) || !self.0.real.covers_path(access, path)
     }
 
-    /// Makes a made-up file known to the recorder, which holds the files of the run.
+    /// Adds a fake file to the recorder, which holds the files of the run.
     fn provide(&self, recorder: &Recorder, path: &Path) -> std::io::Result<()> {
         match self.0.made_up.files.get(path) {
             Some(Some(text)) => recorder.provide(path, text.as_bytes()),
@@ -115,7 +115,7 @@ impl Fakes {
     /// File with the content of a hidden file.
     ///
     /// # Errors
-    /// If the test says nothing of it.
+    /// If the test does not define it.
     pub(super) fn to_read(&self, recorder: &Recorder, path: &Path, given: &str) -> Result<PathBuf> {
         let failed = |error| Error::io(format!("cannot read {given}"), error);
         self.provide(recorder, path).map_err(failed)?;
@@ -134,7 +134,7 @@ impl Fakes {
     /// Names of the entries of a hidden folder.
     ///
     /// # Errors
-    /// If the test says nothing of it.
+    /// If the test does not define it.
     pub(super) fn names_in(
         &self,
         recorder: &Recorder,
@@ -159,13 +159,13 @@ impl Fakes {
         Ok(names)
     }
 
-    /// Presence of a hidden file.
+    /// Check that a hidden file exists.
     pub(super) fn has_file(&self, recorder: &Recorder, path: &Path) -> bool {
         matches!(self.0.made_up.files.get(path), Some(Some(_)))
             || recorder.planned(path).is_ok_and(|content| content.is_some())
     }
 
-    /// Makes a hidden file ready for writing.
+    /// Prepares a hidden file for writing.
     ///
     /// # Errors
     /// If there is no room for it.
@@ -173,20 +173,20 @@ impl Fakes {
         self.provide(recorder, path)
     }
 
-    /// Check for a variable whose value on the machine stays out of reach.
+    /// Check for a variable whose real value is hidden.
     pub(super) fn hides_variable(&self, name: &str) -> bool {
         self.0.made_up.env.contains_key(name) || !self.0.real.covers(Access::Env, name)
     }
 
-    /// Value of a made-up variable.
+    /// Value of a fake variable.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.0.made_up.env.get(name).map(String::as_str)
     }
 
-    /// Notes that a program runs; returns how it ends, or none if it is a program of the machine.
+    /// Records the run of a program; returns its result, or `None` for a real program.
     ///
     /// # Errors
-    /// If it cannot be started, as the test has it, or if the test says nothing of it.
+    /// If the test makes starting it fail, or does not define it.
     pub(super) fn run(
         &self,
         program: &str,
@@ -231,7 +231,7 @@ impl Fakes {
         ])))
     }
 
-    /// Check for a program that no machine needs to have.
+    /// Check for a program that need not exist on the machine.
     pub(super) fn hides_program(&self, program: &str) -> bool {
         self.0.made_up.programs.iter().any(|made_up| made_up.program == program)
             || !self.0.real.covers(Access::Run, program)

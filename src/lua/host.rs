@@ -1,5 +1,4 @@
-//! What the program does for Lua: the table of functions that the prelude and the modules of `stdlib/` build on. Scripts never
-//! see it.
+//! Host functions for the prelude and the modules of `stdlib/`. Scripts do not see this table.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -13,7 +12,7 @@ use mlua::{AnyUserData, Lua, LuaString, MultiValue, Table, Thread, Value as LuaV
 
 use super::arguments;
 use super::bind::{self, Connected, Pager};
-use super::budget::{self, LARGEST_READ, MemoryBudget};
+use super::budget::{self, MAX_READ, MemoryBudget};
 use super::bulk::{ItemOutcome, ProgressBoard, Tallied};
 use super::cancel::{self, Stop};
 use super::convert;
@@ -33,22 +32,22 @@ use crate::spec::{self, Returns, Value};
 use crate::stdlib;
 use crate::ui::terminal;
 
-/// What the functions share.
+/// State that the host functions share.
 pub(super) struct Host {
     pub setup: RefCell<VmConfig>,
     pub driver: Driver,
     pub output: Rc<RefCell<Output>>,
     pub board: Arc<ProgressBoard>,
-    /// Who wants to know what the manifest allows, and nothing else of the script.
-    pub asked: RefCell<Option<Declared>>,
+    /// Receiver of the manifest, if the script runs only to declare it.
+    pub manifest_receiver: RefCell<Option<Declared>>,
     /// The file that is being opened.
     pub opening: RefCell<Option<OwnedFd>>,
-    /// What ends the script in time; they end with it.
+    /// Timers that stop the script; they end with it.
     pub timers: RefCell<Vec<Timer>>,
 }
 
 impl Host {
-    /// Refuses what must not happen while an option on the command line is one that nobody knows.
+    /// Refuses actions with effects while the command line has an option that nothing has declared.
     ///
     /// # Errors
     /// A usage error.
@@ -64,9 +63,10 @@ impl Host {
     }
 }
 
-/// The table of functions.
+/// Table of the host functions.
 ///
-/// Those below `fallible` return `true, results…` or `false, error`; the prelude turns that into raising.
+/// Functions below `fallible` return `true, results…` or `false, error`; the prelude raises the
+/// errors.
 pub(super) fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     let fallible = lua.create_table()?;
@@ -110,7 +110,7 @@ where
     table.set(name, function)
 }
 
-/// A failure of mlua itself: out of memory, or a bug.
+/// Error of mlua itself: out of memory, or a bug.
 pub(super) fn internal(error: &mlua::Error) -> Error {
     match error {
         mlua::Error::MemoryError(message) => Error::new(Kind::Script, message.clone()),
@@ -136,7 +136,7 @@ pub(super) fn handle_arg(args: &MultiValue, at: usize) -> Result<&AnyUserData> {
     handle.ok_or_else(|| Error::new(Kind::Bug, "no handle"))
 }
 
-/// The functions of the registry, for the prelude to make `iam` from.
+/// Functions of the registry, from which the prelude builds `iam`.
 fn entries(lua: &Lua) -> mlua::Result<Table> {
     let list = lua.create_table()?;
     for entry in iam::registry() {
@@ -171,7 +171,7 @@ pub(super) fn userdata<T: mlua::UserData + 'static>(lua: &Lua, value: T) -> Resu
     lua.create_userdata(value).map(LuaValue::UserData).map_err(|error| internal(&error))
 }
 
-/// AWS calls: start one, open a listing and fetch its pages, connect elsewhere.
+/// AWS calls: start one, open a listing and fetch its pages, open another connection.
 fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     table.set("gate", lua.create_userdata(Connected(host.setup.borrow().gate.clone()))?)?;
     add(lua, host, fallible, "start", |lua, host, mut args| {
@@ -179,13 +179,13 @@ fn calls(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::R
         let (gate, entry) = entry_arg(&mut args)?;
         let args = bind::arguments(entry, args)?;
         if entry.writes() {
-            // What is planned is held until the end.
+            // A planned change is held in memory until the end.
             MemoryBudget::check(lua, 1)?;
         }
         let call = gate.perform(entry, args);
         let is_silent = matches!(entry.spec.returns, Returns::Nothing);
         let call = async move {
-            // No value at all, rather than nil: a prompt has nothing to show then.
+            // No value at all, rather than nil, so that the REPL shows nothing.
             call.await.map(|value| if is_silent { Value::Multi(Vec::new()) } else { value })
         };
         let handle = host.driver.start(lua, entry.writes(), call);
@@ -272,9 +272,9 @@ fn waiting(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("end_by_task", end_by_task)
 }
 
-/// Bulk work: latches, and what becomes of the items.
+/// Bulk work: latches, and the outcomes of items.
 fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
-    // What works is kept here by its tally, so that a run that is stopped can say what was under way.
+    // Items in progress are kept here by tally, so that an interrupted run can name them.
     table.set("works", lua.create_table()?)?;
     let shared = Rc::clone(host);
     table.set("latch", lua.create_function(move |lua, ()| shared.driver.latch(lua))?)?;
@@ -284,7 +284,7 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("release", release)?;
     let shared = Rc::clone(host);
     let rest = lua.create_function(move |_, begins: bool| {
-        shared.driver.rest(begins);
+        shared.driver.set_idle(begins);
         Ok(())
     })?;
     table.set("rest", rest)?;
@@ -318,7 +318,7 @@ fn bulk(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     table.set("tally_end", end)
 }
 
-/// Writes texts on standard output.
+/// Writes texts to standard output.
 fn write(
     host: &Host,
     texts: &MultiValue,
@@ -343,11 +343,11 @@ fn write(
     Ok(LuaValue::Nil)
 }
 
-/// Writes on standard error, after what was printed before.
+/// Writes to standard error, after flushing what was printed before.
 fn write_err(host: &Host, text: &[u8]) {
     let mut output = host.output.borrow_mut();
     terminal::aside(|| {
-        // A message that cannot be shown must not end the script.
+        // A message that cannot be written must not end the script.
         let _ = output.flush();
         let _ = output.err.write_all(text);
     });
@@ -392,9 +392,9 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
         if escape::is_plain(&text.as_bytes()) {
             return Ok(text);
         }
-        // What is escaped is longer than what it stands for.
-        const LONGEST: usize = "\\u{e0fff}".len();
-        MemoryBudget::check(lua, text.as_bytes().len() * LONGEST).map_err(mlua::Error::external)?;
+        // An escape sequence is longer than the character that it represents.
+        let size = text.as_bytes().len() * "\\u{e0fff}".len();
+        MemoryBudget::check(lua, size).map_err(mlua::Error::external)?;
         lua.create_string(escape::visible(text.as_bytes()))
     })?;
     table.set("visible", visible)?;
@@ -427,7 +427,7 @@ fn text(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Re
     table.set("csv_line", csv)
 }
 
-/// About as many bytes as a table takes on the way to its text: every cell is as wide as the widest of its column.
+/// Approximate memory for rendering a table: every cell is as wide as the widest of its column.
 fn table_bytes(heads: &[String], rows: &[Vec<LuaString>]) -> usize {
     const CELL_BYTES: usize = 200;
     let width = |column: usize| {
@@ -444,7 +444,8 @@ fn planned(setup: &VmConfig) -> &Recorder {
     setup.gate.session().recorder().outside()
 }
 
-/// Path whose content a script reads: under a plan that of a planned file, else the file itself.
+/// Path of the content that a script reads: of the planned file under a plan, else of the file
+/// itself.
 pub(super) fn to_read(setup: &VmConfig, given: &str) -> Result<Beneath> {
     let path = setup.permissions.path(Access::Read, given)?;
     if let Some(fakes) = hiding(setup, Access::Read, &path) {
@@ -463,12 +464,12 @@ pub(super) fn to_read(setup: &VmConfig, given: &str) -> Result<Beneath> {
     })
 }
 
-/// The made-up machine, where it hides the file of a path.
+/// Fake machine of a test, if it hides the file of a path.
 fn hiding<'a>(setup: &'a VmConfig, access: Access, path: &Path) -> Option<&'a Fakes> {
     setup.permissions.fakes.as_ref().filter(|fakes| fakes.hides(access, path))
 }
 
-/// Check for a write that is only planned: to that path, which resolves to `path`.
+/// Check for a write to that path, which resolves to `path`, that is only planned.
 fn is_planned(setup: &VmConfig, given: &str, path: &Path) -> bool {
     let is_stream = || {
         let named = std::path::absolute(given);
@@ -479,8 +480,8 @@ fn is_planned(setup: &VmConfig, given: &str, path: &Path) -> bool {
     is_apart && !is_stream()
 }
 
-/// Writes a file whole, or plans that; a new one gets the mode. Standard output is that of the
-/// script.
+/// Writes a whole file, or plans the write; a new file gets the mode. A write to standard output
+/// goes to the script's output.
 pub(super) fn write_file(
     host: &Host,
     given: &str,
@@ -508,8 +509,8 @@ pub(super) fn write_file(
     Ok(())
 }
 
-/// Opens a file for writing under a plan: the path to open in its place, nil if it is to be opened
-/// itself, or a table with the problem and the code that plain Lua gives.
+/// Opens a file for writing under a plan. Returns the path to open in its place, nil to open the
+/// file itself, or a table with the message and the code that plain Lua returns.
 fn plan_file(lua: &Lua, setup: &VmConfig, given: &str, mode: &str) -> Result<LuaValue> {
     let path = setup.permissions.path(Access::Write, given)?;
     if !is_planned(setup, given, &path) {
@@ -533,7 +534,8 @@ fn plan_file(lua: &Lua, setup: &VmConfig, given: &str, mode: &str) -> Result<Lua
     opened.map_err(|error| internal(&error))
 }
 
-/// What `io.open` returns of an error of the system: a table with the problem and the code that plain Lua gives.
+/// Return value of `io.open` for a system error: a table with the message and the code that plain
+/// Lua returns.
 fn refusal_table(lua: &Lua, error: &std::io::Error) -> Result<LuaValue> {
     let text = error.to_string();
     let code = error.raw_os_error();
@@ -546,7 +548,8 @@ fn refusal_table(lua: &Lua, error: &std::io::Error) -> Result<LuaValue> {
     refused.map_err(|error| internal(&error))
 }
 
-/// A name by which Lua's library opens a file: that of a handle on it, so that nobody can put a link in its place before it is opened.
+/// Path by which Lua's library opens a file: that of an open handle, so that nobody can replace the
+/// file by a link before it is opened.
 fn name_for_lua(host: &Host, path: &Beneath, makes: bool) -> std::io::Result<PathBuf> {
     const HANDLES: &str = "/proc/self/fd";
     if path.base.is_none() || !Path::new(HANDLES).is_dir() {
@@ -602,7 +605,7 @@ fn files(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let given = text_arg(&args, 0, "fs.read: the path")?;
         let setup = host.setup.borrow();
         let path = to_read(&setup, &given)?;
-        let most = LARGEST_READ.min(MemoryBudget::left(lua) / 2);
+        let most = MAX_READ.min(MemoryBudget::left(lua) / 2);
         let content = source::whole(&path, most, &setup.canceller);
         string(lua, content.map_err(|error| Error::io(format!("cannot read {given}"), error))?)
     })?;
@@ -689,7 +692,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         let what = text_arg(&args, 1, "the permission")?;
         Ok(LuaValue::Boolean(host.setup.borrow().permissions.covers(access, &what)))
     })?;
-    // Pipes and devices lose nothing to a write. A dangling link is a name that is taken.
+    // Writing to a pipe or device loses nothing. A dangling link counts as an existing name.
     add(lua, host, fallible, "is_file", |_, host, args| {
         let given = text_arg(&args, 0, "the path")?;
         let path = Path::new(&given);
@@ -702,7 +705,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             return Ok(LuaValue::Boolean(fakes.has_file(planned(&setup), &resolved)));
         }
         let is_there = path.symlink_metadata().is_ok() && !is_stream && !is_other(path);
-        // `iamlua watch` runs a script again and again.
+        // `iamlua watch` runs a script repeatedly.
         let is_taken = is_there && !setup.seen.has_made(path);
         Ok(LuaValue::Boolean(is_taken))
     })?;
@@ -720,7 +723,7 @@ fn outside(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     table.set("confirm", confirm)
 }
 
-/// `require`, the script's own arguments, and what its manifest says.
+/// `require`, the script's arguments, and the fields of its manifest.
 fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua::Result<()> {
     {
         let setup = host.setup.borrow();
@@ -738,7 +741,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
         if let Some(LuaValue::Table(given)) = args.get(2) {
             for field in given.pairs::<String, LuaValue>() {
                 let (name, value) = field.map_err(|error| internal(&error))?;
-                // What is no JSON, such as a function, is shown as text.
+                // A value that JSON cannot represent, such as a function, is shown as text.
                 let shown = || value.to_string().map(serde_json::Value::from).unwrap_or_default();
                 let value = convert::json_from_lua(lua, &value).unwrap_or_else(|_| shown());
                 fields.push((name, value));
@@ -766,7 +769,7 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
             .map_err(|error| internal(&error))?;
         Ok(LuaValue::Table(found))
     })?;
-    // The second argument is what an error calls the duration.
+    // The second argument is the name of the duration in errors.
     add(lua, host, fallible, "seconds", |_, _, args| {
         let what = match args.get(1) {
             Some(LuaValue::String(text)) => text.to_string_lossy(),
@@ -815,7 +818,8 @@ fn modules(lua: &Lua, host: &Rc<Host>, table: &Table, fallible: &Table) -> mlua:
     table.set("matches", matches)
 }
 
-/// The file of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder, and nowhere else.
+/// File of a module beside the script: `a.b` is `a/b.lua` or `a/b/init.lua` in the script's folder,
+/// and nowhere else.
 fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let part_is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
@@ -832,7 +836,7 @@ fn find_module(name: &str, setup: &VmConfig) -> Result<Option<(PathBuf, Vec<u8>)
         let content = sandbox::resolve(&path).and_then(|path| planned(setup).planned(&path));
         let content = content.ok().flatten();
         if content.is_none() && !path.is_file() {
-            // If it is made one day, it is this one.
+            // A file that is created here later will be this module.
             setup.seen.read(&path);
             continue;
         }

@@ -1,4 +1,5 @@
-//! What a runbook says of itself: what others than the runbook need of it, and the functions by which it gets here.
+//! Manifest of a runbook: the parts that others than the runbook need, and the host functions that
+//! receive it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,71 +15,71 @@ use crate::error::{Error, Result};
 use crate::redaction;
 use crate::session::ManifestLimits;
 
-/// What a runbook says of itself, as far as others than the runbook need it.
+/// Manifest of a runbook, as far as others than the runbook need it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manifest {
-    /// What it does.
+    /// Description of the runbook.
     pub description: Option<String>,
-    /// The functions that it may call; none if it does not say.
+    /// Functions that it may call; none if unset.
     pub allow: Option<Vec<String>>,
-    /// Whether its limit of changes is a share of the account's profiles.
+    /// Presence of a limit of changes as a share of the account's profiles.
     pub has_share: bool,
-    /// The flags that it cannot run without.
+    /// Flags that it cannot run without.
     pub required: Vec<String>,
-    /// What it wants to touch besides AWS.
+    /// Permissions that it requests besides AWS.
     pub permissions: Vec<(Access, String)>,
-    /// When it runs as a job, if it is one.
+    /// Schedule, if it is a job.
     pub job: Option<Job>,
 }
 
-/// How long a job waits before it is tried again, if its manifest does not say.
+/// Default delay before a job is retried.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// How a runbook runs by itself.
+/// Schedule of a runbook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// When it is due.
+    /// Times at which it is due.
     pub timing: Timing,
-    /// It begins up to so much later.
+    /// Upper bound on its random delay.
     pub jitter: Duration,
-    /// What becomes of moments at which nobody could run it.
+    /// Treatment of missed times.
     pub catch_up: CatchUp,
-    /// How often it is tried again after a failure.
+    /// Number of retries after a failure.
     pub retries: u32,
-    /// How long it waits before the first of these; before each further one, twice as long.
+    /// Delay before the first retry; it doubles with each further one.
     pub retry_delay: Duration,
-    /// What is done when it has failed for good.
+    /// Action when all retries have failed.
     pub on_failure: OnFailure,
 }
 
-/// `catch_up`: what becomes of moments at which nobody could run a job.
+/// `catch_up`: treatment of times at which a job could not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CatchUp {
-    /// It runs once for all of them.
+    /// One run for all missed times.
     #[default]
     Once,
-    /// They are left out.
+    /// No run.
     Skip,
 }
 
-/// `on_failure`: who is told that a job has failed.
+/// `on_failure`: notification of a failed job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnFailure {
     /// A program with its arguments.
     pub command: Vec<String>,
-    /// An address to which the failure is posted as JSON.
+    /// URL to which the failure is posted as JSON.
     pub webhook: Option<String>,
 }
 
-/// The functions with which a runbook declares itself.
+/// Host functions with which a runbook declares itself.
 pub(super) fn functions(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
     add(lua, host, fallible, "declare", |_, host, args| {
         host.setup.borrow_mut().args.claim();
-        let asked = host.asked.borrow();
-        if let (Some(answer), Some(LuaValue::Table(given))) = (&*asked, args.front()) {
+        let manifest_receiver = host.manifest_receiver.borrow();
+        if let (Some(answer), Some(LuaValue::Table(given))) = (&*manifest_receiver, args.front()) {
             *answer.borrow_mut() = Some(read(given)?);
         }
-        Ok(LuaValue::Boolean(asked.is_some()))
+        Ok(LuaValue::Boolean(manifest_receiver.is_some()))
     })?;
     add(lua, host, fallible, "check_job", |_, _, args| {
         if let Some(LuaValue::Table(job)) = args.front() {
@@ -149,7 +150,7 @@ fn names_of(allow: &Table) -> Result<Vec<String>> {
     names.map_err(|_| Error::argument("runbook: `allow` must be an array of strings"))
 }
 
-/// A value of a manifest that the prelude has checked.
+/// Field of a manifest that the prelude has checked.
 fn field<T: mlua::FromLua>(table: &Table, name: &str) -> Result<T> {
     table.raw_get(name).map_err(|error| internal(&error))
 }

@@ -1,5 +1,5 @@
-//! The Lua VM: what a script finds in it, how it runs, how it is stopped, and how its failures come back as our errors. AWS is
-//! reached only through the gate that it is given.
+//! The Lua VM: its environment, execution and cancellation of scripts, and conversion of their
+//! failures to errors. AWS is reached only through the gate of the VM.
 
 pub mod arguments;
 mod bind;
@@ -56,7 +56,7 @@ pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
 
-/// How results are written.
+/// Format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -72,7 +72,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The name on the command line.
+    /// Name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,28 +84,28 @@ impl Format {
     }
 }
 
-/// Where a script's output goes.
+/// Output of a script.
 pub struct Output {
     /// Results.
     pub out: Box<dyn Write>,
     /// Everything else.
     pub err: Box<dyn Write>,
-    /// Whether each line of results should be seen at once: there is a person at a terminal.
+    /// Flush each line of results at once, for a person at a terminal.
     pub by_line: bool,
-    /// Presence of a terminal behind the results, which obeys what it is sent.
+    /// Presence of a terminal behind the results, which interprets control sequences.
     pub is_terminal: bool,
-    /// Whether something was written that may not be seen yet.
+    /// Presence of bytes that may not be flushed yet.
     pub is_pending: bool,
 }
 
 impl Output {
-    /// Writes what a script prints, of which nothing but line ends, tabs and colours acts on a
+    /// Writes the printed text of a script, in which only line ends, tabs and colours act on a
     /// terminal.
     fn print(&mut self, text: &[u8]) -> io::Result<()> {
         if self.is_terminal { self.write(&escape::printable(text)) } else { self.write(text) }
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_pending = true;
         self.out.write_all(bytes)?;
@@ -116,67 +116,68 @@ impl Output {
         if !std::mem::take(&mut self.is_pending) {
             return Ok(());
         }
-        // Bars are in the way only where what is written is on the screen too.
+        // Progress bars are hidden only where the output is on the screen too.
         if self.by_line { terminal::aside(|| self.out.flush()) } else { self.out.flush() }
     }
 }
 
-/// Asks a person whether something may be granted; `None` when there is nobody to ask.
+/// Asks a person to confirm a grant; `None` when there is nobody to ask.
 pub type Confirm = Box<dyn Fn(&str) -> Option<bool>>;
 
-/// Takes the messages of `log` instead of standard error: how severe one is, its text, and its fields by name.
+/// Receiver of the messages of `log`, in place of standard error: severity, text, and fields by
+/// name.
 pub type Log = Box<dyn Fn(&str, &str, Vec<(String, serde_json::Value)>)>;
 
-/// Where a manifest goes; `None` until the script has declared itself.
+/// Receiver of a manifest; `None` until the script has declared it.
 pub type Declared = Rc<RefCell<Option<Manifest>>>;
 
-/// What a VM is made with.
+/// Configuration of a VM.
 pub struct VmConfig {
-    /// The way to AWS.
+    /// Gate to AWS.
     pub gate: Gate,
-    /// Where calls run.
+    /// Runtime of the calls.
     pub runtime: tokio::runtime::Handle,
-    /// What stops the script.
+    /// Canceller of the script.
     pub canceller: Canceller,
-    /// The script's name in messages.
+    /// Name of the script in messages.
     pub script: String,
-    /// The folder whose modules `require` finds.
+    /// Folder in which `require` finds modules.
     pub folder: Option<PathBuf>,
-    /// The script's own arguments.
+    /// Arguments of the script.
     pub args: Arguments,
-    /// What the script may touch.
+    /// Permissions of the script.
     pub permissions: Permissions,
-    /// The most bytes of Lua values.
+    /// Maximum size of Lua values in bytes.
     pub max_memory: usize,
-    /// How results are written.
+    /// Format of results.
     pub format: Format,
-    /// How bulk work is shown while it goes on.
+    /// Display of bulk work in progress.
     pub show: Show,
-    /// The width of the terminal that results are shown on, in columns.
+    /// Width of the terminal for results, in columns.
     pub width: Option<u16>,
-    /// The names that a runbook's parameters cannot have, because the command line has them.
+    /// Names that a runbook's parameters cannot have, because the command line uses them.
     pub reserved: Vec<String>,
-    /// The least severe messages that `log` shows.
+    /// Minimum severity of messages that `log` shows.
     pub log_level: &'static str,
-    /// Asks a person.
+    /// Asks a person to confirm a grant.
     pub confirm: Confirm,
-    /// What time it is for the script.
+    /// Clock of the script.
     pub clock: Clock,
-    /// Whether there is a standard input for the script; else it is empty.
+    /// Presence of a standard input for the script; otherwise it is empty.
     pub has_input: bool,
-    /// Which files it looks at.
+    /// Record of the files that it reads.
     pub seen: ReadSet,
-    /// Who takes the messages of `log`, if not standard error.
+    /// Receiver of the messages of `log`, if not standard error.
     pub log: Option<Log>,
 }
 
 impl VmConfig {
-    /// Stops the script after that time, unless what is returned is dropped before.
+    /// Stops the script after that time, unless the returned timer is dropped before.
     #[must_use]
     pub fn stop_after(&self, time: Duration, waker: Waker) -> Timer {
         let (canceller, session) = (self.canceller.clone(), Arc::clone(self.gate.session()));
         let (round, (timer, dropped)) = (canceller.round(), channel());
-        // A thread of its own keeps the time, whatever the others wait for.
+        // A separate thread keeps the time, even if all others are blocked.
         std::thread::spawn(move || {
             let is_over = dropped.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
             if is_over && canceller.round() == round {
@@ -190,17 +191,17 @@ impl VmConfig {
     }
 }
 
-/// Keeps the time of a script that may not take longer, as long as it lives.
+/// Timeout of a script; dropping it cancels the timeout.
 pub type Timer = Sender<()>;
 
-/// How a script ended without an error of its own.
+/// End of a script without an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It ran to its end.
+    /// Ran to its end.
     Finished,
-    /// It called `os.exit` with that code.
+    /// Called `os.exit` with that code.
     Exit(u8),
-    /// Nobody reads its output any more.
+    /// Lost the reader of its output.
     OutputClosed,
 }
 
@@ -214,7 +215,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// A VM with everything that scripts find in it.
+    /// VM with the complete environment of scripts.
     ///
     /// # Errors
     /// A bug in the embedded Lua files, or a memory limit that is too small for them.
@@ -227,16 +228,17 @@ impl Vm {
             | StdLib::OS
             | StdLib::IO
             | StdLib::DEBUG;
-        // SAFETY: `io`, `os`, `debug` and loading bytecode are unsafe in the hands of scripts; the prelude replaces them before any script runs.
+        // SAFETY: `io`, `os`, `debug` and loading bytecode are unsafe in the hands of scripts; the
+        // prelude replaces them before any script runs.
         #[allow(unsafe_code)]
         let lua = unsafe { Lua::unsafe_new_with(libraries, LuaOptions::default()) };
-        // What is made now stays.
+        // Everything that is created during setup is permanent.
         lua.gc_stop();
         let max_memory = setup.max_memory;
         let output = Rc::new(RefCell::new(output));
         let flushed = Rc::clone(&output);
         let before_sleep = Box::new(move || {
-            // A failure shows at the next write.
+            // A failure is reported by the next write.
             let _ = flushed.borrow_mut().flush();
         });
         let driver = Driver::new(setup.runtime.clone(), setup.canceller.clone(), before_sleep);
@@ -249,7 +251,7 @@ impl Vm {
             driver,
             output,
             board,
-            asked: RefCell::default(),
+            manifest_receiver: RefCell::default(),
             opening: RefCell::default(),
             timers: RefCell::default(),
         });
@@ -261,8 +263,8 @@ impl Vm {
         Ok(Self { lua, host, main, returned: RefCell::default() })
     }
 
-    /// Runs a file of `stdlib/` that scripts do not find, with functions of the host's own; what it defines are globals. Returns what it
-    /// returns, which is a function.
+    /// Runs a file of `stdlib/` that scripts cannot require, with additional host functions; its
+    /// definitions are globals. Returns the function that the file returns.
     ///
     /// # Errors
     /// A bug in the file.
@@ -278,12 +280,12 @@ impl Vm {
         run().map_err(|error: mlua::Error| bug(error.to_string()))
     }
 
-    /// Makes `runbook { … }` say what it allows, there, and end the script.
+    /// Makes `runbook { … }` store the manifest there and end the script.
     pub fn ask_for_manifest(&self, answer: Declared) {
-        *self.host.asked.borrow_mut() = Some(answer);
+        *self.host.manifest_receiver.borrow_mut() = Some(answer);
     }
 
-    /// What wakes the VM after it was told to stop while it waits.
+    /// Waker of the VM, to be used after it was told to stop.
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.host.driver.waker()
@@ -294,10 +296,10 @@ impl Vm {
         self.host.stop_after(time);
     }
 
-    /// Runs a script to its end, with all of its tasks.
+    /// Runs a script with all of its tasks to its end.
     ///
     /// # Errors
-    /// A syntax error with its line, what the script raised and did not catch, an interrupt, or a timeout.
+    /// A syntax error with its line, an uncaught error of the script, an interrupt, or a timeout.
     pub fn run(&self, source: &[u8], name: &str) -> Result<Ending> {
         let chunk = syntax::load(&self.lua, source, name)?;
         let args: MultiValue = {
@@ -310,8 +312,7 @@ impl Vm {
         self.check_claimed(ending).and_then(|ending| self.with_failed_items(ending))
     }
 
-    /// Value that the last run has returned, as JSON; `None` if it returned nothing, or something
-    /// that JSON cannot hold.
+    /// Value returned by the last run, as JSON; `None` if there is none, or if JSON cannot hold it.
     #[must_use]
     pub fn returned(&self) -> Option<serde_json::Value> {
         let value = self.returned.borrow_mut().take()?;
@@ -321,12 +322,12 @@ impl Vm {
     /// Makes functions of the embedding program global.
     ///
     /// # Errors
-    /// If a script finds something else by that name.
+    /// If a name is taken in the environment of scripts.
     pub fn define(&self, functions: Vec<(String, offers::AtOnce)>) -> Result<()> {
         offers::define(&self.lua, &self.host, functions)
     }
 
-    /// The end of a script that has declared its options, or the error that it has not.
+    /// Ending of a script that has declared its options, or the error of an undeclared option.
     pub(crate) fn check_claimed(&self, ending: Result<Ending>) -> Result<Ending> {
         let from_outside =
             |error: &Error| matches!(error.kind, Kind::Interrupted | Kind::Timeout | Kind::Bug);
@@ -336,10 +337,11 @@ impl Vm {
         }
     }
 
-    /// Runs a function to its end, with all of its tasks. Items of bulk work that have failed are its own affair.
+    /// Runs a function with all of its tasks to its end. Failed items of bulk work are left to the
+    /// caller.
     ///
     /// # Errors
-    /// What it raised and did not catch, an interrupt, or a timeout.
+    /// An uncaught error of the function, an interrupt, or a timeout.
     pub fn call(&self, function: Function, args: impl IntoLuaMulti) -> Result<Ending> {
         let mut values = args.into_lua_multi(&self.lua).map_err(|error| lua_failure(&error))?;
         values.push_front(LuaValue::Function(function));
@@ -354,14 +356,15 @@ impl Vm {
         }
     }
 
-    /// Calls the first of the values with the others, and runs it and its tasks to their end. What it raises is also in `raised`, as it is.
+    /// Calls the first value with the others, and runs it and its tasks to their end. An uncaught
+    /// error is also stored unchanged in `raised`.
     fn drive(&self, values: MultiValue, raised: &mut LuaValue) -> Result<Ending> {
         let main =
             self.lua.create_thread(self.main.clone()).map_err(|error| lua_failure(&error))?;
         let returned = self.host.driver.run(&main, values);
         let stop = self.host.setup.borrow().canceller.reason();
         if let Some(stop) = stop {
-            self.tell_what_was_stopped();
+            self.report_stopped();
             if stop == Stop::TaskFailed {
                 self.failed_task()?;
             }
@@ -377,7 +380,7 @@ impl Vm {
         self.failed_task()
     }
 
-    /// How a script has ended, in which bulk work may have failed.
+    /// Ending of a script, or the error of its failed items of bulk work.
     fn with_failed_items(&self, ending: Ending) -> Result<Ending> {
         match (ending, self.host.board.failure()) {
             (Ending::Finished, Some(failure)) => Err(failure),
@@ -385,9 +388,9 @@ impl Vm {
         }
     }
 
-    /// Says what is done and what is not of bulk work that was stopped.
-    fn tell_what_was_stopped(&self) {
-        // Lua runs nothing any more; its tables can be read.
+    /// Reports the completed and remaining items of bulk work that was stopped.
+    fn report_stopped(&self) {
+        // Lua executes nothing any more, but its tables can be read.
         let names = self.under_way().unwrap_or_default();
         let mut output = self.host.output.borrow_mut();
         for text in self.host.board.stopped() {
@@ -398,9 +401,9 @@ impl Vm {
         }
     }
 
-    /// The names of the first items that were under way.
+    /// Names of the first items that were in progress.
     fn under_way(&self) -> mlua::Result<Vec<String>> {
-        const MOST: usize = 16;
+        const MAX_NAMES: usize = 16;
         let host: Table = self.lua.named_registry_value("iamlua.host")?;
         let mut names = Vec::new();
         for work in host.raw_get::<Table>("works")?.pairs::<LuaValue, Table>() {
@@ -411,14 +414,14 @@ impl Vm {
                     LuaValue::Table(item) => item.raw_get("name").ok(),
                     _ => None,
                 };
-                names.extend(name.filter(|_| names.len() < MOST));
+                names.extend(name.filter(|_| names.len() < MAX_NAMES));
             }
         }
         names.sort_unstable();
         Ok(names)
     }
 
-    /// The error of a task that nobody waited for, if there is one.
+    /// Error of a task that nobody has waited for, if there is one.
     fn failed_task(&self) -> Result<Ending> {
         let failed: mlua::Result<Option<LuaValue>> = self
             .lua
@@ -444,14 +447,14 @@ fn stopped(stop: Stop) -> Result<Ending> {
     }
 }
 
-/// The error of a script that took too long.
+/// Error of a script that exceeded its timeout.
 #[must_use]
 pub fn timed_out() -> Error {
     Error::new(Kind::Timeout, "the run took longer than its timeout allows")
         .hint("give it more with --timeout, or `timeout` in the manifest")
 }
 
-/// A failure that Lua code could not catch: out of memory, or all tasks waiting for each other.
+/// Error of a failure that Lua code could not catch: out of memory, or a deadlock of all tasks.
 fn lua_failure(error: &mlua::Error) -> Error {
     match error {
         mlua::Error::MemoryError(_) => budget::not_enough(),
@@ -478,7 +481,8 @@ fn prepare(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {
 
     let coroutine: Table = lua.globals().get("coroutine")?;
     let tracked = |native: Function| -> mlua::Result<Function> {
-        // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set right here.
+        // SAFETY: the function follows Lua's protocol for C functions, and its only upvalue is set
+        // right here.
         #[allow(unsafe_code)]
         unsafe {
             lua.exec_raw(native, |state| mlua::ffi::lua_pushcclosure(state, cancel::tracked, 1))

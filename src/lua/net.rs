@@ -1,5 +1,5 @@
-//! Hosts on the network that a script may have its calls sent to: those of the run itself, AWS's
-//! own, and what was granted.
+//! Network hosts that a script may send its calls to: those of the run itself, AWS's own, and
+//! granted ones.
 
 use hyper::Uri;
 
@@ -10,7 +10,7 @@ use crate::aws::network::without_password;
 use crate::error::{Error, Kind, Result};
 use crate::usage::endpoint;
 
-/// Part of an address that says who answers.
+/// Scheme, host and port of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct HostPort {
     is_secure: bool,
@@ -36,15 +36,15 @@ impl HostPort {
         self.is_secure && self.port == 443 && endpoint::is_aws(&self.host)
     }
 
-    /// As `--allow-net` takes it: the host, and the port if it is not the usual one.
+    /// Form of `--allow-net`: the host, and the port if it is not the default.
     fn shown(&self) -> String {
         let usual = if self.is_secure { 443 } else { 80 };
         if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 }
 
-/// The endpoints that a connection names, by its address, variables or its profile. All others are
-/// AWS's own.
+/// Endpoints that a connection sets, by its address, variables or profile. All others are AWS's
+/// own.
 fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
     if matches!(connection.target, Backend::Local(_)) {
         return Ok(Vec::new());
@@ -56,7 +56,7 @@ fn endpoints(connection: &Connection) -> Result<Vec<Setting<String>>> {
     Ok(endpoint::service_ids().filter_map(|id| settings.configured_endpoint(id)).collect())
 }
 
-/// Check for an endpoint that is neither AWS's own nor one that the run itself uses.
+/// Check for an endpoint that is neither AWS's own nor used by the run itself.
 ///
 /// # Errors
 /// If the settings of the run cannot be read.
@@ -66,7 +66,7 @@ pub(crate) fn is_elsewhere(own: &Connection, url: &str) -> Result<bool> {
     Ok(!place.is_aws() && !endpoints(own)?.iter().any(is_own))
 }
 
-/// Refuses another connection of a script that leads to a host that nobody has allowed.
+/// Refuses a script's other connection to a host that was not granted.
 ///
 /// # Errors
 /// A permission error that names the flag.

@@ -1,5 +1,5 @@
-//! Functions that a host with more to offer than this one gives to a file of `stdlib/`: JSON in, JSON out, done at once or in the
-//! background.
+//! Additional functions that an embedding module offers to a file of `stdlib/`: JSON in, JSON out,
+//! executed at once or in the background.
 
 use std::rc::Rc;
 
@@ -12,20 +12,21 @@ use super::host::Host;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
-/// What is to be done with the arguments, at once.
+/// Function that is executed at once.
 pub type AtOnce = Box<dyn Fn(&[Json]) -> Result<Json>>;
-/// What is to be done with the arguments in the background; the coroutine that called waits.
+/// Function that is executed in the background; the calling coroutine waits.
 pub type Background = Box<dyn Fn(&[Json]) -> Result<BoxFuture<'static, Result<Json>>>>;
 
-/// A function that is offered.
+/// An offered function.
 pub enum Offer {
-    /// It returns what JSON has: arrays stay arrays also when they are empty, and `null` is `json.null`.
+    /// Returns JSON values: empty arrays stay arrays, and `null` is `json.null`.
     AtOnce(AtOnce),
-    /// It returns a handle, and what is waited for is plain tables: `null` is nil.
+    /// Returns a handle, which completes with plain tables: `null` is nil.
     Background(Background),
 }
 
-/// The table of what is offered. Each function returns `true, result` or `false, error`, as those of the host do.
+/// Table of the offered functions. Each returns `true, result` or `false, error`, as the fallible
+/// host functions do.
 pub(super) fn table(
     lua: &Lua,
     host: &Rc<Host>,

@@ -1,5 +1,6 @@
-//! Files below a folder that was granted: opened part by part from a handle on that folder, so that no link leads out of it, whenever it was made. The
-//! path was resolved before, so a link on the way is one that somebody has put there since.
+//! Files below a granted folder: opened component by component from a handle on that folder, so
+//! that no symbolic link leads out of it, whenever it was created. The path was resolved before, so
+//! a link in it was put there since.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -9,30 +10,31 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// A resolved path, and the granted folder or file that it is below; everything, if there is none.
+/// A resolved path, and the granted folder or file that it is below; unrestricted, if there is
+/// none.
 #[derive(Debug)]
 pub struct Beneath {
     /// The path.
     pub path: PathBuf,
-    /// What was granted.
+    /// Granted folder or file.
     pub base: Option<PathBuf>,
 }
 
-/// A handle that only stands for what it leads to, where the system has such.
+/// Flag of a handle that only identifies a file, where the system has one.
 #[cfg(target_os = "linux")]
 const HANDLE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const HANDLE: OFlags = OFlags::RDONLY;
 
-/// Interrupted calls are made again, as long as `must_stop` says no.
-fn again<T>(
+/// Repeats interrupted calls, unless `must_stop` returns true.
+fn retry_interrupted<T>(
     must_stop: &dyn Fn() -> bool,
     call: impl Fn() -> rustix::io::Result<T>,
 ) -> io::Result<T> {
     loop {
         match call() {
             Err(Errno::INTR) if !must_stop() => {}
-            // What is told of a link tells the system's own words, which speak of too many.
+            // The system's message for a link speaks of too many links, which would mislead.
             Err(Errno::LOOP) => return Err(io::Error::other("it has become a symbolic link")),
             done => return Ok(done?),
         }
@@ -40,7 +42,7 @@ fn again<T>(
 }
 
 impl Beneath {
-    /// The folder that it is in, and its name there.
+    /// Handle on its folder, and its name there.
     fn folder(&self) -> io::Result<(OwnedFd, &OsStr)> {
         let none = || io::Error::from(io::ErrorKind::IsADirectory);
         let name = self.path.file_name().ok_or_else(none)?;
@@ -53,32 +55,35 @@ impl Beneath {
         let mut handle = rustix::fs::open(root, folder, Mode::empty())?;
         for part in parent.strip_prefix(root).into_iter().flat_map(Path::components) {
             let Component::Normal(part) = part else { continue };
-            handle = again(&|| false, || {
+            handle = retry_interrupted(&|| false, || {
                 rustix::fs::openat(&handle, part, folder | OFlags::NOFOLLOW, Mode::empty())
             })?;
         }
         Ok((handle, name))
     }
 
-    /// Opens it.
+    /// Opens the path.
     ///
     /// # Errors
-    /// Any I/O error, or that the script must stop.
+    /// Any I/O error, or an interrupt of the script.
     pub fn open(&self, flags: OFlags, must_stop: &dyn Fn() -> bool) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         let new = Mode::from_raw_mode(0o666);
         if self.base.is_none() {
-            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+            return retry_interrupted(must_stop, || rustix::fs::open(&self.path, flags, new));
         }
         if self.base.as_deref() == Some(&*self.path) && self.path.is_dir() {
             let flags = flags | OFlags::NOFOLLOW;
-            return again(must_stop, || rustix::fs::open(&self.path, flags, new));
+            return retry_interrupted(must_stop, || rustix::fs::open(&self.path, flags, new));
         }
         let (folder, name) = self.folder()?;
-        again(must_stop, || rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, new))
+        retry_interrupted(must_stop, || {
+            rustix::fs::openat(&folder, name, flags | OFlags::NOFOLLOW, new)
+        })
     }
 
-    /// A handle on it, for somebody who opens it by a name that leads there whatever becomes of its path; made if it is not there and `makes`.
+    /// Handle on the file, for a caller that opens it by the handle's path, which stays valid
+    /// whatever happens to the original path. Creates a missing file if `makes`.
     ///
     /// # Errors
     /// Any I/O error.
@@ -91,7 +96,7 @@ impl Beneath {
             }
             let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
             match self.open(new, &never) {
-                // Somebody else has made it.
+                // Another process has created it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 done => return done,
             }
@@ -99,7 +104,7 @@ impl Beneath {
         Err(io::Error::other("it comes and goes"))
     }
 
-    /// The names in a folder.
+    /// Names in a folder.
     ///
     /// # Errors
     /// Any I/O error.
@@ -116,10 +121,11 @@ impl Beneath {
         Ok(names)
     }
 
-    /// Replaces a file's content by what `write` writes, as [`crate::files::write_whole_with`] does.
+    /// Replaces the content of a file by the output of `write`, as
+    /// [`crate::files::write_whole_with`] does.
     ///
     /// # Errors
-    /// Any I/O error, also of `write`; the old file is then untouched.
+    /// Any I/O error, including those of `write`; the old file is then untouched.
     pub fn write_whole(
         &self,
         mode: u32,
@@ -145,8 +151,9 @@ impl Beneath {
             Some(FileType::Directory) => return Err(Errno::ISDIR.into()),
             Some(_) => {
                 let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file =
-                    again(must_stop, || rustix::fs::openat(&folder, name, flags, Mode::empty()))?;
+                let file = retry_interrupted(must_stop, || {
+                    rustix::fs::openat(&folder, name, flags, Mode::empty())
+                })?;
                 return write_in_place(&file, must_stop, write);
             }
         }
@@ -169,7 +176,7 @@ impl Beneath {
     }
 }
 
-/// Writes into a pipe or device, which nobody may ever read.
+/// Writes to a pipe or device, which may have no reader.
 fn write_in_place(
     file: &OwnedFd,
     must_stop: &dyn Fn() -> bool,
@@ -178,7 +185,7 @@ fn write_in_place(
     let mut out = io::BufWriter::new(InPlace { file, must_stop });
     write(&mut out)?;
     let written = out.flush();
-    // What is left after a failure is not written once more.
+    // The remainder after a failure is not written again.
     let _ = out.into_parts();
     written
 }
@@ -191,7 +198,7 @@ struct InPlace<'a> {
 impl Write for InPlace<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match rustix::io::write(self.file, bytes) {
-            // The standard library would go on for ever.
+            // The standard library would retry for ever.
             Err(Errno::INTR) if (self.must_stop)() => Err(io::Error::other("interrupted")),
             done => Ok(done?),
         }
@@ -208,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// What an attacker does between the check of a path and its use.
+    /// An attacker's replacement between the check of a path and its use.
     #[test]
     fn a_link_that_was_put_there_since_leads_nowhere() {
         let home = tempfile::tempdir().expect("a folder");
@@ -229,10 +236,9 @@ mod tests {
         // The file becomes a link.
         std::fs::remove_file(inside.join("deep/file")).expect("it goes");
         symlink(outside.join("file"), inside.join("deep/file")).expect("a link");
-        assert!(read(&file).is_err());
-        write(&file).expect("the link is replaced");
+        assert!(read(&file).is_err() && write(&file).is_err());
         assert_eq!(std::fs::read_to_string(outside.join("file")).expect("a file"), "content");
-        assert!(!inside.join("deep/file").is_symlink());
+        assert!(inside.join("deep/file").is_symlink());
         // The folder becomes one.
         std::fs::rename(inside.join("deep"), inside.join("away")).expect("it moves");
         symlink(&outside, inside.join("deep")).expect("a link");

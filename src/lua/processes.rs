@@ -1,4 +1,5 @@
-//! Programs that a script runs. Each has a group of processes of its own, so that whatever it starts ends with it.
+//! Programs that a script runs. Each has a process group of its own, so that its children end with
+//! it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,15 +11,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use super::budget::LARGEST_READ;
+use super::budget::MAX_READ;
 use super::cancel::Canceller;
 use crate::error::{Error, Kind, Result};
 use crate::spec::Value;
 
-/// A program that is asked to end is killed after that time.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time between asking a program to end and killing it.
+const KILL_DELAY: Duration = Duration::from_secs(2);
 
-/// The groups that run.
+/// Process groups that are running.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn running() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -32,7 +33,7 @@ pub fn kill_all() {
     }
 }
 
-/// The processes of a program; those that still run when this is dropped are killed.
+/// Process group of a program; processes that still run when it is dropped are killed.
 struct Group(Pid);
 
 impl Group {
@@ -43,21 +44,22 @@ impl Group {
     }
 
     fn tell(&self, signal: Signal) {
-        // It may have ended.
+        // The group may have ended.
         let _ = kill_process_group(self.0, signal);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Under the lock: a group that is no longer in the set is not killed by its number.
+        // Under the lock: the number of a group that has left the set may have been reused, and
+        // must not be killed.
         let mut running = running();
         self.tell(Signal::KILL);
         running.remove(&self.0.as_raw_nonzero().get());
     }
 }
 
-/// Runs a program and waits for its end, or until the script must stop.
+/// Runs a program and waits until it ends or the script must stop.
 ///
 /// # Errors
 /// If it cannot be started, prints too much, or the script must stop.
@@ -80,13 +82,13 @@ pub async fn run(
             if let Some(group) = &group {
                 group.tell(Signal::TERM);
             }
-            let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+            let _ = tokio::time::timeout(KILL_DELAY, child.wait()).await;
             drop(group);
             let ended = format!("{program} was ended, because the run is being stopped");
             return Err(Error::new(Kind::Interrupted, ended));
         }
     };
-    // What it has left in the background goes on, as it does in a shell.
+    // Background processes that it has left continue, as in a shell.
     if let Some(group) = group {
         running().remove(&group.0.as_raw_nonzero().get());
         std::mem::forget(group);
@@ -124,9 +126,9 @@ async fn to_the_end(child: &mut Child, input: Option<Vec<u8>>) -> io::Result<Ran
 async fn all(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        from.take(LARGEST_READ as u64 + 1).read_to_end(&mut bytes).await?;
+        from.take(MAX_READ as u64 + 1).read_to_end(&mut bytes).await?;
     }
-    if bytes.len() > LARGEST_READ {
+    if bytes.len() > MAX_READ {
         return Err(io::Error::other("it prints more than 64 MiB; let it write into a file"));
     }
     Ok(bytes)

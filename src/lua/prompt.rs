@@ -1,4 +1,5 @@
-//! A VM that runs one entry after another, for a prompt: what they share, what becomes of each, and what can be named in the next.
+//! VM of the REPL, which runs one entry after another: shared variables, results of entries, and
+//! names for completion.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use super::{Ending, Vm, lua_failure, syntax};
 use crate::error::{Error, Kind, Result};
 use crate::stdlib;
 
-/// A VM with the variables of a prompt.
+/// VM with the variables of the REPL.
 pub struct Prompt {
     vm: Vm,
-    /// How long an entry may take.
+    /// Timeout of an entry.
     timeout: Option<Duration>,
     environment: Table,
-    /// The locals of earlier entries.
+    /// Locals of earlier entries.
     variables: Table,
     run: Function,
     more: Function,
@@ -25,7 +26,7 @@ pub struct Prompt {
     set_error: Function,
     reset: Function,
     load_all: Function,
-    /// State that the functions above share.
+    /// State that these functions share.
     made: Table,
 }
 
@@ -33,19 +34,19 @@ pub struct Prompt {
 #[derive(Debug)]
 pub struct Values(Vec<(String, LuaValue)>);
 
-/// Something that a name can be completed to.
+/// A completion of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
-    /// The name.
+    /// Name to complete to.
     pub name: String,
-    /// What it is.
+    /// Kind of its value.
     pub kind: FoundKind,
 }
 
-/// What a field holds.
+/// Kind of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FoundKind {
-    /// A function, or something that can be called.
+    /// A function, or another callable value.
     Function,
     /// A table.
     Table,
@@ -54,7 +55,7 @@ pub enum FoundKind {
 }
 
 impl Prompt {
-    /// A prompt in a VM in which nothing has run yet; each entry may take so long.
+    /// REPL in a fresh VM, with a timeout for each entry.
     ///
     /// # Errors
     /// A bug in the embedded Lua files.
@@ -79,36 +80,37 @@ impl Prompt {
         })
     }
 
-    /// What wakes it after it was told to stop while it waits.
+    /// Waker of the VM, to be used after it was told to stop.
     #[must_use]
     pub fn waker(&self) -> super::Waker {
         self.vm.waker()
     }
 
-    /// Whether Lua says that there must be more of a text.
+    /// Check that a text needs more lines.
     #[must_use]
     pub fn is_incomplete(&self, text: &str) -> bool {
         matches!(entry::read(&self.vm.lua, text, &self.environment), Ok(Read::Incomplete))
     }
 
-    /// Whether a text stands by itself in a script; one that only has a value does not.
+    /// Check that a text is a statement in a script; a lone expression is not.
     #[must_use]
     pub fn is_statement(&self, text: &str) -> bool {
         self.vm.lua.load(text).set_mode(mlua::chunk::ChunkMode::Text).into_function().is_ok()
     }
 
-    /// Whether Lua takes a text for a script.
+    /// Checks that a text compiles as a script.
     ///
     /// # Errors
-    /// A syntax error, with its place.
+    /// A syntax error, with its line and column.
     pub fn check(&self, text: &str, name: &str) -> Result<()> {
         syntax::load(&self.vm.lua, text.as_bytes(), name).map(|_| ())
     }
 
-    /// Runs what was typed, and shows what it returns on a screen of that many lines and columns.
+    /// Runs an entry, and shows its results on a screen of that many lines and columns.
     ///
     /// # Errors
-    /// A syntax error, what it raised, an interrupt, or a timeout. The prompt goes on after each of them.
+    /// A syntax error, an uncaught error, an interrupt, or a timeout. The REPL can continue after
+    /// each of them.
     pub fn enter(&self, text: &str, screen: (u16, u16)) -> Result<Ending> {
         let Read::Whole(Entry { chunk, locals }) =
             entry::read(&self.vm.lua, text, &self.environment)?
@@ -144,7 +146,7 @@ impl Prompt {
             for word in words() {
                 values.push(word?);
             }
-            // A runbook reads its flags there.
+            // A runbook reads its flags from here.
             let host: Table = lua.named_registry_value("iamlua.host")?;
             host.set("args", args.words.clone())?;
             host.set("script", name)?;
@@ -169,20 +171,20 @@ impl Prompt {
         self.made.raw_get("shown").unwrap_or_default()
     }
 
-    /// The values of these variables and globals.
+    /// Values of these variables and globals.
     #[must_use]
     pub fn values(&self, names: impl IntoIterator<Item = String>) -> Values {
         Values(names.into_iter().map(|name| (name.clone(), self.value(&name))).collect())
     }
 
-    /// The values of all globals.
+    /// Values of all globals.
     #[must_use]
     pub fn globals(&self) -> Values {
         let globals = self.vm.lua.globals();
         Values(globals.pairs::<String, LuaValue>().flatten().collect())
     }
 
-    /// The names whose values are others than before; `is_all` also finds globals that are new.
+    /// Names whose values have changed; `is_all` includes new globals.
     #[must_use]
     pub fn changed(&self, before: &Values, is_all: bool) -> Vec<String> {
         let known = before.0.iter().filter(|(name, value)| self.value(name) != *value);
@@ -195,7 +197,7 @@ impl Prompt {
         names
     }
 
-    /// Presence of a global of that name, or a module that is loaded when it is first named.
+    /// Check for a global of that name, or a module that is loaded on first use.
     #[must_use]
     pub fn is_global(&self, name: &str) -> bool {
         let global: LuaValue = self.vm.lua.globals().raw_get(name).unwrap_or(LuaValue::Nil);
@@ -206,7 +208,7 @@ impl Prompt {
         self.value_of(&[name]).unwrap_or(LuaValue::Nil)
     }
 
-    /// Shows what did not fit on the screen.
+    /// Shows the results that did not fit on the screen.
     ///
     /// # Errors
     /// As [`enter`](Self::enter).
@@ -239,7 +241,7 @@ impl Prompt {
         values.push_back(LuaValue::Integer(rows.into()));
         values.push_back(LuaValue::Integer(columns.into()));
         values.extend(args);
-        // What a runbook is granted is for that runbook, as its allow-list is.
+        // The grants of a runbook apply to that runbook only, as its allow-list does.
         let permissions = host.setup.borrow().permissions.clone();
         let mut raised = LuaValue::Nil;
         let ending = self.vm.drive(values, &mut raised);
@@ -253,11 +255,12 @@ impl Prompt {
         ending
     }
 
-    /// The fields of what a chain of names leads to, such as `iam.profiles`, without running code of a script's: no metamethod is asked. An
-    /// empty chain means the variables and globals; `are_methods` asks for what can be called.
+    /// Fields of the value that a chain of names leads to, such as `iam.profiles`. Runs no code of
+    /// scripts: metamethods are not called. An empty chain means the variables and globals;
+    /// `are_methods` selects callable fields.
     #[must_use]
     pub fn fields(&self, chain: &[&str], are_methods: bool) -> Vec<Found> {
-        // The modules of the standard library are there when they are first named.
+        // The modules of the standard library are loaded on first use.
         if self.load_all.call::<()>(()).is_err() {
             return Vec::new();
         }
@@ -287,7 +290,7 @@ impl Prompt {
         found
     }
 
-    /// The name of the table of the program's own that a chain of names leads to, such as `iam.profiles` where somebody has said
+    /// Name of the built-in table that a chain of names leads to, such as `iam.profiles` after
     /// `local p = iam.profiles`.
     #[must_use]
     pub fn known_table(&self, chain: &[&str]) -> Option<String> {
@@ -301,7 +304,7 @@ impl Prompt {
         })
     }
 
-    /// What a chain of names leads to, by fields that are there.
+    /// Value that a chain of names leads to, by existing fields.
     fn value_of(&self, chain: &[&str]) -> Option<LuaValue> {
         let (first, rest) = chain.split_first()?;
         let own = self.variables.raw_get(*first).ok().filter(|value| *value != LuaValue::Nil);
@@ -313,7 +316,8 @@ impl Prompt {
         match value {
             LuaValue::Table(table) => {
                 collect(table, found);
-                // Methods are found where `__index` is a table; a chain of them has an end.
+                // Methods are found where `__index` is a table; the length of such a chain is
+                // limited.
                 let mut table = table.clone();
                 for _ in 0..8 {
                     let inner = table.metatable().and_then(|meta| meta.raw_get("__index").ok());
@@ -344,10 +348,10 @@ fn raw_field(value: &LuaValue, name: &str) -> Option<LuaValue> {
     }
 }
 
-/// The fields that are names; a table of a million tags is not gone through.
+/// Collects the fields that are names, up to a limit: a table of a million tags is not traversed.
 fn collect(table: &Table, found: &mut Vec<Found>) {
-    const MOST: usize = 10_000;
-    for pair in table.pairs::<LuaValue, LuaValue>().take(MOST) {
+    const MAX_FIELDS: usize = 10_000;
+    for pair in table.pairs::<LuaValue, LuaValue>().take(MAX_FIELDS) {
         let Ok((LuaValue::String(name), value)) = pair else { continue };
         let Ok(name) = name.to_str().map(|name| name.to_owned()) else { continue };
         let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

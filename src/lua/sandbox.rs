@@ -1,6 +1,7 @@
-//! What a script may touch outside of Lua: files, environment variables, programs. Nothing, unless it was granted. Paths are
-//! resolved before they are compared, so neither `..` nor a symbolic link leads out of what was granted. Hosts on the network are granted
-//! here too: those that `iam.connect` may lead to, and those that are told of failed jobs.
+//! Access of a script to files, environment variables and programs: none, unless granted. Paths are
+//! resolved before they are compared, so neither `..` nor a symbolic link leads out of a granted
+//! folder. Network hosts are granted here too: those that `iam.connect` may reach, and those that
+//! are notified of failed jobs.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +10,7 @@ use super::fakes::Fakes;
 use crate::error::{Error, Kind, Result};
 use crate::session::outside;
 
-/// One kind of access.
+/// Kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
@@ -21,15 +22,15 @@ pub enum Access {
     Env,
     /// Running programs.
     Run,
-    /// Sending calls to a host on the network, or telling it that a job has failed.
+    /// Sending calls to a network host, or notifying it of a failed job.
     Net,
 }
 
 impl Access {
-    /// Every kind that a script can have, in the order of the manual.
+    /// All kinds, in the order of the manual.
     pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Env, Self::Run, Self::Net];
 
-    /// The name in a manifest and a flag: `read`, `write`, `env`, `run`, `net`.
+    /// Name in a manifest and a flag: `read`, `write`, `env`, `run`, `net`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,7 +42,7 @@ impl Access {
         }
     }
 
-    /// The flag that grants it.
+    /// Flag that grants it.
     #[must_use]
     pub fn flag(self, what: &str) -> String {
         format!("--allow-{}={what}", self.name())
@@ -52,7 +53,7 @@ impl Access {
     }
 }
 
-/// What is granted of one kind.
+/// Grants of one kind.
 #[derive(Clone, Debug, Default)]
 struct Grant {
     everything: bool,
@@ -60,10 +61,10 @@ struct Grant {
     names: BTreeSet<String>,
 }
 
-/// What a script may touch.
+/// Permissions of a script.
 #[derive(Clone, Debug, Default)]
 pub struct Permissions {
-    /// What a runbook under test finds in place of the machine.
+    /// Fake machine for a runbook under test.
     pub fakes: Option<Fakes>,
     read: Grant,
     write: Grant,
@@ -73,7 +74,7 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// No permissions, on a made-up machine.
+    /// No permissions, on a fake machine.
     #[must_use]
     pub fn within(fakes: Fakes) -> Self {
         Self { fakes: Some(fakes), ..Self::default() }
@@ -99,10 +100,10 @@ impl Permissions {
         }
     }
 
-    /// Grants one thing, or everything of a kind if `what` is empty.
+    /// Grants one name or path, or everything of a kind if `what` is empty.
     ///
     /// # Errors
-    /// If a path cannot be resolved, or what should be a host is an address.
+    /// If a path cannot be resolved, or a host is given as an address.
     pub fn allow(&mut self, access: Access, what: &str) -> Result<()> {
         let grant = self.grant_mut(access);
         if what.is_empty() {
@@ -124,7 +125,7 @@ impl Permissions {
         Ok(())
     }
 
-    /// Whether something is granted already.
+    /// Check for an existing grant.
     #[must_use]
     pub fn covers(&self, access: Access, what: &str) -> bool {
         let grant = self.grant(access);
@@ -133,7 +134,7 @@ impl Permissions {
         }
         if access == Access::Net {
             let what = what.to_ascii_lowercase();
-            // A host is all of its ports.
+            // A grant of a host covers all of its ports.
             let host = what.rsplit_once(':').map_or(what.as_str(), |(host, _)| host);
             return grant.names.contains(&what) || grant.names.contains(host);
         } else if !access.is_path() {
@@ -143,21 +144,21 @@ impl Permissions {
             .is_ok_and(|path| grant.paths.iter().any(|dir| path.starts_with(dir)))
     }
 
-    /// Whether a resolved path is granted.
+    /// Check for a grant that covers a resolved path.
     #[must_use]
     pub fn covers_path(&self, access: Access, path: &Path) -> bool {
         let grant = self.grant(access);
         grant.everything || grant.paths.iter().any(|dir| path.starts_with(dir))
     }
 
-    /// Whether a host on the network may be told something, at that port.
+    /// Check for a grant that covers a network host at that port.
     #[must_use]
     pub fn covers_host(&self, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
         self.covers(Access::Net, &host) || self.covers(Access::Net, &format!("{host}:{port}"))
     }
 
-    /// The resolved path of a file that a script wants to read or write.
+    /// Resolved path of a file that a script wants to read or write.
     ///
     /// # Errors
     /// A permission error that names the flag, or an I/O error if the path cannot be resolved.
@@ -173,7 +174,8 @@ impl Permissions {
         Err(refuse(access, &format!("{} {path}", access.name()), &folder))
     }
 
-    /// The granted folder or file that a resolved path is below; `None` if everything is granted, or it is a stream of the process.
+    /// Granted folder or file that contains a resolved path; `None` if everything is granted, or
+    /// the path is a stream of the process.
     #[must_use]
     pub fn base(&self, access: Access, resolved: &Path) -> Option<PathBuf> {
         let grant = self.grant(access);
@@ -184,7 +186,7 @@ impl Permissions {
         over.max_by_key(|dir| dir.as_os_str().len()).cloned()
     }
 
-    /// Whether a script may read that variable or run that program.
+    /// Checks that a script may read that variable or run that program.
     ///
     /// # Errors
     /// A permission error that names the flag.
@@ -205,10 +207,10 @@ fn refuse(access: Access, what: &str, grant: &str) -> Error {
         .hint(format!("allow it with {}", access.flag(grant)))
 }
 
-/// An absolute path without symbolic links and `..`; the last parts need not exist yet.
+/// Absolute path without symbolic links and `..`; the last components need not exist yet.
 pub(crate) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
     let mut base = std::path::absolute(path)?;
-    // They lead to pipes that have no path, or to files that a redirection has opened already.
+    // Streams refer to pipes without a path, or to files that a redirection has already opened.
     if outside::is_stream(&base) {
         return Ok(base);
     }
@@ -219,13 +221,14 @@ pub(crate) fn resolve(path: &Path) -> std::io::Result<PathBuf> {
                 return Ok(rest.into_iter().rev().fold(real, |path, part| path.join(part)));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                // A dangling link would be followed by whoever creates the file, so it is no plain missing name.
+                // A dangling link would be followed by whoever creates the file, so it is no plain
+                // missing name.
                 if base.is_symlink() {
                     return Err(std::io::Error::other("it is a symbolic link to nowhere"));
                 }
                 match base.components().next_back() {
                     Some(Component::Normal(part)) => rest.push(part.to_owned()),
-                    // `missing/..` means nothing on a file system.
+                    // `missing/..` has no meaning on a file system.
                     _ => return Err(error),
                 }
                 base.pop();

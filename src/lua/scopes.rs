@@ -1,21 +1,20 @@
-//! The statements of a piece of Lua and the names in them: which names each statement declares and
-//! assigns for the code after it, which it reads, and what it calls. Locals of blocks, loops and
-//! functions are resolved and left out. For text that Lua has compiled before: Lua reports the
-//! errors.
+//! Scope analysis of Lua source. For each statement: the names that it declares and assigns for the
+//! following code, the names that it reads, and the functions that it calls. Locals of blocks,
+//! loops and functions are resolved and left out. The text must have been compiled by Lua before,
+//! which reports the errors.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::tokens::{Kind, Token, tokens};
 
-/// Most statements and expressions within each other, which is what Lua itself takes
-/// (`LUAI_MAXCCALLS`).
-const DEEPEST: usize = 200;
+/// Maximum nesting of statements and expressions, which is Lua's own limit (`LUAI_MAXCCALLS`).
+const MAX_DEPTH: usize = 200;
 
-/// A piece of Lua, by its outermost statements.
+/// Outermost statements of a piece of Lua.
 #[derive(Clone, Debug, Default)]
 pub struct Chunk {
-    /// The statements, in their order.
+    /// Statements, in order.
     pub statements: Vec<Statement>,
 }
 
@@ -23,9 +22,9 @@ pub struct Chunk {
 #[allow(clippy::struct_excessive_bools, reason = "they are facts that do not exclude each other")]
 #[derive(Clone, Debug, Default)]
 pub struct Statement {
-    /// The bytes that it takes.
+    /// Byte range of the statement.
     pub at: Range<usize>,
-    /// The names that it declares with `local` for the statements after it.
+    /// Names that it declares with `local` for the following statements.
     pub locals: Vec<String>,
     /// Presence of a `<close>` local, which ends with its chunk.
     pub has_close: bool,
@@ -35,29 +34,30 @@ pub struct Statement {
     pub returns: bool,
     /// A definition: `local`, `function`, or an assignment to plain names.
     pub is_definition: bool,
-    /// The names in it that are no locals of blocks or functions.
+    /// Names in it, except locals of blocks and functions.
     pub names: Vec<Name>,
-    /// The functions that it calls: `iam.profiles.get`, or `?` where no chain of names says it.
+    /// Functions that it calls: `iam.profiles.get`, or `?` where the callee is not a chain of
+    /// names.
     pub calls: BTreeSet<String>,
-    /// Presence of calls outside of the bodies of functions, which happen when the statement runs.
+    /// Presence of calls outside of function bodies, which happen when the statement runs.
     pub calls_now: bool,
 }
 
-/// A place where a name is used.
+/// An occurrence of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// The name.
     pub text: String,
-    /// Place of its beginning.
+    /// Offset of its first byte.
     pub at: usize,
-    /// A new value for it, rather than a use of its value.
+    /// Assignment of a new value, rather than a use.
     pub is_assigned: bool,
-    /// A place in the body of a function, which may run later.
+    /// Occurrence in the body of a function, which may run later.
     pub in_function: bool,
 }
 
 impl Statement {
-    /// The names that it declares or assigns when it runs.
+    /// Names that it declares or assigns when it runs.
     pub fn defined(&self) -> impl Iterator<Item = &str> {
         let assigned = self.names.iter().filter(|name| name.is_assigned && !name.in_function);
         self.locals.iter().map(String::as_str).chain(assigned.map(|name| name.text.as_str()))
@@ -65,18 +65,18 @@ impl Statement {
 }
 
 impl Chunk {
-    /// All names of its statements.
+    /// Names in all of its statements.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.statements.iter().flat_map(|statement| &statement.names)
     }
 
-    /// The names that its statements declare or assign when they run.
+    /// Names that its statements declare or assign when they run.
     pub fn defined(&self) -> impl Iterator<Item = &str> {
         self.statements.iter().flat_map(Statement::defined)
     }
 }
 
-/// The statements of a text; `None` if they cannot be told apart, as in a text that Lua refuses.
+/// Statements of a text; `None` if it cannot be parsed, as with a text that Lua refuses.
 #[must_use]
 pub fn parse(text: &str) -> Option<Chunk> {
     let all = tokens(text);
@@ -95,9 +95,9 @@ pub fn parse(text: &str) -> Option<Chunk> {
     Some(Chunk { statements })
 }
 
-/// The left side of an assignment, or a call.
+/// Left side of an assignment, or a call.
 struct AssignmentTarget {
-    /// The plain name that it is, by its place in the names of the statement; none if it is bound.
+    /// Index of its plain name in the names of the statement; none if the name is bound.
     name: Option<usize>,
     is_plain: bool,
     is_call: bool,
@@ -107,10 +107,10 @@ struct Parser<'t> {
     text: &'t str,
     all: Vec<Token>,
     at: usize,
-    /// The locals of the blocks around the current place; none outside of all blocks.
+    /// Locals of the enclosing blocks; none outside of all blocks.
     scopes: Vec<Vec<&'t str>>,
     functions: usize,
-    /// Number of the statements and expressions around the current place.
+    /// Number of the enclosing statements and expressions.
     depth: usize,
     now: Vec<Statement>,
 }
@@ -152,7 +152,7 @@ impl<'t> Parser<'t> {
         self.now.last_mut()
     }
 
-    /// Notes a use of the name at `at`; returns its place among the names if it is free.
+    /// Records a use of the name at `at`; returns its index in the names if it is free.
     fn use_name(&mut self, name: &str, at: usize) -> Option<usize> {
         if self.scopes.iter().any(|scope| scope.contains(&name)) {
             return None;
@@ -169,7 +169,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A block up to the word that ends it, which stays.
+    /// Parses a block up to its closing word, which is not consumed.
     fn block(&mut self, locals: Vec<&'t str>) -> Option<()> {
         self.scopes.push(locals);
         self.statements()?;
@@ -186,13 +186,13 @@ impl<'t> Parser<'t> {
     }
 
     fn statement(&mut self, is_outermost: bool) -> Option<()> {
-        self.deeper(|parser| parser.statement_here(is_outermost))
+        self.nested(|parser| parser.statement_here(is_outermost))
     }
 
-    /// Reads something that may have more of its kind in it; nothing if it is too deep.
-    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+    /// Parses a construct that may nest; fails if it is too deep.
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
         self.depth += 1;
-        let read = (self.depth <= DEEPEST).then(|| read(self)).flatten();
+        let read = (self.depth <= MAX_DEPTH).then(|| read(self)).flatten();
         self.depth -= 1;
         read
     }
@@ -233,7 +233,7 @@ impl<'t> Parser<'t> {
                 self.scopes.push(Vec::new());
                 self.statements()?;
                 self.need("until")?;
-                // It sees the locals of the block.
+                // The condition can use the locals of the block.
                 self.expression()?;
                 self.scopes.pop();
             }
@@ -325,7 +325,7 @@ impl<'t> Parser<'t> {
         self.declare(names, is_outermost)
     }
 
-    /// An attribute, if there is one; returns whether it is `<close>`.
+    /// Parses an attribute, if there is one; returns true for `<close>`.
     fn attribute(&mut self) -> Option<bool> {
         if !self.skip("<") {
             return Some(false);
@@ -359,11 +359,11 @@ impl<'t> Parser<'t> {
             }
             return Some(());
         }
-        // A value alone is no statement.
+        // A lone value is no statement.
         matches!(targets.as_slice(), [one] if one.is_call).then_some(())
     }
 
-    /// Parameters and body of a function.
+    /// Parses the parameters and the body of a function.
     fn function_body(&mut self, is_method: bool) -> Option<()> {
         self.need("(")?;
         let mut parameters = if is_method { vec!["self"] } else { Vec::new() };
@@ -388,7 +388,7 @@ impl<'t> Parser<'t> {
     }
 
     fn expression(&mut self) -> Option<()> {
-        self.deeper(Self::expression_here)
+        self.nested(Self::expression_here)
     }
 
     fn expression_here(&mut self) -> Option<()> {
@@ -441,10 +441,10 @@ impl<'t> Parser<'t> {
         Some(())
     }
 
-    /// A name or an expression in parentheses, with fields, indices and calls after it.
+    /// Parses a name or an expression in parentheses, with the fields, indices and calls after it.
     fn suffixed(&mut self) -> Option<AssignmentTarget> {
         let mut target = AssignmentTarget { name: None, is_plain: false, is_call: false };
-        // The names that lead to a function; none after an index or a call.
+        // Names that lead to the function; none after an index or a call.
         let mut chain = None;
         if self.skip("(") {
             self.expression()?;
@@ -493,7 +493,7 @@ impl<'t> Parser<'t> {
         matches!(self.word(), "(" | "{") || matches!(self.kind(), Some(Kind::Text { .. }))
     }
 
-    /// The arguments of a call of that function.
+    /// Parses the arguments of a call of that function.
     fn call(&mut self, chain: Option<String>) -> Option<()> {
         let is_now = self.functions == 0;
         let statement = self.statement_now()?;
@@ -532,8 +532,8 @@ mod tests {
         assert!(parse(&format!("f({}1{})", "{".repeat(190), "}".repeat(190))).is_some());
     }
 
-    /// Each statement as `text: declared; assigned; read; calls`, with `'` after what a function's
-    /// body names.
+    /// Each statement as `text: declared; assigned; read; calls`, with `'` after names in function
+    /// bodies.
     fn shown(text: &str) -> Vec<String> {
         let chunk = parse(text).unwrap_or_else(|| panic!("{text}"));
         let of = |statement: &super::Statement| {

@@ -1,4 +1,4 @@
-//! Files that a script reads whole: of a bounded size, and in a way that ends when the script must stop, whatever it waits for.
+//! Whole files that a script reads: bounded in size, and interruptible whatever the read waits for.
 
 use std::io;
 
@@ -11,9 +11,9 @@ use super::open_beneath::Beneath;
 /// Reads a file, a pipe or a device to its end.
 ///
 /// # Errors
-/// Any I/O error, or that there is more than `most` bytes, or that the script must stop.
+/// Any I/O error, more than `most` bytes, or an interrupt of the script.
 pub fn whole(path: &Beneath, most: usize, canceller: &Canceller) -> io::Result<Vec<u8>> {
-    // A call that waits is interrupted when the script must stop.
+    // A blocking call is interrupted when the script must stop.
     let must_stop = || canceller.reason().is_some();
     let file = path.open(OFlags::RDONLY, &must_stop)?;
     let too_large = || {
@@ -27,11 +27,11 @@ pub fn whole(path: &Beneath, most: usize, canceller: &Canceller) -> io::Result<V
     }
     let mut content = Vec::with_capacity(size + 1);
     loop {
-        const PIECE: usize = 1 << 16;
+        const CHUNK: usize = 1 << 16;
         if content.len() > most {
             return Err(too_large());
         }
-        content.reserve(PIECE.min(size.max(PIECE)));
+        content.reserve(CHUNK.min(size.max(CHUNK)));
         match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)) {
             Ok(0) => return Ok(content),
             Ok(_) => {}

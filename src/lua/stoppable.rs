@@ -1,6 +1,7 @@
-//! What stands before functions of Lua's library that could run for ever in one call, or for too long: as long as their arguments make for a short
-//! call, the function of the library runs, and else what `stdlib/stoppable.lua` has in its place. That is Lua, in which a script can be stopped, and
-//! what it needs from here looks whether it must stop.
+//! Guards of functions of Lua's library that could run for too long in one call, or for ever. If
+//! the arguments imply a short call, the function of the library runs; otherwise its replacement in
+//! `stdlib/stoppable.lua` runs. That is written in Lua, in which a script can be stopped, and the
+//! helpers that it calls here check for a stop.
 
 // The Lua API is C. Every block states why it is sound.
 #![allow(unsafe_code)]
@@ -12,18 +13,18 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value as LuaValue};
 
 use super::cancel::Canceller;
 
-/// So many steps, of some nanoseconds each, are a short call.
-const STEPS: f64 = 1e8;
-/// So many elements of a table are moved in a short call.
-const ELEMENTS: i64 = 1_000_000;
-/// The same where each may be a call of its own.
-const CALLS: i64 = 100;
-/// So many are sorted in a short call.
-const SORTED: i64 = 100_000;
-/// A text of so many bytes is put together in a short call.
-const REPEATED: f64 = (16 << 20) as f64;
+/// Maximum number of steps in a short call, of some nanoseconds each.
+const MAX_STEPS: f64 = 1e8;
+/// Maximum number of table elements that a short call moves.
+const MAX_ELEMENTS: i64 = 1_000_000;
+/// Maximum number of elements in a short call where each may be a call of its own.
+const MAX_CALLS: i64 = 100;
+/// Maximum number of elements that a short call sorts.
+const MAX_SORTED: i64 = 100_000;
+/// Maximum size in bytes of a text that a short call builds.
+const MAX_TEXT: f64 = (16 << 20) as f64;
 
-/// The functions of the host's that `stdlib/stoppable.lua` is made of.
+/// Host functions that `stdlib/stoppable.lua` is built on.
 pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua::Result<()> {
     let guard =
         lua.create_function(|lua, (name, native, slow): (String, Function, Function)| {
@@ -41,7 +42,8 @@ pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua
                     return Err(mlua::Error::runtime(format!("there is no guard for {other}")));
                 }
             };
-            // SAFETY: the two upvalues that `guarded` has are set right here: a C function of Lua's library and a Lua function.
+            // SAFETY: the two upvalues that `guarded` has are set right here: a C function of Lua's
+            // library and a Lua function.
             unsafe {
                 lua.exec_raw::<Function>((native, slow), |state| {
                     ffi::lua_pushcclosure(state, check, 2);
@@ -82,22 +84,25 @@ pub(super) fn functions(lua: &Lua, table: &Table, canceller: &Canceller) -> mlua
     table.set("find_plain", find_plain)
 }
 
-/// A look at the arguments of a function.
+/// Check of a function's arguments.
 trait Arguments {
-    /// Whether they make for a short call, or one that is refused.
+    /// Check that the arguments imply a short call, or one that is refused.
     ///
     /// # Safety
-    /// `state` is that of a C function whose arguments are at the bottom of its stack. Numbers among them may be put into their plain form.
+    /// `state` is that of a C function whose arguments are at the bottom of its stack. Numbers
+    /// among them may be converted to their plain form.
     unsafe fn are_short(state: *mut lua_State) -> bool;
 }
 
-/// A function of Lua's library behind a look at its arguments. Its upvalues are that function, and what is called instead.
+/// Function of Lua's library behind a check of its arguments. Its upvalues are that function and
+/// its replacement.
 ///
 /// # Safety
 /// Lua calls it with a valid state.
 unsafe extern "C-unwind" fn guarded<A: Arguments>(state: *mut lua_State) -> c_int {
-    // SAFETY: plain use of the Lua API within its stack discipline. The library's functions have no upvalues, so that they find in this frame what
-    // they would in one of their own; errors and their positions are those of a direct call.
+    // SAFETY: plain use of the Lua API within its stack discipline. The library's functions have no
+    // upvalues, so they find in this frame what they would find in one of their own; errors and
+    // their positions are those of a direct call.
     unsafe {
         if A::are_short(state)
             && let Some(native) = ffi::lua_tocfunction(state, ffi::lua_upvalueindex(1))
@@ -112,7 +117,8 @@ unsafe extern "C-unwind" fn guarded<A: Arguments>(state: *mut lua_State) -> c_in
     }
 }
 
-/// The whole number that an argument is; `default` if there is none. `None` for what the library refuses.
+/// Value of an integer argument; `default` if it is absent. `None` for a value that the library
+/// refuses.
 ///
 /// # Safety
 /// As [`Arguments::are_short`].
@@ -133,7 +139,7 @@ unsafe fn whole(state: *mut lua_State, at: c_int, default: i64) -> Option<i64> {
     }
 }
 
-/// The text that an argument is; numbers become text.
+/// Value of a text argument; numbers are converted.
 ///
 /// # Safety
 /// As [`Arguments::are_short`]; the bytes are valid while the argument is there.
@@ -149,7 +155,7 @@ unsafe fn text<'a>(state: *mut lua_State, at: c_int) -> Option<&'a [u8]> {
     }
 }
 
-/// The length of a table whose elements are what is in it: nothing is called for them. `None` for any other.
+/// Length of a table without metamethods for its elements. `None` for any other value.
 ///
 /// # Safety
 /// As [`Arguments::are_short`].
@@ -166,7 +172,8 @@ unsafe fn plain_length(state: *mut lua_State, at: c_int) -> Option<i64> {
     }
 }
 
-/// Whether matching takes few steps at worst: each part of the pattern that matches more or less of the text multiplies them.
+/// Check that matching takes few steps in the worst case: each variable-length item of the pattern
+/// multiplies them.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
 fn is_short_match(text: usize, pattern: &[u8]) -> bool {
     const LONG_PATTERN: usize = 10_000;
@@ -188,7 +195,7 @@ fn is_short_match(text: usize, pattern: &[u8]) -> bool {
     let mut steps = if pattern.contains(&b'[') { pattern.len() as f64 } else { 1.0 };
     for part in 1..=parts {
         steps *= (text + part) as f64 / part as f64;
-        if steps > STEPS {
+        if steps > MAX_STEPS {
             return false;
         }
     }
@@ -206,7 +213,7 @@ impl Arguments for Find {
             let is_plain = ffi::lua_toboolean(state, 4) != 0
                 || !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte));
             let is_short = if is_plain {
-                text.len() as f64 * pattern.len() as f64 <= STEPS
+                text.len() as f64 * pattern.len() as f64 <= MAX_STEPS
             } else {
                 is_short_match(text.len(), pattern)
             };
@@ -242,7 +249,7 @@ impl Arguments for Gsub {
                 _ => return true,
             };
             let is_short = is_short_match(text.len(), pattern)
-                && (!calls || i64::try_from(text.len()).is_ok_and(|length| length <= CALLS));
+                && (!calls || i64::try_from(text.len()).is_ok_and(|length| length <= MAX_CALLS));
             is_short || whole(state, 4, 0).is_none()
         }
     }
@@ -267,8 +274,8 @@ impl Arguments for Rep {
             };
             let unit = (text.len() + separator) as f64;
             let total = unit * times as f64;
-            // What is much too long is refused before anything is done.
-            unit > 0.0 && !(REPEATED..1e12).contains(&total)
+            // A length that is far too large is refused before any work is done.
+            unit > 0.0 && !(MAX_TEXT..1e12).contains(&total)
         }
     }
 }
@@ -288,7 +295,7 @@ impl Arguments for Concat {
             else {
                 return true;
             };
-            length.is_some() && to.saturating_sub(from) <= ELEMENTS
+            length.is_some() && to.saturating_sub(from) <= MAX_ELEMENTS
         }
     }
 }
@@ -314,7 +321,7 @@ impl Arguments for Move {
             if [2, 3, 4].iter().any(|at| ffi::lua_isnoneornil(state, *at) != 0) {
                 return true;
             }
-            to.saturating_sub(from) <= if is_plain { ELEMENTS } else { CALLS }
+            to.saturating_sub(from) <= if is_plain { MAX_ELEMENTS } else { MAX_CALLS }
         }
     }
 }
@@ -327,7 +334,7 @@ impl Arguments for Insert {
         // SAFETY: as its contract says.
         unsafe {
             ffi::lua_type(state, 1) != ffi::LUA_TTABLE
-                || plain_length(state, 1).is_some_and(|length| length <= ELEMENTS)
+                || plain_length(state, 1).is_some_and(|length| length <= MAX_ELEMENTS)
         }
     }
 }
@@ -345,9 +352,9 @@ impl Arguments for Sort {
             if !is_function && ffi::lua_isnoneornil(state, 2) == 0 {
                 return true;
             }
-            // What compares is Lua, which can be stopped.
+            // A comparator in Lua can be stopped.
             (is_function && ffi::lua_iscfunction(state, 2) == 0)
-                || plain_length(state, 1).is_some_and(|length| length <= SORTED)
+                || plain_length(state, 1).is_some_and(|length| length <= MAX_SORTED)
         }
     }
 }
@@ -366,10 +373,10 @@ impl Arguments for Unpack {
     }
 }
 
-/// The captures of a pattern are fewer.
-const MOST_CAPTURES: usize = 32;
-/// A pattern that needs more calls on top of each other is refused, as in Lua.
-const MOST_CALLS: usize = 200;
+/// Maximum number of captures in a pattern.
+const MAX_CAPTURES: usize = 32;
+/// Maximum recursion depth of a match, as in Lua.
+const MAX_DEPTH: usize = 200;
 
 #[derive(Clone, Copy)]
 enum Length {
@@ -378,7 +385,7 @@ enum Length {
     Bytes(usize),
 }
 
-/// A value that a match gives.
+/// Value of a capture.
 enum Found<'a> {
     Nil,
     Position(usize),
@@ -395,7 +402,7 @@ impl Found<'_> {
     }
 }
 
-/// Lua's patterns, as its manual describes them.
+/// Matcher of Lua's patterns, as its manual describes them.
 struct Matcher<'a> {
     text: &'a [u8],
     pattern: &'a [u8],
@@ -412,7 +419,8 @@ impl<'a> Matcher<'a> {
         Self { text, pattern, captures: Vec::new(), calls: 0, steps: 0, canceller }
     }
 
-    /// The first match from there on that does not end where the last one did: its beginning and end, from 1, and its captures.
+    /// First match from a position on that does not end where the last one did: its start and end,
+    /// from 1, and its captures.
     fn find(mut self, from: usize, last: usize, may_be_anchored: bool) -> Matched<Vec<Found<'a>>> {
         let is_anchored = may_be_anchored && self.pattern.first() == Some(&b'^');
         let begin = usize::from(is_anchored);
@@ -437,16 +445,16 @@ impl<'a> Matcher<'a> {
     }
 
     fn step(&mut self) -> Matched<()> {
-        const OFTEN: u32 = 1 << 14;
+        const CHECK_INTERVAL: u32 = 1 << 14;
         self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_multiple_of(OFTEN) && self.canceller.reason().is_some() {
+        if self.steps.is_multiple_of(CHECK_INTERVAL) && self.canceller.reason().is_some() {
             return Err("stopped".into());
         }
         Ok(())
     }
 
     fn matches(&mut self, s: usize, p: usize) -> Matched<Option<usize>> {
-        if self.calls == MOST_CALLS {
+        if self.calls == MAX_DEPTH {
             return Err("pattern too complex".into());
         }
         self.calls += 1;
@@ -545,7 +553,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn open(&mut self, s: usize, p: usize, length: Length) -> Matched<Option<usize>> {
-        if self.captures.len() == MOST_CAPTURES {
+        if self.captures.len() == MAX_CAPTURES {
             return Err("too many captures".into());
         }
         self.captures.push((s, length));
@@ -604,7 +612,7 @@ impl<'a> Matcher<'a> {
         Ok(rest.starts_with(&self.text[start..start + length]).then_some(s + length))
     }
 
-    /// The place behind a class that matches one byte.
+    /// Position after a class that matches one byte.
     fn class_end(&self, p: usize) -> Matched<usize> {
         let open = || "malformed pattern (missing ']')".to_owned();
         match self.pattern[p] {
@@ -617,7 +625,7 @@ impl<'a> Matcher<'a> {
                 if self.pattern.get(at) == Some(&b'^') {
                     at += 1;
                 }
-                // A `]` that comes first is one of the set.
+                // A `]` in the first position is a member of the set.
                 loop {
                     let byte = *self.pattern.get(at).ok_or_else(open)?;
                     at += 1;
@@ -643,7 +651,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Whether a byte is in the set between `[` at `p` and `]` at `end`.
+    /// Check that a byte is in the set between `[` at `p` and `]` at `end`.
     fn in_set(&self, byte: u8, p: usize, end: usize) -> bool {
         let mut at = p + 1;
         let is_in = self.pattern[at] != b'^';

@@ -1,4 +1,4 @@
-//! Loading a script's text, and a syntax error that shows the line and the place in it.
+//! Compilation of a script, with syntax errors that show the line and the column.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,15 @@ use mlua::{Function, Lua};
 
 use crate::error::{Error, Kind, Result};
 
-/// Compiles a script. A first line that starts with `#!` and a byte-order mark are skipped, as the `lua` program does.
+/// Compiles a script. Skips a byte-order mark and a first line that starts with `#`, as the `lua`
+/// program does.
 ///
 /// # Errors
-/// A script error with the line, the text of the line, and a caret under the token that does not fit.
+/// A script error with the line, its text, and a caret under the offending token.
 pub fn load(lua: &Lua, source: &[u8], name: &str) -> Result<Function> {
     let source = source.strip_prefix(b"\xef\xbb\xbf").unwrap_or(source);
     let source: Cow<[u8]> = if source.starts_with(b"#") {
-        // The line stays, as a comment, so that line numbers do.
+        // The line stays as a comment, so that line numbers are unchanged.
         let mut text = b"--".to_vec();
         text.extend_from_slice(&source[1..]);
         Cow::Owned(text)
@@ -48,7 +49,7 @@ fn explain(lua: &Lua, source: &[u8], name: &str, message: &str) -> Error {
     error.hint(format!("\n  {gutter} | {shown}\n  {blank} | {caret}^"))
 }
 
-/// The line of a syntax error and the token it complains about: `name:LINE: … near 'TOKEN'`.
+/// Line of a syntax error and the offending token: `name:LINE: … near 'TOKEN'`.
 fn parse<'a>(message: &'a str, name: &str) -> Option<(usize, Option<&'a str>)> {
     let at = message
         .find(':')
@@ -61,8 +62,8 @@ fn parse<'a>(message: &'a str, name: &str) -> Option<(usize, Option<&'a str>)> {
     Some((number, token.filter(|token| *token != "<eof>")))
 }
 
-/// The column (in characters) of the token: its first occurrence in the line that, with everything after it cut off, makes
-/// Lua complain in the same words.
+/// Column (in characters) of the token: its first occurrence in the line after which the truncated
+/// text gives the same error.
 fn column(
     lua: &Lua,
     source: &[u8],
@@ -81,7 +82,7 @@ fn column(
         let cut = &source[..start + at + token.len()];
         compile(lua, cut, name).is_err_and(|again| again == message)
     };
-    // From the right one on all do, so that few of many are tried.
+    // All occurrences from the right one on give the error, so a binary search suffices.
     let first = places.partition_point(|at| !complains(*at));
     let at = places.get(first).filter(|at| complains(**at))?;
     Some(line[..*at].chars().count())
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn the_place_of_an_error_is_found_among_many_that_look_alike() {
         let lua = Lua::new();
-        // With a compilation for each of them this takes minutes.
+        // A compilation for each occurrence would take minutes.
         for (text, column) in [("a a", 2), (&format!("{}a a", "a=a ".repeat(50_000)), 200_002)] {
             let error = load(&lua, text.as_bytes(), "a.lua").expect_err("no Lua");
             let caret = error.hints[0].lines().last().expect("a line of the caret");

@@ -1,10 +1,10 @@
-//! The words of a piece of Lua, also of one that is being typed: nothing is ever an error here, and every byte belongs to one token
-//! or to the white space between two. For colours, brackets, completion and the locals of a prompt; what Lua itself says counts
-//! for everything else.
+//! Lexer of Lua source, including text that is being typed: it never fails, and every byte belongs
+//! to a token or to the white space between two. Used for colours, brackets, completion and the
+//! locals of the REPL; for everything else Lua itself decides.
 
 use std::ops::Range;
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A name.
@@ -15,12 +15,12 @@ pub enum Kind {
     Number,
     /// Text in quotes or long brackets.
     Text {
-        /// Whether its end is there.
+        /// Presence of its end.
         is_closed: bool,
     },
     /// A comment.
     Comment {
-        /// Whether its end is there; one that ends with the line is closed by it.
+        /// Presence of its end; a line comment is closed by the end of the line.
         is_closed: bool,
     },
     /// `(`, `[` or `{`.
@@ -31,36 +31,36 @@ pub enum Kind {
     Sign,
 }
 
-/// A token: what it is, and the bytes that it takes.
+/// A token: its kind and its byte range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// Kind of the token.
     pub kind: Kind,
-    /// Where it is.
+    /// Byte range of the token.
     pub at: Range<usize>,
 }
 
 impl Token {
-    /// Its text.
+    /// Text of the token.
     #[must_use]
     pub fn text<'s>(&self, source: &'s str) -> &'s str {
         &source[self.at.clone()]
     }
 
-    /// Whether it is that keyword or sign.
+    /// Check for that keyword or sign.
     #[must_use]
     pub fn is(&self, source: &str, word: &str) -> bool {
         !matches!(self.kind, Kind::Text { .. } | Kind::Comment { .. }) && self.text(source) == word
     }
 }
 
-/// The reserved words of Lua 5.4.
+/// Reserved words of Lua 5.4.
 pub const KEYWORDS: [&str; 22] = [
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
     "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 ];
 
-/// The tokens of a text.
+/// Tokens of a text.
 #[must_use]
 pub fn tokens(source: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
@@ -77,7 +77,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// The token at the beginning of a text, and its length.
+/// Token at the beginning of a text, and its length.
 fn token(text: &str, first: char) -> (Kind, usize) {
     let length_of = |is_part: fn(char) -> bool| text.find(|c| !is_part(c)).unwrap_or(text.len());
     let next = text[first.len_utf8()..].chars().next();
@@ -113,7 +113,7 @@ fn token(text: &str, first: char) -> (Kind, usize) {
     }
 }
 
-/// The length of a number: digits, and a sign where it belongs to an exponent.
+/// Length of a number: digits, and a sign where it belongs to an exponent.
 fn number(text: &str) -> usize {
     let is_hexadecimal = text.starts_with("0x") || text.starts_with("0X");
     let exponent = if is_hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
@@ -122,7 +122,7 @@ fn number(text: &str) -> usize {
         let is_part = c.is_ascii_alphanumeric()
             || c == '.'
             || (matches!(c, '+' | '-') && exponent.contains(&before));
-        // `1..2` is a number, `..`, and a number for Lua's eyes only; here the dots are signs.
+        // Lua reads `1..2` as a malformed number; here the dots are an operator.
         if !is_part || (c == '.' && text[at..].starts_with("..")) {
             return at;
         }
@@ -131,7 +131,8 @@ fn number(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a text in quotes, and whether its end is there: it ends with its line at the latest, unless a backslash is before that.
+/// Length of a quoted text, and the presence of its end. It ends with its line at the latest,
+/// unless a backslash continues it.
 fn quoted(text: &str, quote: char) -> (usize, bool) {
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
@@ -155,7 +156,8 @@ fn quoted(text: &str, quote: char) -> (usize, bool) {
     (text.len(), false)
 }
 
-/// The length of a text or comment in long brackets, and whether its end is there; `None` if it does not begin so.
+/// Length of a text or comment in long brackets, and the presence of its end; `None` if it does not
+/// begin with them.
 fn long_brackets(text: &str) -> Option<(usize, bool)> {
     let inner = text.strip_prefix('[')?;
     let level = inner.find(|c| c != '=').unwrap_or(inner.len());

@@ -1,4 +1,5 @@
-//! Scans in the hands of Lua: starting one, asking it for verdicts, and keeping it in a file. `stdlib/usage.lua` makes the module of it.
+//! Usage scans in Lua: starting a scan, asking for verdicts, and keeping it in a file.
+//! `stdlib/usage.lua` is the module on top.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,7 +26,7 @@ use crate::usage::{
     RoleKnown, RoleUse, SOURCES, Scan, Source, Subject, Verdict, Watch, kind_of, service_of,
 };
 
-/// A scan that is made or is done, and what roles have said since.
+/// A scan, in progress or done, and the roles that were read since.
 #[derive(Clone, Default)]
 struct Scanned(Arc<Inner>);
 
@@ -47,11 +48,11 @@ impl Scanned {
     }
 }
 
-/// Shows how a scan gets on, as bulk work is shown.
+/// Progress display of a scan, in the form of bulk work.
 struct ScanProgress {
     board: Arc<ProgressBoard>,
     tally: OnceLock<Arc<Tally>>,
-    /// How many checks have become gaps, by reason.
+    /// Numbers of failed checks, by reason.
     gaps: Mutex<Vec<(Reason, u64)>>,
 }
 
@@ -75,7 +76,7 @@ impl Watch for ScanProgress {
 }
 
 impl ScanProgress {
-    /// The summary, if there is one to be shown.
+    /// Summary, if one is to be shown.
     fn end(&self) -> Option<String> {
         let gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
         let gaps: Vec<_> =
@@ -84,7 +85,7 @@ impl ScanProgress {
     }
 }
 
-/// The functions.
+/// Host functions.
 pub(super) fn functions(
     lua: &Lua,
     host: &Rc<Host>,
@@ -110,7 +111,7 @@ fn to_lua(lua: &Lua, value: &Value) -> Result<LuaValue> {
 }
 
 fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
-    // Returns the scan, and what to wait for until it is over: its answer is the summary.
+    // Returns the scan, and a handle that completes with the summary.
     add(lua, host, fallible, "usage_scan", |lua, host, mut args| {
         let (gate, entry) = entry_arg(&mut args)?;
         let asking = asking(&bind::arguments(entry, args)?)?;
@@ -172,7 +173,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
         let told = scanned.scan()?.told_gaps().iter().cloned().map(Value::Str);
         to_lua(lua, &Value::List(told.collect()))
     })?;
-    // The resource of a number from 0 on that names a profile or role; nil after the last one.
+    // Resource by index from 0 among those that name a profile or role; nil after the last one.
     add(lua, host, fallible, "usage_found", |lua, _, args| {
         let scanned = scanned(&args, 0)?;
         let number = args.get(1).and_then(LuaValue::as_usize).unwrap_or(usize::MAX);
@@ -186,7 +187,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
                 ("region", Value::Str(found.region.to_string())),
                 ("kind", Value::Str(kind_of(found.source).to_owned())),
                 ("resource", Value::Str(found.resource.to_owned())),
-                ("state", if_any(found.state)),
+                ("state", non_empty(found.state)),
                 ("names", Value::List(names.collect())),
             ]),
         )
@@ -194,7 +195,7 @@ fn scanning(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
 }
 
 fn judging(lua: &Lua, host: &Rc<Host>, fallible: &Table) -> mlua::Result<()> {
-    // Returns the verdict, or the name of the role that must be asked first.
+    // Returns the verdict, or the name of a role that must be read first.
     add(lua, host, fallible, "usage_judge", |lua, _, args| {
         let scanned = scanned(&args, 0)?;
         let subject = subject(args.get(1).unwrap_or(&LuaValue::Nil))?;
@@ -297,7 +298,7 @@ fn asking(args: &Args) -> Result<Asking> {
     Ok(asking)
 }
 
-/// A duration, which arguments have in milliseconds.
+/// Duration argument, which is given in milliseconds.
 fn duration(args: &Args, name: &str) -> Option<Duration> {
     args.int(name).and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis)
 }
@@ -311,8 +312,8 @@ fn unknown_source(name: &str) -> Error {
     }
 }
 
-/// What `GetRole` says. What would be so for every role is an error; so is the role of that name in another account than that of the scan, which may have come out
-/// of a file.
+/// Answer of `GetRole`. An error that would be the same for every role is returned as an error. So
+/// is a role of that name in another account than the scan's, which may come from a file.
 async fn ask_role(gate: &Gate, name: &str, account: &str) -> Result<RoleKnown> {
     let args = Args::of([("name", Value::Str(name.to_owned()))]);
     match gate.invoke(iam::entry("roles.get"), args).await {
@@ -338,7 +339,7 @@ async fn ask_role(gate: &Gate, name: &str, account: &str) -> Result<RoleKnown> {
     }
 }
 
-/// The profile that a verdict is asked for: a table as listings have it.
+/// Profile to be judged: a table as in listings.
 fn subject(profile: &LuaValue) -> Result<Subject> {
     let value = from_lua(profile);
     let text = |name: &str| value.field(name).as_str().map(str::to_owned);
@@ -396,8 +397,8 @@ fn gap_record(gap: &Gap) -> Value {
         ("source", text(&gap.source)),
         ("region", text(&gap.region)),
         ("reason", Value::Str(gap.why.reason.name().into())),
-        ("code", if_any(&gap.why.code)),
-        ("message", if_any(&gap.why.message)),
+        ("code", non_empty(&gap.why.code)),
+        ("message", non_empty(&gap.why.message)),
         ("text", Value::Str(gap.to_string())),
     ])
 }
@@ -406,10 +407,10 @@ fn reference_record(reference: &Reference) -> Value {
     Value::record([
         ("source", Value::Str(reference.source.to_string())),
         ("service", Value::Str(reference.service().to_owned())),
-        ("region", if_any(&reference.region)),
+        ("region", non_empty(&reference.region)),
         ("kind", Value::Str(reference.kind().to_owned())),
         ("resource", Value::Str(reference.resource.to_string())),
-        ("state", if_any(&reference.state)),
+        ("state", non_empty(&reference.state)),
         ("by", Value::Str(reference.by.name().into())),
         ("text", Value::Str(reference.text.to_string())),
     ])
@@ -440,8 +441,8 @@ fn verdict_record(verdict: &Verdict) -> Value {
     ])
 }
 
-/// A text that may be missing.
-fn if_any(text: &str) -> Value {
+/// Text, or nil if it is empty.
+fn non_empty(text: &str) -> Value {
     if text.is_empty() { Value::Nil } else { Value::Str(text.to_owned()) }
 }
 
@@ -449,7 +450,7 @@ fn count(n: u64) -> Value {
     i64::try_from(n).map_or(Value::Nil, Value::Int)
 }
 
-/// A date as the Lua surface shows it: ISO 8601, UTC, whole seconds.
+/// Date in the form of the Lua API: ISO 8601, UTC, whole seconds.
 fn date(at: Timestamp) -> Value {
     Value::Str(Timestamp::from_second(at.as_second()).unwrap_or(at).to_string())
 }

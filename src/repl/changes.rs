@@ -1,5 +1,5 @@
-//! Changes that a prompt has planned and made, and their undo: `.changes`,
-//! `.commit`, `.undo`, `.redo`, `.discard`.
+//! Planned and made changes of the REPL, and their undo: `.changes`, `.commit`, `.undo`, `.redo`,
+//! `.discard`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,33 +23,33 @@ use crate::ui::format::count;
 use crate::ui::terminal::{self, say};
 use crate::{spec, state};
 
-/// Something that can be undone, as one.
+/// Changes that are undone together.
 #[derive(Clone, Debug)]
 pub enum UndoUnit {
-    /// What an entry has planned: the changes after so many.
+    /// Changes that an entry has planned: those after that many.
     Planned(usize),
-    /// What an entry has changed: the numbers in the run of this prompt, the first excluded.
+    /// Changes that an entry has made: numbers in the run of this REPL, the first excluded.
     Changed(u64, u64),
-    /// The run that has carried a plan out.
+    /// Run that has applied a plan.
     Committed(String),
 }
 
-/// How many changes there were before an entry.
+/// Numbers of changes before an entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// Number of planned changes.
     pub planned: usize,
-    /// Number of changes in the run of the prompt.
+    /// Number of changes in the run of this REPL.
     pub changed: u64,
 }
 
 impl Repl {
-    /// What there is before an entry.
+    /// Numbers of changes so far.
     pub(super) fn mark(&self) -> Mark {
         Mark { planned: self.session.recorder().len(), changed: self.session.journal().changes() }
     }
 
-    /// Keeps what an entry has done, to be undone.
+    /// Records the changes of an entry, to be undone later.
     pub(super) fn note_step(&mut self, before: Mark) {
         let now = self.mark();
         if now.planned > before.planned || now.changed > before.changed {
@@ -66,7 +66,7 @@ impl Repl {
         }
     }
 
-    /// The changes that the journal has of a run of this prompt, as far as they can be read.
+    /// Changes of a run of this REPL in the journal, as far as they can be read.
     pub(super) fn recorded_by(&self, run: &entries::Run<'_>) -> Option<Vec<Recorded>> {
         let run = match run {
             entries::Run::Own => self.session.journal().run()?,
@@ -79,7 +79,8 @@ impl Repl {
         self.session.recorder().plan(None, None, None, None)
     }
 
-    /// Shows what is planned, or keeps it in a file for `iamlua apply`; without a plan, shows what was changed.
+    /// Shows the plan, or keeps it in a file for `iamlua apply`; without a plan, shows the changes
+    /// that were made.
     pub(super) fn show_changes(&self, file: &str) -> Result<()> {
         let plan = self.plan();
         if !file.is_empty() {
@@ -128,7 +129,7 @@ impl Repl {
         Ok(())
     }
 
-    /// A run of the journal with its changes, as far as they are known.
+    /// Run of the journal with its changes, as far as they are known.
     fn recorded(&self, run: &str) -> Result<(Run, Vec<Recorded>, undo::UndoSettings)> {
         self.runtime.block_on(self.session.journal().sync())?;
         let missing = || Error::new(Kind::State, format!("run {run} is not in the journal"));
@@ -136,7 +137,7 @@ impl Repl {
         Ok((records.run(run)?, records.changes(run)?, undo::UndoSettings::of(&records)?))
     }
 
-    /// Makes what is planned.
+    /// Applies the plan.
     pub(super) fn commit(&mut self) -> Result<()> {
         let plan = self.plan();
         if plan.is_empty() {
@@ -158,11 +159,11 @@ impl Repl {
         self.may_write(&what, &plan.sites, false)?;
         let about =
             About { command: "prompt".into(), plan: Some(plan.id.clone()), ..About::default() };
-        let (session, result) = self.carry_out(&plan, about, ".commit");
+        let (session, result) = self.apply_plan(&plan, about, ".commit");
         let Some(run) = session.journal().run() else {
             let is_drift = matches!(&result, Err(error) if error.kind == Kind::Refused);
             if is_drift && plan.exceeds.is_none() {
-                let left = self.plan_anew(&plan.sites, &plan.changes);
+                let left = self.replan(&plan.sites, &plan.changes);
                 self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
                 self.steps.push(UndoUnit::Planned(0));
                 let still = count(left as u64, "change");
@@ -170,22 +171,22 @@ impl Repl {
             }
             return result.map(|_| ()).map_err(without_options);
         };
-        let left = self.left_of(&plan, &session);
+        let left = self.remaining(&plan, &session);
         self.entries.commit(&run, &plan, &left);
-        let left = self.plan_anew(&plan.sites, &left);
+        let left = self.replan(&plan.sites, &left);
         self.steps.retain(|step| !matches!(step, UndoUnit::Planned(_)));
         self.steps.push(UndoUnit::Committed(run));
         self.session.recorder().outside().clear();
         if left > 0 {
-            // They can only be undone together: nobody knows any more which entry planned which.
+            // Only undoable together: their entries are no longer known.
             self.steps.push(UndoUnit::Planned(0));
             say(&format!("{} still planned", count(left as u64, "change")));
         }
         result.map(|_| ()).map_err(without_options)
     }
 
-    /// The changes of a plan that a session has not made.
-    fn left_of(&self, plan: &Plan, session: &Arc<Session>) -> Vec<Change> {
+    /// Changes of a plan that a session has not made.
+    fn remaining(&self, plan: &Plan, session: &Arc<Session>) -> Vec<Change> {
         let gates = self.gates(session, &plan.sites);
         let done = || -> Result<_> {
             let records = Records::open(&state::folder()?)?;
@@ -201,19 +202,21 @@ impl Repl {
                 .cloned()
                 .collect(),
             Err(error) => {
-                // What nobody knows of must not be planned a second time.
+                // A change of unknown outcome must not be planned again.
                 say(&format!("note: what is left of the plan cannot be told: {error}"));
                 Vec::new()
             }
         }
     }
 
-    /// Plans these changes, and nothing else, on what is there now. Returns how many of them still can be made.
-    fn plan_anew(&self, sites: &[Destination], changes: &[Change]) -> usize {
+    /// Plans these changes, and nothing else, on the current state. Returns the number of those
+    /// that can still be made.
+    fn replan(&self, sites: &[Destination], changes: &[Change]) -> usize {
         self.runtime.block_on(self.session.forget_plan());
         self.session.reopen();
         let gates = self.gates(&self.session, sites);
-        // It must be whole, so there is nothing to be stopped in it; to end the program takes two signals here too.
+        // The plan must be complete, so no session is stopped here; ending the program takes two
+        // signals here too.
         let nothing = Session::new(Mode::ReadOnly);
         let planned = self.interrupts.during(&nothing, || {
             self.runtime.block_on(crate::session::plan_again(&gates, changes))
@@ -228,7 +231,7 @@ impl Repl {
         planned.iter().filter(|planned| planned.is_ok()).count()
     }
 
-    /// Forgets what is planned.
+    /// Forgets the plan.
     pub(super) fn discard(&mut self) {
         let planned = self.session.recorder().len();
         self.runtime.block_on(self.session.forget_plan());
@@ -240,7 +243,7 @@ impl Repl {
         say(&format!("{} forgotten", parts.join(", ")));
     }
 
-    /// Undoes what the last entry has planned or changed.
+    /// Undoes the changes that the last entry has planned or made.
     pub(super) fn undo(&mut self) -> Result<()> {
         let Some(step) = self.steps.last().cloned() else {
             return Err(Error::usage("this prompt has made no change that could be undone")
@@ -250,7 +253,7 @@ impl Repl {
             UndoUnit::Planned(before) => {
                 let plan = self.plan();
                 let (kept, dropped) = plan.changes.split_at(before.min(plan.changes.len()));
-                self.plan_anew(&plan.sites, kept);
+                self.replan(&plan.sites, kept);
                 say(&format!("{} no longer planned", count(dropped.len() as u64, "change")));
                 None
             }
@@ -267,7 +270,7 @@ impl Repl {
         Ok(())
     }
 
-    /// Makes the changes again that the last `.undo` has undone.
+    /// Makes the changes of the last `.undo` again.
     pub(super) fn redo(&mut self) -> Result<()> {
         let Some((step, run)) = self.undone.last().cloned() else {
             return Err(Error::usage("there is no .undo whose changes could be made again")
@@ -280,8 +283,8 @@ impl Repl {
         Ok(())
     }
 
-    /// Makes the inverse of changes of a run. Returns the run that has made it, if there was
-    /// something to make.
+    /// Makes the inverse of a run's changes. Returns the run that has made it, if there was
+    /// something to undo.
     fn invert(
         &mut self,
         command: &str,
@@ -300,7 +303,7 @@ impl Repl {
             self.runtime.block_on(undo::plan(&run, &changes, &gates, &options))
         })?;
         if !undoing.left_out.is_empty() {
-            // What cannot be undone must not stand in the way of what came before it.
+            // A step that cannot be undone must not block the steps before it.
             if verb == "undo" {
                 self.steps.pop();
             } else {
@@ -330,13 +333,13 @@ impl Repl {
             undoes: Some(run.id),
             ..About::default()
         };
-        let (session, result) = self.carry_out(&plan, about, command);
+        let (session, result) = self.apply_plan(&plan, about, command);
         self.session.forget_read();
         result.map(|_| session.journal().run())
     }
 
-    /// Makes a plan's changes in a session of their own.
-    fn carry_out(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
+    /// Applies a plan in a session of its own.
+    fn apply_plan(&self, plan: &Plan, about: About, again: &str) -> (Arc<Session>, Result<u8>) {
         let rules = SessionConfig { mode: Mode::Apply, about, ..self.rules.clone() };
         let session = Session::with(rules);
         let gates = self.gates(&session, &plan.sites);
@@ -351,7 +354,7 @@ impl Repl {
         (session, result)
     }
 
-    /// Gates to the sites of a plan or run.
+    /// Gates to the destinations of a plan or run.
     fn gates(&self, session: &Arc<Session>, sites: &[Destination]) -> Vec<Gate> {
         let own = self.runtime.block_on(self.gate.site());
         sites
@@ -367,9 +370,9 @@ impl Repl {
             .collect()
     }
 
-    /// Asks before something is written where the prompt does not do that anyway: always on AWS, on
-    /// the local account `if_local`. The question names the accounts that `sites` lead to; without
-    /// any, that of the prompt.
+    /// Asks before a write that the mode does not allow anyway: always on AWS, and on the local
+    /// account `if_local`. The question names the accounts of `sites`; without any, that of the
+    /// REPL.
     fn may_write(&self, what: &str, sites: &[Destination], if_local: bool) -> Result<()> {
         if self.is_read_only_by_config {
             return Err(Error::new(
@@ -388,7 +391,7 @@ impl Repl {
         Err(Error::new(Kind::Refused, "nothing was changed"))
     }
 
-    /// The accounts that sites lead to, in words: that of the prompt as the prompt names it.
+    /// Accounts of destinations in words; that of the REPL as the prompt names it.
     fn accounts(&self, sites: &[Destination]) -> String {
         let own = self.runtime.block_on(self.gate.site());
         let is_own = |site: &Destination| {
@@ -397,7 +400,7 @@ impl Repl {
         if sites.iter().all(is_own) { self.account.describe() } else { describe_accounts(sites) }
     }
 
-    /// Changes what becomes of changes.
+    /// Changes the mode.
     pub(super) fn switch(&mut self, mode: Mode) -> Result<()> {
         if self.session.mode() == mode {
             say(&format!("it is {} already", mode.name()));
@@ -424,7 +427,7 @@ impl Repl {
     }
 }
 
-/// How old a change of an interrupted try must be before it counts that the account does not show it.
+/// Minimum age of an interrupted attempt's change before its absence from the account counts.
 fn patience() -> Duration {
     let seconds = spec::parse_duration(recover::PATIENCE).unwrap_or_default();
     Duration::from_secs_f64(seconds)
@@ -435,13 +438,13 @@ fn pending(what: &str) -> Error {
         .hint(".commit makes them, .undo drops the last, .discard drops all")
 }
 
-/// Prints what a person has asked for.
+/// Prints a requested text.
 fn print(text: &str) {
-    // Who has closed standard output does not want it.
+    // A closed standard output needs no text.
     let _ = terminal::print(text);
 }
 
-/// An error without the hints that name options of a command line.
+/// Error without the hints that name command-line options.
 fn without_options(mut error: Error) -> Error {
     error.hints.retain(|hint| !hint.contains("--"));
     error

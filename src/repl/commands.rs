@@ -1,4 +1,4 @@
-//! The commands of the prompt, which begin with a dot: what they are called, what they do, and what they take.
+//! Commands of the REPL, which begin with a dot: names, effects and arguments.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,27 +17,27 @@ use crate::session::Mode;
 use crate::spec;
 use crate::ui::terminal::{print, say};
 
-/// A command of the prompt.
+/// Command of the REPL.
 pub struct Command {
-    /// Its name, with the dot.
+    /// Name, with the dot.
     pub name: &'static str,
-    /// What it takes, as help shows it.
+    /// Argument, as help shows it.
     pub takes: &'static str,
-    /// What that is, for completion.
+    /// Kind of the argument, for completion.
     pub argument: Argument,
-    /// What it does, in one sentence.
+    /// Effect, in one sentence.
     pub doc: &'static str,
     run: fn(&mut Repl, &str) -> Result<Next>,
 }
 
-/// What a command takes.
+/// Kind of a command's argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// Nothing.
     None,
     /// A file.
     File,
-    /// Something that is documented.
+    /// Name of a documented item.
     Documented,
     /// Lua.
     Code,
@@ -57,7 +57,7 @@ fn go(done: Result<()>) -> Result<Next> {
     done.map(|()| Next::Entry)
 }
 
-/// All of them, in the order of the help.
+/// All commands, in the order of the help.
 pub static COMMANDS: &[Command] = &[
     command(
         ".plan",
@@ -143,7 +143,7 @@ pub static COMMANDS: &[Command] = &[
     command(".exit", "", Argument::None, "Leave, as Ctrl-D does.", |_, _| Ok(Next::Leave(0))),
 ];
 
-/// The commands as a table in Markdown, for the documentation.
+/// Commands as a table in Markdown, for the documentation.
 #[must_use]
 pub fn table() -> String {
     let mut text = String::from("| command | does |\n| --- | --- |\n");
@@ -154,7 +154,7 @@ pub fn table() -> String {
     text
 }
 
-/// Whether an entry is a command rather than Lua, in which nothing begins with a dot and a letter.
+/// Check for a command. In Lua nothing begins with a dot and a letter.
 #[must_use]
 pub fn is_command(text: &str) -> bool {
     let text = text.trim_start();
@@ -162,14 +162,14 @@ pub fn is_command(text: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// The command that a text begins with, and what comes after it.
+/// Command at the beginning of a text, and its argument.
 #[must_use]
 pub fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     text.split_once(char::is_whitespace).map_or((text, ""), |(name, rest)| (name, rest.trim()))
 }
 
-/// A path as it was typed, with `~` for the home folder.
+/// Typed path, with `~` for the home folder.
 pub(super) fn path(text: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     match (text.strip_prefix("~/"), home) {
@@ -199,11 +199,11 @@ fn help() -> Result<()> {
     .join("\n"))
 }
 
-/// Rows of a name and a sentence, the sentences under each other as far as there is room.
+/// Rows of a name and a sentence, with the sentences aligned as far as there is room.
 fn listed(rows: &[Vec<String>], columns: usize) -> String {
-    const LEAST: usize = 24;
+    const MIN_TEXT: usize = 24;
     let widest = rows.iter().map(|row| row[0].len()).max().unwrap_or_default() + 2;
-    let is_narrow = columns < widest + LEAST;
+    let is_narrow = columns < widest + MIN_TEXT;
     let indent = " ".repeat(if is_narrow { 4 } else { widest });
     let mut text = String::new();
     for row in rows {
@@ -272,7 +272,7 @@ impl Repl {
         };
         self.entries.push(entry, before, self.mark());
         match ending? {
-            // Its own end is not the prompt's.
+            // The end of the script is not the end of the REPL.
             Ending::Exit(code) if code != 0 => say(&format!("it ended with exit code {code}")),
             Ending::Exit(_) | Ending::Finished => {}
             Ending::OutputClosed => return Ok(Next::Leave(0)),
@@ -352,7 +352,7 @@ impl Repl {
         }
         let (began, calls) = (Instant::now(), self.session.calls());
         let next = self.enter(code);
-        self.tell_time(began, &calls);
+        self.report_time(began, &calls);
         next
     }
 }

@@ -1,6 +1,6 @@
-//! What can stand at the cursor: names of variables, fields and methods as they are in the VM, and in a call of a documented
-//! function its parameters and their values, among them the names in the account. Nothing here runs a script's code or
-//! waits for AWS.
+//! Completion at the cursor: names of variables, fields and methods in the VM, and, in a call of a
+//! documented function, its parameters and their values, including names in the account. Nothing
+//! here runs a script's code or waits for AWS.
 
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::history::MemHistory;
@@ -11,10 +11,10 @@ use crate::lua::tokens::{KEYWORDS, Kind, Token, tokens};
 use crate::lua::{Found, Prompt};
 use crate::session::names::{Names, Of};
 
-/// So many names of the account are offered at once.
-const MOST: usize = 300;
+/// Maximum number of the account's names that are offered at once.
+const MAX_CANDIDATES: usize = 300;
 
-/// Where the word begins that is to be completed, and what it can become.
+/// Start of the word to complete, and its completions.
 pub fn candidates(prompt: &Prompt, names: &Names, line: &str, pos: usize) -> (usize, Vec<Pair>) {
     let Some(before) = line.get(..pos) else { return (pos, Vec::new()) };
     if commands::is_command(before) {
@@ -54,20 +54,21 @@ fn for_command(prompt: &Prompt, names: &Names, before: &str) -> (usize, Vec<Pair
     }
 }
 
-/// A call that the cursor is in.
+/// Call around the cursor.
 #[derive(Debug, Default)]
 struct Call {
-    /// The name of the function, with dots.
+    /// Name of the function, with dots.
     function: String,
-    /// Which argument by position, from 0.
+    /// Index of the argument by position, from 0.
     position: usize,
-    /// In a table of arguments: the keys that are given, and the one whose value the cursor is in.
+    /// In a table of arguments: the given keys, and the key whose value contains the cursor.
     table: Option<(Vec<String>, Option<String>)>,
 }
 
-/// A bracket that is open at the cursor.
+/// Bracket that is open at the cursor.
 struct Frame {
-    /// The token before it that names a function, if it is a call or a table that is the only argument of one.
+    /// Name of the called function, if the bracket opens a call or a table that is the only
+    /// argument of one.
     function: Option<String>,
     is_table: bool,
     commas: usize,
@@ -86,7 +87,7 @@ fn in_lua(prompt: &Prompt, names: &Names, before: &str, after: Option<char>) -> 
         Some(Kind::Comment { .. }) if !before.ends_with('\n') => nothing,
         Some(Kind::Number | Kind::Text { is_closed: true }) => nothing,
         Some(Kind::Text { is_closed: false }) => {
-            // The token is there, because its kind is.
+            // The token exists, because its kind does.
             let Some(text) = last else { return nothing };
             let quote = &before[text.at.start..=text.at.start];
             if quote == "[" {
@@ -105,7 +106,7 @@ fn in_lua(prompt: &Prompt, names: &Names, before: &str, after: Option<char>) -> 
     }
 }
 
-/// What a word can become that has these tokens before it.
+/// Completions of a word that follows these tokens.
 fn of_word(
     prompt: &Prompt,
     names: &Names,
@@ -146,7 +147,7 @@ fn of_word(
         }
     }
     if word.is_empty() && before.is_empty() {
-        // Everything there is helps nobody, but what the program brings does.
+        // A list of everything is no help, but the main modules are.
         return ["iam", "bulk", "report", "runbook"].into_iter().map(pair).collect();
     }
     let keywords = KEYWORDS.into_iter().filter(|keyword| keyword.starts_with(word));
@@ -161,7 +162,7 @@ fn of_word(
     found
 }
 
-/// What a text can become whose beginning is there.
+/// Completions of an unfinished text.
 fn of_text(
     names: &Names,
     values: &Values,
@@ -170,13 +171,13 @@ fn of_text(
     after: Option<char>,
 ) -> Vec<Pair> {
     let found = match values {
-        Values::Names(of) => names.beginning_with(*of, word, MOST).names,
+        Values::Names(of) => names.beginning_with(*of, word, MAX_CANDIDATES).names,
         Values::Words(words) => {
             words.iter().filter(|known| known.starts_with(word)).cloned().collect()
         }
         Values::Bool | Values::Any => Vec::new(),
     };
-    // The only one is whole, so its end is known; a path may go on.
+    // A single match is complete, so the quote can be closed; a path may continue.
     let closes = found.len() == 1
         && !matches!(values, Values::Names(Of::Path))
         && after.is_none_or(|after| !quote.starts_with(after));
@@ -189,7 +190,7 @@ fn of_text(
         .collect()
 }
 
-/// What a value can be that is not begun with a quotation mark.
+/// Completions of a value without a quotation mark.
 fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
     match values {
         Values::Bool => ["true", "false"]
@@ -198,7 +199,7 @@ fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
             .map(pair)
             .collect(),
         Values::Names(of) if word.is_empty() => names
-            .beginning_with(*of, "", MOST)
+            .beginning_with(*of, "", MAX_CANDIDATES)
             .names
             .into_iter()
             .map(|name| Pair { replacement: format!("\"{name}\""), display: name })
@@ -213,14 +214,14 @@ fn of_value(names: &Names, values: &Values, word: &str) -> Vec<Pair> {
 
 fn parameters_of(prompt: &Prompt, call: &Call) -> Option<Parameters> {
     Parameters::of(&call.function, call.position).or_else(|| {
-        // `local p = iam.profiles` is the same by another name.
+        // `local p = iam.profiles` is an alias.
         let (table, name) = call.function.rsplit_once('.')?;
         let chain: Vec<&str> = table.split('.').collect();
         Parameters::of(&format!("{}.{name}", prompt.known_table(&chain)?), call.position)
     })
 }
 
-/// The parameter that the cursor is in.
+/// Parameter at the cursor.
 fn parameter_of(prompt: &Prompt, call: &Call) -> Option<Parameter> {
     let parameters = parameters_of(prompt, call)?;
     match &call.table {
@@ -232,7 +233,8 @@ fn parameter_of(prompt: &Prompt, call: &Call) -> Option<Parameter> {
     }
 }
 
-/// The call that the end of the tokens is in. `in_text`: the cursor is in a text, which may itself be the only argument of a call.
+/// Call that contains the end of the tokens. `in_text`: the cursor is in a text, which may itself
+/// be the only argument of a call.
 fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
     if in_text
         && before.last().is_some_and(|last| last.kind == Kind::Name)
@@ -275,7 +277,7 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
                 }
             }
             Kind::Keyword if token.is(source, "function") => {
-                // Its body is code of its own.
+                // A function body is code of its own.
                 frames.push(Frame {
                     function: None,
                     is_table: false,
@@ -295,12 +297,13 @@ fn call_at(source: &str, before: &[Token], in_text: bool) -> Option<Call> {
     if let Some(function) = inner.function {
         return Some(Call { function, position: inner.commas, table });
     }
-    // A table that is an argument among others.
+    // A table among other arguments.
     let outer = frames.pop().filter(|outer| inner.is_table && !outer.is_table)?;
     Some(Call { function: outer.function?, position: outer.commas, table })
 }
 
-/// The names with dots that the tokens end with, such as `iam`, `profiles`; `None` if what they belong to is no name.
+/// Dotted names that the tokens end with, such as `iam`, `profiles`; `None` if they follow
+/// something else than a name.
 fn chain_before(source: &str, before: &[Token]) -> Option<Vec<String>> {
     let mut chain = Vec::new();
     let mut at = before.len();

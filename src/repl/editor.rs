@@ -1,5 +1,5 @@
-//! The line editor: keys, colours, hints and completion as one types, over rustyline. What can be completed is decided in `complete`,
-//! whether an entry is whole by Lua.
+//! Line editor: keys, colours, hints and completion, on top of rustyline. The completions come from
+//! `complete`, and the completeness of an entry from Lua.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -31,34 +31,36 @@ use crate::lua::tokens::{Kind, Token, tokens};
 use crate::session::names::Names;
 use crate::ui::terminal;
 
-/// What is longer is data rather than code: it is not coloured, and not compared with earlier entries.
-const LONGEST: usize = 4 << 10;
-/// More candidates than that are shown only when the person says so.
-const MANY: usize = 100;
+/// Maximum length of a text that is coloured and compared with earlier entries; a longer one is
+/// data rather than code.
+const MAX_COLORED: usize = 4 << 10;
+/// Number of candidates above which they are shown only after a confirmation.
+const CONFIRM_ABOVE: usize = 100;
 
-/// The editor of a prompt.
+/// Line editor of the REPL.
 pub struct Editor {
     inner: rustyline::Editor<Typing, MemHistory>,
-    /// Whether there was nothing in the line when Ctrl-C was pressed.
+    /// Mark of an empty line when Ctrl-C was pressed.
     was_empty: Arc<AtomicBool>,
-    /// What is said while somebody types; none where the terminal cannot show it above the line.
+    /// Messages to be shown during editing; none where the terminal cannot show them above the
+    /// line.
     messages: Option<Sender<String>>,
 }
 
-/// What came of reading an entry.
+/// Result of reading an entry.
 pub enum Typed {
     /// An entry.
     Entry(String),
-    /// Ctrl-C: the line was thrown away.
+    /// Ctrl-C: the line was discarded.
     Cleared,
-    /// Ctrl-C where nothing was typed.
+    /// Ctrl-C on an empty line.
     Interrupted,
     /// Ctrl-D, or the end of the input.
     End,
 }
 
 impl Editor {
-    /// An editor whose entries Lua understands.
+    /// Editor of entries in Lua.
     ///
     /// # Errors
     /// If the terminal cannot be used.
@@ -66,17 +68,17 @@ impl Editor {
         let config = Config::builder()
             .edit_mode(if vi { EditMode::Vi } else { EditMode::Emacs })
             .completion_type(CompletionType::List)
-            .completion_prompt_limit(MANY)
+            .completion_prompt_limit(CONFIRM_ABOVE)
             .bell_style(BellStyle::None)
             .auto_add_history(false)
             .behavior(if std::io::stdout().is_terminal() {
                 Behavior::Stdio
             } else {
-                // Results go elsewhere; what is typed is seen on the terminal.
+                // Results go elsewhere; the entry is edited on the terminal.
                 Behavior::PreferTerm
             });
         let config = config
-            .max_history_size(history::MOST as usize)
+            .max_history_size(history::MAX_ENTRIES as usize)
             .and_then(|config| config.history_ignore_dups(true))
             .map_err(|error| unusable(&error))?
             .build();
@@ -104,7 +106,7 @@ impl Editor {
     /// If the terminal is gone.
     pub fn read(&mut self, prompt: &(String, String)) -> Result<Typed> {
         let mut typed = self.read_from(prompt, "");
-        // What was right of it is not lost.
+        // The valid part of the line is kept.
         while let Ok(None) = typed {
             terminal::say("error: what was typed is not UTF-8");
             let before = self.inner.helper().map(|typing| typing.line.take()).unwrap_or_default();
@@ -113,11 +115,12 @@ impl Editor {
         typed.map(|typed| typed.unwrap_or(Typed::End))
     }
 
-    /// Reads an entry of which something is there already; nothing if it is not UTF-8.
+    /// Reads an entry with an initial text; `None` if it is not UTF-8.
     fn read_from(&mut self, prompt: &(String, String), before: &str) -> Result<Option<Typed>> {
         let Self { inner, messages, .. } = self;
         let mut read = || {
-            // More lines than a screen can count make it panic; it puts the terminal back on its way out.
+            // More lines than a screen can count make rustyline panic; it restores the terminal
+            // while unwinding.
             IS_READING.set(true);
             let read = || inner.readline_with_initial(prompt, (before, ""));
             let read = catch_unwind(AssertUnwindSafe(read));
@@ -147,19 +150,20 @@ impl Editor {
         }
     }
 
-    /// Adds an entry to those that can be called back.
+    /// Adds an entry to the recallable history.
     pub fn remember(&mut self, text: &str) {
-        // Fails only for a history that is full, and then drops the oldest.
+        // Fails only for a full history, which then drops the oldest entry.
         let _ = self.inner.add_history_entry(text);
     }
 }
 
 thread_local! {
-    /// Whether this thread is in the line editor.
+    /// Mark of a thread inside of the line editor.
     static IS_READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A panic of the line editor is told to the person by us, any other as before.
+/// Silences panics of the line editor, which are reported to the person by us; other panics are
+/// unchanged.
 fn keep_panics_quiet() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -169,10 +173,11 @@ fn keep_panics_quiet() {
     }));
 }
 
-/// Shows messages above the line, on a thread of its own: who says something must not wait for whoever types.
+/// Shows messages above the line, on a separate thread, so that a sender does not wait for the
+/// person who types.
 fn show_messages(mut printer: impl ExternalPrinter + Send + 'static) -> Sender<String> {
     let (sender, messages) = channel::<String>();
-    // Without it nothing is shown, and whoever says something sees that.
+    // Without the thread nothing is shown, which the sender notices.
     let _ = std::thread::Builder::new().name("iamlua-messages".into()).spawn(move || {
         while let Ok(message) = messages.recv() {
             if printer.print(message).is_err() {
@@ -187,7 +192,7 @@ fn unusable(error: &ReadlineError) -> Error {
     Error::new(crate::error::Kind::Io, format!("cannot read from the terminal: {error}"))
 }
 
-/// The answer to a yes-or-no question.
+/// Answer to a yes-or-no question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Yes.
@@ -212,19 +217,19 @@ pub fn ask(question: &str) -> Option<Answer> {
     })
 }
 
-/// What puts the terminal back as it is now.
+/// Function that restores the current state of the terminal.
 pub fn restore_terminal() -> Box<dyn Fn() + Send + Sync> {
     let before = rustix::termios::tcgetattr(std::io::stdin()).ok();
     Box::new(move || {
         if let Some(before) = &before {
             let now = rustix::termios::OptionalActions::Now;
-            // A terminal that is gone needs nothing.
+            // A terminal that is gone needs no restoring.
             let _ = rustix::termios::tcsetattr(std::io::stdin(), now, before);
         }
     })
 }
 
-/// Notes whether something was typed when Ctrl-C is pressed.
+/// Records an empty line when Ctrl-C is pressed.
 struct OnInterrupt(Arc<AtomicBool>);
 
 impl ConditionalEventHandler for OnInterrupt {
@@ -234,13 +239,13 @@ impl ConditionalEventHandler for OnInterrupt {
     }
 }
 
-/// What rustyline asks while somebody types.
+/// Helper of rustyline.
 struct Typing {
     prompt: Rc<Prompt>,
     names: Names,
-    /// Whether the line is drawn for the last time: nothing in it belongs to a cursor any more.
+    /// Mark of the final drawing of the line, without highlights at the cursor.
     is_submitted: Cell<bool>,
-    /// What is typed so far.
+    /// Text of the line so far.
     line: RefCell<String>,
 }
 
@@ -269,12 +274,12 @@ impl Completer for Typing {
     }
 }
 
-/// The rest of an earlier entry.
+/// Rest of an earlier entry.
 struct Earlier(String);
 
 impl Hint for Earlier {
     fn display(&self) -> &str {
-        // Its first line says which one it is.
+        // The first line identifies the entry.
         self.0.lines().next().unwrap_or_default()
     }
 
@@ -288,7 +293,7 @@ impl Hinter for Typing {
 
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<Earlier> {
         line.clone_into(&mut self.line.borrow_mut());
-        if line.trim().is_empty() || pos < line.len() || line.len() > LONGEST {
+        if line.trim().is_empty() || pos < line.len() || line.len() > MAX_COLORED {
             return None;
         }
         let last = context.history_index().min(context.history().len()).checked_sub(1)?;
@@ -307,7 +312,7 @@ const WRONG: Style = AnsiColor::Red.on_default();
 
 impl Highlighter for Typing {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
-        if line.is_empty() || line.len() > LONGEST {
+        if line.is_empty() || line.len() > MAX_COLORED {
             return Cow::Borrowed(line);
         }
         let cursor = (!self.is_submitted.get()).then_some(pos);
@@ -328,11 +333,11 @@ impl Highlighter for Typing {
 
     fn highlight_char(&self, line: &str, _pos: usize, kind: CmdKind) -> bool {
         self.is_submitted.set(kind == CmdKind::ForcedRefresh);
-        line.len() <= LONGEST
+        line.len() <= MAX_COLORED
     }
 }
 
-/// A line in colours, with the bracket at the cursor and its partner marked.
+/// Line in colours, with the bracket at the cursor and its partner marked.
 pub fn colored(line: &str, cursor: Option<usize>) -> String {
     if commands::is_command(line) {
         let end = line.trim_start().find(char::is_whitespace);
@@ -357,7 +362,8 @@ pub fn colored(line: &str, cursor: Option<usize>) -> String {
             _ => None,
         };
         match style {
-            // A style of several lines is begun again on each, because each may be drawn by itself.
+            // A style that spans several lines is repeated on each, because each may be drawn by
+            // itself.
             Some(style) => {
                 for (number, part) in text.split('\n').enumerate() {
                     if number > 0 {
@@ -373,12 +379,12 @@ pub fn colored(line: &str, cursor: Option<usize>) -> String {
     out
 }
 
-/// The brackets of a line that are worth a colour, by their tokens.
+/// Brackets to be highlighted, by their tokens.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Brackets {
-    /// The one at the cursor, and its partner.
+    /// Bracket at the cursor, and its partner.
     marked: Vec<usize>,
-    /// Those that close nothing, or something else.
+    /// Closing brackets without a matching opening bracket.
     wrong: Vec<usize>,
 }
 
@@ -386,7 +392,7 @@ impl Brackets {
     fn of(line: &str, all: &[Token], cursor: Option<usize>) -> Self {
         let mut found = Self::default();
         let mut open: Vec<usize> = Vec::new();
-        // The one under the cursor, or else the one before it.
+        // The bracket under the cursor, or else the one before it.
         let at_cursor = |token: &Token| {
             cursor.is_some_and(|cursor| token.at.start == cursor || token.at.end == cursor)
         };

@@ -1,4 +1,4 @@
-//! The entries of a prompt, with what became of the changes of each.
+//! Entries of the REPL, with the outcomes of their changes.
 
 use std::collections::BTreeSet;
 
@@ -8,26 +8,24 @@ use crate::session::journal::ChangeOutcome;
 use crate::session::journal::records::Recorded;
 use crate::session::plan::{Change, Plan};
 
-/// The entries, the latest last.
+/// Entries, the latest last.
 #[derive(Debug, Default)]
 pub struct Entries(Vec<Made>);
 
-/// An entry, with the changes that it has planned or made.
+/// Entry with the changes that it has planned or made.
 #[derive(Debug)]
 struct Made {
     entry: Entry,
-    /// The changes that it has planned, by their places in the plan: from the first up to the last,
-    /// which is excluded.
+    /// Changes that it has planned, by index in the plan: a half-open range.
     planned: Option<(usize, usize)>,
-    /// The changes that it has made, by their numbers in the run of the prompt: the first is
-    /// excluded.
+    /// Changes that it has made, by number in the run of the REPL: the first is excluded.
     changed: Option<(u64, u64)>,
-    /// The run that has made what it had planned, with the numbers of its changes in the plan.
+    /// Run that has applied its planned changes, with their numbers in the plan.
     committed: Option<(String, BTreeSet<u64>)>,
 }
 
 impl Made {
-    /// A change in the fate of an entry that stood.
+    /// Ends the planned changes, and sets the fate of an entry that stood.
     fn end(&mut self, fate: Fate) {
         self.planned = None;
         if self.entry.fate == Fate::Stands {
@@ -37,7 +35,7 @@ impl Made {
 }
 
 impl Entries {
-    /// Adds an entry that has run between these two.
+    /// Adds an entry that has run between these two marks.
     pub fn push(&mut self, entry: Entry, before: Mark, after: Mark) {
         let planned = (before.planned, after.planned);
         let changed = (before.changed, after.changed);
@@ -51,7 +49,7 @@ impl Entries {
         });
     }
 
-    /// The entries as they stand. `changes` has what the journal knows of a run.
+    /// Entries with their current fates. `changes` returns the journal's changes of a run.
     pub fn standing(&self, changes: impl Fn(&Run<'_>) -> Option<Vec<Recorded>>) -> Vec<Entry> {
         let is_gone = |change: &Recorded| {
             change.undone.is_some() || change.outcome == Some(ChangeOutcome::Failed)
@@ -64,7 +62,7 @@ impl Entries {
                 (None, Some(_)) => Some(Run::Own),
                 (None, None) => None,
             };
-            // What is still planned is not in the journal.
+            // Changes that are still planned are not in the journal.
             let recorded = run.filter(|_| made.planned.is_none()).and_then(|run| changes(&run));
             let recorded = recorded.as_deref();
             let is_meant = |change: &&Recorded| match (&made.committed, made.changed) {
@@ -88,14 +86,14 @@ impl Entries {
         entries
     }
 
-    /// The planned changes were discarded.
+    /// Marks planned changes as discarded.
     pub fn discard(&mut self) {
         for made in self.0.iter_mut().filter(|made| made.planned.is_some()) {
             made.end(Fate::Discarded);
         }
     }
 
-    /// A step was undone, or made again.
+    /// Marks a step as undone, or as made again.
     pub fn set_fate(&mut self, step: &UndoUnit, fate: Fate) {
         for made in &mut self.0 {
             let is_meant = match step {
@@ -115,7 +113,7 @@ impl Entries {
         }
     }
 
-    /// A run has made the planned changes, but for those that are left and are planned anew.
+    /// Marks planned changes as made by a run, except those that are left and planned anew.
     pub fn commit(&mut self, run: &str, plan: &Plan, left: &[Change]) {
         let left: BTreeSet<_> = left.iter().map(|change| change.number).collect();
         for made in &mut self.0 {
@@ -123,7 +121,7 @@ impl Entries {
             let own = plan.changes.iter().take(end).skip(first);
             let numbers: BTreeSet<_> = own.map(|change| change.number).collect();
             if numbers.iter().all(|number| left.contains(number)) {
-                // They can only be undone together from now on.
+                // Only undoable together from now on.
                 made.planned = Some((0, left.len()));
             } else {
                 made.planned = None;
@@ -133,11 +131,11 @@ impl Entries {
     }
 }
 
-/// A run in which entries have made their changes.
+/// Run in which entries have made their changes.
 #[derive(Debug)]
 pub enum Run<'r> {
-    /// The run of the prompt itself.
+    /// Run of the REPL itself.
     Own,
-    /// A commit.
+    /// Run of a commit.
     Committed(&'r str),
 }

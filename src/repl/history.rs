@@ -1,5 +1,5 @@
-//! What was typed at prompts, kept in one small database that all of them share: entries of several lines stay whole, nothing that two
-//! prompts write at once is lost, and it does not grow for ever.
+//! History of entries in a small database that all REPLs share. Entries of several lines stay
+//! whole, concurrent writes of two REPLs are both kept, and the size is limited.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::error::{Error, Result};
 use crate::state;
 use crate::state::sqlite;
 
-/// So many entries are kept.
-pub const MOST: u32 = 10_000;
-/// An entry longer than that is data rather than code, and is not kept.
-const LONGEST: usize = 64 << 10;
-/// How long another prompt's write is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Maximum number of entries.
+pub const MAX_ENTRIES: u32 = 10_000;
+/// Maximum length of an entry in bytes; a longer one is data rather than code, and is not kept.
+const MAX_ENTRY: usize = 64 << 10;
+/// Time to wait for another process's lock (the busy timeout of `SQLite`).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The history on the disk.
+/// History on the disk.
 #[derive(Debug)]
 pub struct History {
     connection: Connection,
-    /// The last entry that this prompt knows of.
+    /// Id of the last entry that was read.
     seen: i64,
 }
 
-/// Where it is: `$IAMLUA_HISTORY`, where nothing means that there is none, else the state folder.
+/// Path of the history: `$IAMLUA_HISTORY` (none if it is empty), else in the state folder.
 ///
 /// # Errors
 /// If there is no state folder.
@@ -38,10 +38,10 @@ pub fn place() -> Result<Option<PathBuf>> {
 }
 
 impl History {
-    /// Opens the history, for its owner's eyes only.
+    /// Opens the history, readable only for its owner.
     ///
     /// # Errors
-    /// If the file cannot be made or used.
+    /// If the file cannot be created or used.
     pub fn open(path: &Path) -> Result<Self> {
         let unusable = |error: &dyn std::fmt::Display| {
             Error::new(
@@ -53,8 +53,8 @@ impl History {
         restrict(path).map_err(|error| unusable(&error))?;
         let prepare = || -> rusqlite::Result<Self> {
             let connection = Connection::open(path)?;
-            connection.busy_timeout(PATIENCE)?;
-            sqlite::use_write_ahead_log(&connection, PATIENCE)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            sqlite::use_write_ahead_log(&connection, BUSY_TIMEOUT)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL)",
@@ -64,7 +64,8 @@ impl History {
         prepare().map_err(|error| unusable(&error))
     }
 
-    /// The entries that were added since this was last asked, by this prompt or another, the oldest first. At first the latest [`MOST`].
+    /// Entries that were added since the last call, by this REPL or another, the oldest first. The
+    /// first call returns the latest [`MAX_ENTRIES`].
     ///
     /// # Errors
     /// If they cannot be read.
@@ -72,8 +73,8 @@ impl History {
         let read = || -> rusqlite::Result<Vec<(i64, String)>> {
             let sql = "SELECT id, text FROM (SELECT id, text FROM entry WHERE id > ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id";
             let mut statement = self.connection.prepare_cached(sql)?;
-            let rows = statement.query_map(params![self.seen, MOST], |row| {
-                // What is not UTF-8 was not written by a prompt.
+            let rows = statement.query_map(params![self.seen, MAX_ENTRIES], |row| {
+                // A text that is not UTF-8 was not written by a REPL.
                 Ok((row.get(0)?, String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned()))
             })?;
             rows.collect()
@@ -85,12 +86,12 @@ impl History {
         Ok(rows.into_iter().map(|(_, text)| text).collect())
     }
 
-    /// Adds an entry, and drops the oldest ones above [`MOST`].
+    /// Adds an entry, and drops the oldest ones beyond [`MAX_ENTRIES`].
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, text: &str) -> Result<()> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_ENTRY {
             return Ok(());
         }
         let mut write = || -> rusqlite::Result<()> {
@@ -108,7 +109,7 @@ impl History {
                 transaction.execute("INSERT INTO entry (text) VALUES (?1)", [text])?;
                 transaction.execute(
                     "DELETE FROM entry WHERE id <= (SELECT max(id) FROM entry) - ?1",
-                    [MOST],
+                    [MAX_ENTRIES],
                 )?;
             }
             transaction.commit()
@@ -121,7 +122,7 @@ fn failed(what: &str, error: &rusqlite::Error) -> Error {
     Error::new(crate::error::Kind::State, format!("cannot {what} the history: {error}"))
 }
 
-/// Makes the file, if it is not there, and closes it to others.
+/// Creates the file if it is missing, and makes it private.
 fn restrict(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -188,8 +189,11 @@ mod tests {
         history.connection.execute_batch(fill).expect("filled");
         history.add("last").expect("written");
         let news = History::open(&path).expect("a history").news().expect("read");
-        assert_eq!((news.len(), news.last().map(String::as_str)), (MOST as usize, Some("last")));
-        history.add(&"x".repeat(LONGEST + 1)).expect("left out");
+        assert_eq!(
+            (news.len(), news.last().map(String::as_str)),
+            (MAX_ENTRIES as usize, Some("last"))
+        );
+        history.add(&"x".repeat(MAX_ENTRY + 1)).expect("left out");
         assert_eq!(
             History::open(&path).expect("a history").news().expect("read").last(),
             news.last()

@@ -1,7 +1,6 @@
-//! The prompt: reads an entry, runs it, shows what it returns, and goes on, whatever it has raised. How Lua runs is in `lua`, what
-//! may be done to the account in `session`.
+//! The REPL: reads an entry, runs it, shows its results, and continues after errors. Execution of
+//! Lua is in `lua`, changes of the account in `session`.
 
-pub mod account;
 mod changes;
 pub mod commands;
 mod complete;
@@ -32,7 +31,7 @@ use crate::ui::format;
 use crate::ui::terminal::{say, tell};
 use crate::{redaction, state};
 
-use account::PromptAccount;
+use crate::app::account::PromptAccount;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {complete::candidates, editor::colored, saving::defined};
 
@@ -42,25 +41,25 @@ use entries::Entries;
 use history::History;
 use saving::{Entry, Fate};
 
-/// The local account says who it is within that time; the first prompt waits for it.
-const LOCAL_PATIENCE: Duration = Duration::from_millis(20);
-/// The same where it must be made first.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
-/// Somebody who is asked for the code of an MFA device is waited for that long.
-const ANSWER_PATIENCE: Duration = Duration::from_mins(10);
+/// Time that the first prompt waits for the identification of the local account.
+const LOCAL_TIMEOUT: Duration = Duration::from_millis(20);
+/// Time to wait if the local account must be created first.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time to wait for a person to enter the code of an MFA device.
+const MFA_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How a prompt runs.
+/// Settings of a REPL.
 #[derive(Debug)]
 pub struct ReplSettings {
-    /// What its entries run against, and what they may do there.
+    /// Target of its entries, and their permissions.
     pub run: run::RunSettings,
-    /// Whether keys are those of vi rather than those of Emacs.
+    /// Vi key bindings instead of Emacs.
     pub vi: bool,
-    /// Whether the configuration says that nothing is ever changed.
+    /// Configuration that never allows changes.
     pub is_read_only_by_config: bool,
 }
 
-/// A prompt.
+/// State of a REPL.
 struct Repl {
     runtime: Runtime,
     prompt: Rc<Prompt>,
@@ -70,32 +69,32 @@ struct Repl {
     is_read_only_by_config: bool,
     interrupts: Arc<Interrupts>,
     account: PromptAccount,
-    /// Need for a code that a person types before there are credentials.
+    /// Need for a code that a person enters before there are credentials.
     asks_person: bool,
     history: Option<History>,
     names: Names,
     /// Steps that can be undone, the latest last.
     steps: Vec<UndoUnit>,
-    /// Steps that were undone, each with the run that has done it, the latest last.
+    /// Undone steps, each with the run of its undo, the latest last.
     undone: Vec<(UndoUnit, String)>,
-    /// What was typed, for `.save`.
+    /// Entries so far, for `.save`.
     entries: Entries,
     is_timed: bool,
 }
 
-/// What comes after an entry.
+/// Action after an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// The next one.
+    /// Read the next entry.
     Entry,
-    /// The end, with that exit code.
+    /// End with that exit code.
     Leave(u8),
 }
 
-/// Runs a prompt to its end; returns the exit code.
+/// Runs a REPL to its end; returns the exit code.
 ///
 /// # Errors
-/// If the terminal cannot be used, or there are no threads.
+/// If the terminal cannot be used, or no thread can be started.
 pub fn run(options: ReplSettings) -> Result<u8> {
     let runtime = run::runtime()?;
     let handle = runtime.handle().clone();
@@ -135,9 +134,9 @@ impl Repl {
         };
         let gathered = names.clone();
         account.ask(gate.clone(), move |gate| async move {
-            // The first prompt comes first.
-            tokio::time::sleep(LOCAL_PATIENCE * 2).await;
-            // Who may not list must do without.
+            // The first prompt has priority.
+            tokio::time::sleep(LOCAL_TIMEOUT * 2).await;
+            // Optional, because the caller may lack permission to list.
             let _ = gate.gather_names(&gathered).await;
         });
         let canceller = Canceller::default();
@@ -162,7 +161,7 @@ impl Repl {
                 }
                 let answer = editor::ask(question)?;
                 if answer == Answer::Interrupted {
-                    // Of what is running, not of this question alone.
+                    // Stops the running script, and not only the question.
                     asker.stop(Stop::Interrupted);
                 }
                 Some(answer == Answer::Yes)
@@ -204,19 +203,19 @@ impl Repl {
         })
     }
 
-    /// Reads and runs entries until one of them, or the person, ends it.
+    /// Reads and runs entries until one of them, or the person, ends the REPL.
     fn work(&mut self, vi: bool) -> Result<u8> {
         let mut editor = Editor::new(Rc::clone(&self.prompt), self.names.clone(), vi)?;
         self.share_history(&mut editor);
         if self.account.is_local() {
             let is_new = state::local_account().is_ok_and(|file| !file.exists());
-            self.account.wait(if is_new { FIRST_PATIENCE } else { LOCAL_PATIENCE });
+            self.account.wait(if is_new { FIRST_TIMEOUT } else { LOCAL_TIMEOUT });
         } else if self.asks_person {
             // Two questions at one terminal would take each other's keys.
-            self.account.wait(ANSWER_PATIENCE);
+            self.account.wait(MFA_TIMEOUT);
         }
         self.greet();
-        // Ctrl-C or Ctrl-D again, where the first has warned.
+        // Set after Ctrl-C or Ctrl-D has warned; the next one ends the REPL.
         let mut is_warned = false;
         loop {
             let planned = self.session.recorder().len();
@@ -249,7 +248,7 @@ impl Repl {
         }
     }
 
-    /// Says where one is.
+    /// Shows the account and the mode.
     fn greet(&self) {
         let mode = match self.session.mode() {
             Mode::Apply => "changes are made",
@@ -263,7 +262,7 @@ impl Repl {
         ));
     }
 
-    /// Takes over what other prompts have written into the history.
+    /// Adds the history of other REPLs to the editor.
     fn share_history(&mut self, editor: &mut Editor) {
         let Some(history) = &mut self.history else { return };
         match history.news() {
@@ -275,14 +274,14 @@ impl Repl {
         }
     }
 
-    /// Keeps an entry in the history. One that begins with a space is not kept, and one with a secret
-    /// not beyond this prompt.
+    /// Keeps an entry in the history. An entry that begins with a space is not kept, and one with a
+    /// secret only in this REPL.
     fn keep(&mut self, text: &str, editor: &mut Editor) {
         if text.starts_with(' ') {
             return;
         }
         match &mut self.history {
-            // It can be called back here, and is not on the disk.
+            // Recallable here, but not on the disk.
             _ if redaction::has_secret(text) => editor.remember(text),
             None => editor.remember(text),
             Some(history) => {
@@ -296,7 +295,7 @@ impl Repl {
         }
     }
 
-    /// Does what was typed, and says what went wrong.
+    /// Runs an entry or a command, and reports its error.
     fn take(&mut self, text: &str, editor: &mut Editor) -> Next {
         if text.trim().is_empty() {
             return Next::Entry;
@@ -305,7 +304,7 @@ impl Repl {
         let (began, calls) = (Instant::now(), self.session.calls());
         let done = if commands::is_command(text) { self.command(text) } else { self.enter(text) };
         if self.is_timed {
-            self.tell_time(began, &calls);
+            self.report_time(began, &calls);
         }
         done.unwrap_or_else(|error| {
             tell(&error);
@@ -330,7 +329,7 @@ impl Repl {
         ending.map(Self::after)
     }
 
-    /// What comes after an entry that has ended so.
+    /// Action after an entry with this ending.
     fn after(ending: Ending) -> Next {
         match ending {
             Ending::Finished => Next::Entry,
@@ -339,8 +338,8 @@ impl Repl {
         }
     }
 
-    /// Says how long something took, and what it called.
-    fn tell_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
+    /// Reports the duration of an entry, and its calls.
+    fn report_time(&self, began: Instant, before: &BTreeMap<String, u64>) {
         let took = format::time(began.elapsed().as_secs_f64());
         let mut calls = self.session.calls();
         for (action, n) in before {
@@ -355,11 +354,11 @@ impl Repl {
     }
 }
 
-/// Rows and columns of the terminal; what is usual where there is none.
+/// Rows and columns of the terminal; defaults where there is none.
 fn screen_size() -> (u16, u16) {
     let size = terminal_size::terminal_size_of(std::io::stdout())
         .or_else(|| terminal_size::terminal_size_of(std::io::stdin()));
     let (columns, rows) = size.map_or((80, 24), |(columns, rows)| (columns.0, rows.0));
-    // A terminal that does not know its size says nought.
+    // A terminal of unknown size reports 0.
     (if rows == 0 { 24 } else { rows }, if columns == 0 { 80 } else { columns })
 }

@@ -1,11 +1,12 @@
-//! What a documented function takes, for completion: its parameters by position and by name, and what their values can be.
+//! Parameters of documented functions, for completion: by position and by name, with their possible
+//! values.
 
 use crate::docs::{self, Item, ItemKind, ParamDoc};
 use crate::iam;
 use crate::session::names::Of;
 use crate::spec::Type;
 
-/// What a value can be.
+/// Possible values of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Values {
     /// Anything.
@@ -21,24 +22,24 @@ pub enum Values {
 /// A parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// What it can be.
+    /// Possible values.
     pub values: Values,
 }
 
-/// The parameters of a call.
+/// Parameters of a call.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters {
-    /// By position.
+    /// Parameters by position.
     pub positional: Vec<Parameter>,
-    /// By name, in the table that the cursor is in.
+    /// Parameters by name, in the table at the cursor.
     pub named: Vec<Parameter>,
 }
 
 impl Parameters {
-    /// The parameters of a function, by its whole name; `position` is that of the table that the cursor is in, if it is in one. `None` for what is
-    /// not documented.
+    /// Parameters of a function, by its full name; `position` is that of the table at the cursor,
+    /// if there is one. `None` for an undocumented function.
     #[must_use]
     pub fn of(function: &str, position: usize) -> Option<Self> {
         let item = docs::item(function).filter(|item| item.is_callable())?;
@@ -46,7 +47,7 @@ impl Parameters {
         let positional: Vec<_> =
             item.params.iter().filter(is_positional).map(|param| parameter(item, param)).collect();
         let named = if item.name.starts_with("iam.") {
-            // All of them in one table, or the rest in a table after those by position.
+            // All of them in one table, or the rest in a table after the positional ones.
             item.params
                 .iter()
                 .filter(|param| position == 0 || !param.is_positional)
@@ -64,7 +65,7 @@ impl Parameters {
     }
 }
 
-/// The names of everything that is documented.
+/// Names of all documented items.
 pub fn documented() -> Vec<String> {
     docs::items().iter().map(|item| item.name.clone()).collect()
 }
@@ -80,12 +81,12 @@ fn parameter(item: &Item, param: &ParamDoc) -> Parameter {
     Parameter { name: param.name.clone(), values }
 }
 
-/// The values of a type that has a name of its own.
+/// Values of a named type.
 fn alias(ty: &str) -> &'static [String] {
     docs::item(ty.trim_end_matches('?')).map_or(&[], |alias| &alias.values)
 }
 
-/// What in the account a parameter of a function of `iam` names.
+/// Kind of name in the account that a parameter of a function of `iam` takes.
 fn in_account(function: &str, parameter: &str) -> Option<Of> {
     let spec = &iam::find(function.strip_prefix("iam.")?)?.spec;
     match (spec.param(parameter)?.ty, parameter) {

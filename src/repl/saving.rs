@@ -1,10 +1,10 @@
-//! `.save`: the script that does what stands of the entries of a prompt.
+//! `.save`: a script with the effect of the entries that stand.
 //!
-//! Left out are the entries that failed, that were undone, and whose planned changes were
-//! discarded. A definition in one of them stays if a later entry uses it and if making it changes
-//! nothing. An entry that uses what was left out is left out too, as a comment. The rest is written
-//! so that it means in one script what it has meant at the prompt: `_` is set where a later entry
-//! uses it, values are printed, and the locals of one entry are those of the next.
+//! Entries that failed, were undone, or whose planned changes were discarded are left out. A
+//! definition in one of them is kept if a later entry uses it and if running it changes nothing. An
+//! entry that uses a missing definition is left out too, as a comment. The rest is rewritten to
+//! mean in one script what it has meant in the REPL: `_` is set where a later entry uses it, values
+//! are printed, and the locals of one entry are visible in the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -14,72 +14,72 @@ use crate::lua::scopes::{Chunk, Statement, parse};
 use crate::lua::without_locals;
 use crate::ui::format::count;
 
-/// Most locals that a saved script declares; Lua takes 200, of which loops need some.
-const MOST_LOCALS: usize = 150;
+/// Maximum number of locals that a saved script declares. Lua allows 200, of which loops need some.
+const MAX_LOCALS: usize = 150;
 
 /// Functions and modules that change nothing.
-const READING: [&str; 19] = [
+const READ_ONLY: [&str; 19] = [
     "arn", "inspect", "ipairs", "json", "math", "next", "os.date", "os.time", "pairs", "policy",
     "rawget", "rawlen", "select", "string", "time.now", "tonumber", "tostring", "type", "utf8",
 ];
 
-/// An entry of the prompt.
+/// Entry of the REPL.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    /// Its text, or the command that has loaded a script.
+    /// Text, or the command that has loaded a script.
     pub text: String,
-    /// The script that it has loaded.
+    /// Script that it has loaded.
     pub loaded: Option<Loaded>,
     /// Number of values that it has shown.
     pub values: usize,
     /// Number of changes that it has planned or made.
     pub changes: usize,
-    /// Its fate.
+    /// Outcome of the entry.
     pub fate: Fate,
-    /// The names that it has given new values, where its text does not say that: it has failed, or
-    /// has loaded a script.
+    /// Names that it has assigned, where its text does not determine them: it has failed, or has
+    /// loaded a script.
     pub defined: Vec<String>,
 }
 
-/// A script that was loaded.
+/// Script that was loaded.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Its name in messages.
+    /// Name in messages.
     pub name: String,
-    /// Its text, as it was then.
+    /// Text at that time.
     pub source: String,
-    /// Its arguments.
+    /// Arguments of the script.
     pub args: Vec<String>,
 }
 
 /// Fate of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fate {
-    /// Its changes stand.
+    /// Changes that stand.
     #[default]
     Stands,
-    /// An error was raised, or it was interrupted.
+    /// An error or an interrupt.
     Failed,
-    /// Its changes were undone.
+    /// Undone changes.
     Undone,
-    /// The changes that it had planned were discarded.
+    /// Discarded planned changes.
     Discarded,
 }
 
-/// Reason why an entry is left out.
+/// Reason for leaving an entry out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A failed entry.
     Failed,
-    /// An entry that was undone.
+    /// An undone entry.
     Undone,
-    /// Its planned changes were discarded.
+    /// Discarded planned changes.
     Discarded,
-    /// Use of a name that an entry defines that is left out.
+    /// Use of a name whose definition is left out.
     Needs,
-    /// Use of `_error`, which no script has.
+    /// Use of `_error`, which does not exist in scripts.
     UsesError,
-    /// Load of a runbook, which reads a command line of its own.
+    /// Load of a runbook, which reads its own command line.
     Runbook,
 }
 
@@ -97,34 +97,34 @@ impl Reason {
     }
 }
 
-/// The Lua that a script is written for.
+/// Queries about Lua that a script depends on.
 pub struct Lua<'l> {
-    /// Check that a text is a script.
+    /// Check that a text compiles as a script.
     pub compiles: &'l dyn Fn(&str) -> bool,
     /// Presence of a global.
     pub is_global: &'l dyn Fn(&str) -> bool,
 }
 
-/// A script made of entries.
+/// Script made of entries.
 #[derive(Debug)]
 pub struct Script {
-    /// Its text, without a heading.
+    /// Text of the script, without a heading.
     pub text: String,
-    /// Number of entries in it.
+    /// Number of entries in the script.
     pub saved: usize,
     /// Number of entries that are left out, by reason.
     pub left_out: BTreeMap<Reason, usize>,
 }
 
 impl Script {
-    /// The entries that are left out, in words; empty if there are none.
+    /// Entries that are left out, in words; empty if there are none.
     #[must_use]
     pub fn left_out(&self) -> String {
         let parts: Vec<_> = self.left_out.iter().map(|(reason, n)| reason.describe(*n)).collect();
         parts.join(", ")
     }
 
-    /// The entries that are in it, in words.
+    /// Entries in the script, in words.
     #[must_use]
     pub fn saved(&self) -> String {
         let what = count(self.saved as u64, "entry");
@@ -132,14 +132,14 @@ impl Script {
     }
 }
 
-/// The names that a text defines for the entries after it.
+/// Names that a text defines for later entries.
 #[must_use]
 pub fn defined(text: &str) -> BTreeSet<String> {
     let chunk = parse(text).unwrap_or_default();
     chunk.defined().map(str::to_owned).collect()
 }
 
-/// The script of these entries.
+/// Script of these entries.
 #[must_use]
 pub fn script(entries: &[Entry], lua: &Lua<'_>) -> Script {
     let selected = Selection::of(entries, lua);
@@ -148,7 +148,7 @@ pub fn script(entries: &[Entry], lua: &Lua<'_>) -> Script {
     let text = if (lua.compiles)(&text) {
         text
     } else {
-        // Such as a constant that a later entry assigns to.
+        // For example, a constant that a later entry assigns to.
         Text::of(&pieces, lua, true).write()
     };
     let mut left_out = BTreeMap::new();
@@ -165,15 +165,15 @@ enum Form {
     Statements,
     /// An expression.
     Value,
-    /// Statements that return.
+    /// Statements with a top-level `return`.
     Returning,
-    /// A script that was loaded.
+    /// Script that was loaded.
     Loaded,
-    /// Pieces that are only told.
+    /// Entries that are written as a comment.
     Comment,
 }
 
-/// An entry as it was read.
+/// Parsed entry.
 struct Parsed {
     code: String,
     form: Form,
@@ -200,18 +200,18 @@ impl Parsed {
     }
 }
 
-/// Entries that are in a script, and what is kept of the others.
+/// Entries of a script, and the kept parts of the others.
 struct Selection<'e> {
     entries: &'e [Entry],
     parsed: Vec<Parsed>,
     reasons: Vec<Option<Reason>>,
-    /// The statements that are kept of entries that are left out.
+    /// Statements that are kept of entries that are left out.
     kept: Vec<BTreeSet<usize>>,
-    /// The entries that must set `_`.
+    /// Entries that must set `_`.
     sets_last: Vec<bool>,
-    /// The names whose definitions are left out, by the entry that has them.
+    /// Names whose definitions are left out, by the index of their entry.
     missing: BTreeMap<String, usize>,
-    /// The names that the functions under a name use when they are called.
+    /// Names that the functions under a name use when they are called.
     bodies: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -250,7 +250,7 @@ impl<'e> Selection<'e> {
         selection
     }
 
-    /// The names that an entry has defined.
+    /// Names that an entry has defined.
     fn defined(&self, at: usize) -> Vec<String> {
         let entry = &self.entries[at];
         let mut names: Vec<_> = if entry.fate == Fate::Failed || entry.loaded.is_some() {
@@ -262,7 +262,7 @@ impl<'e> Selection<'e> {
         names
     }
 
-    /// Finds out whether what an entry needs is there.
+    /// Selects an entry, or records the reason for leaving it out.
     fn take(&mut self, at: usize) {
         if self.reasons[at].is_none() {
             for name in self.needed(at) {
@@ -297,7 +297,7 @@ impl<'e> Selection<'e> {
         }
     }
 
-    /// The names that an entry needs when it runs, those of functions that it names included.
+    /// Names that an entry needs when it runs, including those of functions that it names.
     fn needed(&self, at: usize) -> BTreeSet<String> {
         let mut needed = BTreeSet::new();
         let mut open: Vec<String> = Vec::new();
@@ -318,8 +318,8 @@ impl<'e> Selection<'e> {
         needed
     }
 
-    /// The statements that define a name in an entry that is left out, with what they need; `None`
-    /// if they cannot be kept without the rest of the entry.
+    /// Statements that define a name in an entry that is left out, with the statements that they
+    /// need; `None` if they cannot be kept without the rest of the entry.
     fn keepable(&self, at: usize, name: &str) -> Option<Vec<(usize, usize)>> {
         let statements = &self.parsed[at].chunk.statements;
         if self.parsed[at].form == Form::Value {
@@ -349,7 +349,7 @@ impl<'e> Selection<'e> {
         Some(kept)
     }
 
-    /// Finds the entries whose value a later one names `_`.
+    /// Finds the entries whose value a later one uses as `_`.
     fn find_last(&mut self) {
         for at in 0..self.entries.len() {
             let statements = &self.parsed[at].chunk.statements;
@@ -358,7 +358,7 @@ impl<'e> Selection<'e> {
                 if self.reasons[at].is_none() {
                     let mut uses = statement.names.iter().filter(|name| name.text == "_");
                     if uses.clone().any(|name| name.in_function) {
-                        // It may run at any time.
+                        // A function may run at any time.
                         for (sets, entry) in self.sets_last.iter_mut().zip(self.entries) {
                             *sets |= entry.values > 0;
                         }
@@ -371,13 +371,13 @@ impl<'e> Selection<'e> {
                 is_own |= statement.locals.iter().any(|name| name == "_");
             }
             if is_own {
-                // From here on it is a local like any other.
+                // From here on `_` is a local like any other.
                 return;
             }
         }
     }
 
-    /// The pieces of the script.
+    /// Pieces of the script.
     fn pieces(&self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for (at, entry) in self.entries.iter().enumerate() {
@@ -429,7 +429,7 @@ impl<'e> Selection<'e> {
 /// Check that a definition changes nothing when it runs, as far as its text shows.
 fn only_reads(statement: &Statement) -> bool {
     let reads = |call: &String| {
-        let is_known = READING.iter().any(|known| {
+        let is_known = READ_ONLY.iter().any(|known| {
             let rest = call.strip_prefix(known);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
@@ -439,7 +439,7 @@ fn only_reads(statement: &Statement) -> bool {
     !statement.calls_now || statement.calls.iter().all(reads)
 }
 
-/// Check for the call of an iterator of entries of the account.
+/// Check for the call of an iterator over entries of the account.
 fn is_listing(code: &str) -> bool {
     let chunk = parse(code).unwrap_or_default();
     let mut calls = chunk.statements.iter().flat_map(|statement| &statement.calls);
@@ -450,7 +450,7 @@ fn is_listing(code: &str) -> bool {
     )
 }
 
-/// A piece of a script.
+/// Piece of a script.
 #[derive(Clone, Debug)]
 struct Piece {
     code: String,
@@ -463,7 +463,7 @@ struct Piece {
 }
 
 impl Piece {
-    /// Need for a function or block of its own around it.
+    /// Need for a function or block around it.
     fn is_wrapped(&self) -> bool {
         self.form == Form::Returning
             || self.chunk.statements.iter().any(|s| s.has_label || s.has_close)
@@ -475,15 +475,15 @@ impl Piece {
     }
 }
 
-/// A script that is being written.
+/// Script that is being written.
 struct Text<'p> {
     pieces: &'p [Piece],
-    /// The locals that are declared before the first entry that names them, and only assigned by
-    /// their own entries.
+    /// Locals that are declared before the first entry that names them, and only assigned by their
+    /// own entries.
     early: BTreeSet<String>,
-    /// Those of them for which Lua has no room, and which are globals.
+    /// Locals beyond Lua's limit, which become globals.
     global: BTreeSet<String>,
-    /// The name of the function that prints values.
+    /// Name of the function that prints values.
     show: &'static str,
     is_global: &'p dyn Fn(&str) -> bool,
 }
@@ -501,7 +501,7 @@ impl<'p> Text<'p> {
         let count: usize = declared.values().map(Vec::len).sum();
         let is_early = |name: &str, places: &[(usize, usize)]| {
             are_all_early
-                || count > MOST_LOCALS
+                || count > MAX_LOCALS
                 || places.iter().any(|place| pieces[place.0].is_wrapped())
                 || is_seen_early(pieces, name, places)
         };
@@ -521,7 +521,7 @@ impl<'p> Text<'p> {
                 break;
             }
         }
-        let global = early.iter().skip(MOST_LOCALS).cloned().collect();
+        let global = early.iter().skip(MAX_LOCALS).cloned().collect();
         let is_free = |name: &&str| !pieces.iter().any(|piece| piece.mentions(name));
         let show = ["show", "show_value", "show_values_of_entries"].into_iter().find(is_free);
         let show = show.unwrap_or("_show");
@@ -531,7 +531,7 @@ impl<'p> Text<'p> {
     fn write(&self) -> String {
         let mut text = String::new();
         let mut declared = BTreeSet::new();
-        // A function may read it before it is first set, or have seen it as a global.
+        // A function may read `_` before it is first set, or have seen it as a global.
         let mut is_last_declared = self
             .pieces
             .iter()
@@ -556,7 +556,7 @@ impl<'p> Text<'p> {
         text
     }
 
-    /// Writes the declarations that must stand before a piece.
+    /// Writes the declarations that must precede a piece.
     fn declare(&self, piece: &Piece, declared: &mut BTreeSet<String>, text: &mut String) {
         let mut plain = Vec::new();
         for name in self.early.difference(&self.global) {
@@ -597,12 +597,12 @@ impl<'p> Text<'p> {
                     (false, _) => writeln!(text, ";{call}"),
                 };
             }
-            // What changes something says so itself, in the plan.
+            // A change is reported by the plan.
             Form::Value if (piece.changes || !piece.shows) && is_call() => {
                 let begin = if set.is_empty() && code.starts_with('(') { ";" } else { "" };
                 let _ = writeln!(text, "{set}{begin}{code}");
             }
-            // At the prompt it shows its first entries.
+            // The REPL shows the first entries of an iterator.
             Form::Value if set.is_empty() && is_listing(&code) && is_call() => {
                 let _ = writeln!(text, "report({code})");
             }
@@ -613,7 +613,7 @@ impl<'p> Text<'p> {
                 let _ = writeln!(text, "{set}{show}({code})");
             }
             Form::Statements => {
-                // Else it could be taken for the arguments of what stands before it.
+                // Otherwise it could be parsed as the arguments of the preceding expression.
                 let begin = if code.starts_with('(') { ";" } else { "" };
                 let _ = writeln!(text, "{begin}{code}");
             }
@@ -621,7 +621,7 @@ impl<'p> Text<'p> {
     }
 }
 
-/// Prints values as the prompt does, and returns them.
+/// Prints values as the REPL does, and returns them.
 const SHOW: &str = r##"local function NAME(...)
   for i = 1, select("#", ...) do
     local value = select(i, ...)
@@ -637,14 +637,14 @@ const SHOW: &str = r##"local function NAME(...)
 end
 "##;
 
-/// Writes a script that was loaded, with its arguments.
+/// Writes a loaded script, with its arguments.
 fn write_loaded(piece: &Piece, text: &mut String) {
     let Some(loaded) = &piece.loaded else { return };
     let mut level = String::new();
     while loaded.source.contains(&format!("]{level}]")) {
         level.push('=');
     }
-    // Lua's `load` knows no first line for the shell.
+    // Lua's `load` does not skip a first line for the shell.
     let source = loaded.source.trim_start_matches('\u{feff}');
     let mark = if source.starts_with('#') { "--" } else { "" };
     let args: Vec<_> = loaded.args.iter().map(|arg| quoted(arg)).collect();
@@ -657,14 +657,14 @@ fn write_loaded(piece: &Piece, text: &mut String) {
     );
 }
 
-/// A text in quotes, as Lua reads it.
+/// Quoted text in Lua's syntax.
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{}\"", escaped.replace('\r', "\\r"))
 }
 
-/// Check that a local, declared at these places, is another one in a script than at the prompt,
-/// where it is one variable for all entries.
+/// Check that a local, declared at these places, would be a different variable in a script than in
+/// the REPL, where all entries share it.
 fn is_seen_early(pieces: &[Piece], name: &str, places: &[(usize, usize)]) -> bool {
     let (Some(&first), Some(&last)) = (places.first(), places.last()) else { return false };
     for (at, piece) in pieces.iter().enumerate().take(last.0 + 1) {
@@ -678,12 +678,12 @@ fn is_seen_early(pieces: &[Piece], name: &str, places: &[(usize, usize)]) -> boo
                 let rest = code.strip_prefix("local").unwrap_or_default();
                 rest.trim_start().starts_with("function")
             });
-            // A function that keeps the variable of an earlier declaration.
+            // A function may keep the variable of an earlier declaration.
             let is_own = place == last && declares_function;
             if !is_own && uses.clone().any(|used| used.in_function) {
                 return true;
             }
-            // In the entry that declares it, the name is the local's from the beginning on.
+            // In the entry that declares it, a name refers to the local from the beginning on.
             let is_before = at == first.0 && place < first;
             if is_before && uses.clone().any(|used| used.is_assigned) {
                 return true;

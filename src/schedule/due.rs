@@ -1,5 +1,7 @@
-//! The rules: what a job is to do next, and what follows from how an execution ended. Nothing here reads a clock, a file or the state, so that
-//! a year can be tried in seconds. `docs/schedule.md` says the same in words.
+//! Scheduling rules: the next step of a job, and the consequences of the end of an execution.
+//!
+//! Pure functions. They read no clock, no file and no database, so tests simulate a year in
+//! seconds. `docs/schedule.md` describes the same rules.
 
 use std::time::Duration;
 
@@ -10,86 +12,89 @@ use super::record::ExecutionOutcome;
 use crate::clock::milliseconds;
 use crate::lua::{CatchUp, Job};
 
-/// A moment that is first seen so much later is missed.
-pub const LATE: SignedDuration = SignedDuration::from_secs(60);
+/// Delay after which a due time counts as missed.
+pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// A moment that was handled and lies so far ahead shows that the clock was wrong then.
-const ABSURD: SignedDuration = SignedDuration::from_hours(24);
+/// Distance by which a handled due time may lie in the future before the clock is taken to have
+/// been wrong.
+const MAX_CLOCK_ERROR: SignedDuration = SignedDuration::from_hours(24);
 
-/// The longest pause before another try.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
+/// Upper bound on the delay between two attempts.
+const MAX_DELAY: Duration = Duration::from_hours(1);
 
-/// So often one moment may be broken off, by kills or by the end of the scheduler, before it counts as failed.
-const MOST_KILLS: u32 = 3;
+/// Number of times that one due time may be killed or interrupted before it counts as failed.
+const MAX_KILLS: u32 = 3;
 
-/// More missed moments are not counted.
-pub const MOST_COUNTED: u64 = 1000;
+/// Upper bound on the number of missed due times that are counted.
+pub const MAX_COUNTED: u64 = 1000;
 
-/// How far a job has come: what must not be forgotten.
+/// Progress of a job, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its timing in words: another one counts from when it was first seen.
+    /// Timing of the job, as text. A changed timing restarts the progress.
     pub timing: String,
-    /// The last due moment that was handled: that one, and all before it, are done.
+    /// Last due time that was handled. All before it are done.
     pub handled: Timestamp,
-    /// When its last execution ended: what was due before came while it was busy.
+    /// End of its last execution. Due times before it were missed while the job was busy.
     pub free: Timestamp,
-    /// The moment that was begun and is not over.
+    /// Attempts for the due time that was started and is not finished.
     pub tries: Option<Tries>,
 }
 
 impl Entry {
-    /// A job that is seen for the first time, which counts from now on.
+    /// Progress of a new job: due times count from `now`.
     #[must_use]
     pub fn new(timing: String, now: Timestamp) -> Self {
         Self { timing, handled: now, free: now, tries: None }
     }
 }
 
-/// The tries of one due moment.
+/// Attempts for one due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tries {
-    /// The moment.
+    /// Due time.
     pub due: Timestamp,
-    /// How many were begun.
+    /// Number of attempts that were started.
     pub attempt: u32,
-    /// How many of them failed.
+    /// Number of attempts that failed.
     pub failures: u32,
-    /// How many of them were broken off.
+    /// Number of attempts that were killed or interrupted.
     pub kills: u32,
-    /// When the next one begins; none while one is going on.
+    /// Start of the next attempt; `None` while one is running.
     pub again: Option<Timestamp>,
 }
 
-/// What a job is to do.
+/// Next step of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Begin, for that moment, with so many missed ones that it stands for, itself included; none was missed if it is in time.
+    /// Start an execution.
     Start {
-        /// The moment.
+        /// Due time of the execution.
         due: Timestamp,
-        /// How many missed moments it stands for.
+        /// Number of missed due times that the execution stands for, its own included; 0 if it is
+        /// on time.
         missed: u64,
     },
-    /// Try that moment again.
+    /// Start the next attempt for the same due time.
     Again(Tries),
-    /// Leave out so many moments, up to that one.
+    /// Skip missed due times.
     Skip {
-        /// The last of them.
+        /// Last of them.
         last: Timestamp,
-        /// How many.
+        /// Number of them.
         missed: u64,
     },
-    /// Nothing until then; with none, ever.
+    /// Do nothing until that time; `None`: never.
     Wait(Option<Timestamp>),
-    /// Go on from here: the clock was set back far.
+    /// Continue from this progress: the clock was set back by more than a day.
     Recount(Entry),
 }
 
-/// What a job that is free is to do. `seen` is the moment that was seen in time already, and waits for a place.
+/// Returns the next step of a job that is not running. `seen` is a due time that was reached on
+/// time and waits for a free slot.
 #[must_use]
 pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: Timestamp) -> Next {
-    if entry.handled > after(now, ABSURD) {
+    if entry.handled > after(now, MAX_CLOCK_ERROR) {
         let tries = entry.tries.map(|tries| Tries { again: Some(now), ..tries });
         let free = entry.free.min(now);
         return Next::Recount(Entry { handled: now, free, tries, ..entry.clone() });
@@ -103,7 +108,7 @@ pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: 
     if starts > now {
         return Next::Wait(Some(starts));
     }
-    let missed_before = entry.free.max(after(now, -LATE));
+    let missed_before = entry.free.max(after(now, -MISSED_AFTER));
     if seen == Some(first) || starts >= missed_before {
         return Next::Start { due: first, missed: 0 };
     }
@@ -115,7 +120,8 @@ pub fn next(job: &Job, path: &str, entry: &Entry, seen: Option<Timestamp>, now: 
     }
 }
 
-/// When a job begins for a due moment: later by its jitter, which follows from job and moment, so that it is the same for every scheduler.
+/// Start of a job for a due time: the due time plus its jitter. The jitter is a hash of path and
+/// due time, so every scheduler computes the same.
 #[must_use]
 pub fn start(job: &Job, path: &str, due: Timestamp) -> Timestamp {
     let jitter = u64::try_from(job.jitter.as_millis()).unwrap_or(u64::MAX);
@@ -127,9 +133,10 @@ pub fn start(job: &Job, path: &str, due: Timestamp) -> Timestamp {
     after(due, SignedDuration::from_millis((chance % jitter).cast_signed()))
 }
 
-/// The last moment, from `first` on, that begins before `before`.
+/// Last due time, from `first` on, whose start lies before `before`.
 fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Timestamp {
-    // A year of minutes is not walked through: the last of them are near the end.
+    // Searches windows of growing length before `before` first, so that a year of minutes is not
+    // iterated.
     const WINDOWS: [i64; 5] = [1, 60, 24 * 60, 32 * 24 * 60, 366 * 24 * 60];
     let is_missed = |due: &Timestamp| start(job, path, *due) < before;
     let near = WINDOWS.iter().find_map(|minutes| {
@@ -143,10 +150,10 @@ fn last_missed(job: &Job, path: &str, first: Timestamp, before: Timestamp) -> Ti
     last
 }
 
-/// How many moments come after `handled`, up to `last`; not more than [`MOST_COUNTED`].
+/// Number of due times after `handled`, up to `last`; at most [`MAX_COUNTED`].
 fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
     let (mut at, mut n) = (handled, 0);
-    while n < MOST_COUNTED {
+    while n < MAX_COUNTED {
         match job.timing.after(at).filter(|due| *due <= last) {
             Some(due) => (at, n) = (due, n + 1),
             None => break,
@@ -155,18 +162,19 @@ fn count(job: &Job, handled: Timestamp, last: Timestamp) -> u64 {
     n
 }
 
-/// What follows from the end of an execution.
+/// Consequence of the end of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Nothing more.
+    /// None.
     Over,
-    /// It is tried again, then.
+    /// Another attempt at that time.
     Again(Timestamp),
-    /// It has failed for good.
+    /// Final failure.
     Failed,
 }
 
-/// How far a job has come once an execution has ended, and what follows. One that a person ran, which is for no moment, is not tried again.
+/// Progress of a job after an execution, and the consequence. An execution without a due time,
+/// which an operator started, is not retried.
 #[must_use]
 pub fn ended(
     job: &Job,
@@ -189,7 +197,7 @@ pub fn ended(
         }
         ExecutionOutcome::Interrupted | ExecutionOutcome::Killed => {
             tries.kills += 1;
-            (job.catch_up == CatchUp::Once && tries.kills < MOST_KILLS).then_some(now)
+            (job.catch_up == CatchUp::Once && tries.kills < MAX_KILLS).then_some(now)
         }
     };
     tries.again = again;
@@ -201,7 +209,7 @@ pub fn ended(
     (Entry { tries: again.map(|_| tries), ..entry }, verdict)
 }
 
-/// Pause before another try after so many failures; `None` if it is not tried again.
+/// Delay before the next attempt after that many failures; `None` if there is none.
 #[must_use]
 pub fn retry_delay(
     job: &Job,
@@ -209,11 +217,11 @@ pub fn retry_delay(
     outcome: ExecutionOutcome,
     exit_code: Option<u8>,
 ) -> Option<Duration> {
-    // Wrong usage and a refusal are the same the next time.
+    // A usage error and a refusal would repeat.
     let may_pass = matches!(outcome, ExecutionOutcome::Failed | ExecutionOutcome::Timeout)
         && !matches!(exit_code, Some(2 | 4));
     let delay = job.retry_delay.saturating_mul(1 << failures.saturating_sub(1).min(20));
-    (may_pass && failures <= job.retries).then(|| delay.min(LONGEST_DELAY))
+    (may_pass && failures <= job.retries).then(|| delay.min(MAX_DELAY))
 }
 
 fn after(moment: Timestamp, time: SignedDuration) -> Timestamp {
@@ -290,7 +298,7 @@ mod tests {
         let job = job(1);
         let long_ago = Entry::new("every".into(), "2025-11-24T00:00:00Z".parse().expect("it is"));
         let next = next(&job, "p", &long_ago, None, at("10:00:00"));
-        assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MOST_COUNTED });
+        assert_eq!(next, Next::Start { due: at("09:58:59"), missed: super::MAX_COUNTED });
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One execution of one job: a thread with a VM of its own, what it prints on its way to the log, and what became of it. Whether and when it runs is
-//! not decided here.
+//! Execution of one job: a thread with its own VM, output to the log, and the outcome. The decision
+//! to run it is made elsewhere.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::job_set::{told, wait_until_settled};
+use super::job_set::{one_line, wait_until_settled};
 use super::log::{Level, Log, Origin, Stream};
 use super::record::{Execution, ExecutionOutcome};
 use super::recovery;
-use super::scheduler::{Start, due_words};
+use super::scheduler::{Start, due_text};
 use crate::app::plan_text;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings, Running};
 use crate::app::script::{Loaded, Script};
@@ -29,33 +29,34 @@ use crate::session::plan::Plan;
 use crate::session::{Gate, Mode, Notices, Session, SessionConfig};
 use crate::ui::{format, terminal};
 
-/// So much of what an execution printed is kept: the end of it.
+/// Bytes of output of an execution that are kept: the end of it.
 const KEPT_OUTPUT: usize = 64 << 10;
 
-/// An execution begins without the name of its account if that takes longer; its own timeout goes on from there.
-const ACCOUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for resolving the account's name before an execution, which then starts without it.
+/// The timeout of the execution is separate.
+const ACCOUNT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An execution that was told to stop because its time is over is left behind if it has not stopped after that.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that an execution has to stop after its timeout, before its thread is abandoned.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls of it in flight that may change the account are waited for that long.
-const WRITE_PATIENCE: Duration = Duration::from_secs(90);
+/// Time to wait for its write calls in flight.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Is told of an execution that was left behind.
+/// Callback for an execution that was abandoned.
 type Abandoned = Arc<dyn Fn(Execution) + Send + Sync>;
 
-/// How executions run, as the command line and the configuration say.
+/// Configuration of executions, from the command line and the configuration file.
 pub struct RunConfig {
-    /// Mode, limits, permissions.
+    /// Mode, limits and permissions.
     pub options: RunSettings,
-    /// The way to the account.
+    /// Connection to the account.
     pub connection: Connection,
-    /// The account in words, once it was reached.
+    /// Description of the account, once it was reached.
     account: Mutex<Option<String>>,
 }
 
 impl RunConfig {
-    /// The manner of these options.
+    /// Creates the configuration from these options.
     #[must_use]
     pub fn new(options: RunSettings) -> Self {
         let connection = options.against.connection();
@@ -63,28 +64,28 @@ impl RunConfig {
     }
 }
 
-/// What carries executions out, for as many as there are. Clones are the same.
+/// Executor of jobs. Clones share state.
 #[derive(Clone)]
 pub struct Executor(Arc<Inside>, OutputMode);
 
-/// Where people see what a runbook prints.
+/// Destination of the output of a runbook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OutputMode {
-    /// In the log, line by line.
+    /// The log, line by line.
     InLog,
-    /// Where `iamlua run` shows it.
+    /// Standard output and standard error, as with `iamlua run`.
     AsRun,
 }
 
 struct Inside {
     runtime: Handle,
     log: Log,
-    /// The folder with the journal.
+    /// State folder, with the journal.
     folder: PathBuf,
     under_way: Mutex<Active>,
-    /// Whether nothing more begins.
+    /// Set once no more executions may start.
     ending: watch::Sender<bool>,
-    /// Runs of which nobody can tell what became of them, and of which that was said.
+    /// Runs whose outcome is unknown and that were reported already.
     unclear: Mutex<BTreeSet<String>>,
 }
 
@@ -95,7 +96,7 @@ struct Active {
 }
 
 impl Executor {
-    /// A workshop that settles what is in doubt by the journal in that folder.
+    /// Creates an executor that settles changes in doubt with the journal in that folder.
     #[must_use]
     pub fn new(runtime: Handle, log: Log, folder: PathBuf) -> Self {
         let (under_way, unclear) = (Mutex::default(), Mutex::default());
@@ -106,22 +107,22 @@ impl Executor {
         )
     }
 
-    /// The same, but what a runbook prints is shown where `iamlua run` shows it.
+    /// Sends the output of runbooks to standard output and standard error.
     #[must_use]
     pub fn shown_as_run(self) -> Self {
         Self(self.0, OutputMode::AsRun)
     }
 
-    /// Executes on a thread of its own, which tells `ended` what became of it.
+    /// Executes on a new thread, which passes the result to `ended`.
     pub fn start(
         &self,
-        manner: Arc<RunConfig>,
-        order: Start,
+        config: Arc<RunConfig>,
+        start: Start,
         ended: impl FnOnce(Execution) + Send + 'static,
     ) {
-        let workshop = self.clone();
+        let executor = self.clone();
         let thread = std::thread::Builder::new().name("iamlua-job".into());
-        let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), order.execution.clone());
+        let (ended, failed) = (Arc::new(Mutex::new(Some(ended))), start.execution.clone());
         let tell = Arc::clone(&ended);
         let begun = thread.spawn(move || {
             let tell_once = move |execution| {
@@ -131,7 +132,7 @@ impl Executor {
             };
             let tell_once = Arc::new(tell_once);
             let abandoned: Abandoned = tell_once.clone();
-            let execution = workshop.execute_unless(&manner, &order, Some(&abandoned));
+            let execution = executor.execute_unless(&config, &start, Some(&abandoned));
             tell_once(execution);
         });
         if let Err(error) = begun {
@@ -142,32 +143,33 @@ impl Executor {
         }
     }
 
-    /// Executes on this thread.
+    /// Executes on the current thread.
     #[must_use]
-    pub fn execute(&self, manner: &RunConfig, order: &Start) -> Execution {
-        self.execute_unless(manner, order, None)
+    pub fn execute(&self, config: &RunConfig, start: &Start) -> Execution {
+        self.execute_unless(config, start, None)
     }
 
-    /// The same; an execution whose time is over and that does not stop is left behind, so that its job can go on: its thread, and what it holds of
-    /// memory and processor, is lost until the process ends. `abandoned` is told what became of it.
+    /// Executes on the current thread. An execution that does not stop after its timeout is
+    /// abandoned, so that its job can continue: its thread and memory are lost until the process
+    /// ends. `abandoned` receives its record.
     fn execute_unless(
         &self,
-        manner: &RunConfig,
-        order: &Start,
+        config: &RunConfig,
+        start: &Start,
         abandoned: Option<&Abandoned>,
     ) -> Execution {
-        let run = order.execution.run.clone();
-        let mut execution = order.execution.clone();
-        // The others go on, whatever happens in one.
+        let run = start.execution.run.clone();
+        let mut execution = start.execution.clone();
+        // A panic must not stop the other executions.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            self.attempt(manner, order, &mut execution, abandoned)
+            self.attempt(config, start, &mut execution, abandoned)
         }))
         .unwrap_or_else(|_| Err(Error::new(Kind::Bug, "the execution panicked")));
         locked(&self.0.under_way).running.remove(&run);
         with_result(execution, result)
     }
 
-    /// Stops all that run, and lets none begin any more.
+    /// Stops all executions, and starts no more.
     pub fn stop(&self) {
         let mut under_way = locked(&self.0.under_way);
         under_way.is_ending = true;
@@ -179,8 +181,8 @@ impl Executor {
 
     fn attempt(
         &self,
-        manner: &RunConfig,
-        order: &Start,
+        config: &RunConfig,
+        start: &Start,
         execution: &mut Execution,
         abandoned: Option<&Abandoned>,
     ) -> Result<u8> {
@@ -188,26 +190,26 @@ impl Executor {
         let _entered = runtime.enter();
         wait_until_settled(&execution.path);
         let loaded = Loaded::read(&Script::File(execution.path.clone()))?;
-        let mut rules = manner.options.rules.clone();
+        let mut rules = config.options.rules.clone();
         let about = &mut rules.about;
         (about.command, about.run) = ("schedule".into(), Some(execution.run.clone()));
-        execution.account = self.account(manner, &rules);
+        execution.account = self.account(config, &rules);
         let origin = execution.origin();
-        let text = match order.missed {
+        let text = match start.missed {
             0 => "begins".to_owned(),
-            missed => format!("begins, late: {} missed", due_words(missed)),
+            missed => format!("begins, late: {} missed", due_text(missed)),
         };
         if self.1 == OutputMode::InLog {
             log.line(Level::Info, &origin, &text, &execution.fields());
         }
         let tell = (log.clone(), origin.clone());
         rules.tell = Notices::to(move |text| tell.0.line(Level::Warn, &tell.1, text, &[]));
-        self.settle(manner, &loaded.path(), &rules, &origin)?;
+        self.settle(config, &loaded.path(), &rules, &origin)?;
         let tail = Tail::default();
-        let options = RunSettings { rules, ..manner.options.clone() };
+        let options = RunSettings { rules, ..config.options.clone() };
         let around = RunEnv {
             runtime: runtime.clone(),
-            connection: manner.connection.clone(),
+            connection: config.connection.clone(),
             canceller: Canceller::default(),
             output: self.output(&origin, &tail),
             confirm: Box::new(|_| None),
@@ -247,12 +249,12 @@ impl Executor {
         executed.result
     }
 
-    /// Leaves an execution behind whose time is over, and that does not stop.
+    /// Abandons an execution that does not stop after its timeout.
     fn abandon_when_overdue(&self, running: &Running, abandoned: Abandoned, execution: Execution) {
         let runtime = self.0.runtime.clone();
-        running.when_overdue(STOP_PATIENCE, move |late| {
+        running.when_overdue(STOP_TIMEOUT, move |late| {
             let began = Instant::now();
-            while late.writes_in_flight() > 0 && began.elapsed() < WRITE_PATIENCE {
+            while late.writes_in_flight() > 0 && began.elapsed() < WRITE_TIMEOUT {
                 std::thread::sleep(Duration::from_millis(100));
             }
             let session = late.session();
@@ -260,7 +262,7 @@ impl Executor {
                 Kind::Timeout,
                 "its time is over and it does not stop: it was left behind, and lives on in this process",
             );
-            // What it did until now; it cannot begin anything any more.
+            // The record up to now; the session accepts no more calls.
             let _ = runtime.block_on(session.end("timeout", Some(error.to_string())));
             let mut execution = execution.clone();
             execution.changes = session.changes();
@@ -270,7 +272,7 @@ impl Executor {
         });
     }
 
-    /// Where what a runbook prints goes.
+    /// Output streams of a runbook.
     fn output(&self, origin: &Origin, tail: &Tail) -> Output {
         let (out, err): (Box<dyn Write>, Box<dyn Write>) = match self.1 {
             OutputMode::InLog => {
@@ -286,7 +288,7 @@ impl Executor {
         Output { out, err, by_line: false, is_terminal: false, is_pending: false }
     }
 
-    /// Who takes the messages of `log`; none if they are printed.
+    /// Receiver of the messages of `log`; `None` if they are printed.
     fn messages(&self, origin: &Origin, tail: &Tail) -> Option<crate::lua::Log> {
         if self.1 == OutputMode::AsRun {
             return None;
@@ -303,24 +305,25 @@ impl Executor {
         }))
     }
 
-    /// The account that calls go to, in words; none if it cannot be reached, of which the first call of the run says why.
-    fn account(&self, manner: &RunConfig, rules: &SessionConfig) -> Option<String> {
-        let known = locked(&manner.account).clone();
+    /// Description of the account; `None` if it is unreachable. The first call of the run then
+    /// reports the error.
+    fn account(&self, config: &RunConfig, rules: &SessionConfig) -> Option<String> {
+        let known = locked(&config.account).clone();
         if known.is_some() {
             return known;
         }
         let about = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
-        let gate = Gate::new(Session::with(about), manner.connection.clone());
+        let gate = Gate::new(Session::with(about), config.connection.clone());
         let site = self.wait(async {
             let late = |_| Error::new(Kind::Timeout, "the account does not answer");
-            tokio::time::timeout(ACCOUNT_PATIENCE, gate.site()).await.map_err(late)?
+            tokio::time::timeout(ACCOUNT_TIMEOUT, gate.site()).await.map_err(late)?
         });
         let found = site.ok().map(|site| site.describe())?;
-        *locked(&manner.account) = Some(found.clone());
+        *locked(&config.account) = Some(found.clone());
         Some(found)
     }
 
-    /// Waits for something that comes before a script, unless nothing is to begin any more.
+    /// Waits for preparatory work, unless the executor is stopped.
     fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut ending = self.0.ending.subscribe();
         self.0.runtime.block_on(async {
@@ -333,10 +336,10 @@ impl Executor {
         })
     }
 
-    /// Settles what earlier runs of the runbook have left in doubt.
+    /// Settles the changes that earlier runs of the runbook left in doubt.
     fn settle(
         &self,
-        manner: &RunConfig,
+        config: &RunConfig,
         script: &str,
         rules: &SessionConfig,
         origin: &Origin,
@@ -344,13 +347,13 @@ impl Executor {
         let unclear = locked(&self.0.unclear).clone();
         let rules = SessionConfig { mode: Mode::ReadOnly, ..rules.clone() };
         let settling =
-            recovery::settle(&self.0.folder, script, &manner.connection, rules, &unclear);
+            recovery::settle(&self.0.folder, script, &config.connection, rules, &unclear);
         let found = self.wait(settling).map_err(|error| {
             let kind = error.kind;
             if kind == Kind::Interrupted {
                 return error;
             }
-            let error = told(&error);
+            let error = one_line(&error);
             Error::new(
                 kind,
                 format!("what an earlier run left in doubt cannot be settled: {error}"),
@@ -372,7 +375,7 @@ impl Executor {
     }
 }
 
-/// Notes what an execution did.
+/// Records the counts, the output and the error of an execution.
 fn note(execution: &mut Execution, executed: &RunOutcome, plan: Option<&Plan>, tail: &Tail) {
     let session = &executed.session;
     execution.changes = session.made();
@@ -383,14 +386,14 @@ fn note(execution: &mut Execution, executed: &RunOutcome, plan: Option<&Plan>, t
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
         }
-        // Without its colours.
+        // The stored output has no colours.
         let plan = anstream::adapter::strip_str(&plan_text::plan(plan, false)).to_string();
         output.push_str(&end_of(plan));
         output = end_of(output);
     }
     execution.output = session.journal().without_secrets(&output);
     if let Err(error) = &executed.result {
-        execution.error = Some(session.journal().without_secrets(&told(error)));
+        execution.error = Some(session.journal().without_secrets(&one_line(error)));
     }
 }
 
@@ -407,14 +410,14 @@ fn with_result(execution: Execution, result: Result<u8>) -> Execution {
                 Kind::Interrupted => ExecutionOutcome::Interrupted,
                 _ => ExecutionOutcome::Failed,
             };
-            (outcome, error.kind.exit_code(), Some(told(&error)))
+            (outcome, error.kind.exit_code(), Some(one_line(&error)))
         }
     };
     let error = execution.error.clone().or(error);
     Execution { outcome: Some(outcome), exit_code: Some(exit_code), error, ..execution }
 }
 
-/// The last of what was printed.
+/// Last part of the output of an execution.
 #[derive(Clone, Default)]
 struct Tail(Arc<Mutex<(Vec<u8>, u64)>>);
 
@@ -440,7 +443,7 @@ impl Tail {
     }
 }
 
-/// The end of a text.
+/// Last [`KEPT_OUTPUT`] bytes of a text.
 fn end_of(text: String) -> String {
     if text.len() <= KEPT_OUTPUT {
         return text;
@@ -452,7 +455,7 @@ fn end_of(text: String) -> String {
     format!("… ({} bytes before this)\n{}", format::number(from as u64), &text[from..])
 }
 
-/// Writes to the log and to what is kept.
+/// Writer to a stream and to the kept output.
 struct Both<W>(W, Tail);
 
 impl<W: Write> Write for Both<W> {

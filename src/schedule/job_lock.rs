@@ -1,5 +1,5 @@
-//! Holds on jobs: that a job never runs twice at once, whoever runs it. A hold is a lock on a file in the state folder, which the system takes away from
-//! a process that is killed.
+//! Locks on jobs, so that a job never runs twice at once in any process. A lock is a file lock in
+//! the state folder, which the system releases when the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,18 +9,18 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// A job that is held for as long as this lives, so that no other process and nobody else in this one executes it. A process that is killed lets
-/// go of it.
+/// Lock on a job, held until it is dropped. The system releases it if the process is killed.
 #[derive(Debug)]
 pub struct JobLock {
     _file: Option<File>,
 }
 
 impl JobLock {
-    /// Takes a job; `None` if somebody else has it. `what` tells holds for different purposes apart.
+    /// Takes the lock of a job; `None` if it is held. `what` separates locks for different
+    /// purposes.
     ///
     /// # Errors
-    /// If there is no place for the lock.
+    /// If the lock file cannot be created.
     pub fn take(folder: &Path, path: &str, what: &str) -> Result<Option<Self>> {
         let locks = folder.join("jobs");
         let failed = |error| {
@@ -29,7 +29,7 @@ impl JobLock {
         };
         crate::state::make_private(&locks).map_err(failed)?;
         let file = Self::file(folder, path, what);
-        // It stays there: one that is removed while others open it would be two.
+        // The file is never removed: a process that has opened it would lock a deleted file.
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
         let file = file.map_err(failed)?;
@@ -40,7 +40,7 @@ impl JobLock {
         }
     }
 
-    /// Whether somebody executes a job right now.
+    /// Returns true if the job is running in any process.
     #[must_use]
     pub fn is_held(folder: &Path, path: &str) -> bool {
         let file = File::open(Self::file(folder, path, "run"));
@@ -54,7 +54,7 @@ impl JobLock {
         folder.join("jobs").join(format!("{number:024x}-{what}"))
     }
 
-    /// A hold where there is nobody else.
+    /// Lock for a scheduler without other processes, as in tests.
     #[must_use]
     pub fn alone() -> Self {
         Self { _file: None }

@@ -1,5 +1,5 @@
-//! Which jobs there are: the runbooks that the command line names, or that lie in the folders it names, and what their manifests say of them.
-//! Looked at again and again, cheaply: only what has changed is read.
+//! Set of jobs: the runbooks in the paths of the command line, and their manifests. A refresh reads
+//! only files that have changed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -22,80 +22,80 @@ use crate::lua::scopes::parse;
 use crate::lua::tokens::{Kind as token, Token, tokens};
 use crate::spec;
 
-/// A file that has changed is read once it has been left alone for so long, so that none is read while it is being written.
+/// Time without changes after which a changed file is read, so that no half-written file is read.
 pub const SETTLED: Duration = Duration::from_millis(300);
 
-/// Most runbooks that are asked for their manifests at once.
-const MOST_ASKED: usize = 32;
+/// Upper bound on the number of manifests that are read at once.
+const MAX_CONCURRENT_READS: usize = 32;
 
-/// Time after which a runbook is broken that was asked for its manifest and cannot be stopped: more
-/// than it is given to declare itself.
-const HANGING: Duration = Duration::from_secs(15);
+/// Time after which a runbook counts as broken if its manifest cannot be read and it cannot be
+/// stopped; longer than the time limit for its manifest.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Time for which a look waits for manifests, where all must be known; a runbook is stopped long
-/// before.
-const WHOLE: Duration = Duration::from_mins(1);
+/// Time to wait for manifests where all must be known. The time limit of a single manifest is much
+/// shorter.
+const LONG_WAIT: Duration = Duration::from_mins(1);
 
-/// Time for which a look waits for manifests, where one that does not come must hold up no other.
-pub const SHORT: Duration = Duration::from_millis(500);
+/// Time to wait for manifests where a slow one must not delay the others.
+pub const SHORT_WAIT: Duration = Duration::from_millis(500);
 
 const NO_MANIFEST: &str =
     "it does not come to its manifest: runbook { … } must be the first thing that it does";
 
-/// What is at a path.
+/// Kind of file at a path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// A runbook that runs by itself.
+    /// Runbook with a schedule.
     Job(Arc<Runbook>),
-    /// A runbook that cannot run, and why.
+    /// Runbook that cannot run, with the reason.
     Broken(String),
-    /// Something else.
+    /// Any other file.
     Other,
 }
 
-/// A runbook that runs by itself.
+/// Runbook with a schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runbook {
-    /// What it does.
+    /// Description in its manifest.
     pub description: Option<String>,
-    /// When it runs.
+    /// Schedule, retries and notifications.
     pub job: Job,
 }
 
-/// A job, or a runbook that should be one and is broken.
+/// Job, or a broken runbook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
-    /// The path of its runbook: absolute, with the links that lead to it.
+    /// Absolute path of the runbook, with symbolic links as they are.
     pub path: PathBuf,
-    /// Its name.
+    /// Name of the job.
     pub name: String,
-    /// What it is, or why it is none.
+    /// The runbook, or the reason why it is broken.
     pub what: Result<Arc<Runbook>, String>,
 }
 
-/// How runbooks are asked what they are.
+/// Settings for reading manifests.
 #[derive(Clone)]
 pub struct Asking {
-    /// What they may touch when they are asked, and when they run.
+    /// Permissions of a runbook while its manifest is read, and when it runs.
     pub permissions: Permissions,
-    /// Runs no programs and writes no files when they are asked, because they will plan.
+    /// Set if runbooks run no programs and write no files, because they are planned.
     pub is_planned: bool,
-    /// Where their calls would run.
+    /// Runtime for their calls.
     pub runtime: Handle,
 }
 
-/// By what a file is known to be the same as before.
+/// File identity and version: equal stamps mean an unchanged file.
 type Stamp = Option<(u64, u64, u64, i64, i64, i64)>;
 
-/// No file has it: of one that was not read yet, or is to be read anew.
+/// Stamp that no file has, for one that must be read.
 const UNREAD: Stamp = Some((u64::MAX, 0, 0, 0, 0, 0));
 
-/// What a look has shown.
+/// Result of a refresh.
 #[derive(Clone, Copy, Debug)]
 pub struct Refresh {
-    /// Whether something is other than before.
+    /// Set if the jobs have changed.
     pub has_changed: bool,
-    /// Whether something is just being changed, and should be looked at again soon.
+    /// Set if a file is still changing, and another refresh is due soon.
     pub is_changing: bool,
 }
 
@@ -103,43 +103,44 @@ pub struct Refresh {
 struct Candidate {
     stamp: Stamp,
     what: What,
-    /// What is there now, and since which look.
+    /// Stamp of a newer version, and the time of the refresh that found it first.
     changed: Option<(Stamp, Duration)>,
 }
 
-/// The manifest of a file, as it was then.
+/// Manifest of a file, with the stamp of the version that was read.
 type Answer = (PathBuf, Stamp, What);
 
-/// Runbooks that are being asked for their manifests, each on a thread of its own.
+/// Manifests that are being read, each on its own thread.
 struct Asked {
     answers: (Sender<Answer>, Receiver<Answer>),
-    /// Those whose answers are waited for, and since when.
+    /// Manifests that are not read yet, with their start.
     waiting: BTreeMap<PathBuf, (Stamp, Instant)>,
     threads: usize,
-    /// Time after which an answer is not waited for any longer.
+    /// Time after which a manifest is given up.
     hanging: Duration,
 }
 
 impl Asked {
     fn new() -> Self {
-        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0, hanging: HANGING }
+        Self { answers: channel(), waiting: BTreeMap::new(), threads: 0, hanging: MANIFEST_TIMEOUT }
     }
 
-    /// Asks these and returns what comes within that time, also of earlier ones.
+    /// Starts reading these manifests, and returns all that are finished within `patience`, also of
+    /// earlier calls.
     fn ask(
         &mut self,
         wanted: Vec<(PathBuf, Stamp, bool)>,
-        asking: &Asking,
+        manifest_settings: &Asking,
         patience: Duration,
     ) -> Vec<Answer> {
         let end = Instant::now() + patience;
         let mut wanted = wanted.into_iter();
         let mut came = Vec::new();
         loop {
-            while self.threads < MOST_ASKED
+            while self.threads < MAX_CONCURRENT_READS
                 && let Some((path, stamp, is_named)) = wanted.next()
             {
-                self.start(path, stamp, is_named, asking);
+                self.start(path, stamp, is_named, manifest_settings);
             }
             came.extend(self.give_up());
             let first = self.waiting.values().map(|(_, since)| *since + self.hanging).min();
@@ -159,13 +160,13 @@ impl Asked {
         }
     }
 
-    /// Check for an answer that is waited for.
+    /// Returns true if the manifest of that version is being read.
     fn is_asked(&self, path: &Path, stamp: Stamp) -> bool {
         self.waiting.get(path).is_some_and(|(asked, _)| *asked == stamp)
     }
 
-    /// The runbooks that do not answer, such as one in a `string.find` that takes for ever. Their
-    /// threads stay.
+    /// Gives up runbooks that do not finish, such as one in a long `string.find`. Their threads
+    /// keep running.
     fn give_up(&mut self) -> Vec<Answer> {
         let is_over = |since: &Instant| since.elapsed() >= self.hanging;
         let over = self.waiting.iter().filter(|(_, (_, since))| is_over(since));
@@ -178,39 +179,39 @@ impl Asked {
         over
     }
 
-    fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, asking: &Asking) {
+    fn start(&mut self, path: PathBuf, stamp: Stamp, is_named: bool, manifest_settings: &Asking) {
         self.waiting.insert(path.clone(), (stamp, Instant::now()));
         self.threads += 1;
-        let (asking, answers) = (asking.clone(), self.answers.0.clone());
+        let (manifest_settings, answers) = (manifest_settings.clone(), self.answers.0.clone());
         let asked = path.clone();
         let work = move || {
-            let what = ask(&asked, stamp, is_named, &asking);
-            // It may have taken so long that the roster is gone.
+            let what = ask(&asked, stamp, is_named, &manifest_settings);
+            // The job set may be dropped by then.
             let _ = answers.send((asked, stamp, what));
         };
         let thread = std::thread::Builder::new().name("iamlua-manifest".into());
         if let Err(error) = thread.spawn(work) {
             let error = Error::io("cannot start a thread that reads it", error);
-            let _ = self.answers.0.send((path, stamp, What::Broken(told(&error))));
+            let _ = self.answers.0.send((path, stamp, What::Broken(one_line(&error))));
         }
     }
 }
 
-/// The files that may be jobs.
+/// Set of the files that may be jobs.
 pub struct JobSet {
     paths: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Candidate>,
-    /// Whether it was looked at before: what is there then was not just made.
+    /// Set after the first refresh. Files that the first one finds are not new.
     has_looked: bool,
     asked: Asked,
     patience: Duration,
 }
 
 impl JobSet {
-    /// A roster of these files, and of the runbooks in these folders.
+    /// Creates a set of these files, and of the runbooks in these folders.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If a path does not exist.
     pub fn new(paths: &[PathBuf]) -> Result<Self> {
         let mut all = Vec::new();
         for path in paths {
@@ -225,7 +226,7 @@ impl JobSet {
         Ok(Self::of_known(all))
     }
 
-    /// A roster of files that were jobs before; they need not be there any more.
+    /// Creates a set of files that were jobs before, and may not exist any more.
     #[must_use]
     pub fn of_known(paths: Vec<PathBuf>) -> Self {
         Self {
@@ -233,38 +234,37 @@ impl JobSet {
             seen: BTreeMap::new(),
             has_looked: false,
             asked: Asked::new(),
-            patience: WHOLE,
+            patience: LONG_WAIT,
         }
     }
 
-    /// The same, but a look waits only so long for manifests; those that come later are found by
-    /// the next one.
+    /// Sets the time that a refresh waits for manifests. The next refresh returns the later ones.
     #[must_use]
     pub fn waiting(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// Check for manifests that have not come yet.
+    /// Returns true while manifests are being read.
     #[must_use]
     pub fn is_asking(&self) -> bool {
         !self.asked.waiting.is_empty()
     }
 
-    /// The files and folders that it is of.
+    /// Files and folders of the set.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
 
-    /// Looks at all of it; `now` is any clock that does not go back.
-    pub fn look(&mut self, asking: &Asking, now: Duration) -> Refresh {
+    /// Refreshes the set. `now` is a monotonic time.
+    pub fn look(&mut self, manifest_settings: &Asking, now: Duration) -> Refresh {
         let is_first = !std::mem::replace(&mut self.has_looked, true);
         let mut there = BTreeMap::new();
         let (mut has_changed, mut is_changing) = (false, false);
         let mut wanted = Vec::new();
         for path in &self.paths {
             if path.is_dir() {
-                // It may have been away, and be missed.
+                // The folder may have replaced a file that was a job.
                 let before = self.seen.remove(path);
                 has_changed |= before.is_some_and(|seen| seen.what != What::Other);
                 for file in runbooks_in(path) {
@@ -302,7 +302,7 @@ impl JobSet {
             }
             wanted.push((path, stamp, is_named));
         }
-        for (path, stamp, what) in self.asked.ask(wanted, asking, self.patience) {
+        for (path, stamp, what) in self.asked.ask(wanted, manifest_settings, self.patience) {
             let Some(seen) = self.seen.get_mut(&path) else { continue };
             has_changed |= what != seen.what;
             *seen = Candidate { stamp, what, changed: None };
@@ -314,7 +314,7 @@ impl JobSet {
         Refresh { has_changed, is_changing }
     }
 
-    /// Forgets what the files were, so that all are read anew.
+    /// Marks all files as unread, so that the next refresh reads them.
     pub fn forget(&mut self) {
         for seen in self.seen.values_mut() {
             seen.stamp = UNREAD;
@@ -323,7 +323,7 @@ impl JobSet {
         self.asked.waiting.clear();
     }
 
-    /// The jobs, and what is broken, by path.
+    /// Jobs and broken runbooks, by path.
     #[must_use]
     pub fn jobs(&self) -> Vec<Listed> {
         let listed: Vec<_> = self
@@ -342,12 +342,13 @@ impl JobSet {
     }
 }
 
-/// A path as a job is known by: absolute, but with the links that lead to it, so that a job stays the same when a link is set to its next version.
+/// Absolute path that identifies a job. Symbolic links are kept, so that a job stays the same when
+/// a link is switched to a new version.
 fn identity(path: &Path) -> Result<PathBuf> {
     let failed = |error| Error::io(format!("cannot look at {}", path.display()), error);
     let path = std::path::absolute(path).map_err(failed)?;
     let parts: Vec<_> = path.components().collect();
-    // What stands before `..` can only be told by following links.
+    // The component before `..` can only be resolved by following links.
     let Some(last_up) = parts.iter().rposition(|part| *part == Component::ParentDir) else {
         return Ok(path);
     };
@@ -370,10 +371,10 @@ fn missing(path: &Path) -> Error {
     }
 }
 
-/// The ends of the names of files with tests, which are no jobs.
+/// Suffix of the names of test files, which are not jobs.
 const TESTS: &str = "_test.lua";
 
-/// The files in a folder that may be runbooks.
+/// Files in a folder that may be runbooks.
 fn runbooks_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name());
@@ -389,8 +390,9 @@ fn stamp(path: &Path) -> Stamp {
     Some((about.dev(), about.ino(), about.size(), about.mtime(), about.mtime_nsec(), about.ctime()))
 }
 
-/// What is at a path. What the command line names should be a job; in a folder there may be other things.
-fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
+/// Reads the kind of file at a path. A path on the command line must be a job; a folder may hold
+/// other files.
+fn ask(path: &Path, stamp: Stamp, is_named: bool, manifest_settings: &Asking) -> What {
     if stamp.is_none() {
         return if is_named { What::Broken("it is gone".into()) } else { What::Other };
     }
@@ -400,31 +402,32 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     let no_job = |why: &str| {
         if is_named { What::Broken(why.to_owned()) } else { What::Other }
     };
-    // Whoever reads a pipe waits until somebody writes to it.
+    // Reading from a pipe would block.
     if !path.is_file() {
         return no_job("it is no file, but a pipe or a device");
     }
     let loaded = match Loaded::read(&Script::File(path.to_owned())) {
         Ok(loaded) => loaded,
-        Err(error) => return What::Broken(told(&error)),
+        Err(error) => return What::Broken(one_line(&error)),
     };
-    // A module of the others is not run.
+    // A module without a manifest is not run.
     let mention = mention(&loaded.source);
     if mention == Mention::None {
         return no_job(
             "it does not declare itself: a job begins with runbook { schedule = \"0 3 * * *\", … }",
         );
     }
-    // What may be a module must not write and start anything when it is asked.
-    let is_planned = asking.is_planned || mention == Mention::InFunctions;
-    let permissions = asking.permissions.clone();
-    let declared = match run::declared(loaded, permissions, is_planned, &asking.runtime) {
-        // What calls iam first may be no runbook at all.
-        Err(error) if error.kind == Kind::Refused => return no_job(&told(&error)),
+    // A possible module must not write files or start programs while its manifest is read.
+    let is_planned = manifest_settings.is_planned || mention == Mention::InFunctions;
+    let permissions = manifest_settings.permissions.clone();
+    let declared = match run::declared(loaded, permissions, is_planned, &manifest_settings.runtime)
+    {
+        // A script that calls iam first may not be a runbook.
+        Err(error) if error.kind == Kind::Refused => return no_job(&one_line(&error)),
         Err(error) if error.kind == Kind::Timeout => {
             return What::Broken(NO_MANIFEST.into());
         }
-        Err(error) => return What::Broken(told(&error)),
+        Err(error) => return What::Broken(one_line(&error)),
         Ok(None) => return no_job("it does not call runbook { … }, so it says no schedule"),
         Ok(Some(manifest)) => manifest,
     };
@@ -440,7 +443,7 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
     let missing: Vec<_> = declared
         .permissions
         .iter()
-        .filter(|(access, what)| !asking.permissions.covers(*access, what))
+        .filter(|(access, what)| !manifest_settings.permissions.covers(*access, what))
         .map(|(access, what)| access.flag(what))
         .collect();
     if !missing.is_empty() {
@@ -449,13 +452,14 @@ fn ask(path: &Path, stamp: Stamp, is_named: bool, asking: &Asking) -> What {
             missing.join(" ")
         ));
     }
-    if let Err(error) = failure::check(&job.on_failure, &asking.permissions) {
-        return What::Broken(told(&error));
+    if let Err(error) = failure::check(&job.on_failure, &manifest_settings.permissions) {
+        return What::Broken(one_line(&error));
     }
     What::Job(Arc::new(Runbook { description: declared.description, job }))
 }
 
-/// Waits until a file has been left alone for [`SETTLED`], so that nothing runs that is half written; not for ever, if it changes all the time.
+/// Waits until a file is unchanged for [`SETTLED`], so that no half-written file runs. Gives up on
+/// a file that changes all the time.
 pub(super) fn wait_until_settled(path: &Path) {
     for _ in 0..10 {
         let changed = path.metadata().and_then(|about| about.modified()).ok();
@@ -467,18 +471,18 @@ pub(super) fn wait_until_settled(path: &Path) {
     }
 }
 
-/// Manner in which a file names `runbook`.
+/// Use of the word `runbook` in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mention {
-    /// Not at all, or only in comments, texts and names of fields.
+    /// None, or only in comments, strings and field names.
     None,
-    /// In the bodies of functions alone.
+    /// Only in function bodies.
     InFunctions,
-    /// In a place that it may call as it begins.
+    /// In the main chunk, which may call it at once.
     Direct,
 }
 
-/// Manner in which a file names `runbook`, by its text: it is not run.
+/// Finds the use of `runbook` in a file, by its source, without running it.
 fn mention(source: &[u8]) -> Mention {
     const WORD: &str = "runbook";
     let source = String::from_utf8_lossy(source);
@@ -492,7 +496,7 @@ fn mention(source: &[u8]) -> Mention {
     };
     let all = tokens(text);
     let is_text = |token: &Token| match token.kind {
-        // For `require`.
+        // The name in a `require`.
         token::Text { is_closed } => {
             !is_closed || token.text(text).trim_matches(['"', '\'', '[', ']', '=']) == WORD
         }
@@ -500,7 +504,7 @@ fn mention(source: &[u8]) -> Mention {
         _ => false,
     };
     let Some(chunk) = parse(text).filter(|_| !all.iter().any(is_text)) else {
-        // Lua says what is wrong with it.
+        // Invalid source: Lua reports the syntax error.
         return Mention::Direct;
     };
     let is_field = all.iter().any(|token| token.is(text, WORD))
@@ -515,13 +519,13 @@ fn mention(source: &[u8]) -> Mention {
     }
 }
 
-/// An error with what to do about it, in one line.
-pub(super) fn told(error: &Error) -> String {
+/// Error with its hints, in one line.
+pub(super) fn one_line(error: &Error) -> String {
     let hints = error.hints.iter().filter(|hint| !hint.starts_with('\n'));
     hints.fold(error.to_string(), |text, hint| format!("{text}; {hint}"))
 }
 
-/// The names of jobs: that of the file, with as much of the path before it as tells it from the others.
+/// Names of jobs: the file name, with as many folders as make it unique.
 fn names(paths: &[&Path]) -> Vec<String> {
     let name = |path: &Path, folders: usize| {
         let stem = path.with_extension("");

@@ -1,4 +1,5 @@
-//! What `iamlua schedule --list` and `--dry-run` show: the jobs as they stand, and what would run when. Both only read.
+//! Listings of `iamlua schedule --list` (jobs) and `--dry-run` (upcoming executions). Both are
+//! read-only.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,37 +11,37 @@ use super::due::{self, Entry, Next};
 use super::job_lock::JobLock;
 use super::job_set::{Listed, Runbook};
 use super::record::Execution;
-use super::scheduler::due_words;
+use super::scheduler::due_text;
 use super::store::Store;
 use crate::error::Result;
 
-/// What runs more often than so is not listed to its end.
-const MOST: usize = 10_000;
+/// Upper bound on the rows of a dry run.
+const MAX_ROWS: usize = 10_000;
 
-/// A list: as words for people, and as records for programs.
+/// Listing, as text and as JSON records.
 #[derive(Debug, Default)]
 pub struct List {
-    /// The headings.
+    /// Column headings.
     pub heads: Vec<&'static str>,
-    /// The rows, as text.
+    /// Rows, as text.
     pub rows: Vec<Vec<String>>,
-    /// The rows, as JSON.
+    /// Rows, as JSON.
     pub records: Vec<Value>,
-    /// What is broken: the job, and why.
+    /// Broken jobs, with the reasons.
     pub broken: Vec<(String, String)>,
-    /// Whether there would be more rows.
+    /// Set if rows were left out.
     pub is_cut: bool,
 }
 
-/// The jobs as they stand, by name.
+/// Lists the jobs, by name.
 ///
 /// # Errors
-/// If there is a state that cannot be read.
+/// If the state cannot be read.
 pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
-    let book = Store::open_existing(folder)?;
+    let store = Store::open_existing(folder)?;
     let mut open = BTreeMap::new();
-    for execution in book.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
-        // One that nobody holds was killed.
+    for execution in store.as_ref().map(Store::open_executions).transpose()?.unwrap_or_default() {
+        // An execution whose job lock is free was killed.
         let path = execution.path.display().to_string();
         if JobLock::is_held(folder, &path) {
             open.insert(execution.path.clone(), execution);
@@ -54,12 +55,12 @@ pub fn jobs(listed: &[Listed], folder: &Path, now: Timestamp) -> Result<List> {
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
     for job in sorted {
         let path = job.path.display().to_string();
-        let entry = match &book {
-            Some(book) => book.entry(&path)?,
+        let entry = match &store {
+            Some(store) => store.entry(&path)?,
             None => None,
         };
-        let last = match &book {
-            Some(book) => book.last(&path)?,
+        let last = match &store {
+            Some(store) => store.last(&path)?,
             None => None,
         };
         let runbook = job.what.as_ref().ok();
@@ -114,18 +115,18 @@ fn row(
     ]
 }
 
-/// A moment in the time zone of a job.
+/// Time in the time zone of a job.
 fn date(at: Timestamp, runbook: Option<&Runbook>) -> String {
     let zone = runbook.map_or(jiff::tz::TimeZone::UTC, |runbook| runbook.job.timing.zone());
     at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-/// What would run when, from now on until then.
+/// Lists the executions from now until `until`.
 ///
 /// # Errors
-/// If there is a state that cannot be read.
+/// If the state cannot be read.
 pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestamp) -> Result<List> {
-    let book = Store::open_existing(folder)?;
+    let store = Store::open_existing(folder)?;
     let mut list = List { heads: vec!["WHEN", "JOB", "DUE", "WHY"], ..List::default() };
     let mut all = Vec::new();
     for job in listed {
@@ -137,13 +138,13 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
             }
         };
         let path = job.path.display().to_string();
-        let entry = match &book {
-            Some(book) => book.entry(&path)?,
+        let entry = match &store {
+            Some(store) => store.entry(&path)?,
             None => None,
         };
         let coming = coming(runbook, &path, entry.as_ref(), now);
         for (n, coming) in coming.take_while(|coming| coming.at <= until).enumerate() {
-            if n == MOST {
+            if n == MAX_ROWS {
                 list.is_cut = true;
                 break;
             }
@@ -153,8 +154,8 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
     all.sort_by(|(one, job, _), (other, other_job, _)| {
         (one.at, &job.name).cmp(&(other.at, &other_job.name))
     });
-    list.is_cut |= all.len() > MOST;
-    all.truncate(MOST);
+    list.is_cut |= all.len() > MAX_ROWS;
+    all.truncate(MAX_ROWS);
     for (coming, job, runbook) in all {
         let when = date(coming.at, Some(runbook));
         let due =
@@ -170,16 +171,16 @@ pub fn dry_run(listed: &[Listed], folder: &Path, now: Timestamp, until: Timestam
     Ok(list)
 }
 
-/// An execution that is to come.
+/// Upcoming execution.
 #[derive(Debug)]
 struct Coming {
     at: Timestamp,
     due: Timestamp,
-    /// Why it comes then, if that is not just because it is due.
+    /// Reason, if it is not simply due.
     why: String,
 }
 
-/// The executions of a job that are to come, by the scheduler's own rules, as if each took no time.
+/// Upcoming executions of a job by the rules of the scheduler, as if each took no time.
 fn coming<'a>(
     runbook: &'a Runbook,
     path: &'a str,
@@ -187,7 +188,7 @@ fn coming<'a>(
     now: Timestamp,
 ) -> impl Iterator<Item = Coming> + 'a {
     let timing = runbook.job.timing.words();
-    // As the scheduler would take it over.
+    // The same progress as after a takeover by the scheduler.
     let mut entry = match entry {
         Some(entry) if entry.timing == timing => entry.clone(),
         Some(entry) => Entry { timing, handled: entry.handled.max(now), ..entry.clone() },
@@ -209,7 +210,7 @@ fn coming<'a>(
                     entry.handled = due;
                     entry.free = at;
                     let why = if missed > 0 {
-                        format!("{} missed", due_words(missed))
+                        format!("{} missed", due_text(missed))
                     } else {
                         String::new()
                     };

@@ -1,4 +1,4 @@
-//! The scheduler as others see it while it works: its jobs as they stand, and what was counted since it was started.
+//! Live status of the scheduler: its jobs, and its counts since it was started.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::record::{Execution, JobStatus, Quota, Snapshot};
 use super::scheduler::Known;
 
-/// What others look at; clones are the same one.
+/// Live status of a scheduler. Clones share it.
 #[derive(Clone, Debug)]
 pub struct LiveStatus(Arc<Mutex<Inner>>);
 
@@ -25,7 +25,7 @@ impl LiveStatus {
     pub(super) fn new(started: Timestamp) -> Self {
         let about = Snapshot {
             now: started,
-            came_round: Instant::now(),
+            last_iteration: Instant::now(),
             started,
             mode: "",
             account: None,
@@ -41,7 +41,7 @@ impl LiveStatus {
         Self(Arc::new(Mutex::new(Inner { about, jobs: BTreeMap::new() })))
     }
 
-    /// The scheduler, as it stands; `now` is the time of its clock.
+    /// Snapshot of the status; `now` is the time of the scheduler's clock.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let shown = self.locked();
@@ -50,24 +50,24 @@ impl LiveStatus {
         Snapshot { now, jobs, ..shown.about.clone() }
     }
 
-    /// Says how full the account is.
+    /// Sets the quota and usage of the account.
     pub fn set_quota(&self, quota: Option<Quota>) {
         self.locked().about.quota = quota;
     }
 
-    /// Says which account the jobs work on.
+    /// Sets the account of the jobs.
     pub fn set_account(&self, account: String) {
         self.locked().about.account = Some(account);
     }
 
-    /// Shows that the loop has come round.
+    /// Records an iteration of the loop.
     pub(super) fn show(&self, now: Timestamp, is_ending: bool, mode: &'static str) {
         let about = &mut self.locked().about;
-        (about.now, about.came_round, about.is_ending) = (now, Instant::now(), is_ending);
+        (about.now, about.last_iteration, about.is_ending) = (now, Instant::now(), is_ending);
         about.mode = mode;
     }
 
-    /// Shows a job, or that it is gone.
+    /// Updates a job, or removes it.
     pub(super) fn show_job(&self, path: &Path, known: Option<&Known>) {
         let jobs = &mut self.locked().jobs;
         match known {

@@ -1,5 +1,6 @@
-//! The scheduler's log: one line for each event, and for each line that a job prints, as text or as JSON. Every line says to which job, run
-//! and account it belongs, and is written by one call, so that lines of jobs that run at once are never torn.
+//! Log of the scheduler: one line per event and per line of output of a job, as text or as JSON. A
+//! line names its job, run and account, and is written by one call, so lines of concurrent jobs do
+//! not mix.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -12,40 +13,40 @@ use crate::clock::Clock;
 use crate::escape::{acts, visible, visible_but};
 use crate::ui::format::number;
 
-/// A printed line that is longer is cut.
-const LONGEST_LINE: usize = 16 << 10;
+/// Bytes after which a line of output is truncated.
+const MAX_LINE: usize = 16 << 10;
 
-/// The keys that every line of JSON has.
+/// Keys of every JSON line.
 const KEYS: [&str; 6] = ["time", "level", "job", "run", "account", "message"];
 
-/// How lines are written.
+/// Format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people: `2026-11-24T17:00:00Z INFO  [cleanup] message key=value`.
+    /// Text: `2026-11-24T17:00:00Z INFO  [cleanup] message key=value`.
     #[default]
     Text,
-    /// For programs: one JSON object a line.
+    /// JSON: one object per line.
     Json,
 }
 
-/// How severe something is.
+/// Severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For whoever looks for a fault.
+    /// Details for debugging.
     Debug,
-    /// What happens.
+    /// Normal events.
     Info,
-    /// What should be looked at.
+    /// Conditions to look at.
     Warn,
-    /// What failed.
+    /// Failures.
     Error,
 }
 
 impl Level {
-    /// Every level, the least severe first.
+    /// All levels, the least severe first.
     pub const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
 
-    /// Its name in JSON and on the command line: `debug`, `info`, `warn`, `error`.
+    /// Name in JSON and on the command line: `debug`, `info`, `warn`, `error`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,13 +57,13 @@ impl Level {
         }
     }
 
-    /// The level of that name.
+    /// Level with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)
     }
 
-    /// Its name in text, as wide as all others.
+    /// Name in text lines, padded to the same width.
     const fn word(self) -> &'static str {
         match self {
             Self::Debug => "DEBUG",
@@ -73,26 +74,26 @@ impl Level {
     }
 }
 
-/// What a line belongs to. Clones are cheap.
+/// Job, run and account that a line belongs to. Clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The job's name.
+    /// Name of the job.
     pub job: Option<Arc<str>>,
-    /// The run's id.
+    /// Id of the run.
     pub run: Option<Arc<str>>,
-    /// The account, such as `AWS account 123456789012`.
+    /// Account, such as `AWS account 123456789012`.
     pub account: Option<Arc<str>>,
 }
 
 impl Origin {
-    /// What belongs to a job, but to none of its runs.
+    /// Origin of lines that belong to a job, but to no run.
     #[must_use]
     pub fn job(name: &str) -> Self {
         Self { job: Some(name.into()), ..Self::default() }
     }
 }
 
-/// Which of its streams a job prints to.
+/// Output stream of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -102,7 +103,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// What the field `stream` says.
+    /// Value of the field `stream`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -112,7 +113,7 @@ impl Stream {
     }
 }
 
-/// The log. Clones write to the same place, from any thread.
+/// Log. Clones write to the same sink, from any thread.
 #[derive(Clone)]
 pub struct Log(Arc<Inside>);
 
@@ -130,13 +131,13 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    /// A log that leaves out what is less severe than `least`.
+    /// Creates a log without lines less severe than `least`.
     #[must_use]
     pub fn new(format: Format, least: Level, sink: Box<dyn Write + Send>) -> Self {
         Self::with_clock(format, least, sink, Clock::Real)
     }
 
-    /// The same, with the times of that clock.
+    /// Creates a log with the times of `clock`.
     #[must_use]
     pub fn with_clock(
         format: Format,
@@ -147,7 +148,7 @@ impl Log {
         Self(Arc::new(Inside { format, least, clock, sink: Mutex::new(sink) }))
     }
 
-    /// Writes one line. There is nobody to tell if it cannot be written, and work goes on without a log.
+    /// Writes one line. Errors are ignored: work continues without a log.
     pub fn line(&self, level: Level, origin: &Origin, message: &str, fields: &[(String, Value)]) {
         if level < self.0.least {
             return;
@@ -164,7 +165,7 @@ impl Log {
         let _ = sink.flush();
     }
 
-    /// Takes what a job prints, and makes a line of the log of each of its lines.
+    /// Writer that logs each line of the output of a job.
     #[must_use]
     pub fn writer(&self, level: Level, origin: Origin, stream: Stream) -> Printed {
         let fields = [("stream".to_owned(), stream.name().into())];
@@ -172,22 +173,22 @@ impl Log {
     }
 }
 
-/// What a job prints to one of its streams, on its way to the log. A line without an end is written when this is dropped.
+/// Output stream of a job, logged line by line. Dropping it writes an unfinished line.
 #[derive(Debug)]
 pub struct Printed {
     log: Log,
     level: Level,
     origin: Origin,
     fields: [(String, Value); 1],
-    /// The line so far.
+    /// Line so far.
     line: Vec<u8>,
-    /// How many more bytes it had.
+    /// Number of truncated bytes.
     cut: u64,
 }
 
 impl Printed {
     fn push(&mut self, bytes: &[u8]) {
-        let (kept, rest) = bytes.split_at(bytes.len().min(LONGEST_LINE - self.line.len()));
+        let (kept, rest) = bytes.split_at(bytes.len().min(MAX_LINE - self.line.len()));
         self.line.extend_from_slice(kept);
         self.cut += rest.len() as u64;
     }
@@ -197,14 +198,14 @@ impl Printed {
             self.line.pop();
         }
         if self.cut > 0 {
-            // No character is cut in two.
+            // Truncate at a character boundary.
             let start = self.line.iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0);
             if std::str::from_utf8(&self.line[start..]).is_err_and(|e| e.error_len().is_none()) {
                 self.cut += (self.line.len() - start) as u64;
                 self.line.truncate(start);
             }
         }
-        // `print` puts tabs between its values.
+        // `print` separates its values with tabs.
         let mut text = visible_but(&self.line, |c| c == '\t');
         if self.cut > 0 {
             let _ = write!(text, "… ({} bytes more)", number(self.cut));
@@ -270,7 +271,7 @@ fn text_line(
     line
 }
 
-/// A word as it stands in a line: quoted where its reader could mistake where it ends.
+/// Value as it stands in a text line, quoted if it would be ambiguous.
 fn word_text(text: &str) -> String {
     let shown = visible(text);
     if shown == text && !text.is_empty() && !text.contains(['\\']) && !text.contains(must_be_quoted)
@@ -313,7 +314,7 @@ fn json_line(
         line.insert(name, value.clone());
     }
     let plain = Value::Object(line).to_string();
-    // The same values, but nothing that acts on the terminal of whoever looks at the log: all of this stands in strings.
+    // Control characters occur only inside strings, so they can be escaped in the finished line.
     if !plain.contains(acts) {
         return plain;
     }
@@ -338,7 +339,7 @@ mod tests {
     use super::{Format, Level, Log, Origin, Stream};
     use crate::clock::{Clock, ManualClock};
 
-    /// Keeps what is written to it, call by call.
+    /// Sink that keeps each call of `write`.
     #[derive(Clone, Default)]
     struct Calls(Arc<Mutex<Vec<String>>>);
 

@@ -1,5 +1,5 @@
-//! The scheduler: runbooks that run themselves, at the moments that their manifests name. This is its loop; what is decided in it is decided in
-//! `due`, what is done about that in `scheduler`.
+//! Scheduler: runs runbooks on the schedules in their manifests. This file has its event loop;
+//! `due` has the rules, `scheduler` applies them.
 
 pub mod due;
 pub mod executor;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use executor::{Executor, RunConfig};
-use job_set::{Asking, JobSet, Listed, Runbook, told};
+use job_set::{Asking, JobSet, Listed, Runbook, one_line};
 use live_status::LiveStatus;
 use log::{Level, Log, Origin};
 use record::Execution;
@@ -42,85 +42,86 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::ui::{format, terminal};
 
-/// However long nothing happens on the scheduler's own clock: so long it sleeps at most, because the machine's clock may be set meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// Upper bound on one sleep, so that a change of the system clock is noticed.
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
-/// So long is waited at the end for what goes on in the background to be given up.
-const LAST: Duration = Duration::from_secs(1);
+/// Time to wait at the end for background tasks.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Shows others what the scheduler does, for as long as the process lives; returns an error if it cannot.
+/// Starter of a status display, such as the status page.
 pub type Show = Box<dyn Fn(&LiveStatus, &Handle, &Log) -> Result<()>>;
 
-/// What a scheduler is started with.
+/// Settings of a scheduler.
 pub struct Settings {
-    /// The runbooks, and the folders with runbooks.
+    /// Runbooks, and folders with runbooks.
     pub paths: Vec<PathBuf>,
-    /// How many executions may go on at once.
+    /// Upper bound on concurrent executions.
     pub places: usize,
-    /// How long those that go on may take to end, once the scheduler is told to.
+    /// Time that running executions have to end at shutdown.
     pub grace: Duration,
-    /// How they run.
+    /// Settings of the executions.
     pub options: RunSettings,
-    /// Finds out anew how they run.
+    /// Reads the settings of the executions again.
     pub reread: Box<dyn Fn() -> Result<RunSettings>>,
-    /// The state folder.
+    /// State folder.
     pub folder: PathBuf,
-    /// Where it says what it does.
+    /// Log of the scheduler.
     pub log: Log,
-    /// Shows others what the scheduler does.
+    /// Starter of the status display.
     pub show: Show,
 }
 
-/// What the loop hears.
+/// Event for the loop.
 enum Event {
     Ended(Box<Execution>),
-    Told(String),
+    Notified(String),
     Jobs(Vec<Listed>),
     Signal(Heard),
 }
 
-/// What carries executions out for the loop.
+/// Runner that executes jobs on threads.
 struct ThreadRunner {
-    manner: Arc<RunConfig>,
-    workshop: Executor,
+    config: Arc<RunConfig>,
+    executor: Executor,
     events: Sender<Event>,
     runtime: Handle,
     log: Log,
 }
 
 impl Runner for ThreadRunner {
-    fn start(&mut self, order: Start) {
+    fn start(&mut self, start: Start) {
         let events = self.events.clone();
-        self.workshop.start(Arc::clone(&self.manner), order, move |execution| {
-            // Without a loop the process has ended.
+        self.executor.start(Arc::clone(&self.config), start, move |execution| {
+            // Without the loop the process is ending.
             let _ = events.send(Event::Ended(Box::new(execution)));
         });
     }
 
     fn mode(&self) -> &'static str {
-        self.manner.options.rules.mode.name()
+        self.config.options.rules.mode.name()
     }
 
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>) {
         let (events, log) = (self.events.clone(), self.log.clone());
         self.runtime.spawn(async move {
             let whom = &runbook.job.on_failure;
-            // Who cannot be told after all tries is not told at the next start either: that is in the log.
+            // A notification that failed after all attempts is in the log, and is not repeated at
+            // the next start.
             failure::tell(whom, &execution, &log, &failure::PAUSES).await;
-            let _ = events.send(Event::Told(execution.run));
+            let _ = events.send(Event::Notified(execution.run));
         });
     }
 }
 
-/// Schedules until it is told to end.
+/// Runs the scheduler until it is told to end.
 ///
 /// # Errors
-/// If it cannot begin, or what runs does not end in time.
+/// If it cannot start, or an execution does not end within the grace period.
 pub fn run(settings: &Settings) -> Result<u8> {
     let runtime = run::runtime()?;
     let (events, heard) = channel();
     let log = settings.log.clone();
-    // What other parts say for people is a line of the log too.
+    // Notices of other modules go to the log too.
     let (said, says) = channel::<String>();
     let to_log = log.clone();
     let listens = move || {
@@ -134,8 +135,9 @@ pub fn run(settings: &Settings) -> Result<u8> {
         .map_err(|error| Error::io("cannot start a thread", error))?;
     let handle = runtime.handle().clone();
     let result = terminal::while_typing(&said, || work(settings, &handle, events, &heard));
-    // Programs that are being told of a failure are killed with what they have started; they are told anew at the next start.
-    runtime.shutdown_timeout(LAST);
+    // Notification programs are killed with their children. The next start sends these
+    // notifications again.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if result.is_ok() {
         log.line(Level::Info, &Origin::default(), "ended", &[]);
     }
@@ -150,16 +152,16 @@ fn work(
 ) -> Result<u8> {
     let log = &settings.log;
     let store = Store::open(&settings.folder)?;
-    let asking = Asking {
+    let manifest_settings = Asking {
         permissions: settings.options.permissions.clone(),
         is_planned: settings.options.rules.plans_outside(),
         runtime: runtime.clone(),
     };
-    let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT);
-    job_set.look(&asking, Duration::ZERO);
-    // One that does not come to its manifest holds no job up.
+    let mut job_set = JobSet::new(&settings.paths)?.waiting(job_set::SHORT_WAIT);
+    job_set.look(&manifest_settings, Duration::ZERO);
+    // A runbook that never reaches its manifest must not delay the others.
     while job_set.is_asking() && job_set.jobs().iter().all(|job| job.what.is_err()) {
-        job_set.look(&asking, Duration::ZERO);
+        job_set.look(&manifest_settings, Duration::ZERO);
     }
     let jobs = job_set.jobs();
     if jobs.iter().all(|job| job.what.is_err()) {
@@ -177,25 +179,25 @@ fn work(
         fields.push(("broken".into(), broken.into()));
     }
     log.line(Level::Info, &Origin::default(), &text, &fields);
-    let workshop = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
-    let crew = ThreadRunner {
-        manner: Arc::new(RunConfig::new(settings.options.clone())),
-        workshop: workshop.clone(),
+    let executor = Executor::new(runtime.clone(), log.clone(), settings.folder.clone());
+    let runner = ThreadRunner {
+        config: Arc::new(RunConfig::new(settings.options.clone())),
+        executor: executor.clone(),
         events: events.clone(),
         runtime: runtime.clone(),
         log: log.clone(),
     };
     let holds = Holds::Folder(settings.folder.clone());
     let mut scheduler =
-        Scheduler::new(Clock::Real, store, holds, log.clone(), crew, settings.places);
-    (settings.show)(scheduler.board(), runtime, log)?;
+        Scheduler::new(Clock::Real, store, holds, log.clone(), runner, settings.places);
+    (settings.show)(scheduler.live_status(), runtime, log)?;
     let to_loop = events.clone();
     signals::tell_each_signal(move |signal| {
         let _ = to_loop.send(Event::Signal(signal));
     })?;
     scheduler.take_over(jobs);
     let paths = job_set.paths().to_vec();
-    let reloader = Reloader::start(paths, job_set, asking.clone(), move |jobs| {
+    let reloader = Reloader::start(paths, job_set, manifest_settings.clone(), move |jobs| {
         let _ = events.send(Event::Jobs(jobs));
     })?;
     let mut deadline = None;
@@ -214,18 +216,18 @@ fn work(
         {
             return over(&scheduler, settings.grace);
         }
-        // Whatever else came meanwhile, before it is decided again what is to be done.
+        // Handles all waiting events before the next tick.
         while let Ok(event_now) = event {
             match event_now {
                 Event::Ended(execution) => scheduler.ended(*execution),
-                Event::Told(run) => scheduler.told(&run),
+                Event::Notified(run) => scheduler.notified(&run),
                 Event::Jobs(jobs) => scheduler.take_over(jobs),
                 Event::Signal(Heard::Reread) => {
-                    reread(settings, &mut scheduler, &reloader, &asking);
+                    reread(settings, &mut scheduler, &reloader, &manifest_settings);
                 }
                 Event::Signal(Heard::End) => {
                     scheduler.end();
-                    workshop.stop();
+                    executor.stop();
                     deadline = Some(Instant::now() + settings.grace);
                     let going = scheduler.going() as u64;
                     let text = match going {
@@ -247,7 +249,7 @@ fn work(
     }
 }
 
-/// Error for paths at which there is nothing to schedule.
+/// Error for paths without a job that can be scheduled.
 fn no_job(paths: &[PathBuf], found: &[Listed]) -> Error {
     let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     let paths = paths.join(", ");
@@ -260,12 +262,12 @@ fn no_job(paths: &[PathBuf], found: &[Listed]) -> Error {
     broken.fold(error, |error, (name, why)| error.hint(format!("{name}: {why}")))
 }
 
-/// How long it is until a moment, on the machine's clock.
+/// Time from now until `wake`, by the system clock.
 fn until(wake: jiff::Timestamp) -> Duration {
     let left = wake.duration_since(jiff::Timestamp::now());
-    // Not a millisecond too early, for which it would turn round.
+    // Waking a millisecond early would only repeat the loop.
     let left = Duration::try_from(left).unwrap_or_default();
-    left.min(LONGEST_SLEEP)
+    left.min(MAX_SLEEP)
 }
 
 fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
@@ -276,7 +278,7 @@ fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
             .hint("the next start takes what has no end for killed, and runs it again"));
     }
     if scheduler.going() == 0 {
-        // Whoever was not told of a failure yet is told at the next start.
+        // The next start sends the remaining notifications.
         return Ok(0);
     }
     let going = format::count(scheduler.going() as u64, "execution");
@@ -285,31 +287,31 @@ fn over(scheduler: &Scheduler<ThreadRunner>, grace: Duration) -> Result<u8> {
         .hint("the next start settles what they left in doubt, and so does `iamlua runs recover`"))
 }
 
-/// Takes the configuration and all runbooks over anew.
+/// Reloads the configuration and all runbooks.
 fn reread(
     settings: &Settings,
     scheduler: &mut Scheduler<ThreadRunner>,
     reloader: &Reloader,
-    asking: &Asking,
+    manifest_settings: &Asking,
 ) {
     let log = &settings.log;
     let options = match (settings.reread)() {
         Ok(options) => options,
         Err(error) => {
-            let text = format!("cannot be read anew, so all stays as it is: {}", told(&error));
+            let text = format!("cannot be read anew, so all stays as it is: {}", one_line(&error));
             log.line(Level::Error, &Origin::default(), &text, &[]);
             return;
         }
     };
     log.line(Level::Info, &Origin::default(), "told to read anew", &[]);
-    let rates = scheduler.runner().manner.options.rules.rates.clone();
+    let rates = scheduler.runner().config.options.rules.rates.clone();
     let rules = crate::session::SessionConfig { rates, ..options.rules.clone() };
     let options = RunSettings { rules, ..options };
-    let asking = Asking {
+    let manifest_settings = Asking {
         permissions: options.permissions.clone(),
         is_planned: options.rules.plans_outside(),
-        ..asking.clone()
+        ..manifest_settings.clone()
     };
-    scheduler.runner().manner = Arc::new(RunConfig::new(options));
-    reloader.reread(asking);
+    scheduler.runner().config = Arc::new(RunConfig::new(options));
+    reloader.reread(manifest_settings);
 }

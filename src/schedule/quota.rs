@@ -1,4 +1,4 @@
-//! How full the account is that jobs work on, for the status page and the metrics: asked at the start and from time to time.
+//! Quota and usage of the account, for the status page and the metrics, refreshed periodically.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use super::record::Quota;
 use crate::error::Result;
 use crate::session::Gate;
 
-/// So often it is asked.
-const EVERY: Duration = Duration::from_mins(5);
+/// Interval of the refresh.
+const INTERVAL: Duration = Duration::from_mins(5);
 
-/// Asks now and from time to time, and hands on each answer, until this is dropped or the account does not tell. That it cannot be asked is
-/// in the log once, until it can be again.
-pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
-    let mut trouble = None;
+/// Reads quota and usage periodically, and passes them on, until the future is dropped or the
+/// account denies access. A series of errors is logged once.
+pub async fn poll(gate: Gate, log: Log, on_quota: impl Fn(Quota)) {
+    let mut last_error = None;
     loop {
         match ask(&gate).await {
             Ok(Some(quota)) => {
-                trouble = None;
-                told(quota);
+                last_error = None;
+                on_quota(quota);
             }
             Ok(None) => {
                 let text = "the number of instance profiles is not shown: iam:GetAccountSummary is not allowed";
@@ -27,19 +27,19 @@ pub async fn follow(gate: Gate, log: Log, told: impl Fn(Quota)) {
             }
             Err(error) => {
                 let why = error.to_string();
-                if trouble.as_ref() != Some(&why) {
+                if last_error.as_ref() != Some(&why) {
                     let fields = [("why".to_owned(), why.clone().into())];
                     let text = "cannot ask how many instance profiles there are";
                     log.line(Level::Warn, &Origin::default(), text, &fields);
-                    trouble = Some(why);
+                    last_error = Some(why);
                 }
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// How full the account is; `None` if the caller may not see it.
+/// Reads quota and usage; `None` if the caller has no permission.
 ///
 /// # Errors
 /// If the account does not answer.

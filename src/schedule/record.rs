@@ -1,4 +1,4 @@
-//! What is known of jobs and of their executions: what is kept, and what the status page, the metrics and `--list` show.
+//! Records of jobs and executions: for the store, the status page, the metrics and `--list`.
 
 use std::collections::BTreeMap;
 use std::ops::Div as _;
@@ -12,28 +12,28 @@ use serde_json::Value;
 use super::log::Origin;
 use crate::cron::Timing;
 
-/// How an execution ended.
+/// Outcome of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionOutcome {
-    /// It did all of its work.
+    /// All of its work is done.
     Done,
-    /// It failed, also in part.
+    /// Some or all of its work failed.
     Failed,
-    /// A guard has refused it: a limit, its allow-list, a protected profile.
+    /// Refused by a guard: a limit, its allow-list, a protected profile.
     Refused,
-    /// It took longer than it may.
+    /// Stopped at its timeout.
     Timeout,
-    /// The scheduler was told to end, and stopped it.
+    /// Stopped by the shutdown of the scheduler.
     Interrupted,
-    /// The scheduler was killed while it ran.
+    /// Ended by the death of the scheduler.
     Killed,
-    /// It was left out by rule, and did not run.
+    /// Skipped by `catch_up`, without running.
     Skipped,
 }
 
 impl ExecutionOutcome {
-    /// Every outcome.
+    /// All outcomes.
     pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Failed,
@@ -44,7 +44,7 @@ impl ExecutionOutcome {
         Self::Skipped,
     ];
 
-    /// Its name in the state, in logs and on the screen.
+    /// Name in the store, in logs and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl ExecutionOutcome {
         }
     }
 
-    /// The outcome of that name.
+    /// Outcome with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
@@ -68,45 +68,45 @@ impl ExecutionOutcome {
 /// One execution of a job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Execution {
-    /// Its run, by the id that the journal has for it too if it changed something.
+    /// Run id, the same as in the journal.
     pub run: String,
-    /// The job's name.
+    /// Name of the job.
     pub job: String,
-    /// The path of its runbook.
+    /// Path of the runbook.
     pub path: PathBuf,
-    /// The moment for which it ran; none if a person ran it.
+    /// Due time; none if an operator started it.
     pub due: Option<Timestamp>,
-    /// Which try it was, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// When it began.
+    /// Start.
     pub started: Timestamp,
-    /// When it ended.
+    /// End.
     pub ended: Option<Timestamp>,
-    /// How it ended; none while it goes on.
+    /// Outcome; none while it is running.
     pub outcome: Option<ExecutionOutcome>,
-    /// The exit code that a process of its own would have had.
+    /// Exit code, as of a process.
     pub exit_code: Option<u8>,
-    /// What went wrong, or why it was left out.
+    /// Error, or the reason for skipping it.
     pub error: Option<String>,
-    /// The account that it worked on, such as `AWS account 123456789012` or `the local account`.
+    /// Account, such as `AWS account 123456789012` or `the local account`.
     pub account: Option<String>,
-    /// What it did with changes: `apply`, `plan` or `read-only`.
+    /// Mode: `apply`, `plan` or `read-only`.
     pub mode: String,
     /// Number of changes that were made or planned.
     pub changes: u64,
     /// Number of changes that failed or are in doubt.
     pub failed: u64,
-    /// The calls that were sent, by AWS action.
+    /// Number of calls, by AWS action.
     pub calls: BTreeMap<String, u64>,
-    /// How many of them were throttled.
+    /// Number of throttled calls.
     pub throttled: u64,
-    /// What it printed, and its plan if it made one; the end of it, if it was much.
+    /// Last part of its output, and of its plan if it made one.
     #[serde(skip)]
     pub output: String,
 }
 
 impl Execution {
-    /// One that begins.
+    /// Record of an execution that starts.
     #[must_use]
     pub fn begun(
         path: PathBuf,
@@ -137,7 +137,7 @@ impl Execution {
         }
     }
 
-    /// Whose lines of the log are.
+    /// Origin of its log lines.
     #[must_use]
     pub fn origin(&self) -> Origin {
         Origin {
@@ -147,14 +147,14 @@ impl Execution {
         }
     }
 
-    /// How long it took, in seconds, once it has ended.
+    /// Duration in seconds, once it has ended.
     #[must_use]
     pub fn seconds(&self) -> Option<f64> {
         let time = self.ended?.duration_since(self.started);
         Some(time.as_secs_f64().max(0.0))
     }
 
-    /// What the log says of it besides.
+    /// Additional fields of its log lines.
     #[must_use]
     pub fn fields(&self) -> Vec<(String, Value)> {
         let mut fields = Vec::new();
@@ -179,31 +179,31 @@ impl Execution {
     }
 }
 
-/// One job, as it stands.
+/// Status of one job.
 #[derive(Clone, Debug)]
 pub struct JobStatus {
-    /// Its name: that of its runbook's file without `.lua`, with as much of the path as tells it from others.
+    /// Name: the file name of the runbook without `.lua`, with as many folders as make it unique.
     pub name: String,
-    /// The path of its runbook.
+    /// Path of the runbook.
     pub path: PathBuf,
-    /// What its runbook says that it does.
+    /// Description in the manifest.
     pub description: Option<String>,
-    /// When it is due; none if its runbook is broken.
+    /// Schedule; none if the runbook is broken.
     pub timing: Option<Timing>,
-    /// When it runs next.
+    /// Next start.
     pub next: Option<Timestamp>,
-    /// What is going on.
+    /// Running execution.
     pub running: Option<Execution>,
-    /// What went on last.
+    /// Last execution.
     pub last: Option<Execution>,
-    /// When it last did all of its work, also before the scheduler was started.
+    /// End of the last successful execution, also before the scheduler was started.
     pub last_success: Option<Timestamp>,
-    /// What is wrong with its runbook.
+    /// Reason why the runbook is broken.
     pub broken: Option<String>,
 }
 
 impl JobStatus {
-    /// Its last execution, if that has failed.
+    /// Last execution, if it failed.
     #[must_use]
     pub fn failure(&self) -> Option<&Execution> {
         use ExecutionOutcome::{Failed, Killed, Refused, Timeout};
@@ -213,44 +213,44 @@ impl JobStatus {
     }
 }
 
-/// How full an account is.
+/// Quota and usage of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// The account.
+    /// Account.
     pub account: String,
-    /// How many profiles there are.
+    /// Number of profiles.
     pub profiles: u64,
-    /// How many there may be.
+    /// Quota of profiles.
     pub quota: Option<u64>,
 }
 
-/// The scheduler, as it stands.
+/// Snapshot of the scheduler.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Now, by the scheduler's clock: when this was asked for.
+    /// Time of the snapshot, by the scheduler's clock.
     pub now: Timestamp,
-    /// When the scheduler's loop last came round.
-    pub came_round: Instant,
-    /// When it was started.
+    /// Time of the last iteration of the loop.
+    pub last_iteration: Instant,
+    /// Start of the scheduler.
     pub started: Timestamp,
     /// Mode of its jobs: `apply`, `plan` or `read-only`.
     pub mode: &'static str,
-    /// The account that its jobs work on, once it is known.
+    /// Account of its jobs, once it is known.
     pub account: Option<String>,
     /// Its jobs, by name.
     pub jobs: Vec<JobStatus>,
-    /// How many executions have ended since it was started, by job and outcome.
+    /// Number of executions that have ended, by job and outcome.
     pub ended: BTreeMap<(String, ExecutionOutcome), u64>,
-    /// How long they took in all, in seconds, by job.
+    /// Total duration in seconds, by job.
     pub seconds: BTreeMap<String, f64>,
-    /// How many changes they made, by job.
+    /// Number of changes, by job.
     pub changes: BTreeMap<String, u64>,
-    /// How many calls they sent, by AWS action.
+    /// Number of calls, by AWS action.
     pub calls: BTreeMap<String, u64>,
-    /// How many calls were throttled.
+    /// Number of throttled calls.
     pub throttled: u64,
-    /// How full the account is, if it is known.
+    /// Quota and usage of the account, if known.
     pub quota: Option<Quota>,
-    /// Whether the scheduler was told to end.
+    /// Set once the scheduler was told to end.
     pub is_ending: bool,
 }

@@ -1,5 +1,5 @@
-//! What earlier runs of a runbook have left in doubt, settled before it runs again: they were killed, or answers got lost. Nothing is read but where
-//! the runbook's own calls go.
+//! Recovery before a run: settles the changes that earlier runs of the runbook left in doubt,
+//! because they were killed or a response was lost. It uses only the connection of the runbook.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,18 +16,18 @@ use crate::session::{Gate, Session, SessionConfig};
 use crate::spec;
 use crate::ui::format::count;
 
-/// What was found about an earlier run.
+/// Result of settling an earlier run.
 #[derive(Debug)]
 pub struct Settled {
-    /// That run.
+    /// Id of that run.
     pub run: String,
-    /// Whether nothing of it is in doubt any more.
+    /// Set if nothing of it is in doubt any more.
     pub is_clear: bool,
-    /// The same in words.
+    /// Description for the log.
     pub text: String,
 }
 
-/// Settles the runs of a script that can be reached by a connection, except for those in `unclear`.
+/// Settles the runs of a script that a connection can reach, except those in `unclear`.
 ///
 /// # Errors
 /// If the journal or the account cannot be read.
@@ -47,14 +47,17 @@ pub async fn settle(
             close(folder, &run)?;
             continue;
         }
-        let ways: Option<Vec<_>> = run.sites.iter().map(|site| way(connection, site)).collect();
+        let ways: Option<Vec<_>> =
+            run.sites.iter().map(|site| connection_to(connection, site)).collect();
         let Some(ways) = ways else {
             found.push(left(&run, "it went another way than this scheduler's calls"));
             continue;
         };
         let session = Session::with(rules.clone());
-        let gates: Vec<_> =
-            ways.into_iter().map(|way| Gate::new(Arc::clone(&session), way)).collect();
+        let gates: Vec<_> = ways
+            .into_iter()
+            .map(|connection_to| Gate::new(Arc::clone(&session), connection_to))
+            .collect();
         match Box::pin(check_accounts(&run.sites, &gates)).await {
             Err(error) if error.kind == Kind::Refused => {
                 found.push(left(&run, &error.to_string()));
@@ -64,7 +67,7 @@ pub async fn settle(
         }
         let patience = spec::parse_duration(recover::PATIENCE).unwrap_or(10.0);
         let patience = std::time::Duration::from_secs_f64(patience);
-        // Opened anew: it cannot be held while others are waited for.
+        // The journal is opened again, because it must not stay open during the waits.
         let findings = recover_one(folder, &run, &gates, patience).await?;
         if !findings.is_empty() {
             found.push(findings_of(&run, &findings));
@@ -80,7 +83,7 @@ fn open_runs(folder: &Path, script: &str) -> Result<Vec<Run>> {
     }
 }
 
-/// Writes down of a run that was killed, and left nothing in doubt, that it was.
+/// Records the end of a run that was killed and left nothing in doubt.
 fn close(folder: &Path, run: &Run) -> Result<()> {
     match Records::open(folder)? {
         Some(records) => records.close(&run.id),
@@ -139,8 +142,9 @@ fn findings_of(run: &Run, findings: &[recover::Finding]) -> Settled {
     Settled { run: run.id.clone(), is_clear: unclear.is_empty(), text }
 }
 
-/// The way to a site, if a connection leads there: by the same credentials, and to the same endpoint.
-fn way(connection: &Connection, site: &Destination) -> Option<Connection> {
+/// Connection to a destination, if `connection` leads there: with the same credentials and the same
+/// endpoint.
+fn connection_to(connection: &Connection, site: &Destination) -> Option<Connection> {
     let own = Destination::of(connection, None, None);
     let is_same = own.target == site.target
         && own.profile == site.profile

@@ -1,5 +1,5 @@
-//! The thread that looks after the files: it tells the scheduler which jobs there are whenever that changes. A manifest is asked here, so that a
-//! runbook that never gets to its own holds nobody up.
+//! Thread that watches the files, and passes the jobs to the scheduler when they change. Manifests
+//! are read here, so that a slow one delays nothing else.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,35 +10,35 @@ use super::job_set::{Asking, JobSet, Listed};
 use crate::error::{Error, Result};
 use crate::files::watch::PathWatcher;
 
-/// Files are looked at so often, whether or not a change was heard of.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// And so often while one of them is changing.
-const AGAIN: Duration = Duration::from_millis(100);
+/// Interval of refreshes, even without an event of the file system.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval while a file is changing.
+const CHANGING_INTERVAL: Duration = Duration::from_millis(100);
 
 enum Command {
     Look,
     Reread(Box<Asking>),
 }
 
-/// A hand on the thread.
+/// Handle to the thread.
 #[derive(Clone)]
 pub struct Reloader(Sender<Command>);
 
 impl Reloader {
-    /// Looks after the files of a roster from now on; `tell` is told of the jobs when they are others.
+    /// Starts watching the files of a job set. `tell` receives the jobs when they have changed.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the thread cannot be started.
     pub fn start(
         paths: Vec<PathBuf>,
-        roster: JobSet,
-        asking: Asking,
+        job_set: JobSet,
+        manifest_settings: Asking,
         tell: impl Fn(Vec<Listed>) + Send + 'static,
     ) -> Result<Self> {
         let (orders, received) = channel();
         let heard = orders.clone();
         let mut following = PathWatcher::new(move |_| {
-            // Without a thread that looks there is nothing to look for.
+            // Sending fails only if the thread has ended.
             let _ = heard.send(Command::Look);
         })?;
         let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
@@ -52,7 +52,7 @@ impl Reloader {
         let thread = std::thread::Builder::new().name("iamlua-lookout".into());
         let work = move || {
             following.follow(files, folders);
-            work(&received, roster, asking, &tell);
+            work(&received, job_set, manifest_settings, &tell);
             drop(following);
         };
         thread
@@ -61,35 +61,35 @@ impl Reloader {
         Ok(Self(orders))
     }
 
-    /// Reads all files anew, under these permissions.
-    pub fn reread(&self, asking: Asking) {
-        // It ends with the process.
-        let _ = self.0.send(Command::Reread(Box::new(asking)));
+    /// Reads all files again, with these permissions.
+    pub fn reread(&self, manifest_settings: Asking) {
+        // The thread lives as long as the process.
+        let _ = self.0.send(Command::Reread(Box::new(manifest_settings)));
     }
 }
 
 fn work(
     orders: &Receiver<Command>,
-    mut roster: JobSet,
-    mut asking: Asking,
+    mut job_set: JobSet,
+    mut manifest_settings: Asking,
     tell: &impl Fn(Vec<Listed>),
 ) {
     let began = Instant::now();
-    // What has changed since the roster was made is found by the first look.
+    // The first refresh finds changes since the set was created.
     let mut wait = Duration::ZERO;
     loop {
         match orders.recv_timeout(wait) {
             Ok(Command::Reread(with)) => {
-                asking = *with;
-                roster.forget();
+                manifest_settings = *with;
+                job_set.forget();
             }
             Ok(Command::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let looked = roster.look(&asking, began.elapsed());
+        let looked = job_set.look(&manifest_settings, began.elapsed());
         if looked.has_changed {
-            tell(roster.jobs());
+            tell(job_set.jobs());
         }
-        wait = if looked.is_changing { AGAIN } else { LOOK_EVERY };
+        wait = if looked.is_changing { CHANGING_INTERVAL } else { REFRESH_INTERVAL };
     }
 }

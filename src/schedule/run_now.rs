@@ -1,4 +1,4 @@
-//! One execution of one job because a person wants it: now, in the foreground, whether or not it is due.
+//! Execution of one job on demand, in the foreground, whether or not it is due.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::lua::OnFailure;
 use crate::spec;
 use crate::ui::terminal::say;
 
-/// Another process may look at a job for a moment, without executing it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time to wait for another process that takes the lock of a job briefly, without executing it.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The job of that name, or of that path.
+/// Finds the job with that name or path.
 ///
 /// # Errors
 /// If there is none, or it is broken.
@@ -49,13 +49,13 @@ pub fn find<'a>(jobs: &'a [Listed], wanted: &str) -> Result<(&'a Listed, Arc<Run
     }
 }
 
-/// Executes a job now, and keeps what became of it. Returns its exit code.
+/// Executes a job now, and records the execution. Returns its exit code.
 ///
-/// A failure is tried again as the manifest says, if `retries` is set. The last one is told to whom
-/// the manifest names, unless it was interrupted.
+/// With `retries`, a failure is retried as the manifest says. A final failure is notified, unless
+/// it was interrupted.
 ///
 /// # Errors
-/// If it runs elsewhere, or the state cannot be written.
+/// If the job is running elsewhere, or the state cannot be written.
 pub fn run(
     job: &Listed,
     runbook: &Arc<Runbook>,
@@ -64,26 +64,26 @@ pub fn run(
     log: &Log,
     retries: bool,
 ) -> Result<u8> {
-    let mut book = Store::open(folder)?;
+    let mut store = Store::open(folder)?;
     let path = job.path.display().to_string();
-    let _hold = hold(folder, &path, job, &book)?;
-    bury(&mut book, &path, runbook)?;
+    let _lock = take_lock(folder, &path, job, &store)?;
+    close_killed(&mut store, &path, runbook)?;
     let runtime = run::runtime()?;
-    let workshop =
+    let executor =
         Executor::new(runtime.handle().clone(), log.clone(), folder.to_owned()).shown_as_run();
     let (stop, stopped) = channel();
-    let stopping = workshop.clone();
+    let running = executor.clone();
     signals::tell_on_signals(move || {
-        stopping.stop();
-        // Nobody listens once the last try has ended.
+        running.stop();
+        // Nothing receives after the last attempt.
         let _ = stop.send(());
         say("stopping: calls in flight are being finished; again to end at once");
     })?;
-    let manner = RunConfig::new(options);
+    let config = RunConfig::new(options);
     let mut attempt = 1;
-    let (execution, is_told) = loop {
-        let order = begin(&mut book, job, runbook, &manner, attempt)?;
-        let execution = workshop.execute(&manner, &order);
+    let (execution, notifies) = loop {
+        let start = begin(&mut store, job, runbook, &config, attempt)?;
+        let execution = executor.execute(&config, &start);
         let ended = Timestamp::now();
         let execution = Execution { ended: Some(ended), ..execution };
         let outcome = execution.outcome.unwrap_or(ExecutionOutcome::Failed);
@@ -94,49 +94,49 @@ pub fn run(
             outcome,
             ExecutionOutcome::Done | ExecutionOutcome::Skipped | ExecutionOutcome::Interrupted
         );
-        let is_told =
+        let notifies =
             has_failed && delay.is_none() && runbook.job.on_failure != OnFailure::default();
-        book.end(&execution, is_told, |entry| {
+        store.end(&execution, notifies, |entry| {
             due::ended(&runbook.job, entry, false, result, ended)
         })?;
-        tell_end(&execution, outcome);
-        let Some(delay) = delay else { break (execution, is_told) };
+        print_end(&execution, outcome);
+        let Some(delay) = delay else { break (execution, notifies) };
         say(&format!("{}: it is tried again in {}", job.name, spelled(delay)));
         if stopped.recv_timeout(delay).is_ok() {
             break (execution, false);
         }
         attempt += 1;
     };
-    if is_told
-        && let Some(_hold) = JobLock::take(folder, &path, &format!("tell-{}", execution.run))?
+    if notifies
+        && let Some(_lock) = JobLock::take(folder, &path, &format!("tell-{}", execution.run))?
     {
-        let telling = failure::tell(&runbook.job.on_failure, &execution, log, &failure::PAUSES);
-        runtime.block_on(telling);
-        book.told(&execution.run)?;
+        let notifying = failure::tell(&runbook.job.on_failure, &execution, log, &failure::PAUSES);
+        runtime.block_on(notifying);
+        store.mark_notified(&execution.run)?;
     }
     runtime.shutdown_background();
     Ok(execution.exit_code.unwrap_or(1))
 }
 
-/// Writes down that an execution for a person begins.
+/// Records the start of an execution without a due time.
 fn begin(
-    book: &mut Store,
+    store: &mut Store,
     job: &Listed,
     runbook: &Arc<Runbook>,
-    manner: &RunConfig,
+    config: &RunConfig,
     attempt: u32,
 ) -> Result<Start> {
-    let mode = manner.options.rules.mode.name().to_owned();
+    let mode = config.options.rules.mode.name().to_owned();
     let now = Timestamp::now();
     let execution = Execution::begun(job.path.clone(), job.name.clone(), None, attempt, now, mode);
-    let Begun::Run(run) = book.begin(&execution, None)? else {
+    let Begun::Run(run) = store.begin(&execution, None)? else {
         return Err(Error::new(Kind::Bug, "an execution for a person depends on nothing"));
     };
     let execution = Execution { run, ..execution };
     Ok(Start { execution, runbook: Arc::clone(runbook), missed: 0 })
 }
 
-fn tell_end(execution: &Execution, outcome: ExecutionOutcome) {
+fn print_end(execution: &Execution, outcome: ExecutionOutcome) {
     if let Some(error) = &execution.error {
         say(&format!("error: {error}"));
     }
@@ -151,27 +151,27 @@ fn tell_end(execution: &Execution, outcome: ExecutionOutcome) {
     ));
 }
 
-fn hold(folder: &Path, path: &str, job: &Listed, book: &Store) -> Result<JobLock> {
+fn take_lock(folder: &Path, path: &str, job: &Listed, store: &Store) -> Result<JobLock> {
     let began = Instant::now();
     loop {
-        if let Some(hold) = JobLock::take(folder, path, "run")? {
-            return Ok(hold);
+        if let Some(lock) = JobLock::take(folder, path, "run")? {
+            return Ok(lock);
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > LOCK_TIMEOUT {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let open = book.open_executions()?.into_iter().find(|open| open.path == job.path);
+    let open = store.open_executions()?.into_iter().find(|open| open.path == job.path);
     let since = open
         .map_or_else(String::new, |open| format!(" (run {}, since {:.0})", open.run, open.started));
     Err(Error::new(Kind::Refused, format!("{} is running elsewhere{since}", job.name))
         .hint("wait for its end; `iamlua schedule --list` shows it"))
 }
 
-/// Writes down that what seems to go on was killed; its moment is tried again by the scheduler.
-fn bury(book: &mut Store, path: &str, runbook: &Runbook) -> Result<()> {
-    for open in book.open_executions()? {
+/// Records open executions as killed. The scheduler retries their due times.
+fn close_killed(store: &mut Store, path: &str, runbook: &Runbook) -> Result<()> {
+    for open in store.open_executions()? {
         if open.path.as_os_str() != path {
             continue;
         }
@@ -183,9 +183,10 @@ fn bury(book: &mut Store, path: &str, runbook: &Runbook) -> Result<()> {
             error: Some("the scheduler, or the machine, was killed while it ran".into()),
             ..open
         };
-        let is_told = is_due && runbook.job.on_failure != OnFailure::default();
+        let notifies = is_due && runbook.job.on_failure != OnFailure::default();
         let result = (ExecutionOutcome::Killed, None);
-        book.end(&killed, is_told, |entry| due::ended(&runbook.job, entry, is_due, result, now))?;
+        store
+            .end(&killed, notifies, |entry| due::ended(&runbook.job, entry, is_due, result, now))?;
     }
     Ok(())
 }

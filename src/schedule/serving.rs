@@ -1,4 +1,5 @@
-//! What a scheduler shows while it works: its board and its book on the status page, and how full the account is on its board.
+//! Status displays of a scheduler: the status page, with the executions of the store and the quota
+//! of the account.
 
 use std::collections::BTreeSet;
 use std::future;
@@ -22,66 +23,69 @@ use crate::session::journal::records::{Recorded, Records};
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use crate::ui::format::{count, number};
 
-/// Pause before an account that does not answer is asked again who it is.
-const ACCOUNT_AGAIN: Duration = Duration::from_mins(1);
+/// Delay before the next attempt to identify the account.
+const ACCOUNT_RETRY_DELAY: Duration = Duration::from_mins(1);
 
-/// Most changes of a run that have failed, or are in doubt, on its page.
-const MOST_TROUBLES: usize = 100;
+/// Upper bound on the failed or doubtful changes on the page of a run.
+const MAX_LISTED_CHANGES: usize = 100;
 
-/// Shows nothing.
+/// Display that shows nothing.
 #[must_use]
 pub fn nothing() -> Show {
     Box::new(|_, _, _| Ok(()))
 }
 
-/// Serves the status page at an address, and asks from time to time how full the account is that these options lead to.
+/// Serves the status page at an address, and refreshes the quota and usage of the account of these
+/// options.
 #[must_use]
 pub fn page(listen: Listen, folder: PathBuf, options: &RunSettings) -> Show {
     // The calls share the account's rate control with those of the jobs.
     let rules = SessionConfig { mode: Mode::ReadOnly, ..options.rules.clone() };
     let against = options.against.clone();
-    Box::new(move |board, runtime, log| {
+    Box::new(move |live_status, runtime, log| {
         let listener = runtime.block_on(status::bind(listen, log))?;
-        let shown = board.clone();
+        let shown = live_status.clone();
         let snapshot = move || shown.snapshot(Timestamp::now());
         let status = Arc::new(Status::new(snapshot, StoredHistory(folder.clone())));
         let to_log = log.clone();
         runtime.spawn(async move {
-            // It is there until the process ends.
+            // The server runs until the process ends.
             if let Err(error) = status::serve(status, listener, future::pending()).await {
                 to_log.line(Level::Error, &Origin::default(), &error.to_string(), &[]);
             }
         });
         let gate = Gate::new(Session::with(rules.clone()), against.connection());
-        let told = board.clone();
+        let updater = live_status.clone();
         let site = gate.clone();
         runtime.spawn(async move {
             loop {
                 if let Ok(site) = site.site().await {
-                    return told.set_account(site.describe());
+                    return updater.set_account(site.describe());
                 }
-                // The log has what keeps the jobs from it.
-                tokio::time::sleep(ACCOUNT_AGAIN).await;
+                // The log has the same error from the jobs.
+                tokio::time::sleep(ACCOUNT_RETRY_DELAY).await;
             }
         });
-        let told = board.clone();
-        runtime.spawn(quota::follow(gate, log.clone(), move |quota| told.set_quota(Some(quota))));
+        let updater = live_status.clone();
+        runtime.spawn(quota::poll(gate, log.clone(), move |quota| {
+            updater.set_quota(Some(quota));
+        }));
         Ok(())
     })
 }
 
-/// The state folder, opened anew for each question: those who look at pages are few.
+/// State folder. It is opened for each request, because requests are few.
 struct StoredHistory(PathBuf);
 
 impl History for StoredHistory {
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>> {
-        let book = Store::open_existing(&self.0)?;
-        let executions = book.map(|book| book.history(&path.display().to_string(), most));
+        let store = Store::open_existing(&self.0)?;
+        let executions = store.map(|store| store.history(&path.display().to_string(), most));
         Ok(executions.transpose()?.unwrap_or_default())
     }
 
     fn execution(&self, run: &str) -> Result<Option<Execution>> {
-        let execution = Store::open_existing(&self.0)?.map(|book| book.execution(run));
+        let execution = Store::open_existing(&self.0)?.map(|store| store.execution(run));
         Ok(execution.transpose()?.flatten())
     }
 
@@ -89,7 +93,7 @@ impl History for StoredHistory {
         let Some(records) = Records::open(&self.0)? else { return Ok(None) };
         let known = match records.run(run) {
             Ok(known) => known,
-            // A run that has changed nothing is not in the journal.
+            // A run without changes has no entry in the journal.
             Err(error) if error.kind == Kind::Usage => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -97,7 +101,7 @@ impl History for StoredHistory {
     }
 }
 
-/// The changes of a run, as `iamlua runs show` has them.
+/// Changes of a run, grouped as in `iamlua runs show`.
 fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
     let places = Places::of(sites);
     let mut groups = Vec::new();
@@ -114,12 +118,12 @@ fn changes(sites: &[Destination], recorded: &[Recorded]) -> Changes {
         if name == "Done" {
             lines = plan_text::lines(&shown, false);
         } else {
-            for (change, shown) in these.iter().zip(&shown).take(MOST_TROUBLES) {
+            for (change, shown) in these.iter().zip(&shown).take(MAX_LISTED_CHANGES) {
                 lines.push(plan_text::line(shown));
                 let why = change.error.iter().chain(&change.note);
                 lines.extend(why.map(|why| format!("    {why}")));
             }
-            let more = these.len().saturating_sub(MOST_TROUBLES) as u64;
+            let more = these.len().saturating_sub(MAX_LISTED_CHANGES) as u64;
             lines.extend((more > 0).then(|| format!("… {} more", number(more))));
         }
         if !these.is_empty() {

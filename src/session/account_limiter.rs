@@ -1,5 +1,5 @@
-//! The rates of all accounts that a process reaches, and the lines in which calls wait for their turn. What one run has learned of
-//! an account holds for every run that shares these rates.
+//! Rate limiters of all accounts that a process reaches. Measurements of one run apply to every run
+//! that shares these limiters.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -9,31 +9,40 @@ use tokio::sync::Notify;
 
 use super::rate::{Fate, TokenBucketEstimator, Wait};
 
-/// All accounts; cheap to clone.
+/// Limiters of all accounts; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<Lanes>>>>);
+pub struct AccountLimiter(Arc<Mutex<HashMap<String, Arc<ActionLimiters>>>>);
 
 impl AccountLimiter {
-    /// What is known of an account. `whose` is any text that names it, or the way to it while nobody knows to which account it leads.
-    pub(super) fn of(&self, whose: &str) -> Arc<Lanes> {
+    /// Limiters of an account. `whose` is any text that identifies the account, or the connection
+    /// to it while the account is unknown.
+    pub(super) fn of(&self, whose: &str) -> Arc<ActionLimiters> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_default())
     }
 
-    /// The same for an account whose name is only now known: what another way to it has learned, else what `so_far` has.
-    pub(super) fn known_as(&self, whose: &str, so_far: &Arc<Lanes>) -> Arc<Lanes> {
+    /// Limiters of an account that has only now become known: those of another connection to it,
+    /// else `so_far`.
+    pub(super) fn known_as(
+        &self,
+        whose: &str,
+        so_far: &Arc<ActionLimiters>,
+    ) -> Arc<ActionLimiters> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(accounts.entry(whose.to_owned()).or_insert_with(|| Arc::clone(so_far)))
     }
 
-    /// The rates that were measured, in calls a second, by AWS action; the lowest, where several accounts have been throttled.
+    /// Measured rates in calls per second, by AWS action; the lowest, where several accounts were
+    /// throttled.
     #[must_use]
     pub fn measured(&self) -> BTreeMap<&'static str, f64> {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = BTreeMap::new();
-        for lanes in accounts.values() {
-            for (action, lane) in lanes.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                if let Some(rate) = lane.rate().measured() {
+        for limiters in accounts.values() {
+            for (action, limiter) in
+                limiters.0.lock().unwrap_or_else(PoisonError::into_inner).iter()
+            {
+                if let Some(rate) = limiter.rate().measured() {
                     all.entry(*action)
                         .and_modify(|lowest: &mut f64| *lowest = lowest.min(rate))
                         .or_insert(rate);
@@ -44,29 +53,29 @@ impl AccountLimiter {
     }
 }
 
-/// One account: each action has a lane of its own, because AWS limits some actions apart from others and does not say which. Those that
-/// share a bucket find their shares of it.
+/// Limiters of one account. Each action has its own limiter, because AWS limits some actions
+/// separately and does not document which. Actions that share a bucket converge to shares of it.
 #[derive(Debug, Default)]
-pub struct Lanes(Mutex<HashMap<&'static str, Arc<Limiter>>>);
+pub struct ActionLimiters(Mutex<HashMap<&'static str, Arc<Limiter>>>);
 
-impl Lanes {
-    pub(super) fn lane(&self, action: &'static str) -> Arc<Limiter> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(lanes.entry(action).or_default())
+impl ActionLimiters {
+    pub(super) fn limiter(&self, action: &'static str) -> Arc<Limiter> {
+        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(limiters.entry(action).or_default())
     }
 }
 
-/// Calls of one action, one behind the other.
+/// Limiter of the calls of one action, in first-come order.
 #[derive(Debug, Default)]
 pub struct Limiter {
     rate: Mutex<TokenBucketEstimator>,
-    /// Who holds it is the next to go.
+    /// Lock of the first call in the queue.
     front: tokio::sync::Mutex<()>,
     changed: Notify,
 }
 
 impl Limiter {
-    /// Waits for the turn of a call; it is under way until the result is dropped.
+    /// Waits for a permit; the call is in flight until the permit is dropped.
     pub(super) async fn enter(self: Arc<Self>) -> Permit {
         let front = self.front.lock().await;
         let sent = loop {
@@ -83,7 +92,7 @@ impl Limiter {
             }
         };
         drop(front);
-        Permit { lane: self, sent, fate: Fate::Unknown }
+        Permit { limiter: self, sent, fate: Fate::Unknown }
     }
 
     fn rate(&self) -> std::sync::MutexGuard<'_, TokenBucketEstimator> {
@@ -91,16 +100,16 @@ impl Limiter {
     }
 }
 
-/// A call that is under way.
+/// Permit of a call in flight.
 #[derive(Debug)]
 pub struct Permit {
-    lane: Arc<Limiter>,
+    limiter: Arc<Limiter>,
     sent: f64,
     fate: Fate,
 }
 
 impl Permit {
-    /// Notes how it ended.
+    /// Records the outcome of the call.
     pub(super) fn ended(mut self, fate: Fate) {
         self.fate = fate;
     }
@@ -108,12 +117,12 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.lane.rate().settle(seconds(), self.sent, self.fate);
-        self.lane.changed.notify_one();
+        self.limiter.rate().settle(seconds(), self.sent, self.fate);
+        self.limiter.changed.notify_one();
     }
 }
 
-/// Seconds since this was first asked.
+/// Seconds since the first call of this function.
 fn seconds() -> f64 {
     static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
     FIRST.elapsed().as_secs_f64()
@@ -136,12 +145,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_lets_no_more_calls_go_than_the_rate_allows() {
-        let lane = Lanes::default().lane("GetRole");
+        let limiter = ActionLimiters::default().limiter("GetRole");
         let mut under_way = Vec::new();
         for _ in 0..16 {
-            under_way.push(Arc::clone(&lane).enter().await);
+            under_way.push(Arc::clone(&limiter).enter().await);
         }
-        let next = tokio::spawn(Arc::clone(&lane).enter());
+        let next = tokio::spawn(Arc::clone(&limiter).enter());
         tokio::task::yield_now().await;
         assert!(!next.is_finished());
         for call in under_way {

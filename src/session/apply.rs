@@ -1,5 +1,5 @@
-//! Carrying out a plan: its changes and no other, each only if what it rests on is still so. What an earlier try has done is not
-//! done again.
+//! Application of a plan: its changes and no others, each only if the state that it rests on has
+//! not drifted. Changes that an earlier attempt has made are not made again.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,39 +21,40 @@ use super::{Gate, Origin, Session};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Effect, Snapshot, Subject, differences};
 
-/// So many changes that do not rest on each other are made at once.
-const AT_ONCE: usize = 16;
+/// Maximum number of independent changes that are made concurrently.
+const MAX_CONCURRENT: usize = 16;
 
-/// What came of carrying out a plan.
+/// Result of applying a plan.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Changes that this run has made.
     pub done: u64,
     /// Changes that an earlier run had made.
     pub earlier: u64,
-    /// Changes that were left out because what they rest on has changed, with what differs.
+    /// Changes that were left out because the state that they rest on has changed, with the
+    /// differences.
     pub skipped: Vec<(Change, String)>,
     /// Changes that failed.
     pub failed: Vec<(Change, Error)>,
     /// Changes that were not begun.
     pub left: u64,
-    /// Why it stopped before its end, if it did.
+    /// Error that stopped it before its end.
     pub stopped: Option<Error>,
 }
 
-/// How a plan is carried out.
+/// Options of applying a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct ApplyOptions {
-    /// Go on with the rest where what a change rests on has changed.
+    /// Continue with the other changes where the state that one rests on has changed.
     pub skip_drifted: bool,
-    /// How old a change of an earlier try must be before it counts that the account does not show it.
+    /// Minimum age of an earlier attempt's change before its absence from the account counts.
     pub patience: Duration,
 }
 
-/// Checks that the gates lead to the accounts that a plan or a run names.
+/// Checks that the gates reach the accounts that a plan or a run names.
 ///
 /// # Errors
-/// If one leads elsewhere, or AWS cannot be asked.
+/// If one reaches another account, or AWS cannot be reached.
 pub async fn check_accounts(sites: &[Destination], gates: &[Gate]) -> Result<()> {
     for (site, gate) in sites.iter().zip(gates) {
         let reached = gate.site().await?;
@@ -73,14 +74,14 @@ pub async fn check_accounts(sites: &[Destination], gates: &[Gate]) -> Result<()>
 pub struct Earlier {
     /// Changes of the plan that they have made and that stand.
     pub done: BTreeSet<u64>,
-    /// Ids of what was made again.
+    /// Ids of recreated resources.
     pub identities: Identities,
 }
 
-/// What earlier runs have done of a plan, by change. What they left open is settled first.
+/// Changes of a plan that earlier runs have made. Their open changes are settled first.
 ///
 /// # Errors
-/// If a run of it is still going, or something of it cannot be settled.
+/// If such a run is still in progress, or a change cannot be settled.
 pub async fn done_before(
     records: Option<&Records>,
     plan: &Plan,
@@ -116,7 +117,8 @@ pub async fn done_before(
                 )
             })?;
             let found = recover::recover(records, &run, &gates, options.patience).await?;
-            // With --skip-drifted what cannot be told is left out, because what it rests on has changed.
+            // With --skip-drifted an undecidable change is left out, because the state that it
+            // rests on has changed.
             let unclear =
                 found.iter().find(|finding| matches!(finding.verdict, Effect::Drifted(_)));
             if let Some(finding) = unclear.filter(|_| !options.skip_drifted) {
@@ -155,7 +157,7 @@ pub async fn done_before(
     Ok(Earlier { done, identities: records.identities()?.with_roles(states) })
 }
 
-/// Refuses the plan of an undo if another one has undone some of it since.
+/// Refuses the plan of an undo if another undo has since undone some of the same changes.
 fn check_undo(records: &Records, plan: &Plan, undone: &str) -> Result<()> {
     let own: HashSet<_> = records.runs_of_plan(&plan.id)?.into_iter().map(|run| run.id).collect();
     let meant: HashSet<_> =
@@ -174,8 +176,8 @@ fn check_undo(records: &Records, plan: &Plan, undone: &str) -> Result<()> {
     Ok(())
 }
 
-/// Notes what any run has changed just now: AWS may not show it yet. `gate_of` is the gate that
-/// reaches the account of a site.
+/// Records the recent changes of all runs, which AWS may not show yet. `gate_of` returns the gate
+/// that reaches the account of a destination.
 pub(super) async fn note_recent(
     gates: &[Gate],
     changes: &[(Destination, Recorded)],
@@ -199,7 +201,7 @@ pub(super) async fn note_recent(
     }
 }
 
-/// Carries a plan out. `progress` is told how many changes are behind.
+/// Applies a plan. `progress` receives the number of processed changes.
 pub async fn apply(
     plan: &Plan,
     session: &Arc<Session>,
@@ -214,7 +216,7 @@ pub async fn apply(
         gates,
         places: &places,
         options,
-        // An undo restores what it can.
+        // An undo restores as much as possible.
         goes_on: plan.undoes.is_some(),
         identities: &earlier.identities,
         ours: HashMap::new(),
@@ -243,8 +245,9 @@ pub async fn apply(
             work.summary.stopped = Some(Error::new(Kind::Interrupted, "interrupted"));
             break;
         }
-        let to_make = work.sift(window, checked);
-        // What the next ones rest on is read while these are made; what these change needs no reading.
+        let to_make = work.ready_changes(window, checked);
+        // The state for the next window is read while this one is made. Resources that this window
+        // changes need no reading.
         let next = windows.get(at + 1).filter(|_| work.summary.stopped.is_none());
         let under_way = to_make.iter().map(|change| key_of(&places, change)).collect();
         let (made, next_checked) = tokio::join!(
@@ -268,18 +271,18 @@ pub async fn apply(
     work.summary
 }
 
-/// How many of the next changes do not rest on each other.
+/// Length of the next window: the leading changes that do not rest on each other.
 fn window(places: &Places<'_>, pending: &[&Change]) -> usize {
     let (mut written, mut read) = (HashSet::new(), HashSet::new());
     let mut deletes = false;
-    for (count, change) in pending.iter().take(AT_ONCE).enumerate() {
+    for (count, change) in pending.iter().take(MAX_CONCURRENT).enumerate() {
         let key = key_of(places, change);
         let rests_on: Vec<_> = named_roles(change)
             .into_iter()
             .map(|role| places.key(change.site, Subject::Role, &role))
             .filter(|other| *other != key)
             .collect();
-        // What is made after a deletion may need the room that it leaves.
+        // A creation after a deletion may need the quota that the deletion frees.
         let needs_room = change.before.is_none() && deletes;
         if written.contains(&key)
             || read.contains(&key)
@@ -292,10 +295,10 @@ fn window(places: &Places<'_>, pending: &[&Change]) -> usize {
         written.insert(key);
         read.extend(rests_on);
     }
-    pending.len().min(AT_ONCE)
+    pending.len().min(MAX_CONCURRENT)
 }
 
-/// The roles that a change names besides what it is about.
+/// Roles that a change names besides its own resource.
 fn named_roles(change: &Change) -> Vec<String> {
     let role = change.arguments["role"].as_str().map(str::to_owned);
     let document = change.arguments["assume_role_policy"].as_str();
@@ -307,21 +310,24 @@ struct Work<'a> {
     gates: &'a [Gate],
     places: &'a Places<'a>,
     options: ApplyOptions,
-    /// Goes on with other profiles and roles where one fails or has drifted.
+    /// Continue with other profiles and roles where one fails or has drifted.
     goes_on: bool,
     identities: &'a Identities,
-    /// What this run has changed, and when: the account may not show it yet.
+    /// Resources that this run has changed, and the times: the account may not show the changes
+    /// yet.
     ours: HashMap<(usize, Key), Instant>,
-    /// Left out or failed: no further change of the plan is made to these.
+    /// Resources of which a change was left out or failed: no further change of the plan is made to
+    /// these.
     left_out: Excluded,
-    /// Roles that are still in profiles because the change that takes them out was left out.
+    /// Roles that are still in profiles because the change that removes them was left out.
     held: HashSet<(usize, Key)>,
     summary: Summary,
 }
 
 impl Work<'_> {
-    /// What of a window is to be made, going by what was found about it. Where that stops the plan, what stands before it is still made.
-    fn sift<'c>(
+    /// Changes of a window that are to be made, according to the checks. Where a check stops the
+    /// plan, the changes before it are still made.
+    fn ready_changes<'c>(
         &mut self,
         window: &[&'c Change],
         checked: Vec<Result<Option<String>>>,
@@ -355,7 +361,7 @@ impl Work<'_> {
         to_make
     }
 
-    /// Reason why a change cannot be made after what was left out before it.
+    /// Reason why a change cannot be made after an earlier one was left out.
     fn missing(&self, change: &Change) -> Option<String> {
         let key = key_of(self.places, change);
         if self.left_out.has(&key) {
@@ -370,7 +376,7 @@ impl Work<'_> {
         role.map(|role| format!("role {role} was not made"))
     }
 
-    /// Notes that a change is not made, for those that rest on it.
+    /// Records that a change is not made, for the changes that rest on it.
     fn leave_out(&mut self, change: &Change) {
         self.left_out.add(key_of(self.places, change), change.before.is_none());
         let role = |state: &Option<Snapshot>| state.as_ref().and_then(|image| image.role.clone());
@@ -381,7 +387,8 @@ impl Work<'_> {
         }
     }
 
-    /// Notes what came of changes. One that failed stops the plan, unless it goes on.
+    /// Records the outcomes of changes. A failure stops the plan, unless it continues after
+    /// failures.
     fn note(&mut self, changes: Vec<&Change>, made: Vec<Result<()>>) {
         for (change, made) in changes.into_iter().zip(made) {
             match made {
@@ -389,7 +396,7 @@ impl Work<'_> {
                     self.summary.done += 1;
                     self.ours.insert(key_of(self.places, change), Instant::now());
                 }
-                // Not begun, so it is still to do.
+                // Not begun, and so still to be made.
                 Err(error) if error.kind == Kind::Interrupted => {
                     let interrupted = Error::new(Kind::Interrupted, "interrupted");
                     self.summary.stopped.get_or_insert(interrupted);
@@ -420,7 +427,8 @@ impl Work<'_> {
         }
     }
 
-    /// What of that which each change of a window rests on is not so any more, in words. `under_way` is being changed by this run.
+    /// Drift, in words, of the state that each change of a window rests on. `under_way` is being
+    /// changed by this run.
     async fn check(
         &self,
         window: &[&Change],
@@ -435,7 +443,8 @@ impl Work<'_> {
         under_way: &HashSet<(usize, Key)>,
     ) -> Result<Option<String>> {
         let key = key_of(self.places, change);
-        // What this run has just made of it is known, also where the account does not show it yet.
+        // The result of this run's own recent change is known, even where the account does not show
+        // it yet.
         if under_way.contains(&key) || self.ours.get(&key).is_some_and(|at| at.elapsed() < TTL) {
             return Ok(None);
         }
@@ -455,10 +464,10 @@ impl Work<'_> {
     }
 }
 
-/// Check for an error that only one profile or role has: others may still be changed.
+/// Check for an error that concerns only one profile or role: others may still be changed.
 fn is_of_one(error: &Error) -> bool {
-    // Credentials that AWS does not accept fail for all.
-    const OF_CREDENTIALS: [&str; 6] = [
+    // Rejected credentials fail for all.
+    const CREDENTIAL_ERRORS: [&str; 6] = [
         "ExpiredToken",
         "ExpiredTokenException",
         "InvalidClientTokenId",
@@ -467,7 +476,7 @@ fn is_of_one(error: &Error) -> bool {
         "InvalidToken",
     ];
     match error.kind {
-        Kind::Aws => !OF_CREDENTIALS.contains(&error.code()),
+        Kind::Aws => !CREDENTIAL_ERRORS.contains(&error.code()),
         Kind::Protected => true,
         _ => false,
     }

@@ -1,6 +1,6 @@
-//! Completion of answers that are older than what this process has just changed (see `recent`): of
-//! single records, of the pages of listings, and of the images that changes rest on. Nothing waits
-//! here, and an answer that is up to date costs nothing.
+//! Completion of answers that predate the recent changes of this process (see `recent`): single
+//! records, pages of listings, and the snapshots that changes rest on. Nothing waits here, and an
+//! up-to-date answer costs nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::iam::snapshot::{Field, Snapshot, Subject, differences, patched};
 use crate::iam::{Entry, Identity, Reads, Run, path_and_name};
 use crate::spec::{Args, Page, Value};
 
-/// Entries in a page, unless the call says otherwise (service model, `MaxItems`).
+/// Entries in a page, unless the call sets another number (service model, `MaxItems`).
 const PAGE: usize = 100;
 
-/// A read whose answer may have to be completed.
+/// A read whose answer may need completion.
 pub struct Reading {
     place: Arc<str>,
     what: What,
@@ -36,7 +36,7 @@ enum What {
     Listing(Subject, Filter),
     /// The tags of a profile or role.
     Tags(Key),
-    /// The policies that are attached to a role.
+    /// The policies attached to a role.
     Policies(Key, Filter),
 }
 
@@ -75,7 +75,7 @@ impl What {
         }
     }
 
-    /// Recent changes of the values that a listing has.
+    /// Recent changes of the values that a listing contains.
     fn values(&self, history: &History) -> BTreeMap<String, Values> {
         match self {
             Self::Tags(_) => history.tags(),
@@ -84,17 +84,17 @@ impl What {
         }
     }
 
-    /// The field of an entry that says which one it is.
+    /// Field that identifies an entry.
     const fn id(&self) -> &'static str {
         if matches!(self, Self::Policies(..)) { "arn" } else { "key" }
     }
 
-    /// The field of an entry that has its value.
+    /// Field with the value of an entry.
     const fn value(&self) -> &'static str {
         if matches!(self, Self::Policies(..)) { "arn" } else { "value" }
     }
 
-    /// An entry of a listing; `None` if it does not belong there.
+    /// Entry of a listing; `None` if the value does not belong there.
     fn entry(&self, id: &str, value: &str) -> Option<Value> {
         let text = |text: &str| Value::Str(text.to_owned());
         match self {
@@ -110,8 +110,8 @@ impl What {
 }
 
 impl Gate {
-    /// The account that this connection leads to, as recent changes name it; `None` if nothing was
-    /// changed lately, anywhere.
+    /// Key of this connection's account in the recent changes; `None` if there are no recent
+    /// changes in any account.
     async fn place_of_changes(&self) -> Option<Arc<str>> {
         if self.session().recent.is_empty() {
             return None;
@@ -119,15 +119,14 @@ impl Gate {
         self.place().await.ok()
     }
 
-    /// The account that this connection leads to, as recent changes name it. Asks AWS once.
+    /// Key of this connection's account in the recent changes. Calls AWS once.
     pub(super) async fn place(&self) -> Result<Arc<str>> {
         let account = &self.identity().await?.account;
         let describe = || self.site_as(account.clone(), None).describe().into();
         Ok(Arc::clone(self.0.place.get_or_init(describe)))
     }
 
-    /// Gets ready for a read whose answer may have to be completed; `None` if nothing that was
-    /// changed can be in it.
+    /// Prepares a read whose answer may need completion; `None` if no recent change can be in it.
     pub(super) async fn reading(&self, entry: &Entry, args: &Args) -> Option<Reading> {
         let place = self.place_of_changes().await?;
         let what = What::of(entry, args)?;
@@ -136,13 +135,13 @@ impl Gate {
         Some(Reading { place, what, began: Instant::now(), page })
     }
 
-    /// The end of a listing for which its last page had no room.
+    /// End of a listing that did not fit into its last page.
     pub(super) fn rest_of_listing(&self, args: &Args) -> Option<Value> {
         let rest = self.session().recent.rest(&args.text("marker")?)?;
         Some(self.paged(rest, args))
     }
 
-    /// A page of so many entries as the call wants at most, behind which the others stand.
+    /// Page with the number of entries that the call asks for, followed by the rest.
     fn paged(&self, mut items: Vec<Value>, args: &Args) -> Value {
         let most = args.int("max_items").and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE);
         if items.len() <= most {
@@ -153,7 +152,7 @@ impl Gate {
         Value::page(items, Some(marker), true)
     }
 
-    /// The answer to a read with what this process has just changed.
+    /// Answer to a read, completed with the recent changes of this process.
     pub(super) fn completed<'a>(
         &'a self,
         reading: &'a Reading,
@@ -177,8 +176,8 @@ impl Gate {
                         history.is_some_and(|history| history.last().is_none())
                     };
                     let page = match answer {
-                        // A role that was just made is in no profile but those that it was just
-                        // put into.
+                        // A role that was just created is in no profile except those that it was
+                        // just added to.
                         Err(error)
                             if error.code() == "NoSuchEntity"
                                 && key.as_ref().is_some_and(is_made) =>
@@ -202,7 +201,7 @@ impl Gate {
         .boxed()
     }
 
-    /// Check for something that was just made and that AWS does not show.
+    /// Check for a resource that was just created and that AWS does not show.
     fn is_there(&self, place: &str, key: &Key) -> bool {
         matches!(self.session().recent.compare(place, key, &None), Freshness::Stale(Some(_)))
     }
@@ -215,7 +214,7 @@ impl Gate {
         self.session().recent.compare(&place, &key, &Some(image)) == Freshness::Current
     }
 
-    /// A state that was read, with what this process has just changed.
+    /// A state that was read, completed with the recent changes of this process.
     pub(super) async fn completed_state(
         &self,
         key: &Key,
@@ -228,19 +227,19 @@ impl Gate {
         }
     }
 
-    /// Check for a state from before a change that this process or an earlier run made just now.
+    /// Check for a state that predates a recent change of this process or an earlier run.
     pub(super) async fn is_unsettled(&self, key: &Key, state: &Option<Snapshot>) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
         self.session().recent.is_unsettled(&place, key, state)
     }
 
-    /// Check for a state from before a change that an earlier run made just now.
+    /// Check for a state that predates a recent change of an earlier run.
     pub(super) async fn is_unsettled_by_others(&self, key: &Key, state: &Option<Snapshot>) -> bool {
         let Some(place) = self.place_of_changes().await else { return false };
         self.session().recent.compare(&place, key, state) == Freshness::Unsettled
     }
 
-    /// Forgets what was changed of something if AWS shows that somebody has set it back.
+    /// Forgets the changes of a resource if AWS shows that somebody has set it back.
     pub(super) async fn believe(&self, key: &Key, state: &Option<Snapshot>) {
         let Some(place) = self.place_of_changes().await else { return };
         let recent = &self.session().recent;
@@ -272,7 +271,7 @@ impl Gate {
         Ok(self.with_trust_policies(place, record))
     }
 
-    /// A record with the fields in which two images differ as they are in the second.
+    /// Record, with the fields in which two snapshots differ taken from the second.
     async fn with_fields(
         &self,
         place: &str,
@@ -286,7 +285,7 @@ impl Gate {
         patched(record, &found, roles.as_ref())
     }
 
-    /// The record of something that AWS does not show yet.
+    /// Record of a resource that AWS does not show yet.
     async fn record_of(&self, place: &str, subject: Subject, image: &Snapshot) -> Value {
         let text = |text: &str| Value::Str(text.to_owned());
         let common = [
@@ -312,7 +311,7 @@ impl Gate {
         Value::Record(fields.filter(|(_, value)| *value != Value::Nil).collect())
     }
 
-    /// The ARN of something, whose partition is that of the caller.
+    /// ARN of a resource, in the partition of the caller.
     fn arn(&self, subject: Subject, image: &Snapshot) -> Value {
         let kind = match subject {
             Subject::Profile => "instance-profile",
@@ -326,9 +325,10 @@ impl Gate {
         Value::Str(format!("arn:{partition}:iam::{account}:{kind}{path}{name}"))
     }
 
-    /// The roles in a profile: the record of its role as a profile shows it.
+    /// Roles in a profile, each with the fields that a profile shows.
     fn roles_of<'a>(&'a self, place: &'a str, profile: &'a Snapshot) -> BoxFuture<'a, Value> {
-        const SHOWN: [&str; 6] = ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
+        const ROLE_FIELDS: [&str; 6] =
+            ["name", "path", "id", "arn", "create_date", "assume_role_policy"];
         async move {
             let Some(role) = &profile.role else { return Value::List(Vec::new()) };
             let name = Value::Str(role.clone());
@@ -339,18 +339,18 @@ impl Gate {
             let mut record = match self.completed_record(place, &key, (role, "GetRole"), read).await
             {
                 Ok(record) => record,
-                // Who may put a role into a profile need not be allowed to read it.
+                // Permission to add a role to a profile does not imply permission to read it.
                 Err(_) => Value::record([("name", name)]),
             };
             if let Value::Record(fields) = &mut record {
-                fields.retain(|(name, _)| SHOWN.contains(name));
+                fields.retain(|(name, _)| ROLE_FIELDS.contains(name));
             }
             Value::List(vec![record])
         }
         .boxed()
     }
 
-    /// A record with the trust policies of the roles in it as this process has set them.
+    /// Record, with the trust policies of its roles as this process has set them.
     fn with_trust_policies(&self, place: &str, mut record: Value) -> Value {
         let Value::Record(fields) = &mut record else { return record };
         let roles = fields.iter_mut().find(|(name, _)| *name == "roles");
@@ -360,7 +360,7 @@ impl Gate {
             let key = Key::new(Subject::Role, name);
             let Some(history) = self.session().recent.history(place, &key) else { continue };
             let Some(last) = history.last() else { continue };
-            // A profile's record shows no more of the role than this.
+            // A profile's record shows only these fields of the role.
             let shown = Snapshot {
                 assume_role_policy: role.field("assume_role_policy").as_str().map(str::to_owned),
                 id: role.field("id").as_str().map(str::to_owned),
@@ -376,9 +376,8 @@ impl Gate {
         record
     }
 
-    /// A page of profiles or roles: stale entries as they are now, without what does not belong
-    /// there any more, and at the end of the listing what belongs there and was missing in all of
-    /// its pages.
+    /// Page of profiles or roles. Stale entries are replaced, entries that no longer belong there
+    /// are removed, and the last page gains the entries that all pages lack.
     async fn completed_listing(
         &self,
         reading: &Reading,
@@ -429,7 +428,7 @@ impl Gate {
         Ok(self.paged(items, args))
     }
 
-    /// A page of tags or policies, likewise.
+    /// Page of tags or policies, completed in the same way.
     async fn completed_values(
         &self,
         reading: &Reading,
@@ -484,9 +483,9 @@ impl Gate {
         }
     }
 
-    /// New entries of a listing that none of its pages has shown, if this is the last one.
-    /// Changes after the request for the first one need not be there, so that a script that
-    /// makes one thing for each that it meets comes to an end.
+    /// New entries that no page of a listing has shown, if this is the last page. Changes after the
+    /// first request are excluded, so that a script that creates something for each entry
+    /// terminates.
     async fn missing<T>(
         &self,
         reading: &Reading,
@@ -536,14 +535,14 @@ impl Gate {
 
 /// Entries that a listing lacks.
 enum Missing<T> {
-    /// Nothing, as far as this page is concerned.
+    /// None on this page.
     No,
-    /// This belongs behind its last entry.
+    /// Entries that belong after its last one.
     Behind(BTreeMap<String, T>),
 }
 
-/// The image of an entry of a listing, which leaves out tags, and of roles the boundary: they are
-/// as they are known.
+/// Snapshot of an entry of a listing. Fields that listings leave out (tags; for roles, the
+/// permissions boundary) are taken from the known snapshot.
 fn listed_image(item: &Value, known: Option<&Snapshot>) -> Option<Snapshot> {
     let Value::Record(fields) = item else { return None };
     let mut fields: HashMap<_, _> = fields.iter().cloned().collect();
@@ -557,7 +556,7 @@ fn listed_image(item: &Value, known: Option<&Snapshot>) -> Option<Snapshot> {
     Snapshot::of(&Value::Record(fields.into_iter().collect()))
 }
 
-/// A record as listings have it.
+/// Record, with the fields that listings have.
 fn listed(record: Value) -> Value {
     let Value::Record(mut fields) = record else { return record };
     fields.retain(|(name, _)| !["tags", "permissions_boundary"].contains(name));
@@ -569,7 +568,7 @@ fn tags_of(image: &Snapshot) -> Value {
     Value::Map(tags.map(|(key, value)| (key.clone(), Value::Str(value.clone()))).collect())
 }
 
-/// AWS's error for something that this process has just deleted, once it knows.
+/// AWS's error for a resource that this process has just deleted.
 fn no_such_entity(subject: Subject, name: &str, action: &'static str) -> Error {
     let message = match subject {
         Subject::Profile => format!("Instance Profile {name} cannot be found"),

@@ -1,4 +1,4 @@
-//! A place that calls go to, as the journal and plan files name it: enough to find the way back there.
+//! Destination of calls, as the journal and plan files record it: enough to connect to it again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,50 +12,50 @@ use crate::escape;
 use crate::iam::snapshot::Subject;
 use crate::ui::format;
 
-/// Number of accounts that a list names.
-const NAMED: usize = 5;
+/// Maximum number of accounts that a list names.
+const MAX_NAMED: usize = 5;
 
-/// A place that calls go to, and as whom.
+/// Account, endpoint and caller of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destination {
-    /// Who answers.
+    /// Local account or AWS.
     pub target: Target,
-    /// The account's 12 digits; none where an endpoint does not say.
+    /// The account's 12 digits; none if the endpoint does not report them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// The ARN of the caller.
+    /// ARN of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
-    /// The profile of `~/.aws/config`.
+    /// Profile of `~/.aws/config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// The AWS region.
+    /// AWS region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The endpoint, instead of AWS's own.
+    /// Endpoint, in place of AWS's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
-    /// The roles that were assumed, one with the credentials of the one before.
+    /// Assumed roles, each with the credentials of the one before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<DestinationRole>,
 }
 
-/// A role that was assumed.
+/// An assumed role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationRole {
-    /// Its ARN.
+    /// ARN of the role.
     pub arn: String,
-    /// What its owner asks for; AWS does not treat it as a secret.
+    /// External id that the role's owner asks for; AWS does not treat it as a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// The name of the session.
+    /// Name of the session.
     pub session_name: String,
 }
 
 impl Destination {
-    /// The place that a connection leads to.
+    /// Destination of a connection.
     #[must_use]
     pub fn of(connection: &Connection, account: Option<String>, caller: Option<String>) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Destination {
         }
     }
 
-    /// The connection that leads there.
+    /// Connection to the destination.
     #[must_use]
     pub fn connection(&self, target: Backend) -> Connection {
         Connection {
@@ -101,13 +101,13 @@ impl Destination {
         }
     }
 
-    /// Whether both lead to the same account, by whichever way and as whomever.
+    /// Check that both are in the same account, by any connection and as any caller.
     #[must_use]
     pub fn is_same_account(&self, other: &Self) -> bool {
         self.target == other.target && self.account == other.account
     }
 
-    /// Where it is, in words: "the local account" or "AWS account 123456789012 at http://…".
+    /// Description in words: "the local account" or "AWS account 123456789012 at http://…".
     #[must_use]
     pub fn describe(&self) -> String {
         let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
@@ -122,7 +122,7 @@ impl Destination {
 }
 
 impl Destination {
-    /// The same in two words: "local 123456789012", "aws 123456789012".
+    /// Description in two words: "local 123456789012", "aws 123456789012".
     #[must_use]
     pub fn short(&self) -> String {
         let account = escape::visible(self.account.as_deref().unwrap_or("(unknown)"));
@@ -132,7 +132,7 @@ impl Destination {
         }
     }
 
-    /// Identity of the account: equal for all sites that lead there.
+    /// Identity of the account: equal for all destinations in it.
     #[must_use]
     pub fn account_key(&self) -> AccountKey<'_> {
         AccountKey {
@@ -143,7 +143,7 @@ impl Destination {
     }
 }
 
-/// The account that a site leads to, by whichever way and as whomever. Sorted as lists name them.
+/// Account of a destination, independent of connection and caller. Ordered as lists name accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey<'a> {
     target: Target,
@@ -154,8 +154,8 @@ pub struct AccountKey<'a> {
 /// Words of a list of accounts: for one, for several, and after the numbers.
 type Heads = (&'static str, &'static str, String);
 
-/// The accounts of sites in words, each once: "AWS accounts 111122223333 and 444455556666". Where
-/// there are many, only the first ones are named.
+/// Accounts of destinations in words, each once: "AWS accounts 111122223333 and 444455556666". Long
+/// lists are cut.
 #[must_use]
 pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match (site.target, &site.endpoint_url) {
@@ -167,7 +167,7 @@ pub fn describe_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -
     })
 }
 
-/// The same in as few words as possible: "aws 111122223333 and 444455556666".
+/// Accounts of destinations in few words: "aws 111122223333 and 444455556666".
 #[must_use]
 pub fn short_accounts<'a>(sites: impl IntoIterator<Item = &'a Destination>) -> String {
     list_accounts(sites, |site| match site.target {
@@ -187,13 +187,13 @@ fn list_accounts<'a>(
         .map(|site| (site.account.as_deref().unwrap_or("(unknown)"), heads(site)))
         .collect();
     let mut groups: Vec<(&Heads, Vec<String>)> = Vec::new();
-    for (account, heads) in accounts.iter().take(NAMED) {
+    for (account, heads) in accounts.iter().take(MAX_NAMED) {
         match groups.iter_mut().find(|(known, _)| *known == heads) {
             Some((_, group)) => group.push(escape::visible(account)),
             None => groups.push((heads, vec![escape::visible(account)])),
         }
     }
-    let mut more = match accounts.len().saturating_sub(NAMED) {
+    let mut more = match accounts.len().saturating_sub(MAX_NAMED) {
         0 => None,
         more => Some(format!("{} more", format::number(more as u64))),
     };
@@ -207,35 +207,34 @@ fn list_accounts<'a>(
     format::list(&groups.chain(more).collect::<Vec<_>>())
 }
 
-/// Lines with what there is to say of each account. Where there are many, only the first ones have
-/// a line.
+/// Lines with a text for each account. Long lists are cut.
 #[must_use]
 pub fn account_lines<T>(
     accounts: &BTreeMap<AccountKey<'_>, (&Destination, T)>,
     text: impl Fn(&T) -> String,
 ) -> Vec<String> {
-    let first = accounts.values().take(NAMED);
+    let first = accounts.values().take(MAX_NAMED);
     let mut lines: Vec<_> =
         first.map(|(site, of_it)| format!("{}: {}", site.describe(), text(of_it))).collect();
-    let more = accounts.len().saturating_sub(NAMED) as u64;
+    let more = accounts.len().saturating_sub(MAX_NAMED) as u64;
     if more > 0 {
         lines.push(format!("and {}", format::count(more, "more account")));
     }
     lines
 }
 
-/// The accounts that the sites of a plan or a run lead to: what is done through one site is done to
-/// what the others of its account show.
+/// Accounts of a plan's or a run's destinations. A change through one destination is visible
+/// through all others of the same account.
 #[derive(Clone, Debug)]
 pub struct Places<'a> {
     sites: Vec<&'a Destination>,
-    /// For each site the first one of its account.
+    /// Index of the first destination of the same account, for each destination.
     first: Vec<usize>,
     are_several: bool,
 }
 
 impl<'a> Places<'a> {
-    /// The accounts of sites.
+    /// Accounts of destinations.
     #[must_use]
     pub fn of(sites: impl IntoIterator<Item = &'a Destination>) -> Self {
         let sites: Vec<_> = sites.into_iter().collect();
@@ -247,33 +246,32 @@ impl<'a> Places<'a> {
         Self { sites, first, are_several }
     }
 
-    /// A profile or role, wherever it is, by the site through which it was reached.
+    /// Key of a profile or role in its account, by the destination through which it was reached.
     pub(super) fn key(&self, site: usize, subject: Subject, name: &str) -> (usize, Key) {
         (self.number(site), Key::new(subject, name))
     }
 
-    /// Number of the account that a site leads to.
+    /// Number of the account of a destination.
     #[must_use]
     pub fn number(&self, site: usize) -> usize {
         self.first.get(site).copied().unwrap_or(site)
     }
 
-    /// The account that a site leads to, as its first site; `None` if all lead to one account, so
-    /// that it need not be named.
+    /// First destination of the same account; `None` if there is only one account, so that it need
+    /// not be named.
     #[must_use]
     pub fn account(&self, site: usize) -> Option<&'a Destination> {
         self.sites.get(self.number(site)).copied().filter(|_| self.are_several)
     }
 
-    /// " in AWS account 123456789012" for a site; nothing if all lead to one account.
+    /// " in AWS account 123456789012" for a destination; empty if there is only one account.
     #[must_use]
     pub fn suffix(&self, site: usize) -> String {
         let account = self.account(site);
         account.map_or(String::new(), |account| format!(" in {}", account.describe()))
     }
 
-    /// A profile or role that was reached through a site, in words: "profile web", and its account
-    /// where there are several.
+    /// Profile or role in words: "profile web", with its account where there are several.
     #[must_use]
     pub fn describe(&self, site: usize, subject: Subject, name: &str) -> String {
         format!("{} {name}{}", subject.name(), self.suffix(site))

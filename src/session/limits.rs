@@ -1,5 +1,5 @@
-//! What a run may not do: the functions outside of its allow-list, more changes than its limit, anything to what is protected,
-//! anything in an account that it is not meant for.
+//! Limits of a run: its allow-list of functions, its maximum number of changes, protected
+//! resources, and the permitted accounts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -17,53 +17,53 @@ use crate::ui::format::count;
 /// The tag that protects a profile, whatever its value.
 pub const PROTECTED: &str = "iamlua:protected";
 
-/// Where a limit of a manifest comes from.
-const BY_MANIFEST: &str = "`max_changes` in the manifest";
+/// Source of a manifest's limit, for messages.
+const MANIFEST_SOURCE: &str = "`max_changes` in the manifest";
 
-/// What a runbook's manifest allows.
+/// Limits that a runbook's manifest sets.
 #[derive(Clone, Debug, Default)]
 pub struct ManifestLimits {
-    /// The functions that it may call; all of them if it does not say.
+    /// Functions that it may call; all of them if unset.
     pub allow: Option<Vec<String>>,
-    /// The most changes.
+    /// Maximum number of changes.
     pub max_changes: Option<MaxChanges>,
 }
 
-/// The limits of a run, in the form that a call is held against.
+/// Limits of a run, in the form that calls are checked against.
 #[derive(Debug, Default)]
 pub struct Limits {
     inner: Mutex<Inner>,
-    /// Wakes the changes that wait until another one has settled.
+    /// Wakes changes that wait until another one has settled.
     settled: Notify,
-    /// How many profiles the account has, for a limit in percent of them.
+    /// Number of profiles in the account, for a limit in percent.
     profiles: OnceCell<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     actions: Option<BTreeSet<Action>>,
-    /// Each with where it comes from.
+    /// Limits, each with its source.
     max_changes: Vec<(MaxChanges, &'static str)>,
     /// Changes that were made or planned, or are in doubt.
     made: u64,
-    /// Admitted changes of which it is not known yet whether they count.
+    /// Admitted changes that have not settled.
     in_flight: u64,
-    /// Changes that were begun and not made, because AWS has refused them.
+    /// Changes that were begun and that AWS has refused.
     refused: u64,
-    /// The refusal, once the limit was reached.
+    /// Refusal, once the limit was reached.
     reached: Option<String>,
-    /// The limit that a plan has gone beyond, in numbers and in words.
+    /// Limit that a plan exceeds, in numbers and in words.
     exceeded: Option<(u64, String)>,
 }
 
-/// A change that the limit has admitted. It settles when this is dropped.
+/// Admission of a change, which settles when it is dropped.
 #[derive(Debug)]
 pub struct Admitted<'a> {
     bounds: &'a Limits,
     end: End,
 }
 
-/// End of an admitted change, as the limit counts it.
+/// Outcome of an admitted change, as the limit counts it.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// Never begun.
@@ -75,12 +75,12 @@ enum End {
 }
 
 impl Admitted<'_> {
-    /// Notes that the change may happen from now on, so that it counts.
+    /// Marks the change as begun, so that it counts.
     pub const fn begin(&mut self) {
         self.end = End::Counts;
     }
 
-    /// Notes that AWS has refused the change, so that it does not count.
+    /// Marks the change as refused by AWS, so that it does not count.
     pub const fn refuse(&mut self) {
         self.end = End::Refused;
     }
@@ -101,15 +101,15 @@ impl Drop for Admitted<'_> {
 }
 
 impl Limits {
-    /// Adds a limit; the strictest counts. `source` says where it comes from.
+    /// Adds a limit; the strictest applies. `source` names its origin in messages.
     pub fn limit(&self, max: MaxChanges, source: &'static str) {
         self.lock().max_changes.push((max, source));
     }
 
-    /// Sets what a manifest allows.
+    /// Sets the limits of a manifest.
     ///
     /// # Errors
-    /// An argument error if `allow` names a function that there is not.
+    /// An argument error if `allow` names an unknown function.
     pub fn manifest(&self, limits: &ManifestLimits) -> Result<()> {
         if let Some(allow) = &limits.allow {
             let mut actions = BTreeSet::new();
@@ -119,15 +119,15 @@ impl Limits {
             self.lock().actions = Some(actions);
         }
         if let Some(max) = limits.max_changes {
-            self.limit(max, BY_MANIFEST);
+            self.limit(max, MANIFEST_SOURCE);
         }
         Ok(())
     }
 
-    /// Whether the manifest allows a function.
+    /// Checks that the manifest allows a function.
     ///
     /// # Errors
-    /// A refusal that names it.
+    /// A refusal that names the function.
     pub fn allows(&self, entry: &Entry) -> Result<()> {
         let is_allowed = |allowed: &BTreeSet<Action>| allowed.contains(&entry.spec.actions[0]);
         if self.lock().actions.as_ref().is_none_or(is_allowed) {
@@ -138,18 +138,18 @@ impl Limits {
             .hint(format!("add {:?} to `allow` in the manifest", entry.spec.path())))
     }
 
-    /// Number of changes that were begun or planned, also of those that AWS has refused.
+    /// Number of changes that were begun or planned, including those that AWS has refused.
     pub fn begun(&self) -> u64 {
         let inner = self.lock();
         inner.made + inner.in_flight + inner.refused
     }
 
-    /// The refusal that ended the run's changes, if its limit was reached.
+    /// Refusal that ended the run's changes, if its limit was reached.
     pub fn reached(&self) -> Option<String> {
         self.lock().reached.clone()
     }
 
-    /// The limit that a plan goes beyond, in words.
+    /// Limit that a plan exceeds, in words.
     pub fn exceeded(&self) -> Option<String> {
         let inner = self.lock();
         let (_, limit) = inner.exceeded.as_ref().filter(|(most, _)| inner.made > *most)?;
@@ -157,9 +157,9 @@ impl Limits {
         Some(format!("it makes {made}, and the run may make {limit}"))
     }
 
-    /// Admits one change, or refuses it because there were too many. Where it depends on those in
-    /// flight, waits until one of them has settled. A plan counts on beyond the limit. `profiles`
-    /// says how many there are.
+    /// Admits one change, or refuses it because the limit is reached. Where the answer depends on
+    /// changes in flight, waits until one of them has settled. A plan counts on beyond the limit.
+    /// `count` returns the number of profiles.
     ///
     /// # Errors
     /// A refusal, or that of `count`.
@@ -174,7 +174,7 @@ impl Limits {
             return Ok(self.admit_planned(profiles));
         }
         loop {
-            // Whatever settles after the look below wakes this up.
+            // Registered before the check below, so that no notification is missed.
             let mut settled = std::pin::pin!(self.settled.notified());
             settled.as_mut().enable();
             if let Some(admitted) = self.admit_now(entry, profiles)? {
@@ -184,7 +184,7 @@ impl Limits {
         }
     }
 
-    /// Admits a planned change, and notes the limit that it may go beyond.
+    /// Admits a planned change, and records the limit that it may exceed.
     fn admit_planned(&self, profiles: u64) -> Admitted<'_> {
         let mut inner = self.lock();
         if let Some((most, max, source)) = inner.strictest(profiles) {
@@ -194,7 +194,7 @@ impl Limits {
         Admitted { bounds: self, end: End::NotBegun }
     }
 
-    /// Admits one change, or refuses it; `None` while that depends on those in flight.
+    /// Admits one change, or refuses it; `None` while the answer depends on changes in flight.
     fn admit_now(&self, entry: &Entry, profiles: u64) -> Result<Option<Admitted<'_>>> {
         let mut inner = self.lock();
         let strictest = inner.strictest(profiles);
@@ -216,7 +216,7 @@ impl Limits {
         Ok(Some(Admitted { bounds: self, end: End::NotBegun }))
     }
 
-    /// Refuses so many changes before the first of them, if the limit does not allow them all.
+    /// Refuses a number of changes before the first of them, if the limit does not allow them all.
     ///
     /// # Errors
     /// A refusal, or that of `count`.
@@ -243,7 +243,7 @@ impl Limits {
         }
     }
 
-    /// How many profiles there are, if a limit depends on it.
+    /// Number of profiles, if a limit depends on it.
     async fn profiles(&self, count: impl Future<Output = Result<Option<u64>>>) -> Result<u64> {
         let is_share = |(max, _): &(MaxChanges, _)| matches!(max, MaxChanges::Percent(_));
         if !self.lock().max_changes.iter().any(is_share) {
@@ -261,17 +261,17 @@ impl Limits {
         self.profiles.get_or_try_init(|| counted).await.copied()
     }
 
-    /// Takes back planned changes that were counted and are forgotten.
+    /// Subtracts planned changes that were counted and are forgotten.
     pub fn uncount(&self, changes: u64) {
         let mut inner = self.lock();
         inner.made = inner.made.saturating_sub(changes);
     }
 
-    /// Forgets what a manifest has set, and that a limit was reached.
+    /// Removes the limits of a manifest, and the record that a limit was reached.
     pub fn lift_manifest(&self) {
         let mut inner = self.lock();
         inner.actions = None;
-        inner.max_changes.retain(|(_, source)| *source != BY_MANIFEST);
+        inner.max_changes.retain(|(_, source)| *source != MANIFEST_SOURCE);
         inner.reached = None;
         inner.exceeded = None;
     }
@@ -282,7 +282,7 @@ impl Limits {
 }
 
 impl Inner {
-    /// The strictest limit in numbers, as it was given, and where it comes from.
+    /// Strictest limit in numbers, as it was given, and its source.
     fn strictest(&self, profiles: u64) -> Option<(u64, MaxChanges, &'static str)> {
         self.max_changes
             .iter()
@@ -291,7 +291,7 @@ impl Inner {
     }
 }
 
-/// A limit in words: "3 changes (`max_changes` in the manifest)".
+/// Limit in words: "3 changes (`max_changes` in the manifest)".
 fn describe(max: MaxChanges, most: u64, profiles: u64, source: &str) -> String {
     let changes = match most {
         0 => "no change".to_owned(),
@@ -317,10 +317,10 @@ fn in_numbers(max: MaxChanges, profiles: u64) -> u64 {
     }
 }
 
-/// The functions that an allow-list names.
+/// Functions that an allow-list names.
 ///
 /// # Errors
-/// An argument error if there is no function of such a name.
+/// An argument error if a name matches no function.
 pub fn allowed(allow: &[String]) -> Result<Vec<&'static Entry>> {
     allow
         .iter()
@@ -342,7 +342,7 @@ fn unknown_function(path: &str) -> Error {
     }
 }
 
-/// What no run may change.
+/// Resources that no run may change.
 #[derive(Debug, Default)]
 pub struct Protection {
     patterns: Vec<WildMatch>,
@@ -350,22 +350,22 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Protects the profiles whose name matches one of the patterns (`*` and `?`, ignoring case), besides those with the tag; or nothing, if it
-    /// is lifted.
+    /// Protects the profiles whose name matches a pattern (`*` and `?`, ignoring case), and those
+    /// with the tag; or none, if protection is lifted.
     pub fn new(patterns: &[String], is_lifted: bool) -> Self {
         let patterns = patterns.iter().map(|pattern| WildMatch::new_case_insensitive(pattern));
         Self { patterns: patterns.collect(), is_lifted }
     }
 
-    /// Check for protection that was lifted for the run.
+    /// Check that protection is lifted for the run.
     pub const fn is_lifted(&self) -> bool {
         self.is_lifted
     }
 
-    /// Whether something of that name, which looks like that, may be changed.
+    /// Checks that a resource with that name and state may be changed.
     ///
     /// # Errors
-    /// A refusal that says what protects it.
+    /// A refusal that names the protection.
     pub fn check(&self, subject: Subject, name: &str, state: &Option<Snapshot>) -> Result<()> {
         if self.is_lifted || subject != Subject::Profile {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The gate: the one function through which every AWS operation passes, whoever calls it. Modes,
-//! limits, protection, the plan overlay, the journal and undo live here and nowhere else.
+//! The gate: the one function through which every AWS operation passes. Modes, limits, protection,
+//! the plan overlay, the journal and undo live here and nowhere else.
 
 mod account_limiter;
 pub mod apply;
@@ -54,22 +54,22 @@ pub use account_limiter::AccountLimiter;
 pub use limits::{ManifestLimits, PROTECTED, allowed};
 pub use recent::RecentChanges;
 pub use replan::plan_again;
-pub use wire::{SAID, prefetch_next_page};
+pub use wire::prefetch_next_page;
 
-/// What a run does with calls that would change the account.
+/// Treatment of calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// It refuses them.
+    /// Refuses them.
     ReadOnly,
-    /// It notes them, and shows the script an account in which they have happened.
+    /// Records them, and shows the script an account in which they have happened.
     Plan,
-    /// It makes them.
+    /// Sends them.
     Apply,
 }
 
 impl Mode {
-    /// The name in the configuration and on the screen.
+    /// Name in the configuration and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,51 +80,50 @@ impl Mode {
     }
 }
 
-/// What a session is made with. The default reads only, and keeps its journal in memory.
+/// Configuration of a session. The default reads only and keeps its journal in memory.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    /// What it does with calls that would change the account.
+    /// Treatment of calls that would change the account.
     pub mode: Mode,
-    /// A plan runs programs and writes files, instead of listing them.
+    /// Run programs and write files during a plan, instead of listing them.
     pub plan_runs_programs: bool,
-    /// Limits of the changes, each with where it comes from; the strictest counts.
+    /// Limits on the number of changes, each with its source; the strictest applies.
     pub max_changes: Vec<(MaxChanges, &'static str)>,
-    /// The names of profiles that are never changed, with `*` and `?`.
+    /// Names of profiles that are never changed, as patterns with `*` and `?`.
     pub protect: Vec<String>,
-    /// Whether what is protected may be changed all the same.
+    /// Permission to change what is protected.
     pub override_protection: bool,
-    /// The accounts on AWS that it may touch; any if there is none.
+    /// AWS accounts that the run may touch; any if empty.
     pub accounts: Vec<String>,
-    /// The place that a person has confirmed: calls that go the same way must reach the same
+    /// Destination that a person has confirmed. Calls with the same settings must reach the same
     /// account.
     pub confirmed: Option<Destination>,
-    /// Where the journal is kept.
+    /// Location of the journal.
     pub journal: JournalLocation,
-    /// What the run is, for the journal.
+    /// Description of the run for the journal.
     pub about: About,
-    /// What is known of how fast accounts let calls through; runs at the same time share it.
+    /// Limiters of all accounts, shared by concurrent runs.
     pub rates: AccountLimiter,
-    /// Recent changes, which AWS may not show yet; runs that follow each other in a
-    /// process share it.
+    /// Recent changes, which AWS may not show yet; shared by successive runs of a process.
     pub recent: RecentChanges,
-    /// Whom it tells what its operator should know.
+    /// Sink of notices for the operator.
     pub tell: Notices,
 }
 
 impl SessionConfig {
-    /// Programs are not run and files not written, but listed.
+    /// Check that programs and files are listed, and not run or written.
     #[must_use]
     pub fn plans_outside(&self) -> bool {
         self.mode == Mode::Plan && !self.plan_runs_programs
     }
 }
 
-/// Whom a session tells what its operator should know: by default, whoever sees standard error.
+/// Sink of notices for the operator; standard error by default.
 #[derive(Clone)]
 pub struct Notices(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl Notices {
-    /// Somebody else.
+    /// Sink that calls a function.
     #[must_use]
     pub fn to(hears: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hears))
@@ -166,10 +165,10 @@ impl Default for SessionConfig {
     }
 }
 
-/// What the connections of one run share.
+/// State that the connections of one run share.
 #[derive(Debug)]
 pub struct Session {
-    /// A [`Mode`], which a prompt can change.
+    /// A [`Mode`]; the REPL can change it.
     mode: AtomicU8,
     plan_runs_programs: bool,
     bounds: Limits,
@@ -177,14 +176,14 @@ pub struct Session {
     accounts: Vec<String>,
     confirmed: Option<Destination>,
     wire: Arc<Wire>,
-    effort: Arc<RetryStats>,
+    stats: Arc<RetryStats>,
     rates: AccountLimiter,
     recent: RecentChanges,
     memory: ReadCache,
     turns: KeyedLocks,
     journal: Journal,
     recorder: Recorder,
-    /// By account; connections to one account share what is planned there.
+    /// Overlays by account; connections to one account share one.
     overlays: tokio::sync::Mutex<HashMap<Arc<str>, Arc<Overlay>>>,
     has_overlays: AtomicBool,
     failed: AtomicU64,
@@ -192,20 +191,20 @@ pub struct Session {
     noop_writes: AtomicU64,
     refusal: Mutex<Option<String>>,
     connections: AtomicU64,
-    /// Where names that calls show are kept, if somebody wants them.
+    /// Cache of the names that calls show, for completion.
     names: OnceLock<Names>,
-    /// Positions of listings that a plan is reading.
+    /// Positions of the listings that a plan is reading.
     listings: Listings,
 }
 
 impl Session {
-    /// A session without limits, whose journal is in memory.
+    /// Session without limits, whose journal is in memory.
     #[must_use]
     pub fn new(mode: Mode) -> Arc<Self> {
         Self::with(SessionConfig { mode, ..SessionConfig::default() })
     }
 
-    /// A session under these rules.
+    /// Session with this configuration.
     #[must_use]
     pub fn with(rules: SessionConfig) -> Arc<Self> {
         let bounds = Limits::default();
@@ -220,7 +219,7 @@ impl Session {
             accounts: rules.accounts,
             confirmed: rules.confirmed,
             wire: Wire::new(rules.mode == Mode::Apply),
-            effort: Arc::new(RetryStats::new(rules.tell)),
+            stats: Arc::new(RetryStats::new(rules.tell)),
             rates: rules.rates,
             recent: rules.recent,
             memory: ReadCache::default(),
@@ -239,7 +238,7 @@ impl Session {
         })
     }
 
-    /// What it does with calls that would change the account.
+    /// Treatment of calls that would change the account.
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self.mode.load(Ordering::SeqCst) {
@@ -249,21 +248,21 @@ impl Session {
         }
     }
 
-    /// Programs are not run and files not written, but listed.
+    /// Check that programs and files are listed, and not run or written.
     #[must_use]
     pub fn plans_outside(&self) -> bool {
         self.mode() == Mode::Plan && !self.plan_runs_programs
     }
 
-    /// Sets what the runbook's manifest allows.
+    /// Sets the limits of the runbook's manifest.
     ///
     /// # Errors
-    /// An argument error if `allow` names a function that there is not.
+    /// An argument error if `allow` names an unknown function.
     pub fn limit(&self, limits: &ManifestLimits) -> Result<()> {
         self.bounds.manifest(limits)
     }
 
-    /// Whether the runbook's manifest allows a function.
+    /// Checks that the runbook's manifest allows a function.
     ///
     /// # Errors
     /// A refusal that names the function.
@@ -271,80 +270,79 @@ impl Session {
         self.bounds.allows(entry)
     }
 
-    /// Number of calls that change the account and were begun or planned. Those that AWS has
-    /// refused are among them, but not in a plan.
+    /// Number of changes that were begun or planned. Changes that AWS has refused count, except in
+    /// a plan.
     pub fn changes(&self) -> u64 {
         self.bounds.begun()
     }
 
-    /// Number of them that have failed.
+    /// Number of changes that have failed.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Number of them that are in doubt: no answer came.
+    /// Number of changes in doubt: no answer arrived.
     pub fn in_doubt(&self) -> u64 {
         self.in_doubt.load(Ordering::Relaxed)
     }
 
-    /// Number of them that were made or planned.
+    /// Number of changes that were made or planned.
     pub fn made(&self) -> u64 {
         self.changes().saturating_sub(self.failed() + self.in_doubt())
     }
 
-    /// How many changes were not made because all was so already.
+    /// Number of changes that were skipped because the account was already as wanted.
     pub fn noop_writes(&self) -> u64 {
         self.noop_writes.load(Ordering::Relaxed)
     }
 
-    /// Counts a change that need not be made.
+    /// Counts a skipped change.
     fn spare(&self) {
         self.noop_writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The refusal by which a run could not do what it was to do, whether or not the script has
-    /// caught it: the limit of changes was reached, a plan goes beyond it, or the account is not
-    /// the one that the configuration is for.
+    /// Refusal that kept the run from its task, even if the script has caught it: the limit of
+    /// changes was reached, a plan exceeds it, or the account is not the configured one.
     pub fn refusal(&self) -> Option<String> {
         let reached = self.bounds.reached().or_else(|| locked(&self.refusal).clone());
         reached
             .or_else(|| self.exceeded().map(|why| format!("apply would refuse this plan: {why}")))
     }
 
-    /// The limit that the plan goes beyond, in words: "it makes 6 changes, and the run may make 2".
+    /// Limit that the plan exceeds, in words: "it makes 6 changes, and the run may make 2".
     pub fn exceeded(&self) -> Option<String> {
         self.bounds.exceeded()
     }
 
-    /// How many requests were sent, repeats included, by AWS action.
+    /// Number of requests sent, retries included, by AWS action.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.wire.sent()
     }
 
-    /// How many of them were throttled.
+    /// Number of throttled requests.
     pub fn throttled(&self) -> u64 {
-        self.effort.throttled()
+        self.stats.throttled()
     }
 
-    /// What is known of how fast accounts let calls through.
+    /// Limiters of all accounts.
     #[must_use]
     pub fn rates(&self) -> &AccountLimiter {
         &self.rates
     }
 
-    /// About as many bytes as it holds of what was planned.
+    /// Approximate size of the recorded plan in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.recorder.held_bytes()
     }
 
-    /// The journal.
+    /// Journal of the run.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// What was planned.
+    /// Recorder of the plan.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
@@ -357,16 +355,16 @@ impl Session {
         self.recent.clear();
     }
 
-    /// Lets no further change begin; those under way are finished.
+    /// Stops further changes from beginning; those in flight are finished.
     pub fn close(&self) {
-        self.effort.close();
+        self.stats.close();
     }
 
     fn is_closed(&self) -> bool {
-        self.effort.is_closed()
+        self.stats.is_closed()
     }
 
-    /// Writes the end of the run down, after its last change.
+    /// Records the end of the run in the journal, after its last change.
     ///
     /// # Errors
     /// If the journal cannot be written.
@@ -385,36 +383,36 @@ impl Session {
     }
 }
 
-/// One connection's way to AWS. Cheap to clone.
+/// Gate of one connection to AWS. Cheap to clone.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>, OnShutdown, Answers);
 
 /// Source of the answers to a gate's reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
-    /// With what this process has just changed.
+    /// AWS's answers, completed with the recent changes of this process.
     Completed,
-    /// As AWS shows it.
+    /// AWS's answers, unchanged.
     AsShown,
 }
 
-/// Whether the changes of a gate stop when the run does.
+/// Treatment of a gate's changes when the run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnShutdown {
-    /// None begins any more.
+    /// No further change begins.
     WithTheRun,
-    /// They are the rest of what was begun, and are made all the same.
+    /// Changes begin all the same, because they complete what was begun.
     WhenDone,
 }
 
 struct Inner {
-    /// A number for each connection of a run.
+    /// Number of the connection in the run.
     number: u64,
     session: Arc<Session>,
     connection: Connection,
     line: OnceCell<RetryingClient>,
     identity: OnceCell<Identity>,
-    /// The account, as recent changes name it.
+    /// The account, as the recent changes key it.
     place: OnceLock<Arc<str>>,
 }
 
@@ -424,17 +422,17 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// Why a change is made, beyond that a script called it.
+/// Reason for a change, besides the call of a script.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
-    /// The change of a plan that it carries out.
+    /// Number of the plan's change that this one applies.
     pub plan_change: Option<u64>,
-    /// The change of an earlier run that it takes back, when it is the last step of that.
+    /// Change of an earlier run that is undone once this one, the last step of its undo, is done.
     pub undoes: Option<(String, u64)>,
 }
 
 impl Gate {
-    /// A gate to that connection.
+    /// Gate to a connection.
     #[must_use]
     pub fn new(session: Arc<Session>, connection: Connection) -> Self {
         let number = session.connections.fetch_add(1, Ordering::Relaxed);
@@ -449,7 +447,7 @@ impl Gate {
         Self(Arc::new(inner), OnShutdown::WithTheRun, Answers::Completed)
     }
 
-    /// Whether no further change may begin here.
+    /// Check that no further change may begin here.
     fn is_closed(&self) -> bool {
         self.1 == OnShutdown::WithTheRun && self.0.session.is_closed()
     }
@@ -457,33 +455,33 @@ impl Gate {
     /// Waits until no further change may begin here.
     async fn closing(&self) {
         match self.1 {
-            OnShutdown::WithTheRun => self.0.session.effort.closing().await,
+            OnShutdown::WithTheRun => self.0.session.stats.closing().await,
             OnShutdown::WhenDone => std::future::pending().await,
         }
     }
 
-    /// Where its calls go.
+    /// Connection of the gate.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.0.connection
     }
 
-    /// What it shares with the other connections of the run.
+    /// State shared with the other connections of the run.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.0.session
     }
 
-    /// Gets ready for the first call, where that takes a while: reads AWS's configuration files.
+    /// Prepares for the first call, where that takes a while: reads AWS's configuration files.
     pub fn warm_up(&self) {
         if matches!(self.0.connection.target, Backend::Aws) {
             let gate = self.clone();
-            // Who makes the first call is told what went wrong.
+            // The first call reports the error.
             tokio::spawn(async move { gate.bare_line().await.map(|_| ()) });
         }
     }
 
-    /// Carries out a function that a script called, in one call or several.
+    /// Executes a function that a script called, in one AWS call or several.
     #[must_use]
     pub fn perform(&self, entry: &'static Entry, args: Args) -> Pending {
         match entry.run {
@@ -492,27 +490,27 @@ impl Gate {
         }
     }
 
-    /// Keeps what a listing has read with tags, as the image before a change that may come.
+    /// Caches an entry of a listing with tags, as the snapshot before a change that may follow.
     pub fn remember(&self, subject: Subject, record: &Value) {
         let Some(image) = Snapshot::of(record) else { return };
-        // A listing knows less of a role than an image needs.
+        // A listing contains fewer fields of a role than a snapshot needs.
         if self.0.session.mode() != Mode::ReadOnly && subject == Subject::Profile {
             let key = Key::new(subject, &image.name);
             self.0.session.memory.keep(self.0.number, key, Some(image));
         }
     }
 
-    /// Where its calls go and as whom, as the journal names it. Asks AWS once.
+    /// Destination and caller, as the journal records them. Calls AWS once.
     ///
     /// # Errors
-    /// If AWS cannot be asked.
+    /// If AWS cannot be reached.
     pub async fn site(&self) -> Result<Destination> {
         let identity = self.identity().await?;
         Ok(self.site_as(identity.account.clone(), identity.arn.clone()))
     }
 
-    /// The site of this connection with that account and caller. An endpoint of all services that
-    /// variables or a profile name belongs to it, so that an undo goes the same way.
+    /// Destination of this connection, with that account and caller. Includes a general endpoint
+    /// from variables or a profile, so that an undo reaches the same account.
     pub(crate) fn site_as(&self, account: Option<String>, caller: Option<String>) -> Destination {
         let mut destination = Destination::of(&self.0.connection, account, caller);
         if destination.endpoint_url.is_none() {
@@ -527,9 +525,9 @@ impl Gate {
         let open = async {
             let wire = &session.wire;
             let clients = self.0.connection.clients(move |client| wire.above(client));
-            let lanes =
+            let limiters =
                 session.rates.of(&format!("{:?}", Destination::of(&self.0.connection, None, None)));
-            Ok(RetryingClient::new(Box::pin(clients).await?, lanes, Arc::clone(&session.effort)))
+            Ok(RetryingClient::new(Box::pin(clients).await?, limiters, Arc::clone(&session.stats)))
         };
         self.0.line.get_or_try_init(|| open).await
     }
@@ -549,8 +547,8 @@ impl Gate {
         self.0.identity.get_or_try_init(|| ask).await
     }
 
-    /// Check that the configuration is for the account that was reached. The local account has no
-    /// such guard.
+    /// Checks that the reached account is one that the configuration allows. The local account has
+    /// no such check.
     fn check_account(&self, identity: &Identity) -> Result<()> {
         self.check_confirmed(identity)?;
         let guard = &self.0.session.accounts;
@@ -570,7 +568,7 @@ impl Gate {
             .hint("choose the right --profile or --role-arn, or change `account` in iamlua.toml"))
     }
 
-    /// Whether the way that was confirmed still leads to the account that it led to then.
+    /// Checks that the confirmed settings still reach the account that was confirmed.
     fn check_confirmed(&self, identity: &Identity) -> Result<()> {
         let Some(confirmed) = &self.0.session.confirmed else { return Ok(()) };
         let reached = self.site_as(identity.account.clone(), None);
@@ -588,7 +586,7 @@ impl Gate {
         Err(Error::new(Kind::Refused, refusal).hint("start it anew to confirm another account"))
     }
 
-    /// The line, once it is known that this account may be touched.
+    /// The client, once it is known that this account may be touched.
     async fn line(&self) -> Result<&RetryingClient> {
         if !self.0.session.accounts.is_empty() || self.0.session.confirmed.is_some() {
             self.identity().await?;
@@ -610,10 +608,10 @@ impl Gate {
         iam::credentials_end(line.clients()).await
     }
 
-    /// Makes a read that no script named, in whichever account the connection reaches.
+    /// Makes a read that no script named, in the account that the connection reaches.
     ///
     /// # Errors
-    /// What AWS says.
+    /// The error of AWS.
     pub async fn ask<'a, T, F>(
         &'a self,
         action: &'static str,
@@ -626,16 +624,16 @@ impl Gate {
         line.make(action, || call(line.clients())).await
     }
 
-    /// How much there is in the account; `None` if the caller may not see it.
+    /// Numbers of resources in the account; `None` if the caller may not see them.
     ///
     /// # Errors
-    /// What AWS says.
+    /// The error of AWS.
     pub async fn counts(&self) -> Result<Option<Counts>> {
         let line = self.line().await?;
         line.make("GetAccountSummary", || iam::counts(line.clients())).await
     }
 
-    /// What is planned in the account that this connection leads to, if anything is.
+    /// Overlay of the account that this connection reaches; `None` if nothing is planned there.
     async fn planned(&self) -> Result<Option<Arc<Overlay>>> {
         let session = &self.0.session;
         if !session.has_overlays.load(Ordering::SeqCst) {
@@ -671,7 +669,7 @@ impl Gate {
         Ok(answer)
     }
 
-    /// Reads from AWS, whatever is planned.
+    /// Reads from AWS, without the overlay of a plan.
     async fn read_really(
         &self,
         entry: &'static Entry,
@@ -710,14 +708,13 @@ impl Gate {
         answer
     }
 
-    /// What a change finds before it: what the run has just read, else what is read now.
+    /// Snapshot before a change: from the cache if fresh, else read now.
     async fn before(&self, key: &Key, name: &str, with_policies: bool) -> Result<Option<Snapshot>> {
         let known = self.0.session.memory.fresh(self.0.number, key);
         if let Some(state) = known
             && (!with_policies || state.as_ref().is_none_or(|image| image.policies.is_some()))
         {
-            // A read that was under way while something was changed may have brought what was there
-            // before.
+            // A read that overlapped with a change may have cached the state before it.
             return Ok(self.completed_state(key, state).await);
         }
         self.current(key, name, with_policies).await.map_err(|error| {
@@ -729,8 +726,8 @@ impl Gate {
         })
     }
 
-    /// Current state of a profile or role: AWS's answer, with what this process has just
-    /// changed.
+    /// Current state of a profile or role: AWS's answer, completed with the recent changes of this
+    /// process.
     async fn current(
         &self,
         key: &Key,
@@ -747,8 +744,8 @@ impl Gate {
         }
     }
 
-    /// The same for a decision. An answer from before a change of ours is asked for again for some
-    /// seconds. What it shows after that, somebody else has set back.
+    /// Current state for a decision. An answer that predates our own change is asked for again for
+    /// some seconds. A difference that remains after that is a change by somebody else.
     async fn now(&self, key: &Key, name: &str, with_policies: bool) -> Result<Option<Snapshot>> {
         let line = self.line().await?;
         loop {
@@ -761,17 +758,17 @@ impl Gate {
         }
     }
 
-    /// Waits before AWS is asked again for what it does not show yet.
+    /// Waits before AWS is asked again for a change that it does not show yet.
     async fn wait_for_aws(&self) {
         const PAUSE: Duration = Duration::from_millis(500);
         self.0
             .session
-            .effort
+            .stats
             .tell_once("AWS does not show a change of the last seconds yet; waiting for it");
         tokio::time::sleep(PAUSE).await;
     }
 
-    /// How many profiles there are, if the caller may know.
+    /// Number of profiles in the account, if the caller may know it.
     async fn count(&self) -> Result<Option<u64>> {
         Ok(self
             .counts()
@@ -780,7 +777,7 @@ impl Gate {
             .and_then(|n| u64::try_from(n).ok()))
     }
 
-    /// Admits one change, or refuses it because there were too many or the run is being stopped.
+    /// Admits one change, or refuses it because the limit is reached or the run is being stopped.
     async fn admit(&self, entry: &Entry) -> Result<Admitted<'_>> {
         let session = &self.0.session;
         let (bounds, is_plan) = (&session.bounds, session.mode() == Mode::Plan);
@@ -791,7 +788,7 @@ impl Gate {
         }
     }
 
-    /// Whether the limit of the run allows so many changes.
+    /// Checks that the limit of the run allows that number of changes.
     ///
     /// # Errors
     /// A refusal.
@@ -799,7 +796,7 @@ impl Gate {
         Box::pin(self.0.session.bounds.admits(changes, self.count())).await
     }
 
-    /// What is there of a profile or role, with what is planned.
+    /// State of a profile or role, with the planned changes.
     async fn planned_state(
         &self,
         subject: Subject,
@@ -818,7 +815,7 @@ impl Gate {
     /// Checks that a role is in no protected profile, as far as this run and AWS know.
     ///
     /// # Errors
-    /// A refusal that names the profile, or says that it cannot be told.
+    /// A refusal that names the profile, or says that the profiles cannot be read.
     async fn check_role(&self, subject: Subject, role: &Option<Snapshot>) -> Result<()> {
         let protection = &self.0.session.protection;
         let Some(role) = role.as_ref().filter(|_| subject == Subject::Role) else { return Ok(()) };
@@ -852,7 +849,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Names of the profiles that a role is in, with what is planned.
+    /// Names of the profiles that contain a role, with the planned changes.
     async fn profiles_of(&self, role: &str) -> Result<Vec<String>> {
         let (entry, call) = reads::read_of("profiles.list_for_role");
         let overlay = self.planned().await?;
@@ -866,7 +863,7 @@ impl Gate {
             };
             let page = match answer {
                 Ok(Value::Page(page)) => page,
-                // A role that is not there is in no profile.
+                // A role that does not exist is in no profile.
                 Err(error) if error.code() == "NoSuchEntity" => return Ok(names),
                 Ok(_) => return Ok(names),
                 Err(error) => return Err(error),
@@ -880,10 +877,10 @@ impl Gate {
         }
     }
 
-    /// Makes a change, or plans it, or refuses it.
+    /// Makes, plans or refuses a change.
     ///
     /// # Errors
-    /// What AWS says, or the gate.
+    /// The error of AWS or of the gate.
     pub async fn write(
         &self,
         entry: &'static Entry,
@@ -919,7 +916,7 @@ impl Gate {
     }
 }
 
-/// The error of a change that did not begin, because the run was told to stop.
+/// Error of a change that did not begin because the run is being stopped.
 fn stopped(entry: &Entry) -> Error {
     Error::new(
         Kind::Interrupted,
@@ -944,7 +941,7 @@ impl Invoke for Gate {
     fn invoke(&self, entry: &'static Entry, args: Args) -> Pending {
         let gate = self.clone();
         let session = Arc::clone(self.session());
-        // Names of other accounts would only be in the way.
+        // Names of other accounts are of no use for completion.
         let learner = session.names.get().filter(|_| self.0.number == 0).cloned();
         let name = learner.as_ref().and_then(|_| args.text("name"));
         let learn = move |answer: Result<Value>| {
@@ -971,8 +968,7 @@ impl Invoke for Gate {
     }
 }
 
-/// The value of a lock, whatever happened to those who held it before: nothing here is left half
-/// done.
+/// Value of a lock, even if poisoned: this module leaves no update half done.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

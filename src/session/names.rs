@@ -1,5 +1,5 @@
-//! The names of profiles and roles, and the paths, that a session has seen, for completion: sorted, so that those that begin in a
-//! certain way are found at once among hundreds of thousands.
+//! Names of profiles and roles, and paths, that a session has seen, for completion. They are
+//! sorted, so that prefix searches are fast among hundreds of thousands.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -11,10 +11,10 @@ use crate::iam::snapshot::Subject;
 use crate::iam::{self, Entry, Reads, Run};
 use crate::spec::{Args, Returns, Value};
 
-/// So many of a kind are kept: more than any account on AWS may have, and less than 100 MiB.
-pub const MOST: usize = 500_000;
+/// Maximum number of names of a kind: more than any account on AWS may have, and less than 100 MiB.
+pub const MAX_NAMES: usize = 500_000;
 
-/// The names; cheap to clone, all clones are the same.
+/// Cache of names; cheap to clone, and all clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<RwLock<Inner>>);
 
@@ -26,7 +26,7 @@ struct Inner {
     policies: BTreeSet<Box<str>>,
 }
 
-/// What a name is of.
+/// Kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     /// An instance profile.
@@ -39,18 +39,18 @@ pub enum Of {
     Policy,
 }
 
-/// The names that begin in a certain way.
+/// Names with a common prefix.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// The first ones in order; if there are more, the last of all is their last.
+    /// First names in order; if there are more, the last element is the very last match.
     pub names: Vec<String>,
-    /// How many more there are may be unknown; whether there are.
+    /// Mark of an incomplete list.
     pub is_cut: bool,
 }
 
 impl Names {
-    /// The names that begin with `prefix`, at most `most`. When there are more, the very last one takes the place of the last, so that what all
-    /// of them begin with is what these begin with.
+    /// Names that begin with `prefix`, at most `most`. If there are more, the last element is the
+    /// very last match, so that the longest common prefix of the list is that of all matches.
     #[must_use]
     pub fn beginning_with(&self, of: Of, prefix: &str, most: usize) -> Matches {
         let inner = self.read();
@@ -66,7 +66,7 @@ impl Names {
             return Matches { names, is_cut: false };
         }
         names.truncate(most);
-        // Every name that begins with the prefix comes before the prefix with the greatest character after it.
+        // Every match sorts before the prefix followed by the greatest character.
         let end = format!("{prefix}{}", char::MAX);
         let last = set.range::<str, _>((from, Bound::Included(end.as_str()))).next_back();
         if let (Some(last), Some(place)) = (last, names.last_mut()) {
@@ -75,19 +75,19 @@ impl Names {
         Matches { names, is_cut: true }
     }
 
-    /// How many names of a kind are known.
+    /// Number of known names of a kind.
     #[must_use]
     pub fn len(&self, of: Of) -> usize {
         self.read().set(of).len()
     }
 
-    /// Whether there is room for more of a kind.
+    /// Check that there is room for more names of a kind.
     #[must_use]
     pub fn has_room(&self, of: Of) -> bool {
-        self.len(of) < MOST
+        self.len(of) < MAX_NAMES
     }
 
-    /// Notes what a call shows: the records in its answer, and that something was deleted.
+    /// Learns the names in the answer to a call, and forgets the name of a deleted resource.
     pub(super) fn learn(&self, entry: &Entry, name: Option<&str>, answer: &Value) {
         match &entry.run {
             Run::Write(write) if write.deletes() => {
@@ -111,10 +111,10 @@ impl Names {
         }
     }
 
-    /// Notes the records of a page, or one.
+    /// Learns the records of a page, or a single record.
     fn learn_records(&self, subject: Subject, answer: &Value) {
         let mut inner = self.write();
-        if inner.of(subject).len() >= MOST {
+        if inner.of(subject).len() >= MAX_NAMES {
             return;
         }
         records(answer, &mut |record| {
@@ -139,10 +139,10 @@ impl Names {
 }
 
 impl Gate {
-    /// Reads the names of all profiles and roles, page by page, as long as there is room for them.
+    /// Reads the names of all profiles and roles, page by page, while there is room for them.
     ///
     /// # Errors
-    /// What AWS says; the caller may not be allowed to list.
+    /// The error of AWS; the caller may lack permission to list.
     pub async fn gather_names(&self, names: &Names) -> Result<()> {
         for (path, of) in [("profiles.list", Of::Profile), ("roles.list", Of::Role)] {
             let entry = iam::entry(path);

@@ -1,7 +1,7 @@
 //! Programs and files of a plan: what a script would run and write outside of the account.
 //!
-//! Nothing of it is done. A planned file exists in a private temporary folder, where later reads of
-//! the same run find it; the folder goes with the run.
+//! Nothing of it is executed. A planned file exists in a private temporary folder, where later
+//! reads of the same run find it. The folder is removed with the run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,14 +24,14 @@ pub enum Outside {
     Run {
         /// Name or path, as the script gives it.
         program: String,
-        /// Its arguments.
+        /// Arguments of the program.
         arguments: Vec<String>,
     },
     /// A file that would be written.
     Write {
         /// Path, as the script gives it.
         path: String,
-        /// Its size afterwards.
+        /// Size afterwards.
         bytes: u64,
     },
 }
@@ -62,7 +62,7 @@ pub struct OpenMode {
     pub must_exist: bool,
     /// Removal of what was in it: `w`, `w+`.
     pub truncates: bool,
-    /// Permission to read it too: those with `+`.
+    /// Permission to read the file too: those with `+`.
     pub reads: bool,
 }
 
@@ -82,7 +82,7 @@ struct Recorded {
 
 #[derive(Debug)]
 struct Planned {
-    /// Index of its action; none for one that was only provided.
+    /// Index of its action; none for a file that was only provided.
     action: Option<usize>,
     /// File with its content.
     content: PathBuf,
@@ -107,7 +107,7 @@ impl Recorder {
         Ok(planned.map(|planned| planned.content.clone()))
     }
 
-    /// Provides a file that the script finds there, and not on the disk.
+    /// Provides a file that the script finds there, in place of the disk's.
     ///
     /// # Errors
     /// If there is no room for it.
@@ -162,8 +162,8 @@ impl Recorder {
         names
     }
 
-    /// Plans that a file is written whole. `shown` is its path in the plan. Unless it `is_on_disk`,
-    /// what is on the disk does not count.
+    /// Plans a complete write of a file. `shown` is its path in the plan. Unless it `is_on_disk`,
+    /// the file on the disk is ignored.
     ///
     /// # Errors
     /// Those of the write itself, as far as they can be known before it; and if there is no room
@@ -185,13 +185,13 @@ impl Recorder {
                 true
             }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            // A file is replaced by one that is made beside it.
+            // A file is replaced by one that is created beside it.
             _ => {
                 check_folder(path)?;
                 false
             }
         };
-        // A new content: whoever has opened the old one goes on seeing that, as on the disk.
+        // New content: a reader of the old content keeps it, as on the disk.
         let content = recorded.new_content()?;
         let mut out = io::BufWriter::new(File::create(&content)?);
         write(&mut out)?;
@@ -201,7 +201,7 @@ impl Recorder {
     }
 
     /// Plans that a file is opened for writing; returns the file to open in its place. `shown` is
-    /// its path in the plan. Unless it `is_on_disk`, what is on the disk does not count.
+    /// its path in the plan. Unless it `is_on_disk`, the file on the disk is ignored.
     ///
     /// # Errors
     /// Those of opening the file itself.
@@ -239,7 +239,7 @@ impl Recorder {
             Err(error) => return Err(error),
         }
         let content = recorded.new_content()?;
-        // A file that can only be written has nothing that a script could read back.
+        // A write-only file has no content that a script could read back.
         if !is_file || mode.truncates || std::fs::copy(path, &content).is_err() {
             File::create(&content)?;
         }
@@ -306,7 +306,7 @@ impl Recorded {
     }
 }
 
-/// A temporary folder for the contents of planned files.
+/// Temporary folder for the contents of planned files.
 fn new_folder() -> io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX);
@@ -318,7 +318,7 @@ fn new_folder() -> io::Result<TempDir> {
     })
 }
 
-/// Checks that a file could be made in its folder.
+/// Checks that a file could be created in its folder.
 fn check_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if !folder.metadata()?.is_dir() {
@@ -327,8 +327,8 @@ fn check_folder(path: &Path) -> io::Result<()> {
     Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// Checks that a program could be started, as the system looks for it: a path as it is, a name in
-/// the folders of `PATH`.
+/// Checks that a program could be started, with the system's rules: a path as it is, a name in the
+/// folders of `PATH`.
 ///
 /// # Errors
 /// The error of starting it.

@@ -1,4 +1,4 @@
-//! A plan: the changes that a script would make, with what they rest on, and the file that it is kept in.
+//! A plan: the changes that a script would make, the states that they rest on, and the plan file.
 
 use std::sync::Mutex;
 
@@ -21,33 +21,33 @@ use crate::usage::MAX_AGE;
 const FORMAT: &str = "iamlua-plan";
 const VERSION: u64 = 1;
 
-/// A change that was planned.
+/// A planned change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// Its number in the plan, from 1.
+    /// Number in the plan, from 1.
     pub number: u64,
-    /// Where it goes: a place in [`Plan::sites`].
+    /// Index of its destination in [`Plan::sites`].
     pub site: usize,
     /// The AWS action.
     pub action: String,
-    /// What it is about.
+    /// Kind of the changed resource.
     pub subject: Subject,
-    /// The name of that.
+    /// Name of the resource.
     pub name: String,
-    /// The arguments, by the names that Lua has for them.
+    /// Arguments, by their names in Lua.
     pub arguments: Json,
-    /// What is there before it: it is made only if that is so.
+    /// State before the change, which is a condition of making it.
     pub before: Option<Snapshot>,
-    /// What will be there after it.
+    /// State after the change.
     pub after: Option<Snapshot>,
-    /// The change of an earlier run that it takes back: the run and the number there.
+    /// Change of an earlier run that it undoes: the run and the number there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<(String, u64)>,
 }
 
 impl Change {
-    /// About as many bytes as it takes.
+    /// Approximate size in bytes.
     fn bytes(&self) -> usize {
         const FIXED: usize = 400;
         const FIELD: usize = 100;
@@ -73,7 +73,7 @@ impl Change {
             + state(&self.after)
     }
 
-    /// The call that makes it, with its arguments checked.
+    /// Call that makes the change, with its arguments checked.
     ///
     /// # Errors
     /// If this program knows no such action, or the arguments are wrong.
@@ -97,39 +97,39 @@ impl Change {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// What the file calls itself.
+    /// Name of the file format.
     pub format: String,
-    /// The version of the format.
+    /// Version of the format.
     pub version: u64,
-    /// Its id, by which the journal knows what of it is done.
+    /// Id, by which the journal records the changes that were made.
     pub id: String,
-    /// When it was made: ISO 8601, UTC.
+    /// Time of creation: ISO 8601, UTC.
     pub created: String,
-    /// The script's path, and the SHA-256 of its text in hexadecimal.
+    /// Path of the script, and the SHA-256 of its text in hexadecimal.
     pub script: Option<(String, String)>,
-    /// The script's parameters.
+    /// Parameters of the script.
     pub parameters: Option<Json>,
-    /// The run that it undoes.
+    /// Id of the run that it undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
-    /// The changes of that run of which nothing is left to take back.
+    /// Changes of that run that have no remaining effect to undo.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moot: Vec<u64>,
-    /// Profiles and roles that the undo leaves as they are.
+    /// Profiles and roles that the undo leaves unchanged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// Why it is not all of what the script would do, if it is not: the error that ended the script.
+    /// Error that ended the script early, if the plan is incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// The limit that it goes beyond, in words: "it makes 6 changes, and the run may make 2".
+    /// Limit that the plan exceeds, in words: "it makes 6 changes, and the run may make 2".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceeds: Option<String>,
-    /// When the oldest scan of who uses profiles began that the script has asked: ISO 8601, UTC.
+    /// Start of the oldest usage scan that the script has used: ISO 8601, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned: Option<Timestamp>,
-    /// The places that its changes go to.
+    /// Destinations of the changes.
     pub sites: Vec<Destination>,
-    /// The changes, in order.
+    /// Changes, in order.
     pub changes: Vec<Change>,
     /// Programs and files outside of the account, which applying the plan leaves out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -137,13 +137,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Absence of anything to do, in the account and outside.
+    /// Check that there is nothing to do, in the account and outside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.outside.is_empty()
     }
 
-    /// Refuses a plan that deletes profiles on the word of a scan that is too old by `now`: they may be used since.
+    /// Refuses a plan that deletes profiles on the basis of a scan that is too old by `now`: the
+    /// profiles may be in use since.
     ///
     /// # Errors
     /// [`Kind::Refused`].
@@ -170,13 +171,14 @@ impl Plan {
         .hint("make the plan again: `iamlua plan SCRIPT -o FILE`"))
     }
 
-    /// What the file has in it: JSON, whose last key is the checksum of the rest.
+    /// Content of the plan file: JSON, whose last key is the checksum of the rest.
     ///
     /// # Errors
     /// None that a caller could cause.
     pub fn to_file(&self) -> Result<String> {
         let bug = |error| Error::new(Kind::Bug, format!("the plan is not JSON: {error}"));
-        // Once for the checksum and once for the file: a plan can be larger than what holds it twice.
+        // Serialized twice, once for the checksum and once for the file, because a large plan
+        // should not be held twice in memory.
         let mut hashed = Hashed(Sha256::new());
         serde_json::to_writer(&mut hashed, self).map_err(bug)?;
         let mut text = serde_json::to_string_pretty(self).map_err(bug)?;
@@ -191,7 +193,7 @@ impl Plan {
         Ok(text)
     }
 
-    /// Recognizes a plan file, also one that is damaged.
+    /// Recognizes a plan file, even a damaged one.
     #[must_use]
     pub fn is_file(content: &[u8]) -> bool {
         #[derive(Deserialize)]
@@ -207,10 +209,10 @@ impl Plan {
             || serde_json::from_slice::<Head>(content).is_ok_and(|head| head.format == FORMAT)
     }
 
-    /// Reads a plan file; `name` is what it is called.
+    /// Reads a plan file; `name` is its name in messages.
     ///
     /// # Errors
-    /// If it is no plan, was cut short or changed, or was made by a newer program.
+    /// If it is no plan, was truncated or changed, or was made by a newer program.
     pub fn from_file(name: &str, text: &str) -> Result<Self> {
         let again = "make the plan again: `iamlua plan SCRIPT -o FILE`";
         let refuse = |why: String| Error::new(Kind::Refused, format!("{name} {why}")).hint(again);
@@ -240,7 +242,7 @@ impl Plan {
         }
         let plan: Self =
             serde_json::from_value(json).map_err(|error| refuse(format!("is damaged: {error}")))?;
-        // They name files and rows of the journal.
+        // Ids are used as file names and as keys in the journal.
         if std::iter::once(&plan.id).chain(&plan.undoes).any(|id| !is_id(id)) {
             return Err(refuse("has an id that is none".into()));
         }
@@ -248,7 +250,7 @@ impl Plan {
             let call = change.call();
             let (_, write, args) =
                 call.map_err(|error| refuse(format!("cannot be carried out: {error}")))?;
-            // The states are what people are shown and approve, the arguments what is done.
+            // People approve the states, but the arguments are executed: they must agree.
             let after = (write.after)(&args, change.before.clone());
             if !differences(&after, &change.after).is_empty() {
                 return Err(refuse(format!("does not say what change {} does", change.number)));
@@ -261,7 +263,7 @@ impl Plan {
     }
 }
 
-/// About as many bytes as a JSON value takes.
+/// Approximate size of a JSON value in bytes.
 fn json_bytes(json: &Json) -> usize {
     const VALUE: usize = 100;
     VALUE
@@ -273,7 +275,7 @@ fn json_bytes(json: &Json) -> usize {
         }
 }
 
-/// Bytes on their way into a checksum.
+/// Writer that feeds a checksum.
 struct Hashed(Sha256);
 
 impl std::io::Write for Hashed {
@@ -287,13 +289,13 @@ impl std::io::Write for Hashed {
     }
 }
 
-/// Checksum of a plan, which is this without the checksum.
+/// Checksum of a plan; `json` is the plan without it.
 pub(crate) fn checksum(json: &Json) -> String {
-    // Written without white space, so that a formatter does not count as a change.
+    // Serialized without white space, so that formatting does not count as a change.
     format!("sha256:{}", hexadecimal(&Sha256::digest(json.to_string())))
 }
 
-/// The SHA-256 of some bytes, in hexadecimal.
+/// SHA-256 of bytes, in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
@@ -307,7 +309,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// Where a run that plans notes its changes.
+/// Recorder of the changes of a run that plans.
 #[derive(Debug, Default)]
 pub struct Recorder(Mutex<Recorded>, outside::Recorder);
 
@@ -316,14 +318,14 @@ struct Recorded {
     scanned: Option<Timestamp>,
     sites: Vec<Destination>,
     changes: Vec<Change>,
-    /// About as many bytes as they take.
+    /// Approximate size of the changes in bytes.
     bytes: usize,
 }
 
 impl Recorder {
-    /// Notes a change that goes there, and gives it its number.
+    /// Records a change with its destination, and assigns its number.
     pub(super) fn record(&self, site: Destination, mut change: Change) {
-        // What was read with a profile is no part of the change.
+        // The role record that was read with a profile is not part of the change.
         for image in [&mut change.before, &mut change.after].into_iter().flatten() {
             image.role_record = None;
         }
@@ -337,7 +339,7 @@ impl Recorder {
         recorded.changes.push(Change { number, site: at, ..change });
     }
 
-    /// About as many bytes as it holds.
+    /// Approximate size in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         locked(&self.0).bytes
     }
@@ -348,30 +350,30 @@ impl Recorder {
         &self.1
     }
 
-    /// Notes that what is planned may rest on a scan that began then.
+    /// Records that the plan may rest on a usage scan that began at that time.
     pub fn rests_on(&self, scanned: Timestamp) {
         let mut recorded = locked(&self.0);
         recorded.scanned = Some(recorded.scanned.map_or(scanned, |known| known.min(scanned)));
     }
 
-    /// Forgets the changes, and not what is outside; says how many they were.
+    /// Forgets the changes, but not the programs and files; returns their number.
     pub(super) fn clear(&self) -> u64 {
         std::mem::take(&mut *locked(&self.0)).changes.len() as u64
     }
 
-    /// How many changes were noted.
+    /// Number of recorded changes.
     #[must_use]
     pub fn len(&self) -> usize {
         locked(&self.0).changes.len()
     }
 
-    /// Whether nothing was noted.
+    /// Check that no change was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The plan of what was noted; it is not noted any more, so that it need not be held twice.
+    /// Plan of the recorded changes, which leave the recorder so that they are not held twice.
     #[must_use]
     pub fn take_plan(
         &self,
@@ -383,7 +385,7 @@ impl Recorder {
         Plan { changes, ..self.plan(script, parameters, None, incomplete) }
     }
 
-    /// The plan of what was noted.
+    /// Plan of the recorded changes.
     #[must_use]
     pub fn plan(
         &self,

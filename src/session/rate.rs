@@ -1,59 +1,68 @@
-//! How fast one kind of call may go. AWS limits each account by token buckets whose rate and size it tells nobody, so they are
-//! found out: calls go freely until the first is throttled, and from then on at a pace that follows what was measured.
+//! Estimator of the rate limit of one kind of call. AWS limits each account by token buckets whose
+//! rate and size are not published, so they are measured: calls are unlimited until the first is
+//! throttled, and from then on paced by the measured rate.
 //!
-//! A throttled call is a measurement: at that moment the bucket was empty. All calls that pass between two such moments are
-//! what it was filled with meanwhile, so their number divided by the time is its rate, whatever the pace was. Nothing is lost
-//! by going slower for a while, because the bucket keeps what is not used; so the pace begins a little below the measured
-//! rate, and rises until the bucket is empty again. That happens once in some hundred calls, and measures anew. When the rate
-//! falls, calls are throttled soon after each other; then nothing is sent for a moment, and what has been filled in is counted.
+//! A throttled call is a measurement: at that moment the bucket was empty. The calls that pass
+//! between two such moments are what the bucket was refilled with, so their number divided by the
+//! time is its rate, at any pace. Going slower for a while loses nothing, because the bucket keeps
+//! unused tokens. The pace therefore begins a little below the measured rate, and rises until the
+//! bucket is empty again. That happens once in some hundred calls, and measures anew. When the rate
+//! falls, calls are throttled in quick succession. Then nothing is sent for a moment, and the
+//! refilled tokens are counted.
 //!
-//! Pure arithmetic on a clock that the caller gives: seconds since any moment. Nothing here waits.
+//! Pure arithmetic on a clock that the caller provides: seconds since any moment. Nothing here
+//! waits.
 
-/// So many calls are under way at once at first; every call that passes makes it half a call more, until one is throttled.
+/// Initial limit on concurrent calls; it grows with every call that passes, until one is throttled.
 const FIRST_WINDOW: f64 = 16.0;
-/// What a call that passes adds to the window.
+/// Growth of the limit with every call that passes.
 const GROWTH: f64 = 0.5;
-/// The first pause after the first call that was throttled, in seconds; each that finds too little is doubled.
+/// Pause after the first throttled call, in seconds; it doubles while a pause yields too few
+/// tokens.
 const FIRST_PAUSE: f64 = 0.1;
-/// The longest pause, in seconds.
-const LONGEST_PAUSE: f64 = 5.0;
-/// With fewer calls between two throttled ones there is no measurement yet, after a pause.
-const FEW: u32 = 5;
-/// With fewer calls between two throttled ones at a steady pace, the rate has fallen.
-const MANY: u32 = 8;
-/// The most calls from one measurement to the next: no more than one in so many is throttled for the sake of measuring.
-const CYCLE: f64 = 200.0;
-/// The fewest; after a coarse measurement the next one comes soon.
-const SHORTEST_CYCLE: f64 = 30.0;
-/// A cycle is so many times as long as the one that was measured.
+/// Upper bound on the pause, in seconds.
+const MAX_PAUSE: f64 = 5.0;
+/// Minimum number of calls between two throttled ones for a measurement after a pause.
+const MIN_SAMPLE: u32 = 5;
+/// Minimum number of calls between two throttled ones at a steady pace; with fewer, the rate has
+/// fallen.
+const STEADY_SAMPLE: u32 = 8;
+/// Maximum number of calls in a cycle, which bounds the share of calls that are throttled in order
+/// to measure.
+const MAX_CYCLE: f64 = 200.0;
+/// Minimum number of calls in a cycle; a coarse measurement is soon repeated.
+const MIN_CYCLE: f64 = 30.0;
+/// Growth of a cycle over the one that was measured.
 const CYCLE_GROWTH: f64 = 6.0;
-/// A slow bucket is measured anew after that time, in seconds, however few calls it lets through.
+/// Maximum duration of a cycle in seconds, so that a slow bucket is also measured anew.
 const CYCLE_TIME: f64 = 40.0;
-/// The pace during a cycle, as a share of the measured rate: what is left over is used up when it ends.
-const CAUTION: f64 = 0.98;
-/// The pace rises by that factor with every call after the end of a cycle, until the bucket is empty again.
+/// Pace during a cycle, as a share of the measured rate; the saved tokens are used when the cycle
+/// ends.
+const CYCLE_SHARE: f64 = 0.98;
+/// Factor by which the pace rises with every call after the end of a cycle, until the bucket is
+/// empty again.
 const RISE: f64 = 1.01;
-/// The highest pace, as a share of the measured rate: then the rate has risen, and is measured anew at the end of that.
-const HIGHEST_SHARE: f64 = 8.0;
-/// The lowest rate, in calls a second: whoever else uses the account up, this one goes on trying.
-const LOWEST: f64 = 0.2;
-/// The highest, as good as none.
-const HIGHEST: f64 = 1e6;
-/// A call that comes late may go at once, and so may those that it held up, if it is no later than that, in seconds.
-const LATE: f64 = 0.05;
+/// Maximum pace, as a share of the measured rate. A higher rate is found in later cycles.
+const MAX_SHARE: f64 = 8.0;
+/// Minimum rate, in calls per second, for accounts whose capacity is used up by others.
+const MIN_RATE: f64 = 0.2;
+/// Maximum rate: practically unlimited.
+const MAX_RATE: f64 = 1e6;
+/// Delay in seconds up to which a late call, and those that it held up, may go at once.
+const MAX_DELAY: f64 = 0.05;
 
-/// How one bucket of an account has answered so far, and what that means for the next call.
+/// Estimate of one token bucket from the outcomes of calls, and admission of the next call.
 #[derive(Clone, Debug)]
 pub struct TokenBucketEstimator {
     phase: Phase,
-    /// How many calls may be under way at once while there is no pace.
+    /// Maximum number of concurrent calls while there is no pace.
     window: f64,
     under_way: u32,
-    /// When the call was sent that found the bucket empty.
+    /// Send time of the call that found the bucket empty.
     emptied: f64,
-    /// When that was known. What was sent before was sent without knowing it, and tells nothing new when it is throttled.
+    /// Time at which that was known. The throttling of a call that was sent before it is no news.
     noticed: f64,
-    /// How many calls have passed that were sent since `emptied`.
+    /// Number of passed calls that were sent since `emptied`.
     passed: u32,
 }
 
@@ -61,27 +70,28 @@ pub struct TokenBucketEstimator {
 enum Phase {
     /// No call was throttled yet.
     Free,
-    /// A pause of that length, until then; afterwards the bucket is emptied in order to measure.
+    /// A pause of that length, until that time; afterwards the bucket is emptied in order to
+    /// measure.
     Measuring { pause: f64, until: f64 },
-    /// At a pace.
+    /// Paced calls.
     Paced(Pace),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Pace {
-    /// The measured rate, in calls a second.
+    /// Measured rate, in calls per second.
     rate: f64,
-    /// How many calls pass before the next measurement.
+    /// Number of calls until the next measurement.
     cycle: f64,
-    /// The pace as a share of the rate.
+    /// Pace as a share of the rate.
     share: f64,
-    /// When the next call may go.
+    /// Earliest time of the next call.
     next: f64,
-    /// The rate when a whole cycle, or a pause, measured it.
+    /// Rate of the last measurement by a whole cycle or a pause.
     sure: f64,
 }
 
-/// What a call that wants to go must wait for.
+/// Condition that a call must wait for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wait {
     /// A time.
@@ -90,14 +100,14 @@ pub enum Wait {
     Change,
 }
 
-/// How a call ended.
+/// Outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was let through, whatever was said then.
+    /// Not throttled, with any other result.
     Passed,
-    /// It was throttled.
+    /// Throttled.
     Throttled,
-    /// Nobody knows: no answer came.
+    /// No answer arrived.
     Unknown,
 }
 
@@ -115,10 +125,10 @@ impl Default for TokenBucketEstimator {
 }
 
 impl TokenBucketEstimator {
-    /// Lets a call go now, or says what it must wait for.
+    /// Admits a call now, or returns the condition to wait for.
     ///
     /// # Errors
-    /// What to wait for before asking again.
+    /// The condition to wait for before asking again.
     pub fn admit(&mut self, now: f64) -> Result<(), Wait> {
         let is_room = f64::from(self.under_way) < self.window.floor();
         match &mut self.phase {
@@ -130,16 +140,16 @@ impl TokenBucketEstimator {
                     return Err(Wait::Until(pace.next));
                 }
                 if f64::from(self.passed) >= pace.cycle || now - self.emptied >= CYCLE_TIME {
-                    pace.share = (pace.share * RISE).min(HIGHEST_SHARE);
+                    pace.share = (pace.share * RISE).min(MAX_SHARE);
                 }
-                pace.next = pace.next.max(now - LATE) + 1.0 / (pace.rate * pace.share);
+                pace.next = pace.next.max(now - MAX_DELAY) + 1.0 / (pace.rate * pace.share);
             }
         }
         self.under_way += 1;
         Ok(())
     }
 
-    /// Notes how a call ended that was let go at `sent`.
+    /// Records the outcome of a call that was admitted at `sent`.
     pub fn settle(&mut self, now: f64, sent: f64, fate: Fate) {
         self.under_way = self.under_way.saturating_sub(1);
         match fate {
@@ -156,7 +166,7 @@ impl TokenBucketEstimator {
         }
     }
 
-    /// The rate as it was last measured, in calls a second; `None` as long as there is no measurement.
+    /// Last measured rate, in calls per second; `None` before the first measurement.
     pub fn measured(&self) -> Option<f64> {
         match self.phase {
             Phase::Paced(pace) => Some(pace.rate),
@@ -167,27 +177,29 @@ impl TokenBucketEstimator {
     fn throttled(&mut self, now: f64, sent: f64) {
         let (passed, time) = (self.passed, sent - self.emptied);
         self.noticed = now;
-        // The bucket held a part of a call at either end.
-        let rate = ((f64::from(passed) - 0.5) / time).clamp(LOWEST, HIGHEST);
+        // The bucket held a fraction of a call at either end.
+        let rate = ((f64::from(passed) - 0.5) / time).clamp(MIN_RATE, MAX_RATE);
         let pace = |cycle: f64, sure| {
-            Phase::Paced(Pace { rate, cycle, share: CAUTION, next: now + 1.0 / rate, sure })
+            Phase::Paced(Pace { rate, cycle, share: CYCLE_SHARE, next: now + 1.0 / rate, sure })
         };
-        let long = (f64::from(passed) * CYCLE_GROWTH).clamp(SHORTEST_CYCLE, CYCLE);
+        let long = (f64::from(passed) * CYCLE_GROWTH).clamp(MIN_CYCLE, MAX_CYCLE);
         match self.phase {
             Phase::Free => self.measure_after(FIRST_PAUSE, now),
-            // What has passed counts on: the bucket was empty at the beginning as it is now.
-            Phase::Measuring { pause, .. } if passed < FEW => {
-                self.measure_after((pause * 2.0).min(LONGEST_PAUSE), now);
+            // Calls that have passed stay counted: the bucket was empty at the beginning as it is
+            // now.
+            Phase::Measuring { pause, .. } if passed < MIN_SAMPLE => {
+                self.measure_after((pause * 2.0).min(MAX_PAUSE), now);
                 return;
             }
             Phase::Measuring { .. } => self.phase = pace(long, rate),
             Phase::Paced(old) if f64::from(passed) >= old.cycle || time >= CYCLE_TIME => {
                 self.phase = pace(long, rate);
             }
-            // Before its time: the rate has fallen, or calls are throttled for other reasons than their number.
-            Phase::Paced(old) if passed < MANY || rate < old.sure / 2.0 => {
-                let pause = f64::from(FEW) / old.rate;
-                self.measure_after(pause.clamp(FIRST_PAUSE, LONGEST_PAUSE), now);
+            // Earlier than expected: the rate has fallen, or the throttling has other causes than
+            // the rate.
+            Phase::Paced(old) if passed < STEADY_SAMPLE || rate < old.sure / 2.0 => {
+                let pause = f64::from(MIN_SAMPLE) / old.rate;
+                self.measure_after(pause.clamp(FIRST_PAUSE, MAX_PAUSE), now);
             }
             Phase::Paced(old) => self.phase = pace(f64::from(passed), old.sure),
         }
@@ -207,7 +219,7 @@ mod tests {
     use std::cmp::Reverse;
     use std::collections::BinaryHeap;
 
-    /// A bucket as AWS is believed to have them, whose rate may change.
+    /// Token bucket as AWS is believed to use it, with a rate that may change.
     struct Bucket {
         rates: Vec<(f64, f64)>,
         burst: f64,
@@ -236,7 +248,7 @@ mod tests {
             is_there
         }
 
-        /// How long it takes at best to make so many calls.
+        /// Minimum time for a number of calls.
         fn ideal(&self, calls: f64) -> f64 {
             let mut left = calls - self.burst;
             let mut time = 0.0;
@@ -260,7 +272,8 @@ mod tests {
         passed: u32,
     }
 
-    /// Many workers that repeat what is throttled, in simulated time. Latencies vary by a fifth, in a way that is the same each time.
+    /// Simulates many workers that retry throttled calls. Latencies vary by a fifth,
+    /// deterministically.
     fn simulate(bucket: &mut Bucket, calls: u32, workers: u32, latency: f64) -> Outcome {
         #[derive(PartialEq)]
         struct At(f64);
@@ -343,7 +356,7 @@ mod tests {
                 for (workers, most) in [(8, 0.021), (16, 0.045)] {
                     let mut bucket = Bucket::new(&[(0.0, rate)], burst);
                     let calls = if rate < 100.0 { 1000 } else { 2000 };
-                    // What so few workers can do at all.
+                    // Bound by the number of workers.
                     let bound = f64::from(calls) / f64::from(workers) * latency;
                     let ideal = bucket.ideal(f64::from(calls)).max(bound);
                     let out = simulate(&mut bucket, calls, workers, latency);
@@ -384,7 +397,7 @@ mod tests {
 
     #[test]
     fn goes_on_where_calls_are_throttled_for_no_reason() {
-        // One in ten, whatever the pace.
+        // One in ten, at any pace.
         let mut rate = TokenBucketEstimator::default();
         let mut now = 0.0;
         let (mut passed, mut dice) = (0, 1_u64);
@@ -403,7 +416,7 @@ mod tests {
                 Err(Wait::Change) => unreachable!("nothing is under way"),
             }
         }
-        // 2,000 calls one after the other take 20 s without it.
+        // 2,000 sequential calls take 20 s without throttling.
         assert!(now < 400.0, "{now} {rate:?}");
     }
 }

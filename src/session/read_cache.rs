@@ -1,5 +1,5 @@
-//! What a run has just read: the images of profiles and roles, for a while and only so many of them. A change that finds its
-//! before-image here costs no call of its own.
+//! Snapshots of profiles and roles that a run has recently read, limited in time and number. A
+//! change whose before-snapshot is cached needs no read of its own.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::iam::snapshot::{Snapshot, Subject};
 
-/// For so long what was read counts as what is there.
+/// Time for which a cached snapshot counts as current.
 pub const TTL: Duration = Duration::from_mins(2);
-/// So many are kept: several pages of a listing with tags, some megabytes.
-const MOST: usize = 4096;
+/// Maximum number of snapshots: several pages of a listing with tags, some megabytes.
+const MAX_ENTRIES: usize = 4096;
 
-/// A profile or role of a run, by name; names ignore case.
+/// Key of a profile or role; names ignore case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     pub subject: Subject,
@@ -25,7 +25,7 @@ impl Key {
     }
 }
 
-/// One thing that was read through one connection.
+/// Snapshot that was read through one connection.
 #[derive(Debug)]
 struct Entry {
     connection: u64,
@@ -33,7 +33,7 @@ struct Entry {
     state: Option<Snapshot>,
 }
 
-/// What was read, by all connections of a run.
+/// Cache for all connections of a run.
 #[derive(Debug, Default)]
 pub struct ReadCache(Mutex<Inner>);
 
@@ -44,7 +44,7 @@ struct Inner {
 }
 
 impl ReadCache {
-    /// Keeps what was read through a connection.
+    /// Stores a state that was read through a connection.
     pub fn keep(&self, connection: u64, key: Key, state: Option<Snapshot>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = Entry { connection, at: Instant::now(), state };
@@ -56,20 +56,21 @@ impl ReadCache {
         }
         order.push_back(key.clone());
         all.insert(key, vec![known]);
-        if order.len() > MOST
+        if order.len() > MAX_ENTRIES
             && let Some(oldest) = order.pop_front()
         {
             all.remove(&oldest);
         }
     }
 
-    /// Keeps what a change has made, and forgets what other connections have read of it: they may lead to the same account.
+    /// Stores the state after a change, and drops the entries of other connections: they may reach
+    /// the same account.
     pub fn replace(&self, connection: u64, key: &Key, state: Option<Snapshot>) {
         self.forget(key);
         self.keep(connection, key.clone(), state);
     }
 
-    /// Forgets something, because nobody knows what is there now.
+    /// Drops a resource, because its state is unknown.
     pub fn forget(&self, key: &Key) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(list) = inner.known.get_mut(key) {
@@ -77,12 +78,12 @@ impl ReadCache {
         }
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
     }
 
-    /// What was read through a connection, if that was just now.
+    /// State that was read through a connection, if it is fresh.
     pub fn fresh(&self, connection: u64, key: &Key) -> Option<Option<Snapshot>> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = inner.known.get(key)?.iter().find(|known| known.connection == connection)?;
@@ -90,16 +91,17 @@ impl ReadCache {
     }
 }
 
-/// One change at a time for each profile and role: the image before one is the image after the other.
+/// Locks that serialize the changes of each profile and role: the snapshot before one change is the
+/// snapshot after the previous.
 #[derive(Debug, Default)]
 pub struct KeyedLocks(Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>);
 
 impl KeyedLocks {
-    /// Waits until nobody else changes that one.
+    /// Waits for the lock of a resource.
     pub async fn take(&self, key: &Key) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if turns.len() > MOST {
+            if turns.len() > MAX_ENTRIES {
                 turns.retain(|_, turn| turn.strong_count() > 0);
             }
             turns.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Reading what is there of a profile or role, straight from AWS, for the gate's own purposes.
+//! Reads of profiles and roles, straight from AWS, for the gate's own purposes.
 
 use super::retrying_client::RetryingClient;
 use crate::error::Result;
@@ -6,11 +6,11 @@ use crate::iam::snapshot::{Snapshot, Subject};
 use crate::iam::{self, Call, Entry, Markers, Run};
 use crate::spec::{Args, Value};
 
-/// The record of a profile or role and its image, with or without the policies that are attached to a role; `Nil` and `None` where there
-/// is none.
+/// Record and snapshot of a profile or role, with or without the policies attached to a role; `Nil`
+/// and `None` if it does not exist.
 ///
 /// # Errors
-/// If AWS cannot be asked.
+/// If AWS cannot be reached.
 pub async fn read(
     line: &RetryingClient,
     subject: Subject,
@@ -25,7 +25,7 @@ pub async fn read(
     let mut state = Snapshot::of(&record);
     if with_policies && let Some(image) = &mut state {
         let attached = match policies(line, name).await {
-            // One answer may know of a role that was just made, and the next not yet.
+            // One replica may know a role that was just created, and the next not yet.
             Err(error) if error.code() == "NoSuchEntity" => Vec::new(),
             other => other?,
         };
@@ -34,10 +34,10 @@ pub async fn read(
     Ok((record, state))
 }
 
-/// The ARNs of the policies that are attached to a role.
+/// ARNs of the policies attached to a role.
 ///
 /// # Errors
-/// If AWS cannot be asked.
+/// If AWS cannot be reached.
 pub async fn policies(line: &RetryingClient, name: &str) -> Result<Vec<String>> {
     let mut args = Args::of([("name", Value::Str(name.to_owned()))]);
     let (mut found, mut markers) = (Vec::new(), Markers::default());
@@ -57,13 +57,13 @@ pub async fn policies(line: &RetryingClient, name: &str) -> Result<Vec<String>> 
 /// Makes a call that only reads.
 ///
 /// # Errors
-/// If AWS cannot be asked, or says no.
+/// If AWS cannot be reached, or refuses the call.
 pub async fn call(line: &RetryingClient, path: &'static str, args: Args) -> Result<Value> {
     let (entry, call) = read_of(path);
     line.read(entry, call, &args).await
 }
 
-/// The function of that path, which only reads, and its call.
+/// Registry entry of that path, which only reads, and its call.
 pub fn read_of(path: &'static str) -> (&'static Entry, Call) {
     let entry = iam::entry(path);
     match entry.run {

@@ -1,7 +1,6 @@
-//! What this process has just changed. IAM is eventually consistent: for some time after a change
-//! its answers may show what was there before, one answer the new and the next the old. A record
-//! that is older than our own last change is told apart here from one that somebody else has
-//! changed: it is a state that the thing has had before that change.
+//! Recent changes of this process. IAM is eventually consistent: for some time after a change, its
+//! answers may alternate between the old and the new state. A stale record is told from one that
+//! somebody else has changed: it equals a state that the resource had before our own last change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,55 +13,55 @@ use super::read_cache::Key;
 use crate::iam::snapshot::{Field, Snapshot, Subject, differences};
 use crate::spec::Value;
 
-/// For so long an older answer is completed. A change is mostly seen within seconds; Terraform's
-/// AWS provider waits for two minutes at most (`propagationTimeout` of its IAM service), but what
-/// stands still for a minute may as well have been set back by somebody.
+/// Time for which an older answer is completed. A change is mostly visible within seconds.
+/// Terraform's AWS provider waits for up to two minutes (`propagationTimeout` of its IAM service).
+/// A state that stays the same for a minute may as well have been set back by somebody.
 pub const PROPAGATION: Duration = Duration::from_mins(1);
-/// Once a read has shown a change, older answers are put down to another copy of IAM's for so long
-/// after the change; from then on to somebody who has set it back.
+/// Time after a change for which, once a read has shown the change, older answers are attributed to
+/// another replica of IAM. After that they are attributed to somebody who has set it back.
 const CONFIRMED: Duration = Duration::from_secs(15);
-/// Time for which a decision asks again for an answer from before a change of ours: others may
-/// have changed it back, which only time can tell.
+/// Time for which a decision reads again when an answer predates a change of ours. Only time can
+/// tell such an answer from a change back by others.
 pub const SETTLING: Duration = Duration::from_secs(10);
-/// For so long a refusal that contradicts our own change is put down to propagation.
+/// Time for which a refusal that contradicts our own change is attributed to propagation.
 pub const REFUSALS: Duration = Duration::from_secs(30);
 /// Maximum number of profiles and roles that are kept.
-const MOST: usize = 16_384;
-/// Maximum number of states of one of them.
-const MOST_STATES: usize = 32;
-/// Maximum number of listings under way, and of their ends.
-const MOST_LISTINGS: usize = 256;
+const MAX_RESOURCES: usize = 16_384;
+/// Maximum number of states of each.
+const MAX_STATES: usize = 32;
+/// Maximum number of listings in progress, and of their rests.
+const MAX_LISTINGS: usize = 256;
 
-/// The changes of a process; cheap to clone, all clones are the same. Sessions that follow each
-/// other share them.
+/// Recent changes of a process; cheap to clone, and all clones share one state. Successive sessions
+/// share them.
 #[derive(Clone, Debug, Default)]
 pub struct RecentChanges(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     inner: Mutex<Inner>,
-    /// Told whenever a page of a listing has been read to its end.
+    /// Notified whenever a page of a listing has been read to its end.
     page_ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By account, and by what was changed in it.
+    /// Histories by account and by resource.
     of: HashMap<Arc<str>, HashMap<Key, History>>,
     order: VecDeque<(Instant, Arc<str>, Key)>,
     listings: Listings,
 }
 
-/// The states of one thing, the oldest first.
+/// States of one resource, the oldest first.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// The last is what our last change has left.
+    /// States; the last is the one after our last change.
     states: Vec<Option<Snapshot>>,
-    /// When that was.
+    /// Time of our last change.
     at: Instant,
     /// Confirmation by a read.
     is_confirmed: bool,
-    /// Origin in an earlier run, for all of them.
+    /// Mark of changes that were all made by an earlier run.
     is_earlier: bool,
 }
 
@@ -72,9 +71,9 @@ pub struct History {
 pub enum Freshness {
     /// No older than our last change.
     Current,
-    /// Older; this is there now.
+    /// Older than our last change; the value is the current state.
     Stale(Option<Snapshot>),
-    /// From before a change that an earlier run made just now.
+    /// From before a recent change of an earlier run.
     Unsettled,
 }
 
@@ -93,7 +92,7 @@ impl History {
         self.states.last().unwrap_or(&None)
     }
 
-    /// When our last change was made.
+    /// Time of our last change.
     pub const fn at(&self) -> Instant {
         self.at
     }
@@ -110,14 +109,14 @@ impl History {
 
     fn push(&mut self, state: &Option<Snapshot>) {
         let mut state = state.clone().map(Snapshot::bare);
-        // What one change has not looked at is as the one before has left it.
+        // A field that one change has not read is as the change before has left it.
         if let (Some(image), Some(last)) = (&mut state, self.last())
             && image.policies.is_none()
         {
             image.policies.clone_from(&last.policies);
         }
         self.states.push(state);
-        if self.states.len() > MOST_STATES {
+        if self.states.len() > MAX_STATES {
             self.states.remove(0);
         }
     }
@@ -126,13 +125,13 @@ impl History {
         &self.states[..self.states.len().saturating_sub(1)]
     }
 
-    /// The states since it was made last.
+    /// States since the resource was last created.
     fn life(&self) -> impl Iterator<Item = &Snapshot> {
         let made = self.states.iter().rposition(Option::is_none).map_or(0, |at| at + 1);
         self.states[made..].iter().flatten()
     }
 
-    /// Check for a record of one that was there before our last change.
+    /// Check for a record of a resource that existed before our last change.
     fn is_older_one(&self, image: &Snapshot) -> bool {
         self.older().iter().flatten().any(|older| match (&older.id, &image.id) {
             (Some(one), Some(other)) => one == other,
@@ -140,8 +139,8 @@ impl History {
         })
     }
 
-    /// Compares what a read shows. Each field that was changed is looked at by itself, so that what
-    /// others have changed stays.
+    /// Compares an answer with our changes. Each changed field is compared by itself, so that
+    /// changes by others are kept.
     pub fn compare(&self, shown: &Option<Snapshot>) -> Freshness {
         match (shown, self.last()) {
             (None, None) => Freshness::Current,
@@ -196,8 +195,7 @@ impl History {
         fields
     }
 
-    /// The tags that were changed: what the last change has left of each, and what was there
-    /// before.
+    /// Tags that were changed: the value after the last change, and the values before.
     pub fn tags(&self) -> BTreeMap<String, Values> {
         let of = |image: &Snapshot, key: &String| image.tags.get(key).cloned();
         let keys = self.states.iter().flatten().flat_map(|image| image.tags.keys().cloned());
@@ -214,7 +212,7 @@ impl History {
             .collect()
     }
 
-    /// The policies that were attached or detached, likewise: their ARNs, or nothing.
+    /// Policies that were attached or detached: the ARN as the value, or none.
     pub fn policies(&self) -> BTreeMap<String, Values> {
         let known: Vec<Option<&IndexSet<String>>> = self
             .states
@@ -238,8 +236,8 @@ impl History {
             .collect()
     }
 
-    /// Check that a listing may lack it although it belongs there: it does not belong there for all
-    /// that was there before.
+    /// Check that a listing may lack the resource although it belongs there: some earlier state did
+    /// not belong there.
     pub fn is_new_to(&self, belongs: impl Fn(&Snapshot) -> bool) -> bool {
         let is_there = |state: &Option<Snapshot>| state.as_ref().is_some_and(&belongs);
         is_there(self.last()) && self.older().iter().any(|older| !is_there(older))
@@ -249,9 +247,9 @@ impl History {
 /// Earlier and current value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
-    /// State after our last change.
+    /// Value after our last change.
     pub last: Option<String>,
-    /// The values before.
+    /// Values before.
     pub older: Vec<Option<String>>,
 }
 
@@ -261,7 +259,7 @@ impl Values {
         shown != self.last.as_deref() && self.older.iter().any(|older| older.as_deref() == shown)
     }
 
-    /// Check that an answer may lack it although it is there.
+    /// Check that an answer may lack the value although it exists.
     pub fn is_new(&self) -> bool {
         self.last.is_some() && self.older.contains(&None)
     }
@@ -272,12 +270,12 @@ impl RecentChanges {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Absence of any recent change.
+    /// Check that there are no recent changes.
     pub(super) fn is_empty(&self) -> bool {
         self.inner().order.is_empty()
     }
 
-    /// Notes a change that was just made in that account.
+    /// Records a change that was just made in that account.
     pub(super) fn note(
         &self,
         place: &str,
@@ -291,8 +289,8 @@ impl RecentChanges {
         inner.note(place, key, before, after, now);
     }
 
-    /// Notes changes of an earlier run, unless more is known of what they are about. `ago` is how
-    /// long ago each was made.
+    /// Records changes of an earlier run, except on resources of which more is known. `ago` is the
+    /// age of each change.
     pub(super) fn note_earlier<'a>(
         &self,
         changes: impl IntoIterator<
@@ -317,14 +315,14 @@ impl RecentChanges {
         }
     }
 
-    /// Recent changes of that.
+    /// Recent changes of a resource.
     pub(super) fn history(&self, place: &str, key: &Key) -> Option<History> {
         let mut inner = self.inner();
         inner.forget_old(Instant::now());
         inner.history(place, key).filter(|history| !history.is_earlier).cloned()
     }
 
-    /// Compares what a read shows of something, and remembers if it shows our last change.
+    /// Compares an answer with our changes, and records that it shows the last one.
     pub(super) fn compare(&self, place: &str, key: &Key, shown: &Option<Snapshot>) -> Freshness {
         let now = Instant::now();
         let mut inner = self.inner();
@@ -346,7 +344,7 @@ impl RecentChanges {
         }
     }
 
-    /// Check for a state from before a change that was made so lately that AWS may not show it.
+    /// Check for a state that predates a change so recent that AWS may not show it.
     pub(super) fn is_unsettled(&self, place: &str, key: &Key, shown: &Option<Snapshot>) -> bool {
         let now = Instant::now();
         let mut inner = self.inner();
@@ -378,7 +376,7 @@ impl RecentChanges {
         .collect()
     }
 
-    /// When a role was last taken out of a profile, or a profile with it was deleted.
+    /// Time at which a role was last removed from a profile, or a profile with it was deleted.
     pub(super) fn freed(&self, place: &str, role: &str) -> Option<Instant> {
         let has_it = |state: &Option<Snapshot>| {
             let own = state.as_ref().and_then(|image| image.role.as_ref());
@@ -399,7 +397,7 @@ impl RecentChanges {
         inner.order.clear();
     }
 
-    /// Forgets what was changed of something, because the account has turned out to be otherwise.
+    /// Forgets the changes of a resource, because the account contradicts them.
     pub(super) fn forget(&self, place: &str, key: &Key) {
         if let Some(all) = self.inner().of.get_mut(place) {
             all.remove(key);
@@ -424,7 +422,7 @@ impl Inner {
         let history = all.entry(key.clone()).or_insert_with(|| History::new(before, at));
         history.add(before, after, at);
         self.order.push_back((at, place, key.clone()));
-        if self.order.len() > MOST {
+        if self.order.len() > MAX_RESOURCES {
             self.forget_first();
         }
     }
@@ -442,7 +440,7 @@ impl Inner {
     fn forget_first(&mut self) {
         let Some((at, place, key)) = self.order.pop_front() else { return };
         let Some(all) = self.of.get_mut(&place) else { return };
-        // A later change of it stands further behind.
+        // A later change of it is further back in the queue.
         if all.get(&key).is_some_and(|history| history.at <= at) {
             all.remove(&key);
         }
@@ -452,24 +450,24 @@ impl Inner {
     }
 }
 
-/// The listings that are under way, for as long as something may be missing in them.
+/// Listings in progress, for as long as entries may be missing in them.
 #[derive(Debug, Default)]
 struct Listings {
     last: u64,
-    /// The pages that are being read.
+    /// Pages that are being read.
     reading: BTreeSet<u64>,
-    /// By account, function and marker: what the pages before that marker have shown.
+    /// Entries of the pages before a marker, by account, function and marker.
     pages: VecDeque<(String, Chain)>,
-    /// By marker: what stands behind the last page.
+    /// Entries after the last page, by marker.
     rests: VecDeque<(String, Vec<Value>)>,
 }
 
-/// The pages of a listing that were read.
+/// Pages of a listing that were read.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// When the first of them was asked for.
+    /// Time of the first page's request.
     pub began: Instant,
-    /// Entries that they have shown, of those that may be missing.
+    /// Entries of these pages, of those that may be missing.
     pub seen: HashSet<String>,
 }
 
@@ -487,11 +485,11 @@ impl Drop for PageRead {
     }
 }
 
-/// Prefix of a marker behind which stand the entries that a listing lacks.
+/// Prefix of a marker that leads to the entries that a listing lacks.
 const MARKER: &str = "iamlua-recent.";
 
 impl RecentChanges {
-    /// A page is about to be read.
+    /// Begins to read a page.
     pub(super) fn begin_page(&self) -> PageRead {
         let mut inner = self.inner();
         inner.listings.last += 1;
@@ -500,9 +498,8 @@ impl RecentChanges {
         PageRead { changes: self.clone(), number }
     }
 
-    /// Entries that the pages before a marker have shown; `None` if nobody knows. A page that is
-    /// fetched ahead may have come before the one in front of it was read, so that this waits for
-    /// pages that were begun earlier.
+    /// Entries of the pages before a marker; `None` if unknown. Waits for pages that were begun
+    /// earlier, because a prefetched page may arrive before the page in front of it was read.
     pub(super) async fn chain(&self, own: &PageRead, id: &str) -> Option<Chain> {
         loop {
             let ended = self.0.page_ended.notified();
@@ -522,30 +519,30 @@ impl RecentChanges {
         }
     }
 
-    /// Keeps what the pages before a marker have shown.
+    /// Keeps the entries of the pages before a marker.
     pub(super) fn keep_chain(&self, id: String, chain: Chain) {
         let pages = &mut self.inner().listings.pages;
         pages.retain(|(other, _)| *other != id);
         pages.push_back((id, chain));
-        if pages.len() > MOST_LISTINGS {
+        if pages.len() > MAX_LISTINGS {
             pages.pop_front();
         }
     }
 
-    /// Keeps the end of a listing for which its last page has no room; returns the marker that
+    /// Keeps the end of a listing that does not fit into its last page; returns the marker that
     /// leads there.
     pub(super) fn keep_rest(&self, rest: Vec<Value>) -> String {
         let listings = &mut self.inner().listings;
         listings.last += 1;
         let marker = format!("{MARKER}{}", listings.last);
         listings.rests.push_back((marker.clone(), rest));
-        if listings.rests.len() > MOST_LISTINGS {
+        if listings.rests.len() > MAX_LISTINGS {
             listings.rests.pop_front();
         }
         marker
     }
 
-    /// The end of a listing behind such a marker; `None` for markers of AWS's.
+    /// End of a listing after such a marker; `None` for AWS's own markers.
     pub(super) fn rest(&self, marker: &str) -> Option<Vec<Value>> {
         if !marker.starts_with(MARKER) {
             return None;
@@ -605,14 +602,14 @@ mod tests {
             image(Some("a"), &[("A", "2"), ("B", "1")]),
         );
         let tagged = history(&[Some(before.clone()), Some(after.clone())]);
-        // Our tag is not there yet, another one's is.
+        // Our tag is not visible yet; somebody else's tag is.
         let both = Snapshot { role: Some("x".into()), ..before.clone() };
         let completed = Snapshot { role: Some("x".into()), ..after.clone() };
         assert_eq!(tagged.compare(&Some(both)), Freshness::Stale(Some(completed)));
-        // Somebody has set it to what it never was for us.
+        // Somebody has set it to a value that it never had for us.
         let other = image(Some("a"), &[("A", "3"), ("B", "9")]);
         assert_eq!(tagged.compare(&Some(other)), Freshness::Current);
-        // Somebody has deleted it, or made another of that name.
+        // Somebody has deleted it, or created another with that name.
         assert_eq!(tagged.compare(&None), Freshness::Current);
         let anew = Snapshot { id: Some("AIPA2".into()), ..before };
         assert_eq!(tagged.compare(&Some(anew.clone())), Freshness::Current);
@@ -682,7 +679,7 @@ mod tests {
             ("here".into(), key("old"), &before, &after, ago(200)),
             ("here".into(), key("settled"), &before, &after, ago(11)),
             ("here".into(), key("web"), &before, &after, ago(1)),
-            // What is known of it already tells more.
+            // The recorded history of it is newer.
             ("here".into(), key("ours"), &None, &before, ago(1)),
         ]);
         for (name, shown) in [

@@ -1,5 +1,5 @@
-//! Settling what is in doubt: changes that were sent by a run that was killed, or whose answers all got lost. The account is
-//! read, and shows whether each has happened.
+//! Recovery of changes in doubt: they were sent by a run that was killed, or all their answers were
+//! lost. The account is read to determine whether each has happened.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use super::{Gate, reads};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Difference, Effect, Snapshot, verdict};
 
-/// So old a change must be, unless the operator says otherwise, before it counts that the account does not show it: IAM is eventually
-/// consistent.
+/// Minimum age of a change, by default, before its absence from the account counts: IAM is
+/// eventually consistent.
 pub const PATIENCE: &str = "10s";
 
-/// An open change, and what was found.
+/// An open change, and its effect in the account.
 #[derive(Debug)]
 pub struct Finding {
-    /// The change.
+    /// The open change.
     pub change: Recorded,
-    /// What the account shows.
+    /// Effect that the account shows.
     pub verdict: Effect,
 }
 
-/// Settles every open change of a run; `gates` lead to its sites. Returns what was found.
+/// Settles every open change of a run, and returns the findings; `gates` reach its destinations.
 ///
 /// # Errors
-/// If the run is still going, or the account or the journal cannot be read.
+/// If the run is still in progress, or the account or the journal cannot be read.
 pub async fn recover(
     records: &Records,
     run: &Run,
@@ -46,7 +46,8 @@ pub async fn recover(
         if !change.is_open() {
             continue;
         }
-        // What the run itself has read before its next change to the same one tells more than what is there now.
+        // The run's own read before its next change of the same resource is better evidence than
+        // the current state.
         let key = |change: &Recorded| places.key(change.site, change.subject, &change.name);
         let later = changes[at + 1..].iter().find(|later| key(later) == key(change));
         let gate = gates

@@ -1,5 +1,5 @@
-//! What a session needs that outlives one script: a prompt's. Its mode changes, its plan is made or forgotten, and after an
-//! interrupt it goes on.
+//! Sessions that outlive one script, as in the REPL. The mode changes, the plan is applied or
+//! forgotten, and the session continues after an interrupt.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -13,13 +13,14 @@ use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::Subject;
 
 impl Session {
-    /// Changes what it does with calls that would change the account. What is planned stays planned, so it should be made or forgotten before.
+    /// Changes the treatment of calls that would change the account. The plan stays, so apply or
+    /// forget it before.
     pub fn switch(&self, mode: Mode) {
         self.mode.store(mode as u8, Ordering::SeqCst);
         self.wire.allow_writes(mode == Mode::Apply);
     }
 
-    /// Forgets what is planned, and what was read: others may have changed it.
+    /// Forgets the plan and everything that was read: others may have changed it.
     pub async fn forget_plan(&self) {
         let planned = self.recorder.clear();
         self.bounds.uncount(planned);
@@ -28,31 +29,33 @@ impl Session {
         self.forget_read();
     }
 
-    /// Forgets what was read, because something else has changed the account.
+    /// Forgets everything that was read, because something else has changed the account.
     pub fn forget_read(&self) {
         self.memory.clear();
     }
 
-    /// Gets ready for the next entry: lets changes begin again after an interrupt, and forgets what the last one has read and what its manifest
-    /// allowed. Between two entries of a person's much can happen to the account.
+    /// Prepares for the next entry of the REPL: lets changes begin again after an interrupt, and
+    /// forgets what the last entry has read and its manifest's limits. Much can happen to the
+    /// account between two entries of a person.
     pub fn reopen(&self) {
-        self.effort.open();
+        self.stats.open();
         self.forget_read();
         self.bounds.lift_manifest();
         locked(&self.refusal).take();
     }
 
-    /// Keeps the names that calls show from now on.
+    /// Caches the names that calls show from now on.
     pub fn keep_names(&self, names: Names) {
-        // The first ones stay: whoever completes names holds them.
+        // The first cache stays, because the completer holds it.
         let _ = self.names.set(names);
     }
 }
 
-/// Plans changes again that were planned before, in their order and on what is there now; the gates lead to their sites. What they rest on is read
-/// first, many at once. Says of each whether it can still be made.
+/// Plans earlier planned changes again, in order and on the current state; the gates reach their
+/// destinations. The states that they rest on are prefetched concurrently. Returns for each change
+/// whether it can still be made.
 pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
-    const AT_ONCE: usize = 16;
+    const MAX_CONCURRENT: usize = 16;
     let mut rests_on = BTreeSet::new();
     for change in changes {
         let with_policies = change.before.as_ref().is_some_and(|image| image.policies.is_some());
@@ -64,8 +67,8 @@ pub async fn plan_again(gates: &[Gate], changes: &[Change]) -> Vec<Result<()>> {
     let read = rests_on.iter().filter_map(|(site, subject, name, with_policies)| {
         gates.get(*site).map(|gate| gate.planned_state(*subject, name, *with_policies))
     });
-    // What cannot be read is said of the change that rests on it.
-    futures_util::stream::iter(read).buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
+    // A failed read is reported with the change that rests on it.
+    futures_util::stream::iter(read).buffer_unordered(MAX_CONCURRENT).for_each(|_| async {}).await;
     let mut planned = Vec::new();
     for change in changes {
         planned.push(match gates.get(change.site) {
@@ -82,15 +85,15 @@ impl Gate {
         self.write(entry, write, args, Origin::default()).await.map(|_| ())
     }
 
-    /// The account's 12 digits, and its alias if it has one and the caller may see it.
+    /// The account's 12 digits, and its alias if there is one and the caller may see it.
     ///
     /// # Errors
-    /// If AWS cannot be asked.
+    /// If AWS cannot be reached.
     pub async fn account(&self) -> Result<(Option<String>, Option<String>)> {
         let line = self.line().await?;
         let account = self.identity().await?.account.clone();
         let alias = line.make("ListAccountAliases", || crate::iam::alias(line.clients())).await;
-        // Not everybody may see it, and it is only for show.
+        // Optional, because it is only for display and the caller may lack permission.
         let alias = alias.or_else(|error: Error| match error.kind {
             Kind::Aws => Ok(None),
             _ => Err(error),

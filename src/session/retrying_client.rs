@@ -1,5 +1,5 @@
-//! The line to one account: each call waits for its turn, is sent, and is sent again for as long as
-//! that may help. Whether it may be made at all, and what it does, is decided above.
+//! Rate-limited, retrying calls to one account. Permission for a call, and its meaning, are decided
+//! in the layers above.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Notices;
-use super::account_limiter::{AccountLimiter, Lanes, Limiter, Permit};
+use super::account_limiter::{AccountLimiter, ActionLimiters, Limiter, Permit};
 use super::rate::Fate;
 use crate::aws::client::Clients;
 use crate::error::{Error, Kind, Result};
@@ -17,28 +17,27 @@ use crate::iam::{Call, Entry};
 use crate::spec::{Args, Value};
 use crate::ui::format::time;
 
-/// A call whose failure passes is made so many times at most, unless `AWS_MAX_ATTEMPTS` says
-/// otherwise.
-const ATTEMPTS: u32 = 4;
-/// The same for one that AWS could not make because of another one at the same time.
-const ATTEMPTS_AMONG_OTHERS: u32 = 8;
-/// The pause before the second attempt is at most so long, and twice as long before each further
-/// one.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A call that is throttled again and again says so that often.
-const SILENCE: Duration = Duration::from_secs(30);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Maximum number of attempts at a call whose failure is transient, unless `AWS_MAX_ATTEMPTS` sets
+/// another.
+const MAX_ATTEMPTS: u32 = 4;
+/// Maximum number of attempts at a call that AWS refused because of a concurrent one.
+const MAX_CONFLICT_ATTEMPTS: u32 = 8;
+/// Upper bound on the pause before the second attempt; it doubles with each further attempt.
+const BASE_DELAY: Duration = Duration::from_millis(200);
+/// Interval of the notices about a call that is throttled again and again.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
+/// Upper bound on any pause.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// What the lines of one run share.
+/// Statistics and state that the clients of one run share.
 #[derive(Debug)]
 pub struct RetryStats {
     throttled: AtomicU64,
-    /// When it was last said that calls still wait.
-    told: Mutex<Option<Instant>>,
+    /// Time of the last notice that calls still wait.
+    last_notice: Mutex<Option<Instant>>,
     tell: Notices,
-    /// Notices that are given once.
-    once: Mutex<HashSet<&'static str>>,
+    /// Notices that were given and are given only once.
+    given_once: Mutex<HashSet<&'static str>>,
     closed: watch::Sender<bool>,
 }
 
@@ -46,27 +45,27 @@ impl RetryStats {
     pub fn new(tell: Notices) -> Self {
         Self {
             throttled: AtomicU64::new(0),
-            told: Mutex::default(),
+            last_notice: Mutex::default(),
             tell,
-            once: Mutex::default(),
+            given_once: Mutex::default(),
             closed: watch::Sender::new(false),
         }
     }
 
-    /// Gives the operator a notice, the first time.
+    /// Gives the operator a notice, the first time only.
     pub fn tell_once(&self, notice: &'static str) {
-        let is_new = self.once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
+        let is_new = self.given_once.lock().unwrap_or_else(PoisonError::into_inner).insert(notice);
         if is_new {
             self.tell.say(notice);
         }
     }
 
-    /// How many calls were throttled, repeats included.
+    /// Number of throttled requests, retries included.
     pub fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
     }
 
-    /// Lets no further change begin, or be made again.
+    /// Stops changes from beginning or being retried.
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -80,13 +79,13 @@ impl RetryStats {
         *self.closed.borrow()
     }
 
-    /// Counts a call that was throttled; says so, if it has tried in vain for long.
+    /// Counts a throttled call; gives a notice if it has been retried for long.
     fn throttle(&self, action: &str, began: Instant) {
         self.throttled.fetch_add(1, Ordering::Relaxed);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = told.map_or(began, |told| told.max(began)).elapsed();
-        if quiet >= SILENCE {
-            *told = Some(Instant::now());
+        let mut last_notice = self.last_notice.lock().unwrap_or_else(PoisonError::into_inner);
+        let quiet = last_notice.map_or(began, |last_notice| last_notice.max(began)).elapsed();
+        if quiet >= NOTICE_INTERVAL {
+            *last_notice = Some(Instant::now());
             let tried = time(began.elapsed().as_secs_f64());
             self.tell.say(&format!(
                 "note: AWS has throttled {action} for {tried}; it is being tried again"
@@ -96,42 +95,42 @@ impl RetryStats {
 
     /// Waits until no further change may begin.
     pub async fn closing(&self) {
-        // The sender lives as long as this does.
+        // The sender lives as long as this object.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 }
 
-/// The way to one account.
+/// Client of one account.
 #[derive(Debug)]
 pub struct RetryingClient {
     clients: Clients,
-    /// The account of the caller, once it is known.
+    /// Account of the caller, once it is known.
     account: OnceLock<String>,
-    lanes: Mutex<Arc<Lanes>>,
-    effort: Arc<RetryStats>,
+    limiters: Mutex<Arc<ActionLimiters>>,
+    stats: Arc<RetryStats>,
 }
 
 impl RetryingClient {
-    /// A line on which calls go as fast as these lanes allow.
-    pub fn new(clients: Clients, lanes: Arc<Lanes>, effort: Arc<RetryStats>) -> Self {
-        Self { clients, account: OnceLock::new(), lanes: Mutex::new(lanes), effort }
+    /// Client whose calls are limited by these limiters.
+    pub fn new(clients: Clients, limiters: Arc<ActionLimiters>, stats: Arc<RetryStats>) -> Self {
+        Self { clients, account: OnceLock::new(), limiters: Mutex::new(limiters), stats }
     }
 
-    /// The clients at its end.
+    /// SDK clients beneath it.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
 
-    /// Shares what is known of the account that it turned out to lead to.
+    /// Switches to the shared limiters of the account, once it is known.
     pub fn leads_to(&self, account: &str, rates: &AccountLimiter) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        *lanes = rates.known_as(account, &lanes);
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        *limiters = rates.known_as(account, &limiters);
     }
 
     /// Makes the call of an entry that reads.
     ///
     /// # Errors
-    /// What AWS says, or that it says nothing.
+    /// The error of AWS, or of no answer.
     pub async fn read(&self, entry: &'static Entry, call: Call, args: &Args) -> Result<Value> {
         let action = entry.spec.actions[0].name;
         let answer = self.make(action, || call(self.clients.clone(), args.clone())).await?;
@@ -139,14 +138,14 @@ impl RetryingClient {
         Ok(answer)
     }
 
-    /// Notes the account of the caller, which IAM must answer for from now on.
+    /// Records the account of the caller, which IAM must answer for from now on.
     pub fn is_of(&self, account: &str) {
-        // Nothing changes it.
+        // The account of a client never changes.
         let _ = self.account.set(account.to_owned());
     }
 
-    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may be reached
-    /// at different endpoints, and credentials may be replaced while a run goes on.
+    /// Refuses an answer of IAM about another account than the caller's. STS and IAM may have
+    /// different endpoints, and credentials may be replaced during a run.
     fn check_account(&self, action: &str, answer: &Value) -> Result<()> {
         let Some(account) = self.account.get() else { return Ok(()) };
         let record = match answer {
@@ -167,11 +166,11 @@ impl RetryingClient {
             .hint("`iamlua whoami` shows the endpoints of IAM and STS, and the credentials"))
     }
 
-    /// Waits for the turn of a call that changes something.
+    /// Waits for the permit of a call that changes something.
     ///
     /// # Errors
-    /// If it is `closing` meanwhile: the run is being stopped.
-    pub async fn turn(
+    /// If `closing` completes first: the run is being stopped.
+    pub async fn permit(
         &self,
         entry: &'static Entry,
         closing: impl Future<Output = ()>,
@@ -179,26 +178,26 @@ impl RetryingClient {
         tokio::select! {
             biased;
             () = closing => Err(super::stopped(entry)),
-            turn = self.lane(entry.spec.actions[0].name).enter() => Ok(turn),
+            permit = self.limiter(entry.spec.actions[0].name).enter() => Ok(permit),
         }
     }
 
-    /// Makes the call of an entry that changes something, whose `turn` it may be already; once it
-    /// is `closing` it is not made again.
+    /// Makes the call of an entry that changes something, with a permit if it has one already. Once
+    /// `closing` completes, the call is not retried.
     ///
     /// # Errors
-    /// What AWS says, or that it says nothing, or that the run is being stopped.
+    /// The error of AWS, of no answer, or of the run being stopped.
     pub async fn write(
         &self,
-        turn: Option<Permit>,
+        permit: Option<Permit>,
         closing: impl Future<Output = ()>,
         entry: &'static Entry,
         call: Call,
         args: &Args,
     ) -> Result<Value> {
         let action = entry.spec.actions[0].name;
-        let (lane, call) = (self.lane(action), || call(self.clients.clone(), args.clone()));
-        let making = self.make_unless(turn, closing, (lane, action), call);
+        let (limiter, call) = (self.limiter(action), || call(self.clients.clone(), args.clone()));
+        let making = self.make_unless(permit, closing, (limiter, action), call);
         let answer = making.await.unwrap_or_else(|| Err(super::stopped(entry)))?;
         self.check_account(action, &answer)?;
         Ok(answer)
@@ -207,22 +206,22 @@ impl RetryingClient {
     /// Makes a call that only reads.
     ///
     /// # Errors
-    /// What the last attempt says.
+    /// The error of the last attempt.
     pub async fn make<T, F>(&self, action: &'static str, attempt: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        self.make_in(self.lane(action), action, attempt).await
+        self.make_in(self.limiter(action), action, attempt).await
     }
 
-    /// The same for a call that waits for its turn in a lane of its own: other services, and other
-    /// regions, limit their calls apart.
+    /// Makes a call that only reads, under a given limiter: AWS limits other services and other
+    /// regions separately.
     ///
     /// # Errors
-    /// What the last attempt says.
+    /// The error of the last attempt.
     pub async fn make_in<T, F>(
         &self,
-        lane: Arc<Limiter>,
+        limiter: Arc<Limiter>,
         action: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T>
@@ -230,20 +229,20 @@ impl RetryingClient {
         F: Future<Output = Result<T>>,
     {
         let never = std::future::pending::<()>();
-        let made = self.make_unless(None, never, (lane, action), attempt).await;
+        let made = self.make_unless(None, never, (limiter, action), attempt).await;
         made.unwrap_or_else(|| Err(Error::new(Kind::Bug, "what never ends has ended")))
     }
 
-    fn lane(&self, action: &'static str) -> Arc<Limiter> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).lane(action)
+    fn limiter(&self, action: &'static str) -> Arc<Limiter> {
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).limiter(action)
     }
 
-    /// Makes a call, again and again; `None` if it was `stopped` before it was sent, or sent again.
+    /// Makes a call with retries; `None` if `stopped` completed before an attempt was sent.
     async fn make_unless<T, F>(
         &self,
-        mut turn: Option<Permit>,
+        mut permit: Option<Permit>,
         stopped: impl Future<Output = ()>,
-        (lane, action): (Arc<Limiter>, &'static str),
+        (limiter, action): (Arc<Limiter>, &'static str),
         attempt: impl Fn() -> F,
     ) -> Option<Result<T>>
     where
@@ -253,40 +252,40 @@ impl RetryingClient {
         let (mut attempts, mut failures, began) = (0, 0, Instant::now());
         let mut is_corrected = false;
         loop {
-            let under_way = if let Some(turn) = turn.take() {
-                turn
+            let in_flight = if let Some(permit) = permit.take() {
+                permit
             } else {
                 tokio::select! {
                     biased;
                     () = &mut stopped => return None,
-                    turn = Arc::clone(&lane).enter() => turn,
+                    permit = Arc::clone(&limiter).enter() => permit,
                 }
             };
             let clock = self.clients.info.clock.ahead();
             let answer = attempt().await;
-            under_way.ended(fate(&answer));
+            in_flight.ended(fate(&answer));
             let error = match answer {
                 Ok(value) => return Some(Ok(value)),
                 Err(error) => error,
             };
             attempts += 1;
-            let most = self.clients.max_attempts();
-            if most.is_some_and(|most| attempts >= most) {
+            let max = self.clients.max_attempts();
+            if max.is_some_and(|max| attempts >= max) {
                 return Some(Err(error));
             }
-            // The answer has shown that it was signed by a wrong clock, which is right now.
+            // The answer has shown that the signing clock was wrong; it is corrected now.
             let is_refused = error.kind == Kind::Aws && !error.is_passing();
             if is_refused && clock != self.clients.info.clock.ahead() && !is_corrected {
                 is_corrected = true;
                 continue;
             }
             if error.is_throttling() {
-                // The lane knows when to try again. AWS is not known to throttle one call for ever.
-                self.effort.throttle(action, began);
+                // The limiter knows when to try again. AWS does not throttle one call for ever.
+                self.stats.throttle(action, began);
                 continue;
             }
             failures += 1;
-            if !error.is_passing() || failures >= most.unwrap_or_else(|| attempts_for(&error)) {
+            if !error.is_passing() || failures >= max.unwrap_or_else(|| attempts_for(&error)) {
                 return Some(Err(error));
             }
             tokio::select! {
@@ -298,9 +297,9 @@ impl RetryingClient {
 }
 
 fn attempts_for(error: &Error) -> u32 {
-    let is_among_others =
+    let is_conflict =
         ["ConcurrentModification", "EntityTemporarilyUnmodifiable"].contains(&error.code());
-    if is_among_others { ATTEMPTS_AMONG_OTHERS } else { ATTEMPTS }
+    if is_conflict { MAX_CONFLICT_ATTEMPTS } else { MAX_ATTEMPTS }
 }
 
 fn fate<T>(answer: &Result<T>) -> Fate {
@@ -312,9 +311,10 @@ fn fate<T>(answer: &Result<T>) -> Fate {
     }
 }
 
-/// Any length up to the longest one, so that those who failed together do not come back together.
+/// Random pause up to the upper bound (full jitter), so that calls that failed together are not
+/// retried together.
 fn pause(failures: u32) -> Duration {
-    let most =
-        FIRST_PAUSE.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(LONGEST_PAUSE);
-    most.mul_f64(fastrand::f64())
+    let max =
+        BASE_DELAY.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1)).min(MAX_DELAY);
+    max.mul_f64(fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! The calls of a scan: looks at other services and other regions of the account that a gate leads to.
+//! Calls of a usage scan to other services and regions of a gate's account.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -49,13 +49,13 @@ impl Transport for Gate {
             let account = gate.identity().await?.account.clone();
             let site = gate.site_as(account, None).describe();
             let service = step.action.service.prefix();
-            let lanes = session.rates.of(&format!("{site} {service} {region}"));
+            let limiters = session.rates.of(&format!("{site} {service} {region}"));
             let last = Arc::new(Mutex::new(None));
             let attempt = || {
                 let last = Arc::clone(&last);
                 let config = &line.clients().config;
                 let fetched = usage::fetch(config, step, &region, &carried, token.as_deref());
-                let looked = wire::looking(step.action, fetched);
+                let looked = wire::with_action(step.action, fetched);
                 async move {
                     let answer = looked.await;
                     if let Err(error) = &answer {
@@ -65,7 +65,7 @@ impl Transport for Gate {
                 }
             };
             let action = step.action.name;
-            let made = line.make_in(lanes.lane(action), action, attempt);
+            let made = line.make_in(limiters.limiter(action), action, attempt);
             let Patience { time, clock } = patience;
             tokio::select! {
                 biased;
@@ -76,7 +76,7 @@ impl Transport for Gate {
     }
 }
 
-/// The error of a call that nobody waits for any longer; `last` is what its last attempt that ended has said.
+/// Error of a call whose deadline has passed; `last` is the error of its last completed attempt.
 fn given_up(
     action: &str,
     waited: Duration,

@@ -1,6 +1,6 @@
-//! The wire: the layer right above the HTTP client of a connection, below everything of the SDK's. It counts what is sent,
-//! refuses what must not be sent in a run that does not write, whoever asks, and remembers of each attempt of a call whether
-//! it may have reached AWS without an answer.
+//! Layer between the HTTP client of a connection and the SDK. It counts requests, refuses writes in
+//! a run that may not write, and records for each attempt of a call whether it may have reached AWS
+//! without an answer.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,46 +23,47 @@ use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use crate::aws::errors::ORIGINAL_STATUS;
 use crate::iam;
 use crate::spec::Action;
 
-/// An answer that stops in its middle is waited for that long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Read timeout for the rest of a response body.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The most bytes of an answer; a thousand profiles take about one in thirty of it.
-const LARGEST: usize = 64 << 20;
+/// Maximum size of a response body in bytes; a thousand profiles take about one in thirty of it.
+const MAX_BODY: usize = 64 << 20;
 
-/// The header by which an answer that was an error although its status was not is known above: its status.
-pub const SAID: &str = "x-iamlua-said";
-
-/// Is told where the next page begins.
+/// Callback that receives the marker of the next page.
 pub type Ahead = Arc<dyn Fn(&str) + Send + Sync>;
 
 tokio::task_local! {
-    /// Who wants to know where the page after the one begins that this task is fetching, before it has been read.
-    static AHEAD: Ahead;
-    /// What becomes of the attempts of the call that this task is making.
+    /// Callback for the next page's marker, called before the current page is parsed.
+    static PREFETCH: Ahead;
+    /// Outcomes of the attempts of this task's call.
     static ATTEMPTS: Arc<Attempts>;
-    /// The action that this task is calling, where the request does not say it as those to IAM and STS do.
-    static LOOKING: Action;
+    /// Action of this task's call, for services whose requests do not name it as those to IAM and
+    /// STS do.
+    static ACTION: Action;
 }
 
-/// Calls an action of another service, which only reads. Its answer is not waited for as a whole: whoever reads it sees whether it is.
-pub async fn looking<T>(action: Action, call: impl Future<Output = T>) -> T {
-    LOOKING.scope(action, call).await
+/// Calls a read-only action of another service. The response body is not collected here: its reader
+/// detects a truncated one.
+pub async fn with_action<T>(action: Action, call: impl Future<Output = T>) -> T {
+    ACTION.scope(action, call).await
 }
 
-/// Fetches a page of a listing. As soon as its bytes are there, and before anything is made of them, `ahead` is told where the next page
-/// begins, if there is one.
+/// Fetches a page of a listing. As soon as its bytes have arrived, and before they are parsed,
+/// `ahead` receives the marker of the next page, if there is one.
 pub async fn prefetch_next_page<T>(ahead: Ahead, call: impl Future<Output = T>) -> T {
-    AHEAD.scope(ahead, call).await
+    PREFETCH.scope(ahead, call).await
 }
 
-/// The marker in the bytes of a page; `None` where there is none, or it is written in a way that only the parser understands.
+/// Marker in the bytes of a page; `None` if there is none, or only the parser can decode it.
 fn marker(page: &[u8]) -> Option<&str> {
-    // It stands at the end, or at the beginning.
-    const NEAR: usize = 2048;
-    let (first, last) = (&page[..page.len().min(NEAR)], &page[page.len().saturating_sub(NEAR)..]);
+    // The marker is near the end or the beginning.
+    const SEARCH_BYTES: usize = 2048;
+    let (first, last) =
+        (&page[..page.len().min(SEARCH_BYTES)], &page[page.len().saturating_sub(SEARCH_BYTES)..]);
     [last, first].into_iter().find_map(|part| {
         let text = between(part, b"<Marker>", b"</Marker>")?;
         std::str::from_utf8(text).ok().filter(|text| !text.is_empty() && !text.contains(['&', '<']))
@@ -75,32 +76,33 @@ fn between<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
     Some(&rest[..find(rest, end)?])
 }
 
-/// What became of the attempts of one call.
+/// Outcomes of the attempts of one call.
 #[derive(Debug, Default)]
 pub struct Attempts {
     doubts: AtomicU32,
     is_last_in_doubt: AtomicBool,
-    /// When the first of those that are in doubt was sent, by the server's clock; 0 for none.
+    /// Time at which the first attempt in doubt was sent, by the server's clock; 0 for none.
     first_doubt: AtomicI64,
 }
 
 impl Attempts {
-    /// Runs a call whose attempts are noted here.
+    /// Runs a call whose attempts are recorded here.
     pub async fn of<T>(self: &Arc<Self>, call: impl Future<Output = T>) -> T {
         ATTEMPTS.scope(Arc::clone(self), call).await
     }
 
-    /// Whether any attempt may have been carried out although no answer, or none that settles it, arrived.
+    /// Check for an attempt that may have succeeded although no conclusive answer arrived.
     pub fn any_in_doubt(&self) -> bool {
         self.doubts.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether that is so of the last one.
+    /// Check that the last attempt is in doubt.
     pub fn last_in_doubt(&self) -> bool {
         self.is_last_in_doubt.load(Ordering::SeqCst)
     }
 
-    /// When the first of those was sent: milliseconds since 1970 by the server's clock.
+    /// Time at which the first attempt in doubt was sent: milliseconds since 1970 by the server's
+    /// clock.
     pub fn first_in_doubt(&self) -> Option<i64> {
         Some(self.first_doubt.load(Ordering::SeqCst)).filter(|at| *at != 0)
     }
@@ -114,26 +116,27 @@ impl Attempts {
     }
 }
 
-/// What became of an attempt.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// AWS has answered: done, or not done.
     Settled,
-    /// It may have been carried out.
+    /// Possibly done.
     InDoubt,
 }
 
-/// What the wires of one run share.
+/// State that the connections of one run share.
 #[derive(Debug)]
 pub struct Wire {
     may_write: AtomicBool,
     sent: Mutex<BTreeMap<String, u64>>,
-    /// How far the server's clock is ahead of ours, in milliseconds.
+    /// Lead of the server's clock over ours, in milliseconds.
     ahead: AtomicI64,
 }
 
 impl Wire {
-    /// A wire; one that may not write lets only actions through that the registry knows as reads.
+    /// Creates the layer; without permission to write, only actions that the registry knows as
+    /// reads pass.
     pub fn new(may_write: bool) -> Arc<Self> {
         Arc::new(Self {
             may_write: AtomicBool::new(may_write),
@@ -142,22 +145,22 @@ impl Wire {
         })
     }
 
-    /// Says whether actions that the registry does not know as reads are let through from now on.
+    /// Sets whether actions that the registry does not know as reads may pass from now on.
     pub fn allow_writes(&self, may_write: bool) {
         self.may_write.store(may_write, Ordering::SeqCst);
     }
 
-    /// How many requests were sent by action (`GetRole`, `ec2:DescribeInstances`), repeats included.
+    /// Number of requests sent by action (`GetRole`, `ec2:DescribeInstances`), retries included.
     pub fn sent(&self) -> BTreeMap<String, u64> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The time by the server's clock, as far as it is known, in milliseconds since 1970.
+    /// Time by the server's clock, as far as it is known, in milliseconds since 1970.
     pub fn server_time(&self) -> i64 {
         Timestamp::now().as_millisecond().saturating_add(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Puts the wire above an HTTP client.
+    /// Wraps an HTTP client with this layer.
     pub fn above(self: &Arc<Self>, client: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(Layer { wire: Arc::clone(self), below: client })
     }
@@ -168,7 +171,7 @@ impl Wire {
                 format!("{action} was stopped: this run may only read").into(),
             ));
         }
-        // Other services have actions of the same name.
+        // Other services have actions with the same names.
         let is_usual = ["iam", "sts"].contains(&service);
         let name =
             if is_usual { Cow::Borrowed(action) } else { format!("{service}:{action}").into() };
@@ -226,38 +229,38 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if let Ok(action) = LOOKING.try_with(|action| *action) {
+        if let Ok(action) = ACTION.try_with(|action| *action) {
             return match self.wire.admit(action.service.prefix(), action.name) {
                 Ok(()) => self.below.call(request),
                 Err(refusal) => HttpConnectorFuture::ready(Err(refusal)),
             };
         }
-        let (service, action) = named(&request);
+        let (service, action) = action_of(&request);
         if let Err(refusal) = self.wire.admit(service, &action) {
             return HttpConnectorFuture::ready(Err(refusal));
         }
         let sent = self.wire.server_time();
         let attempts = ATTEMPTS.try_with(Arc::clone).ok();
-        // Whoever drops this in its middle, such as a timeout of the SDK's, leaves the attempt in doubt.
+        // Dropping this future early, as a timeout of the SDK does, leaves the attempt in doubt.
         let mut noted =
             attempts.map(|attempts| AttemptRecord { attempts, sent, fate: Fate::InDoubt });
         let (wire, answer) = (Arc::clone(&self.wire), self.below.call(request));
         HttpConnectorFuture::new(async move {
             let outcome = match answer.await {
-                Ok(response) => whole(response).await,
+                Ok(response) => collect_body(response).await,
                 Err(error) => Err(error),
             };
             let fate = match &outcome {
                 Ok(response) => {
                     wire.look_at(response);
-                    let _ = AHEAD.try_with(|ahead| {
+                    let _ = PREFETCH.try_with(|ahead| {
                         let body =
                             response.body().bytes().filter(|_| response.status().is_success());
                         if let Some(marker) = body.and_then(marker) {
                             ahead(marker);
                         }
                     });
-                    // A server that failed may have done it before.
+                    // A server error may follow a completed change.
                     let settled = response.status().as_u16() < 500;
                     if settled { Fate::Settled } else { Fate::InDoubt }
                 }
@@ -272,7 +275,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Notes what became of an attempt when it is over, however it ends.
+/// Records the outcome of an attempt when it is dropped.
 struct AttemptRecord {
     attempts: Arc<Attempts>,
     sent: i64,
@@ -285,8 +288,8 @@ impl Drop for AttemptRecord {
     }
 }
 
-/// The service and action of a request of the AWS Query protocol.
-fn named(request: &HttpRequest) -> (&'static str, String) {
+/// Service and action of a request of the AWS Query protocol.
+fn action_of(request: &HttpRequest) -> (&'static str, String) {
     let form = request.body().bytes().unwrap_or_default();
     let (mut action, mut service) = (String::new(), "iam");
     for (key, value) in form_urlencoded::parse(form) {
@@ -303,16 +306,16 @@ fn named(request: &HttpRequest) -> (&'static str, String) {
     (service, action)
 }
 
-/// The response with all of its body, so that an answer that breaks off is known for none.
-async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+/// Response with its whole body, so that a truncated one is an error.
+async fn collect_body(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     if response.body().bytes().is_some() {
         let is_contradiction = response.status().is_success()
             && response.body().bytes().is_some_and(is_error_document);
-        return Ok(if is_contradiction { contradict(response) } else { response });
+        return Ok(if is_contradiction { into_server_error(response) } else { response });
     }
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = Limited::new(response.into_body(), LARGEST);
-    let body = tokio::time::timeout(PATIENCE, body.collect())
+    let body = Limited::new(response.into_body(), MAX_BODY);
+    let body = tokio::time::timeout(READ_TIMEOUT, body.collect())
         .await
         .map_err(|late| ConnectorError::timeout(late.into()))?
         .map_err(ConnectorError::io)?;
@@ -320,15 +323,15 @@ async fn whole(response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let is_contradiction = status.is_success() && is_error_document(&body);
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     *response.headers_mut() = headers;
-    Ok(if is_contradiction { contradict(response) } else { response })
+    Ok(if is_contradiction { into_server_error(response) } else { response })
 }
 
-/// Whether a body is what AWS answers with an error.
+/// Check for the error document of AWS in a body.
 fn is_error_document(body: &[u8]) -> bool {
-    const NEAR: usize = 1024;
-    let text = String::from_utf8_lossy(&body[..body.len().min(NEAR)]);
+    const SEARCH_BYTES: usize = 1024;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SEARCH_BYTES)]);
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    // What may stand before the root.
+    // Declarations that may precede the root.
     while let Some(after) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
         let Some(end) = after.find('>') else { return false };
         rest = after[end + 1..].trim_start();
@@ -336,17 +339,17 @@ fn is_error_document(body: &[u8]) -> bool {
     ["<ErrorResponse", "<Error>", "<Response><Errors>"].iter().any(|root| rest.starts_with(root))
 }
 
-/// Makes an error of the server of an answer that says that all went well, and has an error in it.
-fn contradict(response: HttpResponse) -> HttpResponse {
+/// Turns a successful response with an error document into a server error.
+fn into_server_error(response: HttpResponse) -> HttpResponse {
     let Ok(failed) = StatusCode::try_from(500) else { return response };
     let (status, mut headers) = (response.status().as_u16(), response.headers().clone());
-    headers.insert(SAID, status.to_string());
+    headers.insert(ORIGINAL_STATUS, status.to_string());
     let mut contradicted = HttpResponse::new(failed, response.into_body());
     *contradicted.headers_mut() = headers;
     contradicted
 }
 
-/// Whether a request that failed has certainly not reached anyone: no connection was made.
+/// Check that a failed request has certainly not reached a server: no connection was made.
 fn was_not_sent(error: &ConnectorError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let causes = std::iter::from_fn(move || {
@@ -370,7 +373,7 @@ mod tests {
     use crate::aws::client::{Backend, Connection};
     use crate::emulator::{Emulator, EmulatorSettings};
 
-    /// Below the gate, whoever gets hold of a client.
+    /// Below the gate, for any owner of a client.
     #[tokio::test]
     async fn a_wire_that_may_not_write_stops_what_the_registry_does_not_know_as_a_read() {
         let account = Emulator::in_memory(EmulatorSettings::default()).expect("memory");
@@ -384,7 +387,7 @@ mod tests {
             iam.get_role().role_name("worker").send().await.expect("a read");
             let tried = iam.delete_instance_profile().instance_profile_name("ci-sandbox").send();
             assert_eq!(tried.await.is_ok(), may_write);
-            // Another service's name for an action, or one that nobody knows, is no read either.
+            // An unknown action, or one of another service, is no read either.
             let unknown = iam.list_groups().send().await;
             assert!(unknown.is_err());
             let counts = wire.sent();
@@ -403,7 +406,7 @@ mod tests {
         assert_eq!(of(page("<R>", end)).as_deref(), Some("abc=="));
         assert_eq!(of(page("<R><Marker>abc</Marker>", "</R>")).as_deref(), Some("abc"));
         assert_eq!(of(page("<R>", "<IsTruncated>false</IsTruncated>")), None);
-        // What is escaped is for the parser.
+        // Escaped text is left to the parser.
         assert_eq!(of(page("<R>", "<Marker>a&amp;b</Marker>")), None);
         assert_eq!(of(page("<R>", "<Marker></Marker>")), None);
         assert_eq!(of(page("<R>", "<Marker>cut of")), None);

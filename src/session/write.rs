@@ -1,6 +1,7 @@
-//! Making one change: what was there is read, the intent is on the disk, the call is sent, and its outcome is found out and
-//! written down, also when answers get lost. Every change is made once: when an attempt is repeated and AWS says that there
-//! is nothing left to do, the account is asked whether our own first attempt did it.
+//! Execution of one change: reads the state before it, writes the intent to the disk, sends the
+//! call, and determines and records the outcome, even when answers are lost. Every change is made
+//! once: when a retry is answered with an error because there is nothing left to do, the account is
+//! read to find out whether our own first attempt succeeded.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,35 +22,38 @@ use crate::iam::snapshot::{Effect, Snapshot, Subject, differences, verdict};
 use crate::iam::{Entry, Write};
 use crate::spec::{Args, Value};
 
-/// How often a call whose answers all got lost is made anew, each time with the line's own repeats.
-const ROUNDS: u32 = 4;
-/// The pauses between looks at an account that does not show yet what AWS says it holds: IAM is eventually consistent.
-const LOOKS: [u64; 5] = [0, 300, 1000, 2000, 4000];
-/// A date in IAM has no fractions of a second, nor has a date in HTTP, and clocks drift.
+/// Maximum number of rounds for a call whose answers were all lost; each round has the client's own
+/// retries.
+const MAX_ROUNDS: u32 = 4;
+/// Delays in milliseconds between probes of an account that does not show yet what AWS has said:
+/// IAM is eventually consistent.
+const PROBE_DELAYS: [u64; 5] = [0, 300, 1000, 2000, 4000];
+/// Tolerance in milliseconds for comparing dates: dates in IAM and HTTP have whole seconds, and
+/// clocks drift.
 const CLOCK_MARGIN: i64 = 3000;
 
-/// The codes by which AWS says that something is not as it was thought to be.
+/// Error codes by which AWS contradicts the expected state.
 const CONTRADICTIONS: [&str; 4] =
     ["NoSuchEntity", "EntityAlreadyExists", "LimitExceeded", "DeleteConflict"];
 
-/// What is known of something after a call.
+/// Knowledge of a resource's state after a call.
 enum Evidence {
     /// Current state.
     Now(Box<Option<Snapshot>>),
-    /// What was known before.
+    /// State as known before.
     AsBefore,
-    /// Nothing.
+    /// Unknown state.
     Nothing,
 }
 
-/// What became of a call.
-enum Delivered {
+/// Outcome of a call.
+enum CallOutcome {
     Done { value: Value, state: Box<Option<Snapshot>>, note: Option<&'static str> },
     Failed(Error),
     InDoubt(Error),
 }
 
-/// Makes a change.
+/// Executes a change.
 pub(super) async fn execute(
     gate: &Gate,
     entry: &'static Entry,
@@ -85,29 +89,29 @@ pub(super) async fn execute(
             undoes: origin.undoes,
         };
         let line = gate.line().await?;
-        // Only now is it known that there is something to change.
+        // Admitted only now that there is something to change.
         let mut admitted = gate.admit(entry).await?;
-        // Whoever waits here has not begun.
-        let turn = line.turn(entry, gate.closing()).await?;
+        // A change that waits for its permit has not begun.
+        let permit = line.permit(entry, gate.closing()).await?;
         let number = session.journal.intend(intent).await?;
         admitted.begin();
-        Ok(Some((line, turn, before, after, number, admitted)))
+        Ok(Some((line, permit, before, after, number, admitted)))
     };
-    let Some((line, turn, before, after, number, mut admitted)) = prepared.await? else {
+    let Some((line, permit, before, after, number, mut admitted)) = prepared.await? else {
         session.spare();
         return Ok(Value::Nil);
     };
     let call =
         Call { gate, entry, write, args: &args, name: &name, before: &before, after: &after };
     let delivered = if gate.is_closed() {
-        Delivered::Failed(stopped(entry))
+        CallOutcome::Failed(stopped(entry))
     } else {
-        call.make(line, turn).await
+        call.make(line, permit).await
     };
     let mut settled =
         Settled { number, outcome: ChangeOutcome::Done, after: None, error: None, note: None };
     let (result, known) = match delivered {
-        Delivered::Done { value, state, note } => {
+        CallOutcome::Done { value, state, note } => {
             settled.note = note.map(str::to_owned);
             let state = *state;
             if state.is_some() {
@@ -115,18 +119,18 @@ pub(super) async fn execute(
             }
             (Ok(value), Evidence::Now(Box::new(state.or_else(|| after.clone()))))
         }
-        Delivered::Failed(error) => {
+        CallOutcome::Failed(error) => {
             admitted.refuse();
             settled.outcome = ChangeOutcome::Failed;
             settled.error = Some(error.to_string());
-            // What this run knows stays known, unless AWS knows better.
+            // The cached state stays, unless AWS contradicts it.
             let doubted = CONTRADICTIONS.contains(&error.code());
             if let (Some(_), Ok(place)) = (call.contradicted(&error).await, gate.place().await) {
                 session.recent.forget(&place, &key);
             }
             (Err(error), if doubted { Evidence::Nothing } else { Evidence::AsBefore })
         }
-        Delivered::InDoubt(error) => {
+        CallOutcome::InDoubt(error) => {
             settled.outcome = ChangeOutcome::InDoubt;
             settled.error = Some(error.to_string());
             let run = session.journal.run().unwrap_or_default();
@@ -154,7 +158,7 @@ pub(super) async fn execute(
     result
 }
 
-/// A change that is being made.
+/// A change in progress.
 struct Call<'a> {
     gate: &'a Gate,
     entry: &'static Entry,
@@ -165,93 +169,92 @@ struct Call<'a> {
     after: &'a Option<Snapshot>,
 }
 
-/// The attempts at a call that AWS refuses because it does not know yet what this process has
-/// changed.
+/// Retries of a call that AWS refuses because a recent change of this process has not propagated.
 #[derive(Default)]
-struct Late {
+struct PropagationRetry {
     attempts: u32,
 }
 
-impl Late {
-    /// Delay before the next attempt; `None` if it is no use.
+impl PropagationRetry {
+    /// Delay before the next attempt; `None` if a retry is no use.
     async fn pause(&mut self, call: &Call<'_>, error: &Error) -> Option<Duration> {
-        const FIRST: Duration = Duration::from_millis(250);
-        const LONGEST: Duration = Duration::from_secs(4);
+        const BASE_DELAY: Duration = Duration::from_millis(250);
+        const MAX_DELAY: Duration = Duration::from_secs(4);
         let changed = call.contradicted(error).await?;
         let left = REFUSALS.checked_sub(changed.elapsed())?;
-        if call.is_borne_out(error).await {
+        if call.is_confirmed(error).await {
             return None;
         }
         self.attempts += 1;
-        Some(FIRST.saturating_mul(1 << (self.attempts - 1).min(8)).min(LONGEST).min(left))
+        Some(BASE_DELAY.saturating_mul(1 << (self.attempts - 1).min(8)).min(MAX_DELAY).min(left))
     }
 }
 
-/// What a look at the account has shown.
+/// Result of a probe of the account.
 enum Probe {
-    /// Our own call did it.
+    /// Our own call succeeded.
     Ours(Value, Box<Option<Snapshot>>),
-    /// It did not happen, or somebody else did it.
+    /// Not made, or made by somebody else.
     NotOurs,
-    /// The account cannot be asked, or does not show yet what AWS said.
+    /// The account cannot be read, or does not show yet what AWS has said.
     Unknown,
 }
 
-const FOUND: &str = "an answer was lost; the account shows that it was done";
+const FOUND_BY_PROBE: &str = "an answer was lost; the account shows that it was done";
 
 impl Call<'_> {
-    async fn make(&self, line: &RetryingClient, turn: Permit) -> Delivered {
-        let mut turn = Some(turn);
+    async fn make(&self, line: &RetryingClient, permit: Permit) -> CallOutcome {
+        let mut permit = Some(permit);
         let attempts = Arc::new(Attempts::default());
         let mut pause = Duration::from_millis(500);
-        let mut late = Late::default();
+        let mut propagation = PropagationRetry::default();
         let (mut round, mut last) = (0, None);
-        while round < ROUNDS {
+        while round < MAX_ROUNDS {
             if round > 0 {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
             let closing = self.gate.closing();
-            let call = line.write(turn.take(), closing, self.entry, self.write.call, self.args);
+            let call = line.write(permit.take(), closing, self.entry, self.write.call, self.args);
             let error = match attempts.of(call).await {
                 Ok(value) => {
                     let state = self.created(&value);
-                    return Delivered::Done { value, state: Box::new(state), note: None };
+                    return CallOutcome::Done { value, state: Box::new(state), note: None };
                 }
                 Err(error) => error,
             };
             if !attempts.any_in_doubt() {
-                if let Some(pause) = late.pause(self, &error).await {
+                if let Some(pause) = propagation.pause(self, &error).await {
                     tokio::select! {
-                        () = self.gate.closing() => return Delivered::Failed(error),
+                        () = self.gate.closing() => return CallOutcome::Failed(error),
                         () = tokio::time::sleep(pause) => {}
                     }
                     continue;
                 }
-                return Delivered::Failed(error);
+                return CallOutcome::Failed(error);
             }
             round += 1;
             let answered = error.kind == Kind::Aws && !attempts.last_in_doubt();
             let is_repeat = answered && self.write.repeated == Some(error.code());
-            match self.look(line, &attempts, is_repeat).await {
+            match self.probe(line, &attempts, is_repeat).await {
                 Probe::Ours(value, state) => {
-                    return Delivered::Done { value, state, note: Some(FOUND) };
+                    return CallOutcome::Done { value, state, note: Some(FOUND_BY_PROBE) };
                 }
-                Probe::NotOurs if answered => return Delivered::Failed(error),
+                Probe::NotOurs if answered => return CallOutcome::Failed(error),
                 Probe::NotOurs | Probe::Unknown => {}
             }
-            // A repeat that AWS answers tells the truth, even where what is read lags behind.
+            // AWS's answer to a repeat is true, even where reads lag behind.
             if self.gate.is_closed() || is_repeat {
-                return Delivered::InDoubt(error);
+                return CallOutcome::InDoubt(error);
             }
             last = Some(error);
         }
-        Delivered::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
+        CallOutcome::InDoubt(last.unwrap_or_else(|| Error::new(Kind::Bug, "no attempt was made")))
     }
 
-    /// When this process has made the change that AWS does not know of yet, if that is why it
-    /// refuses this one: what was just made is not there, what was just deleted still is, and what
-    /// was just taken out stands in the way.
+    /// Time of the recent change of this process that has not propagated and is the cause of this
+    /// refusal: a created resource is missing, a deleted one still exists, or a removed one blocks
+    /// the change.
     async fn contradicted(&self, error: &Error) -> Option<Instant> {
         let recent = &self.gate.session().recent;
         if error.kind != Kind::Aws || recent.is_empty() {
@@ -291,7 +294,7 @@ impl Call<'_> {
                 let freed = recent.freed(&place, self.name).filter(|_| subject == Subject::Role);
                 freed.max(changed(subject, self.name, true)).filter(|_| is_empty)
             }
-            // A role that was just made is no principal yet.
+            // A role that was just created is no principal yet.
             "MalformedPolicyDocument" if names("invalid principal") => {
                 let document = self.args.text("assume_role_policy")?;
                 let roles = super::overlay::roles_in(&document);
@@ -302,12 +305,13 @@ impl Call<'_> {
         }
     }
 
-    /// Check that a read supports the refusal, so that somebody else is behind it.
-    async fn is_borne_out(&self, error: &Error) -> bool {
+    /// Check that a read confirms the refusal, which means that somebody else has caused it.
+    async fn is_confirmed(&self, error: &Error) -> bool {
         let key = Key::new(self.write.subject, self.name);
         match (error.code(), self.write.subject) {
             ("EntityAlreadyExists", _) => {
-                // With what this process has changed, the one that it has deleted is not there.
+                // The read includes the changes of this process, so that what it has deleted is
+                // absent.
                 matches!(self.gate.current(&key, self.name, false).await, Ok(Some(_)))
             }
             ("LimitExceeded" | "DeleteConflict", Subject::Profile) => {
@@ -324,22 +328,23 @@ impl Call<'_> {
         }
     }
 
-    /// What was created, with what only AWS knew before.
+    /// Snapshot of a created resource, with the fields that AWS assigns.
     fn created(&self, record: &Value) -> Option<Snapshot> {
         let (None, Some(after)) = (self.before, self.after) else { return None };
         let text = |name: &str| record.field(name).as_str().map(str::to_owned);
         Some(Snapshot { id: text("id"), create_date: text("create_date"), ..after.clone() })
     }
 
-    /// Asks the account whether our own call did it. `is_repeat`: AWS has said that there is nothing left to do.
-    async fn look(&self, line: &RetryingClient, attempts: &Attempts, is_repeat: bool) -> Probe {
-        if is_repeat && !self.could_have_been_ours() {
+    /// Probes the account for the effect of our own call. `is_repeat`: AWS has said that there is
+    /// nothing left to do.
+    async fn probe(&self, line: &RetryingClient, attempts: &Attempts, is_repeat: bool) -> Probe {
+        if is_repeat && !self.could_succeed() {
             return Probe::NotOurs;
         }
-        // Only where AWS contradicts what is read is it worth waiting for it to show.
-        let looks = if is_repeat { &LOOKS[..] } else { &LOOKS[..1] };
+        // Waiting for propagation pays only where AWS contradicts the read.
+        let delays = if is_repeat { &PROBE_DELAYS[..] } else { &PROBE_DELAYS[..1] };
         let mut seen = Probe::Unknown;
-        for pause in looks {
+        for pause in delays {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             let Ok((value, now)) =
                 reads::read(line, self.write.subject, self.name, self.write.needs_policies).await
@@ -353,9 +358,9 @@ impl Call<'_> {
                     return Probe::Ours(value, Box::new(created));
                 }
                 Effect::Happened => return Probe::NotOurs,
-                // What stands there instead of what we wanted to make is somebody else's.
+                // A different resource in place of ours was created by somebody else.
                 Effect::Drifted(_) if self.before.is_none() => return Probe::NotOurs,
-                // AWS says that it is done, so that this is old, or not ours.
+                // AWS says that it is done, so this state is stale or not ours.
                 Effect::NotHappened if is_repeat => seen = Probe::Unknown,
                 Effect::NotHappened | Effect::Drifted(_) => seen = Probe::NotOurs,
             }
@@ -363,14 +368,15 @@ impl Call<'_> {
         seen
     }
 
-    /// Whether the call could have succeeded on what was there before; else AWS only says what was so before us.
-    fn could_have_been_ours(&self) -> bool {
+    /// Check that the call could have succeeded on the state before it; otherwise AWS's error
+    /// describes that earlier state.
+    fn could_succeed(&self) -> bool {
         match (self.before, self.after) {
-            // What is there already cannot be made.
+            // An existing resource cannot be created.
             (before, Some(_)) if self.write.repeated == Some("EntityAlreadyExists") => {
                 before.is_none()
             }
-            // A profile with a role takes no other.
+            // A profile with a role accepts no other.
             (Some(before), Some(after)) if after.role.is_some() => {
                 before.role.is_none() || before.role == after.role && before != after
             }
@@ -378,7 +384,8 @@ impl Call<'_> {
         }
     }
 
-    /// What was created before our first attempt in doubt was sent is somebody else's, however alike.
+    /// Check that a resource was created after our first attempt in doubt. An earlier one is
+    /// somebody else's, even if it is equal.
     fn is_of_our_time(&self, now: &Option<Snapshot>, attempts: &Attempts) -> bool {
         if self.before.is_some() {
             return true;

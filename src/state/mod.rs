@@ -1,6 +1,6 @@
-//! Folder of the program's state: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua` (if that is
-//! absolute), else `~/.local/state/iamlua`, for its owner only. One that others can write to is
-//! refused.
+//! State folder of the program: `$IAMLUA_HOME`, else `$XDG_STATE_HOME/iamlua` (if that is
+//! absolute), else `~/.local/state/iamlua`. Only its owner has access. A folder that others can
+//! write to is refused.
 
 pub(crate) mod sqlite;
 
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 
-/// The folder, which is made if it is not there.
+/// State folder, which is created if it does not exist.
 ///
 /// # Errors
-/// If there is no home directory, or the folder cannot be made.
+/// If there is no home directory, or the folder cannot be created.
 pub fn folder() -> Result<PathBuf> {
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // A relative one is invalid, by the specification.
+    // The specification declares relative paths invalid.
     let base = |name| variable(name).filter(|folder| folder.is_absolute());
     let folder = variable("IAMLUA_HOME")
         .or_else(|| base("XDG_STATE_HOME").map(|state| state.join("iamlua")))
@@ -45,8 +45,8 @@ fn make(folder: &Path) -> Result<()> {
     })
 }
 
-/// Refuses a folder in which others could put a journal or an account of theirs. One of root's is
-/// as good as one's own: root can do everything anyway.
+/// Refuses a folder in which others could place a forged journal or account. A folder of root is
+/// accepted, because root has access to everything anyway.
 fn check(folder: &Path) -> Result<()> {
     let Ok(about) = folder.metadata() else { return Ok(()) };
     let user = rustix::process::geteuid().as_raw();
@@ -59,9 +59,9 @@ fn check(folder: &Path) -> Result<()> {
 /// Reason not to trust a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Problem {
-    /// It belongs to neither the user nor root.
+    /// Owner that is neither the user nor root.
     Stranger,
-    /// Others can write to it.
+    /// Write permission for others.
     Writable,
 }
 
@@ -106,8 +106,7 @@ impl Problem {
     }
 }
 
-/// Check for a group that is its user's alone, as many systems make one for each: it has the same
-/// number, and no other member.
+/// Check for a user private group: it has the number of its user, and no other member.
 fn is_own_group(user: u32, group: u32) -> bool {
     if user != group {
         return false;
@@ -136,28 +135,29 @@ fn has_no_other(passwd: &str, groups: &str, number: u32) -> bool {
     members.flat_map(|names| names.split(',')).all(|name| name.is_empty() || Some(name) == own)
 }
 
-/// Makes a folder of the state that only its owner can use, whatever the umask is. One that is
-/// there is closed to others.
+/// Creates a folder accessible only to its owner, whatever the umask is. The permissions of an
+/// existing one are restricted.
 ///
 /// # Errors
-/// Any I/O error of making it.
+/// Any I/O error of creating it.
 pub fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     close(folder);
     Ok(())
 }
 
-/// Closes a file or folder of the state to others, if it is this user's.
+/// Removes the permissions of others from a file or folder of the state, if it belongs to this
+/// user.
 pub fn close(path: &Path) {
     let Ok(about) = path.metadata() else { return };
     if about.mode() & 0o077 != 0 && about.uid() == rustix::process::geteuid().as_raw() {
         let mode = Permissions::from_mode(about.mode() & 0o7700);
-        // A file system without modes keeps none, and no secret either.
+        // A file system without modes cannot keep secrets anyway.
         let _ = std::fs::set_permissions(path, mode);
     }
 }
 
-/// Closes a database and the files beside it to others.
+/// Removes the permissions of others from a database and the files beside it.
 pub fn close_database(path: &Path) {
     for end in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
@@ -166,7 +166,7 @@ pub fn close_database(path: &Path) {
     }
 }
 
-/// The file of the local account.
+/// File of the local account.
 ///
 /// # Errors
 /// As [`folder`].
@@ -184,7 +184,7 @@ mod tests {
         for (user, owner, group, mode, problem) in [
             (1000, 1000, 1000, 0o700, None),
             (1000, 1000, 1000, 0o755, None),
-            // A group of one's own, as with umask 002, and as Kubernetes hands a volume over.
+            // User private group, as with umask 002, and for volumes of Kubernetes.
             (1000, 1000, 1000, 0o775, None),
             (65532, 0, 65532, 0o2775, None),
             (1000, 1000, 100, 0o755, None),

@@ -1,5 +1,5 @@
-//! What everything that is kept in `SQLite` needs, and the files of the state folder: how one is opened, how it is known for ours, and what is
-//! said when it cannot be used.
+//! Common functions for `SQLite` databases and the files of the state folder: opening,
+//! identification by application id, and error messages.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,18 +11,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::error::{Error, Kind, Result};
 use crate::state;
 
-/// So long others who use a file are waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Busy timeout: time to wait for the lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A file of so many bytes is looked at for damage whenever it is opened for writing: 4 ms a MiB.
-const SMALL: u64 = 4 << 20;
-/// So long a larger file is taken to be as it was when it was looked at.
-const CHECKED: Duration = Duration::from_hours(24);
+/// Maximum size of a file that is checked for damage on every open for writing: 4 ms per MiB.
+const MAX_ALWAYS_CHECKED: u64 = 4 << 20;
+/// Time after which a larger file is checked again.
+const CHECK_INTERVAL: Duration = Duration::from_hours(24);
 
-/// Turns the write-ahead log on. Unlike everything else this does not wait for others by itself.
+/// Enables the write-ahead log. Unlike other statements, this one does not observe the busy
+/// timeout.
 ///
 /// # Errors
-/// Those of `SQLite`; "busy" only after that time.
+/// Those of `SQLite`; "busy" only after `patience`.
 pub fn use_write_ahead_log(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
     let start = Instant::now();
     loop {
@@ -38,25 +39,25 @@ pub fn use_write_ahead_log(connection: &Connection, patience: Duration) -> rusql
     }
 }
 
-/// A kind of file in the state folder in which what is committed is on the disk.
+/// Kind of database in the state folder, with durable commits.
 #[derive(Debug)]
 pub struct DatabaseKind {
-    /// What it is called: "journal".
+    /// Name: "journal".
     pub name: &'static str,
-    /// The number by which it is known for ours.
+    /// Application id in the file's header.
     pub application_id: i64,
-    /// The version of its tables.
+    /// Schema version.
     pub version: i64,
-    /// Its tables.
+    /// Schema.
     pub schema: &'static str,
-    /// What does not go without it, in words that end a sentence: "nothing is changed without it".
+    /// End of a sentence about the need for the file: "nothing is changed without it".
     pub need: &'static str,
-    /// What is lost if it is moved away.
+    /// Data that are lost if the file is moved away.
     pub loss: &'static str,
 }
 
 impl DatabaseKind {
-    /// One that is gone with the process.
+    /// In-memory database, which is lost when the process ends.
     ///
     /// # Errors
     /// If `SQLite` cannot work in memory.
@@ -67,10 +68,10 @@ impl DatabaseKind {
         Ok(connection)
     }
 
-    /// Opens one for writing; the first use makes it.
+    /// Opens a database for writing; the first use creates it.
     ///
     /// # Errors
-    /// If it cannot be made or used.
+    /// If it cannot be created or used.
     pub fn open(&self, path: &Path) -> Result<Connection> {
         let (name, need) = (self.name, self.need);
         let shown = path.display().to_string();
@@ -89,20 +90,20 @@ impl DatabaseKind {
                 "make it writable (`chmod u+w {shown}`), or set IAMLUA_HOME to another folder"
             )));
         }
-        // Files that SQLite makes beside it get the same mode.
+        // The files that SQLite creates beside it get the same mode.
         state::close_database(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         if !self.is_empty(&shown, &connection)? {
             self.check(path, &shown, &connection)?;
         }
-        use_write_ahead_log(&connection, PATIENCE).map_err(failed)?;
+        use_write_ahead_log(&connection, BUSY_TIMEOUT).map_err(failed)?;
         // With FULL a commit is on the disk when it returns.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        // Asked again under the lock: another process may have made it meanwhile.
+        // Checked again under the lock: another process may have created it meanwhile.
         if self.is_empty(&shown, &transaction)? {
             transaction.execute_batch(self.schema).map_err(failed)?;
             transaction
@@ -114,7 +115,8 @@ impl DatabaseKind {
         Ok(connection)
     }
 
-    /// Opens one for reading what is in it, and for changing that if the file may be written; `None` if there is none yet.
+    /// Opens an existing database for reading, and for writing if the file is writable; `None` if
+    /// it does not exist.
     ///
     /// # Errors
     /// If it cannot be used.
@@ -133,7 +135,7 @@ impl DatabaseKind {
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         if self.is_empty(&shown, &connection)? {
             return Ok(None);
         }
@@ -144,19 +146,19 @@ impl DatabaseKind {
         Ok(Some(connection))
     }
 
-    /// Looks for damage before anything is written. That reads the whole file, so a large one is
-    /// looked at once a day.
+    /// Checks for damage before anything is written. The check reads the whole file, so a large
+    /// file is checked once a day.
     fn check(&self, path: &Path, shown: &str, connection: &Connection) -> Result<()> {
         let failed = |error| self.unusable(shown, &error);
-        // Damage of a page that is read later is noticed then.
+        // Damage in a page that is read later is detected then.
         connection.pragma_update(None, "cell_size_check", true).map_err(failed)?;
         let mut mark = path.as_os_str().to_owned();
         mark.push(".checked");
         let mark = Path::new(&mark);
-        let is_large = path.metadata().is_ok_and(|about| about.len() > SMALL);
+        let is_large = path.metadata().is_ok_and(|about| about.len() > MAX_ALWAYS_CHECKED);
         let is_checked = || {
             let checked = mark.metadata().and_then(|about| about.modified());
-            checked.is_ok_and(|checked| checked.elapsed().is_ok_and(|since| since < CHECKED))
+            checked.is_ok_and(|checked| checked.elapsed().is_ok_and(|since| since < CHECK_INTERVAL))
         };
         if is_large && is_checked() {
             return Ok(());
@@ -168,7 +170,7 @@ impl DatabaseKind {
             return Err(Error::new(Kind::State, message).hint(self.damaged(shown)));
         }
         if is_large {
-            // Without the mark it is looked at again the next time.
+            // Without the mark the file is checked again the next time.
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             let opened = options.open(mark);
@@ -181,10 +183,10 @@ impl DatabaseKind {
         format!("move it away (`mv {shown} {shown}.broken`); {}", self.loss)
     }
 
-    /// Whether a file is still empty; an error if it is not of this kind, or of a newer version.
+    /// True if the file is empty; an error if it is of another kind, or of a newer version.
     fn is_empty(&self, shown: &str, connection: &Connection) -> Result<bool> {
         let Self { name, version: known, .. } = self;
-        // One look at one moment: another process may be making it.
+        // Both reads in one transaction, because another process may be creating the file.
         let _moment = if connection.is_autocommit() {
             Some(connection.unchecked_transaction().map_err(|error| self.unusable(shown, &error))?)
         } else {
@@ -213,7 +215,7 @@ impl DatabaseKind {
         Ok(false)
     }
 
-    /// The words for a file that `SQLite` cannot use.
+    /// Error for a file that `SQLite` cannot use.
     pub fn unusable(&self, shown: &str, error: &rusqlite::Error) -> Error {
         let (what, hint) = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

@@ -1,4 +1,5 @@
-//! What a test and the runbooks that it runs have in common: an account in memory, a clock, temporary folders, and what stops them all.
+//! State that a test and its runbooks share: an account in memory, a clock, temporary folders, and
+//! cancellation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,52 +21,52 @@ use crate::lua::fakes::{Fakes, MadeUp};
 use crate::lua::sandbox::{Access, Permissions};
 use crate::session::Session;
 
-/// Makes ids the same for every run of a test.
+/// Seed of the ids, so that they are the same in every run of a test.
 const SEED: u64 = 1;
 
-/// The world of one test.
-pub(super) struct World {
-    /// The account.
+/// Environment of one test.
+pub(super) struct TestContext {
+    /// Account.
     pub account: Emulator,
-    /// The clock.
+    /// Clock.
     pub clock: HeldClock,
-    /// The folder of the test file.
+    /// Folder of the test file.
     pub folder: PathBuf,
-    /// Where calls run.
+    /// Runtime for calls.
     pub runtime: Handle,
-    /// The most bytes of Lua values of each VM.
+    /// Memory limit of each VM, in bytes.
     pub max_memory: usize,
-    /// The names that parameters of runbooks cannot have.
+    /// Names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
-    /// Lag of reads behind writes, unless the test says otherwise.
+    /// Default lag of reads behind writes.
     pub lag: Duration,
-    /// What is real for the test and its runbooks: what belongs to the test, and what the operator
-    /// has granted.
+    /// Permissions for the real machine, for the test and its runbooks: those of every test, and
+    /// those that the operator has granted.
     real: Mutex<Permissions>,
-    /// What the test has made up of the machine.
-    made_up: Mutex<MadeUp>,
+    /// Fakes of the machine that the test has set.
+    fakes: Mutex<MadeUp>,
     running: Mutex<Running>,
-    /// The temporary folders; none any more once the test is over.
+    /// Temporary folders; `None` once the test is over.
     folders: Mutex<Option<Vec<TempDir>>>,
 }
 
 #[derive(Default)]
 struct Running {
     stopped: Option<Stop>,
-    lives: Vec<Live>,
+    vms: Vec<RunningVm>,
 }
 
-/// A VM of the world.
-pub(super) struct Live {
-    /// What stops it.
+/// Running VM of the test.
+pub(super) struct RunningVm {
+    /// Cancels the VM.
     pub canceller: Canceller,
-    /// What wakes it.
+    /// Wakes the VM.
     pub waker: Waker,
-    /// Its session.
+    /// Session of the VM.
     pub session: Arc<Session>,
 }
 
-impl Live {
+impl RunningVm {
     fn stop(&self, reason: Stop) {
         self.session.close();
         self.canceller.stop(reason);
@@ -73,7 +74,7 @@ impl Live {
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for TestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("folder", &self.folder).finish_non_exhaustive()
     }
@@ -83,8 +84,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
-    /// A world with the example account, in which it is now, to the second.
+impl TestContext {
+    /// Creates an environment with the example account, at the current time in whole seconds.
     ///
     /// # Errors
     /// None that a caller could cause.
@@ -104,7 +105,7 @@ impl World {
         real.allow(Access::Read, &folder.display().to_string())?;
         Ok(Arc::new(Self {
             real: Mutex::new(real),
-            made_up: Mutex::default(),
+            fakes: Mutex::default(),
             account: Emulator::in_memory(options_of_account)?,
             clock,
             folder,
@@ -117,76 +118,76 @@ impl World {
         }))
     }
 
-    /// What is real for the test and its runbooks.
+    /// Permissions for the real machine.
     pub fn real(&self) -> Permissions {
         locked(&self.real).clone()
     }
 
-    /// The machine for a run of a runbook.
+    /// Fakes for a run of a runbook.
     pub fn fakes(&self) -> Fakes {
-        Fakes::new(locked(&self.made_up).clone(), self.real())
+        Fakes::new(locked(&self.fakes).clone(), self.real())
     }
 
-    /// Changes what the test has made up.
-    pub fn make_up(&self, change: impl FnOnce(&mut MadeUp)) {
-        change(&mut locked(&self.made_up));
+    /// Changes the fakes of the machine.
+    pub fn change_fakes(&self, change: impl FnOnce(&mut MadeUp)) {
+        change(&mut locked(&self.fakes));
     }
 
-    /// A connection to the account.
+    /// Connection to the account.
     pub fn connection(&self) -> Connection {
         Connection { target: Backend::local(self.account.http_client()), ..Connection::default() }
     }
 
-    /// Adds a VM. If the world was stopped already, so is that.
-    pub fn add(&self, live: Live) {
+    /// Adds a VM, and stops it if the environment was stopped already.
+    pub fn add(&self, vm: RunningVm) {
         let mut running = locked(&self.running);
         if let Some(reason) = running.stopped {
-            live.stop(reason);
+            vm.stop(reason);
         }
-        running.lives.push(live);
+        running.vms.push(vm);
     }
 
-    /// Ends the lag of everything written so far: a runbook is started some time after
-    /// what the test has done, and looked at some time after its end. Nobody completes what others
-    /// may have changed meanwhile.
+    /// Ends the lag of all writes so far. A runbook starts some time after the writes of the test,
+    /// and the test reads some time after the end of the runbook.
     pub fn settle(&self) {
         self.clock.let_pass(self.lag);
-        for live in &locked(&self.running).lives {
-            live.session.forget_changes();
+        for vm in &locked(&self.running).vms {
+            vm.session.forget_changes();
         }
     }
 
-    /// Stops every VM, runbooks first: the test waits for them.
+    /// Stops every VM, runbooks first, because the test waits for them.
     pub fn stop(&self, reason: Stop) {
         let mut running = locked(&self.running);
         running.stopped.get_or_insert(reason);
-        for live in running.lives.iter().rev() {
-            live.stop(reason);
+        for vm in running.vms.iter().rev() {
+            vm.stop(reason);
         }
     }
 
-    /// The test is over, or left behind: its folders go.
+    /// Ends the environment, and removes its folders.
     pub fn end(&self) {
         drop(locked(&self.folders).take());
     }
 
-    /// Why it was stopped, if it was.
+    /// Reason why it was stopped, if it was.
     pub fn stopped(&self) -> Option<Stop> {
         locked(&self.running).stopped
     }
 
-    /// The requests that all of its VMs have sent, by AWS action.
+    /// Number of requests of all VMs, by AWS action.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
-        for live in &locked(&self.running).lives {
-            for (action, n) in live.session.calls() {
+        for vm in &locked(&self.running).vms {
+            for (action, n) in vm.session.calls() {
                 *all.entry(action).or_default() += n;
             }
         }
         all
     }
 
-    /// The path of a file that a test names: beside the test file if it is there, else in the current folder.
+    /// Path of a file that a test names: relative to the test file if it exists there, else to the
+    /// current folder.
     pub fn find(&self, path: &str) -> PathBuf {
         let beside = self.folder.join(path);
         let found = if beside.exists() { beside } else { PathBuf::from(path) };
@@ -197,7 +198,8 @@ impl World {
         }
     }
 
-    /// Refuses a file that neither belongs to the test nor is in the current folder.
+    /// Checks that a file is in the folder of the test or in the current folder, or that the
+    /// operator has granted it.
     ///
     /// # Errors
     /// A permission error that names the flag.
@@ -207,10 +209,10 @@ impl World {
         real.path(Access::Read, &path.display().to_string()).map(|_| ())
     }
 
-    /// A folder that lives until the test is over, with empty files in it of those names.
+    /// Creates a folder that exists until the end of the test, with empty files of those names.
     ///
     /// # Errors
-    /// If a name leads out of the folder, there is no room, or the test is over.
+    /// If a name leads out of the folder, the disk is full, or the test is over.
     pub fn temporary<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<PathBuf> {
         let folder = tempfile::Builder::new().prefix("iamlua-test-").tempdir();
         let folder =

@@ -1,4 +1,4 @@
-//! What tests and their runbooks print: kept, and shown where it is asked for, but never more than there is room for.
+//! Captured output of tests and runbooks, limited in size.
 
 use std::collections::VecDeque;
 use std::io::{Error, Result, Write};
@@ -6,55 +6,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ui::format::number;
 
-/// The most bytes of each end of what a test prints.
-const ENDS_OF_TEST: usize = 64 << 10;
-/// The most bytes that a runbook may write on standard output, or that are kept of each end of what it writes elsewhere.
-const RUNBOOK: usize = 16 << 20;
+/// Upper bound on the bytes that are kept of each end of the output of a test.
+const MAX_TEST_OUTPUT: usize = 64 << 10;
+/// Upper bound on the bytes of standard output of a runbook, and on each end of its other output.
+const MAX_RUNBOOK_OUTPUT: usize = 16 << 20;
 
-/// What happens to what is too much.
+/// Handling of output beyond the limit.
 #[derive(Clone, Copy)]
-enum Beyond {
-    /// The middle is left out.
+enum Overflow {
+    /// Leaves out the middle.
     LeftOut,
-    /// It is not taken: half a result would be no result.
+    /// Fails the write: a truncated result would be wrong.
     Refused,
 }
 
-/// Output that is kept; clones are hands on the same one.
+/// Captured output. Clones share it.
 #[derive(Clone)]
 pub(super) struct Captured(Arc<Mutex<Buffer>>);
 
 struct Buffer {
-    /// The most bytes of each end.
+    /// Upper bound on the bytes of each end.
     most: usize,
-    beyond: Beyond,
+    beyond: Overflow,
     first: Vec<u8>,
     last: VecDeque<u8>,
     left_out: u64,
 }
 
 impl Captured {
-    fn new(most: usize, beyond: Beyond) -> Self {
+    fn new(most: usize, beyond: Overflow) -> Self {
         let (first, last) = (Vec::new(), VecDeque::new());
         Self(Arc::new(Mutex::new(Buffer { most, beyond, first, last, left_out: 0 })))
     }
 
-    /// For what a test prints: its two ends.
+    /// Capture of the output of a test: its two ends.
     pub fn of_test() -> Self {
-        Self::new(ENDS_OF_TEST, Beyond::LeftOut)
+        Self::new(MAX_TEST_OUTPUT, Overflow::LeftOut)
     }
 
-    /// For the results of a runbook: it fails if they are too many.
+    /// Capture of the results of a runbook: writes beyond the limit fail.
     pub fn results() -> Self {
-        Self::new(RUNBOOK, Beyond::Refused)
+        Self::new(MAX_RUNBOOK_OUTPUT, Overflow::Refused)
     }
 
-    /// For everything else that a runbook says: its two ends.
+    /// Capture of the other output of a runbook: its two ends.
     pub fn notes() -> Self {
-        Self::new(RUNBOOK, Beyond::LeftOut)
+        Self::new(MAX_RUNBOOK_OUTPUT, Overflow::LeftOut)
     }
 
-    /// Takes out what was written.
+    /// Takes the output.
     pub fn take(&self) -> String {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = std::mem::take(&mut kept.first);
@@ -75,12 +75,12 @@ impl Write for Captured {
         let kept = &mut *kept;
         let room = kept.most - kept.first.len();
         let (first, rest) = bytes.split_at(bytes.len().min(room));
-        if matches!(kept.beyond, Beyond::Refused) && !rest.is_empty() {
+        if matches!(kept.beyond, Overflow::Refused) && !rest.is_empty() {
             let most = kept.most >> 20;
             return Err(Error::other(format!("a test keeps no more than {most} MiB of it")));
         }
         kept.first.extend_from_slice(first);
-        // What would be pushed out again at once is not copied.
+        // Bytes that would be removed at once are not copied.
         let (skipped, rest) = rest.split_at(rest.len().saturating_sub(kept.most));
         let surplus = (kept.last.len() + rest.len()).saturating_sub(kept.most);
         kept.last.drain(..surplus);
@@ -98,13 +98,13 @@ impl Write for Captured {
 mod tests {
     use std::io::Write;
 
-    use super::{Beyond, Captured};
+    use super::{Captured, Overflow};
 
     #[test]
     fn both_ends_are_kept_however_it_is_written() {
         let text = "0123456789abcdefghijklmnopqrstuvwxyz";
         for pieces in [1, 2, 3, 5, 7, 8, 9, 36] {
-            let mut captured = Captured::new(8, Beyond::LeftOut);
+            let mut captured = Captured::new(8, Overflow::LeftOut);
             for piece in text.as_bytes().chunks(pieces) {
                 captured.write_all(piece).expect("it is taken");
             }
@@ -112,14 +112,14 @@ mod tests {
             captured.write_all(b"next").expect("it is taken");
             assert_eq!(captured.take(), "next");
         }
-        let mut captured = Captured::new(18, Beyond::LeftOut);
+        let mut captured = Captured::new(18, Overflow::LeftOut);
         captured.write_all(text.as_bytes()).expect("it is taken");
         assert_eq!(captured.take(), text, "all of it has room");
     }
 
     #[test]
     fn what_must_be_whole_is_refused_when_it_is_too_much() {
-        let mut captured = Captured::new(8, Beyond::Refused);
+        let mut captured = Captured::new(8, Overflow::Refused);
         captured.write_all(b"12345678").expect("there is room");
         assert!(captured.write_all(b"9").is_err());
         assert_eq!(captured.take(), "12345678");

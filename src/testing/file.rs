@@ -1,5 +1,5 @@
-//! One test file: it is read to learn which tests it has, and read again for each of them, so that every test has a VM and an account
-//! of its own. Tests of a file run one after the other.
+//! Test file: loaded once to list its tests, and once for each test, so that every test has its own
+//! VM and account. Tests of a file run one after the other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::account::{Live, World};
+use super::account::{RunningVm, TestContext};
 use super::captured::Captured;
 use super::offers::{Definition, Definitions, Mode, offers};
 use super::{Failure, FileReport, Interrupt, Test, TestResult, TestSettings, shown};
@@ -20,45 +20,45 @@ use crate::lua::cancel::{Canceller, Stop};
 use crate::lua::{Ending, Format, Output, Show, Vm, VmConfig};
 use crate::session::{Gate, Mode as Changes, Session};
 
-/// How long a VM that was told to stop is waited for.
+/// Time to wait for a VM that was stopped.
 const GRACE: Duration = Duration::from_secs(5);
-/// The same after an interrupt: somebody waits.
-const GRACE_OF_INTERRUPT: Duration = Duration::from_secs(1);
-/// How often is looked whether there was an interrupt.
-const LOOK: Duration = Duration::from_millis(100);
-/// As much as the main thread of a program has.
-const STACK: usize = 8 << 20;
+/// The same after an interrupt.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
+/// Interval of checks for an interrupt.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Stack size, as of a main thread.
+const STACK_SIZE: usize = 8 << 20;
 
-/// What a VM's thread is asked when it has read the file.
-enum Asked {
-    /// Which tests there are.
+/// Request to the thread of a VM that has loaded the file.
+enum Request {
+    /// List the tests.
     List,
-    /// To run the test of that number and name, of so many.
+    /// Run the test with that number and name, of that many.
     Run(usize, String, usize),
 }
 
-/// What a VM's thread says.
-enum Said {
-    /// The file has these tests.
+/// Message of the thread of a VM.
+enum Message {
+    /// List of the tests.
     Listed(Vec<Definition>),
-    /// The reading of it, or the test, has ended.
+    /// End of loading, or of the test.
     Ended(Result<Ending>, Duration),
 }
 
-/// A file that is read in a VM, on a thread of its own, which then waits to be asked.
+/// File loaded in a VM, on its own thread, which then waits for requests.
 struct Reading {
-    world: Arc<World>,
+    context: Arc<TestContext>,
     output: Captured,
-    ask: Sender<Asked>,
-    said: Receiver<Said>,
+    ask: Sender<Request>,
+    message: Receiver<Message>,
     began: Instant,
     timeout: Duration,
 }
 
-/// How a wait for a VM ended.
-enum Waited {
-    Said(Said),
-    /// It took too long; whether it could be stopped.
+/// Result of waiting for a VM.
+enum WaitResult {
+    Message(Message),
+    /// Timeout, and whether the VM could be stopped.
     TooLong {
         was_stopped: bool,
     },
@@ -74,47 +74,48 @@ impl Reading {
     ) -> Result<Self> {
         let loaded = Loaded::read(&Script::File(path.to_owned()))?;
         let folder = loaded.folder.clone().unwrap_or_else(|| PathBuf::from("."));
-        let world = World::new(folder, runtime.clone(), options)?;
-        interrupt.watch(&world);
+        let context = TestContext::new(folder, runtime.clone(), options)?;
+        interrupt.watch(&context);
         let output = Captured::of_test();
-        let ((ask, asked), (say, said)) = (channel(), channel());
-        let (own, kept) = (Arc::clone(&world), output.clone());
+        let ((ask, request), (say, message)) = (channel(), channel());
+        let (own, kept) = (Arc::clone(&context), output.clone());
         std::thread::Builder::new()
             .name("iamlua-test".into())
-            .stack_size(STACK)
+            .stack_size(STACK_SIZE)
             .spawn(move || {
                 let began = Instant::now();
-                if let Err(error) = work(&own, &loaded, &kept, &asked, &say) {
-                    let _ = say.send(Said::Ended(Err(error), began.elapsed()));
+                if let Err(error) = work(&own, &loaded, &kept, &request, &say) {
+                    let _ = say.send(Message::Ended(Err(error), began.elapsed()));
                 }
             })
             .map_err(|error| Error::io("cannot start a thread for the test", error))?;
         let (began, timeout) = (Instant::now(), options.timeout);
-        Ok(Self { world, output, ask, said, began, timeout })
+        Ok(Self { context, output, ask, message, began, timeout })
     }
 
-    /// Asks, and waits for what is said.
-    fn wait_for(&self, asked: Asked) -> Waited {
-        // The thread being gone shows in what it says.
-        let _ = self.ask.send(asked);
-        let said = loop {
+    /// Sends a request, and waits for the answer.
+    fn wait_for(&self, request: Request) -> WaitResult {
+        // A missing thread shows in the answer.
+        let _ = self.ask.send(request);
+        let message = loop {
             let left = self.timeout.saturating_sub(self.began.elapsed());
-            match self.said.recv_timeout(left.min(LOOK)) {
-                Ok(said) => break Some(said),
+            match self.message.recv_timeout(left.min(POLL_INTERVAL)) {
+                Ok(message) => break Some(message),
                 Err(RecvTimeoutError::Disconnected) => break None,
                 Err(RecvTimeoutError::Timeout) if self.is_interrupted() => {
-                    // It ends at once, unless it is inside of one long operation, where it is left behind.
-                    let _ = self.said.recv_timeout(GRACE_OF_INTERRUPT);
-                    return Waited::Interrupted;
+                    // The VM stops at once, unless it is inside a long operation; its thread is
+                    // then abandoned.
+                    let _ = self.message.recv_timeout(INTERRUPT_GRACE);
+                    return WaitResult::Interrupted;
                 }
-                Err(RecvTimeoutError::Timeout) if left > LOOK => {}
-                Err(RecvTimeoutError::Timeout) => return self.end_late(),
+                Err(RecvTimeoutError::Timeout) if left > POLL_INTERVAL => {}
+                Err(RecvTimeoutError::Timeout) => return self.handle_timeout(),
             }
         };
-        match (self.world.stopped(), said) {
-            (Some(Stop::Interrupted), _) => Waited::Interrupted,
-            (_, Some(said)) => Waited::Said(said),
-            (_, None) => Waited::Said(Said::Ended(
+        match (self.context.stopped(), message) {
+            (Some(Stop::Interrupted), _) => WaitResult::Interrupted,
+            (_, Some(message)) => WaitResult::Message(message),
+            (_, None) => WaitResult::Message(Message::Ended(
                 Err(Error::new(Kind::Bug, "the thread of the test ended in an unexpected way")),
                 self.began.elapsed(),
             )),
@@ -122,51 +123,55 @@ impl Reading {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.world.stopped() == Some(Stop::Interrupted)
+        self.context.stopped() == Some(Stop::Interrupted)
     }
 
-    /// Its time is over.
-    fn end_late(&self) -> Waited {
-        self.world.stop(Stop::Timeout);
-        let was_stopped = self.said.recv_timeout(GRACE).is_ok();
-        if self.is_interrupted() { Waited::Interrupted } else { Waited::TooLong { was_stopped } }
+    /// Handles a timeout.
+    fn handle_timeout(&self) -> WaitResult {
+        self.context.stop(Stop::Timeout);
+        let was_stopped = self.message.recv_timeout(GRACE).is_ok();
+        if self.is_interrupted() {
+            WaitResult::Interrupted
+        } else {
+            WaitResult::TooLong { was_stopped }
+        }
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        // The thread may be at work still, and would not be waited for when the program ends.
-        self.world.end();
+        // The thread may still be working, and the end of the program does not wait for it.
+        self.context.end();
     }
 }
 
-/// Reads the file, and does what is asked.
+/// Loads the file, and handles requests.
 fn work(
-    world: &Arc<World>,
+    context: &Arc<TestContext>,
     loaded: &Loaded,
     output: &Captured,
-    asked: &Receiver<Asked>,
-    say: &Sender<Said>,
+    request: &Receiver<Request>,
+    say: &Sender<Message>,
 ) -> Result<()> {
     let session = Session::new(Changes::Apply);
     let canceller = Canceller::default();
     let name = shown(Path::new(&loaded.name));
     let setup = VmConfig {
-        gate: Gate::new(Arc::clone(&session), world.connection()),
-        runtime: world.runtime.clone(),
+        gate: Gate::new(Arc::clone(&session), context.connection()),
+        runtime: context.runtime.clone(),
         canceller: canceller.clone(),
         script: name.clone(),
-        folder: Some(world.folder.clone()),
+        folder: Some(context.folder.clone()),
         args: Arguments::default(),
-        permissions: world.real(),
-        max_memory: world.max_memory,
+        permissions: context.real(),
+        max_memory: context.max_memory,
         format: Format::Table,
         show: Show::AtEnd,
         width: None,
-        reserved: world.reserved.clone(),
+        reserved: context.reserved.clone(),
         log_level: "info",
         confirm: Box::new(|_| None),
-        clock: Clock::Held(world.clock.clone()),
+        clock: Clock::Held(context.clock.clone()),
         has_input: false,
         seen: crate::files::read_set::ReadSet::default(),
         log: None,
@@ -174,22 +179,22 @@ fn work(
     let (out, err) = (Box::new(output.clone()), Box::new(output.clone()));
     let vm =
         Vm::new(setup, Output { out, err, by_line: false, is_terminal: false, is_pending: false })?;
-    world.add(Live { canceller, waker: vm.waker(), session });
+    context.add(RunningVm { canceller, waker: vm.waker(), session });
     let definitions = Definitions::default();
-    let call = vm.extend("testing.lua", offers(world, &definitions))?;
+    let call = vm.extend("testing.lua", offers(context, &definitions))?;
     match vm.run(&loaded.source, &name)? {
         Ending::Finished => {}
         other => return Err(ended(other)),
     }
-    // Nobody asks any more when there is nothing to run.
-    while let Ok(asked) = asked.recv() {
-        match asked {
-            Asked::List => {
+    // Without tests to run, the sender is dropped.
+    while let Ok(request) = request.recv() {
+        match request {
+            Request::List => {
                 vm.call(call.clone(), ())?;
-                let _ = say.send(Said::Listed(definitions.take()));
+                let _ = say.send(Message::Listed(definitions.take()));
             }
-            Asked::Run(number, name, count) => {
-                // What is printed while the file is read is nobody's.
+            Request::Run(number, name, count) => {
+                // Output while the file is loaded belongs to no test.
                 output.take();
                 let began = Instant::now();
                 let ending = match vm.call(call.clone(), (number + 1, name, count)) {
@@ -197,14 +202,14 @@ fn work(
                     Ok(other) => Err(ended(other)),
                     Err(error) => Err(error),
                 };
-                let _ = say.send(Said::Ended(ending, began.elapsed()));
+                let _ = say.send(Message::Ended(ending, began.elapsed()));
             }
         }
     }
     Ok(())
 }
 
-/// The error of a test that ends the program.
+/// Error of a test that ends the program.
 fn ended(ending: Ending) -> Error {
     let what = match ending {
         Ending::Exit(code) => format!("os.exit({code}) was called"),
@@ -229,7 +234,7 @@ pub(super) fn run(
         output: String::new(),
         took: Duration::ZERO,
     };
-    // Everything else that is found ends in .lua.
+    // Every other path that was found ends in .lua.
     let is_folder = path.is_dir() || path.extension().is_none_or(|ending| ending != "lua");
     if let Some(error) = is_folder.then(|| std::fs::read_dir(path).err()).flatten() {
         report.failure = Some(super::find::cannot_read(path, error).into());
@@ -253,22 +258,22 @@ pub(super) fn run(
     report
 }
 
-/// Has the file read, and learns which tests it has; `None` if it was interrupted.
+/// Loads the file, and lists its tests; `None` if it was interrupted.
 fn list(
     reading: Result<Reading>,
     output: &mut String,
 ) -> Result<Option<(Reading, Vec<Definition>)>, Failure> {
     let reading = reading?;
-    let waited = reading.wait_for(Asked::List);
+    let waited = reading.wait_for(Request::List);
     output.push_str(&reading.output.take());
     match waited {
-        Waited::Said(Said::Listed(definitions)) => Ok(Some((reading, definitions))),
-        Waited::Said(Said::Ended(Err(error), _)) => Err(error.into()),
-        Waited::Said(Said::Ended(Ok(ending), _)) => Err(ended(ending).into()),
-        Waited::TooLong { was_stopped } => {
+        WaitResult::Message(Message::Listed(definitions)) => Ok(Some((reading, definitions))),
+        WaitResult::Message(Message::Ended(Err(error), _)) => Err(error.into()),
+        WaitResult::Message(Message::Ended(Ok(ending), _)) => Err(ended(ending).into()),
+        WaitResult::TooLong { was_stopped } => {
             Err(too_long(" to read the file", reading.timeout, was_stopped))
         }
-        Waited::Interrupted => Ok(None),
+        WaitResult::Interrupted => Ok(None),
     }
 }
 
@@ -282,7 +287,7 @@ fn too_long(what: &str, timeout: Duration, was_stopped: bool) -> Failure {
     }
 }
 
-/// Runs the tests that are to be run; those that an interrupt leaves out are missing.
+/// Runs the selected tests. Tests after an interrupt are missing from the result.
 fn run_all(
     first: Reading,
     definitions: &[Definition],
@@ -314,9 +319,9 @@ fn run_all(
         if let Some(verdict) = verdict {
             test.verdict = verdict;
         } else {
-            let asked = Asked::Run(number, definition.name.clone(), definitions.len());
+            let request = Request::Run(number, definition.name.clone(), definitions.len());
             let reading = first.take().map_or_else(&begin, Ok);
-            test.verdict = match reading.map(|reading| one(&reading, asked, &mut test)) {
+            test.verdict = match reading.map(|reading| one(&reading, request, &mut test)) {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => break,
                 Err(error) => TestResult::Failed(error.into()),
@@ -327,30 +332,30 @@ fn run_all(
     tests
 }
 
-/// A failure that has no place of its own happened somewhere in the test.
+/// Sets the place of the test for a failure without a place.
 fn failure_of(test: &Test, mut failure: Failure) -> Failure {
     failure.place.get_or_insert_with(|| test.place.clone());
     failure
 }
 
 /// Runs one test; `None` if it was interrupted.
-fn one(reading: &Reading, asked: Asked, test: &mut Test) -> Option<TestResult> {
-    let waited = reading.wait_for(asked);
+fn one(reading: &Reading, request: Request, test: &mut Test) -> Option<TestResult> {
+    let waited = reading.wait_for(request);
     test.output = reading.output.take();
     test.took = reading.began.elapsed();
     let failure = match waited {
-        Waited::Said(Said::Ended(ending, took)) => {
+        WaitResult::Message(Message::Ended(ending, took)) => {
             test.took = took;
             match ending {
                 Ok(_) => return Some(TestResult::Passed),
                 Err(error) => error.into(),
             }
         }
-        Waited::Said(Said::Listed(_)) => {
+        WaitResult::Message(Message::Listed(_)) => {
             Failure::new("the test was mistaken for the list of tests")
         }
-        Waited::TooLong { was_stopped } => too_long("", reading.timeout, was_stopped),
-        Waited::Interrupted => return None,
+        WaitResult::TooLong { was_stopped } => too_long("", reading.timeout, was_stopped),
+        WaitResult::Interrupted => return None,
     };
     Some(TestResult::Failed(failure_of(test, failure)))
 }

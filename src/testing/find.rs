@@ -1,4 +1,4 @@
-//! Finding test files.
+//! Discovery of test files.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 
-/// What the name of a test file ends with.
-const ENDING: &str = "_test.lua";
+/// Suffix of the names of test files.
+const SUFFIX: &str = "_test.lua";
 
-/// The test files that paths stand for: a file stands for itself, whatever its name, a folder for every `*_test.lua` in it, however deep.
-/// Hidden folders, `target` folders, links to folders, and what is no file are left out. In the order of the paths, those of a folder by
-/// name. A folder in another that cannot be read is among them, to fail when its turn comes.
+/// Finds the test files at paths, in the order of the paths.
+///
+/// A file is taken whatever its name. A folder stands for every `*_test.lua` in it at any depth, by
+/// name. Hidden folders, `target` folders, links to folders and special files are left out. An
+/// unreadable subfolder is in the result, and fails in its turn.
 ///
 /// # Errors
-/// A usage error for a path that is not there or no Lua file; an I/O error for a folder of these that cannot be read.
+/// A usage error for a path that does not exist or is no Lua file; an I/O error for an unreadable
+/// folder of `paths`.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -37,7 +40,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The error of a folder that cannot be read.
+/// Error for an unreadable folder.
 pub(super) fn cannot_read(folder: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot read the folder {}", folder.display()), error)
 }
@@ -55,14 +58,14 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
             if name != "target" && walk(&path, found).is_err() {
                 found.push(path);
             }
-        } else if name.ends_with(ENDING) && (path.is_file() || !path.exists()) {
+        } else if name.ends_with(SUFFIX) && (path.is_file() || !path.exists()) {
             found.push(path);
         }
     }
     Ok(())
 }
 
-/// The error of a command that has found no test.
+/// Error for paths without tests.
 #[must_use]
 pub fn nothing_found(paths: &[PathBuf], filter: Option<&str>) -> Error {
     if let Some(filter) = filter {
@@ -71,5 +74,5 @@ pub fn nothing_found(paths: &[PathBuf], filter: Option<&str>) -> Error {
     }
     let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     Error::new(Kind::Script, format!("there is no test in {}", paths.join(", ")))
-        .hint(format!("tests are in files whose name ends with {ENDING}; or name a file itself"))
+        .hint(format!("tests are in files whose name ends with {SUFFIX}; or name a file itself"))
 }

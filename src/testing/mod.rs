@@ -1,8 +1,8 @@
-//! Tests of scripts: `iamlua test`. Files are found, read and run here, several at once, each test in a VM of its own on a fresh
-//! account in memory; `report` writes down what became of them. What a test file finds is in `stdlib/testing.lua`.
+//! Test runner of `iamlua test`. Several files run at once. Each test has its own VM, and a fresh
+//! account in memory. `report` formats the results; `stdlib/testing.lua` is the Lua side.
 //!
-//! A test's VM is on a thread of its own, so that one that cannot be stopped, deep inside of one long operation of Lua's library, holds up
-//! nothing: it is left behind.
+//! The VM of a test has its own thread. A thread that cannot be stopped, because it is inside a
+//! long operation of Lua's library, is abandoned and delays nothing.
 
 mod account;
 mod captured;
@@ -26,28 +26,27 @@ use crate::error::{Error, Result};
 use crate::lua::cancel::Stop;
 use crate::lua::sandbox::Permissions;
 
-use account::World;
+use account::TestContext;
 pub use find::{find, nothing_found};
 
-/// How tests are run.
+/// Settings of a test run.
 #[derive(Clone, Debug)]
 pub struct TestSettings {
-    /// Only tests are run whose full name contains this.
+    /// Filter: only tests whose full name contains this are run.
     pub filter: Option<String>,
-    /// How many files are run at once.
+    /// Number of files that run at once.
     pub jobs: usize,
-    /// How long a test may take, with the reading of its file.
+    /// Time limit of a test, including the loading of its file.
     pub timeout: Duration,
-    /// Whether tests are only listed.
+    /// Lists the tests instead of running them.
     pub list: bool,
-    /// The most bytes of Lua values of one test.
+    /// Memory limit of one test, in bytes.
     pub max_memory: usize,
-    /// The names that parameters of runbooks cannot have.
+    /// Names that parameters of runbooks cannot have.
     pub reserved: Vec<String>,
-    /// Lag of reads behind writes in the account of a test, unless the test says
-    /// otherwise.
+    /// Default lag of reads behind writes in the account of a test.
     pub lag: Duration,
-    /// What tests, and the runbooks that they run, may touch on this machine.
+    /// Permissions of tests and their runbooks on this machine.
     pub permissions: Permissions,
 }
 
@@ -66,29 +65,29 @@ impl Default for TestSettings {
     }
 }
 
-/// What became of a test.
+/// Result of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestResult {
-    /// It passed.
+    /// Passed.
     Passed,
-    /// It failed.
+    /// Failed.
     Failed(Failure),
-    /// It was not run, for this reason.
+    /// Skipped, for this reason.
     Skipped(&'static str),
-    /// It was only listed.
+    /// Listed, without running.
     Listed,
 }
 
-/// Why something failed.
+/// Failure of a test or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// What failed; a difference is in lines that begin with `-` and `+`.
+    /// Message. A difference is in lines that begin with `-` and `+`.
     pub message: String,
-    /// Where in a script: `tag_test.lua:12`.
+    /// Place in a script: `tag_test.lua:12`.
     pub place: Option<String>,
-    /// What to do next.
+    /// Next steps.
     pub hints: Vec<String>,
-    /// The traceback, of scripts only.
+    /// Traceback, of scripts only.
     pub traceback: Option<String>,
 }
 
@@ -102,7 +101,7 @@ impl Failure {
         self
     }
 
-    /// The message in one line.
+    /// Message in one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut lines = self.message.lines();
@@ -126,7 +125,7 @@ impl From<Error> for Failure {
         let traceback = error.traceback.take().map(String::from).filter(|text| !text.is_empty());
         let given = error.place.take().map(String::from);
         let mut message = error.to_string();
-        // An error of Lua's own has its place in front; one without any happened where the traceback begins.
+        // Errors of Lua begin with their place. Others have the place where the traceback begins.
         let own = place_of(&message).map(str::to_owned);
         if let Some(own) = &own {
             message.drain(..own.len() + 2);
@@ -137,7 +136,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// A hint that names a flag of `iamlua run` which `iamlua test` has not, as a test needs it.
+/// Replaces a flag of `iamlua run` that `iamlua test` lacks, in a hint, by its equivalent for
+/// tests.
 fn in_tests(hint: String) -> String {
     if let Some(flag) =
         hint.strip_prefix("allow it with ").filter(|flag| flag.starts_with("--allow-"))
@@ -155,7 +155,7 @@ fn in_tests(hint: String) -> String {
     }
 }
 
-/// A hint of a runbook's error, with the option of `run_runbook` where it names a flag.
+/// Replaces a flag in a hint of a runbook's error by the option of `run_runbook`.
 fn in_runbooks(hint: &str) -> String {
     let given = hint.strip_prefix("allow it with --allow-").and_then(|flag| flag.split_once('='));
     match given {
@@ -166,62 +166,62 @@ fn in_runbooks(hint: &str) -> String {
     }
 }
 
-/// The place in front of a message: `tag.lua:12` of `tag.lua:12: no such thing`.
+/// Place at the start of a message: `tag.lua:12` of `tag.lua:12: no such thing`.
 fn place_of(message: &str) -> Option<&str> {
     let end = message.find(": ")?;
     let (file, line) = message[..end].rsplit_once(':')?;
     let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    // What has a colon and a number in front may be an address.
+    // A host with a port has the same form.
     let is_lua = Path::new(file).extension().is_some_and(|ending| ending == "lua");
     let is_file = is_lua || file.starts_with("[iamlua:");
     (is_line && is_file && !file.contains('\n')).then(|| &message[..end])
 }
 
-/// A test and what became of it.
+/// Test with its result.
 #[derive(Clone, Debug)]
 pub struct Test {
-    /// Its full name: `description › test`.
+    /// Full name: `description › test`.
     pub name: String,
-    /// Where it is defined: `tag_test.lua:12`.
+    /// Place of its definition: `tag_test.lua:12`.
     pub place: String,
-    /// What became of it.
+    /// Result.
     pub verdict: TestResult,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
-    /// What it has printed.
+    /// Output.
     pub output: String,
 }
 
-/// What became of the tests of a file.
+/// Results of the tests of a file.
 #[derive(Clone, Debug)]
 pub struct FileReport {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its tests, in the order in which it defines them; without those that the filter leaves out.
+    /// Tests in the order of their definition, without those that the filter leaves out.
     pub tests: Vec<Test>,
-    /// Why it could not be read, or not to its end.
+    /// Failure that prevented loading the whole file.
     pub failure: Option<Failure>,
-    /// What it has printed while it was read.
+    /// Output while it was loaded.
     pub output: String,
-    /// How long all of it took.
+    /// Total duration.
     pub took: Duration,
 }
 
-/// So many tests, by what became of them.
+/// Number of tests by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Passed.
     pub passed: usize,
-    /// Failed, files that could not be read included.
+    /// Failed, including files that could not be loaded.
     pub failed: usize,
-    /// Not run.
+    /// Skipped.
     pub skipped: usize,
-    /// Only listed.
+    /// Listed.
     pub listed: usize,
 }
 
 impl Counts {
-    /// How many there are.
+    /// Total number.
     #[must_use]
     pub fn all(self) -> usize {
         self.passed + self.failed + self.skipped + self.listed
@@ -229,7 +229,7 @@ impl Counts {
 }
 
 impl FileReport {
-    /// What became of its tests.
+    /// Number of tests by result.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts =
@@ -246,19 +246,19 @@ impl FileReport {
     }
 }
 
-/// What became of all tests.
+/// Results of all tests.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The files, in the order in which they were given.
+    /// Files, in the order in which they were given.
     pub files: Vec<FileReport>,
-    /// How long all of it took.
+    /// Total duration.
     pub took: Duration,
-    /// Whether it was ended before its end.
+    /// Set if it was interrupted.
     pub is_interrupted: bool,
 }
 
 impl Report {
-    /// What became of the tests.
+    /// Number of tests by result.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.files.iter().map(FileReport::counts).fold(Counts::default(), |all, file| Counts {
@@ -270,23 +270,23 @@ impl Report {
     }
 }
 
-/// Ends tests that run, from any thread.
+/// Handle that stops running tests, from any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<Interrupted>);
 
 #[derive(Debug, Default)]
 struct Interrupted {
     is_set: AtomicBool,
-    worlds: Mutex<Vec<Weak<World>>>,
+    contexts: Mutex<Vec<Weak<TestContext>>>,
 }
 
 impl Interrupt {
-    /// Ends the tests that run, and lets no other begin.
+    /// Stops the running tests, and starts no more.
     pub fn stop(&self) {
         self.0.is_set.store(true, Ordering::SeqCst);
-        let worlds = self.0.worlds.lock().unwrap_or_else(PoisonError::into_inner);
-        for world in worlds.iter().filter_map(Weak::upgrade) {
-            world.stop(Stop::Interrupted);
+        let contexts = self.0.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        for context in contexts.iter().filter_map(Weak::upgrade) {
+            context.stop(Stop::Interrupted);
         }
     }
 
@@ -294,22 +294,22 @@ impl Interrupt {
         self.0.is_set.load(Ordering::SeqCst)
     }
 
-    /// A test begins, which may have to be ended.
-    fn watch(&self, world: &Arc<World>) {
-        let mut worlds = self.0.worlds.lock().unwrap_or_else(PoisonError::into_inner);
-        worlds.retain(|world| world.strong_count() > 0);
-        worlds.push(Arc::downgrade(world));
-        drop(worlds);
+    /// Registers a test, so that an interrupt stops it.
+    fn watch(&self, context: &Arc<TestContext>) {
+        let mut contexts = self.0.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.retain(|context| context.strong_count() > 0);
+        contexts.push(Arc::downgrade(context));
+        drop(contexts);
         if self.is_set() {
-            world.stop(Stop::Interrupted);
+            context.stop(Stop::Interrupted);
         }
     }
 }
 
-/// Runs the tests of files; `tell` hears of each file when it is done, in the order of the files, whichever ends first.
+/// Runs the tests of files. `tell` receives each finished file, in the order of `files`.
 ///
 /// # Errors
-/// If the system gives no threads.
+/// If threads cannot be started.
 pub fn run(
     files: &[PathBuf],
     options: &TestSettings,
@@ -318,7 +318,8 @@ pub fn run(
 ) -> Result<Report> {
     let began = Instant::now();
     let jobs = options.jobs.clamp(1, files.len().max(1));
-    // One for each job, each with one thread: calls then arrive in the order in which they were made, and get the same ids each time.
+    // One runtime with one thread per job: calls arrive in the order in which they were made, and
+    // so get the same ids in every run.
     let runtimes: Vec<_> = (0..jobs).map(|_| run::runtime()).collect::<Result<_>>()?;
     let next = AtomicUsize::new(0);
     let mut report = Report::default();
@@ -346,7 +347,7 @@ pub fn run(
                 report.files.push(file);
             }
         }
-        // After an interrupt some may be missing before these.
+        // After an interrupt, earlier files may be missing.
         for file in waiting.into_values() {
             tell(&file)?;
             report.files.push(file);
@@ -359,7 +360,7 @@ pub fn run(
     Ok(report)
 }
 
-/// How a file is called in messages: as it was given, without `./` in front.
+/// Path of a file in messages: as it was given, without a leading `./`.
 fn shown(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }

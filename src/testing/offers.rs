@@ -1,4 +1,4 @@
-//! What `stdlib/testing.lua` is built on: the functions of its world.
+//! Host functions of `stdlib/testing.lua`.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::account::World;
+use super::account::TestContext;
 use super::runbook;
 use crate::emulator::{Contents, Faults};
 use crate::error::{Error, Kind, Result};
@@ -19,31 +19,31 @@ use crate::lua::fakes::Program;
 use crate::lua::{Offer, sandbox};
 use crate::ui::diff;
 
-/// A test that a file has defined.
+/// Test that a file has defined.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Definition {
-    /// Its full name.
+    /// Full name.
     pub name: String,
-    /// Whether it is to be run.
+    /// Mode.
     pub mode: Mode,
-    /// Where it is defined.
+    /// Place of its definition.
     #[serde(default)]
     pub place: String,
 }
 
-/// Whether a test is to be run.
+/// Mode of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
-    /// It is.
+    /// Run it.
     Run,
-    /// It is not.
+    /// Skip it.
     Skip,
-    /// It is, and others are not.
+    /// Run it, and skip the others.
     Only,
 }
 
-/// Where definitions go.
+/// Collector of definitions.
 pub(super) type Definitions = Rc<RefCell<Vec<Definition>>>;
 
 fn text(args: &[Json], at: usize) -> &str {
@@ -54,8 +54,11 @@ fn out_of_range(what: &str) -> Error {
     Error::argument(format!("{what}: that is out of the years that are known here"))
 }
 
-/// The functions, by the names that the file has for them.
-pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'static str, Offer)> {
+/// Host functions, by name.
+pub(super) fn offers(
+    context: &Arc<TestContext>,
+    definitions: &Definitions,
+) -> Vec<(&'static str, Offer)> {
     let definitions = Rc::clone(definitions);
     let defined = move |args: &[Json]| {
         let list = args.first().cloned().unwrap_or_default();
@@ -63,11 +66,11 @@ pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'st
             .map_err(|error| Error::new(Kind::Bug, format!("the tests of the file: {error}")))?;
         Ok(Json::Null)
     };
-    let ask = |f: fn(&Arc<World>, &[Json]) -> Result<Json>| {
-        let world = Arc::clone(world);
-        Offer::AtOnce(Box::new(move |args| f(&world, args)))
+    let ask = |f: fn(&Arc<TestContext>, &[Json]) -> Result<Json>| {
+        let context = Arc::clone(context);
+        Offer::AtOnce(Box::new(move |args| f(&context, args)))
     };
-    let own = Arc::clone(world);
+    let own = Arc::clone(context);
     let run: crate::lua::Background = Box::new(move |args| {
         let request = runbook::Request::read(&own, args)?;
         Ok(runbook::run(Arc::clone(&own), request).boxed())
@@ -79,7 +82,7 @@ pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'st
         ("export", ask(export)),
         ("reset", ask(reset)),
         ("faults", ask(faults)),
-        ("calls", ask(|world, _| Ok(json!(world.calls())))),
+        ("calls", ask(|context, _| Ok(json!(context.calls())))),
         ("clock_set", ask(set_clock)),
         ("clock_advance", ask(advance_clock)),
         ("temp_folder", ask(temp_folder)),
@@ -90,27 +93,27 @@ pub(super) fn offers(world: &Arc<World>, definitions: &Definitions) -> Vec<(&'st
     ]
 }
 
-fn import(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn import(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     match args.first() {
         Some(Json::String(path)) => {
-            let found = world.find(path);
-            world.check_readable(&found)?;
+            let found = context.find(path);
+            context.check_readable(&found)?;
             let file = std::fs::File::open(&found).map_err(|error| {
                 Error::io(format!("account.import: cannot read {}", found.display()), error)
                     .hint("the file is looked for beside the test file, then in the current folder")
             })?;
-            world
+            context
                 .account
                 .import(file)
                 .map_err(|error| told(error, &found.display().to_string()))?;
         }
         Some(table) => {
             let text = completed(table.clone()).to_string();
-            world.account.import(text.as_bytes()).map_err(|error| told(error, "the table"))?;
+            context.account.import(text.as_bytes()).map_err(|error| told(error, "the table"))?;
         }
         None => {}
     }
-    world.settle();
+    context.settle();
     Ok(Json::Null)
 }
 
@@ -119,7 +122,8 @@ fn told(mut error: Error, what: &str) -> Error {
     error
 }
 
-/// An account as a file has it: with what it calls itself, and with lists where Lua cannot tell an empty one from an empty table.
+/// Completes an account from Lua: adds the format, and restores empty lists, which Lua cannot tell
+/// from empty tables.
 fn completed(mut account: Json) -> Json {
     fn as_list(value: &mut Json) {
         if value.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -137,7 +141,7 @@ fn completed(mut account: Json) -> Json {
             as_list(attached);
         }
     }
-    // What says the format must come first.
+    // The format must be the first field.
     let mut whole = serde_json::Map::new();
     whole.insert("format".into(), "iamlua-account".into());
     whole.insert("version".into(), 1.into());
@@ -145,13 +149,13 @@ fn completed(mut account: Json) -> Json {
     Json::Object(whole)
 }
 
-fn export(world: &Arc<World>, _: &[Json]) -> Result<Json> {
+fn export(context: &Arc<TestContext>, _: &[Json]) -> Result<Json> {
     let mut text = Vec::new();
-    world.account.export(&mut text)?;
+    context.account.export(&mut text)?;
     serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Bug, error.to_string()))
 }
 
-fn reset(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn reset(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let contents = match args.first() {
         Some(Json::String(text)) if text == "empty" => Contents::Empty,
         Some(Json::String(text)) if text == "example" => Contents::Example,
@@ -162,69 +166,69 @@ fn reset(world: &Arc<World>, args: &[Json]) -> Result<Json> {
             )));
         }
     };
-    world.account.reset(contents)?;
-    world.settle();
+    context.account.reset(contents)?;
+    context.settle();
     Ok(Json::Null)
 }
 
-fn faults(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn faults(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let mut faults: Faults = text(args, 0).parse().map_err(|mut error: Error| {
         error.kind = Kind::Argument;
         error.message = format!("account.faults: {}", error.message);
         error
     })?;
     if !text(args, 0).contains("lag=") {
-        faults.lag = world.lag;
+        faults.lag = context.lag;
     }
-    world.account.set_faults(faults);
+    context.account.set_faults(faults);
     Ok(Json::Null)
 }
 
-fn set_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn set_clock(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let second = args.first().and_then(Json::as_i64).unwrap_or_default();
     let moment = Timestamp::from_second(second).map_err(|_| out_of_range("clock.set"))?;
-    world.clock.set(moment);
+    context.clock.set(moment);
     Ok(Json::Null)
 }
 
-fn advance_clock(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn advance_clock(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let seconds = args.first().and_then(Json::as_f64).unwrap_or_default();
     let by = Duration::try_from_secs_f64(seconds).map_err(|_| out_of_range("clock.advance"))?;
-    let now = Timestamp::from_millisecond(world.clock.milliseconds()).unwrap_or_default();
+    let now = Timestamp::from_millisecond(context.clock.milliseconds()).unwrap_or_default();
     let moment = now.checked_add(by).map_err(|_| out_of_range("clock.advance"))?;
-    world.clock.set(moment);
+    context.clock.set(moment);
     Ok(Json::Null)
 }
 
-fn fake_process(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn fake_process(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let program: Program = serde_json::from_value(args.first().cloned().unwrap_or_default())
         .map_err(|error| Error::argument(format!("fake.process: {error}")))?;
-    world.make_up(|made_up| made_up.programs.push(program));
+    context.change_fakes(|fakes| fakes.programs.push(program));
     Ok(Json::Null)
 }
 
-fn fake_file(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn fake_file(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let given = text(args, 0);
     let path = sandbox::resolve(Path::new(given))
         .map_err(|error| Error::io(format!("fake.file: {given}"), error))?;
-    let content = args.get(1).and_then(Json::as_str).map(str::to_owned);
-    world.make_up(|made_up| {
-        made_up.files.insert(path, content);
+    let body = args.get(1).and_then(Json::as_str).map(str::to_owned);
+    context.change_fakes(|fakes| {
+        fakes.files.insert(path, body);
     });
     Ok(Json::Null)
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "all of them have this type")]
-fn fake_env(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn fake_env(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let (name, value) = (text(args, 0).to_owned(), text(args, 1).to_owned());
-    world.make_up(|made_up| {
-        made_up.env.insert(name, value);
+    context.change_fakes(|fakes| {
+        fakes.env.insert(name, value);
     });
     Ok(Json::Null)
 }
 
-fn temp_folder(world: &Arc<World>, args: &[Json]) -> Result<Json> {
+fn temp_folder(context: &Arc<TestContext>, args: &[Json]) -> Result<Json> {
     let names = args.first().and_then(Json::as_array).into_iter().flatten();
-    let path = world.temporary(names.filter_map(Json::as_str))?;
+    let path = context.temporary(names.filter_map(Json::as_str))?;
     Ok(path.display().to_string().into())
 }

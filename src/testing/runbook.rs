@@ -1,4 +1,5 @@
-//! `run_runbook`: one script in a VM and a session of its own, on the account of a test, as `iamlua run` would run it.
+//! `run_runbook`: runs a script in its own VM and session on the account of a test, as `iamlua run`
+//! would.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use tokio::sync::oneshot;
 
-use super::account::{Live, World};
+use super::account::{RunningVm, TestContext};
 use super::captured::Captured;
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
@@ -24,7 +25,7 @@ use crate::session::journal::About;
 use crate::session::plan::sha256;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 
-/// A run that a test asks for.
+/// Run that a test requests.
 pub(super) struct Request {
     loaded: Loaded,
     args: Vec<String>,
@@ -57,18 +58,18 @@ fn texts(list: &Json) -> impl Iterator<Item = &str> {
 }
 
 impl Request {
-    /// Reads path, words of the command line, and options.
+    /// Reads the path, the arguments, and the options.
     ///
     /// # Errors
-    /// An argument error for what they cannot be, an error of the file if it cannot be read.
-    pub fn read(world: &World, args: &[Json]) -> Result<Self> {
+    /// An argument error for invalid values; an error of the file if it cannot be read.
+    pub fn read(context: &TestContext, args: &[Json]) -> Result<Self> {
         let nothing = Json::Null;
         let mut given = args.iter().chain(std::iter::repeat(&nothing));
         let mut next = || given.next().unwrap_or(&nothing);
         let (path, words, options) = (next(), next(), next());
-        let path = world.find(path.as_str().unwrap_or_default());
+        let path = context.find(path.as_str().unwrap_or_default());
         let loaded = Loaded::read(&Script::File(path)).map_err(|mut error| {
-            // It is the test that is wrong, and not its command line.
+            // The mistake is in the test, not on the command line.
             error.kind = if error.kind == Kind::Usage { Kind::Argument } else { error.kind };
             error.message = format!("run_runbook: {}", error.message);
             error.hint("the file is looked for beside the test file, then in the current folder")
@@ -83,12 +84,12 @@ impl Request {
             Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Error::argument("run_runbook: timeout is out of range"))
         });
-        let mut permissions = Permissions::within(world.fakes());
+        let mut permissions = Permissions::within(context.fakes());
         for access in Access::ALL {
             for what in texts(&options[format!("allow_{}", access.name())]) {
                 match access {
                     Access::Read | Access::Write => {
-                        permissions.allow(access, &world.find(what).display().to_string())?;
+                        permissions.allow(access, &context.find(what).display().to_string())?;
                     }
                     Access::Env | Access::Run | Access::Net => permissions.allow(access, what)?,
                 }
@@ -107,20 +108,20 @@ impl Request {
     }
 }
 
-/// Runs it on a thread of its own, and says what became of it.
+/// Runs it on its own thread, and returns its result.
 ///
 /// # Errors
-/// If there is no thread to be had, or its journal cannot be read.
-pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
-    world.settle();
-    let own = Arc::clone(&world);
+/// If the thread cannot be started, or its journal cannot be read.
+pub(super) async fn run(context: Arc<TestContext>, request: Request) -> Result<Json> {
+    context.settle();
+    let own = Arc::clone(&context);
     let (sender, result) = oneshot::channel();
     std::thread::Builder::new()
         .name("iamlua-runbook".into())
         .stack_size(8 << 20)
         .spawn(move || {
-            // Nobody waits any more for the runbook of a test that has ended.
-            let _ = sender.send(carry_out(&world, request));
+            // The test may have ended.
+            let _ = sender.send(run_script(&context, request));
         })
         .map_err(|error| Error::io("cannot start a thread for the runbook", error))?;
     let gone = |_| Error::new(Kind::Bug, "the thread of the runbook ended in an unexpected way");
@@ -129,11 +130,11 @@ pub(super) async fn run(world: Arc<World>, request: Request) -> Result<Json> {
     ran
 }
 
-fn carry_out(world: &World, request: Request) -> Result<Json> {
+fn run_script(context: &TestContext, request: Request) -> Result<Json> {
     let Request { loaded, args, mode, format, max_changes, timeout, confirm, permissions } =
         request;
     let origin = (loaded.path(), sha256(&loaded.source));
-    let given = Arguments::of(&args, &loaded.source, &loaded.name, &world.reserved);
+    let given = Arguments::of(&args, &loaded.source, &loaded.name, &context.reserved);
     let (args, refused) = match given {
         Ok(args) => (args, None),
         Err(error) => (Arguments::default(), Some(error)),
@@ -148,21 +149,21 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let canceller = Canceller::default();
     let fakes = permissions.fakes.clone();
     let setup = VmConfig {
-        gate: Gate::new(Arc::clone(&session), world.connection()),
-        runtime: world.runtime.clone(),
+        gate: Gate::new(Arc::clone(&session), context.connection()),
+        runtime: context.runtime.clone(),
         canceller: canceller.clone(),
         script: loaded.name.clone(),
         folder: loaded.folder,
         args,
         permissions,
-        max_memory: world.max_memory,
+        max_memory: context.max_memory,
         format,
         show: if format == Format::Jsonl { Show::Events } else { Show::AtEnd },
         width: None,
-        reserved: world.reserved.clone(),
+        reserved: context.reserved.clone(),
         log_level: "info",
         confirm: Box::new(move |_| Some(confirm)),
-        clock: Clock::Held(world.clock.clone()),
+        clock: Clock::Held(context.clock.clone()),
         has_input: false,
         seen: crate::files::read_set::ReadSet::default(),
         log: None,
@@ -176,7 +177,7 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         is_pending: false,
     };
     let vm = Vm::new(setup, output)?;
-    world.add(Live { canceller, waker: vm.waker(), session: Arc::clone(&session) });
+    context.add(RunningVm { canceller, waker: vm.waker(), session: Arc::clone(&session) });
     if let Some(timeout) = timeout {
         vm.stop_after(timeout);
     }
@@ -191,8 +192,8 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
     let listed = if session.plans_outside() { outside.actions() } else { Vec::new() };
     outside.finish();
     let result = run::outcome(ending, &session, false);
-    world.runtime.block_on(run::end(&session, &result))?;
-    let changes = changes(world, &session, origin, &result, &mut err)?;
+    context.runtime.block_on(run::end(&session, &result))?;
+    let changes = changes(context, &session, origin, &result, &mut err)?;
     if let Err(error) = &result {
         let _ = err.write_all(error.describe().as_bytes());
     }
@@ -205,25 +206,25 @@ fn carry_out(world: &World, request: Request) -> Result<Json> {
         "processes": fakes.map(|fakes| fakes.ran()).unwrap_or_default(),
         "files": files,
         "calls": session.calls(),
-        "error": result.err().map(|error| described(&error)),
+        "error": result.err().map(|error| error_table(&error)),
     }))
 }
 
-/// The changes that were made or planned; a plan is said, too.
+/// Changes that were made or planned. A plan is also added to the notes.
 fn changes(
-    world: &World,
+    context: &TestContext,
     session: &Session,
     origin: (String, String),
     result: &Result<u8>,
     err: &mut impl Write,
 ) -> Result<Vec<Json>> {
     if session.mode() != Mode::Plan {
-        let changes = world.runtime.block_on(session.journal().recorded())?;
+        let changes = context.runtime.block_on(session.journal().recorded())?;
         let sites = session.journal().sites();
         let places = Places::of(&sites);
         let made = changes.iter().map(|change| {
             let shown = ChangeText::recorded(change, places.account(change.site));
-            in_words(serde_json::to_value(change), &shown)
+            with_text(serde_json::to_value(change), &shown)
         });
         return made.collect();
     }
@@ -243,15 +244,15 @@ fn changes(
         .iter()
         .map(|change| {
             let shown = ChangeText::planned(change, places.account(change.site));
-            let mut json = in_words(serde_json::to_value(change), &shown)?;
+            let mut json = with_text(serde_json::to_value(change), &shown)?;
             json["outcome"] = "planned".into();
             Ok(json)
         })
         .collect()
 }
 
-/// A change, with how it is said, and without what differs each time.
-fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
+/// Change with its text, without the values that differ in each run.
+fn with_text(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Json> {
     let mut json = json.map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
     if let Some(fields) = json.as_object_mut() {
         fields.retain(|name, _| !["site", "started", "ended"].contains(&name.as_str()));
@@ -261,8 +262,8 @@ fn in_words(json: serde_json::Result<Json>, shown: &ChangeText<'_>) -> Result<Js
     Ok(json)
 }
 
-/// An error as scripts see it.
-fn described(error: &Error) -> Json {
+/// Error as scripts see it.
+fn error_table(error: &Error) -> Json {
     let aws = error.aws.as_deref();
     let hints: Vec<_> = error.hints.iter().map(|hint| super::in_runbooks(hint)).collect();
     json!({

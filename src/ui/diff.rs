@@ -1,4 +1,4 @@
-//! The difference of two texts, line by line.
+//! Line-by-line difference of two texts.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::ui::format::number;
 
-/// Lines around a difference that are the same.
+/// Number of unchanged lines around a difference.
 const CONTEXT: usize = 3;
-/// More lines are shown to nobody.
-const MOST: usize = 200;
-/// A longer line is cut.
-const LONGEST: usize = 1000;
-/// After that time the difference need no longer be the shortest.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum number of lines shown.
+const MAX_LINES: usize = 200;
+/// Maximum length of a line; longer ones are cut.
+const MAX_LINE_LENGTH: usize = 1000;
+/// Time after which the difference need no longer be the shortest.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The lines that differ, with some around them: `-` in front of those of the first text, `+` of the second, two spaces of both. `  …` stands
-/// for lines that are left out.
+/// Changed lines with their context: `-` marks lines of the first text, `+` those of the second,
+/// two spaces those of both. `  …` stands for omitted lines.
 #[must_use]
 pub fn lines(before: &str, after: &str) -> String {
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
+    let diff = TextDiff::configure().timeout(TIMEOUT).diff_lines(before, after);
     let mut lines = Vec::new();
     let mut end = 0;
     for group in diff.grouped_ops(CONTEXT) {
@@ -42,16 +42,16 @@ pub fn lines(before: &str, after: &str) -> String {
     if before.trim_end_matches('\n') == after.trim_end_matches('\n') {
         lines.push("only the line ends at the end differ".to_owned());
     }
-    if lines.len() > MOST {
-        let more = lines.len() - MOST;
-        lines.truncate(MOST);
+    if lines.len() > MAX_LINES {
+        let more = lines.len() - MAX_LINES;
+        lines.truncate(MAX_LINES);
         lines.push(format!("  … and {} lines more", number(more as u64)));
     }
     lines.join("\n")
 }
 
 fn cut(line: &str) -> String {
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(MAX_LINE_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }

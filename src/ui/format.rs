@@ -1,6 +1,6 @@
-//! Numbers and times as people read them.
+//! Human-readable numbers and durations.
 
-/// A number with commas between thousands.
+/// Number with commas between thousands.
 #[must_use]
 pub fn number(n: u64) -> String {
     let digits = n.to_string();
@@ -30,7 +30,7 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
-/// A length of time for people: `0.42 s`, `12.3 s`, `4m 05s`, `1h 02m`.
+/// Duration: `0.42 s`, `12.3 s`, `4m 05s`, `1h 02m`.
 #[must_use]
 pub fn time(seconds: f64) -> String {
     #[allow(

@@ -1,5 +1,5 @@
-//! A line that a person types at the controlling terminal without an echo: an MFA code, or the
-//! password of a key. It goes into no log or history.
+//! Prompt at the controlling terminal without echo, for an MFA code or the password of a key. The
+//! input is not logged or stored.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,10 +10,10 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-/// The terminal as it was, while a question is open.
-static BEFORE: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+/// Original state of the terminal during a prompt.
+static ORIGINAL_MODES: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
-/// Opens the terminal of this process, also where standard input is something else.
+/// Opens the terminal of this process, even if standard input is something else.
 ///
 /// # Errors
 /// If there is none.
@@ -21,19 +21,21 @@ pub fn open_terminal() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
-/// Gives the terminal its echo back if a question was open when the process began to end.
+/// Restores the terminal's echo if a prompt is open while the process ends.
 pub fn restore_terminal() {
-    if let Some((terminal, before)) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some((terminal, before)) =
+        ORIGINAL_MODES.lock().unwrap_or_else(PoisonError::into_inner).take()
+    {
         let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
     }
 }
 
-/// Reads a line key by key, without an echo. Keys that would send signals arrive as such, so that
-/// the terminal is never left without its echo.
+/// Reads a line key by key, without echo. Keys for signals are read as characters, so that no
+/// signal can leave the terminal without echo.
 ///
 /// # Errors
 /// [`io::ErrorKind::Interrupted`] after Ctrl-C, [`io::ErrorKind::UnexpectedEof`] after Ctrl-D, and
-/// what the terminal answers.
+/// errors of the terminal.
 pub fn read_line(terminal: &mut File, question: &str) -> io::Result<String> {
     loop {
         let before = tcgetattr(&*terminal)?;
@@ -42,15 +44,15 @@ pub fn read_line(terminal: &mut File, question: &str) -> io::Result<String> {
             LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) =
+        *ORIGINAL_MODES.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((terminal.try_clone()?, before));
         let typed = tcsetattr(&*terminal, OptionalActions::Flush, &hidden)
             .map_err(io::Error::from)
-            // A line that is typed at once must not be shown.
+            // Echo is off before the prompt, because the answer may be typed at once.
             .and_then(|()| write!(terminal, "{question}"))
             .and_then(|()| read_keys(terminal));
         restore_terminal();
-        // The keys that send signals mean what they always mean, once the terminal is as it was.
+        // Keys for signals have their usual effect once the terminal is restored.
         let signal = match typed? {
             Typed::Line(line) => return Ok(String::from_utf8_lossy(&line).into_owned()),
             Typed::Interrupt => Signal::INT,
@@ -63,7 +65,7 @@ pub fn read_line(terminal: &mut File, question: &str) -> io::Result<String> {
     }
 }
 
-/// A line, or a key that sends a signal.
+/// Line, or key for a signal.
 enum Typed {
     Line(Vec<u8>),
     Interrupt,
@@ -97,7 +99,7 @@ fn read_keys(terminal: &mut File) -> io::Result<Typed> {
     }
 }
 
-/// Takes the last character away, which may be several bytes of UTF-8.
+/// Removes the last character, which may be several bytes of UTF-8.
 fn erase(typed: &mut Vec<u8>) {
     while let Some(byte) = typed.pop() {
         if byte & 0xc0 != 0x80 {

@@ -1,4 +1,5 @@
-//! The terminal: messages, progress bars, questions, and the looks of tables, numbers and differences.
+//! Terminal output: messages, progress bars, prompts, and the formatting of tables, numbers and
+//! differences.
 
 pub mod diff;
 pub mod format;

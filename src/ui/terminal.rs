@@ -1,4 +1,5 @@
-//! Standard error as people see it: messages, and bars below them that messages do not tear. Nothing else of the program draws.
+//! Messages and progress bars on standard error. Bars are drawn below the messages. No other module
+//! writes to the terminal.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
@@ -17,10 +18,10 @@ static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
 static SHOWN: AtomicUsize = AtomicUsize::new(0);
 
-/// Who shows messages while somebody types, so that they do not tear the line.
+/// Receiver of messages while a person types, so that they do not interrupt the line.
 static TYPING: Mutex<Option<Sender<String>>> = Mutex::new(None);
 
-/// Reads what somebody types; what is said meanwhile goes to `messages`.
+/// Reads input; messages during the prompt go to `messages`.
 pub fn while_typing<T>(messages: &Sender<String>, read: impl FnOnce() -> T) -> T {
     let set = |to| *TYPING.lock().unwrap_or_else(PoisonError::into_inner) = to;
     set(Some(messages.clone()));
@@ -29,22 +30,21 @@ pub fn while_typing<T>(messages: &Sender<String>, read: impl FnOnce() -> T) -> T
     typed
 }
 
-/// Messages as lines of JSON, because progress is.
+/// Messages as JSON lines, used with progress as JSON lines.
 static AS_EVENTS: AtomicBool = AtomicBool::new(false);
 
-/// Makes every message a line of JSON from now on, so that a program that reads progress finds
-/// nothing else between it.
+/// Switches all messages to JSON lines, so that a reader of progress finds nothing else.
 pub fn speak_events() {
     AS_EVENTS.store(true, Ordering::SeqCst);
 }
 
-/// Check for messages that are lines of JSON.
+/// Check for messages as JSON lines.
 #[must_use]
 pub fn speaks_events() -> bool {
     AS_EVENTS.load(Ordering::SeqCst)
 }
 
-/// Standard error for messages, which are lines of JSON where progress is.
+/// Standard error for messages. They are JSON lines if progress is.
 #[derive(Debug, Default)]
 pub struct Messages(Vec<u8>);
 
@@ -56,7 +56,7 @@ impl Messages {
         if line.is_empty() {
             return Ok(());
         }
-        // Progress is JSON already.
+        // Progress events are JSON already.
         let is_event = serde_json::from_str::<serde_json::Map<_, _>>(&line).is_ok();
         let event = serde_json::json!({ "event": "message", "text": &line });
         let event = if is_event { line } else { event.to_string() };
@@ -85,13 +85,13 @@ impl Write for Messages {
 
 impl Drop for Messages {
     fn drop(&mut self) {
-        // With no standard error there is nobody to tell.
+        // Errors are ignored: standard error may be closed.
         let _ = self.end_line();
     }
 }
 
-/// Prints text for people on standard output, with styles where there is a terminal. Nothing in it
-/// but line ends, tabs and colours acts on the terminal. A reader that has gone away needs no more.
+/// Prints text on standard output, with styles if it is a terminal. Control characters other than
+/// line ends, tabs and colours are escaped. A closed pipe is not an error.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -101,7 +101,7 @@ pub fn print(text: &str) -> Result<()> {
     written(out.write_all(&text).and_then(|()| out.flush()))
 }
 
-/// Prints bytes on standard output as they are. A reader that has gone away needs no more.
+/// Prints bytes on standard output, unchanged. A closed pipe is not an error.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -119,11 +119,11 @@ fn written(written: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Shows text for people, with styles, on standard error. Nothing in it but line ends, tabs and
-/// colours acts on the terminal.
+/// Prints text with styles on standard error. Control characters other than line ends, tabs and
+/// colours are escaped.
 pub fn show(text: &str) {
     let text = escape::printable(text.as_bytes());
-    // With no standard error there is nobody to tell.
+    // Errors are ignored: standard error may be closed.
     let _ = if speaks_events() {
         Messages::default().write_all(&text)
     } else {
@@ -131,7 +131,7 @@ pub fn show(text: &str) {
     };
 }
 
-/// Says something to the person who runs the program. Other than `eprintln!` it does not panic when nobody can hear it.
+/// Prints a message on standard error. Unlike `eprintln!`, it does not panic if that is closed.
 pub fn say(text: &str) {
     let text = format!("{text}\n");
     let text = escape::printable(text.as_bytes());
@@ -145,12 +145,12 @@ pub fn say(text: &str) {
     });
 }
 
-/// Says what went wrong, in a program that goes on.
+/// Prints an error of a program that goes on.
 pub fn tell(error: &Error) {
     let red = AnsiColor::Red.on_default();
     let text = error.describe();
     if error.kind == Kind::Interrupted && io::stderr().is_terminal() {
-        // After the `^C` of the terminal's.
+        // After the terminal's `^C`.
         eprintln!();
     }
     let text = match text.strip_prefix("error:") {
@@ -158,7 +158,7 @@ pub fn tell(error: &Error) {
         None => text,
     };
     aside(|| {
-        // With no standard error there is nobody to tell.
+        // Errors are ignored: standard error may be closed.
         let _ = anstream::stderr().write_all(text.as_bytes());
     });
 }
@@ -167,7 +167,7 @@ thread_local! {
     static IS_ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Writes to the terminal while no bar is in the way. Inside of itself it does nothing more.
+/// Writes to the terminal while the bars are hidden. Nested calls have no further effect.
 pub fn aside<T>(write: impl FnOnce() -> T) -> T {
     if SHOWN.load(Ordering::Acquire) == 0 || IS_ASIDE.get() {
         return write();
@@ -181,16 +181,16 @@ pub fn aside<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Number of questions that read the terminal themselves.
+/// Number of open prompts that read the terminal.
 static KEYBOARD: AtomicUsize = AtomicUsize::new(0);
 
-/// Presence of a question that reads the terminal itself, whose keys are for nobody else.
+/// Check for an open prompt that reads the terminal, whose keys no one else may read.
 #[must_use]
 pub fn is_keyboard_taken() -> bool {
     KEYBOARD.load(Ordering::Acquire) > 0
 }
 
-/// Asks a person by reading the terminal. Nobody else reads keys meanwhile, and no bar is drawn.
+/// Runs a prompt that reads the terminal. No other code reads keys meanwhile, and no bar is drawn.
 pub fn with_keyboard<T>(ask: impl FnOnce() -> T) -> T {
     KEYBOARD.fetch_add(1, Ordering::AcqRel);
     let answer = without_bars(ask);
@@ -198,10 +198,10 @@ pub fn with_keyboard<T>(ask: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Asks a person. No bar is drawn until there is an answer, also none that begins meanwhile.
-/// Messages still appear.
+/// Runs a prompt. No bar is drawn until there is an answer, not even a new one. Messages still
+/// appear.
 pub fn without_bars<T>(ask: impl FnOnce() -> T) -> T {
-    // A bar that stays costs nothing but its looks.
+    // A bar that cannot be cleared is only a matter of appearance.
     let _ = BARS.clear();
     BARS.set_draw_target(ProgressDrawTarget::hidden());
     let answer = ask();
@@ -209,19 +209,19 @@ pub fn without_bars<T>(ask: impl FnOnce() -> T) -> T {
     answer
 }
 
-/// Whether bars can be drawn.
+/// Check that bars can be drawn.
 #[must_use]
 pub fn can_draw() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     io::stderr().is_terminal() && !is_dumb
 }
 
-/// A bar on standard error, until it is dropped.
+/// Progress bar on standard error, until it is dropped.
 #[derive(Debug)]
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar for so many items, or for nobody knows how many.
+    /// Bar for a number of items; `None` if the number is unknown.
     #[must_use]
     pub fn new(label: &str, total: Option<u64>) -> Self {
         SHOWN.fetch_add(1, Ordering::AcqRel);
@@ -230,7 +230,7 @@ impl Bar {
             Some(_) => "{prefix}: {human_pos} of {human_len} [{bar:24}] {msg}",
             None => "{spinner} {prefix}: {human_pos} {msg}",
         };
-        // A template that is not one would show in every test that draws.
+        // An invalid template would show in every test that draws.
         let style = ProgressStyle::with_template(shape)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
@@ -240,7 +240,7 @@ impl Bar {
         Self(bar)
     }
 
-    /// Shows how many are done, and some words.
+    /// Shows the number of finished items, and a message.
     pub fn show(&self, done: u64, words: String) {
         self.0.set_message(words);
         self.0.set_position(done);

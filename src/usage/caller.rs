@@ -1,5 +1,6 @@
-//! Calls to any AWS service, by the runtime of AWS's SDK: credentials, their cache, signing, timeouts and the HTTP client are the same as those
-//! of the generated clients, of which each would take minutes to build. Repeats are the business of whoever makes the call.
+//! Calls to any AWS service through the runtime of AWS's SDK. Credentials and their cache, signing,
+//! timeouts and the HTTP client are those of the generated clients, each of which would take
+//! minutes to build. Retries are up to the caller.
 
 use std::fmt;
 
@@ -30,10 +31,10 @@ use super::source::SourceCall;
 use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 
-/// Makes one call for a page.
+/// Fetches one page.
 ///
 /// # Errors
-/// What AWS says, or that it says nothing that can be used.
+/// An error reply of AWS, or an answer that cannot be used.
 pub async fn fetch(
     config: &SdkConfig,
     step: &SourceCall,
@@ -45,8 +46,9 @@ pub async fn fetch(
     let request = request(step, carried, token)?;
     let address = endpoint::address(config, step.action.service, region);
     let operation = operation(config, step, region, address.url())?;
-    // On the heap, as all calls of the SDK's: they take kilobytes, and add up where they stand in each other.
-    let answer = Box::pin(operation.invoke(Asked(request))).await;
+    // On the heap, like all calls of the SDK: their futures take kilobytes each, and would be
+    // nested.
+    let answer = Box::pin(operation.invoke(SerializedRequest(request))).await;
     let body = answer.map_err(|error| {
         let mut error = from_sdk(step.action.name, error);
         let is_unknown = UNKNOWN_NAMES.iter().any(|words| error.message.contains(words));
@@ -60,20 +62,21 @@ pub async fn fetch(
     extract::page(protocol, step, body).await
 }
 
-/// The code of the error that AWS has no host for a service in a region.
+/// Error code for a service that has no host in a region.
 pub const NO_SUCH_HOST: &str = "NoSuchHost";
 
-/// As glibc, musl and macOS say it of a name that does not exist; a resolver that gives no answer has other words.
+/// Messages of glibc, musl and macOS for a name that does not exist. A resolver that does not
+/// answer gives another message.
 const UNKNOWN_NAMES: [&str; 3] =
     ["Name or service not known", "Name does not resolve", "nodename nor servname provided"];
 
-/// A call as the runtime sees it.
+/// Call in the form of the SDK's runtime.
 fn operation(
     config: &SdkConfig,
     step: &SourceCall,
     region: &str,
     url: &str,
-) -> Result<Operation<Asked, SdkBody, Refused>> {
+) -> Result<Operation<SerializedRequest, SdkBody, ServiceError>> {
     let service = step.action.service;
     let missing = |what: &str| Error::new(Kind::Bug, format!("the connection has no {what}"));
     let mut signing = SigningOptions::default();
@@ -82,7 +85,7 @@ fn operation(
     let mut layer = Layer::new("iamlua");
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(SigningRegion::from(Region::new(region.to_owned())));
-    // Of all of these services the name is the prefix of their actions.
+    // The signing name of all these services is the prefix of their actions.
     layer.store_put(SigningName::from_static(service.prefix()));
     layer.store_put(SigV4OperationSigningConfig {
         signing_options: signing,
@@ -122,43 +125,44 @@ fn operation(
     }
     let service = Protocol::of(service);
     Ok(builder
-        .serializer(|asked: Asked| Ok(asked.0))
-        .deserializer_impl::<SdkBody, Refused>(Answered(service))
+        .serializer(|asked: SerializedRequest| Ok(asked.0))
+        .deserializer_impl::<SdkBody, ServiceError>(ResponseDeserializer(service))
         .build())
 }
 
 /// A request.
-struct Asked(HttpRequest);
+struct SerializedRequest(HttpRequest);
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for SerializedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Asked")
     }
 }
 
-/// What AWS says when it says no.
+/// Error reply of AWS.
 #[derive(Debug)]
-struct Refused(ErrorMetadata);
+struct ServiceError(ErrorMetadata);
 
-impl fmt::Display for Refused {
+impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ServiceError {}
 
-impl ProvideErrorMetadata for Refused {
+impl ProvideErrorMetadata for ServiceError {
     fn meta(&self) -> &ErrorMetadata {
         &self.0
     }
 }
 
-/// Leaves the body of a yes to be read as it comes in, and reads that of a no.
+/// Deserializer of replies. The body of a successful reply is left to be streamed; that of an error
+/// reply is read.
 #[derive(Debug)]
-struct Answered(Protocol);
+struct ResponseDeserializer(Protocol);
 
-impl DeserializeResponse for Answered {
+impl DeserializeResponse for ResponseDeserializer {
     fn deserialize_streaming_with_config(
         &self,
         response: &mut HttpResponse,
@@ -175,7 +179,7 @@ impl DeserializeResponse for Answered {
     ) -> std::result::Result<context::Output, OrchestratorError<context::Error>> {
         let header = response.headers().get("x-amzn-errortype");
         let body = response.body().bytes().unwrap_or_default();
-        let refused = Refused(refusal::of(self.0, header, body));
+        let refused = ServiceError(refusal::of(self.0, header, body));
         Err(OrchestratorError::operation(context::Error::erase(refused)))
     }
 }

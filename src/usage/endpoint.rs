@@ -1,18 +1,18 @@
-//! Where a service answers in a region. AWS's rule is one name for each service and region; what
-//! departs from it is written here.
+//! Endpoints of services in a region. AWS's rule is one host name per service and region;
+//! exceptions are listed here.
 
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::spec::Service;
 
-/// How a service is called on the network and in configuration.
+/// Names of a service in host names and in configuration.
 struct Names {
-    /// The name before the region.
+    /// Host name before the region.
     host: &'static str,
-    /// The same with validated cryptography (FIPS 140), in AWS's first partition.
+    /// Host name before the region with FIPS 140, in AWS's first partition.
     fips: &'static str,
-    /// The id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
+    /// Id in AWS's configuration files and in `AWS_ENDPOINT_URL_…`.
     id: &'static str,
 }
 
@@ -35,17 +35,17 @@ const fn names(service: Service) -> Names {
     Names { host, fips, id }
 }
 
-/// The address of a service.
+/// Endpoint of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// AWS's own.
+    /// AWS's own endpoint.
     Aws(String),
-    /// One that the user's configuration names.
+    /// Endpoint configured by the user.
     Chosen(String),
 }
 
 impl Address {
-    /// As a URL.
+    /// Endpoint URL.
     pub fn url(&self) -> &str {
         match self {
             Self::Aws(url) | Self::Chosen(url) => url,
@@ -53,8 +53,8 @@ impl Address {
     }
 }
 
-/// Address of a service in a region: the one that the user's configuration names for the
-/// service or for all of them, else AWS's own.
+/// Endpoint of a service in a region: the one that the user configured for the service or for all
+/// of them, otherwise AWS's own.
 pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     let own = || {
         let key = ServiceConfigKey::builder()
@@ -65,7 +65,7 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
             .ok()?;
         config.service_config()?.load_config(key)
     };
-    // As in the SDK: what was given on the command line is stronger than what is known for one
+    // As in the SDK, an endpoint on the command line takes precedence over one for a single
     // service.
     let is_given = config.get_origin("endpoint_url").is_client_config();
     let chosen = if is_given { None } else { own() };
@@ -84,7 +84,7 @@ pub fn address(config: &SdkConfig, service: Service, region: &str) -> Address {
     )
 }
 
-/// AWS's own name for a service in a region.
+/// AWS's own host name for a service in a region.
 fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) -> String {
     let Names { host, fips, .. } = names(service);
     let partition = partition(region);
@@ -94,7 +94,7 @@ fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) ->
     }
     let name = match (with_fips, partition.beginning) {
         (false, _) => host.to_owned(),
-        // In GovCloud the usual names are those with FIPS, but for one.
+        // In GovCloud the ordinary names support FIPS, with one exception.
         (true, "us-gov-") if service != Service::Ecs => host.to_owned(),
         (true, "") => fips.to_owned(),
         (true, _) => format!("{host}-fips"),
@@ -102,7 +102,7 @@ fn host(service: Service, region: &str, with_fips: bool, is_dual_stack: bool) ->
     format!("{name}.{region}.{}", partition.suffix)
 }
 
-/// Check for a name that AWS gives to one of these services, and that no customer of AWS can choose.
+/// Check for a host name that AWS gives to one of these services, and that customers cannot choose.
 #[must_use]
 pub fn is_aws(host: &str) -> bool {
     let is_regional = |region: &str| {
@@ -131,12 +131,12 @@ pub fn is_aws(host: &str) -> bool {
     })
 }
 
-/// The ids of all services in AWS's configuration files.
+/// Ids of all services in AWS's configuration files.
 pub fn service_ids() -> impl Iterator<Item = &'static str> {
     SERVICES.into_iter().map(|service| names(service).id)
 }
 
-/// All services that calls go to.
+/// All services that calls are sent to.
 const SERVICES: [Service; 11] = [
     Service::Iam,
     Service::Sts,
@@ -151,7 +151,7 @@ const SERVICES: [Service; 11] = [
     Service::Rds,
 ];
 
-/// A partition of AWS: how its regions begin, and the domains of its services.
+/// Partition of AWS: prefix of its regions, and domains of its services.
 struct Partition {
     beginning: &'static str,
     suffix: &'static str,
@@ -183,11 +183,11 @@ fn partition(region: &str) -> &'static Partition {
     found.unwrap_or(&PARTITIONS[PARTITIONS.len() - 1])
 }
 
-/// The regions in which a service that is not everywhere is known to be. In these a name that is
-/// not found is a failure of the network, in others the service may not be there.
+/// Regions in which a service that is not available everywhere is known to exist. A host name that
+/// is not found is a network failure in these; in other regions the service may not exist.
 pub fn is_known_in(service: Service, region: &str) -> bool {
-    // AWS's own list (`endpoints.json`, 2026-11) has Beanstalk in these; Image Builder is not in
-    // it, but in at least these.
+    // AWS's own list (`endpoints.json`, 2026-11) has Beanstalk in these. It does not list Image
+    // Builder, which is in at least these.
     const BOTH: [&str; 31] = [
         "af-south-1",
         "ap-east-1",
@@ -234,7 +234,7 @@ pub fn is_known_in(service: Service, region: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The ids are those of botocore's `services` sections, such as `auto_scaling`.
+    /// Ids are those of botocore's `services` sections, such as `auto_scaling`.
     #[test]
     fn a_services_section_names_the_endpoint_of_every_service() {
         const IDS: [(&str, Service); 11] = [
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// `hosts.tsv` is what botocore resolves; `tests/clients/usage_hosts.py` writes it.
+    /// `hosts.tsv` has the names that botocore resolves; `tests/clients/usage_hosts.py` writes it.
     #[test]
     fn names_are_those_of_botocore() {
         const SERVICES: [(&str, Service); 9] = [

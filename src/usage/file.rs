@@ -1,5 +1,6 @@
-//! A scan in a file, for later: JSON, whose last key is the checksum of the rest. It is written and read as a stream, so that there is no second copy of the
-//! references. A file can only say what a scan has found: what follows from it, and what is missing in it, is found out anew when it is read.
+//! File format of a scan: JSON, whose last key is the checksum of the rest. It is written and read
+//! as a stream, so that there is no second copy of the references. A file contains only the
+//! findings of a scan. Verdicts and gaps are derived again when it is read.
 
 use std::fmt;
 use std::io::{BufReader, Read, Write};
@@ -21,11 +22,11 @@ use crate::error::{Error, Kind, Result};
 const FORMAT: &str = "iamlua-scan";
 const VERSION: u64 = 1;
 
-/// A scan in a file may be so old, unless something else is said.
+/// Default maximum age of a scan in a file.
 pub const MAX_AGE: Duration = Duration::from_hours(6);
 
-/// So far ahead another machine's clock may be.
-const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+/// Tolerance for the clock of another machine.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Scan {
     /// Writes the scan as JSON.
@@ -42,7 +43,8 @@ impl Scan {
     /// Reads a scan that [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// If it is damaged, of another version, interrupted, made longer ago than `max_age`, or made in the future.
+    /// If it is damaged, of another version, interrupted, older than `max_age`, or made in the
+    /// future.
     pub fn load(input: impl Read, now: Timestamp, max_age: Duration) -> Result<Self> {
         let (scan, given) = read(input)?;
         let sum = checksum(&scan).map_err(|error| Error::io("cannot read the scan", error))?;
@@ -55,7 +57,7 @@ impl Scan {
             ));
         }
         let age = now.duration_since(scan.scope().started);
-        if age < -AHEAD {
+        if age < -MAX_CLOCK_SKEW {
             let ahead = length(age.abs());
             return Err(refuse(format!("the scan was made in the future, {ahead} from now"))
                 .hint("check the clocks of this machine and of the one that made it"));
@@ -68,7 +70,7 @@ impl Scan {
         Ok(scan)
     }
 
-    /// Reads a scan of any age, whatever its checksum.
+    /// Reads a scan of any age, without comparing its checksum.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read(input: impl Read) -> Result<Self> {
         read(input).map(|(scan, _)| scan)
@@ -79,7 +81,7 @@ fn refuse(why: String) -> Error {
     Error::new(Kind::Refused, why).hint("make the scan again")
 }
 
-/// A scan as a file has it, and the checksum that the file says it has.
+/// Scan in a file, and the checksum stored in the file.
 fn read(input: impl Read) -> Result<(Scan, String)> {
     let mut refused = None;
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(input));
@@ -93,7 +95,7 @@ fn read(input: impl Read) -> Result<(Scan, String)> {
     })
 }
 
-/// The checksum of everything else in the file.
+/// Checksum of everything else in the file.
 fn checksum(scan: &Scan) -> std::io::Result<String> {
     struct Sink(Sha256);
     impl Write for Sink {
@@ -117,7 +119,7 @@ fn checksum(scan: &Scan) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The file, as it is written. Its keys stand in this order: what the references are about comes before them.
+/// File, as it is written. The order of the keys matters: the scope comes before the references.
 #[derive(Serialize)]
 struct File<'a> {
     format: &'a str,
@@ -161,13 +163,15 @@ impl<'a> File<'a> {
 
 fn references<S: Serializer>(scan: &Scan, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_seq(
-        (0..scan.len()).filter_map(|number| scan.found(number)).map(|found| Written::of(&found)),
+        (0..scan.len())
+            .filter_map(|number| scan.found(number))
+            .map(|found| WrittenReference::of(&found)),
     )
 }
 
-/// A reference, as it is written.
+/// Reference, as it is written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenReference<'a> {
     source: &'a str,
     region: &'a str,
     resource: &'a str,
@@ -179,7 +183,7 @@ struct Written<'a> {
     roles: Vec<&'a str>,
 }
 
-impl<'a> Written<'a> {
+impl<'a> WrittenReference<'a> {
     fn of(found: &Found<'a>) -> Self {
         let texts = |is_role: bool| {
             let is_meant = |named: &&Mention| matches!(named, Mention::Role(_)) == is_role;
@@ -196,7 +200,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// A reference, as it is read.
+/// Reference, as it is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedReference {
@@ -318,7 +322,7 @@ fn why<E: serde::de::Error>(
     Ok(GapCause { reason, code, message })
 }
 
-/// Reads the file, and notes why it is refused if it is not for its shape.
+/// Reader of the file. If the contents are refused, it stores the reason.
 struct Reader<'a> {
     refused: &'a mut Option<String>,
 }
@@ -334,11 +338,11 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     }
 }
 
-/// When the scan ended: `null` if it was interrupted.
+/// End of the scan; `null` if it was interrupted.
 #[derive(Deserialize)]
 struct Ended(Option<Timestamp>);
 
-/// What stands before the references.
+/// Keys before the references.
 #[derive(Default)]
 struct Head {
     format: Option<String>,
@@ -354,7 +358,7 @@ struct Head {
     gaps: Option<Vec<SavedGap>>,
 }
 
-/// Puts a value where none is yet.
+/// Sets a value; an error if it is set already.
 fn put<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
     place: &mut Option<T>,
     name: &str,
@@ -368,7 +372,7 @@ fn put<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
 }
 
 impl Head {
-    /// The scan that is described, without references.
+    /// Scan with the properties in the head, without references.
     fn scan<E: serde::de::Error>(&mut self) -> std::result::Result<Scan, E> {
         fn need<T, E: serde::de::Error>(
             place: &mut Option<T>,
@@ -438,7 +442,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 }
                 _ => return Err(A::Error::custom(format!("{key:?} does not belong here"))),
             }
-            // The two come first, so that whatever else stands in another file is not looked at.
+            // Format and version come first, so that the rest of an unknown file is not read.
             let wrong = match (head.format.as_deref(), head.version) {
                 (Some(FORMAT), None | Some(VERSION)) => continue,
                 (Some(FORMAT), Some(newer)) if newer > VERSION => format!(
@@ -464,7 +468,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-/// Reads the references into a scan, one by one.
+/// Reader of the references, which adds them to a scan one by one.
 struct References<'a>(&'a mut Scan);
 
 impl<'de> DeserializeSeed<'de> for References<'_> {

@@ -1,7 +1,9 @@
-//! What a scan has gathered: which sources were asked in which regions, what could not be checked, and every resource that names a profile
-//! or a role. It is filled while the calls are made and asked afterwards; what follows from it for one profile is `verdict.rs`.
+//! Findings of a scan: the sources checked in each region, the gaps, and every resource that
+//! references a profile or a role. Findings are added while the calls are made and queried
+//! afterwards; `verdict.rs` derives the verdict on a profile.
 //!
-//! A reference is kept in some forty bytes: a large account has tens of thousands, which name the same thousand profiles.
+//! A reference takes about forty bytes: a large account has tens of thousands, which refer to the
+//! same thousand profiles.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,51 +13,52 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::matching::{Mention, ProfileIndex};
-use super::reasons::gathered;
+use super::reasons::summarize_gaps;
 use super::sources::SOURCES;
 
-/// What a scan is about, known before its first call to a source.
+/// Scope of a scan, known before its first call to a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// The account's 12 digits.
+    /// Account number of 12 digits.
     pub account: String,
-    /// The account's partition: `aws`, `aws-cn`, `aws-us-gov`.
+    /// Partition of the account: `aws`, `aws-cn`, `aws-us-gov`.
     pub partition: String,
-    /// When the scan began: before the first call to a source.
+    /// Start of the scan, before the first call to a source.
     pub started: Timestamp,
-    /// A role that was used within that time before the scan is in use, and so is the profile that holds it.
+    /// Time without use after which a role counts as unused. A role that was used within that time
+    /// before the scan is in use, and so is its profile.
     pub role_unused_for: Duration,
-    /// The regions of the partition, and which of them are asked.
+    /// Regions of the partition, and their state in the scan.
     pub regions: Vec<Region>,
-    /// The names of the sources that are asked.
+    /// Names of the sources to check.
     pub sources: Vec<String>,
 }
 
-/// A region, and whether it is asked.
+/// Region, and its state in the scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Its name, such as `eu-central-1`.
+    /// Name, such as `eu-central-1`.
     pub name: String,
-    /// Whether it is asked.
+    /// State in the scan.
     pub standing: RegionState,
 }
 
-/// Whether a region is asked.
+/// State of a region in a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegionState {
-    /// It is.
+    /// Checked by the scan.
     Asked,
-    /// It is enabled for the account, but not asked: a gap.
+    /// Enabled for the account but not checked, which is a gap.
     NotAsked,
-    /// The account has not enabled it: no gap, unless [`Scan::miss`] says so.
+    /// Not enabled for the account. This is no gap, unless [`Scan::miss`] reports one.
     NotEnabled,
 }
 
 impl RegionState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 3] = [Self::Asked, Self::NotAsked, Self::NotEnabled];
 
-    /// Its name in scripts and files.
+    /// Name in scripts and files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,25 +69,25 @@ impl RegionState {
     }
 }
 
-/// Why something was not checked, coarsely.
+/// Category of the cause of a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// AWS said that the caller may not.
+    /// Access denied.
     Denied,
-    /// AWS said that there were too many calls, until patience ended.
+    /// Throttled, and retries timed out.
     Throttled,
-    /// Anything else went wrong.
+    /// Any other failure.
     Failed,
-    /// The answer, or the scan, broke off.
+    /// Truncated answer, or interrupted scan.
     CutOff,
-    /// The region is not enabled for the account.
+    /// Region that is not enabled for the account.
     NotEnabled,
-    /// Nobody asked.
+    /// Not part of the scan.
     NotAsked,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 6] = [
         Self::Denied,
         Self::Throttled,
@@ -94,7 +97,7 @@ impl Reason {
         Self::NotAsked,
     ];
 
-    /// Its name in scripts and files.
+    /// Name in scripts and files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -108,14 +111,14 @@ impl Reason {
     }
 }
 
-/// Why something was not checked.
+/// Cause of a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapCause {
-    /// Coarsely.
+    /// Category.
     pub reason: Reason,
-    /// AWS's code, such as `UnauthorizedOperation`; empty if AWS did not say it.
+    /// AWS's code, such as `UnauthorizedOperation`; empty if the error is not from AWS.
     pub code: String,
-    /// In words; may be empty.
+    /// Message; may be empty.
     pub message: String,
 }
 
@@ -125,44 +128,44 @@ impl From<Reason> for GapCause {
     }
 }
 
-/// How asking a source in a region ended.
+/// Result of checking a source in a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckOutcome {
-    /// All of its pages were read.
+    /// All pages were read.
     Whole,
-    /// The region does not have the service, so that nothing there can name a profile.
+    /// The service does not exist in the region, so that no resource there can reference a profile.
     NotOffered,
-    /// It was not checked, or only in part.
+    /// The source was not checked, or only in part.
     Gap(GapCause),
 }
 
-/// That a source was asked in a region.
+/// Check of a source in a region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// The source's name.
+    /// Name of the source.
     pub source: Arc<str>,
-    /// The region.
+    /// Region.
     pub region: Arc<str>,
-    /// When it was asked, to the last page.
+    /// Time of the check, at the last page.
     pub at: Timestamp,
-    /// How many resources were looked at, with or without a profile.
+    /// Number of resources, with or without a profile.
     pub resources: u64,
-    /// How it ended.
+    /// Result of the check.
     pub outcome: CheckOutcome,
 }
 
-/// Something that was not checked, so that nobody can say that a profile is unused.
+/// Unchecked part of the scope. It rules out the verdict that a profile is unused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The source; `None` if it is all of them.
+    /// Source; `None` for all of them.
     pub source: Option<Arc<str>>,
-    /// The region; `None` if it is all of them.
+    /// Region; `None` for all of them.
     pub region: Option<Arc<str>>,
-    /// Why.
+    /// Cause of the gap.
     pub why: GapCause,
 }
 
-/// `ec2.instances could not be checked in eu-west-1: denied`.
+/// Formats as `ec2.instances could not be checked in eu-west-1: denied`.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = self.why.reason;
@@ -185,37 +188,37 @@ impl fmt::Display for Gap {
     }
 }
 
-/// A resource that names a profile or a role, as it was found.
+/// Resource that references a profile or a role.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
-    /// The source's name.
+    /// Name of the source.
     pub source: &'a Arc<str>,
-    /// The region.
+    /// Region.
     pub region: &'a Arc<str>,
-    /// What the resource is called: its id, or several parts joined with `/`.
+    /// Id of the resource, or several parts joined with `/`.
     pub resource: &'a str,
-    /// Its state; empty where the source has none.
+    /// State; empty for sources without states.
     pub state: &'a Arc<str>,
-    /// What it names.
+    /// Profiles and roles that it references.
     pub names: &'a [Mention],
 }
 
-/// The prefix of the service's actions that a source belongs to, such as `ec2`.
+/// Permission prefix of a source's service, such as `ec2`.
 #[must_use]
 pub fn service_of(source: &str) -> &str {
     source.split('.').next().unwrap_or(source)
 }
 
-/// What one of a source's resources is, such as `instance`; of a source that this program does not know, its name.
+/// Kind of a source's resources, such as `instance`; for an unknown source its name.
 #[must_use]
 pub fn kind_of(source: &str) -> &str {
     super::sources::source(source).map_or(source, |source| source.kind)
 }
 
-/// A reference, by numbers.
+/// Compact form of a reference, with indexes of its texts.
 #[derive(Clone, Copy, Debug)]
 struct PackedReference {
-    /// Where its id ends in the text of all ids.
+    /// End of its id in the concatenation of all ids.
     end: u32,
     names: u32,
     source: u16,
@@ -223,39 +226,39 @@ struct PackedReference {
     state: u16,
 }
 
-/// All resources that name the same.
+/// Resources with the same mentions.
 #[derive(Debug)]
 struct Group {
     names: Arc<[Mention]>,
     references: Vec<u32>,
 }
 
-/// What a scan has gathered.
+/// Findings of a scan.
 #[derive(Debug)]
 pub struct Scan {
     scope: Scope,
     ended: Option<Timestamp>,
     checks: Vec<Check>,
     missed: Vec<Gap>,
-    words: Words,
+    strings: Interner,
     ids: String,
     references: Vec<PackedReference>,
     groups: Vec<Group>,
     by_names: HashMap<Arc<[Mention]>, u32>,
     index: ProfileIndex,
-    /// What was not checked, and the same in a few sentences.
+    /// Gaps, and their summary in a few sentences.
     gaps: OnceLock<(Arc<[Gap]>, Vec<String>)>,
 }
 
-/// Texts that come again and again, kept once.
+/// Interned strings.
 #[derive(Debug, Default)]
-struct Words {
+struct Interner {
     texts: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u16>,
 }
 
-impl Words {
-    /// The number of a text; `None` if there are too many different ones.
+impl Interner {
+    /// Index of a string; `None` if there are too many different ones.
     fn number(&mut self, text: &str) -> Option<u16> {
         if let Some(number) = self.numbers.get(text) {
             return Some(*number);
@@ -274,7 +277,7 @@ impl Words {
 }
 
 impl Scan {
-    /// A scan that has just begun. What its scope names and nothing was heard of yet is a gap.
+    /// Scan that has just begun. Every part of its scope is a gap until it is checked.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self {
@@ -283,7 +286,7 @@ impl Scan {
             ended: None,
             checks: Vec::new(),
             missed: Vec::new(),
-            words: Words::default(),
+            strings: Interner::default(),
             ids: String::new(),
             references: Vec::new(),
             groups: Vec::new(),
@@ -292,7 +295,7 @@ impl Scan {
         }
     }
 
-    /// Takes a resource that was found, and everything that it names; one that names nothing is no reference.
+    /// Adds a resource and everything that it references; one without references is ignored.
     pub fn add(
         &mut self,
         source: &str,
@@ -311,7 +314,8 @@ impl Scan {
         self.gaps.take();
         let kept = self.keep(source, region, resource, state, &names);
         if kept.is_none() {
-            // Billions of bytes of ids, or tens of thousands of states: nothing that AWS has. What is not kept is a gap.
+            // The limits are billions of bytes of ids, and tens of thousands of states, which no
+            // account on AWS reaches. References beyond them are a gap.
             let message = "there are more references than can be kept".to_owned();
             let why = GapCause { reason: Reason::Failed, code: String::new(), message };
             self.miss(Gap { source: Some(source.into()), region: Some(region.into()), why });
@@ -326,9 +330,9 @@ impl Scan {
         state: &str,
         names: &[Mention],
     ) -> Option<()> {
-        let source = self.words.number(source)?;
-        let region = self.words.number(region)?;
-        let state = self.words.number(state)?;
+        let source = self.strings.number(source)?;
+        let region = self.strings.number(region)?;
+        let state = self.strings.number(state)?;
         let number = u32::try_from(self.references.len()).ok()?;
         let end = u32::try_from(self.ids.len() + resource.len()).ok()?;
         let group = if let Some(group) = self.by_names.get(names) {
@@ -347,7 +351,7 @@ impl Scan {
         Some(())
     }
 
-    /// Takes note of how asking a source in a region ended. Where it is said twice, it is no better than the worse.
+    /// Records the result of a check. Of several results for one check, the worst counts.
     pub fn checked(
         &mut self,
         source: &str,
@@ -357,7 +361,7 @@ impl Scan {
         outcome: CheckOutcome,
     ) {
         self.gaps.take();
-        let (source, region) = (self.words.shared(source), self.words.shared(region));
+        let (source, region) = (self.strings.shared(source), self.strings.shared(region));
         let earlier = |check: &&mut Check| check.source == source && check.region == region;
         match self.checks.iter_mut().find(earlier) {
             Some(check) => {
@@ -371,8 +375,8 @@ impl Scan {
         }
     }
 
-    /// Takes note of something else that was not checked: a region that was asked for and is not enabled, or that nobody knows which
-    /// regions there are.
+    /// Records another gap, such as a requested region that is not enabled, or an unknown list of
+    /// regions.
     pub fn miss(&mut self, gap: Gap) {
         self.gaps.take();
         if !self.missed.contains(&gap) {
@@ -380,7 +384,7 @@ impl Scan {
         }
     }
 
-    /// The scan is over: everything was asked that its scope names.
+    /// Ends the scan: everything in its scope was checked.
     pub fn end(&mut self, at: Timestamp) {
         self.gaps.take();
         self.ended = Some(at);
@@ -394,42 +398,42 @@ impl Scan {
         self.references.shrink_to_fit();
     }
 
-    /// Which of the sources that are asked this one is.
+    /// Index of a source among those to check.
     pub(super) fn place_of(&self, source: &str) -> usize {
         let mut sources = self.scope.sources.iter();
         sources.position(|asked| asked == source).unwrap_or(usize::MAX)
     }
 
-    /// What the scan is about.
+    /// Scope of the scan.
     #[must_use]
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// When it ended; `None` if it was interrupted, or goes on.
+    /// End of the scan; `None` if it was interrupted, or is still running.
     #[must_use]
     pub const fn ended(&self) -> Option<Timestamp> {
         self.ended
     }
 
-    /// Which sources were asked in which regions, once the scan is over in that order.
+    /// Checks of sources in regions, sorted in that order once the scan has ended.
     #[must_use]
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
 
-    /// What was said to be missing, besides what follows from the checks and the scope.
+    /// Gaps that were recorded, besides those that follow from the checks and the scope.
     pub(super) fn missed(&self) -> &[Gap] {
         &self.missed
     }
 
-    /// Everything that was not checked. While there is any, no profile is `unused`.
+    /// All gaps. While there are any, no profile is `unused`.
     #[must_use]
     pub fn gaps(&self) -> &Arc<[Gap]> {
         &self.known_gaps().0
     }
 
-    /// The same in a few sentences, those that belong together in one.
+    /// Summary of the gaps in a few sentences.
     #[must_use]
     pub fn told_gaps(&self) -> &[String] {
         &self.known_gaps().1
@@ -438,7 +442,7 @@ impl Scan {
     fn known_gaps(&self) -> &(Arc<[Gap]>, Vec<String>) {
         self.gaps.get_or_init(|| {
             let gaps = self.find_gaps();
-            let told = gathered(&self.scope, &gaps);
+            let told = summarize_gaps(&self.scope, &gaps);
             (gaps.into(), told)
         })
     }
@@ -485,7 +489,7 @@ impl Scan {
                 });
             }
         }
-        // Not in the order in which answers came in, so that two scans of the same say the same.
+        // Sorted, instead of in the order of the answers, so that equal scans give equal results.
         let place =
             |source: &Arc<str>| self.scope.sources.iter().position(|name| **name == **source);
         gaps[first..]
@@ -501,30 +505,30 @@ impl Scan {
         gaps
     }
 
-    /// Whether everything was checked.
+    /// True if there are no gaps.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.gaps().is_empty()
     }
 
-    /// How many resources were found that name a profile or a role.
+    /// Number of resources that reference a profile or a role.
     #[must_use]
     pub fn len(&self) -> usize {
         self.references.len()
     }
 
-    /// Whether none was found.
+    /// True if there are no such resources.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.references.is_empty()
     }
 
-    /// The resource of that number, in the order in which they were found.
+    /// Resource with an index, in the order in which they were found.
     #[must_use]
     pub fn found(&self, number: usize) -> Option<Found<'_>> {
         let kept = self.references.get(number)?;
         let start = number.checked_sub(1).map_or(0, |before| self.references[before].end);
-        let word = |number: u16| &self.words.texts[usize::from(number)];
+        let word = |number: u16| &self.strings.texts[usize::from(number)];
         Some(Found {
             source: word(kept.source),
             region: word(kept.region),
@@ -538,7 +542,7 @@ impl Scan {
         &self.index
     }
 
-    /// The resources of a group of the index: they name the same.
+    /// Mentions of a group of the index, and its resources.
     pub(super) fn group(&self, group: u32) -> (&[Mention], impl Iterator<Item = Found<'_>>) {
         let group = &self.groups[group as usize];
         let found = group.references.iter().filter_map(|number| self.found(*number as usize));
@@ -551,7 +555,7 @@ mod tests {
     use super::*;
 
     impl Scan {
-        /// How many bytes are kept, by what is in it.
+        /// Memory use in bytes.
         fn bytes(&self) -> usize {
             let names = |names: &Arc<[Mention]>| {
                 let texts: usize = names.iter().map(|named| named.text().len()).sum();
@@ -560,7 +564,7 @@ mod tests {
             let groups = self.groups.iter().map(|group| {
                 names(&group.names) + size_of::<Group>() + group.references.capacity() * 4
             });
-            // A table of hashes is full to seven eighths at most.
+            // A hash table is at most seven eighths full.
             let table = self.by_names.capacity() * (size_of::<(Arc<[Mention]>, u32)>() + 1) * 8 / 7;
             self.references.capacity() * size_of::<PackedReference>()
                 + self.ids.capacity()

@@ -1,31 +1,35 @@
-//! Whether a text that stands where a profile or a role is named means this profile.
+//! Matching of texts in resources with a profile.
 //!
-//! - An ARN means the profile of that name in that account, whatever its path: names are unique in an account, ignoring case, and a path cannot
-//!   be changed, so that a text with another path is of an earlier profile of that name, and finds this one now. An ARN of another account or
-//!   partition means nothing here.
-//! - A name means the profile of that name, ignoring case, and never one of which it is a part. An id means the profile with that id. A text that
-//!   could be either is taken as both.
-//! - A role means every profile that holds it.
-//! - A text with placeholders (`${…}`, `{{…}}`, `{…}`, `<…>` and the like) becomes what it says only when something is made of it. Its literal pieces
-//!   are a pattern; a profile that fits is in doubt, neither used nor unused. A text of nothing but placeholders fits every one.
-//! - Any other text is none that AWS documents: a profile is in doubt if its name, its id or its role's name is one of the words in it.
+//! - An ARN matches the profile of that name in that account, whatever its path. Names are unique
+//!   in an account, ignoring case, and a path cannot be changed: a text with another path was
+//!   written for an earlier profile of that name, and refers to this one now. An ARN of another
+//!   account or partition never matches.
+//! - A name matches the profile of that name, ignoring case, and no profile of which it is a part.
+//!   An id matches the profile with that id. A text that could be either is compared with both.
+//! - A role matches every profile that contains it.
+//! - A text with placeholders (`${…}`, `{{…}}`, `{…}`, `<…>` and similar ones) is resolved only
+//!   when a resource is created from it. Its literal parts are a pattern. A profile that matches
+//!   the pattern is in doubt, neither used nor unused. A text of only placeholders matches every
+//!   profile.
+//! - Any other text is not in a format that AWS documents. A profile is in doubt if its name, its
+//!   id or its role's name is one of the words in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::verdict::Subject;
 
-/// A text that names a profile or a role.
+/// Text that refers to a profile or a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mention {
-    /// An instance profile: by ARN, name or id.
+    /// Instance profile: by ARN, name or id.
     Profile(Box<str>),
-    /// A role, by ARN or name: every profile that holds it is meant.
+    /// Role, by ARN or name; it stands for every profile that contains it.
     Role(Box<str>),
 }
 
 impl Mention {
-    /// The text.
+    /// Text of the mention.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -33,7 +37,7 @@ impl Mention {
         }
     }
 
-    /// What stands before the path in an ARN.
+    /// Resource type before the path in an ARN.
     const fn noun(&self) -> &'static str {
         match self {
             Self::Profile(_) => PROFILE,
@@ -45,23 +49,23 @@ impl Mention {
 const PROFILE: &str = "instance-profile/";
 const ROLE: &str = "role/";
 
-/// By what a reference means a profile. What is more certain comes first.
+/// Criterion by which a reference matches a profile, the most certain first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum By {
-    /// Its ARN, with this path or another.
+    /// ARN, with this path or another.
     Arn,
-    /// Its unique id, `AIPA…`.
+    /// Unique id, `AIPA…`.
     Id,
-    /// Its name.
+    /// Name.
     Name,
-    /// The role that it holds.
+    /// Role in the profile.
     Role,
-    /// A text with placeholders, or one that is none of AWS's: it may mean it.
+    /// Possible match: a text with placeholders, or in an undocumented format.
     Pattern,
 }
 
 impl By {
-    /// Its name in scripts.
+    /// Name in scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,26 +78,26 @@ impl By {
     }
 }
 
-/// An account, as ARNs name it.
+/// Account, as in ARNs.
 #[derive(Clone, Debug)]
 struct AccountScope {
     account: Box<str>,
     partition: Box<str>,
 }
 
-/// What a text says.
+/// Meaning of a text.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning<'a> {
-    /// The ARN of this account's profile or role of that name.
+    /// ARN of a profile or role of this account; its name.
     Arn(&'a str),
-    /// A name, or an id.
+    /// Name or id.
     Plain(&'a str),
-    /// Something of another account.
+    /// Entity of another account.
     Elsewhere,
-    /// Whatever fits: `*` stands for any text.
+    /// Pattern, in which `*` stands for any text.
     Pattern(String),
-    /// Nobody knows.
-    Odd,
+    /// Undocumented format.
+    Unrecognized,
 }
 
 impl AccountScope {
@@ -120,10 +124,10 @@ impl AccountScope {
         if is_name(text) {
             return Meaning::Plain(text);
         }
-        pattern(text).map_or(Meaning::Odd, Meaning::Pattern)
+        pattern(text).map_or(Meaning::Unrecognized, Meaning::Pattern)
     }
 
-    /// By what a text means a profile, if it does or may.
+    /// Criterion by which a text matches a profile, or may match it.
     fn means(&self, named: &Mention, subject: &Subject) -> Option<By> {
         let is_role = |name: &str| subject.roles.iter().any(|role| role.eq_ignore_ascii_case(name));
         match (self.read(named), named) {
@@ -143,7 +147,7 @@ impl AccountScope {
             (Meaning::Pattern(pattern), _) => {
                 self.fits(&pattern, named, subject).then_some(By::Pattern)
             }
-            (Meaning::Odd, _) => {
+            (Meaning::Unrecognized, _) => {
                 let is_meant = |word: &str| {
                     word == subject.id || word.eq_ignore_ascii_case(&subject.name) || is_role(word)
                 };
@@ -168,7 +172,7 @@ impl AccountScope {
         is_in(ROLE) && subject.roles.iter().any(|role| fits(ROLE, role))
     }
 
-    /// Whether a pattern can become the name of something, or its ARN with any path.
+    /// True if a pattern can resolve to the name of an entity, or to its ARN with any path.
     fn fits_name(&self, pattern: &str, noun: &str, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let fields: Vec<_> = pattern.splitn(6, ':').collect();
@@ -193,17 +197,17 @@ impl AccountScope {
     }
 }
 
-/// A text by which one finds the groups that may mean a profile, without a look at all of them.
+/// Index of the groups that may match a profile, so that not all groups need to be compared.
 #[derive(Debug)]
 pub(super) struct ProfileIndex {
     home: AccountScope,
-    /// Names and ids of profiles, in small letters.
+    /// Names and ids of profiles, in lower case.
     profiles: HashMap<Box<str>, Vec<u32>>,
-    /// Names of roles, in small letters.
+    /// Names of roles, in lower case.
     roles: HashMap<Box<str>, Vec<u32>>,
-    /// The words of odd texts, in small letters.
+    /// Words of texts in an undocumented format, in lower case.
     words: HashMap<Box<str>, Vec<u32>>,
-    /// Those with a pattern.
+    /// Groups with a pattern.
     patterns: Vec<u32>,
 }
 
@@ -218,7 +222,7 @@ impl ProfileIndex {
         }
     }
 
-    /// Takes a group, and what it names.
+    /// Adds a group and its mentions.
     pub(super) fn add(&mut self, group: u32, names: &Arc<[Mention]>) {
         let put = |map: &mut HashMap<Box<str>, Vec<u32>>, word: &str| {
             map.entry(word.to_ascii_lowercase().into()).or_default().push(group);
@@ -233,14 +237,14 @@ impl ProfileIndex {
                 }
                 (Meaning::Elsewhere, _) => {}
                 (Meaning::Pattern(_), _) => self.patterns.push(group),
-                (Meaning::Odd, _) => {
+                (Meaning::Unrecognized, _) => {
                     words(named.text()).for_each(|word| put(&mut self.words, word));
                 }
             }
         }
     }
 
-    /// The groups that may mean a profile, in the order in which they came.
+    /// Groups that may match a profile, in the order in which they were added.
     pub(super) fn candidates(&self, subject: &Subject) -> Vec<u32> {
         let name = subject.name.to_ascii_lowercase();
         let id = subject.id.to_ascii_lowercase();
@@ -259,7 +263,7 @@ impl ProfileIndex {
         groups
     }
 
-    /// By what a group means a profile, if it does or may, and the text that says so.
+    /// Criterion by which a group matches a profile, or may match it, and the matching text.
     pub(super) fn means<'a>(
         &self,
         names: &'a [Mention],
@@ -277,7 +281,7 @@ const fn is_in_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '=' | ',' | '.' | '@' | '-')
 }
 
-/// Whether a text can be the name of a profile or a role.
+/// True if a text can be the name of a profile or a role.
 fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.chars().all(is_in_name)
 }
@@ -286,14 +290,15 @@ fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The parts of a text that could be names.
+/// Parts of a text that could be names.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c| !is_in_name(c)).filter(|word| !word.is_empty())
 }
 
-/// The pattern of a text with placeholders, in small letters: `*` stands for any text. `None` for a text without placeholders.
+/// Pattern of a text with placeholders, in lower case: `*` stands for any text. `None` without
+/// placeholders.
 fn pattern(text: &str) -> Option<String> {
-    // `!Ref Profile` of a template, `resolve:ssm:/profile` of EC2: the whole text stands for another.
+    // `!Ref Profile` of a template, `resolve:ssm:/profile` of EC2: the whole text is a placeholder.
     if text.starts_with('!') || text.starts_with("resolve:") {
         return Some("*".to_owned());
     }
@@ -317,7 +322,7 @@ fn pattern(text: &str) -> Option<String> {
             '$' => {
                 after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())
             }
-            // What cannot stand in a name is something else by the time that it counts.
+            // A character that names cannot contain will be replaced when the text is resolved.
             _ => 0,
         };
         rest = after[end..].chars();
@@ -331,7 +336,7 @@ fn pattern(text: &str) -> Option<String> {
     Some(pattern)
 }
 
-/// Where what a bracket has opened is closed again, behind the bracket; what is not closed goes on to the end.
+/// Position after the closing bracket; the end of the text if the bracket is not closed.
 fn closing(text: &str, open: char, close: char) -> usize {
     let mut depth = 1_u32;
     for (at, c) in text.char_indices() {
@@ -347,7 +352,7 @@ fn closing(text: &str, open: char, close: char) -> usize {
     text.len()
 }
 
-/// Whether a text fits a pattern, of which each `*` stands for any text, also none.
+/// True if a text matches a pattern, in which each `*` stands for any text, possibly empty.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
@@ -366,7 +371,7 @@ mod tests {
     use super::*;
 
     impl ProfileIndex {
-        /// How many bytes are kept.
+        /// Memory use in bytes.
         pub(in super::super) fn bytes(&self) -> usize {
             let map = |map: &HashMap<Box<str>, Vec<u32>>| {
                 let table = map.capacity() * (size_of::<(Box<str>, Vec<u32>)>() + 1) * 8 / 7;
@@ -380,7 +385,7 @@ mod tests {
         }
     }
 
-    /// To look only where the index points finds the same as to look everywhere.
+    /// A search through the index gives the same result as a search through all groups.
     #[test]
     fn the_index_misses_nothing() {
         let account = "123456789012";

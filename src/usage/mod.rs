@@ -1,5 +1,6 @@
-//! Who uses an instance profile: the calls of other AWS services that can name one, how they are made and read, and what follows from their
-//! answers. It looks only; whether and when a call may be made is the gate's to decide (`session`). It does not know Lua.
+//! Usage of instance profiles: the calls of other AWS services whose resources can reference a
+//! profile, how they are made and parsed, and the verdicts that follow. It only reads. The gate
+//! (`session`) decides about permission and timing of calls. It does not know Lua.
 
 mod caller;
 pub(crate) mod endpoint;

@@ -1,4 +1,4 @@
-//! Verdicts in words: short, plain and true.
+//! Formatting of verdicts as short, plain sentences.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::verdict::{Obstacle, ROLES, Reference, Subject, Verdict};
 use crate::escape::visible;
 use crate::ui::format::{count, number};
 
-/// So many things are named, and of the others it is said how many they are.
-const NAMED: usize = 3;
+/// Maximum number of items named in a sentence; of the others only the number is given.
+const MAX_NAMED: usize = 3;
 
-/// So many are listed below the sentence.
-const LISTED: usize = 20;
+/// Maximum number of items listed below the sentence.
+const MAX_LISTED: usize = 20;
 
-/// Why a profile is used.
+/// Reason that a profile is used.
 pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
     if let [role] = references
         && &*role.source == ROLES
@@ -29,7 +29,7 @@ pub(super) fn used(references: &[Reference], started: Timestamp) -> String {
     format!("{}: {named}", count(references.len() as u64, "reference"))
 }
 
-/// Why a profile is not used; `rested` says what is known of its role.
+/// Reason that a profile is unused; `rested` describes the use of its role.
 pub(super) fn unused(scan: &Scan, rested: &str) -> String {
     let scope = scan.scope();
     let regions =
@@ -40,7 +40,7 @@ pub(super) fn unused(scan: &Scan, rested: &str) -> String {
     format!("no reference in {kinds} in {regions}, and {rested}")
 }
 
-/// Why nobody can say whether a profile is used.
+/// Reason that the usage of a profile is unknown.
 pub(super) fn unknown(
     scan: &Scan,
     subject: &Subject,
@@ -49,7 +49,7 @@ pub(super) fn unknown(
 ) -> String {
     let wanted = scan.scope().role_unused_for;
     let mut why: Vec<_> =
-        obstacles.iter().map(|obstacle| hindrance(subject, obstacle, wanted)).collect();
+        obstacles.iter().map(|obstacle| obstacle_text(subject, obstacle, wanted)).collect();
     if let Some(first) = doubts.first() {
         let what = format!("{} says {:?}", resource(first), visible(&*first.text));
         let others = match doubts.len() - 1 {
@@ -67,7 +67,7 @@ pub(super) fn unknown(
     text
 }
 
-fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String {
+fn obstacle_text(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String {
     let role = visible(subject.roles.first().map_or("", String::as_str));
     let wanted = length(SignedDuration::try_from(wanted).unwrap_or(SignedDuration::MAX));
     match obstacle {
@@ -88,8 +88,9 @@ fn hindrance(subject: &Subject, obstacle: &Obstacle, wanted: Duration) -> String
     }
 }
 
-/// Gaps in a few sentences: those of one source for one reason are one, and what is the same for all sources of a region is said of the region.
-pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
+/// Summary of gaps. Gaps of one source with the same cause share a sentence; gaps common to all
+/// sources of a region are reported for the region.
+pub(super) fn summarize_gaps(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
     let regions =
         scope.regions.iter().filter(|region| region.standing == RegionState::Asked).count();
     let is_like = |a: &Gap, b: &Gap| {
@@ -99,14 +100,14 @@ pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
         scope.sources.len() > 1
             && gaps.iter().filter(|other| is_like(gap, other)).count() == scope.sources.len()
     };
-    let mut groups: Vec<(What, Reason, Vec<&str>, &Gap)> = Vec::new();
+    let mut groups: Vec<(GapSubject, Reason, Vec<&str>, &Gap)> = Vec::new();
     for gap in gaps {
         let (what, place) = match (&gap.source, &gap.region) {
-            (Some(_), Some(region)) if is_whole(gap) => (What::AllIn, &**region),
-            (Some(source), Some(region)) => (What::In(source), &**region),
-            (None, Some(region)) => (What::Regions, &**region),
-            (Some(source), None) => (What::Sources, &**source),
-            (None, None) => (What::Scan, ""),
+            (Some(_), Some(region)) if is_whole(gap) => (GapSubject::AllIn, &**region),
+            (Some(source), Some(region)) => (GapSubject::In(source), &**region),
+            (None, Some(region)) => (GapSubject::Regions, &**region),
+            (Some(source), None) => (GapSubject::Sources, &**source),
+            (None, None) => (GapSubject::Scan, ""),
         };
         let reason = gap.why.reason;
         match groups.iter_mut().find(|group| (&group.0, group.1) == (&what, reason)) {
@@ -115,19 +116,19 @@ pub(super) fn gathered(scope: &Scope, gaps: &[Gap]) -> Vec<String> {
             None => groups.push((what, reason, vec![place], gap)),
         }
     }
-    let say = |(what, reason, mut places, first): (What<'_>, Reason, Vec<&str>, &Gap)| {
+    let say = |(what, reason, mut places, first): (GapSubject<'_>, Reason, Vec<&str>, &Gap)| {
         let (name, len) = (reason.name(), places.len());
-        if !matches!(what, What::Sources) {
+        if !matches!(what, GapSubject::Sources) {
             places.sort_unstable();
         }
         let all = list(places.iter().copied().map(visible), len);
         let place = if len == regions && len > 1 { format!("any of {len} regions") } else { all };
         match what {
-            What::AllIn => format!("nothing could be checked in {place}: {name}"),
-            What::In(source) if len > 1 && reason != Reason::NotAsked => {
+            GapSubject::AllIn => format!("nothing could be checked in {place}: {name}"),
+            GapSubject::In(source) if len > 1 && reason != Reason::NotAsked => {
                 format!("{} could not be checked in {place}: {name}", visible(source))
             }
-            What::Regions | What::Sources if len > 1 => {
+            GapSubject::Regions | GapSubject::Sources if len > 1 => {
                 let all = list(places.into_iter().map(visible), len);
                 match reason {
                     Reason::NotAsked | Reason::NotEnabled => format!("{all} were {name}"),
@@ -144,22 +145,22 @@ const fn both(gap: &Gap) -> bool {
     gap.source.is_some() && gap.region.is_some()
 }
 
-/// What gaps that are said together are about.
+/// Subject of a sentence about gaps.
 #[derive(PartialEq, Eq)]
-enum What<'a> {
+enum GapSubject<'a> {
     /// All sources, in some regions.
     AllIn,
-    /// A source, in some regions.
+    /// One source, in some regions.
     In(&'a str),
     /// Regions as such.
     Regions,
     /// Sources as such.
     Sources,
-    /// All of it.
+    /// The whole scan.
     Scan,
 }
 
-/// The first few of some things, and how many more there are.
+/// First items of a list, and the number of the others.
 fn list(things: impl Iterator<Item = String>, len: usize) -> String {
     let shown = shown(len);
     let mut text = things.take(shown).collect::<Vec<_>>().join(", ");
@@ -170,12 +171,12 @@ fn list(things: impl Iterator<Item = String>, len: usize) -> String {
     text
 }
 
-/// How many of so many things are named: one more is shorter than to say that there is one more.
+/// Number of items to name. If only one would be left out, it is named too.
 const fn shown(len: usize) -> usize {
-    if len == NAMED + 1 { len } else { NAMED }
+    if len == MAX_NAMED + 1 { len } else { MAX_NAMED }
 }
 
-/// `instance i-0abc (running) in eu-central-1`.
+/// Formats as `instance i-0abc (running) in eu-central-1`.
 fn resource(reference: &Reference) -> String {
     let mut text = format!("{} {}", visible(reference.kind()), visible(&*reference.resource));
     if !reference.state.is_empty() {
@@ -196,7 +197,7 @@ fn place(reference: &Reference) -> String {
     }
 }
 
-/// A length of time in whole days, or hours or minutes if it is shorter.
+/// Duration in whole days, or in hours or minutes if it is shorter.
 pub(super) fn length(time: SignedDuration) -> String {
     let minutes = time.as_mins().max(0).unsigned_abs();
     match minutes {
@@ -214,7 +215,7 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The sentence, and below it what is known.
+/// Writes the sentence, and the evidence below it.
 pub(super) fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let name = visible(&verdict.profile);
     match verdict.ruling {
@@ -239,7 +240,7 @@ pub(super) fn write_verdict(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fm
         text
     });
     let mut lines = references.chain(gaps);
-    for line in lines.by_ref().take(LISTED) {
+    for line in lines.by_ref().take(MAX_LISTED) {
         write!(f, "\n  {line}")?;
     }
     match lines.count() {

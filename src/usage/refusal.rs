@@ -1,4 +1,4 @@
-//! The answers that say no: where each protocol has code and message.
+//! Parsing of error replies: the place of code and message in each protocol.
 
 use aws_smithy_types::error::metadata::ErrorMetadata;
 use quick_xml::Reader;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::request::Protocol;
 
-/// Code and message of an answer, as far as it has them. `header` is `x-amzn-ErrorType`.
+/// Code and message of a reply, if it has them. `header` is `x-amzn-ErrorType`.
 pub fn of(protocol: Protocol, header: Option<&str>, body: &[u8]) -> ErrorMetadata {
     let (code, message) = match protocol {
         Protocol::Ec2 { .. } | Protocol::Query { .. } => in_xml(body),
@@ -24,7 +24,7 @@ pub fn of(protocol: Protocol, header: Option<&str>, body: &[u8]) -> ErrorMetadat
     error.build()
 }
 
-/// The first `<Code>` and `<Message>`: they stand in `<Error>`, wherever that is.
+/// First `<Code>` and `<Message>`, which are children of `<Error>`.
 fn in_xml(body: &[u8]) -> (Option<String>, Option<String>) {
     let (mut code, mut message) = (None, None);
     let mut reader = Reader::from_reader(body);
@@ -53,7 +53,7 @@ fn in_xml(body: &[u8]) -> (Option<String>, Option<String>) {
     }
 }
 
-/// The code in the header or in `__type`: `aws.ecs#AccessDeniedException`, or with `:http://…` behind it.
+/// Code in the header or in `__type`: `aws.ecs#AccessDeniedException`, or followed by `:http://…`.
 fn in_json(header: Option<&str>, body: &[u8]) -> (Option<String>, Option<String>) {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |names: &[&str]| names.iter().find_map(|name| json[*name].as_str());

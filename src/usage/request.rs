@@ -1,4 +1,4 @@
-//! From an entry of the table to the bytes of a request, in the protocol of its service.
+//! Construction of requests from entries of the table, in the protocol of the service.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -9,25 +9,25 @@ use super::source::{Given, Route, SourceCall};
 use crate::error::{Error, Kind, Result};
 use crate::spec::Service;
 
-/// How a service is spoken to.
+/// Protocol of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// EC2's dialect of the query protocol: a form, answered by XML.
+    /// EC2's variant of the query protocol: a form, answered by XML.
     Ec2 {
-        /// The version of the API.
+        /// API version.
         version: &'static str,
     },
-    /// The query protocol: a form, answered by XML.
+    /// Query protocol: a form, answered by XML.
     Query {
-        /// The version of the API.
+        /// API version.
         version: &'static str,
     },
-    /// JSON 1.1 with the action in a header.
+    /// JSON 1.1, with the action in a header.
     Json {
-        /// What stands before the action there.
+        /// Prefix of the action in the header.
         target: &'static str,
     },
-    /// JSON, with the action in method and path.
+    /// REST with JSON: the action is in method and path.
     Rest,
 }
 
@@ -48,13 +48,14 @@ impl Protocol {
     }
 }
 
-/// A character of a path that stands for itself.
+/// Characters of a path that are percent-encoded: all but the unreserved ones.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The request for a page. `carried` is what the records of the steps before have given, `token` where the page begins.
+/// Request for a page. `carried` are the values of the records of the previous steps, `token` is
+/// the page token.
 ///
 /// # Errors
-/// If the table and the records before do not fit together.
+/// If the table and the records of the previous steps do not match.
 pub fn request(step: &SourceCall, carried: &[String], token: Option<&str>) -> Result<HttpRequest> {
     let given = |given: &Given| -> Result<Value> {
         Ok(match given {
@@ -122,7 +123,7 @@ fn at<'a>(step: &SourceCall, carried: &'a [String], number: usize) -> Result<&'a
     })
 }
 
-/// A path with what was carried in its places.
+/// Path with its placeholders replaced by carried values.
 fn filled(step: &SourceCall, path: &str, carried: &[String]) -> Result<String> {
     let mut filled = String::new();
     let mut number = 0;
@@ -150,7 +151,7 @@ fn form(
     form.finish()
 }
 
-/// Parameters as a form has them; lists are numbered, with `element` before the number.
+/// Form parameters; lists are numbered, with `element` before the number.
 fn pairs(
     parameters: &Map<String, Value>,
     element: &str,

@@ -1,119 +1,121 @@
-//! The vocabulary of the table of sources: what a call is, where in its answer things stand, and what they mean. The table itself is in
-//! `sources.rs`; to add a source is to add an entry there.
+//! Types of the table of sources: the calls, the places of values in their answers, and the meaning
+//! of those values. The table itself is in `sources.rs`; a new source is an entry there.
 
 use crate::spec::Action;
 
-/// Something on AWS that can name an instance profile, and the calls that find out.
+/// Kind of AWS resource that can reference an instance profile, and the calls that list it.
 #[derive(Debug)]
 pub struct Source {
-    /// Its name, such as `ec2.instances`.
+    /// Name, such as `ec2.instances`.
     pub name: &'static str,
-    /// What one of its resources is, such as `instance`.
+    /// Kind of its resources, such as `instance`.
     pub kind: &'static str,
-    /// What a reference from it means.
+    /// Meaning of a reference from it.
     pub doc: &'static str,
-    /// A call whose answer lists the resources; or several, of which each is made for every record of the one before.
+    /// Call that lists the resources; or several calls, each of which is made for every record of
+    /// the previous one.
     pub steps: &'static [SourceCall],
 }
 
 impl Source {
-    /// The actions that it calls, in order. Each needs the IAM permission of the same name.
+    /// Actions that it calls, in order. Each needs the IAM permission of the same name.
     pub fn actions(&self) -> impl Iterator<Item = Action> {
         self.steps.iter().map(|step| step.action)
     }
 
-    /// The step whose records are the resources.
+    /// Step whose records are the resources.
     ///
     /// # Panics
-    /// Never: a test sees to it that every source has one.
+    /// Never: a test checks that every source has one.
     #[must_use]
     pub fn last(&self) -> &'static SourceCall {
         self.steps.last().expect("a source has a step")
     }
 }
 
-/// One call: the request, and what is read out of the answer.
+/// One call: the request, and the values to extract from the answer.
 #[derive(Debug)]
 pub struct SourceCall {
-    /// The action.
+    /// Action.
     pub action: Action,
-    /// Where it is sent. Only REST protocols have more than one way.
+    /// HTTP method and path. Only REST protocols have others than the default.
     pub route: Route,
-    /// Its parameters, besides those of paging.
+    /// Parameters, besides those of paging.
     pub parameters: &'static [(&'static str, Given)],
-    /// How further pages are asked for; `None` where the answer is whole.
+    /// Paging; `None` if the answer has all records.
     pub paging: Option<Paging>,
-    /// Where the records stand in the answer: names joined by dots. Lists are passed through: the elements of the list at
-    /// `reservationSet.instancesSet`, in all reservations, are the records there.
+    /// Path of the records in the answer: names joined by dots. Lists are traversed: the records at
+    /// `reservationSet.instancesSet` are the elements of that list, in all reservations.
     pub records: &'static str,
-    /// What is read of each record.
+    /// Fields to extract from each record.
     pub fields: &'static [Field],
-    /// Only records in which this stands at that path.
+    /// Required values at paths of a record; other records are ignored.
     pub only: &'static [(&'static str, &'static str)],
-    /// The states of resources that will never use the profile again.
+    /// States of resources that will never use the profile again.
     pub over: &'static [&'static str],
-    /// The error codes by which AWS says that what the step before has listed is gone meanwhile.
+    /// Error codes that mean that a resource of the previous step has been deleted meanwhile.
     pub gone: &'static [&'static str],
 }
 
-/// The place of a request.
+/// HTTP method and path of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `POST /`, with the action in the body or a header.
     Root,
-    /// `POST` of a JSON body to that path.
+    /// `POST` of a JSON body to this path.
     Post(&'static str),
-    /// `GET` of that path, in which `{0}` is what the first step's record is called, `{1}` that of the second; parameters go into the query.
+    /// `GET` of this path. `{0}` is the value carried from the first step's record, `{1}` that of
+    /// the second; parameters go into the query.
     Get(&'static str),
 }
 
-/// The value of a parameter.
+/// Value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// Text.
+    /// String.
     Text(&'static str),
-    /// Yes or no.
+    /// Boolean.
     Bool(bool),
-    /// A list of texts.
+    /// List of strings.
     Texts(&'static [&'static str]),
-    /// The field [`Means::Carry`] of that number in the record of the step before.
+    /// Field [`Means::Carry`] with this index, of the previous step's record.
     Carried(usize),
 }
 
-/// How a listing is cut into pages.
+/// Paging of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
-    /// The parameter that takes the token.
+    /// Parameter for the page token.
     pub ask: &'static str,
-    /// Where the token for the next page stands in the answer; empty or missing in the last one.
+    /// Path of the next page's token in the answer; empty or missing on the last page.
     pub answer: &'static str,
-    /// The parameter for the size of a page, and the largest size.
+    /// Parameter for the page size, and its maximum.
     pub size: Option<(&'static str, u32)>,
 }
 
-/// Something that is read of a record.
+/// Field of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Where it stands below the record; empty for the record itself, where that is a text.
+    /// Path below the record; empty for a record that is a string.
     pub path: &'static str,
-    /// What it is.
+    /// Meaning of the value.
     pub means: Means,
 }
 
-/// What a field is.
+/// Meaning of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Means {
-    /// A part of what the resource is called. Several are joined with `/`, those of earlier steps before.
+    /// Part of the resource's id. Several are joined with `/`, those of earlier steps first.
     Id,
-    /// What the calls of the next step need.
+    /// Value for the calls of the next step.
     Carry,
-    /// Value of the steps before that the call has asked for: the field [`Means::Carry`] of that
-    /// number. A record that has something else there belongs to another answer.
+    /// Value of the previous steps that the call requested: the field [`Means::Carry`] with this
+    /// index. A record with another value belongs to another answer.
     Echo(usize),
-    /// The state of the resource.
+    /// State of the resource.
     State,
-    /// An instance profile: its ARN, name or id.
+    /// Instance profile: its ARN, name or id.
     Profile,
-    /// A role: its ARN or name. The service makes the instance profile that holds it.
+    /// Role: its ARN or name. The service creates the instance profile that contains it.
     Role,
 }

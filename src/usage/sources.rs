@@ -1,5 +1,6 @@
-//! The table of sources: every call that can name an instance profile, as data. Names and paths are those of AWS's service models; the page
-//! of each action in AWS's API reference is `Action::reference`.
+//! Table of sources: every call whose answer can reference an instance profile, as data. Names and
+//! paths are those of AWS's service models. `Action::reference` is the page of each action in AWS's
+//! API reference.
 
 use super::source::{Field, Given, Means, Paging, Route, Source, SourceCall};
 use crate::spec::{Action, Service};
@@ -28,12 +29,12 @@ const fn profile(path: &'static str) -> Field {
     field(path, Means::Profile)
 }
 
-/// Paging as almost every call of EC2's has it.
+/// Paging of almost all EC2 calls.
 const fn ec2_pages(size: u32) -> Paging {
     Paging { ask: "NextToken", answer: "nextToken", size: Some(("MaxResults", size)) }
 }
 
-/// A call of which only the action is known; the rest is filled in with `..`.
+/// Call with defaults; entries override them with `..`.
 const fn call(service: Service, name: &'static str) -> SourceCall {
     SourceCall {
         action: Action::of(service, name),
@@ -48,10 +49,10 @@ const fn call(service: Service, name: &'static str) -> SourceCall {
     }
 }
 
-/// AWS services can hide what they manage in an account; it uses profiles all the same.
+/// AWS services can hide the resources that they manage; those use profiles all the same.
 const WITH_MANAGED: (&str, Given) = ("IncludeManagedResources", Given::Bool(true));
 
-/// The call that says which regions there are, and which of them the account has enabled.
+/// Call that lists the regions and their opt-in status.
 pub static REGIONS: SourceCall = SourceCall {
     parameters: &[("AllRegions", Given::Bool(true))],
     records: "regionInfo",
@@ -211,7 +212,7 @@ const TABLE: &[Source] = &[
                 ..call(Service::Ecs, "ListClusters")
             },
             SourceCall {
-                // Only with a cluster does AWS show the providers of managed instances.
+                // AWS returns the providers of managed instances only if a cluster is given.
                 parameters: &[("cluster", Given::Carried(0))],
                 paging: Some(Paging {
                     ask: "nextToken",
@@ -382,21 +383,22 @@ const TABLE: &[Source] = &[
     },
 ];
 
-/// Every source, in the order of the documentation.
+/// All sources, in the order of the documentation.
 pub static SOURCES: &[Source] = TABLE;
 
-/// The source of that name.
+/// Source with a name.
 #[must_use]
 pub fn source(name: &str) -> Option<&'static Source> {
     SOURCES.iter().find(|source| source.name == name)
 }
 
-/// What a scan asks besides the sources: the regions, and for a verdict the profile and its role.
-const BESIDES: [Action; 3] =
+/// Actions of a scan besides those of the sources: the regions, and for a verdict the profile and
+/// its role.
+const OTHER_ACTIONS: [Action; 3] =
     [REGIONS_ACTION, Action::profile("GetInstanceProfile"), Action::role("GetRole")];
 
 const COUNT: usize = {
-    let (mut count, mut at) = (BESIDES.len(), 0);
+    let (mut count, mut at) = (OTHER_ACTIONS.len(), 0);
     while at < TABLE.len() {
         count += TABLE[at].steps.len();
         at += 1;
@@ -404,12 +406,12 @@ const COUNT: usize = {
     count
 };
 
-/// Every action that a scan and its verdicts call, the one that comes first before the others.
+/// All actions that a scan and its verdicts call, ordered by first use.
 pub static ACTIONS: [Action; COUNT] = {
-    let mut all = [BESIDES[0]; COUNT];
+    let mut all = [OTHER_ACTIONS[0]; COUNT];
     let (mut count, mut at) = (0, 0);
-    while count < BESIDES.len() {
-        all[count] = BESIDES[count];
+    while count < OTHER_ACTIONS.len() {
+        all[count] = OTHER_ACTIONS[count];
         count += 1;
     }
     while at < TABLE.len() {

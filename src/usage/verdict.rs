@@ -1,7 +1,8 @@
-//! What follows from a scan for one profile: whether it is used, and the evidence.
+//! Verdict of a scan on one profile: its ruling, and the evidence.
 //!
-//! What refers to the profile makes it used, whatever else was not checked. Unused is only what nothing refers to in a scan without a gap, with a role
-//! that is known to have rested for long enough. Everything else is unknown: so is every doubt, and everything that cannot be read.
+//! A profile with a reference is used, even if there are gaps. A profile is unused only if the scan
+//! has no gap and no reference, and its role is known to be unused for long enough. Everything else
+//! is unknown, including every doubt and every value that cannot be parsed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,76 +16,78 @@ use super::matching::By;
 use super::reasons;
 use crate::error::{Error, Result};
 
-/// The source of what `GetRole` says.
+/// Name of the source for results of `GetRole`.
 pub(super) const ROLES: &str = "iam.roles";
 
-/// So long AWS remembers when a role was used: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html>.
-pub(super) const MEMORY: Duration = Duration::from_hours(400 * 24);
+/// Time for which AWS records the last use of a role:
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_RoleLastUsed.html>.
+pub(super) const LAST_USE_RETENTION: Duration = Duration::from_hours(400 * 24);
 
-/// Clocks differ: a profile that was made so shortly before the scan may have been made after it.
-const SHORTLY: Duration = Duration::from_mins(1);
+/// Tolerance for clock differences: a profile created this shortly before the scan may have been
+/// created after it.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// The profile that is asked about, as IAM has it.
+/// Profile to judge, as IAM returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its unique id, `AIPA…`.
+    /// Unique id, `AIPA…`.
     pub id: String,
-    /// Its ARN.
+    /// ARN.
     pub arn: String,
-    /// When it was made: ISO 8601.
+    /// Creation date, in ISO 8601.
     pub create_date: String,
-    /// The names of the roles in it: one at most, until AWS changes that.
+    /// Names of its roles: at most one, by AWS's current quota.
     pub roles: Vec<String>,
 }
 
-/// What is known of the role in the profile.
+/// Knowledge about the role in the profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleKnown {
-    /// Nobody has asked yet.
+    /// Not requested yet.
     NotAsked,
-    /// What `GetRole` says.
+    /// Result of `GetRole`.
     Read(RoleUse),
-    /// `GetRole` gave no answer.
+    /// Failure of `GetRole`.
     Unreadable(GapCause),
 }
 
-/// When a role was last used.
+/// Last use of a role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleUse {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// When it was made: ISO 8601.
+    /// Creation date, in ISO 8601.
     pub create_date: String,
-    /// When it was last used: ISO 8601; `None` if it was not, in the 400 days that AWS remembers.
+    /// Date of the last use, in ISO 8601; `None` without use in the 400 days that AWS records.
     pub last_used: Option<String>,
-    /// In which region that was.
+    /// Region of the last use.
     pub region: Option<String>,
 }
 
-/// A verdict, or what is missing for one.
+/// Verdict, or the data that it still needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// The verdict.
+    /// Verdict.
     Given(Box<Verdict>),
-    /// The role of that name must be asked first; nothing else says that the profile is used.
+    /// Name of a role to read first, because no other evidence shows that the profile is used.
     AskRole(String),
 }
 
-/// Whether a profile is used.
+/// Usage of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ruling {
-    /// Something refers to it.
+    /// Referenced by a resource.
     Used,
-    /// Everything was checked, and nothing refers to it.
+    /// Completely checked, and not referenced.
     Unused,
-    /// Nothing that refers to it was found, but nobody can say that there is nothing.
+    /// Not referenced by the resources found, but possibly by others.
     Unknown,
 }
 
 impl Ruling {
-    /// Its name in scripts.
+    /// Name in scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,20 +98,20 @@ impl Ruling {
     }
 }
 
-/// A resource that refers to the profile, or may.
+/// Resource that references the profile, or may do so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// The source's name, such as `ec2.instances`; `iam.roles` for the use of the profile's role.
+    /// Name of the source, such as `ec2.instances`; `iam.roles` for the use of the profile's role.
     pub source: Arc<str>,
-    /// The region; may be empty for a role.
+    /// Region; may be empty for a role.
     pub region: Arc<str>,
-    /// What the resource is called.
+    /// Id of the resource.
     pub resource: Box<str>,
-    /// Its state; empty where the source has none.
+    /// State; empty for sources without states.
     pub state: Arc<str>,
-    /// By what it means the profile.
+    /// Criterion of the match.
     pub by: By,
-    /// The text that does; of a role, when it was used.
+    /// Matching text; for a role, the date of its last use.
     pub text: Box<str>,
 }
 
@@ -124,48 +127,48 @@ impl Reference {
         }
     }
 
-    /// The prefix of the service's actions, such as `ec2`.
+    /// Permission prefix of the service, such as `ec2`.
     #[must_use]
     pub fn service(&self) -> &str {
         service_of(&self.source)
     }
 
-    /// What the resource is, such as `instance`.
+    /// Kind of the resource, such as `instance`.
     #[must_use]
     pub fn kind(&self) -> &str {
         if &*self.source == ROLES { "role" } else { kind_of(&self.source) }
     }
 }
 
-/// Whether a profile is used, and why.
+/// Usage of a profile, with the reason and the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it is.
+    /// Ruling.
     pub ruling: Ruling,
-    /// One sentence that says why, without a final stop.
+    /// Reason, as one sentence without a full stop.
     pub reason: String,
-    /// The profile's name.
+    /// Name of the profile.
     pub profile: String,
-    /// Its id.
+    /// Id of the profile.
     pub id: String,
-    /// Its ARN.
+    /// ARN of the profile.
     pub arn: String,
-    /// What refers to it, each resource once.
+    /// References to the profile, one per resource.
     pub references: Vec<Reference>,
-    /// What may refer to it: a text that can mean it.
+    /// Possible references: texts that may match the profile.
     pub doubts: Vec<Reference>,
-    /// What the scan has not checked; the same for all verdicts of a scan.
+    /// Gaps of the scan, common to all its verdicts.
     pub scan_gaps: Arc<[Gap]>,
-    /// That the role could not be asked.
+    /// Gap for a role that could not be read.
     pub role_gap: Option<Gap>,
-    /// What `GetRole` said, if it was asked.
+    /// Result of `GetRole`, if it was called.
     pub role: Option<RoleUse>,
-    /// When the scan began.
+    /// Start of the scan.
     pub at: Timestamp,
 }
 
 impl Verdict {
-    /// Everything that was not checked.
+    /// All gaps.
     pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
         self.scan_gaps.iter().chain(&self.role_gap)
     }
@@ -177,71 +180,71 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Why nobody can say that a profile is unused, besides gaps of the scan and doubts.
+/// Obstacle to the verdict `unused`, besides gaps of the scan and doubts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// Something about the profile itself cannot be true or cannot be read.
+    /// Implausible or malformed property of the profile.
     Profile(&'static str),
-    /// It was made after the scan began, or shortly before.
+    /// Profile created after the start of the scan, or shortly before.
     TooNew,
-    /// It holds so many roles.
+    /// Several roles; their number.
     Roles(usize),
-    /// The role could not be read.
+    /// Role that could not be read.
     RoleUnreadable(GapCause),
-    /// What is known of the role cannot be true or cannot be read.
+    /// Implausible or malformed property of the role.
     Role(&'static str),
-    /// The role was never used, and is that old.
+    /// Role without any use that is too young; its age.
     RoleTooYoung(SignedDuration),
-    /// The role was not used for as long as AWS remembers, which is shorter than what is asked.
+    /// Requested period longer than AWS's records of last use.
     Forgotten,
 }
 
-/// What is known of the use of a profile's role.
-enum Rest {
-    /// It does not matter: the profile is used anyway.
+/// Evidence from the role's last use.
+enum RoleEvidence {
+    /// Irrelevant, because the profile is used anyway.
     NotAsked,
-    /// It was used lately.
+    /// Recently used.
     Used(Reference),
-    /// It was not: as a part of a sentence.
+    /// Not recently used; the text is a part of a sentence.
     Unused(String),
-    /// Nobody can say.
+    /// Undetermined.
     Unknown(Obstacle),
 }
 
 impl Scan {
-    /// Whether a profile is used, or that its role must be asked to say so.
+    /// Judges a profile, or returns the role that must be read first.
     ///
     /// # Errors
-    /// If the profile is one of another account.
+    /// If the profile belongs to another account.
     pub fn judge(&self, subject: &Subject, role: &RoleKnown) -> Result<Judgement> {
         let mut obstacles = self.obstacles(subject)?;
         let (mut references, doubts) = self.references_of(subject);
-        let mut rested = String::new();
-        let rest = match (&subject.roles[..], role) {
-            ([], _) => Rest::Unused("it holds no role".to_owned()),
+        let mut role_idle = String::new();
+        let role_evidence = match (&subject.roles[..], role) {
+            ([], _) => RoleEvidence::Unused("it holds no role".to_owned()),
             ([name], RoleKnown::NotAsked) => {
                 if references.is_empty() {
                     return Ok(Judgement::AskRole(name.clone()));
                 }
-                Rest::NotAsked
+                RoleEvidence::NotAsked
             }
-            ([name], RoleKnown::Read(role)) => self.rest(name, role),
+            ([name], RoleKnown::Read(role)) => self.role_evidence(name, role),
             ([_], RoleKnown::Unreadable(why)) => {
-                Rest::Unknown(Obstacle::RoleUnreadable(why.clone()))
+                RoleEvidence::Unknown(Obstacle::RoleUnreadable(why.clone()))
             }
-            (roles, _) => Rest::Unknown(Obstacle::Roles(roles.len())),
+            (roles, _) => RoleEvidence::Unknown(Obstacle::Roles(roles.len())),
         };
-        match rest {
-            Rest::NotAsked => {}
-            Rest::Used(reference) => references.push(reference),
-            Rest::Unused(how) => rested = how,
-            Rest::Unknown(obstacle) => obstacles.push(obstacle),
+        match role_evidence {
+            RoleEvidence::NotAsked => {}
+            RoleEvidence::Used(reference) => references.push(reference),
+            RoleEvidence::Unused(how) => role_idle = how,
+            RoleEvidence::Unknown(obstacle) => obstacles.push(obstacle),
         }
         let gaps = self.gaps();
         let (ruling, reason) = if !references.is_empty() {
             (Ruling::Used, reasons::used(&references, self.scope().started))
         } else if gaps.is_empty() && doubts.is_empty() && obstacles.is_empty() {
-            (Ruling::Unused, reasons::unused(self, &rested))
+            (Ruling::Unused, reasons::unused(self, &role_idle))
         } else {
             (Ruling::Unknown, reasons::unknown(self, subject, &obstacles, &doubts))
         };
@@ -269,7 +272,7 @@ impl Scan {
         })))
     }
 
-    /// What about the profile itself stands against a verdict.
+    /// Obstacles in the properties of the profile itself.
     fn obstacles(&self, subject: &Subject) -> Result<Vec<Obstacle>> {
         let scope = self.scope();
         let mut obstacles = Vec::new();
@@ -296,14 +299,14 @@ impl Scan {
             obstacles.push(Obstacle::Profile("its id is not known"));
         }
         match made(&subject.create_date) {
-            Some(made) if made < before(scope.started, SHORTLY) => {}
+            Some(made) if made < before(scope.started, CLOCK_TOLERANCE) => {}
             Some(_) => obstacles.push(Obstacle::TooNew),
             None => obstacles.push(Obstacle::Profile("nobody can read when it was made")),
         }
         Ok(obstacles)
     }
 
-    /// What refers to a profile, and what may.
+    /// References to a profile, and possible ones.
     fn references_of(&self, subject: &Subject) -> (Vec<Reference>, Vec<Reference>) {
         let mut all: Vec<Reference> = Vec::new();
         let mut places = HashMap::new();
@@ -311,7 +314,7 @@ impl Scan {
             let (names, found) = self.group(group);
             let Some((by, text)) = self.index().means(names, subject) else { continue };
             for found in found {
-                // A resource that names it twice, such as a fleet, refers to it once.
+                // A resource that names the profile twice, such as a fleet, counts once.
                 let place = (Arc::as_ptr(found.source), Arc::as_ptr(found.region), found.resource);
                 let at = *places.entry(place).or_insert_with(|| {
                     all.push(Reference::new(&found, by, text));
@@ -322,7 +325,7 @@ impl Scan {
                 }
             }
         }
-        // Answers come in any order; two scans of the same account must read the same.
+        // Answers come in any order; two scans of the same account must give the same result.
         all.sort_by(|a, b| {
             let place = |reference: &Reference| self.place_of(&reference.source);
             place(a)
@@ -332,33 +335,39 @@ impl Scan {
         all.into_iter().partition(|reference| reference.by != By::Pattern)
     }
 
-    /// For how long the role has rested.
-    fn rest(&self, name: &str, role: &RoleUse) -> Rest {
+    /// Evidence from the last use of the role.
+    fn role_evidence(&self, name: &str, role: &RoleUse) -> RoleEvidence {
         let scope = self.scope();
         let (started, wanted) = (scope.started, scope.role_unused_for);
         if !role.name.eq_ignore_ascii_case(name) {
-            return Rest::Unknown(Obstacle::Role("what is known of a role is not about its role"));
+            return RoleEvidence::Unknown(Obstacle::Role(
+                "what is known of a role is not about its role",
+            ));
         }
         let Some(last_used) = &role.last_used else {
             let Some(made) = made(&role.create_date) else {
-                return Rest::Unknown(Obstacle::Role("nobody can read when its role was made"));
+                return RoleEvidence::Unknown(Obstacle::Role(
+                    "nobody can read when its role was made",
+                ));
             };
             if made > before(started, wanted) {
-                return Rest::Unknown(Obstacle::RoleTooYoung(started.duration_since(made)));
+                return RoleEvidence::Unknown(Obstacle::RoleTooYoung(started.duration_since(made)));
             }
-            if made >= before(started, MEMORY) {
-                return Rest::Unused("its role was never used".to_owned());
+            if made >= before(started, LAST_USE_RETENTION) {
+                return RoleEvidence::Unused("its role was never used".to_owned());
             }
-            if wanted > MEMORY {
-                return Rest::Unknown(Obstacle::Forgotten);
+            if wanted > LAST_USE_RETENTION {
+                return RoleEvidence::Unknown(Obstacle::Forgotten);
             }
-            return Rest::Unused("its role was not used for 400 days".to_owned());
+            return RoleEvidence::Unused("its role was not used for 400 days".to_owned());
         };
         let Ok(used) = last_used.parse::<Timestamp>() else {
-            return Rest::Unknown(Obstacle::Role("nobody can read when its role was last used"));
+            return RoleEvidence::Unknown(Obstacle::Role(
+                "nobody can read when its role was last used",
+            ));
         };
         if used >= before(started, wanted) {
-            return Rest::Used(Reference {
+            return RoleEvidence::Used(Reference {
                 source: ROLES.into(),
                 region: role.region.as_deref().unwrap_or_default().into(),
                 resource: role.name.as_str().into(),
@@ -367,17 +376,17 @@ impl Scan {
                 text: last_used.as_str().into(),
             });
         }
-        let rested = reasons::length(started.duration_since(used));
-        Rest::Unused(format!("its role was not used for {rested}"))
+        let role_idle = reasons::length(started.duration_since(used));
+        RoleEvidence::Unused(format!("its role was not used for {role_idle}"))
     }
 }
 
-/// When something was made. AWS's SDK puts the beginning of 1970 where an answer does not say it.
+/// Parses a creation date. AWS's SDK returns the beginning of 1970 if an answer has none.
 fn made(date: &str) -> Option<Timestamp> {
     date.parse().ok().filter(|made| *made > Timestamp::UNIX_EPOCH)
 }
 
-/// So long before a moment; as early as can be if that is before all time.
+/// Point in time before another; saturates at the minimum.
 fn before(moment: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     moment.checked_sub(by).unwrap_or(Timestamp::MIN)

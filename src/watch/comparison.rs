@@ -1,4 +1,4 @@
-//! What is different from the last run: in the plan, and in what was printed.
+//! Comparison with the last run: of the plans and of the output.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -10,13 +10,13 @@ use crate::session::plan::{Change, Plan};
 use crate::ui::diff;
 use crate::ui::format::count;
 
-/// More changes that differ are not shown with what each was before.
-const MOST: usize = 6;
+/// Number of differing changes above which they are shown without their previous form.
+const MAX_COMPARED: usize = 6;
 
-/// What two plans differ in, one line each: `+` for changes that are new, `-` for those that are gone, `~` for those that do something else to the
-/// same thing.
+/// Differences between two plans, one per line: `+` for new changes, `-` for removed ones, `~` for
+/// changes that do something else to the same subject.
 pub(super) fn plans(before: &Plan, now: &Plan) -> String {
-    // The sites of both, because each plan numbers its own.
+    // Destinations of both plans, because each plan numbers its own.
     let places = Places::of(before.sites.iter().chain(&now.sites));
     let (was_at, is_at) =
         (|change: &Change| change.site, |change: &Change| before.sites.len() + change.site);
@@ -52,7 +52,7 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     }
     let mut text = String::from("what is different in the plan:\n");
     let shown = lines(&gone, false).into_iter().chain(lines(&new, false));
-    let others: Vec<_> = if others.len() > MOST {
+    let others: Vec<_> = if others.len() > MAX_COMPARED {
         let others: Vec<_> = others.iter().map(|(now, _)| now.as_other()).collect();
         lines(&others, false)
     } else {
@@ -70,7 +70,7 @@ pub(super) fn plans(before: &Plan, now: &Plan) -> String {
     text
 }
 
-/// The actions of a list that are not in another one, each as often as it is missing there.
+/// Actions of `list` that `other` lacks, with their multiplicity.
 fn without(list: &[Outside], other: &[Outside]) -> Vec<Outside> {
     let mut left: HashMap<&Outside, usize> = HashMap::new();
     for action in other {
@@ -86,7 +86,7 @@ fn without(list: &[Outside], other: &[Outside]) -> Vec<Outside> {
     list.iter().filter(is_missing).cloned().collect()
 }
 
-/// The changes by what they are about: which of several things comes first is another one each time where many are changed at once.
+/// Changes sorted by subject, because concurrent changes have no stable order.
 fn in_order(plan: &Plan) -> Vec<&Change> {
     let mut changes: Vec<_> = plan.changes.iter().collect();
     changes.sort_by_key(|change| order(change));
@@ -97,7 +97,7 @@ fn order(change: &Change) -> (&'static str, &str, u64) {
     (change.subject.name(), &change.name, change.number)
 }
 
-/// Subject of a change, in an account of that number.
+/// Subject of a change, in the account with that number.
 fn key(account: usize, change: &Change) -> (usize, &str, &'static str, &str) {
     (account, &change.action, change.subject.name(), &change.name)
 }
@@ -106,16 +106,16 @@ fn is_same(one: &Change, other: &Change) -> bool {
     one.arguments == other.arguments && one.before == other.before && one.after == other.after
 }
 
-/// What a run has left behind.
+/// Results of a run that the next one is compared with.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remembered {
-    /// What it has printed.
+pub(super) struct RunResults {
+    /// Output.
     pub(super) output: String,
-    /// Its plan, one change a line.
+    /// Plan, one change per line.
     pub(super) plan: Vec<String>,
 }
 
-impl Remembered {
+impl RunResults {
     pub(super) fn new(output: String, plan: Option<&Plan>) -> Self {
         let places = Places::of(plan.into_iter().flat_map(|plan| &plan.sites));
         let in_words = |change| {
@@ -128,7 +128,7 @@ impl Remembered {
         Self { output, plan: changes.chain(outside).collect() }
     }
 
-    /// In what this run differs from the one before.
+    /// Differences from the run before.
     pub(super) fn against(&self, before: &Self) -> String {
         let mut text = String::new();
         let parts = [
@@ -220,8 +220,8 @@ mod tests {
             text.contains("\n  ~ tag 10 profiles: Owner → ops: all new  p0, p1, p2 and 7 more\n"),
             "{text}"
         );
-        let one = Remembered::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));
-        let other = Remembered::new(String::new(), Some(&plan(&[("b", "x"), ("a", "y")])));
+        let one = RunResults::new(String::new(), Some(&plan(&[("a", "x"), ("b", "x")])));
+        let other = RunResults::new(String::new(), Some(&plan(&[("b", "x"), ("a", "y")])));
         let difference = other.against(&one);
         let expected = "plan:\n- ~ tag profile a: Owner (none) → x\n+ ~ tag profile a: Owner (none) → y\n  ~ tag profile b: Owner (none) → x\n";
         assert_eq!(difference, expected);
@@ -256,7 +256,7 @@ mod tests {
              \x20 + tag profile a in AWS account 2: Owner (none) → x\n\
              the plan has 2 changes now\n"
         );
-        let remembered = |plan: &Plan| Remembered::new(String::new(), Some(plan));
+        let remembered = |plan: &Plan| RunResults::new(String::new(), Some(plan));
         let difference = remembered(&both).against(&remembered(&one));
         assert!(difference.contains("+ ~ tag profile a in AWS account 2: "), "{difference}");
     }

@@ -1,4 +1,4 @@
-//! The keyboard: keys as they are pressed, and the terminal as it was at the end.
+//! Keyboard: single keys, and the terminal modes.
 
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -12,21 +12,21 @@ use rustix::termios::{
 
 use crate::ui::terminal;
 
-/// The terminal as it was before.
+/// Terminal modes before the start.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
-/// In the background nobody presses keys; it is looked so often whether that is over.
+/// Interval of checks while the process is in the background.
 const BACKGROUND: Duration = Duration::from_millis(500);
 
-/// The same while a question is open.
+/// Interval of checks while a question is open.
 const QUESTION: Duration = Duration::from_millis(50);
 
-/// Reads keys until it is dropped, and then puts the terminal back.
+/// Reader of keys. Dropping it restores the terminal.
 #[derive(Debug)]
 pub(super) struct Keys(());
 
 impl Keys {
-    /// Tells of every key, on a thread of its own. `None` if standard input is no terminal.
+    /// Passes every key to `tell`, on its own thread. `None` if standard input is no terminal.
     pub(super) fn read(tell: impl Fn(char) + Send + 'static) -> Option<Self> {
         if !std::io::stdin().is_terminal() {
             return None;
@@ -59,21 +59,21 @@ fn read(tell: &impl Fn(char)) {
             continue;
         }
         hand_out_keys();
-        // A thread that waits in a read would take the first key of an answer.
+        // A blocking read would take the first key of an answer.
         if !is_pressed() || terminal::is_keyboard_taken() {
             continue;
         }
-        // Without the buffer of the standard library, of which the system knows nothing.
+        // Unbuffered, because a buffered byte would be invisible to `poll`.
         match rustix::io::read(std::io::stdin(), &mut key) {
             Ok(1..) => tell(char::from(key[0])),
             Err(Errno::INTR) => {}
-            // The terminal is gone.
+            // The terminal is closed.
             Ok(0) | Err(_) => return,
         }
     }
 }
 
-/// Waits a while for a key. A terminal that is gone counts as pressed, so that the read says so.
+/// Waits a while for a key. A closed terminal counts as a key, so that the read reports it.
 fn is_pressed() -> bool {
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
@@ -86,8 +86,8 @@ fn is_in_foreground() -> bool {
     rustix::termios::tcgetpgrp(std::io::stdin()).is_ok_and(|group| group == own)
 }
 
-/// Makes the terminal hand out each key at once, without showing it; Ctrl-C stays what it is. In the background a process that changes its
-/// terminal is stopped, so that this must wait.
+/// Sets the terminal to single keys without echo. Ctrl-C still sends a signal. A background process
+/// that changes its terminal is stopped, so this waits for the foreground.
 pub(super) fn hand_out_keys() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(before) = &*before else { return };
@@ -98,15 +98,15 @@ pub(super) fn hand_out_keys() {
     modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
     modes.special_codes[SpecialCodeIndex::VMIN] = 1;
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-    // A terminal that is gone hands out nothing.
+    // Failure means that the terminal is closed.
     let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &modes);
 }
 
-/// Puts the terminal back as it was, for good.
+/// Restores the terminal modes, for good.
 pub(super) fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before.filter(|_| is_in_foreground()) {
-        // A terminal that is gone needs nothing.
+        // Failure means that the terminal is closed.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
     }
 }

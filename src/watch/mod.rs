@@ -1,5 +1,7 @@
-//! `iamlua watch`: runs scripts again when what they depend on has changed. Events only make it look; what a script has seen in its last run
-//! decides. One thread runs scripts, one after the other; here files, keys and the time are kept.
+//! `iamlua watch`: runs scripts again when their dependencies have changed.
+//!
+//! Events only cause a check. The fingerprints of the last run decide. One thread runs the scripts,
+//! one after the other; the event loop handles files, keys and timers.
 
 mod comparison;
 mod event_loop;
@@ -14,11 +16,11 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::app::account::PromptAccount;
 use crate::app::run::{self, Running, TargetConfig};
 use crate::app::signals::{self, Request};
 use crate::error::{Error, Kind, Result};
 use crate::files::watch::{Changed, PathWatcher};
-use crate::repl::account::PromptAccount;
 use crate::session::journal;
 use crate::session::{Gate, Mode, Session, SessionConfig};
 use event_loop::Watch;
@@ -26,76 +28,77 @@ use keys::Keys;
 use scripts::Scripts;
 use worker::{Ended, Worker};
 
-/// How scripts are watched.
+/// Settings of the watcher.
 #[derive(Debug)]
 pub struct WatchSettings {
-    /// How they run.
+    /// Settings of the runs.
     pub run: run::RunSettings,
-    /// The scripts, and folders of runbooks.
+    /// Scripts, and folders with runbooks.
     pub paths: Vec<PathBuf>,
-    /// The arguments of each script.
+    /// Arguments of each script.
     pub args: Vec<String>,
-    /// How long nothing may change before a script runs.
+    /// Time without changes before a script runs.
     pub debounce: Duration,
-    /// What becomes of changes while a script runs.
+    /// Handling of changes while a script runs.
     pub on_busy: OnBusy,
-    /// Whether the screen is cleared before each run.
+    /// Clears the screen before each run.
     pub clear: bool,
-    /// Whether nothing runs at the start.
+    /// Skips the runs at the start.
     pub postpone: bool,
-    /// Whether it ends after one round of runs.
+    /// Ends after one round of runs.
     pub once: bool,
 }
 
-/// What becomes of changes to what a script depends on, while it runs.
+/// Handling of changes to the dependencies of a running script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnBusy {
-    /// It runs once more afterwards.
+    /// Runs the script once more afterwards.
     Queue,
-    /// It is stopped, which lets calls in flight end, and runs again.
+    /// Stops the script, lets calls in flight finish, and runs it again.
     Restart,
-    /// They are forgotten.
+    /// Ignores the changes.
     Ignore,
 }
 
-/// What the watcher hears of.
-enum Happened {
+/// Event for the watcher.
+enum Event {
     /// Files may have changed.
     Changed(Changed),
-    /// A key was pressed.
+    /// Key was pressed.
     Key(char),
-    /// A script asks a question.
+    /// Question of a script.
     Asked(String, Sender<bool>),
-    /// A run has begun.
+    /// Start of a run.
     Began(Running),
-    /// A job has ended.
+    /// End of a job.
     Ended(Box<Ended>),
-    /// A signal.
+    /// Request of a signal.
     Request(Request),
 }
 
-/// Watches until it is told to end, or there is nothing more to do; returns the exit code.
+/// Watches until the end is requested, or nothing is left to do. Returns the exit code.
 ///
 /// # Errors
-/// A path where there is nothing to watch, an account that is not confirmed, no threads; or an interrupt.
+/// A path without scripts, an account that is not confirmed, a failure to start threads, or an
+/// interrupt.
 pub fn run(mut options: WatchSettings) -> Result<u8> {
     let scripts = Scripts::of(&options.paths)?;
     let runtime = run::runtime()?;
     confirm_account(&mut options.run, &runtime)?;
-    let (happened, hears) = channel();
-    let tell = happened.clone();
-    let following = PathWatcher::new(move |changed| {
-        // At the end nobody wants to know.
-        let _ = tell.send(Happened::Changed(changed));
+    let (events, hears) = channel();
+    let tell = events.clone();
+    let watcher = PathWatcher::new(move |changed| {
+        // The receiver is gone at the end.
+        let _ = tell.send(Event::Changed(changed));
     })?;
-    let tell = happened.clone();
+    let tell = events.clone();
     let tell_request = move |request| {
-        let _ = tell.send(Happened::Request(request));
+        let _ = tell.send(Event::Request(request));
     };
     signals::tell_requests(tell_request, keys::restore)?;
-    let tell = happened.clone();
+    let tell = events.clone();
     let keys = Keys::read(move |key| {
-        let _ = tell.send(Happened::Key(key));
+        let _ = tell.send(Event::Key(key));
     });
     let worker = Worker {
         options: options.run.clone(),
@@ -104,17 +107,18 @@ pub fn run(mut options: WatchSettings) -> Result<u8> {
         can_ask: keys.is_some() && std::io::IsTerminal::is_terminal(&std::io::stderr()),
         runtime: runtime.handle().clone(),
         allowed: Arc::default(),
-        happened,
+        events,
     };
     let jobs = worker.start()?;
-    let watch = Watch::new(options, scripts, following, jobs, keys.is_some());
+    let watch = Watch::new(options, scripts, watcher, jobs, keys.is_some());
     let result = watch.work(&hears, runtime.handle());
     drop(keys);
     runtime.shutdown_background();
     result
 }
 
-/// Asks once which account it is that is written to, where that is not the local one. Runs that lead to another are refused from then on.
+/// Asks once to confirm the account that is written to, unless it is the local one. Runs that reach
+/// another account are refused from then on.
 fn confirm_account(options: &mut run::RunSettings, runtime: &Runtime) -> Result<()> {
     if matches!(options.against, TargetConfig::Local(_)) || options.rules.mode != Mode::Apply {
         return Ok(());

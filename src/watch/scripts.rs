@@ -1,9 +1,9 @@
-//! The scripts that are watched, what each has seen in its last run, and what of that is different now.
+//! Watched scripts: the fingerprints of each last run, and the changes since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::comparison::Remembered;
+use super::comparison::RunResults;
 use super::worker::shown;
 use crate::app::script::{Loaded, Script};
 use crate::error::{Error, Result};
@@ -12,42 +12,42 @@ use crate::files::watch::{Changed, is_script};
 use crate::session::plan::Plan;
 use crate::spec;
 
-/// So many files are named as the reason of a run.
-const MOST_NAMED: usize = 3;
+/// Upper bound on the files that are named as the reason of a run.
+const MAX_NAMED: usize = 3;
 
-/// A script that is watched.
+/// Watched script.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Where it is, as it was given.
+    /// Path, as it was given.
     pub(super) path: PathBuf,
-    /// The same from the root.
+    /// Absolute path.
     at: PathBuf,
-    /// Whether it is watched because it is in a folder, so that it runs only if it is a runbook.
+    /// Set if it was found in a folder. It then runs only if it is a runbook.
     pub(super) is_of_folder: bool,
-    /// The files that its last run has looked at, with what was there.
-    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
-    /// Shared by the lists of all its runs.
+    /// Files that its last run has read, with their fingerprints.
+    pub(super) fingerprints: BTreeMap<PathBuf, Fingerprint>,
+    /// Read set that all of its runs share.
     pub(super) seen: ReadSet,
-    /// Whether it was there when it was last looked for.
+    /// Set if the file did not exist at the last check.
     is_gone: bool,
-    /// Whether it is no runbook.
-    pub(super) is_left_alone: bool,
-    /// Its last whole plan.
+    /// Set if it is no runbook.
+    pub(super) is_skipped: bool,
+    /// Plan of its last complete run.
     pub(super) plan: Option<Plan>,
-    /// What its last run has left behind, and the one before.
-    pub(super) runs: (Option<Remembered>, Option<Remembered>),
+    /// Results of the last run, and of the one before.
+    pub(super) runs: (Option<RunResults>, Option<RunResults>),
 }
 
-/// What has become of a script's files.
+/// Result of checking the dependencies of a script.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// Nothing that matters.
+pub(super) enum DependencyState {
+    /// No relevant change.
     None,
-    /// It must run, for that reason.
+    /// Must run, for that reason.
     Runs(String),
-    /// It is gone.
+    /// Script was removed.
     Gone,
-    /// It is back, as it was.
+    /// Script is back, unchanged.
     Back,
 }
 
@@ -55,70 +55,74 @@ impl Watched {
     fn new(path: PathBuf, is_of_folder: bool) -> Self {
         let at = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         Self {
-            saw: BTreeMap::from([(at.clone(), Fingerprint::of(&at))]),
+            fingerprints: BTreeMap::from([(at.clone(), Fingerprint::of(&at))]),
             path,
             at,
             is_of_folder,
             seen: ReadSet::default(),
             is_gone: false,
-            is_left_alone: false,
+            is_skipped: false,
             plan: None,
             runs: (None, None),
         }
     }
 
-    /// Its name in messages.
+    /// Name in messages.
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Looks at what may have changed of what it has seen.
-    pub(super) fn news(&mut self, changed: &Changed, sights: &mut Sights) -> News {
-        if *sights.of(&self.at) == Fingerprint::Nothing {
+    /// Checks possible changes against the fingerprints of the last run.
+    pub(super) fn check_dependencies(
+        &mut self,
+        changed: &Changed,
+        cache: &mut FingerprintCache,
+    ) -> DependencyState {
+        if *cache.of(&self.at) == Fingerprint::Nothing {
             return if std::mem::replace(&mut self.is_gone, true) {
-                News::None
+                DependencyState::None
             } else {
-                News::Gone
+                DependencyState::Gone
             };
         }
         let is_back = std::mem::take(&mut self.is_gone);
-        // What else has changed while it was gone was not looked at.
+        // Changes while it was removed were not checked.
         let changed = if is_back { &Changed::All } else { changed };
-        match differences(&self.saw, changed, sights) {
-            Some(why) => News::Runs(why),
-            None if is_back => News::Back,
-            None => News::None,
+        match differences(&self.fingerprints, changed, cache) {
+            Some(why) => DependencyState::Runs(why),
+            None if is_back => DependencyState::Back,
+            None => DependencyState::None,
         }
     }
 
-    /// Takes what is there now for what it has seen.
-    pub(super) fn takes_what_is_there(&mut self) {
-        for (path, sight) in &mut self.saw {
+    /// Updates the fingerprints to the current files.
+    pub(super) fn accept_current(&mut self) {
+        for (path, sight) in &mut self.fingerprints {
             *sight = Fingerprint::of(path);
         }
     }
 
-    /// Keeps what a run has left behind.
-    pub(super) fn remember(&mut self, run: Remembered) {
+    /// Keeps the results of a run.
+    pub(super) fn remember(&mut self, run: RunResults) {
         self.runs.1 = self.runs.0.replace(run);
     }
 }
 
-/// What is at paths, each looked at once.
+/// Cache of fingerprints, each taken once.
 #[derive(Debug, Default)]
-pub(super) struct Sights(BTreeMap<PathBuf, Fingerprint>);
+pub(super) struct FingerprintCache(BTreeMap<PathBuf, Fingerprint>);
 
-impl Sights {
+impl FingerprintCache {
     fn of(&mut self, path: &Path) -> &Fingerprint {
         self.0.entry(path.to_owned()).or_insert_with_key(|path| Fingerprint::of(path))
     }
 }
 
-/// What differs from what was seen, in words; `None` if nothing does.
+/// Describes the files that differ from their fingerprints; `None` if none does.
 pub(super) fn differences(
-    saw: &BTreeMap<PathBuf, Fingerprint>,
+    fingerprints: &BTreeMap<PathBuf, Fingerprint>,
     changed: &Changed,
-    sights: &mut Sights,
+    cache: &mut FingerprintCache,
 ) -> Option<String> {
     let may_have = |path: &Path| match changed {
         Changed::All => true,
@@ -126,8 +130,8 @@ pub(super) fn differences(
     };
     let mut words: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut more = 0_u64;
-    for (path, before) in saw.iter().filter(|(path, _)| may_have(path)) {
-        let now = sights.of(path);
+    for (path, before) in fingerprints.iter().filter(|(path, _)| may_have(path)) {
+        let now = cache.of(path);
         if now == before {
             continue;
         }
@@ -136,7 +140,7 @@ pub(super) fn differences(
             (_, Fingerprint::Nothing) => "is gone",
             _ => "changed",
         };
-        if words.values().map(Vec::len).sum::<usize>() < MOST_NAMED {
+        if words.values().map(Vec::len).sum::<usize>() < MAX_NAMED {
             words.entry(word).or_default().push(shown(path));
         } else {
             more += 1;
@@ -159,19 +163,19 @@ pub(super) fn differences(
     Some(text.join(", "))
 }
 
-/// All that is watched.
+/// All watched scripts and folders.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) all: Vec<Watched>,
-    /// The folders whose runbooks are watched, as they were given.
+    /// Folders whose runbooks are watched, as they were given.
     pub(super) folders: Vec<PathBuf>,
 }
 
 impl Scripts {
-    /// The scripts and folders that paths name.
+    /// Finds the scripts and folders at paths.
     ///
     /// # Errors
-    /// A usage error for a path where there is nothing that could be watched.
+    /// A usage error for a path without a script or folder.
     pub(super) fn of(paths: &[PathBuf]) -> Result<Self> {
         let mut scripts = Self { all: Vec::new(), folders: Vec::new() };
         for path in paths {
@@ -195,7 +199,7 @@ impl Scripts {
                     return Err(Error::usage(wrong).hint("name scripts, or folders of them"));
                 }
                 Ok(_) => {
-                    // What is no script now should be known before anybody waits for it.
+                    // An invalid script is reported before the watch starts.
                     Loaded::read(&Script::File(path.clone()))?;
                     scripts.add(path.clone(), false);
                 }
@@ -213,11 +217,11 @@ impl Scripts {
         Some(self.all.len() - 1)
     }
 
-    /// Looks for scripts in the folders that were not there before. Hidden files and tests are left out.
+    /// Finds new scripts in the folders, except hidden files and tests.
     pub(super) fn find_new(&mut self) -> Vec<usize> {
         let mut found = Vec::new();
         for folder in &self.folders {
-            // One that is gone may come back.
+            // A removed folder may come back.
             let Ok(entries) = std::fs::read_dir(folder) else { continue };
             let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
             paths.retain(|path| {
@@ -231,27 +235,26 @@ impl Scripts {
         found.into_iter().filter_map(|path| self.add(path, true)).collect()
     }
 
-    /// All files that the scripts depend on, and the folders.
+    /// Dependencies of all scripts, and the folders.
     pub(super) fn followed(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
-        let files = self.all.iter().flat_map(|watched| watched.saw.keys()).cloned().collect();
+        let files =
+            self.all.iter().flat_map(|watched| watched.fingerprints.keys()).cloned().collect();
         let absolute = |path: &PathBuf| std::path::absolute(path).ok();
         (files, self.folders.iter().filter_map(absolute).collect())
     }
 
-    /// The folders in which there is no runbook.
+    /// Folders without a runbook.
     pub(super) fn empty_folders(&self) -> Vec<String> {
         let is_empty = |folder: &&PathBuf| {
             !self.all.iter().any(|watched| {
-                watched.is_of_folder
-                    && !watched.is_left_alone
-                    && watched.path.parent() == Some(folder)
+                watched.is_of_folder && !watched.is_skipped && watched.path.parent() == Some(folder)
             })
         };
         self.folders.iter().filter(is_empty).map(|folder| folder.display().to_string()).collect()
     }
 }
 
-/// The error for a path where there is nothing.
+/// Error for a path where nothing exists.
 fn missing(path: &Path) -> Error {
     let error = Error::usage(format!("there is no script or folder {}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

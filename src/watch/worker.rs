@@ -1,5 +1,5 @@
-//! The thread that runs scripts, one after the other, each in a VM of its own. It shows what a run prints while it goes on; what it came to is
-//! reported, for others to show.
+//! Worker thread: runs scripts one after the other, each in its own VM. Output is shown during the
+//! run; the result is reported to the event loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::Happened;
+use super::Event;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings};
 use crate::app::script::{Loaded, Script};
 use crate::clock::Clock;
@@ -22,72 +22,72 @@ use crate::lua::Confirm;
 use crate::lua::cancel::Canceller;
 use crate::ui::terminal::say;
 
-/// The most bytes of what a run prints that are kept for comparing.
-const MOST_KEPT: usize = 1 << 20;
+/// Upper bound on the bytes of output that are kept for comparison.
+const MAX_KEPT: usize = 1 << 20;
 
-/// A script that is to run.
+/// Script to run.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Which of the scripts it is.
+    /// Index of the script.
     pub(super) script: usize,
-    /// Where it is.
+    /// Path.
     pub(super) path: PathBuf,
-    /// Whether it runs only if it is a runbook.
+    /// Set if it runs only as a runbook.
     pub(super) must_be_runbook: bool,
-    /// Whether it only says which files it looks at before its manifest.
-    pub(super) only_looks: bool,
-    /// Why it runs.
+    /// Set if only the files that it reads before its manifest are recorded.
+    pub(super) only_dependencies: bool,
+    /// Reason of the run.
     pub(super) why: String,
-    /// Which files it looks at.
+    /// Recorder of the files that it reads.
     pub(super) seen: ReadSet,
 }
 
-/// What a job has come to.
+/// Result of a job.
 #[derive(Debug)]
 pub(super) enum JobOutcome {
-    /// It ran.
+    /// Ran.
     Ran(Box<RunOutcome>),
-    /// It could not be run.
+    /// Could not be run.
     Failed(Error),
-    /// It is no runbook, and was left alone.
+    /// Skipped, because it is no runbook.
     NoRunbook,
-    /// It was only looked at.
-    LookedAt,
+    /// Only its dependencies were recorded.
+    DependenciesOnly,
 }
 
-/// The end of a job.
+/// End of a job.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) script: usize,
     pub(super) outcome: JobOutcome,
-    /// What it has printed.
+    /// Output.
     pub(super) output: String,
-    /// Whether nobody reads what is printed.
+    /// Set if the reader of standard output has closed it.
     pub(super) is_closed: bool,
-    /// The files it has looked at, with what was there.
-    pub(super) saw: BTreeMap<PathBuf, Fingerprint>,
+    /// Files that it has read, with their fingerprints.
+    pub(super) fingerprints: BTreeMap<PathBuf, Fingerprint>,
     pub(super) took: Duration,
 }
 
-/// What all jobs have in common.
+/// State that all jobs share.
 pub(super) struct Worker {
     pub(super) options: RunSettings,
     pub(super) args: Vec<String>,
-    /// Whether the screen is cleared before each run.
+    /// Clears the screen before each run.
     pub(super) clears: bool,
-    /// Whether there is somebody to ask.
+    /// Set if questions can be answered.
     pub(super) can_ask: bool,
     pub(super) runtime: Handle,
-    /// The questions that were answered with yes, which are not asked again.
+    /// Questions that were answered with yes, and are not asked again.
     pub(super) allowed: Arc<Mutex<BTreeSet<String>>>,
-    pub(super) happened: Sender<Happened>,
+    pub(super) events: Sender<Event>,
 }
 
 impl Worker {
-    /// Starts the thread; it ends when nobody can send it jobs any more.
+    /// Starts the thread. It ends when all senders are dropped.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the thread cannot be started.
     pub(super) fn start(self) -> Result<Sender<Job>> {
         let (jobs, received) = channel();
         let thread = std::thread::Builder::new().name("iamlua-runs".into());
@@ -111,10 +111,10 @@ impl Worker {
                 outcome,
                 output: kept.take(),
                 is_closed: kept.is_closed.load(Ordering::SeqCst),
-                saw: job.seen.all(),
+                fingerprints: job.seen.all(),
                 took: began.elapsed(),
             };
-            if self.happened.send(Happened::Ended(Box::new(ended))).is_err() {
+            if self.events.send(Event::Ended(Box::new(ended))).is_err() {
                 return;
             }
         }
@@ -125,12 +125,16 @@ impl Worker {
             Ok(loaded) => loaded,
             Err(error) => {
                 job.seen.read(&job.path);
-                // It is reported when it runs.
-                return if job.only_looks { Ok(JobOutcome::LookedAt) } else { Err(error) };
+                // The error is reported when the script runs.
+                return if job.only_dependencies {
+                    Ok(JobOutcome::DependenciesOnly)
+                } else {
+                    Err(error)
+                };
             }
         };
         job.seen.found(&job.path, Fingerprint::content(&loaded.source));
-        if job.must_be_runbook || job.only_looks {
+        if job.must_be_runbook || job.only_dependencies {
             if !names_runbook(&loaded.source) {
                 return Ok(JobOutcome::NoRunbook);
             }
@@ -143,8 +147,8 @@ impl Worker {
             let is_planned = self.options.rules.plans_outside();
             let seen = job.seen.clone();
             let declared = run::declared_by(copy, permissions, is_planned, &self.runtime, seen);
-            if job.only_looks {
-                return Ok(JobOutcome::LookedAt);
+            if job.only_dependencies {
+                return Ok(JobOutcome::DependenciesOnly);
             }
             if declared?.is_none() {
                 return Ok(JobOutcome::NoRunbook);
@@ -175,26 +179,26 @@ impl Worker {
             functions: Vec::new(),
         };
         let began = |running| {
-            // Without anybody to hear of it, nobody can stop it; then the program is ending anyway.
-            let _ = self.happened.send(Happened::Began(running));
+            // Sending fails only while the program is ending.
+            let _ = self.events.send(Event::Began(running));
             Ok(())
         };
         run::execute(loaded, &self.args, &self.options, around, began)
     }
 
-    /// Questions of scripts are answered by who reads the keys.
+    /// Prompt for questions of scripts, answered by keys.
     fn confirm(&self) -> Confirm {
         if self.options.yes || !self.can_ask {
             return Box::new(|_| None);
         }
-        let (happened, allowed) = (self.happened.clone(), Arc::clone(&self.allowed));
+        let (events, allowed) = (self.events.clone(), Arc::clone(&self.allowed));
         Box::new(move |question| {
             let allowed = || allowed.lock().unwrap_or_else(PoisonError::into_inner);
             if allowed().contains(question) {
                 return Some(true);
             }
             let (answer, answered) = channel();
-            happened.send(Happened::Asked(question.to_owned(), answer)).ok()?;
+            events.send(Event::Asked(question.to_owned(), answer)).ok()?;
             let yes = answered.recv().ok()?;
             if yes {
                 allowed().insert(question.to_owned());
@@ -204,14 +208,14 @@ impl Worker {
     }
 }
 
-/// Whether a script has the word in it that makes a runbook.
+/// Returns true if the source has the word `runbook`.
 fn names_runbook(source: &[u8]) -> bool {
     source.windows(b"runbook".len()).any(|word| word == b"runbook")
 }
 
 fn clear_screen() {
     let clear = b"\x1b[H\x1b[2J";
-    // Who has closed it sees nothing anyway.
+    // A closed standard output needs no clearing.
     if io::stdout().is_terminal() {
         let _ = io::stdout().write_all(clear).and_then(|()| io::stdout().flush());
     } else if io::stderr().is_terminal() {
@@ -219,7 +223,7 @@ fn clear_screen() {
     }
 }
 
-/// What a run has printed; clones are hands on the same.
+/// Output of a run. Clones share it.
 #[derive(Clone, Default)]
 struct CapturedOutput {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -233,7 +237,7 @@ impl CapturedOutput {
     }
 }
 
-/// Writes what is printed where it belongs, and keeps its beginning.
+/// Writer to an output stream that also keeps the beginning.
 struct Tee {
     to: Box<dyn Write>,
     kept: CapturedOutput,
@@ -255,7 +259,7 @@ impl Write for Tee {
         let written = self.to.write(bytes);
         let written = self.noting(written)?;
         let mut kept = self.kept.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MOST_KEPT.saturating_sub(kept.len());
+        let room = MAX_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(&bytes[..written.min(room)]);
         Ok(written)
     }
@@ -266,7 +270,7 @@ impl Write for Tee {
     }
 }
 
-/// A path as people see it: from the current folder, if it is below.
+/// Path for messages: relative, if it is below the current folder.
 pub(super) fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()

@@ -1,9 +1,10 @@
-//! Attacks: what a hostile runbook, project, server or terminal can do must be nothing. Each module
-//! is a table of scripts, command lines, files and requests. A row says what is tried, and what must
-//! become of it: which words refuse it, and what stays as it was.
+//! Attacks by hostile runbooks, projects, servers and terminals. None may have an effect.
 //!
-//! `IAMLUA_TEST_UNDER="valgrind -q --error-exitcode=99"` runs the program of the attacks on the
-//! sandbox under another one.
+//! Each module is a table of scripts, command lines, files and requests. A row names the attack,
+//! the refusal, and the state that must not change.
+//!
+//! `IAMLUA_TEST_UNDER="valgrind -q --error-exitcode=99"` runs the program under another one in the
+//! attacks on the sandbox.
 
 mod permissions;
 mod sandbox;

@@ -1,4 +1,5 @@
-//! Attacks of a script on its host: on its memory, on what it decides and shows, on its time, and on files that were not granted.
+//! Attacks of a script on its host: memory, decisions and output of the host, time, and files
+//! without permission.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,13 +15,14 @@ use iamlua::lua::sandbox::Access;
 use crate::end_to_end::{Home, Ran};
 use crate::lua::Bench;
 
-/// A script, the exit code that it must have, and what must be said.
+/// Script, its exit code, and the expected text.
 type Attack = (&'static str, i32, &'static str);
 
-/// The script ends by itself, whatever it tried.
+/// Text of a script that ends by itself, whatever it tried.
 const HOLDS: &str = "held";
 
-/// Metatables and finalizers: no code of a script's runs in a finalizer, and none changes what the program shares with it.
+/// Metatables and finalizers: no code of a script runs in a finalizer, and none changes what the
+/// program shares with it.
 const METATABLES: &[Attack] = &[
     ("getmetatable(io.stdin).__gc = function() print(1) end", 1, "attempt to index"),
     ("getmetatable(io.stdin).__index.read = print", 1, "attempt to index"),
@@ -137,7 +139,7 @@ const METATABLES: &[Attack] = &[
     ),
 ];
 
-/// What the host decides and shows is computed by code of its own.
+/// Forged library functions: decisions and output of the host use its own code.
 const FORGERIES: &[Attack] = &[
     (
         "package.loaded.inspect = setmetatable({ visible = function() return 'date' end }, { __call = function() return 'date' end }) runbook { permissions = { run = { 'sh' } } }",
@@ -248,7 +250,7 @@ const FORGERIES: &[Attack] = &[
     ("arg[1] = '--help' table.insert(arg, '--apply') runbook {} print('held')", 0, HOLDS),
 ];
 
-/// Coroutines: one that waits, or that the driver runs, is in the middle of a call.
+/// Coroutines that wait, or that the driver runs, are in the middle of a call.
 const COROUTINES: &[Attack] = &[
     (
         "local co = coroutine.create(function() time.sleep('1h') end) task.spawn(function() coroutine.resume(co) end) task.spawn(function() coroutine.close(co) end):wait()",
@@ -316,7 +318,7 @@ const COROUTINES: &[Attack] = &[
     ("coroutine.yield(nil) coroutine.yield(1, 2) print('held')", 0, HOLDS),
 ];
 
-/// Values without end, or with more in them than they show.
+/// Values that contain themselves, or more than they show.
 const VALUES: &[Attack] = &[
     ("local t = {} t.a = t t.b = t iam.profiles.get(t)", 1, "table that holds itself"),
     ("local t = {} t.name = t iam.profiles.get(t)", 1, "table that holds itself"),
@@ -386,7 +388,8 @@ const VALUES: &[Attack] = &[
     ("runbook { no_such_key = 1, [('y'):rep(1e6)] = 2 }", 1, "the manifest has no"),
 ];
 
-/// What takes for ever, with nothing of Lua's between: each must end when its time is over, in the process that goes on.
+/// Endless operations without a Lua instruction in between. Each must end at its timeout, in the
+/// same process.
 const ENDLESS: &[&str] = &[
     "while true do end",
     "while true do pcall(error) end",
@@ -496,7 +499,7 @@ fn nothing_that_a_script_replaces_changes_what_the_host_decides() {
     each(FORGERIES, &[]);
 }
 
-/// A method of a string is a field of the global `string`, which a script can replace.
+/// Methods of strings are fields of the global `string`, which a script can replace.
 #[test]
 fn the_program_calls_no_methods_of_strings() {
     let method = regex::Regex::new(
@@ -534,7 +537,7 @@ fn every_script_without_end_ends_when_its_time_is_over() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while let Some(script) = ENDLESS.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    // With nobody at its other end.
+                    // The pipe has no writer.
                     let home = Home::new();
                     let pipe = home.path("pipe");
                     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
@@ -559,7 +562,8 @@ fn every_script_without_end_ends_when_its_time_is_over() {
     assert!(failed.is_empty(), "{} scripts:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// An endpoint before an account that answers one action with HTTP status 200 and an error in it.
+/// Endpoint in front of an account that answers one action with HTTP status 200 and an error in the
+/// body.
 fn contradicting(account: SocketAddr, action: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
@@ -592,7 +596,7 @@ fn contradicting(account: SocketAddr, action: &'static str) -> String {
     url
 }
 
-/// The head and the body of the next message.
+/// Head and body of the next message.
 fn message(from: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! State folders that others have prepared, files of it that are damaged, and endpoints that send
-//! without end.
+//! State folders that others have prepared, damaged state files, and endpoints that send without
+//! end.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -89,7 +89,7 @@ fn all_files_of_the_state_are_private_whatever_the_umask() {
     };
     open_to_all();
     check();
-    // Those of an earlier version are closed too.
+    // Files of earlier versions lose their open permissions too.
     for name in ["journal.db", "local.db", "running"] {
         set_mode(&state.join(name), if name == "running" { 0o777 } else { 0o666 });
     }
@@ -121,7 +121,7 @@ fn a_damaged_journal_is_noticed_before_it_is_written_to() {
     assert!(whole.len() > 4 * size, "{} bytes", whole.len());
     let mut noticed = 0;
     for page in 1..whole.len() / size {
-        // The head of a page: its kind, its cells, and where they begin.
+        // Head of a page: its kind, its cells, and their offset.
         let mut damaged = whole.clone();
         for byte in &mut damaged[page * size..page * size + 12] {
             *byte ^= 0x5a;

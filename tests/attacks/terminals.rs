@@ -1,5 +1,5 @@
-//! Text of others that a terminal would obey: from endpoints, files, the environment and the command
-//! line. All of it is shown, and none of it acts.
+//! Terminal control characters from endpoints, files, the environment and the command line. All
+//! must be shown, and none may act.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,13 +11,12 @@ use crate::commands::Desk;
 use crate::end_to_end::Ran;
 use crate::terminal::Terminal;
 
-/// A title, a cleared screen in both spellings, a carriage return, a backspace, DEL, and text from
-/// right to left.
+/// Title, cleared screen in both forms, carriage return, backspace, DEL, and right-to-left text.
 const HOSTILE: &str = "h\u{1b}]0;t\u{7}\u{1b}[2J\u{9b}2J\r\u{8}\u{7f}\u{202e}e";
-/// The same for where text is cut at control characters of one byte.
+/// The same for text that is cut at control characters of one byte.
 const HIGH: &str = "h\u{9b}2J\u{202e}\u{2066}e";
 
-/// An endpoint of an attacker's, which answers each action of AWS by a text.
+/// Endpoint of an attacker that answers each action of AWS with a text.
 fn endpoint(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
@@ -29,7 +28,7 @@ fn endpoint(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> S
                 let Ok(n @ 1..) = stream.read(&mut part) else { break String::new() };
                 request.extend_from_slice(&part[..n]);
                 let text = String::from_utf8_lossy(&request);
-                // The body is not longer than what names the action and a tag or two.
+                // The body holds little more than the action and a tag or two.
                 let action = text.split("Action=").nth(1).and_then(|rest| rest.split('&').next());
                 if let Some(action) = action.filter(|_| text.contains("Version=")) {
                     break action.to_owned();
@@ -55,7 +54,7 @@ fn error_of(text: &str) -> (u16, String) {
     (400, body)
 }
 
-/// An account that is named by the text all over.
+/// Account in which every name is the text.
 fn inventory(action: &str, text: &str) -> (u16, String) {
     let role = format!(
         "<member><Path>/{text}/</Path><RoleName>r{text}</RoleName><RoleId>AROA{text}</RoleId>\
@@ -95,7 +94,7 @@ fn inventory(action: &str, text: &str) -> (u16, String) {
     (200, body)
 }
 
-/// Outcomes that a terminal would obey, or that do not show what they are to show.
+/// Outputs that would act on a terminal, or lack what they must show.
 #[derive(Default)]
 struct Failures(Vec<String>);
 
@@ -109,7 +108,7 @@ impl Failures {
         }
     }
 
-    /// The same, and the text is shown.
+    /// Checks also that the text is shown.
     fn shown(&mut self, what: &str, ran: &Ran) {
         self.harmless(what, ran);
         let shown = ["\\x1b", "\\u{9b}", "\\u{202e}", "\\u001b", "\\u009b", "\\u202e"];
@@ -171,7 +170,7 @@ fn what_an_endpoint_answers() {
             let ran = run(url, args);
             failures.shown(&format!("{what} of {text:?}"), &ran);
         }
-        // Names that no account can have end a plan, and those of a run are in the journal.
+        // Names that no account can have abort a plan; those of a run are in the journal.
         let tag = "iam.profiles.tag('alpha', { A = 'b' })";
         failures.harmless("planning", &run(&lying, &["--plan", "-e", tag]));
         failures.harmless("applying", &run(&lying, &["--apply", "-e", tag]));
@@ -228,7 +227,7 @@ fn what_a_plan_says() {
     let planned = desk.run(&["plan", "work.lua", "--output", "json"]).ends(0, "");
     let mut plan: serde_json::Value = serde_json::from_str(&planned.out).expect("a plan");
     for text in [HOSTILE, HIGH] {
-        // What a plan rests on is somebody's word.
+        // The previous state in a plan is untrusted text.
         plan["changes"][0]["before"]["tags"]["Owner"] = text.into();
         plan["script"][0] = text.into();
         plan["parameters"] = serde_json::json!({ text: text });
@@ -250,46 +249,52 @@ fn what_a_plan_says() {
     }
 }
 
+/// Writes files whose names and contents are hostile, and returns the name of a script.
+fn write_files(desk: &Desk, text: &str, quoted: &str) -> String {
+    let script = format!("{text}.lua");
+    desk.write(&script, "error('x')");
+    desk.write("error.lua", format!("error({quoted})"));
+    desk.write("table.lua", format!("error({{ [{quoted}] = {quoted} }})"));
+    desk.write("module.lua", format!("require({quoted})"));
+    desk.write("global.lua", format!("local t = {{}} t[{quoted}]()"));
+    desk.write("syntax.lua", format!("x = '{}' )", text.replace('\r', "")));
+    desk.write("chunk.lua", format!("local f = assert(load('error(1)', {quoted})) f()"));
+    desk.write(
+        "runbook.lua",
+        format!(
+            "runbook {{ description = {quoted}, params = {{ owner = {{ help = {quoted}, \
+             choices = {{ {quoted}, 'b' }} }} }} }}"
+        ),
+    );
+    desk.write("wrong.lua", format!("runbook {{ [{quoted}] = 1 }}"));
+    desk.write("asks.lua", format!("runbook {{ permissions = {{ run = {{ {quoted} }} }} }}"));
+    desk.write("reads.lua", format!("fs.read({quoted})"));
+    desk.write("starts.lua", format!("process.run({quoted}, {{ {quoted} }})"));
+    desk.write("fails.lua", format!("print(process.run('sh', {{ '-c', 'printf %s \"$1\" >&2; exit 3', 'x', {quoted} }}, {{ check = true }}))"));
+    desk.write("argument.lua", format!("iam.profiles.get({quoted})"));
+    desk.write("log.lua", format!("log.error({quoted}, {{ a = {quoted} }})"));
+    desk.write("config/a.toml", format!("'{HIGH}' = 1\n"));
+    desk.write("config/b.toml", format!("mode = '{HIGH}'\n"));
+    desk.write(
+        "account2.json",
+        format!("{{\"format\": \"iamlua-account\", {}: 1 }}", serde_json::json!(text)),
+    );
+    desk.write(
+        "tests/a_test.lua",
+        format!("it({quoted}, function() print({quoted}) error({quoted}) end)"),
+    );
+    desk.write(&format!("jobs/{text}.lua"), "runbook { every = '1h' }");
+    desk.write("jobs/wrong.lua", format!("runbook {{ schedule = {quoted} }}"));
+    script
+}
+
 #[test]
 fn what_is_in_files_and_on_the_command_line() {
     let mut failures = Failures::default();
     let desk = Desk::new();
     for text in [HOSTILE, HIGH] {
         let quoted = format!("{text:?}").replace("\\u{", "\\u{");
-        let script = format!("{text}.lua");
-        desk.write(&script, "error('x')");
-        desk.write("error.lua", format!("error({quoted})"));
-        desk.write("table.lua", format!("error({{ [{quoted}] = {quoted} }})"));
-        desk.write("module.lua", format!("require({quoted})"));
-        desk.write("global.lua", format!("local t = {{}} t[{quoted}]()"));
-        desk.write("syntax.lua", format!("x = '{}' )", text.replace('\r', "")));
-        desk.write("chunk.lua", format!("local f = assert(load('error(1)', {quoted})) f()"));
-        desk.write(
-            "runbook.lua",
-            format!(
-                "runbook {{ description = {quoted}, params = {{ owner = {{ help = {quoted}, \
-                 choices = {{ {quoted}, 'b' }} }} }} }}"
-            ),
-        );
-        desk.write("wrong.lua", format!("runbook {{ [{quoted}] = 1 }}"));
-        desk.write("asks.lua", format!("runbook {{ permissions = {{ run = {{ {quoted} }} }} }}"));
-        desk.write("reads.lua", format!("fs.read({quoted})"));
-        desk.write("starts.lua", format!("process.run({quoted}, {{ {quoted} }})"));
-        desk.write("fails.lua", format!("print(process.run('sh', {{ '-c', 'printf %s \"$1\" >&2; exit 3', 'x', {quoted} }}, {{ check = true }}))"));
-        desk.write("argument.lua", format!("iam.profiles.get({quoted})"));
-        desk.write("log.lua", format!("log.error({quoted}, {{ a = {quoted} }})"));
-        desk.write("config/a.toml", format!("'{HIGH}' = 1\n"));
-        desk.write("config/b.toml", format!("mode = '{HIGH}'\n"));
-        desk.write(
-            "account2.json",
-            format!("{{\"format\": \"iamlua-account\", {}: 1 }}", serde_json::json!(text)),
-        );
-        desk.write(
-            "tests/a_test.lua",
-            format!("it({quoted}, function() print({quoted}) error({quoted}) end)"),
-        );
-        desk.write(&format!("jobs/{text}.lua"), "runbook { every = '1h' }");
-        desk.write("jobs/wrong.lua", format!("runbook {{ schedule = {quoted} }}"));
+        let script = write_files(&desk, text, &quoted);
         let hostile: &[&[&str]] = &[
             &["run", &script],
             &["plan", &script],

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::{ACCOUNT, Desk, Endpoint, hash_of};
 
-/// The accounts behind these URLs may be reached by scripts.
+/// Permission for scripts to reach the accounts behind these URLs.
 const NET: &str = "--allow-net=127.0.0.1";
 const IDS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
 
-/// Three accounts behind URLs, and a desk of an operator who reaches them all.
+/// Three accounts behind URLs, and a desk that reaches them all.
 struct Accounts {
     desk: Desk,
-    /// The accounts, each with its desk.
+    /// Accounts, each with its desk.
     served: Vec<(Desk, Endpoint)>,
 }
 
@@ -27,12 +27,12 @@ impl Accounts {
         Self { desk: Desk::new(), served: IDS.iter().map(serve).collect() }
     }
 
-    /// An account as messages name it.
+    /// Name of an account in messages.
     fn name(&self, at: usize) -> String {
         format!("AWS account {} at {}", IDS[at], self.served[at].1.url)
     }
 
-    /// A script that does `code` in each of these accounts, with their functions in `iam`.
+    /// Writes a script that runs `code` in each of these accounts, with its functions in `iam`.
     fn write(&self, accounts: &[usize], code: &str) {
         let urls: Vec<_> =
             accounts.iter().map(|at| format!("{:?}", self.served[*at].1.url)).collect();
@@ -133,7 +133,7 @@ fn what_is_left_out_or_fails_in_one_of_several_accounts_is_said_with_its_name() 
     let skipped = desk.run(&[&apply[..], &["--skip-drifted"]].concat());
     skipped.ends(4, &format!("left out: TagInstanceProfile {second}: "));
 
-    // One account only: its name is where it always was.
+    // With one account, its name is not repeated.
     accounts.write(&[0], TAG);
     let shown = accounts.plan(&[]);
     assert!(shown.contains("Plan: 0 to create, 4 to change, 0 to delete (8 calls"), "{shown}");

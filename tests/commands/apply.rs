@@ -1,4 +1,4 @@
-//! `iamlua apply`: the plan and no other.
+//! `iamlua apply`: makes the changes of the plan and no other.
 
 use iamlua::session::plan::Plan;
 use jiff::{SignedDuration, Timestamp};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, Desk, WORK, hash_of};
 
-/// A plan of yesterday rests on what was used yesterday.
+/// A plan of yesterday depends on the use of yesterday.
 #[test]
 fn apply_deletes_nothing_by_a_scan_that_is_too_old() {
     let desk = Desk::new();
@@ -26,7 +26,7 @@ fn apply_deletes_nothing_by_a_scan_that_is_too_old() {
     keep(5);
     desk.run(&["apply", "plan.json"]).ends(0, "1 done");
 
-    // What is tagged by it is not lost.
+    // Tags that depend on a scan are not refused.
     desk.plans("usage.scan {} iam.profiles.tag('alpha', { Owner = 'ops' })");
     let tags = Plan::from_file("plan.json", &desk.read("plan.json")).expect("a plan");
     let scanned = tags.scanned.map(|at| at - SignedDuration::from_hours(30));
@@ -37,7 +37,7 @@ fn apply_deletes_nothing_by_a_scan_that_is_too_old() {
 #[test]
 fn apply_does_what_was_planned_and_nothing_twice() {
     let desk = Desk::new();
-    // What a script does depends on what it finds; what a plan does, does not.
+    // A script depends on what it finds; a plan does not.
     desk.plans("for profile in iam.profiles.each { path_prefix = '/ec2/' } do iam.profiles.tag(profile.name, { Owner = 'ops' }) end");
     desk.does("iam.profiles.create { name = 'late', path = '/ec2/' }");
     desk.write("work.lua", "error('the script is not run again')");
@@ -177,7 +177,7 @@ fn a_plan_for_an_endpoint_finds_its_way_back_there() {
     let endpoint = desk.serve();
     desk.write("work.lua", WORK);
     desk.run(&["plan", "work.lua", "--endpoint-url", &endpoint.url, "-o", "plan.json"]).ends(0, "");
-    // A plan can be somebody else's, and the endpoint in it too.
+    // A plan can come from somebody else, with its endpoint.
     desk.run(&["apply", "plan.json", "--yes"])
         .ends(4, "the plan sends its calls to http://127.0.0.1");
     let hash = hash_of(&desk.path("plan.json"));
@@ -275,7 +275,7 @@ fn what_rests_on_a_change_that_is_left_out_is_left_out_too() {
          iam.roles.delete('web')
          iam.profiles.tag('alpha', { Owner = 'ops' })",
     );
-    // Somebody makes another role of that name, and takes gamma for something else.
+    // Somebody creates another role with that name, and uses gamma for something else.
     desk.does("iam.roles.create { name = 'made', path = '/x/', assume_role_policy = policy.trust('ec2.amazonaws.com') }
          iam.profiles.tag('gamma', { Owner = 'else' })");
     let applied = desk.run(&["apply", "plan.json", "--skip-drifted"]).ends(4, "1 done, 4 left out");

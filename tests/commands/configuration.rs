@@ -18,7 +18,7 @@ fn the_projects_file_wins_over_the_users_and_tightens_its_guards() {
     desk.run(&["-e", three.replace("'n'", "'m'").as_str()]).ends(4, "may make 2 changes");
     let only = desk.0.path("only.toml");
     desk.write("only.toml", "max_changes = 9");
-    // One of the four was made before the limit was reached, and need not be made again.
+    // One of the four changes was made before the limit was reached, and is not repeated.
     desk.run(&["--config", only.to_str().expect("UTF-8"), "-e", TAG_ALL]).ends(0, "3 changes");
 }
 
@@ -71,7 +71,7 @@ fn an_empty_config_option_drops_defaults_and_keeps_guards() {
     }
     desk.write("iamlua.toml", "max_changes = nonsense");
     desk.run(&["--config", "", "-e", TAG_ALL]).ends(2, "this is not TOML");
-    // Another file has guards of its own.
+    // Another file has its own guards.
     desk.write("other.toml", "");
     desk.run(&["--config", "other.toml", "-e", &TAG_ALL.replace("'1'", "'4'")])
         .ends(0, "4 changes");
@@ -194,7 +194,7 @@ fn a_project_leads_calls_elsewhere_only_once_somebody_has_accepted_it() {
         assert!(ran.err.contains("hint: if you know who wrote it, `iamlua trust "), "{ran:?}");
     }
     assert_eq!(calls(), before);
-    // What replaces it needs no trust, and neither does a file that is named.
+    // Options that replace the settings need no trust, and neither does a file that is named.
     for args in [
         &["--local", "-e", ""][..],
         &["--config", "", "-e", ""],
@@ -206,14 +206,14 @@ fn a_project_leads_calls_elsewhere_only_once_somebody_has_accepted_it() {
     desk.run(&["trust"]).ends(0, "trusted: ./iamlua.toml sets endpoint_url");
     let ran = desk.run(&["-e", "print(iam.account().id)"]).ends(0, "iamlua.toml sets endpoint_url");
     assert_eq!(ran.out, "123456789012\n");
-    // A setting more, or another value, is asked about again.
+    // An additional setting, or another value, must be accepted again.
     desk.write("iamlua.toml", config("profile = \"dev\"\n"));
     desk.run(&["-e", ""]).ends(4, "sets endpoint_url");
     desk.write("iamlua.toml", config("max_changes = 5\n"));
     desk.run(&["-e", ""]).ends(0, "");
     desk.write("iamlua.toml", "endpoint_url = \"http://127.0.0.1:9\"\n");
     desk.run(&["-e", ""]).ends(4, "http://127.0.0.1:9");
-    // Trust is in the project, and can be taken back.
+    // Trust belongs to the project, and can be revoked.
     desk.write("iamlua.toml", config(""));
     let listed = desk.run(&["trust", "--list"]).ends(0, "");
     assert!(listed.out.contains("/iamlua.toml  endpoint_url \"http://127.0.0.1:"), "{listed:?}");
@@ -240,6 +240,7 @@ fn a_person_at_the_terminal_is_asked_about_a_project_once() {
         assert_eq!(terminal.ends().code(), Some(if runs { 0 } else { 4 }));
     }
     let mut terminal = start();
+    terminal.wait("ran", |screen| screen.contains("\nran"));
     assert_eq!(terminal.ends().code(), Some(0));
     assert!(!terminal.screen().contains("[y/N]"), "{}", terminal.screen());
     assert!(terminal.screen().contains("iamlua.toml sets endpoint_url"), "{}", terminal.screen());

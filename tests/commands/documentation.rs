@@ -1,4 +1,4 @@
-//! What the program says about itself, and the folder that it makes for a newcomer: `iamlua doc`, `init`, `completions`, `man`.
+//! Documentation commands and the project folder: `iamlua doc`, `init`, `completions`, `man`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn doc_of_what_is_not_there_says_what_is_near() {
     assert!(!ran.err.contains("did you mean") && ran.err.contains("iamlua doc"), "{ran:?}");
 }
 
-/// Runs in a folder that `iamlua init` made.
+/// Runs in a folder that `iamlua init` has created.
 fn run_in(home: &Home, folder: &Path, args: &[&str]) -> Ran {
     let output = home.command(args).current_dir(folder).output();
     Ran::from(output.expect("the program starts"))
@@ -84,7 +84,7 @@ fn a_new_folder_has_a_runbook_whose_tests_pass() {
     let folder = home.path("new folder/books");
     let tested = run_in(&home, &folder, &["test"]).ends(0, "");
     assert!(tested.out.contains("4 passed"), "{tested:?}");
-    // The commands that it says to try next.
+    // Commands that the output suggests.
     let next: Vec<_> = made.out.lines().filter(|line| line.starts_with("  iamlua ")).collect();
     assert_eq!(next.len(), 3);
     for line in next {
@@ -196,14 +196,14 @@ fn init_makes_nothing_where_something_is_in_the_way() {
     }
     let theirs = std::fs::read_to_string(home.path("elsewhere/bulk.lua")).expect("a file");
     assert_eq!(theirs, "-- somebody's");
-    // A link inside the folder leads to nobody else's files.
+    // A link inside the folder is not followed to other files.
     home.write("g/stubs/file", "");
     link("../stubs", "g/.iamlua/meta");
     run_in(&home, &folder, &["init", "g"]).ends(0, "");
     assert!(home.path("g/stubs/bulk.lua").is_file());
 }
 
-/// The commands of the program, those below others with a space between.
+/// Commands of the program; subcommands are separated by a space.
 fn commands() -> BTreeSet<String> {
     let home = Home::new();
     let mut all = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What jobs did and printed, as an operator looks it up afterwards.
+//! History and output of jobs, as an operator looks them up.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! `iamlua runs`: what is written down, and what happens when it cannot be.
+//! `iamlua runs`: records of runs, and failures to write them.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -56,7 +56,7 @@ fn a_run_can_be_explained_by_someone_who_was_not_there() {
     assert!(listed.contains("run tag.lua") && listed.contains("partial"), "{listed}");
     let csv = desk.run(&["runs", "list", "--output", "csv"]).ends(0, "").out;
     assert!(csv.starts_with("RUN,STARTED,"), "{csv}");
-    // Neither reads nor plans are runs that changed something.
+    // Reads and plans are not recorded as runs.
     desk.run(&["-e", "iam.profiles.get('alpha')"]).ends(0, "");
     desk.run(&["--plan", "-e", WORK]).ends(0, "");
     assert_eq!(desk.runs().len(), 1);
@@ -81,8 +81,8 @@ fn no_secret_is_in_the_journal() {
         Ran::from(command.output().expect("it starts")).ends(0, "2 changes");
     }
     desk.write("plain.lua", "iam.profiles.tag('alpha', { Seen = '1' })");
-    desk.run(&["run", "plain.lua", "--api-token=hunter2-secret", "--password", "hunter2-secret"])
-        .ends(0, "");
+    let secrets = ["--api-token=hunter2-secret", "--password", "hunter2-secret"];
+    desk.run(&[&["run", "plain.lua", "--"][..], &secrets].concat()).ends(0, "");
     let shown = desk.run(&["runs", "show", &desk.last_id(), "--output", "json"]).ends(0, "").out;
     let journal = desk.journal();
     assert!(journal.contains("secret.lua") && journal.contains("bob"), "it is the journal");
@@ -146,7 +146,7 @@ fn nothing_is_changed_without_a_journal() {
             refused.ends(1, why);
         }
         assert_eq!(desk.account(), before, "{why}");
-        // What only reads does not care.
+        // Reads need no journal.
         assert_eq!(
             desk.run(&["-e", "print(iam.profiles.get('alpha').name)"]).ends(0, "").out,
             "alpha\n"
@@ -208,7 +208,7 @@ fn two_processes_at_once_are_both_in_the_journal() {
     for run in &runs {
         assert_eq!((&run["status"], &run["counts"]["done"]), (&json!("done"), &json!(50)), "{run}");
     }
-    // Each can be taken back on its own.
+    // Each run can be undone on its own.
     let first = runs[2]["id"].as_str().expect("an id");
     desk.run(&["undo", first, "--apply"]).ends(0, "25 done");
     assert_eq!(desk.account()["profiles"].as_array().map(Vec::len), Some(4 + 50));

@@ -1,4 +1,4 @@
-//! Runs that were killed, and what is found out about them.
+//! Killed runs, and their recovery.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Desk;
 use crate::patience::{Running, until};
 
-/// Starts a bulk job, kills it once that many profiles have been reported, which leaves it no time for anything.
+/// Starts a bulk job, and kills it once that many profiles have been reported.
 fn kill_after(desk: &Desk, args: &[&str], lines: usize) {
     let mut child = desk.command(args).stderr(Stdio::null()).spawn().expect("it starts");
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -21,7 +21,7 @@ fn kill_after(desk: &Desk, args: &[&str], lines: usize) {
     child.wait().expect("it ended");
 }
 
-/// That the journal says of each profile that a run has made what the account says.
+/// Asserts that journal and account agree on each profile of a run.
 fn agree(desk: &Desk) {
     let account = desk.account();
     let there: BTreeSet<_> = account["profiles"]
@@ -81,7 +81,7 @@ fn after_a_kill_at_any_moment_the_journal_tells_the_truth() {
         let in_doubt = run["counts"]["in_doubt"].as_u64().expect("a number");
         open += in_doubt;
         if kill % 2 == 0 {
-            // An undo settles it too.
+            // An undo settles them too.
             desk.run(&["undo", "last", "--settle-after", "0s"]).ends(0, "");
         } else {
             let recover = ["runs", "recover", "last", "--settle-after", "0s"];
@@ -107,7 +107,7 @@ fn an_apply_that_was_killed_does_the_rest_when_started_again() {
             .command(&["apply", "plan.json", "--faults", "latency=20ms"])
             .spawn()
             .expect("it starts");
-        // Not a fixed time: until so many changes are in the journal.
+        // Waits for a number of changes in the journal, not for a fixed time.
         let is_made = |run: &Value| run["counts"]["done"].as_u64() >= Some(kill * 20);
         let are_made = || desk.runs().first().is_some_and(is_made);
         until(are_made, || "it makes no changes".into());
@@ -160,13 +160,14 @@ fn a_run_that_is_still_going_is_left_alone() {
     child.kill().expect("it can be killed");
     child.wait().expect("it ended");
     assert_eq!(desk.runs()[0]["status"], "killed");
-    // Its outcome may have been on the way to the disk.
+    // Its outcome may not have reached the disk.
     desk.run(&["runs", "recover", "last", "--settle-after", "0s"]).ends(0, "");
     desk.run(&["undo", "last", "--apply"]).ends(0, "1 done");
     assert_eq!(desk.profile("early"), Value::Null);
 }
 
-/// Kills a run while a change is in flight, so that nobody knows whether it has happened, and as many others are done.
+/// Kills a run while a change is in flight, so that its outcome is unknown, after `done` other
+/// changes.
 fn leaves_in_doubt(desk: &Desk, code: &str, done: u64) {
     desk.has_a_journal();
     let faults = "hold=iam:TagInstanceProfile";

@@ -2,7 +2,7 @@
 
 use super::{Desk, TAG_ALL};
 
-/// How many profiles [`TAG_ALL`] has tagged.
+/// Number of profiles that [`TAG_ALL`] has tagged.
 fn tagged(desk: &Desk) -> usize {
     let account = desk.account();
     let profiles = account["profiles"].as_array().expect("a list");
@@ -35,7 +35,7 @@ fn no_more_is_changed_than_the_strictest_limit_allows() {
         desk.write("tag.lua", &code);
         desk.write("iamlua.toml", config);
         let run = [&["run", "tag.lua"][..], options].concat();
-        // The script catches the refusals; the run is refused all the same.
+        // The script catches the refusals; the run is refused nevertheless.
         desk.run(&run).ends(4, why);
         assert_eq!(tagged(&desk), most, "{code} {options:?} {config}");
         if most > 0 {
@@ -147,7 +147,7 @@ fn the_role_in_a_protected_profile_is_protected() {
         desk.run(&["-e", "iam.roles.tag('db', { A = '1' })"]).ends(0, "1 change");
         let lifted = ["--override-protection", "-e", "iam.roles.tag('web', { A = '1' })"];
         desk.run(&lifted).ends(0, "1 change");
-        // An undo too, and who may not look may not change.
+        // Also for an undo, and for a caller that cannot read the profiles of the role.
         desk.run(&["undo", "last", "--apply"]).ends(4, "role web is in a protected profile");
         let denied = ["--faults", "deny=iam:ListInstanceProfilesForRole", "-e"];
         desk.run(&[&denied[..], &["iam.roles.tag('db', { A = '2' })"]].concat())

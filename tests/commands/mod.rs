@@ -1,6 +1,7 @@
-//! The commands of an operator who must answer for what was changed: plan, apply, runs, undo, limits, `iamlua.toml`, policy; and
-//! test, by which they try their runbooks. Each
-//! test has a desk of its own, with a small account on it.
+//! Commands for controlled changes: plan, apply, runs, undo, limits, `iamlua.toml`, policy, and
+//! test.
+//!
+//! Each test has its own desk, with a small account.
 
 mod accounts;
 mod apply;
@@ -28,7 +29,8 @@ use serde_json::Value;
 use crate::end_to_end::{Home, Ran};
 use crate::patience::Gatekeeper;
 
-/// Two roles, `web` and `db`, and four profiles: `alpha` and `beta` under `/ec2/`, `gamma` with the role `web`, `delta` without tags.
+/// Account with two roles, `web` and `db`, and four profiles: `alpha` and `beta` under `/ec2/`,
+/// `gamma` with the role `web`, `delta` without tags.
 const ACCOUNT: &str = r#"{"format": "iamlua-account", "version": 1, "account": {"id": "123456789012"},
     "roles": [
         {"name": "web", "assume_role_policy": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}},
@@ -39,7 +41,7 @@ const ACCOUNT: &str = r#"{"format": "iamlua-account", "version": 1, "account": {
         {"name": "gamma", "path": "/", "role": "web", "tags": {"Owner": "dev"}},
         {"name": "delta", "path": "/", "tags": {}}]}"#;
 
-/// One change of each kind that a profile can have, in order.
+/// One change of each kind to a profile, in order.
 const WORK: &str = r#"
     iam.profiles.tag("alpha", { Owner = "ops" })
     iam.profiles.untag("beta", { "Owner" })
@@ -51,12 +53,12 @@ const WORK: &str = r#"
 
 const TAG_ALL: &str = "for _, name in ipairs { 'alpha', 'beta', 'gamma', 'delta' } do try(iam.profiles.tag, name, { All = '1' }) end";
 
-/// SHA-256 of a plan file, by which it is approved.
+/// SHA-256 of a plan file, for its approval.
 fn hash_of(plan: &std::path::Path) -> String {
     iamlua::session::plan::sha256(&std::fs::read(plan).expect("a plan"))
 }
 
-/// A folder of one's own, which is home, configuration folder and current folder at once, with [`ACCOUNT`] in it.
+/// Folder that is home, configuration folder and current folder at once, with [`ACCOUNT`] in it.
 pub(crate) struct Desk(Home);
 
 impl Desk {
@@ -90,7 +92,7 @@ impl Desk {
         command
     }
 
-    /// The calls that are held in the local account.
+    /// Calls that are held in the local account.
     pub(crate) fn gatekeeper(&self) -> Gatekeeper {
         self.0.gatekeeper()
     }
@@ -99,13 +101,13 @@ impl Desk {
         Ran::from(self.command(args).output().expect("the program starts"))
     }
 
-    /// What somebody does to the local account, whatever `iamlua.toml` says.
+    /// Changes the local account as somebody else, without `iamlua.toml`.
     #[track_caller]
     pub(crate) fn does(&self, code: &str) -> Ran {
         self.run(&["--config", "/dev/null", "--override-protection", "-e", code]).ends(0, "")
     }
 
-    /// What is in the local account, without what is another each time it is made.
+    /// Content of the local account, without values that differ each time.
     pub(crate) fn account(&self) -> Value {
         let exported = self.run(&["account", "export"]).ends(0, "");
         let mut account: Value = serde_json::from_str(&exported.out).expect("JSON");
@@ -125,13 +127,13 @@ impl Desk {
         profiles.iter().find(|profile| profile["name"] == name).cloned().unwrap_or_default()
     }
 
-    /// The runs, the latest first.
+    /// Runs, the latest first.
     pub(crate) fn runs(&self) -> Vec<Value> {
         let listed = self.run(&["runs", "--output", "json", "-n", "1000"]).ends(0, "");
         serde_json::from_str(&listed.out).expect("JSON")
     }
 
-    /// The latest run with its changes.
+    /// Latest run, with its changes.
     pub(crate) fn last(&self) -> Value {
         let shown = self.run(&["runs", "show", "last", "--output", "json"]).ends(0, "");
         serde_json::from_str(&shown.out).expect("JSON")
@@ -141,12 +143,12 @@ impl Desk {
         self.runs()[0]["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Makes the journal, so that no test but the one about that meets it half made.
+    /// Creates the journal, so that no other test meets its creation.
     fn has_a_journal(&self) {
         self.run(&["-e", "iam.profiles.create('alpha')"]).ends(1, "EntityAlreadyExists");
     }
 
-    /// Keeps the plan of that code in `plan.json`.
+    /// Writes the plan of that code to `plan.json`.
     #[track_caller]
     fn plans(&self, code: &str) {
         self.write("work.lua", code);
@@ -165,7 +167,7 @@ impl Desk {
         Endpoint { serve, url: url.trim().to_owned() }
     }
 
-    /// The bytes of the journal, with what is not yet in its main file.
+    /// Bytes of the journal, with its write-ahead log.
     fn journal(&self) -> String {
         ["journal.db", "journal.db-wal"]
             .map(|name| std::fs::read(self.0.path("state").join(name)).unwrap_or_default())
@@ -174,7 +176,7 @@ impl Desk {
     }
 }
 
-/// The local account behind a URL, which makes it AWS for a client.
+/// Local account behind a URL, which clients take for AWS.
 pub(crate) struct Endpoint {
     serve: Child,
     pub(crate) url: String,

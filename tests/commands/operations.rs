@@ -1,4 +1,4 @@
-//! The scheduler as its operator sees it: its log, its status page, and who is told of failures.
+//! Operation of the scheduler: log, status page, and failure notifications.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::Desk;
 use crate::patience::until_some;
 
-/// A scheduler, and the lines of its log.
+/// Scheduler, with the lines of its log.
 struct Scheduler {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
-    /// What it has said so far.
+    /// Output so far.
     said: String,
 }
 
@@ -26,7 +26,7 @@ impl Scheduler {
         Self { child, log, said: String::new() }
     }
 
-    /// Reads its log up to a line of which that is so.
+    /// Reads the log up to a line that matches.
     #[track_caller]
     fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
@@ -44,14 +44,14 @@ impl Scheduler {
         }
     }
 
-    /// The host and port of its status page.
+    /// Host and port of the status page.
     fn address(&mut self) -> String {
         let line = self.until(|line| line["message"] == "the status page is up");
         let address = line["address"].as_str().expect("an address");
         address.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).expect("one").into()
     }
 
-    /// Ends it as a service manager does, and returns its exit code and all that it has said.
+    /// Ends the scheduler as a service manager does, and returns its exit code and its output.
     fn end(mut self) -> (Option<i32>, String) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process")).expect("one");
         kill_process(pid, Signal::TERM).expect("it can be told");
@@ -76,7 +76,7 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-/// What is at a path, once that is in it: the page may be a moment behind the log.
+/// Page at a path, once it contains that text: the page may be later than the log.
 #[track_caller]
 fn shows(address: &str, path: &str, wanted: &str) -> String {
     until_some(
@@ -112,9 +112,9 @@ fn what_the_scheduler_does_is_on_its_page_and_in_its_metrics() {
         "{metrics}"
     );
     assert!(get(&address, "/healthz").ends_with("ok\n"));
-    // The same id is that of the run in the journal.
+    // The run has the same id in the journal.
     desk.run(&["runs", "show", run]).ends(0, "");
-    // A second one cannot have the same address.
+    // A second scheduler cannot use the same address.
     desk.run(&["schedule", "jobs", "--listen", &address]).ends(1, "choose another port");
     let (code, said) = scheduler.end();
     assert_eq!(code, Some(0), "{said}");

@@ -85,7 +85,7 @@ const WAYS: &[Way] = &[
     ),
 ];
 
-/// A desk with a file and a folder that the table is about.
+/// Desk with the files of the table.
 fn desk() -> Desk {
     let desk = Desk::new();
     desk.write("old", "before");
@@ -93,7 +93,7 @@ fn desk() -> Desk {
     desk
 }
 
-/// Lua that holds each file against its content, in every way to read.
+/// Lua code that compares each file with its content, in every way to read.
 fn checks(contents: &[(&str, &str)]) -> String {
     let check = |(path, content): &(&str, &str)| {
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
@@ -131,7 +131,7 @@ fn no_way_to_write_touches_the_disk_under_a_plan_and_all_are_read_back() {
         }
         let summary = "Plan: nothing to change; outside of the account 1 file\n";
         assert!(planned.out.ends_with(summary), "{name}: {planned:?}");
-        // The same script in a run: its own checks hold there too, and the files are written.
+        // In a run of the same script, its own checks hold too, and the files are written.
         let flag = [&["run", "work.lua", "--plan", "--plan-runs-programs"][..], &options].concat();
         let ran = desk.run(&flag).ends(0, "");
         assert!(!ran.err.contains("would write"), "{name}: {ran:?}");
@@ -189,7 +189,7 @@ fn what_cannot_be_written_is_refused_under_a_plan_as_in_a_run() {
     };
     let (planned, made) = (print("--plan"), print("--apply"));
     assert!(planned.contains("permission") && planned.contains("No such file"), "{planned}");
-    // Functions and files have addresses.
+    // Functions and files print addresses.
     let plain = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.split("0x").next().unwrap_or_default().to_owned()).collect()
     };
@@ -281,7 +281,7 @@ fn the_plan_file_has_them_and_apply_says_that_it_leaves_them_out() {
     );
     assert!(!desk.path("report.csv").exists());
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "ops");
-    // A plan without any has no such key, and what is outside is no change.
+    // A plan without such actions has no such key, and the actions do not count as changes.
     desk.plans("iam.profiles.tag('alpha', { Owner = 'dev' })");
     assert_eq!(json_of(&desk.read("plan.json"))["outside"], Value::Null);
     desk.write("work.lua", "fs.write('report.csv', '')");

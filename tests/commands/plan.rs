@@ -227,7 +227,7 @@ fn a_format_that_a_plan_has_not_is_refused_before_the_script_runs() {
     desk.write("work.lua", "print('ran') iam.profiles.create('new')");
     let refused = desk.run(&["plan", "work.lua", "--output", "csv"]).ends(2, "not as CSV");
     assert!(!refused.err.contains("ran\n") && refused.out.is_empty(), "{refused:?}");
-    // There it is the format of the script's results.
+    // With `run`, it is the format of the script's results.
     desk.run(&["run", "work.lua", "--plan", "--output", "csv"]).ends(0, "Plan only.");
 }
 
@@ -247,7 +247,7 @@ fn what_says_what_is_in_an_account_is_for_its_owner_only() {
     for name in ["plan.json", "export.json", "scan.json"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
-    // Who has shared a file goes on sharing it.
+    // The mode of a shared file is kept.
     let shared = std::fs::Permissions::from_mode(0o640);
     std::fs::set_permissions(desk.path("plan.json"), shared).expect("it is ours");
     desk.run(&["plan", "work.lua", "-o", "plan.json"]).ends(0, "");
@@ -278,7 +278,7 @@ fn a_plan_that_ends_because_nobody_reads_is_not_a_whole_one() {
     desk.run(&["apply", "plan.json"]).ends(4, "incomplete");
 }
 
-/// A role that is used, in a profile of which nothing else is known.
+/// Role with recent use, in a profile that is otherwise unused.
 const QUIET: &str = r#"{"format":"iamlua-account","version":1,"account":{"id":"123456789012"},
     "roles":[{"name":"quiet-role","create_date":"2023-01-01T00:00:00Z",
         "last_used":{"date":"2026-11-27T14:12:01Z","region":"eu-west-1"},

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Desk, json_of};
 
-/// The actions that a policy allows.
+/// Actions that a policy allows.
 fn actions(policy: &str) -> BTreeSet<String> {
     let policy = json_of(policy);
     assert_eq!(policy["Version"], "2012-10-17");
@@ -20,7 +20,7 @@ fn actions(policy: &str) -> BTreeSet<String> {
     statements.iter().flat_map(of).map(|action| action.as_str().expect("text").to_owned()).collect()
 }
 
-/// What a scan calls.
+/// Actions of a scan.
 fn looks() -> BTreeSet<String> {
     let name = |action: &Action| format!("{}:{}", action.service.prefix(), action.name);
     ACTIONS.iter().map(name).collect()

@@ -1,4 +1,4 @@
-//! `iamlua runs`: what a colleague reads of a run, and what becomes of old ones.
+//! `iamlua runs`: description of a run, and removal of old ones.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,7 +13,7 @@ fn has(text: &str, parts: &[&str]) {
     }
 }
 
-/// Leaves the changes of the latest run in doubt, as a lost answer does.
+/// Leaves the changes of the latest run in doubt, as a lost response does.
 fn doubt(desk: &Desk) {
     let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
     let sql = "UPDATE change SET outcome = 'in doubt' WHERE run = (SELECT max(id) FROM run)";
@@ -150,7 +150,7 @@ fn the_last_run_is_the_one_that_began_last_whatever_the_clock_says() {
     let desk = Desk::new();
     desk.does("iam.profiles.create('one')");
     let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
-    // The clock was a century ahead.
+    // As if the clock had been a century ahead.
     for (table, column) in [("run", "id"), ("run_order", "run"), ("change", "run"), ("site", "run")]
     {
         let sql = format!("UPDATE {table} SET {column} = '2126' || substr({column}, 5)");
@@ -185,7 +185,7 @@ fn a_run_that_turns_out_to_have_changed_nothing_is_passed_over_by_its_preview_to
     let first = desk.last_id();
     desk.does("iam.profiles.tag('alpha', { A = '1' })");
     doubt(&desk);
-    // It did not happen.
+    // As if the changes had not been made.
     let journal = rusqlite::Connection::open(desk.path("state/journal.db")).expect("the journal");
     let sql = "UPDATE change SET ended = NULL WHERE run = (SELECT max(id) FROM run)";
     journal.execute(sql, []).expect("it is written");
@@ -216,7 +216,7 @@ fn a_journal_of_an_earlier_version_is_read_and_added_to() {
         .execute_batch("DROP TABLE left_out; DROP TABLE run_order; DROP INDEX change_name")
         .expect("an older one");
     drop(journal);
-    // Also where it cannot be written.
+    // Also without permission to write.
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     let file = desk.path("state/journal.db");
     std::fs::set_permissions(&file, mode(0o400)).expect("read-only");
@@ -245,7 +245,7 @@ fn a_plan_beyond_the_limit_is_whole_and_says_that_apply_would_refuse_it() {
     let undo = desk.run(&["undo", "last", "--max-changes", "2"]);
     let undo = undo.ends(4, "it makes 5 changes, and the run may make 2 changes");
     has(&undo.out, &["(5 calls to make)"]);
-    // A script that fails is another matter.
+    // A failed script is reported differently.
     desk.write("work.lua", "iam.profiles.create('one') iam.profiles.create('two') iam.profiles.create('three') error('it broke')");
     let broken = desk.run(&plan).ends(1, "it broke");
     has(&broken.out, &["The plan is incomplete", "Beyond its limit: it makes 3 changes"]);
@@ -272,7 +272,7 @@ fn a_trust_policy_is_shown_where_it_is_set_and_replaced() {
             "        +         \"Service\": \"ecs-tasks.amazonaws.com\"\n",
         ],
     );
-    // Keys in another order are no difference.
+    // The order of keys makes no difference.
     let lines = planned.lines().map(str::trim_start);
     let differing = lines.filter(|line| line.starts_with("- ") || line.starts_with("+  "));
     assert_eq!(differing.count(), 2, "{planned}");

@@ -1,4 +1,4 @@
-//! `iamlua show`, and what `iamlua apply` does to make sure that it applies what was approved.
+//! `iamlua show`, and the checks of `iamlua apply` that the approved plan is applied.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use super::{Desk, Endpoint, WORK, json_of};
 use crate::end_to_end::Ran;
 use crate::terminal::Terminal;
 
-/// A pair of keys of `minisign -G -W`, without a password.
+/// Key pair of `minisign -G -W`, without a password.
 const KEY: &str = "untrusted comment: minisign encrypted secret key\n\
     RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAbQQ2Rpy0hAq69mg759etBEL8oLIZlSpaPvx/2GWQIJJj3BI8MkBssHD5SFwl0flteryvac0pCtTm2JPWMa5Cix1v8K6zRpG6AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 const PUBLIC: &str = "RWRtBDZGnLSECnD5SFwl0flteryvac0pCtTm2JPWMa5Cix1v8K6zRpG6";
-/// The public key of somebody else.
+/// Public key of somebody else.
 const OTHER: &str = "RWRRxl6SpNa4Q6QWf7mj9vZNDQSSW441xApPQBWNVDoKPgdKl3zB27ry";
-/// A secret key with the password `pass wörd`, and its public one.
+/// Secret key with the password `pass wörd`, and its public key.
 const LOCKED: &str = "untrusted comment: a key with a password\n\
     RWRTY0IymF+x6+L+YpEe/6ZWBZW4staNw7tiDBVr6N/6DNb5bYoAABAAAAAAAAAAAAIAAAAAJyobHSKT0OAb31eCOd/SdfME5uKW+uNJDZDwWhZ1tj4SCouIUEGKIzd79HYibNXKpsb0bReFs0fcwuLk/z0ogMDK+XqGFTbCD8XZa/IzqIxCnk0iIBWTVKj9nXv8tw0Se8eDia6XArw=\n";
 const LOCKED_PUBLIC: &str = "RWRIO4J8I0sO9IN75OyIyyCHRvrsrFdKCRlwsV3Y91+PvcV51mZLwqZG";
@@ -29,7 +29,7 @@ fn has(text: &str, parts: &[&str]) {
     }
 }
 
-/// The plan in `plan.json`, after somebody has had it.
+/// Edits the plan in `plan.json`.
 fn edit(desk: &Desk, edit: impl FnOnce(&mut Plan)) -> Plan {
     let mut plan = Plan::from_file("plan.json", &desk.read("plan.json")).expect("a plan");
     edit(&mut plan);
@@ -49,7 +49,7 @@ fn site(account: &str) -> Destination {
     }
 }
 
-/// A plan with so many changes, over three accounts.
+/// Writes a plan with that many changes, over three accounts.
 fn large(desk: &Desk, count: usize) {
     desk.plans("iam.profiles.tag('alpha', { Owner = 'ops' })");
     edit(desk, |plan| {
@@ -183,7 +183,7 @@ fn what_a_plan_holds_cannot_act_on_a_terminal_or_end_a_block_of_markdown() {
             assert_eq!(line.matches('|').count(), 5, "{line}");
         }
     }
-    // An id is the name of a file.
+    // The id becomes part of a file name.
     for id in ["../../plan", "a b", "", hostile] {
         let mut plan = Plan::from_file("plan.json", &desk.read("plan.json")).expect("a plan");
         plan.undoes = Some(id.into());
@@ -233,7 +233,7 @@ fn a_plan_is_no_script() {
     assert_eq!(desk.profile("alpha")["tags"]["Owner"], "dev");
 }
 
-/// A desk with a plan for an account behind a URL.
+/// Desk with a plan for an account behind a URL.
 fn on_aws() -> (Desk, Endpoint) {
     let desk = Desk::new();
     let endpoint = desk.serve();
@@ -262,8 +262,9 @@ fn on_aws_apply_asks_or_is_told_not_to() {
     terminal.keys("y\r");
     terminal.until("6 done");
     assert_eq!(terminal.ends().code(), Some(0));
-    desk.run(&["apply", "plan.json", "-y"]).ends(0, "6 done before");
-    // What changes nothing needs no answer.
+    let hash = sha256(desk.read("plan.json").as_bytes());
+    desk.run(&["apply", "plan.json", "-y", "--sha256", &hash]).ends(0, "6 done before");
+    // A plan without changes needs no answer.
     edit(&desk, |plan| plan.changes.clear());
     desk.run(&["apply", "plan.json"]).ends(0, "the plan has no changes");
 }
@@ -274,7 +275,7 @@ fn apply_takes_no_other_file_than_the_one_that_was_approved() {
     desk.plans(WORK);
     let hash = sha256(desk.read("plan.json").as_bytes());
     let (before, zeros) = (desk.account(), "0".repeat(64));
-    // The hash is another one each time; a digit of it may be a zero.
+    // The hash differs each time; a digit of it may be a zero.
     let digit = if hash.as_bytes()[16] == b'0' { '1' } else { '0' };
     for other in [&zeros[..], &zeros[..16], &format!("{}{digit}", &hash[..16])] {
         let refused = desk.run(&["apply", "plan.json", "--sha256", other]);
@@ -284,7 +285,7 @@ fn apply_takes_no_other_file_than_the_one_that_was_approved() {
     for wrong in ["", "abc", &hash[..15], &format!("{hash}0"), &zeros.replace('0', "g")] {
         desk.run(&["apply", "plan.json", "--sha256", wrong]).ends(2, "16 to 64 hexadecimal digits");
     }
-    // A change of white space alone is another file.
+    // A change of white space alone changes the hash.
     desk.write("spaced.json", desk.read("plan.json").replace("\": ", "\" : "));
     desk.run(&["show", "spaced.json"]).ends(0, "");
     desk.run(&["apply", "spaced.json", "--sha256", &hash]).ends(4, "is not the plan");
@@ -324,7 +325,7 @@ fn a_plan_must_be_signed_where_that_is_required() {
     from_input.stdin(std::fs::File::open(desk.path("plan.json")).expect("a plan"));
     Ran::from(from_input.output().expect("it starts")).ends(4, "on standard input");
 
-    // What the configuration requires is required, whatever the command line says.
+    // Requirements of the configuration hold in addition to the command line.
     desk.write("iamlua.toml", "require_signature = [\"other.pub\"]");
     apply(&[]).ends(4, "must be signed with 43B8D6A4925EC651");
     apply(&by(PUBLIC)).ends(4, "must be signed with 43B8D6A4925EC651");
@@ -347,7 +348,7 @@ fn a_key_that_cannot_sign_is_found_before_the_script_runs() {
         ("locked.key", "has a password, and there is no terminal to ask at"),
     ] {
         let mut command = desk.command(&["plan", "work.lua", "-o", "plan.json", "--sign", key]);
-        // No terminal of whoever runs the tests either.
+        // Detached from the terminal of the test process.
         let ran = Ran::from(detached(&mut command).output().expect("it starts")).ends(2, why);
         assert!(!ran.err.contains("the script speaks"), "{ran:?}");
         assert!(!desk.path("plan.json").exists());
@@ -357,7 +358,7 @@ fn a_key_that_cannot_sign_is_found_before_the_script_runs() {
     desk.run(&["run", "work.lua", "-o", "plan.json", "--sign", "minisign.key"]).ends(2, "--plan");
 }
 
-/// The command in a session of its own, without a controlling terminal.
+/// Puts the command into its own session, without a controlling terminal.
 fn detached(command: &mut std::process::Command) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
     // SAFETY: one system call between fork and exec.

@@ -1,4 +1,4 @@
-//! Errors of tasks that nobody waits for.
+//! Errors of tasks that are never awaited.
 
 use super::Desk;
 
@@ -21,11 +21,11 @@ fn an_error_of_a_task_that_nobody_can_wait_for_ends_the_run() {
     let bad = "function() iam.profiles.get('nope') end";
     for begin in [
         format!("task.spawn({bad}) time.sleep(60) iam.profiles.get('alpha')"),
-        // The function that held the task is over.
+        // The function that held the task has returned.
         format!("local function start() local t = task.spawn({bad}) end start()\n{}", {
             "pcall(time.sleep, 60)"
         }),
-        // It fails while the script waits for something else.
+        // The task fails while the script waits for something else.
         format!("task.spawn({bad}) pcall(time.sleep, 60)"),
         format!("task.spawn({bad}) task.spawn({bad}) pcall(task.wait, task.spawn(time.sleep, 60))"),
     ] {
@@ -33,7 +33,7 @@ fn an_error_of_a_task_that_nobody_can_wait_for_ends_the_run() {
         assert_eq!(ran.out, "", "{begin}");
         untouched(&desk);
     }
-    // What only computes goes on until its next call.
+    // A script that only computes continues until its next call.
     let code = format!(
         "local t = task.spawn(function() error('early') end) time.sleep(0)
          t = nil collectgarbage() print('computes') {LATER}"

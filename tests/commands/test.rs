@@ -1,4 +1,5 @@
-//! `iamlua test`: what passes, what fails and how that is said, and what a test can do to its account, its clock and its runbooks.
+//! `iamlua test`: passed and failed tests, their report, and control of account, clock and runbooks
+//! by a test.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -25,7 +26,7 @@ fn tests(code: &str) -> Ran {
     tests_with(code, &[])
 }
 
-/// Runs that as a test file, with a runbook beside it.
+/// Runs the code as a test file, with a runbook beside it.
 fn tests_with(code: &str, args: &[&str]) -> Ran {
     let desk = Desk::new();
     desk.write("runbook.lua", RUNBOOK);
@@ -39,7 +40,7 @@ fn passes(code: &str) {
     assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
 }
 
-/// The one test of a file fails, and that says this.
+/// Asserts that the only test of a file fails with that text.
 #[track_caller]
 fn fails(code: &str, said: &str) {
     let ran = tests(&format!("it('fails', function()\n{code}\nend)"));
@@ -65,7 +66,7 @@ fn what_passes_takes_a_line_a_file_and_what_fails_is_shown_with_its_place() {
     assert!(ran.out.starts_with(shown), "{}", ran.out);
     let ran = desk.run(&["test", "good_test.lua"]).ends(0, "");
     assert!(ran.out.starts_with("✓ good_test.lua  1 passed\n1 passed in "), "{}", ran.out);
-    // The local account of the operator is as it was.
+    // The local account of the operator is unchanged.
     assert_eq!(desk.account()["profiles"].as_array().map(Vec::len), Some(4));
 }
 
@@ -312,7 +313,7 @@ fn an_interrupt_does_not_wait_for_one_long_operation_and_leaves_no_folder_behind
     until(is_ready, || "it does not begin".into());
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    // The operation itself would take longer than anybody waits.
+    // The operation itself would take years.
     Ran::from(child.ends()).ends(130, "error: interrupted");
     assert!(folders().is_empty(), "{:?}", folders());
     desk.write("a_test.lua", "for n = 1, 3 do it('x' .. n, function() temp_folder {} end) end");
@@ -358,7 +359,7 @@ fn standard_input_is_empty() {
         end)"#,
     );
     let mut child = desk.command(&["test", "--timeout", "5s"]);
-    // A pipe that nobody writes into and nobody closes.
+    // A pipe without a writer that is never closed.
     let mut child = child.stdin(std::process::Stdio::piped()).spawn().expect("it starts");
     let input = child.stdin.take();
     let mut out = String::new();
@@ -377,7 +378,7 @@ fn what_is_no_file_is_no_test_file_and_a_folder_that_cannot_be_read_is_a_failure
     let ran = desk.run(&["test"]).ends(0, "");
     assert!(ran.out.contains("1 passed in "), "{}", ran.out);
     desk.run(&["test", "pipe_test.lua"]).ends(2, "pipe_test.lua is no file, but a pipe");
-    // Its path is longer than the system takes, so not even the superuser can read it.
+    // The path is longer than the system allows, so not even the superuser can read it.
     let half = |name: &str| desk.0.path(name).join(vec!["0".repeat(250); 10].join("/"));
     for name in ["deep", "deeper"] {
         std::fs::create_dir_all(half(name)).expect("folders");

@@ -1,4 +1,4 @@
-//! `iamlua undo`: the way back.
+//! `iamlua undo`: undo of runs.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -29,7 +29,7 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     desk.run(&["undo", &run, "--apply"]).ends(0, "undone before");
     assert_eq!(desk.runs().len(), 2);
 
-    // Neither an undo nor what was undone is the last run to undo.
+    // Neither an undo nor an undone run is the last run to undo.
     desk.run(&["undo", "last", "--apply"]).ends(0, "there is no run left to undo");
     let again = desk.run(&["redo", "last"]).ends(0, "Make the changes again with: iamlua redo");
     assert!(again.out.contains("~ tag profile alpha: Owner dev → ops"), "{again:?}");
@@ -38,7 +38,7 @@ fn undo_shows_the_way_back_and_goes_it_when_told() {
     assert_eq!(redo["command"], "redo");
     let undone = |desk: &Desk, at: usize| desk.runs()[at]["counts"]["undone"].clone();
     assert_eq!((undone(&desk, 1), undone(&desk, 2)), (json!(5), json!(0)));
-    // To undo the redo is to undo the run again.
+    // An undo of the redo undoes the run again.
     desk.run(&["undo", redo["id"].as_str().expect("an id"), "--apply"]).ends(0, "5 done");
     assert_eq!(desk.account(), before);
     assert_eq!(
@@ -187,7 +187,7 @@ fn what_was_made_again_can_still_be_undone() {
     desk.run(&["undo", &second, "--apply"]).ends(0, "2 done");
     desk.run(&["undo", &first, "--apply"]).ends(0, "1 done");
     assert_eq!(desk.account(), before);
-    // The undos too, the last one first.
+    // Undos can be redone too, the last one first.
     desk.run(&["redo", "last", "--apply"]).ends(0, "1 done");
     desk.run(&["undo", desk.runs()[2]["id"].as_str().expect("an id"), "--apply"]).ends(0, "2 done");
     assert_eq!(desk.profile("gamma"), Value::Null);
@@ -361,7 +361,7 @@ fn what_a_run_has_done_and_taken_back_itself_does_not_stand_in_the_way() {
             Principal = { AWS = 'arn:aws:iam::123456789012:role/' .. role } } } }
         end\n";
     for code in [
-        // A role that is only there for a while.
+        // A role that exists only for a while.
         "iam.profiles.remove_role('gamma', 'web') iam.roles.create('tmp', { assume_role_policy = ec2 })
          iam.profiles.add_role('gamma', 'tmp') iam.profiles.remove_role('gamma', 'tmp')
          iam.roles.delete('tmp') iam.profiles.add_role('gamma', 'web')",
@@ -381,7 +381,7 @@ fn what_a_run_has_done_and_taken_back_itself_does_not_stand_in_the_way() {
          iam.roles.create('two', { path = '/m/', assume_role_policy = trusting('one') })
          iam.roles.delete('one') iam.roles.create('one', { path = '/n/', assume_role_policy = ec2 })
          iam.roles.set_assume_role_policy('two', trusting('n/one'))",
-        // Deleted and made again, elsewhere and under a name in another case.
+        // Deleted and created again, with another path and another case of the name.
         "iam.profiles.delete('beta') iam.profiles.create('BETA', { path = '/else/' })
          iam.profiles.add_role('beta', 'db')",
     ] {

@@ -1,4 +1,5 @@
-//! The account as a whole: the example, the caller, assumed roles, the summary; and that a seed makes it repeatable.
+//! Account as a whole: the example, the caller, assumed roles, the summary, and repeatability by a
+//! seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,8 +41,8 @@ fn the_example_has_something_of_everything() {
         let attached = client.get("ListAttachedRolePolicies", &[("RoleName", &role)]);
         assert!(!attached.members("AttachedPolicies").is_empty(), "{role} has no policy");
     }
-    // Every policy of AWS in it is one that AWS ships: the import would have kept others by their
-    // ARN alone.
+    // Every AWS managed policy in it is known: the import would have kept unknown ones by their ARN
+    // alone.
     let mut export = Vec::new();
     client.emulator.export(&mut export).expect("memory can be read");
     let export: serde_json::Value = serde_json::from_slice(&export).expect("JSON");
@@ -139,7 +140,7 @@ fn any_key_is_the_operator_until_a_role_is_assumed() {
     let used = client.get("GetRole", &[("RoleName", "deploy")]);
     assert_eq!(used.text("Role/RoleLastUsed/LastUsedDate"), "2026-01-02T03:04:05Z");
 
-    // It is the assumed role that is denied, by its own name.
+    // The denial names the assumed role.
     let ghost = ("RoleArn", "arn:aws:iam::123456789012:role/ghost");
     let (_, _, message) = worker.refused("AssumeRole", &[ghost, session]);
     assert!(message.starts_with(&format!("User: {arn} is not authorized")), "{message}");
@@ -151,6 +152,6 @@ fn any_key_is_the_operator_until_a_role_is_assumed() {
     worker.get("ListRoles", &[]);
     client.get("DeleteRole", &[("RoleName", "deploy")]);
     assert_eq!(worker.refused("ListRoles", &[]).1, "InvalidClientTokenId");
-    // Temporary credentials of some other account are as good as any key.
+    // Temporary credentials of another account are accepted like any key.
     client.with_access_key("ASIAQNZGKIQY56JQ7WML").get("ListRoles", &[]);
 }

@@ -1,4 +1,4 @@
-//! The account on a port: what any HTTP client sees.
+//! Account on a port, as any HTTP client sees it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,7 +44,7 @@ fn served_with(faults: &str, serving: Serving) -> Served {
     Served { emulator, runtime, address, stop, server }
 }
 
-/// A POST with that body, or with the body of that many bytes.
+/// POST request with that body.
 fn post(form: &[u8]) -> Vec<u8> {
     let authorization =
         request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).authorization.expect("it has one");
@@ -60,7 +60,7 @@ fn list_roles() -> Vec<u8> {
     post(&request("AKIAIOSFODNN7EXAMPLE", "ListRoles", &[]).body)
 }
 
-/// Reads until that text has come or the connection ends; gives what came.
+/// Reads until the text has arrived or the connection ends; returns what has arrived.
 fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
@@ -139,7 +139,7 @@ fn what_is_no_call_is_refused() {
         (b"nonsense\r\n\r\n".to_vec(), "400"),
     ] {
         let mut stream = connect(served.address);
-        // It may answer and hang up before a large body is through.
+        // The server may answer and close before a large body is sent.
         let _ = stream.write_all(&request);
         let reply = read_until(&mut stream, "\r\n\r\n");
         assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {reply}");
@@ -193,7 +193,7 @@ fn half_a_request_ends_by_itself_and_keeps_nobody_waiting() {
     stream.write_all(&whole).expect("it listens");
     let reply = read_until(&mut stream, "</ListRolesResponse>");
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-    // The first one had to go.
+    // The first connection was closed.
     assert_eq!(read_until(&mut idle[0], "nothing"), "");
 }
 
@@ -228,7 +228,7 @@ fn a_shutdown_finishes_what_is_under_way() {
     assert_eq!(served.emulator.release_calls().expect("memory"), ["iam:ListRoles@us-east-1"]);
     let reply = read_until(&mut stream, "</ListRolesResponse>");
     assert!(reply.contains("200 OK") && reply.contains("</ListRolesResponse>"), "{reply}");
-    // An idle connection does not hold it up.
+    // An idle connection does not delay it.
     let ends = async { tokio::time::timeout(PATIENCE, served.server).await };
     let ended = served.runtime.block_on(ends).expect("it ends");
     ended.expect("no panic").expect("no error");

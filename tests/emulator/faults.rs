@@ -1,4 +1,4 @@
-//! Bad weather: each knob by itself, that one seed is one weather, and how the knobs are written.
+//! Fault injection: each fault by itself, repeatability by a seed, and the syntax.
 
 use std::future::Future;
 use std::task::Poll;
@@ -50,7 +50,7 @@ fn latency_takes_time_but_not_from_a_throttled_call() {
     assert_eq!(client.ask("ListRoles", &[]).status, 400, "this one does not wait");
 }
 
-/// Begins a call and gives it up; returns whether it waited.
+/// Starts a call and abandons it; returns true if it was waiting.
 fn is_pending(client: &Client, action: &str) -> bool {
     let emulator = client.emulator.clone();
     client.run(async move {
@@ -80,14 +80,14 @@ fn a_call_that_is_held_waits_until_it_is_let_go() {
     assert_eq!(client.emulator.release_calls().expect("memory").len(), 1);
     assert_eq!(one.join().expect("no panic"), 200);
     assert_eq!((names(), held().len()), (vec!["one".to_owned()], 0));
-    // Later calls are held as well, until other faults let them go.
+    // Later calls are held as well, until other faults release them.
     let two = create("two");
     holds(1);
     client.emulator.set_faults("hold=iam:Create*,seed=1".parse().expect("faults"));
     assert_eq!(held().len(), 1, "it is still among them");
     client.emulator.set_faults("hold=iam:DeleteRole".parse().expect("faults"));
     assert_eq!(two.join().expect("no panic"), 200);
-    // One that is given up is held no more, and did not happen.
+    // An abandoned call is held no longer, and had no effect.
     client.emulator.set_faults("hold=iam:ListRoles".parse().expect("faults"));
     assert!(is_pending(&client, "ListRoles"));
     assert!(held().is_empty());
@@ -152,7 +152,7 @@ fn reads_lag_behind_in_every_way_and_all_alike() {
         profiles.expect("the count").text("value")
     };
 
-    // What was made is not seen yet, but a write sees it.
+    // A new profile is not visible yet, except to a write.
     for name in ["a", "b", "c"] {
         client.create_profile(name, "/");
     }
@@ -166,7 +166,7 @@ fn reads_lag_behind_in_every_way_and_all_alike() {
     assert_eq!(names(), ["a", "b", "c"]);
     assert_eq!(count(), "3");
 
-    // What was changed is still old: in the profile, in its tags, in the role's list.
+    // A change is not visible yet: in the profile, in its tags, in the list of the role.
     client.get("AddRoleToInstanceProfile", &[(PROFILE, "b"), ("RoleName", "r")]);
     tag("1");
     later();
@@ -187,7 +187,7 @@ fn reads_lag_behind_in_every_way_and_all_alike() {
     later();
     assert_eq!(tags().get("k").map(String::as_str), Some("2"));
 
-    // What was deleted is still there, with its role, though that is gone as well; what took its name is not.
+    // A deleted profile is still visible, with its deleted role; its replacement is not.
     client.get("RemoveRoleFromInstanceProfile", &[(PROFILE, "b"), ("RoleName", "r")]);
     client.get("DeleteInstanceProfile", &[(PROFILE, "b")]);
     client.get("DeleteRole", &[("RoleName", "r")]);

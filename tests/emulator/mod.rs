@@ -1,5 +1,5 @@
-//! The local account, from its caller's side: requests in, answers out. What the answers must be comes from recordings
-//! of AWS and its documentation (`iam-semantics.md`), never from our own output.
+//! Local account, by its requests and responses. Expected responses come from recordings of AWS and
+//! its documentation (`iam-semantics.md`), never from our own output.
 
 mod account;
 mod endpoint;
@@ -27,13 +27,13 @@ use iamlua::emulator::{
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 
-/// A trust policy as the AWS guide has it for EC2.
+/// Trust policy for EC2, as in the AWS guide.
 pub const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 
-/// A trust policy that lets everybody in the account in, with tags and a source identity.
+/// Trust policy that lets in everybody in the account, with tags and a source identity.
 pub const TRUST_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}]}"#;
 
-/// Somebody with an access key who asks an account.
+/// Client of an account, with an access key.
 pub struct Client {
     pub emulator: Emulator,
     access_key: String,
@@ -46,7 +46,7 @@ impl Client {
         Self { emulator, access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(), runtime }
     }
 
-    /// Of an empty account in memory with a fixed clock and seed.
+    /// Client of an empty account in memory, with a fixed clock and seed.
     pub fn of_empty_account() -> Self {
         Self::with_options(options())
     }
@@ -61,18 +61,18 @@ impl Client {
         Self { access_key: access_key.to_owned(), ..Self::of(self.emulator.clone()) }
     }
 
-    /// Runs something to its end.
+    /// Runs a future to its end.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
-    /// Asks and gives whatever comes back.
+    /// Sends a request, and returns any response.
     pub fn answer(&self, action: &str, parameters: &[(&str, &str)]) -> Answer {
         let request = request(&self.access_key, action, parameters);
         self.runtime.block_on(self.emulator.answer(request))
     }
 
-    /// Asks what must be answered.
+    /// Sends a request that must be answered.
     pub fn ask(&self, action: &str, parameters: &[(&str, &str)]) -> Reply {
         match self.answer(action, parameters) {
             Answer::Reply(reply) => reply,
@@ -80,7 +80,7 @@ impl Client {
         }
     }
 
-    /// Asks what must succeed; gives the result.
+    /// Sends a request that must succeed; returns the result.
     pub fn get(&self, action: &str, parameters: &[(&str, &str)]) -> Element {
         let reply = self.ask(action, parameters);
         assert_eq!(reply.status, 200, "{action} {parameters:?}: {}", reply.body);
@@ -88,7 +88,7 @@ impl Client {
         response.child(&format!("{action}Result")).cloned().unwrap_or_default()
     }
 
-    /// Asks what must be refused; gives status, code and message.
+    /// Sends a request that must be refused; returns status, code and message.
     pub fn refused(&self, action: &str, parameters: &[(&str, &str)]) -> (u16, String, String) {
         let reply = self.ask(action, parameters);
         assert_ne!(reply.status, 200, "{action} {parameters:?} was not refused: {}", reply.body);
@@ -108,20 +108,20 @@ impl Client {
         self.get("CreateRole", &[("RoleName", name), ("AssumeRolePolicyDocument", trust)]);
     }
 
-    /// The trust policy of a role as `GetRole` answers it.
+    /// Trust policy of a role, as `GetRole` returns it.
     pub fn trust_of(&self, role: &str) -> String {
         let encoded =
             self.get("GetRole", &[("RoleName", role)]).text("Role/AssumeRolePolicyDocument");
         percent_encoding::percent_decode_str(&encoded).decode_utf8_lossy().into_owned()
     }
 
-    /// A client with the credentials of a result.
+    /// Client with the credentials of a result.
     pub fn with_credentials_of(&self, result: &Element) -> Self {
         self.with_access_key(&result.text("Credentials/AccessKeyId"))
     }
 }
 
-/// The first seconds of 2026, and a seed.
+/// Settings with a clock at the first seconds of 2026, and a seed.
 pub fn options() -> EmulatorSettings {
     let clock = Clock::Manual(stopped_clock());
     EmulatorSettings { clock, seed: Some(1), ..EmulatorSettings::default() }
@@ -131,7 +131,7 @@ pub fn stopped_clock() -> ManualClock {
     ManualClock::new("2026-01-02T03:04:05Z".parse::<Timestamp>().expect("a date"))
 }
 
-/// A request as an SDK would send it.
+/// Request as an SDK would send it.
 pub fn request(access_key: &str, action: &str, parameters: &[(&str, &str)]) -> Request {
     let (service, version) = match action {
         "AssumeRole" | "AssumeRoleWithWebIdentity" | "GetCallerIdentity" | "GetSessionToken" => {
@@ -150,7 +150,7 @@ pub fn request(access_key: &str, action: &str, parameters: &[(&str, &str)]) -> R
     Request { authorization: Some(authorization), body, ..Request::default() }
 }
 
-/// An XML element, as far as the Query protocol needs it.
+/// XML element, as far as the Query protocol needs it.
 #[derive(Clone, Debug, Default)]
 pub struct Element {
     pub name: String,
@@ -160,7 +160,7 @@ pub struct Element {
 }
 
 impl Element {
-    /// Reads a whole document, which must be well-formed.
+    /// Parses a whole document, which must be well-formed.
     pub fn parse(xml: &str) -> Self {
         let (element, rest) = Self::read(xml);
         assert_eq!(rest, "", "something follows the document");
@@ -193,7 +193,7 @@ impl Element {
         }
     }
 
-    /// The child at the end of that path of names.
+    /// Child at the end of a path of names.
     pub fn child(&self, path: &str) -> Option<&Self> {
         path.split('/').try_fold(self, |element, name| {
             element.children.iter().find(|child| child.name == name)
@@ -205,26 +205,26 @@ impl Element {
         child.unwrap_or_else(|| panic!("no {path} in {self:?}")).content.clone()
     }
 
-    /// The members of the list at the end of that path.
+    /// Members of the list at the end of a path.
     pub fn members(&self, path: &str) -> &[Self] {
         let list = self.child(path).unwrap_or_else(|| panic!("no {path} in {self:?}"));
         assert!(list.children.iter().all(|child| child.name == "member"), "{list:?}");
         &list.children
     }
 
-    /// One text out of every member of a list.
+    /// One text of every member of a list.
     pub fn texts(&self, list: &str, name: &str) -> Vec<String> {
         self.members(list).iter().map(|member| member.text(name)).collect()
     }
 
-    /// The names of the children, sorted.
+    /// Names of the children, sorted.
     pub fn keys(&self) -> Vec<&str> {
         let mut keys: Vec<_> = self.children.iter().map(|child| child.name.as_str()).collect();
         keys.sort_unstable();
         keys
     }
 
-    /// The `<Tags>` in it as a map.
+    /// `<Tags>` of the element, as a map.
     pub fn tags(&self) -> BTreeMap<String, String> {
         self.members("Tags").iter().map(|tag| (tag.text("Key"), tag.text("Value"))).collect()
     }

@@ -1,4 +1,4 @@
-//! Lists in pages: nothing is shown twice or left out, whatever happens between two pages.
+//! Paginated lists: nothing is repeated or left out, whatever changes between two pages.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use super::{Client, TRUST, options};
 
 const PROFILE: &str = "InstanceProfileName";
 
-/// An account with that many profiles, `p00000` and on, over some paths; every third one has the role `worker`.
+/// Account with that many profiles, `p00000` and on, over some paths. Every third has the role
+/// `worker`.
 fn populous(count: usize) -> Client {
     let client = Client::with_options(options());
     fill(&client.emulator, count);
@@ -32,7 +33,7 @@ fn fill(emulator: &Emulator, count: usize) {
     emulator.import(json.as_bytes()).expect("the account is valid");
 }
 
-/// Goes through all pages of a list; `between` is called after each with the names on it.
+/// Reads all pages of a list; `between` is called after each, with its names.
 fn walk(
     client: &Client,
     action: &str,
@@ -71,7 +72,7 @@ fn twenty_thousand_profiles_come_once_each() {
     let distinct: BTreeSet<_> = all.iter().collect();
     assert_eq!((all.len(), distinct.len()), (20_000, 20_000));
 
-    // A prefix is plain text: no slash needed at its end, and a marker page keeps to it.
+    // A prefix is plain text: it needs no slash at its end, and pages after a marker keep to it.
     for (prefix, expected) in [
         ("/", 20_000),
         ("/team", 12_000),
@@ -101,7 +102,8 @@ fn what_stays_is_shown_once_while_others_come_and_go() {
     let mut made = 0;
     let mut gone = BTreeSet::new();
     let all = walk(&client, "ListInstanceProfiles", &[("MaxItems", "37")], PROFILES, |names| {
-        // Of what was just shown, so that the marker often points at something that is gone, and of what comes.
+        // Deletes names of this page, so that the marker often points at a deleted one, and later
+        // names.
         let later = format!("p{:05}", (made * 53) % 1_000);
         for name in names.iter().chain([&later]) {
             if !stays.contains(name) && gone.insert(name.clone()) {
@@ -176,7 +178,7 @@ fn tags_and_policies_page_too() {
     }
     let profile = [(PROFILE, "p"), ("MaxItems", "4")];
     let keys = walk(&client, "ListInstanceProfileTags", &profile, ("Tags", "Key"), |keys| {
-        // The tag that the marker points at goes, one that was shown changes, and one comes.
+        // Deletes the tag that the marker points at, changes one that was returned, and adds one.
         let last = keys.last().expect("a tag");
         client.get("UntagInstanceProfile", &[(PROFILE, "p"), ("TagKeys.member.1", last)]);
         let tag = [("Tags.member.1.Key", keys[0].as_str()), ("Tags.member.1.Value", "new")];

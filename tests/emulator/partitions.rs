@@ -68,8 +68,8 @@ fn every_arn_is_of_the_accounts_partition() {
     }
 }
 
-/// An ARN of another partition is nobody's here. The text of the refusal is that of
-/// `AttachRolePolicy` for what is no policy's ARN, which was recorded.
+/// ARNs of other partitions name nothing here. The text of the refusal was recorded for
+/// `AttachRolePolicy` with a string that is no policy ARN.
 #[test]
 fn arns_of_other_partitions_are_foreign() {
     let client = account("aws-us-gov");
@@ -95,12 +95,12 @@ fn arns_of_other_partitions_are_foreign() {
     let (_, code, message) = client.refused("CreateRole", &parameters);
     assert_eq!(code, "MalformedPolicyDocument");
     assert!(message.ends_with(r#""AWS":"arn:aws:iam::123456789012:root""#), "{message}");
-    // What is no ARN of the account's is kept as it is.
+    // A string that is no ARN of the account is kept as it is.
     let tag = ("Tags.member.1.Value", "arn:aws:s3:::bucket");
     client.get("TagRole", &[(ROLE, "r"), ("Tags.member.1.Key", "a"), tag]);
     assert_eq!(client.get("ListRoleTags", &[(ROLE, "r")]).tags()["a"], tag.1);
 
-    // A reset makes it an account of AWS's own partition again.
+    // A reset restores the partition `aws`.
     client.emulator.reset(iamlua::emulator::Contents::Empty).expect("memory can be written");
     let caller = client.get("GetCallerIdentity", &[]).text("Arn");
     assert_eq!(caller, "arn:aws:iam::123456789012:user/local-operator");

@@ -1,6 +1,6 @@
-//! Inline and managed policies: answers, refusals, and the connection with roles. Texts and shapes
-//! are those of `LocalStack`'s recordings of AWS (`test_iam_policies`, `test_iam_managed_policies`
-//! and `test_iam_roles`, February 2026) where nothing else is said.
+//! Inline and managed policies: responses, refusals, and their relation to roles. Texts and shapes
+//! are from `LocalStack`'s recordings of AWS (`test_iam_policies`, `test_iam_managed_policies` and
+//! `test_iam_roles`, February 2026) unless another source is named.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const READ_ONLY: &str = "arn:aws:iam::aws:policy/ReadOnlyAccess";
 const DOCUMENT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b"}]}"#;
 const OTHER: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
 
-/// The fields of a managed policy in lists and in the answer of `CreatePolicy`.
+/// Fields of a managed policy in lists and in the response of `CreatePolicy`.
 const KEYS: [&str; 10] = [
     "Arn",
     "AttachmentCount",
@@ -46,7 +46,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Reads the counts of a policy: attachments, and uses as a boundary.
+/// Counts of a policy: attachments, and uses as a boundary.
 fn counts(client: &Client, arn: &str) -> (String, String) {
     let policy = client.get("GetPolicy", &[("PolicyArn", arn)]);
     let count = |name: &str| policy.text(&format!("Policy/{name}"));
@@ -57,7 +57,7 @@ fn names(client: &Client, parameters: &[(&str, &str)]) -> Vec<String> {
     client.get("ListPolicies", parameters).texts("Policies", "PolicyName")
 }
 
-/// A call, and the status, code and message with which it is refused.
+/// Call, with status, code and message of its refusal.
 type Case<'a> = (&'a str, Parameters<'a>, u16, &'a str, &'a str);
 type Parameters<'a> = &'a [(&'a str, &'a str)];
 
@@ -89,7 +89,7 @@ fn inline_policies_come_and_go() {
     assert!(document.starts_with("%7B%22Version%22%20%3A%20%222012-10-17%22%2C"), "{document}");
     assert_eq!(decoded(&document), spaced, "the text is kept as it was given");
 
-    // A second put replaces the first, in its place.
+    // A second put replaces the first, in the same position.
     put(&client, "one", OTHER);
     assert_eq!(inline_names(&client), ["one", "two"]);
     let got = client.get("GetRolePolicy", &[ROLE, ("PolicyName", "one")]);
@@ -137,7 +137,7 @@ fn inline_policies_come_and_go() {
     client.get("DeleteRole", &[ROLE]);
 }
 
-/// The text is that of many public reports, such as aws-amplify/amplify-cli issue 1699.
+/// Text: many public reports, such as aws-amplify/amplify-cli issue 1699.
 #[test]
 fn all_inline_policies_of_a_role_share_one_quota() {
     let client = Client::of_empty_account();
@@ -178,7 +178,7 @@ fn inline_policies_page() {
         parameters.extend(marker.as_deref().map(|marker| ("Marker", marker)));
         let page = client.get("ListRolePolicies", &parameters);
         all.extend(page.members("PolicyNames").iter().map(|name| name.content.clone()));
-        // What a marker points at may go.
+        // Deletes the name that the marker points at.
         let last = all.last().expect("a name").clone();
         client.get("DeleteRolePolicy", &[ROLE, ("PolicyName", &last)]);
         marker = page.child("Marker").map(|marker| marker.content.clone());
@@ -322,7 +322,7 @@ fn policies_that_are_not_there() {
     let ghost = "arn:aws:iam::aws:policy/NoSuchPolicyAnywhere";
     let message = format!("Policy {ghost} was not found.");
     check(&client, &[("GetPolicy", &[("PolicyArn", ghost)], no.0, no.1, &message)]);
-    // An ARN is a path and a name, in that spelling, in this account.
+    // An ARN has a path and a name, in the same case, in the same account.
     create(&client, "own");
     for arn in [
         "arn:aws:iam::123456789012:policy/OWN",
@@ -406,7 +406,7 @@ fn versions_are_numbered_for_good() {
                 "MalformedPolicyDocument",
                 "Syntax errors in policy.",
             ),
-            // aws-nuke's first issue has this text.
+            // Text: the first issue of aws-nuke.
             (
                 "DeletePolicy",
                 &[arn],
@@ -582,7 +582,7 @@ fn policies_of_aws_are_read_and_never_written() {
                 update,
             ),
             ("TagPolicy", &[policy, tag[0], tag[1]], denied.0, denied.1, update),
-            // What the account does not know it says, in a way that no client tries again.
+            // An unknown version is reported with an error that no client retries.
             (
                 "GetPolicyVersion",
                 &[policy, v1],
@@ -628,7 +628,8 @@ fn lists_of_policies_are_filtered_and_paged() {
     let functions = names(&client, &[("PathPrefix", "/job-function/")]);
     assert!(functions.contains(&"SystemAdministrator".to_owned()) && functions.len() < 30);
 
-    // Every policy comes once, across the seam between the account's own and those of AWS.
+    // Every policy is listed once, also where the account's own policies end and those of AWS
+    // begin.
     for size in ["1", "2", "3", "4", "100", "1000"] {
         let mut all = Vec::new();
         let mut marker: Option<String> = None;
@@ -694,7 +695,7 @@ fn policies_lag_like_everything_else() {
     assert!(names(&client, &[("Scope", "Local")]).is_empty());
     assert_eq!(client.refused("GetPolicy", &[("PolicyArn", ARN)]).0, 404);
     assert!(inline_names(&client).is_empty());
-    // A write sees the truth.
+    // A write sees the current state.
     client.get("AttachRolePolicy", &[ROLE, ("PolicyArn", ARN)]);
     assert_eq!(client.refused("DeleteRole", &[ROLE]).1, "DeleteConflict");
     later(1_999);
@@ -740,7 +741,7 @@ fn faults_and_quotas_hold_for_policies_too() {
     check(&client, &[("AttachRolePolicy", &attach, 409, "LimitExceeded", message)]);
 }
 
-/// Nobody recorded the text of this quota; it has the form of all others.
+/// The text of this quota is not recorded; it has the form of all others.
 #[test]
 fn an_account_has_at_most_1500_policies() {
     let client = Client::of_empty_account();
@@ -789,7 +790,7 @@ fn the_operator_is_a_user() {
         )],
     );
 
-    // Recorded for DeleteAccessKey (test_access_key_errors); GetUser finds out who calls in the
+    // Recorded for DeleteAccessKey (test_access_key_errors). GetUser determines the caller in the
     // same way.
     let anybody = TRUST.replace(
         r#"{"Service":"ec2.amazonaws.com"}"#,

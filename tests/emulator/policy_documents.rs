@@ -1,7 +1,7 @@
-//! Permissions policies that IAM takes, and the words for those that it refuses. The rows are AWS's
-//! answers to `CreatePolicy` in `TestPolicyDocumentValidity` of `LocalStack`'s recorded suite
-//! (`test_iam_policies.py`, February 2026): all 78 refusals, and those of the 51 accepted documents
-//! that are not examples of a guide.
+//! Permissions policies that IAM accepts, and the texts for those that it refuses. The rows are
+//! AWS's responses to `CreatePolicy` in `TestPolicyDocumentValidity` of `LocalStack`'s recorded
+//! suite (`test_iam_policies.py`, February 2026): all 78 refusals, and those of the 51 accepted
+//! documents that are not examples of a guide.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,7 @@ const SYNTAX: &str = "Syntax errors in policy.";
 const LEGACY: &str = "The policy failed legacy parsing";
 const VERSION: &str = "Policy document must be version 2012-10-17 or greater.";
 
-/// Changes to a statement that is fine (null takes a key away), and AWS's refusal of the policy
-/// with each.
+/// Changes to a valid statement (null removes a key), and AWS's refusal of the policy with each.
 const WRONG_STATEMENTS: &[(&str, &str)] = &[
     (r#"{"Extra field":"value"}"#, SYNTAX),
     (r#"{"Effect":"invalid"}"#, SYNTAX),
@@ -188,7 +187,7 @@ const WRONG_POLICIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Changes to a statement that is fine which AWS takes.
+/// Changes to a valid statement that AWS accepts.
 const FINE_STATEMENTS: &[&str] = &[
     r#"{"Resource":["arn:aws:s3:::example_bucket"]}"#,
     r#"{"Action":"iam: asdf safdsf af "}"#,
@@ -226,7 +225,7 @@ const FINE_STATEMENTS: &[&str] = &[
     r#"{"Condition":{"DateLessThan":{"a":"-292275054"}}}"#,
 ];
 
-/// Whole policies that AWS takes.
+/// Whole policies that AWS accepts.
 const FINE_POLICIES: &[&str] = &[
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::example_bucket"}]}"#,
     r#"{"Version":"2012-10-17","Statement":[{"Sid":"ConsoleDisplay","Effect":"Allow","Action":["iam:GetRole","iam:GetUser","iam:ListRoles","iam:ListRoleTags","iam:ListUsers","iam:ListUserTags"],"Resource":"*"},{"Sid":"AddTag","Effect":"Allow","Action":["iam:TagUser","iam:TagRole"],"Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/CostCenter":["A-123","B-456"]},"ForAllValues:StringEquals":{"aws:TagKeys":"CostCenter"}}}]}"#,
@@ -242,7 +241,7 @@ const FINE_POLICIES: &[&str] = &[
     r#"{"Version":"2012-10-17","Statement":[{"Sid":"","Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:us-west-2:123456789012:accesspoint/my-access-point","arn:aws:s3:us-west-2:123456789012:accesspoint/my-access-point/object/*"]}]}"#,
 ];
 
-/// A policy with that change to a statement that is fine.
+/// Policy with a change to a valid statement.
 fn policy_with(change: &str) -> String {
     let mut statement = json!({
         "Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::example_bucket",
@@ -278,8 +277,7 @@ fn wrong_policies_are_refused_in_the_words_of_aws() {
     assert_eq!(WRONG_STATEMENTS.len() + WRONG_POLICIES.len(), 78, "all that were recorded");
 }
 
-/// These are in reports of users, with their texts: a policy with a principal, and an id with a
-/// hyphen.
+/// From reports of users, with their texts: a policy with a principal, and an id with a hyphen.
 #[test]
 fn principals_and_odd_ids_are_refused() {
     let client = Client::of_empty_account();
@@ -307,8 +305,8 @@ fn what_aws_takes_is_taken() {
     }
 }
 
-/// An inline policy is held to the same rules, except that it needs no version (it could have the
-/// old one before there were managed policies).
+/// Inline policies have the same rules, except that they need no version: the old one is valid for
+/// them.
 #[test]
 fn inline_policies_are_checked_too() {
     let client = Client::of_empty_account();

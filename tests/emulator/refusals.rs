@@ -1,4 +1,4 @@
-//! Every "no" that somebody has seen AWS say: status, code and words.
+//! Refusals of AWS that were observed: status, code and text.
 
 use iamlua::emulator::{Answer, Quota, Request, actions};
 
@@ -8,7 +8,8 @@ const PROFILE: &str = "InstanceProfileName";
 const ROLE: &str = "RoleName";
 const S3: &str = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
 
-/// Profile `joined` has role `inside`; profile `alone` and role `free` have nothing; role `busy` has a policy.
+/// Account in which profile `joined` has role `inside`; profile `alone` and role `free` have
+/// nothing; role `busy` has a policy.
 fn furnished() -> Client {
     let client = Client::of_empty_account();
     client.create_profile("joined", "/");
@@ -192,7 +193,7 @@ fn quotas_are_named_with_their_limit() {
             ),
         ],
     );
-    // Attaching what is attached already is no more than before.
+    // Attaching an attached policy again changes nothing.
     client.get("AttachRolePolicy", &[(ROLE, "busy"), ("PolicyArn", S3)]);
     let parameters = [(ROLE, "free"), ("PolicyDocument", large.as_str())];
     let (_, _, message) = client.refused("UpdateAssumeRolePolicy", &parameters);
@@ -234,7 +235,7 @@ fn names_paths_and_numbers_are_held_to_the_service_model() {
     let long_name: &'static str = "x".repeat(129).leak();
     let long_marker: &'static str = "x".repeat(321).leak();
     let long_prefix: &'static str = "x".repeat(513).leak();
-    // 1 + 510 + 1 characters are still a path; one more is not.
+    // A path may have 1 + 510 + 1 characters, and no more.
     let longest: &'static str = format!("/{}/", "x".repeat(510)).leak();
     let too_long: &'static str = format!("/{}/", "x".repeat(511)).leak();
     let client = furnished();
@@ -360,7 +361,7 @@ fn tags_are_held_to_the_service_model() {
             ),
         ],
     );
-    // 50 fit, in whatever letters; the 51st does not, but one of the 50 may change.
+    // 50 tags are the limit, in any characters. One of the 50 may change.
     client.get("TagInstanceProfile", &with(profile, &many[..100]));
     client.get(
         "TagInstanceProfile",
@@ -508,13 +509,13 @@ fn requests_that_name_no_action_of_ours() {
     assert_eq!(ask(header, "Action=Nope&Version=2010-05-08"), unknown("Nope", "2010-05-08"));
     assert_eq!(ask(header, "Action=GetRole&Version=2009-01-01"), unknown("GetRole", "2009-01-01"));
     assert_eq!(ask(header, "Action=GetRole").1, "InvalidAction");
-    // An STS action is none of IAM's.
+    // An STS action is unknown to IAM.
     assert_eq!(ask(header, "Action=AssumeRole&Version=2010-05-08").1, "InvalidAction");
     assert_eq!(ask(header, "").1, "MissingAction");
     assert_eq!(ask(header, "{\"Action\": \"GetRole\"}").1, "MissingAction");
     assert_eq!(ask(None, "Action=GetRole&Version=2010-05-08").1, "MissingAuthenticationToken");
     assert_eq!(ask(Some("Bearer x"), "Action=GetRole&Version=2010-05-08").0, 403);
-    // What a request says comes back escaped.
+    // Text of a request is escaped in the response.
     assert_eq!(
         ask(header, "Action=%3Cb%3E%26%00&Version=2010-05-08").2,
         "Could not find operation <b>&\u{fffd} for version 2010-05-08"
@@ -543,7 +544,7 @@ fn a_request_for_another_service_gets_that_kind_of_error() {
     };
     let targeted = |target: &str| Request { target: Some(target.to_owned()), ..Request::default() };
 
-    // Terraform's AWS provider looks for these words of EC2's.
+    // Terraform's AWS provider looks for these words of EC2.
     let ec2 = ask("ec2", form("Action=DescribeNothing&Version=2016-11-15"));
     assert_eq!(ec2.status, 400);
     let error = Element::parse(ec2.body.split_once('\n').expect("a prolog").1);
@@ -552,7 +553,7 @@ fn a_request_for_another_service_gets_that_kind_of_error() {
         error.text("Errors/Error/Message"),
         "The action DescribeNothing is not valid for this web service."
     );
-    // An action of IAM's that is sent to STS, and one of a service that is not answered at all.
+    // An IAM action that is sent to STS, and one of a service that is not implemented.
     for (service, body) in [
         ("sts", "Action=ListRoles&Version=2010-05-08"),
         ("autoscaling", "Action=ListRoles&Version=2011-01-01"),
@@ -590,7 +591,7 @@ fn every_action_answers_and_none_fails_without_its_parameters() {
     assert!(names.contains(&("iam", "GetInstanceProfile")), "{names:?}");
     assert!(names.contains(&("sts", "AssumeRole")), "{names:?}");
     for (service, action) in names {
-        // The others' actions speak their own protocols: see `services.rs`.
+        // The other services have their own protocols: see `services.rs`.
         if !matches!(service, "iam" | "sts") {
             continue;
         }
@@ -600,7 +601,7 @@ fn every_action_answers_and_none_fails_without_its_parameters() {
         assert!(fine, "{action}: {} {}", reply.status, reply.body);
         assert!(reply.body.contains(&reply.request_id), "{action} does not say its request id");
     }
-    // The same request twice is two request ids, of the form that AWS's have.
+    // Equal requests have different request ids, in the format of AWS.
     let [one, other] = [(); 2].map(|()| client.ask("ListRoles", &[]).request_id);
     assert_ne!(one, other);
     assert_eq!((one.len(), one.matches('-').count()), (36, 4));

@@ -1,5 +1,5 @@
-//! Resources in account files: what goes out comes back, what is wrong stays out and says where it is, what is added replaces what
-//! it should and nothing else.
+//! Resources in account files: an export can be imported, errors are refused with their place, and
+//! an addition replaces only resources of the same id.
 
 use iamlua::emulator::{Contents, Emulator};
 use iamlua::error::Kind;

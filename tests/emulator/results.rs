@@ -1,4 +1,4 @@
-//! What successful answers look like, element by element.
+//! Successful responses, element by element.
 
 use super::{Client, Element, TRUST};
 
@@ -170,7 +170,7 @@ fn tags_of_profiles_know_case_and_those_of_roles_do_not() {
     let of_role = client.get("ListRoleTags", &[(ROLE, "r")]).tags();
     assert_eq!(of_role, map(&[("dept", "2"), ("other", "")]));
 
-    // A key that is not there does not matter, and an empty list is a list.
+    // A missing key is ignored, and an empty list is a list.
     let gone = [("TagKeys.member.1", "DEPT"), ("TagKeys.member.2", "never")];
     client.get("UntagInstanceProfile", &[(PROFILE, "p"), gone[0], gone[1]]);
     client.get("UntagRole", &[(ROLE, "r"), gone[0], gone[1]]);

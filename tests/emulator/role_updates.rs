@@ -13,7 +13,7 @@ fn a_description_and_a_session_duration_are_changed() {
     let client = Client::of_empty_account();
     client.create_role("r");
     let reply = client.ask("UpdateRole", &[(ROLE, "r"), ("MaxSessionDuration", "7200")]);
-    // botocore looks for the element of the result, although it has nothing inside.
+    // botocore looks for the element of the result, even if it is empty.
     assert!(reply.body.contains("<UpdateRoleResult>"), "{}", reply.body);
     client.get("UpdateRole", &[(ROLE, "R"), ("Description", "updated")]);
     let role = client.get("GetRole", &[(ROLE, "r")]);
@@ -80,8 +80,8 @@ fn a_boundary_is_put_and_taken_away() {
     assert_eq!(client.refused("PutRolePermissionsBoundary", &parameters).1, "NoSuchEntity");
 }
 
-/// The text: rebuy-de/aws-nuke issues 331 and 441, gruntwork-io/cloud-nuke issue 880. The actions:
-/// those with `UnmodifiableEntityException` in botocore's `iam/2010-05-08` model.
+/// Text: rebuy-de/aws-nuke issues 331 and 441, gruntwork-io/cloud-nuke issue 880. Actions: those
+/// with `UnmodifiableEntityException` in botocore's `iam/2010-05-08` model.
 #[test]
 fn service_linked_and_reserved_roles_are_not_changed() {
     let client = Client::of_empty_account();
@@ -121,7 +121,7 @@ fn service_linked_and_reserved_roles_are_not_changed() {
             );
             assert_eq!(client.refused(action, &parameters), expected, "{action}");
         }
-        // Reads are as ever, and the model lists no such refusal for tags.
+        // Reads work, and the model lists no such refusal for tags.
         client.get("GetRole", &[role]);
         client.get("TagRole", &[role, ("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "b")]);
         client.get("UntagRole", &[role, ("TagKeys.member.1", "a")]);

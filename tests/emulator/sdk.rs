@@ -1,4 +1,4 @@
-//! The account below the AWS SDK's own clients.
+//! Local account with the AWS SDK's own clients.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_client_sees_results_and_errors_as_from_aws() {
     assert!(pages.next().await.is_none());
 }
 
-/// Half of the answers get lost: the client tries again, and meets what its own lost call has done.
+/// Half of the responses are lost: the client retries, and finds the effect of its own call.
 #[tokio::test]
 async fn a_lost_answer_is_tried_again() {
     let (_, iam) = iam("lost=50%,seed=3", 10);

@@ -1,4 +1,4 @@
-//! STS: who may assume which role, and with which credentials.
+//! STS: permission to assume a role, by trust policy and credentials.
 //!
 //! Texts come from `LocalStack`'s recordings of AWS
 //! (`tests/aws/services/sts/test_sts.snapshot.json`), from botocore's `sts/2011-06-15` model, the
@@ -19,14 +19,14 @@ fn arn(role: &str) -> String {
     format!("arn:aws:iam::123456789012:role/{role}")
 }
 
-/// A trust policy of one statement, with an action that lets anybody in whom the rest allows.
+/// Trust policy of one statement, with an action that any allowed principal may use.
 fn allowing(inside: &str) -> String {
     format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole",{inside}}}]}}"#
     )
 }
 
-/// Assumes a role that has that trust policy; gives the refusal, if there is one.
+/// Assumes a role with that trust policy; returns the refusal, if there is one.
 fn assume(
     client: &Client,
     trust: &str,
@@ -83,14 +83,14 @@ fn the_trust_policy_decides_who_comes_in() {
         r#""Principal":{"AWS":"arn:aws:iam::123456789012:user/somebody-else"}"#,
         r#""Principal":{"Federated":"arn:aws:iam::123456789012:saml-provider/x"}"#,
         &format!(r#"{root},"Condition":{{"Bool":{{"aws:MultiFactorAuthPresent":"true"}}}}"#),
-        // Organizations are not known here, so that nothing can be said of them.
+        // Organizations are not emulated, so these conditions cannot be evaluated.
         &format!(r#"{root},"Condition":{{"StringEquals":{{"aws:PrincipalOrgID":"o-x"}}}}"#),
         &format!(r#"{root},"Condition":{{"StringNotEquals":{{"aws:PrincipalOrgID":"o-x"}}}}"#),
     ] {
         let assumed = assume(&client, &allowing(inside), &[]);
         assert_eq!(assumed.expect_err(inside), may_not(OPERATOR, "sts:AssumeRole"));
     }
-    // The text of an explicit deny: IAM User Guide, "Troubleshoot access denied error messages".
+    // Text of an explicit deny: IAM User Guide, "Troubleshoot access denied error messages".
     let denying = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRole",{root}}},{{"Effect":"Deny","Action":"sts:AssumeRole",{root}}}]}}"#
     );
@@ -136,19 +136,19 @@ fn mfa_counts_in_the_request_and_in_a_session() {
     let strong = client.with_credentials_of(&client.get("GetSessionToken", &device));
     for one in [&plain, &strong] {
         assert_eq!(one.get("GetCallerIdentity", &[]).text("Arn"), OPERATOR);
-        // Session credentials cannot be had with session credentials.
+        // Session credentials cannot create session credentials.
         let (status, code, message) = one.refused("GetSessionToken", &[]);
         assert_eq!((status, code.as_str()), (403, "AccessDenied"));
         assert_eq!(message, "Cannot call GetSessionToken with session credentials");
     }
-    // IAM wants MFA of such credentials. IAM User Guide, "Compare AWS STS credentials".
+    // IAM requires MFA for such credentials. IAM User Guide, "Compare AWS STS credentials".
     assert_eq!(plain.refused("ListRoles", &[]).1, "InvalidClientTokenId");
     strong.get("ListRoles", &[]);
     let target = arn("target");
     let parameters = [("RoleArn", target.as_str()), SESSION];
     assert_eq!(plain.refused("AssumeRole", &parameters).1, "AccessDenied");
     let worker = strong.with_credentials_of(&strong.get("AssumeRole", &parameters));
-    // The next session has the MFA of this one, and no device of its own.
+    // The next session inherits the MFA of this one, and has no device of its own.
     let worker_parameters = [&parameters[..], &device].concat();
     let (_, code, message) = worker.refused("AssumeRole", &worker_parameters);
     assert_eq!(code, "AccessDenied");
@@ -173,7 +173,7 @@ fn session_credentials_live_as_long_as_they_are_asked_for() {
     assert_eq!(user.refused("GetCallerIdentity", &[]).1, "ExpiredToken");
 }
 
-/// A role's principal is the role, not its name: IAM User Guide, "AWS JSON policy elements:
+/// The principal of a role is the role, not its name: IAM User Guide, "AWS JSON policy elements:
 /// Principal".
 #[test]
 fn a_chain_goes_from_role_to_role() {
@@ -197,7 +197,7 @@ fn a_chain_goes_from_role_to_role() {
     let refused = assume(&worker, &by_session("two"), &[]).expect_err("another one is");
     assert_eq!(refused, may_not(caller, "sts:AssumeRole"));
 
-    // The limit of a chain: IAM User Guide, "Role chaining".
+    // Limit of a chain: IAM User Guide, "Role chaining".
     client.get("UpdateRole", &[("RoleName", "target"), ("MaxSessionDuration", "7200")]);
     let long = [("DurationSeconds", "3601")];
     assume(&client, TRUST_ACCOUNT, &long).expect("a user may");
@@ -209,7 +209,7 @@ fn a_chain_goes_from_role_to_role() {
          chaining."
     );
 
-    // A role that is made again is another principal.
+    // A role that is created again is another principal.
     assume(&worker, &by_role, &[]).expect("the role is there");
     client.get("DeleteRole", &[("RoleName", "first")]);
     client.create_trusting_role("first", TRUST_ACCOUNT);
@@ -254,7 +254,7 @@ fn session_tags_are_checked_and_passed_on() {
         );
     }
 
-    // Tags need a permission of their own, those that are passed on too.
+    // Tags need their own permission, also transitive ones.
     let untagged = allowing(r#""Principal":{"AWS":"123456789012"}"#);
     let caller = "arn:aws:sts::123456789012:assumed-role/target/session";
     let message = assume(&client, &untagged, &one).expect_err("no sts:TagSession");
@@ -262,7 +262,7 @@ fn session_tags_are_checked_and_passed_on() {
     let message = assume(&worker, &untagged, &[]).expect_err("no sts:TagSession");
     assert_eq!(message, may_not(caller, "sts:TagSession"));
 
-    // A condition sees the tag of the session, and the next session has it.
+    // A condition sees the tag of the session, and the next session inherits it.
     let by_tag = TRUST_ACCOUNT.replace(
         r#""Principal""#,
         r#""Condition":{"StringEquals":{"aws:PrincipalTag/sessiontag1":"SessionValue1"}},"Principal""#,
@@ -302,8 +302,8 @@ fn a_source_identity_stays_for_the_whole_chain() {
     assume(&client, &by_identity, &[]).expect_err("the user has none");
 }
 
-/// A role's name is case-sensitive in an ARN: IAM User Guide, "Create a role to give permissions to
-/// an IAM user".
+/// The name of a role is case-sensitive in an ARN: IAM User Guide, "Create a role to give
+/// permissions to an IAM user".
 #[test]
 fn the_arn_of_a_role_knows_case_and_its_name_alone_does_not() {
     let client = Client::of_empty_account();
@@ -325,15 +325,14 @@ fn the_arn_of_a_role_knows_case_and_its_name_alone_does_not() {
             ("ValidationError".to_owned(), format!("{invalid} is invalid"))
         );
     }
-    // Ansible's `amazon.aws`, target `sts_assume_role`: what an ARN names is nobody's business
-    // before.
+    // Ansible's `amazon.aws`, target `sts_assume_role`: the ARN is not resolved before.
     for unknown in ["arn:aws:iam::123456789:role/non-existing-role", "arn:aws:s3:::bucket/Deploy"] {
         assert_eq!(
             client.refused("AssumeRole", &[("RoleArn", unknown), SESSION]).1,
             "AccessDenied"
         );
     }
-    // The same target: a session policy must be one.
+    // The same target: a session policy must be valid.
     for policy in ["invalid policy", "{}"] {
         let parameters = [("RoleArn", right.as_str()), SESSION, ("Policy", policy)];
         assert_eq!(client.refused("AssumeRole", &parameters).1, "MalformedPolicyDocument");
@@ -349,7 +348,7 @@ fn jwt(claims: &str) -> String {
     format!("{}.{}.{}", part(r#"{"alg":"RS256","typ":"JWT"}"#), part(claims), part("signature"))
 }
 
-/// Asks without credentials, as SDKs do.
+/// Sends a request without credentials, as SDKs do.
 fn with_token(client: &Client, role: &str, token: &str) -> Element {
     let role = arn(role);
     let parameters = [("RoleArn", role.as_str()), SESSION, ("WebIdentityToken", token)];
@@ -363,7 +362,7 @@ fn with_token(client: &Client, role: &str, token: &str) -> Element {
 }
 
 /// Texts: public reports (aws-sdk-java-v2 issue 5709 for the expired token, AWS's Cognito
-/// documentation for the malformed one); the answer is that of the EKS and SPIRE documentation.
+/// documentation for the malformed one). Response: EKS and SPIRE documentation.
 #[test]
 fn a_web_identity_is_let_in_by_issuer_audience_and_subject() {
     let client = Client::of_empty_account();
@@ -423,7 +422,7 @@ fn a_web_identity_is_let_in_by_issuer_audience_and_subject() {
         assert_eq!(code, "InvalidIdentityToken", "{malformed}");
         assert!(message.starts_with("The ID Token provided is not a valid JWT."), "{message}");
     }
-    // A token is no way in for an ordinary AssumeRole, and a signature is still wanted there.
+    // A token does not authorize AssumeRole, which still needs a signature.
     let target = arn("ci");
     assert_eq!(client.refused("AssumeRole", &[("RoleArn", &target), SESSION]).1, "AccessDenied");
 }

@@ -1,6 +1,8 @@
-//! The services whose resources may name an instance profile: each in its own protocol, with its own errors, in its own
-//! regions. Methods, paths, names and codes are those of botocore's service models; `tests/clients/usage_shapes_check.py` reads
-//! the same answers with boto3.
+//! Services whose resources may name an instance profile: each with its own protocol, errors and
+//! regions.
+//!
+//! Methods, paths, names and codes are from botocore's service models.
+//! `tests/clients/usage_shapes_check.py` reads the same responses with boto3.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Client, Element, TRUST, options};
 
-/// How an action is called: service, action, method, path, what stands in the body.
+/// Request of an action: service, action, method, path, body.
 type Way = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 /// Every action, with parameters that name something in `account`.
@@ -48,7 +50,7 @@ const WAYS: [Way; 20] = [
     ("rds", "DescribeDBInstances", "POST", "/", ""),
 ];
 
-/// One of each, in eu-west-1, with the profile `p` of the path `/team/`.
+/// Account with one resource of each kind, in eu-west-1, with the profile `p` of the path `/team/`.
 fn account() -> Value {
     let one = |kind: &str, more: Value| {
         let mut entry = json!({"kind": kind, "region": "eu-west-1"});
@@ -85,7 +87,7 @@ fn holding(account: &Value) -> Client {
     client
 }
 
-/// The request of that way, as an SDK sends it.
+/// Request as an SDK sends it.
 fn request((service, action, method, path, inside): Way, region: &str) -> Request {
     let version = match service {
         "ec2" => "2016-11-15",
@@ -129,7 +131,7 @@ fn ask(client: &Client, way: Way, region: &str) -> Reply {
     }
 }
 
-/// The result of a call to EC2 in eu-west-1.
+/// Result of a call to EC2 in eu-west-1.
 fn ec2(client: &Client, action: &'static str, inside: &'static str) -> Element {
     let reply = ask(client, ("ec2", action, "POST", "/", inside), "eu-west-1");
     assert_eq!(reply.status, 200, "{action}{inside}: {}", reply.body);
@@ -146,7 +148,7 @@ fn items(element: &Element, list: &str) -> Vec<Element> {
     list.children.clone()
 }
 
-/// Status, code and message of a refusal, from where its protocol has them.
+/// Status and code of a refusal, from where its protocol has them.
 fn refusal(service: &str, reply: &Reply) -> (u16, String) {
     let code = match service {
         "ec2" => xml(&reply.body).text("Errors/Error/Code"),
@@ -202,7 +204,7 @@ fn every_action_answers_in_its_protocol_and_names_what_it_holds() {
                 assert!(body.is_object(), "{body}");
             }
         }
-        // The same call elsewhere finds nothing of it.
+        // The same call in another region returns none of it.
         let elsewhere = ask(&client, way, "eu-west-2");
         assert!(!elsewhere.body.contains("instance-profile"), "{way:?}: {}", elsewhere.body);
     }
@@ -221,7 +223,7 @@ fn a_profile_is_an_arn_where_aws_resolves_it_and_else_comes_back_as_given() {
     ]);
     let resources = account["resources"].as_array_mut().expect("a list");
     resources.extend(more.as_array().expect("a list").clone());
-    // The names are known only behind the resources.
+    // Profiles come after the resources that name them.
     let profiles = account.as_object_mut().expect("an object").remove("profiles").expect("some");
     account["profiles"] = profiles;
     let client = holding(&account);
@@ -259,7 +261,7 @@ fn a_profile_is_an_arn_where_aws_resolves_it_and_else_comes_back_as_given() {
         "arn:aws:iam::210987654321:instance-profile/x/p"
     );
     assert_eq!(before[4].2, None);
-    // A profile that is deleted and made again is another one, and an instance keeps the first.
+    // A profile that is created again is another one, and an instance keeps the first.
     client.get("DeleteInstanceProfile", &[("InstanceProfileName", "p")]);
     client.create_profile("p", "/");
     assert_eq!(shown(&client), before);
@@ -336,7 +338,7 @@ fn thousands_of_instances_come_in_pages_once_each() {
         "&Filter.1.Name=instance-state-name&Filter.1.Value.1=pending&Filter.1.Value.2=run%2A";
     assert_eq!(walk(running, &[1000, 1000, 110]), 2110);
 
-    // A token is good for its own list only.
+    // A token is valid for its own list only.
     let (_, token) = page("&MaxResults=5");
     let token = token.expect("there is more");
     let inside: &'static str = Box::leak(format!("&NextToken={token}").into_boxed_str());
@@ -374,7 +376,7 @@ fn a_region_that_is_not_enabled_knows_nobody() {
         };
         assert_eq!((got.0, got.1.as_str()), wanted, "{way:?}");
     }
-    // Without a list of its own, an account has AWS's regions: 17 that are there always.
+    // Without its own list, an account has AWS's regions: the 17 that are always enabled.
     let usual = Client::of_empty_account();
     assert_eq!(items(&ec2(&usual, "DescribeRegions", ""), "regionInfo").len(), 17);
     let all = ec2(&usual, "DescribeRegions", "&AllRegions=true");
@@ -449,7 +451,7 @@ fn the_example_has_something_of_every_kind() {
     assert_eq!(every("kind").len(), 13, "{:?}", every("kind"));
     assert!(every("region").len() >= 3);
     assert!(every("state").contains("terminated") && every("state").contains("stopped"));
-    // What is named is there, but for the partner's.
+    // The named profiles exist, except those of the partner account.
     let profiles = export["profiles"].as_array().expect("a list");
     let arns: BTreeSet<_> = profiles.iter().filter_map(|profile| profile["arn"].as_str()).collect();
     let text = export["resources"].to_string();

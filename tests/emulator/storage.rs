@@ -1,4 +1,4 @@
-//! The file: several users at once, a process that is killed, and files that cannot be used.
+//! Database file: concurrent users, a killed process, and unusable files.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -65,8 +65,8 @@ fn many_first_users_make_one_account() {
     assert_eq!(new, 1);
 }
 
-/// Each user has a connection of its own, as a process would; they tag one profile, which would lose tags if two of them
-/// could read before either writes.
+/// Each user has its own connection, as a process would. They tag one profile, which would lose
+/// tags if two of them could read before either writes.
 #[test]
 fn users_at_once_lose_nothing() {
     let folder = folder();
@@ -115,7 +115,7 @@ fn a_lag_holds_for_what_another_user_wrote() {
 
 const KILLED_PATH: &str = "IAMLUA_TEST_KILLED_PATH";
 
-/// What the other process does in `nothing_answered_is_lost_by_kill`; by itself it does nothing.
+/// The other process of `nothing_answered_is_lost_by_kill`. On its own it does nothing.
 #[test]
 fn write_until_killed() {
     let Some(path) = std::env::var_os(KILLED_PATH) else { return };
@@ -225,8 +225,8 @@ fn a_read_only_file_is_read_and_refuses_changes() {
     assert!(error.message.contains("read-only") && !error.hints.is_empty(), "{error}");
 }
 
-/// A file as earlier programs made it: without the tables that later versions have beyond version
-/// 1. Gives the access key of a session of it.
+/// Makes a file of version 1: without the tables of later versions. Returns the access key of a
+/// session in it.
 fn make_version_1(path: &Path) -> String {
     let access_key = make_version_2(path);
     let database = rusqlite::Connection::open(path).expect("it is there");
@@ -236,8 +236,8 @@ fn make_version_1(path: &Path) -> String {
     access_key
 }
 
-/// A file as earlier programs made it: without what later versions have beyond version 2. Of the
-/// policies it knows ARNs. Gives the access key of a session of it.
+/// Makes a file of version 2: without the additions of later versions, and only with the ARNs of
+/// policies. Returns the access key of a session in it.
 fn make_version_2(path: &Path) -> String {
     let client = Client::of(open(path));
     client.create_profile("kept", "/");
@@ -274,7 +274,7 @@ fn check_policies_of_version_2(client: &Client) {
     assert_eq!(count("arn:aws:iam::123456789012:policy/unused"), "0");
     assert_eq!(count("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"), "7");
     assert_eq!(count("arn:aws:iam::aws:policy/MadeAfterThisProgram"), "0");
-    // Nobody ever said what is in it.
+    // Its document is unknown.
     let version = [("PolicyArn", attached), ("VersionId", "v1")];
     assert_eq!(client.refused("GetPolicyVersion", &version).1, "NotImplemented");
     let users = client.get("ListEntitiesForPolicy", &[("PolicyArn", attached)]);
@@ -329,7 +329,7 @@ fn a_file_of_version_1_gets_what_it_lacks_when_it_is_opened_for_writing() {
         "format": "iamlua-account", "version": 1, "resources": [instance],
     });
     client.emulator.absorb(&added).expect("there is room for it now");
-    // Sessions go on, and new ones begin.
+    // Existing sessions continue, and new ones can be created.
     let role = [("RoleArn", "arn:aws:iam::123456789012:role/r"), ("RoleSessionName", "session")];
     client.with_access_key(&access_key).get("AssumeRole", &role);
     drop(client);
@@ -364,7 +364,7 @@ fn damage_that_shows_later_is_a_failure_of_the_service() {
     let path = folder.path().join("local.db");
     drop(open(&path));
     let mut bytes = fs::read(&path).expect("it is there");
-    // All but the pages of the schema and the account's row.
+    // Overwrites all but the pages of the schema and the row of the account.
     bytes[4096 * 3..].fill(0xa5);
     fs::write(&path, bytes).expect("room");
     let client = Client::of(open(&path));

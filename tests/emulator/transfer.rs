@@ -1,4 +1,4 @@
-//! Export and import: what goes out comes back, and what is wrong stays out, all of it.
+//! Export and import: an export can be imported, and an invalid file is refused as a whole.
 
 use iamlua::emulator::{Emulator, Quota};
 use iamlua::error::Kind;
@@ -94,15 +94,14 @@ fn little_is_enough_and_order_does_not_matter() {
     assert_eq!(attached.texts("AttachedPolicies", "PolicyName"), ["MadeAfterThisProgram"]);
 }
 
-/// A policy, with that after its first brace.
+/// Policy with that text after its first brace.
 fn policy(space: &str) -> String {
     format!(
         r#"{{{space}"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"*"}}]}}"#
     )
 }
 
-/// Earlier files say ARNs where now there are objects, and a role may name a policy before its
-/// object comes.
+/// Earlier files have ARNs instead of objects, and a role may name a policy before its object.
 #[test]
 fn a_policy_may_be_an_arn() {
     let client = Client::of_empty_account();
@@ -130,7 +129,7 @@ fn a_policy_may_be_an_arn() {
     let other = Client::of_empty_account();
     other.emulator.import(first.as_bytes()).expect("it is an export");
     assert_eq!(export(&other), first);
-    // What is added to an account replaces what has the same name.
+    // Additions replace what has the same name.
     let document = policy(" ");
     let added = serde_json::json!({
         "format": "iamlua-account", "version": 1,
@@ -141,7 +140,7 @@ fn a_policy_may_be_an_arn() {
     assert_eq!(list.texts("Policies", "PolicyName"), ["late", "OWN"]);
 }
 
-/// Every file here has one thing wrong with it: it is named, and nothing of the file gets in.
+/// Asserts that each file, which has one error, is refused with that error, and changes nothing.
 #[track_caller]
 fn stay_out(files: &[(String, &str)]) {
     let client = example();

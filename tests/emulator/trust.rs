@@ -1,5 +1,5 @@
-//! Trust policies as IAM keeps them, which is not always as they were sent. The sources of the
-//! rules are named with each test.
+//! Trust policies as IAM stores them, which may differ from the request. Each test names the
+//! sources of its rules.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn policy(principal: &Value) -> String {
     json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
 }
 
-/// Saves a policy with that principal; gives the principal that is read.
+/// Saves a policy with that principal; returns the principal that is read.
 fn kept(client: &Client, principal: &Value) -> Value {
     let parameters = [(ROLE, "r"), ("PolicyDocument", &policy(principal))];
     client.get("UpdateAssumeRolePolicy", &parameters);
@@ -24,8 +24,8 @@ fn principal_of(client: &Client, role: &str) -> Value {
     read["Statement"][0]["Principal"].clone()
 }
 
-/// IAM User Guide, "AWS JSON policy elements: Principal"; hashicorp/awspolicyequivalence. That
-/// `CreateRole` repeats what was sent: `LocalStack`'s `test_sts.snapshot.json`, `test_assume_role`.
+/// IAM User Guide, "AWS JSON policy elements: Principal"; hashicorp/awspolicyequivalence.
+/// `CreateRole` repeats the request: `LocalStack`'s `test_sts.snapshot.json`, `test_assume_role`.
 #[test]
 fn an_account_number_is_kept_as_the_accounts_arn() {
     let client = Client::of_empty_account();
@@ -38,19 +38,19 @@ fn an_account_number_is_kept_as_the_accounts_arn() {
         kept(&client, &json!({"AWS": ["210987654321"]})),
         json!({"AWS": "arn:aws:iam::210987654321:root"})
     );
-    // One account in both ways of writing is one principal.
+    // The two forms of one account are one principal.
     assert_eq!(
         kept(&client, &json!({"AWS": ["210987654321", "arn:aws:iam::210987654321:root"]})),
         json!({"AWS": "arn:aws:iam::210987654321:root"})
     );
-    // A policy in which nothing changes keeps its white space.
+    // A policy without changes keeps its white space.
     let spacious = TRUST.replace("\":", "\" : ");
     client.get("UpdateAssumeRolePolicy", &[(ROLE, "r"), ("PolicyDocument", &spacious)]);
     assert_eq!(client.trust_of("r"), spacious);
 }
 
-/// Lists of one: hashicorp/awspolicyequivalence, terraform-provider-aws issue 28835. The order:
-/// ACK's community issue 2875, crossplane-contrib/provider-aws issue 792.
+/// Lists of one: hashicorp/awspolicyequivalence, terraform-provider-aws issue 28835. Order: ACK's
+/// community issue 2875, crossplane-contrib/provider-aws issue 792.
 #[test]
 fn lists_and_conditions_come_back_in_an_order_of_their_own() {
     let client = Client::of_empty_account();
@@ -78,8 +78,8 @@ fn lists_and_conditions_come_back_in_an_order_of_their_own() {
     assert!(client.trust_of("r").contains(r#""Action":["sts:AssumeRoleWithWebIdentity"]"#));
 }
 
-/// IAM User Guide, "AWS JSON policy elements: Principal": a role's ARN is transformed to its unique
-/// id, and shown as such when the role is gone.
+/// IAM User Guide, "AWS JSON policy elements: Principal": the ARN of a role is transformed to its
+/// unique id, and shown as such when the role is deleted.
 #[test]
 fn a_role_is_kept_by_its_id() {
     let client = Client::of_empty_account();
@@ -88,7 +88,7 @@ fn a_role_is_kept_by_its_id() {
     let arn = "arn:aws:iam::123456789012:role/trusted";
     let id = client.get("GetRole", &[(ROLE, "trusted")]).text("Role/RoleId");
     assert_eq!(kept(&client, &json!({"AWS": arn})), json!({"AWS": arn}));
-    // The id of a role that is there is read as its ARN.
+    // The id of an existing role is read as its ARN.
     assert_eq!(kept(&client, &json!({"AWS": [id]})), json!({"AWS": arn}));
     let shown_in_lists = client.get("ListRoles", &[]);
     let documents = shown_in_lists.texts("Roles", "AssumeRolePolicyDocument").concat();
@@ -98,7 +98,7 @@ fn a_role_is_kept_by_its_id() {
     assert_eq!(principal_of(&client, "r"), json!({"AWS": id}));
     client.create_role("trusted");
     assert_eq!(principal_of(&client, "r"), json!({"AWS": id}), "another role has that name now");
-    // An id that nobody has cannot be saved again.
+    // An unknown id cannot be saved again.
     let document = policy(&json!({"AWS": id}));
     let parameters = [(ROLE, "r"), ("PolicyDocument", document.as_str())];
     let (_, code, message) = client.refused("UpdateAssumeRolePolicy", &parameters);
@@ -176,7 +176,7 @@ fn an_import_may_name_roles_that_come_later() {
     client.emulator.export(&mut export).expect("memory can be read");
     let export = String::from_utf8(export).expect("UTF-8");
     assert!(export.contains(&format!(r#""Principal":{{"AWS":"{arn}"}}"#)), "{export}");
-    // It was the role that was kept, not its name.
+    // The role was stored, not its name.
     client.get("DeleteRole", &[(ROLE, "later")]);
     assert_ne!(principal_of(&client, "r"), json!({"AWS": arn}));
 }

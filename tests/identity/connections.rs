@@ -1,5 +1,5 @@
-//! Identity where one process makes several connections, and where `iamlua.toml` or a script names
-//! it.
+//! Credentials with several connections in one process, and with settings from `iamlua.toml` or a
+//! script.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use crate::end_to_end::{Home, Ran};
 use crate::terminal::Terminal;
 
-/// Two accounts' keys, and a role behind MFA.
+/// Configuration with the keys of two accounts, and a role behind MFA.
 const CONFIG: &str = "\
 [profile stage]
 region = eu-west-1
@@ -45,7 +45,7 @@ impl Desk {
         Self { home, endpoint, _runtime: runtime }
     }
 
-    /// The program with keys of a third account in the environment.
+    /// Command with the keys of a third account in the environment.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.command(args);
         command
@@ -60,7 +60,7 @@ impl Desk {
         Ran::from(self.command(args).output().expect("the program starts"))
     }
 
-    /// The keys that signed, in order, each once in a row.
+    /// Access keys of the signatures, in order, without repetitions.
     fn signers(&self) -> Vec<String> {
         let key = |request: &Value| request["key"].as_str().map(str::to_owned);
         let mut keys: Vec<_> = self.endpoint.requests().iter().filter_map(key).collect();

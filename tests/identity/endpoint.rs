@@ -1,5 +1,5 @@
-//! Everything that credentials come from, on one port: STS, the SSO portal, OIDC, sign-in, instance
-//! metadata, a container's credentials and a proxy. Requests are recorded as in `oracle.py`.
+//! All sources of credentials on one port: STS, the SSO portal, OIDC, sign-in, instance metadata,
+//! container credentials and a proxy. Requests are recorded as in `oracle.py`.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
 const FAR: &str = "2099-01-01T00:00:00Z";
-/// Parameters of STS that are written down; the others are the same for every caller.
+/// Parameters of STS that are recorded; the others are the same for every caller.
 const PARAMETERS: [&str; 9] = [
     "RoleArn",
     "RoleSessionName",
@@ -33,9 +33,9 @@ const PARAMETERS: [&str; 9] = [
 
 type Requests = Arc<Mutex<Vec<Value>>>;
 
-/// A server of its own for one case.
+/// Server for one case.
 pub(super) struct Endpoint {
-    /// Its address, without a slash at the end.
+    /// URL, without a slash at the end.
     pub(super) url: String,
     requests: Requests,
     server: AbortHandle,
@@ -53,7 +53,7 @@ impl Endpoint {
                 let requests = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let service = service_fn(|request| answer(&requests, request));
-                    // A connection that ends badly concerns only the program at its other end.
+                    // An error of a connection concerns only its client.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -100,7 +100,7 @@ impl Reply {
     }
 }
 
-/// Parts of a request that the handlers look at.
+/// Parts of a request that the handlers use.
 struct Asked {
     method: Method,
     /// Destination for a proxy: a host for CONNECT, a URL for plain HTTP.
@@ -129,7 +129,7 @@ fn field(form: &[(String, String)], name: &str) -> Option<String> {
     form.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
 }
 
-/// Writes a request down; fields that are null or empty are left out.
+/// Records a request, without fields that are null or empty.
 fn note(requests: &Requests, call: &str, fields: Value) {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     let mut request = Map::from_iter([("call".to_owned(), json!(call))]);
@@ -299,7 +299,7 @@ fn post(requests: &Requests, asked: &Asked) -> Reply {
     sts(&form, &action)
 }
 
-/// A session name that the user did not choose.
+/// Returns true for a generated session name.
 fn is_generated(name: &str) -> bool {
     name.starts_with("iamlua")
 }
@@ -377,7 +377,7 @@ fn sts(form: &[(String, String)], action: &str) -> Reply {
     ))
 }
 
-/// IAM is asked by this program only; its calls are not compared.
+/// Answers IAM, which only this program calls; its requests are not compared.
 fn iam(requests: &Requests, action: &str) -> Reply {
     note(requests, &format!("iam:{action}"), json!({}));
     let result = match action {
@@ -388,7 +388,7 @@ fn iam(requests: &Requests, action: &str) -> Reply {
     Reply::xml(success("https://iam.amazonaws.com/doc/2010-05-08/", action, result))
 }
 
-/// The last part of the path in a role's ARN, if it is one.
+/// Last part of the path in the ARN of a role, if it is one.
 fn role_name(arn: &str) -> Option<&str> {
     let parts: Vec<_> = arn.splitn(6, ':').collect();
     let [prefix, partition, "iam", "", account, resource] = parts[..] else { return None };
@@ -398,7 +398,7 @@ fn role_name(arn: &str) -> Option<&str> {
     path.rsplit('/').next().filter(|name| !name.is_empty())
 }
 
-/// The access key id of a role, derived from its name.
+/// Access key id of a role, derived from its name.
 fn access_key(name: &str) -> String {
     let letters: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect();

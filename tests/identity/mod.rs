@@ -1,5 +1,5 @@
-//! Requests of this program in every case of `cases.toml`, compared with those of the AWS CLI in
-//! `expected.json`, which `oracle.py` writes. `cases.toml` describes the fields of a case.
+//! Comparison of the requests of this program, in every case of `cases.toml`, with those of the AWS
+//! CLI in `expected.json`, which `oracle.py` writes. `cases.toml` describes the fields of a case.
 
 mod connections;
 mod endpoint;
@@ -25,7 +25,8 @@ use endpoint::Endpoint;
 const CASES: &str = include_str!("cases.toml");
 const EXPECTED: &str = include_str!("expected.json");
 
-/// Calls without an effect when made again. `AssumeRole` may use up a code, and a refresh a token.
+/// Calls that may be repeated without an effect. `AssumeRole` may use up a code, and a refresh a
+/// token.
 const REPEATABLE: [&str; 4] =
     ["connect", "container:credentials", "metadata:credentials", "sts:GetCallerIdentity"];
 
@@ -49,7 +50,7 @@ impl Places<'_> {
 /// Required outcome of a case.
 struct Expected {
     requests: Vec<Value>,
-    /// The exit code, and texts of the message, if it has to fail.
+    /// Exit code, and texts of the message, if it must fail.
     refuses: Option<(i64, Vec<String>)>,
     /// Codes that are typed and must not be shown.
     secrets: Vec<String>,
@@ -92,8 +93,8 @@ fn pairs(value: &Value) -> impl Iterator<Item = (&str, &str)> {
     pairs.map(|(name, text)| (name.as_str(), text.as_str().expect("a text")))
 }
 
-/// Requests in a form that does not depend on retries and order of no importance. The region of an
-/// instance may be asked for at any time, and a call that failed at the proxy may be made again.
+/// Requests in a form that is independent of retries and irrelevant order. The region of an
+/// instance may be requested at any time, and a call that failed at the proxy may be repeated.
 fn normalized(requests: &[Value]) -> Vec<Value> {
     let (mut regions, mut others): (Vec<_>, Vec<_>) =
         requests.iter().cloned().partition(|request| request["call"] == "metadata:region");
@@ -107,7 +108,7 @@ fn normalized(requests: &[Value]) -> Vec<Value> {
     regions
 }
 
-/// Required outcome: the AWS CLI's own answer, or that of `differs`.
+/// Required outcome: the answer of the AWS CLI, or that of `differs`.
 fn expected(case: &Value, answers: &Map<String, Value>) -> Result<Expected, String> {
     let name = case["name"].as_str().expect("a name");
     let Some(answer) = answers.get(name) else {
@@ -163,7 +164,7 @@ fn lay_out(case: &Value, home: &Path, places: &Places<'_>) {
     }
 }
 
-/// The whole environment of a case; `oracle.py` has the same one.
+/// Whole environment of a case, the same as in `oracle.py`.
 fn environment(case: &Value, places: &Places<'_>) -> BTreeMap<String, String> {
     let mut variables: BTreeMap<String, String> = [
         ("HOME", "{home}"),
@@ -189,7 +190,7 @@ fn environment(case: &Value, places: &Places<'_>) -> BTreeMap<String, String> {
     variables.into_iter().map(|(name, value)| (name, places.fill(&value))).collect()
 }
 
-/// Starts a process without a terminal, also where the tests are run at one.
+/// Detaches a process from the terminal, also if the tests run at one.
 fn detached(command: &mut Command) -> &mut Command {
     // SAFETY: one system call between fork and exec.
     #[allow(unsafe_code)]
@@ -256,14 +257,14 @@ fn without_terminal(command: &mut Command, home: &Path, input: &str) -> (Option<
     (code, String::from_utf8_lossy(&std::fs::read(&stderr).expect("a file")).into_owned())
 }
 
-/// Types a line each time that a code is asked for. Returns everything written to the terminal.
+/// Types a line for each request of a code. Returns all output on the terminal.
 fn at_terminal(command: &mut Command, types: &[String]) -> (Option<i32>, String) {
     let mut terminal = Terminal::start(command, 24, 200);
     let end = Instant::now() + PATIENCE;
     let mut answered = 0;
     let code = loop {
         let asked = terminal.raw().matches("MFA code").count();
-        // What is typed before the echo is off may be thrown away.
+        // Input before the echo is off may be discarded.
         if answered < types.len().min(asked) && !terminal.echoes() {
             terminal.keys(&format!("{}\r", types[answered]));
             answered += 1;
@@ -279,7 +280,7 @@ fn at_terminal(command: &mut Command, types: &[String]) -> (Option<i32>, String)
     (code, terminal.raw())
 }
 
-/// The ways in which an outcome is not what was expected.
+/// Differences between an outcome and the expected one.
 fn faults(expected: &Expected, outcome: &Outcome, home: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let lines = |requests: &[Value]| {
@@ -316,8 +317,8 @@ fn faults(expected: &Expected, outcome: &Outcome, home: &str) -> Vec<String> {
     faults
 }
 
-/// Every case, several at once. The failure lists all cases that differ.
-/// `IAMLUA_TEST_CASES` chooses cases by a part of their names.
+/// Runs every case, several at once. The failure lists all cases that differ. `IAMLUA_TEST_CASES`
+/// selects cases by a part of their names.
 #[test]
 fn identity_is_that_of_the_aws_cli() {
     let only = std::env::var("IAMLUA_TEST_CASES").unwrap_or_default();

@@ -1,4 +1,4 @@
--- bulk.each, bulk.map and bulk.stream: many items at once.
+-- Tests of bulk.each, bulk.map and bulk.stream: many items at once.
 
 local run_script = require("script")
 
@@ -127,7 +127,7 @@ it("on_error stop begins no more, and raises with the item", function()
       has_failed = true
       error(why, 0)
     end
-    -- Those beside it are still there when it fails.
+    -- Items beside it are still running when it fails.
     while name > "bulk-004" and not has_failed do
       time.sleep("1ms")
     end

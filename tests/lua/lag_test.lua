@@ -1,4 +1,4 @@
--- Eventual consistency: a run knows what it has changed, whatever AWS shows of it yet.
+-- Tests of eventual consistency: a run knows its changes before AWS shows them.
 
 local policy = require("policy")
 
@@ -62,7 +62,7 @@ it("a profile is gone as soon as it was deleted", function()
   assert(err.code == "NoSuchEntity")
   assert(has(names(iam.profiles.each()), "worker") == 0)
   assert(has(names(iam.profiles.each_for_role(old.role)), "worker") == 0)
-  -- Made again it is another one.
+  -- A profile that is created again is another one.
   local new = iam.profiles.create("worker")
   local read = iam.profiles.get("worker")
   assert(read.id == new.id and read.id ~= old.id and read.role == nil)
@@ -155,7 +155,7 @@ end)
 it("what others have changed is not hidden by what the run has", function()
   iam.profiles.tag("bastion", { Owner = "ours" })
   account.faults("lag=0")
-  -- By hand, so that this run does not know of it.
+  -- Imported, so that this run does not know of the change.
   local other = account.export()
   for _, profile in ipairs(other.profiles) do
     if profile.name == "bastion" then

@@ -1,4 +1,4 @@
--- iam.profiles: every function, what it returns, and what it refuses.
+-- Tests of iam.profiles: every function, its results, and its refusals.
 
 local policy = require("policy")
 

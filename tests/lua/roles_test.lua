@@ -1,4 +1,4 @@
--- iam.roles and iam itself.
+-- Tests of iam.roles and of iam itself.
 
 local policy = require("policy")
 
@@ -131,7 +131,7 @@ it("ensure brings every field of a role into its state, and only what differs", 
   assert(role.permissions_boundary == "arn:aws:iam::aws:policy/ReadOnlyAccess")
   _, changes = iam.roles.ensure(want)
   assert(#changes == 0, table.concat(changes, "; "))
-  -- What is not named stays.
+  -- Fields that are not named are unchanged.
   role, changes = iam.roles.ensure { name = "full", assume_role_policy = want.assume_role_policy }
   assert(#changes == 0 and role.description == "new" and role.permissions_boundary)
 end)
@@ -195,7 +195,7 @@ it("ARNs of policies are held to the same rules everywhere", function()
     "arn:aws:iam::aws:policy//AmazonSSMManagedInstanceCore",
     "arn:aws:iam::aws:policy/" .. ("x"):rep(129),
   }
-  -- Of another partition an account knows no policy, but their ARNs are in order.
+  -- An account has no policies of other partitions, but accepts their ARNs.
   local elsewhere = {
     "arn:aws-cn:iam::aws:policy/AmazonSSMManagedInstanceCore",
     "arn:aws-us-gov:iam::aws:policy/AmazonSSMManagedInstanceCore",
@@ -256,7 +256,7 @@ it("AWS's own tags are read, and neither set nor removed", function()
   end
   iam.profiles.ensure { name = "stacked", tags = { Team = "web" }, exact_tags = true }
   expect(iam.profiles.tags("stacked")):to_equal { ["aws:cloudformation:stack-name"] = "web", Team = "web" }
-  -- The keys of a role's tags ignore case: a key in another case replaces it.
+  -- Keys of the tags of a role ignore case: a key in another case replaces it.
   iam.roles.ensure { name = "stacked", assume_role_policy = trust, tags = { dept = "b" }, exact_tags = true }
   expect(iam.roles.get("stacked").tags):to_equal { ["aws:cloudformation:stack-name"] = "web", dept = "b" }
 end)
@@ -272,7 +272,7 @@ it("the account says who and how full", function()
   local account_now = iam.account()
   assert(account_now.id == "123456789012" and account_now.arn:find(":user/", 1, true))
   assert(account_now.profiles == 24 and account_now.profiles_quota == 1000)
-  -- The numbers of the summary are AWS's own: nobody can tell whether they count what was just made.
+  -- The numbers of the summary come from AWS, and may or may not include recent changes.
   account.faults("lag=0")
   iam.profiles.create("one-more")
   assert(iam.account().profiles == 25)
@@ -284,7 +284,7 @@ it("connect gives another caller", function()
   assert(#other.profiles.list {} > 0)
   local err = fails("AccessDenied", iam.connect({ role_arn = "arn:aws:iam::999999999999:role/worker" }).account)
   assert(err.message:find("sts:AssumeRole", 1, true), err.message)
-  -- A role for EC2 only lets nobody else in.
+  -- A role for EC2 trusts no other principal.
   fails("AccessDenied", iam.connect({ role_arn = iam.roles.get("worker").arn }).account)
   fails("refused", iam.connect, { endpoint_url = "http://127.0.0.1:1" })
   fails("refused", iam.connect, { profile = "ops" })

@@ -1,14 +1,14 @@
--- Runs a script with the words of a command line, on the account of the test.
+-- Runs a script with command line arguments, on the account of the test.
 
--- What a script finds in place of itself when something is to run before it.
+-- Replacement of a script that runs code before it.
 local BEFORE = [[
 local source = require("fs").read("%s")
 %s
 assert(load(source, "@%s"))(...)
 ]]
 
--- `args` are words of the command line. `files` are written to a folder that takes the place of `{dir}` in `path` and `args`. `before` is
--- Lua that runs in front of the script.
+-- `args` are command line arguments. `files` are written to a folder that replaces `{dir}` in
+-- `path` and `args`. `before` is Lua code that runs before the script.
 return function(path, args, files, before)
   files = files or {}
   if before then

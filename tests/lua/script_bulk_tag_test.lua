@@ -1,4 +1,4 @@
--- scripts/bulk_tag.lua: sets tags on many profiles, and nothing else.
+-- Tests of scripts/bulk_tag.lua: sets tags on many profiles, and nothing else.
 
 local run_script = require("script")
 local SCRIPT = "scripts/bulk_tag.lua"
@@ -49,7 +49,7 @@ it("--only-missing replaces no value", function()
   local ran = run_script(SCRIPT, { "--owner=ops", "--tag=Team=new", "--only-missing" })
   assert(ran.code == 0, ran.stderr)
   for name, tags in pairs(tags_of_all()) do
-    -- What is protected stays as it is.
+    -- Protected profiles are unchanged.
     local new = not before[name]["iamlua:protected"] and "new" or nil
     assert(tags.Owner == (before[name].Owner or "ops") and tags.Team == (before[name].Team or new), name)
   end

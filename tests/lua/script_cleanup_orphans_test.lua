@@ -1,4 +1,5 @@
--- scripts/cleanup_orphans.lua: says what uses each profile, and deletes only what several scans have found unused, step by step.
+-- Tests of scripts/cleanup_orphans.lua: reports the use of each profile, and deletes only those
+-- that several scans have found unused, step by step.
 
 local run_script = require("script")
 local SCRIPT = "scripts/cleanup_orphans.lua"
@@ -12,7 +13,7 @@ local function role(name, last_used)
   return { name = name, path = "/", create_date = "2024-01-01T00:00:00Z", assume_role_policy = TRUST, last_used = last_used }
 end
 
--- An account with one profile of each fate. `idle` is the one that is deleted in the end.
+-- Account with one profile for each outcome. `idle` is the one that is deleted in the end.
 local function contents(resources)
   local function profile(name, more)
     local made = { name = name, path = "/", create_date = "2024-06-01T00:00:00Z", tags = { Owner = "ops" } }
@@ -47,7 +48,7 @@ before_each(function()
   account.import(contents())
 end)
 
--- The rows by name, the names in one sorted line, and the run.
+-- Rows by name, the names in one sorted line, and the run.
 local function run(args, before)
   args = { table.unpack(args) }
   table.insert(args, "--output=json")
@@ -69,7 +70,7 @@ local function is_there(name)
   return iam.profiles.find(name) ~= nil
 end
 
--- Scans that count: `count` of them, six hours apart, the first one now.
+-- Runs `count` scans that count, six hours apart, the first one now.
 local function quarantine(count)
   for i = 1, count do
     local _, _, ran = run { "--quarantine" }
@@ -89,7 +90,8 @@ describe("the report", function()
     expect(rows["idle-with-role"].role):to_equal("old")
     expect(#rows.idle.reason):to_be_greater_than(10)
     expect(#ran.changes):to_equal(0)
-    -- A page for each region, and nothing for each profile but the role of those that nothing refers to, and the tags.
+    -- One page for each region; for each profile only the role, if nothing refers to it, and the
+    -- tags.
     expect(ran.calls["ec2:DescribeInstances"]):to_equal(2)
     expect(ran.calls.GetRole):to_equal(2)
     expect(ran.stderr):to_contain("2 used, 6 unused, 0 unknown; nothing was changed.")
@@ -122,7 +124,7 @@ describe("the report", function()
     end
     expect(ran.stderr):to_contain("not everything could be checked")
     expect(ran.stderr):to_contain("eu-west-1")
-    -- A policy that denies a region is one line, and it is said what helps.
+    -- A policy that denies a region is reported in one line, with a remedy.
     account.faults("deny=*:*@eu-west-1+batch")
     _, _, ran = run {}
     expect(ran.stderr):to_contain("\n  nothing could be checked in eu-west-1: denied\n  batch.compute_environments could not be")
@@ -138,7 +140,7 @@ describe("--quarantine", function()
     expect(rows.idle):to_have { outcome = "quarantined", quarantine = "1 of 3 scans since 2026-11-28T05:00:00Z" }
     local id = iam.profiles.get("idle").id
     expect(tags("idle")[STATE]):to_equal(("since=2026-11-28T05:00:00Z scans=1 last=2026-11-28T05:00:00Z id=%s"):format(id))
-    -- What AWS allows in the value of a tag.
+    -- Characters that AWS allows in the value of a tag.
     expect(tags("idle")[REASON]):to_match("^[%w _.:/=+@-]+$")
     expect(tags("idle").Owner):to_equal("ops")
     for _, name in ipairs { "web", "busy", "guarded" } do
@@ -255,7 +257,7 @@ describe("--delete", function()
       expect(rows[name].outcome):to_equal("deleted")
       expect(is_there(name)):to_be_false()
     end
-    -- It was unused as often, but is 8 days old.
+    -- Unused as often, but 8 days old.
     expect(rows.young.outcome):to_equal("counted")
     expect(is_there("young") and is_there("web") and is_there("busy") and is_there("guarded")):to_be_true()
     expect(iam.roles.find("old")):never():to_be_nil()
@@ -309,7 +311,7 @@ describe("--delete", function()
         expect(is_there(profile.name)):to_be_true()
       end
     end
-    -- Only the roles: what has none is still known to be unused.
+    -- Only roles are denied: a profile without one is still known to be unused.
     account.import(export)
     account.faults("deny=iam:GetRole")
     local _, _, ran = run { "--delete" }

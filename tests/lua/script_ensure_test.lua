@@ -1,4 +1,5 @@
--- scripts/ensure.lua: brings profiles into the state of a file, or says what is wrong with the file and changes nothing.
+-- Tests of scripts/ensure.lua: brings profiles into the state of a file, or reports the errors of
+-- the file and changes nothing.
 
 local run_script = require("script")
 local SCRIPT = "scripts/ensure.lua"
@@ -8,7 +9,7 @@ local function run(content, ...)
   return run_script(SCRIPT, { "--file", "{dir}/desired.json", ... }, { ["desired.json"] = text })
 end
 
--- A file that is refused as a whole.
+-- Asserts that a file is refused as a whole.
 local function refuses(content, ...)
   local before = json.encode(account.export())
   local ran = run(content)

@@ -1,4 +1,4 @@
--- scripts/inventory.lua: every profile, in every format, also when some tags cannot be read.
+-- Tests of scripts/inventory.lua: every profile, in every format, also if some tags cannot be read.
 
 local run_script = require("script")
 local SCRIPT = "scripts/inventory.lua"

@@ -1,9 +1,10 @@
--- scripts/quota.lua: how full the quota is, what fills it, how fast; as a table with bars, as data, as a page.
+-- Tests of scripts/quota.lua: use of the quota by path, creator and month, and its growth; as a
+-- table with bars, as data, as a page.
 
 local run_script = require("script")
 local SCRIPT = "scripts/quota.lua"
 
--- The rows of a run by what they count and name, and the run.
+-- Rows of a run by count and name, and the run.
 local function run(args)
   table.insert(args, "--output=json")
   local ran = run_script(SCRIPT, args)
@@ -52,13 +53,13 @@ it("the quota, paths and months of the example account", function()
   expect(run({ "--depth=0" }).path):to_equal { ["/"] = 5 }
   local short = run({ "--months=1" }).month
   expect(short):to_equal { earlier = 3, ["2026-11"] = 2 }
-  -- One call tells the quota, one lists.
+  -- One call for the quota, one for the listing.
   expect(ran.calls.ListInstanceProfiles):to_equal(1)
   expect(ran.calls.GetInstanceProfile):to_be_nil()
 end)
 
 it("tells by the name what has made a profile", function()
-  -- Names as the tools make them; of each the pattern is documented, or in the tool's source.
+  -- Names as the tools create them. Each pattern is documented, or in the source of the tool.
   local cases = {
     ["AWS CloudFormation"] = {
       "acme-network-InstanceProfile-8R2MZ0T5LQWE",
@@ -127,7 +128,7 @@ it("says when the quota would be full, and what that rests on", function()
   for i = 1, 120 do
     names[i] = "p" .. i
   end
-  -- An account that is younger than the window: 120 in 272 days are 13.4 a month, and 880 are free.
+  -- Account younger than the window: 120 in 272 days are 13.4 a month, and 880 are free.
   import(names, { create_date = "2026-03-01T00:00:00Z" })
   local _, ran = run {}
   expect(ran.stderr):to_contain("120 of them were made in the last 9 months, 13.4 a month.")

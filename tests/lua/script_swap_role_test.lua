@@ -1,4 +1,5 @@
--- scripts/swap_role.lua: one role for another, everywhere or nowhere half.
+-- Tests of scripts/swap_role.lua: replaces one role by another everywhere, and leaves no profile
+-- half done.
 
 local run_script = require("script")
 local policy = require("policy")
@@ -16,7 +17,7 @@ local function same(a, b)
   return json.encode(a) == json.encode(b)
 end
 
--- Makes the swap of one profile take the old role out and then fail.
+-- Makes the swap of one profile remove the old role and then fail.
 local function half(name, more)
   return ("local ensure = iam.profiles.ensure function iam.profiles.ensure(want) if want.name == '%s' then "):format(
     name

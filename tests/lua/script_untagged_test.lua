@@ -1,4 +1,4 @@
--- scripts/untagged.lua: what lacks required tags.
+-- Tests of scripts/untagged.lua: profiles without required tags.
 
 local run_script = require("script")
 local SCRIPT = "scripts/untagged.lua"

@@ -1,4 +1,4 @@
--- arn: ARNs taken apart and put together.
+-- Tests of arn: parsing and building ARNs.
 
 local arn = require("arn")
 

@@ -1,10 +1,11 @@
--- fs and process: nothing without permission, and the refusal names the flag that would allow it.
+-- Tests of fs and process: both need permissions, and a refusal names the flag.
 
 local run_script = require("script")
 local fs = require("fs")
 local process = require("process")
 
--- Runs a call in a script of its own, which has no permission, and gives kind, message and hint of what it raises.
+-- Runs a call in its own script, which has no permission, and returns kind, message and hint of its
+-- error.
 local function failure(call)
   local code = "local _, err = try(" .. call .. ") print(err.kind) print(err.message) print(err.hint)"
   local ran = run_script("{dir}/main.lua", {}, { ["main.lua"] = code })

@@ -1,4 +1,5 @@
--- inspect: readable, in order, on one line where it fits, and harmless on a terminal.
+-- Tests of inspect: readable, sorted, on one line if it fits, and without terminal control
+-- characters.
 
 local function shows(value, text, options)
   local got = inspect(value, options)

@@ -1,4 +1,4 @@
--- json: text to values and back, and what JSON has not.
+-- Tests of json: text to values and back, and values that JSON lacks.
 
 local function refuses(part, f, ...)
   local value, err = try(f, ...)
@@ -46,7 +46,7 @@ end)
 
 it("arrays are told from objects", function()
   assert(json.is_array { 1 } and json.is_array(json.array()) and json.is_array(json.decode("[]")))
-  -- It looks no further than the length: only encode sees what is wrong inside.
+  -- Only the length is checked; encode finds errors inside.
   assert(json.is_array { 1, nil, 3 } and json.is_array { 1, a = 2 })
   assert(not pcall(json.encode, { 1, nil, 3 }) and not pcall(json.encode, { 1, a = 2 }))
   assert(not json.is_array {} and not json.is_array { a = 1 } and not json.is_array("x") and not json.is_array(nil))

@@ -1,4 +1,4 @@
--- log: one line a message on standard error, and nothing in it that a terminal would obey.
+-- Tests of log: one line per message on standard error, without terminal control characters.
 
 local run_script = require("script")
 

@@ -1,4 +1,4 @@
--- policy: documents made, read, and asked who may assume a role.
+-- Tests of policy: documents built, parsed, and checked for who may assume a role.
 
 local policy = require("policy")
 local EC2 = "ec2.amazonaws.com"

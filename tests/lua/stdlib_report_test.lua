@@ -1,4 +1,4 @@
--- report: the same rows as a table, JSON, JSON lines and CSV.
+-- Tests of report: the same rows as a table, JSON, JSON lines and CSV.
 
 local run_script = require("script")
 local ROWS = [[
@@ -185,7 +185,7 @@ it("bars have eighths, show the least number, and leave room for what stands bes
     nil,
     "NAME" .. (" "):rep(58) .. "N\n" .. long .. "  1000  ████████████\n" .. "b" .. (" "):rep(61) .. "   1  ▏\n" .. "c" .. (" "):rep(61) .. " 510  ██████▏\n"
   )
-  -- Where there is no room at all, the numbers stay.
+  -- Without any room for bars, the numbers stay.
   prints(
     ("report({ { name = '%s', n = 7 } }, { columns = { 'name', { key = 'n', bar = true } } })"):format(("x"):rep(80)),
     nil,

@@ -1,4 +1,4 @@
--- runbook: what a manifest may say, what the command line makes of it, and what the script may do afterwards.
+-- Tests of runbook: manifests, command lines, and the permissions of the script.
 
 local run_script = require("script")
 local PRINT = " print(inspect(p, { width = 1000 }))"
@@ -7,14 +7,14 @@ local function run(manifest, args, rest)
   return run_script("{dir}/book.lua", args, { ["book.lua"] = "local p = runbook " .. manifest .. (rest or PRINT) })
 end
 
--- The parameters that a command line makes, as text.
+-- Asserts the parameters of a command line, as text.
 local function gives(manifest, args, wanted)
   local ran = run(manifest, args)
   assert(ran.code == 0, ran.stderr)
   assert(ran.stdout == wanted .. "\n", ran.stdout .. "is not\n" .. wanted)
 end
 
--- A command line that is refused before the script runs.
+-- Asserts that a command line is refused before the script runs.
 local function misused(manifest, args, problem, hint)
   local ran = run(manifest, args)
   assert(ran.code == 2, ("code %d: %s%s"):format(ran.code, ran.stdout, ran.stderr))
@@ -24,7 +24,7 @@ local function misused(manifest, args, problem, hint)
   assert(not ran.stderr:find("book.lua:%d"), "a wrong command line has no place in the script: " .. ran.stderr)
 end
 
--- A manifest that is refused.
+-- Asserts that a manifest is refused.
 local function refuses(manifest, problem, hint)
   local _, err = try(runbook, manifest)
   assert(err, "it was accepted")
@@ -250,7 +250,7 @@ it("a new file that the command line names can be written, and neither read befo
   local ran = run_script("{dir}/book.lua", { "--page", folder .. "/new.txt" }, files)
   assert(ran.code == 0 and ran.stdout == "true\npermission\npermission\n", ran.stdout .. ran.stderr)
   assert(require("fs").read(folder .. "/new.txt") == "mine")
-  -- What only the manifest names is not granted.
+  -- A file that only the manifest names is not granted.
   ran = run_script("{dir}/book.lua", {}, files)
   assert(ran.code == 0 and ran.stdout:find("^false\t.-write"), ran.stdout .. ran.stderr)
   misused('{ params = { page = { type = "new_file" } } }', { "--page=" }, "--page must name a file")
@@ -272,7 +272,7 @@ it("a new file is never one that is there, in a plan either", function()
       assert(ran.stderr:find("--page: " .. page .. " is there already", 1, true), ran.stderr)
       assert(ran.stderr:find("hint: remove it, or choose another name", 1, true), ran.stderr)
     end
-    -- What is written on standard output replaces nothing.
+    -- Standard output replaces no file.
     for _, page in ipairs { "-", "/dev/stdout" } do
       local ran = tries(page, mode)
       assert(ran.code == 0 and ran.stdout == "minewritten\n", ran.stdout .. ran.stderr)

@@ -1,4 +1,4 @@
--- time: dates in text and in seconds, durations, and the calendar between them.
+-- Tests of time: dates as text and in seconds, durations, and calendar arithmetic.
 
 local function refuses(part, f, ...)
   local value, err = try(f, ...)
@@ -142,7 +142,7 @@ it("sleep waits, and tasks sleep at the same time", function()
   time.sleep("50ms")
   local took = time.epoch() - start
   assert(took >= 0.049, "woke up after " .. took)
-  -- Each goes on sleeping until the other one sleeps too.
+  -- Each sleeps until the other one sleeps too.
   local asleep = {}
   local function sleeper(own, other)
     return function()

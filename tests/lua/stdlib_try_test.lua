@@ -1,4 +1,4 @@
--- try: results, or nil and an error with fields.
+-- Tests of try: results, or nil and an error with fields.
 
 it("results pass through", function()
   local a, b, c, d = try(function(...)

@@ -1,5 +1,5 @@
--- usage: that every reference is found, that nothing is taken for one that is none, and that whatever could not be checked makes a profile
--- `unknown`, never `unused`.
+-- Tests of usage: every reference is found, nothing else is taken for one, and any failed check
+-- makes a profile `unknown`, never `unused`.
 
 local REGION = "eu-central-1"
 local ACCOUNT = "123456789012"
@@ -8,7 +8,8 @@ local function arn_of(name, account)
   return ("arn:aws:iam::%s:instance-profile/%s"):format(account or ACCOUNT, name)
 end
 
--- For each source the only resource in the account, which names the profile `web`, and the calls that find it.
+-- For each source the only resource in the account, which names the profile `web`, and the calls
+-- that find it.
 local REFERENCES = {
   ["ec2.instances"] = { kind = "ec2.instance", id = "i-0aaaaaaaaaaaaaaaa", profile = "web" },
   ["ec2.associations"] = {
@@ -45,7 +46,7 @@ local REFERENCES = {
   ["rds.custom_instances"] = { kind = "rds.instance", id = "db", profile = "web" },
 }
 
--- An account with one region, in which the profiles `web` (with a role that was never used) and `web-2` are old.
+-- Account with one region and the old profiles `web` (with a role that was never used) and `web-2`.
 local function open(resources, more)
   local old = time.ago("700d")
   local trust = require("policy").trust("ec2.amazonaws.com")
@@ -98,12 +99,12 @@ for _, source in ipairs(usage.sources()) do
   end)
 end
 
--- The calls of a source, as the faults name them.
+-- Calls of a source, as the faults name them.
 local function calls_of(source)
   return table.concat(source.actions, "+")
 end
 
--- The calls that `work` has made, by action.
+-- Calls that `work` has made, by action.
 local function calls_made(work)
   local before, made = account.calls(), {}
   work()
@@ -113,8 +114,8 @@ local function calls_made(work)
   return made
 end
 
--- A scan under a fault of one call of a source. Once all other calls, which are those of `whole`,
--- are made, and that one was made again or is not, the time is up for it.
+-- Scan with a fault of one call of a source. The clock advances once the calls of all other
+-- sources, as counted in `whole`, are made, and that call was repeated.
 local function impatient_scan(source, action, whole)
   local own, before = {}, account.calls()
   for _, name in ipairs(source.actions) do
@@ -134,7 +135,7 @@ local function impatient_scan(source, action, whole)
   local scanning = task.spawn(iam.usage.scan)
   while not scanning:done() do
     if is_stuck() then
-      -- What was sent before the last repeat was answered before it.
+      -- Calls sent before the last repeat were answered before it.
       clock.advance("1h")
     end
     time.sleep("2ms")
@@ -146,11 +147,11 @@ for _, fault in ipairs { "deny", "fail", "choke", "cut" } do
   it("nothing is unused where a source answers with " .. fault, function()
     for _, source in ipairs(usage.sources()) do
       open { REFERENCES[source.name] }
-      -- The first scan also asks who the caller is.
+      -- The first scan also identifies the caller.
       iam.usage.scan()
       local whole = calls_made(iam.usage.scan)
       for _, action in ipairs(source.actions) do
-        -- What the first call has listed makes the second one.
+        -- The second call needs the results of the first.
         open { REFERENCES[source.name] }
         account.faults(fault .. "=" .. action)
         local scan = impatient_scan(source, action, whole)
@@ -178,7 +179,7 @@ it("nothing is unused where a source or an enabled region was not asked", functi
   local v = verdict("web-2", { regions = { REGION } })
   expect(v.verdict):to_equal("unknown")
   expect(v.gaps):to_equal { { region = "af-south-1", reason = "not asked", text = v.gaps[1].text } }
-  -- What was asked for by name must be answered for.
+  -- A region that is named must be checked.
   v = verdict("web-2", { regions = { REGION, "af-south-1", "me-south-1" } })
   expect(v.verdict):to_equal("unknown")
   expect(v.gaps[1].reason):to_equal("not enabled")

@@ -1,4 +1,4 @@
--- IAM calls work wherever Lua code can run, and tasks run at once.
+-- Tests of waiting: IAM calls work wherever Lua code can run, and tasks run concurrently.
 
 local function name_of(name)
   return iam.profiles.get(name).name
@@ -108,7 +108,7 @@ end)
 
 it("tasks run at once and keep their order", function()
   local begun = 0
-  -- Ends once all three have begun, which they never have one after the other.
+  -- Returns once all three have started, which requires concurrency.
   local function meet()
     begun = begun + 1
     for _ = 1, 20000 do

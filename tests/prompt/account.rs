@@ -1,4 +1,4 @@
-//! Where one is, what is planned and changed, and the way back.
+//! Account in the prompt, planned changes, changes, and undo.
 
 use super::{HERE, Seat};
 use crate::commands::Desk;
@@ -74,7 +74,7 @@ fn what_stops_a_commit_leaves_the_rest_planned() {
         seat.enter(&format!("iam.profiles.tag('{name}', {{ A = '1' }})"), "plan+");
     }
     seat.until_line("local acme-example plan+3> ");
-    // Somebody else comes first.
+    // Another process makes a change first.
     seat.home.run(&["-e", "iam.profiles.tag('worker', { A = 'other' })"]).ends(0, "");
     seat.enter(".commit", "is not as it was when the plan was made");
     seat.until("still planned");
@@ -89,7 +89,7 @@ fn what_stops_a_commit_leaves_the_rest_planned() {
 fn an_interrupted_commit_leaves_the_rest_planned() {
     let faults = "hold=iam:TagInstanceProfile";
     let mut seat = Seat::with(&["--plan", "--faults", faults], 60, 100, |_| {});
-    // Each rests on the one before, so they are made one after the other.
+    // Each change depends on the one before, so they are made one after the other.
     seat.enter(
         "for i = 1, 12 do iam.profiles.tag('bastion', { A = tostring(i) }) end",
         "plan+12> ",
@@ -105,7 +105,7 @@ fn an_interrupted_commit_leaves_the_rest_planned() {
     let _open = gate.opens();
     let screen = seat.until("error: interrupted");
     assert!(screen.contains("still planned"), "{screen}");
-    // What is left is taken back first, then what was made.
+    // Remaining planned changes are undone first, then those that were made.
     seat.enter(".undo", "no longer planned");
     seat.enter(".changes", "made by this prompt");
     seat.enter(".undo", "[y/N]");
@@ -127,7 +127,7 @@ fn changes_are_taken_back_one_entry_after_the_other() {
     seat.enter(".undo", "this prompt has made no change that could be undone");
     seat.enter(".changes", "what was changed was undone");
     seat.enter("iam.profiles.tags('test').A", "\nnil\n");
-    // And made again in the other order.
+    // Redo in the opposite order.
     seat.enter(".redo", "1 done");
     seat.enter(".redo", "2 done");
     seat.enter(".redo", "there is no .undo whose changes could be made again");
@@ -275,7 +275,7 @@ fn what_a_runbook_is_granted_ends_with_it() {
     seat.enter(&format!(".load {}", script.display()), "Allow it? [y/N]");
     seat.enter("y", "\ninside\n");
     seat.enter(&format!("io.open('{}')", data.display()), "may not read");
-    // Ctrl-C at the question is no answer to the next one.
+    // Ctrl-C at the question does not answer the next one.
     seat.enter(&format!(".load {}", script.display()), "Allow it? [y/N]");
     seat.keys("\x03");
     seat.until("error: interrupted");
@@ -288,7 +288,7 @@ fn scripts_are_loaded_with_their_flags_and_entries_saved_as_one() {
     let saved = seat.home.path("saved.lua");
     seat.enter(&format!(".load {} --owner 'the ops'", file.display()), HERE);
     seat.enter("who", "\n\"the ops\"\n");
-    // What a runbook allows holds for itself.
+    // Permissions of a runbook hold for it alone.
     seat.enter("iam.profiles.get('bastion').tags.Owner", "\n\"the ops\"\n");
     seat.enter(&format!(".load {}", file.display()), "missing: --owner TEXT");
     seat.enter(&format!(".load {} --help", file.display()), "Usage: iamlua run");

@@ -1,4 +1,4 @@
-//! Every key that the help names, and then some.
+//! All keys in the help, and further ones.
 
 use super::{HERE, Seat};
 use crate::patience::until;
@@ -41,7 +41,7 @@ fn tab_completes_names_fields_parameters_and_what_is_in_the_account() {
     typed("report({}, { format = 'js\t", "report({}, { format = 'json");
     typed(".rea\t", ".read-only");
     typed(".doc iam.profiles.ens\t", ".doc iam.profiles.ensure");
-    // Nothing is run for it, and nothing is offered in comments.
+    // Completion runs no code, and offers nothing in comments.
     typed("x = 1 -- ia\t", "x = 1 -- ia");
 }
 
@@ -94,7 +94,7 @@ fn the_keys_of_emacs_edit_a_line() {
     seat.until_line(&format!("{HERE}hello ba"));
     seat.keys(&format!("{LEFT}{LEFT}x{RIGHT}y"));
     seat.until_line(&format!("{HERE}hello xbya"));
-    // Ctrl-_ takes back.
+    // Ctrl-_ undoes.
     seat.keys("\x1f\x1f");
     seat.wait("less", |screen| !screen.lines().last().is_some_and(|line| line.contains("xby")));
 }
@@ -149,7 +149,7 @@ fn ctrl_c_clears_the_line_then_leaves_and_ctrl_d_leaves() {
     seat.until_line(HERE);
     seat.keys("\x03");
     seat.until("(Ctrl-C again, or Ctrl-D, leaves)");
-    // Something between the two, and it is the first again.
+    // After another entry, Ctrl-C counts as the first one again.
     seat.enter("1", "\n1\n");
     seat.keys("\x03");
     seat.until("(Ctrl-C again, or Ctrl-D, leaves)");
@@ -197,7 +197,7 @@ fn calls_in_flight_are_finished_and_journalled() {
     let open = gate.opens();
     seat.enter("iam.profiles.tag('bastion', { A = '0' })", HERE);
     drop(open);
-    // What is there before is known when the second one is sent.
+    // The change of another process is known before the second call is sent.
     seat.clear();
     let change = "iam.profiles.tag('bastion', { A = '1' })";
     seat.keys(&format!("iam.profiles.get('bastion') print('read') {change} while true do end\r"));

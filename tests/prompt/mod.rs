@@ -1,4 +1,4 @@
-//! The prompt, at a pseudo-terminal: keys in, a screen out.
+//! Prompt at a pseudo-terminal: keys in, a screen out.
 
 mod account;
 mod keys;
@@ -10,7 +10,7 @@ use crate::end_to_end::Home;
 use crate::patience::until;
 use crate::terminal::Terminal;
 
-/// A prompt on the example account.
+/// Prompt on the example account.
 struct Seat {
     home: Home,
     terminal: Terminal,
@@ -30,7 +30,7 @@ impl Seat {
         Self::at(Home::new(), args, rows, columns, prepare)
     }
 
-    /// A prompt in a home where there was one before.
+    /// Starts a prompt in a home that had one before.
     fn at(
         home: Home,
         args: &[&str],
@@ -48,7 +48,7 @@ impl Seat {
             .get_envs()
             .any(|(name, value)| name == "TERM" && value.is_some_and(|value| value == "dumb"))
         {
-            // The account may say who it is a moment later.
+            // The name of the account may appear a moment later.
             let is_known = || {
                 let is_known = seat.screen().contains("acme-");
                 if !is_known {
@@ -67,7 +67,8 @@ impl Seat {
 }
 
 impl Seat {
-    /// Waits until the names in the account are known, which are read in the background: roles come last.
+    /// Waits until the names in the account are known, which are read in the background. Roles come
+    /// last.
     #[track_caller]
     fn knows_names(&mut self) {
         self.clear();
@@ -96,5 +97,5 @@ impl std::ops::DerefMut for Seat {
     }
 }
 
-/// The prompt on the example account.
+/// Prompt text on the example account.
 const HERE: &str = "local acme-example APPLY> ";

@@ -1,9 +1,9 @@
-//! `.save`: the file does what stands of the entries, and runs.
+//! `.save`: the file repeats the effective entries, and runs.
 
 use super::{HERE, Seat};
 
-/// A session: what is entered, with what the screen shows then, what `.save` says, and what the
-/// script prints when it runs as a plan, in this order.
+/// Session: entries with the expected screen, the message of `.save`, and the output of the script
+/// as a plan, in this order.
 struct Session {
     entries: &'static [(&'static str, &'static str)],
     says: &'static str,
@@ -49,7 +49,7 @@ const SESSIONS: &[Session] = &[
             (".undo", "[y/N]"),
             ("y", "1 done"),
         ],
-        // The account has it already, but the script says it.
+        // The account has it already, but the script contains it.
         says: "1 entry saved in",
         prints: &[],
     },

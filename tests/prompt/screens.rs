@@ -1,4 +1,4 @@
-//! Terminals of all kinds, and what arrives from them.
+//! Terminals of all kinds, and unusual input.
 
 use std::fmt::Write;
 
@@ -68,13 +68,13 @@ fn results_go_to_a_pipe_and_keys_come_from_the_terminal() {
 fn text_of_all_languages_is_edited_and_broken_bytes_break_nothing() {
     let mut seat = Seat::new();
     seat.enter("'äöü 日本語 🦀'", "\n\"äöü 日本語 🦀\"\n");
-    // One key takes back one character, however many bytes that is.
+    // One key deletes one character, whatever its number of bytes.
     seat.keys("'日本🦀\x7f\x7f語'\r");
     seat.until("\n\"日語\"\n");
     seat.clear();
     seat.bytes(b"'a\xff");
     seat.until("what was typed is not UTF-8");
-    // What was right of it is still there.
+    // The valid part of the input is still there.
     seat.keys("b'\r");
     seat.until("\n\"ab\"\n");
     seat.keys("\x1b[999~\x1b[?1;2c\x00");
@@ -95,7 +95,7 @@ fn a_paste_of_a_megabyte_is_one_entry() {
     seat.keys(&format!("\x1b[200~{code}\x1b[201~\r"));
     seat.keys("#big\r");
     seat.until(&format!("\n{lines}\n"));
-    // Too much for the history, which has what is code.
+    // The entry is too large for the history.
     let mut next = Seat::at(std::mem::replace(&mut seat.home, Home::new()), &[], 24, 80, |_| {});
     next.keys("\x1b[A");
     next.until_line(&format!("{HERE}#big"));
@@ -113,7 +113,7 @@ fn a_paste_of_more_lines_than_a_screen_can_count_is_refused() {
 #[test]
 fn lines_that_arrive_at_once_are_all_entered() {
     let mut seat = Seat::new();
-    // As a terminal pastes that knows no bracketed paste.
+    // As a terminal without bracketed paste would paste.
     let lines: Vec<_> = (1..=15).map(|n| format!("print('line', {n})\r")).collect();
     seat.keys(&lines.concat());
     let screen = seat.until("\nline    15\n");
@@ -147,13 +147,13 @@ fn the_history_is_shared_and_private_and_can_be_turned_off() {
         one.enter(code, HERE);
     }
     one.enter(".load missing.lua --token hunter2", "there is no script");
-    // The prompt itself calls it back.
+    // The prompt itself recalls it.
     one.keys("\x1b[A");
     one.until(".load missing.lua --token hunter2");
     one.keys("\x03");
     other.enter("from_other = 1", HERE);
     one.enter("1 + 1", "\n2\n");
-    // Each sees what the other has entered, after its own next entry at the latest.
+    // Each prompt sees the entries of the other after its own next entry.
     other.enter("2 + 2", "\n4\n");
     other.keys("\x12from_one");
     other.until("(reverse-i-search)`from_one': from_one = 1");

@@ -1,4 +1,4 @@
-//! What an entry shows, and what it leaves for the next.
+//! Output of an entry, and its effect on the next.
 
 use super::{HERE, Seat};
 
@@ -113,7 +113,7 @@ fn locals_live_on_and_share_what_functions_have_seen() {
 fn an_entry_of_several_lines_is_one() {
     let mut seat = Seat::new();
     seat.enter("for i = 1, 2 do\r  print('line', i)\rend", "\nline    2\n");
-    // Called back as one.
+    // Recalled as one entry.
     seat.clear();
     seat.keys("\x1b[A");
     seat.until_line("end");

@@ -1,11 +1,11 @@
-//! When cron expressions are due, found minute by minute and without any of the program's own code, for tests to hold it against.
+//! Oracle for cron expressions: finds due times minute by minute, without code of the program.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// One expression: for each field the values that match.
+/// Expression: for each field the values that match.
 pub(super) struct Expression {
     fields: [u64; 5],
     is_any_day: bool,
@@ -40,7 +40,8 @@ impl Expression {
         }
     }
 
-    /// Whether it names a minute on the wall: minutes since 1970, as if there were no time zones.
+    /// Returns true if it matches a minute of local time: minutes since 1970, as if there were no
+    /// time zones.
     fn names(&self, wall: i64) -> bool {
         let [minutes, hours, days, months, weekdays] = self.fields;
         let has = |set: u64, value: i64| set >> value & 1 == 1;
@@ -60,7 +61,7 @@ impl Expression {
         has(months, month) && is_day
     }
 
-    /// The moments at which it is due, in seconds since 1970.
+    /// Due times, in seconds since 1970.
     pub(super) fn moments(&self, walls: &Walls) -> BTreeSet<i64> {
         let mut due = BTreeSet::new();
         let mut latest = walls.minutes[0];
@@ -79,7 +80,7 @@ impl Expression {
     }
 }
 
-/// What is on the wall in each minute of a stretch of time, in minutes since 1970 as if there were no time zones.
+/// Local time of each minute of an interval, in minutes since 1970 as if there were no time zones.
 pub(super) struct Walls {
     from: i64,
     first: i64,
@@ -87,10 +88,10 @@ pub(super) struct Walls {
 }
 
 impl Walls {
-    /// After `from`, up to `to`.
+    /// Local times after `from`, up to `to`.
     pub(super) fn of(zone: &TimeZone, from: Timestamp, to: Timestamp) -> Self {
         let (from, to) = (from.as_second().div_euclid(60), to.as_second().div_euclid(60));
-        // Some days before, so that what was repeated is known.
+        // Starts some days earlier, so that repeated local times are known.
         let first = from - 3000;
         let wall = |minute: i64| {
             let at = Timestamp::from_second(minute * 60).expect("a moment");

@@ -1,4 +1,4 @@
-//! Recognition of jobs in a folder, and of what is passed over without a word.
+//! Discovery of jobs in a folder, and of files that are ignored without a message.
 
 use super::program::{Daemon, home, run};
 
@@ -11,7 +11,7 @@ fn tests_and_modules_in_a_folder_are_passed_over_without_a_word() {
         "jobs/works_test.lua",
         "describe('works', function() it('runs', function() run_runbook 'works.lua' end) end)",
     );
-    // It names the word, and would fail if it were run.
+    // The file contains the word, and would fail if it were run.
     home.write("jobs/lib.lua", "-- For every runbook here.\nlocal M = { greeting = 'hello' }\nfs.write('side', 'effect')\nreturn M");
     home.write("jobs/helpers.lua", "-- For every runbook here.\nerror('a helper is run')");
     let flags = ["--allow-read=.", "--allow-write=."];
@@ -30,7 +30,7 @@ fn tests_and_modules_in_a_folder_are_passed_over_without_a_word() {
     }
     std::fs::remove_file(home.path("jobs/works.lua")).expect("it is there");
     run(&home, &["jobs"]).ends(2, "there is no job in jobs");
-    // What is named is meant.
+    // A file that is named explicitly must be a job.
     run(&home, &["jobs/helpers.lua"]).ends(2, "helpers: it does not declare itself");
     run(&home, &["jobs/works_test.lua"]).ends(2, "every job in jobs/works_test.lua is broken");
     home.write("jobs/load_test.lua", "runbook { every = '1s' } print('I test')");

@@ -1,4 +1,4 @@
-//! The scheduler: its rules with a clock that is moved, and the program from the outside.
+//! Scheduler: its rules with a simulated clock, and the program as a process.
 
 mod cron;
 mod discovery;
@@ -24,7 +24,7 @@ use iamlua::schedule::scheduler::{Holds, Runner, Scheduler, Start};
 use iamlua::schedule::store::Store;
 use jiff::{SignedDuration, Timestamp};
 
-/// A job of that timing that is tried once.
+/// Job with that timing, without retries.
 fn job(timing: Timing) -> Job {
     Job {
         timing,
@@ -46,13 +46,13 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-/// Notes what is begun, and runs nothing.
+/// Runner that records executions, and runs nothing.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<Start>>>);
 
 impl Runner for Notes {
-    fn start(&mut self, order: Start) {
-        self.0.lock().expect("nobody panicked").push(order);
+    fn start(&mut self, start: Start) {
+        self.0.lock().expect("nobody panicked").push(start);
     }
 
     fn mode(&self) -> &'static str {
@@ -62,19 +62,19 @@ impl Runner for Notes {
     fn tell(&mut self, _: Execution, _: Arc<Runbook>) {}
 }
 
-/// A scheduler on a clock that is moved from one thing that happens to the next.
+/// Scheduler with a simulated clock that jumps from event to event.
 struct Simulation {
     clock: ManualClock,
     scheduler: Scheduler<Notes>,
     notes: Notes,
-    /// What goes on, by when it ends.
+    /// Running executions, by the time of their end.
     going: BTreeMap<(Timestamp, String), (Execution, ExecutionOutcome)>,
 }
 
 impl Simulation {
     fn new(
         clock: &ManualClock,
-        book: Store,
+        store: Store,
         holds: Holds,
         jobs: Vec<Listed>,
         look: Option<SignedDuration>,
@@ -82,7 +82,7 @@ impl Simulation {
         let log = Log::new(Format::Text, Level::Error, Box::new(io::sink()));
         let notes = Notes::default();
         let place = Clock::Manual(clock.clone());
-        let mut scheduler = Scheduler::new(place, book, holds, log, notes.clone(), 1000);
+        let mut scheduler = Scheduler::new(place, store, holds, log, notes.clone(), 1000);
         if let Some(look) = look {
             scheduler = scheduler.looking_every(look);
         }
@@ -95,25 +95,25 @@ impl Simulation {
         Timestamp::from_millisecond(now).expect("a moment")
     }
 
-    /// Lets the scheduler do what is due, and returns what it has begun, and when it wants to be woken.
+    /// Runs a tick; returns the executions that were started, and the time of the next tick.
     fn turn(&mut self) -> (Vec<Start>, Timestamp) {
         let wake = self.scheduler.tick();
         let begun = std::mem::take(&mut *self.notes.0.lock().expect("nobody panicked"));
         (begun, wake)
     }
 
-    /// When something happens next, if the scheduler is to be woken at `wake`.
+    /// Time of the next event, if the next tick is at `wake`.
     fn next(&self, wake: Timestamp) -> Timestamp {
         self.going.keys().next().map_or(wake, |(ends, _)| wake.min(*ends))
     }
 
-    fn ends(&mut self, order: &Start, after: Duration, outcome: ExecutionOutcome) {
+    fn ends(&mut self, start: &Start, after: Duration, outcome: ExecutionOutcome) {
         let at = self.now() + after;
-        let execution = order.execution.clone();
+        let execution = start.execution.clone();
         self.going.insert((at, execution.run.clone()), (execution, outcome));
     }
 
-    /// Moves the clock on to that moment, and ends what ends until then.
+    /// Sets the clock to that time, and ends the executions that end until then.
     fn go_to(&mut self, at: Timestamp) {
         let by = Duration::try_from(at - self.now()).unwrap_or_default();
         self.clock.advance(by);

@@ -1,5 +1,4 @@
-//! The status page of a scheduler that runs: its mode and account, what fails, and what a run
-//! changed.
+//! Status page of a running scheduler: its mode and account, failures, and the changes of a run.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +6,7 @@ use std::net::TcpStream;
 use super::program::{Daemon, home, list, run};
 use crate::patience::until;
 
-/// The page at a path.
+/// Page at a path.
 fn page(daemon: &Daemon, path: &str) -> String {
     daemon.says("the status page is up", 1);
     let said = daemon.said();
@@ -62,7 +61,7 @@ fn a_page_has_the_failing_jobs_the_mode_and_the_account_on_top_and_the_changes_o
     ] {
         assert!(shown.contains(wanted), "{wanted}\n{shown}");
     }
-    // As `iamlua runs show` has them, without its colours.
+    // As `iamlua runs show` has them, without colours.
     let told = home.run(&["runs", "show", id]).ends(0, "");
     let lines: Vec<_> = told.out.lines().filter(|line| line.starts_with("  + ")).collect();
     assert!(!lines.is_empty(), "{told:?}");

@@ -1,4 +1,4 @@
-//! `iamlua schedule` from the outside: what it runs, what it says, what it keeps, and what it refuses.
+//! `iamlua schedule` as a process: runs, messages, records and refusals.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::end_to_end::{Home, Ran};
 use crate::patience::{Heard, until, until_some};
 
-/// A scheduler that runs, and what it says.
+/// Running scheduler, with its output.
 pub(super) struct Daemon {
     pub(super) child: Child,
     said: Heard,
@@ -27,12 +27,12 @@ impl Daemon {
     }
 
     pub(super) fn said(&self) -> String {
-        // Whole lines.
+        // Complete lines only.
         let said = self.said.text();
         said[..said.rfind('\n').map_or(0, |at| at + 1)].to_owned()
     }
 
-    /// Waits until it has said that, so many times.
+    /// Waits until it has printed a text that many times.
     #[track_caller]
     pub(super) fn says(&self, text: &str, times: usize) {
         until(
@@ -41,13 +41,21 @@ impl Daemon {
         );
     }
 
+    /// Number of its threads of that name.
+    pub(super) fn threads(&self, name: &str) -> usize {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(tasks).expect("it is alive").flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|comm| comm.trim_end() == name).count()
+    }
+
     pub(super) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
         assert!(sent.success());
     }
 
-    /// Waits for its end.
+    /// Waits for the end.
     #[track_caller]
     pub(super) fn ends(&mut self, code: i32) {
         let (child, said) = (&mut self.child, &self.said);
@@ -76,7 +84,7 @@ pub(super) fn command(home: &Home, args: &[&str]) -> Command {
     command
 }
 
-/// A schedule whose last moment and whose next one are months away, whenever the test runs.
+/// Schedule whose previous and next due times are months away, whenever the test runs.
 pub(super) fn far() -> String {
     let month = TimeZone::UTC.to_datetime(jiff::Timestamp::now()).month();
     format!("schedule = '0 0 1 {} *'", (month + 5) % 12 + 1)
@@ -98,7 +106,7 @@ pub(super) fn home() -> Home {
     home
 }
 
-/// The names of the profiles in the local account.
+/// Names of the profiles in the local account.
 pub(super) fn profiles(home: &Home) -> Vec<String> {
     let code = "for profile in iam.profiles.each() do print(profile.name) end";
     let ran = home.run(&["-e", code]).ends(0, "");
@@ -145,7 +153,7 @@ fn jobs_run_and_what_became_of_them_is_kept() {
     assert!(lines.iter().all(|line| line["job"] != "module"), "{lines:#?}");
     let done = lines.iter().find(|line| line["job"] == "make" && line["outcome"] == "done");
     let run = done.expect("one is done")["run"].as_str().expect("a run").to_owned();
-    // The journal knows it by the same id.
+    // The journal has the same id.
     let shown = home.run(&["runs", "show", &run, "--output", "json"]).ends(0, "");
     let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
     assert_eq!(
@@ -229,7 +237,7 @@ fn a_runbook_that_hangs_before_its_manifest_delays_no_other() {
     daemon.says("[b] is broken: it does not come to its manifest", 1);
     let (works, hangs) = (said("I work stream=out"), said("does not come to its manifest"));
     assert!(works < hangs, "{}", daemon.said());
-    // What comes later does not wait for one that hangs either.
+    // A later file does not wait for one that hangs either.
     home.write("jobs/b.lua", "while true do end runbook { every = '2s' }");
     home.write("jobs/later.lua", "runbook { every = '1s' } print('I am later')");
     daemon.says("I am later stream=out", 1);
@@ -287,7 +295,7 @@ fn a_dry_run_says_what_would_run_when_and_runs_nothing() {
     let home = home();
     home.write(
         "jobs/nightly.lua",
-        // Where clocks never change, so that each day has one such time.
+        // A time zone without daylight saving time, so that each day has one such time.
         "runbook { schedule = '30 2 * * *', timezone = 'Asia/Kolkata' }",
     );
     home.write("jobs/often.lua", "runbook { every = '6h' }");
@@ -386,7 +394,7 @@ fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
     job("third", "retries = 5", third);
     job("slow", "retries = 1, timeout = '1s'", "time.sleep('1h')");
     job("refused", "retries = 5, allow = { 'profiles.list' }", "iam.roles.list()");
-    // They are due right away because their last moments are long ago: they were seen, and nobody ran them since.
+    // They are due at once, because their last due times are long ago and had no execution.
     seen_long_ago(&home, &["third", "slow", "refused"]);
     let mut daemon = Daemon::start(&home, &["jobs"]);
     daemon.says("[third ", 1);
@@ -414,14 +422,14 @@ fn failures_are_tried_again_and_timeouts_too_but_not_refusals() {
     );
 }
 
-/// Makes jobs known, and their last moment one of the year before, with a month to spare.
+/// Makes jobs known, with a last due time in the year before and a month to spare.
 pub(super) fn seen_long_ago(home: &Home, jobs: &[&str]) {
     let mut daemon = Daemon::start(home, &["jobs"]);
     daemon.says("schedules", 1);
     until(|| list(home).len() >= jobs.len(), || daemon.said());
     daemon.kill();
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
-    let changed = book.execute(
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let changed = store.execute(
         "UPDATE job SET handled = handled - 400 * 86400000, free = free - 400 * 86400000",
         [],
     );
@@ -436,10 +444,12 @@ fn a_state_that_cannot_be_used_is_said_and_nothing_runs_without_it() {
     run(&home, &["jobs"]).ends(1, "is damaged");
     run(&home, &["run", "one", "jobs"]).ends(1, "is damaged");
     std::fs::remove_file(home.path("state/schedule.db")).expect("it is there");
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("a file");
-    book.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)").expect("a table");
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("a file");
+    store.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (x)").expect("a table");
     run(&home, &["jobs"]).ends(1, "a database of another program");
-    book.execute_batch("PRAGMA application_id = 0x69614c73; PRAGMA user_version = 99").expect("it");
+    store
+        .execute_batch("PRAGMA application_id = 0x69614c73; PRAGMA user_version = 99")
+        .expect("it");
     run(&home, &["--list"]).ends(1, "made by a newer iamlua");
     assert!(profiles(&home).is_empty());
 }

@@ -1,4 +1,5 @@
-//! Kills, downtimes, clocks that are set, and two schedulers on one state: no moment is lost but by rule, and none is done twice.
+//! Kills, downtimes, changes of the clock, and two schedulers on one state: due times are skipped
+//! only by rule, and none is executed twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,21 +31,21 @@ fn jobs() -> Vec<Listed> {
 }
 
 fn world(clock: &ManualClock, folder: &Path) -> Simulation {
-    let book = Store::open(folder).expect("a book");
-    Simulation::new(clock, book, Holds::Folder(folder.to_owned()), jobs(), None)
+    let store = Store::open(folder).expect("a book");
+    Simulation::new(clock, store, Holds::Folder(folder.to_owned()), jobs(), None)
 }
 
-/// What happened to the moments of one job.
+/// Executions for the due times of one job.
 #[derive(Default)]
 struct Account {
-    /// For which moments it was begun, and with which tries.
+    /// Attempts for each due time.
     tries: BTreeMap<Timestamp, Vec<u32>>,
-    /// How many moments those stand for, themselves included.
+    /// Number of due times that they stand for.
     stood_for: u64,
     ended: BTreeMap<Timestamp, u32>,
 }
 
-/// Days with kills at any moment, downtimes of minutes to hours, and clocks set on or back, all by chance.
+/// Simulates days with random kills, downtimes of minutes to hours, and changes of the clock.
 fn days(seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dice = fastrand::Rng::with_seed(seed);
@@ -52,17 +53,17 @@ fn days(seed: u64) {
     let clock = ManualClock::new(from);
     let mut sim = world(&clock, folder.path());
     let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
-    // An hour that was there twice makes the second one empty, and does nothing twice.
+    // A repeated hour is executed once.
     let mut back = Some(at("2026-10-25T12:17:23Z"));
     while sim.now() < to {
         let (begun, wake) = sim.turn();
-        for order in begun {
-            let execution = &order.execution;
+        for start in begun {
+            let execution = &start.execution;
             let account = accounts.entry(execution.job.clone()).or_default();
             let due = execution.due.expect("a moment");
             account.tries.entry(due).or_default().push(execution.attempt);
             if execution.attempt == 1 {
-                account.stood_for += order.missed.max(1);
+                account.stood_for += start.missed.max(1);
             }
             let (time, outcome) = match dice.u8(0..10) {
                 0 if execution.job == "again" => (Duration::from_secs(5), ExecutionOutcome::Failed),
@@ -72,11 +73,11 @@ fn days(seed: u64) {
             if outcome == ExecutionOutcome::Done {
                 *account.ended.entry(due).or_default() += 0;
             }
-            sim.ends(&order, time, outcome);
+            sim.ends(&start, time, outcome);
         }
         if back.is_some_and(|back| back <= sim.now()) {
             back = None;
-            // The clock is set back: what has run before does not run again.
+            // The clock is set back: nothing runs again.
             drop(sim);
             let now = at("2026-10-25T11:17:23Z");
             let clock = ManualClock::new(now);
@@ -84,7 +85,7 @@ fn days(seed: u64) {
             continue;
         }
         if dice.u8(0..60) == 0 {
-            // Killed: nothing is said, and the clock goes on.
+            // Killed without a message, while the clock continues.
             let now = sim.now();
             drop(sim);
             let down = Duration::from_secs(dice.u64(1..7200));
@@ -98,14 +99,14 @@ fn days(seed: u64) {
     check(seed, folder.path(), &accounts, from);
 }
 
-/// Holds what happened against the state and the timings.
+/// Compares the executions with the store and the timings.
 fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: Timestamp) {
-    let book = Store::open(folder).expect("a book");
+    let store = Store::open(folder).expect("a book");
     let mut kills = 0;
     for Listed { path, name, what } in jobs() {
         let job = &what.expect("a runbook").job;
         let account = &accounts[&name];
-        let entry = book.entry(&path.display().to_string()).expect("a book").expect("a job");
+        let entry = store.entry(&path.display().to_string()).expect("a book").expect("a job");
         let mut moments = BTreeSet::new();
         let mut moment = from;
         while let Some(due) = job.timing.after(moment).filter(|due| *due <= entry.handled) {
@@ -113,8 +114,8 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
             moment = due;
         }
         let mut skipped = 0;
-        // None of them was removed yet.
-        for execution in book.history(&path.display().to_string(), 10_000).expect("a book") {
+        // None of them is removed yet.
+        for execution in store.history(&path.display().to_string(), 10_000).expect("a book") {
             match execution.outcome {
                 Some(ExecutionOutcome::Skipped) => {
                     let words = execution.error.expect("how many");
@@ -125,7 +126,7 @@ fn check(seed: u64, folder: &Path, accounts: &BTreeMap<String, Account>, from: T
                 _ => {}
             }
         }
-        // Each moment was run for, or stood for by a later one, or left out, and none of them twice.
+        // Each due time was executed, covered by a later one, or skipped, and none twice.
         assert_eq!(
             account.stood_for + skipped,
             moments.len() as u64,
@@ -166,20 +167,20 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
         for at in [first, 1 - first] {
             let (begun, wake) = pair[at].turn();
             wakes = wakes.min(wake);
-            for order in begun {
+            for start in begun {
                 by[at] += 1;
-                let execution = &order.execution;
+                let execution = &start.execution;
                 let due = execution.due.expect("a moment");
                 *done.entry((execution.job.clone(), due)).or_default() += 1;
                 pair[at].ends(
-                    &order,
+                    &start,
                     Duration::from_secs(dice.u64(1..1500)),
                     ExecutionOutcome::Done,
                 );
             }
         }
         let next = pair.iter().map(|sim| sim.next(wakes)).min().expect("two");
-        // Both see the same clock, which is moved by the first.
+        // Both have the same clock, which the first one moves.
         for sim in &mut pair {
             sim.go_to(next);
         }
@@ -188,10 +189,10 @@ fn two_schedulers_on_one_state_do_each_moment_once() {
     assert!(twice.is_empty(), "{twice:?}");
     assert!(by[0] > 10 && by[1] > 10, "both have worked: {by:?}");
     let moments = (1..=48).map(|n| from + SignedDuration::from_mins(15 * n));
-    let book = Store::open(folder.path()).expect("a book");
-    let handled = book.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
+    let store = Store::open(folder.path()).expect("a book");
+    let handled = store.entry("/jobs/often.lua").expect("a book").expect("a job").handled;
     let done = moments.filter(|due| done.contains_key(&("often".to_owned(), *due))).count();
-    // It runs for up to 25 minutes, so that every other moment may be missed.
+    // It runs for up to 25 minutes, so every other due time may be missed.
     assert!(done >= 24, "{done} of 48");
     assert!(handled >= to - SignedDuration::from_mins(30), "{handled}");
 }

@@ -1,4 +1,5 @@
-//! The end of the scheduler, asked for and not: SIGTERM, SIGHUP, and kills after which nothing is lost and nothing is doubled.
+//! End of the scheduler: SIGTERM, SIGHUP, and kills, after which nothing is lost and nothing is
+//! repeated.
 
 use std::time::Duration;
 
@@ -6,11 +7,11 @@ use super::program::{Daemon, far, home, list, profiles, seen_long_ago};
 use crate::end_to_end::Home;
 use crate::patience::until;
 
-/// Makes a profile for each of its steps.
+/// Creates a profile for each of its steps.
 const STEPS: &str = "for n = 1, 5 do
     if not iam.profiles.find('step-' .. n) then iam.profiles.create('step-' .. n) end end print('all steps')";
 
-/// Writes the text of a job that is due once.
+/// Writes a job that is due once.
 fn write_job(home: &Home, name: &str, code: &str) {
     home.write(&format!("jobs/{name}.lua"), format!("runbook {{ {} }} {code}", far()));
 }
@@ -23,7 +24,7 @@ fn told_to_end_it_finishes_calls_in_flight_and_goes_on_at_the_next_start() {
     let held = ["jobs", "--faults", "hold=iam:CreateInstanceProfile", "--grace", "1h"];
     let mut daemon = Daemon::start(&home, &held);
     daemon.says("begins, late: ", 1);
-    // In the middle of its calls.
+    // Killed in the middle of its calls.
     let gate = home.gatekeeper();
     gate.passes(1);
     gate.holds(1);
@@ -72,6 +73,21 @@ fn what_does_not_end_in_time_is_said() {
 }
 
 #[test]
+fn an_execution_that_has_ended_keeps_no_thread() {
+    let home = home();
+    home.write("jobs/tag.lua", "runbook { every = '1s' } iam.profiles.find('x')");
+    let mut daemon = Daemon::start(&home, &["jobs"]);
+    daemon.says("outcome=done", 4);
+    // That of the fourth may still be going.
+    until(
+        || daemon.threads("iamlua-journal") <= 1,
+        || format!("{} journals are open", daemon.threads("iamlua-journal")),
+    );
+    daemon.signal("-TERM");
+    daemon.ends(0);
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let home = home();
     let mut daemon = daemon_with_a_call_in_flight(&home, "1h");
@@ -81,7 +97,7 @@ fn a_second_signal_ends_it_at_once() {
     daemon.ends(130);
 }
 
-/// An expression that Lua's own library would not come back from.
+/// Expression that takes Lua's own library years.
 const ENDLESS: &str = "print('stuck') local _ = (('a'):rep(200)):find(('a*'):rep(60) .. 'b')";
 
 #[test]
@@ -123,7 +139,7 @@ fn told_to_read_anew_it_takes_the_configuration_and_keeps_the_old_one_if_it_is_b
 #[test]
 fn two_of_them_on_one_state_run_no_job_twice() {
     let home = home();
-    // A name that is there already fails: two for one moment would show.
+    // A name that exists already fails: two executions for one due time would show.
     home.write(
         "jobs/count.lua",
         "runbook { every = '1s' } local n = #iam.profiles.list { max_items = 1000 } time.sleep('300ms') iam.profiles.create('n-' .. n)",
@@ -181,7 +197,7 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
         let mut daemon = Daemon::start(&home, &["jobs", "--faults", "hold=iam"]);
         let gate = home.gatekeeper();
         gate.passes(dice.usize(0..12));
-        // With a call in flight, or at any other moment.
+        // With a call in flight, or at any other time.
         if last.is_empty() || dice.bool() {
             gate.holds(1);
         }
@@ -192,14 +208,15 @@ fn killed_at_any_moment_it_does_each_moment_to_its_end_and_settles_what_is_in_do
     daemon.says("outcome=done", 2);
     daemon.signal("-TERM");
     daemon.ends(0);
-    let book = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
-    let number = |sql: &str| book.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
+    let store = rusqlite::Connection::open(home.path("state/schedule.db")).expect("the state");
+    let number =
+        |sql: &str| store.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert!(number("SELECT count(*) FROM execution WHERE outcome = 'killed'") > 0, "{last}");
     assert_eq!(number("SELECT count(*) FROM execution WHERE ended IS NULL"), 0);
-    // Done once: no moment has two executions that ran to their end.
+    // Done once: no due time has two executions that ran to their end.
     let twice = "SELECT count(*) FROM (SELECT due FROM execution WHERE outcome = 'done' GROUP BY due HAVING count(*) > 1)";
     assert_eq!(number(twice), 0);
-    // And none that was begun is left undone, but one that was killed three times.
+    // Every due time that was started is done, except after three kills.
     let undone = "SELECT count(*) FROM (SELECT due FROM execution GROUP BY due HAVING sum(outcome = 'done') = 0 AND count(*) < 3
         AND due < (SELECT max(due) FROM execution))";
     assert_eq!(number(undone), 0, "{last}\n{}", daemon.said());

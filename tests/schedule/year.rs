@@ -1,4 +1,5 @@
-//! A year with both changes of the clocks, in several time zones: each job runs exactly when its expression says.
+//! A year with both changes of daylight saving time, in several time zones: each job runs exactly
+//! at the due times of its expression.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::{Simulation, at, job, listed};
 const ZONES: [&str; 5] =
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
 
-/// In each zone. With hours of their own: at, before and after the changes of all of these zones.
+/// Expressions for all zones, with hours at, before and after the clock changes of these zones.
 const EXPRESSIONS: [&str; 8] = [
     "30 2 * * *",
     "0 3 * * *",
@@ -29,7 +30,7 @@ const EXPRESSIONS: [&str; 8] = [
     "30 1 13 * 5",
 ];
 
-/// In one zone each, because they come so often: they follow the clock on the wall.
+/// Expressions for one zone each, because they are frequent. They follow local time.
 const OFTEN: [(&str, &str); 4] = [
     ("*/40 */2 * * *", "Australia/Lord_Howe"),
     ("0 * * * *", "Europe/Berlin"),
@@ -37,8 +38,8 @@ const OFTEN: [(&str, &str); 4] = [
     ("5 0-23/3 * * *", "Europe/Berlin"),
 ];
 
-/// Each half minute, as usual, would only make this take long.
-const LOOK: SignedDuration = SignedDuration::from_mins(50);
+/// The usual interval of half a minute would only make the test slow.
+const CLOCK_CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(50);
 
 #[test]
 #[ignore = "it takes a minute in a debug build; .ci/run runs it"]
@@ -69,19 +70,19 @@ fn every_job_runs_exactly_when_its_expression_says() {
         jobs.push(listed(&name, job(timing)));
     }
     let clock = ManualClock::new(from);
-    let book = Store::in_memory().expect("a book");
-    let mut world = Simulation::new(&clock, book, Holds::Alone, jobs, Some(LOOK));
+    let store = Store::in_memory().expect("a book");
+    let mut world = Simulation::new(&clock, store, Holds::Alone, jobs, Some(CLOCK_CHECK_INTERVAL));
     let mut ran: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
     let mut dice = fastrand::Rng::with_seed(1);
     loop {
         let (begun, wake) = world.turn();
-        for order in begun {
-            let execution = &order.execution;
+        for start in begun {
+            let execution = &start.execution;
             let due = execution.due.expect("a moment");
-            assert_eq!((execution.started, order.missed, execution.attempt), (due, 0, 1));
+            assert_eq!((execution.started, start.missed, execution.attempt), (due, 0, 1));
             let moments = ran.entry(execution.job.clone()).or_default();
             assert!(moments.insert(due.as_second()), "{} ran twice for {due}", execution.job);
-            world.ends(&order, Duration::from_millis(dice.u64(1..50_000)), ExecutionOutcome::Done);
+            world.ends(&start, Duration::from_millis(dice.u64(1..50_000)), ExecutionOutcome::Done);
         }
         let next = world.next(wake);
         if next > to {

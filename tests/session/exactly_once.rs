@@ -1,4 +1,5 @@
-//! Every change is made once, and what is said of it is true, whatever becomes of the answers.
+//! Exactly-once changes: each change is made once and reported correctly, whatever happens to the
+//! responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use super::World;
 use super::line::{self, Asked, Fate};
 use crate::lua::{Bench, Ran};
 
-/// Answers are lost and calls fail, so rarely that no call does four times in a row, which is when it is given up; the script says what it was told, and the
-/// account says what is true.
+/// Responses are lost and calls fail, so rarely that no call fails four times in a row, which would
+/// be final. The script prints the results, which must agree with the account.
 #[test]
 fn with_lost_answers_and_failures_nothing_is_said_that_is_not_so() {
     let faults = "lost=3%,error=0.5%,seed=11".parse().expect("faults");
@@ -71,7 +72,8 @@ task.all(workers)
     assert!(settled > 2, "only {settled} answers of changes got lost");
 }
 
-/// Runs a script on the account through a line on which `decide` says what becomes of each request.
+/// Runs a script on the account, with a connection on which `decide` chooses the fate of each
+/// request.
 fn run_on(
     world: &World,
     decide: impl FnMut(&Asked<'_>) -> Fate + Send + 'static,
@@ -85,7 +87,7 @@ fn run_on(
     ran
 }
 
-/// Loses the answer to the first request of that action.
+/// Loses the response to the first request of an action.
 fn losing(action: &'static str) -> impl FnMut(&Asked<'_>) -> Fate + Send + 'static {
     let mut lost = false;
     move |asked| {
@@ -135,7 +137,7 @@ fn a_repeat_that_meets_our_own_first_try_succeeds() {
     }
 }
 
-/// IAM is eventually consistent: what is read just after a change may be from before it.
+/// IAM is eventually consistent: a read just after a change may return the earlier state.
 #[test]
 fn it_succeeds_also_where_what_is_read_lags_behind() {
     for (action, source) in [
@@ -159,7 +161,8 @@ fn it_succeeds_also_where_what_is_read_lags_behind() {
 
 #[test]
 fn what_somebody_else_has_done_fails_as_aws_says() {
-    // Our first try fails before anything happens; then somebody else acts; then ours is repeated.
+    // Our first attempt fails before it has an effect, then somebody else makes the change, then
+    // ours is repeated.
     let meddled = |world: &World, action: &'static str, contents: serde_json::Value| {
         let mut tries = 0;
         let emulator = world.account().clone();
@@ -190,7 +193,7 @@ fn what_somebody_else_has_done_fails_as_aws_says() {
     );
     assert_eq!(world.last_run().counts.failed, 1);
 
-    // Alike in everything, but made long before our try.
+    // Equal in everything, but created long before our attempt.
     let world = World::new();
     let theirs =
         account(serde_json::json!({ "name": "new", "create_date": "2020-01-01T00:00:00Z" }));
@@ -261,7 +264,7 @@ fn what_was_so_before_fails_as_aws_says_also_when_an_answer_was_lost() {
 
 #[test]
 fn a_change_of_which_nobody_knows_is_in_doubt_until_it_is_settled() {
-    // The line breaks at the change, and stays broken.
+    // The connection breaks at the change, and stays broken.
     for arrives in [true, false] {
         let world = World::new();
         let mut broken = false;

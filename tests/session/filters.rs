@@ -1,4 +1,4 @@
-//! Endpoints that do not do what AWS does: filters that are ignored, and markers that lead nowhere.
+//! Endpoints that differ from AWS: ignored filters, and markers without an end.
 
 use iamlua::error::Kind;
 use iamlua::lua::Format;

@@ -1,4 +1,4 @@
-//! The journal: what is in it, when, and what happens when it cannot be written.
+//! Journal: its content and order, and failures to write it.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,7 @@ fn a_change_is_on_the_disk_before_it_is_sent() {
     let found = Arc::clone(&unannounced);
     let connection = line::connection(world.account(), move |asked| {
         if asked.action == "TagInstanceProfile" {
-            // Another connection sees only what is committed.
+            // Another connection sees only committed data.
             let name = asked.parameter("InstanceProfileName").expect("a name");
             let known = rusqlite::Connection::open(&journal).and_then(|journal| {
                 journal.query_row(
@@ -129,7 +129,7 @@ fn an_undo_is_refused_where_the_account_has_moved_on() {
          iam.profiles.create('new') iam.profiles.delete('ci-sandbox')",
     );
     let run = world.last_run();
-    // What the run has not touched does not matter.
+    // Changes to other fields do not matter.
     world.run(Mode::Apply, "iam.profiles.tag('worker', { Other = 'x' })");
     let (plan, undoing) = world.undo(&run, &[]).expect("it can be planned");
     assert!(undoing.left_out.is_empty(), "{:?}", undoing.left_out);

@@ -1,5 +1,5 @@
-//! Eventual consistency: what a run has changed it knows, whatever AWS shows of it, and a refusal
-//! that comes of AWS not knowing it yet is not the end. The texts are those of recorded answers.
+//! Eventual consistency: a run knows its own changes before AWS shows them, and retries a refusal
+//! that is caused by the lag. The texts are recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,8 +13,8 @@ use super::World;
 use super::line::{self, Fate};
 use crate::lua::{Bench, Ran};
 
-/// Runs a script of which the first two requests for an action are refused; returns how many of
-/// them arrived.
+/// Runs a script whose first two requests for an action are refused; returns the number of requests
+/// that arrived.
 fn refused(
     action: &'static str,
     (status, code, message): (u16, &'static str, &'static str),
@@ -122,17 +122,17 @@ fn a_refusal_that_comes_of_our_own_change_not_being_seen_is_tried_again() {
 #[test]
 fn a_refusal_that_somebody_else_is_behind_is_one() {
     for (action, refusal, script) in [
-        // Nothing of it is ours.
+        // None of it is our change.
         ("AddRoleToInstanceProfile", NO_ROLE, "iam.profiles.add_role('ci-sandbox', 'worker')".to_owned()),
         ("DeleteInstanceProfile", HAS_ROLE, "iam.profiles.delete('ci-sandbox')".into()),
         ("CreateInstanceProfile", IS_THERE, "iam.profiles.create('made')".into()),
-        // Ours is another role, or another policy.
+        // Our change is to another role, or another policy.
         (
             "AttachRolePolicy",
             (404, "NoSuchEntity", "Policy arn:aws:iam::123456789012:policy/made does not exist or is not attachable."),
             format!("{MAKE_ROLE} iam.roles.attach_policy('made', 'arn:aws:iam::123456789012:policy/made')"),
         ),
-        // The role is in another profile still, and that can be read.
+        // The role is still in another profile, which a read shows.
         (
             "DeleteRole",
             HAS_ROLE,

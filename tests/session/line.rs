@@ -1,4 +1,4 @@
-//! A line to an account on which a test decides what becomes of each request.
+//! Connection to an account on which a test chooses the fate of each request.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -14,30 +14,30 @@ use aws_smithy_types::body::SdkBody;
 use iamlua::aws::client::{Backend, Connection};
 use iamlua::emulator::Emulator;
 
-/// What becomes of a request.
+/// Fate of a request.
 pub enum Fate {
-    /// It arrives and is answered.
+    /// Arrives and is answered.
     Pass,
-    /// It arrives, and the answer gets lost.
+    /// Arrives, and the response is lost.
     Lose,
-    /// It fails before anything happens.
+    /// Fails before it has an effect.
     Fail,
-    /// It is answered with an error of that status and code, and nothing happens.
+    /// Is refused with that status and code, without an effect.
     Refuse(u16, &'static str),
-    /// The same with a message.
+    /// Is refused with a message.
     RefuseSaying(u16, &'static str, &'static str),
-    /// An answer with that body, whatever it asks for.
+    /// Is answered with that body, whatever the request.
     Answer(String),
 }
 
-/// A request: the action and the whole form.
+/// Request: the action and the whole form.
 pub struct Asked<'a> {
     pub action: &'a str,
     pub form: &'a str,
 }
 
 impl Asked<'_> {
-    /// A parameter of the form, as it is written there.
+    /// Parameter of the form, URL-encoded.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
@@ -45,7 +45,7 @@ impl Asked<'_> {
 
 type Decide = Arc<Mutex<dyn FnMut(&Asked<'_>) -> Fate + Send>>;
 
-/// A connection to an account on which `decide` says what becomes of each request, one at a time.
+/// Connection to an account on which `decide` chooses the fate of each request, one at a time.
 pub fn connection(
     account: &Emulator,
     decide: impl FnMut(&Asked<'_>) -> Fate + Send + 'static,
@@ -103,7 +103,7 @@ impl HttpConnector for End {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let form = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         let action = form.strip_prefix("Action=").and_then(|rest| rest.split('&').next());
-        // A scan asks services whose requests name the action elsewhere.
+        // A scan calls services whose requests name the action elsewhere.
         let asked = Asked { action: action.unwrap_or("GetOfAnotherService"), form: &form };
         let fate = (self.decide.lock().expect("one at a time"))(&asked);
         let answer = match fate {

@@ -1,4 +1,4 @@
-//! The gate, in process and on the emulator: plans, what carries them out, the journal, and the way back.
+//! Gate, in process and on the emulator: plans, their application, the journal, and undo.
 
 mod exactly_once;
 mod filters;
@@ -31,10 +31,10 @@ use iamlua::session::{Gate, Mode, Session, SessionConfig};
 use crate::lua::{Bench, Ran};
 use line::Fate;
 
-/// How often each action was sent.
+/// Number of requests for each action.
 pub type Counts = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// An account with a journal beside it; every request to it is counted where it arrives.
+/// Account with a journal, which counts every request.
 pub struct World {
     pub bench: Bench,
     pub folder: tempfile::TempDir,
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Runs Lua text in a session of its own; the end of the run is in the journal.
+    /// Runs Lua code in its own session, and records the end of the run in the journal.
     pub fn run(&self, mode: Mode, source: &str) -> (Arc<Session>, Ran) {
         self.run_with(self.rules(mode), source, "test.lua", &[])
     }
@@ -95,13 +95,13 @@ impl World {
         (session, ran)
     }
 
-    /// Plans what a script does.
+    /// Plans a script.
     pub fn plan(&self, source: &str) -> (Plan, Ran) {
         let (session, ran) = self.run(Mode::Plan, source);
         (session.recorder().plan(None, None, None, None), ran)
     }
 
-    /// Carries a plan out, as the command does.
+    /// Applies a plan, as the command does.
     pub fn apply(&self, plan: &Plan, skip_drifted: bool) -> Result<(Arc<Session>, Summary)> {
         self.apply_with(self.rules(Mode::Apply), plan, skip_drifted)
     }
@@ -129,7 +129,7 @@ impl World {
         Ok((session, summary))
     }
 
-    /// Plans the way back of a run.
+    /// Plans the undo of a run.
     pub fn undo(&self, run: &Run, only: &[&str]) -> Result<(Plan, UndoPlan)> {
         let changes = self.records().changes(&run.id)?;
         let session = Session::with(self.rules(Mode::Plan));
@@ -154,12 +154,12 @@ impl World {
         self.records().run("last").expect("a run")
     }
 
-    /// What the account holds, without what a thing that was made again has anew.
+    /// Content of the account, without values that differ after something was created again.
     pub fn contents(&self) -> serde_json::Value {
         contents(&self.bench.export())
     }
 
-    /// How many requests arrived that change something.
+    /// Number of write requests that have arrived.
     pub fn writes(&self) -> u64 {
         let counts = self.counts.lock().expect("counts");
         let is_write = |action: &&String| {
@@ -177,9 +177,9 @@ impl World {
     }
 }
 
-/// An export without ids, dates and uses, with everything in an order of its own.
+/// Export without ids, dates and uses, in sorted order.
 pub fn contents(export: &str) -> serde_json::Value {
-    // The principal of a role that was deleted is an id.
+    // The principal of a deleted role is an id.
     let id = regex::Regex::new("AROA[A-Z2-7]{17}").expect("a pattern");
     let export = id.replace_all(export, "AROA");
     let mut json: serde_json::Value = serde_json::from_str(&export).expect("JSON");
@@ -203,7 +203,7 @@ pub fn contents(export: &str) -> serde_json::Value {
     json
 }
 
-/// The scripts of the project with arguments that make them change something.
+/// Scripts of the project, with arguments that make them change something.
 pub fn scripts() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("scripts/inventory.lua", vec![]),
@@ -216,7 +216,7 @@ pub fn scripts() -> Vec<(&'static str, Vec<&'static str>)> {
     ]
 }
 
-/// The text of a script of the project.
+/// Source of a script of the project.
 pub fn script(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a script")
 }

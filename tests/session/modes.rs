@@ -1,4 +1,4 @@
-//! What a mode, a limit or a protection keeps from being sent, and what each costs in calls.
+//! Requests that a mode, a limit or a protection prevents, and the number of calls of each.
 
 use std::sync::{Arc, OnceLock};
 
@@ -42,7 +42,7 @@ fn nothing_that_writes_leaves_a_run_that_plans_or_only_reads() {
     let world = World::new();
     let (_, ran) = world.run(Mode::Apply, WRITES);
     assert_eq!(ran.stdout, "ok\n".repeat(9), "{}", ran.stderr);
-    // Detach and delete are two.
+    // Detach and delete are two requests.
     assert_eq!(world.writes(), 10);
 }
 
@@ -75,9 +75,10 @@ fn what_was_just_read_need_not_be_read_again() {
     );
     assert_eq!(ran.code(), 0, "{:?}", ran.result);
     assert!(world.count("TagInstanceProfile") >= 8);
-    // `ensure` asks whether it is there and reads it at the end, `delete` asks what to detach; the journal asks for nothing.
+    // `ensure` reads before and at the end, and `delete` reads what to detach; the journal reads
+    // nothing.
     assert_eq!(world.count("GetInstanceProfile"), 3, "{:?}", world.counts);
-    // What was only listed without tags costs one look.
+    // A profile that was only listed without tags costs one read.
     let world = World::new();
     world.run(
         Mode::Apply,
@@ -99,7 +100,7 @@ fn a_limit_of_changes_ends_the_changes_also_of_a_script_that_catches_the_refusal
             let (session, ran) = world.run_with(rules, TAG_ALL, "test.lua", &[]);
             assert_eq!(ran.stdout, "end\n");
             assert!(session.refusal().is_some());
-            // A plan counts all that would be changed.
+            // A plan counts all changes that would be made.
             let (changed, sent) = if mode == Mode::Apply { (most, most) } else { (23, 0) };
             assert_eq!(session.changes(), changed, "{limit} of 24");
             assert_eq!(world.count("TagInstanceProfile"), sent);
@@ -181,7 +182,7 @@ print(err.code)
     );
     assert_eq!((ran.code(), ran.stdout.as_str()), (0, "NoSuchEntity\n"), "{:?}", ran.result);
     assert_eq!((world.count("TagInstanceProfile"), world.count("UntagInstanceProfile")), (3, 0));
-    // One of the three profiles of /ci/ has no tags, so that nothing is asked for.
+    // One of the three profiles of /ci/ has no tags, so nothing is read.
     assert_eq!((session.changes(), session.noop_writes()), (3, 4));
 }
 
@@ -247,7 +248,7 @@ fn a_limit_of_changes_is_used_up_whatever_else_is_in_flight() {
             let rules = SessionConfig { max_changes, ..world.rules(mode) };
             let (session, ran) = world.run_with(rules, &source, "test.lua", &[]);
             assert_eq!(ran.code(), 0, "{mode:?}: {:?}", ran.result);
-            // A plan counts all that would be made.
+            // A plan counts all changes that would be made.
             let made = if mode == Mode::Apply { limit } else { new };
             assert_eq!(session.made(), made, "{mode:?}: {names}");
         }

@@ -1,4 +1,4 @@
-//! Two calls of which the second follows the first, whatever comes between them.
+//! Pairs of calls: the second follows the first, whatever happens between them.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,8 @@ use super::World;
 use super::line::{self, Fate};
 use crate::lua::Bench;
 
-/// Runs a script; when that action arrives, no further change may begin any more. Returns the actions that changed something, in order.
+/// Runs a script, and closes the session for changes when an action arrives. Returns the write
+/// actions, in order.
 fn closed_at(action: &'static str, script: &str) -> (Vec<String>, World) {
     let world = World::new();
     let session = Session::with(world.rules(Mode::Apply));
@@ -44,7 +45,7 @@ fn a_stop_between_detaching_and_deleting_lets_the_profile_be_deleted() {
     let contents = world.contents();
     let profiles = contents["profiles"].as_array().expect("a list");
     assert!(!profiles.iter().any(|profile| profile["name"] == "web-frontend"));
-    // Before the pair nothing of it is begun.
+    // Before the pair, nothing of it is started.
     let (sent, _) =
         closed_at("TagRole", &format!("iam.roles.tag('worker', {{ A = '1' }}) {script}"));
     assert_eq!(sent, ["TagRole"]);
@@ -56,7 +57,7 @@ fn a_stop_between_one_role_and_the_next_lets_the_next_one_come() {
         "iam.profiles.ensure {{ name = 'web-frontend', role = 'worker', tags = {{ New = '1' }} }} {AFTER}"
     );
     let (sent, world) = closed_at("RemoveRoleFromInstanceProfile", &script);
-    // What differs besides comes before.
+    // Other differences come before the pair.
     let pair = ["TagInstanceProfile", "RemoveRoleFromInstanceProfile", "AddRoleToInstanceProfile"];
     assert_eq!(sent, pair);
     let contents = world.contents();

@@ -1,5 +1,5 @@
-//! Reads of an account in which something is planned: in every field of every read they answer as
-//! they do after the change was made, in every partition.
+//! Reads of an account with planned changes: every field of every read is the same as after the
+//! changes were made, in every partition.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::World;
 use super::random_scripts::assert_same_output;
 
-/// A call of every function that changes the account: some that succeed and some that fail.
+/// Calls of every function that changes the account, successful and failing.
 const WRITES: &[(&str, &[&str])] = &[
     (
         "profiles.create",
@@ -98,7 +98,7 @@ const WRITES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Every read, in ways that show all that it can show. `page(f, args)` reads all pages.
+/// All reads, with all that they can show. `page(f, args)` reads all pages.
 const READS: &[(&str, &[&str])] = &[
     ("profiles.get", &["each(PROFILES, iam.profiles.get)"]),
     ("profiles.find", &["each(PROFILES, iam.profiles.find)"]),
@@ -200,8 +200,8 @@ local function show(what, f)
 end
 "#;
 
-/// Roles and profiles with everything that a read can show. The quotas are of profiles, roles and
-/// policies of a role.
+/// Account whose roles and profiles have everything that a read can show. The quotas are of
+/// profiles, roles and policies of a role.
 pub(super) fn account(partition: &str, quotas: [u32; 3]) -> String {
     let aws = |name: &str| format!("arn:{partition}:iam::aws:policy/{name}");
     let own = |name: &str| format!("arn:{partition}:iam::123456789012:policy/{name}");
@@ -273,7 +273,7 @@ fn every_read_after_a_planned_change_is_as_after_the_change() {
         }
         for (path, calls) in WRITES {
             for call in *calls {
-                // Elsewhere only what has ARNs in it can differ.
+                // In other partitions only values with ARNs can differ.
                 if partition != "aws" && !call.contains("AWS") && !call.contains("OWN") {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! What a script sees while it is planned, and what keeps a plan from being carried out.
+//! State that a script sees while it is planned, and conditions that prevent applying a plan.
 
 use iamlua::error::Kind;
 use iamlua::session::Mode;
@@ -66,7 +66,7 @@ fn a_script_that_makes_one_for_each_that_it_meets_comes_to_an_end() {
         "for profile in iam.profiles.each { page_size = 5 } do iam.profiles.create(profile.name .. '-copy') end",
     );
     assert_eq!(ran.code(), 0, "{:?}", ran.result);
-    // What was made before the last page was read is met too, as on AWS.
+    // Profiles that were created before the last page was read are read too, as on AWS.
     assert!((24..=48).contains(&plan.changes.len()), "{}", plan.changes.len());
 }
 
@@ -158,7 +158,8 @@ fn a_plan_for_another_account_is_refused_before_anything_is_sent() {
     assert_eq!((error.kind, other.count("TagInstanceProfile")), (Kind::Refused, 0));
 }
 
-/// One account, reached in two ways: what is planned by one shows to the other, and the plan is carried out by both.
+/// One account with two connections: each sees the planned changes of the other, and both apply the
+/// plan.
 #[test]
 fn two_connections_to_one_account_share_a_plan() {
     let world = World::new();
@@ -212,7 +213,7 @@ fn an_empty_description_is_none() {
         let world = World::new();
         let loud = create.replace("quiet", "loud").replace("''", "'x'");
         world.run(Mode::Apply, &loud);
-        // AWS shows no description where there is an empty one.
+        // AWS omits an empty description.
         let contents = || {
             let mut contents = world.contents();
             for role in contents["roles"].as_array_mut().expect("a list") {

@@ -1,5 +1,5 @@
-//! Whatever a script does: its plan, carried out, leaves the account as the script itself does, shows it the same account on
-//! the way, and can be taken back.
+//! Random scripts: applying the plan leaves the account as the script itself does, the script reads
+//! the same account on the way, and both can be undone.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::planned_reads::account;
 use super::{World, script, scripts};
 
-/// Numbers that are the same every time (`SplitMix64`).
+/// Random numbers with a fixed seed (`SplitMix64`).
 pub(super) struct Dice(pub u64);
 
 impl Dice {
@@ -42,7 +42,7 @@ const POLICIES: [&str; 5] = [
     "AWS .. 'NoSuchPolicyOfAws'",
 ];
 
-/// Prints all that a script can see, in the order in which it sees it.
+/// Prints all that a script can read, in the order in which it reads.
 const LOOK: &str = r#"
 local SCAN = usage.scan { regions = { "eu-west-1" } }
 local function look()
@@ -75,7 +75,7 @@ local function attempt(f, ...)
 end
 "#;
 
-/// A call that changes something, or tries to.
+/// Random call that changes something, or tries to.
 fn random_call(dice: &mut Dice) -> String {
     let (name, role) = (dice.pick(&PROFILES), dice.pick(&ROLES));
     let (key, value, other) = (dice.pick(&KEYS), dice.pick(&VALUES), dice.pick(&KEYS));
@@ -134,7 +134,7 @@ fn random_call(dice: &mut Dice) -> String {
     }
 }
 
-/// A script of some random calls; one that `looks` prints what it sees.
+/// Script of random calls; with `looks` it prints what it reads.
 pub(super) fn random_script(dice: &mut Dice, partition: &str, looks: bool) -> String {
     let mut text = format!(
         "local PARTITION = {partition:?}\n\
@@ -154,7 +154,8 @@ pub(super) fn random_script(dice: &mut Dice, partition: &str, looks: bool) -> St
     text
 }
 
-/// Output without what only AWS can make: ids that are not in the account, and the present time.
+/// Output without values that only AWS can assign: ids that are not in the account, and the present
+/// time.
 fn without_new(output: &str, account: &str) -> String {
     let now = jiff::Timestamp::now().as_second();
     let new = regex::Regex::new(r"A(IPA|ROA)[A-Z2-7]{17}|\(known after apply\)|20\d\d-[0-9T:-]+Z");
@@ -169,8 +170,8 @@ fn without_new(output: &str, account: &str) -> String {
     masked.into_owned()
 }
 
-/// Asserts that a plan and a run print the same, but for ids and dates that are not in the account
-/// before; names the first lines that differ.
+/// Asserts that a plan and a run print the same, except for ids and dates that are not in the
+/// account before; names the first lines that differ.
 pub(super) fn assert_same_output(plan: &str, run: &str, account: &str, source: &str) {
     let (plan, run) = (without_new(plan, account), without_new(run, account));
     if plan == run {
@@ -182,7 +183,7 @@ pub(super) fn assert_same_output(plan: &str, run: &str, account: &str, source: &
     panic!("plan and run differ: {differing:#?}, lines {counts:?}\n{source}");
 }
 
-/// Plans and applies on one account what is run directly on another, and takes it back.
+/// Plans and applies on one account what runs directly on another, and undoes it.
 fn check(account: Option<&str>, source: &str, name: &str, args: &[&str]) {
     let (planned, direct) = (World::new(), World::new());
     if let Some(account) = account {
@@ -229,7 +230,7 @@ fn check(account: Option<&str>, source: &str, name: &str, args: &[&str]) {
         if !back.changes.is_empty() {
             assert_eq!(world.records().run(&run.id).expect("the run").counts.standing, 0);
         }
-        // And the way back is a run that can itself be taken back.
+        // The undo is a run that can itself be undone.
         if back.changes.is_empty() {
             continue;
         }
@@ -241,7 +242,7 @@ fn check(account: Option<&str>, source: &str, name: &str, args: &[&str]) {
     }
 }
 
-/// What the journal says that the last change of each thing has left is what the account holds.
+/// Asserts that the account holds what the last change of each subject has left, by the journal.
 fn the_journal_knows_what_is_there(world: &World) {
     let run = world.last_run();
     let held = world.contents();

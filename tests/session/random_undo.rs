@@ -1,5 +1,5 @@
 //! Undo of random runs over two accounts: newest first, and again, also after one call of an undo
-//! was refused or its process was killed. What others have changed meanwhile stays.
+//! was refused or its process was killed. Changes that others have made meanwhile stay.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,11 +27,11 @@ use crate::lua::Bench;
 /// Disturbance of an undo at one of its writes.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// AWS refuses that one.
+    /// AWS refuses that write.
     Refused(usize),
-    /// The process is killed when that one was made and is not answered yet.
+    /// The process is killed when that write was made and is not answered yet.
     KilledAfter(usize),
-    /// The process is killed before that one reaches AWS.
+    /// The process is killed before that write reaches AWS.
     KilledBefore(usize),
 }
 
@@ -174,7 +174,7 @@ impl Accounts {
         });
         let run = session.journal().run();
         drop((session, gates));
-        // The journal of a process that was killed has no more writer.
+        // The journal of a killed process has no writer any more.
         while let Some(run) = &run
             && self.find(run).status == "running"
         {
@@ -203,8 +203,8 @@ fn partition(dice: &mut Dice) -> String {
     dice.pick(&["aws", "aws", "aws-cn", "aws-us-gov"]).to_owned()
 }
 
-/// Runs three random scripts. Returns the runs, and what the accounts held before each and at the
-/// end.
+/// Runs three random scripts. Returns the runs, and the content of the accounts before each and at
+/// the end.
 fn three_runs(
     accounts: &Accounts,
     dice: &mut Dice,
@@ -282,7 +282,7 @@ fn an_undo_that_was_refused_or_killed_is_finished_by_the_same_command() {
     }
 }
 
-/// Every value in an account, by where it is.
+/// Every value in an account, by its path.
 fn values(contents: &[Value; 2]) -> BTreeMap<String, String> {
     fn walk(place: &str, value: &Value, all: &mut BTreeMap<String, String>) {
         match value {
@@ -342,7 +342,7 @@ fn what_others_have_changed_is_not_overwritten() {
                 undoing.left_out
             );
         }
-        // Again, nothing more is done.
+        // A second undo changes nothing.
         let (_, summary) = accounts.undo(&run, None);
         assert_eq!(summary.expect("it was not killed").done, 0, "seed {seed}");
         assert_eq!(values(&accounts.contents()), undone, "seed {seed}");

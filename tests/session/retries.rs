@@ -1,4 +1,4 @@
-//! What is made again, and what is not.
+//! Retries: calls that are repeated, and calls that are not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,8 @@ use super::World;
 use super::line::{self, Fate};
 use crate::lua::{Bench, Ran};
 
-/// Runs a script of which the first requests for that action are refused; returns how many of them arrived, and the session.
+/// Runs a script whose first requests for an action are refused; returns the number of requests
+/// that arrived, and the session.
 fn refused(
     times: u32,
     action: &'static str,

@@ -1,4 +1,5 @@
-//! Scans in files: they say the same as before, and what is wrong with one is never overlooked.
+//! Scans in files: they give the same verdicts as before, and an error in a file is never
+//! overlooked.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ fn refused(text: &str) -> String {
     error.message
 }
 
-/// A scan with one of everything.
+/// Scan with one of everything.
 fn full() -> Scan {
     let mut scope = scope();
     scope.sources.push("later.things".into());
@@ -158,7 +159,8 @@ fn a_scan_that_is_too_old_of_the_future_or_interrupted_is_refused() {
     assert!(refused(&saved(&scan)).contains("was interrupted"));
 }
 
-/// What a program of another version has asked is a gap where this one knows more, and counts where it knows less.
+/// A source that a program of another version lacks is a gap; one that only the other version has
+/// counts.
 #[test]
 fn sources_of_another_version_are_gaps_or_kept() {
     for source in SOURCES {

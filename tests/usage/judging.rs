@@ -1,4 +1,4 @@
-//! Verdicts. Above all: what is referred to is used, and what nobody can be sure of is never unused.
+//! Verdicts: a profile with a reference is used, and one with any doubt is never unused.
 
 use iamlua::error::Kind;
 use iamlua::usage::{
@@ -11,7 +11,8 @@ use super::{
     verdict, with,
 };
 
-/// How AWS names a profile there: the answers are described in the API reference of each call.
+/// Ways in which AWS names a profile in each source: the responses are described in the API
+/// reference of each call.
 fn texts(source: &str, profile: &Subject) -> Vec<Mention> {
     let Subject { name, id, arn, roles, .. } = profile;
     let texts = match source {
@@ -59,7 +60,7 @@ fn a_profile_that_only_one_source_names_is_used() {
                 )
             );
             assert_eq!(ruling(&scan, "web-2"), Ruling::Unused, "{named:?}");
-            // It is used in a scan with gaps, and in one that was broken off, too.
+            // It is also used in a scan with gaps, and in an interrupted one.
             let mut scan = Scan::new(scope());
             scan.add(source.name, REGION, "it", "on", [named.clone()]);
             assert_eq!(ruling(&scan, "web"), Ruling::Used, "{named:?}");
@@ -88,7 +89,7 @@ fn nothing_is_unused_where_a_source_was_not_checked() {
             };
             assert_eq!(v.reason, expected);
         }
-        // What is said later does not mend it.
+        // Later results do not close a gap.
         let mut scan = Scan::new(scope());
         let denied = CheckOutcome::Gap(Reason::Denied.into());
         scan.checked(source.name, REGION, at(STARTED), 0, denied.clone());
@@ -173,7 +174,7 @@ fn a_service_that_a_region_does_not_have_is_no_gap() {
     assert_eq!(ruling(&finished(scan), "web"), Ruling::Unused);
 }
 
-/// What the role says, where nothing refers to the profile.
+/// The last use of the role decides if no resource refers to the profile.
 #[test]
 fn the_role_decides_where_nothing_names_the_profile() {
     let scan = finished(Scan::new(scope()));
@@ -402,7 +403,8 @@ fn a_sentence_says_how_much_and_names_the_first() {
     );
     assert_eq!(v.gaps().count(), 6);
 
-    // A region in which a policy denies everything is one sentence, whatever is asked there, and in whatever order the answers come in.
+    // A region in which a policy denies everything is one sentence, whatever the calls and the
+    // order of responses.
     let mut wide = scope();
     wide.regions.extend(names.iter().map(region));
     let sources = wide.sources.clone();

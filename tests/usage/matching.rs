@@ -1,4 +1,4 @@
-//! Which texts mean a profile, and which only look so.
+//! Texts that refer to a profile, and texts that only look similar.
 
 use iamlua::usage::{By, Ruling};
 
@@ -9,7 +9,8 @@ fn a_text_means_the_profile_of_that_name_and_no_other() {
     let id = subject("web").id;
     let arn = |path: &str| format!("arn:aws:iam::{ACCOUNT}:instance-profile{path}");
     for (text, by) in [
-        // The ARN, with its path; with another, of an earlier profile of that name; names ignore case.
+        // The ARN with its path, or with that of an earlier profile of the same name. Names ignore
+        // case.
         (arn("/ec2/web"), By::Arn),
         (arn("/web"), By::Arn),
         (arn("/other/path/web"), By::Arn),
@@ -71,7 +72,7 @@ fn every_name_that_iam_allows_is_found() {
     }
 }
 
-/// Names of a few letters, so that many are parts of others: only the same one is meant.
+/// Short names, so that many are parts of others: only equal ones match.
 #[test]
 fn of_random_names_only_the_same_is_meant() {
     let mut random = fastrand::Rng::with_seed(7);
@@ -92,7 +93,8 @@ fn of_random_names_only_the_same_is_meant() {
 
 #[test]
 fn an_earlier_profile_of_that_name_counts() {
-    // The instance runs with a profile that was deleted and made again since: what it asks for next is this one.
+    // The instance runs with a profile that was deleted and created again: its next credentials
+    // come from the new one.
     let mut scan = iamlua::usage::Scan::new(super::scope());
     let arn = format!("arn:aws:iam::{ACCOUNT}:instance-profile/web");
     scan.add(
@@ -121,7 +123,7 @@ fn a_role_means_every_profile_that_holds_it() {
         assert_eq!(judge(&scan, &other, &rested(&other)).ruling, Ruling::Unused, "{text}");
         other.roles = vec!["web-role".into()];
         assert_eq!(judge(&scan, &other, &rested(&other)).ruling, Ruling::Used, "{text}");
-        // It is the role that is meant, not a profile of that name.
+        // The text names the role, not a profile with that name.
         let mut named = subject("web-role");
         named.roles.clear();
         assert_eq!(judge(&scan, &named, &rested(&named)).ruling, Ruling::Unused, "{text}");

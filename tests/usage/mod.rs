@@ -1,5 +1,5 @@
-//! What follows from a scan: for a profile, and after it was kept in a file. No call is made; that scans find what is there is in
-//! `tests/lua/usage_test.lua`.
+//! Verdicts on a profile after a scan, also from a file. No call is made;
+//! `tests/lua/usage_test.lua` tests the scans themselves.
 
 mod files;
 mod judging;
@@ -22,7 +22,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-/// A scan of one region, in which every source is to be asked.
+/// Scan of one region, with every source.
 fn scope() -> Scope {
     Scope {
         account: ACCOUNT.into(),
@@ -37,7 +37,7 @@ fn scope() -> Scope {
     }
 }
 
-/// Says that everything went well that nothing was said of yet.
+/// Completes a scan: all missing sources succeed without a reference.
 fn finished(mut scan: Scan) -> Scan {
     let scope = scan.scope().clone();
     for region in scope.regions.iter().filter(|region| region.standing == RegionState::Asked) {
@@ -55,7 +55,7 @@ fn finished(mut scan: Scan) -> Scan {
     scan
 }
 
-/// A scan without a gap that has found a resource which names that.
+/// Scan without a gap that has found a resource with that mention.
 fn with(named: Mention) -> Scan {
     let mut scan = Scan::new(scope());
     scan.add("ec2.launch_templates", REGION, "lt-1/2", "", [named]);
@@ -70,9 +70,9 @@ fn role(text: impl Into<Box<str>>) -> Mention {
     Mention::Role(text.into())
 }
 
-/// An old profile with a path, and with a role of the same name and `-role`.
+/// Old profile with a path, and with a role of the same name and `-role`.
 fn subject(name: &str) -> Subject {
-    // Another one for another name.
+    // Different names give different ids.
     let letter = |c: char| match c {
         'a'..='z' | 'A'..='Z' => c.to_ascii_uppercase().to_string(),
         _ => format!("2{}", u32::from(c)),
@@ -87,7 +87,7 @@ fn subject(name: &str) -> Subject {
     }
 }
 
-/// What `GetRole` says of a role that was last used 388 days before the scan.
+/// Result of `GetRole` for a role that was last used 388 days before the scan.
 fn rested(subject: &Subject) -> RoleKnown {
     RoleKnown::Read(RoleUse {
         name: subject.roles.first().cloned().unwrap_or_default(),
@@ -104,7 +104,7 @@ fn judge(scan: &Scan, subject: &Subject, role: &RoleKnown) -> Verdict {
     }
 }
 
-/// The verdict where the role has rested.
+/// Verdict if the role was not used recently.
 fn verdict(scan: &Scan, name: &str) -> Verdict {
     let subject = subject(name);
     judge(scan, &subject, &rested(&subject))

@@ -1,4 +1,4 @@
-//! How long verdicts take, to be looked at: `cargo test --release -- --ignored --nocapture of_a_large_account`.
+//! Measurement of verdicts: `cargo test --release -- --ignored --nocapture of_a_large_account`.
 
 use std::time::Instant;
 

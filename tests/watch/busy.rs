@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::Watching;
 use crate::commands::Desk;
 
-/// It prints what `m.lua` says, and ends once there is a profile with the name that follows.
+/// Prints the value of `m.lua`, and ends once there is a profile with that name.
 const WAITS: &str = "local m = require 'm'
     print('start', m)
     while not iam.profiles.find('go-' .. m) do time.sleep('20ms') end
@@ -29,7 +29,7 @@ fn a_change_is_followed_by_one_more_run() {
     let watching = waits(&[]);
     for n in 0..5 {
         watching.write("m.lua", &format!("return 'two{n}'"));
-        // Apart from the others, as somebody saves.
+        // Saves are apart from each other, as by a person.
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     watching.printed("start\tone\n");
@@ -47,7 +47,7 @@ fn a_change_stops_the_run_where_that_is_wanted() {
     watching.write("m.lua", "return 'two'");
     watching.wait("the second start", |watching| watching.out().ends_with("start\ttwo\n"));
     watching.says("because m.lua changed");
-    // What it does not depend on stops nothing.
+    // A change of another file stops nothing.
     watching.write("other.lua", "return 1");
     watching.write("m.lua", "return 'three'");
     watching.wait("the third start", |watching| watching.out().ends_with("start\tthree\n"));
@@ -97,7 +97,7 @@ fn a_restart_lets_a_detach_and_delete_pair_be_done() {
         }
         watching.write("m.lua", &format!("return {}", n % ROUNDS));
         if n % 3 < 2 {
-            // The script is told to stop before the call is let go.
+            // The script is told to stop before the call is released.
             let stops = "a.lua is being stopped: calls in flight are being finished";
             let told = (1..=n).filter(|n| n % 3 < 2).count();
             watching.wait(stops, |watching| watching.err().matches(stops).count() == told);

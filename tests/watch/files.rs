@@ -1,4 +1,5 @@
-//! What a script depends on: itself, its modules, what it reads; and what is in a folder.
+//! Dependencies of a script: itself, its modules, the files that it reads; and the content of a
+//! folder.
 
 use std::fs;
 
@@ -20,17 +21,17 @@ fn a_script_runs_again_when_what_it_depends_on_is_something_else() {
     watching.has_run(2);
     watching.write("params.txt", "y");
     watching.has_run(3);
-    // A module that was missing, where it was looked for.
+    // A missing module appears on the search path.
     watching.write("later.lua", "return 'here'");
     watching.has_run(4);
-    // No other content, and files that it has not looked at.
+    // Unchanged content, and files that were not read.
     watching.write("lib/m.lua", "return 'two'");
     watching.write("lib/other.lua", "return 1");
     watching.write("other.txt", "z");
     replace(&watching.path("params.txt"), "y");
     replace(&watching.path("a.lua"), "print 'another'");
     watching.has_run(5);
-    // What it does not depend on any more.
+    // Former dependencies.
     watching.write("params.txt", "z");
     watching.write("a.lua", "print 'a third'");
     watching.has_run(6);
@@ -61,7 +62,7 @@ fn folders_may_be_moved_and_files_be_gone_for_a_while() {
     watching.write("now/m.lua", "return 'three'");
     watching.has_run(runs + 1);
     watching.wait("three\n", |watching| watching.out().ends_with("three\n"));
-    // It is gone, and comes back as it was.
+    // The script is removed, and comes back unchanged.
     fs::rename(watching.path("a.lua"), watching.path("away")).expect("a rename");
     watching.says("a.lua: is gone; it runs when it is back");
     fs::rename(watching.path("away"), watching.path("a.lua")).expect("a rename");
@@ -128,7 +129,7 @@ fn the_runbooks_of_a_folder_run_each_on_its_own() {
     watching.says("note: jobs/shared.lua, jobs/words.lua are left alone, not being runbooks");
     watching.printed("a ran\t1\nb ran\t1\n");
     assert!(watching.err().contains("jobs/broken.lua: failed after"), "{}", watching.err());
-    // One of them; what both need; a new one; one that becomes a runbook; the broken one.
+    // One of them; a dependency of both; a new one; one that becomes a runbook; the broken one.
     watching.write("jobs/b.lua", &runbook("B"));
     watching.has_run(4);
     watching.write("jobs/shared.lua", "return 3");
@@ -139,7 +140,7 @@ fn the_runbooks_of_a_folder_run_each_on_its_own() {
     watching.has_run(8);
     watching.write("jobs/broken.lua", &runbook("mended"));
     watching.has_run(9);
-    // One that is none any more.
+    // A file that is no runbook any more.
     watching.write("jobs/c.lua", "return 'a module'");
     watching.says("note: jobs/c.lua is left alone, not being a runbook");
     watching.write("jobs/a.lua", &runbook("end"));

@@ -1,4 +1,4 @@
-//! The watcher at a terminal.
+//! Watcher at a terminal.
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -24,7 +24,7 @@ impl Seat {
         kill_process(pid.expect("a process id"), signal).expect("it is there");
     }
 
-    /// Waits until so many runs are done.
+    /// Waits until that many runs are done.
     #[track_caller]
     fn has_run(&self, times: usize) {
         self.terminal
@@ -54,7 +54,7 @@ fn keys_run_pause_compare_and_quit() {
     seat.terminal.until("a.lua: run again");
     seat.terminal.keys("d");
     seat.terminal.until("a.lua: as in the run before (0 planned changes)");
-    // Changes during a pause are looked at afterwards.
+    // Changes during a pause are checked afterwards.
     seat.terminal.keys("p");
     seat.terminal.until("paused: p goes on");
     replace(&seat.desk.path("a.lua"), "print 'two'\nprint 'same'");
@@ -102,7 +102,7 @@ fn after_a_stop_keys_are_read_as_before() {
     let mut seat = Seat::new(desk_with("print 'x'"), &["a.lua"]);
     seat.has_run(1);
     seat.tell(Signal::STOP);
-    // As the shell leaves it.
+    // Terminal mode as the shell leaves it.
     seat.terminal.be_canonical();
     seat.tell(Signal::CONT);
     seat.terminal.wait("keys as they are pressed", |_| !seat.terminal.is_canonical());
@@ -124,7 +124,7 @@ fn a_question_is_answered_by_a_key_and_asked_once() {
     seat.terminal.until("a.lua: failed after");
     seat.terminal.keys("r");
     seat.terminal.wait("it asks again", |screen| screen.matches("[y/N]").count() == 2);
-    // Other keys are no answer.
+    // Other keys do not answer.
     seat.terminal.keys("xy");
     seat.has_run(1);
     replace(&seat.desk.path("data.txt"), "two");
@@ -132,7 +132,7 @@ fn a_question_is_answered_by_a_key_and_asked_once() {
     let screen = seat.terminal.screen();
     assert!(screen.contains("two"), "{screen}");
     assert_eq!(screen.matches("[y/N]").count(), 2, "what was allowed is not asked again: {screen}");
-    // Told to end while it asks.
+    // The end is requested while it asks.
     let desk = desk_with(ASKS);
     let mut seat = Seat::new(desk, &["a.lua"]);
     seat.terminal.until("[y/N]");

@@ -1,4 +1,4 @@
-//! `iamlua watch`: files are changed, and what runs is seen.
+//! `iamlua watch`: changes of files, and the runs that follow.
 
 mod busy;
 mod files;
@@ -13,7 +13,7 @@ use std::process::{Child, ExitStatus};
 use crate::commands::Desk;
 use crate::patience::{Heard, until, until_some};
 
-/// A watcher at a desk.
+/// Watcher at a desk.
 struct Watching {
     desk: Desk,
     child: Child,
@@ -51,33 +51,34 @@ impl Watching {
         until(|| is_there(self), why);
     }
 
-    /// Waits until it has said that, on standard error.
+    /// Waits for a text on standard error.
     #[track_caller]
     fn says(&self, text: &str) {
         self.wait(text, |watching| watching.err().contains(text));
     }
 
-    /// Waits until scripts have printed just that; what comes on standard output is read apart from the rest, and may be seen later.
+    /// Waits until scripts have printed exactly that. Standard output is read separately, so it may
+    /// arrive later.
     #[track_caller]
     fn printed(&self, text: &str) {
         self.wait(&format!("{text:?}"), |watching| watching.out() == text);
     }
 
-    /// Waits until so many runs have ended.
+    /// Waits until that many runs have ended.
     #[track_caller]
     fn has_run(&self, times: usize) {
         self.wait(&format!("run {times}"), |watching| watching.ends().len() >= times);
         assert_eq!(self.ends().len(), times, "{}\n{}", self.out(), self.err());
     }
 
-    /// The lines with which runs have ended.
+    /// Lines that report the end of a run.
     fn ends(&self) -> Vec<String> {
         const ENDS: [&str; 3] = [": done in ", ": failed after ", ": ended with exit code "];
         let is_end = |line: &&str| ENDS.iter().any(|end| line.contains(end));
         self.err().lines().filter(is_end).map(str::to_owned).collect()
     }
 
-    /// The reasons for which runs of a script have begun.
+    /// Reasons of the runs of a script.
     fn reasons(&self, script: &str) -> Vec<String> {
         let start = format!("{script}: ");
         let ends = ["done in ", "failed after ", "ended with ", "stopped after "];
@@ -87,7 +88,7 @@ impl Watching {
         lines.filter(is_reason).map(str::to_owned).collect()
     }
 
-    /// Writes a file at once, so that nobody sees half of it.
+    /// Writes a file atomically.
     fn write(&self, name: &str, text: &str) {
         std::fs::create_dir_all(self.path(name).parent().expect("a folder")).expect("a folder");
         replace(&self.path(name), text);
@@ -114,7 +115,7 @@ impl Watching {
         let (child, err) = (&mut self.child, &self.err);
         let look = || child.try_wait().expect("it is a child");
         let status = until_some(look, || format!("it has not ended:\n{}", err.text()));
-        // What it has said last may still be on its way.
+        // The last output may not have arrived yet.
         self.out.all();
         self.err.all();
         status
@@ -128,7 +129,7 @@ impl Drop for Watching {
     }
 }
 
-/// Replaces a file at once, as editors do that rename.
+/// Replaces a file by a rename, as editors do.
 fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).expect("a file");

@@ -1,4 +1,4 @@
-//! Rounds that end, plans and what is different in them, and writing on AWS.
+//! Single rounds, differences of plans, and changes on AWS.
 
 use rustix::process::Signal;
 
@@ -23,7 +23,7 @@ fn one_round_ends_with_the_worst_exit_code() {
     desk.run(&["watch", "jobs", "--once"]).ends(4, "profiles.list");
 }
 
-/// Saves a file again and again until the watcher has ended, with time for a run between the saves.
+/// Saves a file repeatedly until the watcher has ended, with time for a run between the saves.
 #[track_caller]
 fn saves_until_it_ends(watching: &mut Watching, mut save: impl FnMut(&Watching)) {
     let has_ended = || {
@@ -43,7 +43,7 @@ fn postponed_the_first_change_starts_it() {
         "local m = require 'm' runbook { description = 'x', allow = {} } print('ran', m)",
     );
     let mut watching = Watching::start(desk, &["a.lua", "--postpone", "--once"]);
-    // Until it follows the module nobody knows when; each of these contents is another one.
+    // The start of watching the module cannot be observed; the content differs each time.
     let mut n = 1;
     saves_until_it_ends(&mut watching, |watching| {
         n += 1;
@@ -60,7 +60,7 @@ fn postponed_a_file_that_is_no_lua_is_not_the_first_change() {
     let desk = Desk::new();
     desk.write("jobs/compiled.lua", "\x1bLua");
     let mut watching = Watching::start(desk, &["jobs", "--postpone", "--once"]);
-    // Until it watches the folder nobody knows when.
+    // The start of watching the folder cannot be observed.
     let mut n = 0;
     saves_until_it_ends(&mut watching, |watching| {
         n += 1;
@@ -102,7 +102,7 @@ fn on_aws_it_plans_and_says_what_is_different_in_the_plan() {
          \x20 ~ tag profile beta: Owner dev → web, before: Owner dev → ops\n\
          the plan has 2 changes now\n",
     );
-    // A plan that is not whole is no measure for the next one.
+    // An incomplete plan is not compared with the next one.
     watching.write("owners.lua", "error('x')");
     watching.has_run(4);
     watching.says("the plan is incomplete, so it is not compared with the last one");
@@ -143,7 +143,7 @@ fn where_nobody_can_be_asked_aws_is_written_to_only_with_yes_and_only_the_accoun
     let mut watching = Watching::new(desk, &[&args[..], &["--yes"]].concat());
     watching.has_run(1);
     assert_eq!(aws.profile("alpha")["tags"]["Owner"], "ops");
-    // Another account answers there now.
+    // Another account is at that address now.
     drop(endpoint);
     let other = Desk::new();
     other.write("account.json", other.read("account.json").replace("123456789012", "999999999999"));

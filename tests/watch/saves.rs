@@ -1,4 +1,5 @@
-//! Saves in bursts, in every way in which files are saved. `IAMLUA_TEST_SAVES=1000` makes it so many.
+//! Bursts of saves, in every way in which files are saved. `IAMLUA_TEST_SAVES=1000` sets the
+//! number.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,13 +9,13 @@ use std::process::{Command, Stdio};
 use super::{Watching, replace};
 use crate::commands::Desk;
 
-/// So many saves follow each other at once. It is odd, so that two contents in turn end with another one than before.
+/// Saves in a burst. The number is odd, so that alternating contents end with a change.
 const BURST: usize = 21;
 
-/// A way to save a file, with a content that is given by a number.
+/// Way to save a file, with a content that is given by a number.
 type Style = fn(&Path, usize);
 
-/// The file, and what each of these makes of it.
+/// All ways to save a file.
 const STYLES: [Style; 5] = [in_place, rename, delete_and_create, swap_link, check_out];
 
 fn content(n: usize) -> String {
@@ -42,7 +43,7 @@ fn swap_link(file: &Path, n: usize) {
     let _ = fs::remove_file(file.with_file_name(format!("v{}.txt", n - 1)));
 }
 
-/// Two branches have the two contents.
+/// Checks out the branch with the content.
 fn check_out(file: &Path, n: usize) {
     let folder = file.parent().expect("a folder");
     let branch = if n.is_multiple_of(2) { "even" } else { "odd" };
@@ -63,7 +64,7 @@ fn git(folder: &Path, args: &[&str]) {
     assert!(git.success(), "git {args:?}");
 }
 
-/// A repository with the branches `even` and `odd`.
+/// Repository with the branches `even` and `odd`.
 fn repository(file: &Path) {
     let folder = file.parent().expect("a folder");
     git(folder, &["init", "-q"]);
@@ -84,13 +85,13 @@ fn every_burst_of_saves_ends_with_a_run_of_what_was_saved_last() {
     let file = desk.path("lib/value.lua");
     repository(&file);
     desk.write("a.lua", "print(require('lib.value'))");
-    // Long enough that no break within a burst is taken for its end, also on a machine that is busy.
+    // Longer than any pause within a burst, also on a busy machine.
     let watching = Watching::new(desk, &["a.lua", "--debounce", "300ms"]);
     watching.has_run(1);
     let mut n = 1;
     for burst in 0..bursts {
         let style = STYLES[burst % STYLES.len()];
-        // What the style before has left there is of another kind.
+        // The previous style has left a file of another kind.
         let mut last = 0;
         for _ in 0..BURST {
             n += 1;
@@ -103,10 +104,10 @@ fn every_burst_of_saves_ends_with_a_run_of_what_was_saved_last() {
             watching.out().lines().last() == Some(shows)
         });
     }
-    // That the last run is over is said after what it has printed.
+    // The end of the last run is reported after its output.
     watching.wait("the end", |watching| watching.ends().len() > bursts);
     let runs = watching.ends().len() - 1;
-    // One each is what is needed. Where the machine stops for a while in the middle of a burst, it is two.
+    // One run per burst is needed. If the machine pauses in the middle of a burst, it is two.
     assert!((bursts..=bursts + bursts / 2 + 1).contains(&runs), "{runs} runs of {bursts} bursts");
     eprintln!("{} saves in {bursts} bursts: {runs} runs", bursts * BURST);
 }

@@ -1,4 +1,4 @@
-//! Keys in the files of tools before the AWS CLI, which botocore still reads:
+//! Keys in files of tools older than the AWS CLI, which botocore still reads:
 //! `AWS_CREDENTIAL_FILE`, and `[Credentials]` in boto's configuration.
 
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::aws::environment::Environment;
 use crate::aws::settings::Origin;
 use crate::error::{Error, Kind, Result};
 
-/// The keys in such a file, if there is one with keys.
+/// Keys in such a file, if one exists and has any.
 ///
 /// # Errors
-/// A configuration error for a file that is named and cannot be read, and for half a key pair.
+/// A configuration error for a specified file that cannot be read, and for an incomplete key pair.
 pub fn keys(environment: &Environment) -> Result<Option<Keys>> {
     if let Some(keys) = credential_file(environment)? {
         return Ok(Some(keys));
@@ -30,7 +30,7 @@ pub fn keys(environment: &Environment) -> Result<Option<Keys>> {
     Ok(None)
 }
 
-/// The file of the first EC2 tools: a line `AWSAccessKeyId=…` and a line `AWSSecretKey=…`.
+/// File of the first EC2 tools, with the lines `AWSAccessKeyId=…` and `AWSSecretKey=…`.
 fn credential_file(environment: &Environment) -> Result<Option<Keys>> {
     const NAME: &str = "AWS_CREDENTIAL_FILE";
     let Some(path) = environment.filled(NAME) else { return Ok(None) };

@@ -1,5 +1,5 @@
-//! The question for the code of an MFA device: at the controlling terminal, without an echo, and
-//! nowhere else. The code goes into one request, and into no log or history.
+//! Prompt for the code of an MFA device. It is shown at the controlling terminal only, without
+//! echo. The code is sent in one request, and is not logged or stored.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use crate::ui::{hidden_input, terminal};
 /// Asks for the code of a device.
 ///
 /// # Errors
-/// If there is no terminal, or nobody answers there.
+/// If there is no terminal, or no answer.
 pub async fn ask(serial: String, role: String) -> Result<String> {
     let asked =
         tokio::task::spawn_blocking(move || terminal::with_keyboard(|| ask_now(&serial, &role)));
     asked.await.map_err(|error| Error::new(Kind::Bug, format!("the question ended: {error}")))?
 }
 
-/// A code is asked for that often before it counts as an error.
+/// Number of attempts to enter a code.
 const TRIES: usize = 3;
 
 fn ask_now(serial: &str, role: &str) -> Result<String> {

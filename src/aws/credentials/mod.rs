@@ -1,10 +1,10 @@
-//! Choice of credentials: which source signs, by botocore's rules (`credentials.py`), decided from
-//! variables and files before any call.
+//! Choice of the credential source, by botocore's rules (`credentials.py`), from environment
+//! variables and files, before any call.
 //!
-//! Deviations, all of them errors where botocore would go on with credentials that nobody named:
-//! half a key pair is refused wherever it stands, and a profile that begins to name credentials (a
-//! role without a source, a misspelt property) never falls through to a container or to instance
-//! metadata. `source_identity` is read, which botocore does not know.
+//! It deviates where botocore would go on with credentials that the user did not choose; here that
+//! is an error. An incomplete key pair is refused in every place. A profile with incomplete
+//! credentials (a role without a source, a misspelt property) never falls back to a container or to
+//! instance metadata. `source_identity` is read, which botocore does not support.
 
 mod legacy;
 mod mfa;
@@ -22,113 +22,113 @@ use crate::spec;
 
 pub use provider::{Assume, ContainerToken, Context, instance_region, provider};
 
-/// The source of credentials.
+/// Source of credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Keys as they stand in variables or a file.
+    /// Static keys in environment variables or a file.
     Keys(Keys),
-    /// A role assumed with other credentials.
+    /// Role assumed with other credentials.
     AssumeRole(Box<AssumeRole>),
-    /// A role assumed with a token of an identity provider.
+    /// Role assumed with an identity provider's token.
     WebIdentity(WebIdentity),
     /// IAM Identity Center.
     Sso(Sso),
-    /// A console session of `aws login`.
+    /// Console session of `aws login`.
     Login {
-        /// The ARN of the session.
+        /// ARN of the session.
         session: Setting<String>,
-        /// The profile that names it.
+        /// Profile that selects it.
         profile: String,
     },
-    /// A program that prints keys.
+    /// Program that prints keys.
     Process(Setting<String>),
-    /// The endpoint of a container.
+    /// Endpoint of a container.
     Container {
-        /// The variable that names it.
+        /// Variable that selects it.
         variable: String,
     },
-    /// The metadata of the EC2 instance.
+    /// Metadata service of the EC2 instance.
     InstanceMetadata {
-        /// The service's address, if not the usual one.
+        /// Address of the service, if not the default.
         endpoint: Option<Setting<String>>,
         /// Use of the service's IPv6 address.
         is_ipv6: bool,
     },
-    /// None: the metadata of an instance is switched off.
+    /// No source: instance metadata is disabled.
     None {
-        /// The profile that was looked at.
+        /// Profile that was searched.
         profile: String,
     },
 }
 
-/// Keys.
+/// Static keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Keys {
-    /// The id.
+    /// Access key id.
     pub access_key_id: String,
-    /// The secret.
+    /// Secret access key.
     pub secret_access_key: String,
-    /// The token of a session.
+    /// Session token.
     pub session_token: Option<String>,
-    /// Their end: text of `AWS_CREDENTIAL_EXPIRATION`.
+    /// Expiration: text of `AWS_CREDENTIAL_EXPIRATION`.
     pub expiration: Option<String>,
-    /// Their place.
+    /// Origin of the keys.
     pub origin: Origin,
 }
 
-/// A role to assume.
+/// Role to assume.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AssumeRole {
-    /// Its ARN.
+    /// ARN of the role.
     pub role_arn: Setting<String>,
-    /// The name of the session.
+    /// Session name.
     pub session_name: Option<String>,
-    /// The role owner's external id.
+    /// External id that the role's owner requires.
     pub external_id: Option<String>,
-    /// The length of the session in seconds.
+    /// Session duration in seconds.
     pub duration_seconds: Option<i32>,
-    /// The serial number or ARN of the MFA device.
+    /// Serial number or ARN of the MFA device.
     pub mfa_serial: Option<String>,
-    /// The source identity of the session.
+    /// Source identity of the session.
     pub source_identity: Option<String>,
-    /// The profile that names the role.
+    /// Profile that configures the role.
     pub profile: String,
-    /// The credentials that assume it.
+    /// Credentials that assume the role.
     pub source: Source,
 }
 
-/// A role to assume with a token of an identity provider.
+/// Role to assume with an identity provider's token.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebIdentity {
-    /// The ARN of the role.
+    /// ARN of the role.
     pub role_arn: Setting<String>,
-    /// The file that has the token.
+    /// File with the token.
     pub token_file: Setting<PathBuf>,
-    /// The name of the session.
+    /// Session name.
     pub session_name: Option<String>,
 }
 
-/// A role of IAM Identity Center.
+/// Role of IAM Identity Center.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sso {
-    /// The account.
+    /// Account.
     pub account_id: String,
-    /// The permission set's role.
+    /// Role of the permission set.
     pub role_name: String,
-    /// The address of the portal.
+    /// URL of the portal.
     pub start_url: String,
-    /// The region of Identity Center.
+    /// Region of Identity Center.
     pub region: String,
-    /// The `sso-session` section, if the profile names one.
+    /// `sso-session` section, if the profile refers to one.
     pub session_name: Option<String>,
-    /// The profile.
+    /// Profile.
     pub profile: String,
-    /// The property that selects it.
+    /// Property that selects Identity Center.
     pub origin: Origin,
 }
 
 impl Source {
-    /// Need for a code that a person types.
+    /// True if a person must enter an MFA code.
     #[must_use]
     pub fn asks_person(&self) -> bool {
         match self {
@@ -137,7 +137,7 @@ impl Source {
         }
     }
 
-    /// The source in words, without secrets: "keys in /home/jo/.aws/config:3".
+    /// Description of the source, without secrets: "keys in /home/jo/.aws/config:3".
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
@@ -173,7 +173,7 @@ impl Source {
             Self::Login { session, .. } => {
                 format!("`aws login` session {} ({})", session.value, session.origin)
             }
-            // Its arguments may hold secrets.
+            // The arguments may contain secrets.
             Self::Process(command) => format!("credential_process ({})", command.origin),
             Self::Container { variable, .. } => format!("container credentials ({variable})"),
             Self::InstanceMetadata { endpoint: Some(endpoint), .. } => {
@@ -185,18 +185,18 @@ impl Source {
     }
 }
 
-/// Secrets never reach a log, so that even its debug form is the description.
+/// Formats the description, so that secrets never reach a log.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.describe())
     }
 }
 
-/// Chooses the source for a profile. `is_explicit`: the profile was named by a flag, `iamlua.toml`
-/// or a script, so that keys in the environment do not count.
+/// Resolves the source for a profile. `is_explicit` means that the profile was named by a flag,
+/// `iamlua.toml` or a script; keys in the environment are ignored then.
 ///
 /// # Errors
-/// A configuration error where credentials are named by half, or in a circle.
+/// A configuration error for incomplete credentials and for circular references.
 pub fn resolve(
     files: &SharedConfig,
     environment: &Environment,
@@ -217,7 +217,7 @@ pub fn resolve(
     if let Some(source) = found.map_err(|error| with_near_miss(error, profile))? {
         return Ok(source);
     }
-    refuse_traces(name, profile)?;
+    refuse_partial_credentials(name, profile)?;
     if let Some(keys) = legacy::keys(environment)? {
         check_key_id(&keys)?;
         return Ok(Source::Keys(keys));
@@ -272,7 +272,7 @@ impl Chain<'_> {
         }
     }
 
-    /// The role of a profile. `visited` are the profiles on the way here, itself included.
+    /// Role of a profile. `visited` are the profiles of the chain so far, including this one.
     fn assumed(&self, name: &str, profile: &Profile, visited: &mut Vec<String>) -> Result<Source> {
         let role = self.role(name, profile, visited);
         role.map_err(|error| with_near_miss(error, profile))
@@ -324,7 +324,7 @@ impl Chain<'_> {
         })))
     }
 
-    /// Source that `credential_source` names.
+    /// Source selected by `credential_source`.
     fn named_source(&self, name: &str, source: &Setting<String>) -> Result<Source> {
         let missing = |what: &str| {
             wrong(format!(
@@ -356,7 +356,7 @@ impl Chain<'_> {
         }
     }
 
-    /// The credentials of the profile that `source_profile` names.
+    /// Credentials of the profile in `source_profile`.
     fn source_profile(
         &self,
         parent: &str,
@@ -382,9 +382,9 @@ impl Chain<'_> {
             ))
             .hint("the last of them must have credentials of its own"));
         }
-        if visited.len() >= MOST_PROFILES {
+        if visited.len() >= MAX_PROFILES {
             return Err(wrong(format!(
-                "more than {MOST_PROFILES} profiles are each the source_profile of the next ({})",
+                "more than {MAX_PROFILES} profiles are each the source_profile of the next ({})",
                 source.origin
             )));
         }
@@ -395,7 +395,7 @@ impl Chain<'_> {
         if let Some(found) = self.of_profile(name, profile, false)? {
             return Ok(found);
         }
-        refuse_traces(name, profile)?;
+        refuse_partial_credentials(name, profile)?;
         let at = profile.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
         Err(wrong(format!(
             "the profile {name:?}{at} is the source_profile of {parent:?}, and has no credentials"
@@ -403,7 +403,7 @@ impl Chain<'_> {
         .hint(format!("add keys to it, or name another source_profile in {}", source.origin)))
     }
 
-    /// Source that the properties of one profile name, in botocore's order.
+    /// Source selected by the properties of one profile, in botocore's order.
     fn of_profile(
         &self,
         name: &str,
@@ -500,7 +500,7 @@ impl Chain<'_> {
             }
         }
         let missing: Vec<&str> =
-            NEEDED.into_iter().filter(|name| !all.contains_key(*name)).collect();
+            REQUIRED.into_iter().filter(|name| !all.contains_key(*name)).collect();
         if !missing.is_empty() {
             return Err(wrong(format!(
                 "the profile {name:?} uses IAM Identity Center ({origin}), but lacks {}",
@@ -549,7 +549,7 @@ impl Chain<'_> {
     }
 }
 
-/// The length of a session. AWS takes 15 minutes to 12 hours.
+/// Session duration. AWS accepts 15 minutes to 12 hours.
 fn duration(name: &str, setting: &Setting<String>) -> Result<i32> {
     let seconds =
         setting.value.parse().ok().filter(|_| setting.value.bytes().all(|c| c.is_ascii_digit()));
@@ -562,7 +562,7 @@ fn duration(name: &str, setting: &Setting<String>) -> Result<i32> {
     })
 }
 
-/// Refuses an id that is none, such as one with a comment behind it.
+/// Refuses a malformed access key id, such as one followed by a comment.
 fn check_key_id(keys: &Keys) -> Result<()> {
     let is_id = keys.access_key_id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
     if is_id {
@@ -583,7 +583,7 @@ fn check_key_id(keys: &Keys) -> Result<()> {
     Err(wrong(format!("{name} is not an access key ID: {:?}{at}", keys.access_key_id)).hint(hint))
 }
 
-/// The keys in one file's section of a profile.
+/// Keys of a profile in one file.
 fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>> {
     const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
@@ -622,14 +622,14 @@ fn static_keys(name: &str, section: Option<&Properties>) -> Result<Option<Keys>>
     }
 }
 
-/// Properties that a profile of Identity Center must have.
-const NEEDED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
+/// Required properties of an Identity Center profile.
+const REQUIRED: [&str; 4] = ["sso_role_name", "sso_account_id", "sso_start_url", "sso_region"];
 
-/// Longest chain of source profiles. AWS itself lets a session of a role assume another role, but
-/// real chains have two or three.
-const MOST_PROFILES: usize = 20;
+/// Maximum length of a chain of source profiles. AWS allows role chaining, but real chains have two
+/// or three profiles.
+const MAX_PROFILES: usize = 20;
 
-/// Properties by which a profile names credentials.
+/// Properties that select credentials.
 const CREDENTIAL_PROPERTIES: [&str; 20] = [
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -653,8 +653,7 @@ const CREDENTIAL_PROPERTIES: [&str; 20] = [
     "sso_registration_scopes",
 ];
 
-/// Properties that have nothing to do with credentials, so that none of them passes for a misspelt
-/// one.
+/// Properties unrelated to credentials, which must not be mistaken for misspelt ones.
 const OTHER_PROPERTIES: [&str; 16] = [
     "aws_account_id",
     "ca_bundle",
@@ -674,8 +673,7 @@ const OTHER_PROPERTIES: [&str; 16] = [
     "tcp_keepalive",
 ];
 
-/// The property of credentials that a name is, or that it may be a misspelling of, with the number
-/// of letters that differ.
+/// Credential property equal or similar to a name, with the edit distance.
 fn nearest(property: &str) -> Option<(usize, &'static str)> {
     if OTHER_PROPERTIES.contains(&property) {
         return None;
@@ -687,11 +685,11 @@ fn nearest(property: &str) -> Option<(usize, &'static str)> {
     near.filter(|(distance, _)| *distance <= 4)
 }
 
-/// Adds the property of a profile that looks misspelt to an error about that profile.
+/// Adds a probably misspelt property of a profile to an error about that profile.
 fn with_near_miss(mut error: Error, profile: &Profile) -> Error {
     let misspelt = profile.merged.iter().find_map(|(property, setting)| {
         let (distance, known) = nearest(property)?;
-        // One that is there as well is not meant.
+        // If the correctly spelt property is also present, this one is not a misspelling of it.
         let is_meant = (1..=2).contains(&distance) && !profile.has(known);
         is_meant.then(|| format!("{property} ({}): did you mean {known}?", setting.origin))
     });
@@ -701,9 +699,9 @@ fn with_near_miss(mut error: Error, profile: &Profile) -> Error {
     error
 }
 
-/// Refuses a profile that has no credentials but begins to name some, perhaps misspelt: whoever
-/// wrote it did not mean the machine's own credentials.
-fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
+/// Refuses a profile without credentials that has some properties of credentials, perhaps misspelt.
+/// Its author did not mean the credentials of the machine.
+fn refuse_partial_credentials(name: &str, profile: &Profile) -> Result<()> {
     for (property, setting) in &profile.merged {
         let Some((distance, known)) = nearest(property) else { continue };
         let at = &setting.origin;
@@ -714,7 +712,7 @@ fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
             .hint(format!("did you mean {known}?")));
         }
         let (lacks, hint) = match known {
-            // They would have been found.
+            // These would have been resolved.
             "role_arn" | "aws_access_key_id" | "aws_secret_access_key" => continue,
             "aws_session_token" => ("key pair", "add aws_access_key_id and aws_secret_access_key"),
             "sso_start_url" | "sso_region" | "sso_session" | "sso_registration_scopes" => (
@@ -731,7 +729,7 @@ fn refuse_traces(name: &str, profile: &Profile) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what is no ARN of a role, before it is sent anywhere.
+/// Refuses a malformed role ARN before it is sent.
 fn check_role_arn(name: &str, arn: &Setting<String>) -> Result<()> {
     spec::check_role_arn(&arn.value).map_err(|why| {
         let what = match &arn.origin {

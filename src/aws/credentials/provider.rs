@@ -1,6 +1,7 @@
-//! Credentials of a source, fetched: providers of the SDK where it has them (Identity Center, `aws
-//! login`, containers, instance metadata), and calls to STS and to programs where its own cannot do
-//! what the AWS CLI does (MFA, `source_identity`, `duration_seconds`, commands without a shell).
+//! Providers that fetch the credentials of a source. The SDK's own providers are used for Identity
+//! Center, `aws login`, containers and instance metadata. STS and programs are called directly, for
+//! features of the AWS CLI that the SDK lacks (MFA, `source_identity`, `duration_seconds`, commands
+//! without a shell).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -30,57 +31,57 @@ use crate::aws::network::NetworkError;
 use crate::aws::settings::Setting;
 use crate::error::{Error, Kind, Result};
 
-/// Session name of a role that names none.
+/// Default session name.
 const SESSION_NAME: &str = "iamlua";
-/// Credentials that end within this time are fetched anew.
+/// Remaining validity below which credentials are renewed.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
-/// Credentials are still used until this time before their end, where new ones cannot be had.
+/// Minimum remaining validity of credentials that stay in use because renewal failed.
 const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 
-/// Next step where no source has credentials.
+/// Hint when no source has credentials.
 const SIGN_IN: &str = "name a profile with --profile or AWS_PROFILE, sign in with `aws sso login`, \
                        or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-/// The way without any.
+/// Hint about the local account.
 const LOCAL: &str = "without --aws the script runs on the local account, which needs none";
-/// A refusal is given to all who ask within this time.
-const REMEMBERED: Duration = Duration::from_secs(1);
+/// Time for which a failure is returned to other callers without another attempt.
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 
-/// Everything that fetching credentials needs.
+/// Context for fetching credentials.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Region, endpoints, HTTP client and clock of calls to STS; without credentials.
     pub config: SdkConfig,
-    /// The HTTP client for addresses on this machine, which no proxy can answer for.
+    /// HTTP client without a proxy, for local addresses.
     pub direct: SharedHttpClient,
-    /// The clock.
+    /// Clock for signing.
     pub clock: CorrectedClock,
     /// Number of attempts for instance metadata.
     pub metadata_attempts: u32,
-    /// Time that instance metadata has for each.
+    /// Timeout of each attempt.
     pub metadata_timeout: Duration,
-    /// The folder of the user, which has the caches of sessions.
+    /// Home folder, which contains the session caches.
     pub home: Option<PathBuf>,
     /// Token for the container's endpoint.
     pub container_token: ContainerToken,
-    /// Key that tells this context from others.
+    /// Key that identifies this context.
     pub key: String,
 }
 
-/// The token that a container's endpoint asks for.
+/// Token that a container's endpoint requires.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerToken {
-    /// The file that has it: `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`.
+    /// File with the token: `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`.
     pub file: Option<String>,
-    /// The token itself: `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
+    /// Token itself: `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
     pub text: Option<String>,
 }
 
-/// A provider for a source. Providers of the same source in one process share what they fetch, so
-/// that a code is asked for once, and a role assumed once.
+/// Provider for a source. Providers of the same source in one process share their credentials, so
+/// that a code is requested once, and a role is assumed once.
 #[must_use]
 pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider {
     let Source::Process(command) = source else { return shared(source, context) };
-    // A program may give the keys of another account next time: each connection asks it anew.
+    // A program may return keys of another account next time, so each connection calls it anew.
     let fetcher = ProcessKeys {
         command: command.clone(),
         context: context.clone(),
@@ -89,7 +90,7 @@ pub fn provider(source: &Source, context: &Context) -> SharedCredentialsProvider
     SharedCredentialsProvider::new(Cached::new(fetcher, context.clock.clone()))
 }
 
-/// A provider that all connections of this process share.
+/// Provider shared by all connections of this process.
 fn shared(source: &Source, context: &Context) -> SharedCredentialsProvider {
     type Providers = Mutex<HashMap<(Source, String), SharedCredentialsProvider>>;
     static PROVIDERS: LazyLock<Providers> = LazyLock::new(Mutex::default);
@@ -104,7 +105,7 @@ fn shared(source: &Source, context: &Context) -> SharedCredentialsProvider {
     made
 }
 
-/// A source whose credentials are fetched.
+/// Source whose credentials are fetched.
 trait Fetcher: std::fmt::Debug + Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, Result<Credentials>>;
 }
@@ -136,12 +137,13 @@ impl Fetcher for Fetch {
     }
 }
 
-/// Keys that a program prints, all of one account: calls that follow each other must not reach two.
+/// Keys printed by a program. All must belong to one account, so that consecutive calls cannot
+/// reach two.
 #[derive(Debug)]
 struct ProcessKeys {
     command: Setting<String>,
     context: Context,
-    /// The account of the first keys that end.
+    /// Account of the first temporary keys.
     account: tokio::sync::OnceCell<Option<String>>,
 }
 
@@ -149,7 +151,7 @@ impl Fetcher for ProcessKeys {
     fn fetch(&self) -> BoxFuture<'_, Result<Credentials>> {
         Box::pin(async move {
             let keys = process(&self.command, &self.context.clock).await?;
-            // Keys without an end are fetched once.
+            // Keys without expiration are fetched once.
             if keys.expiry().is_none() {
                 return Ok(keys);
             }
@@ -172,7 +174,7 @@ impl Fetcher for ProcessKeys {
     }
 }
 
-/// The account that keys are of.
+/// Account that keys belong to.
 async fn account_of(keys: &Credentials, context: &Context) -> Result<Option<String>> {
     let provider = SharedCredentialsProvider::new(keys.clone());
     let config = context.config.to_builder().credentials_provider(provider).build();
@@ -184,8 +186,7 @@ async fn account_of(keys: &Credentials, context: &Context) -> Result<Option<Stri
     Ok(signed(&context.clock, call).await?.account)
 }
 
-/// Makes a signed call, and makes it again if its answer has shown that this machine's clock is
-/// wrong.
+/// Makes a signed call. Repeats it if the answer has shown that the machine's clock is wrong.
 async fn signed<T, F>(clock: &CorrectedClock, call: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -197,7 +198,7 @@ where
     }
 }
 
-/// Refuses keys that cannot stand in a header.
+/// Refuses keys that are not valid in a header.
 fn check(keys: &Credentials) -> Result<()> {
     let is_id = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
     let is_token = |text: &str| text.bytes().all(|c| c.is_ascii_graphic());
@@ -213,7 +214,7 @@ fn check(keys: &Credentials) -> Result<()> {
     Err(failed(format!("{wrong} has characters that none has, such as a blank or a line end")))
 }
 
-/// The credentials of a fetcher, until they are about to end.
+/// Credentials of a fetcher, cached until they are about to expire.
 #[derive(Debug)]
 struct Cached<F> {
     fetcher: F,
@@ -224,7 +225,7 @@ struct Cached<F> {
 #[derive(Debug, Default)]
 struct CredentialState {
     credentials: Option<Credentials>,
-    /// The last failure, and when it was.
+    /// Last failure, and its time.
     failed: Option<(Instant, Error)>,
 }
 
@@ -233,8 +234,8 @@ impl<F: Fetcher> Cached<F> {
         Self { fetcher, clock, state: tokio::sync::Mutex::default() }
     }
 
-    /// Validity of credentials for that much longer.
-    fn hold_for(&self, credentials: &Credentials, time: Duration) -> bool {
+    /// Check that credentials are valid for at least a duration.
+    fn valid_for(&self, credentials: &Credentials, time: Duration) -> bool {
         credentials.expiry().is_none_or(|end| end > self.clock.now() + time)
     }
 
@@ -242,13 +243,13 @@ impl<F: Fetcher> Cached<F> {
         let began = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(known) = &state.credentials
-            && self.hold_for(known, RENEW_BEFORE)
+            && self.valid_for(known, RENEW_BEFORE)
         {
             return Ok(known.clone());
         }
-        // Those who call at the same time are told the same, and no code is asked for again.
+        // Concurrent callers get the same failure, so that no code is requested again.
         if let Some((at, error)) = &state.failed
-            && (*at >= began || at.elapsed() < REMEMBERED)
+            && (*at >= began || at.elapsed() < FAILURE_TTL)
         {
             return Err(error.copied());
         }
@@ -260,10 +261,10 @@ impl<F: Fetcher> Cached<F> {
             }
             Err(error) => {
                 let known = state.credentials.clone();
-                if let Some(known) = known.filter(|known| self.hold_for(known, LAST_USE_BEFORE)) {
+                if let Some(known) = known.filter(|known| self.valid_for(known, LAST_USE_BEFORE)) {
                     return Ok(known);
                 }
-                // What may pass is tried again by whoever made the call.
+                // Transient errors are retried by the caller.
                 if !error.is_passing() {
                     state.failed = Some((Instant::now(), error.copied()));
                 }
@@ -284,23 +285,23 @@ impl<F: Fetcher> ProvideCredentials for Cached<F> {
     }
 }
 
-/// A role that a script or a flag names, assumed with the credentials of `config`.
+/// Role specified by a script or a flag, assumed with the credentials of `config`.
 #[derive(Debug)]
 pub struct Assume {
-    /// The ARN of the role.
+    /// ARN of the role.
     pub role_arn: String,
-    /// The name of the session.
+    /// Session name.
     pub session_name: String,
-    /// The role owner's external id.
+    /// External id that the role's owner requires.
     pub external_id: Option<String>,
     /// Region, endpoint, HTTP client and credentials of the call.
     pub config: SdkConfig,
-    /// The clock that the call is signed by.
+    /// Clock for signing the call.
     pub clock: CorrectedClock,
 }
 
 impl Assume {
-    /// As a provider.
+    /// Converts it to a provider.
     #[must_use]
     pub fn provider(self) -> SharedCredentialsProvider {
         let clock = self.clock.clone();
@@ -326,7 +327,7 @@ impl Fetcher for Assume {
     }
 }
 
-/// An error for credentials that could not be had.
+/// Error for credentials that could not be fetched.
 pub(super) fn failed(message: impl Into<String>) -> Error {
     Error::new(Kind::Credentials, message)
 }
@@ -367,7 +368,7 @@ fn static_keys(keys: &Keys, clock: &CorrectedClock) -> Result<Credentials> {
     ))
 }
 
-/// The credentials of a session that STS has made.
+/// Credentials of a session created by STS.
 fn session(
     credentials: Option<aws_sdk_sts::types::Credentials>,
     action: &str,
@@ -390,8 +391,8 @@ async fn assume_role(role: &AssumeRole, context: &Context) -> Result<Credentials
     let code = match &role.mfa_serial {
         None => None,
         Some(serial) => {
-            // A source without credentials need not cost a code.
-            source.provide_credentials().await.map_err(|error| own(&error))?;
+            // The source is checked first, so that a code is not wasted if it has no credentials.
+            source.provide_credentials().await.map_err(|error| own_error(&error))?;
             Some(mfa::ask(serial.clone(), role.role_arn.value.clone()).await?)
         }
     };
@@ -438,7 +439,7 @@ async fn web_identity(web: &WebIdentity, context: &Context) -> Result<Credential
     session(answer.credentials, "AssumeRoleWithWebIdentity")
 }
 
-/// The settings that the SDK's own providers take.
+/// Settings for the SDK's own providers.
 fn sdk_settings(context: &Context, client: SharedHttpClient) -> ProviderConfig {
     let mut settings = ProviderConfig::without_region()
         .with_http_client(client)
@@ -452,24 +453,24 @@ fn sdk_settings(context: &Context, client: SharedHttpClient) -> ProviderConfig {
     settings
 }
 
-/// The HTTP client that goes through the proxy, if there is one.
-fn usual_client(context: &Context) -> SharedHttpClient {
+/// HTTP client with the configured proxy, if there is one.
+fn default_client(context: &Context) -> SharedHttpClient {
     context.config.http_client().unwrap_or_else(|| context.direct.clone())
 }
 
 async fn login(session: &Setting<String>, profile: &str, context: &Context) -> Result<Credentials> {
-    let settings = sdk_settings(context, usual_client(context));
+    let settings = sdk_settings(context, default_client(context));
     let builder = LoginCredentialsProvider::builder(&session.value).configure(&settings);
     builder.build().provide_credentials().await.map_err(|error| {
         let Setting { value, origin } = session;
         let what = format!("the `aws login` session {value} ({origin}) gives no credentials");
-        // The SDK calls a session that was never begun a matter of configuration.
+        // The SDK reports a missing session as a configuration error.
         Error { kind: Kind::Credentials, ..refused(&error, &what) }
             .hint(format!("sign in: `aws login --profile {}`", quoted(profile)))
     })
 }
 
-/// A profile's name as a shell takes it.
+/// Profile name, quoted for a shell.
 pub(super) fn quoted(name: &str) -> String {
     shlex::try_quote(name).map_or_else(|_| name.to_owned(), std::borrow::Cow::into_owned)
 }
@@ -485,7 +486,7 @@ async fn container(context: &Context) -> Result<Credentials> {
     })
 }
 
-/// Refuses a token that cannot be sent, with the name of the variable or file.
+/// Refuses a token that is not valid in a header, with the name of the variable or file.
 fn check_container_token(token: &ContainerToken) -> Result<()> {
     let (name, text) = match (&token.file, &token.text) {
         (Some(path), _) => {
@@ -506,15 +507,15 @@ fn check_container_token(token: &ContainerToken) -> Result<()> {
     Ok(())
 }
 
-/// The region of the instance, for connections that nobody gave one; `None` if the metadata does
-/// not say.
+/// Region of the instance, for connections without a configured region; `None` if the metadata has
+/// none.
 pub async fn instance_region(source: &Source, context: &Context) -> Option<String> {
     let mut source = source;
     while let Source::AssumeRole(role) = source {
         source = &role.source;
     }
-    // Elsewhere the question would only take time: the region of IAM just says which partition it
-    // is.
+    // For other sources the query would only take time: the region of IAM merely selects the
+    // partition.
     let Source::InstanceMetadata { endpoint, is_ipv6 } = source else { return None };
     let endpoint = endpoint.as_ref().map(|setting| &*setting.value);
     let client = metadata_client(endpoint, *is_ipv6, context).ok()?;
@@ -530,7 +531,7 @@ fn metadata_client(
 ) -> Result<imds::Client> {
     let usual = if is_ipv6 { "http://[fd00:ec2::254]" } else { "http://169.254.169.254" };
     let timeout = context.metadata_timeout;
-    // With an address the SDK does not look for one in its files.
+    // With an explicit address the SDK does not look for one in its files.
     let builder = imds::Client::builder()
         .configure(&sdk_settings(context, context.direct.clone()))
         .max_attempts(context.metadata_attempts)
@@ -567,7 +568,7 @@ async fn instance_metadata(
     })
 }
 
-/// The error of one of the SDK's providers in our words, with its cause.
+/// Converts an error of one of the SDK's providers, with its cause.
 fn refused(error: &CredentialsError, what: &str) -> Error {
     let mut network = None;
     let mut last = String::new();
@@ -593,33 +594,33 @@ fn refused(error: &CredentialsError, what: &str) -> Error {
     }
 }
 
-/// Our own error out of one of the SDK's.
-fn own(error: &CredentialsError) -> Error {
+/// Extracts our own error from one of the SDK's.
+fn own_error(error: &CredentialsError) -> Error {
     let ours = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
     ours.map_or_else(|| refused(error, "there are no credentials"), Error::copied)
 }
 
-/// A program that prints more is none that gives keys.
-const MOST_OUTPUT: usize = 1 << 20;
+/// Maximum output of a credential program, in bytes.
+const MAX_OUTPUT: usize = 1 << 20;
 
-/// The output of a program, up to a little more than there may be.
-async fn most_of(from: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+/// Reads the output of a program, up to slightly more than the maximum.
+async fn read_limited(from: Option<impl tokio::io::AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        let most = u64::try_from(MOST_OUTPUT + 1).unwrap_or(u64::MAX);
+        let most = u64::try_from(MAX_OUTPUT + 1).unwrap_or(u64::MAX);
         from.take(most).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
 }
 
-/// Runs a program that prints keys, without a shell, as botocore does.
+/// Runs a credential program, without a shell, as botocore does.
 async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Credentials> {
     let what = |why: &str| failed(format!("credential_process ({}) {why}", command.origin));
     let words = shlex::split(&command.value).filter(|words| !words.is_empty());
     let Some((program, arguments)) = words.as_deref().and_then(<[String]>::split_first) else {
         return Err(what("is no command line"));
     };
-    // What a script reads from a pipe is not the program's.
+    // A pipe on stdin belongs to the script, not to the program.
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let cannot_run =
         |error: std::io::Error| what(&format!("cannot run {program}: {error}")).caused_by(error);
@@ -632,25 +633,26 @@ async fn process(command: &Setting<String>, clock: &CorrectedClock) -> Result<Cr
         .spawn()
         .map_err(cannot_run)?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (printed, said) = tokio::try_join!(most_of(out), most_of(err)).map_err(cannot_run)?;
-    if printed.len() > MOST_OUTPUT || said.len() > MOST_OUTPUT {
+    let (printed, said) =
+        tokio::try_join!(read_limited(out), read_limited(err)).map_err(cannot_run)?;
+    if printed.len() > MAX_OUTPUT || said.len() > MAX_OUTPUT {
         return Err(what("prints more than a megabyte"));
     }
     let status = child.wait().await.map_err(cannot_run)?;
     if !status.success() {
-        const MOST_SAID: usize = 500;
+        const MAX_STDERR: usize = 500;
         let said = String::from_utf8_lossy(&said);
-        let said: String = crate::escape::visible(said.trim()).chars().take(MOST_SAID).collect();
+        let said: String = crate::escape::visible(said.trim()).chars().take(MAX_STDERR).collect();
         let why = if said.is_empty() { String::new() } else { format!(": {said}") };
         return Err(what(&format!("failed ({status}){why}")));
     }
-    // The output has secrets: no part of it is ever shown.
+    // The output has secrets, so no part of it is shown.
     let json: Json = serde_json::from_slice(&printed).map_err(|error| {
         what(&format!("does not print JSON: line {}", error.line()))
             .hint("it must print one object with Version, AccessKeyId and SecretAccessKey")
     })?;
     if json.get("Version") != Some(&Json::from(1)) {
-        // What is no number may be a secret in the wrong place.
+        // A value that is not a number may be a misplaced secret.
         let version = json.get("Version").filter(|version| version.is_number());
         let version = version.map_or_else(|| "unknown".into(), ToString::to_string);
         return Err(what(&format!("prints keys of version {version}: \"Version\" must be 1")));

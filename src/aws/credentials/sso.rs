@@ -1,4 +1,4 @@
-//! Credentials of IAM Identity Center, by the token that `aws sso login` leaves in
+//! Credentials of IAM Identity Center, by the token that `aws sso login` stores in
 //! `~/.aws/sso/cache`. The rules are those of botocore's `SSOTokenProvider` and
 //! `SSOCredentialFetcher`: a token of an `sso-session` is refreshed when it is about to expire, one
 //! of the older kind is not, and an expired one is never used.
@@ -20,15 +20,15 @@ use crate::aws::from_sdk;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 
-/// A token that expires within this time is refreshed.
+/// Remaining validity below which a token is refreshed.
 const REFRESH_BEFORE: Duration = Duration::from_mins(15);
 
-/// The credentials of a role of Identity Center.
+/// Credentials of a role of Identity Center.
 ///
 /// # Errors
-/// If nobody has signed in, or Identity Center refuses.
+/// If there is no login session, or Identity Center refuses.
 pub async fn credentials(sso: &Sso, context: &Context) -> Result<Credentials> {
-    // Calls to Identity Center are signed by nobody, and go to a region of their own.
+    // Calls to Identity Center are unsigned, and go to its own region.
     let region = Region::new(sso.region.clone());
     let config = context.config.to_builder().region(region).build();
     let sign_in = |error: Error| {
@@ -61,7 +61,7 @@ pub async fn credentials(sso: &Sso, context: &Context) -> Result<Credentials> {
     Ok(Credentials::new(id, secret, made.session_token, expiry, "Identity Center"))
 }
 
-/// The access token, refreshed if need be.
+/// Access token, refreshed if needed.
 async fn token(sso: &Sso, context: &Context, config: &SdkConfig) -> Result<String> {
     let key = sso.session_name.as_ref().unwrap_or(&sso.start_url);
     let path = cache_file(context.home.as_deref(), key);
@@ -100,8 +100,8 @@ async fn token(sso: &Sso, context: &Context, config: &SdkConfig) -> Result<Strin
                         return Ok(fresh);
                     }
                 }
-                // Identity Center's refusal counts once the token has expired; no answer at all
-                // counts at once, as in botocore.
+                // A refusal of Identity Center counts only once the token has expired. A missing
+                // answer counts at once, as in botocore.
                 Err(error) if error.as_service_error().is_some() => {}
                 Err(error) => return Err(from_sdk("CreateToken", error)),
             }
@@ -113,11 +113,11 @@ async fn token(sso: &Sso, context: &Context, config: &SdkConfig) -> Result<Strin
     Ok(token.to_owned())
 }
 
-/// The file of a session's token.
+/// Token file of a session.
 fn cache_file(home: Option<&Path>, key: &str) -> PathBuf {
     let mut name = String::new();
     for byte in Sha1::digest(key) {
-        // A string takes all that is written.
+        // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");
     }
     home.unwrap_or(Path::new("~")).join(".aws/sso/cache").join(name + ".json")
@@ -132,14 +132,14 @@ fn read(path: &Path) -> std::result::Result<Map<String, Json>, String> {
         .map_err(|_| format!("has a token file that is no JSON: {}", path.display()))
 }
 
-/// A date of the cache. Old files write `UTC` for the zone.
+/// Parses a date of the cache. Old files have `UTC` as the zone.
 fn date(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix("UTC").map_or_else(|| text.to_owned(), |text| format!("{text}Z"));
     text.parse().ok().map(system_time)
 }
 
-/// Keeps a refreshed token for the next time, and for the AWS CLI. A cache that cannot be written
-/// costs a refresh.
+/// Saves a refreshed token, also for the AWS CLI. If the cache cannot be written, the next use
+/// refreshes again.
 fn save(
     path: &Path,
     cached: &Map<String, Json>,
@@ -157,6 +157,6 @@ fn save(
         Some(refresh) => fresh.insert("refreshToken".into(), refresh.into()),
         None => fresh.remove("refreshToken"),
     };
-    // The file is there, so that its permissions stay.
+    // The file exists, so its permissions are kept.
     let _ = files::write_private(path, Json::Object(fresh).to_string().as_bytes());
 }

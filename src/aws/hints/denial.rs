@@ -1,19 +1,19 @@
-//! "Access denied" in AWS's words: which action was denied, on what, by which kind of policy, and
-//! who can change that. The forms are those of "Troubleshoot access denied error messages" in the
-//! IAM User Guide, with the additions of EC2 (an encoded message) and of Access Troubleshooter (an
-//! id).
+//! Parser of AWS's "access denied" messages: the denied action and resource, the kind of policy,
+//! and the person who can change it. The formats are those of "Troubleshoot access denied error
+//! messages" in the IAM User Guide, with the additions of EC2 (an encoded message) and of Access
+//! Troubleshooter (an id).
 
 use super::Refusal;
 
-/// A kind of policy, as the texts name it.
+/// Kind of policy, as the messages name it.
 struct Kind {
-    /// Its names in AWS's texts, in lower case.
+    /// Names in AWS's messages, in lower case.
     names: &'static [&'static str],
-    /// Whose explicit deny it is.
+    /// Subject of a sentence about an explicit deny.
     denies: &'static str,
-    /// The same where the policy lacks an allow.
+    /// Subject of a sentence about a missing allow.
     lacks: &'static str,
-    /// The person who can change it.
+    /// Person who can change the policy.
     change: &'static str,
 }
 
@@ -77,27 +77,27 @@ const KINDS: [Kind; 8] = [
     },
 ];
 
-/// A denial, as its text describes it.
+/// Parsed denial.
 struct Denial<'a> {
-    /// The action that was denied, such as `iam:PassRole`; not always the one that was called.
+    /// Denied action, such as `iam:PassRole`; it may differ from the action that was called.
     action: Option<&'a str>,
-    /// The resource of the denied action.
+    /// Resource of the denied action.
     resource: Option<&'a str>,
-    /// An explicit deny, as opposed to a missing allow.
+    /// Explicit deny, as opposed to a missing allow.
     is_explicit: bool,
-    /// The kind of policy.
+    /// Kind of policy.
     kind: Option<&'static Kind>,
-    /// The ARN of the policy.
+    /// ARN of the policy.
     policy: Option<&'a str>,
     /// Presence of an encoded message for `sts:DecodeAuthorizationMessage`.
     is_encoded: bool,
-    /// The id for `GetRequestAuthorizationDetails`.
+    /// Id for `GetRequestAuthorizationDetails`.
     authorization: Option<&'a str>,
 }
 
 impl<'a> Denial<'a> {
     fn parse(message: &'a str) -> Self {
-        // As long as the message byte by byte, so that positions in one are those in the other.
+        // As long as the message in bytes, so that positions are valid in both.
         let lower = message.to_ascii_lowercase();
         let after = |words: &str| lower.find(words).map(|at| at + words.len());
         let explicit = after("with an explicit deny");
@@ -109,7 +109,7 @@ impl<'a> Denial<'a> {
             Some((at + end, kind))
         });
         Self {
-            // EC2 says first that one is not authorized "to perform this operation".
+            // EC2 begins with "not authorized to perform this operation".
             action: after("not authorized to perform: ")
                 .or_else(|| after("not authorized to perform "))
                 .and_then(|at| word(&message[at..]))
@@ -124,13 +124,13 @@ impl<'a> Denial<'a> {
     }
 }
 
-/// The first word, without the signs around it.
+/// First word, without surrounding punctuation.
 fn word(text: &str) -> Option<&str> {
     let word = text.split_whitespace().next()?.trim_matches(['"', '.', ',', ':', '(', ')']);
     (!word.is_empty()).then_some(word)
 }
 
-/// The resource that a text begins with. Some services put words before its ARN, or have no ARN:
+/// Resource at the beginning of a text. Some services put words before its ARN, or have no ARN:
 /// "policy arn:aws:…", "role web".
 fn resource<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
     let reasons = [" with an explicit deny", " because "];
@@ -143,8 +143,8 @@ fn resource<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
     }
 }
 
-/// The kind of policy that a reason in lower case names, and where its name ends. In a chain
-/// ("transitively through") the last policy is the one that denies.
+/// Kind of policy in a reason in lower case, and the end of its name. In a chain ("transitively
+/// through") the last policy is the one that denies.
 fn kind(reason: &str) -> Option<(usize, &'static Kind)> {
     let from = reason.find("transitively through").unwrap_or_default();
     let named = KINDS.iter().flat_map(|kind| {
@@ -156,7 +156,7 @@ fn kind(reason: &str) -> Option<(usize, &'static Kind)> {
     named.min_by_key(|(end, _)| *end)
 }
 
-/// The ARN of the policy that was just named. The next sentence may have other ARNs in it.
+/// ARN of the policy that was just named. The next sentence may contain other ARNs.
 fn policy(text: &str) -> Option<&str> {
     let sentence = text.split(". ").next()?;
     word(&sentence[sentence.find("arn:")?..])
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_denial_are_found_in_every_form() {
-        // The IAM User Guide, "Troubleshoot access denied error messages".
+        // IAM User Guide, "Troubleshoot access denied error messages".
         assert_eq!(
             parsed(
                 "User: arn:aws:iam::777788889999:user/John is not authorized to perform: codecommit:ListRepositories because no service control policy allows the codecommit:ListRepositories action"
@@ -265,14 +265,14 @@ mod tests {
                 true
             )
         );
-        // S3 puts the resource in quotes.
+        // S3 quotes the resource.
         assert_eq!(
             parsed(
                 "User: arn:aws:sts::112233445566:assumed-role/a/b is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::test/x.txt\" with an explicit deny in a resource control policy"
             ),
             ("s3:PutObject", "arn:aws:s3:::test/x.txt", "resource control policy", "", true)
         );
-        // IAM's older way to name a resource, and the newer one to name the policy.
+        // IAM's older format of a resource, and the newer one of the policy.
         assert_eq!(
             parsed(
                 "User: arn:aws:iam::767397689800:user/dev is not authorized to perform: iam:CreatePolicyVersion on resource: policy arn:aws:iam::767397689800:policy/tools with an explicit deny in a permissions boundary: arn:aws:iam::767397689800:policy/DeveloperBoundary"

@@ -1,8 +1,8 @@
-//! The one table of AWS's refusals: for each code and text the cause, and what to do next.
-//! Codes are those of the service models and of AWS's "Common error types"; texts are AWS's own, as
-//! documentation and public reports have them. `tests/refusals.rs` names the source of each.
+//! Table of AWS's error replies: the cause and the next step for each code and message. Codes are
+//! those of the service models and of AWS's "Common error types". Messages are AWS's own, from
+//! documentation and public reports. `tests/refusals.rs` names the source of each.
 //!
-//! The table calls nothing and knows no connection: what it says follows from the answer alone.
+//! The table makes no calls and does not know the connection. Hints follow from the reply alone.
 
 mod denial;
 
@@ -11,50 +11,50 @@ use jiff::civil::DateTime;
 use crate::error;
 use crate::ui::format::count;
 
-/// The pointer of every error that is about credentials.
+/// Hint of every error about credentials.
 pub const WHOAMI: &str =
     "`iamlua whoami` shows which credentials are used and where they come from";
 
-/// A refusal as AWS words it.
+/// Error reply of AWS.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
-    /// The action that was called, such as `DeleteRole`.
+    /// Action that was called, such as `DeleteRole`.
     pub action: &'a str,
     /// AWS's code, such as `DeleteConflict`.
     pub code: &'a str,
-    /// AWS's text.
+    /// AWS's message.
     pub message: &'a str,
 }
 
-/// The cause of a refusal, coarsely.
+/// Category of the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A policy, or the account's standing, does not let the caller do it.
+    /// Denied by a policy, or by the state of the account.
     Denied,
-    /// The access key is not one that this endpoint accepts.
+    /// Access key not accepted by this endpoint.
     Key,
-    /// The session is over.
+    /// Expired session.
     Expired,
-    /// The secret key is not that of the access key.
+    /// Secret key that does not match the access key.
     Secret,
-    /// The clock of this machine is wrong.
+    /// Wrong clock on this machine.
     Clock,
-    /// The region is not enabled, or not the one that the call was signed for.
+    /// Region not enabled, or not the one that the call was signed for.
     Region,
-    /// Something else is changing the same thing, or there are too many calls.
+    /// Concurrent change of the same entity, or too many calls.
     Busy,
-    /// The state of the account forbids it.
+    /// Conflict with the state of the account.
     Conflict,
-    /// A quota is used up.
+    /// Exceeded quota.
     Quota,
-    /// An argument is not one that AWS takes.
+    /// Invalid argument.
     Input,
-    /// AWS itself has failed.
+    /// Failure of AWS itself.
     Service,
 }
 
-/// A row of the table. It is about a refusal whose code is one of `codes`, whose action is one of
-/// `actions` and whose text has all of `texts` in it; an empty list admits everything.
+/// Row of the table. It matches if the code is one of `codes`, the action is one of `actions` and
+/// the message contains all of `texts`. An empty list matches everything.
 struct Row {
     codes: &'static [&'static str],
     actions: &'static [&'static str],
@@ -71,7 +71,7 @@ enum Hints {
 
 use Hints::{Fixed, Made};
 
-/// The codes by which AWS denies a call; some of its services have words of their own.
+/// Codes of denied calls; some services have their own.
 const DENIED: &[&str] = &[
     "AccessDenied",
     "UnauthorizedOperation",
@@ -81,12 +81,12 @@ const DENIED: &[&str] = &[
     "UnauthorizedAccess",
 ];
 
-/// The codes for a signature that is not the right one.
+/// Codes of a wrong signature.
 const SIGNATURE: &[&str] = &["SignatureDoesNotMatch", "InvalidSignature"];
 
-/// The rows; the first that fits counts.
+/// Rows; the first match wins.
 static TABLE: &[Row] = &[
-    // The clock. STS and IAM say it in the text of a signature error, EC2 by a code of its own.
+    // Clock. STS and IAM report it in the message of a signature error, EC2 by a code of its own.
     Row {
         codes: &[],
         actions: &[],
@@ -298,7 +298,7 @@ static TABLE: &[Row] = &[
         cause: Cause::Denied,
         hints: Made(denial::hints),
     },
-    // What the state of the account forbids.
+    // Conflicts with the state of the account.
     Row {
         codes: &["DeleteConflict"],
         actions: &["DeleteInstanceProfile"],
@@ -505,7 +505,7 @@ const POLICY_ARN: &[&str] =
      AWS's own, and PARTITION is that of this account (aws, aws-cn, aws-us-gov, aws-eusc): \
      `iam.account().arn` begins with it"];
 
-/// Next steps after a refusal, one sentence each; none where AWS's own text says it all.
+/// Next steps after an error reply, one sentence each; none if AWS's message is sufficient.
 #[must_use]
 pub fn hints(refusal: &Refusal<'_>) -> Vec<String> {
     match row(refusal).map(|row| &row.hints) {
@@ -515,7 +515,7 @@ pub fn hints(refusal: &Refusal<'_>) -> Vec<String> {
     }
 }
 
-/// The cause of a refusal, if the table knows it.
+/// Category of the cause, if the table has a row.
 #[must_use]
 pub fn cause(refusal: &Refusal<'_>) -> Option<Cause> {
     row(refusal).map(|row| row.cause)
@@ -525,7 +525,7 @@ fn row(refusal: &Refusal<'_>) -> Option<&'static Row> {
     let any = |list: &[&str], matches: &dyn Fn(&str) -> bool| {
         list.is_empty() || list.iter().any(|entry| matches(entry))
     };
-    // The services of the JSON protocols end their codes so.
+    // Services with a JSON protocol append this suffix to their codes.
     let bare = refusal.code.strip_suffix("Exception").unwrap_or(refusal.code);
     TABLE.iter().find(|row| {
         any(row.codes, &|code| code == refusal.code || code == bare)
@@ -534,7 +534,7 @@ fn row(refusal: &Refusal<'_>) -> Option<&'static Row> {
     })
 }
 
-/// The clock of this machine, and by how much it is wrong if AWS says both times.
+/// Hint about the machine's clock, with the difference if AWS's message has both times.
 fn skew(refusal: &Refusal<'_>) -> Vec<String> {
     let said: Vec<DateTime> = refusal
         .message
@@ -559,7 +559,7 @@ fn skew(refusal: &Refusal<'_>) -> Vec<String> {
     vec![format!("the clock of this machine is {wrong}: set it, best by NTP, and run again")]
 }
 
-/// Roles that only AWS changes: which service owns it, and the way that there is.
+/// Hint about a role that only AWS changes: the owning service, and possible alternatives.
 fn unmodifiable(refusal: &Refusal<'_>) -> Vec<String> {
     let name = refusal.message.split('\'').nth(1).unwrap_or_default();
     let hint = if let Some(service) = name.strip_prefix("AWSServiceRoleFor") {
@@ -580,10 +580,11 @@ fn unmodifiable(refusal: &Refusal<'_>) -> Vec<String> {
     vec![hint]
 }
 
-/// Next steps when a quota is used up.
+/// Next steps after an exceeded quota.
 fn quota(refusal: &Refusal<'_>) -> Vec<String> {
     let name = refusal.message.split("Cannot exceed quota for ").nth(1).unwrap_or_default();
-    let raise = |name: &str| format!("or have the quota {name:?} of IAM raised in Service Quotas");
+    let raise_quota =
+        |name: &str| format!("or have the quota {name:?} of IAM raised in Service Quotas");
     let hint = match name.split(':').next().unwrap_or_default() {
         "InstanceSessionsPerInstanceProfile" => {
             "an instance profile holds one role, and AWS raises that for nobody: \
@@ -592,20 +593,20 @@ fn quota(refusal: &Refusal<'_>) -> Vec<String> {
         }
         "InstanceProfilesPerAccount" => format!(
             "delete instance profiles that nothing uses (iam.usage.scan finds them), {}",
-            raise("Instance profiles per account")
+            raise_quota("Instance profiles per account")
         ),
         "RolesPerAccount" => {
-            format!("delete roles that nothing uses, {}", raise("Roles per account"))
+            format!("delete roles that nothing uses, {}", raise_quota("Roles per account"))
         }
         "PoliciesPerRole" | "AttachedPoliciesPerRole" => format!(
             "detach managed policies from the role or merge some into one, {} (from 10 to at most \
              20)",
-            raise("Managed policies per role")
+            raise_quota("Managed policies per role")
         ),
         "ACLSizePerRole" => format!(
             "the trust policy is too long, white space not counted: name fewer principals in it, \
              {}",
-            raise("Role trust policy length")
+            raise_quota("Role trust policy length")
         ),
         _ if refusal.message.contains("number of tags") => {
             "it would have more than 50 tags, the most that AWS allows on one: remove some first"
@@ -661,7 +662,7 @@ mod tests {
 
     #[test]
     fn a_skewed_clock_is_said_by_how_much() {
-        // aws/aws-cli issue 6676; the other way round by the same rule.
+        // aws/aws-cli issue 6676; the reverse case by the same rule.
         for (message, expected) in [
             (
                 "Signature expired: 20220127T001427Z is now earlier than 20220127T014428Z (20220127T015928Z - 15 min.)",

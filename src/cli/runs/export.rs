@@ -19,10 +19,10 @@ use crate::{files, state};
 
 #[derive(Args, Debug)]
 pub struct ExportCommand {
-    /// The runs, by their ids; all of them if none is named.
+    /// Ids of the runs. Default: all.
     #[arg(add = complete::runs())]
     runs: Vec<String>,
-    /// Restrict it to runs that ended longer ago than this, such as 400d.
+    /// Only runs that ended longer ago than this, such as 400d.
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "runs")]
     older_than: Option<Duration>,
     /// File to write; `-` is standard output. A new file is readable by its owner only.
@@ -71,7 +71,7 @@ impl ExportCommand {
         Ok(0)
     }
 
-    /// The runs that are meant, the earliest first.
+    /// Selected runs, the earliest first.
     fn selected(&self, records: &Records) -> Result<Vec<Run>> {
         if self.runs.is_empty() {
             return match self.older_than {

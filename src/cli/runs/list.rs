@@ -57,7 +57,7 @@ fn csv(runs: &[Run]) -> Result<u8> {
     print_csv(COLUMNS.map(|column| column.head), rows)
 }
 
-/// A column of the table.
+/// Column of the table.
 #[derive(Clone, Copy)]
 struct Column {
     head: &'static str,
@@ -87,7 +87,7 @@ const COLUMNS: [Column; 9] = [
     column("STATUS", |run| undone(run).map_or_else(|| visible(&run.status), str::to_owned)),
 ];
 
-/// The account's number, or that it is the local account.
+/// Account id, or a text for the local account.
 fn account(run: &Run) -> String {
     let is_local = |target| matches!(target, Target::Local);
     match run.sites.as_slice() {
@@ -97,7 +97,7 @@ fn account(run: &Run) -> String {
     }
 }
 
-/// A text of at most so many columns: its end is replaced by an ellipsis.
+/// Text of at most `most` columns, cut with an ellipsis.
 fn cut(text: &str, most: usize) -> String {
     if display_width(text) <= most {
         return text.to_owned();
@@ -112,10 +112,10 @@ fn cut(text: &str, most: usize) -> String {
     short + "…"
 }
 
-/// A table that fits the terminal: what does not fit is left out, the least important first.
+/// Table that fits the terminal. Columns that do not fit are left out, the least important first.
 pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
-    /// Fewest columns of what a run is.
-    const LEAST: usize = 12;
+    /// Minimum width of the description of a run.
+    const MIN_WIDTH: usize = 12;
     let counts = |of: fn(&Run) -> u64| runs.iter().any(|run| of(run) > 0);
     let mut columns = COLUMNS.to_vec();
     columns.retain(|column| match column.head {
@@ -144,11 +144,11 @@ pub(super) fn to_table(runs: &[Run], width: Option<u16>) -> String {
         }
     }
     let what = columns.iter().find(|column| column.head == WHAT).map_or(0, widest);
-    if needed(&columns) > width + what.saturating_sub(LEAST) {
+    if needed(&columns) > width + what.saturating_sub(MIN_WIDTH) {
         columns.retain(|column| column.head != "WHERE");
     }
     let too_wide = needed(&columns).saturating_sub(width);
-    render(&columns, runs, what.saturating_sub(too_wide).max(LEAST))
+    render(&columns, runs, what.saturating_sub(too_wide).max(MIN_WIDTH))
 }
 
 fn render(columns: &[Column], runs: &[Run], what: usize) -> String {

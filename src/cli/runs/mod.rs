@@ -35,10 +35,10 @@ enum RunsSubcommand {
     List(list::ListOptions),
     /// Show what a run changed, where, by whom, what failed, and what it left out.
     Show {
-        /// The run, by its id, the beginning or end of that, or `last`.
+        /// Run: its id, a prefix or suffix of it, or `last`.
         #[arg(add = complete::runs())]
         run: String,
-        /// Show every change in a line of its own.
+        /// Show each change on its own line.
         #[arg(long)]
         full: bool,
         /// Format: table or json.
@@ -61,7 +61,7 @@ enum RunsSubcommand {
 }
 
 impl RunsCommand {
-    /// Carries the command out.
+    /// Runs the command.
     pub fn execute(self) -> Result<u8> {
         match self.command {
             None => list::list(&self.list),
@@ -74,7 +74,7 @@ impl RunsCommand {
     }
 }
 
-/// A moment as ISO 8601 in UTC, to the second.
+/// Time as ISO 8601 in UTC, in whole seconds.
 fn date(milliseconds: i64) -> String {
     let at = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
     Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
@@ -84,7 +84,7 @@ fn bug(error: &serde_json::Error) -> Error {
     Error::new(Kind::Bug, error.to_string())
 }
 
-/// A run as JSON, with its moments as text.
+/// Run as JSON, with times as text.
 fn json_of(run: &Run) -> Result<Value> {
     let mut json = serde_json::to_value(run).map_err(|error| bug(&error))?;
     json["started"] = date(run.started).into();
@@ -92,7 +92,7 @@ fn json_of(run: &Run) -> Result<Value> {
     Ok(json)
 }
 
-/// A change of a run as JSON, with its moments as text.
+/// Change of a run as JSON, with times as text.
 fn json_of_change(change: &Recorded) -> Result<Value> {
     let mut json = serde_json::to_value(change).map_err(|error| bug(&error))?;
     json["started"] = date(change.started).into();
@@ -100,7 +100,7 @@ fn json_of_change(change: &Recorded) -> Result<Value> {
     Ok(json)
 }
 
-/// Command and script of a run in words: "run tag.lua", "undo 20261124-083533-417k7".
+/// Command and script of a run: "run tag.lua", "undo 20261124-083533-417k7".
 pub(super) fn what(run: &Run) -> String {
     let command = &run.command;
     match (&run.undoes, &run.script) {
@@ -110,7 +110,7 @@ pub(super) fn what(run: &Run) -> String {
     }
 }
 
-/// A script's path as one would type it here.
+/// Path of a script, relative if it is below the current folder.
 fn shortened(script: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     match std::path::Path::new(script).strip_prefix(here) {
@@ -119,7 +119,7 @@ fn shortened(script: &str) -> String {
     }
 }
 
-/// Part of a run that was undone since, in words.
+/// Extent of the undo of a run, as text.
 const fn undone(run: &Run) -> Option<&'static str> {
     match (run.counts.undone, run.counts.standing) {
         (0, _) => None,
@@ -128,7 +128,7 @@ const fn undone(run: &Run) -> Option<&'static str> {
     }
 }
 
-/// Status of a run in words, with what was undone of it since.
+/// Status of a run, as text, with the extent of its undo.
 fn status(run: &Run) -> String {
     match undone(run) {
         None => run.status.clone(),
@@ -136,7 +136,7 @@ fn status(run: &Run) -> String {
     }
 }
 
-/// All that the commands show of a journal.
+/// Output of all commands for a journal.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn everything_shown(
     records: &crate::session::journal::records::Records,

@@ -16,15 +16,15 @@ use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct PruneCommand {
-    /// Age from which on a run is removed, such as 400d; counted from its end.
+    /// Age of the runs to remove, counted from their end, such as 400d.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     older_than: Duration,
-    /// Remove them without a question. That is necessary where there is no terminal.
+    /// Remove them without asking. Required where there is no terminal.
     #[arg(long, short = 'y')]
     yes: bool,
 }
 
-/// The moment that is so long ago, in milliseconds since 1970.
+/// Time that lies `age` ago, in milliseconds since 1970.
 pub fn before(age: Duration) -> Result<i64> {
     let too_long = |_| Error::usage("that is longer ago than time goes");
     let age = SignedDuration::try_from(age).map_err(too_long)?;

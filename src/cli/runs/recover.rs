@@ -1,4 +1,4 @@
-//! `iamlua runs recover`: a look at what a run has left in doubt.
+//! `iamlua runs recover`: lookup of the changes that a run has left in doubt.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::ui::terminal;
 
 #[derive(Args, Debug)]
 pub struct RecoverCommand {
-    /// The run, by its id, the beginning or end of that, or `last`.
+    /// Run: its id, a prefix or suffix of it, or `last`.
     #[arg(add = complete::runs())]
     run: String,
-    /// Age of a change from which on it counts that the account does not show it: IAM is
-    /// eventually consistent.
+    /// Age at which a change that the account does not show counts as not made (IAM is eventually
+    /// consistent).
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = recover::PATIENCE)]
     settle_after: Duration,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct RecoverCommand {
 }
 
 impl RecoverCommand {
-    /// Looks the changes up, and prints what was found.
+    /// Looks the changes up, and prints the findings.
     pub fn execute(self) -> Result<u8> {
         let records = Records::open(&state::folder()?)?.ok_or_else(|| no_run(&self.run))?;
         let earlier = records.run(&self.run)?;

@@ -127,7 +127,7 @@ pub(super) fn describe(
     text
 }
 
-/// Parameters of a script in words: `owner=ops days=30`; `None` if there are none.
+/// Parameters of a script as text: `owner=ops days=30`; `None` if there are none.
 pub fn parameters(parameters: &serde_json::Value) -> Option<String> {
     let parameters = parameters.as_object().filter(|parameters| !parameters.is_empty())?;
     let plain =

@@ -1,7 +1,6 @@
-//! The grammar to which IAM holds a permissions policy when it is saved. The texts, and which of
-//! several comes first, are those that AWS gave for 78 wrong documents, and for 51 right ones none
-//! (`TestPolicyDocumentValidity` of `LocalStack`'s recorded suite, February 2026). What no
-//! recording shows is let through.
+//! Grammar check of a permissions policy when it is saved. The messages and their precedence were
+//! recorded on AWS for 78 invalid and 51 valid documents (`TestPolicyDocumentValidity` of
+//! `LocalStack`'s suite, February 2026). Documents that no recording covers are accepted.
 
 use std::collections::HashSet;
 
@@ -9,12 +8,12 @@ use serde_json::{Map, Value};
 
 use super::super::refusal::Refusal;
 
-/// The kind of policy that a document is for.
+/// Kind of policy that a document belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Kind {
-    /// A managed policy, which must say version 2012-10-17.
+    /// Managed policy. It must have version 2012-10-17.
     Managed,
-    /// An inline policy, which may leave the version out, or say the old one.
+    /// Inline policy. It may omit the version, or have the old one.
     Inline,
 }
 
@@ -66,10 +65,10 @@ const PARTITIONS: [&str; 8] =
 const IAM_PATHS: &str = "user/, federated-user/, role/, group/, instance-profile/, mfa/, \
                          server-certificate/, policy/, sms-mfa/, saml-provider/, oidc-provider/, \
                          report/, access-report/";
-/// The range of years of the library that reads dates for IAM.
+/// Range of years of the date library that IAM uses.
 const YEARS: std::ops::RangeInclusive<i64> = -292_275_054..=292_278_993;
 
-/// Counts what AWS counts against the quotas of policies: everything but white space.
+/// Size of a policy as AWS's quotas count it: without white space.
 pub(in crate::emulator) fn size(document: &str) -> usize {
     document.chars().filter(|letter| !letter.is_whitespace()).count()
 }
@@ -122,7 +121,7 @@ fn legacy() -> Refusal {
     malformed("The policy failed legacy parsing")
 }
 
-/// The statements of a policy in which everything is of the right type; `None` if something is not.
+/// Statements of a policy in which all types are right; otherwise `None`.
 fn read_statements(policy: &Map<String, Value>) -> Option<Vec<&Map<String, Value>>> {
     let fine = policy.iter().all(|(key, value)| match key.as_str() {
         "Version" => value.as_str().is_some_and(|version| VERSIONS.contains(&version)),
@@ -153,8 +152,8 @@ fn is_statement(statement: &Map<String, Value>) -> bool {
         && statement.get("Sid").is_none_or(Value::is_string)
 }
 
-/// One text, or a list of texts. Moto's suite has a policy with a null in the list, which AWS is
-/// said to pass over.
+/// Check for a string or a list of strings. A null in the list is accepted: Moto's suite has such a
+/// policy, and reports that AWS ignores the null.
 fn is_text_or_texts(value: &Value) -> bool {
     match value {
         Value::String(_) => true,
@@ -165,7 +164,7 @@ fn is_text_or_texts(value: &Value) -> bool {
     }
 }
 
-/// An operator that nobody knows passes if nothing is compared with it.
+/// Check of a condition. An unknown operator is accepted if it compares nothing.
 fn is_condition(condition: &Value) -> bool {
     let is_plain = |value: &Value| value.is_string() || value.is_boolean() || value.is_number();
     let is_compared = |value: &Value| match value {
@@ -182,7 +181,7 @@ fn is_condition(condition: &Value) -> bool {
     })
 }
 
-/// An operator without what says how it treats several values and missing ones.
+/// Operator without its set prefix and `IfExists` suffix.
 fn bare_operator(operator: &str) -> &str {
     let operator = ["ForAnyValue:", "ForAllValues:"]
         .iter()
@@ -191,8 +190,8 @@ fn bare_operator(operator: &str) -> &str {
     operator.strip_suffix("IfExists").unwrap_or(operator)
 }
 
-/// An older parser than the first reads the policy once more. It takes the effects in one spelling
-/// only, and reads dates.
+/// Check of IAM's legacy parser, which reads the policy a second time. It accepts effects in one
+/// spelling only, and parses dates.
 fn passes_first_legacy_parsing(statement: &Map<String, Value>) -> bool {
     let effect = statement.get("Effect").and_then(Value::as_str).unwrap_or_default();
     let conditions = statement.get("Condition").and_then(Value::as_object);
@@ -210,7 +209,7 @@ fn one_or_many(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// Seconds since 1970, or a date and time in which everything but the year may be missing.
+/// Check for seconds since 1970, or a date and time in which only the year is required.
 fn is_date(value: &Value) -> bool {
     let Value::String(text) = value else { return value.is_number() };
     let text = text.to_ascii_lowercase();
@@ -261,8 +260,8 @@ fn is_within(text: &str, least: i64, most: i64) -> bool {
     whole(text).is_some_and(|number| (least..=most).contains(&number))
 }
 
-/// Checks the resources. What is wrong with one is only told after the actions were looked at,
-/// except where the older parser does not understand it.
+/// Checks the resources. A bad resource is reported after bad actions, except if the legacy parser
+/// rejects it.
 fn check_resources(statements: &[&Map<String, Value>]) -> Result<Option<String>, Refusal> {
     let mut wrong = None;
     for statement in statements {
@@ -278,7 +277,7 @@ fn check_resources(statements: &[&Map<String, Value>]) -> Result<Option<String>,
     Ok(wrong)
 }
 
-/// The words for a resource that is no ARN, or not one that its service has.
+/// Message for a resource that is not an ARN, or not one of its service.
 fn wrong_resource(resource: &str) -> Option<String> {
     let Some((_, rest)) = resource.split_once(':') else {
         return Some(format!("Resource {resource} must be in ARN format or \"*\"."));
@@ -286,7 +285,7 @@ fn wrong_resource(resource: &str) -> Option<String> {
     let (partition, rest) =
         rest.split_once(':').map_or((rest, None), |(partition, rest)| (partition, Some(rest)));
     if partition != "*" && !PARTITIONS.contains(&partition) {
-        // What the resource does not say is shown as `*`.
+        // Missing parts of the resource are shown as `*`.
         let parts: Vec<_> = rest.into_iter().flat_map(|rest| rest.splitn(4, ':')).collect();
         let part = |number: usize| parts.get(number).copied().unwrap_or("*");
         return Some(format!(
@@ -309,7 +308,7 @@ fn wrong_resource(resource: &str) -> Option<String> {
         "iam" if has_region => {
             Some(format!("IAM resource {resource} cannot contain region information."))
         }
-        // Some resources of S3 are regional, such as access points. All of those say their account.
+        // Some resources of S3 are regional, such as access points. All of those have an account.
         "s3" if has_region && account.is_empty() && !id.is_empty() => {
             Some(format!("Resource {resource} can not contain region information."))
         }
@@ -345,7 +344,7 @@ fn check_ids(statements: &[&Map<String, Value>]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Tells whether one of the two keys is there, with anything in it.
+/// Check that one of two keys is present, with any value.
 fn has_any(statement: &Map<String, Value>, keys: [&str; 2]) -> bool {
     keys.iter().any(|key| match statement.get(*key) {
         None => false,

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::super::Trouble;
+use super::super::ChangeError;
 use super::super::constraints;
 use super::super::import::{self, Entry, kind_of, policy_document, wrong};
 use super::super::records;
 use super::super::sequence::Sequence;
 use super::super::write_txn::WriteTxn;
 use super::document::{self, Kind};
-use super::inline::MOST_CHARACTERS as MOST_INLINE_CHARACTERS;
-use super::managed::MOST_CHARACTERS;
+use super::inline::MAX_CHARACTERS as MAX_INLINE_CHARACTERS;
+use super::managed::MAX_CHARACTERS;
 use super::record::{InlinePolicy, Policy, Version};
 use super::upgrade;
-use super::versions::MOST_VERSIONS;
+use super::versions::MAX_VERSIONS;
 
-/// The keys of a customer managed policy.
+/// Keys of a customer managed policy.
 pub(in crate::emulator) const KEYS: [&str; 12] = [
     "name",
     "path",
@@ -31,11 +31,11 @@ pub(in crate::emulator) const KEYS: [&str; 12] = [
     "tags",
 ];
 
-/// The inline policies of a role: an object of names and documents.
+/// Inline policies of a role: an object of names and documents.
 pub(in crate::emulator) fn inline(
     entry: &mut Entry,
     is_held: bool,
-) -> Result<Sequence<InlinePolicy>, Trouble> {
+) -> Result<Sequence<InlinePolicy>, ChangeError> {
     let place = entry.at("inline_policies");
     let fields = match entry.take("inline_policies") {
         None => return Ok(Sequence::default()),
@@ -58,29 +58,29 @@ pub(in crate::emulator) fn inline(
         size += document::size(&document);
         policies.push(InlinePolicy { name, document });
     }
-    if is_held && size > MOST_INLINE_CHARACTERS {
-        let message = format!("{size} characters are more than {MOST_INLINE_CHARACTERS}");
+    if is_held && size > MAX_INLINE_CHARACTERS {
+        let message = format!("{size} characters are more than {MAX_INLINE_CHARACTERS}");
         return Err(wrong(&place, message));
     }
     Ok(policies)
 }
 
-/// A customer managed policy. What it has besides [`KEYS`] is left in the entry, and so is `arn`.
+/// Customer managed policy. `arn` and keys that are not in [`KEYS`] are left in the entry.
 pub(in crate::emulator) fn policy(
     edit: &WriteTxn<'_>,
     entry: &mut Entry,
     is_held: bool,
-) -> Result<Policy, Trouble> {
+) -> Result<Policy, ChangeError> {
     let name = entry.required("name", &constraints::POLICY_NAME)?;
     let path = entry.held_to("path", &constraints::POLICY_PATH)?;
     let path = path.unwrap_or_else(|| "/".to_owned());
     let id = entry.held_to("id", &constraints::ID)?;
     let created = entry.date("create_date")?.unwrap_or_else(|| edit.seconds());
     let versions = versions(entry, created, is_held)?;
-    let newest = versions.behind(0).last().map(|(number, version)| (number, version.created));
+    let newest = versions.after(0).last().map(|(number, version)| (number, version.created));
     let (newest, newest_created) = newest.unwrap_or((1, created));
     let default_version = version_number(entry, "default_version")?.unwrap_or(newest);
-    if versions.behind(0).all(|(number, _)| number != default_version) {
+    if versions.after(0).all(|(number, _)| number != default_version) {
         let message = format!("there is no version v{default_version}");
         return Err(wrong(&entry.at("default_version"), message));
     }
@@ -102,8 +102,12 @@ pub(in crate::emulator) fn policy(
     Ok(policy)
 }
 
-/// The versions of a policy: a list, or the document of the only one.
-fn versions(entry: &mut Entry, created: i64, is_held: bool) -> Result<Sequence<Version>, Trouble> {
+/// Versions of a policy: a list, or the document of the only version.
+fn versions(
+    entry: &mut Entry,
+    created: i64,
+    is_held: bool,
+) -> Result<Sequence<Version>, ChangeError> {
     let place = entry.at("versions");
     let document = entry.take("document");
     let list = match entry.take("versions") {
@@ -122,8 +126,8 @@ fn versions(entry: &mut Entry, created: i64, is_held: bool) -> Result<Sequence<V
             return Err(wrong(&place, message));
         }
     };
-    if list.is_empty() || list.len() > MOST_VERSIONS {
-        return Err(wrong(&place, format!("must be 1 to {MOST_VERSIONS} versions")));
+    if list.is_empty() || list.len() > MAX_VERSIONS {
+        return Err(wrong(&place, format!("must be 1 to {MAX_VERSIONS} versions")));
     }
     let mut versions: Vec<(u64, Version)> = Vec::new();
     for (index, value) in list.into_iter().enumerate() {
@@ -143,11 +147,11 @@ fn versions(entry: &mut Entry, created: i64, is_held: bool) -> Result<Sequence<V
     with_last(entry, versions)
 }
 
-/// The versions, and the highest number that one ever had.
+/// Versions, with the highest number ever used.
 fn with_last(
     entry: &mut Entry,
     versions: Vec<(u64, Version)>,
-) -> Result<Sequence<Version>, Trouble> {
+) -> Result<Sequence<Version>, ChangeError> {
     let newest = versions.last().map_or(0, |(number, _)| *number);
     let last = version_number(entry, "last_version")?.unwrap_or(newest);
     if last < newest {
@@ -157,25 +161,25 @@ fn with_last(
     Ok(Sequence::of_places(last, versions))
 }
 
-fn document_of(place: &str, value: Value, is_held: bool) -> Result<String, Trouble> {
+fn document_of(place: &str, value: Value, is_held: bool) -> Result<String, ChangeError> {
     let document = policy_document(place, value)?;
     if is_held {
         document::check(&document, Kind::Managed)
             .map_err(|refusal| wrong(place, refusal.message))?;
         let size = document::size(&document);
-        if size > MOST_CHARACTERS {
-            let message = format!("{size} characters are more than {MOST_CHARACTERS}");
+        if size > MAX_CHARACTERS {
+            let message = format!("{size} characters are more than {MAX_CHARACTERS}");
             return Err(wrong(place, message));
         }
     }
     Ok(document)
 }
 
-/// The number in the id of a version, such as `v12`.
-fn version_number(entry: &mut Entry, name: &str) -> Result<Option<u64>, Trouble> {
+/// Number in a version id such as `v12`.
+fn version_number(entry: &mut Entry, name: &str) -> Result<Option<u64>, ChangeError> {
     let Some(id) = entry.text(name)? else { return Ok(None) };
     let digits = id.strip_prefix('v').filter(|digits| !digits.starts_with(['0', '+']));
-    // The numbers are kept as signed ones.
+    // The numbers are stored as signed integers.
     let number =
         digits.and_then(|digits| digits.parse().ok()).filter(|n| i64::try_from(*n).is_ok());
     let message = || format!("`{id}` is not the id of a version, such as v1");

@@ -1,5 +1,5 @@
-//! The inline policies of roles. Their names are looked up as they are spelled: AWS documents that
-//! the names of other things ignore case, and says nothing of the kind about these.
+//! Inline policies of roles. Their names are case-sensitive here: AWS documents case-insensitive
+//! names for other entities, but not for these.
 
 use super::super::call::Call;
 use super::super::protected_roles;
@@ -12,8 +12,8 @@ use super::super::xml::Xml;
 use super::document::{self, Kind};
 use super::record::InlinePolicy;
 
-/// The quota for all inline policies of a role together, in characters that are not white space.
-pub(in crate::emulator) const MOST_CHARACTERS: usize = 10_240;
+/// Quota for all inline policies of a role together, in characters other than white space.
+pub(in crate::emulator) const MAX_CHARACTERS: usize = 10_240;
 
 pub(in crate::emulator) fn put(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml) -> ApiResult<()> {
     let mut role: Role = require_role(edit.find(call.text("RoleName"))?, call.text("RoleName"))?;
@@ -27,8 +27,8 @@ pub(in crate::emulator) fn put(edit: &WriteTxn<'_>, call: &Call<'_>, _: &mut Xml
         None => role.inline.push(policy),
     }
     let size: usize = role.inline.iter().map(|policy| document::size(&policy.document)).sum();
-    if size > MOST_CHARACTERS {
-        return Err(Refusal::inline_policies_too_large(MOST_CHARACTERS, &role.name).into());
+    if size > MAX_CHARACTERS {
+        return Err(Refusal::inline_policies_too_large(MAX_CHARACTERS, &role.name).into());
     }
     Ok(edit.update(&role)?)
 }
@@ -54,7 +54,7 @@ pub(in crate::emulator) fn list(
 ) -> ApiResult<()> {
     let role: Role = require_role(view.find(call.text("RoleName"))?, call.text("RoleName"))?;
     let page = call.page(&view.account, &role.id);
-    let mut found: Vec<_> = role.inline.behind(page.place()?).take(page.limit + 1).collect();
+    let mut found: Vec<_> = role.inline.after(page.place()?).take(page.limit + 1).collect();
     let end = page.finish_items(&mut found);
     xml.within("PolicyNames", |xml| {
         for (_, policy) in &found {

@@ -11,7 +11,7 @@ use super::managed::{self, Detail, ListedPolicy};
 use super::record::Policy;
 use super::usage::{Counts, Usage, Users};
 
-/// The filters of `ListPolicies`.
+/// Filters of `ListPolicies`.
 #[derive(Debug)]
 struct Filter<'a> {
     only_attached: bool,
@@ -20,7 +20,7 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    /// Counts the uses of a policy; `None` if it is not to be listed.
+    /// Usage counts of a policy; `None` if the filters exclude it.
     fn admit(&self, arn: &str) -> rusqlite::Result<Option<Counts>> {
         let counts = self.users.count(arn)?;
         let is_boundary_only = counts.boundaries > 0 && counts.attached == 0;
@@ -34,9 +34,8 @@ impl Filter<'_> {
     }
 }
 
-/// `ListPolicies`: the account's own come first, by path and name, then those of AWS as they came
-/// into being. A recording of AWS (`test_list_policies_scope_aws` of `LocalStack`'s suite) has them
-/// in that order.
+/// `ListPolicies`. The account's own policies come first, by path and name, then those of AWS in
+/// order of creation, as recorded on AWS (`test_list_policies_scope_aws` of `LocalStack`'s suite).
 pub(in crate::emulator) fn policies(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -53,7 +52,7 @@ pub(in crate::emulator) fn policies(
     let page = call.page(&view.account, &seal);
     let point = page.point()?;
     let mut found: Vec<(ListedPolicy, Counts, Point)> = Vec::new();
-    // Records have keys; the markers behind them have none.
+    // Markers in the records have a key; markers behind them have none.
     let behind = point.as_ref().filter(|point| point.key.is_empty()).map(|point| point.number);
     if scope != "AWS" && behind.is_none() {
         own(view, &page, prefix, &filter, &mut found)?;
@@ -88,7 +87,7 @@ pub(in crate::emulator) fn policies(
     Ok(())
 }
 
-/// Finds the account's own policies on a page, and one more if there is one.
+/// Reads the account's own policies on a page, and one more if there is one.
 fn own(
     view: &ReadTxn<'_>,
     page: &Page<'_>,
@@ -116,15 +115,15 @@ fn own(
     }
 }
 
-/// The form in which a marker remembers a position.
+/// Position in the form that a marker stores.
 fn point(view: &ReadTxn<'_>, position: Position) -> ApiResult<Point> {
     let number = records::path_number(view.connection, &position.path)?;
     let number = number.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     Ok(Point { number, key: position.key })
 }
 
-/// `ListEntitiesForPolicy`: the roles, as the account has no groups, and no user with policies. The
-/// filters `LocalManagedPolicy` and `AWSManagedPolicy` let nothing through, as recorded.
+/// `ListEntitiesForPolicy`. Only roles are listed: the account has no groups and its user has no
+/// policies. The filters `LocalManagedPolicy` and `AWSManagedPolicy` match nothing, as recorded.
 pub(in crate::emulator) fn entities(
     view: &ReadTxn<'_>,
     call: &Call<'_>,

@@ -18,30 +18,30 @@ use super::record::{Policy, Version};
 use super::upgrade;
 use super::usage::{self, Counts, Users};
 
-/// The quota for one document, in characters that are not white space.
-pub(in crate::emulator) const MOST_CHARACTERS: usize = 6144;
-/// The quota for customer managed policies in an account.
-pub(in crate::emulator) const MOST_POLICIES: i64 = 1500;
+/// Quota for one document, in characters other than white space.
+pub(in crate::emulator) const MAX_CHARACTERS: usize = 6144;
+/// Quota for customer managed policies in an account.
+pub(in crate::emulator) const MAX_POLICIES: i64 = 1500;
 
-/// The keys of the tags of policies are case-sensitive, as recorded (`test_policy_tag_lifecycle` of
+/// Tag keys of policies are case-sensitive, as recorded (`test_policy_tag_lifecycle` of
 /// `LocalStack`'s suite).
 const KEYS: Keys = Keys::ByCase;
 
-/// A managed policy that an answer shows.
+/// Managed policy to write into an answer.
 #[derive(Debug)]
 pub(super) enum ListedPolicy {
     Own(Policy),
     Aws(Shipped),
 }
 
-/// The part of a policy that an answer shows.
+/// Amount of detail in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// The answer of `CreatePolicy`: tags if there are any.
+    /// Answer of `CreatePolicy`: tags if there are any.
     Created,
-    /// The answer of `GetPolicy`: description and tags.
+    /// Answer of `GetPolicy`: description and tags.
     Whole,
-    /// An entry of a list.
+    /// Entry of a list.
     Listed,
 }
 
@@ -61,8 +61,8 @@ pub(in crate::emulator) fn create(
         .connection
         .prepare_cached("SELECT count(*) FROM managed_policy")?
         .query_row([], |row| row.get(0))?;
-    if count >= MOST_POLICIES {
-        return Err(Refusal::quota("PoliciesPerAccount", MOST_POLICIES).into());
+    if count >= MAX_POLICIES {
+        return Err(Refusal::quota("PoliciesPerAccount", MAX_POLICIES).into());
     }
     let created = edit.seconds();
     let mut versions = Sequence::default();
@@ -85,8 +85,8 @@ pub(in crate::emulator) fn create(
     })
 }
 
-/// `GetPolicy`. Of what is not there it says one thing for AWS's policies and another for the
-/// account's own, as recorded in Cloud Custodian's tests (`iam.GetPolicy_1.json` of
+/// `GetPolicy`. The message for a missing policy differs between AWS's policies and the account's
+/// own, as recorded in Cloud Custodian's tests (`iam.GetPolicy_1.json` of
 /// `test_iam_instance_profile_set_policy_nosuchentity` and of `test_iam_policy_delete`).
 pub(in crate::emulator) fn get(
     view: &ReadTxn<'_>,
@@ -114,7 +114,7 @@ pub(in crate::emulator) fn delete(
     let arn = call.text("PolicyArn");
     let policy = find_own(edit, call, "delete")?;
     let policy = policy.ok_or_else(|| Refusal::policy_not_attached(arn))?;
-    // AWS has the same words where the policy is only a boundary (gruntwork-io/cloud-nuke, issue
+    // AWS has the same message if the policy is only a boundary (gruntwork-io/cloud-nuke, issue
     // 972).
     if usage::count(edit.connection, arn)? != Counts::default() {
         return Err(Refusal::policy_attached().into());
@@ -168,7 +168,7 @@ pub(in crate::emulator) fn list_tags(
     Ok(())
 }
 
-/// The place of a tag in the list: short keys come first, as recorded (`test_policy_tag_order` of
+/// Position of a tag in the list. Short keys come first, as recorded (`test_policy_tag_order` of
 /// `LocalStack`'s suite).
 fn tag_point(tag: &Tag) -> Point {
     Point { number: tag.key.chars().count() as u64, key: tag.key.clone() }
@@ -181,13 +181,13 @@ fn in_order(one: &Point, other: &Point) -> Ordering {
 /// Checks the document of a managed policy.
 pub(super) fn check_document(document: &str) -> Result<(), Refusal> {
     document::check(document, Kind::Managed)?;
-    if document::size(document) > MOST_CHARACTERS {
-        return Err(Refusal::quota("PolicySize", MOST_CHARACTERS));
+    if document::size(document) > MAX_CHARACTERS {
+        return Err(Refusal::quota("PolicySize", MAX_CHARACTERS));
     }
     Ok(())
 }
 
-/// The policy with that ARN.
+/// Policy with an ARN.
 pub(super) fn find(view: &ReadTxn<'_>, arn: &str) -> ApiResult<Option<ListedPolicy>> {
     let Some(policy) = managed_policies::split(arn) else {
         return Err(Refusal::invalid_arn(arn).into());
@@ -199,9 +199,9 @@ pub(super) fn find(view: &ReadTxn<'_>, arn: &str) -> ApiResult<Option<ListedPoli
     Ok(found.filter(|policy| policy.arn(&view.account.id) == arn).map(ListedPolicy::Own))
 }
 
-/// The account's own policy that a write names; `what` the write does, in the words with which AWS
-/// refuses it for policies of AWS (`test_aws_managed_policy_errors` of `LocalStack`'s suite has
-/// those for deletions and `SetDefaultPolicyVersion`).
+/// The account's own policy that a write refers to. `what` is the operation in AWS's message for
+/// policies of AWS (`test_aws_managed_policy_errors` of `LocalStack`'s suite has those for
+/// deletions and `SetDefaultPolicyVersion`).
 pub(super) fn find_own(
     edit: &WriteTxn<'_>,
     call: &Call<'_>,

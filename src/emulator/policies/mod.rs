@@ -1,5 +1,5 @@
-//! Policies of permissions: those inline in roles, and managed ones with their versions. None is
-//! evaluated; a document is held to the grammar that IAM demands when it is saved.
+//! Permissions policies: inline policies of roles, and managed policies with their versions. They
+//! are not evaluated; documents are checked against IAM's grammar when they are saved.
 
 pub(super) mod document;
 pub(super) mod import;

@@ -1,4 +1,4 @@
-//! The record of a customer managed policy, with its versions.
+//! Record of a customer managed policy, with its versions.
 
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
@@ -7,35 +7,35 @@ use super::super::records::{Record, Tag, key};
 use super::super::sequence::Sequence;
 use super::super::write_txn::Counted;
 
-/// An inline policy of a role.
+/// Inline policy of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct InlinePolicy {
     pub(in crate::emulator) name: String,
-    /// As it was given.
+    /// Document, as it was given.
     pub(in crate::emulator) document: String,
 }
 
-/// One version of a managed policy. Its number is its place in the sequence of versions.
+/// Version of a managed policy. Its number is its place in the sequence of versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct Version {
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub(in crate::emulator) created: i64,
-    /// As it was given; `None` for a policy of which an import only said the ARN.
+    /// Document, as it was given; `None` for a policy that an import only named by ARN.
     pub(in crate::emulator) document: Option<String>,
 }
 
-/// A customer managed policy.
+/// Customer managed policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::emulator) struct Policy {
     pub(in crate::emulator) name: String,
     pub(in crate::emulator) path: String,
     pub(in crate::emulator) id: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub(in crate::emulator) created: i64,
-    /// The time of the newest version, in seconds since 1970.
+    /// Creation time of the newest version, in seconds since 1970.
     pub(in crate::emulator) updated: i64,
     pub(in crate::emulator) description: Option<String>,
-    /// The number of the version that is in effect.
+    /// Number of the default version.
     pub(in crate::emulator) default_version: u64,
     pub(in crate::emulator) versions: Sequence<Version>,
     pub(in crate::emulator) tags: Sequence<Tag>,
@@ -46,10 +46,10 @@ impl Policy {
         format!("arn:aws:iam::{account_id}:policy{}{}", self.path, self.name)
     }
 
-    /// The version with that number.
+    /// Version with a number.
     pub(super) fn version(&self, number: u64) -> Option<&Version> {
         self.versions
-            .behind(number.checked_sub(1)?)
+            .after(number.checked_sub(1)?)
             .find_map(|(own, version)| (own == number).then_some(version))
     }
 }

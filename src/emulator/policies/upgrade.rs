@@ -1,24 +1,24 @@
-//! The upgrade of account files of earlier versions: the roles get a column, the policies of which
-//! only the ARN is known become records, and the index of their users is filled.
+//! Migration of account files of earlier versions. Roles get a column, policies known only by ARN
+//! become records, and the index of policy usage is filled.
 
 use rusqlite::{Connection, params};
 
 use super::super::managed_policies;
 use super::super::records::{self, Record, Role};
 use super::super::sequence::Sequence;
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::record::{Policy, Version};
 use super::usage;
 
 const ADD_COLUMN: &str = "ALTER TABLE role ADD COLUMN inline_policies TEXT NOT NULL DEFAULT ''";
-/// For a file that cannot be written: reads find this in the place of the table.
+/// Migration of a read-only file: a temporary view that shadows the table for reads.
 const ADD_COLUMN_FOR_READS: &str =
     "CREATE TEMP VIEW role AS SELECT *, '' AS inline_policies FROM main.role";
 
-/// The version of the file that has policies.
+/// First file version with policies.
 const VERSION: i64 = 3;
 
-/// Fills a file that was of that version (0 for a new one) and now has all tables.
+/// Fills the new tables of a file of an earlier version (0 for a new file).
 pub(in crate::emulator) fn fill(version: i64, connection: &Connection) -> rusqlite::Result<()> {
     if version >= VERSION {
         return Ok(());
@@ -27,12 +27,12 @@ pub(in crate::emulator) fn fill(version: i64, connection: &Connection) -> rusqli
     copy(connection)
 }
 
-/// The same beside a file that cannot be written, in temporary tables.
+/// Fills temporary tables for reads of a file that cannot be written.
 pub(in crate::emulator) fn fill_for_reads(
     version: i64,
     connection: &Connection,
 ) -> rusqlite::Result<()> {
-    // A file of version 0 has no tables at all.
+    // A file of version 0 has no tables.
     if !(1..VERSION).contains(&version) {
         return Ok(());
     }
@@ -52,15 +52,14 @@ fn copy(connection: &Connection) -> rusqlite::Result<()> {
         let Some(policy) = managed_policies::split(&arn) else { continue };
         if Some(policy.owner) == account_id.as_deref() {
             let record = unknown(&arn, policy.path, policy.name, 0);
-            // A name that is there twice, which only files of earlier versions can have, is kept
-            // once.
+            // Duplicate names, which only files of earlier versions can have, are stored once.
             if records::find::<Policy>(connection, &records::key(policy.name))?.is_none() {
                 record.store(connection)?;
             }
         }
     }
     let own = format!("arn:aws:iam::{}:%", account_id.unwrap_or_default());
-    // In a file that cannot be written the ARNs stay where they are; nothing reads them there.
+    // In a read-only file the ARNs stay in place; nothing reads them there.
     if !connection.is_readonly("main")? {
         connection.execute("DELETE FROM policy WHERE arn LIKE ?1", params![own])?;
     }
@@ -74,7 +73,7 @@ fn copy(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A policy of which only the ARN is known: it has one version, with a document that nobody said.
+/// Policy known only by ARN: it has one version, with an unknown document.
 pub(in crate::emulator) fn unknown(arn: &str, path: &str, name: &str, created: i64) -> Policy {
     let mut versions = Sequence::default();
     versions.push(Version { created, document: None });
@@ -91,7 +90,7 @@ pub(in crate::emulator) fn unknown(arn: &str, path: &str, name: &str, created: i
     }
 }
 
-/// An id for a policy of which none was said, the same one every time.
+/// Generated id of a policy known only by ARN, the same one every time.
 pub(in crate::emulator) fn id(arn: &str) -> String {
-    format!("ANPA{}", MadeUp::of(&["policy", arn]).capitals(17))
+    format!("ANPA{}", Synthetic::of(&["policy", arn]).capitals(17))
 }

@@ -1,17 +1,17 @@
-//! The uses of managed policies: an index over the roles, kept with every write of a role, so that
-//! neither counting nor listing the users of a policy goes through all roles.
+//! Usage of managed policies: an index over the roles, updated with every write of a role. Counting
+//! or listing the users of a policy does not scan all roles.
 
 use rusqlite::{Connection, params};
 
 use super::super::read_txn::{ReadTxn, position};
 use super::super::records::{self, Position, Role, key};
 
-/// The way in which a role uses a managed policy.
+/// Kind of use of a managed policy by a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
-    /// As an attached policy.
+    /// Attached policy.
     Permissions,
-    /// As its permissions boundary.
+    /// Permissions boundary.
     Boundary,
 }
 
@@ -25,7 +25,7 @@ impl Usage {
         }
     }
 
-    /// The usages that a `PolicyUsageFilter` lets through.
+    /// Usages that a `PolicyUsageFilter` includes.
     pub(super) const fn of_filter(filter: Option<&str>) -> &'static [Self] {
         const PERMISSIONS: [Usage; 1] = [Usage::Permissions];
         const BOUNDARY: [Usage; 1] = [Usage::Boundary];
@@ -44,14 +44,14 @@ impl Usage {
     }
 }
 
-/// The number of roles that use a managed policy, by usage.
+/// Number of roles that use a managed policy, by usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) attached: i64,
     pub(super) boundaries: i64,
 }
 
-/// Brings the index up to date with a role that was written, or is gone.
+/// Updates the index for a role that was written or deleted.
 pub(in crate::emulator) fn index(
     connection: &Connection,
     role: &Role,
@@ -88,7 +88,7 @@ pub(in crate::emulator) fn index(
     Ok(())
 }
 
-/// Counts the roles that really use a policy.
+/// Counts the roles that use a policy in the current state.
 pub(super) fn count(connection: &Connection, arn: &str) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
     let mut statement = connection.prepare_cached(
@@ -107,16 +107,15 @@ pub(super) fn count(connection: &Connection, arn: &str) -> rusqlite::Result<Coun
     Ok(counts)
 }
 
-/// The roles of which a read sees an earlier state than the true one, so that it counts and lists
-/// what it sees.
+/// Roles that a lagging read sees in an earlier state, so that counts and lists match that state.
 #[derive(Debug)]
 pub(super) struct Users<'a> {
     view: &'a ReadTxn<'a>,
-    /// By key: what is seen, and what is true.
+    /// By key: the state that is seen, and the current state.
     lagging: Vec<(String, Option<Role>, Option<Role>)>,
 }
 
-/// A role that uses a policy.
+/// Role that uses a policy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) position: Position,
@@ -134,7 +133,7 @@ impl<'a> Users<'a> {
         Ok(Self { view, lagging: lagging.collect::<rusqlite::Result<_>>()? })
     }
 
-    /// Counts the roles that are seen to use a policy.
+    /// Counts the roles that use a policy, as this read sees them.
     pub(super) fn count(&self, arn: &str) -> rusqlite::Result<Counts> {
         let mut counts = count(self.view.connection, arn)?;
         for (_, seen, truth) in &self.lagging {
@@ -150,8 +149,8 @@ impl<'a> Users<'a> {
         Ok(counts)
     }
 
-    /// Up to `limit` roles behind that position, by path and key, that are seen to use a policy in
-    /// one of those ways.
+    /// Up to `limit` roles after a position, by path and key, that use a policy in one of the given
+    /// ways, as this read sees them.
     pub(super) fn page(
         &self,
         arn: &str,
@@ -170,7 +169,7 @@ impl<'a> Users<'a> {
         let start = if from.path.as_str() < prefix { prefix } else { from.path.as_str() };
         let first = usages.first().map(|usage| usage.column());
         let last = usages.last().map(|usage| usage.column());
-        // Nothing in a path sorts after the last code point.
+        // No path contains a greater character than the last code point.
         let end = format!("{prefix}\u{10ffff}");
         let mut rows = statement.query(params![arn, start, from.key, end, first, last])?;
         let mut users = Vec::new();

@@ -1,4 +1,4 @@
-//! The versions of managed policies.
+//! Versions of managed policies.
 
 use super::super::call::Call;
 use super::super::clock::iso8601;
@@ -9,8 +9,8 @@ use super::super::xml::Xml;
 use super::managed::{self, ListedPolicy};
 use super::record::{Policy, Version};
 
-/// The quota for the versions of a policy.
-pub(in crate::emulator) const MOST_VERSIONS: usize = 5;
+/// Quota for versions per policy.
+pub(in crate::emulator) const MAX_VERSIONS: usize = 5;
 
 pub(in crate::emulator) fn create(
     edit: &WriteTxn<'_>,
@@ -21,8 +21,8 @@ pub(in crate::emulator) fn create(
     let policy = managed::find_own(edit, call, "update")?;
     let mut policy = policy.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
     managed::check_document(document)?;
-    if policy.versions.len() >= MOST_VERSIONS {
-        return Err(Refusal::too_many_versions(MOST_VERSIONS).into());
+    if policy.versions.len() >= MAX_VERSIONS {
+        return Err(Refusal::too_many_versions(MAX_VERSIONS).into());
     }
     let created = edit.seconds();
     let version = Version { created, document: Some(document.to_owned()) };
@@ -59,8 +59,9 @@ pub(in crate::emulator) fn get(
     })
 }
 
-/// `ListPolicyVersions`: the newest comes first, as recorded (`test_policy_version_set_default` of
-/// `LocalStack`'s suite). Of a policy of AWS only the version in effect is known.
+/// `ListPolicyVersions`. The newest version comes first, as recorded
+/// (`test_policy_version_set_default` of `LocalStack`'s suite). Of AWS's policies only the default
+/// version is known.
 pub(in crate::emulator) fn list(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -69,7 +70,7 @@ pub(in crate::emulator) fn list(
     let arn = call.text("PolicyArn");
     let policy = managed::find(view, arn)?.ok_or_else(|| Refusal::policy_not_attachable(arn))?;
     let page = call.page(&view.account, arn);
-    let behind = page.place()?;
+    let after = page.place()?;
     let policy = match policy {
         ListedPolicy::Own(policy) => policy,
         ListedPolicy::Aws(policy) => {
@@ -85,9 +86,9 @@ pub(in crate::emulator) fn list(
             return Ok(());
         }
     };
-    let mut found: Vec<_> = policy.versions.behind(0).collect();
+    let mut found: Vec<_> = policy.versions.after(0).collect();
     found.reverse();
-    found.retain(|(number, _)| behind == 0 || *number < behind);
+    found.retain(|(number, _)| after == 0 || *number < after);
     let end = page.finish_items(&mut found);
     xml.within("Versions", |xml| {
         found.iter().try_for_each(|(number, version)| {
@@ -129,7 +130,7 @@ pub(in crate::emulator) fn set_default(
     Ok(edit.update(&policy)?)
 }
 
-/// The number of that version, and the version.
+/// Number and version for a version id; refused if there is none.
 fn require<'a>(policy: &'a Policy, arn: &str, id: &str) -> Result<(u64, &'a Version), Refusal> {
     let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
     let found = number.and_then(|number| Some((number, policy.version(number)?)));

@@ -4,16 +4,16 @@ use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure};
 use super::super::resources::{self, Kind, Resource};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{moment, place, synthetic};
 
 const KIND: Kind = Kind::LaunchConfiguration;
 const PAGING: Paging =
-    Paging { limit: "MaxRecords", least: 1, most: 100, usual: 50, token: "NextToken" };
+    Paging { limit: "MaxRecords", min: 1, max: 100, default_limit: 50, token: "NextToken" };
 
-/// `DescribeLaunchConfigurations`: all, or those that are named; a name that is not there is left out.
+/// `DescribeLaunchConfigurations`: all, or those that are named. Unknown names are ignored.
 pub(in super::super) fn describe_launch_configurations(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -45,9 +45,9 @@ pub(in super::super) fn describe_launch_configurations(
 
 fn write(xml: &mut Xml, account: &str, configuration: &Resource) {
     let Resource { region, key: name, created, profile, .. } = configuration;
-    let made_up = |what| made_up(KIND, configuration, what);
-    let of_region = |what| MadeUp::of(&[account, region, what]);
-    let uuid = made_up("arn").uuid();
+    let synthetic = |what| synthetic(KIND, configuration, what);
+    let of_region = |what| Synthetic::of(&[account, region, what]);
+    let uuid = synthetic("arn").uuid();
     xml.text(
         "LaunchConfigurationARN",
         &format!(
@@ -56,7 +56,7 @@ fn write(xml: &mut Xml, account: &str, configuration: &Resource) {
         ),
     );
     xml.text("LaunchConfigurationName", name);
-    xml.text("ImageId", &format!("ami-0{}", made_up("image").hex(16)));
+    xml.text("ImageId", &format!("ami-0{}", synthetic("image").hex(16)));
     xml.literal("<InstanceType>m5.large</InstanceType><KeyName/>");
     xml.literal("<SecurityGroups><member>sg-0");
     xml.literal(&of_region("group").hex(16));

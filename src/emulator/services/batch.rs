@@ -6,15 +6,15 @@ use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::ApiResult;
 use super::super::resources::{self, Kind, Resource};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{made_up, name_of, place};
+use super::{name_of, place, synthetic};
 
 const KIND: Kind = Kind::ComputeEnvironment;
 const PAGING: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 
-/// `DescribeComputeEnvironments`: all, or those named or given by ARN; one that is not there is left out.
+/// `DescribeComputeEnvironments`: all, or those given by name or ARN. Unknown ones are ignored.
 pub(in super::super) fn describe_compute_environments(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -40,9 +40,9 @@ pub(in super::super) fn describe_compute_environments(
 
 fn shown(account: &str, environment: &Resource) -> Value {
     let Resource { region, key: name, profile, .. } = environment;
-    let made_up = |what| made_up(KIND, environment, what);
-    let of_region = |what| MadeUp::of(&[account, region, what]);
-    let (uuid, cluster) = (made_up("uuid").uuid(), made_up("cluster").uuid());
+    let synthetic = |what| synthetic(KIND, environment, what);
+    let of_region = |what| Synthetic::of(&[account, region, what]);
+    let (uuid, cluster) = (synthetic("uuid").uuid(), synthetic("cluster").uuid());
     let mut entry = json!({
         "computeEnvironmentName": name,
         "computeEnvironmentArn": format!("arn:aws:batch:{region}:{account}:compute-environment/{name}"),

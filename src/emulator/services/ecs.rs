@@ -1,4 +1,4 @@
-//! Amazon ECS: clusters and the capacity providers of managed instances in them.
+//! Amazon ECS: clusters and their capacity providers of managed instances.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,15 @@ use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource, ResourceScope};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
 use super::name_of;
 
 const KIND: Kind = Kind::CapacityProvider;
 const CLUSTERS: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 const PROVIDERS: Paging =
-    Paging { limit: "maxResults", least: 1, most: 10, usual: 10, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 10, default_limit: 10, token: "nextToken" };
 
 /// `ListClusters`.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
@@ -28,8 +28,8 @@ pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> Ap
     Ok(answer)
 }
 
-/// `DescribeCapacityProviders`: those of managed instances show up only where their cluster is named. Without one there are only
-/// the two that every account has.
+/// `DescribeCapacityProviders`. Providers of managed instances are listed only for the cluster that
+/// the call names. Without a cluster there are only the two that every account has.
 pub(in super::super) fn describe_capacity_providers(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -62,7 +62,7 @@ pub(in super::super) fn describe_capacity_providers(
     let known = |name: &str| entries.iter().any(|entry| entry["name"] == name);
     let missing = names.iter().map(|name| name_of(name)).filter(|name| !known(name));
     let missing: Vec<_> = match token {
-        None if !listing.goes_on() => {
+        None if !listing.is_continued() => {
             missing.map(|name| json!({"arn": name, "reason": "MISSING"})).collect()
         }
         _ => Vec::new(),
@@ -76,7 +76,7 @@ pub(in super::super) fn describe_capacity_providers(
 
 fn shown(account: &str, provider: &Resource) -> Value {
     let Resource { region, key: name, parent: cluster, profile, .. } = provider;
-    let of_region = |what| MadeUp::of(&[account, region, what]);
+    let of_region = |what| Synthetic::of(&[account, region, what]);
     let mut template = json!({
         "networkConfiguration": {
             "subnets": [format!("subnet-0{}", of_region("subnet").hex(16))],

@@ -1,4 +1,5 @@
-//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS makes the profile around it by itself.
+//! Amazon EKS: clusters and their managed node groups. A node group has a role; EKS creates the
+//! instance profile for it.
 
 use serde_json::{Value, json};
 
@@ -7,13 +8,13 @@ use super::super::read_txn::ReadTxn;
 use super::super::records::Role;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource, ResourceScope};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{made_up, seconds};
+use super::{seconds, synthetic};
 
 const KIND: Kind = Kind::NodeGroup;
 const PAGING: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 100, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 100, token: "nextToken" };
 
 /// `ListClusters`.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
@@ -61,8 +62,8 @@ fn not_found(message: &str) -> Refusal {
 fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
     let account = &view.account.id;
     let Resource { region, key: name, parent: cluster, created, .. } = group;
-    let uuid = made_up(KIND, group, "arn").uuid();
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let uuid = synthetic(KIND, group, "arn").uuid();
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     let mut entry = json!({
         "nodegroupName": name,
         "nodegroupArn": format!("arn:aws:eks:{region}:{account}:nodegroup/{cluster}/{name}/{uuid}"),
@@ -99,14 +100,14 @@ fn shown(view: &ReadTxn<'_>, group: &Resource) -> ApiResult<Value> {
         entry["launchTemplate"] = match found {
             Some(found) => json!({"name": found.name(), "version": "1", "id": found.key}),
             None => {
-                json!({"name": template, "version": "1", "id": format!("lt-0{}", MadeUp::of(&[region, template]).hex(16))})
+                json!({"name": template, "version": "1", "id": format!("lt-0{}", Synthetic::of(&[region, template]).hex(16))})
             }
         };
     }
     Ok(entry)
 }
 
-/// EKS answers the ARN of a role, whatever the import has said.
+/// ARN of a role. EKS always returns the ARN, in whatever form the import gave the role.
 fn role_arn(view: &ReadTxn<'_>, role: &str) -> ApiResult<String> {
     if role.starts_with("arn:") {
         return Ok(role.to_owned());

@@ -6,15 +6,20 @@ use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::resources::{self, Kind, Resource};
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{moment, place, synthetic};
 
 const KIND: Kind = Kind::BeanstalkEnvironment;
-const PAGING: Paging =
-    Paging { limit: "MaxRecords", least: 1, most: 1000, usual: usize::MAX - 1, token: "NextToken" };
+const PAGING: Paging = Paging {
+    limit: "MaxRecords",
+    min: 1,
+    max: 1000,
+    default_limit: usize::MAX - 1,
+    token: "NextToken",
+};
 const STACK: &str = "64bit Amazon Linux 2023 v4.3.1 running Python 3.11";
 
-/// `DescribeEnvironments`: without `MaxRecords` all come at once. Those that are terminated come only if `IncludeDeleted` says so, which is
-/// so unless it is false.
+/// `DescribeEnvironments`. Without `MaxRecords` all are on one page. Terminated environments are
+/// listed unless `IncludeDeleted` is false.
 pub(in super::super) fn describe_environments(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -98,7 +103,7 @@ pub(in super::super) fn describe_configuration_settings(
     })
 }
 
-/// A few of the two hundred options that an environment has: AWS lists also those without a value.
+/// A few of about two hundred options of an environment. AWS also lists those without a value.
 fn options(profile: Option<&str>) -> Vec<(&'static str, &'static str, Option<&str>)> {
     vec![
         ("aws:autoscaling:asg", "MaxSize", Some("4")),
@@ -127,7 +132,7 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
     let Resource { region, key: id, created, .. } = environment;
     let (name, application) =
         (environment.name(), environment.text("application").unwrap_or_default());
-    let made_up = made_up(KIND, environment, "address");
+    let synthetic = synthetic(KIND, environment, "address");
     let created = moment(*created);
     xml.text("EnvironmentName", name);
     xml.text("EnvironmentId", id);
@@ -138,13 +143,13 @@ fn write(xml: &mut Xml, account: &str, environment: &Resource) {
         "EndpointURL",
         &format!(
             "awseb-{}-{}.{region}.elb.amazonaws.com",
-            made_up.capitals(8),
-            made_up.below(2_000_000_000)
+            synthetic.capitals(8),
+            synthetic.below(2_000_000_000)
         ),
     );
     xml.text(
         "CNAME",
-        &format!("{name}.{}.{region}.elasticbeanstalk.com", made_up.capitals(10).to_lowercase()),
+        &format!("{name}.{}.{region}.elasticbeanstalk.com", synthetic.capitals(10).to_lowercase()),
     );
     xml.text("DateCreated", &created);
     xml.text("DateUpdated", &created);

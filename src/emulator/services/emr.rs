@@ -6,14 +6,14 @@ use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
-use super::{made_up, place, seconds};
+use super::{place, seconds, synthetic};
 
 const KIND: Kind = Kind::EmrCluster;
-const PAGING: Paging = Paging { limit: "", least: 1, most: 50, usual: 50, token: "Marker" };
+const PAGING: Paging = Paging { limit: "", min: 1, max: 50, default_limit: 50, token: "Marker" };
 
-/// `ListClusters`: 50 a page, whatever the caller would like.
+/// `ListClusters`: always 50 a page.
 pub(in super::super) fn list_clusters(view: &ReadTxn<'_>, call: &Call<'_>) -> ApiResult<Value> {
     let states = call.json_texts("ClusterStates")?;
     if let Some(unknown) = states.iter().find(|state| !KIND.states().contains(state)) {
@@ -81,7 +81,7 @@ fn summary(account: &str, cluster: &Resource) -> Value {
 
 fn shown(account: &str, cluster: &Resource) -> Value {
     let region = &cluster.region;
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     let mut attributes = json!({
         "Ec2SubnetId": format!("subnet-0{}", of_region("subnet")),
         "RequestedEc2SubnetIds": [format!("subnet-0{}", of_region("subnet"))],
@@ -96,7 +96,7 @@ fn shown(account: &str, cluster: &Resource) -> Value {
         attributes["IamInstanceProfile"] = profile.as_str().into();
     }
     let (first, second) =
-        (made_up(KIND, cluster, "host").below(256), made_up(KIND, cluster, "net").below(256));
+        (synthetic(KIND, cluster, "host").below(256), synthetic(KIND, cluster, "net").below(256));
     let mut entry = summary(account, cluster);
     let more = json!({
         "Ec2InstanceAttributes": attributes,

@@ -7,13 +7,13 @@ use super::super::clock::iso8601;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{Kind, Resource};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::listing::{Listing, Paging};
 use super::place;
 
 const KIND: Kind = Kind::InfrastructureConfiguration;
 const PAGING: Paging =
-    Paging { limit: "maxResults", least: 1, most: 100, usual: 25, token: "nextToken" };
+    Paging { limit: "maxResults", min: 1, max: 100, default_limit: 25, token: "nextToken" };
 
 /// `ListInfrastructureConfigurations`.
 pub(in super::super) fn list_infrastructure_configurations(
@@ -28,7 +28,7 @@ pub(in super::super) fn list_infrastructure_configurations(
     let (found, token) = listing.page(view, place(call, KIND), |_| true)?;
     let account = &view.account.id;
     let entries = found.iter().map(|configuration| shown(account, configuration));
-    let request = MadeUp::of(&[call.region, "request", &found.len().to_string()]).uuid();
+    let request = Synthetic::of(&[call.region, "request", &found.len().to_string()]).uuid();
     let mut answer = json!({
         "requestId": request,
         "infrastructureConfigurationSummaryList": entries.collect::<Value>(),
@@ -41,7 +41,7 @@ pub(in super::super) fn list_infrastructure_configurations(
 
 fn shown(account: &str, configuration: &Resource) -> Value {
     let Resource { region, key: name, created, profile, .. } = configuration;
-    // The ARN has the name in lower case, with hyphens for blanks.
+    // The ARN has the name in lower case, with hyphens for spaces.
     let slug = name.to_lowercase().replace([' ', '_'], "-");
     let mut entry = json!({
         "arn": format!("arn:aws:imagebuilder:{region}:{account}:infrastructure-configuration/{slug}"),

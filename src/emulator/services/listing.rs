@@ -1,4 +1,4 @@
-//! Lists of resources in pages: how many fit on one, and where the next begins.
+//! Paging of resource lists: page size and page tokens.
 
 use super::super::call::Call;
 use super::super::marker::{Point, Seal};
@@ -6,20 +6,20 @@ use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Refusal};
 use super::super::resources::{self, Kind, Resource, ResourceScope};
 
-/// How a service pages: the names of its parameters and the bounds of a page.
+/// Paging of an action: parameter names and bounds of the page size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paging {
-    /// The parameter that says how many; none where the service decides.
+    /// Parameter for the page size; empty if the service decides.
     pub(super) limit: &'static str,
-    pub(super) least: i64,
-    pub(super) most: i64,
-    /// How many come if the call does not say.
-    pub(super) usual: usize,
-    /// The parameter that says where to go on.
+    pub(super) min: i64,
+    pub(super) max: i64,
+    /// Default page size.
+    pub(super) default_limit: usize,
+    /// Parameter for the page token.
     pub(super) token: &'static str,
 }
 
-/// A page that a call asks for.
+/// Requested page of a list.
 #[derive(Debug)]
 pub(super) struct Listing<'a> {
     call: &'a Call<'a>,
@@ -30,7 +30,8 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// What a call says about its page. `within` is what besides the region the list depends on: a cluster, filters.
+    /// Reads the paging parameters of a call. `within` identifies the list besides its region, such
+    /// as by cluster or filters.
     pub(super) fn of(
         view: &ReadTxn<'_>,
         call: &'a Call<'a>,
@@ -38,8 +39,8 @@ impl<'a> Listing<'a> {
         within: &str,
     ) -> ApiResult<Self> {
         let limit = match number(call, paging)? {
-            None => paging.usual,
-            Some(number) => usize::try_from(number).unwrap_or(paging.usual),
+            None => paging.default_limit,
+            Some(number) => usize::try_from(number).unwrap_or(paging.default_limit),
         };
         let token = match call.json_text(paging.token)? {
             Some(token) => Some(token),
@@ -54,12 +55,12 @@ impl<'a> Listing<'a> {
         Seal { salt: self.salt, action: self.call.action.name, scope: &self.scope }
     }
 
-    /// Whether the call goes on with a list.
-    pub(super) fn goes_on(&self) -> bool {
+    /// True if the call continues a list.
+    pub(super) fn is_continued(&self) -> bool {
         self.token.is_some()
     }
 
-    /// Where the page begins.
+    /// Start of the page.
     pub(super) fn start(&self) -> ApiResult<Point> {
         let Some(token) = &self.token else {
             return Ok(Point { number: 0, key: String::new() });
@@ -68,12 +69,12 @@ impl<'a> Listing<'a> {
         Ok(point.ok_or_else(|| Refusal::invalid_token(self.call.action.service))?)
     }
 
-    /// What says where the next page begins.
+    /// Token of the page after a position.
     pub(super) fn token(&self, number: u64, key: &str) -> String {
         self.seal().close(&Point { number, key: key.to_owned() })
     }
 
-    /// The resources on the page, of those that are to be kept, and where the next one begins.
+    /// Resources on the page that `keep` accepts, and the token of the next page.
     pub(super) fn page(
         &self,
         view: &ReadTxn<'_>,
@@ -97,7 +98,7 @@ impl<'a> Listing<'a> {
         Ok((found, token))
     }
 
-    /// The same for the names of what resources belong to: clusters.
+    /// Page of parents, such as clusters, and the token of the next page.
     pub(super) fn parents(
         &self,
         view: &ReadTxn<'_>,
@@ -114,7 +115,7 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// The number of resources that the call wants.
+/// Page size that the call requests.
 fn number(call: &Call<'_>, paging: &Paging) -> ApiResult<Option<i64>> {
     let service = call.action.service;
     let name = paging.limit;
@@ -131,17 +132,17 @@ fn number(call: &Call<'_>, paging: &Paging) -> ApiResult<Option<i64>> {
         },
     };
     let shown = super::camel(name);
-    if number < paging.least {
-        let least = paging.least;
+    if number < paging.min {
+        let min = paging.min;
         let message = format!(
-            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value greater than or equal to {least}."
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value greater than or equal to {min}."
         );
         return Err(Refusal::invalid_value(service, message).into());
     }
-    if number > paging.most {
-        let most = paging.most;
+    if number > paging.max {
+        let max = paging.max;
         let message = format!(
-            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value smaller than or equal to {most}."
+            "Value ( {number} ) for parameter {shown} is invalid. Expecting a value smaller than or equal to {max}."
         );
         return Err(Refusal::invalid_value(service, message).into());
     }

@@ -1,5 +1,6 @@
-//! The services whose resources may name an instance profile: one file for each, with the answers to the calls that look at them.
-//! An answer has what AWS always sends, not only the profile; what no import says is made up.
+//! Services whose resources may reference an instance profile, one file for each service. An answer
+//! has the fields that AWS always sends, not only the profile. Values that no import has set are
+//! synthetic.
 
 pub(super) mod autoscaling;
 pub(super) mod batch;
@@ -14,19 +15,20 @@ pub(super) mod rds;
 
 use super::call::Call;
 use super::resources::{Kind, Resource, ResourceScope};
-use super::synthetic::MadeUp;
+use super::synthetic::Synthetic;
 
-/// What an id, address or number of that resource is made from; `what` tells several of one resource apart.
-fn made_up(kind: Kind, resource: &Resource, what: &str) -> MadeUp {
-    MadeUp::of(&[kind.name(), &resource.region, &resource.parent, &resource.key, what])
+/// Source of a synthetic id, address or number of a resource; `what` distinguishes several of one
+/// resource.
+fn synthetic(kind: Kind, resource: &Resource, what: &str) -> Synthetic {
+    Synthetic::of(&[kind.name(), &resource.region, &resource.parent, &resource.key, what])
 }
 
-/// Where the resources of that kind are that a call is about.
+/// Scope of a call's resources of a kind.
 fn place<'a>(call: &'a Call<'_>, kind: Kind) -> ResourceScope<'a> {
     ResourceScope { kind, region: call.region, parent: "" }
 }
 
-/// The name in an ARN such as that of a cluster, or what is a name already.
+/// Name in an ARN such as that of a cluster; a plain name is returned unchanged.
 fn name_of(name_or_arn: &str) -> &str {
     match name_or_arn.strip_prefix("arn:") {
         Some(arn) => arn.rsplit('/').next().unwrap_or_default(),
@@ -34,7 +36,7 @@ fn name_of(name_or_arn: &str) -> &str {
     }
 }
 
-/// A moment as JSON services write it: seconds since 1970, with a fraction.
+/// Timestamp in JSON services: seconds since 1970, as a floating-point number.
 fn seconds(seconds: i64) -> serde_json::Value {
     #[allow(
         clippy::cast_precision_loss,
@@ -44,12 +46,12 @@ fn seconds(seconds: i64) -> serde_json::Value {
     seconds.into()
 }
 
-/// A moment as XML services write it: with milliseconds.
+/// Timestamp in XML services: with milliseconds.
 fn moment(seconds: i64) -> String {
     super::clock::iso8601(seconds).replace('Z', ".000Z")
 }
 
-/// A parameter's name as messages write it: `MaxResults` is `maxResults`.
+/// Parameter name as in AWS messages: `MaxResults` becomes `maxResults`.
 fn camel(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())

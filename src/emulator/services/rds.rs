@@ -1,17 +1,17 @@
-//! Amazon RDS: database instances. Only those of RDS Custom have an instance profile.
+//! Amazon RDS: database instances. Only instances of RDS Custom have an instance profile.
 
 use super::super::call::Call;
 use super::super::read_txn::ReadTxn;
 use super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::resources::{self, Kind, Resource};
-use super::super::synthetic::MadeUp;
+use super::super::synthetic::Synthetic;
 use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
-use super::{made_up, moment, place};
+use super::{moment, place, synthetic};
 
 const KIND: Kind = Kind::DbInstance;
 const PAGING: Paging =
-    Paging { limit: "MaxRecords", least: 20, most: 100, usual: 100, token: "Marker" };
+    Paging { limit: "MaxRecords", min: 20, max: 100, default_limit: 100, token: "Marker" };
 
 /// `DescribeDBInstances`: all, or one.
 pub(in super::super) fn describe_db_instances(
@@ -55,7 +55,7 @@ pub(in super::super) fn describe_db_instances(
 
 fn write(xml: &mut Xml, account: &str, instance: &Resource) {
     let Resource { region, key: id, created, profile, .. } = instance;
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     let (engine, version, license) = match profile {
         Some(_) => ("custom-oracle-ee", "19.cdb_cev1", "bring-your-own-license"),
         None => ("postgres", "16.4", "postgresql-license"),
@@ -65,7 +65,7 @@ fn write(xml: &mut Xml, account: &str, instance: &Resource) {
     xml.text("Engine", engine);
     xml.text("DBInstanceStatus", instance.state());
     xml.literal("<MasterUsername>admin</MasterUsername>");
-    let zone = MadeUp::of(&[account, region, "endpoint"]).capitals(12).to_lowercase();
+    let zone = Synthetic::of(&[account, region, "endpoint"]).capitals(12).to_lowercase();
     xml.literal("<Endpoint>");
     xml.text("Address", &format!("{id}.{zone}.{region}.rds.amazonaws.com"));
     xml.literal("<Port>5432</Port><HostedZoneId>Z1TTGA775OQIYO</HostedZoneId></Endpoint>");
@@ -81,7 +81,10 @@ fn write(xml: &mut Xml, account: &str, instance: &Resource) {
     xml.literal("<AutoMinorVersionUpgrade>false</AutoMinorVersionUpgrade><ReadReplicaDBInstanceIdentifiers/>");
     xml.text("LicenseModel", license);
     xml.literal("<PubliclyAccessible>false</PubliclyAccessible><StorageType>gp3</StorageType><DbInstancePort>0</DbInstancePort><StorageEncrypted>true</StorageEncrypted>");
-    xml.text("DbiResourceId", &format!("db-{}", made_up(KIND, instance, "resource").capitals(24)));
+    xml.text(
+        "DbiResourceId",
+        &format!("db-{}", synthetic(KIND, instance, "resource").capitals(24)),
+    );
     xml.literal("<CopyTagsToSnapshot>false</CopyTagsToSnapshot>");
     xml.text("DBInstanceArn", &format!("arn:aws:rds:{region}:{account}:db:{id}"));
     xml.literal("<IAMDatabaseAuthenticationEnabled>false</IAMDatabaseAuthenticationEnabled><PerformanceInsightsEnabled>false</PerformanceInsightsEnabled><DeletionProtection>false</DeletionProtection><TagList/>");

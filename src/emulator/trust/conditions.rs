@@ -1,5 +1,5 @@
 //! Conditions of policies. IAM User Guide, "IAM JSON policy elements: Condition operators" and
-//! "Multivalued context keys". Operators for addresses and binary values are not understood, and
+//! "Multivalued context keys". Operators for addresses and binary values are not supported, and
 //! neither are keys of which the local account has no value, such as `aws:PrincipalOrgID` and
 //! `aws:SourceIp`.
 
@@ -11,14 +11,14 @@ use wildmatch::WildMatch;
 
 use super::one_or_many;
 
-/// The value of a condition key in a request.
+/// Value of a condition key in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Known {
-    /// The values of the key.
+    /// Values of the key.
     Values(Vec<String>),
-    /// The request has no such key.
+    /// Key that the request does not have.
     Absent,
-    /// The local account does not know what AWS would have there.
+    /// Key whose value on AWS is not known here.
     NotUnderstood,
 }
 
@@ -40,7 +40,7 @@ impl From<Vec<String>> for Known {
     }
 }
 
-/// Evaluation of a whole `Condition` element.
+/// Evaluates a whole `Condition` element.
 pub(super) fn hold(condition: &Value, keys: &dyn Fn(&str) -> Known) -> bool {
     let Some(operators) = condition.as_object() else { return false };
     operators.iter().all(|(operator, tested)| {
@@ -56,7 +56,7 @@ pub(super) fn hold(condition: &Value, keys: &dyn Fn(&str) -> Known) -> bool {
     })
 }
 
-/// An operator with what stands before and behind its name.
+/// Operator with its set prefix and suffix.
 #[derive(Clone, Copy, Debug)]
 struct Operator {
     set: Set,
@@ -67,7 +67,7 @@ struct Operator {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
-    /// The key has one value.
+    /// Single-valued key.
     Single,
     ForAnyValue,
     ForAllValues,
@@ -119,7 +119,7 @@ impl Operator {
             "StringNotEquals" => (Test::Equals, true),
             "StringEqualsIgnoreCase" => (Test::EqualsIgnoreCase, false),
             "StringNotEqualsIgnoreCase" => (Test::EqualsIgnoreCase, true),
-            // Both kinds of operators for ARNs take wildcards.
+            // Both kinds of ARN operators accept wildcards.
             "StringLike" | "ArnLike" | "ArnEquals" => (Test::Like, false),
             "StringNotLike" | "ArnNotLike" | "ArnNotEquals" => (Test::Like, true),
             "Bool" => (Test::Bool, false),
@@ -142,7 +142,7 @@ impl Operator {
             Known::NotUnderstood => return false,
             Known::Absent if self.test == Test::Null => return is_among(tested, "true"),
             Known::Absent => {
-                // ForAnyValue with a negated operator finds no value that it could hold for.
+                // ForAnyValue with a negated operator needs a value that meets it.
                 let is_met = self.is_negated && self.set == Set::Single;
                 return is_met || self.if_exists || self.set == Set::ForAllValues;
             }
@@ -176,7 +176,7 @@ impl Test {
                 let (Some(own), Some(tested)) = (moment(own), moment(tested)) else { return false };
                 comparison.holds(own.cmp(&tested))
             }
-            // Whether the key is there has been settled before.
+            // The presence of the key has been checked before.
             Self::Null => false,
         }
     }
@@ -198,14 +198,14 @@ fn is_among(values: &[String], wanted: &str) -> bool {
     values.iter().any(|value| value.eq_ignore_ascii_case(wanted))
 }
 
-/// A moment, written as a date or in seconds since 1970.
+/// Timestamp, written as a date or in seconds since 1970.
 fn moment(text: &str) -> Option<Timestamp> {
     let seconds = || Timestamp::from_second(text.parse().ok()?).ok();
     text.parse().ok().or_else(seconds)
 }
 
-/// A value of a condition as text, with policy variables such as `${aws:userid}` filled in. None if
-/// a variable has no single value.
+/// Value of a condition as text, with policy variables such as `${aws:userid}` replaced. None if a
+/// variable has no single value.
 fn text(value: &Value, keys: &dyn Fn(&str) -> Known) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -267,7 +267,7 @@ mod tests {
             (r#"{"DateLessThan":{"date":"1767225600"}}"#, false),
             (r#"{"Bool":{"flag":true}}"#, true),
             (r#"{"Bool":{"flag":"false"}}"#, false),
-            // A key that is not there.
+            // Missing key.
             (r#"{"StringEquals":{"absent":"x"}}"#, false),
             (r#"{"StringNotEquals":{"absent":"x"}}"#, true),
             (r#"{"StringEqualsIfExists":{"absent":"x"}}"#, true),
@@ -289,7 +289,7 @@ mod tests {
             (r#"{"StringEquals":{"one":"${one}"}}"#, true),
             (r#"{"StringLike":{"one":"${absent}*"}}"#, false),
             (r#"{"StringEquals":{"one":"${*}"}}"#, false),
-            // What is not understood never holds.
+            // An operator or key that is not supported never matches.
             (r#"{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}"#, false),
             (r#"{"StringEqualsIfExists":{"aws:SourceIp":"10.0.0.1"}}"#, false),
             (r#"{"IpAddress":{"one":"10.0.0.0/8"}}"#, false),

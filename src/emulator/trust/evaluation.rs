@@ -1,8 +1,8 @@
-//! Evaluation of trust policies: whether a policy lets a principal in. Only the trust policy is
-//! evaluated. Permissions of the caller are not: the local account's callers may do everything.
+//! Evaluation of trust policies: the decision of a policy on a principal. Only the trust policy is
+//! evaluated. The permissions of callers are not: in the local account they may do everything.
 //!
 //! The rules are those of the IAM User Guide, "Policy evaluation logic" and "AWS JSON policy
-//! elements". A statement whose condition is not understood never matches, whatever its effect.
+//! elements". A statement with an unsupported condition never matches, whatever its effect.
 
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
@@ -10,36 +10,36 @@ use wildmatch::WildMatch;
 use super::conditions::{self, Known};
 use super::one_or_many;
 
-/// A request to assume a role, as trust policies see it.
-pub(in crate::emulator) struct Asked<'a> {
-    /// Such as `sts:AssumeRole`.
+/// Request to assume a role, for evaluation.
+pub(in crate::emulator) struct TrustRequest<'a> {
+    /// Action, such as `sts:AssumeRole`.
     pub(in crate::emulator) action: &'a str,
     pub(in crate::emulator) principal: &'a Principal,
-    /// The value of a condition key, whose name is in lower case.
+    /// Value of a condition key, whose name is in lower case.
     pub(in crate::emulator) keys: &'a dyn Fn(&str) -> Known,
 }
 
-/// The one who asks, by every name that a policy may use.
+/// Requesting principal, by every name that a policy may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Principal {
-    /// A user or a session: its own ARN and id, those of its role, and those of its account.
+    /// User or session: its own ARN and id, those of its role, and those of its account.
     Aws(Vec<String>),
-    /// The holder of an identity provider's token, by the provider.
+    /// Holder of an identity provider's token, by the provider.
     Federated(String),
 }
 
-/// The outcome of an evaluation.
+/// Result of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Decision {
     Allowed,
-    /// No statement allows it.
+    /// No statement allows the request.
     NotAllowed,
-    /// A statement denies it.
+    /// A statement denies the request.
     Denied,
 }
 
 /// Evaluates a trust policy.
-pub(in crate::emulator) fn decide(policy: &str, asked: &Asked<'_>) -> Decision {
+pub(in crate::emulator) fn decide(policy: &str, asked: &TrustRequest<'_>) -> Decision {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     let statements = policy.get("Statement").map(one_or_many).unwrap_or_default();
     let matching =
@@ -54,7 +54,7 @@ pub(in crate::emulator) fn decide(policy: &str, asked: &Asked<'_>) -> Decision {
     }
 }
 
-fn matches(statement: &Map<String, Value>, asked: &Asked<'_>) -> bool {
+fn matches(statement: &Map<String, Value>, asked: &TrustRequest<'_>) -> bool {
     let names_action = |field: &str| {
         let patterns = one_or_many(statement.get(field)?);
         Some(patterns.into_iter().filter_map(Value::as_str).any(|pattern| {
@@ -72,7 +72,7 @@ fn matches(statement: &Map<String, Value>, asked: &Asked<'_>) -> bool {
 }
 
 impl Principal {
-    /// Match of a `Principal` element with this one.
+    /// Match of a `Principal` element with this principal.
     fn is_named_by(&self, element: &Value) -> bool {
         let Value::Object(kinds) = element else { return element == "*" };
         let named = |kind: &str| {
@@ -89,7 +89,7 @@ impl Principal {
 #[cfg(test)]
 mod tests {
     use super::super::conditions::Known;
-    use super::{Asked, Decision, Principal, decide};
+    use super::{Decision, Principal, TrustRequest, decide};
 
     fn decided(statements: &str, action: &str) -> Decision {
         let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
@@ -100,7 +100,7 @@ mod tests {
             "aws:multifactorauthpresent" => Known::Absent,
             _ => Known::NotUnderstood,
         };
-        decide(&policy, &Asked { action, principal: &principal, keys: &keys })
+        decide(&policy, &TrustRequest { action, principal: &principal, keys: &keys })
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         let both = format!("{allow},{deny}");
         assert_eq!(decided(&both, "sts:AssumeRole"), Decision::Allowed);
         assert_eq!(decided(&both, "sts:TagSession"), Decision::Denied);
-        // The deny of everybody without MFA, which the IAM User Guide has in its examples.
+        // Denial of all principals without MFA, an example of the IAM User Guide.
         let no_mfa = r#"{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole","Condition":{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}}"#;
         assert_eq!(decided(&format!("{allow},{no_mfa}"), "sts:AssumeRole"), Decision::Denied);
     }

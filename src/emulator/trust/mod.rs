@@ -1,5 +1,5 @@
-//! Trust policies: the checks when one is saved, the form in which it is kept ([`stored`]) and its
-//! evaluation when somebody wants to assume the role ([`evaluation`]).
+//! Trust policies: validation when one is saved, the stored form ([`stored`]), and the evaluation
+//! when a caller assumes the role ([`evaluation`]).
 
 pub(super) mod conditions;
 pub(super) mod evaluation;
@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 
-/// A trust policy's size quota, in characters that are not white space.
-pub(super) const MOST_CHARACTERS: usize = 2048;
+/// Size quota of a trust policy, in characters other than white space.
+pub(super) const MAX_CHARACTERS: usize = 2048;
 
 const TOP_KEYS: [&str; 3] = ["Version", "Id", "Statement"];
 const VERSIONS: [&str; 2] = ["2008-10-17", "2012-10-17"];
@@ -26,14 +26,14 @@ const ACTIONS: [&str; 5] = [
 const SERVICE_DOMAINS: [&str; 4] =
     [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com", ".aws.internal"];
 
-/// Checks a trust policy's form. Its `AWS` principals are checked where they are resolved, in
+/// Checks the form of a trust policy. Its `AWS` principals are checked where they are resolved, in
 /// [`stored`].
 pub(super) fn check(document: &str) -> Result<(), Refusal> {
     let policy: Value = serde_json::from_str(document)
         .map_err(|_| Refusal::malformed_policy("This policy contains invalid Json"))?;
     let size = document.chars().filter(|letter| !letter.is_whitespace()).count();
-    if size > MOST_CHARACTERS {
-        return Err(Refusal::quota("ACLSizePerRole", MOST_CHARACTERS));
+    if size > MAX_CHARACTERS {
+        return Err(Refusal::quota("ACLSizePerRole", MAX_CHARACTERS));
     }
     let policy = policy.as_object().ok_or_else(syntax)?;
     if policy.keys().any(|key| !TOP_KEYS.contains(&key.as_str())) {
@@ -84,7 +84,7 @@ fn check_statement(statement: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-/// An action of STS that assumes a role or goes with that, or a pattern over such.
+/// Check for an action of STS that trust policies may have, or a pattern of such actions.
 fn is_assume_role(action: &str) -> bool {
     let action = action.to_ascii_lowercase();
     ACTIONS.contains(&action.as_str())
@@ -118,7 +118,7 @@ fn check_principals(kinds: &Map<String, Value>) -> Result<(), Refusal> {
     ))
 }
 
-/// The refusal of a principal that does not exist.
+/// Refusal of a principal that does not exist.
 pub(super) fn unknown_principal(kind: &str, name: &str) -> Refusal {
     Refusal::malformed_policy(format!("Invalid principal in policy: \"{kind}\":\"{name}\""))
 }

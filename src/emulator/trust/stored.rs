@@ -1,19 +1,18 @@
-//! Trust policies as IAM keeps them. What changes between the policy that was sent and the one that
-//! is read:
+//! Stored form of trust policies. The policy that is read differs from the one that was sent:
 //!
 //! - An account number becomes the ARN of that account. IAM User Guide, "AWS JSON policy elements:
 //!   Principal"; hashicorp/awspolicyequivalence, `stringPrincipalsEqual`.
-//! - A role's ARN is kept as the role's unique id. It is read as the ARN for as long as that role
-//!   exists, and as the id afterwards. A role that is made again under the name is another
-//!   principal. IAM User Guide, the same page, "IAM role principals".
+//! - A role's ARN is stored as the role's unique id. It is read as the ARN while that role exists,
+//!   and as the id afterwards. A new role of the same name is another principal. IAM User Guide,
+//!   the same page, "IAM role principals".
 //! - A list of one principal, or of one value of a condition, becomes that value.
 //!   hashicorp/awspolicyequivalence, `PoliciesAreEquivalent`; terraform-provider-aws issue 28835.
-//! - Several principals of a kind, and the keys of a condition, come back in an order of IAM's own.
-//!   IAM promises none; here it is the reverse alphabetical one, as in
+//! - Several principals of a kind, and the keys of a condition, are returned in an order of IAM's
+//!   own. IAM documents none; here it is the reverse alphabetical one, as in
 //!   aws-controllers-k8s/community issue 2875.
 //!
-//! Everything else stays as it was sent, white space included unless something else changes. The
-//! answer to `CreateRole` repeats the policy as it was sent (recorded by `LocalStack`:
+//! Everything else is returned as it was sent. White space is kept unless something else changes.
+//! The answer to `CreateRole` repeats the policy as it was sent (recorded by `LocalStack`:
 //! `test_sts.py`, `test_assume_role`).
 
 use rusqlite::{Connection, OptionalExtension};
@@ -28,13 +27,13 @@ use super::unknown_principal;
 /// Treatment of principals that name roles of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum Roles {
-    /// They must exist.
+    /// The roles must exist.
     MustExist,
-    /// They may come later, and are kept as ARNs until they do.
+    /// Missing roles are kept as ARNs until they are created.
     MayBeMissing,
 }
 
-/// The form in which a policy is kept that [`check`](super::check) has accepted.
+/// Stored form of a policy that [`check`](super::check) has accepted.
 pub(in crate::emulator) fn keep(
     connection: &Connection,
     account: &Account,
@@ -52,7 +51,7 @@ pub(in crate::emulator) fn keep(
                 if kind == "AWS" {
                     resolve(connection, account, named, roles)?;
                 }
-                settle(named);
+                normalize(named);
             }
         }
         if let Some(Value::Object(operators)) = statement.get_mut("Condition") {
@@ -63,12 +62,12 @@ pub(in crate::emulator) fn keep(
             }
         }
     }
-    // Maps are equal whatever their order, texts are not.
+    // Equality of maps ignores order, equality of texts does not.
     let after = Value::Object(policy).to_string();
     Ok(if after == before { document.to_owned() } else { after })
 }
 
-/// The policy as reads show it: with the ARNs of the roles that are kept by their ids and exist.
+/// Policy as reads show it. Ids of existing roles are replaced by their ARNs.
 pub(in crate::emulator) fn shown(
     connection: &Connection,
     account: &Account,
@@ -90,7 +89,7 @@ pub(in crate::emulator) fn shown(
                     *name = arn;
                 }
             }
-            settle(named);
+            normalize(named);
         }
     }
     Ok(Value::Object(policy).to_string())
@@ -120,7 +119,7 @@ fn texts_mut(value: &mut Value) -> Vec<&mut String> {
         .collect()
 }
 
-/// Puts in the place of each `AWS` principal what is kept of it.
+/// Replaces each `AWS` principal by its stored form.
 fn resolve(
     connection: &Connection,
     account: &Account,
@@ -151,7 +150,7 @@ fn resolve(
     Ok(())
 }
 
-/// The unique id of the role with that path, without its first slash, and name.
+/// Unique id of the role with a name and a path, which has no first slash.
 fn role_id(
     connection: &Connection,
     path_and_name: &str,
@@ -164,7 +163,7 @@ fn role_id(
         .optional()
 }
 
-/// The ARN of the role with that unique id.
+/// ARN of the role with a unique id.
 fn arn_of(
     connection: &Connection,
     account: &Account,
@@ -181,7 +180,7 @@ fn is_account_number(name: &str) -> bool {
     name.len() == 12 && name.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// A unique id of a role or a user.
+/// Check for a unique id of a role or a user.
 fn is_unique_id(name: &str) -> bool {
     let rest = name.strip_prefix("AROA").or_else(|| name.strip_prefix("AIDA"));
     rest.is_some_and(|rest| {
@@ -189,8 +188,8 @@ fn is_unique_id(name: &str) -> bool {
     })
 }
 
-/// The ARN of an account, user, role or session in this partition. A part of a name cannot be a
-/// wildcard, and a group is no principal. IAM User Guide, "AWS JSON policy elements: Principal".
+/// Check for the ARN of an account, user, role or session in this partition. Names cannot have
+/// wildcards, and a group is no principal. IAM User Guide, "AWS JSON policy elements: Principal".
 fn is_principal_arn(name: &str) -> bool {
     let Some((service, rest)) =
         name.strip_prefix("arn:aws:").and_then(|rest| rest.split_once("::"))
@@ -211,8 +210,8 @@ fn is_principal_arn(name: &str) -> bool {
         }
 }
 
-/// Gives the values of a kind of principals the form and order in which they come back.
-fn settle(named: &mut Value) {
+/// Normalises the values of a kind of principals to the returned form and order.
+fn normalize(named: &mut Value) {
     if let Value::Array(names) = named {
         names.sort_by(|one, other| other.as_str().cmp(&one.as_str()));
         names.dedup();
@@ -220,7 +219,7 @@ fn settle(named: &mut Value) {
     collapse(named);
 }
 
-/// Turns a list of one into its value.
+/// Replaces a list of one by its value.
 fn collapse(value: &mut Value) {
     if let Value::Array(values) = value
         && values.len() == 1

@@ -1,9 +1,9 @@
-//! Following files by name: whoever follows a path is told when something else may be there, however that came about: a save in place,
-//! by renaming, by deleting and creating, a link that leads elsewhere, a folder on the way that was moved or replaced. Only told: what is
-//! there, and whether it differs, is for the listener to look at.
+//! Watcher of paths. It reports that a path may have changed, in whatever way: by a write in place,
+//! a rename, a deletion and creation, a link with another target, or a folder on the path that was
+//! moved or replaced. The listener compares the content.
 //!
-//! Every real folder in which a name of a path is looked up is listened to, and no folder below. Events about other names cost two looks into
-//! a table.
+//! Every real folder in which a component of a path is looked up is watched, without its
+//! subfolders. Events about other names cost two hash table lookups.
 
 mod names;
 mod polling;
@@ -19,28 +19,30 @@ use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::error::{Error, Result};
 use crate::ui::terminal::say;
-use names::{Heard, Names, Wanted};
+use names::{Names, RelevantEvent, Wanted};
 use polling::PollState;
 
-/// Where the system tells of no changes, files are looked at so often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Interval of polling, where the system reports no changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After an event that does not matter the next ones are waited for so long, and then heard together: in a storm of them it is the waking up that costs.
-const REST: Duration = Duration::from_millis(5);
-/// So long events are heard between two rests: enough for far more than come during one.
-const AWAKE: Duration = Duration::from_millis(1);
+/// Pause after an irrelevant event, after which the next ones are handled together. In a flood of
+/// events, waking up is the main cost.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Maximum time of handling events between two pauses, enough for far more events than arrive
+/// during one.
+const MAX_BURST: Duration = Duration::from_millis(1);
 
-/// What may have changed.
+/// Possible changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// These paths, each as it is followed; of a followed folder the folder with a name behind it.
+    /// Changed paths, each as it is watched; for a watched folder, paths of files in it.
     Paths(BTreeSet<PathBuf>),
-    /// Anything.
+    /// Possibly everything.
     All,
 }
 
 impl Changed {
-    /// This and that.
+    /// Union of two changes.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -53,66 +55,67 @@ impl Changed {
     }
 }
 
-/// Follows files until it is dropped.
+/// Watches paths until it is dropped.
 #[derive(Debug)]
 pub struct PathWatcher {
-    orders: Sender<Command>,
+    commands: Sender<Command>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread is told.
+/// Message to the watcher's thread.
 #[derive(Debug)]
 enum Command {
-    /// What to follow from now on, and whom to tell that it is followed.
+    /// New set of watched paths, and the channel that confirms it.
     Follow(Wanted, Sender<()>),
-    /// An event that matters.
-    Heard(Heard),
-    /// Events were lost.
+    /// Relevant event.
+    Event(RelevantEvent),
+    /// Lost events.
     Lost,
-    /// The end.
+    /// End of the thread.
     End,
 }
 
 impl PathWatcher {
-    /// Follows nothing yet. `on_change` is called on a thread of its own.
+    /// Watcher without paths. `on_change` is called on a thread of its own.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot create a thread.
     pub fn new(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
         Self::start(true, on_change)
     }
 
-    /// The same, with a look every second instead of events.
+    /// Watcher that polls every second instead of receiving events.
     ///
     /// # Errors
-    /// If the system gives no thread.
-    pub fn by_looking(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
+    /// If the system cannot create a thread.
+    pub fn polling(on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
         Self::start(false, on_change)
     }
 
-    fn start(hears: bool, on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
-        let (orders, received) = channel();
-        let mut follower = Follower {
+    fn start(with_events: bool, on_change: impl Fn(Changed) + Send + 'static) -> Result<Self> {
+        let (commands, received) = channel();
+        let mut watch_thread = WatchThread {
             wanted: Wanted::default(),
             names: Arc::default(),
-            ears: if hears { None } else { Some(Backend::Looking(PollState::default())) },
-            orders: orders.clone(),
+            backend: if with_events { None } else { Some(Backend::Polling(PollState::default())) },
+            commands: commands.clone(),
         };
         let thread = std::thread::Builder::new().name("iamlua-following".into());
         let thread = thread
-            .spawn(move || follower.work(&received, &on_change))
+            .spawn(move || watch_thread.work(&received, &on_change))
             .map_err(|error| Error::io("cannot start a thread that follows files", error))?;
-        Ok(Self { orders, thread: Some(thread) })
+        Ok(Self { commands, thread: Some(thread) })
     }
 
-    /// Follows these files and folders from now on, and nothing else. A file need not be there; one that is a folder changes with the names in it.
-    /// Of `folders` the files in them whose names end in `.lua` are followed, not deeper.
+    /// Replaces the watched files and folders. A file need not exist; a folder among `files`
+    /// changes with the names in it. In `folders`, the files whose names end in `.lua` are watched,
+    /// without subfolders.
     ///
-    /// What changed before this returns is not told: look at them afterwards.
+    /// Changes before this returns are not reported: read the files afterwards.
     pub fn follow(&mut self, files: BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
         let (done, is_done) = channel();
-        if self.orders.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
-            // Without an answer the thread has ended, which it does not before it is told to.
+        if self.commands.send(Command::Follow(Wanted { files, folders }, done)).is_ok() {
+            // Without an answer the thread has ended, which happens only after `Command::End`.
             let _ = is_done.recv();
         }
     }
@@ -120,38 +123,38 @@ impl PathWatcher {
 
 impl Drop for PathWatcher {
     fn drop(&mut self) {
-        let _ = self.orders.send(Command::End);
+        let _ = self.commands.send(Command::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// How changes are noticed.
+/// Source of changes.
 enum Backend {
-    /// The system tells. With the folders that are listened to.
-    Listening(RecommendedWatcher, HashSet<PathBuf>),
-    /// It does not.
-    Looking(PollState),
+    /// Events of the system, with the watched folders.
+    Events(RecommendedWatcher, HashSet<PathBuf>),
+    /// Polling.
+    Polling(PollState),
 }
 
-/// What the thread has.
-struct Follower {
+/// State of the thread.
+struct WatchThread {
     wanted: Wanted,
-    /// The names that matter, for those who hear events.
+    /// Relevant names, shared with the event handler.
     names: Arc<Mutex<Arc<Names>>>,
-    /// `None` until something is followed.
-    ears: Option<Backend>,
-    orders: Sender<Command>,
+    /// `None` until a path is watched.
+    backend: Option<Backend>,
+    commands: Sender<Command>,
 }
 
-impl Follower {
+impl WatchThread {
     fn work(&mut self, received: &Receiver<Command>, on_change: &impl Fn(Changed)) {
         loop {
-            let first = match &mut self.ears {
-                Some(Backend::Looking(marks)) => match received.recv_timeout(LOOK_EVERY) {
+            let first = match &mut self.backend {
+                Some(Backend::Polling(file_states)) => match received.recv_timeout(POLL_INTERVAL) {
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Some(changed) = marks.look(&self.wanted) {
+                        if let Some(changed) = file_states.poll(&self.wanted) {
                             on_change(changed);
                         }
                         continue;
@@ -162,130 +165,132 @@ impl Follower {
             };
             let Some(first) = first else { return };
             let mut changed: Option<Changed> = None;
-            let mut renewed = HashSet::new();
+            let mut retargeted = HashSet::new();
             let mut waiting = Vec::new();
-            // What came in the meantime is one change.
-            for order in std::iter::once(first).chain(received.try_iter()) {
-                let more = match order {
+            // Queued messages are handled as one change.
+            for command in std::iter::once(first).chain(received.try_iter()) {
+                let more = match command {
                     Command::End => return,
                     Command::Follow(wanted, done) => {
                         self.wanted = wanted;
                         waiting.push(done);
                         continue;
                     }
-                    Command::Heard(heard) => {
-                        renewed.extend(heard.renewed);
+                    Command::Event(heard) => {
+                        retargeted.extend(heard.retargeted);
                         heard.changed
                     }
                     Command::Lost => {
-                        renewed.insert(PathBuf::from("/"));
+                        retargeted.insert(PathBuf::from("/"));
                         Changed::All
                     }
                 };
                 changed = Some(changed.map_or(more.clone(), |before| before.and(more)));
             }
-            if !waiting.is_empty() || !renewed.is_empty() {
-                self.listen(&renewed);
+            if !waiting.is_empty() || !retargeted.is_empty() {
+                self.listen(&retargeted);
             }
             for done in waiting {
-                // Who does not wait any more need not be told.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             }
-            // Now, and not before: what happens from here on is heard in all folders.
+            // Reported only now: later events are received from all folders.
             if let Some(changed) = changed {
                 on_change(changed);
             }
         }
     }
 
-    /// Listens where the names are looked up now. `renewed` are those that lead to something else than before.
-    fn listen(&mut self, renewed: &HashSet<PathBuf>) {
-        let ears = self.ears.take().unwrap_or_else(|| self.open());
-        let Backend::Listening(mut watcher, mut heard) = ears else {
-            self.ears = Some(Backend::Looking(PollState::of(&self.wanted)));
+    /// Watches the folders in which names are looked up now. `retargeted` are the names with a new
+    /// target.
+    fn listen(&mut self, retargeted: &HashSet<PathBuf>) {
+        let backend = self.backend.take().unwrap_or_else(|| self.open());
+        let Backend::Events(mut watcher, mut folders) = backend else {
+            self.backend = Some(Backend::Polling(PollState::of(&self.wanted)));
             return;
         };
-        for folder in Names::below(heard.iter(), renewed) {
-            heard.remove(&folder);
-            // It may be gone, and is then not listened to any more.
+        for folder in Names::below(folders.iter(), retargeted) {
+            folders.remove(&folder);
+            // A deleted folder is not watched any more.
             let _ = watcher.unwatch(&folder);
         }
-        let mut passed_over = HashSet::new();
-        // What is looked up while it changes is looked up again, now that the change is heard; whatever changes later is heard too.
+        let mut unwatchable = HashSet::new();
+        // Names that change during a lookup are looked up again, because their folders are watched
+        // by then. Later changes are reported as events.
         loop {
             let names = Arc::new(Names::of(&self.wanted));
             *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&names);
             let is_new =
-                |folder: &&PathBuf| !heard.contains(*folder) && !passed_over.contains(*folder);
+                |folder: &&PathBuf| !folders.contains(*folder) && !unwatchable.contains(*folder);
             let new: Vec<_> = names.folders.iter().filter(is_new).cloned().collect();
             if new.is_empty() {
-                for folder in heard.extract_if(|folder| !names.folders.contains(folder)) {
+                for folder in folders.extract_if(|folder| !names.folders.contains(folder)) {
                     let _ = watcher.unwatch(&folder);
                 }
                 break;
             }
             for folder in new {
                 match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => heard.insert(folder),
-                    Err(error) if is_used_up(&error) => {
-                        self.ears = Some(self.look_instead());
+                    Ok(()) => folders.insert(folder),
+                    Err(error) if is_limit_reached(&error) => {
+                        self.backend = Some(self.fall_back_to_polling());
                         return;
                     }
-                    Err(_) => passed_over.insert(folder),
+                    Err(_) => unwatchable.insert(folder),
                 };
             }
         }
-        self.ears = Some(Backend::Listening(watcher, heard));
+        self.backend = Some(Backend::Events(watcher, folders));
     }
 
     fn open(&self) -> Backend {
-        let (orders, names) = (self.orders.clone(), Arc::clone(&self.names));
-        let mut rested = Instant::now();
+        let (commands, names) = (self.commands.clone(), Arc::clone(&self.names));
+        let mut last_pause = Instant::now();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let order = match event {
+            let command = match event {
                 Ok(event) if event.need_rescan() => Some(Command::Lost),
                 Ok(event) => {
                     let names = Arc::clone(&names.lock().unwrap_or_else(PoisonError::into_inner));
-                    let heard = names.hear(&event).map(Command::Heard);
+                    let heard = names.classify(&event).map(Command::Event);
                     let is_noise = heard.is_none() && !matches!(event.kind, EventKind::Access(_));
-                    if is_noise && rested.elapsed() > AWAKE {
-                        std::thread::sleep(REST);
-                        rested = Instant::now();
+                    if is_noise && last_pause.elapsed() > MAX_BURST {
+                        std::thread::sleep(PAUSE);
+                        last_pause = Instant::now();
                     }
                     heard
                 }
                 Err(_) => Some(Command::Lost),
             };
-            if let Some(order) = order {
-                // Nobody listens any more at the end.
-                let _ = orders.send(order);
+            if let Some(command) = command {
+                // At shutdown there is no receiver.
+                let _ = commands.send(command);
             }
         });
         match watcher {
-            Ok(watcher) => Backend::Listening(watcher, HashSet::new()),
-            Err(_) => self.look_instead(),
+            Ok(watcher) => Backend::Events(watcher, HashSet::new()),
+            Err(_) => self.fall_back_to_polling(),
         }
     }
 
-    fn look_instead(&self) -> Backend {
+    fn fall_back_to_polling(&self) -> Backend {
         say(
             "note: the system has no room for listening to more folders (on Linux, fs.inotify.max_user_watches and \
              max_user_instances), so files are looked at every second",
         );
-        Backend::Looking(PollState::of(&self.wanted))
+        Backend::Polling(PollState::of(&self.wanted))
     }
 }
 
-fn is_used_up(error: &notify::Error) -> bool {
+fn is_limit_reached(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::MaxFilesWatch => true,
-        // Of files that are open, for systems that open those that they listen to.
+        // Limit on open files, for systems that open the files they watch.
         ErrorKind::Io(error) => matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)),
         _ => false,
     }
 }
 
-/// Whether a path is that of a script, by its name.
+/// Check for the name of a script.
 #[must_use]
 pub fn is_script(path: &Path) -> bool {
     names::is_script(path)

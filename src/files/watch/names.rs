@@ -1,5 +1,5 @@
-//! Which names in which folders decide what is at a path. They are looked up here as the system does it, one after the other, through
-//! symbolic links too; nothing is listened to.
+//! Names that determine the target of a path, with their folders. They are resolved as the system
+//! does it, component by component, including symbolic links. This module does not watch anything.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -10,55 +10,55 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 
 use super::Changed;
 
-/// A chain of links that is longer goes in a circle.
+/// Maximum length of a chain of links; longer ones are cyclic.
 const MAX_LINKS: usize = 40;
 
-/// What is followed.
+/// Watched files and folders.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     pub(super) files: BTreeSet<PathBuf>,
     pub(super) folders: BTreeSet<PathBuf>,
 }
 
-/// What a change of a name means.
+/// Effect of a change of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Matter {
-    /// It is on the way to what is followed: all of that may be other files now.
+enum Effect {
+    /// Component of watched paths: all of them may refer to other files now.
     Step,
-    /// What is followed is there: these paths.
+    /// Target of these watched paths.
     End(Vec<PathBuf>),
 }
 
-/// In what way the names in a folder matter.
+/// Relevant changes in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Listed {
-    /// Which names there are.
+    /// Names in the folder.
     Names,
-    /// The files whose names end in `.lua`.
+    /// Files whose names end in `.lua`.
     Scripts,
 }
 
-/// The names that matter. A name is the path of a real folder with a name behind it, as it is in an event.
+/// Relevant names. A name is the path of a real folder followed by a file name, as in events.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    matters: HashMap<OsString, Matter>,
-    /// Real folders whose names matter, each with the paths by which it is followed.
+    effects: HashMap<OsString, Effect>,
+    /// Real folders whose contents are relevant, each with the paths by which it is watched.
     listed: HashMap<OsString, Vec<(Listed, PathBuf)>>,
-    /// The real folders in which these names are.
+    /// Real folders that contain the names.
     pub(super) folders: BTreeSet<PathBuf>,
 }
 
-/// An event that matters.
+/// Relevant event.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct RelevantEvent {
     pub(super) changed: Changed,
-    /// The name that leads to something else now, if that is so.
-    pub(super) renewed: Option<PathBuf>,
+    /// Name that has a new target, if any.
+    pub(super) retargeted: Option<PathBuf>,
 }
 
-/// What is at a name.
+/// File type at a name.
 #[derive(Clone, Debug)]
-enum There {
+enum FileKind {
     Folder,
     Link(PathBuf),
     File,
@@ -66,7 +66,7 @@ enum There {
 }
 
 impl Names {
-    /// Looks up all names that decide what is there now.
+    /// Resolves all names that determine the watched files.
     pub(super) fn of(wanted: &Wanted) -> Self {
         let mut names = Self::default();
         let mut known = HashMap::new();
@@ -88,8 +88,8 @@ impl Names {
         self.listed.entry(folder.into_os_string()).or_default().push((listed, given.to_owned()));
     }
 
-    /// Goes along a path; returns the real folder that it leads to, if it is one.
-    fn look_up(&mut self, path: &Path, known: &mut HashMap<PathBuf, There>) -> Option<PathBuf> {
+    /// Resolves a path; returns its real folder, if it is one.
+    fn look_up(&mut self, path: &Path, known: &mut HashMap<PathBuf, FileKind>) -> Option<PathBuf> {
         let mut at = PathBuf::from("/");
         let whole = std::path::absolute(path).ok()?;
         let mut ahead: VecDeque<OsString> = steps(&whole).collect();
@@ -107,59 +107,60 @@ impl Names {
             }
             let name = at.join(step);
             self.note(&name, path, ahead.is_empty());
-            let there = known.entry(name.clone()).or_insert_with(|| There::at(&name));
+            let there = known.entry(name.clone()).or_insert_with(|| FileKind::at(&name));
             match there {
-                There::Folder => at = name,
-                There::Link(target) if links < MAX_LINKS => {
+                FileKind::Folder => at = name,
+                FileKind::Link(target) if links < MAX_LINKS => {
                     links += 1;
                     for step in steps(target).rev() {
                         ahead.push_front(step);
                     }
                 }
-                There::Link(_) | There::File | There::Nothing => return None,
+                FileKind::Link(_) | FileKind::File | FileKind::Nothing => return None,
             }
         }
         Some(at)
     }
 
     fn note(&mut self, name: &Path, given: &Path, is_end: bool) {
-        let matter = self.matters.entry(name.as_os_str().to_owned());
-        let matter = matter.or_insert(Matter::End(Vec::new()));
-        match matter {
-            Matter::Step => {}
-            Matter::End(paths) if is_end => paths.push(given.to_owned()),
-            Matter::End(_) => *matter = Matter::Step,
+        let effect = self.effects.entry(name.as_os_str().to_owned());
+        let effect = effect.or_insert(Effect::End(Vec::new()));
+        match effect {
+            Effect::Step => {}
+            Effect::End(paths) if is_end => paths.push(given.to_owned()),
+            Effect::End(_) => *effect = Effect::Step,
         }
     }
 
-    /// What an event means; `None` if it does not matter, which costs two looks into a table.
-    pub(super) fn hear(&self, event: &notify::Event) -> Option<Heard> {
-        let renews = match event.kind {
+    /// Effect of an event; `None` if it is irrelevant, which costs two hash table lookups.
+    pub(super) fn classify(&self, event: &notify::Event) -> Option<RelevantEvent> {
+        let retargets = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Data(_)) => false,
             EventKind::Access(_) => return None,
             _ => true,
         };
-        let mut heard: Option<Heard> = None;
+        let mut heard: Option<RelevantEvent> = None;
         for path in &event.paths {
-            let Some(changed) = self.changed_by(path, renews) else { continue };
-            let renewed = renews.then(|| path.clone());
+            let Some(changed) = self.changed_by(path, retargets) else { continue };
+            let retargeted = retargets.then(|| path.clone());
             heard = Some(match heard {
-                None => Heard { changed, renewed },
-                // Of a move both names; where it matters which, each has an event of its own too.
-                Some(before) => Heard {
+                None => RelevantEvent { changed, retargeted },
+                // A rename has both names; where the order matters, each also has an event of its
+                // own.
+                Some(before) => RelevantEvent {
                     changed: before.changed.and(changed),
-                    renewed: before.renewed.or(renewed),
+                    retargeted: before.retargeted.or(retargeted),
                 },
             });
         }
         heard
     }
 
-    fn changed_by(&self, path: &Path, renews: bool) -> Option<Changed> {
-        let mut changed = match self.matters.get(path.as_os_str()) {
-            Some(Matter::Step) => return renews.then_some(Changed::All),
-            Some(Matter::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
+    fn changed_by(&self, path: &Path, retargets: bool) -> Option<Changed> {
+        let mut changed = match self.effects.get(path.as_os_str()) {
+            Some(Effect::Step) => return retargets.then_some(Changed::All),
+            Some(Effect::End(paths)) => Some(Changed::Paths(paths.iter().cloned().collect())),
             None => None,
         };
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return changed };
@@ -167,7 +168,7 @@ impl Names {
         for (listed, given) in listed.into_iter().flatten() {
             let path = match listed {
                 Listed::Scripts if is_script(path) => given.join(name),
-                Listed::Names if renews => given.clone(),
+                Listed::Names if retargets => given.clone(),
                 _ => continue,
             };
             let paths = Changed::Paths(BTreeSet::from([path]));
@@ -176,29 +177,29 @@ impl Names {
         changed
     }
 
-    /// The folders that are reached by a name: they are others once it leads to something else.
+    /// Folders that are reached through a name. They change when its target changes.
     pub(super) fn below<'a>(
         folders: impl Iterator<Item = &'a PathBuf>,
-        renewed: &HashSet<PathBuf>,
+        retargeted: &HashSet<PathBuf>,
     ) -> Vec<PathBuf> {
-        let is_below = |folder: &&PathBuf| folder.ancestors().any(|at| renewed.contains(at));
+        let is_below = |folder: &&PathBuf| folder.ancestors().any(|at| retargeted.contains(at));
         folders.filter(is_below).cloned().collect()
     }
 }
 
-/// Whether a name is that of a script.
+/// Check for the name of a script.
 pub(super) fn is_script(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "lua")
 }
 
-/// The steps of a path, the root among them.
+/// Components of a path, including the root.
 fn steps(path: &Path) -> impl DoubleEndedIterator<Item = OsString> + '_ {
     path.components()
         .filter(|step| !matches!(step, Component::CurDir | Component::Prefix(_)))
         .map(|step| OsStr::to_owned(step.as_os_str()))
 }
 
-impl There {
+impl FileKind {
     fn at(name: &Path) -> Self {
         match name.symlink_metadata() {
             Ok(about) if about.is_dir() => Self::Folder,

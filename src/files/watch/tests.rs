@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::{Changed, PathWatcher};
 
-/// A folder that is followed. A mark is a file that is made in it when everything before must have been told.
+/// Watched folder. A mark is a new file; once it is reported, all earlier changes have been
+/// reported.
 struct TestFolder {
     folder: tempfile::TempDir,
     following: PathWatcher,
@@ -42,7 +43,7 @@ impl TestFolder {
         self.following.follow(files, folders);
     }
 
-    /// What was told of what happened until now.
+    /// Changes reported until now.
     fn told(&mut self) -> Changed {
         let mut all = Changed::Paths(BTreeSet::new());
         let mut mark = self.mark();
@@ -51,7 +52,7 @@ impl TestFolder {
             let is_mark = match &told {
                 Changed::Paths(paths) => paths.contains(&mark),
                 Changed::All => {
-                    // It may be one of them all.
+                    // The mark may be included in a change of everything.
                     mark = self.mark();
                     false
                 }
@@ -70,7 +71,7 @@ impl TestFolder {
         }
     }
 
-    /// Makes a file that was not there before.
+    /// Creates a file that did not exist before.
     fn mark(&mut self) -> PathBuf {
         self.marks += 1;
         let mark = self.path(&format!("{}.mark", self.marks));
@@ -153,7 +154,7 @@ fn a_folder_on_the_way_may_be_moved_away_and_another_come_instead() {
         assert_eq!(place.told(), Changed::All);
         place.write("now/sub/a.lua", "3");
         place.is_told(&["now/sub/a.lua"]);
-        // The one that was moved away is nobody's business any more.
+        // Folders that were moved away are no longer watched.
         place.write(&format!("old{round}/sub/a.lua"), "4");
         place.is_told(&[]);
         fs::remove_dir_all(place.path("now/sub")).expect("a folder");
@@ -167,7 +168,7 @@ fn a_folder_on_the_way_may_be_moved_away_and_another_come_instead() {
 #[test]
 fn links_are_followed_to_where_they_lead_and_when_they_are_swapped() {
     let mut place = TestFolder::new();
-    // As Kubernetes mounts a ConfigMap.
+    // Layout of a ConfigMap mounted by Kubernetes.
     place.write("mount/..1/a.lua", "1");
     place.write("mount/..2/a.lua", "2");
     symlink("..1", place.path("mount/..data")).expect("a link");
@@ -184,7 +185,7 @@ fn links_are_followed_to_where_they_lead_and_when_they_are_swapped() {
     place.is_told(&[]);
     place.write("mount/..2/a.lua", "2c");
     place.is_told(&["mount/a.lua"]);
-    // A link in a circle leads nowhere, and is followed no less.
+    // A cyclic link has no target, and is watched all the same.
     symlink("b", place.path("circle")).expect("a link");
     symlink("circle", place.path("b")).expect("a link");
     place.follow(&["circle"], &[]);
@@ -236,7 +237,7 @@ fn where_the_system_does_not_tell_files_are_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let (tell, told) = channel();
-    let following = PathWatcher::by_looking(move |changed| {
+    let following = PathWatcher::polling(move |changed| {
         let _ = tell.send(changed);
     });
     let mut following = following.expect("a thread");

@@ -13,7 +13,7 @@ fn saved(entries: &[Entry]) -> Script {
     )
 }
 
-/// An entry that stands: one that only has a value has shown it.
+/// Entry that stands; a lone expression has shown its value.
 fn entry(text: &str) -> Entry {
     let is_value = mlua::Lua::new().load(format!("return {text}")).into_function().is_ok();
     let values = usize::from(is_value && !text.starts_with("print("));
@@ -25,7 +25,7 @@ fn gone(text: &str, fate: Fate, changes: usize, defined: &[&str]) -> Entry {
     Entry { fate, changes, defined, values: 0, ..entry(text) }
 }
 
-/// The script of these entries, without the function that prints values and blank lines.
+/// Script of these entries, without the function that prints values and blank lines.
 fn text(entries: &[Entry]) -> String {
     let text = saved(entries).text;
     let text = match text.split_once("  return ...\nend\n") {
@@ -83,7 +83,7 @@ fn a_name_stands_for_what_it_did_at_the_prompt() {
         (vec!["x = 1 local x = 2"], "local x\nx = 1 x = 2"),
         (vec!["local X <const> = 5", "X"], "local X <const> = 5\nshow(X)"),
         (vec!["local X <const> = 5", "X = 6"], "local X\nX = 5\nX = 6"),
-        // What would end the script, or is known in all of it.
+        // Statements that would end the script, or are visible in all of it.
         (
             vec!["local x = 7 return x", "x"],
             "local x\nshow((function(...)\nx = 7 return x\nend)(...))\nshow(x)",
@@ -154,13 +154,13 @@ fn a_definition_that_changes_nothing_stays_where_it_is_used() {
             "b",
             "local a = 1\nlocal b = a + 1\nshow(b)",
         ),
-        // A failed entry that changed nothing can call what it will.
+        // A failed entry that changed nothing can call anything.
         (
             gone("local p = get() p.x.y()", Fate::Failed, 0, &["p"]),
             "print(p)",
             "local p = get()\nprint(p)",
         ),
-        // It had not come so far.
+        // The error came before the definition.
         (gone("local p = get()", Fate::Failed, 0, &[]), "print(p)", "print(p)"),
         (
             gone("local p = 1 error()", Fate::Failed, 0, &["p"]),

@@ -1,5 +1,5 @@
-//! A program that is told of a failure: it runs in a group of processes of its own, so that whatever it starts ends with it, and is killed
-//! if it takes too long.
+//! Failure notification by a program. It runs in its own process group, so that its children end
+//! with it, and is killed at its timeout.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,34 +11,34 @@ use tokio::process::Command;
 use crate::escape::visible_but;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
-/// It is killed when it has run so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// So long is waited for the rest of what it has printed, if something that it started still holds its output open.
-const REST: Duration = Duration::from_millis(200);
-/// The end of what it prints is kept, for a failure of its own, in bytes.
-const KEPT: usize = 1 << 10;
-/// The most of an error that goes into its environment, in bytes; the whole of it is on its standard input.
-const ERROR: usize = 4 << 10;
+/// Time limit of the program.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to wait for the rest of its output if a child process still holds the pipe open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
+/// Bytes of its output that are kept for its error message: the end of it.
+const MAX_OUTPUT: usize = 1 << 10;
+/// Upper bound on the bytes of an error in its environment. Its standard input has the whole error.
+const MAX_ERROR: usize = 4 << 10;
 
-/// The processes of a program; those that still run when this is dropped are killed.
+/// Process group of the program. Dropping it kills the processes that still run.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // None may be left.
+            // The group may be empty already.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
-/// Runs a program, and says what was wrong with it if it did not end well.
+/// Runs the program, and returns the reason if it fails.
 pub(super) async fn run(
     words: &[String],
     execution: &Execution,
     body: &[u8],
 ) -> Result<(), String> {
-    run_for(words, execution, body, PATIENCE).await
+    run_for(words, execution, body, TIMEOUT).await
 }
 
 pub(super) async fn run_for(
@@ -52,8 +52,8 @@ pub(super) async fn run_for(
     command.args(rest).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let error = execution.error.as_deref().unwrap_or_default();
-    let end = (0..=error.len().min(ERROR)).rev().find(|at| error.is_char_boundary(*at));
-    // A zero byte ends a variable.
+    let end = (0..=error.len().min(MAX_ERROR)).rev().find(|at| error.is_char_boundary(*at));
+    // A NUL byte would end the variable.
     let error = visible_but(&error.as_bytes()[..end.unwrap_or(0)], |c| c == '\n' || c == '\t');
     command.env("IAMLUA_JOB", &execution.job).env("IAMLUA_RUN", &execution.run);
     command.env("IAMLUA_OUTCOME", execution.outcome.map_or("failed", ExecutionOutcome::name));
@@ -82,7 +82,7 @@ pub(super) async fn run_for(
                 }
             };
             if !is_said {
-                let _ = tokio::time::timeout(REST, &mut talk).await;
+                let _ = tokio::time::timeout(OUTPUT_TIMEOUT, &mut talk).await;
             }
             status
         };
@@ -102,13 +102,13 @@ pub(super) async fn run_for(
     }
 }
 
-/// Reads to the end, and keeps the last of it.
+/// Reads a stream to its end, and keeps the last bytes.
 async fn tail(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = stream.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..n]);
-        let surplus = kept.len().saturating_sub(KEPT);
+        let surplus = kept.len().saturating_sub(MAX_OUTPUT);
         kept.drain(..surplus);
     }
 }

@@ -1,5 +1,6 @@
-//! `on_failure` of a manifest: who is told that a job has failed for good, and with which words. A program gets the failure on its standard
-//! input, a webhook as the body of a request; either needs a permission of the operator's, and neither can hold the scheduler up.
+//! Failure notifications: `on_failure` of a manifest. A program gets the failure on its standard
+//! input, a webhook as the body of a request. Either needs a permission, and neither delays the
+//! scheduler.
 
 mod command;
 mod webhook;
@@ -19,18 +20,18 @@ use crate::error::{Error, Kind, Result};
 use crate::lua::OnFailure;
 use crate::lua::sandbox::{Access, Permissions};
 
-/// How long is waited between two tries.
+/// Delays between attempts.
 pub const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
 
-/// How much of what a job has printed goes with the failure, in bytes.
-const OUTPUT: usize = 4 << 10;
+/// Bytes of a job's output in its failure notification.
+const MAX_OUTPUT: usize = 4 << 10;
 
-/// Whether the operator has granted what a manifest asks for.
+/// Checks that the operator has granted the permissions that `on_failure` needs.
 ///
 /// # Errors
-/// A permission error that names the flag, or what is wrong with the address. Of an address only the host is named, because the rest of
-/// it may be a secret.
+/// A permission error that names the flag, or a description of what is wrong with the address.
+/// Errors name only the host of an address, because the rest may be a secret.
 pub fn check(on_failure: &OnFailure, permissions: &Permissions) -> Result<()> {
     if let Some(program) = on_failure.command.first()
         && !permissions.covers(Access::Run, program)
@@ -51,10 +52,10 @@ pub fn check(on_failure: &OnFailure, permissions: &Permissions) -> Result<()> {
     Ok(())
 }
 
-/// A failure, as it is told.
+/// Body of a failure notification.
 #[derive(Debug, Serialize)]
 struct Failure<'a> {
-    /// One line for people; what shows messages of webhooks often shows this.
+    /// Summary in one line, in the field that chat webhooks display.
     text: String,
     job: &'a str,
     run: &'a str,
@@ -83,7 +84,7 @@ impl<'a> Failure<'a> {
         let why = execution.error.as_deref().unwrap_or_default();
         let why = why.lines().next().map(|line| format!(": {line}")).unwrap_or_default();
         let whole = &execution.output;
-        let start = whole.len().saturating_sub(OUTPUT);
+        let start = whole.len().saturating_sub(MAX_OUTPUT);
         let start = (start..=whole.len()).find(|at| whole.is_char_boundary(*at)).unwrap_or(0);
         Self {
             text: format!("{job} on {host}: {how}{why} (run {})", execution.run),
@@ -108,8 +109,8 @@ impl<'a> Failure<'a> {
     }
 }
 
-/// Tells of a failure whoever a manifest names, with more tries after these pauses. Returns whether all of them know of it; what hinders
-/// is in the log. If this is dropped, the program that it runs is ended.
+/// Sends the notifications of a failure, with further attempts after these delays. Returns true if
+/// all arrived; errors are logged. Dropping the future kills the program.
 pub async fn tell(
     on_failure: &OnFailure,
     execution: &Execution,
@@ -118,7 +119,7 @@ pub async fn tell(
 ) -> bool {
     let body = match serde_json::to_vec(&Failure::of(execution)) {
         Ok(body) => body,
-        // A path that is not UTF-8 cannot be named in JSON.
+        // A path that is not UTF-8 has no form in JSON.
         Err(error) => {
             let origin = origin(execution);
             log.line(Level::Error, &origin, &format!("cannot tell of the failure: {error}"), &[]);
@@ -129,7 +130,7 @@ pub async fn tell(
         let Some(program) = on_failure.command.first() else { return true };
         let to = format!("the program {program}");
         let attempt = || command::run(&on_failure.command, execution, &body);
-        insist(attempt, &to, execution, log, pauses).await
+        retry(attempt, &to, execution, log, pauses).await
     };
     let web = async {
         let Some(address) = &on_failure.webhook else { return true };
@@ -141,7 +142,7 @@ pub async fn tell(
             let webhook = webhook.as_ref().map_err(ToString::to_string)?;
             webhook.post(body.clone()).await
         };
-        insist(attempt, &to, execution, log, pauses).await
+        retry(attempt, &to, execution, log, pauses).await
     };
     let (told, posted) = tokio::join!(program, web);
     told && posted
@@ -155,8 +156,8 @@ fn origin(execution: &Execution) -> Origin {
     }
 }
 
-/// Tries until it works or the last pause is over.
-async fn insist<F: Future<Output = Result<(), String>>>(
+/// Repeats an attempt until it succeeds or no delay is left.
+async fn retry<F: Future<Output = Result<(), String>>>(
     attempt: impl Fn() -> F,
     to: &str,
     execution: &Execution,

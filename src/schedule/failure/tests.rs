@@ -1,4 +1,4 @@
-//! Failures are told to programs and to a server that listen as an operator's would.
+//! Tests of failure notifications, with real programs and a real server.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::lua::sandbox::{Access, Permissions};
 use crate::schedule::log::{Format, Level, Log};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
-const SOON: [Duration; 3] = [Duration::from_millis(1); 3];
+const RETRY_INTERVAL: [Duration; 3] = [Duration::from_millis(1); 3];
 
 fn execution() -> Execution {
     let at: Timestamp = "2026-11-24T03:00:00Z".parse().expect("a moment");
@@ -64,11 +64,11 @@ impl Lines {
     }
 }
 
-/// Tells, and returns whether all know of it, with the log.
-fn told(on_failure: &OnFailure) -> (bool, String) {
+/// Sends the notifications; returns true if all arrived, and the log.
+fn notify_all(on_failure: &OnFailure) -> (bool, String) {
     let lines = Lines::default();
     let runtime = crate::app::run::runtime().expect("a runtime");
-    let all = runtime.block_on(tell(on_failure, &execution(), &lines.log(), &SOON));
+    let all = runtime.block_on(tell(on_failure, &execution(), &lines.log(), &RETRY_INTERVAL));
     (all, lines.text())
 }
 
@@ -76,7 +76,7 @@ fn shell(script: &str) -> OnFailure {
     OnFailure { command: ["sh", "-c", script].map(str::to_owned).to_vec(), webhook: None }
 }
 
-/// A server that answers with these statuses in turn, and what it was sent.
+/// Server that answers with these statuses in turn, and returns the requests.
 fn server(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}/services/s3cr3t", listener.local_addr().expect("bound"));
@@ -117,22 +117,22 @@ fn a_program_is_told_all_that_is_known() {
         "cat > {0}; printf '%s\\n' \"$IAMLUA_JOB\" \"$IAMLUA_RUN\" \"$IAMLUA_OUTCOME\" \"$IAMLUA_ERROR\" > {0}.env",
         file.display()
     );
-    let (all, log) = told(&shell(&script));
+    let (all, log) = notify_all(&shell(&script));
     assert!(all, "{log}");
     assert!(log.contains("INFO  [cleanup 20261124-030000-417k7 AWS account 123456789012] told the program sh of the failure"), "{log}");
-    let told: Value =
+    let body: Value =
         serde_json::from_slice(&std::fs::read(&file).expect("it was told")).expect("JSON");
-    assert_eq!(told["job"], "cleanup");
-    assert_eq!(told["due"], "2026-11-24T03:00:00Z");
+    assert_eq!(body["job"], "cleanup");
+    assert_eq!(body["due"], "2026-11-24T03:00:00Z");
     assert_eq!(
-        (&told["attempt"], &told["changes"], &told["failed"]),
+        (&body["attempt"], &body["changes"], &body["failed"]),
         (&3.into(), &7.into(), &2.into())
     );
-    assert_eq!((&told["outcome"], &told["exit_code"]), (&"failed".into(), &1.into()));
-    assert_eq!(told["error"], "no answer\0 came\n  at cleanup.lua:3");
-    let output = told["output"].as_str().expect("text");
+    assert_eq!((&body["outcome"], &body["exit_code"]), (&"failed".into(), &1.into()));
+    assert_eq!(body["error"], "no answer\0 came\n  at cleanup.lua:3");
+    let output = body["output"].as_str().expect("text");
     assert!(output.len() <= 4096 && output.len() > 4090 && output.ends_with("üthe end"));
-    assert!(!told["host"].as_str().expect("text").is_empty());
+    assert!(!body["host"].as_str().expect("text").is_empty());
     let environment = std::fs::read_to_string(file.with_extension("env")).expect("it was told");
     assert_eq!(
         environment,
@@ -142,7 +142,7 @@ fn a_program_is_told_all_that_is_known() {
 
 #[test]
 fn what_fails_is_tried_four_times_and_said_each_time() {
-    let (all, log) = told(&shell("echo 'no such channel' >&2; exit 3"));
+    let (all, log) = notify_all(&shell("echo 'no such channel' >&2; exit 3"));
     assert!(!all);
     let lines: Vec<_> = log.lines().collect();
     assert_eq!(lines.len(), 4, "{log}");
@@ -151,7 +151,8 @@ fn what_fails_is_tried_four_times_and_said_each_time() {
         assert!(line.contains("it ended with exit status: 3; it said: no such channel"), "{line}");
     }
     assert!(lines[3].contains(" ERROR ") && lines[3].contains("gave up"), "{log}");
-    let (all, log) = told(&OnFailure { command: vec!["/no/such/program".into()], webhook: None });
+    let (all, log) =
+        notify_all(&OnFailure { command: vec!["/no/such/program".into()], webhook: None });
     assert!(!all && log.contains("it cannot be run: No such file"), "{log}");
 }
 
@@ -170,7 +171,7 @@ fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
     assert!(began.elapsed() < Duration::from_mins(5));
     let pid = std::fs::read_to_string(&file).expect("it has begun");
     let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-    // It may be a moment before the system has taken it away; a zombie counts as gone.
+    // The system may take a moment to remove it; a zombie counts as ended.
     let is_gone = || std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
     while cfg!(target_os = "linux") && !is_gone() {
         assert!(began.elapsed() < Duration::from_mins(5), "{pid} still runs");
@@ -181,10 +182,10 @@ fn a_program_that_does_not_end_is_killed_with_all_that_it_started() {
 #[test]
 fn a_program_that_leaves_something_behind_is_not_waited_for() {
     let began = Instant::now();
-    let (all, log) = told(&shell("sleep 600 & exit 0"));
+    let (all, log) = notify_all(&shell("sleep 600 & exit 0"));
     assert!(all && began.elapsed() < Duration::from_mins(5), "{log}");
-    // Much output and no interest in the input hold nothing up either.
-    let (all, log) = told(&shell("head -c 1000000 /dev/zero; exit 0"));
+    // Much output and unread input must not block either.
+    let (all, log) = notify_all(&shell("head -c 1000000 /dev/zero; exit 0"));
     assert!(all, "{log}");
 }
 
@@ -192,7 +193,7 @@ fn a_program_that_leaves_something_behind_is_not_waited_for() {
 fn a_webhook_gets_the_failure_as_json_until_it_takes_it() {
     let (address, serve) = server(&["500 Oh", "302 Elsewhere", "204 Taken"]);
     let on_failure = OnFailure { command: Vec::new(), webhook: Some(address) };
-    let (all, log) = told(&on_failure);
+    let (all, log) = notify_all(&on_failure);
     let requests = serve.join().expect("served");
     assert!(all, "{log}");
     assert_eq!(log.lines().count(), 3, "{log}");
@@ -212,14 +213,14 @@ fn a_webhook_gets_the_failure_as_json_until_it_takes_it() {
 
 #[test]
 fn nothing_that_is_said_of_a_webhook_has_more_of_it_than_its_host() {
-    // Nothing listens there: the listener is gone.
+    // The listener is dropped, so nothing listens on the port.
     let port = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("bound").port()
     };
     for scheme in ["http", "https"] {
         let address = format!("{scheme}://127.0.0.1:{port}/services/s3cr3t?token=s3cr3t");
-        let (all, log) = told(&OnFailure { command: Vec::new(), webhook: Some(address) });
+        let (all, log) = notify_all(&OnFailure { command: Vec::new(), webhook: Some(address) });
         assert!(!all && log.lines().count() == 4, "{log}");
         assert!(log.to_lowercase().contains("refused"), "{log}");
         assert!(!log.contains("s3cr3t"), "{log}");

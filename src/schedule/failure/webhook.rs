@@ -1,4 +1,5 @@
-//! An address to which a failure is posted as JSON. The address itself may be a secret, so nothing here ever says more of it than its host.
+//! Webhook: posts a failure as JSON to a URL. The URL may be a secret, so messages show only its
+//! host.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -13,12 +14,12 @@ use hyper::Uri;
 
 use crate::error::{Error, Result};
 
-/// An answer must be there within that time.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a failure is posted.
+/// URL of a webhook.
 pub(super) struct Webhook {
-    /// The host, in brackets if it is an IPv6 address.
+    /// Host, in brackets if it is an IPv6 address.
     pub host: String,
     pub port: u16,
     is_secure: bool,
@@ -26,7 +27,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// Takes an address apart.
+    /// Parses a URL.
     pub fn parse(address: &str) -> Result<Self> {
         let wrong = |what: &str| {
             Error::argument(format!("on_failure.webhook {what}"))
@@ -49,13 +50,14 @@ impl Webhook {
         Ok(Self { host, port, is_secure, address })
     }
 
-    /// All of it that may be shown: the host, and the port if it is not the usual one.
+    /// Part of the URL that may be shown: the host, and the port unless it is the default.
     pub fn place(&self) -> String {
         let usual = if self.is_secure { 443 } else { 80 };
         if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
-    /// Posts a failure, once; an answer of 2xx is success. Proxies are those of the environment, as elsewhere: `HTTPS_PROXY`, `NO_PROXY`.
+    /// Posts a failure once. A status of 2xx is success. Proxies come from the environment:
+    /// `HTTPS_PROXY`, `NO_PROXY`.
     pub async fn post(&self, body: Vec<u8>) -> Result<(), String> {
         let mut request = HttpRequest::new(SdkBody::from(body.clone()));
         let address = self.address.to_string();
@@ -65,13 +67,13 @@ impl Webhook {
         headers.insert("content-type", "application/json");
         headers.insert("content-length", body.len().to_string());
         headers.insert("user-agent", concat!("iamlua/", env!("CARGO_PKG_VERSION")));
-        let answer = tokio::time::timeout(PATIENCE, self.connector().call(request)).await;
+        let answer = tokio::time::timeout(TIMEOUT, self.connector().call(request)).await;
         match answer {
-            Err(_) => Err(format!("there was no answer within {PATIENCE:?}")),
+            Err(_) => Err(format!("there was no answer within {TIMEOUT:?}")),
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(format!("the answer was {}", answer.status())),
             Ok(Err(error)) => {
-                // The first of these only say that something was wrong.
+                // The outermost errors are generic; the cause is at the end of the chain.
                 let mut text = error.to_string();
                 let mut source = error.source();
                 while let Some(deeper) = source {
@@ -91,7 +93,7 @@ impl Webhook {
                 .parse()
                 .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
         let proxy = if is_loopback { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
-        // Failures are rare, so connections are not kept.
+        // Failures are rare, so connections are not pooled.
         let builder = Connector::builder().pool_max_idle_per_host(0).proxy_config(proxy);
         if self.is_secure {
             builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()

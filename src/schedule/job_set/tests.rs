@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 use super::{Asking, JobSet, Mention, SETTLED, mention, names, wait_until_settled};
 use crate::lua::sandbox::{Access, Permissions};
 
-/// A roster of a folder, that is looked at when a test says so.
+/// Job set of a folder, refreshed on demand.
 struct Desk {
     place: tempfile::TempDir,
-    roster: JobSet,
-    asking: Asking,
+    job_set: JobSet,
+    manifest_settings: Asking,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -21,26 +21,27 @@ impl Desk {
             std::fs::write(folder.join(name), text).expect("a file");
         }
         let runtime = crate::app::run::runtime().expect("a runtime");
-        let asking = Asking {
+        let manifest_settings = Asking {
             permissions: Permissions::default(),
             is_planned: false,
             runtime: runtime.handle().clone(),
         };
-        let roster = JobSet::new(&[folder]).expect("a roster");
-        let mut desk = Self { place, roster, asking, _runtime: runtime };
+        let job_set = JobSet::new(&[folder]).expect("a roster");
+        let mut desk = Self { place, job_set, manifest_settings, _runtime: runtime };
         assert!(desk.look(0).0, "the first look waits for nothing");
         desk
     }
 
-    /// Looks at so many milliseconds; whether something has changed, and whether something is changing.
+    /// Refreshes at that many milliseconds; returns whether jobs have changed, and whether a file
+    /// is still changing.
     fn look(&mut self, at: u64) -> (bool, bool) {
-        let looked = self.roster.look(&self.asking, Duration::from_millis(at));
+        let looked = self.job_set.look(&self.manifest_settings, Duration::from_millis(at));
         (looked.has_changed, looked.is_changing)
     }
 
-    /// The jobs, and what is broken.
+    /// Jobs, with the reasons of broken ones.
     fn jobs(&self) -> Vec<(String, Option<String>)> {
-        self.roster.jobs().into_iter().map(|job| (job.name, job.what.err())).collect()
+        self.job_set.jobs().into_iter().map(|job| (job.name, job.what.err())).collect()
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -124,10 +125,10 @@ fn tests_and_files_that_never_call_runbook_are_passed_over() {
     assert_eq!(names, [("a", true), ("fails", false), ("late", true), ("open", false)], "{jobs:?}");
     let folder = desk.place.path().join("jobs");
     let given = ["b_test.lua", "lib.lua", "common.lua"].map(|name| folder.join(name));
-    let mut roster = JobSet::new(&given).expect("a roster");
-    roster.look(&desk.asking, Duration::ZERO);
+    let mut job_set = JobSet::new(&given).expect("a roster");
+    job_set.look(&desk.manifest_settings, Duration::ZERO);
     let of = |name: &str| {
-        let jobs = roster.jobs();
+        let jobs = job_set.jobs();
         let job = jobs.into_iter().find(|job| job.name == name).expect("it is named");
         job.what.err().unwrap_or_default()
     };
@@ -148,10 +149,11 @@ fn what_may_be_a_module_writes_nothing_when_it_is_asked() {
     let runtime = crate::app::run::runtime().expect("a runtime");
     let mut permissions = Permissions::default();
     permissions.allow(Access::Write, &place.path().display().to_string()).expect("a folder");
-    let asking = Asking { permissions, is_planned: false, runtime: runtime.handle().clone() };
-    let mut roster = JobSet::new(&[path]).expect("a roster");
-    roster.look(&asking, Duration::ZERO);
-    let why = roster.jobs().remove(0).what.expect_err("it is no job");
+    let manifest_settings =
+        Asking { permissions, is_planned: false, runtime: runtime.handle().clone() };
+    let mut job_set = JobSet::new(&[path]).expect("a roster");
+    job_set.look(&manifest_settings, Duration::ZERO);
+    let why = job_set.jobs().remove(0).what.expect_err("it is no job");
     assert!(why.starts_with("it does not call runbook"), "{why}");
     assert!(!written.exists());
 }
@@ -182,9 +184,9 @@ fn a_file_says_by_its_text_whether_it_may_declare_itself() {
 #[test]
 fn a_runbook_that_cannot_be_stopped_is_broken_after_a_time() {
     let mut desk = Desk::new(&[("a.lua", "runbook { every = '1h' }")]);
-    // It is asked for longer than this, in a way that no clock has to tell.
+    // A limit of zero makes the test independent of time.
     desk.write("b.lua", "while true do end runbook { every = '1h' }");
-    desk.roster.asked.hanging = Duration::ZERO;
+    desk.job_set.asked.hanging = Duration::ZERO;
     desk.look(1000);
     let looked = desk.look(2000);
     assert_eq!(looked, (true, false));

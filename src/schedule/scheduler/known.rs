@@ -1,4 +1,4 @@
-//! A job as the scheduler knows it while it works.
+//! State of a job in the scheduler.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use crate::schedule::due::{self, Entry};
 use crate::schedule::job_set::Runbook;
 use crate::schedule::record::Execution;
 
-/// A job as the scheduler knows it.
+/// State of a job in the scheduler.
 #[derive(Debug)]
 pub(in crate::schedule) struct Known {
     pub(in crate::schedule) name: String,
     pub(in crate::schedule) what: Result<Arc<Runbook>, String>,
     pub(super) entry: Option<Entry>,
-    /// When it begins next.
+    /// Next start.
     pub(in crate::schedule) next: Option<Timestamp>,
-    /// Whether others see it as it was.
+    /// Set if the live status must be updated.
     pub(super) is_changed: bool,
-    /// The moment that was seen in time, and waits for a place.
+    /// Due time that was reached on time and waits for a free slot.
     pub(super) seen: Option<Timestamp>,
-    /// Nothing is to be done before.
+    /// Time of the next check. Nothing is due before.
     pub(super) look_at: Timestamp,
-    /// Its execution, here or in another process.
+    /// Running execution, in this process or another.
     pub(in crate::schedule) running: Option<Execution>,
     pub(in crate::schedule) last: Option<Execution>,
     pub(in crate::schedule) last_success: Option<Timestamp>,
 }
 
 impl Known {
-    /// Puts it where it stands; it is looked at again from that moment on.
-    pub(super) fn stands(&mut self, path: &str, entry: Option<Entry>, look_at: Timestamp) {
+    /// Sets the progress of the job, and the time of its next check.
+    pub(super) fn set_progress(&mut self, path: &str, entry: Option<Entry>, look_at: Timestamp) {
         let runbook = self.what.as_ref().ok();
         self.next = runbook.zip(entry.as_ref()).and_then(|(runbook, entry)| {
             let again = entry.tries.and_then(|tries| tries.again);

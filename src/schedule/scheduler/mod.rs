@@ -1,5 +1,7 @@
-//! The scheduler without its clock, its threads and its files to watch: which jobs there are, which of them are to begin now, and what is written
-//! down about them. `due` says what is to be done; here it is done, in an order in which a kill at any moment loses nothing and doubles nothing.
+//! Scheduler without clock, threads and file watching: decides which jobs start, and records them.
+//!
+//! `due` has the rules. The order of writes is such that a kill at any moment loses no execution
+//! and repeats none.
 
 mod ends;
 mod known;
@@ -17,47 +19,50 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::schedule::due::{self, Entry, Next, Tries};
 use crate::schedule::job_lock::JobLock;
-use crate::schedule::job_set::{Runbook, told};
+use crate::schedule::job_set::{Runbook, one_line};
 use crate::schedule::live_status::LiveStatus;
 use crate::schedule::log::{Level, Log, Origin};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::schedule::store::{Begun, Store, Takeover};
 
-/// However long nothing is due: so often the clock is looked at, which may have been set, or have stood while the machine slept.
-const LOOK: SignedDuration = SignedDuration::from_secs(30);
+/// Interval of clock checks while nothing is due: the clock may be set, or the machine may have
+/// slept.
+const CLOCK_CHECK_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// When somebody else executes a job, or the state cannot be written, it is looked at again so soon.
-const SOON: SignedDuration = SignedDuration::from_secs(2);
+/// Delay before the next check of a job that another process runs, or after the state could not be
+/// written.
+const RETRY_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 
-/// What carries executions out.
+/// Runner of executions.
 pub trait Runner {
-    /// Begins one; [`Scheduler::ended`] is told of its end.
-    fn start(&mut self, order: Start);
+    /// Starts an execution; [`Scheduler::ended`] receives its end.
+    fn start(&mut self, start: Start);
 
-    /// What an execution does with changes now: `apply`, `plan` or `read-only`.
+    /// Mode of executions now: `apply`, `plan` or `read-only`.
     fn mode(&self) -> &'static str;
 
-    /// Tells whom the job names that an execution has failed for good; [`Scheduler::told`] is told when that is done.
+    /// Sends the notifications of a final failure; [`Scheduler::notified`] receives the end of
+    /// that.
     fn tell(&mut self, execution: Execution, runbook: Arc<Runbook>);
 }
 
-/// An execution that is to begin.
+/// Execution to start.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// What is known of it.
+    /// Record of the execution.
     pub execution: Execution,
-    /// Its job.
+    /// Runbook of the job.
     pub runbook: Arc<Runbook>,
-    /// How many missed moments it stands for.
+    /// Number of missed due times that the execution stands for.
     pub missed: u64,
 }
 
-/// Where holds on jobs are taken.
+/// Location of the job locks.
 #[derive(Clone, Debug)]
 pub enum Holds {
-    /// In a state folder, where other processes see them.
+    /// State folder, shared with other processes.
     Folder(PathBuf),
-    /// Nowhere: there is nobody else.
+    /// None: there are no other processes.
     Alone,
 }
 
@@ -73,35 +78,35 @@ impl Holds {
 /// The scheduler.
 pub struct Scheduler<R> {
     clock: Clock,
-    book: Store,
+    store: Store,
     holds: Holds,
     log: Log,
     pub(in crate::schedule) runner: R,
-    /// How many executions may go on at once.
+    /// Upper bound on concurrent executions.
     places: usize,
     pub(in crate::schedule) jobs: BTreeMap<PathBuf, Known>,
-    /// What goes on here, by run.
+    /// Running executions of this process, by run id.
     going: BTreeMap<String, (Start, JobLock)>,
-    /// Ends that could not be written yet.
+    /// Executions whose end could not be recorded yet.
     unwritten: Vec<(Start, JobLock)>,
-    telling: BTreeMap<String, JobLock>,
+    notifying: BTreeMap<String, JobLock>,
     is_ending: bool,
     look: SignedDuration,
     last_tick: Timestamp,
     version: i64,
-    /// Whether other processes execute jobs, or were killed while they did.
+    /// Set if other processes have open executions.
     has_others: bool,
-    /// What could not be done last time, by job, so that it is said once.
-    trouble: BTreeMap<String, String>,
-    board: LiveStatus,
+    /// Last error of each job, so that it is logged once.
+    last_errors: BTreeMap<String, String>,
+    live_status: LiveStatus,
 }
 
 impl<R: Runner> Scheduler<R> {
-    /// A scheduler without jobs.
+    /// Creates a scheduler without jobs.
     #[must_use]
     pub fn new(
         clock: Clock,
-        book: Store,
+        store: Store,
         holds: Holds,
         log: Log,
         runner: R,
@@ -110,7 +115,7 @@ impl<R: Runner> Scheduler<R> {
         let now = moment(&clock);
         Self {
             clock,
-            book,
+            store,
             holds,
             log,
             runner,
@@ -118,53 +123,53 @@ impl<R: Runner> Scheduler<R> {
             jobs: BTreeMap::new(),
             going: BTreeMap::new(),
             unwritten: Vec::new(),
-            telling: BTreeMap::new(),
+            notifying: BTreeMap::new(),
             is_ending: false,
-            look: LOOK,
+            look: CLOCK_CHECK_INTERVAL,
             last_tick: now,
             version: -1,
             has_others: true,
-            trouble: BTreeMap::new(),
-            board: LiveStatus::new(now),
+            last_errors: BTreeMap::new(),
+            live_status: LiveStatus::new(now),
         }
     }
 
-    /// The same, which looks at the clock only so often while nothing is due: for clocks that nobody sets.
+    /// Sets the interval of clock checks, for clocks that are never set.
     #[must_use]
     pub fn looking_every(self, time: SignedDuration) -> Self {
         Self { look: time, ..self }
     }
 
-    /// What others may look at while it works.
+    /// Live status.
     #[must_use]
-    pub fn board(&self) -> &LiveStatus {
-        &self.board
+    pub fn live_status(&self) -> &LiveStatus {
+        &self.live_status
     }
 
-    /// What carries executions out.
+    /// Runner of the executions.
     pub fn runner(&mut self) -> &mut R {
         &mut self.runner
     }
 
-    /// How many executions go on here.
+    /// Number of running executions of this process.
     #[must_use]
     pub fn going(&self) -> usize {
         self.going.len()
     }
 
-    /// How many executions have ended without that being written.
+    /// Number of executions whose end is not recorded yet.
     #[must_use]
     pub fn unwritten(&self) -> usize {
         self.unwritten.len()
     }
 
-    /// Does what is due now. Returns when it should be called again, if nothing happens before.
+    /// Starts what is due now. Returns the time of the next call, if no event comes before.
     pub fn tick(&mut self) -> Timestamp {
         let now = moment(&self.clock);
         let went_back = now < self.last_tick;
         self.last_tick = now;
         self.write_unwritten();
-        self.see_others();
+        self.check_other_processes();
         let mut ready = Vec::new();
         for (path, known) in &mut self.jobs {
             if went_back {
@@ -180,7 +185,7 @@ impl<R: Runner> Scheduler<R> {
                 starts.push((start, path));
             }
         }
-        // Who has waited longest comes first.
+        // The longest wait comes first.
         starts.sort();
         let mut without_place = std::collections::BTreeSet::new();
         for ((due, is_in_time), path) in starts {
@@ -192,11 +197,11 @@ impl<R: Runner> Scheduler<R> {
             }
         }
         self.show(now);
-        let latest = later(now, if self.unwritten.is_empty() { self.look } else { SOON });
+        let latest = later(now, if self.unwritten.is_empty() { self.look } else { RETRY_INTERVAL });
         if self.is_ending {
             return latest;
         }
-        // Who waits for a place is looked at when one is free.
+        // A job without a free slot is checked when a slot becomes free.
         let waiting = self
             .jobs
             .iter()
@@ -208,13 +213,14 @@ impl<R: Runner> Scheduler<R> {
     fn show(&mut self, now: Timestamp) {
         for (path, known) in &mut self.jobs {
             if std::mem::take(&mut known.is_changed) {
-                self.board.show_job(path, Some(known));
+                self.live_status.show_job(path, Some(known));
             }
         }
-        self.board.show(now, self.is_ending, self.runner.mode());
+        self.live_status.show(now, self.is_ending, self.runner.mode());
     }
 
-    /// Looks whether a job is to begin, for which moment, and whether that is in time; everything short of that is done here.
+    /// Returns the due time of a job that must start, and whether it is on time. All other steps
+    /// are taken here.
     fn consider(&mut self, path: &PathBuf, now: Timestamp) -> Option<(Timestamp, bool)> {
         loop {
             let known = self.jobs.get_mut(path)?;
@@ -229,11 +235,15 @@ impl<R: Runner> Scheduler<R> {
                 let timing = runbook.job.timing.words();
                 let job =
                     Takeover { path: path.clone(), name: name.clone(), timing, is_back: false };
-                match self.book.take_over(&[job], now) {
-                    Ok(entries) => entries.into_iter().for_each(|entry| self.stands(&path, entry)),
+                match self.store.take_over(&[job], now) {
+                    Ok(entries) => {
+                        for entry in entries {
+                            self.set_progress(&path, entry);
+                        }
+                    }
                     Err(error) => {
-                        self.trouble(&name, "cannot be taken over", &told(&error));
-                        self.later(&path, later(now, SOON));
+                        self.log_once(&name, "cannot be taken over", &one_line(&error));
+                        self.postpone(&path, later(now, RETRY_INTERVAL));
                         return None;
                     }
                 }
@@ -255,15 +265,15 @@ impl<R: Runner> Scheduler<R> {
                 }
                 Next::Recount(to) => {
                     let name = known.name.clone();
-                    match self.book.recount(&text, &entry, &to) {
-                        Ok(entry) => self.stands(&text, entry),
+                    match self.store.recount(&text, &entry, &to) {
+                        Ok(entry) => self.set_progress(&text, entry),
                         Err(error) => {
-                            self.trouble(&name, "cannot go on", &told(&error));
-                            self.later(&text, later(now, SOON));
+                            self.log_once(&name, "cannot go on", &one_line(&error));
+                            self.postpone(&text, later(now, RETRY_INTERVAL));
                             return None;
                         }
                     }
-                    self.say(
+                    self.log_line(
                         Level::Warn,
                         &name,
                         "the clock was set back by more than a day: it counts from now on",
@@ -273,7 +283,7 @@ impl<R: Runner> Scheduler<R> {
         }
     }
 
-    /// Leaves missed moments out; returns whether the job is to be considered again.
+    /// Skips missed due times. Returns true if the job must be checked again.
     fn skip(
         &mut self,
         path: &PathBuf,
@@ -284,8 +294,8 @@ impl<R: Runner> Scheduler<R> {
     ) -> bool {
         let text = path.display().to_string();
         let Some(name) = self.jobs.get(path).map(|known| known.name.clone()) else { return false };
-        let Some(hold) = self.hold(&text, &name, now) else { return false };
-        let why = due_words(missed);
+        let Some(lock) = self.take_lock(&text, &name, now) else { return false };
+        let why = due_text(missed);
         let skipped = Execution {
             ended: Some(now),
             outcome: Some(ExecutionOutcome::Skipped),
@@ -293,39 +303,40 @@ impl<R: Runner> Scheduler<R> {
             ..self.execution(path, &name, Some(last), 1, now)
         };
         let to = Entry { handled: last, ..entry.clone() };
-        match self.book.skip(&skipped, entry, &to) {
+        match self.store.skip(&skipped, entry, &to) {
             Ok(Begun::Run(run)) => {
                 let skipped = Execution { run, ..skipped };
-                self.tell_of(&skipped, Level::Warn, &format!("left out: {why} missed"));
-                self.board.count(&skipped);
+                self.log_execution(&skipped, Level::Warn, &format!("left out: {why} missed"));
+                self.live_status.count(&skipped);
                 if let Some(known) = self.jobs.get_mut(path) {
                     known.last = Some(skipped);
                 }
-                self.stands(&text, to);
+                self.set_progress(&text, to);
             }
-            Ok(Begun::Stale(now_at)) => self.stands(&text, now_at),
+            Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
-                self.trouble(&name, "cannot go on", &told(&error));
-                self.later(&text, later(now, SOON));
+                self.log_once(&name, "cannot go on", &one_line(&error));
+                self.postpone(&text, later(now, RETRY_INTERVAL));
                 return false;
             }
         }
-        drop(hold);
+        drop(lock);
         true
     }
 
-    /// Begins what is due of a job: writes it down, and only then begins it.
+    /// Starts the execution that is due: first the record, then the start.
     fn begin(&mut self, path: &PathBuf, now: Timestamp) {
         let text = path.display().to_string();
         let Some(known) = self.jobs.get(path) else { return };
         let name = known.name.clone();
-        let Some(hold) = self.hold(&text, &name, now) else { return };
-        // What was read before the job was held may be over, and so may be what was decided.
+        let Some(lock) = self.take_lock(&text, &name, now) else { return };
+        // The decision is repeated, because the progress may have changed before the lock was
+        // taken.
         let Some(known) = self.jobs.get_mut(path) else { return };
         let (Ok(runbook), Some(entry)) = (known.what.clone(), known.entry.clone()) else { return };
         if entry.timing != runbook.job.timing.words() {
-            // Another scheduler has read a newer text of it; so will this one.
-            known.look_at = later(now, SOON);
+            // Another scheduler has read a newer manifest; this one will read it soon.
+            known.look_at = later(now, RETRY_INTERVAL);
             return;
         }
         let (tries, handled, missed) = match due::next(&runbook.job, &text, &entry, known.seen, now)
@@ -342,38 +353,38 @@ impl<R: Runner> Scheduler<R> {
         };
         let to = Entry { handled, tries: Some(tries), ..entry.clone() };
         let execution = self.execution(path, &name, Some(tries.due), tries.attempt, now);
-        match self.book.begin(&execution, Some((&entry, &to))) {
+        match self.store.begin(&execution, Some((&entry, &to))) {
             Ok(Begun::Run(run)) => {
-                self.trouble.remove(&name);
+                self.last_errors.remove(&name);
                 let execution = Execution { run, ..execution };
-                self.stands(&text, to);
+                self.set_progress(&text, to);
                 if let Some(known) = self.jobs.get_mut(path) {
                     known.seen = None;
                     known.look_at = Timestamp::MAX;
                     known.running = Some(execution.clone());
                 }
-                let order = Start { execution, runbook, missed };
-                self.going.insert(order.execution.run.clone(), (order.clone(), hold));
-                self.runner.start(order);
+                let start = Start { execution, runbook, missed };
+                self.going.insert(start.execution.run.clone(), (start.clone(), lock));
+                self.runner.start(start);
             }
-            Ok(Begun::Stale(now_at)) => self.stands(&text, now_at),
+            Ok(Begun::Stale(now_at)) => self.set_progress(&text, now_at),
             Err(error) => {
-                self.trouble(&name, "cannot begin", &told(&error));
-                self.later(&text, later(now, SOON));
+                self.log_once(&name, "cannot begin", &one_line(&error));
+                self.postpone(&text, later(now, RETRY_INTERVAL));
             }
         }
     }
 
-    /// Lets nothing more begin.
+    /// Starts no more executions.
     pub fn end(&mut self) {
         self.is_ending = true;
-        self.board.show(moment(&self.clock), true, self.runner.mode());
+        self.live_status.show(moment(&self.clock), true, self.runner.mode());
     }
 
-    /// Whether everything is over that must be waited for at the end.
+    /// Returns true if nothing is left to wait for at shutdown.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.going.is_empty() && self.unwritten.is_empty() && self.telling.is_empty()
+        self.going.is_empty() && self.unwritten.is_empty() && self.notifying.is_empty()
     }
 
     fn execution(
@@ -388,40 +399,40 @@ impl<R: Runner> Scheduler<R> {
         Execution::begun(path.to_owned(), name.to_owned(), due, attempt, now, mode)
     }
 
-    fn stands(&mut self, path: &str, entry: Entry) {
+    fn set_progress(&mut self, path: &str, entry: Entry) {
         let now = self.last_tick;
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
-            known.stands(path, Some(entry), now);
+            known.set_progress(path, Some(entry), now);
         }
     }
 
-    fn later(&mut self, path: &str, at: Timestamp) {
+    fn postpone(&mut self, path: &str, at: Timestamp) {
         if let Some(known) = self.jobs.get_mut(&PathBuf::from(path)) {
             known.look_at = at;
         }
     }
 
-    fn say(&self, level: Level, job: &str, text: &str) {
+    fn log_line(&self, level: Level, job: &str, text: &str) {
         self.log.line(level, &Origin::job(job), text, &[]);
     }
 
-    /// Says what cannot be done, once.
-    fn trouble(&mut self, job: &str, what: &str, why: &str) {
+    /// Logs an error, unless it repeats the last one of the job.
+    fn log_once(&mut self, job: &str, what: &str, why: &str) {
         let text = format!("{what}: {why}");
-        if self.trouble.get(job) == Some(&text) {
+        if self.last_errors.get(job) == Some(&text) {
             return;
         }
         let origin = if job.is_empty() { Origin::default() } else { Origin::job(job) };
         self.log.line(Level::Error, &origin, &text, &[]);
-        self.trouble.insert(job.to_owned(), text);
+        self.last_errors.insert(job.to_owned(), text);
     }
 
-    fn tell_of(&self, execution: &Execution, level: Level, text: &str) {
+    fn log_execution(&self, execution: &Execution, level: Level, text: &str) {
         self.log.line(level, &execution.origin(), text, &execution.fields());
     }
 }
 
-/// Now, by a clock.
+/// Current time of a clock.
 pub(in crate::schedule) fn moment(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
@@ -430,11 +441,11 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// So many due moments, in words.
-pub(in crate::schedule) fn due_words(missed: u64) -> String {
+/// Number of due times, as text.
+pub(in crate::schedule) fn due_text(missed: u64) -> String {
     match missed {
         1 => "1 due moment was".into(),
-        due::MOST_COUNTED.. => format!("{} due moments or more were", due::MOST_COUNTED),
+        due::MAX_COUNTED.. => format!("{} due moments or more were", due::MAX_COUNTED),
         n => format!("{n} due moments were"),
     }
 }

@@ -1,43 +1,43 @@
-//! What other processes do with the same jobs: who holds a job, and who was killed while it held one.
+//! Other processes with the same jobs: their locks, and executions of killed processes.
 
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Runner, SOON, Scheduler, Start, later};
+use super::{RETRY_INTERVAL, Runner, Scheduler, Start, later};
 use crate::schedule::job_lock::JobLock;
-use crate::schedule::job_set::told;
+use crate::schedule::job_set::one_line;
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
 impl<R: Runner> Scheduler<R> {
-    /// Takes a job, once nobody else has it, and closes what was killed there.
-    pub(super) fn hold(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
+    /// Takes the lock of a job if it is free, and closes its killed executions.
+    pub(super) fn take_lock(&mut self, path: &str, name: &str, now: Timestamp) -> Option<JobLock> {
         match self.holds.take(path, "run") {
-            Ok(Some(hold)) => {
-                if self.bury(path, now) {
-                    Some(hold)
+            Ok(Some(lock)) => {
+                if self.close_killed(path, now) {
+                    Some(lock)
                 } else {
                     None
                 }
             }
             Ok(None) => {
-                self.later(path, later(now, SOON));
+                self.postpone(path, later(now, RETRY_INTERVAL));
                 None
             }
             Err(error) => {
-                self.trouble(name, "cannot begin", &told(&error));
-                self.later(path, later(now, SOON));
+                self.log_once(name, "cannot begin", &one_line(&error));
+                self.postpone(path, later(now, RETRY_INTERVAL));
                 None
             }
         }
     }
 
-    /// Writes down of a job that is held here that what seems to go on was killed. Returns whether there was nothing of that.
-    pub(super) fn bury(&mut self, path: &str, now: Timestamp) -> bool {
-        let dead = match self.book.open_executions() {
+    /// Records the open executions of a locked job as killed. Returns true if there were none.
+    pub(super) fn close_killed(&mut self, path: &str, now: Timestamp) -> bool {
+        let dead = match self.store.open_executions() {
             Ok(open) => open.into_iter().filter(|open| open.path.as_os_str() == path),
             Err(error) => {
-                self.trouble(path, "cannot be looked at", &told(&error));
+                self.log_once(path, "cannot be looked at", &one_line(&error));
                 return false;
             }
         };
@@ -59,28 +59,28 @@ impl<R: Runner> Scheduler<R> {
         had_none
     }
 
-    /// Looks at what other processes do with the jobs, and finds those that were killed.
-    pub(super) fn see_others(&mut self) {
+    /// Checks the executions of other processes, and finds killed ones.
+    pub(super) fn check_other_processes(&mut self) {
         let now = self.last_tick;
-        let looked = self.book.version().and_then(|version| {
+        let looked = self.store.version().and_then(|version| {
             if version == self.version && !self.has_others {
                 return Ok(None);
             }
-            Ok(Some((version, self.book.open_executions()?, self.book.jobs()?)))
+            Ok(Some((version, self.store.open_executions()?, self.store.jobs()?)))
         });
         let (version, open, entries) = match looked {
             Ok(Some(looked)) => looked,
             Ok(None) => return,
-            Err(error) => return self.trouble("", "the state cannot be read", &told(&error)),
+            Err(error) => return self.log_once("", "the state cannot be read", &one_line(&error)),
         };
         self.version = version;
         for (path, _, entry) in entries {
             if let Some(known) = self.jobs.get_mut(&PathBuf::from(&path))
                 && known.entry.as_ref() != Some(&entry)
             {
-                known.stands(&path, Some(entry), now);
-                known.last = self.book.last(&path).unwrap_or_default();
-                known.last_success = self.book.last_success(&path).unwrap_or_default();
+                known.set_progress(&path, Some(entry), now);
+                known.last = self.store.last(&path).unwrap_or_default();
+                known.last_success = self.store.last_success(&path).unwrap_or_default();
             }
         }
         let others: Vec<_> =
@@ -96,11 +96,11 @@ impl<R: Runner> Scheduler<R> {
         for other in others {
             let Some(known) = self.jobs.get(&other.path) else { continue };
             if known.what.is_ok()
-                && !self.unwritten.iter().any(|(order, _)| order.execution.run == other.run)
+                && !self.unwritten.iter().any(|(start, _)| start.execution.run == other.run)
             {
                 let (path, name) = (other.path.display().to_string(), known.name.clone());
-                // Whoever can take the job sees that nobody executes it.
-                let _ = self.hold(&path, &name, now);
+                // A free lock shows that the job is not running.
+                let _ = self.take_lock(&path, &name, now);
             }
         }
     }

@@ -1,14 +1,14 @@
-//! Taking jobs over: which there are now, and how far they have come.
+//! Takeover of jobs: the current set, with the progress of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Runner, Scheduler, moment};
-use crate::schedule::job_set::{Listed, told};
+use crate::schedule::job_set::{Listed, one_line};
 use crate::schedule::log::{Level, Origin};
 use crate::schedule::store::Takeover;
 
 impl<R: Runner> Scheduler<R> {
-    /// Takes the jobs over that there are now: new ones, changed ones, and those that are gone.
+    /// Takes over the current set of jobs: new, changed and removed ones.
     pub fn take_over(&mut self, listed: Vec<Listed>) {
         let now = moment(&self.clock);
         let is_first = self.version < 0;
@@ -18,19 +18,19 @@ impl<R: Runner> Scheduler<R> {
         };
         for path in gone {
             if let Some(known) = self.jobs.remove(&path) {
-                self.board.show_job(&path, None);
+                self.live_status.show_job(&path, None);
                 let text = match known.what {
                     Ok(_) => "is gone, and runs no more",
                     Err(_) => "is no broken job any more",
                 };
-                self.say(Level::Info, &known.name, text);
+                self.log_line(Level::Info, &known.name, text);
             }
         }
         let taken: Vec<_> = listed
             .iter()
             .filter_map(|job| {
                 let runbook = job.what.as_ref().ok()?;
-                // One that was gone, and is there again, is new.
+                // A job that was removed and is back counts as new.
                 let is_back = !is_first && !self.jobs.contains_key(&job.path);
                 Some(Takeover {
                     path: job.path.display().to_string(),
@@ -40,9 +40,9 @@ impl<R: Runner> Scheduler<R> {
                 })
             })
             .collect();
-        // All at once: each transaction waits for the disk.
-        let entries = self.book.take_over(&taken, now).unwrap_or_else(|error| {
-            self.trouble("", "the jobs cannot be taken over", &told(&error));
+        // One transaction for all: each commit waits for the disk.
+        let entries = self.store.take_over(&taken, now).unwrap_or_else(|error| {
+            self.log_once("", "the jobs cannot be taken over", &one_line(&error));
             Vec::new()
         });
         let paths = taken.into_iter().map(|job| job.path);
@@ -53,7 +53,7 @@ impl<R: Runner> Scheduler<R> {
             self.announce(&job, before.as_ref(), is_first);
             let entry = match &job.what {
                 Ok(_) => entries.remove(&path),
-                Err(_) => self.book.entry(&path).unwrap_or_default(),
+                Err(_) => self.store.entry(&path).unwrap_or_default(),
             };
             let mut known = match before {
                 Some(known) => Known { name: job.name, what: job.what, ..known },
@@ -66,16 +66,16 @@ impl<R: Runner> Scheduler<R> {
                     seen: None,
                     look_at: now,
                     running: None,
-                    last: self.book.last(&path).unwrap_or_default(),
-                    last_success: self.book.last_success(&path).unwrap_or_default(),
+                    last: self.store.last(&path).unwrap_or_default(),
+                    last_success: self.store.last_success(&path).unwrap_or_default(),
                 },
             };
-            known.stands(&path, entry, now);
+            known.set_progress(&path, entry, now);
             self.jobs.insert(job.path, known);
         }
         if is_first {
             self.version = 0;
-            self.tell_what_is_untold();
+            self.notify_pending();
         }
     }
 
@@ -95,7 +95,7 @@ impl<R: Runner> Scheduler<R> {
                     Some(Ok(_)) => "has changed",
                 };
                 let timing = runbook.job.timing.words();
-                self.say(level, &job.name, &format!("{is}: {timing}"));
+                self.log_line(level, &job.name, &format!("{is}: {timing}"));
             }
         }
     }

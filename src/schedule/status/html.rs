@@ -1,13 +1,13 @@
-//! HTML that cannot be anything but what it says: text goes in by one function, which escapes it, and elements are made of what goes in.
-//! Names of jobs and what they print are not trusted.
+//! HTML builder. Text is added by one function, which escapes it, because names of jobs and their
+//! output are untrusted.
 
 use crate::escape::visible_but;
 
-/// A piece of a page.
+/// Fragment of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Html(String);
 
-/// Text; what would act on a terminal or turn the direction of writing is made visible, but lines and tabs stay.
+/// Escaped text. Control and bidirectional characters are made visible, except line feeds and tabs.
 pub(super) fn text(text: impl AsRef<str>) -> Html {
     let shown = visible_but(text.as_ref().as_bytes(), |c| c == '\n' || c == '\t');
     let mut escaped = String::with_capacity(shown.len());
@@ -24,7 +24,7 @@ pub(super) fn text(text: impl AsRef<str>) -> Html {
     Html(escaped)
 }
 
-/// An element with its attributes.
+/// Element with attributes.
 pub(super) fn element(
     name: &'static str,
     attributes: &[(&'static str, &str)],
@@ -37,8 +37,8 @@ pub(super) fn element(
     Html(html + "</" + name + ">")
 }
 
-/// An element that has no content, such as `meta`.
-pub(super) fn lone(name: &'static str, attributes: &[(&'static str, &str)]) -> Html {
+/// Element without content, such as `meta`.
+pub(super) fn void_element(name: &'static str, attributes: &[(&'static str, &str)]) -> Html {
     Html(open(name, attributes))
 }
 
@@ -50,23 +50,23 @@ fn open(name: &'static str, attributes: &[(&'static str, &str)]) -> String {
     html + ">"
 }
 
-/// Several pieces as one.
+/// Concatenation of fragments.
 pub(super) fn all(pieces: impl IntoIterator<Item = Html>) -> Html {
     Html(pieces.into_iter().map(|piece| piece.0).collect())
 }
 
-/// An element with nothing but text.
-pub(super) fn words(name: &'static str, content: impl AsRef<str>) -> Html {
+/// Element with text.
+pub(super) fn text_element(name: &'static str, content: impl AsRef<str>) -> Html {
     element(name, &[], [text(content)])
 }
 
-/// A link.
+/// Link.
 pub(super) fn link(address: &str, content: impl AsRef<str>) -> Html {
     element("a", &[("href", address)], [text(content)])
 }
 
-/// A table whose rows begin with what they are about. On a narrow screen its style sheet shows each row as a list, which is why roles and
-/// the titles of columns are said again.
+/// Table with a row header. On narrow screens its style sheet shows each row as a list; therefore
+/// roles and column titles are repeated.
 pub(super) fn table(caption: &str, titles: &[&str], rows: Vec<Vec<Html>>) -> Html {
     let head = titles
         .iter()
@@ -87,59 +87,63 @@ pub(super) fn table(caption: &str, titles: &[&str], rows: Vec<Vec<Html>>) -> Htm
         "table",
         &[("role", "table")],
         [
-            words("caption", caption),
+            text_element("caption", caption),
             element("thead", &[("role", "rowgroup")], [head]),
             element("tbody", &[("role", "rowgroup")], rows),
         ],
     )
 }
 
-/// A list of facts with their names.
+/// Description list.
 pub(super) fn facts(facts: impl IntoIterator<Item = (&'static str, Html)>) -> Html {
-    let facts = facts
-        .into_iter()
-        .map(|(name, fact)| element("div", &[], [words("dt", name), element("dd", &[], [fact])]));
+    let facts = facts.into_iter().map(|(name, fact)| {
+        element("div", &[], [text_element("dt", name), element("dd", &[], [fact])])
+    });
     element("dl", &[], facts)
 }
 
-/// A whole page.
+/// Whole page.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// Its title, which is its first heading too.
+    /// Title, and first heading.
     pub title: String,
-    /// Whether a browser asks for it again from time to time.
+    /// Set if the browser reloads the page periodically.
     pub is_live: bool,
-    /// Where it links to instead: itself, live or still.
+    /// Link to the live or the still version of the page.
     pub other: Option<(String, &'static str)>,
-    /// What is on it.
+    /// Content below the heading.
     pub content: Html,
 }
 
-/// What every page looks like.
+/// Style sheet of every page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// So often a browser asks for a page again, in seconds.
+/// Interval of reloads, in seconds.
 const REFRESH: &str = "15";
 
 impl Page {
-    /// The document.
+    /// HTML document.
     pub fn document(self) -> String {
         let mut head = vec![
-            lone("meta", &[("charset", "utf-8")]),
-            lone("meta", &[("name", "viewport"), ("content", "width=device-width")]),
-            lone("meta", &[("name", "color-scheme"), ("content", "light dark")]),
+            void_element("meta", &[("charset", "utf-8")]),
+            void_element("meta", &[("name", "viewport"), ("content", "width=device-width")]),
+            void_element("meta", &[("name", "color-scheme"), ("content", "light dark")]),
         ];
         if self.is_live {
-            head.push(lone("meta", &[("http-equiv", "refresh"), ("content", REFRESH)]));
+            head.push(void_element("meta", &[("http-equiv", "refresh"), ("content", REFRESH)]));
         }
-        head.push(words("title", format!("{} · iamlua schedule", self.title)));
+        head.push(text_element("title", format!("{} · iamlua schedule", self.title)));
         head.push(element("style", &[], [Html(STYLE.to_owned())]));
         let mut way = vec![link("/", "iamlua schedule")];
         way.extend(self.other.map(|(address, title)| link(&address, title)));
         let body = [
             element("header", &[], [element("nav", &[("aria-label", "Pages")], way)]),
-            element("main", &[], [words("h1", &self.title), self.content]),
-            element("footer", &[], [words("p", concat!("iamlua ", env!("CARGO_PKG_VERSION")))]),
+            element("main", &[], [text_element("h1", &self.title), self.content]),
+            element(
+                "footer",
+                &[],
+                [text_element("p", concat!("iamlua ", env!("CARGO_PKG_VERSION")))],
+            ),
         ];
         let page = element(
             "html",

@@ -1,4 +1,5 @@
-//! `/metrics`: the scheduler in the text format of Prometheus. Counters count from the scheduler's start, as Prometheus expects.
+//! `/metrics`: metrics of the scheduler in the text format of Prometheus. Counters start at 0 with
+//! the scheduler, as Prometheus expects.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use crate::schedule::record::{ExecutionOutcome, JobStatus, Snapshot};
 
 pub(super) use prometheus_text::CONTENT_TYPE;
 
-/// The metrics of a scheduler as it stands.
+/// Metrics of a snapshot.
 pub(super) fn text(now: Snapshot) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Collected(now)));
@@ -26,7 +27,7 @@ pub(super) fn text(now: Snapshot) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct Collected(Snapshot);
 
-/// The labels of one sample.
+/// Labels of one sample.
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for Collected {
@@ -63,7 +64,7 @@ impl Collector for Collected {
 impl Collected {
     fn jobs(&self, out: &mut Samples<'_>) -> fmt::Result {
         let now = &self.0;
-        // An outcome that has not been yet is 0, so that the first one is an increase.
+        // Outcomes without an execution are 0, so that the first one is an increase.
         let runs = now.jobs.iter().flat_map(|job| {
             ExecutionOutcome::ALL.into_iter().map(move |outcome| {
                 let n = now.ended.get(&(job.name.clone(), outcome)).copied().unwrap_or(0);
@@ -71,11 +72,15 @@ impl Collected {
             })
         });
         out.counter("iamlua_job_runs", "Executions that have ended, by outcome", runs)?;
-        let took = now
+        let duration = now
             .jobs
             .iter()
             .map(|job| (label(job), now.seconds.get(&job.name).copied().unwrap_or(0.0)));
-        out.counter("iamlua_job_run_seconds", "How long executions took in all, in seconds", took)?;
+        out.counter(
+            "iamlua_job_run_seconds",
+            "How long executions took in all, in seconds",
+            duration,
+        )?;
         let changes = now
             .jobs
             .iter()
@@ -130,7 +135,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
-/// Writes samples, one metric after the other.
+/// Encoder of samples, one metric after the other.
 struct Samples<'a>(DescriptorEncoder<'a>);
 
 impl Samples<'_> {
@@ -144,7 +149,7 @@ impl Samples<'_> {
         self.write(name, help, MetricType::Gauge, samples)
     }
 
-    /// `name` is without the `_total` that a counter ends with.
+    /// Writes a counter. `name` is without the suffix `_total`.
     fn counter<'l, N>(
         &mut self,
         name: &str,
@@ -166,7 +171,7 @@ impl Samples<'_> {
         samples: impl Iterator<Item = (Labels<'l>, M)>,
     ) -> fmt::Result {
         let mut samples = samples.peekable();
-        // A metric without samples says nothing.
+        // A metric without samples is left out.
         if samples.peek().is_none() {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! The status page: what the scheduler does, for people (`/`, `/jobs/NAME`, `/runs/ID`), for Prometheus (`/metrics`) and for whoever looks
-//! whether it is alive (`/healthz`). It reads what the scheduler hands it, and changes nothing.
+//! Status page: HTML (`/`, `/jobs/NAME`, `/runs/ID`), Prometheus metrics (`/metrics`) and a health
+//! check (`/healthz`). Read-only.
 
 mod html;
 mod metrics;
@@ -18,62 +18,63 @@ pub use self::server::{Listen, bind, serve};
 use super::record::{Execution, Snapshot};
 use crate::error::Result;
 
-/// The scheduler's loop comes round at least twice a minute; if it has not for so long, something is wrong.
-const ROUND: Duration = Duration::from_mins(2);
+/// Time without an iteration of the loop after which the scheduler counts as unhealthy. The loop
+/// runs at least twice a minute.
+const LOOP_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// So many pages are made at once; more wait.
-const MAKERS: usize = 2;
+/// Upper bound on pages that are rendered at once.
+const MAX_RENDERS: usize = 2;
 
-/// So many executions of a job are shown.
-const EXECUTIONS: u32 = 100;
+/// Number of executions on the page of a job.
+const MAX_EXECUTIONS: u32 = 100;
 
-/// What was executed, as the scheduler's state has it.
+/// Execution history.
 pub trait History: Send + Sync {
-    /// The last executions of the job of a runbook, the newest first; without what they printed.
+    /// Last executions of a job, the newest first, without output.
     ///
     /// # Errors
     /// If the state cannot be read.
     fn executions(&self, path: &Path, most: u32) -> Result<Vec<Execution>>;
 
-    /// One execution, with what it printed.
+    /// One execution, with its output.
     ///
     /// # Errors
     /// If the state cannot be read.
     fn execution(&self, run: &str) -> Result<Option<Execution>>;
 
-    /// The changes of a run, as the journal has them; `None` if it has none.
+    /// Changes of a run in the journal; `None` if it has none.
     ///
     /// # Errors
     /// If the journal cannot be read.
     fn changes(&self, run: &str) -> Result<Option<Changes>>;
 }
 
-/// The changes of a run.
+/// Changes of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Those that are done, that have failed, and that are in doubt.
+    /// Changes that are done, failed or in doubt.
     pub groups: Vec<Group>,
     /// Presence of changes that were made and not undone.
     pub stands: bool,
-    /// The runs that have undone some of them.
+    /// Runs that have undone some of them.
     pub undone_by: Vec<String>,
 }
 
-/// Changes that have ended alike.
+/// Changes with the same outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Their ends, and their number.
+    /// Outcome, and number of changes.
     pub title: String,
-    /// The changes, as text.
+    /// Changes, as text.
     pub lines: Vec<String>,
 }
 
-/// What the pages are made from.
+/// Sources of the pages.
 pub struct Status {
     snapshot: Box<dyn Fn() -> Snapshot + Send + Sync>,
     history: Box<dyn History>,
-    /// Places for pages that are being made.
-    makers: Semaphore,
+    /// Permits for rendering pages.
+    renders: Semaphore,
 }
 
 impl fmt::Debug for Status {
@@ -82,7 +83,7 @@ impl fmt::Debug for Status {
     }
 }
 
-/// What is answered.
+/// HTTP answer.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -105,14 +106,15 @@ impl Answer {
 }
 
 impl Status {
-    /// What the pages are made from: the scheduler as it stands whenever that is asked for, and what it has executed.
+    /// Creates the sources: a snapshot of the scheduler for each request, and the execution
+    /// history.
     #[must_use]
     pub fn new(
         snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
         history: impl History + 'static,
     ) -> Self {
-        let makers = Semaphore::new(MAKERS);
-        Self { snapshot: Box::new(snapshot), history: Box::new(history), makers }
+        let renders = Semaphore::new(MAX_RENDERS);
+        Self { snapshot: Box::new(snapshot), history: Box::new(history), renders }
     }
 
     fn health(&self) -> Answer {
@@ -140,7 +142,7 @@ impl Status {
             let Some(job) = now.jobs.iter().find(|job| job.name == name) else {
                 return Ok(Answer::missing("There is no job of that name."));
             };
-            let executions = self.history.executions(&job.path, EXECUTIONS)?;
+            let executions = self.history.executions(&job.path, MAX_EXECUTIONS)?;
             return Ok(Answer::page(StatusCode::OK, pages::job(job, &executions, now, is_live)));
         }
         if let Some(run) = decoded.strip_prefix("/runs/") {
@@ -162,13 +164,14 @@ impl Status {
     }
 }
 
-/// Whether the scheduler does its work. Broken or failing jobs are for who looks at the metrics: to start it again would not help them.
+/// Health of the scheduler itself. Broken or failing jobs do not count: a restart would not help
+/// them.
 fn health(now: &Snapshot) -> Answer {
     if now.is_ending {
         return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "the scheduler is ending");
     }
-    let age = now.came_round.elapsed();
-    if age > ROUND {
+    let age = now.last_iteration.elapsed();
+    if age > LOOP_TIMEOUT {
         let text = format!("the scheduler's loop has not come round for {} s", age.as_secs());
         return Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text);
     }

@@ -1,4 +1,4 @@
-//! Moments and lengths of time as the status page shows them.
+//! Times and durations on the status page.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -7,19 +7,19 @@ use super::html::{Html, all, element, text};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 use crate::ui::format;
 
-/// A moment in a time zone, and how far it is from now: `2026-11-25 03:00:00 CET (in 9 h)`.
+/// Time in a time zone, and its distance from now: `2026-11-25 03:00:00 CET (in 9 h)`.
 pub(super) fn moment(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Html {
     let shown = at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
     let exact = format!("{at:.0}");
     all([
         element("time", &[("datetime", &exact)], [text(shown)]),
         text(" "),
-        element("span", &[("class", "soft nowrap")], [text(format!("({})", away(at, now)))]),
+        element("span", &[("class", "soft nowrap")], [text(format!("({})", distance(at, now)))]),
     ])
 }
 
-/// How far a moment is from now: `in 3 h`, `2 min ago`.
-pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
+/// Distance of a time from now: `in 3 h`, `2 min ago`.
+pub(super) fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second().saturating_sub(now.as_second());
     let length = match seconds.unsigned_abs() {
         0 => return "now".into(),
@@ -31,20 +31,20 @@ pub(super) fn away(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("in {length}") } else { format!("{length} ago") }
 }
 
-/// How long an execution took, or has taken so far.
-pub(super) fn took(execution: &Execution, now: Timestamp) -> Html {
+/// Duration of an execution, up to now if it is running.
+pub(super) fn duration(execution: &Execution, now: Timestamp) -> Html {
     let end = execution.ended.unwrap_or(now);
     let time = format::time(end.duration_since(execution.started).as_secs_f64().max(0.0));
     element("span", &[("class", "nowrap")], [text(time)])
 }
 
-/// How an execution ended.
+/// Outcome of an execution.
 pub(super) fn outcome(execution: &Execution) -> Html {
     let name = execution.outcome.map_or("running", ExecutionOutcome::name);
     element("span", &[("class", name)], [text(name)])
 }
 
-/// What an execution changed.
+/// Number of changes of an execution.
 pub(super) fn changes(execution: &Execution) -> String {
     let planned = if execution.mode == "plan" { " planned" } else { "" };
     let failed = match execution.failed {
@@ -58,12 +58,12 @@ pub(super) fn changes(execution: &Execution) -> String {
 mod tests {
     use jiff::Timestamp;
 
-    use super::away;
+    use super::distance;
 
     #[test]
     fn distances_are_said_in_their_unit() {
         let now: Timestamp = "2026-11-24T17:00:00Z".parse().expect("a moment");
-        let at = |text: &str| away(text.parse().expect("a moment"), now);
+        let at = |text: &str| distance(text.parse().expect("a moment"), now);
         assert_eq!(at("2026-11-24T17:00:00Z"), "now");
         assert_eq!(at("2026-11-24T17:01:59Z"), "in 119 s");
         assert_eq!(at("2026-11-24T16:58:00Z"), "2 min ago");

@@ -1,15 +1,15 @@
-//! What is on the pages: all jobs, one job with its executions, one execution.
+//! Pages: all jobs, one job with its executions, one execution.
 
 use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Changes;
-use super::html::{Html, Page, all, element, facts, link, lone, table, text, words};
-use super::moments::{changes, moment, outcome, took};
+use super::html::{Html, Page, all, element, facts, link, table, text, text_element, void_element};
+use super::moments::{changes, duration, moment, outcome};
 use crate::schedule::record::{Execution, JobStatus, Quota, Snapshot};
 use crate::ui::format::{count, number};
 
-/// Everything but what RFC 3986 never treats in a special way.
+/// All characters except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn job_address(name: &str) -> String {
@@ -20,7 +20,7 @@ fn run_address(run: &str) -> String {
     format!("/runs/{}", utf8_percent_encode(run, ESCAPED))
 }
 
-/// The link to the same page that stands still, or that is live again.
+/// Link to the still or the live version of the page.
 fn other(address: &str, is_live: bool) -> (String, &'static str) {
     if is_live {
         (format!("{address}?still"), "hold this page still")
@@ -29,12 +29,12 @@ fn other(address: &str, is_live: bool) -> (String, &'static str) {
     }
 }
 
-/// A job's own time zone.
+/// Time zone of a job.
 fn zone(job: &JobStatus) -> TimeZone {
     job.timing.as_ref().map_or(TimeZone::UTC, crate::cron::Timing::zone)
 }
 
-/// The page of all jobs.
+/// Page of all jobs.
 pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     let broken: Vec<_> = now.jobs.iter().filter(|job| job.broken.is_some()).collect();
     let failing = now.jobs.iter().filter_map(|job| Some((job, job.failure()?)));
@@ -43,7 +43,11 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     let mut content = Vec::new();
     if now.is_ending {
         let text = "The scheduler was told to end: nothing new begins, and what runs is finished.";
-        content.push(element("div", &[("class", "alert"), ("role", "status")], [words("p", text)]));
+        content.push(element(
+            "div",
+            &[("class", "alert"), ("role", "status")],
+            [text_element("p", text)],
+        ));
     }
     let mut summary = vec![
         count(now.jobs.len() as u64, "job"),
@@ -55,22 +59,22 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     if !failing.is_empty() {
         summary.push(format!("{} failing", number(failing.len() as u64)));
     }
-    content.push(words("p", summary.join(", ")));
+    content.push(text_element("p", summary.join(", ")));
     content.push(facts([
         ("Mode", mode(now.mode)),
         ("Account", text(now.account.as_deref().unwrap_or("not known yet"))),
         ("Up since", moment(now.started, now.now, &TimeZone::system())),
     ]));
     if !failing.is_empty() {
-        content.push(words("h2", "Failing jobs"));
+        content.push(text_element("h2", "Failing jobs"));
         content.extend(failing.into_iter().map(|(job, last)| failing_job(job, last, now)));
     }
     if !broken.is_empty() {
-        content.push(words("h2", "Broken runbooks"));
+        content.push(text_element("h2", "Broken runbooks"));
         content.extend(broken.into_iter().map(broken_job));
     }
     if !running.is_empty() {
-        content.push(words("h2", "Running now"));
+        content.push(text_element("h2", "Running now"));
         let rows = running.iter().map(|execution| {
             vec![
                 link(&job_address(&execution.job), &execution.job),
@@ -81,16 +85,16 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
         });
         content.push(table("What is running", &["Job", "Run", "Since", "Account"], rows.collect()));
     }
-    content.push(words("h2", "Jobs"));
+    content.push(text_element("h2", "Jobs"));
     if now.jobs.is_empty() {
         let text = "There are none: a runbook is a job if its manifest has `schedule` or `every`.";
-        content.push(words("p", text));
+        content.push(text_element("p", text));
     } else {
         let titles = ["Job", "Schedule", "Next run", "Last run", "Took", "Changes"];
         let rows = now.jobs.iter().map(|job| job_row(job, now));
         content.push(table("The jobs", &titles, rows.collect()));
     }
-    content.push(words("h2", "Quota and calls"));
+    content.push(text_element("h2", "Quota and calls"));
     content.extend(now.quota.iter().map(quota));
     content.push(calls(now));
     Page {
@@ -101,7 +105,7 @@ pub(super) fn overview(now: &Snapshot, is_live: bool) -> Page {
     }
 }
 
-/// When a job runs next.
+/// Next start of a job.
 fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
     job.next.map(|next| match &job.running {
         Some(_) if next <= now.now => text("when this run has ended"),
@@ -109,7 +113,7 @@ fn next(job: &JobStatus, now: &Snapshot) -> Option<Html> {
     })
 }
 
-/// Fate of the changes of all jobs.
+/// Mode of all jobs, with its meaning.
 fn mode(name: &str) -> Html {
     let means = match name {
         "apply" => "jobs make their changes",
@@ -117,12 +121,12 @@ fn mode(name: &str) -> Html {
         "read-only" => "jobs may change nothing",
         _ => return text("not known yet"),
     };
-    all([words("strong", name), text(format!(": {means}"))])
+    all([text_element("strong", name), text(format!(": {means}"))])
 }
 
-/// A job whose last execution has failed.
+/// Job whose last execution failed.
 fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
-    /// Most lines of an error; its run has all.
+    /// Upper bound on the lines of an error. The page of the run has all.
     const LINES: usize = 3;
     let zone = zone(job);
     let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
@@ -134,14 +138,14 @@ fn failing_job(job: &JobStatus, last: &Execution, now: &Snapshot) -> Html {
     }
     let error = last.error.as_deref().unwrap_or("It has said no reason.");
     let lines: Vec<_> = error.lines().take(LINES).collect();
-    let error = words("pre", lines.join("\n"));
+    let error = text_element("pre", lines.join("\n"));
     element("div", &[("class", "alert")], [name, element("p", &[], told), error])
 }
 
 fn broken_job(job: &JobStatus) -> Html {
     let name = element("h3", &[], [link(&job_address(&job.name), &job.name)]);
     let path = element("p", &[("class", "soft")], [text(job.path.display().to_string())]);
-    let why = words("pre", job.broken.as_deref().unwrap_or_default());
+    let why = text_element("pre", job.broken.as_deref().unwrap_or_default());
     element("div", &[("class", "alert")], [name, path, why])
 }
 
@@ -164,7 +168,7 @@ fn job_row(job: &JobStatus, now: &Snapshot) -> Vec<Html> {
                 text(" "),
                 moment(last.started, now.now, &zone),
             ]),
-            took(last, now.now),
+            duration(last, now.now),
             text(changes(last)),
         ),
     };
@@ -174,11 +178,11 @@ fn job_row(job: &JobStatus, now: &Snapshot) -> Vec<Html> {
 fn quota(quota: &Quota) -> Html {
     let used = number(quota.profiles);
     let Some(most) = quota.quota else {
-        return words("p", format!("{}: {used} instance profiles", quota.account));
+        return text_element("p", format!("{}: {used} instance profiles", quota.account));
     };
     let said = format!("{used} of {} instance profiles are used", number(most));
     let (value, most) = (quota.profiles.to_string(), most.max(1));
-    // Nine tenths are high, and little is best.
+    // 90 % counts as high; a low value is the optimum.
     let (high, most_text) = ((most / 10 * 9).to_string(), most.to_string());
     let bar = element(
         "meter",
@@ -193,7 +197,7 @@ fn quota(quota: &Quota) -> Html {
         ],
         [text(&said)],
     );
-    all([words("p", format!("{}: {said}", quota.account)), bar])
+    all([text_element("p", format!("{}: {said}", quota.account)), bar])
 }
 
 fn calls(now: &Snapshot) -> Html {
@@ -203,7 +207,7 @@ fn calls(now: &Snapshot) -> Html {
         n => format!("{} of them throttled", number(n)),
     };
     let said = format!("{} since the scheduler was started, {throttled}", count(all_calls, "call"));
-    let mut content = vec![words("p", said)];
+    let mut content = vec![text_element("p", said)];
     if !now.calls.is_empty() {
         content.push(calls_table(&now.calls));
     }
@@ -215,7 +219,7 @@ fn calls_table(calls: &std::collections::BTreeMap<String, u64>) -> Html {
     table("Calls by action", &["Action", "Calls"], rows.collect())
 }
 
-/// The page of one job, with its executions, the newest first.
+/// Page of one job, with its executions, the newest first.
 pub(super) fn job(
     job: &JobStatus,
     executions: &[Execution],
@@ -224,16 +228,16 @@ pub(super) fn job(
 ) -> Page {
     let zone = zone(job);
     let mut content = Vec::new();
-    content.extend(job.description.as_ref().map(|description| words("p", description)));
+    content.extend(job.description.as_ref().map(|description| text_element("p", description)));
     content.extend(job.broken.is_some().then(|| broken_job(job)));
     let schedule = job.timing.as_ref().map(|timing| ("Schedule", text(timing.words())));
     let next = next(job, now).map(|next| ("Next run", next));
     let success = job.last_success.map(|at| ("Last done", moment(at, now.now, &zone)));
     let path = ("Runbook", text(job.path.display().to_string()));
     content.push(facts(schedule.into_iter().chain(next).chain(success).chain([path])));
-    content.push(words("h2", "Executions"));
+    content.push(text_element("h2", "Executions"));
     if executions.is_empty() {
-        content.push(words("p", "It has not run yet."));
+        content.push(text_element("p", "It has not run yet."));
     } else {
         let titles = ["Run", "Began", "Outcome", "Took", "Changes", "For", "Try"];
         let rows = executions.iter().map(|execution| {
@@ -241,7 +245,7 @@ pub(super) fn job(
                 link(&run_address(&execution.run), &execution.run),
                 moment(execution.started, now.now, &zone),
                 outcome(execution),
-                took(execution, now.now),
+                duration(execution, now.now),
                 text(changes(execution)),
                 execution.due.map_or_else(|| text("a person"), |due| moment(due, now.now, &zone)),
                 text(execution.attempt.to_string()),
@@ -253,18 +257,18 @@ pub(super) fn job(
     Page { title: job.name.clone(), is_live, other, content: all(content) }
 }
 
-/// The changes of an execution.
+/// Changes of an execution.
 fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
     let groups = changes.map_or(&[][..], |changes| &changes.groups);
-    let mut content = vec![words("h2", "Changes")];
+    let mut content = vec![text_element("h2", "Changes")];
     for group in groups {
-        content.push(words("h3", &group.title));
+        content.push(text_element("h3", &group.title));
         let label = [("tabindex", "0"), ("aria-label", group.title.as_str())];
         content.push(element("pre", &label, [text(group.lines.join("\n"))]));
     }
     if groups.is_empty() {
         let is_plan = execution.mode == "plan" && execution.changes > 0;
-        content.push(words(
+        content.push(text_element(
             "p",
             match (is_plan, execution.ended) {
                 (true, _) => "None were made. The plan is at the end of the output.",
@@ -274,17 +278,21 @@ fn changes_of(execution: &Execution, changes: Option<&Changes>) -> Html {
         ));
     }
     for run in changes.map_or(&[][..], |changes| &changes.undone_by) {
-        content.push(element("p", &[], [text("Undone by run "), words("code", run), text(".")]));
+        content.push(element(
+            "p",
+            &[],
+            [text("Undone by run "), text_element("code", run), text(".")],
+        ));
     }
     let stands = changes.is_some_and(|changes| changes.stands);
     if execution.outcome.is_some() && execution.mode == "apply" && stands {
         let back = format!("iamlua undo {}", execution.run);
-        content.push(element("p", &[], [words("code", back), text(" previews the undo.")]));
+        content.push(element("p", &[], [text_element("code", back), text(" previews the undo.")]));
     }
     all(content)
 }
 
-/// The page of one execution.
+/// Page of one execution.
 pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Snapshot) -> Page {
     let job = now.jobs.iter().find(|job| job.path == execution.path);
     let zone = job.map_or(TimeZone::UTC, zone);
@@ -296,7 +304,7 @@ pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Sna
     let mut known =
         vec![("Job", name), ("Outcome", outcome(execution)), ("Began", at(execution.started))];
     known.extend(execution.ended.map(|ended| ("Ended", at(ended))));
-    known.push(("Took", took(execution, now.now)));
+    known.push(("Took", duration(execution, now.now)));
     known.push(("For", execution.due.map_or_else(|| text("a person who asked for it"), at)));
     known.push(("Try", text(execution.attempt.to_string())));
     known.extend(execution.exit_code.map(|code| ("Exit code", text(code.to_string()))));
@@ -307,27 +315,27 @@ pub(super) fn execution(execution: &Execution, made: Option<&Changes>, now: &Sna
     known.push(("Runbook", text(execution.path.display().to_string())));
     let mut content = vec![facts(known)];
     if let Some(error) = &execution.error {
-        content.extend([words("h2", "Error"), words("pre", error)]);
+        content.extend([text_element("h2", "Error"), text_element("pre", error)]);
     }
     content.push(changes_of(execution, made));
-    content.push(words("h2", "Output"));
+    content.push(text_element("h2", "Output"));
     content.push(match execution.output.as_str() {
-        "" if execution.ended.is_none() => words(
+        "" if execution.ended.is_none() => text_element(
             "p",
             "It is here when the run has ended; until then it is in the scheduler's log.",
         ),
-        "" => words("p", "It has printed nothing."),
+        "" => text_element("p", "It has printed nothing."),
         output => element("pre", &[("tabindex", "0"), ("aria-label", "Output")], [text(output)]),
     });
     if !execution.calls.is_empty() {
-        content.extend([words("h2", "Calls"), calls_table(&execution.calls)]);
+        content.extend([text_element("h2", "Calls"), calls_table(&execution.calls)]);
     }
     let is_live = execution.ended.is_none();
     Page { title: format!("Run {}", execution.run), is_live, other: None, content: all(content) }
 }
 
-/// The page that says that something is wrong.
+/// Error page.
 pub(super) fn problem(title: &str, why: &str) -> Page {
-    let content = all([words("p", why), lone("hr", &[]), link("/", "All jobs")]);
+    let content = all([text_element("p", why), void_element("hr", &[]), link("/", "All jobs")]);
     Page { title: title.into(), is_live: false, other: None, content }
 }

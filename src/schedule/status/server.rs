@@ -1,4 +1,4 @@
-//! The HTTP server below the pages: connections, limits of time, and what every answer says to a browser. It only ever reads.
+//! HTTP server of the status page: connections, time limits and security headers. Read-only.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,23 +28,23 @@ use crate::error::{Error, Result};
 use crate::http_server::{Connections, Misaddressed, Slot, check_host};
 use crate::schedule::log::{Level, Log, Origin};
 
-/// So many connections at once; one more takes the place of one that is idle.
-const CONNECTIONS: usize = 64;
-/// A request must be there within that time.
-const HEADERS: Duration = Duration::from_secs(10);
-/// Bytes of the head of a request; more than any browser sends.
-const LARGEST_HEAD: usize = 16 << 10;
-/// A connection is over after that time, whatever is going on.
-const CONVERSATION: Duration = Duration::from_secs(30);
+/// Upper bound on connections. A further one replaces an idle one.
+const MAX_CONNECTIONS: usize = 64;
+/// Time limit for the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Upper bound on the bytes of the head of a request; more than browsers send.
+const MAX_HEAD: usize = 16 << 10;
+/// Lifetime of a connection.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(30);
 
-/// `--listen`: where the status page is.
+/// `--listen`: address of the status page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub SocketAddr);
 
 impl FromStr for Listen {
     type Err = String;
 
-    /// `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port of 127.0.0.1 alone.
+    /// Parses `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port of 127.0.0.1.
     fn from_str(text: &str) -> Result<Self, String> {
         let local = |port: &str| port.parse().ok().map(|n: u16| (Ipv4Addr::LOCALHOST, n).into());
         let address = text.parse().ok();
@@ -55,10 +55,10 @@ impl FromStr for Listen {
     }
 }
 
-/// Listens there, and says so in the log; port 0 takes a free one.
+/// Listens at an address, and logs it. Port 0 takes a free one.
 ///
 /// # Errors
-/// `Kind::Io` if the port is taken or the address is none of this machine's.
+/// `Kind::Io` if the port is taken or the address does not belong to this machine.
 pub async fn bind(listen: Listen, log: &Log) -> Result<TcpListener> {
     let address = listen.0;
     let bound = TcpListener::bind(address).await.and_then(|listener| {
@@ -91,7 +91,7 @@ pub async fn bind(listen: Listen, log: &Log) -> Result<TcpListener> {
 /// Serves the pages until `shutdown` is ready.
 ///
 /// # Errors
-/// `Kind::Io` if the listener breaks.
+/// `Kind::Io` if the listener fails.
 pub async fn serve(
     status: Arc<Status>,
     listener: TcpListener,
@@ -99,7 +99,7 @@ pub async fn serve(
 ) -> Result<()> {
     let broken = |error| Error::io("cannot serve the status page", error);
     let is_loopback = listener.local_addr().map_err(broken)?.ip().is_loopback();
-    let places = Connections::new(CONNECTIONS);
+    let places = Connections::new(MAX_CONNECTIONS);
     let accept = async {
         loop {
             match listener.accept().await {
@@ -107,7 +107,8 @@ pub async fn serve(
                     let status = Arc::clone(&status);
                     tokio::spawn(converse(status, stream, is_loopback, places.take()));
                 }
-                // One connection that broke before it was taken is no reason to stop; a shortage of files takes a moment to pass.
+                // A connection that broke before it was accepted is no reason to stop. A lack of
+                // file descriptors passes after a while.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
@@ -123,18 +124,18 @@ async fn converse(status: Arc<Status>, stream: TcpStream, is_loopback: bool, pla
     let service = service_fn(|request| respond(&status, request, is_loopback, &place));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(LARGEST_HEAD)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    // A connection that ends badly concerns only the client at its other end.
+    // An error of a connection concerns only its client.
     tokio::select! {
-        _ = tokio::time::timeout(CONVERSATION, connection) => {}
+        _ = tokio::time::timeout(CONNECTION_LIFETIME, connection) => {}
         () = place.displaced() => {}
     }
 }
 
-/// What browsers may do with a page: nothing but show it in its own style.
+/// Content security policy: only the page and its own style.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -152,13 +153,13 @@ async fn respond(
     let answer = if let Some(answer) = refusal(&request, is_loopback) {
         answer
     } else if request.uri().path() == "/healthz" {
-        // Probes wait for nobody's page.
+        // Health probes do not wait for pages.
         status.health()
     } else {
         let (path, query) = (request.uri().path().to_owned(), request.uri().query());
         let is_live = query != Some("still");
-        // However many ask, few copies of what is shown are in memory at once. To make one may have to wait for the disk.
-        let _maker = status.makers.acquire().await;
+        // Bounds the memory for pages. Rendering may wait for the disk.
+        let _permit = status.renders.acquire().await;
         let _answering = place.answering();
         let making = Arc::clone(status);
         let answer = tokio::task::spawn_blocking(move || making.answer(&path, is_live)).await;
@@ -180,7 +181,7 @@ async fn respond(
     Ok(response)
 }
 
-/// Reason not to answer a request. A page on loopback is for this machine alone.
+/// Reason not to answer a request. A page on a loopback address is for this machine alone.
 fn refusal(request: &Request<Incoming>, is_loopback: bool) -> Option<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let text = "this server only answers GET and HEAD";

@@ -1,4 +1,4 @@
-//! The pages over real sockets, of a scheduler that is made up.
+//! Tests of the pages over real sockets, with a synthetic snapshot.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -68,7 +68,7 @@ fn snapshot() -> Snapshot {
     broken.broken = Some(format!("line 3: unexpected symbol near {EVIL}"));
     Snapshot {
         now: at("2026-11-24T17:00:00Z"),
-        came_round: Instant::now(),
+        last_iteration: Instant::now(),
         started: at("2026-11-20T08:00:00Z"),
         mode: "apply",
         account: Some("AWS account 123456789012".into()),
@@ -123,10 +123,10 @@ impl History for FakeHistory {
     }
 }
 
-/// A status page that is up until this is dropped.
+/// Status page that is served until this is dropped.
 struct Up {
     address: SocketAddr,
-    /// What the pages are made from.
+    /// Current snapshot.
     now: Arc<Mutex<Snapshot>>,
     _runtime: Runtime,
     _stop: oneshot::Sender<()>,
@@ -154,7 +154,7 @@ impl Up {
         Self { address, now, _runtime: runtime, _stop: stop }
     }
 
-    /// Sends a request as it is, and returns head and body of the answer.
+    /// Sends a raw request, and returns head and body of the answer.
     fn send(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).expect("connected");
         stream.write_all(request.as_bytes()).expect("sent");
@@ -264,7 +264,7 @@ fn the_pages_of_a_job_and_of_a_run_are_found_by_their_links() {
     let (_, body) = up.get("/runs/20261124-170000-aaaaa");
     assert!(body.contains(">running<") && body.contains("http-equiv"), "{body}");
     assert!(body.contains("<h2>Changes</h2><p>None yet.</p>"), "{body}");
-    // What cannot be read is said, with its reason.
+    // A read error is shown with its reason.
     let (head, body) =
         up.get("/jobs/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%26%22'%E2%80%AE%1B%5B2J");
     assert!(head.starts_with("HTTP/1.1 500") && body.contains("schedule.db is locked"), "{body}");
@@ -312,9 +312,9 @@ fn health_is_that_of_the_scheduler() {
     {
         let mut now = up.now.lock().expect("no test panics there");
         now.is_ending = false;
-        // A machine may have been started less than that ago.
+        // The machine may have been started less than that ago.
         let Some(then) = Instant::now().checked_sub(Duration::from_secs(121)) else { return };
-        now.came_round = then;
+        now.last_iteration = then;
     }
     let (head, body) = up.get("/healthz");
     assert!(head.starts_with("HTTP/1.1 503") && body.contains("has not come round"), "{body}");

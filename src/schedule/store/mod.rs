@@ -1,5 +1,5 @@
-//! The state of the schedule, `schedule.db`: how far each job has come, and its executions. What is written here is on the disk when a function
-//! returns, and survives a kill. What to write is decided in `due`.
+//! Store of the scheduler, `schedule.db`: progress of each job, and its executions. Writes are
+//! durable when a function returns. `due` decides what to write.
 
 mod rows;
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::session::journal::new_id;
 use crate::state::sqlite::DatabaseKind;
 
-/// `iaLs` is the number by which it is known for ours.
+/// Kind of database; `iaLs` is its application id.
 static SCHEDULE: DatabaseKind = DatabaseKind {
     name: "schedule",
     application_id: 0x6961_4c73,
@@ -28,48 +28,48 @@ static SCHEDULE: DatabaseKind = DatabaseKind {
     loss: "every job then counts from now on",
 };
 
-/// So many executions of a job are kept.
-pub const KEPT: u32 = 100;
-/// So many more may be there before the old ones are removed.
+/// Number of executions that are kept per job.
+pub const KEPT_EXECUTIONS: u32 = 100;
+/// Number of executions above [`KEPT_EXECUTIONS`] before old ones are removed.
 const SLACK: u32 = 20;
 
-/// The state of the schedule.
+/// Store of the scheduler.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     shown: String,
 }
 
-/// A job that is to be taken over.
+/// Job to take over.
 #[derive(Clone, Debug)]
 pub struct Takeover {
-    /// The path of its runbook.
+    /// Path of the runbook.
     pub path: String,
-    /// Its name.
+    /// Name of the job.
     pub name: String,
-    /// Its timing in words.
+    /// Timing of the job, as text.
     pub timing: String,
-    /// Whether it was gone, and counts from now on again.
+    /// Set if the job was removed before; its progress restarts.
     pub is_back: bool,
 }
 
-/// Whether an execution could be begun.
+/// Result of starting an execution.
 #[derive(Debug)]
 pub enum Begun {
-    /// It was, with that id.
+    /// Started, with that run id.
     Run(String),
-    /// The job has gone on meanwhile, and stands here.
+    /// Not started: the progress has changed to this one.
     Stale(Entry),
 }
 
 impl Store {
-    /// The file in a state folder.
+    /// Path of the database in a state folder.
     #[must_use]
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("schedule.db")
     }
 
-    /// Opens the state in a folder; the first use makes it.
+    /// Opens the store in a folder, and creates it if there is none.
     ///
     /// # Errors
     /// If it cannot be used.
@@ -78,7 +78,7 @@ impl Store {
         Ok(Self { connection: SCHEDULE.open(&path)?, shown: path.display().to_string() })
     }
 
-    /// Opens the state in a folder for reading; `None` if there is none yet.
+    /// Opens the store in a folder for reading; `None` if there is none.
     ///
     /// # Errors
     /// If there is one that cannot be used.
@@ -88,37 +88,38 @@ impl Store {
         Ok(SCHEDULE.open_existing(&path)?.map(|connection| Self { connection, shown }))
     }
 
-    /// A state that is gone with the process.
+    /// Creates a store in memory.
     ///
     /// # Errors
-    /// If `SQLite` cannot work in memory.
+    /// If `SQLite` fails.
     pub fn in_memory() -> Result<Self> {
         Ok(Self { connection: SCHEDULE.in_memory()?, shown: "the schedule in memory".into() })
     }
 
-    /// Takes jobs over: one that is new, or whose timing is another than before, counts from now on. Returns how far each has come.
+    /// Takes over jobs. The progress of a job that is new, or whose timing has changed, starts at
+    /// `now`. Returns the progress of each.
     ///
     /// # Errors
-    /// If the state cannot be written.
+    /// If the store cannot be written.
     pub fn take_over(&mut self, jobs: &[Takeover], now: Timestamp) -> Result<Vec<Entry>> {
-        self.change(|book| jobs.iter().map(|job| take_over(book, job, now)).collect())
+        self.change(|connection| jobs.iter().map(|job| take_over(connection, job, now)).collect())
     }
 
-    /// How far a job has come.
+    /// Progress of a job.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn entry(&self, path: &str) -> Result<Option<Entry>> {
-        self.read(|book| entry(book, path))
+        self.read(|connection| entry(connection, path))
     }
 
-    /// The jobs that are known, by path, with their names and how far they have come.
+    /// Known jobs, by path, with name and progress.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn jobs(&self) -> Result<Vec<(String, String, Entry)>> {
-        self.read(|book| {
-            let mut statement = book.prepare(
+        self.read(|connection| {
+            let mut statement = connection.prepare(
                 "SELECT timing, handled, free, due, attempt, failures, kills, again, path, name FROM job ORDER BY path",
             )?;
             let rows = statement.query_map([], |row| Ok((row.get(8)?, row.get(9)?, entry_of(row)?)))?;
@@ -126,40 +127,40 @@ impl Store {
         })
     }
 
-    /// Begins an execution, if the job stands where the decision to begin it was made: `from`. `to` is where it stands then. Without either it is
-    /// for a person.
+    /// Records the start of an execution, if the progress of the job is still `from`, and sets the
+    /// progress to `to`. Without either, the execution was started by an operator.
     ///
     /// # Errors
-    /// If the state cannot be written; then nothing may begin.
+    /// If the store cannot be written; the execution must not start then.
     pub fn begin(
         &mut self,
         execution: &Execution,
         step: Option<(&Entry, &Entry)>,
     ) -> Result<Begun> {
         let path = path_text(execution);
-        self.change(|book| {
+        self.change(|connection| {
             if let Some((from, to)) = step {
-                match entry(book, &path)? {
+                match entry(connection, &path)? {
                     Some(now) if now != *from => return Ok(Begun::Stale(now)),
-                    _ => put(book, &path, to)?,
+                    _ => put(connection, &path, to)?,
                 }
             }
             let run = loop {
                 let run = new_id();
-                // Two schedulers may begin in the same millisecond.
-                if !exists(book, &run)? {
+                // Two schedulers may create an id in the same millisecond.
+                if !exists(connection, &run)? {
                     break run;
                 }
             };
-            insert(book, &run, execution)?;
+            insert(connection, &run, execution)?;
             Ok(Begun::Run(run))
         })
     }
 
-    /// Writes down that moments were left out, if the job still stands at `from`; returns where it stands if not.
+    /// Records skipped due times, if the progress of the job is still `from`.
     ///
     /// # Errors
-    /// If the state cannot be written.
+    /// If the store cannot be written.
     pub fn skip(&mut self, execution: &Execution, from: &Entry, to: &Entry) -> Result<Begun> {
         let begun = self.begin(execution, Some((from, to)))?;
         if matches!(begun, Begun::Run(_)) {
@@ -168,146 +169,148 @@ impl Store {
         Ok(begun)
     }
 
-    /// Puts a job where it is to go on, if it stands at `from`; returns where it stands.
+    /// Sets the progress of a job to `to`, if it is still `from`. Returns the current progress.
     ///
     /// # Errors
-    /// If the state cannot be written.
+    /// If the store cannot be written.
     pub fn recount(&mut self, path: &str, from: &Entry, to: &Entry) -> Result<Entry> {
-        self.change(|book| match entry(book, path)? {
+        self.change(|connection| match entry(connection, path)? {
             Some(now) if now != *from => Ok(now),
-            _ => put(book, path, to).map(|()| to.clone()),
+            _ => put(connection, path, to).map(|()| to.clone()),
         })
     }
 
-    /// Writes down how an execution has ended, and what follows for its job, as `decide` says: how far that has come before, to how far it has come
-    /// now. `is_told`: there is somebody who is to be told of a failure.
+    /// Records the end of an execution, and the progress of its job, which `decide` computes from
+    /// the current one. `notifies`: a notification of the failure is to be sent.
     ///
     /// # Errors
-    /// If the state cannot be written.
+    /// If the store cannot be written.
     pub fn end(
         &mut self,
         execution: &Execution,
-        is_told: bool,
+        notifies: bool,
         decide: impl Fn(&Entry) -> (Entry, NextStep),
     ) -> Result<(Option<Entry>, NextStep)> {
         let path = path_text(execution);
-        let ended = self.change(|book| {
-            let (now, verdict) = match entry(book, &path)? {
+        let ended = self.change(|connection| {
+            let (now, verdict) = match entry(connection, &path)? {
                 Some(before) => {
                     let (after, verdict) = decide(&before);
-                    put(book, &path, &after)?;
+                    put(connection, &path, &after)?;
                     (Some(after), verdict)
                 }
                 None => (None, NextStep::Over),
             };
-            let notified = (verdict == NextStep::Failed && is_told).then_some(0);
-            close(book, execution, notified)?;
+            let pending = (verdict == NextStep::Failed && notifies).then_some(0);
+            close(connection, execution, pending)?;
             Ok((now, verdict))
         })?;
-        // What is over is written; old ones that stay are removed the next time.
+        // The end is recorded. Old executions that could not be removed are removed the next time.
         let _ = self.prune(&path);
         Ok(ended)
     }
 
-    /// Writes down that somebody was told of a failure.
+    /// Records that the notification of a failure was sent.
     ///
     /// # Errors
-    /// If the state cannot be written.
-    pub fn told(&mut self, run: &str) -> Result<()> {
-        self.change(|book| {
-            book.execute("UPDATE execution SET notified = 1 WHERE run = ?1", [run]).map(|_| ())
+    /// If the store cannot be written.
+    pub fn mark_notified(&mut self, run: &str) -> Result<()> {
+        self.change(|connection| {
+            connection
+                .execute("UPDATE execution SET notified = 1 WHERE run = ?1", [run])
+                .map(|_| ())
         })
     }
 
-    /// The failures that somebody is to be told of, with what they printed.
+    /// Failures whose notification is not sent yet, with their output.
     ///
     /// # Errors
-    /// If the state cannot be read.
-    pub fn untold(&self) -> Result<Vec<Execution>> {
+    /// If the store cannot be read.
+    pub fn unnotified(&self) -> Result<Vec<Execution>> {
         self.executions(WITH_OUTPUT, "WHERE notified = 0 ORDER BY number", [])
     }
 
-    /// The executions that have not ended: they go on, or were killed.
+    /// Executions without an end: running, or killed.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn open_executions(&self) -> Result<Vec<Execution>> {
         self.executions(EXECUTION, "WHERE ended IS NULL ORDER BY number", [])
     }
 
-    /// The last execution of a job that has ended.
+    /// Last execution of a job that has ended.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn last(&self, path: &str) -> Result<Option<Execution>> {
         let sql = "WHERE path = ?1 AND ended IS NOT NULL ORDER BY number DESC LIMIT 1";
         Ok(self.executions(EXECUTION, sql, [path])?.pop())
     }
 
-    /// When a job last did all of its work.
+    /// End of the last successful execution of a job.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn last_success(&self, path: &str) -> Result<Option<Timestamp>> {
         let sql = "SELECT ended FROM execution WHERE path = ?1 AND outcome = 'done' ORDER BY number DESC LIMIT 1";
-        let found = self.read(|book| {
-            book.prepare_cached(sql)?.query_row([path], |row| moment(row, 0)).optional()
+        let found = self.read(|connection| {
+            connection.prepare_cached(sql)?.query_row([path], |row| moment(row, 0)).optional()
         })?;
         Ok(found.flatten())
     }
 
-    /// The executions of a job, the latest first.
+    /// Executions of a job, the latest first.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn history(&self, path: &str, most: u32) -> Result<Vec<Execution>> {
         let rest = "WHERE path = ?1 ORDER BY number DESC LIMIT ?2";
         self.executions(EXECUTION, rest, params![path, most])
     }
 
-    /// The executions of all jobs, or of those of that name or path, the latest first.
+    /// Executions of all jobs, or of those with that name or path, the latest first.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn latest(&self, job: Option<&str>, most: u32) -> Result<Vec<Execution>> {
         let rest = "WHERE ?1 IS NULL OR job = ?1 OR path = ?1 ORDER BY number DESC LIMIT ?2";
         self.executions(EXECUTION, rest, params![job, most])
     }
 
-    /// The executions whose run's id begins or ends with that, the latest first; not more than two.
+    /// Executions whose run id begins or ends with `id`, the latest first; at most two.
     ///
     /// # Errors
-    /// If the state cannot be read.
-    pub fn meant(&self, id: &str) -> Result<Vec<Execution>> {
+    /// If the store cannot be read.
+    pub fn matching(&self, id: &str) -> Result<Vec<Execution>> {
         let rest = "WHERE substr(run, 1, length(?1)) = ?1 OR substr(run, -length(?1)) = ?1 ORDER BY number DESC LIMIT 2";
         self.executions(WITH_OUTPUT, rest, [id])
     }
 
-    /// The names of all jobs that were run.
+    /// Names of all jobs that have run.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn names(&self) -> Result<Vec<String>> {
-        self.read(|book| {
-            let mut names = book.prepare("SELECT DISTINCT job FROM execution")?;
+        self.read(|connection| {
+            let mut names = connection.prepare("SELECT DISTINCT job FROM execution")?;
             names.query_map([], |row| row.get(0))?.collect()
         })
     }
 
-    /// One execution, by its run, with what it printed.
+    /// Execution with that run id, with its output.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn execution(&self, run: &str) -> Result<Option<Execution>> {
         Ok(self.executions(WITH_OUTPUT, "WHERE run = ?1", [run])?.pop())
     }
 
-    /// A number that is another one when another process has changed the state.
+    /// Number that changes when another process writes to the store.
     ///
     /// # Errors
-    /// If the state cannot be read.
+    /// If the store cannot be read.
     pub fn version(&self) -> Result<i64> {
-        self.read(|book| book.query_row("PRAGMA data_version", [], |row| row.get(0)))
+        self.read(|connection| connection.query_row("PRAGMA data_version", [], |row| row.get(0)))
     }
 
     fn executions(
@@ -316,26 +319,26 @@ impl Store {
         rest: &str,
         with: impl rusqlite::Params,
     ) -> Result<Vec<Execution>> {
-        self.read(|book| {
-            let mut statement = book.prepare_cached(&format!("{what} {rest}"))?;
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("{what} {rest}"))?;
             let rows = statement.query_map(with, execution_of)?;
             rows.collect()
         })
     }
 
-    /// Removes old executions of a job, now and then.
+    /// Removes old executions of a job, in batches.
     fn prune(&mut self, path: &str) -> Result<()> {
-        self.change(|book| {
-            let old: Option<i64> = book
+        self.change(|connection| {
+            let old: Option<i64> = connection
                 .prepare_cached(
                     "SELECT number FROM execution WHERE path = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2",
                 )?
-                .query_row(params![path, KEPT + SLACK], |row| row.get(0))
+                .query_row(params![path, KEPT_EXECUTIONS + SLACK], |row| row.get(0))
                 .optional()?;
             if old.is_some() {
                 let sql = "DELETE FROM execution WHERE path = ?1 AND ended IS NOT NULL AND notified IS NOT 0 AND number <= (
                     SELECT number FROM execution WHERE path = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)";
-                book.execute(sql, params![path, KEPT])?;
+                connection.execute(sql, params![path, KEPT_EXECUTIONS])?;
             }
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! What stands in the tables of the schedule, and what it means.
+//! Rows of the tables of the store.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use super::Takeover;
 use crate::schedule::due::{Entry, Tries};
 use crate::schedule::record::{Execution, ExecutionOutcome};
 
-/// An execution, without what it printed, which may be much.
+/// Query of an execution without its output, which may be large.
 pub(super) const EXECUTION: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
     throttled, '' FROM execution";
-/// An execution with what it printed.
+/// Query of an execution with its output.
 pub(super) const WITH_OUTPUT: &str = "SELECT run, path, job, due, attempt, started, ended, outcome, exit_code, error, account, mode, changes, failed, calls,
     throttled, output FROM execution";
 
@@ -24,9 +24,9 @@ pub(super) fn path_text(execution: &Execution) -> String {
     execution.path.display().to_string()
 }
 
-pub(super) fn entry(book: &Connection, path: &str) -> rusqlite::Result<Option<Entry>> {
+pub(super) fn entry(connection: &Connection, path: &str) -> rusqlite::Result<Option<Entry>> {
     let sql = "SELECT timing, handled, free, due, attempt, failures, kills, again FROM job WHERE path = ?1";
-    book.prepare_cached(sql)?.query_row([path], entry_of).optional()
+    connection.prepare_cached(sql)?.query_row([path], entry_of).optional()
 }
 
 pub(super) fn moment(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
@@ -53,10 +53,10 @@ pub(super) fn entry_of(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-pub(super) fn put(book: &Connection, path: &str, entry: &Entry) -> rusqlite::Result<()> {
+pub(super) fn put(connection: &Connection, path: &str, entry: &Entry) -> rusqlite::Result<()> {
     let sql = "UPDATE job SET handled = ?2, free = ?3, due = ?4, attempt = ?5, failures = ?6, kills = ?7, again = ?8 WHERE path = ?1";
     let tries = entry.tries;
-    book.prepare_cached(sql)?.execute(params![
+    connection.prepare_cached(sql)?.execute(params![
         path,
         ms(entry.handled),
         ms(entry.free),
@@ -69,15 +69,19 @@ pub(super) fn put(book: &Connection, path: &str, entry: &Entry) -> rusqlite::Res
     Ok(())
 }
 
-pub(super) fn exists(book: &Connection, run: &str) -> rusqlite::Result<bool> {
-    book.prepare_cached("SELECT 1 FROM execution WHERE run = ?1")?.exists([run])
+pub(super) fn exists(connection: &Connection, run: &str) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM execution WHERE run = ?1")?.exists([run])
 }
 
-pub(super) fn insert(book: &Connection, run: &str, execution: &Execution) -> rusqlite::Result<()> {
+pub(super) fn insert(
+    connection: &Connection,
+    run: &str,
+    execution: &Execution,
+) -> rusqlite::Result<()> {
     let sql =
         "INSERT INTO execution (run, path, job, due, attempt, started, ended, outcome, error, mode)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    book.prepare_cached(sql)?.execute(params![
+    connection.prepare_cached(sql)?.execute(params![
         run,
         path_text(execution),
         execution.job,
@@ -93,13 +97,13 @@ pub(super) fn insert(book: &Connection, run: &str, execution: &Execution) -> rus
 }
 
 pub(super) fn close(
-    book: &Connection,
+    connection: &Connection,
     execution: &Execution,
     notified: Option<i64>,
 ) -> rusqlite::Result<()> {
     let sql = "UPDATE execution SET ended = ?2, outcome = ?3, exit_code = ?4, error = ?5, account = ?6, mode = ?7, changes = ?8, failed = ?9,
         calls = ?10, throttled = ?11, output = ?12, notified = ?13 WHERE run = ?1";
-    book.prepare_cached(sql)?.execute(params![
+    connection.prepare_cached(sql)?.execute(params![
         execution.run,
         execution.ended.map(ms),
         execution.outcome.map(ExecutionOutcome::name),
@@ -142,11 +146,11 @@ pub(super) fn execution_of(row: &Row<'_>) -> rusqlite::Result<Execution> {
 }
 
 pub(super) fn take_over(
-    book: &Connection,
+    connection: &Connection,
     job: &Takeover,
     now: Timestamp,
 ) -> rusqlite::Result<Entry> {
-    let known = entry(book, &job.path)?;
+    let known = entry(connection, &job.path)?;
     let entry = match known {
         None => Entry::new(job.timing.clone(), now),
         Some(known) if known.timing == job.timing && !job.is_back => known,
@@ -159,6 +163,12 @@ pub(super) fn take_over(
         ON CONFLICT (path) DO UPDATE SET name = ?2, timing = ?3, handled = ?4
         WHERE name != ?2 OR timing != ?3 OR handled != ?4";
     let (handled, free) = (ms(entry.handled), ms(entry.free));
-    book.prepare_cached(sql)?.execute(params![job.path, job.name, entry.timing, handled, free])?;
+    connection.prepare_cached(sql)?.execute(params![
+        job.path,
+        job.name,
+        entry.timing,
+        handled,
+        free
+    ])?;
     Ok(entry)
 }

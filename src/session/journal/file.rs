@@ -1,4 +1,4 @@
-//! The journal's file, and the locks by which a run that lives is told from one that was killed.
+//! The journal's file, and the locks that tell a live run from one that was killed.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::state;
 use crate::state::sqlite::DatabaseKind;
 
-/// `iaLj` is the number by which it is known for ours.
+/// `iaLj` is the application id of the journal in the header of the `SQLite` file.
 pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
     name: "journal",
     application_id: 0x6961_4c6a,
@@ -27,22 +27,22 @@ pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
 /// Tables and indexes that journals of earlier versions lack.
 const ADDITIONS: &str = include_str!("schema_additions.sql");
 
-/// A journal in memory that several runs share. It is gone with its last clone.
+/// Journal in memory, shared by several runs. It ends with its last clone.
 #[derive(Clone, Debug)]
 pub struct MemoryJournal(Arc<Memory>);
 
 #[derive(Debug)]
 struct Memory {
-    /// The name by which connections find it.
+    /// URI of the database, for further connections.
     uri: String,
-    /// What is taken: ids of runs that go on, and names of work.
+    /// Claimed names: ids of runs in progress, and names of work.
     taken: Mutex<BTreeSet<String>>,
-    /// Keeps it while nothing else is connected.
+    /// Connection that keeps the database alive without any other.
     _keeper: Mutex<Connection>,
 }
 
 impl MemoryJournal {
-    /// An empty journal.
+    /// Creates an empty journal.
     ///
     /// # Errors
     /// If `SQLite` cannot work in memory.
@@ -60,7 +60,7 @@ impl MemoryJournal {
         connect(&self.0.uri).map_err(|error| unusable(&error))
     }
 
-    /// Takes a name until the claim is dropped; `None` if it is taken.
+    /// Claims a name until the claim is dropped; `None` if it is taken.
     pub(super) fn claim(&self, name: String) -> Option<MemoryClaim> {
         let is_free = self.taken().insert(name.clone());
         is_free.then(|| MemoryClaim { journal: self.clone(), name })
@@ -75,7 +75,7 @@ impl MemoryJournal {
     }
 }
 
-/// A name that is taken in a [`MemoryJournal`].
+/// Claimed name in a [`MemoryJournal`].
 #[derive(Debug)]
 pub struct MemoryClaim {
     journal: MemoryJournal,
@@ -88,12 +88,12 @@ impl Drop for MemoryClaim {
     }
 }
 
-/// What shows that a run lives, or that work is taken, until it is dropped.
+/// Claim of a run in progress, or of work, until it is dropped.
 #[derive(Debug)]
 pub enum Claim {
-    /// The lock of a file in the state folder.
+    /// Lock of a file in the state folder.
     File(#[allow(dead_code, reason = "held for its lock")] File),
-    /// A name in memory.
+    /// Name in memory.
     Memory(#[allow(dead_code, reason = "held until it is dropped")] MemoryClaim),
 }
 
@@ -112,10 +112,10 @@ fn unusable(error: &rusqlite::Error) -> Error {
     JOURNAL.unusable(IN_MEMORY, error)
 }
 
-/// Name of a journal in memory in messages.
+/// Name of a journal in memory, in messages.
 pub(super) const IN_MEMORY: &str = "in memory";
 
-/// Opens the journal of a state folder for writing; the first use makes it.
+/// Opens the journal of a state folder for writing; the first use creates it.
 pub(super) fn open(folder: &Path) -> Result<Connection> {
     let path = path(folder);
     let connection = JOURNAL.open(&path)?;
@@ -125,8 +125,8 @@ pub(super) fn open(folder: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the journal of a state folder for reading; `None` if there is none yet. One that cannot be
-/// written is read as if it had all tables.
+/// Opens the journal of a state folder for reading; `None` if there is none. A read-only journal is
+/// read as if it had all tables.
 pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>> {
     let path = path(folder);
     let Some(connection) = JOURNAL.open_existing(&path)? else { return Ok(None) };
@@ -146,7 +146,7 @@ pub(super) fn open_existing(folder: &Path) -> Result<Option<Connection>> {
     Ok(Some(connection))
 }
 
-/// The file in a state folder.
+/// Path of the journal in a state folder.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("journal.db")
 }
@@ -155,7 +155,7 @@ fn locks(folder: &Path) -> PathBuf {
     folder.join("running")
 }
 
-/// Takes an id for a run of this process, with the lock that shows that it lives.
+/// Claims an id for a run of this process, with the lock that shows that the run is alive.
 pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(String, File)> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
@@ -167,7 +167,7 @@ pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(Strin
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 file.lock().map_err(failed)?;
-                // Another process that tidied up may have removed it before it was locked.
+                // Another process may have removed the file in a sweep before it was locked.
                 if path.exists() {
                     return Ok((run, file));
                 }
@@ -178,8 +178,8 @@ pub(super) fn claim_run(folder: &Path, id: impl Fn() -> String) -> Result<(Strin
     }
 }
 
-/// Takes work of that name for this process, so that no other does it at the same time. `what` is
-/// what the other process is doing.
+/// Claims work by name for this process, so that no other process does it concurrently. `what`
+/// describes the work of the other process in the error.
 pub(super) fn claim(folder: &Path, name: &str, what: &str) -> Result<File> {
     let locks = locks(folder);
     let failed = |error| Error::io(format!("cannot make a lock in {}", locks.display()), error);
@@ -194,11 +194,11 @@ pub(super) fn claim(folder: &Path, name: &str, what: &str) -> Result<File> {
     }
 }
 
-/// Removes the locks of runs that are over.
+/// Removes the locks of runs that have ended.
 fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(locks(folder)) else { return };
     for entry in entries.flatten() {
-        // One that cannot be looked at stays, which only means that somebody looks again.
+        // A lock that cannot be opened stays; the next sweep tries again.
         if let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
         {
@@ -207,14 +207,14 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// Whether the process of a run is still alive.
+/// Check that the process of a run is still alive.
 pub(super) fn is_running(folder: &Path, run: &str) -> bool {
     File::open(locks(folder).join(run)).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
-/// Who runs this program, and where.
+/// User and host that run this program.
 pub(super) fn operator() -> String {
-    // Not by the variables, which a job may lack and anybody can set.
+    // Not from variables: a scheduled job may lack them, and anybody can set them.
     let uid = rustix::process::geteuid().as_raw().to_string();
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let user = passwd.lines().find_map(|line| {
@@ -222,7 +222,7 @@ pub(super) fn operator() -> String {
         let name = fields.next()?;
         (fields.nth(1)? == uid).then(|| name.to_owned())
     });
-    // The system's own file, because the variables of a job may not say it.
+    // From the system's own file, because the variables of a scheduled job may lack it.
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))
         .map(|name| name.trim().to_owned())

@@ -1,5 +1,5 @@
-//! Unique ids of what was made again. AWS gives a new id to a profile or role that an undo makes
-//! again. The journal knows which one it replaces.
+//! Unique ids of recreated profiles and roles. AWS gives a new id to a profile or role that an undo
+//! recreates. The journal knows which id it replaces.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,12 +10,12 @@ use crate::error::Result;
 use crate::iam::snapshot::Snapshot;
 use crate::session::destination::Destination;
 
-/// Ids that stand for the same profile or role, because an undo or a plan made it again.
+/// Ids of the same profile or role, after an undo or a plan has recreated it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
-    /// By id, an older one; the oldest has none.
+    /// Next older id by id; the oldest has none.
     older: HashMap<String, String>,
-    /// ARNs of roles by their ids. A trust policy names a role by its id once it was deleted.
+    /// ARNs of roles by their ids. A trust policy names a role by its id once the role was deleted.
     principals: BTreeMap<String, String>,
 }
 
@@ -25,14 +25,14 @@ fn role_arn(site: &Destination, account: &str, Snapshot { path, name, .. }: &Sna
     format!("arn:{}:iam::{account}:role{path}{name}", partition.unwrap_or("aws"))
 }
 
-/// ARN of the role that a state of it has.
+/// ARN of the role that a state belongs to.
 #[must_use]
 pub fn arn_of(site: &Destination, state: &Option<Snapshot>) -> Option<String> {
     Some(role_arn(site, site.account.as_deref()?, state.as_ref()?))
 }
 
 impl Identities {
-    /// Ids in pairs, the older one first.
+    /// Identities from pairs of ids, the older one first.
     #[must_use]
     pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut identities = Self::default();
@@ -54,7 +54,7 @@ impl Identities {
         id
     }
 
-    /// The same, with the ids of roles as principals.
+    /// Identities, extended by the ids of roles as principals.
     #[must_use]
     pub fn with_roles<'a>(
         &self,
@@ -69,7 +69,7 @@ impl Identities {
             }
             identities.principals.insert(id.clone(), role_arn(site, account, image));
         }
-        // A policy may have any of the ids that a role had.
+        // A policy may contain any of the ids that a role has had.
         let mut arns = HashMap::new();
         for (id, arn) in &identities.principals {
             arns.insert(identities.oldest(id).to_owned(), arn.clone());
@@ -82,7 +82,7 @@ impl Identities {
         identities
     }
 
-    /// A state with the oldest id of what it is, and with the ARNs of the roles that it trusts.
+    /// State with the oldest id of its resource, and with the ARNs of the roles that it trusts.
     #[must_use]
     pub fn known_as(&self, state: &Option<Snapshot>) -> Option<Snapshot> {
         let image = state.clone()?;
@@ -91,7 +91,7 @@ impl Identities {
         Some(Snapshot { id, assume_role_policy, ..image })
     }
 
-    /// The same, of which only these ARNs are principals.
+    /// Identities, restricted to these ARNs as principals.
     #[must_use]
     pub fn of_roles(&self, arns: &HashSet<String>) -> Self {
         let principals = self.principals.iter().filter(|(_, arn)| arns.contains(*arn));
@@ -99,7 +99,7 @@ impl Identities {
         Self { principals, ..Self::default() }
     }
 
-    /// A trust policy with the ARNs of the roles that it names by their ids.
+    /// Trust policy, with the ids of roles replaced by their ARNs.
     #[must_use]
     pub fn with_arns(&self, policy: String) -> String {
         if !policy.contains("\"AROA") {
@@ -116,18 +116,18 @@ impl Identities {
 struct Ends {
     first: Option<String>,
     last: Option<String>,
-    /// Path and name, by which it was restored in its place or deleted.
+    /// Path and name, to tell whether it was restored in place.
     first_place: Option<String>,
     last_place: Option<String>,
     was_absent: bool,
     is_undone: bool,
 }
 
-/// Account, kind and name in lower case of a profile or role.
+/// Account, kind and lower-case name of a profile or role.
 type Name = (Option<String>, String, String);
 
 impl Records {
-    /// Ids of what undos and plans have made again.
+    /// Ids of what undos and plans have recreated.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -143,7 +143,7 @@ impl Records {
                 let (undo, undone): (String, String) = undo?;
                 if !known.contains_key(&undone) {
                     let ends = ends(connection, &undone)?;
-                    // Deleted and made again by the run, and restored in its place.
+                    // Deleted and recreated by the run, and restored in place.
                     pairs.extend(
                         ends.values()
                             .filter(|ends| ends.is_undone && ends.was_absent)
@@ -179,8 +179,8 @@ impl Records {
     }
 }
 
-/// Ids of what a plan makes that is applied again after its undo, each with the one that its first
-/// run has made.
+/// Ids of what a plan creates when it is applied again after its undo, each with the id from its
+/// first run.
 fn again(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut statement = connection.prepare(
         "SELECT first.after ->> '$.id', again.after ->> '$.id'
@@ -198,8 +198,8 @@ fn again(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     Ok(pairs.into_iter().filter_map(|(one, other)| one.zip(other)).collect())
 }
 
-/// Names and ids of what an undo has made, with the id before the first change that was undone;
-/// none if the undo was interrupted before that was known.
+/// Names and ids of what an undo has created, with the id before the first undone change. The id is
+/// missing if the undo was interrupted before it was known.
 fn made(
     connection: &Connection,
     run: &str,
@@ -224,7 +224,7 @@ fn made(
     Ok(rows.into_iter().filter_map(|(name, id, first)| Some((name, id?, first))).collect())
 }
 
-/// First and last states of what a run has changed.
+/// First and last states of the resources that a run has changed.
 fn ends(connection: &Connection, run: &str) -> rusqlite::Result<HashMap<Name, Ends>> {
     let mut statement = connection.prepare_cached(
         "SELECT site.site ->> '$.account', subject, lower(name), before ->> '$.id',

@@ -1,5 +1,5 @@
-//! The journal: every call that changes an account is written here, with what was there before, and is on the disk before it
-//! is sent. `writer` is the thread that writes; `records` reads it back.
+//! The journal: a write-ahead log of every call that changes an account, with the state before it.
+//! `writer` is the thread that writes; `records` reads it back.
 
 mod file;
 pub mod identities;
@@ -26,51 +26,51 @@ pub use file::{Claim, MemoryJournal};
 use records::Recorded;
 use writer::{Job, Writer};
 
-/// Where a journal is kept.
+/// Location of a journal.
 #[derive(Clone, Debug, Default)]
 pub enum JournalLocation {
-    /// In memory, gone with the session: for hosts that keep no state.
+    /// In memory, lost with the session: for hosts that keep no state.
     #[default]
     Memory,
-    /// In memory, shared by the runs that have it.
+    /// In memory, shared by several runs.
     Shared(MemoryJournal),
-    /// In that folder, in `journal.db`.
+    /// In `journal.db` of that folder.
     Folder(PathBuf),
-    /// In the program's state folder, which is looked for at the first change.
+    /// In the program's state folder, which is located at the first change.
     StateFolder,
 }
 
-/// What a run is, for those who were not there.
+/// Description of a run for later readers.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// The id that the run is to have, if it has one before its first change.
+    /// Id of the run, if it was given before its first change.
     pub run: Option<String>,
     /// The command, such as `run`.
     pub command: String,
-    /// The script's path, and the SHA-256 of its text in hexadecimal.
+    /// Path of the script, and the SHA-256 of its text in hexadecimal.
     pub script: Option<(String, String)>,
-    /// Its parameters, as JSON, without secrets.
+    /// Parameters, as JSON, without secrets.
     pub parameters: Option<serde_json::Value>,
-    /// The plan that it carries out.
+    /// Id of the plan that it applies.
     pub plan: Option<String>,
-    /// The run that it undoes.
+    /// Id of the run that it undoes.
     pub undoes: Option<String>,
 }
 
-/// What became of a change.
+/// Outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeOutcome {
-    /// It has happened.
+    /// Succeeded.
     Done,
-    /// It has not happened.
+    /// Did not happen.
     Failed,
-    /// Nobody knows yet: no answer came.
+    /// Unknown yet: no answer arrived.
     InDoubt,
 }
 
 impl ChangeOutcome {
-    /// Its name in the journal and on the screen.
+    /// Name in the journal and in output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,38 +88,38 @@ impl ChangeOutcome {
 /// A change that is about to be sent.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Where it goes.
+    /// Destination of the call.
     pub site: Destination,
     /// The AWS action.
     pub action: &'static str,
-    /// What it is about.
+    /// Kind of the changed resource.
     pub subject: Subject,
-    /// The name of that.
+    /// Name of the resource.
     pub name: String,
-    /// Its arguments, as JSON.
+    /// Arguments, as JSON.
     pub arguments: serde_json::Value,
-    /// What was there before.
+    /// State before the change.
     pub before: Option<Snapshot>,
-    /// What will be there if it succeeds.
+    /// State after the change, if it succeeds.
     pub after: Option<Snapshot>,
-    /// Which change of a plan it carries out.
+    /// Number of the plan's change that it applies.
     pub plan_change: Option<u64>,
-    /// The change of an earlier run that is taken back once this one is done.
+    /// Change of an earlier run that is undone once this one is done.
     pub undoes: Option<(String, u64)>,
 }
 
-/// Profile or role that a run has left as it is, although it was to change it.
+/// Profile or role that a run has left unchanged, although it was to change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
     /// The account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Destination>,
-    /// Kind of what is left as it is.
+    /// Kind of the resource.
     pub subject: Subject,
-    /// The name of that.
+    /// Name of the resource.
     pub name: String,
-    /// The AWS action, if it is a single change of a plan.
+    /// AWS action, for a single change of a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Reason in words: "Owner was dev after the run and is now ops".
@@ -127,7 +127,7 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// The same in words, with its account if it is not the only one of these sites.
+    /// Description in words, with its account unless these sites are all in one account.
     #[must_use]
     pub fn describe(&self, sites: &[Destination]) -> String {
         let Self { site, subject, name, action, reason } = self;
@@ -141,31 +141,31 @@ impl LeftOut {
     }
 }
 
-/// What became of a change that was sent.
+/// Outcome of a change that was sent.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// The change, by the number that [`Journal::intend`] gave.
+    /// Number of the change, as [`Journal::intend`] returned it.
     pub number: u64,
-    /// Its fate.
+    /// Outcome.
     pub outcome: ChangeOutcome,
-    /// What is there now, if it succeeded and more is known than before, such as the id.
+    /// State after a successful change, if more is known than before, such as the id.
     pub after: Option<Option<Snapshot>>,
-    /// What AWS said, if it failed.
+    /// Error of AWS, if it failed.
     pub error: Option<String>,
-    /// What is worth knowing besides.
+    /// Additional remark.
     pub note: Option<String>,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Debug)]
 pub struct End {
     /// `done`, `partial`, `failed`, `interrupted`, `refused`, `timeout`.
     pub status: &'static str,
-    /// The error that ended it.
+    /// Error that ended it.
     pub error: Option<String>,
-    /// The requests that were sent, by action.
+    /// Requests that were sent, by action.
     pub calls: serde_json::Value,
-    /// How many of them were throttled.
+    /// Number of throttled requests.
     pub throttled: u32,
 }
 
@@ -174,11 +174,11 @@ pub struct End {
 pub struct Journal {
     place: JournalLocation,
     about: Mutex<About>,
-    /// Values that must not be written down.
+    /// Values that must not be written.
     secrets: Mutex<Vec<String>>,
     opened: Mutex<Option<Opened>>,
     changes: AtomicU64,
-    /// Presence of something that was left out.
+    /// Mark of a run that has left something out.
     is_partial: AtomicBool,
 }
 
@@ -190,7 +190,7 @@ struct Opened {
 }
 
 impl Journal {
-    /// A journal; nothing is opened before the first change.
+    /// Creates a journal; nothing is opened before the first change.
     #[must_use]
     pub fn new(place: JournalLocation, about: About) -> Self {
         Self {
@@ -203,30 +203,30 @@ impl Journal {
         }
     }
 
-    /// Says what is only known once the script runs: its parameters, and which values are secrets.
+    /// Sets what is known only once the script runs: its parameters, and the values of secrets.
     pub fn set_parameters(&self, parameters: serde_json::Value, secrets: Vec<String>) {
         self.set_secrets(secrets);
         self.about.lock().unwrap_or_else(PoisonError::into_inner).parameters = Some(parameters);
     }
 
-    /// Sets which values are secrets.
+    /// Sets the values of secrets.
     pub fn set_secrets(&self, secrets: Vec<String>) {
         *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = secrets;
     }
 
-    /// A text, such as an error's, without the secrets.
+    /// Text, such as an error message, without the secrets.
     pub fn without_secrets(&self, text: &str) -> String {
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
     }
 
-    /// The script's parameters, as far as they are known.
+    /// Parameters of the script, as far as they are known.
     pub fn parameters(&self) -> Option<serde_json::Value> {
         self.about.lock().unwrap_or_else(PoisonError::into_inner).parameters.clone()
     }
 
-    /// The id of the run, if it has made a change.
+    /// Id of the run, if it has made a change.
     pub fn run(&self) -> Option<String> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_ref().map(|opened| opened.run.clone())
@@ -238,10 +238,11 @@ impl Journal {
         about.undoes.is_some() && about.command != "redo"
     }
 
-    /// Writes a change down; when this returns, it is on the disk, and may be sent. Returns its number in the run.
+    /// Writes the intent of a change and returns its number in the run. Once this returns, the
+    /// intent is on the disk and the change may be sent.
     ///
     /// # Errors
-    /// If it cannot be written: then it must not be sent.
+    /// If it cannot be written: then the change must not be sent.
     pub async fn intend(&self, intent: Intent) -> Result<u64> {
         let number = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
         let (answer, started) = {
@@ -268,7 +269,7 @@ impl Journal {
         if let Some(started) = started {
             let started = started.await.unwrap_or_else(|_| Err(gone()));
             if started.is_err() {
-                // There is no such run; the next change tries again.
+                // The run was not recorded; the next change tries again.
                 *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
             started?;
@@ -277,18 +278,20 @@ impl Journal {
         Ok(number)
     }
 
-    /// Writes down what became of a change. It reaches the disk with what comes next, and at the end of the run at the latest.
+    /// Writes the outcome of a change. It reaches the disk with the next write, at the latest at
+    /// the end of the run.
     pub fn settle(&self, mut settled: Settled) {
         settled.error = settled.error.map(|error| self.without_secrets(&error));
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
-            // Fails only when the thread is gone; the change then stays open, which is the truth.
+            // Sending fails only when the thread has ended; the change then stays open, which is
+            // true.
             let _ = opened.jobs.send(Job::Settle(Box::new(settled)));
         }
     }
 
-    /// Writes down that changes of an earlier run are taken back by this one, because nothing of them is left. Does nothing for a run without
-    /// changes.
+    /// Marks changes of an earlier run as undone by this one, because none of their effects remain.
+    /// Does nothing for a run without changes.
     pub fn mark_undone(&self, run: &str, changes: &[u64]) {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(opened) = &*opened {
@@ -296,7 +299,7 @@ impl Journal {
         }
     }
 
-    /// Writes down what the run leaves as it is. Does nothing for a run without changes.
+    /// Records what the run leaves unchanged. Does nothing for a run without changes.
     pub fn leave_out(&self, left_out: Vec<LeftOut>) {
         if left_out.is_empty() {
             return;
@@ -308,12 +311,12 @@ impl Journal {
         }
     }
 
-    /// Presence of something that the run has left as it is.
+    /// Check that the run has left something out.
     pub fn is_partial(&self) -> bool {
         self.is_partial.load(Ordering::Relaxed)
     }
 
-    /// The changes so far, in order, with what became of them.
+    /// Changes so far, in order, with their outcomes.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -331,14 +334,14 @@ impl Journal {
         })
     }
 
-    /// The sites that its changes went to, by number.
+    /// Destinations of the changes, by number.
     #[must_use]
     pub fn sites(&self) -> Vec<Destination> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.as_ref().map(|opened| opened.sites.clone()).unwrap_or_default()
     }
 
-    /// Waits until all that is known is on the disk, for others to read.
+    /// Waits until everything is on the disk, for others to read.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -353,15 +356,15 @@ impl Journal {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// How many changes were begun: the number of the last one.
+    /// Number of changes that were begun, which is the number of the last one.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Writes down how the run ended. Does nothing for a run without changes.
+    /// Records the end of the run. Does nothing for a run without changes.
     ///
     /// # Errors
-    /// If what became of its changes cannot be written.
+    /// If the outcomes of its changes cannot be written.
     pub async fn end(&self, mut end: End) -> Result<()> {
         end.error = end.error.map(|error| self.without_secrets(&error));
         let answer = {
@@ -421,7 +424,8 @@ fn gone() -> Error {
     Error::new(Kind::State, "the journal has ended, so nothing more is sent")
 }
 
-/// An id that sorts by time: `20261124-083533-417k7` is the date and time in UTC, milliseconds, and two letters by chance.
+/// Id that sorts by time. `20261124-083533-417k7` is the date and time in UTC, the milliseconds,
+/// and two random characters.
 #[must_use]
 pub fn new_id() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -440,7 +444,7 @@ pub fn new_id() -> String {
     format!("{date}-{millis:03}{}{}", letter(), letter())
 }
 
-/// Form of the id of a plan or a run.
+/// Check for the form of a plan's or a run's id.
 pub(super) fn is_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 64

@@ -1,4 +1,4 @@
-//! Reading the journal: the runs, their changes, and what is still open; and settling what was open.
+//! Reader of the journal: runs, their changes, and open changes, which it can settle.
 
 use std::path::{Path, PathBuf};
 
@@ -46,96 +46,95 @@ impl Place {
 /// A run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// Its id.
+    /// Id of the run.
     pub id: String,
-    /// `running`, `done`, `partial` when it made some changes and not all that it was to make,
-    /// `failed`, `interrupted`, `refused`, `timeout`, or `killed` when its process is gone and did
-    /// not say how.
+    /// `running`; `done`; `partial` when it made only some of its changes; `failed`; `interrupted`;
+    /// `refused`; `timeout`; or `killed` when its process is gone and recorded no end.
     pub status: String,
     /// The command, such as `run`.
     pub command: String,
-    /// When it began, in milliseconds since 1970.
+    /// Start, in milliseconds since 1970.
     pub started: i64,
-    /// When it ended, likewise.
+    /// End, in milliseconds since 1970.
     pub ended: Option<i64>,
-    /// The script's path.
+    /// Path of the script.
     pub script: Option<String>,
-    /// The SHA-256 of its text.
+    /// SHA-256 of the script's text.
     pub script_sha256: Option<String>,
-    /// Its parameters.
+    /// Parameters of the script.
     pub parameters: Option<Json>,
-    /// Who ran it, and on which machine.
+    /// User and host that ran it.
     pub operator: String,
-    /// The program and its version.
+    /// Program and version.
     pub program: String,
-    /// The plan that it carried out.
+    /// Id of the plan that it applied.
     pub plan: Option<String>,
-    /// The run that it undid.
+    /// Id of the run that it undid.
     pub undoes: Option<String>,
-    /// The error that ended it.
+    /// Error that ended it.
     pub error: Option<String>,
-    /// The requests that it sent, by action.
+    /// Requests that it sent, by action.
     pub calls: Option<Json>,
-    /// How many of them were throttled.
+    /// Number of throttled requests.
     pub throttled: Option<u32>,
-    /// Where its changes went, by number.
+    /// Destinations of its changes, by number.
     pub sites: Vec<Destination>,
-    /// How many changes it began, by what became of them.
+    /// Numbers of its changes, by outcome.
     pub counts: Counts,
 }
 
-/// How many changes, by what became of them.
+/// Numbers of changes, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Done.
     pub done: u64,
     /// Failed.
     pub failed: u64,
-    /// Sent, and nobody knows.
+    /// Sent, without a known outcome.
     pub in_doubt: u64,
     /// Done, and undone since.
     pub undone: u64,
-    /// Done, not undone, and of an effect.
+    /// Done, not undone, and with an effect.
     pub standing: u64,
 }
 
 /// A change of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recorded {
-    /// Its number in the run.
+    /// Number in the run.
     pub number: u64,
-    /// Where it went: a place in [`Run::sites`].
+    /// Index of its destination in [`Run::sites`].
     pub site: usize,
     /// The AWS action.
     pub action: String,
-    /// What it was about.
+    /// Kind of the changed resource.
     pub subject: Subject,
-    /// The name of that.
+    /// Name of the resource.
     pub name: String,
-    /// Its arguments.
+    /// Arguments of the call.
     pub arguments: Json,
-    /// What was there before.
+    /// State before the change.
     pub before: Option<Snapshot>,
-    /// What it leaves there.
+    /// State after the change.
     pub after: Option<Snapshot>,
-    /// When it began, in milliseconds since 1970.
+    /// Start, in milliseconds since 1970.
     pub started: i64,
-    /// When its outcome was known, likewise.
+    /// Time at which its outcome was known, in milliseconds since 1970.
     pub ended: Option<i64>,
-    /// What became of it; none while nobody knows.
+    /// Outcome; none while unknown.
     pub outcome: Option<ChangeOutcome>,
-    /// What AWS said, if it failed.
+    /// Error of AWS, if it failed.
     pub error: Option<String>,
-    /// What is worth knowing besides.
+    /// Additional remark.
     pub note: Option<String>,
-    /// Which change of a plan it carried out.
+    /// Number of the plan's change that it applied.
     pub plan_change: Option<u64>,
-    /// The run that undid it.
+    /// Id of the run that undid it.
     pub undone: Option<String>,
 }
 
 impl Recorded {
-    /// Whether nobody knows yet what became of it.
+    /// Check that the outcome is still unknown.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.outcome, None | Some(ChangeOutcome::InDoubt))
@@ -144,7 +143,7 @@ impl Recorded {
 
 const RUN: &str = "SELECT id, status, command, started, ended, script, script_sha256, parameters, operator, program, plan, undoes,
     error, calls, throttled FROM run LEFT JOIN run_order ON run_order.run = id";
-/// Order of runs: those of earlier versions come first, by their ids.
+/// Order of runs: those of earlier versions first, by their ids.
 const ORDER: &str = "ORDER BY run_order.number, id";
 const LATEST_FIRST: &str = "ORDER BY run_order.number DESC, id DESC";
 const CHANGE: &str = "SELECT number, site, action, subject, name, arguments, before, after, started, ended, outcome, error, note,
@@ -154,7 +153,7 @@ impl Records {
     /// Opens the journal of a state folder; `None` if nothing was ever changed.
     ///
     /// # Errors
-    /// If there is one that cannot be used.
+    /// If the journal cannot be used.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let connection = file::open_existing(folder)?;
         let place = || Place::Folder(folder.to_owned());
@@ -170,7 +169,7 @@ impl Records {
         Ok(Self { place: Place::Memory(journal.clone()), connection })
     }
 
-    /// The latest runs, the latest first.
+    /// Latest runs, the latest first.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -178,7 +177,7 @@ impl Records {
         self.query(&format!("{RUN} {LATEST_FIRST} LIMIT ?1"), [most.cast_signed()])
     }
 
-    /// The last run that is not an undo and of which something stands or is in doubt.
+    /// Last run that is not an undo and has changes that stand or are in doubt.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -186,7 +185,7 @@ impl Records {
         self.last_that_stands("undoes IS NULL")
     }
 
-    /// The last undo of which something stands or is in doubt.
+    /// Last undo that has changes that stand or are in doubt.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -204,7 +203,7 @@ impl Records {
         Ok(self.query(&sql, [])?.pop())
     }
 
-    /// Profiles and roles that a run has left as they are, although it was to change them.
+    /// Profiles and roles that a run has left unchanged, although it was to change them.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -221,8 +220,8 @@ impl Records {
             .collect()
     }
 
-    /// The runs that ended, or began if they did not end, before a moment in milliseconds since
-    /// 1970; the earliest first.
+    /// Runs that ended before a moment in milliseconds since 1970 (or began before it, if they did
+    /// not end); the earliest first.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -230,12 +229,12 @@ impl Records {
         self.query(&format!("{RUN} WHERE coalesce(ended, started) < ?1 {ORDER}"), [moment])
     }
 
-    /// Removes runs with their changes, and gives their room in the file back.
+    /// Removes runs with their changes, and shrinks the file.
     ///
     /// # Errors
-    /// If the journal cannot be written; then none is removed.
+    /// If the journal cannot be written; then no run is removed.
     pub fn remove(&self, runs: &[&str]) -> Result<()> {
-        const OF_A_RUN: [(&str, &str); 5] = [
+        const RUN_TABLES: [(&str, &str); 5] = [
             ("change", "run"),
             ("site", "run"),
             ("left_out", "run"),
@@ -244,7 +243,7 @@ impl Records {
         ];
         self.read(|connection| {
             let transaction = connection.unchecked_transaction()?;
-            for (table, column) in OF_A_RUN {
+            for (table, column) in RUN_TABLES {
                 let sql = format!("DELETE FROM {table} WHERE {column} = ?1");
                 let mut statement = transaction.prepare(&sql)?;
                 for run in runs {
@@ -253,12 +252,12 @@ impl Records {
             }
             transaction.commit()
         })?;
-        // While another process uses the file it stays as large as it is; the room is used again.
+        // While another process uses the file it keeps its size; the free pages are used again.
         let _ = self.connection.execute_batch("VACUUM");
         Ok(())
     }
 
-    /// The runs that have carried out a plan, the earliest first.
+    /// Runs that have applied a plan, the earliest first.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -266,7 +265,7 @@ impl Records {
         self.query(&format!("{RUN} WHERE plan = ?1 {ORDER}"), [plan])
     }
 
-    /// The runs that have taken back changes of a run, the earliest first.
+    /// Runs that have undone changes of a run, the earliest first.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -274,7 +273,8 @@ impl Records {
         self.query(&format!("{RUN} WHERE undoes = ?1 {ORDER}"), [run])
     }
 
-    /// The runs of a script, by its path, of which something is in doubt or that were killed, the earliest first; without those that go on.
+    /// Runs of a script, by its path, that were killed or have changes in doubt, the earliest
+    /// first. Runs in progress are excluded.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -286,10 +286,10 @@ impl Records {
         Ok(runs)
     }
 
-    /// The run of that id, or of which that is the beginning or the end; `last` is the latest.
+    /// Run with that id, or whose id begins or ends with it; `last` is the latest run.
     ///
     /// # Errors
-    /// If there is none, or several.
+    /// If no run matches, or several do.
     pub fn run(&self, id: &str) -> Result<Run> {
         let mut found = if id == "last" {
             self.runs(1)?
@@ -312,7 +312,7 @@ impl Records {
         found.pop().ok_or_else(|| no_run(id))
     }
 
-    /// The changes of a run, in order.
+    /// Changes of a run, in order.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -320,7 +320,7 @@ impl Records {
         self.read(|connection| changes(connection, run))
     }
 
-    /// Changes of all runs that were made so lately that AWS may not show them, in order.
+    /// Changes of all runs that are so recent that AWS may not show them, in order.
     ///
     /// # Errors
     /// If the journal cannot be read.
@@ -344,7 +344,7 @@ impl Records {
         Ok(recent)
     }
 
-    /// Writes down what became of an open change.
+    /// Writes the outcome of an open change.
     ///
     /// # Errors
     /// If the journal cannot be written.
@@ -352,7 +352,7 @@ impl Records {
         self.read(|connection| settle(connection, run, settled, Timestamp::now().as_millisecond()))
     }
 
-    /// Writes down that a run was killed, once nothing of it is open.
+    /// Records that a run was killed, once none of its changes is open.
     ///
     /// # Errors
     /// If the journal cannot be written.
@@ -376,7 +376,7 @@ impl Records {
             let rows = statement.query_map(parameters, run_of)?;
             rows.collect()
         })?;
-        // They name files.
+        // Ids of runs are used as file names.
         if let Some(run) = runs.iter().find(|run| !is_id(&run.id)) {
             let message = format!("the journal is damaged: {:?} is no id of a run", run.id);
             return Err(Error::new(Kind::State, message));
@@ -427,25 +427,25 @@ impl Records {
     }
 }
 
-/// The changes of a run, in order.
+/// Changes of a run, in order.
 pub(super) fn changes(connection: &Connection, run: &str) -> rusqlite::Result<Vec<Recorded>> {
     let mut statement = connection.prepare(&format!("{CHANGE} WHERE run = ?1 ORDER BY number"))?;
     let rows = statement.query_map([run], change_of)?;
     rows.collect()
 }
 
-/// Takes a plan for this process, for as long as the file is held.
+/// Claims a plan for this process, for as long as the returned file is held.
 ///
 /// # Errors
-/// If another process has it, or there is no place for the lock.
+/// If another process has claimed it, or the lock cannot be made.
 pub fn claim_plan(folder: &Path, plan: &str) -> Result<std::fs::File> {
     file::claim(folder, &format!("plan-{plan}"), &format!("carrying out plan {plan}"))
 }
 
-/// Takes the undo of a run for this process, for as long as the file is held.
+/// Claims the undo of a run for this process, for as long as the returned file is held.
 ///
 /// # Errors
-/// If another process has it, or there is no place for the lock.
+/// If another process has claimed it, or the lock cannot be made.
 pub fn claim_undo(folder: &Path, run: &str) -> Result<std::fs::File> {
     file::claim(folder, &format!("undo-{run}"), &format!("undoing run {run}"))
 }
@@ -465,7 +465,7 @@ fn damaged(run: &str, error: &serde_json::Error) -> Error {
     Error::new(Kind::State, format!("run {run}: the journal is damaged: {error}"))
 }
 
-/// The error for an id that no run has.
+/// Error for an id that no run has.
 #[must_use]
 pub fn no_run(id: &str) -> Error {
     Error::usage(format!("there is no run {id:?}")).hint("`iamlua runs` lists them")

@@ -1,5 +1,5 @@
-//! The thread that writes the journal. What arrives while it writes goes to the disk together (group commit); outcomes, for which
-//! nobody waits, go with what comes next.
+//! The thread that writes the journal. Jobs that arrive during a write are committed together
+//! (group commit). Outcomes, which nobody waits for, are committed with the next job.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::session::destination::Destination;
 
 pub(super) type Reply = oneshot::Sender<Result<()>>;
 
-/// Something to write down.
+/// Work for the writer.
 pub(super) enum Job {
     Start(Box<About>, Reply),
     Intend(Box<(u64, usize, Intent)>, Reply),
@@ -26,19 +26,19 @@ pub(super) enum Job {
     Undone(String, Vec<u64>),
     LeftOut(Vec<LeftOut>),
     End(Box<End>, Reply),
-    /// Asks for the changes, and is no news.
+    /// Request for the recorded changes; not a write.
     Read(oneshot::Sender<rusqlite::Result<Vec<Recorded>>>),
-    /// Nothing more; who asks wants to read what came before.
+    /// Request for a commit of everything before it.
     Sync(Reply),
 }
 
 impl Job {
-    /// Whether nobody waits for it.
+    /// Check that nobody waits for the job.
     fn can_wait(&self) -> bool {
         self.reply().is_none() && !matches!(self, Self::Read(_))
     }
 
-    /// Who waits for it to be on the disk.
+    /// Reply channel of a sender that waits for the commit.
     fn reply(&self) -> Option<&Reply> {
         match self {
             Self::Start(_, reply)
@@ -58,33 +58,33 @@ impl Job {
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) run: String,
-    /// What the file is called in messages.
+    /// Name of the file in messages.
     pub(super) shown: String,
-    /// Outcomes that could not be written yet.
+    /// Outcomes that are not written yet.
     pub(super) kept: Vec<Job>,
-    /// Held until the last job is written: others see by it that the run lives. The next run
-    /// removes its file.
+    /// Claim that shows others that the run is alive, held until the last job is written. The next
+    /// run removes the file of a lock.
     pub(super) _lock: Option<file::Claim>,
 }
 
 impl Writer {
-    /// Writes until nobody can ask for more.
+    /// Writes until all senders are dropped.
     pub(super) fn work(mut self, jobs: &Receiver<Job>) {
-        /// More at once would only make the first wait.
-        const MOST: usize = 512;
-        /// Outcomes, for which nobody waits, wait for so long for something to go to the disk with.
-        const IDLE: Duration = Duration::from_millis(10);
+        /// Maximum size of a batch; a larger one would delay its first job.
+        const MAX_BATCH: usize = 512;
+        /// Time for which outcomes wait for another job to be committed with.
+        const COMMIT_DELAY: Duration = Duration::from_millis(10);
         while let Ok(first) = jobs.recv() {
             let mut batch = std::mem::take(&mut self.kept);
             batch.push(first);
             let idle_from = Instant::now();
-            while batch.iter().all(Job::can_wait) && batch.len() < MOST {
-                match jobs.recv_timeout(IDLE.saturating_sub(idle_from.elapsed())) {
+            while batch.iter().all(Job::can_wait) && batch.len() < MAX_BATCH {
+                match jobs.recv_timeout(COMMIT_DELAY.saturating_sub(idle_from.elapsed())) {
                     Ok(job) => batch.push(job),
                     Err(_) => break,
                 }
             }
-            batch.extend(jobs.try_iter().take(MOST));
+            batch.extend(jobs.try_iter().take(MAX_BATCH));
             let (questions, batch): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|job| matches!(job, Job::Read(_)));
             let written = self.write(&batch);
@@ -109,7 +109,7 @@ impl Writer {
                     Ok(()) => Ok(()),
                     Err(error) => Err(self.unusable(error)),
                 };
-                // Whoever asked may have been stopped meanwhile.
+                // The waiting task may have been cancelled.
                 let _ = reply.send(answer);
             }
             for question in questions {
@@ -214,7 +214,7 @@ fn write_job(connection: &Connection, run: &str, job: &Job) -> rusqlite::Result<
     Ok(())
 }
 
-/// Writes what became of a change of a run.
+/// Writes the outcome of a change of a run.
 pub(super) fn settle(
     connection: &Connection,
     run: &str,
@@ -242,18 +242,18 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Target of a change that undoes: the run, and the site, kind and name of what it was about.
+/// Target of a change that undoes: the run, and the site, kind and name of the resource.
 struct Undone {
     run: String,
     site: i64,
     subject: String,
     name: String,
-    /// The change that it names.
+    /// Number of the change that it names.
     number: i64,
 }
 
 /// Changes of a run to the same profile or role as an [`Undone`].
-const OF_SAME: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
+const SAME_RESOURCE: &str = "run = ?2 AND subject = ?4 AND name = ?5 COLLATE NOCASE
      AND site IN (
          SELECT other.number FROM site AS other JOIN site AS own
              ON own.run = other.run AND own.number = ?3
@@ -274,31 +274,31 @@ fn undone_by(connection: &Connection, run: &str, number: i64) -> rusqlite::Resul
     statement.query_row(params![run, number], row).optional()
 }
 
-/// Marks what a change undoes: the change that it names, and all later ones of the same profile or
-/// role in that run. What these had undone stands again, and so on.
+/// Marks what a change undoes: the named change, and all later ones of the same profile or role in
+/// that run. Changes that these had undone stand again, recursively.
 fn mark_undone(connection: &Connection, run: &str, number: i64) -> rusqlite::Result<()> {
     let Some(undone) = undone_by(connection, run, number)? else { return Ok(()) };
     mark(connection, run, &undone, false)
 }
 
 /// Marks the changes of an [`Undone`] as undone by a run, or as standing again after that run was
-/// undone, and then what they undo.
+/// undone; then the changes that they undo, recursively.
 fn mark(connection: &Connection, by: &str, undone: &Undone, stands: bool) -> rusqlite::Result<()> {
     let Undone { run, site, subject, name, number } = undone;
     let same = params![by, run, site, subject, name];
     if stands {
-        let sql = format!("UPDATE change SET undone = NULL WHERE {OF_SAME} AND undone = ?1");
+        let sql = format!("UPDATE change SET undone = NULL WHERE {SAME_RESOURCE} AND undone = ?1");
         connection.prepare_cached(&sql)?.execute(same)?;
     } else {
         let sql = format!(
-            "UPDATE change SET undone = ?1 WHERE {OF_SAME} AND outcome = 'done'
+            "UPDATE change SET undone = ?1 WHERE {SAME_RESOURCE} AND outcome = 'done'
                  AND undone IS NULL AND number >= ?6"
         );
         let parameters = params![by, run, site, subject, name, number];
         connection.prepare_cached(&sql)?.execute(parameters)?;
     }
     let sql = format!(
-        "SELECT number FROM change WHERE {OF_SAME} AND undoes_change IS NOT NULL
+        "SELECT number FROM change WHERE {SAME_RESOURCE} AND undoes_change IS NOT NULL
              AND outcome = 'done' AND ?1 = ?1"
     );
     let numbers: Vec<i64> = connection

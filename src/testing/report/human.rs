@@ -1,5 +1,5 @@
-//! Test results for people: a line for each file, what failed in detail, and a line at the end. The text carries ANSI styles; whoever
-//! prints it strips them where there is no terminal.
+//! Test results for people: a line per file, details of failures, and a summary. The text has ANSI
+//! styles, which the caller strips if there is no terminal.
 
 use std::fmt::Write;
 
@@ -33,7 +33,7 @@ fn words_of(counts: Counts) -> String {
     if parts.is_empty() { "no tests".into() } else { parts.join(", ") }
 }
 
-/// One file: its line, and what has failed. `shows_output`: also what those have printed that passed.
+/// Report of a file: its line, and its failures. `shows_output` adds the output of passed tests.
 #[must_use]
 pub fn file(report: &FileReport, shows_output: bool) -> String {
     let counts = report.counts();
@@ -102,7 +102,7 @@ fn add_failure(text: &mut String, name: &str, failure: &Failure, output: &str) {
     text.push('\n');
 }
 
-/// The line at the end.
+/// Summary in the last line.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let counts = report.counts();
@@ -110,7 +110,7 @@ pub fn summary(report: &Report) -> String {
     format!("{interrupted}{} in {}\n", words_of(counts), time(report.took.as_secs_f64()))
 }
 
-/// The tests of a file, each with its place.
+/// List of the tests of a file, each with its place.
 #[must_use]
 pub fn list(report: &FileReport) -> String {
     let line = |test: &Test| format!("{}: {}\n", test.place, test.name);

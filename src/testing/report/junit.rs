@@ -1,5 +1,5 @@
-//! Test results as XML of `JUnit`, in the form that Jenkins and GitLab read: a suite for each file, a case for each test, `failure` for
-//! what failed, `error` for a file that could not be read.
+//! Test results as `JUnit` XML, in the form that Jenkins and GitLab read: a suite per file, a case
+//! per test, `failure` for a failed test, `error` for a file that could not be loaded.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use crate::error::{Error, Result};
 use crate::testing::{Counts, Failure, FileReport, Report, TestResult};
 
-/// The whole of it.
+/// Report of all files.
 ///
 /// # Errors
 /// None that a caller could cause.
@@ -133,7 +133,7 @@ impl Case<'_> {
     }
 }
 
-/// What failed, with traceback and hints.
+/// Details of a failure, with traceback and hints.
 pub(super) fn details(failure: &Failure) -> String {
     let mut text = failure.message.clone();
     if let Some(traceback) = &failure.traceback {
@@ -148,7 +148,7 @@ pub(super) fn details(failure: &Failure) -> String {
     text
 }
 
-/// Text without the characters that XML cannot have, not even escaped (XML 1.0, 2.2).
+/// Text without the characters that XML excludes, even escaped (XML 1.0, 2.2).
 fn legal(text: &str) -> String {
     let is_legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     text.chars().map(|c| if is_legal(c) { c } else { '\u{fffd}' }).collect()

@@ -1,4 +1,5 @@
-//! What became of tests, in words: for people, as TAP, as XML of `JUnit`. Each function makes text; whoever calls it writes it.
+//! Formats of test results: for people, TAP, and `JUnit` XML. The functions return text; the caller
+//! writes it.
 
 pub mod human;
 pub mod junit;
@@ -6,12 +7,12 @@ pub mod tap;
 
 use crate::escape;
 
-/// Text with nothing in it that a terminal would obey; lines and tabs stay.
+/// Text without terminal control characters, except line feeds and tabs.
 fn visible(text: &str) -> String {
     escape::visible_but(text.as_bytes(), |c| matches!(c, '\n' | '\t'))
 }
 
-/// Text with every line moved in by that; empty lines stay empty.
+/// Text with every line indented, except empty lines.
 fn indented(text: &str, by: &str) -> String {
     let lines = text.lines().map(|line| match line {
         "" => "\n".to_owned(),

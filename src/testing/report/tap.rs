@@ -1,16 +1,18 @@
-//! Test results in the Test Anything Protocol, version 13 (<https://testanything.org/tap-version-13-specification.html>), which is
-//! also right for consumers of version 14, while those of 13 refuse that: one test point a test, with what failed in a YAML block, and the plan
-//! at the end.
+//! Test results in the Test Anything Protocol, version 13
+//! (<https://testanything.org/tap-version-13-specification.html>): one test point per test,
+//! failures in YAML blocks, the plan at the end.
+//!
+//! Consumers of version 14 accept version 13, but not the other way round.
 
 use std::fmt::Write;
 
 use super::indented;
 use crate::testing::{Failure, FileReport, Report, TestResult};
 
-/// The first line.
+/// First line.
 pub const HEADER: &str = "TAP version 13\n";
 
-/// The test points of a file; `before` is how many there were already.
+/// Test points of a file; `before` is the number of earlier ones.
 #[must_use]
 pub fn file(report: &FileReport, before: usize) -> String {
     let mut text = String::new();
@@ -38,7 +40,7 @@ pub fn file(report: &FileReport, before: usize) -> String {
     text
 }
 
-/// The plan, or why there is no more.
+/// Plan, or the reason for the abort.
 #[must_use]
 pub fn end(report: &Report) -> String {
     let all = report.counts().all();
@@ -49,7 +51,7 @@ pub fn end(report: &Report) -> String {
     }
 }
 
-/// A name in one line, in which nothing is a directive.
+/// Name in one line, with directives escaped.
 fn description(name: &str) -> String {
     let one_line = name.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
     one_line.replace('\\', "\\\\").replace('#', "\\#")
@@ -70,7 +72,7 @@ fn diagnostics(failure: &Failure, seconds: f64, output: &str) -> String {
     format!("  ---\n{}  ...\n", indented(&yaml, "  "))
 }
 
-/// A text as YAML has it in double quotes, which is as JSON has it.
+/// Text as a YAML string in double quotes, which has the syntax of JSON.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,5 @@
-//! The JSON protocols. Their pages are small, so that one is there as a whole before it is read; but no more is made of it than is kept.
+//! Parser of the JSON protocols. Pages are small enough to be buffered before they are parsed; only
+//! wanted values are kept.
 
 use std::fmt;
 
@@ -8,15 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::Reading;
 
-/// A page is at most so many bytes: a hundred records of the largest kind are far from that.
-const LARGEST: usize = 32 << 20;
+/// Maximum size of a page; a hundred records of the largest kind are much smaller.
+const MAX_SIZE: usize = 32 << 20;
 
-/// Tells the reading what a document consists of.
+/// Reads a document and reports its parts to `reading`.
 ///
 /// # Errors
-/// In words: it breaks off, is too long, or no JSON.
+/// A message, if it is truncated, too long, or not JSON.
 pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
-    let body = Limited::new(body, LARGEST).collect().await;
+    let body = Limited::new(body, MAX_SIZE).collect().await;
     let body = body.map_err(|error| format!("the answer breaks off: {error}"))?.to_bytes();
     let mut json = serde_json::Deserializer::from_slice(&body);
     let read = Part(reading).deserialize(&mut json).and_then(|()| json.end());
@@ -26,7 +27,7 @@ pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(),
     })
 }
 
-/// Whatever stands at the place where the reading is.
+/// Value at the current path of the reading.
 struct Part<'a, 'b>(&'a mut Reading<'b>);
 
 impl Part<'_, '_> {

@@ -1,6 +1,7 @@
-//! From the answer to a call to the records in it. An answer is read once, from its beginning to its end, and only what the table of sources
-//! names is kept: a page of a thousand instances is megabytes, of which some bytes matter. What is not whole, or not the answer to
-//! this call, is an error and never an empty page.
+//! Extraction of records from the answer to a call. An answer is read once, from beginning to end,
+//! and only the fields in the table of sources are kept: a page of a thousand instances is
+//! megabytes, of which a few bytes matter. A truncated answer, or one to another call, is an error
+//! and never an empty page.
 
 mod json;
 mod xml;
@@ -11,29 +12,28 @@ use super::request::Protocol;
 use super::source::{Field, Means, SourceCall};
 use crate::error::{AwsDetail, Error, Kind, Result};
 
-/// A page of an answer.
+/// Page of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The records on it, those of [`SourceCall::only`] if it has any.
+    /// Records on the page, filtered by [`SourceCall::only`] if it has any conditions.
     pub records: Vec<Record>,
-    /// The token for the next page; none in the last one.
+    /// Token of the next page; none on the last one.
     pub next: Option<String>,
 }
 
-/// What was read of one record: for each field of its step the texts that stood there. A list has several, what is missing none.
+/// Texts of one record, for each field of its step. A list has several texts, a missing field none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record(Vec<Vec<String>>);
 
 impl Record {
-    /// The texts of the fields with that meaning, in the order of the table.
+    /// Texts of the fields with a meaning, in the order of the table.
     pub fn of<'a>(&'a self, step: &'a SourceCall, means: Means) -> impl Iterator<Item = &'a str> {
         let is_meant = move |(field, _): &(&Field, &Vec<String>)| field.means == means;
         let texts = step.fields.iter().zip(&self.0).filter(is_meant);
         texts.flat_map(|(_, texts)| texts.iter().map(String::as_str))
     }
 
-    /// Check that it belongs to the answer to a call that was made for what the steps before have
-    /// given.
+    /// Check that the record answers a call that was made for the values of the previous steps.
     #[must_use]
     pub fn is_about(&self, step: &SourceCall, carried: &[String]) -> bool {
         step.fields.iter().zip(&self.0).all(|(field, texts)| match field.means {
@@ -43,10 +43,10 @@ impl Record {
     }
 }
 
-/// Reads the body of an answer that says yes.
+/// Reads the body of a successful answer.
 ///
 /// # Errors
-/// [`Kind::Connection`], which may pass, if it breaks off, or is no answer to this call.
+/// [`Kind::Connection`], which is transient, if the body is truncated or does not answer this call.
 pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Result<Page> {
     let mut reading = Reading::new(step);
     let read = match protocol {
@@ -56,7 +56,7 @@ pub async fn page(protocol: Protocol, step: &SourceCall, body: SdkBody) -> Resul
     read.and_then(|()| reading.finish()).map_err(|why| unusable(step, &why))
 }
 
-/// The error of an answer that cannot be used. It may be another one the next time.
+/// Error for an answer that cannot be used. A retry may get another one.
 fn unusable(step: &SourceCall, why: &str) -> Error {
     let action = step.action.name;
     let mut error = Error::new(Kind::Connection, format!("{action}: {why}"))
@@ -69,17 +69,17 @@ fn unusable(step: &SourceCall, why: &str) -> Error {
     error
 }
 
-/// An answer that is being read, told of what it consists of as it comes.
+/// State of reading an answer; the parsers report its parts.
 struct Reading<'a> {
     step: &'a SourceCall,
-    /// Where the reader is: names joined by dots, those that lists have for their elements left out.
+    /// Current path: names joined by dots, without the names of list elements.
     path: String,
     record: Option<Record>,
-    /// Of the record: what of [`SourceCall::only`] was seen.
+    /// Conditions of [`SourceCall::only`] that the record has met.
     matched: usize,
     is_answer: bool,
-    /// Whether any record says anything.
-    has_said: bool,
+    /// True if any record has a text.
+    has_text: bool,
     page: Page,
 }
 
@@ -91,12 +91,12 @@ impl<'a> Reading<'a> {
             record: None,
             matched: 0,
             is_answer: false,
-            has_said: false,
+            has_text: false,
             page: Page::default(),
         }
     }
 
-    /// Goes into something with a name; [`leave`](Self::leave) with what is returned goes out again.
+    /// Enters a named element. [`leave`](Self::leave) with the result returns to the outer one.
     fn enter(&mut self, name: &str) -> usize {
         let before = self.path.len();
         if before > 0 {
@@ -107,19 +107,20 @@ impl<'a> Reading<'a> {
         before
     }
 
-    /// Whether this is what makes an answer one to this call. A list in a list is not there while the outer one is empty.
+    /// True at the element that identifies the answer to a call. A list in a list is missing if the
+    /// outer list is empty.
     fn is_at_answer(&self) -> bool {
         self.step.records.split('.').next() == Some(&self.path)
     }
 
-    /// Takes note that nothing is at this place, though it has a name.
+    /// Records that the element at this path is empty.
     fn nothing(&mut self) {
         if self.is_at_answer() {
             self.is_answer = false;
         }
     }
 
-    /// Whether something to be kept may be at this place, or in it.
+    /// True if this path, or one below it, may have a text to keep.
     fn is_wanted(&self) -> bool {
         if self.record.is_none() {
             let token = self.step.paging.map(|paging| paging.answer);
@@ -136,7 +137,7 @@ impl<'a> Reading<'a> {
         self.path.truncate(before);
     }
 
-    /// Whether what comes next, at this place, is a record.
+    /// True if the next element at this path is a record.
     fn is_at_record(&self) -> bool {
         self.record.is_none() && self.path == self.step.records
     }
@@ -151,7 +152,7 @@ impl<'a> Reading<'a> {
         self.page.records.extend(self.record.take().filter(|_| matches));
     }
 
-    /// Takes a text at this place.
+    /// Reports a text at this path.
     fn text(&mut self, text: &str) {
         let Some(record) = &mut self.record else {
             let token = self.step.paging.filter(|paging| paging.answer == self.path);
@@ -160,7 +161,7 @@ impl<'a> Reading<'a> {
             }
             return;
         };
-        self.has_said |= !text.is_empty();
+        self.has_text |= !text.is_empty();
         let path = path_in_record(self.step, &self.path);
         if self.step.only.contains(&(path, text)) {
             self.matched += 1;
@@ -173,21 +174,22 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(self) -> Result<Page, String> {
-        // An answer without pages is about something that was asked for by name, and that is there.
-        if self.is_answer && (self.has_said || self.step.paging.is_some()) {
+        // An answer without pages is about a resource that was requested by name, and must contain
+        // it.
+        if self.is_answer && (self.has_text || self.step.paging.is_some()) {
             return Ok(self.page);
         }
         Err(format!("the answer has no {}, so that it is none of AWS's", self.step.records))
     }
 }
 
-/// What of the path to a place in a record is below the record.
+/// Part of a path in a record that is below the record.
 fn path_in_record<'a>(step: &SourceCall, path: &'a str) -> &'a str {
     let path = path.get(step.records.len()..).unwrap_or_default();
     path.strip_prefix('.').unwrap_or(path)
 }
 
-/// Whether a path is another one, or goes on from there.
+/// True if a path equals another one, or is below it.
 fn is_within(path: &str, outer: &str) -> bool {
     let rest = path.strip_prefix(outer);
     rest.is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with('.'))

@@ -1,7 +1,7 @@
 use super::*;
 use crate::usage::source;
 
-/// What an answer to the last call of a source holds.
+/// Result of reading an answer to the last call of a source.
 fn read(name: &str, body: &str) -> Result<Page> {
     read_step(source(name).expect("a source").last(), SdkBody::from(body.to_owned()))
 }
@@ -15,7 +15,7 @@ fn texts(step: &SourceCall, record: &Record, means: Means) -> Vec<String> {
     record.of(step, means).map(str::to_owned).collect()
 }
 
-/// After the example of `DescribeInstances` in EC2's API reference.
+/// Based on the example of `DescribeInstances` in EC2's API reference.
 const INSTANCES: &str = r#"<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
   <requestId>8f7724cf-496f-496e-8fe3-example</requestId>
   <reservationSet>
@@ -86,7 +86,7 @@ fn what_nothing_is_read_of_is_looked_over_all_the_same() {
         let page = of(&format!("{before}{profile}")).expect("a page");
         assert_eq!(texts(step, &page.records[0], Means::Profile), ["a"], "{before}");
     }
-    // A profile that is not the instance's own.
+    // Profile that is not the instance's own.
     let page = of(&format!("<x>{profile}</x>")).expect("a page");
     assert!(texts(step, &page.records[0], Means::Profile).is_empty());
     for broken in ["<x><y></x></y>", "<x>", "</x>", "<x><y></x>"] {
@@ -193,7 +193,8 @@ fn a_fleet_names_a_profile_for_each_launch_specification() {
     );
 }
 
-/// Environments of AWS Batch name the profile in one place or, with Amazon ECS managed instances, in another.
+/// Compute environments of AWS Batch name the profile in one place or, with Amazon ECS managed
+/// instances, in another.
 #[test]
 fn both_kinds_of_batch_environments_name_their_profile() {
     let arn = "arn:aws:iam::123456789012:instance-profile/managed";
@@ -210,7 +211,8 @@ fn both_kinds_of_batch_environments_name_their_profile() {
     assert_eq!(texts(step, &page.records[1], Means::Profile), [arn]);
 }
 
-/// What was asked for by name is there, or AWS says that it is not: an answer that leaves it out proves nothing.
+/// A resource requested by name is in the answer, or AWS reports that it does not exist. An answer
+/// without it proves nothing.
 #[test]
 fn an_answer_without_the_one_that_was_asked_for_is_no_answer() {
     for (name, bodies) in [
@@ -228,7 +230,7 @@ fn an_answer_without_the_one_that_was_asked_for_is_no_answer() {
     assert!(read("elasticbeanstalk.environments", body).is_err());
 }
 
-/// A list that is `null` is as good as missing.
+/// A list that is `null` counts as missing.
 #[test]
 fn nothing_where_the_list_belongs_is_no_answer() {
     assert!(read("ecs.capacity_providers", r#"{"capacityProviders":null}"#).is_err());

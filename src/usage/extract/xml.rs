@@ -1,4 +1,4 @@
-//! The query protocols: XML, read while it comes in.
+//! Streaming parser of the query protocols, which answer XML.
 
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -8,20 +8,20 @@ use quick_xml::events::Event;
 
 use super::Reading;
 
-/// An element that is open.
+/// Open element.
 enum Open {
-    /// One with a name of its own; the length of the path before it.
+    /// Element with a name that counts; the length of the path before it.
     Named(usize),
-    /// One that only wraps: the answer, its result, or an element of a list.
+    /// Wrapper: the answer, its result, or an element of a list.
     Wrap,
-    /// A record.
+    /// Record.
     Record,
 }
 
-/// What lists call their elements; RDS has names of its own for the records only.
+/// Names of list elements; RDS has its own names, but only for records.
 const ELEMENTS: [&str; 2] = ["item", "member"];
 
-/// What is wrong with an answer, in words.
+/// Message for a malformed answer.
 fn why(error: &quick_xml::Error) -> String {
     match error {
         quick_xml::Error::Io(error) => format!("the answer breaks off: {error}"),
@@ -30,17 +30,18 @@ fn why(error: &quick_xml::Error) -> String {
     }
 }
 
-/// Tells the reading what a document consists of.
+/// Reads a document and reports its parts to `reading`.
 ///
 /// # Errors
-/// In words: it breaks off, is not well-formed, or is the answer to something else.
+/// A message, if it is truncated, not well-formed, or the answer to another call.
 pub(super) async fn read(body: SdkBody, reading: &mut Reading<'_>) -> Result<(), String> {
     let action = reading.step.action.name;
     let mut reader = Reader::from_reader(ByteStream::new(body).into_async_read());
     reader.config_mut().expand_empty_elements = true;
     let (mut bytes, mut open, mut text) = (Vec::new(), Vec::new(), String::new());
     let mut is_leaf = false;
-    // How many elements are open in the outermost one in which there is nothing to find; most of an answer is in such.
+    // Number of open elements within the outermost one that is skipped; most of an answer is
+    // skipped.
     let mut skipped = 0_usize;
     loop {
         bytes.clear();

@@ -1,5 +1,5 @@
-//! The scan: every source in every region, as many calls at once as it may, and what they bring put together. What goes wrong in one
-//! place is a gap there and disturbs no other; only what would go wrong everywhere ends the scan.
+//! Scan of all sources in all regions, with concurrent calls. A failure in one place is a gap there
+//! and does not affect others. Only a failure that every call would have ends the scan.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,16 +23,16 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::spec::nearest;
 
-/// So many records of one page are followed at once.
-const FOLLOWED_AT_ONCE: usize = 16;
+/// Maximum number of records of one page that are followed at once.
+const MAX_CONCURRENT_RECORDS: usize = 16;
 
-/// The way by which a scan makes its calls.
+/// Transport of a scan's calls.
 pub trait Transport: Send + Sync {
-    /// Which account it leads to.
+    /// Account that the connection belongs to.
     fn whereabouts(&self) -> BoxFuture<'static, Result<Whereabouts>>;
 
-    /// Makes one call for a page, and makes it again for as long as that may help and `patience` lasts. `carried` is what the records of the steps
-    /// before have given, `token` where the page begins.
+    /// Fetches one page, with retries as long as they may help and `patience` lasts. `carried` are
+    /// the values of the records of the previous steps, `token` is the page token.
     fn look(
         &self,
         step: &'static SourceCall,
@@ -43,46 +43,46 @@ pub trait Transport: Send + Sync {
     ) -> BoxFuture<'static, Result<Page>>;
 }
 
-/// Time for which a call is made again and again.
+/// Time limit for the retries of a call.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Length of that time.
+    /// Duration of the limit.
     pub time: Duration,
     /// Clock that measures it.
     pub clock: Clock,
 }
 
-/// Where a connection leads.
+/// Account and region of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whereabouts {
-    /// The account's 12 digits.
+    /// Account number of 12 digits.
     pub account: String,
-    /// The account's partition.
+    /// Partition of the account.
     pub partition: String,
-    /// The region of the connection, which can say which others there are.
+    /// Region of the connection, which can list the others.
     pub region: String,
 }
 
-/// Is told how a scan gets on.
+/// Progress reporter of a scan.
 pub trait Watch: Send + Sync {
-    /// So many checks are about to be made.
+    /// Reports the number of checks, before they begin.
     fn begins(&self, checks: usize);
-    /// One of them has ended; why it is a gap, if it is one.
+    /// Reports the end of a check, with the cause of a gap if it is one.
     fn checked(&self, gap: Option<&GapCause>);
 }
 
-/// What a scan asks.
+/// Parameters of a scan.
 #[derive(Clone, Debug)]
 pub struct Asking {
-    /// The regions; all that are enabled if there is none.
+    /// Regions; all enabled regions if `None`.
     pub regions: Option<Vec<String>>,
-    /// The sources.
+    /// Sources.
     pub sources: Vec<&'static Source>,
     /// See [`Scope::role_unused_for`].
     pub role_unused_for: Duration,
-    /// How many calls are under way at once.
+    /// Maximum number of concurrent calls.
     pub concurrency: usize,
-    /// How long a call is made again and again before it is given up.
+    /// Time limit for the retries of a call.
     pub patience: Duration,
 }
 
@@ -98,10 +98,11 @@ impl Default for Asking {
     }
 }
 
-/// Makes a scan.
+/// Runs a scan.
 ///
 /// # Errors
-/// If nobody can say which account and which regions there are, a region that is asked for does not exist, or the credentials are not valid.
+/// If the account or its regions cannot be determined, a requested region does not exist, or the
+/// credentials are invalid.
 pub async fn scan(
     look: Arc<dyn Transport>,
     asking: Asking,
@@ -133,37 +134,37 @@ pub async fn scan(
         scan.miss(Gap { source: None, region, why: Reason::NotEnabled.into() });
     }
     watch.begins(asked.len() * asking.sources.len());
-    let effort = Arc::new(ScanState {
+    let scan_state = Arc::new(ScanState {
         look,
         scan: Mutex::new(scan),
         places: Semaphore::new(asking.concurrency.max(1)),
         patience: asking.patience,
         clock,
     });
-    // One source in all regions after the other: calls to different regions do not wait for each other.
+    // Ordered by source, then region: calls to different regions do not wait for each other.
     let mut checks = Vec::new();
     for source in asking.sources {
         for region in &asked {
-            checks.push(check(Arc::clone(&effort), Arc::clone(&watch), source, region.clone()));
+            checks.push(check(Arc::clone(&scan_state), Arc::clone(&watch), source, region.clone()));
         }
     }
     let at_once = checks.len().max(1);
     stream::iter(checks).buffer_unordered(at_once).try_collect::<()>().await?;
-    let effort = Arc::try_unwrap(effort)
+    let scan_state = Arc::try_unwrap(scan_state)
         .map_err(|_| Error::new(Kind::Bug, "a scan goes on after its end"))?;
-    let mut scan = effort.scan.into_inner().unwrap_or_else(PoisonError::into_inner);
-    scan.end(now(&effort.clock));
+    let mut scan = scan_state.scan.into_inner().unwrap_or_else(PoisonError::into_inner);
+    scan.end(now(&scan_state.clock));
     Ok(scan)
 }
 
 fn check(
-    effort: Arc<ScanState>,
+    scan_state: Arc<ScanState>,
     watch: Arc<dyn Watch>,
     source: &'static Source,
     region: String,
 ) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
-        let gap = effort.check(source, &region).await?;
+        let gap = scan_state.check(source, &region).await?;
         watch.checked(gap.as_ref());
         Ok(())
     })
@@ -173,13 +174,13 @@ fn now(clock: &Clock) -> Timestamp {
     Timestamp::from_millisecond(clock.milliseconds()).unwrap_or_default()
 }
 
-/// The regions that there are, and which of those that were `wanted` are not enabled.
+/// Regions of the partition, and the `wanted` regions that are not enabled.
 fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<String>)> {
     let (mut regions, mut not_enabled) = (Vec::new(), Vec::new());
     for record in &page.records {
         let text = |means| record.of(&REGIONS, means).next();
         let Some(name) = text(Means::Id) else { continue };
-        // It becomes a part of host names.
+        // Region names become parts of host names.
         if !is_region(name) {
             let message = format!("DescribeRegions names {name:?}, which is no region");
             return Err(Error::new(Kind::Connection, message)
@@ -216,7 +217,7 @@ fn regions(page: &Page, wanted: Option<&[String]>) -> Result<(Vec<Region>, Vec<S
     Ok((regions, not_enabled))
 }
 
-/// What the checks of a scan share.
+/// State shared by the checks of a scan.
 struct ScanState {
     look: Arc<dyn Transport>,
     scan: Mutex<Scan>,
@@ -225,7 +226,8 @@ struct ScanState {
     clock: Clock,
 }
 
-/// What is known of a resource before its last call: the parts of its name, its state, and what further calls need.
+/// Known properties of a resource before its last call: the parts of its id, its state, and values
+/// for further calls.
 #[derive(Clone, Default)]
 struct ResourceContext {
     id: Vec<String>,
@@ -234,7 +236,7 @@ struct ResourceContext {
 }
 
 impl ResourceContext {
-    /// The same with what a record adds.
+    /// Context extended by a record.
     fn and(&self, step: &SourceCall, record: &Record) -> Self {
         let mut known = self.clone();
         known.id.extend(record.of(step, Means::Id).map(str::to_owned));
@@ -247,7 +249,7 @@ impl ResourceContext {
 }
 
 impl ScanState {
-    /// Asks a source in a region, and notes what came of it.
+    /// Checks a source in a region, and records the result.
     async fn check(
         self: &Arc<Self>,
         source: &'static Source,
@@ -264,7 +266,8 @@ impl ScanState {
         Ok(gap)
     }
 
-    /// Makes the call of one step with all its pages, and those of the steps after it for each record. Returns how many resources there were.
+    /// Makes the call of one step for all pages, and those of the following steps for each record.
+    /// Returns the number of resources.
     fn follow<'a>(
         self: &'a Arc<Self>,
         source: &'static Source,
@@ -283,8 +286,8 @@ impl ScanState {
                     Err(error) if number > 0 && step.gone.contains(&error.code()) => break,
                     page => page?,
                 };
-                // What an endpoint that ignores parameters answers besides is not taken for what
-                // was asked for.
+                // An endpoint that ignores parameters may return other records as well, which are
+                // dropped.
                 let all = page.records.len() as u64;
                 page.records.retain(|record| record.is_about(step, &known.carried));
                 answers += page.records.len() as u64;
@@ -293,17 +296,19 @@ impl ScanState {
                 if is_last {
                     resources += page.records.len() as u64;
                     let mut scan = self.scan();
-                    for (record, known) in records.filter(|(_, known)| is_alive(source, known)) {
+                    for (record, known) in
+                        records.filter(|(_, known)| may_use_profile(source, known))
+                    {
                         let names = names(step, record);
                         scan.add(source.name, region, &known.id.join("/"), &known.state, names);
                     }
                 } else {
                     let known: Vec<_> = records.map(|(_, known)| known).collect();
-                    let alive = known.into_iter().filter(|known| is_alive(source, known));
+                    let alive = known.into_iter().filter(|known| may_use_profile(source, known));
                     let followed =
                         alive.map(|known| self.follow(source, region, number + 1, known));
                     resources += stream::iter(followed)
-                        .buffer_unordered(FOLLOWED_AT_ONCE)
+                        .buffer_unordered(MAX_CONCURRENT_RECORDS)
                         .try_fold(0, |all, some| std::future::ready(Ok(all + some)))
                         .await?;
                 }
@@ -335,7 +340,7 @@ impl ScanState {
         carried: &[String],
         token: Option<&str>,
     ) -> Result<Page> {
-        // It is never closed.
+        // The semaphore is never closed.
         let _place = self.places.acquire().await;
         let patience = Patience { time: self.patience, clock: self.clock.clone() };
         self.look.look(step, region, carried, token, patience).await
@@ -346,19 +351,19 @@ impl ScanState {
     }
 }
 
-/// Whether a resource, as far as it is known, can still use a profile.
-fn is_alive(source: &Source, known: &ResourceContext) -> bool {
+/// True if a resource, as far as it is known, can still use a profile.
+fn may_use_profile(source: &Source, known: &ResourceContext) -> bool {
     !source.steps.iter().any(|step| step.over.contains(&known.state.as_str()))
 }
 
-/// What a record names.
+/// Mentions in a record.
 fn names<'a>(step: &'a SourceCall, record: &'a Record) -> impl Iterator<Item = Mention> + 'a {
     let profiles = record.of(step, Means::Profile).map(|text| Mention::Profile(text.into()));
     let roles = record.of(step, Means::Role).map(|text| Mention::Role(text.into()));
     profiles.chain(roles)
 }
 
-/// Whether every other call would fail in the same way.
+/// True if every other call would fail in the same way.
 #[must_use]
 pub fn is_everywhere(error: &Error) -> bool {
     matches!(error.kind, Kind::Credentials | Kind::Refused | Kind::Interrupted | Kind::Bug)
@@ -371,12 +376,13 @@ fn cause(error: &Error) -> Option<Cause> {
     hints::cause(&Refusal { action, code, message })
 }
 
-/// Whether a failure says that the region does not have the service: its name does not exist, and it is not one of those where it is known to be.
+/// True if an error means that the service does not exist in the region: its host name does not
+/// exist, and the region is not one in which the service is known to exist.
 fn is_not_offered(source: &Source, region: &str, error: &Error) -> bool {
     error.code() == NO_SUCH_HOST && !endpoint::is_known_in(source.steps[0].action.service, region)
 }
 
-/// Why something could not be checked.
+/// Cause of a gap for an error.
 #[must_use]
 pub fn why(error: &Error) -> GapCause {
     let code = error.code();

@@ -7,7 +7,8 @@ use crate::error::AwsDetail;
 use crate::usage::extract;
 use crate::usage::request::Protocol;
 
-/// An AWS that answers every call with nothing, but for what was put in; keys are `action` or `action@region`.
+/// Fake AWS that answers every call with an empty page, except for the given answers; keys are
+/// `action` or `action@region`.
 #[derive(Default)]
 struct Cloud {
     answers: HashMap<&'static str, fn() -> std::result::Result<&'static str, Error>>,
@@ -19,7 +20,7 @@ const REGION_LIST: &str = "<DescribeRegionsResponse><regionInfo>\
     <item><regionName>me-south-1</regionName><optInStatus>not-opted-in</optInStatus></item>\
     </regionInfo></DescribeRegionsResponse>";
 
-/// An answer without a record.
+/// Answer without records.
 fn empty(step: &SourceCall) -> String {
     let list = step.records.split('.').next().unwrap_or_default();
     let action = step.action.name;
@@ -88,7 +89,7 @@ fn refused(kind: Kind, code: &str) -> Error {
     error
 }
 
-/// The checks that are gaps: source, region, reason.
+/// Checks with gaps: source, region, reason.
 fn gaps(scan: &Scan) -> Vec<(String, String, Reason)> {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("all").to_owned();
     let gaps = scan.gaps().iter();
@@ -115,7 +116,7 @@ fn an_answer_leads_to_no_other_host() {
 #[test]
 fn a_service_whose_name_does_not_exist_is_missing_only_where_it_may_be() {
     let no_host = || Err(refused(Kind::Connection, NO_SUCH_HOST));
-    // Beanstalk is not in mx-central-1, and is in eu-west-1.
+    // Beanstalk does not exist in mx-central-1, but in eu-west-1.
     let scan = Cloud::default()
         .with("DescribeEnvironments", no_host)
         .scan(Asking::default())
@@ -127,10 +128,10 @@ fn a_service_whose_name_does_not_exist_is_missing_only_where_it_may_be() {
     assert!(scan.is_complete());
     let check = scan.checks().iter().find(|check| check.outcome == CheckOutcome::NotOffered);
     assert_eq!(check.map(|check| &*check.region), Some("mx-central-1"));
-    // EC2 is everywhere.
+    // EC2 exists in every region.
     let scan = Cloud::default().with("DescribeInstances@mx-central-1", no_host);
     assert_eq!(gaps(&scan.scan(Asking::default()).expect("a scan")).len(), 1);
-    // Another failure of the network says nothing about what there is.
+    // Another network error does not mean that the service does not exist.
     let scan = Cloud::default()
         .with("DescribeEnvironments@mx-central-1", || Err(refused(Kind::Connection, "")));
     assert_eq!(gaps(&scan.scan(Asking::default()).expect("a scan")).len(), 1);
@@ -162,7 +163,7 @@ fn credentials_are_wrong_everywhere_and_a_region_only_where_it_is() {
         message.clone_into(&mut error.message);
         error
     };
-    // Texts of AWS: `tests/refusals.rs` names their sources.
+    // Messages of AWS: `tests/refusals.rs` names their sources.
     for (code, message) in [
         ("ExpiredTokenException", "The security token included in the request is expired"),
         ("SignatureDoesNotMatch", "The request signature we calculated does not match"),
@@ -207,7 +208,7 @@ fn a_page_that_comes_again_is_not_followed_for_ever() {
 fn what_is_gone_between_two_calls_is_no_gap_and_every_other_refusal_is() {
     let clusters = || Ok(r#"{"clusters":["prod"]}"#);
     let scan = Cloud::default()
-        // Both EKS and EMR and ECS list clusters; only the first has this answer.
+        // EKS, EMR and ECS all list clusters; only the first has this answer.
         .with("ListNodegroups", || Err(refused(Kind::Aws, "ResourceNotFoundException")))
         .with("ListClusters", clusters);
     let asking = || Asking {
@@ -221,7 +222,7 @@ fn what_is_gone_between_two_calls_is_no_gap_and_every_other_refusal_is() {
         .with("ListNodegroups", || Err(refused(Kind::Aws, "InvalidParameterException")))
         .with("ListClusters", clusters);
     assert!(!is_checked(&scan.scan(asking()).expect("a scan")));
-    // The list itself cannot be gone.
+    // The list itself always exists.
     let scan = Cloud::default()
         .with("ListClusters", || Err(refused(Kind::Aws, "ResourceNotFoundException")));
     assert!(!is_checked(&scan.scan(asking()).expect("a scan")));
@@ -245,7 +246,7 @@ fn regions_that_are_asked_for_must_exist_and_be_enabled() {
             (all, "mx-central-1".to_owned(), Reason::NotAsked),
         ]
     );
-    // An answer without regions cannot be true.
+    // An answer without regions cannot be right.
     let none = Cloud::default().with("DescribeRegions", || {
         Ok("<DescribeRegionsResponse><regionInfo/></DescribeRegionsResponse>")
     });
@@ -259,7 +260,7 @@ fn an_answer_about_something_else_is_no_answer() {
         regions: Some(vec!["eu-west-1".to_owned()]),
         ..Asking::default()
     };
-    // An endpoint that ignores which cluster is asked for.
+    // Endpoint that ignores the requested cluster.
     let scan = Cloud::default()
         .with("ListClusters", || Ok(r#"{"Clusters":[{"Id":"j-1"}]}"#))
         .with("DescribeCluster", || {
@@ -269,7 +270,7 @@ fn an_answer_about_something_else_is_no_answer() {
         .expect("a scan");
     let CheckOutcome::Gap(why) = &scan.checks()[0].outcome else { panic!("{:?}", scan.checks()) };
     assert!(why.message.contains("about something else"), "{why:?}");
-    // One that answers with all versions of all templates: each is counted once, for its own
+    // Endpoint that answers with all versions of all templates: each is counted once, for its own
     // template.
     let scan = Cloud::default()
         .with("DescribeLaunchTemplates", || {

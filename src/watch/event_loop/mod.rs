@@ -1,4 +1,4 @@
-//! The watcher while it goes on: what it waits for, and what it does about what has happened.
+//! Event loop of the watcher.
 
 mod prompts;
 mod report;
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::scripts::{News, Scripts, Sights, differences};
+use super::scripts::{DependencyState, FingerprintCache, Scripts, differences};
 use super::worker::{Ended, Job, JobOutcome};
-use super::{Happened, OnBusy, WatchSettings, keys};
+use super::{Event, OnBusy, WatchSettings, keys};
 use crate::app::run::Running;
 use crate::app::signals::Request;
 use crate::error::{Error, Kind, Result};
@@ -21,51 +21,52 @@ use crate::files::watch::{Changed, PathWatcher};
 use crate::lua::cancel::Stop;
 use crate::ui::terminal::{say, tell};
 
-/// A script that is told to stop does so within that time, unless it has calls in flight or is deep inside of one operation of Lua's library.
-const STOPS_WITHIN: Duration = Duration::from_millis(80);
-/// While a script runs that may be started anew, it is looked so often which files it depends on by now.
-const RUN_LOOKS: Duration = Duration::from_millis(500);
+/// Time in which a script normally stops, unless it has calls in flight or is inside a long
+/// operation of Lua's library.
+const STOP_TIMEOUT: Duration = Duration::from_millis(80);
+/// Interval of checks for new dependencies of a running script that changes may restart.
+const DEPENDENCY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a watcher has.
+/// State of the watcher.
 pub(in crate::watch) struct Watch {
     options: WatchSettings,
     scripts: Scripts,
-    following: PathWatcher,
-    /// What is followed.
+    watcher: PathWatcher,
+    /// Watched files and folders.
     followed: (BTreeSet<PathBuf>, BTreeSet<PathBuf>),
     jobs: Sender<Job>,
     has_keys: bool,
-    /// The scripts that are to run, each with the reason.
+    /// Indexes of the scripts to run, each with the reason.
     queue: VecDeque<(usize, String)>,
-    /// Those that are only to be looked at.
+    /// Indexes of the scripts whose dependencies are not known yet.
     unknown: VecDeque<usize>,
     current: Option<Current>,
-    /// What may have changed since it was looked at, and when it is looked at.
+    /// Paths that may have changed since the last check.
     changed: Option<Changed>,
-    look_at: Option<Instant>,
+    check_at: Option<Instant>,
     is_paused: bool,
-    /// What it ends with, once what runs has ended.
+    /// Exit code, once the watcher is to end.
     ends: Option<u8>,
-    /// The question that waits for an answer.
+    /// Sender for the answer to the open question.
     asked: Option<Sender<bool>>,
-    /// The script that ran last.
+    /// Index of the script that ran last.
     last: Option<usize>,
-    /// The scripts that are no runbooks, of which nothing was said yet.
-    left_alone: Vec<String>,
-    /// Whether it was said which folders are empty.
-    has_told_empty: bool,
+    /// Scripts without a manifest that are not reported yet.
+    skipped: Vec<String>,
+    /// Set once empty folders were reported.
+    has_reported_empty: bool,
     runs: u64,
     worst: u8,
 }
 
-/// What the worker is doing.
+/// Current job of the worker.
 struct Current {
     script: usize,
     seen: ReadSet,
     running: Option<Running>,
-    /// Why it must run again, if it was stopped for that.
+    /// Reason to run again, if it was stopped for that.
     restarts: Option<String>,
-    /// When it is told that it does not stop at once.
+    /// Deadline for stopping, after which a notice is shown.
     waits_until: Option<Instant>,
 }
 
@@ -73,14 +74,14 @@ impl Watch {
     pub(in crate::watch) fn new(
         options: WatchSettings,
         scripts: Scripts,
-        following: PathWatcher,
+        watcher: PathWatcher,
         jobs: Sender<Job>,
         has_keys: bool,
     ) -> Self {
         Self {
             options,
             scripts,
-            following,
+            watcher,
             followed: (BTreeSet::new(), BTreeSet::new()),
             jobs,
             has_keys,
@@ -88,22 +89,22 @@ impl Watch {
             unknown: VecDeque::new(),
             current: None,
             changed: None,
-            look_at: None,
+            check_at: None,
             is_paused: false,
             ends: None,
             asked: None,
             last: None,
-            left_alone: Vec::new(),
-            has_told_empty: false,
+            skipped: Vec::new(),
+            has_reported_empty: false,
             runs: 0,
             worst: 0,
         }
     }
 
-    /// Works to the end; returns the exit code.
+    /// Runs the loop to its end. Returns the exit code.
     pub(in crate::watch) fn work(
         mut self,
-        hears: &Receiver<Happened>,
+        hears: &Receiver<Event>,
         runtime: &Handle,
     ) -> Result<u8> {
         self.scripts.find_new();
@@ -120,19 +121,19 @@ impl Watch {
             if let Some(result) = self.is_over() {
                 return result;
             }
-            let happened = match self.next_moment() {
+            let event = match self.next_moment() {
                 None => hears.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => hears.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            match happened {
-                Ok(Happened::Changed(changed)) => self.note(changed),
-                Ok(Happened::Key(key)) => self.press(key),
-                Ok(Happened::Asked(question, answer)) => self.ask(&question, answer),
-                Ok(Happened::Began(running)) => self.began(running),
-                Ok(Happened::Ended(ended)) => self.ended(*ended),
-                Ok(Happened::Request(Request::GoOn)) => keys::hand_out_keys(),
-                Ok(Happened::Request(Request::End)) => self.end(130),
-                Err(RecvTimeoutError::Timeout) => self.keep_time(runtime),
+            match event {
+                Ok(Event::Changed(changed)) => self.record_changes(changed),
+                Ok(Event::Key(key)) => self.press(key),
+                Ok(Event::Asked(question, answer)) => self.ask(&question, answer),
+                Ok(Event::Began(running)) => self.began(running),
+                Ok(Event::Ended(ended)) => self.ended(*ended),
+                Ok(Event::Request(Request::GoOn)) => keys::hand_out_keys(),
+                Ok(Event::Request(Request::End)) => self.end(130),
+                Err(RecvTimeoutError::Timeout) => self.run_timers(runtime),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(Kind::Bug, "the threads of the watcher have ended"));
                 }
@@ -140,16 +141,16 @@ impl Watch {
         }
     }
 
-    /// Gives the worker something to do, if it has nothing.
+    /// Starts the next job, if the worker is idle.
     fn start_next(&mut self) {
         if self.current.is_some() || self.is_paused || self.ends.is_some() {
             return;
         }
-        let (script, why, only_looks) = match self.unknown.pop_front() {
+        let (script, why, only_dependencies) = match self.unknown.pop_front() {
             Some(script) => (script, String::new(), true),
             None => match self.queue.pop_front() {
                 Some((script, why)) => (script, why, false),
-                None => return self.rest(),
+                None => return self.show_held_back(),
             },
         };
         let watched = &self.scripts.all[script];
@@ -158,17 +159,17 @@ impl Watch {
             script,
             path: watched.path.clone(),
             must_be_runbook: watched.is_of_folder,
-            only_looks,
+            only_dependencies,
             why: format!("{}: {why}", watched.name()),
             seen: seen.clone(),
         };
         self.current =
             Some(Current { script, seen, running: None, restarts: None, waits_until: None });
-        // A worker that has ended is noticed where its reports are missing.
+        // A worker that has ended is detected by its closed channel.
         let _ = self.jobs.send(job);
     }
 
-    /// Whether it has come to its end, and with what.
+    /// Result of the watcher, once it has ended.
     fn is_over(&self) -> Option<Result<u8>> {
         if self.current.is_some() {
             return None;
@@ -192,46 +193,46 @@ impl Watch {
         })
     }
 
-    /// When there is something to do, if nothing happens.
+    /// Time of the next timer.
     fn next_moment(&self) -> Option<Instant> {
-        let look = self.look_at.filter(|_| !self.is_paused);
+        let check = self.check_at.filter(|_| !self.is_paused);
         let stop = self.current.as_ref().and_then(|current| current.waits_until);
         let depends = self.current.as_ref().filter(|_| self.options.on_busy == OnBusy::Restart);
-        let depends = depends.map(|_| Instant::now() + RUN_LOOKS);
-        [look, stop, depends].into_iter().flatten().min()
+        let depends = depends.map(|_| Instant::now() + DEPENDENCY_INTERVAL);
+        [check, stop, depends].into_iter().flatten().min()
     }
 
-    fn keep_time(&mut self, runtime: &Handle) {
+    fn run_timers(&mut self, runtime: &Handle) {
         let now = Instant::now();
         if self
             .current
             .as_ref()
             .is_some_and(|current| current.waits_until.is_some_and(|at| at <= now))
         {
-            self.does_not_stop(runtime);
+            self.handle_overdue(runtime);
         }
-        if !self.is_paused && self.look_at.is_some_and(|at| at <= now) {
-            self.look();
+        if !self.is_paused && self.check_at.is_some_and(|at| at <= now) {
+            self.check_changes();
         }
         if self.options.on_busy == OnBusy::Restart && self.current.is_some() {
             self.follow();
         }
     }
 
-    /// Notes that something may have changed; it is looked at once nothing more changes.
-    fn note(&mut self, changed: Changed) {
+    /// Records possible changes. They are checked once nothing more changes.
+    fn record_changes(&mut self, changed: Changed) {
         self.changed = Some(match self.changed.take() {
             None => changed,
             Some(before) => before.and(changed),
         });
-        self.look_at = Some(Instant::now() + self.options.debounce);
+        self.check_at = Some(Instant::now() + self.options.debounce);
     }
 
-    /// Looks at what may have changed, and lets run what has seen something else.
-    fn look(&mut self) {
-        self.look_at = None;
+    /// Checks possible changes, and queues the scripts whose dependencies have changed.
+    fn check_changes(&mut self) {
+        self.check_at = None;
         let Some(changed) = self.changed.take() else { return };
-        let mut sights = Sights::default();
+        let mut cache = FingerprintCache::default();
         for script in self.scripts.find_new() {
             self.queue.push_back((script, "is new".into()));
         }
@@ -243,33 +244,33 @@ impl Watch {
             {
                 let restarts =
                     self.options.on_busy == OnBusy::Restart && current.restarts.is_none();
-                let saw = if restarts { current.seen.all() } else { BTreeMap::new() };
-                if let Some(why) = differences(&saw, &Changed::All, &mut sights) {
+                let fingerprints = if restarts { current.seen.all() } else { BTreeMap::new() };
+                if let Some(why) = differences(&fingerprints, &Changed::All, &mut cache) {
                     current.restarts = Some(why);
                     self.asked = None;
                     stop(current);
-                    current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+                    current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
                 }
-                // Otherwise it is looked at when it has ended.
+                // A running script is checked when it has ended.
                 continue;
             }
             let watched = &mut self.scripts.all[script];
-            let is_known = !watched.is_left_alone;
-            match watched.news(&changed, &mut sights) {
-                News::Runs(why) => self.queue.push_back((script, why)),
-                News::Gone if is_known => {
+            let is_known = !watched.is_skipped;
+            match watched.check_dependencies(&changed, &mut cache) {
+                DependencyState::Runs(why) => self.queue.push_back((script, why)),
+                DependencyState::Gone if is_known => {
                     say(&format!("{}: is gone; it runs when it is back", watched.name()));
                 }
-                News::Back if is_known => {
+                DependencyState::Back if is_known => {
                     say(&format!("{}: is back, as it was", watched.name()));
                 }
-                News::None | News::Gone | News::Back => {}
+                DependencyState::None | DependencyState::Gone | DependencyState::Back => {}
             }
         }
         self.follow();
     }
 
-    /// Follows what the scripts depend on by now.
+    /// Updates the watched paths to the current dependencies of the scripts.
     fn follow(&mut self) {
         let (mut files, folders) = self.scripts.followed();
         if let Some(current) = &self.current {
@@ -279,10 +280,10 @@ impl Watch {
             return;
         }
         let new: BTreeSet<_> = files.difference(&self.followed.0).cloned().collect();
-        self.following.follow(files.clone(), folders.clone());
+        self.watcher.follow(files.clone(), folders.clone());
         self.followed = (files, folders);
-        // What changed before it was followed was not told.
-        self.note(Changed::Paths(new));
+        // Changes before a path was watched caused no event.
+        self.record_changes(Changed::Paths(new));
     }
 
     fn began(&mut self, running: Running) {
@@ -290,16 +291,16 @@ impl Watch {
         current.running = Some(running);
         if current.restarts.is_some() || self.ends.is_some() {
             stop(current);
-            current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+            current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
         }
     }
 
-    /// Ends with that exit code, as soon as nothing runs any more.
+    /// Ends with that exit code, once nothing is running.
     fn end(&mut self, code: u8) {
         self.asked = None;
         if let Some(current) = &mut self.current {
             stop(current);
-            current.waits_until = Some(Instant::now() + STOPS_WITHIN);
+            current.waits_until = Some(Instant::now() + STOP_TIMEOUT);
         }
         if self.ends.is_some() && self.current.is_some() {
             keys::restore();
@@ -308,12 +309,12 @@ impl Watch {
         self.ends.get_or_insert(code);
     }
 
-    /// What was told to stop is still there.
-    fn does_not_stop(&mut self, runtime: &Handle) {
+    /// Handles a script that has not stopped in time.
+    fn handle_overdue(&mut self, runtime: &Handle) {
         let Some(current) = &mut self.current else { return };
         current.waits_until = None;
         if self.ends.is_none() {
-            // It runs again, and is waited for.
+            // The script runs again after its end, so only a notice is shown.
             if current.running.as_ref().is_some_and(|running| running.writes_in_flight() > 0) {
                 let name = self.scripts.all[current.script].name();
                 say(&format!("{name} is being stopped: calls in flight are being finished"));
@@ -321,7 +322,7 @@ impl Watch {
             return;
         }
         let Some(running) = &current.running else {
-            // It has not begun.
+            // The script has not started.
             keys::restore();
             std::process::exit(i32::from(self.ends.unwrap_or(130)));
         };
@@ -329,8 +330,8 @@ impl Watch {
             say("stopping: calls in flight are being finished; again to end at once");
             return;
         }
-        // It waits for somebody, or is deep inside of one long operation of Lua's library. Nothing is lost by ending it once the outcomes are
-        // written down.
+        // The script waits for input or is inside a long operation of Lua's library. Exiting loses
+        // nothing once the outcomes of its calls are recorded.
         let end = running.session().end("interrupted", Some("interrupted".into()));
         let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), end).await });
         let code = self.ends.unwrap_or(130);
@@ -343,48 +344,54 @@ impl Watch {
 
     fn ended(&mut self, ended: Ended) {
         let Some(current) = self.current.take() else { return };
-        // An answer that comes now is nobody's any more.
+        // The question of the ended script has no receiver any more.
         self.asked = None;
         let script = ended.script;
         let watched = &mut self.scripts.all[script];
-        watched.saw = ended.saw;
+        watched.fingerprints = ended.fingerprints;
         if self.options.on_busy == OnBusy::Ignore {
-            watched.takes_what_is_there();
+            watched.accept_current();
         }
         match ended.outcome {
-            JobOutcome::LookedAt => {}
+            JobOutcome::DependenciesOnly => {}
             JobOutcome::NoRunbook => {
-                if !std::mem::replace(&mut watched.is_left_alone, watched.is_of_folder)
+                if !std::mem::replace(&mut watched.is_skipped, watched.is_of_folder)
                     && watched.is_of_folder
                 {
-                    self.left_alone.push(watched.name());
+                    self.skipped.push(watched.name());
                 }
             }
             JobOutcome::Failed(error) => {
-                watched.is_left_alone = false;
+                watched.is_skipped = false;
                 tell(&error);
                 self.tell_end(script, Err(&error), ended.took, current.restarts.as_deref());
             }
             JobOutcome::Ran(executed) => {
-                watched.is_left_alone = false;
-                self.ran(script, &executed, ended.output, ended.took, current.restarts.as_deref());
+                watched.is_skipped = false;
+                self.show_result(
+                    script,
+                    &executed,
+                    ended.output,
+                    ended.took,
+                    current.restarts.as_deref(),
+                );
             }
         }
         if let Some(why) = current.restarts {
             self.queue.push_front((script, why));
         }
         if ended.is_closed && self.ends.is_none() {
-            // Like other programs in a pipe: whoever reads has seen enough.
+            // The reader of standard output has closed the pipe.
             self.ends = Some(self.worst);
         }
         self.follow();
-        // What has changed while it ran, also of what is followed for long.
-        let saw = self.scripts.all[script].saw.keys().cloned().collect();
-        self.note(Changed::Paths(saw));
+        // Checks what has changed during the run, also paths that were watched before.
+        let paths = self.scripts.all[script].fingerprints.keys().cloned().collect();
+        self.record_changes(Changed::Paths(paths));
     }
 }
 
-/// Lets no further change begin, and stops the script.
+/// Stops the script, and starts no more changes.
 fn stop(current: &Current) {
     if let Some(running) = &current.running {
         running.stop(Stop::Interrupted);

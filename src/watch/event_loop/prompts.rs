@@ -19,7 +19,7 @@ impl Watch {
         }
         let question = format!("{question} [y/N] ");
         terminal::aside(|| {
-            // A question that cannot be shown is answered by no one, which Ctrl-C ends.
+            // A question that cannot be shown stays open until Ctrl-C.
             let _ = std::io::stderr().write_all(&escape::printable(question.as_bytes()));
         });
         self.asked = Some(answer);
@@ -36,7 +36,7 @@ impl Watch {
                 }
             };
             say(if yes { "yes" } else { "no" });
-            // Who has asked may have ended.
+            // The asking script may have ended.
             let _ = answer.send(yes);
             return;
         }
@@ -57,13 +57,13 @@ impl Watch {
                     say("paused: p goes on, and looks at what has changed");
                 } else {
                     say("going on");
-                    self.look();
+                    self.check_changes();
                 }
             }
             'd' => self.show_difference(),
             'q' => self.end(0),
             'h' | '?' => say(KEYS),
-            // As people do to leave a gap on the screen.
+            // Enter leaves a blank line, as in other programs.
             '\r' | '\n' => say(""),
             _ => {}
         }

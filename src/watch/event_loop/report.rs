@@ -1,4 +1,4 @@
-//! What the watcher says of what it does and of what runs have come to.
+//! Messages about the watcher and the results of runs.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::session::Mode;
 use crate::ui::format;
 use crate::ui::terminal::{self, say, tell};
-use crate::watch::comparison::{self, Remembered};
+use crate::watch::comparison::{self, RunResults};
 
 impl Watch {
     pub(super) fn greet(&self) {
@@ -23,10 +23,10 @@ impl Watch {
         say(&format!("watching {} ({how})", names.join(", ")));
     }
 
-    /// Says what has waited until nothing runs.
-    pub(super) fn rest(&mut self) {
-        if !self.left_alone.is_empty() {
-            let names = std::mem::take(&mut self.left_alone);
+    /// Shows messages that were held back during the runs.
+    pub(super) fn show_held_back(&mut self) {
+        if !self.skipped.is_empty() {
+            let names = std::mem::take(&mut self.skipped);
             let (verb, what) = match names.len() {
                 1 => ("is", "a runbook"),
                 _ => ("are", "runbooks"),
@@ -36,15 +36,15 @@ impl Watch {
             let names = names.into_iter().take(3).collect::<Vec<_>>().join(", ");
             say(&format!("note: {names}{more} {verb} left alone, not being {what}"));
         }
-        if !std::mem::replace(&mut self.has_told_empty, true) && !self.options.once {
+        if !std::mem::replace(&mut self.has_reported_empty, true) && !self.options.once {
             for folder in self.scripts.empty_folders() {
                 say(&format!("note: there is no runbook in {folder} yet"));
             }
         }
     }
 
-    /// Shows what a run has come to.
-    pub(super) fn ran(
+    /// Shows the result of a run.
+    pub(super) fn show_result(
         &mut self,
         script: usize,
         executed: &RunOutcome,
@@ -62,7 +62,7 @@ impl Watch {
         let plan = is_plan.then(|| executed.plan());
         let watched = &mut self.scripts.all[script];
         if restarts.is_none() {
-            watched.remember(Remembered::new(output, plan.as_ref()));
+            watched.remember(RunResults::new(output, plan.as_ref()));
         }
         match plan {
             None => run::tell_changes(&executed.session),
@@ -131,7 +131,7 @@ impl Watch {
     }
 }
 
-/// Shows text with its styles, where there is a terminal for them.
+/// Shows styled text, without styles if there is no terminal.
 pub(super) fn print(text: &str) {
     terminal::aside(|| terminal::show(text));
 }

@@ -1,4 +1,4 @@
-//! Misspelt limits: an option that nobody knows is an error before anything runs.
+//! Misspelt limits: an unknown option is an error before anything runs.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use crate::commands::Desk;
 use crate::end_to_end::Ran;
 
-/// A script without a manifest that changes the account and says so.
+/// Script without a manifest that changes the account and prints.
 const PLAIN: &str = "print('ran')\niam.profiles.tag('alpha', { Done = 'yes' })\n";
 /// The same with a manifest.
 const RUNBOOK: &str = "local p = runbook { params = { owner = { default = 'x' } } }
@@ -15,7 +15,7 @@ const RUNBOOK: &str = "local p = runbook { params = { owner = { default = 'x' } 
 /// The same, with its manifest in a module.
 const BY_MODULE: &str = "local p = require('declared')\nprint('ran')
     iam.profiles.tag('alpha', { Done = 'yes' })\n";
-/// A script that only looks as if it had a manifest, and tries to keep on after the refusal.
+/// Script that only seems to have a manifest, and continues after the refusal.
 const STUBBORN: &str = "local function never() runbook { args = true } end
     print('begun')
     pcall(print, pcall(iam.profiles.tag, 'alpha', { Done = 'yes' }))
@@ -47,10 +47,10 @@ fn desk() -> Desk {
     desk
 }
 
-/// Standard input of the program.
+/// Runs the program with standard input.
 fn fed(desk: &Desk, args: &[&str], input: &str) -> Ran {
     let mut child = desk.command(args).stdin(Stdio::piped()).spawn().expect("the program starts");
-    // A usage error is said before anything is read.
+    // A usage error is reported before anything is read.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     Ran::from(child.wait_with_output().expect("it ends"))
 }
@@ -106,7 +106,7 @@ fn an_option_that_nobody_knows_ends_the_run_before_it_begins() {
         ("-e print('ran') web", "web"),
     ] {
         let mut words: Vec<_> = words.split(' ').collect();
-        // Everything else is allowed, so that nothing but the misspelt word refuses it.
+        // Everything else is allowed, so that only the misspelt word can be refused.
         let is_script = Path::new(words[1]).extension().is_some_and(|ending| ending == "lua");
         let is_run = ["run", "plan"].contains(&words[0]) && is_script;
         words.extend(grants.iter().filter(|_| is_run));

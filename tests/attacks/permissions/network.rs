@@ -1,4 +1,4 @@
-//! Hosts on the network: no script has its calls sent to one that nobody has allowed.
+//! Network access: no script may send calls to a host that is not allowed.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::commands::Desk;
 
-/// A host of an attacker's: it counts who comes.
+/// Host of an attacker, which counts connections.
 struct Trap {
     place: String,
     visits: Arc<AtomicUsize>,
@@ -99,14 +99,14 @@ fn calls_go_nowhere_that_nobody_has_allowed() {
         crate::end_to_end::Ran::from(command.output().expect("the program starts"))
     };
     for target in &refused {
-        // It is also tried through another connection.
+        // Also through another connection.
         for iam in ["iam", "iam.connect { region = 'us-west-2' }"] {
             let code = format!(
                 "local other = {iam}.connect {{ {target} }}
                  try(other.account) try(other.profiles.list) try(other.usage.scan, {{}})"
             );
             for mode in ["--plan", "--apply", "--read-only"] {
-                // An endpoint that is given outright is that of all profiles.
+                // An explicit endpoint applies to all profiles.
                 let base = if target.starts_with("profile") {
                     ["--profile", "own"]
                 } else {
@@ -119,7 +119,7 @@ fn calls_go_nowhere_that_nobody_has_allowed() {
             }
         }
     }
-    // A grant of one host is none of another, and other permissions are none of hosts.
+    // A grant for one host does not cover another, and other permissions cover no host.
     for grant in [
         "--allow-net=evil.example",
         "--allow-net=127.0.0.1:1",
@@ -155,7 +155,7 @@ fn hosts_of_ones_own_and_those_that_were_allowed_are_reached() {
         let args = ["--endpoint-url", &endpoint.url, grant, "-e", &code(&target)];
         assert_eq!(desk.run(&args).ends(0, "").out, "4\n", "{grant} {target}");
     }
-    // A manifest asks for a host, and `-y` answers; without an answer it is refused.
+    // A manifest asks for a host, and `-y` answers. Without an answer it is refused.
     let manifest = format!("runbook {{ permissions = {{ net = {{ '{there}' }} }} }} ");
     desk.write("asks.lua", manifest + &code(&elsewhere));
     let args = ["run", "--endpoint-url", &endpoint.url, "asks.lua"];

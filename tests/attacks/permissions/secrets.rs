@@ -4,7 +4,7 @@ use crate::commands::Desk;
 
 const SECRET: &str = "hunter2-s3cr3t";
 
-/// Everything that was kept of the runs: journal, lists, exports.
+/// Everything that is kept of the runs: journal, lists, exports.
 fn kept(desk: &Desk) -> String {
     let mut kept = String::new();
     for args in [
@@ -100,7 +100,7 @@ fn parameters_that_suggest_a_secret_are_not_kept() {
         let kept = kept(&desk);
         assert!(!kept.contains(s) && kept.contains("(secret)"), "{words:?}");
     }
-    // What is declared otherwise, or suggests nothing, is kept.
+    // Other values and names are kept.
     let plain = ["--partition-key=customer", "--token-limit=5000", "--token-file=plain.txt"];
     let mut args = vec!["run", "runbook.lua", "--auth-mode=basic"];
     args.extend(plain);
@@ -108,7 +108,7 @@ fn parameters_that_suggest_a_secret_are_not_kept() {
     for shown in ["customer", "5000", "plain.txt", "basic"] {
         assert!(kept(&desk).contains(shown), "{shown}");
     }
-    // An error about a value is an error without it.
+    // An error about a value does not contain it.
     desk.write(
         "strict.lua",
         "runbook { params = { token = { pattern = 'x' }, pin_secret = { type = 'integer' },

@@ -1,8 +1,8 @@
-//! `iamlua test`: neither tests nor the runbooks that they run reach the machine.
+//! `iamlua test`: neither tests nor their runbooks reach the machine.
 
 use crate::commands::Desk;
 
-/// A file whose text nobody may see.
+/// Content of a private file.
 const PRIVATE: &str = "private text";
 
 fn desk() -> Desk {
@@ -15,7 +15,7 @@ fn desk() -> Desk {
     desk
 }
 
-/// A test whose runbook asks for everything and then does `code`.
+/// Test whose runbook asks for all permissions and then runs `code`.
 fn test_of(desk: &Desk, code: &str, options: &str) -> String {
     let folder = desk.path("elsewhere");
     let code = code.replace("{there}", &folder.display().to_string());
@@ -65,9 +65,9 @@ fn a_runbook_under_test_does_not_reach_the_machine() {
         for mode in ["'apply'", "'plan'", "'read-only'"] {
             let test = test_of(&desk, code, &options.replace("MODE", mode));
             desk.write("tests/x_test.lua", test.replace("{expectation}", ""));
-            // Also where every question is answered, and by a grant of something else.
+            // Also with all questions answered, and with grants for other things.
             let flags = [&["--allow-run=true"][..], &["--allow-read=tests", "--allow-env=PATH"]];
-            // One of them in each mode but the first is enough.
+            // One of them is enough in the modes after the first.
             for flags in &flags[usize::from(mode != "'apply'")..] {
                 let args = [&["test", "tests", "--show-output"][..], *flags].concat();
                 let ran = desk.run(&args);

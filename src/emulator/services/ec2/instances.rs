@@ -1,14 +1,14 @@
-//! Instances, and the associations of profiles with them.
+//! Instances, and their associations with instance profiles.
 
 use super::super::super::call::Call;
 use super::super::super::clock::iso8601;
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::synthetic::MadeUp;
+use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
-use super::super::{made_up, moment};
-use super::{Filters, NamedResource, asked, paging, write_resolved_profile, write_token};
+use super::super::{moment, synthetic};
+use super::{Filters, NamedResource, paging, requested, write_resolved_profile, write_token};
 
 const INSTANCES: NamedResource = NamedResource {
     kind: Kind::Instance,
@@ -17,7 +17,7 @@ const INSTANCES: NamedResource = NamedResource {
     noun: "instance ID",
 };
 
-/// `DescribeInstances`: 5 to 1000 a page; 1000 if the call does not say.
+/// `DescribeInstances`: 5 to 1000 a page; the default is 1000.
 pub(in super::super::super) fn describe(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -36,7 +36,8 @@ pub(in super::super::super) fn describe(
         "iam-instance-profile.id" => instance.profile_id.as_deref(),
         _ => Some(&instance.key),
     };
-    let (found, token) = asked(view, call, &INSTANCES, &paging(5, 1000, 1000), (&filters, value))?;
+    let (found, token) =
+        requested(view, call, &INSTANCES, &paging(5, 1000, 1000), (&filters, value))?;
     let account = view.account.id.as_str();
     xml.within("reservationSet", |xml| {
         for reservation in found.chunk_by(|one, other| launch(one) == launch(other)) {
@@ -48,7 +49,7 @@ pub(in super::super::super) fn describe(
     Ok(())
 }
 
-/// What was launched together: ids that differ in the last digit only.
+/// Launch group of an instance: ids that differ only in the last digit.
 fn launch(instance: &Resource) -> &str {
     let mut letters = instance.key.chars();
     letters.next_back();
@@ -57,8 +58,8 @@ fn launch(instance: &Resource) -> &str {
 
 fn write_reservation(xml: &mut Xml, account: &str, instances: &[Resource]) {
     let Some(first) = instances.first() else { return };
-    let of_region = |what| MadeUp::of(&[account, &first.region, what]).hex(16);
-    let reservation = MadeUp::of(&[&first.region, launch(first), "reservation"]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, &first.region, what]).hex(16);
+    let reservation = Synthetic::of(&[&first.region, launch(first), "reservation"]).hex(16);
     let (group, subnet, vpc) = (of_region("group"), of_region("subnet"), of_region("vpc"));
     xml.literal("<item><reservationId>r-0");
     xml.literal(&reservation);
@@ -71,7 +72,7 @@ fn write_reservation(xml: &mut Xml, account: &str, instances: &[Resource]) {
     xml.literal("</instancesSet></item>");
 }
 
-/// The code of a state in EC2's numbers.
+/// Numeric code of a state in EC2.
 fn state_code(state: &str) -> u8 {
     match state {
         "pending" => 0,
@@ -91,16 +92,16 @@ fn write_instance(
     [group, subnet, vpc]: [&str; 3],
 ) {
     let Resource { region, key: id, created, .. } = instance;
-    let made_up = |what| made_up(Kind::Instance, instance, what);
+    let synthetic = |what| synthetic(Kind::Instance, instance, what);
     let (launched, state) = (iso8601(*created), instance.state());
     let is_gone = state == "terminated";
-    let (third, fourth) = (made_up("net").below(64), made_up("host").below(250) + 4);
+    let (third, fourth) = (synthetic("net").below(64), synthetic("host").below(250) + 4);
     let address = format!("10.0.{third}.{fourth}");
     let host = format!("ip-10-0-{third}-{fourth}.{region}.compute.internal");
     xml.literal("<item>");
     xml.text("instanceId", id);
     xml.literal("<imageId>ami-0");
-    xml.literal(&MadeUp::of(&[region, "image"]).hex(16));
+    xml.literal(&Synthetic::of(&[region, "image"]).hex(16));
     xml.literal("</imageId><instanceState>");
     xml.plain("code", state_code(state));
     xml.text("name", state);
@@ -138,13 +139,13 @@ fn write_instance(
         xml.literal(
             "<blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><volumeId>vol-0",
         );
-        xml.literal(&made_up("volume").hex(16));
+        xml.literal(&synthetic("volume").hex(16));
         xml.literal("</volumeId><status>attached</status><attachTime>");
         xml.literal(&launched);
         xml.literal("</attachTime><deleteOnTermination>true</deleteOnTermination></ebs></item></blockDeviceMapping>");
     }
     xml.literal("<virtualizationType>hvm</virtualizationType>");
-    xml.text("clientToken", &made_up("token").uuid());
+    xml.text("clientToken", &synthetic("token").uuid());
     xml.literal("<tagSet/><hypervisor>xen</hypervisor>");
     if is_gone {
         xml.literal("<networkInterfaceSet/>");
@@ -186,10 +187,10 @@ fn write_interface(
     address: &str,
     [group, subnet, vpc]: [&str; 3],
 ) {
-    let made_up = |what| made_up(Kind::Instance, instance, what);
-    let mac = made_up("mac").hex(10);
+    let synthetic = |what| synthetic(Kind::Instance, instance, what);
+    let mac = synthetic("mac").hex(10);
     xml.literal("<networkInterfaceSet><item><networkInterfaceId>eni-0");
-    xml.literal(&made_up("interface").hex(16));
+    xml.literal(&synthetic("interface").hex(16));
     xml.literal("</networkInterfaceId><subnetId>subnet-0");
     xml.literal(subnet);
     xml.literal("</subnetId><vpcId>vpc-0");
@@ -206,7 +207,7 @@ fn write_interface(
     xml.literal("<sourceDestCheck>true</sourceDestCheck>");
     write_groups(xml, group);
     xml.literal("<attachment><attachmentId>eni-attach-0");
-    xml.literal(&made_up("attachment").hex(16));
+    xml.literal(&synthetic("attachment").hex(16));
     xml.literal("</attachmentId><deviceIndex>0</deviceIndex><status>attached</status>");
     xml.text("attachTime", &moment(instance.created));
     xml.literal("<deleteOnTermination>true</deleteOnTermination><networkCardIndex>0</networkCardIndex></attachment><privateIpAddressesSet><item>");
@@ -233,12 +234,12 @@ pub(in super::super::super) fn describe_associations(
         _ => association.text("instance_id"),
     };
     let (found, token) =
-        asked(view, call, &ASSOCIATIONS, &paging(5, 1000, 1000), (&filters, value))?;
+        requested(view, call, &ASSOCIATIONS, &paging(5, 1000, 1000), (&filters, value))?;
     xml.within("iamInstanceProfileAssociationSet", |xml| {
         for association in &found {
-            let made_up =
-                || format!("i-0{}", made_up(Kind::Association, association, "instance").hex(16));
-            let instance = association.text("instance_id").map_or_else(made_up, str::to_owned);
+            let synthetic =
+                || format!("i-0{}", synthetic(Kind::Association, association, "instance").hex(16));
+            let instance = association.text("instance_id").map_or_else(synthetic, str::to_owned);
             xml.literal("<item>");
             xml.text("associationId", &association.key);
             xml.text("instanceId", &instance);

@@ -4,12 +4,13 @@ use super::super::super::call::Call;
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure, Refusal};
 use super::super::super::resources::{self, Kind, Resource, ResourceScope, number_of, version_key};
-use super::super::super::synthetic::MadeUp;
+use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
 use super::super::listing::Listing;
 use super::super::{moment, place};
 use super::{
-    Filters, NamedResource, asked, check_dry_run, paging, texts, write_given_profile, write_token,
+    Filters, NamedResource, check_dry_run, paging, requested, texts, write_given_profile,
+    write_token,
 };
 
 const TEMPLATES: NamedResource = NamedResource {
@@ -30,7 +31,7 @@ pub(in super::super::super) fn describe(
         |template, _| template.name.as_deref();
     let names = texts(call, "LaunchTemplateName");
     let (found, token) = if names.is_empty() {
-        asked(view, call, &TEMPLATES, &paging(1, 200, 200), (&filters, value))?
+        requested(view, call, &TEMPLATES, &paging(1, 200, 200), (&filters, value))?
     } else {
         check_dry_run(call)?;
         let mut found = Vec::new();
@@ -58,8 +59,8 @@ pub(in super::super::super) fn describe(
     Ok(())
 }
 
-/// `DescribeLaunchTemplateVersions`: of one template all versions or those named, or of all templates the latest, the default or
-/// both; 1 to 200 a page.
+/// `DescribeLaunchTemplateVersions`: 1 to 200 a page. For one template: all versions, or those
+/// named. Across all templates: the latest version, the default version, or both.
 pub(in super::super::super) fn describe_versions(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -124,8 +125,8 @@ fn all_versions(
             Refusal::invalid_value(call.action.service, format!("{name} must be a number"))
         }),
     };
-    let (least, most) = (bound("MinVersion", 0)?, bound("MaxVersion", i64::MAX)?);
-    let scope = format!("{} {least} {most} {}", template.key, filters.scope());
+    let (min, max) = (bound("MinVersion", 0)?, bound("MaxVersion", i64::MAX)?);
+    let scope = format!("{} {min} {max} {}", template.key, filters.scope());
     let listing = Listing::of(view, call, &paging(1, 200, 200), &scope)?;
     let versions = ResourceScope {
         kind: Kind::LaunchTemplateVersion,
@@ -133,13 +134,12 @@ fn all_versions(
         parent: &template.key,
     };
     let (found, token) = listing.page(view, versions, |version| {
-        (least..=most).contains(&number_of(version))
-            && filters.pass(|name| profile_of(version, name))
+        (min..=max).contains(&number_of(version)) && filters.pass(|name| profile_of(version, name))
     })?;
     Ok((found.into_iter().map(|version| (template.clone(), version)).collect(), token))
 }
 
-/// Across all templates EC2 gives `$Latest` and `$Default` only.
+/// Versions across all templates. EC2 supports only `$Latest` and `$Default` there.
 fn of_all_templates(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
@@ -155,7 +155,8 @@ fn of_all_templates(
     let listing = Listing::of(view, call, &paging(1, 200, 200), &scope)?;
     let start = listing.start()?;
     let mut found: Vec<(Resource, Resource)> = Vec::new();
-    // A page may end between two versions of one template: the token says how many of them were on it.
+    // A page may end between two versions of one template. The token has the number of versions
+    // that were already on it.
     let (mut last, mut token) = (start.key.clone(), None);
     if start.number > 0
         && let Some(template) =
@@ -184,7 +185,7 @@ fn of_all_templates(
     Ok((found, token))
 }
 
-/// The versions of a template that are meant by `$Latest` and `$Default`, each once.
+/// Versions of a template that `$Latest` and `$Default` refer to, without duplicates.
 fn aliased(
     view: &ReadTxn<'_>,
     template: &Resource,
@@ -257,7 +258,7 @@ fn write_version(xml: &mut Xml, account: &str, template: &Resource, version: &Re
         write_given_profile(xml, profile);
     }
     xml.literal("<imageId>ami-0");
-    xml.literal(&MadeUp::of(&[&template.region, "image"]).hex(16));
+    xml.literal(&Synthetic::of(&[&template.region, "image"]).hex(16));
     xml.literal("</imageId><instanceType>m5.large</instanceType></launchTemplateData>");
     xml.literal("<operator><managed>false</managed></operator></item>");
 }

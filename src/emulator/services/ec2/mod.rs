@@ -1,4 +1,4 @@
-//! Amazon EC2: regions, instances and the profiles in them, launch templates, Spot requests.
+//! Amazon EC2: regions, instances and their profiles, launch templates, Spot requests.
 
 pub(in super::super) mod instances;
 pub(in super::super) mod launch_templates;
@@ -15,16 +15,16 @@ use super::super::xml::Xml;
 use super::listing::{Listing, Paging};
 use super::place;
 
-/// How EC2 pages, but for the bounds.
-const fn paging(least: i64, most: i64, usual: usize) -> Paging {
-    Paging { limit: "MaxResults", least, most, usual, token: "NextToken" }
+/// Paging parameters of EC2, with the given bounds.
+const fn paging(min: i64, max: i64, default_limit: usize) -> Paging {
+    Paging { limit: "MaxResults", min, max, default_limit, token: "NextToken" }
 }
 
-/// The filters of a call, each with the values it lets through.
+/// Filters of a call, each with its accepted values.
 struct Filters(Vec<(String, Vec<WildMatch>)>);
 
 impl Filters {
-    /// Reads them; `known` are those that the action has here.
+    /// Parses the filters; `known` are those that the action supports here.
     fn of(call: &Call<'_>, known: &[&str]) -> Result<Self, Refusal> {
         let mut filters = Vec::new();
         for filter in call.form.list_between("Filter", ".") {
@@ -42,14 +42,14 @@ impl Filters {
         Ok(Self(filters))
     }
 
-    /// Whether something passes them all; `value` gives what it has for the name of a filter.
+    /// Match of an entity with all filters; `value` returns its value for a filter's name.
     fn pass<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|(name, wanted)| {
             value(name).is_some_and(|value| wanted.iter().any(|wanted| wanted.matches(value)))
         })
     }
 
-    /// What a list depends on because of them.
+    /// Scope of a filtered list, for page tokens.
     fn scope(&self) -> String {
         let texts = self.0.iter().map(|(name, wanted)| {
             let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
@@ -59,7 +59,7 @@ impl Filters {
     }
 }
 
-/// What every call begins with: `DryRun` is answered before anything is looked at.
+/// Handles `DryRun`, which is answered before anything is read.
 fn check_dry_run(call: &Call<'_>) -> ApiResult<()> {
     match call.optional_text("DryRun") {
         Some("true") => Err(Refusal::dry_run().into()),
@@ -67,25 +67,25 @@ fn check_dry_run(call: &Call<'_>) -> ApiResult<()> {
     }
 }
 
-/// The texts of a list parameter.
+/// Strings of a list parameter.
 fn texts<'a>(call: &Call<'a>, name: &str) -> Vec<&'a str> {
     let members = call.form.list_between(name, ".");
     members.iter().filter_map(|member| member.field("")).collect()
 }
 
-/// How a kind is asked for by id.
+/// Lookup of a kind by id.
 struct NamedResource {
     kind: Kind,
-    /// The list parameter with the ids.
+    /// List parameter with the ids.
     ids: &'static str,
-    /// The error for one that is not there.
+    /// Error code for a missing resource.
     code: &'static str,
-    /// What the error calls it.
+    /// Term for the resource in the error.
     noun: &'static str,
 }
 
-/// What a call asks for: those with the ids that it names, else a page of all.
-fn asked(
+/// Requested resources: those with the given ids, or a page of all.
+fn requested(
     view: &ReadTxn<'_>,
     call: &Call<'_>,
     named: &NamedResource,
@@ -122,14 +122,14 @@ fn write_token(xml: &mut Xml, token: Option<String>) {
     }
 }
 
-/// `<iamInstanceProfile>` where what was given comes back: an ARN, or a name.
+/// `<iamInstanceProfile>` with the value as it was given: an ARN, or a name.
 fn write_given_profile(xml: &mut Xml, profile: &str) {
     xml.literal("<iamInstanceProfile>");
     xml.text(if profile.starts_with("arn:") { "arn" } else { "name" }, profile);
     xml.literal("</iamInstanceProfile>");
 }
 
-/// `<iamInstanceProfile>` where there is always the ARN and the id.
+/// `<iamInstanceProfile>` with both ARN and id.
 fn write_resolved_profile(xml: &mut Xml, resource: &Resource) {
     let Some(profile) = &resource.profile else { return };
     xml.literal("<iamInstanceProfile>");

@@ -7,7 +7,7 @@ use super::super::super::regions;
 use super::super::super::xml::Xml;
 use super::{Filters, check_dry_run, texts};
 
-/// `DescribeRegions`: the enabled ones, or with `AllRegions` all of them. There are no pages.
+/// `DescribeRegions`: the enabled ones, or all with `AllRegions`. It has no pages.
 pub(in super::super::super) fn describe(
     view: &ReadTxn<'_>,
     call: &Call<'_>,

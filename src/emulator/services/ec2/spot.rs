@@ -6,10 +6,10 @@ use super::super::super::call::Call;
 use super::super::super::read_txn::ReadTxn;
 use super::super::super::refusal::{ApiResult, Failure};
 use super::super::super::resources::{Kind, Resource};
-use super::super::super::synthetic::MadeUp;
+use super::super::super::synthetic::Synthetic;
 use super::super::super::xml::Xml;
-use super::super::{made_up, moment};
-use super::{Filters, NamedResource, asked, paging, write_given_profile, write_token};
+use super::super::{moment, synthetic};
+use super::{Filters, NamedResource, paging, requested, write_given_profile, write_token};
 
 const FLEETS: NamedResource = NamedResource {
     kind: Kind::SpotFleet,
@@ -32,7 +32,7 @@ pub(in super::super::super) fn describe_fleets(
 ) -> ApiResult<()> {
     let filters = Filters::of(call, &[])?;
     let value: for<'r> fn(&'r Resource, &str) -> Option<&'r str> = |_, _| None;
-    let (found, token) = asked(view, call, &FLEETS, &paging(1, 1000, 1000), (&filters, value))?;
+    let (found, token) = requested(view, call, &FLEETS, &paging(1, 1000, 1000), (&filters, value))?;
     xml.within("spotFleetRequestConfigSet", |xml| {
         for fleet in &found {
             write_fleet(xml, &view.account.id, fleet);
@@ -49,7 +49,7 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.text("spotFleetRequestId", &fleet.key);
     xml.text("spotFleetRequestState", fleet.state());
     xml.literal("<spotFleetRequestConfig><allocationStrategy>lowestPrice</allocationStrategy><onDemandAllocationStrategy>lowestPrice</onDemandAllocationStrategy>");
-    xml.text("clientToken", &made_up(Kind::SpotFleet, fleet, "token").uuid());
+    xml.text("clientToken", &synthetic(Kind::SpotFleet, fleet, "token").uuid());
     xml.literal("<excessCapacityTerminationPolicy>default</excessCapacityTerminationPolicy><fulfilledCapacity>1.0</fulfilledCapacity><onDemandFulfilledCapacity>0.0</onDemandFulfilledCapacity>");
     xml.text(
         "iamFleetRole",
@@ -73,9 +73,9 @@ fn write_fleet(xml: &mut Xml, account: &str, fleet: &Resource) {
     xml.literal("<tagSet/></item>");
 }
 
-/// What a launch specification has everywhere; the profile comes back as it was given.
+/// Writes the common fields of a launch specification. The profile is returned as it was given.
 fn write_specification(xml: &mut Xml, account: &str, region: &str, profile: Option<&str>) {
-    let of_region = |what| MadeUp::of(&[account, region, what]).hex(16);
+    let of_region = |what| Synthetic::of(&[account, region, what]).hex(16);
     xml.literal("<imageId>ami-0");
     xml.literal(&of_region("image"));
     xml.literal("</imageId><instanceType>m5.large</instanceType>");
@@ -100,7 +100,8 @@ pub(in super::super::super) fn describe_requests(
         "state" => request.state.as_deref(),
         _ => Some(&request.key),
     };
-    let (found, token) = asked(view, call, &REQUESTS, &paging(5, 1000, 1000), (&filters, value))?;
+    let (found, token) =
+        requested(view, call, &REQUESTS, &paging(5, 1000, 1000), (&filters, value))?;
     xml.within("spotInstanceRequestSet", |xml| {
         for request in &found {
             write_request(xml, &view.account.id, request);
@@ -140,7 +141,7 @@ fn write_request(xml: &mut Xml, account: &str, request: &Resource) {
     if matches!(request.state(), "active" | "closed") {
         xml.text(
             "instanceId",
-            &format!("i-0{}", made_up(Kind::SpotRequest, request, "instance").hex(16)),
+            &format!("i-0{}", synthetic(Kind::SpotRequest, request, "instance").hex(16)),
         );
         xml.text("launchedAvailabilityZone", &format!("{}a", request.region));
     }

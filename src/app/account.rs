@@ -1,4 +1,4 @@
-//! Where one is: which account, local or on AWS, and what becomes of changes there. The prompt says so.
+//! Account of the REPL, local or on AWS, and the prompt that names it and the mode.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,28 +11,28 @@ use crate::error::Result;
 use crate::session::{Gate, Mode};
 use crate::ui::terminal;
 
-/// The account that calls go to.
+/// Account that the calls go to.
 #[derive(Debug)]
 pub struct PromptAccount {
     is_local: bool,
-    /// What the operator called it, until the account has said who it is.
+    /// Name that the operator gave, until the account is identified.
     called: String,
     account: Arc<OnceLock<Account>>,
     has_answered: Arc<AtomicBool>,
 }
 
-/// An account, as it says itself.
+/// Identified account.
 #[derive(Debug)]
 struct Account {
     id: Option<String>,
     alias: Option<String>,
 }
 
-/// The account's name takes at most so many columns.
-const MOST: usize = 32;
+/// Maximum width of the account's name in columns.
+const MAX_NAME: usize = 32;
 
 impl PromptAccount {
-    /// The place that a gate leads to.
+    /// Account of this target, before it is identified.
     #[must_use]
     pub fn new(against: &TargetConfig) -> Self {
         let (is_local, called) = match against {
@@ -48,19 +48,20 @@ impl PromptAccount {
         Self { is_local, called, account: Arc::default(), has_answered: Arc::default() }
     }
 
-    /// The account that a gate leads to, once it has said who it is.
+    /// Account that a gate reaches, identified.
     ///
     /// # Errors
     /// If it cannot be reached.
     pub async fn of(against: &TargetConfig, gate: &Gate) -> Result<Self> {
         let (id, alias) = gate.account().await?;
         let place = Self::new(against);
-        // Nobody else answers.
+        // Nothing else sets it.
         let _ = place.account.set(Account { id, alias });
         Ok(place)
     }
 
-    /// Asks the account who it is, in the background; then does what is to be done there. If it cannot be reached, says why.
+    /// Identifies the account in the background, then runs `then`. If the account cannot be
+    /// reached, reports the error.
     pub fn ask<F>(&self, gate: Gate, then: impl FnOnce(Gate) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
@@ -70,7 +71,7 @@ impl PromptAccount {
             let answer = gate.account().await.map(|(id, alias)| Account { id, alias });
             match answer {
                 Ok(answer) => {
-                    // Nobody else answers.
+                    // Nothing else sets it.
                     let _ = account.set(answer);
                     has_answered.store(true, Ordering::SeqCst);
                     then(gate).await;
@@ -83,7 +84,7 @@ impl PromptAccount {
         });
     }
 
-    /// Waits for the account's answer, for a while.
+    /// Waits for the identification of the account, up to a timeout.
     pub fn wait(&self, patience: Duration) {
         let end = Instant::now() + patience;
         while !self.has_answered.load(Ordering::SeqCst) && Instant::now() < end {
@@ -91,13 +92,13 @@ impl PromptAccount {
         }
     }
 
-    /// Whether it is the local account.
+    /// Check for the local account.
     #[must_use]
     pub const fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// The account in words: "the local account 123456789012", "AWS account 123456789012 (acme)".
+    /// Description in words: "the local account 123456789012", "AWS account 123456789012 (acme)".
     #[must_use]
     pub fn describe(&self) -> String {
         let place = if self.is_local { "the local account" } else { "AWS account" };
@@ -112,7 +113,8 @@ impl PromptAccount {
         }
     }
 
-    /// The prompt, plain and in colours, on a screen of that many columns. `planned` is how many changes wait to be made.
+    /// Prompt, plain and in colours, for a screen of that many columns. `planned` is the number of
+    /// planned changes.
     #[must_use]
     pub fn prompt(&self, mode: Mode, planned: usize, columns: u16) -> (String, String) {
         let target = if self.is_local { "local" } else { "aws" };
@@ -126,9 +128,9 @@ impl PromptAccount {
             Mode::Plan if planned > 0 => format!("plan+{planned}"),
             Mode::Plan | Mode::ReadOnly => mode.name().to_owned(),
         };
-        // On a narrow screen what is typed needs the room, and the mode matters most.
+        // On a narrow screen the entry needs the space, and the mode matters most.
         let room = usize::from(columns / 2).saturating_sub(target.len() + word.len() + 4);
-        let account = shortened(&account, room.min(MOST));
+        let account = shortened(&account, room.min(MAX_NAME));
         let account = if account.is_empty() { account } else { format!("{account} ") };
         let color = match mode {
             Mode::Apply if self.is_local => AnsiColor::Yellow.on_default(),
@@ -144,14 +146,14 @@ impl PromptAccount {
     }
 }
 
-/// A name in so many columns, with its end cut off where it is longer; nothing where that would say nothing.
+/// Name, truncated to that many columns; empty where too little would remain.
 fn shortened(name: &str, most: usize) -> String {
-    const LEAST: usize = 4;
-    // Aliases and ids are ASCII; what else an endpoint may send counts at least as much.
+    const MIN_NAME: usize = 4;
+    // Aliases and ids are ASCII; any other character from an endpoint counts at least as much.
     let visible: String = name.chars().filter(|c| !c.is_control()).collect();
     match visible.chars().count() {
         n if n <= most => visible,
-        _ if most < LEAST => String::new(),
+        _ if most < MIN_NAME => String::new(),
         _ => visible.chars().take(most - 1).chain(['…']).collect(),
     }
 }
