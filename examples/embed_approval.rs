@@ -42,6 +42,9 @@ fn change(host: &Host, script: &str, out: &mut dyn Write) -> Result<(), Box<dyn 
 }
 
 /// Plans, approves, applies and undoes.
+///
+/// # Errors
+/// If a step fails, or its outcome cannot be written.
 pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let host = Host::builder().target(Target::in_memory()).mode(Mode::Plan).build()?;
     change(&host, TAG, out)?;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
 
 use iamlua::{Host, Kind, Mode, Target};
 use serde_json::json;
@@ -22,7 +22,10 @@ const SCRIPT: &str = r#"
     end
 "#;
 
-/// Gives the host its functions, runs a script that calls them, and shows what they were told.
+/// Gives the host its functions, runs a script that calls them, and shows their arguments.
+///
+/// # Errors
+/// If the script fails, or the arguments cannot be written.
 pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let host = Host::builder().target(Target::in_memory()).mode(Mode::ReadOnly).build()?;
 
@@ -38,16 +41,18 @@ pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
             .ok_or_else(|| iamlua::Error::new(Kind::Argument, format!("no team owns {name:?}")))
     })?;
 
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
+    let (sender, messages) = channel();
     host.function("notify", move |args| {
-        tell.lock().expect("nothing panics with it").extend(args.iter().cloned());
+        for message in args {
+            // Sending fails only without the receiver, which outlives the script.
+            let _ = sender.send(message.clone());
+        }
         Ok(json!(null))
     })?;
 
     let outcome = host.run_code(SCRIPT, &[])?.into_result()?;
     write!(out, "{}", outcome.stdout())?;
-    for message in &*told.lock().expect("nothing panics with it") {
+    for message in messages.try_iter() {
         writeln!(out, "told: {message}")?;
     }
     Ok(())

@@ -32,13 +32,16 @@ async fn unowned(host: Host, path: String) -> iamlua::Result<(String, String)> {
 }
 
 /// Runs the service for a few requests.
+///
+/// # Errors
+/// If a report fails, or cannot be written.
 pub fn run(out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     // On AWS: `Target::aws(AwsConfig::from_environment().region("eu-central-1"))`.
     let host = Host::builder()
         .target(Target::in_memory())
         .mode(Mode::ReadOnly)
         .format(Format::Csv)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let mut answers = runtime.block_on(async {

@@ -40,8 +40,11 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// What an example prints.
-fn printed(example: fn(&mut dyn Write) -> Result<(), Box<dyn StdError>>) -> String {
+/// Main function of an example.
+type Example = fn(&mut dyn Write) -> Result<(), Box<dyn StdError>>;
+
+/// Output of an example.
+fn printed(example: Example) -> String {
     let mut out = Vec::new();
     example(&mut out).expect("the example runs");
     String::from_utf8(out).expect("text")

@@ -194,7 +194,7 @@ pub struct RunEnv {
     pub seen: ReadSet,
     /// Receiver of the messages of `log`, if not standard error.
     pub log: Option<Log>,
-    /// What time it is for the script.
+    /// Clock of the script.
     pub clock: Clock,
     /// Functions of the embedding program, by their names.
     pub functions: Vec<(String, AtOnce)>,
@@ -252,7 +252,7 @@ pub struct RunOutcome {
     pub session: Arc<Session>,
     /// Path of the script, and the SHA-256 of its text.
     pub origin: (String, String),
-    /// The value that the script has returned, if JSON can hold it.
+    /// Value returned by the script, if JSON can hold it.
     pub returned: Option<serde_json::Value>,
 }
 

@@ -82,7 +82,7 @@ pub struct Connection {
     pub endpoint_url: Option<String>,
     /// Chain of roles to assume, each with the credentials of the previous one.
     pub roles: Vec<Role>,
-    /// Variables that settings come from; those of the process if there are none here.
+    /// Source of the variables in settings; the default is the process.
     pub environment: Option<Environment>,
 }
 

@@ -122,7 +122,7 @@ impl Io {
 
 impl Drop for Io {
     fn drop(&mut self) {
-        // To wait for its threads is not allowed in async code, where a host may be dropped.
+        // Waiting for its threads is not allowed in async code, where a host may be dropped.
         if let Self::Own(runtime) = self
             && let Some(runtime) = runtime.take()
         {
@@ -241,8 +241,7 @@ impl Host {
         })
     }
 
-    /// Plan of the undo of a run, for somebody to see before [`undo`](Self::undo). Nothing is
-    /// changed.
+    /// Plans the undo of a run, for review before [`undo`](Self::undo). Nothing is changed.
     ///
     /// # Errors
     /// [`Kind::Usage`] if the journal has no such run, or several. What AWS says.
@@ -401,7 +400,7 @@ impl Host {
         }
     }
 
-    /// Takes a plan or the undo of a run, so that nobody else works on it at the same time.
+    /// Claims a plan or the undo of a run, so that no other thread works on it at the same time.
     fn claim(&self, plan: &plan::Plan) -> Result<Vec<Claim>> {
         let (id, undoes) = (&plan.0.id, &plan.0.undoes);
         let mut claims = Vec::new();
@@ -423,7 +422,7 @@ impl Host {
         Ok(claims)
     }
 
-    /// Gates to the sites of a plan or run, with the credentials of this host.
+    /// Gates to the destinations of a plan or run, with the credentials of this host.
     fn gates(&self, session: &Arc<Session>, sites: &[Destination]) -> Result<Vec<Gate>> {
         let own = &self.0.connection;
         let gate = |site: &Destination| {
@@ -446,7 +445,7 @@ impl Host {
         sites.iter().map(gate).collect()
     }
 
-    /// Carries out a plan. `notices` are what was said before.
+    /// Applies a plan. `notices` are earlier messages for the same outcome.
     fn carry_out(
         &self,
         plan: &Plan,
@@ -533,7 +532,7 @@ impl Host {
         Ok((Plan(plan), run.id))
     }
 
-    /// Looks up what a run has left in doubt.
+    /// Settles the changes that a run has left in doubt.
     async fn settle(&self, records: &Records, run: &Run, captured: &Captured) -> Result<()> {
         let session = Session::with(self.rules(Mode::ReadOnly, About::default(), &captured.err));
         let gates = self.gates(&session, &run.sites)?;
@@ -559,7 +558,7 @@ fn on_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
-/// A function as the VM takes it. A panic is an error of the script.
+/// Converts a function for the VM. A panic becomes an error of the script.
 fn offer((name, function): (&String, &Function)) -> (String, AtOnce) {
     let (name, function) = (name.clone(), Arc::clone(function));
     let shown = name.clone();

@@ -39,10 +39,10 @@ impl Outcome {
         matches!(self.result, Ok(0))
     }
 
-    /// The outcome, or the error that ended it. A script that calls `os.exit` has no error.
+    /// Returns the outcome, or the error that ended it. A script that calls `os.exit` has no error.
     ///
     /// # Errors
-    /// The error that ended it.
+    /// Error that ended it.
     pub fn into_result(mut self) -> Result<Self> {
         match std::mem::replace(&mut self.result, Ok(0)) {
             Ok(code) => {

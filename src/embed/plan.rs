@@ -50,14 +50,14 @@ impl Plan {
         self.0.outside.iter().map(|action| as_json(action).to_string()).collect()
     }
 
-    /// The plan as the program shows it: one block a change, without colours. With `full` every
-    /// change has lines of its own, also where thousands are alike.
+    /// Text of the plan as the program shows it, one block per change, without colours. With
+    /// `full`, similar changes are not grouped.
     #[must_use]
     pub fn to_text(&self, full: bool) -> String {
         anstream::adapter::strip_str(&plan_text::plan(&self.0, full)).to_string()
     }
 
-    /// The plan file: JSON with a checksum, which `iamlua show` and `iamlua apply` read too.
+    /// Content of the plan file: JSON with a checksum, which `iamlua show` and `iamlua apply` read too.
     ///
     /// # Errors
     /// None that a caller could cause.
@@ -98,13 +98,13 @@ impl fmt::Display for Plan {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ChangeStatus {
-    /// It stands in a plan.
+    /// Planned, not made.
     Planned,
-    /// It was made.
+    /// Made.
     Done,
-    /// AWS has refused it.
+    /// Refused by AWS.
     Failed,
-    /// It was sent, and no answer came.
+    /// Sent, without an answer.
     InDoubt,
 }
 
@@ -116,9 +116,9 @@ pub struct Change {
     pub number: u64,
     /// AWS action, such as `TagInstanceProfile`.
     pub action: String,
-    /// Kind of what it changes: `profile` or `role`.
+    /// Kind of the changed resource: `profile` or `role`.
     pub kind: String,
-    /// Name of that.
+    /// Name of the profile or role.
     pub name: String,
     /// Account number, if it is known.
     pub account: Option<String>,
@@ -130,7 +130,7 @@ pub struct Change {
     pub after: Value,
     /// Status.
     pub status: ChangeStatus,
-    /// What AWS said, if it failed.
+    /// Error of AWS, if the change has failed.
     pub error: Option<String>,
 }
 

@@ -161,7 +161,7 @@ impl AwsConfig {
                 return given.or_else(|| process.get(name));
             }
             match name {
-                // An empty home folder is none, and hides that of the user database.
+                // An empty value counts as no home folder, and hides that of the user database.
                 "HOME" => Some(String::new()),
                 "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" => Some("/dev/null".into()),
                 _ => given,
@@ -183,7 +183,7 @@ impl AwsConfig {
 
 impl fmt::Debug for AwsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the secrets.
+        // Secrets are left out.
         f.debug_struct("AwsConfig")
             .field("is_from_environment", &self.is_from_environment)
             .field("profile", &self.profile)

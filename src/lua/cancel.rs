@@ -44,7 +44,7 @@ const POLL_INTERVAL: c_int = 10_000;
 
 /// Coroutines that are running right now on one thread.
 struct Chain {
-    /// Looks for a stop in a count hook, instead of being sent a signal.
+    /// Check for a stop in a count hook, instead of receiving a signal.
     polls: bool,
     depth: AtomicUsize,
     states: [AtomicPtr<lua_State>; MAX_DEPTH],
@@ -104,9 +104,9 @@ impl Default for Canceller {
 }
 
 impl Canceller {
-    /// Canceller that needs no signal handler, for programs whose signals are their own: Lua looks
-    /// every few thousand instructions for a stop. A call of the system's, such as a read of a
-    /// pipe, is not interrupted.
+    /// Canceller without a signal handler, for programs that handle signals themselves. Lua checks
+    /// for a stop every few thousand instructions. A system call, such as a read of a pipe, is not
+    /// interrupted.
     #[must_use]
     pub fn polling() -> Self {
         Self::new(true)

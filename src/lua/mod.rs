@@ -210,7 +210,7 @@ pub struct Vm {
     lua: Lua,
     host: Rc<Host>,
     main: Function,
-    /// First value that the last call has returned.
+    /// First value returned by the last call.
     returned: RefCell<Option<LuaValue>>,
 }
 

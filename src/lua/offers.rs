@@ -60,7 +60,7 @@ for name, f in pairs(functions) do
 end
 ";
 
-/// Makes functions global; their errors are raised as those of the host's own are.
+/// Makes functions global. Their errors are raised like those of the host's own functions.
 pub(super) fn define(lua: &Lua, host: &Rc<Host>, functions: Vec<(String, AtOnce)>) -> Result<()> {
     let table = lua.create_table().map_err(|error| bug(&error))?;
     for (name, function) in functions {

@@ -450,7 +450,7 @@ pub fn claim_undo(folder: &Path, run: &str) -> Result<std::fs::File> {
     file::claim(folder, &format!("undo-{run}"), &format!("undoing run {run}"))
 }
 
-/// Takes a plan or the undo of a run, by `name`, in a journal in memory.
+/// Claims a plan or the undo of a run, by `name`, in a journal in memory.
 ///
 /// # Errors
 /// If another thread has it.
