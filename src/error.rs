@@ -12,6 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Category of an error. It determines the heading, the exit code and the `kind` field in scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Error reply of AWS or of the local account; see [`Error::aws`].
     Aws,
@@ -128,6 +129,7 @@ pub(crate) const THROTTLING: &[&str] = &[
 
 /// Details of an error reply of AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AwsDetail {
     /// Error code, such as `NoSuchEntity`.
     pub code: String,
@@ -145,6 +147,7 @@ pub struct AwsDetail {
 
 /// Error with its message, hints, details of AWS and cause.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Error {
     /// Category.
     pub kind: Kind,

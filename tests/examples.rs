@@ -124,12 +124,13 @@ fn the_program_has_time_to_end_before_it_is_killed() {
 
 #[test]
 fn every_example_is_explained() {
-    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
-    let manual = read_to_string(manual).expect("a file");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = |name: &str| read_to_string(docs.join(name)).expect("a file");
+    let manual = page("operations.md") + &page("embedding.md");
     for path in files(&examples()) {
         let name = path.strip_prefix(examples()).expect("below it").display().to_string();
         let is_explained =
             manual.contains(&format!("examples/{name})")) || name.ends_with(".dockerignore");
-        assert!(is_explained, "docs/operations.md says nothing of {name}");
+        assert!(is_explained, "neither page says anything of {name}");
     }
 }

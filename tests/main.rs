@@ -4,6 +4,7 @@ mod attacks;
 mod bulk;
 mod commands;
 mod docs;
+mod embed;
 mod emulator;
 mod end_to_end;
 mod examples;

@@ -1,7 +1,6 @@
 //! Application of a plan, with its display: the plan, the progress, and the result.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +23,30 @@ use crate::ui::terminal;
 /// Interval of progress lines, where there is no bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Receiver of the messages of an application.
+pub struct Report<'a> {
+    /// Prints a line for people.
+    pub say: &'a dyn Fn(&str),
+    /// Draw a progress bar on the terminal.
+    pub has_bar: bool,
+    /// Command that continues after a stop.
+    pub again: &'a str,
+}
+
+impl Report<'_> {
+    /// Report on the terminal.
+    #[must_use]
+    pub fn on_terminal(again: &str) -> Report<'_> {
+        Report { say: &terminal::say, has_bar: terminal::can_draw(), again }
+    }
+
+    fn say(&self, text: &str) {
+        (self.say)(text);
+    }
+}
+
 /// Applies a plan through gates of an applying session, which reach its destinations, and reports
-/// the result. `again` is the command that continues after a stop. Changes that earlier runs have
-/// made, according to the journal in `folder`, are not made again.
+/// the result. Changes that earlier runs have made, according to the records, are not made again.
 ///
 /// # Errors
 /// The error that stopped it before its end, or the changes that were left out.
@@ -34,13 +54,12 @@ pub async fn carry_out(
     plan: &Plan,
     session: &Arc<Session>,
     gates: &[Gate],
-    folder: &Path,
+    records: Option<&Records>,
     options: ApplyOptions,
-    again: &str,
+    report: &Report<'_>,
 ) -> Result<u8> {
     apply::check_accounts(&plan.sites, gates).await?;
-    let records = Records::open(folder)?;
-    let earlier = apply::done_before(records.as_ref(), plan, gates, options).await?;
+    let earlier = apply::done_before(records, plan, gates, options).await?;
     let done = &earlier.done;
     if done.len() < plan.changes.len() {
         plan.check_scan(Timestamp::now())?;
@@ -48,37 +67,37 @@ pub async fn carry_out(
     if let Some(gate) = gates.first() {
         gate.admits((plan.changes.len() - done.len()) as u64).await?;
     }
-    announce(plan, done);
+    announce(plan, done, report);
     let total = plan.changes.len() as u64;
     let mut told = Instant::now();
-    let bar = terminal::can_draw().then(|| terminal::Bar::new("apply", Some(total)));
+    let bar = report.has_bar.then(|| terminal::Bar::new("apply", Some(total)));
     let summary = apply::apply(plan, session, gates, &earlier, options, |behind| {
         if let Some(bar) = &bar {
             let throttled = throttled_text(session, session.throttled());
             bar.show(behind, throttled.trim_start_matches("; ").to_owned());
         } else if told.elapsed() > LINE_INTERVAL {
             told = Instant::now();
-            terminal::say(&format!("{} of {} changes", number(behind), number(total)));
+            report.say(&format!("{} of {} changes", number(behind), number(total)));
         }
     })
     .await;
     drop(bar);
     session.journal().leave_out(left_out(plan, &summary));
-    let result = conclude(plan, summary, again);
+    let result = conclude(plan, summary, report);
     match run::end(session, &result).await {
         Ok(()) => result,
         Err(error) => Err(error),
     }
 }
 
-fn announce(plan: &Plan, done: &BTreeSet<u64>) {
+fn announce(plan: &Plan, done: &BTreeSet<u64>, report: &Report<'_>) {
     let left = plan.changes.len() - done.len();
     if plan.changes.is_empty() {
-        terminal::say("the plan has no changes");
+        report.say("the plan has no changes");
         return;
     }
     if left == 0 {
-        terminal::say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
+        report.say(&format!("nothing is left to do: {} done before", number(done.len() as u64)));
         return;
     }
     let earlier = match done.len() as u64 {
@@ -89,12 +108,12 @@ fn announce(plan: &Plan, done: &BTreeSet<u64>) {
     let accounts = by_account(plan, done);
     if accounts.len() < 2 {
         let account = describe_accounts(accounts.into_values().map(|(site, _)| site));
-        terminal::say(&format!("{left} to {account}{earlier}"));
+        report.say(&format!("{left} to {account}{earlier}"));
         return;
     }
-    terminal::say(&format!("{left} to {}{earlier}", count(accounts.len() as u64, "account")));
+    report.say(&format!("{left} to {}{earlier}", count(accounts.len() as u64, "account")));
     for line in account_lines(&accounts, |changes| count(*changes, "change")) {
-        terminal::say(&format!("  {line}"));
+        report.say(&format!("  {line}"));
     }
 }
 
@@ -124,7 +143,8 @@ fn left_out(plan: &Plan, summary: &Summary) -> Vec<LeftOut> {
     plan.left_out.iter().cloned().chain(skipped).collect()
 }
 
-fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
+fn conclude(plan: &Plan, summary: Summary, report: &Report<'_>) -> Result<u8> {
+    let again = report.again;
     let mut words = vec![format!("{} done", number(summary.done))];
     for (count, what) in [
         (summary.earlier, "done before"),
@@ -142,13 +162,13 @@ fn conclude(plan: &Plan, summary: Summary, again: &str) -> Result<u8> {
         format!("{} {subject}", change.action)
     };
     for (change, why) in &summary.skipped {
-        terminal::say(&format!("left out: {}: {why}", what(change)));
+        report.say(&format!("left out: {}: {why}", what(change)));
     }
     for (change, error) in &summary.failed {
-        terminal::say(&format!("failed: {}: {error}", what(change)));
+        report.say(&format!("failed: {}: {error}", what(change)));
     }
     if summary.earlier < plan.changes.len() as u64 {
-        terminal::say(&words.join(", "));
+        report.say(&words.join(", "));
     }
     match summary.stopped {
         Some(error) if matches!(error.kind, Kind::Refused | Kind::Protected) => Err(error),

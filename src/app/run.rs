@@ -23,7 +23,7 @@ use crate::lua::arguments::Arguments;
 use crate::lua::cancel::{Canceller, Overdue, Stop};
 use crate::lua::sandbox::Permissions;
 use crate::lua::{
-    Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
+    AtOnce, Confirm, Ending, Format, Log, Manifest, Output, Show, Vm, VmConfig, Waker, calls_text,
     throttled_text,
 };
 use crate::session::plan::{Plan, sha256};
@@ -153,6 +153,7 @@ impl TargetConfig {
                 region: aws.region.clone(),
                 endpoint_url: aws.endpoint_url.clone(),
                 roles: aws.role_arn.iter().map(Role::new).collect(),
+                environment: None,
             },
         }
     }
@@ -193,6 +194,10 @@ pub struct RunEnv {
     pub seen: ReadSet,
     /// Receiver of the messages of `log`, if not standard error.
     pub log: Option<Log>,
+    /// Clock of the script.
+    pub clock: Clock,
+    /// Functions of the embedding program, by their names.
+    pub functions: Vec<(String, AtOnce)>,
 }
 
 /// Run in progress, for code that may have to stop it.
@@ -247,6 +252,8 @@ pub struct RunOutcome {
     pub session: Arc<Session>,
     /// Path of the script, and the SHA-256 of its text.
     pub origin: (String, String),
+    /// Value returned by the script, if JSON can hold it.
+    pub returned: Option<serde_json::Value>,
 }
 
 impl RunOutcome {
@@ -327,17 +334,19 @@ pub fn execute(
         reserved: options.reserved.clone(),
         log_level: options.log_level,
         confirm: environment.confirm,
-        clock: Clock::Real,
+        clock: environment.clock,
         has_input: environment.has_input,
         seen: environment.seen,
         log: environment.log,
     };
     let vm = Vm::new(setup, environment.output)?;
+    vm.define(environment.functions)?;
     if let Some(timeout) = options.timeout {
         vm.stop_after(timeout);
     }
     began(Running { canceller, waker: vm.waker(), session: Arc::clone(&session) })?;
     let ending = vm.run(&loaded.source, &loaded.name);
+    let returned = vm.returned();
     // The VM first: it holds handles of calls that the runtime still knows.
     drop(vm);
     session.recorder().outside().finish();
@@ -353,7 +362,7 @@ pub fn execute(
             "not all of what became of the changes is in the journal: `iamlua runs recover` looks",
         )),
     };
-    Ok(RunOutcome { result, session, origin })
+    Ok(RunOutcome { result, session, origin, returned })
 }
 
 /// Runs a script and returns the exit code.
@@ -376,6 +385,8 @@ pub fn run(script: &Script, args: &[String], options: &RunSettings) -> Result<u8
         has_input: true,
         seen: ReadSet::default(),
         log: None,
+        clock: Clock::Real,
+        functions: Vec::new(),
     };
     let executed = execute(loaded, args, options, environment, signals::stop_on_signals)?;
     runtime.shutdown_background();

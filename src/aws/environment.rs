@@ -2,24 +2,26 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 type Get = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// Source of environment variables. Empty values are kept, because some settings distinguish them
 /// from missing ones.
-pub struct Environment(Box<Get>);
+#[derive(Clone)]
+pub struct Environment(Arc<Get>);
 
 impl Environment {
     /// Variables of this process. A value that is not UTF-8 counts as missing.
     #[must_use]
     pub fn of_process() -> Self {
-        Self(Box::new(|name| std::env::var(name).ok()))
+        Self(Arc::new(|name| std::env::var(name).ok()))
     }
 
     /// Variables returned by a function.
     #[must_use]
     pub fn from_fn(get: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(get))
+        Self(Arc::new(get))
     }
 
     /// Variable, which may be empty.

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use super::options::{LimitOptions, Resolved, TargetOptions, duration};
 use super::plan_file::{Approval, PlanFile};
+use crate::app::apply::{Report, carry_out as carry_out_in};
 use crate::app::{plan_text, run, signals};
 use crate::error::{Error, Kind, Result};
 use crate::session::apply::ApplyOptions;
 use crate::session::journal::About;
-use crate::session::journal::records::{claim_plan, claim_undo};
+use crate::session::journal::records::{Records, claim_plan, claim_undo};
 use crate::session::plan::Plan;
 use crate::session::recover::PATIENCE;
 use crate::session::{Mode, Session};
@@ -116,7 +118,10 @@ impl ApplyCommand {
         }
         let options =
             ApplyOptions { skip_drifted: self.skip_drifted, patience: self.settle.patience() };
-        apply_plan(&plan, &target, &self.limits, options, about, &again)
+        let runtime = run::runtime()?;
+        let result = apply_plan(&runtime, &plan, &target, &self.limits, options, about, &again);
+        runtime.shutdown_background();
+        result
     }
 }
 
@@ -145,6 +150,7 @@ fn ask(plan: &Plan, yes: bool, full: bool) -> Result<()> {
 /// Applies a plan, and reports the result. `again` is the command that continues after an
 /// interruption.
 pub fn apply_plan(
+    runtime: &Runtime,
     plan: &Plan,
     target: &Resolved,
     limits: &LimitOptions,
@@ -155,14 +161,14 @@ pub fn apply_plan(
     target.refuse_if_read_only()?;
     let folder = state::folder()?;
     let _ours_alone = claim_plan(&folder, &plan.id)?;
-    let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Apply, limits, about));
     signals::close_on_signals(Arc::clone(&session))?;
     let gates = target.gates(&session, &plan.sites);
-    let work = crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
+    let records = Records::open(&folder)?;
+    let report = Report::on_terminal(again);
+    let work = carry_out_in(plan, &session, &gates, records.as_ref(), options, &report);
     let result = runtime.block_on(work);
-    runtime.shutdown_background();
     run::tell_changes(&session);
     result
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser};
+use tokio::runtime::Runtime;
 
 use super::apply::{self, SettleOptions};
 use super::complete;
@@ -150,6 +151,13 @@ fn claim(is_made: bool, folder: &Path, run: &Run) -> Result<Option<File>> {
 
 impl UndoOptions {
     fn execute(self, verb: Verb, meant: &str) -> Result<u8> {
+        let runtime = run::runtime()?;
+        let result = self.execute_on(&runtime, verb, meant);
+        runtime.shutdown_background();
+        result
+    }
+
+    fn execute_on(self, runtime: &Runtime, verb: Verb, meant: &str) -> Result<u8> {
         let _ = self.yes;
         let folder = state::folder()?;
         let Some(records) = Records::open(&folder)? else {
@@ -169,7 +177,8 @@ impl UndoOptions {
             let mut unsettled = records.runs_that_undo(&earlier.id)?;
             unsettled.push(earlier.clone());
             for run in unsettled {
-                settle(records, &run, &target, &self.limits, self.settle.patience())?;
+                let patience = self.settle.patience();
+                settle(runtime, records, &run, &target, &self.limits, patience)?;
             }
             settled.insert(earlier.id.clone());
             if meant != "last" {
@@ -191,7 +200,7 @@ impl UndoOptions {
         let changes = records.changes(&earlier.id)?;
         check_names(&earlier, &changes, &self.only)?;
         let (plan, undoing, refusal) =
-            plan_undo(records, &earlier, &changes, &target, &self.limits, &self.only)?;
+            plan_undo(runtime, records, &earlier, &changes, &target, &self.limits, &self.only)?;
         terminal::say(&format!("{} of run {}: {}", verb.name(), earlier.id, what(&earlier)));
         explain(&earlier, &undoing);
         if plan.changes.is_empty() {
@@ -235,7 +244,8 @@ impl UndoOptions {
             undoes: Some(earlier.id.clone()),
         };
         let options = ApplyOptions { skip_drifted: true, patience: self.settle.patience() };
-        let code = apply::apply_plan(&plan, &target, &self.limits, options, about, &again)?;
+        let code =
+            apply::apply_plan(runtime, &plan, &target, &self.limits, options, about, &again)?;
         if let Some(first) = first_part(records, &earlier)? {
             terminal::say(&format!(
                 "run {first} made the first part of the same plan: iamlua undo {first} undoes that"
@@ -302,6 +312,7 @@ fn check_names(earlier: &Run, changes: &[Recorded], only: &[String]) -> Result<(
 
 /// Settles the changes that an interrupted run has left in doubt.
 fn settle(
+    runtime: &Runtime,
     records: &Records,
     run: &Run,
     target: &Resolved,
@@ -311,14 +322,12 @@ fn settle(
     if run.counts.in_doubt == 0 {
         return Ok(());
     }
-    let runtime = run::runtime()?;
     let session = Session::with(target.rules(Mode::ReadOnly, limits, About::default()));
     let gates = target.gates(&session, &run.sites);
     let settled = runtime.block_on(async {
         check_accounts(&run.sites, &gates).await?;
         recover::recover(records, run, &gates, patience).await
     });
-    runtime.shutdown_background();
     match settled {
         Ok(found) => {
             let settled = count(found.len() as u64, "change");
@@ -364,6 +373,7 @@ async fn unreachable(
 
 /// Plans the undo of a run.
 fn plan_undo(
+    runtime: &Runtime,
     records: &Records,
     earlier: &Run,
     changes: &[Recorded],
@@ -373,7 +383,6 @@ fn plan_undo(
 ) -> Result<(Plan, UndoPlan, Option<String>)> {
     let mut options =
         undo::UndoSettings { only: only.to_vec(), ..undo::UndoSettings::of(records)? };
-    let runtime = run::runtime()?;
     let _entered = runtime.enter();
     let session = Session::with(target.rules(Mode::Plan, limits, About::default()));
     signals::close_on_signals(Arc::clone(&session))?;
@@ -382,7 +391,6 @@ fn plan_undo(
         options.unreachable = unreachable(earlier, changes, &gates, &options).await?;
         undo::plan(earlier, changes, &gates, &options).await
     });
-    runtime.shutdown_background();
     let undoing = undoing?;
     let plan = session.recorder().plan(
         earlier.script.clone().zip(earlier.script_sha256.clone()),

@@ -39,8 +39,13 @@ pub enum Stop {
 /// one.
 const MAX_DEPTH: usize = 256;
 
+/// Number of Lua instructions between two checks of a canceller that polls.
+const POLL_INTERVAL: c_int = 10_000;
+
 /// Coroutines that are running right now on one thread.
 struct Chain {
+    /// Check for a stop in a count hook, instead of receiving a signal.
+    polls: bool,
     depth: AtomicUsize,
     states: [AtomicPtr<lua_State>; MAX_DEPTH],
     stopping: AtomicBool,
@@ -94,8 +99,23 @@ unsafe impl Send for Thread {}
 
 impl Default for Canceller {
     fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl Canceller {
+    /// Canceller without a signal handler, for programs that handle signals themselves. Lua checks
+    /// for a stop every few thousand instructions. A system call, such as a read of a pipe, is not
+    /// interrupted.
+    #[must_use]
+    pub fn polling() -> Self {
+        Self::new(true)
+    }
+
+    fn new(polls: bool) -> Self {
         Self(Arc::new(Shared {
             chain: Chain {
+                polls,
                 depth: AtomicUsize::new(0),
                 states: [const { AtomicPtr::new(null_mut()) }; MAX_DEPTH],
                 stopping: AtomicBool::new(false),
@@ -149,9 +169,19 @@ impl Canceller {
         }
     }
 
-    /// Interrupts the VM's thread; false if there is none.
+    /// Interrupts the VM's thread; false if there is none, or it polls.
     fn interrupt(&self) -> bool {
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.chain.polls {
+            // SAFETY: `pthread_self` cannot fail, and ids of live threads can be compared.
+            if thread.is_some_and(
+                |Thread(own)| unsafe { libc::pthread_equal(own, libc::pthread_self()) } != 0,
+            ) {
+                // The script itself, as in `os.exit`: it must not reach its next instruction.
+                on_signal(SIGNAL);
+            }
+            return false;
+        }
         if let Some(Thread(thread)) = *thread {
             // SAFETY: the id is taken out under this lock before the VM leaves the thread, so the
             // thread is alive.
@@ -234,7 +264,9 @@ impl Canceller {
 
     /// Makes the calling thread the one that runs the VM, until the guard is dropped.
     pub(super) fn attach(&self) -> Attached<'_> {
-        install_handler();
+        if !self.0.chain.polls {
+            install_handler();
+        }
         let before = CHAIN.replace(&raw const self.0.chain);
         // SAFETY: `pthread_self` cannot fail.
         let thread = unsafe { libc::pthread_self() };
@@ -290,6 +322,9 @@ unsafe fn enter(state: *mut lua_State) -> usize {
     if chain.stopping.load(Ordering::SeqCst) {
         // SAFETY: the state is live and this thread runs it.
         unsafe { ffi::lua_sethook(state, Some(raise), ffi::LUA_MASKCOUNT, 1) };
+    } else if chain.polls {
+        // SAFETY: as above.
+        unsafe { ffi::lua_sethook(state, Some(poll), ffi::LUA_MASKCOUNT, POLL_INTERVAL) };
     }
     depth
 }
@@ -333,6 +368,20 @@ unsafe extern "C-unwind" fn raise(state: *mut lua_State, _: *mut lua_Debug) {
     unsafe {
         ffi::lua_pushlightuserdata(state, stopped().0);
         ffi::lua_error(state);
+    }
+}
+
+/// Hook of a script whose canceller polls.
+unsafe extern "C-unwind" fn poll(state: *mut lua_State, _: *mut lua_Debug) {
+    // SAFETY: the chain is alive while the thread is attached; for the rest as in `raise`.
+    unsafe {
+        let is_stopping =
+            CHAIN.get().as_ref().is_some_and(|chain| chain.stopping.load(Ordering::SeqCst));
+        if is_stopping {
+            ffi::lua_sethook(state, Some(raise), ffi::LUA_MASKCOUNT, 1);
+            ffi::lua_pushlightuserdata(state, stopped().0);
+            ffi::lua_error(state);
+        }
     }
 }
 

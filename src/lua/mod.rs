@@ -52,12 +52,13 @@ pub use driver::Waker;
 pub use entry::without_locals;
 use host::Host;
 pub use manifest::{CatchUp, Job, Manifest, OnFailure};
-pub use offers::{Background, Offer};
+pub use offers::{AtOnce, Background, Offer};
 pub use prompt::{Found, FoundKind, Prompt};
 use sandbox::Permissions;
 
 /// Format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// Aligned columns for people.
     #[default]
@@ -209,6 +210,8 @@ pub struct Vm {
     lua: Lua,
     host: Rc<Host>,
     main: Function,
+    /// First value returned by the last call.
+    returned: RefCell<Option<LuaValue>>,
 }
 
 impl Vm {
@@ -257,7 +260,7 @@ impl Vm {
         lua.gc_restart();
         lua.set_memory_limit(max_memory)
             .map_err(|error| Error::new(Kind::Bug, error.to_string()))?;
-        Ok(Self { lua, host, main })
+        Ok(Self { lua, host, main, returned: RefCell::default() })
     }
 
     /// Runs a file of `stdlib/` that scripts cannot require, with additional host functions; its
@@ -309,6 +312,21 @@ impl Vm {
         self.check_claimed(ending).and_then(|ending| self.with_failed_items(ending))
     }
 
+    /// Value returned by the last run, as JSON; `None` if there is none, or if JSON cannot hold it.
+    #[must_use]
+    pub fn returned(&self) -> Option<serde_json::Value> {
+        let value = self.returned.borrow_mut().take()?;
+        convert::json_from_lua(&self.lua, &value).ok()
+    }
+
+    /// Makes functions of the embedding program global.
+    ///
+    /// # Errors
+    /// If a name is taken in the environment of scripts.
+    pub fn define(&self, functions: Vec<(String, offers::AtOnce)>) -> Result<()> {
+        offers::define(&self.lua, &self.host, functions)
+    }
+
     /// Ending of a script that has declared its options, or the error of an undeclared option.
     pub(crate) fn check_claimed(&self, ending: Result<Ending>) -> Result<Ending> {
         let from_outside =
@@ -358,6 +376,7 @@ impl Vm {
             *raised = values.get(1).cloned().unwrap_or(LuaValue::Nil);
             return Err(convert::error_from_lua(raised));
         }
+        *self.returned.borrow_mut() = values.get(1).cloned();
         self.failed_task()
     }
 

@@ -46,6 +46,47 @@ pub(super) fn table(
     Ok(table)
 }
 
+/// Raises the errors of functions, with the place of the call.
+const RAISING: &str = "
+local host, functions = ...
+local settle = host.settle
+for name, f in pairs(functions) do
+  if rawget(_G, name) ~= nil then
+    return name
+  end
+  rawset(_G, name, function(...)
+    return settle(f(...))
+  end)
+end
+";
+
+/// Makes functions global. Their errors are raised like those of the host's own functions.
+pub(super) fn define(lua: &Lua, host: &Rc<Host>, functions: Vec<(String, AtOnce)>) -> Result<()> {
+    let table = lua.create_table().map_err(|error| bug(&error))?;
+    for (name, function) in functions {
+        let (host, offer) = (Rc::clone(host), Offer::AtOnce(function));
+        let function = lua.create_function(move |lua, args: MultiValue| {
+            match answer(lua, &host, &offer, &args) {
+                Ok(value) => Ok((true, value)),
+                Err(error) => Ok((false, LuaValue::Table(convert::error_to_lua(lua, &error)?))),
+            }
+        });
+        function.and_then(|function| table.raw_set(name, function)).map_err(|error| bug(&error))?;
+    }
+    let own: Table = lua.named_registry_value("iamlua.host").map_err(|error| bug(&error))?;
+    let chunk = lua.load(RAISING).set_name("=[iamlua:embedding]");
+    let taken: Option<String> = chunk.call((own, table)).map_err(|error| bug(&error))?;
+    match taken {
+        None => Ok(()),
+        Some(name) => Err(Error::usage(format!("scripts find something else by the name {name}"))
+            .hint("give the function another name")),
+    }
+}
+
+fn bug(error: &mlua::Error) -> Error {
+    Error::new(Kind::Bug, error.to_string())
+}
+
 fn answer(lua: &Lua, host: &Rc<Host>, offer: &Offer, args: &MultiValue) -> Result<LuaValue> {
     let internal = |error: mlua::Error| Error::new(Kind::Bug, error.to_string());
     let args: Vec<Json> =

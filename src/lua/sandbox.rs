@@ -12,6 +12,7 @@ use crate::session::outside;
 
 /// Kind of access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// Reading files and folders.
     Read,

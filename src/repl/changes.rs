@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::editor::Answer;
 use super::saving::Fate;
 use super::{Repl, entries};
+use crate::app::apply::{Report, carry_out};
 use crate::app::plan_text::{self, ChangeText};
 use crate::app::run;
 use crate::aws::client::Backend;
@@ -344,8 +345,9 @@ impl Repl {
         let gates = self.gates(&session, &plan.sites);
         let result = state::folder().and_then(|folder| {
             let options = ApplyOptions { skip_drifted: false, patience: patience() };
-            let work =
-                crate::app::apply::carry_out(plan, &session, &gates, &folder, options, again);
+            let records = Records::open(&folder)?;
+            let report = Report::on_terminal(again);
+            let work = carry_out(plan, &session, &gates, records.as_ref(), options, &report);
             self.interrupts.during(&session, || self.runtime.block_on(work))
         });
         run::tell_changes(&session);

@@ -20,6 +20,7 @@ use crate::app::plan_text;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings, Running};
 use crate::app::script::{Loaded, Script};
 use crate::aws::client::Connection;
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::files::read_set::ReadSet;
 use crate::lua::Output;
@@ -216,6 +217,8 @@ impl Executor {
             has_input: false,
             seen: ReadSet::default(),
             log: self.messages(&origin, &tail),
+            clock: Clock::Real,
+            functions: Vec::new(),
         };
         let run_id = execution.run.clone();
         let left = abandoned.map(|abandoned| (Arc::clone(abandoned), execution.clone()));

@@ -97,6 +97,7 @@ impl Destination {
                     session_name: role.session_name.clone(),
                 })
                 .collect(),
+            environment: None,
         }
     }
 

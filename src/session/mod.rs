@@ -58,6 +58,7 @@ pub use wire::prefetch_next_page;
 
 /// Treatment of calls that would change the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Refuses them.
     ReadOnly,

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use super::Event;
 use crate::app::run::{self, RunEnv, RunOutcome, RunSettings};
 use crate::app::script::{Loaded, Script};
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::files::read_set::{Fingerprint, ReadSet};
 use crate::lua::Confirm;
@@ -174,6 +175,8 @@ impl Worker {
             has_input: false,
             seen: job.seen.clone(),
             log: None,
+            clock: Clock::Real,
+            functions: Vec::new(),
         };
         let began = |running| {
             // Sending fails only while the program is ending.

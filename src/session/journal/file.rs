@@ -1,10 +1,14 @@
 //! The journal's file, and the locks that tell a live run from one that was killed.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Error, Kind, Result};
 use crate::state;
@@ -22,6 +26,94 @@ pub(super) static JOURNAL: DatabaseKind = DatabaseKind {
 
 /// Tables and indexes that journals of earlier versions lack.
 const ADDITIONS: &str = include_str!("schema_additions.sql");
+
+/// Journal in memory, shared by several runs. It ends with its last clone.
+#[derive(Clone, Debug)]
+pub struct MemoryJournal(Arc<Memory>);
+
+#[derive(Debug)]
+struct Memory {
+    /// URI of the database, for further connections.
+    uri: String,
+    /// Claimed names: ids of runs in progress, and names of work.
+    taken: Mutex<BTreeSet<String>>,
+    /// Connection that keeps the database alive without any other.
+    _keeper: Mutex<Connection>,
+}
+
+impl MemoryJournal {
+    /// Creates an empty journal.
+    ///
+    /// # Errors
+    /// If `SQLite` cannot work in memory.
+    pub fn new() -> Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let uri = format!("file:/iamlua-journal-{number}?vfs=memdb");
+        let keeper = connect(&uri).map_err(|error| unusable(&error))?;
+        keeper.execute_batch(JOURNAL.schema).map_err(|error| unusable(&error))?;
+        let (taken, keeper) = (Mutex::default(), Mutex::new(keeper));
+        Ok(Self(Arc::new(Memory { uri, taken, _keeper: keeper })))
+    }
+
+    pub(super) fn connect(&self) -> Result<Connection> {
+        connect(&self.0.uri).map_err(|error| unusable(&error))
+    }
+
+    /// Claims a name until the claim is dropped; `None` if it is taken.
+    pub(super) fn claim(&self, name: String) -> Option<MemoryClaim> {
+        let is_free = self.taken().insert(name.clone());
+        is_free.then(|| MemoryClaim { journal: self.clone(), name })
+    }
+
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        self.taken().contains(name)
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Claimed name in a [`MemoryJournal`].
+#[derive(Debug)]
+pub struct MemoryClaim {
+    journal: MemoryJournal,
+    name: String,
+}
+
+impl Drop for MemoryClaim {
+    fn drop(&mut self) {
+        self.journal.taken().remove(&self.name);
+    }
+}
+
+/// Claim of a run in progress, or of work, until it is dropped.
+#[derive(Debug)]
+pub enum Claim {
+    /// Lock of a file in the state folder.
+    File(#[allow(dead_code, reason = "held for its lock")] File),
+    /// Name in memory.
+    Memory(#[allow(dead_code, reason = "held until it is dropped")] MemoryClaim),
+}
+
+fn connect(uri: &str) -> rusqlite::Result<Connection> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn unusable(error: &rusqlite::Error) -> Error {
+    JOURNAL.unusable(IN_MEMORY, error)
+}
+
+/// Name of a journal in memory, in messages.
+pub(super) const IN_MEMORY: &str = "in memory";
 
 /// Opens the journal of a state folder for writing; the first use creates it.
 pub(super) fn open(folder: &Path) -> Result<Connection> {

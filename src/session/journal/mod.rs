@@ -22,6 +22,7 @@ use crate::escape::visible;
 use crate::iam::snapshot::{Snapshot, Subject};
 use crate::redaction::HIDDEN;
 use crate::state;
+pub use file::{Claim, MemoryJournal};
 use records::Recorded;
 use writer::{Job, Writer};
 
@@ -31,6 +32,8 @@ pub enum JournalLocation {
     /// In memory, lost with the session: for hosts that keep no state.
     #[default]
     Memory,
+    /// In memory, shared by several runs.
+    Shared(MemoryJournal),
     /// In `journal.db` of that folder.
     Folder(PathBuf),
     /// In the program's state folder, which is located at the first change.
@@ -376,20 +379,30 @@ impl Journal {
 
     fn open(&self) -> Result<(Opened, oneshot::Receiver<Result<()>>)> {
         let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = Cell::new(about.run.clone());
+        let id = || wanted.take().unwrap_or_else(new_id);
         let folder = match &self.place {
-            JournalLocation::Memory => None,
+            JournalLocation::Memory | JournalLocation::Shared(_) => None,
             JournalLocation::Folder(folder) => Some(folder.clone()),
             JournalLocation::StateFolder => Some(state::folder()?),
         };
-        let wanted = Cell::new(about.run.clone());
-        let id = || wanted.take().unwrap_or_else(new_id);
-        let (connection, run, lock) = match &folder {
-            None => (file::JOURNAL.in_memory()?, id(), None),
-            Some(folder) => {
+        let (connection, run, lock) = match (&folder, &self.place) {
+            (Some(folder), _) => {
                 let connection = file::open(folder)?;
                 let (run, lock) = file::claim_run(folder, id)?;
-                (connection, run, Some(lock))
+                (connection, run, Some(Claim::File(lock)))
             }
+            (None, JournalLocation::Shared(memory)) => {
+                let connection = memory.connect()?;
+                let (run, claim) = loop {
+                    let run = id();
+                    if let Some(claim) = memory.claim(run.clone()) {
+                        break (run, claim);
+                    }
+                };
+                (connection, run, Some(Claim::Memory(claim)))
+            }
+            (None, _) => (file::JOURNAL.in_memory()?, id(), None),
         };
         let (jobs, received) = channel();
         let shown = folder.map_or_else(

@@ -8,17 +8,39 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::writer::settle;
-use super::{ChangeOutcome, LeftOut, Settled, file, is_id};
+use super::{ChangeOutcome, Claim, LeftOut, MemoryJournal, Settled, file, is_id};
 use crate::error::{Error, Kind, Result};
 use crate::iam::snapshot::{Snapshot, Subject};
 use crate::session::destination::Destination;
 use crate::session::recent::SETTLING;
 
-/// The journal of a state folder.
+/// The journal of a state folder, or one in memory.
 #[derive(Debug)]
 pub struct Records {
-    folder: PathBuf,
+    place: Place,
     connection: Connection,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(PathBuf),
+    Memory(MemoryJournal),
+}
+
+impl Place {
+    fn shown(&self) -> String {
+        match self {
+            Self::Folder(folder) => file::path(folder).display().to_string(),
+            Self::Memory(_) => file::IN_MEMORY.to_owned(),
+        }
+    }
+
+    fn is_running(&self, run: &str) -> bool {
+        match self {
+            Self::Folder(folder) => file::is_running(folder, run),
+            Self::Memory(memory) => memory.is_taken(run),
+        }
+    }
 }
 
 /// A run.
@@ -134,7 +156,17 @@ impl Records {
     /// If the journal cannot be used.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let connection = file::open_existing(folder)?;
-        Ok(connection.map(|connection| Self { folder: folder.to_owned(), connection }))
+        let place = || Place::Folder(folder.to_owned());
+        Ok(connection.map(|connection| Self { place: place(), connection }))
+    }
+
+    /// Opens a journal in memory.
+    ///
+    /// # Errors
+    /// If `SQLite` has no memory.
+    pub fn in_memory(journal: &MemoryJournal) -> Result<Self> {
+        let connection = journal.connect()?;
+        Ok(Self { place: Place::Memory(journal.clone()), connection })
     }
 
     /// Latest runs, the latest first.
@@ -335,9 +367,7 @@ impl Records {
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        look(&self.connection).map_err(|error| {
-            file::JOURNAL.unusable(&file::path(&self.folder).display().to_string(), &error)
-        })
+        look(&self.connection).map_err(|error| file::JOURNAL.unusable(&self.place.shown(), &error))
     }
 
     fn query(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>> {
@@ -355,7 +385,7 @@ impl Records {
             run.sites = self.sites(&run.id)?;
             run.counts = self.counts(&run.id)?;
             if run.status.is_empty() {
-                let lives = file::is_running(&self.folder, &run.id);
+                let lives = self.place.is_running(&run.id);
                 if lives { "running" } else { "killed" }.clone_into(&mut run.status);
             }
         }
@@ -418,6 +448,17 @@ pub fn claim_plan(folder: &Path, plan: &str) -> Result<std::fs::File> {
 /// If another process has claimed it, or the lock cannot be made.
 pub fn claim_undo(folder: &Path, run: &str) -> Result<std::fs::File> {
     file::claim(folder, &format!("undo-{run}"), &format!("undoing run {run}"))
+}
+
+/// Claims a plan or the undo of a run, by `name`, in a journal in memory.
+///
+/// # Errors
+/// If another thread has it.
+pub fn claim_in_memory(journal: &MemoryJournal, name: &str) -> Result<Claim> {
+    journal.claim(name.to_owned()).map(Claim::Memory).ok_or_else(|| {
+        Error::new(Kind::Refused, format!("another thread works on {name} right now"))
+            .hint("wait for its end")
+    })
 }
 
 fn damaged(run: &str, error: &serde_json::Error) -> Error {

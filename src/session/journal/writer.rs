@@ -62,9 +62,9 @@ pub(super) struct Writer {
     pub(super) shown: String,
     /// Outcomes that are not written yet.
     pub(super) kept: Vec<Job>,
-    /// Lock that shows other processes that the run is alive, held until the last job is written.
-    /// The next run removes its file.
-    pub(super) _lock: Option<std::fs::File>,
+    /// Claim that shows others that the run is alive, held until the last job is written. The next
+    /// run removes the file of a lock.
+    pub(super) _lock: Option<file::Claim>,
 }
 
 impl Writer {

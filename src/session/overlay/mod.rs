@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 use super::plan::Change;
 use super::read_cache::Key;
 use super::{Gate, Origin, locked, reads};
+use crate::aws::Environment;
 use crate::aws::client::{Backend, Clients, Connection};
 use crate::emulator::{Contents, Emulator, EmulatorSettings, Quota, is_partition};
 use crate::error::{Error, Result};
@@ -98,8 +99,11 @@ impl Overlay {
             about["partition"] = partition.into();
         }
         emulator.absorb(&json!({ "format": "iamlua-account", "version": 1, "account": about }))?;
-        let connection =
-            Connection { target: Backend::local(emulator.http_client()), ..Connection::default() };
+        let connection = Connection {
+            target: Backend::local(emulator.http_client()),
+            environment: Some(Environment::default()),
+            ..Connection::default()
+        };
         let clients = connection.clients(|client| client).await?;
         Ok(Self {
             emulator,
